@@ -1,0 +1,1 @@
+"""Middle floor: what is known and what it means. Pure: numpy, scipy and plotly only."""

@@ -1,0 +1,310 @@
+"""What is known of a trial: TrialRecord and FinalRecord, one JSON line each; the only state of a study."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self
+
+from search_space.architecture import Architecture
+from search_space.errors import SpecError
+
+SCHEMA = 1
+RECORDS, FINALS = "records.jsonl", "finals.jsonl"
+
+
+class Outcome(StrEnum):
+    """How a trial ended; only a finished one may stand on a front."""
+
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    """Ended early by the scheduler, at the tokens that its record says."""
+    DIVERGED = "diverged"
+    OUT_OF_MEMORY = "out_of_memory"
+    TIMED_OUT = "timed_out"
+    FAILED = "failed"
+    """Raised an exception."""
+    LOST = "lost"
+    """Its process vanished."""
+
+
+class Kind(StrEnum):
+    """Why a shape was tried."""
+
+    SAMPLED = "sampled"
+    REFERENCE = "reference"
+    REPLICATE = "replicate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """Closed forms of a shape, counted before anything is built."""
+
+    parameters: int
+    non_embedding_parameters: int
+    weight_bytes: int
+    """Of the float16 weights."""
+    kv_cache_bytes: int
+    """Of a float16 cache after the latency workload (prompt and new tokens)."""
+    decode_flops: int
+    """Forward FLOPs of the workload's last token."""
+    training_flops_per_token: int
+    """At the proxy's context."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """How well a network predicts one split."""
+
+    loss: float
+    """Cross-entropy in nats per token."""
+    bits_per_byte: float
+    """Cross-entropy in bits per byte of the text: comparable across vocabularies."""
+    next_token_accuracy: float
+    """Share of next tokens that are the most probable one."""
+    tokens: int
+    """Tokens predicted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePoint:
+    """One moment of a training run."""
+
+    tokens: int
+    seconds: float
+    """Since training began, pauses left out."""
+    training_loss: float | None = None
+    """Mean since the previous point, nats per token."""
+    validation_loss: float | None = None
+    learning_rate: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """What a proxy run measured."""
+
+    tokens: int
+    """Tokens trained on."""
+    planned_tokens: int
+    """Tokens that the recipe asked for; more than `tokens` where the run ended early."""
+    steps: int
+    parameters: int
+    """Counted in the built network."""
+    validation: Quality | None
+    """On the validation split at the end; None where the run did not reach an evaluation."""
+    tokens_per_second: float
+    wall_seconds: float
+    """Of training, without pauses and evaluation."""
+    process_seconds: float
+    """Processor time of training and evaluation, all threads."""
+    peak_memory_bytes: int | None
+    """Highest resident set of the process, or allocated device memory on a GPU."""
+    device: str
+    precision: str
+    threads: int
+    curve: tuple[CurvePoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """A repeated measurement: median, tenth and ninetieth percentile."""
+
+    median: float
+    p10: float
+    p90: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Time of a stated workload, and how it was taken."""
+
+    total_ms: Spread
+    """Prompt and all new tokens, batch 1."""
+    prefill_ms: Spread
+    decode_ms_per_token: Spread
+    repeats: int
+    prompt_tokens: int
+    new_tokens: int
+    runtime: str
+    runtime_version: str
+    precision: str
+    threads: int
+    pinned_cpus: tuple[int, ...] | None
+    """Processors that the process was held to; None where the platform cannot."""
+    device: str
+    load_average: float | None
+    """Of the last minute, when the measurement began."""
+    disturbed: bool
+    """Whether the repeats spread more than the protocol allows even after a second try."""
+    protocol: str
+    """Version of the protocol, such as `archfront-1`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRecord:
+    """One evaluated shape."""
+
+    number: int
+    """Place in the study, from 0; references come first."""
+    kind: Kind
+    name: str | None = None
+    """The reference's name; None for other kinds."""
+    point: Mapping[str, Any] | None = None
+    """Raw sampled values; None for a reference."""
+    architecture: Architecture
+    seed: int
+    outcome: Outcome
+    reason: str | None = None
+    """Why it did not finish, in a sentence a person can act on; None where it did."""
+    costs: Costs
+    latency: Latency | None = None
+    training: Training | None = None
+    started_at: str
+    """UTC, ISO 8601."""
+    wall_seconds: float
+    """From start to record, pauses included."""
+    machine: Mapping[str, Any] = field(default_factory=dict)
+    """Host, processor and library versions."""
+    schema: int = SCHEMA
+
+    @property
+    def finished(self) -> bool:
+        """Whether the trial may stand on a front."""
+        return self.outcome is Outcome.FINISHED
+
+    @property
+    def title(self) -> str:
+        """`#7 12x64 4/2x16 f172`, with the reference's name before the shape."""
+        return f"#{self.number} {self.name + ': ' if self.name else ''}{self.architecture.label}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON; sharing and layer types as `Architecture.as_dict` has them."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {name: _plain(value) for name, value in values.items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The reverse of `as_dict`; fields of a later schema are refused with one sentence."""
+        _check_schema(values)
+        fields = dict(values)
+        fields["architecture"] = Architecture.from_dict(values["architecture"])
+        fields["kind"], fields["outcome"] = Kind(values["kind"]), Outcome(values["outcome"])
+        fields["costs"] = Costs(**values["costs"])
+        fields["latency"] = latency_from_dict(values.get("latency"))
+        fields["training"] = _training(values.get("training"))
+        return cls(**fields)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinalRecord:
+    """What was measured of a chosen trial after the search; the trial's own record is never altered."""
+
+    number: int
+    """Of the trial."""
+    latency: Latency | None = None
+    """Measured again on the quiet machine."""
+    test: Quality | None = None
+    """On the test split, which no search has seen."""
+    measured_at: str
+    schema: int = SCHEMA
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The reverse of `as_dict`."""
+        _check_schema(values)
+        fields = dict(values)
+        fields["latency"] = latency_from_dict(values.get("latency"))
+        fields["test"] = Quality(**values["test"]) if values.get("test") else None
+        return cls(**fields)
+
+
+def read_records(directory: Path) -> list[TrialRecord]:
+    """The study's records in the order of their numbers; a last line that was cut short is left out."""
+    return sorted((TrialRecord.from_dict(row) for row in _rows(directory / RECORDS)), key=lambda record: record.number)
+
+
+def read_finals(directory: Path) -> dict[int, FinalRecord]:
+    """The newest FinalRecord of each trial that has one."""
+    finals = (FinalRecord.from_dict(row) for row in _rows(directory / FINALS))
+    return {final.number: final for final in finals}
+
+
+def append(directory: Path, record: TrialRecord | FinalRecord) -> None:
+    """Write one line and bring it to the disk; a line that an earlier crash cut short is removed first.
+
+    One process writes: the study's lock sees to that.
+    """
+    path = directory / (RECORDS if isinstance(record, TrialRecord) else FINALS)
+    line = json.dumps(record.as_dict(), allow_nan=False, separators=(",", ":")).encode() + b"\n"
+    with open(path, "ab+") as file:
+        end = file.seek(0, os.SEEK_END)
+        if end:
+            file.seek(end - 1)
+            if file.read(1) != b"\n":
+                file.seek(0)
+                file.truncate(file.read().rfind(b"\n") + 1)
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def latency_from_dict(values: Mapping[str, Any] | None) -> Latency | None:
+    """A Latency from its JSON form, None from None."""
+    if values is None:
+        return None
+    spreads = {name: Spread(**values[name]) for name in ("total_ms", "prefill_ms", "decode_ms_per_token")}
+    pinned = values["pinned_cpus"]
+    return Latency(**{**values, **spreads, "pinned_cpus": None if pinned is None else tuple(pinned)})
+
+
+def _training(values: Mapping[str, Any] | None) -> Training | None:
+    if values is None:
+        return None
+    validation = Quality(**values["validation"]) if values["validation"] else None
+    return Training(**{**values, "validation": validation, "curve": tuple(CurvePoint(**point) for point in values["curve"])})
+
+
+def _check_schema(values: Mapping[str, Any]) -> None:
+    if values.get("schema") != SCHEMA:
+        raise SpecError(f"a record must have schema {SCHEMA}, found {values.get('schema')!r}; use the archfront version that wrote it")
+
+
+def _rows(path: Path) -> Iterable[dict[str, Any]]:
+    if not path.exists():
+        return
+    for place, line in enumerate(lines := path.read_bytes().split(b"\n")):
+        if place == len(lines) - 1:
+            return  # empty after a complete line, or cut short
+        try:
+            yield json.loads(line)
+        except ValueError:
+            raise SpecError(
+                f"{path}:{place + 1} is not JSON; restore the file from a copy, or delete that line to have the trial run again"
+            ) from None
+
+
+def _plain(value: Any) -> Any:
+    """JSON types only; a number that is not finite is absent (None), never NaN."""
+    if isinstance(value, Architecture):
+        return value.as_dict()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        if hasattr(value, "as_dict"):
+            return value.as_dict()
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value

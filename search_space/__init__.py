@@ -1,0 +1,1 @@
+"""Ground floor: what a shape is and what it costs. Standard library only."""

@@ -1,0 +1,179 @@
+"""One decoder-only transformer, in Hugging Face's words; says why a shape is invalid."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from search_space.errors import SpecError, unknown_key
+from search_space.sharing import Sharing
+
+MLPS = ("swiglu", "gelu", "relu")
+LAYER_TYPES = ("full_attention", "sliding_attention")
+RMS_NORM_EPS = 1e-5
+ROPE_THETA = 10_000.0
+INITIALIZER_RANGE = 0.02
+
+KEYS = (
+    "vocab_size", "hidden_size", "num_hidden_layers", "num_unique_layers", "num_attention_heads", "num_key_value_heads",
+    "head_dim", "intermediate_size", "mlp", "tie_word_embeddings", "sharing", "layer_types", "sliding_window",
+)  # fmt: skip
+OPTIONAL_KEYS = ("num_hidden_layers", "num_unique_layers", "mlp", "tie_word_embeddings", "sharing", "layer_types", "sliding_window")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """A decoder-only transformer: pre-RMSNorm, RoPE, no biases.
+
+    Equal objects build the same function: what makes no difference (the strategy of a part that runs once, a window that no
+    layer uses) is brought to one form at construction. Raises SpecError where the shape cannot be built.
+    """
+
+    vocab_size: int
+    """Rows of the embedding table."""
+    hidden_size: int
+    """Width of the residual stream."""
+    num_unique_layers: int
+    """Blocks stored; what `sharing` repeats."""
+    num_attention_heads: int
+    """Query heads per block."""
+    num_key_value_heads: int
+    """Key and value heads per block: all of them is MHA, 1 is MQA."""
+    head_dim: int
+    """Width of a head, free of `hidden_size`; even, since RoPE turns pairs."""
+    intermediate_size: int
+    """Inner width of the MLP."""
+    mlp: str = "swiglu"
+    """`swiglu` (gated, three matrices), or ungated `gelu` or `relu` (two)."""
+    tie_word_embeddings: bool = True
+    """Whether the output projection is the embedding table."""
+    sharing: Sharing = Sharing()
+    """Which stored part runs at each depth."""
+    layer_types: tuple[str, ...] = ("full_attention",)
+    """Attention of each executed block; a shorter pattern is repeated over the depth."""
+    sliding_window: int | None = None
+    """Keys that a `sliding_attention` block sees, itself included; None where no block slides."""
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "hidden_size", "num_unique_layers", "num_attention_heads", "num_key_value_heads", "head_dim", "intermediate_size"):  # fmt: skip
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                raise SpecError(f"{name} must be a whole number of at least 1, found {value!r}")
+        if self.num_attention_heads % self.num_key_value_heads:
+            raise SpecError(
+                f"num_attention_heads must be a multiple of num_key_value_heads, found {self.num_attention_heads} and "
+                f"{self.num_key_value_heads}; choose one of {', '.join(map(str, _divisors(self.num_attention_heads)))} key-value heads"
+            )
+        if self.head_dim % 2:
+            raise SpecError(f"head_dim must be even because RoPE turns pairs, found {self.head_dim}; choose {self.head_dim + 1}")
+        if self.mlp not in MLPS:
+            raise SpecError(f"mlp must be one of {', '.join(MLPS)}, found {self.mlp!r}")
+        if type(self.tie_word_embeddings) is not bool:
+            raise SpecError(f"tie_word_embeddings must be true or false, found {self.tie_word_embeddings!r}")
+        if self.num_unique_layers == 1 and self.sharing.strategy not in ("none", "immediate"):
+            object.__setattr__(self, "sharing", replace(self.sharing, strategy="immediate"))
+        self._settle_attention()
+
+    def _settle_attention(self) -> None:
+        """Repeat the pattern over the depth and drop a window that no block uses."""
+        depth, pattern = self.num_hidden_layers, tuple(self.layer_types)
+        if not 1 <= len(pattern) <= depth:
+            raise SpecError(f"layer_types must name 1 to {depth} blocks (a shorter pattern repeats), found {len(pattern)}")
+        for name in pattern:
+            if name not in LAYER_TYPES:
+                raise SpecError(f"layer_types must hold {' or '.join(LAYER_TYPES)}, found {name!r}")
+        if len(pattern) < depth:
+            pattern = (pattern * (depth // len(pattern) + 1))[:depth]
+        object.__setattr__(self, "layer_types", pattern)
+        if "sliding_attention" not in pattern:
+            object.__setattr__(self, "sliding_window", None)
+        elif type(self.sliding_window) is not int or self.sliding_window < 1:
+            raise SpecError(f"sliding_window must be a whole number of at least 1 where a block slides, found {self.sliding_window!r}")
+
+    @property
+    def num_hidden_layers(self) -> int:
+        """Blocks executed: what an unrolled export has, and what FLOPs, cache and latency follow."""
+        return self.num_unique_layers * self.sharing.repeats
+
+    @property
+    def stored_attentions(self) -> int:
+        """Attention parts (with their norm) that are stored."""
+        return self.num_hidden_layers if self.sharing.part == "mlp" else self.num_unique_layers
+
+    @property
+    def stored_mlps(self) -> int:
+        """MLP parts (with their norm) that are stored."""
+        return self.num_hidden_layers if self.sharing.part == "attention" else self.num_unique_layers
+
+    @property
+    def attention_schedule(self) -> tuple[int, ...]:
+        """Which stored attention runs at each depth; length `num_hidden_layers`."""
+        return self._schedule(self.sharing.part != "mlp")
+
+    @property
+    def mlp_schedule(self) -> tuple[int, ...]:
+        """Which stored MLP runs at each depth; length `num_hidden_layers`."""
+        return self._schedule(self.sharing.part != "attention")
+
+    def _schedule(self, shared: bool) -> tuple[int, ...]:
+        return self.sharing.schedule(self.num_unique_layers) if shared else tuple(range(self.num_hidden_layers))
+
+    @property
+    def label(self) -> str:
+        """A short name for tables and hovers: `30x576 9/3x64 f1536`, with what departs from the usual after it."""
+        words = [f"{self.num_unique_layers}x{self.hidden_size}", f"{self.num_attention_heads}/{self.num_key_value_heads}x{self.head_dim}"]
+        words.append(f"f{self.intermediate_size}")
+        if self.mlp != "swiglu":
+            words.append(self.mlp)
+        if self.sharing.strategy != "none":
+            part = "" if self.sharing.part == "block" else f" {self.sharing.part}"
+            words.append(f"{self.sharing.strategy}{part} x{self.sharing.repeats}")
+        if not self.tie_word_embeddings:
+            words.append("untied")
+        if self.sliding_window is not None:
+            words.append(f"{self.layer_types.count('sliding_attention')} sliding {self.sliding_window}")
+        return " ".join(words)
+
+    @property
+    def key(self) -> str:
+        """Twelve hexadecimal digits that name this function: equal shapes, equal keys, on every machine."""
+        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()[:12]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every field by its name, `num_hidden_layers` included, ready for JSON and YAML."""
+        values: dict[str, Any] = {name: getattr(self, name) for name in KEYS}
+        return values | {"sharing": self.sharing.as_dict(), "layer_types": list(self.layer_types)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The reverse of `as_dict`, kind to people: what has a usual value may be left out."""
+        if not isinstance(values, Mapping):
+            raise SpecError(f"an architecture must be a mapping of {', '.join(KEYS)}, found {type(values).__name__}")
+        for key in values:
+            if key not in KEYS:
+                raise unknown_key(str(key), key, KEYS)
+        for key in KEYS:
+            if key not in values and key not in OPTIONAL_KEYS:
+                raise SpecError(f"{key} is missing from the architecture; add it")
+        fields = dict(values)
+        sharing = fields["sharing"] = Sharing.parse(fields.get("sharing", "none"))
+        executed = fields.pop("num_hidden_layers", None)
+        if "num_unique_layers" not in fields:
+            if type(executed) is not int or executed % sharing.repeats:
+                raise SpecError(f"num_unique_layers is missing and num_hidden_layers ({executed!r}) is not a multiple of the {sharing.repeats} repeats; add it")  # fmt: skip
+            fields["num_unique_layers"] = executed // sharing.repeats
+        fields["layer_types"] = tuple(fields.get("layer_types") or ("full_attention",))
+        built = cls(**fields)
+        if executed not in (None, built.num_hidden_layers):
+            raise SpecError(
+                f"num_hidden_layers must be num_unique_layers times sharing.repeats = {built.num_hidden_layers}, found {executed!r}; "
+                "leave it out or correct it"
+            )
+        return built
+
+
+def _divisors(number: int) -> list[int]:
+    return [n for n in range(1, number + 1) if number % n == 0]

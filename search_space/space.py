@@ -1,0 +1,172 @@
+"""A search space: choices -> point -> Architecture that spends its budget, by construction."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from search_space.architecture import Architecture
+from search_space.budget import Budget
+from search_space.dimensions import DEFAULTS, Dimension, Solved, parse_dimension, parse_ratio
+from search_space.errors import SpecError, unknown_key
+from search_space.solve import Infeasible, solve
+
+Point = dict[str, Any]
+"""Raw sampled values: one choice per dimension, ratios still ratios, solved sizes absent."""
+
+ENUMERABLE = 200_000
+"""Spaces up to this many points are counted exactly; larger ones from a sample of as many (about 10 s)."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """How many points a space has, how many are feasible, and what removed the rest."""
+
+    points: int
+    """Points of the whole space."""
+    examined: int
+    """Points looked at: all of them, or a uniform sample where the space is too large to enumerate."""
+    feasible: int
+    """Examined points that spend the budget."""
+    shapes: int
+    """Distinct shapes among the feasible points."""
+    removed: Mapping[str, int]
+    """Examined points that each reason removed, most first."""
+    nearest: str | None
+    """The shape that missed the budget by least, in words; None where something is feasible or nothing came near."""
+
+    def __str__(self) -> str:
+        seen = "" if self.examined == self.points else f", {self.examined:,} of them examined"
+        lines = [f"{self.points:,} points{seen}; {self.feasible:,} feasible, {self.shapes:,} distinct shapes"]
+        lines += [f"  {count:,} removed: {reason}" for reason, count in self.removed.items()]
+        return "\n".join(lines + ([f"  nearest miss: {self.nearest}"] if self.nearest else []))
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """Dimensions to choose, sizes to solve for, and the budget that every shape spends."""
+
+    dimensions: tuple[Dimension, ...]
+    """In the order of `dimensions.DEFAULTS`."""
+    solved: Mapping[str, Solved]
+    """Sizes that the budget decides."""
+    mlp_ratio: tuple[float, float]
+    """Least and most of intermediate_size / hidden_size."""
+    budget: Budget
+    """What a shape may cost."""
+    _found: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def parse(cls, values: object, budget: Budget) -> SearchSpace:
+        """Read a study's ``space``; dimensions that it does not name have their defaults."""
+        if not isinstance(values, Mapping):
+            raise SpecError(f"space must be a mapping of dimensions such as {{hidden_size: [256, 512]}}, found {values!r}")
+        for key in values:
+            if key not in DEFAULTS:
+                raise unknown_key(f"space.{key}", key, DEFAULTS)
+        stated = {**DEFAULTS, **values}
+        parsed = {name: parse_dimension(name, stated[name]) for name in DEFAULTS}
+        solved = {name: part for name, part in parsed.items() if isinstance(part, Solved)}
+        dimensions = tuple(part for part in parsed.values() if isinstance(part, Dimension))
+        space = cls(dimensions, solved, parse_ratio(stated["intermediate_size"]), budget)
+        if solved and budget.target is None:
+            raise SpecError(
+                f"space solves for {' and '.join(solved)}, which needs a budget to spend; name a target such as budget.parameters"
+            )
+        slides = any("sliding_attention" in row for row in space.choices("layer_types"))
+        if slides and None in space.choices("sliding_window"):
+            raise SpecError(
+                "space.layer_types has sliding_attention, so space.sliding_window must be a number of tokens, found none; add it"
+            )
+        return space
+
+    def choices(self, name: str) -> tuple[Any, ...]:
+        """The choices of one dimension, in order; empty where it is solved for."""
+        return next((d.choices for d in self.dimensions if d.name == name), ())
+
+    @cached_property
+    def free(self) -> tuple[Dimension, ...]:
+        """The dimensions that leave something to choose."""
+        return tuple(d for d in self.dimensions if len(d.choices) > 1)
+
+    @property
+    def size(self) -> int:
+        """How many points the space has, feasible or not."""
+        total = 1
+        for dimension in self.dimensions:
+            total *= len(dimension.choices)
+        return total
+
+    def point(self, index: int) -> Point:
+        """The point of that number, 0 to `size` - 1; the last dimension changes fastest."""
+        values: Point = {}
+        for dimension in reversed(self.dimensions):
+            index, place = divmod(index, len(dimension.choices))
+            values[dimension.name] = dimension.choices[place]
+        return {d.name: values[d.name] for d in self.dimensions}
+
+    def architecture(self, point: Point) -> Architecture:
+        """The shape of a point; raises Infeasible with the reason where it cannot spend the budget."""
+        return solve(point, self.dimensions, self.solved, self.mlp_ratio, self.budget)
+
+    def walk(self, seed: int | None = None) -> Iterator[tuple[Point, Architecture | Infeasible]]:
+        """Every point with its shape, in order or shuffled by a seed; at most `ENUMERABLE` of them where the space is larger."""
+        if self.size <= ENUMERABLE:
+            order = list(range(self.size))
+            if seed is not None:
+                random.Random(seed).shuffle(order)
+        else:
+            order = random.Random(0 if seed is None else seed).sample(range(self.size), ENUMERABLE)
+        for index in order:
+            point = self.point(index)
+            try:
+                yield point, self.architecture(point)
+            except Infeasible as reason:
+                yield point, reason
+
+    def shapes(self, seed: int | None = None) -> Iterator[tuple[Point, Architecture]]:
+        """Distinct feasible shapes, each with the first point that builds it, in order or shuffled by a seed."""
+        seen = set()
+        for point, shape in self.walk(seed):
+            if isinstance(shape, Architecture) and shape not in seen:
+                seen.add(shape)
+                yield point, shape
+
+    def table(self) -> list[tuple[Point, Architecture]]:
+        """All distinct feasible shapes (of a uniform sample where the space is too large to enumerate), computed once."""
+        if "table" not in self._found:
+            self._found["table"] = list(self.shapes())
+        table: list[tuple[Point, Architecture]] = self._found["table"]
+        return table
+
+    def sample(self, count: int, seed: int = 0) -> list[Architecture]:
+        """That many distinct feasible shapes, uniformly; fewer only where the space has no more."""
+        shapes = self.shapes(seed)
+        return [shape for _, (_, shape) in zip(range(count), shapes, strict=False)]
+
+    def explain(self) -> Explanation:
+        """Count points, feasible points and shapes, and say which limit removes how many."""
+        removed: Counter[str] = Counter()
+        feasible, shapes = 0, set()
+        nearest: Infeasible | None = None
+        examined = 0
+        for _, shape in self.walk():
+            examined += 1
+            if isinstance(shape, Architecture):
+                feasible += 1
+                shapes.add(shape)
+            else:
+                removed[shape.reason] += 1
+                if nearest is None or shape.distance < nearest.distance:
+                    nearest = shape
+        near = None if feasible or nearest is None else nearest.near
+        return Explanation(self.size, examined, feasible, len(shapes), dict(removed.most_common()), near)
+
+    def require_feasible(self) -> None:
+        """Raise SpecError with the whole explanation where no shape spends the budget."""
+        if next(self.shapes(), None) is None:
+            raise SpecError(f"no shape of this space spends the budget ({self.budget}); widen the limit that removes most, or the tolerance:\n{self.explain()}")  # fmt: skip

@@ -1,0 +1,1 @@
+"""Top floor: one shape becomes one record; many become a study."""

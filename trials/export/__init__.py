@@ -1,0 +1,1 @@
+"""A finished trial as files that other tools load; one file per format."""

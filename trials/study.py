@@ -1,0 +1,208 @@
+"""A study's whole intent, one YAML: StudySpec and load_study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from search_space.budget import Budget
+from search_space.errors import SpecError, unknown_key
+from search_space.space import SearchSpace
+
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class CorpusSpec(_Section):
+    """The text that every trial of the study is trained on; exactly one of `name` and `files`."""
+
+    name: Literal["python-stdlib"] | None = None
+    """An embedded corpus: `python-stdlib` is the source text of this machine's Python standard library, without its tests."""
+    files: tuple[str, ...] | None = None
+    """Text files (`.txt`, one document each) and `.jsonl` files (one object with `text` a line); globs are allowed, relative to the study file."""
+
+    @field_validator("files", mode="before")
+    @classmethod
+    def _one_file(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> CorpusSpec:
+        if (self.name is None) == (self.files is None):
+            raise ValueError("must have exactly one of `name` and `files`")
+        return self
+
+
+class LatencySpec(_Section):
+    """The workload whose time is the latency."""
+
+    runtime: Literal["torch"] = "torch"
+    """What runs the shape."""
+    prompt_tokens: Positive = 64
+    """Tokens of the prompt, read in one pass."""
+    new_tokens: Positive = 64
+    """Tokens decoded one by one with the KV cache."""
+    threads: Positive = 1
+    """Threads of the runtime; each is pinned to a processor of its own."""
+    repeats: Positive = 5
+    """Timed repeats of the whole workload after the warm-up."""
+
+
+class ObjectivesSpec(_Section):
+    """What a front is made of."""
+
+    quality: Literal["bits_per_byte"] = "bits_per_byte"
+    """Validation loss in bits per byte: it survives a change of vocabulary."""
+    latency: LatencySpec = LatencySpec()
+
+
+class ProxySpec(_Section):
+    """The recipe of the short training run; the same for every shape of the study. Exactly one of the three budgets."""
+
+    tokens: Positive | None = None
+    """Training tokens of every trial."""
+    tokens_per_parameter: Annotated[float, Field(gt=0)] | None = None
+    """Training tokens per stored parameter."""
+    seconds: Annotated[float, Field(gt=0)] | None = None
+    """Training seconds of every trial, pauses left out; the tokens then differ."""
+    context_tokens: Positive = 64
+    """Tokens of one sequence."""
+    batch_sequences: Positive = 8
+    """Sequences of one step."""
+    optimizer: Literal["muon", "adamw"] = "muon"
+    """`muon`: Muon for the matrices of the blocks and AdamW for the rest; `adamw`: AdamW for all."""
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    """Peak rate of AdamW."""
+    muon_learning_rate: Annotated[float, Field(gt=0)] = 1e-2
+    """Peak rate of Muon; read only where the optimizer is `muon`."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.1
+    """On matrices only; norms and the embedding have none."""
+    gradient_clip: Annotated[float, Field(gt=0)] = 1.0
+    """Largest norm of the gradient."""
+    schedule: Literal["wsd", "cosine"] = "wsd"
+    """Warm-up, stable, linear decay to zero (arXiv 2404.06395); or warm-up and cosine to a tenth."""
+    warmup: Share = 0.05
+    """Share of the steps that warm up."""
+    decay: Share = 0.3
+    """Share of the steps that decay; read only where the schedule is `wsd`."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the products; weights and optimizer states stay float32."""
+    evaluations: Positive = 4
+    """Evaluations on the validation split over the run, the last at its end."""
+    evaluation_tokens: Positive = 65_536
+    """Tokens of each evaluation, always the same ones."""
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> ProxySpec:
+        if sum(value is not None for value in (self.tokens, self.tokens_per_parameter, self.seconds)) != 1:
+            raise ValueError("must have exactly one of `tokens`, `tokens_per_parameter` and `seconds`")
+        if self.schedule == "wsd" and self.warmup + self.decay > 1:
+            raise ValueError(f"warmup and decay must not exceed 1 together, found {self.warmup:g} and {self.decay:g}")
+        return self
+
+
+class SearchSpec(_Section):
+    """How the shapes to try are chosen and where they run."""
+
+    trials: Positive
+    """Shapes to sample, references not counted."""
+    workers: Positive = 2
+    """Trials that run side by side."""
+    threads: Positive = 1
+    """Processor threads of each trial."""
+    gpus: Annotated[float, Field(ge=0)] = 0.0
+    """GPUs of each trial; a fraction shares one."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Decides proposals, initial weights and the order of the data."""
+    sampler: Literal["nsga2", "tpe", "random"] = "nsga2"
+    """What proposes the next shape, from Optuna."""
+    deadline_seconds: Annotated[float, Field(gt=0)] = 3600.0
+    """A trial that takes longer is ended and recorded as timed out."""
+
+
+class StudySpec(_Section):
+    """One study."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    """Letters, digits, dots, dashes and underscores; MLflow's experiment has it too."""
+    corpus: CorpusSpec
+    budget: dict[str, Any]
+    """Read by `search_space.budget.Budget.parse`."""
+    space: dict[str, Any]
+    """Read by `search_space.space.SearchSpace.parse`."""
+    objectives: ObjectivesSpec = ObjectivesSpec()
+    proxy: ProxySpec
+    search: SearchSpec
+    references: tuple[str, ...] = ("deep-thin", "wide-shallow")
+    """Shapes that every front is compared with: `deep-thin`, `wide-shallow`, a family's name (scaled to the budget), or a YAML file."""
+
+    @cached_property
+    def search_space(self) -> SearchSpace:
+        """The parsed space with its budget."""
+        return SearchSpace.parse(self.space, Budget.parse(self.budget))
+
+
+def parse_study(values: object, source: str = "study") -> StudySpec:
+    """Check a study's mapping; raises SpecError with path, what was found and the cure."""
+    if not isinstance(values, Mapping):
+        raise SpecError(f"{source} must be a mapping with {', '.join(StudySpec.model_fields)}, found {type(values).__name__}")
+    try:
+        study = StudySpec.model_validate(dict(values))
+    except ValidationError as errors:
+        raise SpecError(f"{source}: {_sentence(errors)}") from None
+    try:
+        study.search_space  # noqa: B018  the space is read here so that its errors name the file
+    except SpecError as error:
+        raise SpecError(f"{source}: {error}") from None
+    return study
+
+
+def load_study(path: str | Path) -> StudySpec:
+    """Read a study file; relative corpus and reference files are resolved against its folder."""
+    path = Path(path)
+    if not path.is_file():
+        raise SpecError(f"{path} is not a file; name a study's YAML, such as studies/quickstart.yaml")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        place = f" (line {error.problem_mark.line + 1})" if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark else ""
+        raise SpecError(f"{path} is not YAML{place}; see docs/study.md for what a study looks like") from None
+    study = parse_study(values, str(path))
+    if study.corpus.files is None:
+        return study
+    files = tuple(str(path.resolve().parent / name) for name in study.corpus.files)
+    return study.model_copy(update={"corpus": study.corpus.model_copy(update={"files": files})})
+
+
+def _sentence(errors: ValidationError) -> str:
+    """The first error as one sentence with its cure."""
+    error = errors.errors()[0]
+    where = [str(part) for part in error["loc"]]
+    path = ".".join(where) or "the study"
+    if error["type"] == "extra_forbidden":
+        return str(unknown_key(path, where[-1], _fields_at(where[:-1])))
+    if error["type"] == "missing":
+        return f"{path} is missing; add it"
+    if error["type"] == "value_error":
+        return f"{path} {error['ctx']['error']}" if where else str(error["ctx"]["error"])
+    message = error["msg"].replace("Input should be", "must be").replace("String should", "must")
+    return f"{path} {message}, found {error['input']!r}"
+
+
+def _fields_at(where: list[str]) -> list[str]:
+    model: Any = StudySpec
+    for name in where:
+        annotation = model.model_fields[name].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)
