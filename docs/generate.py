@@ -1,0 +1,143 @@
+"""Fill the generated parts of the documentation from the code: `python docs/generate.py`; a test compares them.
+
+A generated part stands between `<!-- generated: NAME -->` and `<!-- end -->`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+FOLDER = Path(__file__).resolve().parent
+sys.path.insert(0, str(FOLDER.parent))
+
+import archfront  # noqa: E402
+from analysis import record  # noqa: E402
+from search_space import architecture, sharing  # noqa: E402
+from trials import study  # noqa: E402
+
+PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def study_tables() -> str:
+    """One table for each section of a study: key, type, default, meaning."""
+    return "\n".join(_section(name, model) for name, model in _models("", study.StudySpec))
+
+
+def _models(path: str, model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+    yield path, model
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _models(f"{path}.{name}".strip("."), field.annotation)
+
+
+def _section(path: str, model: type[BaseModel]) -> str:
+    lines = [f"### {f'`{path}`' if path else 'Top level'}", "", inspect.cleandoc(model.__doc__ or ""), ""]
+    lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
+    for name, field in model.model_fields.items():
+        nested = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        kind = "section" if nested else _kind(field.annotation)
+        default = "required" if field.is_required() else ("" if nested else f"`{_default(field.default)}`")
+        text = " ".join((field.description or (field.annotation.__doc__ if nested else "") or "").split())
+        lines.append(f"| `{name}` | {kind} | {default} | {text} |")
+    return "\n".join([*lines, ""])
+
+
+def _default(value: Any) -> str:
+    if value is None or value is PydanticUndefined:
+        return "none"
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _kind(annotation: Any) -> str:
+    text = str(annotation.__name__ if isinstance(annotation, type) and not hasattr(annotation, "__args__") else annotation)
+    literal = re.search(r"Literal\[(.*?)\]", text)
+    if literal:
+        return " or ".join(f"`{word.strip()[1:-1]}`" for word in literal[1].split(","))
+    text = re.sub(r"typing\.Annotated\[(\w+),.*\]", r"\1", text)
+    names = {"int": "whole number", "float": "number", "str": "text", "tuple[str, ...]": "list of text", "dict[str, typing.Any]": "mapping"}
+    return next((names[name] for name in sorted(names, key=len, reverse=True) if name in text), text)
+
+
+def field_tables(module: ModuleType, *classes: str) -> str:
+    """One table for each frozen dataclass: field, type, meaning, read from the docstrings under the fields."""
+    tree = ast.parse(inspect.getsource(module))
+    nodes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    return "\n".join(_fields(nodes[name]) for name in classes)
+
+
+def _fields(node: ast.ClassDef) -> str:
+    lines = [f"### {node.name}", "", " ".join((ast.get_docstring(node) or "").split()), "", "| field | type | meaning |", "|---|---|---|"]
+    for place, item in enumerate(node.body):
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
+            kind = ast.unparse(item.annotation)
+        elif isinstance(item, ast.Assign) and isinstance(item.targets[0], ast.Name):  # a member of an enumeration
+            kind = ast.unparse(item.value)
+        else:
+            continue
+        target = item.target if isinstance(item, ast.AnnAssign) else item.targets[0]
+        after = node.body[place + 1] if place + 1 < len(node.body) else None
+        documented = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+        text = " ".join(str(after.value.value).split()) if documented else ""  # type: ignore[union-attr]
+        lines.append(f"| `{ast.unparse(target)}` | `{kind}` | {text} |".replace(" | None`", "` or none"))
+    return "\n".join([*lines, ""])
+
+
+def command_tables() -> str:
+    """Every verb with its arguments, as the parser has them."""
+    return "\n".join(_verb(name, made) for name, made in _verbs("archfront", archfront.parser()))
+
+
+def _verbs(name: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    inner = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not inner:
+        yield name, parser
+    for action in inner:
+        for word, made in action.choices.items():
+            yield from _verbs(f"{name} {word}", made)
+
+
+def _verb(name: str, parser: argparse.ArgumentParser) -> str:
+    lines = [f"### `{name}`", "", parser.description or "", "", "| argument | meaning |", "|---|---|"]
+    for action in parser._actions:
+        if isinstance(action, argparse._HelpAction):
+            continue
+        metavar = action.metavar if isinstance(action.metavar, str) else (action.dest.upper() if action.nargs != 0 else "")
+        if action.choices and not action.metavar:
+            metavar = "{" + ",".join(map(str, action.choices)) + "}"
+        words = ", ".join(action.option_strings)
+        shown = f"{words} {metavar}".strip() if words and action.nargs != 0 else (words or metavar)
+        shown = shown.replace("|", "\\|")
+        text = (action.help or "") % {"default": action.default} if "%(" in (action.help or "") else (action.help or "")
+        lines.append(f"| `{shown}` | {text} |")
+    return "\n".join([*lines, ""])
+
+
+GENERATED = {
+    "study": study_tables,
+    "architecture": lambda: field_tables(architecture, "Architecture") + "\n" + field_tables(sharing, "Sharing"),
+    "record": lambda: field_tables(
+        record, "TrialRecord", "Outcome", "Kind", "Costs", "Latency", "Spread", "Training", "CurvePoint", "Quality", "FinalRecord"
+    ),
+    "commands": command_tables,
+}
+
+
+def filled(text: str) -> str:
+    """The document with each generated part made anew."""
+    return PART.sub(lambda part: f"{part[1]}\n{GENERATED[part[2]]()}\n{part[3]}", text)
+
+
+if __name__ == "__main__":
+    for path in sorted(FOLDER.glob("*.md")):
+        path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
