@@ -1,0 +1,62 @@
+"""The arrows of the house: archfront.py -> trials -> analysis -> search_space, and each heavy library in its rooms only."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FLOORS = ("search_space", "analysis", "trials", "archfront")
+FILES = sorted(path.relative_to(ROOT) for floor in FLOORS[:3] for path in (ROOT / floor).rglob("*.py")) + [Path("archfront.py")]
+
+ROOMS = {
+    "ray": {"trials/runner.py", "trials/searcher.py", "trials/scheduler.py", "trials/jobs.py", "trials/workers.py"},
+    "optuna": {"trials/sampler.py"},
+    "mlflow": {"trials/tracking.py"},
+    "lightning": {"trials/proxy.py"},
+    "plotly": {"analysis/figures.py"},
+}
+"""Where each library may be imported."""
+BARE = {
+    "search_space": set(sys.stdlib_module_names) | {"search_space"},
+    "analysis": set(sys.stdlib_module_names) | {"search_space", "analysis", "numpy", "scipy", "plotly"},
+}
+"""All that a floor may import."""
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports, wherever in the file, but for types."""
+    found: set[str] = set()
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_a_lower_floor_never_names_a_higher_one(path: Path) -> None:
+    floor = path.parts[0].removesuffix(".py")
+    higher = set(FLOORS[FLOORS.index(floor) + 1 :])
+    assert not higher & {name.split(".")[0] for name in imports(path)}, f"{path} imports from a floor above its own"
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_libraries_stay_in_their_rooms(path: Path) -> None:
+    used = {name.split(".")[0] for name in imports(path)}
+    for library, rooms in ROOMS.items():
+        assert library not in used or path.as_posix() in rooms, f"{path} imports {library}, which belongs in {' or '.join(sorted(rooms))}"
+    allowed = BARE.get(path.parts[0])
+    assert allowed is None or used <= allowed, f"{path} imports {', '.join(sorted(used - allowed))}, which {path.parts[0]} may not"
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = "import archfront, sys; archfront.parser(); print([m for m in ('torch', 'ray', 'numpy', 'pydantic', 'yaml', 'mlflow') if m in sys.modules])"
+    printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "[]"
