@@ -1,0 +1,155 @@
+"""What a study will cost, before anything runs: counted where it can be, timed on three sample shapes where it must be."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, replace
+from statistics import mean
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from search_space import cost
+from search_space.architecture import Architecture
+from search_space.space import Explanation
+from trials.network import Network
+from trials.study import StudySpec
+
+SAMPLES = 3
+COUNTED = 100
+"""Shapes whose closed forms stand for all in the sums."""
+LARGEST_TIMED = 30_000_000
+"""Parameters above which one block is timed instead of the whole network."""
+OPTIMIZER_SHARE = {"muon": 0.6, "adamw": 0.1}
+"""Time of the optimizer's step over forward and backward at 0.3M parameters; smaller for larger networks (docs/findings.md)."""
+START_SECONDS = 20.0
+"""Ray, imports and the report, on two cores."""
+LATENCY_SECONDS = 1.5
+"""One latency measurement at small sizes; training pauses for it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleShape:
+    """One shape of the space, and what training it costs."""
+
+    label: str
+    parameters: int
+    training_tokens: int
+    training_flops: int
+    training_seconds: float
+    """On this machine, estimated from a few timed steps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The cost of a study."""
+
+    name: str
+    budget: str
+    trials: int
+    references: int
+    workers: int
+    space: Explanation
+    training_tokens: int
+    training_flops: int
+    estimated_seconds: float
+    """From start to report with this machine's speed; cached tokens assumed."""
+    disk_bytes: int
+    """Weights of every trial in float32; records and MLflow add about 50 KiB a trial."""
+    samples: tuple[SampleShape, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return asdict(self) | {"feasible_shapes": self.space.shapes}
+
+    def __str__(self) -> str:
+        lines = [
+            f"study       {self.name}: {self.trials} shapes and {self.references} references of {self.budget}",
+            f"space       {str(self.space).replace(chr(10), chr(10) + ' ' * 12)}",
+            f"training    {self.training_tokens:,} tokens, {self.training_flops:.2e} FLOPs",
+            f"time        about {_duration(self.estimated_seconds)} with {self.workers} workers on this machine",
+            f"disk        about {self.disk_bytes / 1e6:,.0f} MB",
+            "for example",
+        ]
+        for shape in self.samples:
+            lines.append(f"  {shape.label:<40} {shape.parameters:>13,} parameters, {_duration(shape.training_seconds)} of training")
+        return "\n".join(lines)
+
+
+def plan_study(study: StudySpec) -> Plan:
+    """Count and time; raises SpecError with the whole explanation where no shape is feasible."""
+    space = study.search_space
+    space.require_feasible()
+    shapes = space.sample(COUNTED, study.search.seed)
+    samples = tuple(_sample(study, shape) for shape in shapes[:SAMPLES])
+    runs = study.search.trials + len(study.references)
+    tokens = mean(_tokens(study, shape, samples) for shape in shapes)
+    flops = mean(_tokens(study, s, samples) * cost.training_flops_per_token(s, study.proxy.context_tokens) for s in shapes)
+    seconds = study.proxy.seconds or mean(shape.training_seconds for shape in samples)
+    waves = -(-runs // study.search.workers)
+    return Plan(
+        name=study.name,
+        budget=str(space.budget),
+        trials=study.search.trials,
+        references=len(study.references),
+        workers=study.search.workers,
+        space=space.explain(),
+        training_tokens=round(runs * tokens),
+        training_flops=round(runs * flops),
+        estimated_seconds=START_SECONDS + waves * seconds + 2 * runs * LATENCY_SECONDS,
+        disk_bytes=round(runs * (mean(4 * cost.parameters(shape) for shape in shapes) + 50 * 1024)),
+        samples=samples,
+    )
+
+
+def _sample(study: StudySpec, shape: Architecture) -> SampleShape:
+    per_token = _seconds_per_token(study, shape)
+    tokens = round(study.proxy.seconds / per_token) if study.proxy.seconds else _stated_tokens(study, shape)
+    return SampleShape(
+        label=shape.label,
+        parameters=cost.parameters(shape),
+        training_tokens=tokens,
+        training_flops=tokens * cost.training_flops_per_token(shape, study.proxy.context_tokens),
+        training_seconds=study.proxy.seconds or tokens * per_token,
+    )
+
+
+def _tokens(study: StudySpec, shape: Architecture, samples: tuple[SampleShape, ...]) -> float:
+    return mean(sample.training_tokens for sample in samples) if study.proxy.seconds else _stated_tokens(study, shape)
+
+
+def _stated_tokens(study: StudySpec, shape: Architecture) -> int:
+    proxy = study.proxy
+    return proxy.tokens if proxy.tokens is not None else round((proxy.tokens_per_parameter or 0) * cost.parameters(shape))
+
+
+def _seconds_per_token(study: StudySpec, shape: Architecture) -> float:
+    """Forward and backward on random tokens with throw-away weights, the best of three, and the optimizer's share."""
+    context, flops = study.proxy.context_tokens, cost.training_flops_per_token(shape, study.proxy.context_tokens)
+    timed = shape
+    if cost.parameters(shape) > LARGEST_TIMED:  # one block and a small vocabulary have the width's speed; scaled by FLOPs below
+        timed = replace(shape, num_unique_layers=1, vocab_size=min(shape.vocab_size, 1024), layer_types=shape.layer_types[:1])
+    threads = torch.get_num_threads()
+    torch.set_num_threads(study.search.threads)
+    try:
+        network = Network(timed)
+        tokens = torch.randint(timed.vocab_size, (study.proxy.batch_sequences, context + 1), generator=torch.Generator().manual_seed(0))
+        elapsed = min(_step(network, tokens) for _ in range(4))
+    finally:
+        torch.set_num_threads(threads)
+    scale = flops / cost.training_flops_per_token(timed, context)
+    return elapsed * scale * (1 + OPTIMIZER_SHARE[study.proxy.optimizer]) / (study.proxy.batch_sequences * context)
+
+
+def _step(network: Network, tokens: torch.Tensor) -> float:
+    start = time.perf_counter()
+    logits = network(tokens[:, :-1])
+    functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten()).backward()  # type: ignore[no-untyped-call]
+    return time.perf_counter() - start
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h {minutes:02}m" if hours else f"{minutes}m {rest:02}s" if minutes else f"{rest}s"
