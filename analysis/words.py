@@ -1,0 +1,69 @@
+"""How numbers are written for people: the same in figures, sentences and tables."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from analysis.record import Outcome, Spread
+
+ABSENT = "–"
+OUTCOMES = {
+    Outcome.FINISHED: "finished",
+    Outcome.STOPPED: "stopped early",
+    Outcome.DIVERGED: "diverged",
+    Outcome.OUT_OF_MEMORY: "ran out of memory",
+    Outcome.TIMED_OUT: "timed out",
+    Outcome.FAILED: "failed",
+    Outcome.LOST: "lost",
+}
+QUALITIES = {"bits_per_byte": "bits per byte", "next_token_accuracy": "next-token accuracy"}
+
+
+def milliseconds(value: float | None) -> str:
+    """`24.0 ms`, three significant digits."""
+    return ABSENT if value is None else f"{_significant(value)} ms"
+
+
+def spread(value: Spread | None) -> str:
+    """`24.0 ms (p10 to p90: 23.6 to 24.7)`."""
+    return ABSENT if value is None else f"{milliseconds(value.median)} (p10 to p90: {_significant(value.p10)} to {_significant(value.p90)})"
+
+
+def quality(value: float | None, name: Literal["bits_per_byte", "next_token_accuracy"]) -> str:
+    """`2.071` bits per byte, or `43.8 %`."""
+    if value is None:
+        return ABSENT
+    return f"{value:.3f}" if name == "bits_per_byte" else f"{value:.1%}".replace("%", " %")
+
+
+def quantity(value: float) -> str:
+    """`251,384` below a million, then `12.4 million`, `3.1 billion`, and powers of ten from 10^15 on."""
+    if value < 1e6:
+        return f"{value:,.0f}"
+    if value >= 1e15:
+        mantissa, exponent = f"{value:.1e}".split("e")
+        return f"{mantissa} × 10^{int(exponent)}"
+    size, word = max((size, word) for size, word in ((1e6, "million"), (1e9, "billion"), (1e12, "trillion")) if value >= size)
+    return f"{value / size:.3g} {word}"
+
+
+def duration(seconds: float) -> str:
+    """`41 s`, `3 min 5 s`, `2 h 10 min`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60:,} h {minutes % 60} min"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 trial`, `2 trials`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def joined(words: list[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def _significant(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}"
