@@ -108,6 +108,8 @@ class Training:
     device: str
     precision: str
     threads: int
+    corpus_sha256: str | None = None
+    """Of the text that it was trained on."""
     curve: tuple[CurvePoint, ...] = ()
 
 
