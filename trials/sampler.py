@@ -1,0 +1,139 @@
+"""What to try next: Optuna's ask and tell on the points of a search space, as a pure function of study, seed and records.
+
+A proposal is made from nothing but its arguments: a study is rebuilt in memory from the records, a sampler seeded for this proposal
+alone is asked once, and its suggestion is brought to the nearest shape of the space that spends the budget and is new. So a proposal
+is valid by construction, and a search that is replayed or resumed proposes the same shapes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from analysis.record import TrialRecord
+from search_space.architecture import Architecture
+from search_space.space import Point, SearchSpace
+from trials.task import TrialTask, plain
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+POPULATION = 10
+"""Finished trials that NSGA-II breeds from, and those that it and TPE want before they begin."""
+CANDIDATES = 16
+"""Random shapes of which the start-up takes the one farthest from what is known (Mitchell's best candidate, 1991)."""
+GENERATION = NSGAIISampler._get_generation_key()
+
+SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
+    "nsga2": lambda seed: NSGAIISampler(population_size=POPULATION, seed=seed),
+    "tpe": lambda seed: TPESampler(n_startup_trials=POPULATION, seed=seed),
+    "random": lambda seed: RandomSampler(seed=seed),
+}
+"""By the name in ``search.sampler``: an Optuna sampler for one proposal, from the proposal's own seed."""
+
+
+class Proposer:
+    """Proposes shapes of one space; holds what follows from the space alone, so that no call depends on an earlier one."""
+
+    def __init__(self, space: SearchSpace, seed: int, sampler: str) -> None:
+        """`seed` is the study's; `sampler` one of `SAMPLERS`."""
+        self._seed, self._sampler = seed, sampler
+        self._table = space.table()
+        self._rows = {shape: row for row, (_, shape) in enumerate(self._table)}
+        self._dimensions = space.free
+        self._distributions: dict[str, BaseDistribution] = {}
+        for dimension in self._dimensions:
+            count = len(dimension.choices)
+            self._distributions[dimension.name] = (
+                IntDistribution(0, count - 1) if dimension.ordered else CategoricalDistribution(range(count))
+            )
+        self._place_of = {d.name: {_key(choice): place for place, choice in enumerate(d.choices)} for d in self._dimensions}
+        self._places = np.array([self._places_at(point) for point, _ in self._table], dtype=np.int64).reshape(len(self._table), -1)
+        self._ordered = np.array([d.ordered for d in self._dimensions], dtype=bool)
+        self._spans = np.array([len(d.choices) - 1 for d in self._dimensions], dtype=float)
+
+    def __len__(self) -> int:
+        """How many distinct shapes can be proposed in all."""
+        return len(self._table)
+
+    def propose(self, number: int, records: Iterable[TrialRecord], pending: Sequence[TrialTask]) -> tuple[Point, Architecture] | None:
+        """The shape of trial `number`, in sight of these records and of these trials that are not back yet; None where none is left.
+
+        `records` and `pending` may hold references, whose points are None: they are not proposed again, and the sampler is told of
+        shapes with points only.
+        """
+        told = sorted(records, key=lambda record: record.number)
+        known = [self._rows[a] for a in [r.architecture for r in told] + [t.architecture for t in pending] if a in self._rows]
+        free = np.ones(len(self._table), dtype=bool)
+        free[known] = False
+        if not free.any():
+            return None
+        random = np.random.default_rng([self._seed, number])
+        told = [record for record in told if record.point is not None]
+        if self._sampler != "random" and sum(_values(record) is not None for record in told) < POPULATION:
+            row = self._farthest(free, known, random)
+        else:
+            row = self._nearest(free, self._ask(told, pending, int(random.integers(2**32))), random)
+        return self._table[row]
+
+    def _ask(self, told: Sequence[TrialRecord], pending: Sequence[TrialTask], seed: int) -> list[int]:
+        """Optuna's suggestion: a place on each dimension, feasible or not."""
+        study = optuna.create_study(directions=["minimize", "minimize"], sampler=SAMPLERS[self._sampler](seed))
+        study.add_trials([self._told(record) for record in told])
+        running = [task.point for task in pending if task.point is not None]
+        study.add_trials([self._trial(point, TrialState.RUNNING) for point in running])
+        suggested = study.ask(self._distributions).params
+        return [suggested[dimension.name] for dimension in self._dimensions]
+
+    def _told(self, record: TrialRecord) -> FrozenTrial:
+        assert record.point is not None
+        values = _values(record)
+        if values is None:
+            return self._trial(record.point, TrialState.FAIL)
+        # One generation that holds everything known: Optuna then breeds from its best POPULATION members (steady-state NSGA-II).
+        return self._trial(record.point, TrialState.COMPLETE, values, {GENERATION: 0})
+
+    def _trial(
+        self, point: Point, state: TrialState, values: Sequence[float] | None = None, attributes: dict[str, int] | None = None
+    ) -> FrozenTrial:
+        params = dict(zip(self._distributions, self._places_at(point), strict=True))
+        return create_trial(state=state, values=values, params=params, distributions=self._distributions, system_attrs=attributes)
+
+    def _places_at(self, point: Point) -> list[int]:
+        return [self._place_of[name][_key(point[name])] for name in self._place_of]
+
+    def _distances(self, places: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """From every shape to these places: the share of the range on ordered dimensions, 0 or 1 on the others, summed."""
+        steps = np.abs(self._places - np.asarray(places))
+        return np.where(self._ordered, steps / self._spans, steps != 0).sum(axis=1)
+
+    def _nearest(self, free: npt.NDArray[np.bool_], places: Sequence[int], random: np.random.Generator) -> int:
+        distances = np.where(free, self._distances(places), math.inf)
+        return int(random.choice(np.flatnonzero(distances == distances.min())))
+
+    def _farthest(self, free: npt.NDArray[np.bool_], known: Sequence[int], random: np.random.Generator) -> int:
+        rows = np.flatnonzero(free)
+        candidates = random.choice(rows, size=min(CANDIDATES, len(rows)), replace=False)
+        gaps = np.full(len(self._table), math.inf)
+        for row in known:
+            gaps = np.minimum(gaps, self._distances(self._places[row]))
+        return int(candidates[np.argmax(gaps[candidates])])
+
+
+def _values(record: TrialRecord) -> tuple[float, float] | None:
+    """What is minimised: bits per byte and milliseconds; None where the trial cannot stand on a front."""
+    if not record.finished or record.latency is None or record.training is None or record.training.validation is None:
+        return None
+    return record.training.validation.bits_per_byte, record.latency.total_ms.median
+
+
+def _key(choice: object) -> str:
+    """Equal for a choice and for what a record made of it."""
+    return json.dumps(plain(choice))

@@ -1,0 +1,131 @@
+"""One trial to run, as it travels to a worker, and the record of one that did not come back. No torch."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from analysis.record import Costs, Kind, Outcome, TrialRecord
+from search_space import cost
+from search_space.architecture import Architecture
+from search_space.sharing import Sharing
+from trials.study import LatencySpec, ProxySpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialTask:
+    """What a worker needs to know of a trial; picklable, and JSON-able through `as_dict`."""
+
+    number: int
+    """Place in the study, from 0; references come first."""
+    kind: Kind
+    name: str | None = None
+    """The reference's name; None for other kinds."""
+    point: Mapping[str, Any] | None = None
+    """Raw sampled values in JSON's types; None for a reference."""
+    architecture: Architecture
+    seed: int
+    """Decides the initial weights and the order of the data: the study's for every shape, another for a replicate."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "number": self.number,
+            "kind": str(self.kind),
+            "name": self.name,
+            "point": plain(self.point),
+            "architecture": self.architecture.as_dict(),
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The reverse of `as_dict`."""
+        return cls(**{**values, "kind": Kind(values["kind"]), "architecture": Architecture.from_dict(values["architecture"])})
+
+    @classmethod
+    def of(cls, record: TrialRecord) -> Self:
+        """The task that a record answered."""
+        return cls(
+            number=record.number,
+            kind=record.kind,
+            name=record.name,
+            point=record.point,
+            architecture=record.architecture,
+            seed=record.seed,
+        )
+
+
+def count_costs(architecture: Architecture, workload: LatencySpec, proxy: ProxySpec) -> Costs:
+    """The closed forms of a shape at a study's latency workload and training context."""
+    tokens = workload.prompt_tokens + workload.new_tokens
+    return Costs(
+        parameters=cost.parameters(architecture),
+        non_embedding_parameters=cost.non_embedding_parameters(architecture),
+        weight_bytes=cost.weight_bytes(architecture),
+        kv_cache_bytes=cost.kv_cache_bytes(architecture, tokens),
+        decode_flops=cost.decode_flops(architecture, tokens),
+        training_flops_per_token=cost.training_flops_per_token(architecture, proxy.context_tokens),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """When a trial began: the wall clock's time to be read, and a clock that never goes back to count from."""
+
+    at: datetime
+    monotonic: float
+
+    @classmethod
+    def now(cls) -> Self:
+        """This moment."""
+        return cls(datetime.now(UTC), time.monotonic())
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """Since then; within the process that made it."""
+        return time.monotonic() - self.monotonic
+
+
+def record_of(task: TrialTask, outcome: Outcome, reason: str | None, costs: Costs, start: Start, **measured: Any) -> TrialRecord:
+    """The record of this task that began then and ends now; `measured` are further fields of TrialRecord."""
+    return TrialRecord(
+        number=task.number,
+        kind=task.kind,
+        name=task.name,
+        point=task.point,
+        architecture=task.architecture,
+        seed=task.seed,
+        outcome=outcome,
+        reason=reason,
+        costs=costs,
+        started_at=start.at.isoformat(timespec="seconds"),
+        wall_seconds=start.elapsed_seconds,
+        **measured,
+    )
+
+
+def this_machine() -> dict[str, str]:
+    """Host, processor and Python of the process that calls."""
+    return {"host": platform.node(), "processor": _processor(), "python": platform.python_version()}
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def plain(value: Any) -> Any:
+    """JSON's types only, for raw sampled values."""
+    if isinstance(value, Sharing):
+        return value.as_dict()
+    if isinstance(value, Mapping):
+        return {str(name): plain(inner) for name, inner in value.items()}
+    return [plain(inner) for inner in value] if isinstance(value, tuple | list) else value
