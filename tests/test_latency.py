@@ -1,0 +1,232 @@
+"""Latency from a process of its own: what is measured, what a disturbance does, and what happens when something dies or hangs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy
+import pytest
+
+from search_space.architecture import Architecture
+from search_space.errors import SpecError
+from trials.latency import LatencyError, LatencyProcess, LatencyTimeoutError
+from trials.protocol import LARGEST_WAIT, PROTOCOL, Repeat, calm_repeats, run_once
+from trials.quiet import QuietLock
+from trials.runtimes import Logits
+from trials.study import LatencySpec
+
+ROOT = Path(__file__).parent.parent
+SHALLOW = Architecture(
+    vocab_size=64, hidden_size=32, num_unique_layers=1, num_attention_heads=2, num_key_value_heads=1, head_dim=16, intermediate_size=64
+)
+DEEP = replace(SHALLOW, num_unique_layers=12, layer_types=("full_attention",))
+SPEC = LatencySpec(prompt_tokens=16, new_tokens=16, repeats=3)
+ENDLESS = LatencySpec(prompt_tokens=16, new_tokens=200_000, repeats=3)
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[LatencyProcess]:
+    process = LatencyProcess(SPEC)
+    yield process
+    process.close()
+
+
+def test_a_latency_says_how_it_was_taken(process: LatencyProcess) -> None:
+    latency = process.measure(SHALLOW)
+    for spread in (latency.total_ms, latency.prefill_ms, latency.decode_ms_per_token):
+        assert 0 < spread.p10 <= spread.median <= spread.p90
+    assert latency.total_ms.median > latency.prefill_ms.median
+    assert (latency.prompt_tokens, latency.new_tokens, latency.repeats) == (16, 16, 3)
+    assert (latency.runtime, latency.precision, latency.threads, latency.protocol) == ("torch", "float32", 1, PROTOCOL)
+    assert latency.pinned_cpus is None or len(latency.pinned_cpus) == 1
+    assert latency.device
+    assert latency.runtime_version[0].isdigit()
+
+
+def test_twelve_blocks_take_several_times_as_long_as_one(process: LatencyProcess) -> None:
+    assert process.measure(DEEP).total_ms.median > 2 * process.measure(SHALLOW).total_ms.median
+
+
+def test_one_child_serves_many_shapes(process: LatencyProcess) -> None:
+    process.measure(SHALLOW)
+    pid = process.pid
+    process.measure(DEEP)
+    assert process.pid == pid
+
+
+def test_training_pauses_during_the_timed_part(process: LatencyProcess) -> None:
+    done = threading.Event()
+
+    def measure() -> None:
+        process.measure(SHALLOW)
+        done.set()
+
+    quiet, blocked = QuietLock(), 0.0
+    with quiet.training():
+        thread = threading.Thread(target=measure)
+        thread.start()
+        while not done.is_set():
+            blocked += quiet.pause()
+            time.sleep(0.001)
+        thread.join()
+    quiet.close()
+    assert blocked > 0
+
+
+def test_training_that_does_not_pause_is_said(process: LatencyProcess) -> None:
+    quiet = QuietLock()
+    with quiet.training(), pytest.raises(LatencyTimeoutError, match=r"a training run did not pause within 0.2 seconds"):
+        process.measure(SHALLOW, timeout_seconds=0.4)
+    quiet.close()
+    assert process.measure(SHALLOW, timeout_seconds=60)
+
+
+def test_a_child_that_was_killed_while_idle_is_replaced(process: LatencyProcess) -> None:
+    first = process.pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    while process.pid is not None:
+        time.sleep(0.01)
+    assert process.measure(SHALLOW).repeats == 3
+    assert process.pid != first
+
+
+def test_a_child_that_dies_while_measuring_is_an_error_and_the_next_call_works() -> None:
+    process = LatencyProcess(ENDLESS)
+    assert process.pid is not None
+    kill = threading.Timer(1.0, os.kill, [process.pid, signal.SIGKILL])
+    kill.start()
+    with pytest.raises(LatencyError, match="ended by SIGKILL; the system may have run out of memory"):
+        process.measure(SHALLOW)
+    kill.join()
+    process.spec = SPEC
+    assert process.measure(SHALLOW).repeats == 3
+    process.close()
+
+
+def test_a_child_that_hangs_is_ended_in_time_and_the_next_call_works(process: LatencyProcess) -> None:
+    process.measure(SHALLOW)
+    hung = process.pid
+    assert hung is not None
+    os.kill(hung, signal.SIGSTOP)
+    with pytest.raises(LatencyTimeoutError, match=r"did not end within 0.3 seconds"):
+        process.measure(SHALLOW, timeout_seconds=0.3)
+    assert process.measure(SHALLOW).repeats == 3
+    assert process.pid != hung
+
+
+def test_more_threads_than_processors_is_wrong_input(process: LatencyProcess) -> None:
+    process.spec = LatencySpec(threads=4096)
+    with pytest.raises(SpecError, match=r"latency.threads must not exceed"):
+        process.measure(SHALLOW)
+    process.spec = SPEC
+
+
+SCRIPT = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from search_space.architecture import Architecture
+from trials.latency import LatencyProcess
+from trials.study import LatencySpec
+if __name__ == "__main__":
+    process = LatencyProcess(LatencySpec(prompt_tokens=4, new_tokens=int(sys.argv[2]), repeats=1))
+    print(process.pid, flush=True)
+    process.measure(Architecture.from_dict(json.loads(sys.argv[3])))
+    assert "torch" not in sys.modules
+    print("measured", flush=True)
+"""
+
+
+def test_it_works_from_any_folder_and_the_parent_needs_no_torch(tmp_path: Path) -> None:
+    (tmp_path / "trials").mkdir()
+    (tmp_path / "trials" / "__init__.py").write_text("raise RuntimeError('not this one')")
+    command = [sys.executable, "-P", "-c", SCRIPT, str(ROOT), "4", json.dumps(SHALLOW.as_dict())]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.stdout.endswith("measured\n"), done.stderr
+
+
+def test_the_child_ends_with_a_parent_that_is_killed() -> None:
+    command = [sys.executable, "-c", SCRIPT, str(ROOT), str(ENDLESS.new_tokens), json.dumps(SHALLOW.as_dict())]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    time.sleep(0.5)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 30
+    while _alive(child) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not _alive(child)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def _repeats(*pairs: tuple[float, float]) -> Iterator[Repeat]:
+    """Scripted repeats: total in ms and share of waiting."""
+    return (Repeat(0.0, total_ms, waited) for total_ms, waited in pairs)
+
+
+def test_disturbed_repeats_are_taken_again() -> None:
+    script = _repeats((10.0, 0.0), (55.0, 0.6), (10.1, 0.0), (10.2, 0.01))
+    repeats, disturbed = calm_repeats(lambda: next(script), 3)
+    assert [repeat.total_ms for repeat in repeats] == [10.0, 10.1, 10.2]
+    assert not disturbed
+
+
+def test_repeats_that_do_not_agree_are_taken_again() -> None:
+    script = _repeats((30.0, 0.0), (20.0, 0.0), (10.0, 0.0), (10.1, 0.0), (10.2, 0.0))
+    repeats, disturbed = calm_repeats(lambda: next(script), 3)
+    assert [repeat.total_ms for repeat in repeats] == [10.0, 10.1, 10.2]
+    assert not disturbed
+
+
+def test_a_machine_that_is_never_calm_is_flagged() -> None:
+    script = _repeats(*[(10.0 + place, 0.1 * place) for place in range(1, 10)])
+    repeats, disturbed = calm_repeats(lambda: next(script), 3)
+    assert [repeat.total_ms for repeat in repeats] == [11.0, 12.0, 13.0]
+    assert disturbed
+
+
+class Spinner:
+    """A session whose every call keeps the processor busy for 20 ms of its own time."""
+
+    def prefill(self, tokens: Sequence[int]) -> Logits:
+        end = time.thread_time() + 0.02
+        while time.thread_time() < end:
+            pass
+        return numpy.zeros(1, numpy.float32)
+
+    def decode(self, token: int) -> Logits:
+        return self.prefill([token])
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs processes pinned to one processor")
+def test_a_neighbour_on_the_same_processor_is_noticed() -> None:
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(allowed)})
+    neighbour = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        repeat = run_once(Spinner(), [1], [2, 3, 4])
+        assert repeat.waited > LARGEST_WAIT
+    finally:
+        neighbour.kill()
+        neighbour.wait()
+        os.sched_setaffinity(0, allowed)
