@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from analysis.record import Outcome, Spread
+from analysis.record import Outcome, Quality, Spread
+from search_space.architecture import Architecture
 
 ABSENT = "–"
 OUTCOMES = {
@@ -34,6 +35,23 @@ def quality(value: float | None, name: Literal["bits_per_byte", "next_token_accu
     if value is None:
         return ABSENT
     return f"{value:.3f}" if name == "bits_per_byte" else f"{value:.1%}".replace("%", " %")
+
+
+def qualities(value: Quality) -> str:
+    """`2.071 bits per byte, 43.8 % next-token accuracy`."""
+    bits, accuracy = quality(value.bits_per_byte, "bits_per_byte"), quality(value.next_token_accuracy, "next_token_accuracy")
+    return f"{bits} bits per byte, {accuracy} next-token accuracy"
+
+
+def shape(a: Architecture) -> list[str]:
+    """Depth and width, heads, MLP and sharing, a line each."""
+    stored = f" ({a.num_unique_layers} stored)" if a.num_hidden_layers != a.num_unique_layers else ""
+    sharing = "" if a.sharing.strategy == "none" else f", {a.sharing.strategy} sharing of the {a.sharing.part} x{a.sharing.repeats}"
+    return [
+        f"{plural(a.num_hidden_layers, 'layer')}{stored}, hidden size {a.hidden_size}",
+        f"{plural(a.num_attention_heads, 'head')}, {plural(a.num_key_value_heads, 'key-value head')}, head dim {a.head_dim}",
+        f"{a.mlp} MLP of {a.intermediate_size}{sharing}",
+    ]
 
 
 def quantity(value: float) -> str:

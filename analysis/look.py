@@ -1,0 +1,70 @@
+"""The common look of every figure: white, a quiet grid, the legend below, colours for all eyes.
+
+The colours are those of Okabe and Ito (2008), told apart with every common kind of colour blindness.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+FRONT, REFERENCE, DOMINATED, UNFINISHED, INK = "#0072B2", "#D55E00", "#AEB7C0", "#8A8F98", "#1F2933"
+SYMBOLS = ("diamond", "square", "triangle-up", "star", "pentagon", "hexagon")
+"""Of the references, in their order."""
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+LINE, GRID = "#9AA5B1", "#E4E8EC"
+HEIGHT = 520
+LOG_SPAN = 3.0
+"""An axis is logarithmic where its largest value is more than this many times the smallest."""
+
+
+def blank(title: str, note: str) -> go.Figure:
+    """An empty figure with a title and a quieter line below it."""
+    axis: dict[str, Any] = {
+        "gridcolor": GRID,
+        "linecolor": LINE,
+        "tickcolor": LINE,
+        "showline": True,
+        "zeroline": False,
+        "ticks": "outside",
+        "automargin": True,
+        "title": {"font": {"size": 14}},
+    }
+    heading = {"text": title, "font": {"size": 18}, "subtitle": {"text": note, "font": {"size": 13}}}
+    return go.Figure(
+        layout={
+            "title": {**heading, "x": 0, "xref": "container", "xanchor": "left", "pad": {"l": 12}},
+            "font": {"family": FONT, "size": 14, "color": INK},
+            "paper_bgcolor": "white",
+            "plot_bgcolor": "white",
+            "xaxis": axis,
+            "yaxis": axis,
+            "height": HEIGHT,
+            "margin": {"l": 64, "r": 24, "t": 84, "b": 56},
+            "legend": {"orientation": "h", "x": 0, "y": -0.16, "yanchor": "top", "font": {"size": 13}},
+            "hoverlabel": {"bgcolor": "white", "bordercolor": LINE, "align": "left", "font": {"family": FONT, "size": 13, "color": INK}},
+            "hovermode": "closest",
+        }
+    )
+
+
+def say_empty(figure: go.Figure) -> go.Figure:
+    """Say in the middle of a figure that it has nothing to draw."""
+    figure.update_xaxes(visible=False).update_yaxes(visible=False)
+    return figure.add_annotation(text="Nothing to draw yet", showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper", font_size=16)
+
+
+def wants_log(values: Sequence[float]) -> bool:
+    """Whether the values span enough for a logarithmic axis."""
+    return max(values) > LOG_SPAN * min(values)
+
+
+def log_ticks(values: Sequence[float]) -> list[float]:
+    """Round numbers over a logarithmic axis: 1, 2, 5 of each decade, and a few more where there is about one decade."""
+    low, high = min(values), max(values)
+    digits = (1.0, 2.0, 5.0) if high > 15 * low else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return [digit * 10.0**decade for decade in decades for digit in digits]

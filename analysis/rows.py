@@ -1,0 +1,50 @@
+"""Trials as flat rows of plain values: one form for the report's tables, MLflow's tables and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from analysis.front import Front
+from analysis.record import FinalRecord, Kind, Quality, TrialRecord
+
+
+def front_rows(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> list[dict[str, Any]]:
+    """One row per member of the front, fastest first, then the finished references that are not members."""
+    by_number = {record.number: record for record in records}
+    beaten = [n for n, place in sorted(front.places.items()) if place.kind is Kind.REFERENCE and n not in front.members]
+    return [row(by_number[number], finals.get(number), front) for number in (*front.members, *beaten)]
+
+
+def row(record: TrialRecord, final: FinalRecord | None, front: Front) -> dict[str, Any]:
+    """One trial; what was not measured is None."""
+    a, training = record.architecture, record.training
+    searched, again = record.latency, final.latency if final else None
+    return {
+        "trial": record.number,
+        "kind": record.kind.value,
+        "name": record.name,
+        "shape": a.label,
+        "outcome": record.outcome.value,
+        "on_front": record.number in front.members,
+        "latency_ms": again.total_ms.median if again else searched.total_ms.median if searched else None,
+        "searched_latency_ms": searched.total_ms.median if searched else None,
+        "final_latency_ms": again.total_ms.median if again else None,
+        **_quality("validation", training.validation if training else None),
+        **_quality("test", final.test if final else None),
+        "parameters": record.costs.parameters,
+        "num_unique_layers": a.num_unique_layers,
+        "num_hidden_layers": a.num_hidden_layers,
+        "hidden_size": a.hidden_size,
+        "num_attention_heads": a.num_attention_heads,
+        "num_key_value_heads": a.num_key_value_heads,
+        "head_dim": a.head_dim,
+        "intermediate_size": a.intermediate_size,
+        "mlp": a.mlp,
+        "sharing": a.sharing.strategy,
+    }
+
+
+def _quality(split: str, quality: Quality | None) -> dict[str, float | None]:
+    names = ("bits_per_byte", "next_token_accuracy")
+    return {f"{split}_{name}": getattr(quality, name) if quality else None for name in names}
