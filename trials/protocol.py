@@ -3,7 +3,7 @@
 One repeat is the whole workload: the prompt in one pass, then every new token by itself, batch 1, with the KV cache. The process is
 held to as many processors as it has threads. Short workloads warm it up until two in a row agree. Then repeats are timed until as
 many as asked for, taken in a row but for disturbed ones, agree; a repeat is disturbed where the system made its threads wait for a
-processor. After three times as many attempts the calmest are reported, and flagged.
+processor. After twice as many attempts the calmest are reported, and flagged.
 
 The weights are random, as a network is initialised: the time of dense arithmetic does not depend on the values, denormal numbers
 aside, which such weights (standard deviation 0.02 and less) do not produce. Choosing the next token is not part of the workload.
@@ -38,7 +38,7 @@ WARM_UPS = 6
 """Most warm-ups; what is not steady after them shows in the spread."""
 WARM_UP_TOKENS = 8
 """Tokens decoded in a warm-up."""
-ATTEMPTS = 3
+ATTEMPTS = 2
 """Most repeats, as a multiple of those asked for."""
 LARGEST_WAIT = 0.03
 """Share of a repeat that its threads may have waited for a processor."""
