@@ -1,0 +1,96 @@
+"""Text to token blocks: split, tokenize, encode, and keep by content, so that each (corpus, vocabulary) is encoded once."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from search_space.errors import SpecError
+from trials.blocks import BYTES_PER_TOKEN, META, TOKENIZER, TokenBlocks, write_meta
+from trials.documents import Documents, find_documents
+from trials.encoding import PROGRESS, encode_splits
+from trials.splits import FORMAT, Inventory, read_pieces, take_inventory
+from trials.study import CorpusSpec
+from trials.tokenizer import load_encoder, require_vocab_size, train_tokenizer
+
+__all__ = ["TokenBlocks", "corpus_hash", "prepare"]
+
+SAMPLE_BYTES = 32 << 20
+"""Text of the train split, about, that the merges are learned on."""
+
+log = logging.getLogger(__name__)
+
+
+def prepare(spec: CorpusSpec, vocab_size: int, cache: Path | None = None) -> TokenBlocks:
+    """The corpus as token blocks under a byte-level BPE of its own; a second call maps the files of the first.
+
+    A call that was killed is continued by the next one; of two at once, one encodes and the other waits. Blocks lie in `cache`
+    (default: archfront in $XDG_CACHE_HOME or ~/.cache). Raises SpecError where corpus or vocabulary cannot be used.
+    """
+    require_vocab_size(vocab_size)
+    cache = _writable(cache)
+    documents = find_documents(spec)
+    inventory = take_inventory(documents, cache)
+    folder = cache / f"{inventory.sha256[:32]}-{vocab_size}-v{FORMAT}"
+    if not (folder / META).is_file():
+        with _sole(folder.with_suffix(".lock")):
+            if not (folder / META).is_file():
+                _build(folder, documents, inventory, vocab_size)
+    return TokenBlocks.load(folder)
+
+
+def corpus_hash(spec: CorpusSpec, cache: Path | None = None) -> str:
+    """SHA-256 of the corpus: of its text, its order and where it is cut."""
+    return take_inventory(find_documents(spec), _writable(cache)).sha256
+
+
+def _build(folder: Path, documents: Documents, inventory: Inventory, vocab_size: int) -> None:
+    """Fill a folder beside the final one, continuing what a killed call left there, and rename it when it is complete."""
+    partial = folder.with_suffix(".partial")
+    partial.mkdir(exist_ok=True)
+    tokenizer = partial / TOKENIZER
+    if not tokenizer.is_file():
+        log.info("learning %d tokens from %s", vocab_size, documents.summary)
+        draft = partial / "tokenizer.draft"
+        train_tokenizer(_sample(documents, inventory), vocab_size, draft)
+        draft.replace(tokenizer)
+    encoder = load_encoder(tokenizer)
+    if encode_splits(documents, inventory, encoder, partial) != inventory.sha256:
+        shutil.rmtree(partial)
+        raise SpecError(f"the corpus {documents.summary} must stay as it is while it is encoded, found it changed; run again")
+    np.save(partial / BYTES_PER_TOKEN, encoder.bytes_per_token)
+    write_meta(partial, documents.summary, inventory.sha256, vocab_size)
+    os.replace(partial, folder)
+    (folder / PROGRESS).unlink()
+
+
+def _sample(documents: Documents, inventory: Inventory) -> Iterator[str]:
+    """About SAMPLE_BYTES of the train split, drawn by content: as good as all of it to learn merges, and bounded in memory."""
+    share = SAMPLE_BYTES / inventory.train_bytes
+    return (piece.text for piece in read_pieces(documents) if piece.lot < share and inventory.split_of(piece) == "train")
+
+
+def _writable(cache: Path | None) -> Path:
+    cache = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "archfront"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SpecError(f"the cache folder {cache} must be writable, found {error.strerror}; set XDG_CACHE_HOME to one that is") from None
+    if not os.access(cache, os.W_OK | os.X_OK):
+        raise SpecError(f"the cache folder {cache} must be writable, found that it is not; set XDG_CACHE_HOME to one that is")
+    return cache
+
+
+@contextmanager
+def _sole(file: Path) -> Iterator[None]:
+    """Wait until no other process holds the lock file, then hold it; the kernel lets go of it when the process ends, however."""
+    with file.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
