@@ -1,1 +1,20 @@
 """A finished trial as files that other tools load; one file per format."""
+
+from __future__ import annotations
+
+from search_space.architecture import Architecture
+from search_space.errors import SpecError
+from trials.export.hugging_face_config import hugging_face_class
+
+
+def supported_exports(architecture: Architecture) -> dict[str, str | None]:
+    """Every format, and why this shape cannot have it; None where it can."""
+    return {"hf": _reason_against_hugging_face(architecture), "yaml": None}
+
+
+def _reason_against_hugging_face(architecture: Architecture) -> str | None:
+    try:
+        hugging_face_class(architecture)
+    except SpecError as reason:
+        return str(reason)
+    return None

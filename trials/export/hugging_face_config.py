@@ -1,0 +1,79 @@
+"""Which class of transformers runs a shape, and the config.json that it reads. Standard library only.
+
+The classes and their limits are those of transformers 5: all four name their weights alike. Llama and Arcee refuse a width that
+the query heads do not divide, Mistral and Ministral do not; only Ministral slides in some blocks and not in others; only Arcee has
+an MLP without a gate (Llama with `hidden_act` relu keeps its gate).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from search_space.architecture import INITIALIZER_RANGE, RMS_NORM_EPS, ROPE_THETA, Architecture
+from search_space.errors import SpecError
+
+CONFIG_VERSION = "5.0.0"
+"""Of transformers, whose config format this is. Without it AutoTokenizer takes a tokenizer of more than 100,000 tokens beside a
+Mistral config for one that Mistral published with a faulty pattern, and warns."""
+
+
+def hugging_face_class(architecture: Architecture) -> str:
+    """The class of transformers that computes the same function; raises SpecError with what would fit where none does."""
+    a = architecture
+    divides = a.hidden_size % a.num_attention_heads == 0
+    if a.mlp == "swiglu":
+        if a.sliding_window is not None:
+            return "MinistralForCausalLM"
+        return "LlamaForCausalLM" if divides else "MistralForCausalLM"
+    if a.sliding_window is not None:
+        raise SpecError(
+            f"mlp must be swiglu in a Hugging Face export where a block slides, found {a.mlp}: no class of transformers has both an "
+            "ungated MLP and sliding windows; choose swiglu, or full_attention in every block"
+        )
+    if not divides:
+        lower = a.hidden_size // a.num_attention_heads * a.num_attention_heads
+        widths = " or ".join(str(width) for width in (lower, lower + a.num_attention_heads) if width)
+        raise SpecError(
+            f"hidden_size must be a multiple of num_attention_heads in a Hugging Face export with an ungated MLP (ArceeForCausalLM), "
+            f"found {a.hidden_size} and {a.num_attention_heads}; choose hidden_size {widths}, or mlp swiglu"
+        )
+    return "ArceeForCausalLM"
+
+
+def hugging_face_config(architecture: Architecture, context_tokens: int, end_of_text: int | None = None) -> dict[str, Any]:
+    """What config.json holds, the precision of the weights aside; raises SpecError where no class fits.
+
+    `end_of_text` is the token that ends a document, and stands before the first one. The sharing stays as two keys that
+    transformers keeps and does not read: its network is the unrolled one.
+    """
+    a = architecture
+    name = hugging_face_class(a)
+    config: dict[str, Any] = {
+        "architectures": [name],
+        "model_type": name.removesuffix("ForCausalLM").lower(),
+        "transformers_version": CONFIG_VERSION,
+        "vocab_size": a.vocab_size,
+        "hidden_size": a.hidden_size,
+        "num_hidden_layers": a.num_hidden_layers,
+        "num_unique_layers": a.num_unique_layers,
+        "sharing": a.sharing.as_dict(),
+        "num_attention_heads": a.num_attention_heads,
+        "num_key_value_heads": a.num_key_value_heads,
+        "head_dim": a.head_dim,
+        "intermediate_size": a.intermediate_size,
+        "hidden_act": "silu" if a.mlp == "swiglu" else a.mlp,
+        "tie_word_embeddings": a.tie_word_embeddings,
+        "max_position_embeddings": context_tokens,
+        "rope_parameters": {"rope_type": "default", "rope_theta": ROPE_THETA},
+        "rms_norm_eps": RMS_NORM_EPS,
+        "initializer_range": INITIALIZER_RANGE,
+        "attention_dropout": 0.0,
+        "bos_token_id": end_of_text,
+        "eos_token_id": end_of_text,
+        "use_cache": True,
+    }
+    if name in ("LlamaForCausalLM", "ArceeForCausalLM"):
+        return config | {"attention_bias": False, "mlp_bias": False}
+    if name == "MinistralForCausalLM":
+        config["layer_types"] = list(a.layer_types)
+    return config | {"sliding_window": a.sliding_window}
