@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from search_space.architecture import Architecture
@@ -58,6 +59,7 @@ class _Draft:
         pattern = point["layer_types"]
         depth = point["num_unique_layers"] * point["sharing"].repeats
         self.layer_types = pattern[:depth]
+        self._lines: dict[int, list[tuple[float, float]]] = {}
 
     def at(self, width: int) -> Architecture:
         """The shape of this width; raises Infeasible."""
@@ -98,7 +100,7 @@ class _Draft:
             heads = unit * max(1, round(heads * width / (self.point["head_dim"] * unit)))
         if not grouped:
             wanted = groups * heads
-            groups = min((n for n in range(1, heads + 1) if heads % n == 0), key=lambda n: (abs(n - wanted), n))
+            groups = min(_divisors(heads), key=lambda n: (abs(n - wanted), n))
         if heads % groups:
             raise Infeasible("num_attention_heads is not a multiple of num_key_value_heads")
         return heads, groups
@@ -119,16 +121,19 @@ class _Draft:
             sliding_window=self.point["sliding_window"],
         )
 
-    def _line(self, limit: Limit, width: int, heads: int, groups: int) -> tuple[float, float]:
-        """Cost without an MLP and cost of one unit of intermediate_size, for one limit; exact over 16 units (whole bytes of int4)."""
-        one, two = (limit.measure(self._build(width, heads, groups, n)) for n in (16, 32))
-        return 2 * one - two, (two - one) / 16
+    def _limit_lines(self, width: int, heads: int, groups: int) -> list[tuple[float, float]]:
+        """For each limit: cost without an MLP and cost of one unit of intermediate_size; exact over 16 units (whole bytes of int4)."""
+        if width not in self._lines:
+            small, large = (self._build(width, heads, groups, n) for n in (16, 32))
+            costs = [(limit.measure(small), limit.measure(large)) for limit in self.budget.limits]
+            self._lines[width] = [(2 * one - two, (two - one) / 16) for one, two in costs]
+        return self._lines[width]
 
     def _wanted(self, width: int, heads: int, groups: int) -> float:
         """The real-valued intermediate_size that would spend the target to the last unit."""
         target = self.budget.target
         assert target is not None  # SearchSpace.parse refuses to solve without a target
-        base, slope = self._line(target, width, heads, groups)
+        base, slope = self._limit_lines(width, heads, groups)[self.budget.limits.index(target)]
         return (target.value - base) / slope
 
     def _solve_inner(self, width: int, heads: int, groups: int) -> int:
@@ -136,8 +141,7 @@ class _Draft:
         step, (least, most) = self.inner.multiple_of, self.ratio
         wanted = self._wanted(width, heads, groups)
         low, high = max(self.inner.low, 1.0), float(self.inner.high)
-        for limit in self.budget.limits:
-            base, slope = self._line(limit, width, heads, groups)
+        for limit, (base, slope) in zip(self.budget.limits, self._limit_lines(width, heads, groups), strict=True):
             low, high = max(low, (limit.lowest - base) / slope), min(high, (limit.highest - base) / slope)
         low, high = max(low, least * width), min(high, most * width)
         first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
@@ -210,3 +214,8 @@ class _Draft:
             return True
         slack = self.inner.multiple_of if self.inner else 0  # rounding may bring it inside
         return self.ratio[0] * width - slack <= wanted <= self.ratio[1] * width + slack
+
+
+@cache
+def _divisors(number: int) -> tuple[int, ...]:
+    return tuple(n for n in range(1, number + 1) if number % n == 0)

@@ -1,0 +1,106 @@
+"""What a study tries, in which order, and from how much knowledge; no Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
+
+from analysis.record import Kind, TrialRecord
+from search_space.architecture import Architecture
+from trials.sampler import Proposer
+from trials.study import StudySpec
+from trials.task import TrialTask, plain
+
+HOPELESS = 5
+"""A study whose first so many trials all fail, with none that finished, stops and says why."""
+
+
+class Answer(Enum):
+    """What `Agenda.next` says where it has no task."""
+
+    WAIT = "wait"
+    """A record is needed first."""
+    END = "end"
+    """There is nothing left to try."""
+
+
+class Agenda:
+    """References first, then proposals, each made in sight of a fixed part of the records.
+
+    Proposal k knows the records up to number k - lag and takes the trials after that for pending, whether or not they are back. So
+    neither the order in which trials end nor an interruption changes what is tried. `lag` is twice the workers, so that a slow trial
+    does not hold up the others at once.
+    """
+
+    def __init__(
+        self,
+        study: StudySpec,
+        references: Sequence[tuple[str, Architecture]],
+        records: Iterable[TrialRecord],
+        proposer: Callable[[], Proposer],
+    ) -> None:
+        """`records` are those of an interrupted run; `proposer` is called once, when the first proposal is due."""
+        self.records = {record.number: record for record in records}
+        self._references, self._seed = references, study.search.seed
+        self._lag = 2 * study.search.workers
+        self._count = len(references) + study.search.trials
+        self._make_proposer, self._proposer = proposer, None
+        self._tasks: list[TrialTask] = []
+        self._failed: list[TrialRecord] = []
+        self._exhausted = False
+
+    @property
+    def count(self) -> int:
+        """How many trials the study comes to; fewer than asked for once the space turned out to hold no more shapes."""
+        return len(self._tasks) if self._exhausted else max(self._count, len(self._tasks))
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the space ran out of shapes."""
+        return self._exhausted
+
+    @property
+    def in_flight(self) -> int:
+        """Tasks handed out whose records are not back."""
+        return sum(task.number not in self.records for task in self._tasks)
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether everything that this run tried failed, and there is no finished trial from an earlier one."""
+        return len(self._failed) >= HOPELESS and not any(record.finished for record in self.records.values())
+
+    def add(self, record: TrialRecord) -> None:
+        """A trial is back."""
+        self.records[record.number] = record
+        if not record.finished:
+            self._failed.append(record)
+
+    def next(self) -> TrialTask | Answer:
+        """The next task that has no record yet."""
+        while True:
+            number = len(self._tasks)
+            if number >= self._count or self._exhausted or self.hopeless:
+                return Answer.END
+            if number in self.records:
+                self._tasks.append(TrialTask.of(self.records[number]))
+                continue
+            task = self._task(number)
+            if isinstance(task, TrialTask):
+                self._tasks.append(task)
+            return task
+
+    def _task(self, number: int) -> TrialTask | Answer:
+        if number < len(self._references):
+            name, shape = self._references[number]
+            return TrialTask(number=number, kind=Kind.REFERENCE, name=name, architecture=shape, seed=self._seed)
+        seen = max(0, number - self._lag + 1)
+        if any(earlier not in self.records for earlier in range(seen)):
+            return Answer.WAIT
+        if self._proposer is None:
+            self._proposer = self._make_proposer()
+        proposal = self._proposer.propose(number, [self.records[earlier] for earlier in range(seen)], self._tasks[seen:])
+        if proposal is None:
+            self._exhausted = True
+            return Answer.END
+        point, shape = proposal
+        return TrialTask(number=number, kind=Kind.SAMPLED, point=plain(point), architecture=shape, seed=self._seed)
