@@ -1,0 +1,357 @@
+"""A short training run of one shape: its curve, what it learnt, and what that took."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import logging
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.nn.utils import clip_grad_norm_
+
+from analysis.record import CurvePoint, Quality, Training
+from search_space.architecture import Architecture
+from search_space.cost import parameters
+from search_space.errors import SpecError
+from trials.blocks import TokenBlocks
+from trials.evaluation import evaluate
+from trials.failures import Diverged, TimedOut, TrainingFailed, memory_errors
+from trials.memory import PeakMemory
+from trials.network import Network
+from trials.optimizers import make_optimizers, set_rates
+from trials.schedules import Plan, rate_factor
+from trials.study import ProxySpec
+
+CURVE_POINTS = 32
+"""Points of a whole run's curve, evenly spaced; an evaluation between two of them adds its own."""
+STEPS_BETWEEN_CHECKS = 16
+"""How often the loss is looked at: looking makes a GPU wait, and a sum that was once not finite stays so."""
+
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # Lightning greets on stderr at every Trainer
+
+
+def train(
+    architecture: Architecture,
+    blocks: TokenBlocks,
+    proxy: ProxySpec,
+    *,
+    seed: int,
+    threads: int = 1,
+    device: str = "cpu",
+    pause: Callable[[], float] | None = None,
+    deadline_seconds: float | None = None,
+    progress: Callable[[CurvePoint], None] | None = None,
+) -> tuple[Network, Training]:
+    """Train a shape by the recipe from its first step to its last; the arguments are those of ProxyRun.
+
+    Raises Diverged, OutOfMemory or TimedOut, with what was measured until then. The network comes back on the CPU.
+    """
+    run = ProxyRun(
+        architecture, blocks, proxy,
+        seed=seed, threads=threads, device=device, pause=pause, deadline_seconds=deadline_seconds, progress=progress,
+    )  # fmt: skip
+    try:
+        run.run()
+    except TrainingFailed as failure:
+        failure.training = run.result() if run.steps else None
+        raise
+    return run.network, run.result()
+
+
+@dataclasses.dataclass
+class _Tally:
+    """What a run counts; it travels with a checkpoint."""
+
+    steps: int = 0
+    share: float = 0.0
+    """Of the recipe that is done."""
+    seconds: float = 0.0
+    """Of training and evaluation, pauses left out."""
+    evaluation_seconds: float = 0.0
+    process_seconds: float = 0.0
+    peak_memory_bytes: int | None = None
+    validation: Quality | None = None
+    """Of the last evaluation."""
+    curve: list[CurvePoint] = dataclasses.field(default_factory=list)
+
+
+class ProxyRun:
+    """One shape on its way through the recipe, in as many stretches as the caller likes.
+
+    A run that stops at a rung and goes on from its state, in this process or in another one, makes the same steps as a run that
+    does not, bit for bit on the same kind of machine with the same number of threads. Only where the budget is seconds do the
+    schedule and the end follow the clock.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        blocks: TokenBlocks,
+        proxy: ProxySpec,
+        *,
+        seed: int,
+        threads: int = 1,
+        device: str = "cpu",
+        pause: Callable[[], float] | None = None,
+        deadline_seconds: float | None = None,
+        progress: Callable[[CurvePoint], None] | None = None,
+    ) -> None:
+        """Build the network; `seed` decides its weights and the order of the data.
+
+        `pause` is called before every step and every pass of an evaluation; the seconds that it returns count nowhere.
+        `deadline_seconds` are of training and evaluation together. `progress` gets every new point of the curve.
+        """
+        if blocks.vocab_size != architecture.vocab_size:
+            raise SpecError(
+                f"the shape's vocab_size must be that of its token blocks ({blocks.vocab_size}), found {architecture.vocab_size}; "
+                "prepare the corpus for the shape's vocabulary"
+            )
+        with memory_errors():
+            self.network = Network(architecture, seed)
+        self.optimizers = make_optimizers(self.network, proxy)
+        self.plan = Plan.of(proxy, parameters(architecture))
+        self._blocks, self._proxy, self._seed, self._threads = blocks, proxy, seed, threads
+        self._device = torch.device(device)
+        self._pause, self._deadline_seconds, self._progress = pause, deadline_seconds, progress
+        self._tally = _Tally()
+        self._since = 0.0
+        self._losses: list[Tensor] = []
+
+    @property
+    def steps(self) -> int:
+        """Steps made so far."""
+        return self._tally.steps
+
+    @property
+    def tokens(self) -> int:
+        """Tokens trained on so far."""
+        return self.steps * self.plan.tokens_per_step
+
+    @property
+    def training_seconds(self) -> float:
+        """Seconds of training so far, without pauses and evaluations."""
+        return self._tally.seconds - self._tally.evaluation_seconds
+
+    def run(self, until_tokens: int | None = None) -> None:
+        """Train to the end, or until at least so many tokens have been seen in all, and evaluate there.
+
+        Raises Diverged, OutOfMemory or TimedOut; `result` still tells what was measured until then.
+        """
+        if self._ends_here(until_tokens):
+            return
+        torch.set_num_threads(self._threads)
+        memory, process_seconds = PeakMemory(self._device), time.process_time()
+        try:
+            with memory_errors(), warnings.catch_warnings():
+                # Lightning 2.6 asks torch 2.13 for a class that torch is about to drop
+                warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)`", category=FutureWarning)
+                _trainer(self._device, self._proxy.precision).fit(_Stretch(self, until_tokens), _Batches(self))
+        finally:
+            peaks = [peak for peak in (memory.peak_bytes(), self._tally.peak_memory_bytes) if peak is not None]
+            self._tally.peak_memory_bytes = max(peaks, default=None)
+            self._tally.process_seconds += time.process_time() - process_seconds
+
+    def result(self) -> Training:
+        """What was measured so far; ValueError where no step was made."""
+        if not self.steps:
+            raise ValueError("a run has no result before its first step")
+        tally = self._tally
+        return Training(
+            tokens=self.tokens,
+            planned_tokens=self.plan.planned_tokens(self.steps, self.training_seconds),
+            steps=self.steps,
+            parameters=sum(parameter.numel() for parameter in self.network.parameters()),
+            validation=tally.validation,
+            tokens_per_second=self.tokens / self.training_seconds,
+            wall_seconds=self.training_seconds,
+            process_seconds=tally.process_seconds,
+            peak_memory_bytes=tally.peak_memory_bytes,
+            device=str(self._device),
+            precision=self._proxy.precision,
+            threads=self._threads,
+            corpus_sha256=self._blocks.corpus_sha256,
+            curve=tuple(tally.curve),
+        )
+
+    def state(self) -> dict[str, Any]:
+        """A copy, between two stretches, of all that `restore` needs: tensors and plain values, ready for `torch.save`."""
+        return {
+            "weights": {name: parameter.detach().clone() for name, parameter in self.network.named_parameters()},
+            "optimizers": [copy.deepcopy(optimizer.state_dict()) for optimizer in self.optimizers],
+            "tally": dataclasses.asdict(self._tally),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go to the moment of a `state` that a run of the same shape, recipe and seed gave."""
+        with torch.no_grad():
+            for name, parameter in self.network.named_parameters():
+                parameter.copy_(state["weights"][name])
+        for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(copy.deepcopy(values))
+        tally = state["tally"]
+        curve = [CurvePoint(**point) for point in tally["curve"]]
+        self._tally = _Tally(**{**tally, "curve": curve, "validation": Quality(**tally["validation"]) if tally["validation"] else None})
+
+    def before_step(self) -> Tensor:
+        """Wait where the machine must be quiet, set the learning rates and return the next batch, [sequences, context + 1]."""
+        self._hold()
+        proxy = self._proxy
+        set_rates(self.optimizers, rate_factor(proxy, self.plan.share(self.steps + 0.5, self.training_seconds)))
+        return torch.from_numpy(self._blocks.batch(self._seed, self.steps, proxy.batch_sequences, proxy.context_tokens))
+
+    def step(self, loss: Tensor) -> None:
+        """Follow the gradient of this loss, which is computed already."""
+        clip_grad_norm_(self.network.parameters(), self._proxy.gradient_clip)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        self._losses.append(loss.detach())
+
+    def after_step(self, until_tokens: int | None) -> bool:
+        """Count the step and add to the curve where it is due; whether the stretch ends here."""
+        tally, before = self._tally, self._tally.share
+        tally.steps += 1
+        self._tick()
+        tally.share = self.plan.share(tally.steps, self.training_seconds)
+        ends = self._ends_here(until_tokens)
+        evaluates = ends or _crosses(before, tally.share, self._proxy.evaluations)
+        if evaluates or _crosses(before, tally.share, CURVE_POINTS):
+            self._add_point(evaluates)
+        elif tally.steps % STEPS_BETWEEN_CHECKS == 0:
+            self._mean_loss()
+        return ends
+
+    def _ends_here(self, until_tokens: int | None) -> bool:
+        return self._tally.share >= 1 or (until_tokens is not None and self.tokens >= until_tokens)
+
+    def _add_point(self, evaluates: bool) -> None:
+        loss = self._mean_loss()
+        self._losses.clear()
+        if evaluates:
+            self._evaluate()
+        validation = self._tally.validation
+        rate = self.optimizers[0].param_groups[0]["lr"]
+        point = CurvePoint(
+            tokens=self.tokens,
+            seconds=self.training_seconds,
+            training_loss=loss,
+            validation_loss=validation.loss if evaluates and validation is not None else None,
+            learning_rate=rate,
+        )
+        self._tally.curve.append(point)
+        if self._progress is not None:
+            self._progress(point)
+
+    def _mean_loss(self) -> float:
+        """Mean loss since the last point of the curve; raises Diverged where it is no number."""
+        return self._finite(torch.stack(self._losses).mean().item())
+
+    def _evaluate(self) -> None:
+        tally, proxy = self._tally, self._proxy
+        self._tick()
+        before = tally.seconds
+        try:
+            tally.validation = evaluate(
+                self.network, self._blocks, "validation", proxy.evaluation_tokens, proxy.context_tokens, pause=self._hold
+            )
+        finally:
+            self._tick()
+            tally.evaluation_seconds += tally.seconds - before
+        self._finite(tally.validation.loss)
+
+    def _finite(self, loss: float) -> float:
+        if not math.isfinite(loss):
+            rates = "proxy.muon_learning_rate and proxy.learning_rate" if self._proxy.optimizer == "muon" else "proxy.learning_rate"
+            last = f"it was {self._tally.curve[-1].training_loss:.2f} before" if self._tally.curve else "from the start"
+            raise Diverged(f"the loss was {loss} nats per token by {self.tokens:,} tokens ({last}); lower {rates}")
+        return loss
+
+    def _hold(self) -> None:
+        """Let a measurement pass, and see whether the deadline has."""
+        if self._pause is not None:
+            self._since += self._pause()
+        self._tick()
+        if self._deadline_seconds is not None and self._tally.seconds > self._deadline_seconds:
+            raise TimedOut(
+                f"the deadline of {self._deadline_seconds:g} seconds passed after {self.tokens:,} tokens, "
+                f"{self._tally.share:.0%} of the proxy; raise search.deadline_seconds or shorten the proxy"
+            )
+
+    def start_clock(self) -> None:
+        """Begin to count seconds: what came before, such as Lightning's own preparations, is not training."""
+        self._since = time.perf_counter()
+
+    def _tick(self) -> None:
+        now = time.perf_counter()
+        self._tally.seconds += now - self._since
+        self._since = now
+
+
+class _Stretch(lightning.LightningModule):  # type: ignore[misc]  # Lightning is not typed for mypy's strict mode
+    """A stretch of a run as Lightning sees it: Lightning brings the network to its device and precision and turns the loop."""
+
+    def __init__(self, run: ProxyRun, until_tokens: int | None) -> None:
+        super().__init__()
+        self.automatic_optimization = False  # Lightning's own way knows one optimizer only
+        self.network = run.network
+        self.proxy_run, self.until_tokens = run, until_tokens
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """The run's own, so that their states follow the network to its device."""
+        return self.proxy_run.optimizers
+
+    def training_step(self, batch: Tensor) -> None:
+        """Forward, backward and update for tokens [sequences, context + 1]."""
+        logits = self.network(batch[:, :-1])
+        loss = functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
+        self.manual_backward(loss)
+        self.proxy_run.step(loss)
+
+    def on_train_batch_end(self, *_: object) -> None:
+        """End the loop where the stretch ends."""
+        if self.proxy_run.after_step(self.until_tokens):
+            self.trainer.should_stop = True
+
+
+class _Batches:
+    """The batches of a run from its present step on, without end."""
+
+    def __init__(self, run: ProxyRun) -> None:
+        self._run = run
+
+    def __len__(self) -> int:
+        """As good as endless; were there no length, Lightning would ask for a batch before the step in front of it is done."""
+        return 1 << 40
+
+    def __iter__(self) -> Iterator[Tensor]:
+        self._run.start_clock()
+        while True:
+            yield self._run.before_step()
+
+
+def _trainer(device: torch.device, precision: str) -> lightning.Trainer:
+    """A Trainer that writes no file and no line."""
+    return lightning.Trainer(
+        accelerator=device.type,
+        devices=1 if device.index is None else [device.index],
+        precision="bf16-mixed" if precision == "bfloat16" else "32-true",
+        min_epochs=0,
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def _crosses(before: float, after: float, parts: int) -> bool:
+    """Whether the way from one share to another passes the end of one of that many equal parts."""
+    return math.floor(after * parts) > math.floor(before * parts)
