@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 
 from analysis import look, words
 from analysis.findings import picks
-from analysis.front import Front, QualityName, front_of
+from analysis.front import Front, Place, QualityName, front_of
 from analysis.record import FinalRecord, Kind, TrialRecord
 
 Curves = Mapping[int, Sequence[tuple[int, float]]]
@@ -56,9 +56,7 @@ def curves_figure(
     curves = {record.number: _curve(record) for record in records}
     drawn = [record for record in records if curves[record.number]]
     missing = len(records) - len(drawn)
-    figure = look.blank(
-        "Learning curves", f"{missing} of {words.plural(len(records), 'trial')} ended before an evaluation" if missing else ""
-    )
+    figure = look.blank("Validation loss over training", f"{words.plural(missing, 'trial')} ended before an evaluation" if missing else "")
     if not drawn:
         return look.say_empty(figure)
     finished = [record for record in drawn if record.finished]
@@ -97,8 +95,7 @@ def _reference(record: TrialRecord) -> str:
 def _front_note(records: Sequence[TrialRecord], front: Front) -> str:
     better = "up and left is better" if front.quality == "next_token_accuracy" else "down and left is better"
     left_out = len(records) - len(front.places)
-    trials = words.plural(len(records), "trial")
-    return f"{better}; {left_out} of {trials} did not finish and are not shown" if left_out else f"{better}; all {trials} shown"
+    return f"{better}; {words.plural(left_out, 'unfinished trial')} not shown" if left_out else better
 
 
 def _points(
@@ -127,7 +124,7 @@ def _points(
         },
         mode="markers+text" if labels else "markers",
         text=labels,
-        textposition="top center" if reference else _free_side(front),
+        textposition=_inward(places[0], front) if reference else _free_side(front),
         textfont={"size": 12, "color": color},
         cliponaxis=False,
         marker={"color": color, "symbol": symbol, "size": size, "line": {"color": ring, "width": 2 if reference else 1}},
@@ -140,6 +137,12 @@ def _points(
 def _free_side(front: Front) -> str:
     """Where nothing can lie beside a member of the front."""
     return "top left" if front.quality == "next_token_accuracy" else "bottom left"
+
+
+def _inward(place: Place, front: Front) -> str:
+    """Above a point, away from the nearer end of the latency axis."""
+    latencies = [other.latency_ms for other in front.places.values()]
+    return "top left" if place.latency_ms**2 > min(latencies) * max(latencies) else "top right"
 
 
 def _step_line(front: Front) -> go.Scatter:

@@ -52,9 +52,9 @@ def findings(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], 
     """The answer in a few sentences: the front's ends and knee, every reference, and what the numbers cannot say."""
     return [
         outcomes(records),
-        *_winners(records, front),
-        *(_against(record, records, finals, front) for record in records if record.kind is Kind.REFERENCE),
-        *([_caution(records, front)] if front.places else []),
+        *winners(records, front),
+        *(against(record, finals, front) for record in records if record.kind is Kind.REFERENCE),
+        *([caution(records, front)] if front.places else []),
     ]
 
 
@@ -69,16 +69,8 @@ def outcomes(records: Sequence[TrialRecord]) -> str:
     return f"{counts[Outcome.FINISHED]} of {plural(len(records), 'trial')} finished{f'; {others}' if others else ''}."
 
 
-def seed_difference(records: Sequence[TrialRecord], front: Front) -> float | None:
-    """The largest difference in quality between two seeds of one shape; None where every shape was trained once."""
-    values: dict[Architecture, list[float]] = defaultdict(list)
-    for record in records:
-        if record.number in front.places:
-            values[record.architecture].append(front.places[record.number].quality)
-    return max((max(several) - min(several) for several in values.values() if len(several) > 1), default=None)
-
-
-def _winners(records: Sequence[TrialRecord], front: Front) -> list[str]:
+def winners(records: Sequence[TrialRecord], front: Front) -> list[str]:
+    """How large the front is, and its most accurate, knee and fastest."""
     if not front.members:
         return ["There is no front: no trial finished with both a latency and a validation loss."] if records else []
     shapes = {record.number: record for record in records}
@@ -90,12 +82,14 @@ def _winners(records: Sequence[TrialRecord], front: Front) -> list[str]:
     return sentences
 
 
-def _against(reference: TrialRecord, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> str:
-    """One reference's paragraph."""
+def against(reference: TrialRecord, finals: Mapping[int, FinalRecord], front: Front) -> str:
+    """What the sampled shapes hold against one reference, on the split that chose them and on the one that did not."""
     name = reference.name or reference.title
     if reference.number not in front.places:
         why = "has no latency or no validation loss" if reference.finished else OUTCOMES[reference.outcome]
         return f"{name} {why}, so nothing is compared with it."
+    if all(place.kind is Kind.REFERENCE for place in front.places.values()):
+        return f"No sampled shape has finished, so nothing is compared with {name}."
     held = compare(front, reference.number)
     numbers = _numbers(front.places[reference.number], front)
     if held.faster is None and held.better is None:
@@ -107,9 +101,30 @@ def _against(reference: TrialRecord, records: Sequence[TrialRecord], finals: Map
     return f"Against {name} ({numbers}): {'; '.join(claims)}.{test}"
 
 
+def caution(records: Sequence[TrialRecord], front: Front) -> str:
+    """Which differences mean nothing, as far as the study can tell."""
+    known = seed_difference(records, front)
+    if known is None:
+        return (
+            "Every shape was trained with one seed, so how much luck moves these numbers is not known: "
+            "small differences in quality are not significant."
+        )
+    amount = f"{known:.3f} bits per byte" if front.quality == "bits_per_byte" else f"{100 * known:.1f} points"
+    return f"Two seeds of one shape differed by up to {amount}: differences in quality of that size are not significant."
+
+
+def seed_difference(records: Sequence[TrialRecord], front: Front) -> float | None:
+    """The largest difference in quality between two seeds of one shape; None where every shape was trained once."""
+    values: dict[Architecture, list[float]] = defaultdict(list)
+    for record in records:
+        if record.number in front.places:
+            values[record.architecture].append(front.places[record.number].quality)
+    return max((max(several) - min(several) for several in values.values() if len(several) > 1), default=None)
+
+
 def _faster(number: int, reference: int, front: Front) -> str:
     ours, theirs = front.places[number].latency, front.places[reference].latency
-    saved = f"{1 - ours.total_ms.median / theirs.total_ms.median:.0%}".replace("%", " %")
+    saved = f"{1 - ours.total_ms.median / theirs.total_ms.median:.0%}"
     tie = ", a tie, for the p10 to p90 ranges of the two overlap" if ours.total_ms.p90 >= theirs.total_ms.p10 else ""
     return f"#{number} takes {saved} less time at no worse {QUALITIES[front.quality]} ({_numbers(front.places[number], front)}){tie}"
 
@@ -136,14 +151,3 @@ def _on_test_split(chosen: Sequence[int], reference: int, finals: Mapping[int, F
 def _numbers(place: Place, front: Front) -> str:
     unit = " bits per byte" if front.quality == "bits_per_byte" else " next-token accuracy"
     return f"{milliseconds(place.latency_ms)}, {quality(place.quality, front.quality)}{unit}"
-
-
-def _caution(records: Sequence[TrialRecord], front: Front) -> str:
-    known = seed_difference(records, front)
-    if known is None:
-        return (
-            "Every shape was trained with one seed, so how much luck moves these numbers is not known: "
-            "small differences in quality are not significant."
-        )
-    amount = f"{known:.3f} bits per byte" if front.quality == "bits_per_byte" else f"{100 * known:.1f} points"
-    return f"Two seeds of one shape differed by up to {amount}: differences in quality of that size are not significant."

@@ -17,6 +17,12 @@ SYMBOLS = ("diamond", "square", "triangle-up", "star", "pentagon", "hexagon")
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 LINE, GRID = "#9AA5B1", "#E4E8EC"
 HEIGHT = 520
+OPTIONS: dict[str, Any] = {
+    "displaylogo": False,
+    "responsive": True,
+    "modeBarButtons": [["toImage", "zoom2d", "pan2d", "resetScale2d"]],  # plotly's own set has one that uploads the figure
+}
+"""For plotly's `config` wherever a figure becomes HTML."""
 LOG_SPAN = 3.0
 """An axis is logarithmic where its largest value is more than this many times the smallest."""
 
@@ -47,6 +53,7 @@ def blank(title: str, note: str) -> go.Figure:
             "legend": {"orientation": "h", "x": 0, "y": -0.16, "yanchor": "top", "font": {"size": 13}},
             "hoverlabel": {"bgcolor": "white", "bordercolor": LINE, "align": "left", "font": {"family": FONT, "size": 13, "color": INK}},
             "hovermode": "closest",
+            "modebar": {"bgcolor": "rgba(0,0,0,0)"},
         }
     )
 

@@ -31,14 +31,14 @@ def spread(value: Spread | None) -> str:
 
 
 def quality(value: float | None, name: Literal["bits_per_byte", "next_token_accuracy"]) -> str:
-    """`2.071` bits per byte, or `43.8 %`."""
+    """`2.071` bits per byte, or `43.8%`."""
     if value is None:
         return ABSENT
-    return f"{value:.3f}" if name == "bits_per_byte" else f"{value:.1%}".replace("%", " %")
+    return f"{value:.3f}" if name == "bits_per_byte" else f"{value:.1%}"
 
 
 def qualities(value: Quality) -> str:
-    """`2.071 bits per byte, 43.8 % next-token accuracy`."""
+    """`2.071 bits per byte, 43.8% next-token accuracy`."""
     bits, accuracy = quality(value.bits_per_byte, "bits_per_byte"), quality(value.next_token_accuracy, "next_token_accuracy")
     return f"{bits} bits per byte, {accuracy} next-token accuracy"
 

@@ -6,12 +6,14 @@ launching it. Nothing here was measured.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import random
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from analysis.record import Costs, CurvePoint, FinalRecord, Kind, Latency, Outcome, Quality, Spread, Training, TrialRecord
+from analysis.summary import StudySummary
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.budget import Budget
@@ -64,6 +66,24 @@ def sample_finals(records: Iterable[TrialRecord]) -> dict[int, FinalRecord]:
     """The second measurement of the finished trials that no other one beats in both numbers, and of the references."""
     finished = [record for record in records if record.finished]
     return {record.number: _final(record) for record in finished if record.kind is Kind.REFERENCE or not _beaten(record, finished)}
+
+
+def sample_summary(**changes: object) -> StudySummary:
+    """What the synthetic study was asked."""
+    summary = StudySummary(
+        name="sample",
+        study_yaml="name: sample\nbudget: {parameters: 250_000}\n",
+        directory="runs/sample",
+        planned_trials=28,
+        budget=str(SPACE.budget),
+        space=str(SPACE.explain()),
+        corpus="python-stdlib: 11.6 MB, sha256 0123456789ab; 5.2 million training tokens of 512 kinds",
+        recipe="400,000 tokens a shape in steps of 8 x 64, Muon at 0.01 with AdamW at 0.002, warm-up, stable, decay",
+        latency="64 prompt tokens and 64 new tokens with the KV cache, torch, 1 thread",
+        search="nsga2, seed 0, 2 workers",
+        environment={"archfront": "0.1.0", "python": "3.11.9", "torch": "2.13.0", "git": "f011134, clean"},
+    )
+    return dataclasses.replace(summary, **changes)  # type: ignore[arg-type]
 
 
 def sample_costs(a: Architecture) -> Costs:

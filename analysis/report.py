@@ -1,0 +1,200 @@
+"""One self-contained HTML page about a study, for a person: what was asked, found and spent, and how to take a winner away.
+
+Everything on it is computed from the records; plotly.js is inside, so that it opens without a network.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from analysis import look, words
+from analysis.figures import curves_figure, front_figure
+from analysis.findings import against, caution, outcomes, picks, winners
+from analysis.front import Front, front_of
+from analysis.page import Html, document, element, facts, folded, paragraphs, section
+from analysis.record import FinalRecord, Kind, TrialRecord
+from analysis.report_tables import all_trials, front_table, unfinished
+from analysis.summary import StudySummary, totals
+
+REPORT = "report.html"
+PARTS = {
+    "found": "What was found",
+    "front": "The front",
+    "asked": "What was asked",
+    "curves": "Learning curves",
+    "unfinished": "Trials that did not finish",
+    "cost": "What it cost",
+    "export": "Taking a winner away",
+    "environment": "Environment",
+}
+
+
+def write_report(directory: Path, summary: StudySummary, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]) -> Path:
+    """Write `report.html` into the study's directory, in one step, and return its path."""
+    path = directory / REPORT
+    draft = path.with_suffix(".html.part")
+    draft.write_text(report(summary, records, finals), encoding="utf-8")
+    os.replace(draft, path)
+    return path
+
+
+def report(summary: StudySummary, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]) -> str:
+    """The whole page; the same records give the same page."""
+    front = front_of(records, finals)
+    bodies = {
+        "found": _found(records, finals, front),
+        "front": _front(records, finals, front),
+        "asked": _asked(summary, records),
+        "curves": [_figure(curves_figure(records, finals), "plot-curves", CURVES_CAPTION)],
+        "unfinished": [unfinished(records)] if any(not record.finished for record in records) else [],
+        "cost": _cost(summary, records),
+        "export": _export(summary, records, front),
+        "environment": _environment(summary, records),
+    }
+    parts = [section(name, PARTS[name], *children) for name, children in bodies.items() if children]
+    links = [element("a", PARTS[name], href=f"#{name}") for name, children in bodies.items() if children]
+    lead = f"Architecture search: shapes that spend {summary.budget}, compared by bits per byte and by measured latency."
+    header = element("header", element("h1", summary.name), element("p", lead, class_="lead"), element("nav", *links))
+    return document(f"{summary.name} · archfront", Html(f"<script>{get_plotlyjs()}</script>"), [header, *parts])
+
+
+FRONT_CAPTION = (
+    "Each point is one trained shape, its bar the p10 to p90 of the repeated latency measurement. Latency is the median of the workload, "
+    "measured again on the quiet machine for the shapes that have such a measurement. Shapes on the line are the front: none is beaten in "
+    "both numbers. The knee is the one furthest below the straight line between the front's ends, on log latency. Hover to see a shape."
+)
+CURVES_CAPTION = (
+    "Loss on the validation split at each evaluation. Dotted lines belong to trials that did not finish; they stop where the trial did."
+)
+
+
+def _found(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> list[Html]:
+    references = [record for record in records if record.kind is Kind.REFERENCE]
+    held = [against(record, finals, front) for record in references] if front.places else []
+    return [
+        paragraphs([outcomes(records), *winners(records, front)[:1]]),
+        _cards(records, finals, front),
+        paragraphs([*held, *([caution(records, front)] if front.places else [])]),
+    ]
+
+
+def _cards(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> Html:
+    by_number = {record.number: record for record in records}
+    cards = []
+    for number, titles in picks(front).items():
+        record, place = by_number[number], front.places[number]
+        test = finals[number].test if number in finals else None
+        bits = words.quality(place.quality, "bits_per_byte")
+        cards.append(
+            element(
+                "div",
+                element("div", words.joined(titles), class_="what"),
+                element("div", bits, Html(" <small>bits per byte in</small> "), words.milliseconds(place.latency_ms), class_="figure"),
+                element("p", element("code", record.title)),
+                element("p", ", ".join(words.shape(record.architecture)), class_="quiet"),
+                element("p", f"test split: {words.qualities(test)}" if test else "not measured on the test split", class_="quiet"),
+                class_="card reference" if record.kind is Kind.REFERENCE else "card",
+            )
+        )
+    return element("div", *cards, class_="cards")
+
+
+def _front(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> list[Html]:
+    parts = [_figure(front_figure(records, finals), "plot-bits-per-byte", FRONT_CAPTION)]
+    if front.places:
+        parts.append(front_table(records, finals, front))
+        parts.append(
+            _figure(front_figure(records, finals, "next_token_accuracy"), "plot-accuracy", "The same trials by next-token accuracy.")
+        )
+        parts.append(_hypervolume(front))
+    if records:
+        parts.append(folded(f"All {words.plural(len(records), 'trial')}", all_trials(records, finals, front)))
+    return parts
+
+
+def _hypervolume(front: Front) -> Html:
+    assert front.reference_point is not None  # there are places
+    latency_ms, bits = front.reference_point
+    corner = f"{words.milliseconds(latency_ms)} and {bits:.3f} bits per byte"
+    text = f"The front dominates {front.hypervolume:.1%} of the box from zero to {corner}, 1.1 times the worst reference (its hypervolume)."
+    return element("p", text, class_="quiet")
+
+
+def _asked(summary: StudySummary, records: Sequence[TrialRecord]) -> list[Html]:
+    references = [f"{r.name}: {r.architecture.label}, {r.costs.parameters:,} parameters" for r in records if r.kind is Kind.REFERENCE]
+    measured = next((record.latency for record in records if record.latency is not None), None)
+    rows = {
+        "Budget": summary.budget,
+        "Space": summary.space,
+        "Search": f"{words.plural(summary.planned_trials, 'shape')}, {summary.search}",
+        "References": "\n".join(references),
+        "Corpus": summary.corpus,
+        "Recipe": summary.recipe,
+        "Latency": summary.latency,
+    }
+    if measured is not None:
+        pinned = "" if measured.pinned_cpus is None else f", held to processor {words.joined([*map(str, measured.pinned_cpus)])}"
+        rows["Protocol"] = (
+            f"{measured.protocol}: {measured.runtime} {measured.runtime_version}, {measured.precision} on {measured.device}, "
+            f"{words.plural(measured.threads, 'thread')}{pinned}, batch 1, {words.plural(measured.repeats, 'repeat')}"
+        )
+    yaml = folded("The study as it was given", element("pre", summary.study_yaml))
+    return [facts({name: text for name, text in rows.items() if text}), yaml]
+
+
+def _cost(summary: StudySummary, records: Sequence[TrialRecord]) -> list[Html]:
+    if not records:
+        return []
+    spent = totals(records)
+    counted = "" if spent.trained == spent.trials else f" (of the {spent.trained} trials whose training left numbers)"
+    return [
+        facts(
+            {
+                "Trials": f"{len(records)}, references included; {summary.planned_trials} sampled shapes were planned",
+                "Training": f"{words.quantity(spent.tokens)} tokens, {words.quantity(spent.flops)} FLOPs in closed form{counted}",
+                "Processor": f"{words.duration(spent.process_seconds)} of core time in training and evaluation",
+                "Time": f"{words.duration(spent.elapsed_seconds)} from the first start to the last end, interruptions included; "
+                f"{words.duration(spent.trial_seconds)} with the trials end to end",
+            }
+        )
+    ]
+
+
+def _export(summary: StudySummary, records: Sequence[TrialRecord], front: Front) -> list[Html]:
+    if not front.members:
+        return []
+    chosen = picks(front)
+    others = [number for number in front.members if number not in chosen]
+    shapes = {record.number: record for record in records}
+    text = "Each command writes config.json, safetensors and tokenizer files that transformers loads."
+    blocks = [
+        element("h3", f"{words.joined(titles).capitalize()}: {shapes[n].title}") + _command(summary, [n]) for n, titles in chosen.items()
+    ]
+    rest = [element("h3", "The rest of the front") + _command(summary, others)] if others else []
+    return [element("p", text), *map(Html, blocks), *map(Html, rest)]
+
+
+def _command(summary: StudySummary, numbers: Sequence[int]) -> Html:
+    directory = shlex.quote(summary.directory)
+    return element("pre", "\n".join(f"archfront export {directory} --trial {number} --format hf" for number in numbers))
+
+
+def _environment(summary: StudySummary, records: Sequence[TrialRecord]) -> list[Html]:
+    machines: dict[str, int] = {}
+    for record in records:
+        described = ", ".join(f"{name} {value}" for name, value in record.machine.items())
+        machines[described] = machines.get(described, 0) + 1
+    rows: dict[str, object] = dict(summary.environment)
+    ran = "\n".join(f"{words.plural(count, 'trial')}: {described}" for described, count in machines.items() if described)
+    return [facts({**rows, **({"Trials ran on": ran} if ran else {})})] if rows or ran else []
+
+
+def _figure(figure: go.Figure, identity: str, caption: str) -> Html:
+    drawn = figure.to_html(full_html=False, include_plotlyjs=False, div_id=identity, config=look.OPTIONS, default_height=look.HEIGHT)
+    return element("figure", Html(drawn), element("figcaption", caption))

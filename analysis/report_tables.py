@@ -1,0 +1,79 @@
+"""The report's tables: the front with its references, every trial, and those that did not finish."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from analysis import words
+from analysis.findings import picks
+from analysis.front import Front
+from analysis.page import Html, element, html, table
+from analysis.record import FinalRecord, TrialRecord
+from analysis.rows import front_rows, row
+
+TABLE_CAPTION = (
+    "The front from fast to slow, then the references that are beaten. The search chose by the validation split; the test split was "
+    "measured once, after it. “In search” is the latency that the search saw; “after” was measured again when nothing else ran."
+)
+
+
+def front_table(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> Html:
+    """The front from fast to slow and the references, with both latencies and both splits."""
+    chosen = picks(front)
+    columns = {
+        "Trial": False, "Shape": False, "Parameters": True, "latency after, ms": True, "latency in search, ms": True,
+        "bits per byte, validation": True, "bits per byte, test": True, "accuracy, validation": True, "accuracy, test": True,
+    }  # fmt: skip
+    found = front_rows(records, finals, front)
+    rows = [
+        (
+            _name(r["trial"], r["name"], chosen.get(r["trial"], [])),
+            element("code", r["shape"]),
+            f"{r['parameters']:,}",
+            *(words.milliseconds(r[name]).removesuffix(" ms") for name in ("final_latency_ms", "searched_latency_ms")),
+            *(words.quality(r[f"{split}_bits_per_byte"], "bits_per_byte") for split in ("validation", "test")),
+            *(words.quality(r[f"{split}_next_token_accuracy"], "next_token_accuracy") for split in ("validation", "test")),
+        )
+        for r in found
+    ]
+    return table(columns, rows, TABLE_CAPTION, [place for place, r in enumerate(found) if r["trial"] in chosen])
+
+
+def _name(number: int, name: str | None, titles: Sequence[str]) -> Html:
+    tags = [element("span", title, class_="tag") for title in titles]
+    tags += [element("span", name, class_="tag reference")] if name else []
+    return Html(" ".join([html(f"#{number}"), *tags]))
+
+
+def all_trials(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> Html:
+    """Every trial on one line."""
+    columns = {"Trial": False, "Shape": False, "Outcome": False, "Parameters": True, "ms": True, "bits per byte": True, "accuracy": True}
+    rows = []
+    for record in records:
+        r = row(record, finals.get(record.number), front)
+        standing = "on the front" if r["on_front"] else words.OUTCOMES[record.outcome]
+        latency = words.milliseconds(r["latency_ms"]).removesuffix(" ms")
+        bits = words.quality(r["validation_bits_per_byte"] if record.finished else None, "bits_per_byte")
+        accuracy = words.quality(r["validation_next_token_accuracy"] if record.finished else None, "next_token_accuracy")
+        rows.append(
+            (_name(record.number, record.name, []), element("code", r["shape"]), standing, f"{r['parameters']:,}", latency, bits, accuracy)
+        )
+    caption = "Every trial in the order of its number; the quality of a trial that ended early is left out, for it is not comparable."
+    return table(columns, rows, caption)
+
+
+def unfinished(records: Sequence[TrialRecord]) -> Html:
+    """The trials that did not finish, how they ended and why."""
+    rows = [
+        (
+            _name(record.number, record.name, []),
+            element("code", record.architecture.label),
+            element("span", words.OUTCOMES[record.outcome], class_="nowrap"),
+            f"{record.training.tokens:,}" if record.training else words.ABSENT,
+            record.reason or words.ABSENT,
+        )
+        for record in records
+        if not record.finished
+    ]
+    columns = {"Trial": False, "Shape": False, "How it ended": False, "Tokens trained": True, "Why": False}
+    return table(columns, rows, "None of these stands on a front.")
