@@ -55,20 +55,26 @@ def _build(folder: Path, documents: Documents, inventory: Inventory, vocab_size:
     """Fill a folder beside the final one, continuing what a killed call left there, and rename it when it is complete."""
     partial = folder.with_suffix(".partial")
     partial.mkdir(exist_ok=True)
-    tokenizer = partial / TOKENIZER
-    if not tokenizer.is_file():
-        log.info("learning %d tokens from %s", vocab_size, documents.summary)
-        draft = partial / "tokenizer.draft"
-        train_tokenizer(_sample(documents, inventory), vocab_size, draft)
-        draft.replace(tokenizer)
-    encoder = load_encoder(tokenizer)
-    if encode_splits(documents, inventory, encoder, partial) != inventory.sha256:
+    try:
+        _fill(partial, documents, inventory, vocab_size)
+    except SpecError:  # nothing there is worth continuing; a kill or a full disk leaves it for the next call
         shutil.rmtree(partial)
-        raise SpecError(f"the corpus {documents.summary} must stay as it is while it is encoded, found it changed; run again")
-    np.save(partial / BYTES_PER_TOKEN, encoder.bytes_per_token)
-    write_meta(partial, documents.summary, inventory.sha256, vocab_size)
+        raise
     os.replace(partial, folder)
     (folder / PROGRESS).unlink()
+
+
+def _fill(folder: Path, documents: Documents, inventory: Inventory, vocab_size: int) -> None:
+    if not (folder / TOKENIZER).is_file():
+        log.info("learning %d tokens from %s", vocab_size, documents.summary)
+        draft = folder / f"{TOKENIZER}.draft"
+        train_tokenizer(_sample(documents, inventory), vocab_size, draft)
+        draft.replace(folder / TOKENIZER)
+    encoder = load_encoder(folder / TOKENIZER)
+    if encode_splits(documents, inventory, encoder, folder) != inventory.sha256:
+        raise SpecError(f"the corpus {documents.summary} must stay as it is while it is encoded, found it changed; run again")
+    np.save(folder / BYTES_PER_TOKEN, encoder.bytes_per_token)
+    write_meta(folder, documents.summary, inventory.sha256, vocab_size)
 
 
 def _sample(documents: Documents, inventory: Inventory) -> Iterator[str]:

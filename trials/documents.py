@@ -59,6 +59,8 @@ def find_documents(spec: CorpusSpec) -> Documents:
     if spec.files is None:
         root = Path(sysconfig.get_path("stdlib"))
         return Documents("python-stdlib", tuple(_standard_library(root)), embedded=True)
+    if not spec.files:
+        raise SpecError("corpus.files must name at least one file, found none; name .txt or .jsonl files, globs are allowed")
     files = tuple(dict.fromkeys(path for pattern in spec.files for path in _matches(pattern)))
     more = f" and {len(files) - 1} more" if len(files) > 1 else ""
     return Documents(f"{files[0].name}{more}", files, embedded=False)
@@ -92,22 +94,19 @@ def _embedded(path: Path, section: int) -> Iterator[str]:
         data.decode()
     except UnicodeDecodeError:
         return
-    yield from _sections(io.BytesIO(data), section)
+    yield from _sections(io.BytesIO(data), section, path)
 
 
 def _plain(path: Path, section: int) -> Iterator[str]:
     with path.open("rb") as file:
-        try:
-            yield from _sections(file, section)
-        except UnicodeDecodeError as error:
-            raise SpecError(f"corpus file {path} must be UTF-8, found {_found(error)} before byte {file.tell()}; convert it") from None
+        yield from _sections(file, section, path)
 
 
 def _json_lines(path: Path, section: int) -> Iterator[str]:
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.isspace():
-                yield from _sections(io.BytesIO(_json_text(line, f"corpus file {path}, line {number}")), section)
+                yield from _sections(io.BytesIO(_json_text(line, f"corpus file {path}, line {number}")), section, path)
 
 
 def _json_text(line: bytes, where: str) -> bytes:
@@ -133,13 +132,20 @@ def _found(error: UnicodeDecodeError) -> str:
     return f"byte 0x{error.object[error.start]:02x}"
 
 
-def _sections(file: BinaryIO, section: int) -> Iterator[str]:
-    """Sections of at least so many bytes, to the next line end but less than twice as long; no character is cut."""
+def _sections(file: BinaryIO, section: int, path: Path) -> Iterator[str]:
+    """Sections of at least so many bytes, to the next line end but at most twice as long; no character is cut."""
     decoder = codecs.getincrementaldecoder("utf-8")()
-    while block := file.read(section):
-        if text := decoder.decode(block + file.readline(section)):
-            yield text
-    decoder.decode(b"", final=True)
+    lines = 1
+    try:
+        while block := file.read(section):
+            block += file.readline(section)
+            if text := decoder.decode(block):
+                yield text
+            lines += block.count(b"\n")
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        line = lines + error.object[: error.start].count(b"\n")
+        raise SpecError(f"corpus file {path}, line {line} must be UTF-8, found {_found(error)}; convert the file") from None
 
 
 READERS: dict[str, Callable[[Path, int], Iterator[str]]] = {".txt": _plain, ".jsonl": _json_lines}

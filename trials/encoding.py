@@ -79,13 +79,13 @@ def _hashed(pieces: Iterable[Piece], total: hashlib._Hash) -> Iterator[Piece]:
 def _bundles(pieces: Iterator[Piece], done: int) -> Iterator[Bundle]:
     """Pieces after the first `done`, which are read all the same, in bundles of about BUNDLE_BYTES."""
     bundle: Bundle = []
-    characters = 0
+    size_bytes = 0
     for piece in islice(pieces, done, None):
         bundle.append(piece)
-        characters += len(piece.text)
-        if characters >= BUNDLE_BYTES:
+        size_bytes += piece.size_bytes
+        if size_bytes >= BUNDLE_BYTES:
             yield bundle
-            bundle, characters = [], 0
+            bundle, size_bytes = [], 0
     if bundle:
         yield bundle
 

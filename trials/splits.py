@@ -34,6 +34,8 @@ class Piece:
     """One piece of text with what its hash decides."""
 
     text: str
+    size_bytes: int
+    """As UTF-8."""
     digest: bytes
     """SHA-256 of its UTF-8 bytes."""
 
@@ -71,7 +73,8 @@ class Inventory:
 def read_pieces(documents: Documents) -> Iterator[Piece]:
     """Every piece of the corpus, hashed."""
     for text in documents.pieces():
-        yield Piece(text, hashlib.sha256(text.encode()).digest())
+        data = text.encode()
+        yield Piece(text, len(data), hashlib.sha256(data).digest())
 
 
 def take_inventory(documents: Documents, cache: Path) -> Inventory:
@@ -102,7 +105,7 @@ def _read(documents: Documents) -> Inventory:
     for piece in read_pieces(documents):
         total.update(piece.digest)
         ranks.append(piece.rank)
-        lengths.append(len(piece.text.encode()))
+        lengths.append(piece.size_bytes)
     test_below, validation_below, train_bytes = _cuts(ranks, lengths)
     return Inventory(total.hexdigest(), test_below, validation_below, train_bytes)
 

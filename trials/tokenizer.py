@@ -80,7 +80,8 @@ def require_vocab_size(vocab_size: int) -> None:
 def load_encoder(file: Path) -> Encoder:
     """An encoder from a tokenizer.json that `train_tokenizer` saved."""
     exported = Tokenizer.from_file(str(file))
-    byte_of = _byte_of_character()
+    exported.encode_special_tokens = True  # as the fast one: a document that spells the end of text has not ended
+    byte_of = byte_of_character()
     ids = exported.get_vocab()
     end_of_text = ids.pop(END_OF_TEXT)
     ranks = {bytes(byte_of[character] for character in token): id_ for token, id_ in ids.items()}
@@ -92,7 +93,7 @@ def load_encoder(file: Path) -> Encoder:
     return Encoder(fast, exported, end_of_text, lengths)
 
 
-def _byte_of_character() -> dict[str, int]:
+def byte_of_character() -> dict[str, int]:
     """GPT-2's spelling of bytes: a printable Latin-1 byte is itself, the others follow from U+0100 in order."""
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     others = [byte for byte in range(256) if byte not in printable]
