@@ -16,7 +16,7 @@ FILES = sorted(path.relative_to(ROOT) for floor in FLOORS[:3] for path in (ROOT 
 ROOMS = {
     "ray": {"trials/runner.py", "trials/searcher.py", "trials/scheduler.py", "trials/jobs.py", "trials/workers.py"},
     "optuna": {"trials/sampler.py"},
-    "mlflow": {"trials/tracking.py"},
+    "mlflow": {"trials/mlflow_runs.py"},
     "lightning": {"trials/proxy.py"},
     "plotly": {"analysis/figures.py"},
 }
