@@ -14,6 +14,8 @@ from search_space.errors import SpecError
 
 if TYPE_CHECKING:
     from search_space.architecture import Architecture
+    from trials.reporting import StoredStudy
+    from trials.runner import Progress
 
 DONE, STUDY_FAILED, WRONG_INPUT = 0, 1, 2
 DEFAULT_CONTEXT_TOKENS = 2048
@@ -95,6 +97,151 @@ def plan(options: argparse.Namespace) -> int:
     return DONE
 
 
+def run(options: argparse.Namespace) -> int:
+    """Run a study, or continue it, and print its front."""
+    from trials.reporting import read_study, report_study
+    from trials.runner import run_study
+    from trials.study import load_study
+
+    study = load_study(options.study)
+    directory = Path(options.directory or f"runs/{study.name}")
+    show_progress = print_progress if sys.stderr.isatty() else None
+    result = run_study(
+        study,
+        directory,
+        study_text=Path(options.study).read_text(encoding="utf-8"),
+        address=options.address,
+        tracking_uri=options.tracking_uri,
+        progress=show_progress,
+    )
+    stored = read_study(directory)
+    page = report_study(stored)
+    print_front(stored, options.json)
+    say(f"\nreport   {page}\nMLflow   archfront ui {directory}\nexport   archfront export {directory} --pick knee")
+    if result.failure is None:
+        return DONE
+    say(f"archfront: the study failed: {result.failure}")
+    return STUDY_FAILED
+
+
+def report(options: argparse.Namespace) -> int:
+    """Write the report of a study's directory anew, and bring MLflow up to date."""
+    from trials.reporting import read_study, report_study
+    from trials.tracking import Tracker
+
+    stored = read_study(Path(options.directory))
+    page = report_study(stored)
+    tracker = Tracker(stored.directory, stored.study, stored.text)
+    tracker.start()
+    tracker.catch_up(stored.records)
+    tracker.finish(stored.records, stored.finals)
+    print_front(stored, options.json)
+    say(f"\nreport   {page}")
+    return DONE
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write a trial's model in formats that other tools load."""
+    from trials.reporting import read_study
+    from trials.winners import export_trial, pick
+
+    stored = read_study(Path(options.directory))
+    record = stored.record(options.trial) if options.trial is not None else pick(stored, options.pick)
+    output = Path(options.output or stored.directory / "exports" / f"{record.number:04d}")
+    files = export_trial(stored, record, options.format.split(","), output)
+    say(f"{record.title} is in {output}")
+    for file in files:
+        print(file)
+    return DONE
+
+
+def latency(options: argparse.Namespace) -> int:
+    """Measure the latency of a shape on this machine."""
+    from dataclasses import asdict
+
+    from trials.latency import LatencyProcess
+    from trials.study import LatencySpec
+
+    shape = read_shape(options.shape)
+    workload = {name: getattr(options, name) for name in ("prompt_tokens", "new_tokens", "threads", "repeats", "runtime")}
+    process = LatencyProcess(LatencySpec(**workload))
+    try:
+        taken = process.measure(shape)
+    finally:
+        process.close()
+    if options.json:
+        emit({"shape": shape.as_dict(), "latency": asdict(taken)})
+        return DONE
+    for name, spread in (("total", taken.total_ms), ("prefill", taken.prefill_ms), ("decode, a token", taken.decode_ms_per_token)):
+        print(f"{name:<16} {spread.median:10.3f} ms   p10 {spread.p10:.3f}   p90 {spread.p90:.3f}")
+    print(
+        f"{taken.prompt_tokens} + {taken.new_tokens} tokens, {taken.repeats} repeats, {taken.runtime} {taken.runtime_version}, {taken.device}"
+    )
+    if taken.disturbed:
+        say("archfront: the measurement was disturbed by other work on this machine; repeat it when the machine is quiet")
+    return DONE
+
+
+def ui(options: argparse.Namespace) -> int:
+    """Open MLflow's own interface on a study's directory, on localhost."""
+    from trials.tracking import serve_ui
+
+    serve_ui(Path(options.directory), options.port, options.tracking_uri)
+    return DONE
+
+
+def job_submit(options: argparse.Namespace) -> int:
+    """Ship the code and a study to a Ray cluster and print the job's id."""
+    from trials.jobs import submit
+
+    from trials.study import load_study
+
+    load_study(options.study)
+    print(submit(Path(options.study), options.address, directory=options.directory, tracking_uri=options.tracking_uri))
+    return DONE
+
+
+def job_status(options: argparse.Namespace) -> int:
+    """Print how a job stands."""
+    from trials.jobs import status
+
+    print(status(options.job, options.address))
+    return DONE
+
+
+def job_logs(options: argparse.Namespace) -> int:
+    """Print what a job printed."""
+    from trials.jobs import logs
+
+    for text in logs(options.job, options.address, follow=options.follow):
+        print(text, end="", flush=True)
+    return DONE
+
+
+def job_stop(options: argparse.Namespace) -> int:
+    """Stop a job; its records are kept."""
+    from trials.jobs import stop
+
+    print(stop(options.job, options.address))
+    return DONE
+
+
+def print_front(stored: StoredStudy, as_json: bool) -> None:
+    """The front as data or as text."""
+    from analysis.rows import front_rows
+    from analysis.terminal import front_text
+
+    if as_json:
+        emit(front_rows(stored.records, stored.finals, stored.front))
+    else:
+        print(front_text(stored.records, stored.finals, stored.front))
+
+
+def print_progress(progress: Progress) -> None:
+    """One line on a terminal, written over itself."""
+    print(f"\r\033[K{progress}", end="", file=sys.stderr, flush=True)
+
+
 def read_shape(name: str) -> Architecture:
     """A family's name, or a YAML or JSON file with an architecture."""
     from search_space import describe as sheet
@@ -122,7 +269,9 @@ def _readable(value: object) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """Every verb with its options; imports nothing heavy."""
-    top = argparse.ArgumentParser(prog="archfront", description="Find the shapes of small language models that are best for accuracy and latency.")
+    top = argparse.ArgumentParser(
+        prog="archfront", description="Find the shapes of small language models that are best for accuracy and latency."
+    )
     verbs = top.add_subparsers(title="verbs", metavar="VERB", required=True)
 
     def verb(name: str, function: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
@@ -139,7 +288,13 @@ def parser() -> argparse.ArgumentParser:
 
     made = verb("describe", describe, "print a shape's parameters, FLOPs, bytes and possible exports")
     made.add_argument("shape", metavar="NAME|FILE", help="a published shape such as mobilellm-125m, or an architecture's YAML or JSON file")
-    made.add_argument("--context-tokens", type=positive, default=DEFAULT_CONTEXT_TOKENS, metavar="N", help="length at which FLOPs and cache are counted (default %(default)s)")
+    made.add_argument(
+        "--context-tokens",
+        type=positive,
+        default=DEFAULT_CONTEXT_TOKENS,
+        metavar="N",
+        help="length at which FLOPs and cache are counted (default %(default)s)",
+    )
     json_option(made, "print one JSON object")
 
     made = verb("sample", sample, "print distinct shapes of a study's space")
@@ -147,6 +302,60 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("-n", "--count", type=positive, default=10, metavar="N", help="how many (default %(default)s)")
     made.add_argument("--seed", type=int, default=0, metavar="N", help="which ones (default %(default)s)")
     json_option(made, "print one JSON object a line: architecture and parameters")
+
+    made = verb("run", run, "run a study, or continue it")
+    made.add_argument("study", metavar="STUDY", help="a study's YAML file")
+    made.add_argument("--directory", metavar="DIR", help="where records, weights and report go (default runs/NAME)")
+    made.add_argument("--address", metavar="ADDRESS", help="a running Ray cluster, such as auto (default: Ray is started on this machine)")
+    made.add_argument("--tracking-uri", metavar="URI", help="MLflow's server or database (default: SQLite in the directory)")
+    json_option(made, "print the front as JSON")
+
+    made = verb("report", report, "write the report of a study's directory anew, and bring MLflow up to date")
+    made.add_argument("directory", metavar="DIR", help="a study's directory")
+    json_option(made, "print the front as JSON")
+
+    made = verb("export", export, "write a trial's model in formats that other tools load")
+    made.add_argument("directory", metavar="DIR", help="a study's directory")
+    which = made.add_mutually_exclusive_group(required=True)
+    which.add_argument("--trial", type=int, metavar="N", help="the trial of that number")
+    which.add_argument("--pick", choices=("knee", "fastest", "most-accurate"), help="a member of the front")
+    made.add_argument("--format", default="hf,yaml", metavar="LIST", help="formats, with commas: hf, yaml (default %(default)s)")
+    made.add_argument("--output", metavar="PATH", help="where to (default DIR/exports/NUMBER)")
+
+    made = verb("latency", latency, "measure the latency of a shape on this machine")
+    made.add_argument("shape", metavar="NAME|FILE", help="a published shape such as mobilellm-125m, or an architecture's YAML or JSON file")
+    made.add_argument("--runtime", default="torch", choices=("torch",), help="what runs the shape (default %(default)s)")
+    made.add_argument("--prompt-tokens", type=positive, default=64, metavar="N", help="tokens of the prompt (default %(default)s)")
+    made.add_argument("--new-tokens", type=positive, default=64, metavar="N", help="tokens decoded with the KV cache (default %(default)s)")
+    made.add_argument("--threads", type=positive, default=1, metavar="N", help="pinned threads (default %(default)s)")
+    made.add_argument("--repeats", type=positive, default=5, metavar="N", help="timed repeats (default %(default)s)")
+    json_option(made, "print one JSON object")
+
+    made = verb("ui", ui, "open MLflow's own interface on a study's directory, on localhost")
+    made.add_argument("directory", metavar="DIR", help="a study's directory")
+    made.add_argument("--port", type=positive, default=5000, metavar="N", help="port on localhost (default %(default)s)")
+    made.add_argument("--tracking-uri", metavar="URI", help="a database elsewhere that the study was tracked in")
+
+    jobs = verbs.add_parser("job", help="run studies on a Ray cluster", description="Run studies on a Ray cluster.")
+    verbs = jobs.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for name, function, text in (
+        ("submit", job_submit, "ship the code and a study to a cluster and print the job's id"),
+        ("status", job_status, "print how a job stands"),
+        ("logs", job_logs, "print what a job printed"),
+        ("stop", job_stop, "stop a job; its records are kept"),
+    ):
+        made = verb(name, function, text)
+        if name == "submit":
+            made.add_argument("study", metavar="STUDY", help="a study's YAML file")
+            made.add_argument(
+                "--directory", metavar="DIR", help="where the records go, on the cluster (default runs/NAME in the job's folder)"
+            )
+            made.add_argument("--tracking-uri", metavar="URI", help="MLflow's server or database (default: SQLite in the directory)")
+        else:
+            made.add_argument("job", metavar="JOB", help="the id that submit printed")
+        if name == "logs":
+            made.add_argument("--follow", action="store_true", help="go on until the job ends")
+        made.add_argument("--address", required=True, metavar="URL", help="of the cluster's dashboard, such as http://127.0.0.1:8265")
     return top
 
 

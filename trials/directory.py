@@ -17,7 +17,7 @@ from trials.study import parse_study
 
 STUDY = "study.yaml"
 LOCK = "lock"
-WEIGHTS = "weights"
+WEIGHTS, TOKENIZERS = "weights", "tokenizers"
 MAY_CHANGE = ("search.trials", "search.workers", "search.deadline_seconds")
 """What a continued study may say otherwise: how much and how fast, never what is measured."""
 
@@ -45,6 +45,11 @@ def claim(directory: Path, study_text: str) -> Iterator[Path]:
 def weights_file(directory: Path, number: int) -> Path:
     """Where the weights of a trial lie, if it finished."""
     return directory / WEIGHTS / f"{number:04d}.safetensors"
+
+
+def tokenizer_file(directory: Path, vocab_size: int) -> Path:
+    """Where the tokenizer of a vocabulary lies, kept with the study because a cache may be cleared and a corpus may change."""
+    return directory / TOKENIZERS / f"{vocab_size}.json"
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -6,6 +6,9 @@ from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from trials.export.hugging_face_config import hugging_face_class
 
+FORMATS = {"hf": "what transformers loads: config.json, safetensors, tokenizer", "yaml": "the plain architecture"}
+"""Every format by its name."""
+
 
 def supported_exports(architecture: Architecture) -> dict[str, str | None]:
     """Every format, and why this shape cannot have it; None where it can."""

@@ -1,0 +1,42 @@
+"""A study's front as plain text, for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from analysis import words
+from analysis.findings import findings, picks
+from analysis.front import Front
+from analysis.record import FinalRecord, TrialRecord
+from analysis.rows import front_rows
+
+COLUMNS = ("trial", "shape", "parameters", "latency", "bits per byte", "accuracy", "")
+TEXT = ("trial", "shape", "")
+"""Columns whose cells stand on the left."""
+
+
+def front_text(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> str:
+    """The front from fast to slow with the references that it beats, then the findings in sentences."""
+    chosen = picks(front)
+    rows = [COLUMNS]
+    for row in front_rows(records, finals, front):
+        notes = [*([row["name"]] if row["name"] else []), *chosen.get(row["trial"], []), *([] if row["on_front"] else ["not on the front"])]
+        rows.append(
+            (
+                f"#{row['trial']}",
+                row["shape"],
+                f"{row['parameters']:,}",
+                words.milliseconds(row["latency_ms"]),
+                words.quality(row["validation_bits_per_byte"], "bits_per_byte"),
+                words.quality(row["validation_next_token_accuracy"], "next_token_accuracy"),
+                ", ".join(notes),
+            )
+        )
+    widths = [max(len(cells[place]) for cells in rows) for place in range(len(COLUMNS))]
+    lines = ["  ".join(_cell(cell, *column) for cell, *column in zip(cells, widths, COLUMNS, strict=True)).rstrip() for cells in rows]
+    sentences = findings(records, finals, front)
+    return "\n".join([*(lines if len(rows) > 1 else []), "", *sentences]).strip()
+
+
+def _cell(cell: str, width: int, column: str) -> str:
+    return cell.ljust(width) if column in TEXT else cell.rjust(width)

@@ -1,0 +1,99 @@
+"""A study's directory as its report: reads the records, writes the page, and brings MLflow up to date."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import yaml
+
+from analysis.front import Front, front_of
+from analysis.record import RECORDS, FinalRecord, TrialRecord, read_finals, read_records
+from analysis.report import write_report
+from analysis.summary import StudySummary
+from search_space.errors import SpecError
+from trials.directory import STUDY
+from trials.provenance import environment
+from trials.study import ProxySpec, StudySpec, parse_study
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StoredStudy:
+    """What lies in a study's directory."""
+
+    directory: Path
+    study: StudySpec
+    text: str
+    """The study as it was given."""
+    records: list[TrialRecord]
+    finals: dict[int, FinalRecord]
+
+    @property
+    def front(self) -> Front:
+        """By bits per byte, with the latencies measured again after the search."""
+        return front_of(self.records, self.finals)
+
+    def record(self, number: int) -> TrialRecord:
+        """The trial of that number; raises SpecError naming those that exist."""
+        for record in self.records:
+            if record.number == number:
+                return record
+        there = f"0 to {self.records[-1].number}" if self.records else "none yet"
+        raise SpecError(f"{self.directory} has no trial {number}; its trials are {there}")
+
+
+def read_study(directory: Path) -> StoredStudy:
+    """Everything that a study's directory holds; raises SpecError where it is not one."""
+    path = directory / STUDY
+    if not path.is_file():
+        raise SpecError(f"{directory} is not a study's directory (it has no {STUDY}); name one that `archfront run` has made")
+    if not (directory / RECORDS).exists():
+        raise SpecError(f"{directory} has no {RECORDS} yet; `archfront run` writes it when the first trial ends")
+    text = path.read_text(encoding="utf-8")
+    study = parse_study(yaml.safe_load(text), str(path))
+    return StoredStudy(directory, study, text, read_records(directory), read_finals(directory))
+
+
+def report_study(stored: StoredStudy) -> Path:
+    """Write the study's report.html and return its path."""
+    return write_report(stored.directory, summarise(stored), stored.records, stored.finals)
+
+
+def summarise(stored: StoredStudy) -> StudySummary:
+    """The study's intent in words."""
+    study, latency, search = stored.study, stored.study.objectives.latency, stored.study.search
+    return StudySummary(
+        name=study.name,
+        study_yaml=stored.text,
+        directory=str(stored.directory),
+        planned_trials=search.trials,
+        budget=str(study.search_space.budget),
+        space=str(study.search_space.explain()),
+        corpus=_corpus(stored),
+        recipe=_recipe(study.proxy),
+        latency=f"{latency.prompt_tokens} prompt tokens and {latency.new_tokens} new ones with the KV cache, batch 1, {latency.runtime}, "
+        f"{latency.threads} pinned thread{'s' if latency.threads > 1 else ''}",
+        search=f"proposed by {search.sampler} from seed {search.seed}, {search.workers} at a time",
+        environment=environment(),
+    )
+
+
+def _corpus(stored: StoredStudy) -> str:
+    spec = stored.study.corpus
+    name = spec.name or ", ".join(Path(file).name for file in spec.files or ())
+    digests = {record.training.corpus_sha256 for record in stored.records if record.training and record.training.corpus_sha256}
+    return f"{name}, SHA-256 {' and '.join(sorted(digests))}" if digests else name
+
+
+def _recipe(proxy: ProxySpec) -> str:
+    if proxy.tokens is not None:
+        length = f"{proxy.tokens:,} tokens"
+    else:
+        length = f"{proxy.seconds:g} seconds" if proxy.seconds is not None else f"{proxy.tokens_per_parameter:g} tokens per parameter"
+    rates = f"AdamW at {proxy.learning_rate:g}"
+    if proxy.optimizer == "muon":
+        rates = f"Muon at {proxy.muon_learning_rate:g} for the matrices of the blocks, {rates} for the rest"
+    return (
+        f"{length} in steps of {proxy.batch_sequences} x {proxy.context_tokens}, {rates}, weight decay {proxy.weight_decay:g}, "
+        f"{proxy.schedule} schedule, {proxy.precision}"
+    )

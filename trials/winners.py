@@ -1,0 +1,43 @@
+"""From a study's directory to files that other tools load: choose a trial, find its weights, write the formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from analysis.record import TrialRecord
+from search_space.errors import SpecError, unknown_key
+from trials.directory import tokenizer_file, weights_file
+from trials.export import FORMATS
+from trials.reporting import StoredStudy
+
+PICKS = ("knee", "fastest", "most-accurate")
+
+
+def pick(stored: StoredStudy, choice: str) -> TrialRecord:
+    """The member of the front that a word of `PICKS` stands for; raises SpecError where nothing finished."""
+    front = stored.front
+    number = {"knee": front.knee, "fastest": front.fastest, "most-accurate": front.most_accurate}[choice]
+    if number is None:
+        raise SpecError(f"{stored.directory} has no finished trial to export; `archfront report {stored.directory}` says what happened")
+    return stored.record(number)
+
+
+def export_trial(stored: StoredStudy, record: TrialRecord, formats: list[str], output: Path) -> list[Path]:
+    """Write a trial's shape and weights into a directory in each format; returns the files.
+
+    Raises SpecError, before anything is written, where a format does not exist, cannot hold the shape, or the weights are not there.
+    """
+    for name in formats:
+        if name not in FORMATS:
+            raise unknown_key(f"the format {name}", name, FORMATS)
+    if output.exists() and not output.is_dir():
+        raise SpecError(f"{output} must be a directory, found a file; name another with --output")
+    weights, tokenizer = weights_file(stored.directory, record.number), tokenizer_file(stored.directory, record.architecture.vocab_size)
+    if not record.finished or not weights.is_file():
+        raise SpecError(
+            f"trial {record.number} has no weights to export (it {record.outcome}{': ' + record.reason if record.reason else ''}); "
+            f"choose one with --pick {'|'.join(PICKS)}"
+        )
+    from trials.export.write import write_formats  # torch, only once there is something to write
+
+    return write_formats(formats, output, record.architecture, weights, tokenizer, stored.study.proxy.context_tokens)
