@@ -6,17 +6,18 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
 
 SCHEMA = 1
 RECORDS, FINALS = "records.jsonl", "finals.jsonl"
+Record = TypeVar("Record")
 
 
 class Outcome(StrEnum):
@@ -226,19 +227,18 @@ class FinalRecord:
         _check_schema(values)
         fields = dict(values)
         fields["latency"] = latency_from_dict(values.get("latency"))
-        fields["test"] = Quality(**values["test"]) if values.get("test") else None
+        fields["test"] = _quality(values.get("test"))
         return cls(**fields)
 
 
 def read_records(directory: Path) -> list[TrialRecord]:
     """The study's records in the order of their numbers; a last line that was cut short is left out."""
-    return sorted((TrialRecord.from_dict(row) for row in _rows(directory / RECORDS)), key=lambda record: record.number)
+    return sorted(_read(directory / RECORDS, TrialRecord.from_dict), key=lambda record: record.number)
 
 
 def read_finals(directory: Path) -> dict[int, FinalRecord]:
     """The newest FinalRecord of each trial that has one."""
-    finals = (FinalRecord.from_dict(row) for row in _rows(directory / FINALS))
-    return {final.number: final for final in finals}
+    return {final.number: final for final in _read(directory / FINALS, FinalRecord.from_dict)}
 
 
 def append(directory: Path, record: TrialRecord | FinalRecord) -> None:
@@ -261,10 +261,12 @@ def append(directory: Path, record: TrialRecord | FinalRecord) -> None:
 
 
 def latency_from_dict(values: Mapping[str, Any] | None) -> Latency | None:
-    """A Latency from its JSON form, None from None."""
+    """A Latency from its JSON form; None from None, and where one of its times is absent."""
     if values is None:
         return None
     spreads = {name: Spread(**values[name]) for name in ("total_ms", "prefill_ms", "decode_ms_per_token")}
+    if any(None in values[name].values() for name in spreads):
+        return None  # a time that was not finite when it was written was never measured
     pinned = values["pinned_cpus"]
     return Latency(**{**values, **spreads, "pinned_cpus": None if pinned is None else tuple(pinned)})
 
@@ -272,8 +274,13 @@ def latency_from_dict(values: Mapping[str, Any] | None) -> Latency | None:
 def _training(values: Mapping[str, Any] | None) -> Training | None:
     if values is None:
         return None
-    validation = Quality(**values["validation"]) if values["validation"] else None
+    validation = _quality(values["validation"])
     return Training(**{**values, "validation": validation, "curve": tuple(CurvePoint(**point) for point in values["curve"])})
+
+
+def _quality(values: Mapping[str, Any] | None) -> Quality | None:
+    """None too where one of its numbers is absent, for it was not finite when it was written."""
+    return None if values is None or None in values.values() else Quality(**values)
 
 
 def _check_schema(values: Mapping[str, Any]) -> None:
@@ -281,18 +288,18 @@ def _check_schema(values: Mapping[str, Any]) -> None:
         raise SpecError(f"a record must have schema {SCHEMA}, found {values.get('schema')!r}; use the archfront version that wrote it")
 
 
-def _rows(path: Path) -> Iterable[dict[str, Any]]:
+def _read(path: Path, parse: Callable[[Mapping[str, Any]], Record]) -> Iterable[Record]:
+    """Every complete line; raises SpecError with the line's place where one does not hold a record."""
     if not path.exists():
         return
-    for place, line in enumerate(lines := path.read_bytes().split(b"\n")):
-        if place == len(lines) - 1:
-            return  # empty after a complete line, or cut short
+    for place, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):  # what follows the last break is empty or cut short
         try:
-            yield json.loads(line)
-        except ValueError:
-            raise SpecError(
-                f"{path}:{place + 1} is not JSON; restore the file from a copy, or delete that line to have the trial run again"
-            ) from None
+            yield parse(json.loads(line))
+        except SpecError as error:
+            raise SpecError(f"{path}:{place}: {error}") from None
+        except (ValueError, TypeError, KeyError, AttributeError):
+            cure = "restore the file from a copy, or delete that line to have the trial run again"
+            raise SpecError(f"{path}:{place} does not hold a record of schema {SCHEMA}; {cure}") from None
 
 
 def _plain(value: Any) -> Any:
