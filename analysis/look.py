@@ -9,8 +9,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import plotly.graph_objects as go
-
 FRONT, REFERENCE, DOMINATED, UNFINISHED, INK = "#0072B2", "#D55E00", "#AEB7C0", "#8A8F98", "#1F2933"
 SYMBOLS = ("diamond", "square", "triangle-up", "star", "pentagon", "hexagon")
 """Of the references, in their order."""
@@ -27,8 +25,8 @@ LOG_SPAN = 3.0
 """An axis is logarithmic where its largest value is more than this many times the smallest."""
 
 
-def blank(title: str, note: str) -> go.Figure:
-    """An empty figure with a title and a quieter line below it."""
+def layout(title: str, note: str) -> dict[str, Any]:
+    """Plotly's layout of a figure with a title and a quieter line below it."""
     axis: dict[str, Any] = {
         "gridcolor": GRID,
         "linecolor": LINE,
@@ -40,28 +38,20 @@ def blank(title: str, note: str) -> go.Figure:
         "title": {"font": {"size": 14}},
     }
     heading = {"text": title, "font": {"size": 18}, "subtitle": {"text": note, "font": {"size": 13}}}
-    return go.Figure(
-        layout={
-            "title": {**heading, "x": 0, "xref": "container", "xanchor": "left", "pad": {"l": 12}},
-            "font": {"family": FONT, "size": 14, "color": INK},
-            "paper_bgcolor": "white",
-            "plot_bgcolor": "white",
-            "xaxis": axis,
-            "yaxis": axis,
-            "height": HEIGHT,
-            "margin": {"l": 64, "r": 24, "t": 84, "b": 56},
-            "legend": {"orientation": "h", "x": 0, "y": -0.16, "yanchor": "top", "font": {"size": 13}},
-            "hoverlabel": {"bgcolor": "white", "bordercolor": LINE, "align": "left", "font": {"family": FONT, "size": 13, "color": INK}},
-            "hovermode": "closest",
-            "modebar": {"bgcolor": "rgba(0,0,0,0)"},
-        }
-    )
-
-
-def say_empty(figure: go.Figure) -> go.Figure:
-    """Say in the middle of a figure that it has nothing to draw."""
-    figure.update_xaxes(visible=False).update_yaxes(visible=False)
-    return figure.add_annotation(text="Nothing to draw yet", showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper", font_size=16)
+    return {
+        "title": {**heading, "x": 0, "xref": "container", "xanchor": "left", "pad": {"l": 12}},
+        "font": {"family": FONT, "size": 14, "color": INK},
+        "paper_bgcolor": "white",
+        "plot_bgcolor": "white",
+        "xaxis": axis,
+        "yaxis": axis,
+        "height": HEIGHT,
+        "margin": {"l": 64, "r": 24, "t": 84, "b": 56},
+        "legend": {"orientation": "h", "x": 0, "y": -0.16, "yanchor": "top", "font": {"size": 13}},
+        "hoverlabel": {"bgcolor": "white", "bordercolor": LINE, "align": "left", "font": {"family": FONT, "size": 13, "color": INK}},
+        "hovermode": "closest",
+        "modebar": {"bgcolor": "rgba(0,0,0,0)"},
+    }
 
 
 def wants_log(values: Sequence[float]) -> bool:

@@ -9,12 +9,10 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
-
-from analysis import look, words
-from analysis.figures import curves_figure, front_figure
+from analysis import words
+from analysis.figures import curves_figure, figure_html, front_figure, plotly_script
 from analysis.findings import against, caution, outcomes, picks, winners
 from analysis.front import Front, front_of
 from analysis.page import Html, document, element, facts, folded, paragraphs, section
@@ -61,7 +59,7 @@ def report(summary: StudySummary, records: Sequence[TrialRecord], finals: Mappin
     links = [element("a", PARTS[name], href=f"#{name}") for name, children in bodies.items() if children]
     lead = f"Architecture search: shapes that spend {summary.budget}, compared by bits per byte and by measured latency."
     header = element("header", element("h1", summary.name), element("p", lead, class_="lead"), element("nav", *links))
-    return document(f"{summary.name} · archfront", Html(f"<script>{get_plotlyjs()}</script>"), [header, *parts])
+    return document(f"{summary.name} · archfront", Html(plotly_script()), [header, *parts])
 
 
 FRONT_CAPTION = (
@@ -195,6 +193,5 @@ def _environment(summary: StudySummary, records: Sequence[TrialRecord]) -> list[
     return [facts({**rows, **({"Trials ran on": ran} if ran else {})})] if rows or ran else []
 
 
-def _figure(figure: go.Figure, identity: str, caption: str) -> Html:
-    drawn = figure.to_html(full_html=False, include_plotlyjs=False, div_id=identity, config=look.OPTIONS, default_height=look.HEIGHT)
-    return element("figure", Html(drawn), element("figcaption", caption))
+def _figure(figure: Any, identity: str, caption: str) -> Html:
+    return element("figure", Html(figure_html(figure, identity)), element("figcaption", caption))
