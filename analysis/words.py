@@ -15,7 +15,7 @@ OUTCOMES = {
     Outcome.OUT_OF_MEMORY: "ran out of memory",
     Outcome.TIMED_OUT: "timed out",
     Outcome.FAILED: "failed",
-    Outcome.LOST: "lost",
+    Outcome.LOST: "was lost",
 }
 QUALITIES = {"bits_per_byte": "bits per byte", "next_token_accuracy": "next-token accuracy"}
 

@@ -15,7 +15,6 @@ from analysis.record import FINALS, RECORDS, FinalRecord, Quality, TrialRecord, 
 from search_space.errors import SpecError
 from tests.sample_study import sample_finals, sample_records
 
-
 SHORT = sample_records(3)
 
 
