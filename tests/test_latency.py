@@ -21,7 +21,7 @@ from search_space.errors import SpecError
 from trials.latency import LatencyError, LatencyProcess, LatencyTimeoutError
 from trials.protocol import LARGEST_WAIT, PROTOCOL, Repeat, calm_repeats, run_once
 from trials.quiet import QuietLock
-from trials.runtimes import Logits
+from trials.runtimes.interface import Logits
 from trials.study import LatencySpec
 
 ROOT = Path(__file__).parent.parent

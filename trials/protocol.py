@@ -27,11 +27,11 @@ from analysis.record import Latency, Spread
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from trials.quiet import QuietLock
-from trials.runtimes import Session, find_runtime
+from trials.runtimes import find_runtime
+from trials.runtimes.interface import Session
 from trials.study import LatencySpec
 
 PROTOCOL = "archfront-1"
-PRECISION = "float32"
 AGREEMENT = 0.05
 """Two warm-ups in a row that differ by less end the warm-up."""
 WARM_UPS = 6
@@ -70,12 +70,12 @@ def measure(architecture: Architecture, spec: LatencySpec, quiet: QuietLock | No
     from trials.network import Network  # torch takes seconds to import, and the parent of a LatencyProcess never needs it
 
     runtime = find_runtime(spec.runtime)
-    refusal = runtime.refusal(architecture, PRECISION)
+    refusal = runtime.refusal(architecture, spec.precision)
     if refusal is not None:
         raise SpecError(refusal)
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="archfront-latency-")))
-        runtime.prepare(directory, architecture, dict(Network(architecture).named_parameters()), PRECISION)
+        runtime.prepare(directory, architecture, dict(Network(architecture).named_parameters()), spec.precision)
         session = runtime.load(directory, architecture, spec.prompt_tokens + spec.new_tokens, spec.threads)
         stack.callback(session.close)
         if quiet is not None:
@@ -92,7 +92,7 @@ def measure(architecture: Architecture, spec: LatencySpec, quiet: QuietLock | No
         new_tokens=spec.new_tokens,
         runtime=spec.runtime,
         runtime_version=runtime.version(),
-        precision=PRECISION,
+        precision=spec.precision,
         threads=spec.threads,
         pinned_cpus=pinned,
         device=device_name(),

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from search_space.budget import Budget
 from search_space.errors import SpecError, unknown_key
 from search_space.space import SearchSpace
+from trials.runtimes import RUNTIMES
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -45,8 +46,10 @@ class CorpusSpec(_Section):
 class LatencySpec(_Section):
     """The workload whose time is the latency."""
 
-    runtime: Literal["torch"] = "torch"
+    runtime: Literal["torch", "onnxruntime"] = "torch"
     """What runs the shape."""
+    precision: Literal["float32", "int8", "int4"] = "float32"
+    """Of the weights while the latency is taken."""
     prompt_tokens: Positive = 64
     """Tokens of the prompt, read in one pass."""
     new_tokens: Positive = 64
@@ -55,6 +58,13 @@ class LatencySpec(_Section):
     """Threads of the runtime; each is pinned to a processor of its own."""
     repeats: Positive = 5
     """Timed repeats of the whole workload after the warm-up."""
+
+    @model_validator(mode="after")
+    def _runtime_has_precision(self) -> LatencySpec:
+        offered = RUNTIMES[self.runtime].precisions
+        if self.precision not in offered:
+            raise ValueError(f"precision must be {' or '.join(offered)} where the runtime is {self.runtime}, found {self.precision}")
+        return self
 
 
 class ObjectivesSpec(_Section):

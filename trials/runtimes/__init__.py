@@ -1,62 +1,36 @@
-"""What runs a shape and can be timed: the interface that every runtime's file offers, and the list of them."""
+"""What can run a shape and be timed: one file per runtime, each offering the functions of `interface.Runtime`."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
-import numpy
-from numpy.typing import NDArray
-
-from search_space.architecture import Architecture
 from search_space.errors import unknown_key
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-Logits = NDArray[numpy.float32]
-"""Scores of the next token, [vocab_size]; valid until the session runs again."""
-
-RUNTIMES = {"torch": "trials.runtimes.torch_runtime"}
-"""The module of each runtime by the name that a study gives it."""
+    from trials.runtimes.interface import Runtime
 
 
-class Session(Protocol):
-    """One model in memory, one text at a time, batch 1."""
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a runtime can do, known without importing it."""
 
-    def prefill(self, tokens: Sequence[int]) -> Logits:
-        """Forget the previous text and read a prompt in one pass."""
-
-    def decode(self, token: int) -> Logits:
-        """Read one more token, keeping keys and values of those before."""
-
-    def close(self) -> None:
-        """Give the memory back; the session is of no use afterwards."""
+    module: str
+    """Where its functions are."""
+    precisions: tuple[str, ...]
+    """What its weights can be, in the names of `search_space.cost.BITS_PER_WEIGHT`; the first is the usual one."""
 
 
-class Runtime(Protocol):
-    """The functions of a runtime's module."""
-
-    PRECISIONS: tuple[str, ...]
-    """Names of `search_space.cost.BITS_PER_WEIGHT` that weights can have here, the usual one first."""
-
-    def version(self) -> str:
-        """Version of the library that does the work."""
-
-    def refusal(self, architecture: Architecture, precision: str) -> str | None:
-        """Why this shape cannot run here, in a sentence with the cure, or None where it can."""
-
-    def prepare(self, directory: Path, architecture: Architecture, weights: Mapping[str, Tensor], precision: str) -> None:
-        """Write the files that `load` reads; `weights` are the stored ones, float32, named as `Network.named_parameters` names them."""
-
-    def load(self, directory: Path, architecture: Architecture, max_tokens: int, threads: int) -> Session:
-        """Bring prepared files into memory, with room for a text of that many tokens."""
+RUNTIMES = {
+    "torch": Offer("trials.runtimes.torch_runtime", ("float32",)),
+    "onnxruntime": Offer("trials.runtimes.onnx_runtime", ("float32", "int8", "int4")),
+}
+"""Every runtime by the name that a study gives it."""
 
 
 def find_runtime(name: str) -> Runtime:
     """The runtime of that name; SpecError names the nearest one that exists."""
     if name not in RUNTIMES:
         raise unknown_key(f"the runtime {name}", name, RUNTIMES)
-    return cast(Runtime, importlib.import_module(RUNTIMES[name]))
+    return cast("Runtime", importlib.import_module(RUNTIMES[name].module))

@@ -1,0 +1,143 @@
+"""What every runtime must do: the same logits as our network, for every kind of shape, in one pass and token by token."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy
+import pytest
+import torch
+
+from search_space.architecture import Architecture
+from search_space.cost import BITS_PER_WEIGHT
+from search_space.errors import SpecError
+from search_space.sharing import Sharing
+from trials.export.block_quantisation import quantise
+from trials.network import Network
+from trials.runtimes import RUNTIMES, find_runtime
+from trials.runtimes.interface import Logits
+
+PLAIN = Architecture(
+    vocab_size=70, hidden_size=48, num_unique_layers=3, num_attention_heads=6, num_key_value_heads=2, head_dim=8, intermediate_size=80
+)
+SLIDING = replace(PLAIN, layer_types=("sliding_attention", "full_attention"), sliding_window=5)
+SHAPES = {
+    "plain": PLAIN,
+    "untied": replace(PLAIN, tie_word_embeddings=False),
+    "gelu": replace(PLAIN, mlp="gelu"),
+    "relu": replace(PLAIN, mlp="relu"),
+    "multi-head": replace(PLAIN, num_key_value_heads=6),
+    "multi-query": replace(PLAIN, num_key_value_heads=1),
+    "free head_dim": replace(PLAIN, head_dim=22, num_attention_heads=2),
+    "smallest head_dim": replace(PLAIN, head_dim=2),
+    "odd widths": replace(PLAIN, hidden_size=37, intermediate_size=51),
+    "sliding": SLIDING,
+    "sliding only": replace(PLAIN, layer_types=("sliding_attention",), sliding_window=7),
+    "window of one": replace(PLAIN, layer_types=("full_attention", "sliding_attention"), sliding_window=1),
+    **{
+        f"{strategy} {part}": replace(PLAIN, sharing=Sharing(strategy, 2, part), layer_types=("full_attention",))
+        for strategy in ("immediate", "repeat_all_over", "reverse")
+        for part in ("block", "attention", "mlp")
+    },
+    "shared and sliding": replace(SLIDING, sharing=Sharing("immediate", 2)),
+}
+PROMPT = [3, 1, 4, 15, 9, 2, 65, 35, 8, 69, 7, 0]
+NEW = [6, 28, 31, 8, 5, 3, 0, 7]
+
+FLOAT32 = [name for name, offer in RUNTIMES.items() if "float32" in offer.precisions]
+
+
+def network(architecture: Architecture) -> Network:
+    """Weights larger than a fresh network's, so that every part of it shows in the logits."""
+    built = Network(architecture, seed=1)
+    with torch.no_grad():
+        for place, parameter in enumerate(built.parameters()):
+            if parameter.ndim == 2:
+                parameter.mul_(5)
+            else:
+                parameter.copy_(1 + 0.3 * torch.sin(torch.arange(len(parameter)) + place))
+    return built
+
+
+def uncached(built: Network, prompt: list[int], new: list[int]) -> list[Logits]:
+    """Our network's logits after the prompt and after each new token, from one pass without a cache."""
+    with torch.inference_mode():
+        rows = built(torch.tensor([prompt + new]))[0, len(prompt) - 1 :]
+    return list(rows.numpy())
+
+
+def cached(runtime: str, built: Network, directory: Path, precision: str, *, twice: bool = False) -> list[Logits]:
+    """The same from a runtime's prefill and decode; `twice` reads another text first, which must leave no trace."""
+    module, architecture = find_runtime(runtime), built.architecture
+    assert module.refusal(architecture, precision) is None
+    module.prepare(directory, architecture, dict(built.named_parameters()), precision)
+    session = module.load(directory, architecture, len(PROMPT) + len(NEW), threads=1)
+    if twice:
+        session.prefill(NEW)
+        session.decode(PROMPT[0])
+    rows = [session.prefill(PROMPT).copy()]
+    rows += [session.decode(token).copy() for token in NEW]
+    session.close()
+    return rows
+
+
+def difference(found: list[Logits], expected: list[Logits]) -> float:
+    """Largest difference, relative to the spread of the expected logits."""
+    return float(numpy.abs(numpy.stack(found) - numpy.stack(expected)).max() / numpy.stack(expected).std())
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("runtime", FLOAT32)
+def test_float32_logits_are_those_of_our_network(runtime: str, shape: str, tmp_path: Path) -> None:
+    built = network(SHAPES[shape])
+    assert difference(cached(runtime, built, tmp_path, "float32"), uncached(built, PROMPT, NEW)) < 1e-4
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_prompt_forgets_the_text_before_it(runtime: str, tmp_path: Path) -> None:
+    built = network(SHAPES["sliding"])
+    assert difference(cached(runtime, built, tmp_path, "float32", twice=True), uncached(built, PROMPT, NEW)) < 1e-4
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_prompt_may_be_a_single_token(runtime: str, tmp_path: Path) -> None:
+    built, module = network(PLAIN), find_runtime(runtime)
+    module.prepare(tmp_path, PLAIN, dict(built.named_parameters()), "float32")
+    session = module.load(tmp_path, PLAIN, 2, threads=1)
+    found = [session.prefill([5]).copy(), session.decode(6).copy()]
+    session.close()
+    assert difference(found, uncached(built, [5], [6])) < 1e-4
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_runtime_says_its_version(runtime: str) -> None:
+    assert find_runtime(runtime).version()[0].isdigit()
+
+
+def test_an_unknown_runtime_names_the_nearest_one() -> None:
+    with pytest.raises(SpecError, match="did you mean `torch`"):
+        find_runtime("pytorch")
+
+
+@pytest.mark.parametrize("shape", ["plain", "untied", "odd widths", "shared and sliding"])
+@pytest.mark.parametrize(
+    ("runtime", "precision"), [(name, p) for name, offer in RUNTIMES.items() for p in offer.precisions if p != "float32"]
+)
+def test_quantised_logits_are_those_of_our_network_with_the_rounded_weights(
+    runtime: str, precision: str, shape: str, tmp_path: Path
+) -> None:
+    built = network(SHAPES[shape])
+    found = cached(runtime, built, tmp_path, precision)
+    loss_of_rounding = root_mean_square(found, uncached(built, PROMPT, NEW))
+    with torch.no_grad():
+        for parameter in built.parameters():
+            if parameter.ndim == 2:
+                parameter.copy_(torch.from_numpy(quantise(parameter.numpy(), BITS_PER_WEIGHT[precision]).dequantised()))
+    assert root_mean_square(found, uncached(built, PROMPT, NEW)) < 0.03  # activations are rounded too
+    assert loss_of_rounding < {"int8": 0.03, "int4": 0.5}[precision]
+
+
+def root_mean_square(found: list[Logits], expected: list[Logits]) -> float:
+    """Root of the mean squared difference, relative to the spread of the expected logits."""
+    return float(numpy.sqrt(((numpy.stack(found) - numpy.stack(expected)) ** 2).mean()) / numpy.stack(expected).std())

@@ -1,0 +1,48 @@
+"""Weights in int8 or int4 with one float32 scale per block of a row: the layout of ONNX Runtime's MatMulNBits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy
+from numpy.typing import NDArray
+
+BLOCK = 32
+"""Weights of a row that share a scale; as llama.cpp's q8_0 and q4_0 have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quantised:
+    """One matrix [out, in], rounded."""
+
+    codes: NDArray[numpy.uint8]
+    """[out, blocks, BLOCK * bits / 8]: a code less 2**(bits - 1), times its scale, is the weight; a byte of two has the first one low."""
+    scales: NDArray[numpy.float32]
+    """[out, blocks]."""
+    bits: int
+    """8 or 4."""
+    columns: int
+    """Weights of a row; the last block is filled up with zeros."""
+
+    def dequantised(self) -> NDArray[numpy.float32]:
+        """The matrix that is really multiplied with, float32 [out, in]."""
+        codes = self.codes
+        if self.bits == 4:
+            codes = numpy.stack((codes & 15, codes >> 4), axis=-1).reshape(*codes.shape[:2], BLOCK)
+        weights: NDArray[numpy.float32] = (codes.astype(numpy.float32) - 2 ** (self.bits - 1)) * self.scales[..., None]
+        return weights.reshape(len(codes), -1)[:, : self.columns]
+
+
+def quantise(weight: NDArray[numpy.float32], bits: int) -> Quantised:
+    """Round a matrix [out, in] symmetrically: the largest weight of a block, sign aside, has the largest code."""
+    rows, columns = weight.shape
+    blocks = -(-columns // BLOCK)
+    padded = numpy.zeros((rows, blocks, BLOCK), numpy.float32)
+    padded.reshape(rows, -1)[:, :columns] = weight
+    middle = 2 ** (bits - 1)
+    scales = numpy.abs(padded).max(axis=2) / (middle - 1)
+    divisors = numpy.where(scales > 0, scales, 1)[..., None]
+    codes = (numpy.rint(padded / divisors) + middle).astype(numpy.uint8)
+    if bits == 4:
+        codes = codes[..., 0::2] | codes[..., 1::2] << 4
+    return Quantised(codes, scales, bits, columns)

@@ -1,0 +1,47 @@
+"""The functions of a runtime's file: prepare a shape's files, load them, read a prompt, decode, close."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy
+from numpy.typing import NDArray
+
+from search_space.architecture import Architecture
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Logits = NDArray[numpy.float32]
+"""Scores of the next token, [vocab_size]; valid until the session runs again."""
+
+
+class Session(Protocol):
+    """One model in memory, one text at a time, batch 1."""
+
+    def prefill(self, tokens: Sequence[int]) -> Logits:
+        """Forget the previous text and read a prompt in one pass."""
+
+    def decode(self, token: int) -> Logits:
+        """Read one more token, keeping keys and values of those before."""
+
+    def close(self) -> None:
+        """Give the memory back; the session is of no use afterwards."""
+
+
+class Runtime(Protocol):
+    """A runtime's module."""
+
+    def version(self) -> str:
+        """Version of the library that does the work."""
+
+    def refusal(self, architecture: Architecture, precision: str) -> str | None:
+        """Why this shape cannot run here, in a sentence with the cure, or None where it can."""
+
+    def prepare(self, directory: Path, architecture: Architecture, weights: Mapping[str, Tensor], precision: str) -> None:
+        """Write the files that `load` reads; `weights` are the stored ones, float32, named as `Network.named_parameters` names them."""
+
+    def load(self, directory: Path, architecture: Architecture, max_tokens: int, threads: int) -> Session:
+        """Bring prepared files into memory, with room for a text of that many tokens."""
