@@ -62,6 +62,6 @@ def wants_log(values: Sequence[float]) -> bool:
 def log_ticks(values: Sequence[float]) -> list[float]:
     """Round numbers over a logarithmic axis: 1, 2, 5 of each decade, and a few more where there is about one decade."""
     low, high = min(values), max(values)
-    digits = (1.0, 2.0, 5.0) if high > 15 * low else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
+    digits = (1.0, 2.0, 5.0) if high > 15 * low else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     return [digit * 10.0**decade for decade in decades for digit in digits]
