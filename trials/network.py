@@ -275,7 +275,8 @@ def _windows(a: Architecture) -> list[int | None]:
 def _working_dtype(states: Tensor) -> torch.dtype:
     """What matrix products of these states come out as."""
     kind = states.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else states.dtype
+    autocast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)  # asking for meta's state raises
+    return torch.get_autocast_dtype(kind) if autocast else states.dtype
 
 
 @torch.no_grad()
