@@ -44,7 +44,8 @@ class Agenda:
         self._references, self._seed = references, study.search.seed
         self._lag = 2 * study.search.workers
         self._count = len(references) + study.search.trials
-        self._make_proposer, self._proposer = proposer, None
+        self._make_proposer = proposer
+        self._proposer: Proposer | None = None
         self._tasks: list[TrialTask] = []
         self._failed: list[TrialRecord] = []
         self._exhausted = False
@@ -55,9 +56,9 @@ class Agenda:
         return len(self._tasks) if self._exhausted else max(self._count, len(self._tasks))
 
     @property
-    def exhausted(self) -> bool:
-        """Whether the space ran out of shapes."""
-        return self._exhausted
+    def finished(self) -> bool:
+        """Whether every trial has its record."""
+        return all(number in self.records for number in range(self.count))
 
     @property
     def in_flight(self) -> int:

@@ -20,9 +20,15 @@ from search_space.space import SearchSpace
 DEEP_THIN = FAMILIES["mobilellm-125m"]
 """30 x 576, three query heads for each key-value head (arXiv 2402.14905, section 3)."""
 WIDE_SHALLOW = replace(
-    DEEP_THIN, num_unique_layers=12, hidden_size=768, num_attention_heads=12, num_key_value_heads=12, intermediate_size=2048, layer_types=("full_attention",)
-)  # fmt: skip
-"""The 12 x 768 of GPT-2's and OPT's smallest (arXiv 2205.01068, table 1), which MobileLLM compares itself with, gated and without biases."""
+    DEEP_THIN,
+    num_unique_layers=12,
+    hidden_size=768,
+    num_attention_heads=12,
+    num_key_value_heads=12,
+    intermediate_size=2048,
+    layer_types=("full_attention",),
+)
+"""The 12 x 768 of the smallest GPT-2 and OPT (OPT: arXiv 2205.01068, table 1), here with a gated MLP of the same size."""
 MODELS = {"deep-thin": DEEP_THIN, "wide-shallow": WIDE_SHALLOW}
 DEEPEST = 256
 PATIENCE = 12

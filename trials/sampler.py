@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -101,18 +102,19 @@ class Proposer:
         return self._trial(record.point, TrialState.COMPLETE, values, {GENERATION: 0})
 
     def _trial(
-        self, point: Point, state: TrialState, values: Sequence[float] | None = None, attributes: dict[str, int] | None = None
+        self, point: Mapping[str, Any], state: TrialState, values: Sequence[float] | None = None, attributes: dict[str, int] | None = None
     ) -> FrozenTrial:
         params = dict(zip(self._distributions, self._places_at(point), strict=True))
         return create_trial(state=state, values=values, params=params, distributions=self._distributions, system_attrs=attributes)
 
-    def _places_at(self, point: Point) -> list[int]:
+    def _places_at(self, point: Mapping[str, Any]) -> list[int]:
         return [self._place_of[name][_key(point[name])] for name in self._place_of]
 
     def _distances(self, places: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """From every shape to these places: the share of the range on ordered dimensions, 0 or 1 on the others, summed."""
         steps = np.abs(self._places - np.asarray(places))
-        return np.where(self._ordered, steps / self._spans, steps != 0).sum(axis=1)
+        distances: npt.NDArray[np.float64] = np.where(self._ordered, steps / self._spans, steps != 0).sum(axis=1)
+        return distances
 
     def _nearest(self, free: npt.NDArray[np.bool_], places: Sequence[int], random: np.random.Generator) -> int:
         distances = np.where(free, self._distances(places), math.inf)

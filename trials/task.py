@@ -82,7 +82,7 @@ class Start:
 
     @classmethod
     def now(cls) -> Self:
-        """This moment."""
+        """The present moment."""
         return cls(datetime.now(UTC), time.monotonic())
 
     @property

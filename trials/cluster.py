@@ -1,0 +1,80 @@
+"""Ray for the time of a study: a cluster that is there, or one of our own on this machine."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from search_space.errors import SpecError
+from trials.study import StudySpec
+from trials.workers import LATENCY_DEVICE
+
+ROOT = Path(__file__).resolve().parent.parent
+FLOORS = ("search_space", "analysis", "trials")
+OBJECT_STORE_BYTES = 200_000_000
+"""Of a Ray of our own, where the corpus is the embedded one; Ray spills to the disk what does not fit."""
+SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+}
+"""Tune's own files, loggers and signal handler are not wanted: the records are the only state, and Ctrl-C ends the study at once."""
+
+
+@contextmanager
+def connected(study: StudySpec, address: str | None) -> Iterator[None]:
+    """Be connected to Ray inside; what was connected before is used and left as it is.
+
+    Without an address, a Ray job's own cluster is used (Ray tells a job by RAY_ADDRESS), else one is started here. Raises SpecError
+    where the address does not answer.
+    """
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    if ray.is_initialized():
+        yield
+        return
+    address = address or os.environ.get("RAY_ADDRESS")
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False, "include_dashboard": None}
+    try:
+        ray.init(**(quiet | (_joining(address) if address else _starting(study))))
+    except (ConnectionError, TimeoutError, RuntimeError) as error:
+        if not address:
+            raise
+        raise SpecError(f"the Ray cluster at {address} must answer, found: {_first_line(error)}; check the address and the token") from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _joining(address: str) -> dict[str, Any]:
+    """Our packages travel along, unless a job has brought them already."""
+    packages = {} if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else {"py_modules": [str(ROOT / floor) for floor in FLOORS]}
+    return {"address": address, "runtime_env": packages}
+
+
+def _starting(study: StudySpec) -> dict[str, Any]:
+    search = study.search
+    return {
+        "address": "local",
+        "num_cpus": max(os.cpu_count() or 1, search.workers * search.threads),
+        "resources": {LATENCY_DEVICE: 1},
+        "include_dashboard": False,
+        "object_store_memory": OBJECT_STORE_BYTES if study.corpus.name else None,
+    }
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

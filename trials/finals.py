@@ -1,0 +1,42 @@
+"""After the search: the front's members and the references measured again in quiet, and judged once on the test split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from analysis.front import front_of
+from analysis.record import FinalRecord, Kind, Latency, Quality, TrialRecord, append
+
+Measure = Callable[[TrialRecord], Latency | None]
+Judge = Callable[[TrialRecord], Quality | None]
+
+
+def missing_finals(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]) -> list[TrialRecord]:
+    """The finished references and members of the front that have no final record."""
+    members = front_of(records, finals).members
+    wanted = [record for record in records if record.finished and (record.kind is Kind.REFERENCE or record.number in members)]
+    return [record for record in wanted if record.number not in finals]
+
+
+def measure_finals(
+    directory: Path, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], measure: Measure, judge: Judge
+) -> dict[int, FinalRecord]:
+    """All final records, those that were missing measured one at a time and written to the directory.
+
+    A second latency may move a member off the front and another trial onto it, so this goes on until every member has its final.
+    `measure` and `judge` say None where they cannot tell; a trial of which nothing could be told gets no record.
+    """
+    known, tried = dict(finals), set[int]()
+    while todo := [record for record in missing_finals(records, known) if record.number not in tried]:
+        for record in todo:
+            tried.add(record.number)
+            test, latency = judge(record), measure(record)
+            if test is None and latency is None:
+                continue
+            known[record.number] = FinalRecord(
+                number=record.number, latency=latency, test=test, measured_at=datetime.now(UTC).isoformat(timespec="seconds")
+            )
+            append(directory, known[record.number])
+    return known

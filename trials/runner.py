@@ -1,0 +1,223 @@
+"""A study from its YAML to its records: places trials on Ray's workers, and is the one that writes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ray
+from ray import tune
+
+from analysis.record import FinalRecord, Latency, Quality, TrialRecord, read_finals, read_records
+from search_space.errors import SpecError
+from trials.agenda import Agenda
+from trials.cluster import connected
+from trials.directory import claim, weights_file
+from trials.finals import measure_finals, missing_finals
+from trials.references import references
+from trials.searcher import AgendaSearcher, Progress, Scribe
+from trials.study import StudySpec
+from trials.workers import LATENCY_DEVICE, Equipment, Evaluate, Examiner, LatencyDevice, TrialActor, ask_device
+
+if TYPE_CHECKING:
+    from trials.blocks import TokenBlocks
+    from trials.sampler import Proposer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyResult:
+    """What a study has after a run."""
+
+    directory: Path
+    records: tuple[TrialRecord, ...]
+    finals: dict[int, FinalRecord]
+    planned: int
+    """Trials that the study asked for, references included; more than the records where the space has no more shapes."""
+    failure: str | None = None
+    """Why the study as a whole failed, in a sentence; None where at least one trial finished."""
+
+
+def run_study(
+    study: StudySpec,
+    directory: Path,
+    *,
+    study_text: str,
+    address: str | None = None,
+    tracking_uri: str | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    evaluate: Evaluate | None = None,
+) -> StudyResult:
+    """Run a study in its directory, or what is left of it; `study_text` is the YAML as it was given.
+
+    `address` is that of a Ray cluster; without it, and outside of a Ray job, one is started on this machine for the time of the run.
+    `evaluate`, a function at the top of a module, takes the place of training and measuring. Raises SpecError for wrong input;
+    whatever happens to single trials stands in their records. After an interruption of any kind the same call continues.
+    """
+    with claim(directory, study_text) as place:
+        return _Run(study, place, study_text, tracking_uri, progress, evaluate).go(address)
+
+
+class _Run:
+    """One driver's work on a claimed directory."""
+
+    def __init__(
+        self,
+        study: StudySpec,
+        directory: Path,
+        study_text: str,
+        tracking_uri: str | None,
+        progress: Callable[[Progress], None] | None,
+        evaluate: Evaluate | None,
+    ) -> None:
+        from trials.tracking import Tracker
+
+        study.search_space.require_feasible()
+        self._study, self._directory, self._evaluate = study, directory, evaluate
+        self._references = references(study.references, study.search_space)
+        self._background = ThreadPoolExecutor(2, thread_name_prefix="start-up")
+        made = self._background.submit(_proposer, study)
+        records = read_records(directory)
+        self._finals = read_finals(directory)
+        self._agenda = Agenda(study, self._references, records, made.result)
+        self._tracker = Tracker(directory, study, study_text, tracking_uri)
+        self._scribe = Scribe(study, directory, self._agenda, self._tracker, progress)
+
+    def go(self, address: str | None) -> StudyResult:
+        """Search, measure the finals, and say how it went."""
+        self._tracker.start()
+        self._tracker.catch_up(self._agenda.records.values())
+        try:
+            if not self._agenda.finished or self._missing_finals():
+                blocks = (
+                    {} if self._evaluate else {size: self._background.submit(_blocks, self._study, size) for size in self._vocabularies()}
+                )
+                with connected(self._study, address):
+                    equipment = self._equip({size: found.result() for size, found in blocks.items()})
+                    self._search(equipment)
+                    self._measure_finals(equipment)
+        finally:
+            self._background.shutdown(wait=False, cancel_futures=True)
+        records = tuple(sorted(self._agenda.records.values(), key=lambda record: record.number))
+        self._tracker.finish(records, self._finals)
+        return StudyResult(
+            directory=self._directory,
+            records=records,
+            finals=self._finals,
+            planned=len(self._references) + self._study.search.trials,
+            failure=_failure(records),
+        )
+
+    def _vocabularies(self) -> set[int]:
+        return {*self._study.search_space.choices("vocab_size"), *(shape.vocab_size for _, shape in self._references)}
+
+    def _equip(self, blocks: dict[int, TokenBlocks]) -> Equipment:
+        """Put what the trials need where they find it."""
+        for found in blocks.values():
+            _require_same_text(found, self._agenda)
+        if self._evaluate:
+            return Equipment(self._study, {}, None, self._evaluate)
+        if not ray.cluster_resources().get(LATENCY_DEVICE):
+            raise SpecError(
+                f"the Ray cluster must have a node with the resource {LATENCY_DEVICE}, where latency is taken; "
+                f"""start one with: ray start --address ... --resources '{{"{LATENCY_DEVICE}": 1}}'"""
+            )
+        device = (
+            ray.remote(LatencyDevice)
+            .options(num_cpus=0, resources={LATENCY_DEVICE: 1}, max_restarts=-1)
+            .remote(self._study.objectives.latency)
+        )
+        return Equipment(self._study, {size: ray.put(found) for size, found in blocks.items()}, device, None)
+
+    def _search(self, equipment: Equipment) -> None:
+        if self._agenda.finished:
+            return
+        search = self._study.search
+        resources = {"cpu": search.threads, "gpu": search.gpus}
+        storage = tempfile.mkdtemp(prefix="archfront-tune-")
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(search.workers)  # start the workers together, not one after the other
+        try:
+            tune.run(
+                tune.with_resources(tune.with_parameters(TrialActor, equipment=equipment), resources),
+                name="study",
+                num_samples=-1,
+                search_alg=AgendaSearcher(self._agenda, search.workers),
+                callbacks=[self._scribe],
+                reuse_actors=True,
+                raise_on_failed_trial=False,
+                storage_path=storage,
+                verbose=0,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            )
+        except Exception:
+            if self._scribe.complaint is not None:
+                raise self._scribe.complaint from None
+            raise
+        finally:
+            shutil.rmtree(storage, ignore_errors=True)
+
+    def _missing_finals(self) -> bool:
+        return self._evaluate is None and bool(missing_finals(list(self._agenda.records.values()), self._finals))
+
+    def _measure_finals(self, equipment: Equipment) -> None:
+        if not self._missing_finals():
+            return
+        examiner = ray.remote(Examiner).options(num_cpus=self._study.search.threads, num_gpus=self._study.search.gpus).remote()
+
+        def judge(record: TrialRecord) -> Quality | None:
+            path = weights_file(self._directory, record.number)
+            if not path.exists():
+                return None
+            shape = record.architecture
+            quality: Quality = ray.get(examiner.quality.remote(shape, path.read_bytes(), equipment.blocks[shape.vocab_size], self._study))
+            return quality
+
+        def measure(record: TrialRecord) -> Latency | None:
+            try:
+                return ask_device(equipment.device, record.architecture)
+            except Exception as error:
+                logging.getLogger(__name__).warning("the latency of %s could not be taken again: %s", record.title, error)
+                return None
+
+        records = sorted(self._agenda.records.values(), key=lambda record: record.number)
+        self._finals = measure_finals(self._directory, records, self._finals, measure, judge)
+
+
+def _proposer(study: StudySpec) -> Proposer:
+    """Takes a second or more: the space is enumerated, and Optuna imported."""
+    from trials.sampler import Proposer
+
+    return Proposer(study.search_space, study.search.seed, study.search.sampler)
+
+
+def _blocks(study: StudySpec, vocab_size: int) -> TokenBlocks:
+    from trials.corpus import prepare
+
+    return prepare(study.corpus, vocab_size)
+
+
+def _require_same_text(blocks: TokenBlocks, agenda: Agenda) -> None:
+    for record in agenda.records.values():
+        hashed = record.training.corpus_sha256 if record.training else None
+        if hashed not in (None, blocks.corpus_sha256):
+            raise SpecError(
+                f"the corpus must be the text that {record.title} was trained on (SHA-256 {hashed[:12]}), found another one "
+                f"({blocks.corpus_sha256[:12]}); restore the text, or name another directory"
+            )
+
+
+def _failure(records: Sequence[TrialRecord]) -> str | None:
+    if any(record.finished for record in records):
+        return None
+    if not records:
+        return "no trial was run"
+    reasons = Counter(f"{record.outcome}: {record.reason}" for record in records)
+    reason, count = reasons.most_common(1)[0]
+    return f"none of {len(records)} trials finished; {'all' if count == len(records) else count} of them {reason}"

@@ -1,0 +1,83 @@
+"""One shape becomes one record: count, measure, train. The only place that knows the order; needs torch and lightning, nothing more."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+
+import torch
+
+from analysis.record import CurvePoint, Latency, Outcome, Training, TrialRecord
+from search_space.architecture import Architecture
+from trials.corpus import TokenBlocks
+from trials.failures import Diverged, OutOfMemory, TimedOut, TrainingFailed, memory_errors
+from trials.network import Network
+from trials.proxy import train
+from trials.study import LatencySpec, ProxySpec
+from trials.task import Start, TrialTask, count_costs, record_of, this_machine
+
+Measure = Callable[[Architecture], Latency]
+"""Takes the latency of a shape; may wait its turn, and may raise."""
+
+
+def run_trial(
+    task: TrialTask,
+    blocks: TokenBlocks,
+    proxy: ProxySpec,
+    *,
+    workload: LatencySpec,
+    latency: Measure | None = None,
+    threads: int = 1,
+    device: str = "cpu",
+    pause: Callable[[], float] | None = None,
+    deadline_seconds: float | None = None,
+    progress: Callable[[CurvePoint], None] | None = None,
+) -> tuple[TrialRecord, Network | None]:
+    """Evaluate one shape: the cheapest question first, so that a shape that cannot be measured is not trained.
+
+    Whatever goes wrong becomes the record's outcome and reason; what was measured until then is kept. `workload` says what the KV
+    cache and the decode FLOPs are counted at; without `latency` nothing is timed. `deadline_seconds` hold for the whole trial. The
+    other arguments are those of `proxy.train`. The network comes back only where the trial finished.
+    """
+    start = Start.now()
+    costs = count_costs(task.architecture, workload, proxy)
+    machine = {**this_machine(), "torch": torch.__version__}
+    measured: Latency | None = None
+    training: Training | None = None
+    try:
+        if latency is not None:
+            with memory_errors():
+                measured = latency(task.architecture)
+        network, training = train(
+            task.architecture,
+            blocks,
+            proxy,
+            seed=task.seed,
+            threads=threads,
+            device=device,
+            pause=pause,
+            deadline_seconds=None if deadline_seconds is None else deadline_seconds - start.elapsed_seconds,
+            progress=progress,
+        )
+    except Exception as error:
+        outcome, reason = explain(error)
+        training = error.training if isinstance(error, TrainingFailed) else None
+        return record_of(task, outcome, reason, costs, start, latency=measured, training=training, machine=machine), None
+    return record_of(task, Outcome.FINISHED, None, costs, start, latency=measured, training=training, machine=machine), network
+
+
+def explain(error: Exception) -> tuple[Outcome, str]:
+    """An exception as an outcome and a reason that a person can act on."""
+    known: dict[type[Exception], Outcome] = {
+        Diverged: Outcome.DIVERGED,
+        OutOfMemory: Outcome.OUT_OF_MEMORY,
+        MemoryError: Outcome.OUT_OF_MEMORY,
+        TimedOut: Outcome.TIMED_OUT,
+    }
+    for kind, outcome in known.items():
+        if isinstance(error, kind):
+            return outcome, str(error) or "memory ran out; lower proxy.batch_sequences, proxy.context_tokens or search.workers"
+    said = traceback.format_exception_only(error)[-1].strip()
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" (in {frames[-1].name}, {frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno})" if frames else ""
+    return Outcome.FAILED, f"{said}{place}"
