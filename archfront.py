@@ -174,9 +174,8 @@ def latency(options: argparse.Namespace) -> int:
         return DONE
     for name, spread in (("total", taken.total_ms), ("prefill", taken.prefill_ms), ("decode, a token", taken.decode_ms_per_token)):
         print(f"{name:<16} {spread.median:10.3f} ms   p10 {spread.p10:.3f}   p90 {spread.p90:.3f}")
-    print(
-        f"{taken.prompt_tokens} + {taken.new_tokens} tokens, {taken.repeats} repeats, {taken.runtime} {taken.runtime_version}, {taken.device}"
-    )
+    tokens, runtime = f"{taken.prompt_tokens} + {taken.new_tokens} tokens", f"{taken.runtime} {taken.runtime_version}"
+    print(f"{tokens}, {taken.repeats} repeats, {runtime}, {taken.device}")
     if taken.disturbed:
         say("archfront: the measurement was disturbed by other work on this machine; repeat it when the machine is quiet")
     return DONE
