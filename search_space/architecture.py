@@ -21,6 +21,7 @@ KEYS = (
     "vocab_size", "hidden_size", "num_hidden_layers", "num_unique_layers", "num_attention_heads", "num_key_value_heads",
     "head_dim", "intermediate_size", "mlp", "tie_word_embeddings", "sharing", "layer_types", "sliding_window",
 )  # fmt: skip
+SIZES = ("vocab_size", "hidden_size", "num_unique_layers", "num_attention_heads", "num_key_value_heads", "head_dim", "intermediate_size")
 OPTIONAL_KEYS = ("num_hidden_layers", "num_unique_layers", "mlp", "tie_word_embeddings", "sharing", "layer_types", "sliding_window")
 
 
@@ -50,7 +51,7 @@ class Architecture:
     """`swiglu` (gated, three matrices), or ungated `gelu` or `relu` (two)."""
     tie_word_embeddings: bool = True
     """Whether the output projection is the embedding table."""
-    sharing: Sharing = Sharing()
+    sharing: Sharing = Sharing()  # noqa: RUF009, since it is frozen
     """Which stored part runs at each depth."""
     layer_types: tuple[str, ...] = ("full_attention",)
     """Attention of each executed block; a shorter pattern is repeated over the depth."""
@@ -58,7 +59,7 @@ class Architecture:
     """Keys that a `sliding_attention` block sees, itself included; None where no block slides."""
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "hidden_size", "num_unique_layers", "num_attention_heads", "num_key_value_heads", "head_dim", "intermediate_size"):  # fmt: skip
+        for name in SIZES:
             value = getattr(self, name)
             if type(value) is not int or value < 1:
                 raise SpecError(f"{name} must be a whole number of at least 1, found {value!r}")
@@ -79,6 +80,8 @@ class Architecture:
 
     def _settle_attention(self) -> None:
         """Repeat the pattern over the depth and drop a window that no block uses."""
+        if not isinstance(self.layer_types, list | tuple):
+            raise SpecError(f"layer_types must be a list such as [{', '.join(LAYER_TYPES)}], found {self.layer_types!r}")
         depth, pattern = self.num_hidden_layers, tuple(self.layer_types)
         if not 1 <= len(pattern) <= depth:
             raise SpecError(f"layer_types must name 1 to {depth} blocks (a shorter pattern repeats), found {len(pattern)}")
@@ -163,9 +166,12 @@ class Architecture:
         executed = fields.pop("num_hidden_layers", None)
         if "num_unique_layers" not in fields:
             if type(executed) is not int or executed % sharing.repeats:
-                raise SpecError(f"num_unique_layers is missing and num_hidden_layers ({executed!r}) is not a multiple of the {sharing.repeats} repeats; add it")  # fmt: skip
+                raise SpecError(
+                    f"num_unique_layers is missing and num_hidden_layers ({executed!r}) is not a multiple of the "
+                    f"{sharing.repeats} repeats; add it"
+                )
             fields["num_unique_layers"] = executed // sharing.repeats
-        fields["layer_types"] = tuple(fields.get("layer_types") or ("full_attention",))
+        fields["layer_types"] = fields.get("layer_types") or ("full_attention",)
         built = cls(**fields)
         if executed not in (None, built.num_hidden_layers):
             raise SpecError(
