@@ -29,7 +29,7 @@ from trials.tracking_place import DATABASE, PLACE, Place, check_uri, follow_move
 
 RETRY_SECONDS = 60.0
 """Longest wait for the next attempt where MLflow could not be written; a new record brings one sooner."""
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 """Longest start of MLflow's interface."""
 
 logger = logging.getLogger(__name__)
