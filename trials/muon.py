@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from typing import Any, overload
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,12 +31,8 @@ class Muon(torch.optim.Optimizer):
                 if matrix.ndim != 2:
                     raise ValueError(f"Muon is for matrices, found a parameter of shape {tuple(matrix.shape)}")
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # torch overloads it
         """Move every matrix that has a gradient."""
         loss = None
         if closure is not None:
