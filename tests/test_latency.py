@@ -56,6 +56,13 @@ def test_twelve_blocks_take_several_times_as_long_as_one(process: LatencyProcess
     assert process.measure(DEEP).total_ms.median > 2 * process.measure(SHALLOW).total_ms.median
 
 
+def test_the_runtime_and_the_precision_are_those_that_were_asked_for(process: LatencyProcess) -> None:
+    process.spec = LatencySpec(runtime="onnxruntime", precision="int8", prompt_tokens=16, new_tokens=16, repeats=3)
+    latency = process.measure(SHALLOW)
+    process.spec = SPEC
+    assert (latency.runtime, latency.precision) == ("onnxruntime", "int8")
+
+
 def test_one_child_serves_many_shapes(process: LatencyProcess) -> None:
     process.measure(SHALLOW)
     pid = process.pid
