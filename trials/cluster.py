@@ -41,7 +41,7 @@ def connected(study: StudySpec, address: str | None) -> Iterator[None]:
     """
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
-    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the records say what went wrong
     if ray.is_initialized():
         yield
         return
@@ -53,6 +53,7 @@ def connected(study: StudySpec, address: str | None) -> Iterator[None]:
         if not address:
             raise
         raise SpecError(f"the Ray cluster at {address} must answer, found: {_first_line(error)}; check the address and the token") from None
+    ray._private.worker._worker_logs_enabled = False  # the raylet's words on a worker's death go to stdout, whatever log_to_driver says
     try:
         yield
     finally:

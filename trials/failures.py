@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
-
 from analysis.record import Training
 
 
@@ -32,6 +30,8 @@ class TimedOut(TrainingFailed):
 @contextmanager
 def memory_errors() -> Iterator[None]:
     """Turn every way in which Python and torch say that memory is used up into OutOfMemory."""
+    import torch  # here, so that the exceptions have names where torch is not wanted
+
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from analysis.record import Costs, Kind, Outcome, TrialRecord
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.sharing import Sharing
+from trials.failures import Diverged, OutOfMemory, TimedOut
 from trials.study import LatencySpec, ProxySpec
 
 
@@ -107,6 +109,23 @@ def record_of(task: TrialTask, outcome: Outcome, reason: str | None, costs: Cost
         wall_seconds=start.elapsed_seconds,
         **measured,
     )
+
+
+def explain(error: Exception) -> tuple[Outcome, str]:
+    """An exception as an outcome and a reason that a person can act on."""
+    known: dict[type[Exception], Outcome] = {
+        Diverged: Outcome.DIVERGED,
+        OutOfMemory: Outcome.OUT_OF_MEMORY,
+        MemoryError: Outcome.OUT_OF_MEMORY,
+        TimedOut: Outcome.TIMED_OUT,
+    }
+    for kind, outcome in known.items():
+        if isinstance(error, kind):
+            return outcome, str(error) or "memory ran out; lower proxy.batch_sequences, proxy.context_tokens or search.workers"
+    said = traceback.format_exception_only(error)[-1].strip()
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" (in {frames[-1].name}, {frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno})" if frames else ""
+    return Outcome.FAILED, f"{said}{place}"
 
 
 def this_machine() -> dict[str, str]:

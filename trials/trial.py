@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 
 import torch
@@ -10,11 +9,11 @@ import torch
 from analysis.record import CurvePoint, Latency, Outcome, Training, TrialRecord
 from search_space.architecture import Architecture
 from trials.corpus import TokenBlocks
-from trials.failures import Diverged, OutOfMemory, TimedOut, TrainingFailed, memory_errors
+from trials.failures import TrainingFailed, memory_errors
 from trials.network import Network
 from trials.proxy import train
 from trials.study import LatencySpec, ProxySpec
-from trials.task import Start, TrialTask, count_costs, record_of, this_machine
+from trials.task import Start, TrialTask, count_costs, explain, record_of, this_machine
 
 Measure = Callable[[Architecture], Latency]
 """Takes the latency of a shape; may wait its turn, and may raise."""
@@ -64,20 +63,3 @@ def run_trial(
         training = error.training if isinstance(error, TrainingFailed) else None
         return record_of(task, outcome, reason, costs, start, latency=measured, training=training, machine=machine), None
     return record_of(task, Outcome.FINISHED, None, costs, start, latency=measured, training=training, machine=machine), network
-
-
-def explain(error: Exception) -> tuple[Outcome, str]:
-    """An exception as an outcome and a reason that a person can act on."""
-    known: dict[type[Exception], Outcome] = {
-        Diverged: Outcome.DIVERGED,
-        OutOfMemory: Outcome.OUT_OF_MEMORY,
-        MemoryError: Outcome.OUT_OF_MEMORY,
-        TimedOut: Outcome.TIMED_OUT,
-    }
-    for kind, outcome in known.items():
-        if isinstance(error, kind):
-            return outcome, str(error) or "memory ran out; lower proxy.batch_sequences, proxy.context_tokens or search.workers"
-    said = traceback.format_exception_only(error)[-1].strip()
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" (in {frames[-1].name}, {frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno})" if frames else ""
-    return Outcome.FAILED, f"{said}{place}"

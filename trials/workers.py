@@ -17,7 +17,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
 from analysis.record import Latency, Outcome, Quality, TrialRecord
 from search_space.architecture import Architecture
 from trials.study import LatencySpec, StudySpec
-from trials.task import Start, TrialTask, count_costs, record_of
+from trials.task import Start, TrialTask, count_costs, explain, record_of
 
 if TYPE_CHECKING:
     from trials.blocks import TokenBlocks
@@ -91,8 +91,6 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         try:
             return evaluate(task), None
         except Exception as error:
-            from trials.trial import explain  # torch: a fake that works does without
-
             outcome, reason = explain(error)
             return record_of(task, outcome, reason, count_costs(task.architecture, study.objectives.latency, study.proxy), start), None
 
