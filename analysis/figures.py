@@ -131,8 +131,8 @@ def _name_knee(figure: go.Figure, front: Front) -> None:
         x=math.log10(place.latency_ms) if _logarithmic(front) else place.latency_ms,  # plotly wants the exponent on such an axis
         y=place.quality,
         text="knee" if place.kind is Kind.REFERENCE else f"knee #{place.number}",
-        ax=-36,
-        ay=-36 if front.quality == "next_token_accuracy" else 36,
+        ax=-64,  # to the side where no other trial can lie
+        ay=-14 if front.quality == "next_token_accuracy" else 14,
         arrowcolor=look.FRONT,
         arrowwidth=1.5,
         arrowhead=2,

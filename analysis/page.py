@@ -137,6 +137,10 @@ summary {{ cursor: pointer; color: var(--front); margin: .6rem 0 }}
 @media print {{
   body {{ max-width: none; padding: 0; font-size: 11pt }}
   nav, .modebar {{ display: none !important }}
+  .scroll {{ overflow: visible }}
+  table {{ font-size: 7.5pt }}
+  th, td {{ padding-right: .4rem }}
+  td code {{ min-width: 0 }}
   figure, .card, tr {{ break-inside: avoid }}
   h2, h3 {{ break-after: avoid }}
 }}

@@ -14,7 +14,7 @@ from typing import Any
 from analysis import words
 from analysis.figures import curves_figure, figure_html, front_figure, plotly_script
 from analysis.findings import against, caution, outcomes, picks, winners
-from analysis.front import Front, front_of
+from analysis.front import REFERENCE_MARGIN, Front, front_of
 from analysis.page import Html, document, element, facts, folded, paragraphs, section
 from analysis.record import FinalRecord, Kind, TrialRecord
 from analysis.report_tables import all_trials, front_table, unfinished
@@ -49,7 +49,7 @@ def report(summary: StudySummary, records: Sequence[TrialRecord], finals: Mappin
         "found": _found(records, finals, front),
         "front": _front(records, finals, front),
         "asked": _asked(summary, records),
-        "curves": [_figure(curves_figure(records, finals), "plot-curves", CURVES_CAPTION)],
+        "curves": _curves(records, finals),
         "unfinished": [unfinished(records)] if any(not record.finished for record in records) else [],
         "cost": _cost(summary, records),
         "export": _export(summary, records, front),
@@ -104,24 +104,31 @@ def _cards(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], fr
 
 
 def _front(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> list[Html]:
-    parts = [_figure(front_figure(records, finals), "plot-bits-per-byte", FRONT_CAPTION)]
-    if front.places:
-        parts.append(front_table(records, finals, front))
-        parts.append(
-            _figure(front_figure(records, finals, "next_token_accuracy"), "plot-accuracy", "The same trials by next-token accuracy.")
-        )
-        parts.append(_hypervolume(front))
-    if records:
-        parts.append(folded(f"All {words.plural(len(records), 'trial')}", all_trials(records, finals, front)))
-    return parts
+    if not front.places:
+        return []
+    accuracy = front_figure(records, finals, "next_token_accuracy")
+    return [
+        _figure(front_figure(records, finals), "plot-bits-per-byte", FRONT_CAPTION),
+        front_table(records, finals, front),
+        _figure(accuracy, "plot-accuracy", "The same trials by next-token accuracy."),
+        _hypervolume(front),
+        folded(f"Every trial ({len(records)})", all_trials(records, finals, front)),
+    ]
 
 
 def _hypervolume(front: Front) -> Html:
     assert front.reference_point is not None  # there are places
     latency_ms, bits = front.reference_point
     corner = f"{words.milliseconds(latency_ms)} and {bits:.3f} bits per byte"
-    text = f"The front dominates {front.hypervolume:.1%} of the box from zero to {corner}, 1.1 times the worst reference (its hypervolume)."
+    worst = "reference" if any(place.kind is Kind.REFERENCE for place in front.places.values()) else "trial"
+    rule = f"{REFERENCE_MARGIN:g} times the worst {worst} in each number"
+    text = f"Hypervolume: the front dominates {front.hypervolume:.1%} of the box from zero to {corner} ({rule})."
     return element("p", text, class_="quiet")
+
+
+def _curves(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]) -> list[Html]:
+    figure = curves_figure(records, finals)
+    return [_figure(figure, "plot-curves", CURVES_CAPTION)] if figure.data else []
 
 
 def _asked(summary: StudySummary, records: Sequence[TrialRecord]) -> list[Html]:

@@ -201,6 +201,7 @@ def test_a_browser_draws_every_finished_trial_without_errors_or_requests(browser
     path = write_report(tmp_path, sample_summary(), records, sample_finals(records))
     show(browser, path)
     finished = sum(record.outcome is Outcome.FINISHED for record in records)
+    assert count(browser, "figure") == (3 if finished else 0)
     assert count(browser, "#plot-bits-per-byte .point") == finished
     assert count(browser, "#plot-accuracy .point") == finished
     assert logged(browser, "browser") == []
