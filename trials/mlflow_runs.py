@@ -167,10 +167,10 @@ class StudyRuns:
         return replace(child, final_digest=mark, on_front=on_front)
 
     def _write_artifacts(self, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> None:
-        from analysis.figures import front_figure  # Plotly is needed once, at the end
+        from analysis.figures import figure_page, front_figure  # Plotly is needed once, at the end
 
         table = front_table(records, finals, front)
-        page = front_figure(records, finals).to_html(include_plotlyjs=True, full_html=True)
+        page = figure_page(front_figure(records, finals))
         self._client.log_text(self._parent_id, page, "front.html")
         self._client.log_dict(self._parent_id, table, "front.json")
         self._client.log_text(self._parent_id, self._study_yaml, "study.yaml")
