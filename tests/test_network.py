@@ -81,9 +81,10 @@ def test_logits_equal_those_of_transformers_with_the_unrolled_weights(architectu
     assert loaded.unexpected_keys == []
     assert loaded.missing_keys == (["lm_head.weight"] if architecture.tie_word_embeddings else [])
     with torch.inference_mode():
-        expected, logits = theirs(text()).logits, network(text())
-    assert logits.std() > 0.5
-    torch.testing.assert_close(logits, expected, atol=1e-4, rtol=0)
+        for tokens in (1, WINDOW, WINDOW + 1, TOKENS):
+            expected, logits = theirs(text(tokens=tokens)).logits, network(text(tokens=tokens))
+            assert logits.std() > 0.5
+            torch.testing.assert_close(logits, expected, atol=1e-4, rtol=0)
 
 
 @every_shape
