@@ -18,6 +18,7 @@ from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from search_space.families import FAMILIES
 from search_space.sharing import Sharing
+from tests.sample_network import spread_out
 from trials.export import supported_exports
 from trials.export.architecture_yaml import export_architecture_yaml
 from trials.export.hugging_face import export_hugging_face
@@ -71,15 +72,6 @@ def tokenizer_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
     train_tokenizer(TEXTS, VOCABULARY, file)
     return file
-
-
-def spread_out(architecture: Architecture) -> Network:
-    """A network whose logits differ much from token to token, so that a wrong part cannot hide behind small weights."""
-    network = Network(architecture, seed=1).eval()
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.mul_(8) if parameter.ndim == 2 else parameter.uniform_(0.5, 1.5, generator=torch.Generator().manual_seed(2))
-    return network
 
 
 def exported(directory: Path, network: Network, tokenizer_file: Path) -> Path:

@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.sharing import Sharing
+from tests.sample_network import spread_out
 from trials.export.hugging_face_config import hugging_face_config
 from trials.network import Cache, Network
 
@@ -56,16 +57,6 @@ SHAPES = {
     **SHARED,
 }
 every_shape = pytest.mark.parametrize("architecture", SHAPES.values(), ids=SHAPES)
-
-
-def spread_out(architecture: Architecture) -> Network:
-    """A network whose logits differ much from token to token, so that a wrong part cannot hide behind small weights."""
-    network = Network(architecture, seed=1).eval()
-    generator = torch.Generator().manual_seed(2)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.mul_(8) if parameter.ndim == 2 else parameter.uniform_(0.5, 1.5, generator=generator)
-    return network
 
 
 def text(batch: int = 2, tokens: int = TOKENS) -> Tensor:
