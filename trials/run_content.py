@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from analysis.front import Front
 from analysis.record import FinalRecord, Latency, Outcome, TrialRecord
+from trials.directory import MAY_CHANGE
 from trials.study import StudySpec
 
 STATUSES = {
@@ -27,8 +28,6 @@ STATUSES = {
     Outcome.FAILED: "FAILED",
 }
 """MLflow's word for each outcome; only a finished trial is FINISHED there."""
-CHANGEABLE = ("search.trials", "search.workers", "search.threads", "search.gpus", "search.deadline_seconds")
-"""How much is done and where, not what: these may differ when a study is resumed."""
 LONGEST_REASON = 2000
 """Characters; MLflow refuses tags of more than 8,000."""
 
@@ -107,7 +106,7 @@ def study_parameters(study: StudySpec) -> dict[str, str]:
     So is what a resumed study may change, since MLflow's parameters stand for ever; the run's `study.yaml` has it.
     """
     asked = study.model_dump(mode="json", include={"corpus", "budget", "objectives", "proxy", "search", "references"}, exclude_none=True)
-    return {name: value for name, value in _flat(asked) if name not in CHANGEABLE}
+    return {name: value for name, value in _flat(asked) if name not in MAY_CHANGE}
 
 
 def study_metrics(records: Sequence[TrialRecord], front: Front) -> list[MetricPoint]:

@@ -1,0 +1,85 @@
+"""What travels to a cluster with a study: our code, the study's file, and the files that it names beside it."""
+
+from __future__ import annotations
+
+import glob
+import importlib.util
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from search_space.describe import is_file_name
+from search_space.errors import SpecError
+from trials.study import load_study
+
+PACKAGES = ("search_space", "analysis", "trials")
+FRONT_DOOR = "archfront"
+STUDY_FOLDER = "study"
+LARGEST_BYTES = 100 * 2**20
+"""Ray keeps a job's files in the head's memory and refuses more than some hundred megabytes."""
+
+logger = logging.getLogger(__name__)
+
+
+def pack(study_path: Path, folder: Path) -> str:
+    """Fill a folder with all that a job needs and return the study's path in it.
+
+    Our packages are taken from where they are imported from, so a checkout and an installed archfront ship alike. Relative corpus and
+    reference files travel with the study; an absolute path names a file of the cluster, which is said. Raises SpecError for a study
+    that would be refused here, a relative file that does not exist or lies outside the study's folder, and too large a corpus.
+    """
+    study_path = study_path.resolve()
+    load_study(study_path)
+    for name in PACKAGES:
+        shutil.copytree(_source(name).parent, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy2(_source(FRONT_DOOR), folder)
+    target = folder / STUDY_FOLDER
+    target.mkdir()
+    shutil.copy2(study_path, target)
+    files = dict(_companions(study_path))
+    size = sum(source.stat().st_size for source in files.values())
+    if size > LARGEST_BYTES:
+        raise SpecError(
+            f"a job may carry at most {LARGEST_BYTES >> 20} MiB of text, found {size >> 20} MiB beside {study_path.name}; "
+            "put the corpus where every machine of the cluster sees it and name it by its absolute path"
+        )
+    for name, source in files.items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, target / name)
+    return f"{STUDY_FOLDER}/{study_path.name}"
+
+
+def _source(module: str) -> Path:
+    found = importlib.util.find_spec(module)
+    if found is None or found.origin is None:
+        raise SpecError(f"{module} must be importable to be shipped; run from a checkout of archfront, or install it")
+    return Path(found.origin)
+
+
+def _companions(study_path: Path) -> Iterator[tuple[str, Path]]:
+    """Relative name in the study's folder and file, for each file that the study names."""
+    values = yaml.safe_load(study_path.read_text(encoding="utf-8"))
+    patterns = values["corpus"].get("files") or ()
+    for pattern in (patterns,) if isinstance(patterns, str) else patterns:
+        yield from _named("corpus.files", pattern, study_path.parent)
+    for name in values.get("references") or ():
+        if is_file_name(name):
+            yield from _named("references", name, study_path.parent)
+
+
+def _named(key: str, pattern: str, folder: Path) -> Iterator[tuple[str, Path]]:
+    if Path(pattern).is_absolute():
+        logger.warning("%s: %s is an absolute path, so the job reads it on the cluster; it is not shipped", key, pattern)
+        return
+    if ".." in Path(pattern).parts:
+        raise SpecError(
+            f"{key}: {pattern} must lie in the study's folder to be shipped; copy it there, or name an absolute path of the cluster"
+        )
+    names = [pattern] if (folder / pattern).is_file() else sorted(glob.glob(pattern, root_dir=folder, recursive=True))
+    files = [(name, folder / name) for name in names if (folder / name).is_file()]
+    if not files:
+        raise SpecError(f"{key}: {pattern} must name a file in {folder}, found none; check the path, which is relative to the study's file")
+    yield from files
