@@ -1,0 +1,165 @@
+"""The command line, as a person meets it: what it prints, how it ends, and what it says of wrong input."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import archfront
+from analysis.record import append
+from search_space.architecture import KEYS, Architecture
+from search_space.cost import parameters
+from tests.sample_study import sample_finals, sample_records
+
+ROOT = Path(__file__).resolve().parent.parent
+QUICKSTART = ROOT / "studies" / "quickstart.yaml"
+
+
+def study(tmp_path: Path, **changes: Any) -> Path:
+    """The quickstart with other values, as a file."""
+    values = yaml.safe_load(QUICKSTART.read_text(encoding="utf-8"))
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(values | changes), encoding="utf-8")
+    return path
+
+
+def test_help_answers_in_half_a_second() -> None:
+    def processor_seconds() -> float:
+        before = os.times()
+        subprocess.run([sys.executable, "-m", "archfront", "--help"], cwd=ROOT, capture_output=True, check=True)
+        after = os.times()
+        return after.children_user + after.children_system - before.children_user - before.children_system
+
+    assert min(processor_seconds() for _ in range(3)) < 0.5  # processor time: others may be at work on this machine
+
+
+@pytest.mark.parametrize(("name", "executed"), [("mobilellm-125m", 30), ("mobilellm-ls-125m", 60), ("MobileLLM-125M", 30)])
+def test_describe_prints_the_published_figures(name: str, executed: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert archfront.main(["describe", name, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["parameters"], facts["num_hidden_layers"]) == (124_635_456, executed)
+    assert facts["exports"]["hf"] is None
+
+
+def test_describe_reads_what_it_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    archfront.main(["describe", "mobilellm-ls-350m", "--json"])
+    printed = capsys.readouterr().out
+    (tmp_path / "shape.json").write_text(printed, encoding="utf-8")
+    assert archfront.main(["describe", str(tmp_path / "shape.json"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["architecture"] == json.loads(printed)["architecture"]
+
+
+def test_describe_for_people_names_every_figure(capsys: pytest.CaptureFixture[str]) -> None:
+    assert archfront.main(["describe", "smollm2-135m"]) == 0
+    assert "134,515,008" in capsys.readouterr().out
+
+
+def test_sample_prints_distinct_valid_shapes_within_the_tolerance(capsys: pytest.CaptureFixture[str]) -> None:
+    assert archfront.main(["sample", str(QUICKSTART), "-n", "1000", "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    shapes = {Architecture.from_dict(row["architecture"]) for row in rows}
+    assert len(rows) == len(shapes) == 1000
+    assert all(tuple(row["architecture"]) == KEYS for row in rows)
+    assert all(row["parameters"] == parameters(Architecture.from_dict(row["architecture"])) for row in rows)
+    assert all(abs(row["parameters"] - 250_000) <= 2_500 for row in rows)
+
+
+def test_sample_says_when_the_space_is_smaller_than_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        archfront.main(["sample", str(study(tmp_path, space={"vocab_size": 512, "num_unique_layers": [2, 3], "head_dim": 16})), "-n", "9"])
+        == 0
+    )
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == 2
+    assert "fewer than the 9 asked for" in printed.err
+
+
+def test_plan_counts_without_training(capsys: pytest.CaptureFixture[str]) -> None:
+    assert archfront.main(["plan", str(QUICKSTART), "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["feasible_shapes"] >= 1000
+    assert (made["trials"], made["references"], len(made["samples"])) == (12, 2, 3)
+    assert made["training_tokens"] > 0
+    assert made["training_flops"] > 0
+    assert made["estimated_seconds"] > 0
+    assert made["disk_bytes"] > 0
+
+
+WRONG = {
+    "an unknown key": ({"budget": {"paramters": 250_000}}, "budget.paramters is unknown; did you mean `parameters`?"),
+    "an unknown section": ({"serch": {}}, "serch is unknown; did you mean `search`?"),
+    "an impossible budget": ({"budget": {"parameters": 2_500}}, "no shape of this space spends the budget"),
+    "a wrong type": ({"search": {"trials": "many"}}, "search.trials must be a valid integer"),
+    "an unknown dimension": ({"space": {"hiden_size": 64}}, "space.hiden_size is unknown; did you mean `hidden_size`?"),
+    "two budgets of training": ({"proxy": {"tokens": 10, "seconds": 1}}, "proxy must have exactly one of"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG, ids=str)
+@pytest.mark.parametrize("verb", ["plan", "sample", "run"])
+def test_wrong_input_gets_one_sentence(verb: str, case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    changes, sentence = WRONG[case]
+    directory = ["--directory", str(tmp_path / "run")] if verb == "run" else []
+    assert archfront.main([verb, str(study(tmp_path, **changes)), *directory]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert sentence in printed.err
+    assert "Traceback" not in printed.err
+
+
+def test_files_that_cannot_be_read_get_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken, binary = tmp_path / "broken.yaml", tmp_path / "binary.yaml"
+    broken.write_text("name: [unclosed", encoding="utf-8")
+    binary.write_bytes(b"\xff\xfe\x00")
+    wrong = {
+        ("plan", "missing.yaml"): "is not a file",
+        ("plan", str(broken)): "is not YAML",
+        ("plan", str(binary)): "is not YAML",
+        ("plan", str(tmp_path)): "is not a file",
+        ("describe", "missing.yaml"): "is not a file",
+        ("describe", "mobilellm-126m"): "did you mean `mobilellm-125m`?",
+        ("describe", str(broken)): "cannot be read as YAML",
+        ("report", str(tmp_path)): "is not a study's directory",
+    }
+    for arguments, sentence in wrong.items():
+        assert archfront.main(list(arguments)) == 2, arguments
+        printed = capsys.readouterr().err
+        assert sentence in printed, arguments
+        assert len(printed.splitlines()) == 1
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Path:
+    """A study's directory with records and no weights."""
+    (tmp_path / "study.yaml").write_bytes(QUICKSTART.read_bytes())
+    records = sample_records(12)
+    for record in records:
+        append(tmp_path, record)
+    for final in sample_finals(records).values():
+        append(tmp_path, final)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_report_prints_the_front_and_writes_the_page(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert archfront.main(["report", str(finished), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert any(row["on_front"] for row in rows)
+    assert (finished / "report.html").stat().st_size > 1_000_000
+    assert (finished / "mlflow.db").exists()
+
+
+def test_export_without_weights_says_so(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert archfront.main(["export", str(finished), "--trial", "0"]) == 2
+    assert "has no weights to export" in capsys.readouterr().err
+    assert archfront.main(["export", str(finished), "--trial", "99"]) == 2
+    assert "has no trial 99" in capsys.readouterr().err
+    assert archfront.main(["export", str(finished), "--pick", "knee", "--format", "hff"]) == 2
+    assert "did you mean `hf`?" in capsys.readouterr().err
