@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -12,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -270,3 +273,55 @@ def test_a_client_without_the_token_is_told_how_to_get_one(head: Head, tmp_path:
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
+
+
+# --- the cluster's description
+
+
+@pytest.fixture
+def cluster() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "ray_cluster.yaml").read_text(encoding="utf-8"))
+    return loaded
+
+
+def check_cluster(described: dict[str, Any]) -> dict[str, Any]:
+    """Through Ray's own defaults and schema, asking no provider."""
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    prepared: dict[str, Any] = prepare_config(copy.deepcopy(described))
+    validate_config(prepared)
+    return prepared
+
+
+def test_the_cluster_file_passes_rays_own_schema(cluster: dict[str, Any]) -> None:
+    assert set(check_cluster(cluster)["available_node_types"]) == {"head", "cpu_worker", "gpu_worker", "latency_device"}
+
+
+def test_latency_has_one_node_of_its_own(cluster: dict[str, Any]) -> None:
+    kinds = cluster["available_node_types"]
+    assert [name for name, kind in kinds.items() if "latency_device" in kind["resources"]] == ["latency_device"]
+    assert kinds["latency_device"]["resources"] == {"CPU": 0, "latency_device": 1}
+    assert (kinds["latency_device"]["min_workers"], kinds["latency_device"]["max_workers"]) == (1, 1)
+    assert sum(kind.get("max_workers", 0) for kind in kinds.values()) == cluster["max_workers"]
+
+
+def test_the_cluster_is_closed_to_strangers(cluster: dict[str, Any]) -> None:
+    (head,) = [command for command in cluster["head_start_ray_commands"] if "ray start" in command]
+    (worker,) = [command for command in cluster["worker_start_ray_commands"] if "ray start" in command]
+    assert "--dashboard-host=127.0.0.1" in head
+    assert "RAY_AUTH_MODE=token" in head
+    assert "RAY_AUTH_MODE=token" in worker
+    assert "~/.ray/auth_token" in cluster["file_mounts"]
+
+
+def test_the_nodes_get_the_libraries_that_archfront_declares(cluster: dict[str, Any]) -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    (install,) = [command for command in cluster["setup_commands"] if "pip install" in command]
+    installed = install.partition("constraints.txt ")[2].replace("'", "").split()
+    assert sorted(installed) == sorted(line.partition(">=")[0] for line in declared)
+
+
+def test_the_variant_for_own_machines_passes_too(cluster: dict[str, Any]) -> None:
+    (described,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8"), re.DOTALL)
+    dropped = {"max_workers", "idle_timeout_minutes", "provider", "auth", "available_node_types", "head_node_type"}
+    check_cluster({key: value for key, value in cluster.items() if key not in dropped} | yaml.safe_load(described))
