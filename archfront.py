@@ -15,7 +15,7 @@ from search_space.errors import SpecError
 if TYPE_CHECKING:
     from search_space.architecture import Architecture
     from trials.reporting import StoredStudy
-    from trials.runner import Progress
+    from trials.searcher import Progress
 
 DONE, STUDY_FAILED, WRONG_INPUT = 0, 1, 2
 DEFAULT_CONTEXT_TOKENS = 2048
@@ -163,7 +163,7 @@ def latency(options: argparse.Namespace) -> int:
     from trials.study import LatencySpec
 
     shape = read_shape(options.shape)
-    workload = {name: getattr(options, name) for name in ("prompt_tokens", "new_tokens", "threads", "repeats", "runtime")}
+    workload = {name: getattr(options, name) for name in LatencySpec.model_fields}
     process = LatencyProcess(LatencySpec(**workload))
     try:
         taken = process.measure(shape)

@@ -33,7 +33,7 @@ def front_text(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]
             )
         )
     widths = [max(len(cells[place]) for cells in rows) for place in range(len(COLUMNS))]
-    lines = ["  ".join(_cell(cell, *column) for cell, *column in zip(cells, widths, COLUMNS, strict=True)).rstrip() for cells in rows]
+    lines = ["  ".join(map(_cell, cells, widths, COLUMNS)).rstrip() for cells in rows]
     sentences = findings(records, finals, front)
     return "\n".join([*(lines if len(rows) > 1 else []), "", *sentences]).strip()
 

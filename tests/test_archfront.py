@@ -92,7 +92,7 @@ def test_plan_counts_without_training(capsys: pytest.CaptureFixture[str]) -> Non
     assert made["disk_bytes"] > 0
 
 
-WRONG = {
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown key": ({"budget": {"paramters": 250_000}}, "budget.paramters is unknown; did you mean `parameters`?"),
     "an unknown section": ({"serch": {}}, "serch is unknown; did you mean `search`?"),
     "an impossible budget": ({"budget": {"parameters": 2_500}}, "no shape of this space spends the budget"),
