@@ -91,13 +91,14 @@ def test_training_pauses_during_the_timed_part(process: LatencyProcess) -> None:
 
 def test_training_that_does_not_pause_is_said(process: LatencyProcess) -> None:
     quiet = QuietLock()
-    with quiet.training(), pytest.raises(LatencyTimeoutError, match=r"a training run did not pause within 0.2 seconds"):
-        process.measure(SHALLOW, timeout_seconds=0.4)
+    with quiet.training(), pytest.raises(LatencyTimeoutError, match=r"a training run did not pause within 2 seconds"):
+        process.measure(SHALLOW, timeout_seconds=4)
     quiet.close()
-    assert process.measure(SHALLOW, timeout_seconds=60)
+    assert process.measure(SHALLOW)
 
 
 def test_a_child_that_was_killed_while_idle_is_replaced(process: LatencyProcess) -> None:
+    process.measure(SHALLOW)
     first = process.pid
     assert first is not None
     os.kill(first, signal.SIGKILL)
@@ -107,6 +108,7 @@ def test_a_child_that_was_killed_while_idle_is_replaced(process: LatencyProcess)
     assert process.pid != first
 
 
+@pytest.mark.slow
 def test_a_child_that_dies_while_measuring_is_an_error_and_the_next_call_works() -> None:
     process = LatencyProcess(ENDLESS)
     assert process.pid is not None
@@ -153,6 +155,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_it_works_from_any_folder_and_the_parent_needs_no_torch(tmp_path: Path) -> None:
     (tmp_path / "trials").mkdir()
     (tmp_path / "trials" / "__init__.py").write_text("raise RuntimeError('not this one')")

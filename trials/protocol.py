@@ -78,6 +78,7 @@ def measure(architecture: Architecture, spec: LatencySpec, quiet: QuietLock | No
         runtime.prepare(directory, architecture, dict(Network(architecture).named_parameters()), spec.precision)
         session = runtime.load(directory, architecture, spec.prompt_tokens + spec.new_tokens, spec.threads)
         stack.callback(session.close)
+        stack.enter_context(_no_garbage_collection())
         if quiet is not None:
             stack.enter_context(quiet.measuring(quiet_timeout_seconds))
         load_average = os.getloadavg()[0]
@@ -106,14 +107,13 @@ def take_repeats(session: Session, vocab_size: int, spec: LatencySpec) -> tuple[
     """Warm up and time `spec.repeats` workloads; the second value says that no calm ones were to be had."""
     tokens = numpy.random.default_rng(0).integers(vocab_size, size=spec.prompt_tokens + spec.new_tokens).tolist()
     prompt, new = tokens[: spec.prompt_tokens], tokens[spec.prompt_tokens :]
-    with _no_garbage_collection():
-        previous = float("inf")
-        for _ in range(WARM_UPS):
-            total = run_once(session, prompt, new[:WARM_UP_TOKENS]).total_ms
-            if abs(total - previous) <= AGREEMENT * previous:
-                break
-            previous = total
-        return calm_repeats(lambda: run_once(session, prompt, new), spec.repeats)
+    previous = float("inf")
+    for _ in range(WARM_UPS):
+        total = run_once(session, prompt, new[:WARM_UP_TOKENS]).total_ms
+        if abs(total - previous) <= AGREEMENT * previous:
+            break
+        previous = total
+    return calm_repeats(lambda: run_once(session, prompt, new), spec.repeats)
 
 
 def calm_repeats(run: Callable[[], Repeat], repeats: int) -> tuple[list[Repeat], bool]:
@@ -156,13 +156,12 @@ def _waited_seconds() -> float:
     Linux counts them (the second number of schedstat). Elsewhere: wall time less the main thread's processor time, which is the
     same up to a constant for a thread that never sleeps.
     """
-    waits = [_schedstat(task) for task in _tasks()]
-    if not waits or None in waits:
-        return time.perf_counter() - time.thread_time()
-    return sum(wait for wait in waits if wait is not None) / 1e9
+    waits = [wait for task in _tasks() if (wait := _schedstat(task)) is not None]
+    return sum(waits) / 1e9 if waits else time.perf_counter() - time.thread_time()
 
 
 def _schedstat(task: str) -> int | None:
+    """Nanoseconds that a thread has waited; None where the system does not say, or the thread has just ended."""
     try:
         return int(Path(f"/proc/self/task/{task}/schedstat").read_bytes().split()[1])
     except (OSError, IndexError):
@@ -201,6 +200,7 @@ def _hold(processors: Sequence[int] | set[int]) -> None:
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
+    """Collect now, and not inside: a collection takes a tenth of a second where torch is loaded."""
     gc.collect()
     gc.disable()
     try:
