@@ -335,6 +335,22 @@ def test_an_unreachable_server_costs_one_warning_and_is_caught_up_later(
     assert [run.info.status for run in store] == ["FINISHED"]
 
 
+@pytest.mark.slow
+def test_two_writers_of_one_study_do_not_meet(copied: Path, caplog: pytest.LogCaptureFixture) -> None:
+    seen = records(16)
+    driver = Tracker(copied, study(), STUDY_YAML)
+    driver.start()
+    driver.record(seen[14])
+    while 14 not in Store(copied).children:
+        time.sleep(0.05)
+    with caplog.at_level(logging.WARNING, logger="trials"):
+        track(copied, seen)  # a report that is asked for meanwhile
+    assert "another archfront is writing them" in caplog.text
+    assert 15 not in Store(copied).children
+    driver.finish(seen, {})
+    assert set(Store(copied).children) == set(range(16))
+
+
 # --- where the runs are
 
 

@@ -46,10 +46,7 @@ class _Child:
 
 
 class StudyRuns:
-    """One parent run for the study and a nested one for each trial; every method may be repeated.
-
-    One process writes to a study's runs at a time: the study's lock sees to that.
-    """
+    """One parent run for the study and a nested one for each trial; every method may be repeated, by one process at a time."""
 
     def __init__(self, directory: Path, study: StudySpec, study_yaml: str, place: Place) -> None:
         """Open the store, which takes seconds: importing MLflow, and creating the tables of a fresh database."""

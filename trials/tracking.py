@@ -7,6 +7,7 @@ reachable, or because the driver was killed, is written at the next catch-up.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
 import queue
@@ -53,6 +54,7 @@ class Tracker:
         self._place: Place = place_of(directory, uri)
         self._queue: queue.SimpleQueue[TrialRecord | _End] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
+        self._lock: int | None = None
         self._runs: StudyRuns | None = None
         self._waiting: dict[int, TrialRecord] = {}
         self._end: _End | None = None
@@ -80,8 +82,10 @@ class Tracker:
         while True:
             written = self._written()
             if self._end:
-                return
+                break
             self._collect(None if written else RETRY_SECONDS)
+        if self._lock is not None:
+            os.close(self._lock)
 
     def _collect(self, timeout: float | None) -> None:
         """Wait for something to do, or for the next attempt; then take all there is."""
@@ -101,6 +105,8 @@ class Tracker:
     def _written(self) -> bool:
         """Write what waits; whatever MLflow raises is said once and never reaches the study."""
         try:
+            if self._lock is None:
+                self._lock = _claim(self._directory)
             if self._runs is None:
                 self._runs = StudyRuns(self._directory, self._study, self._study_yaml, self._place)
             for number in sorted(self._waiting):
@@ -117,10 +123,21 @@ class Tracker:
         if not self._warned:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             logger.warning(
-                "MLflow at %s cannot be written (%s); the study goes on, its records are safe, and `archfront report %s` catches up later",
-                self._place.shown_uri, reason, self._directory,
+                "MLflow's runs at %s cannot be written (%s); the study goes on, its records are safe, "
+                "and `archfront report %s` catches up later", self._place.shown_uri, reason, self._directory,
             )  # fmt: skip
         self._warned = True
+
+
+def _claim(directory: Path) -> int:
+    """Be the only writer of a directory's runs until the descriptor is closed: a report may be asked for while the study runs."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise RuntimeError("another archfront is writing them") from None
+    return descriptor
 
 
 def serve_ui(directory: Path, port: int = 5000, uri: str | None = None) -> None:
