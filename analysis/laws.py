@@ -81,7 +81,7 @@ class Form:
         return frozenset(power.exponent for term in self.terms for power in term.powers if power.exponent and power.signed)
 
     def with_effect(self, variable: str, beside: str = "params") -> Form:
-        """This form with `variable ** -effect` beside every power of `beside`: what the variable does at equal `beside`."""
+        """The form with `variable ** -effect` beside every power of `beside`: what the variable does at equal `beside`."""
         effect = Power(variable, f"effect_{variable}", signed=True)
         terms = tuple(
             Term(term.coefficient, (*term.powers, effect)) if any(power.variable == beside for power in term.powers) else term
@@ -190,11 +190,11 @@ CHINCHILLA = Form(
     (Term("E"), Term("A", (_N,)), Term("B", (_D,))),
 )  # fmt: skip
 CHINCHILLA_TIED = Form(
-    "chinchilla-tied", "L = E + A/N^alpha + B/D^alpha", "chinchilla with one exponent; Muennighoff et al. 2023, arXiv 2305.16264, tie them too",
+    "chinchilla-tied", "L = E + A/N^alpha + B/D^alpha", "chinchilla with one exponent, as Muennighoff et al. 2023, arXiv 2305.16264",
     (Term("E"), Term("A", (_N,)), Term("B", (Power("tokens", "alpha"),))),
 )  # fmt: skip
 CHINCHILLA_PRODUCT = Form(
-    "chinchilla-product", "L = E + A/N^alpha + B/D^beta + G/(N^alpha D^beta)", "chinchilla with the product of its terms, so that N and D interact",
+    "chinchilla-product", "L = E + A/N^alpha + B/D^beta + G/(N^alpha D^beta)", "chinchilla with the product of its terms: N and D interact",
     (Term("E"), Term("A", (_N,)), Term("B", (_D,)), Term("G", (_N, _D))),
 )  # fmt: skip
 NO_FLOOR = Form(

@@ -1,0 +1,86 @@
+"""Hides the largest runs, fits the rest, predicts the hidden ones: how wrong each form is when it is asked to extrapolate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.fit import Fit, fit_law, predict
+from analysis.intervals import resample
+from analysis.laws import Array, Form
+from analysis.table import Runs
+
+AXES = ("params", "tokens", "flops")
+SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
+"""Shares of the runs that are hidden, one cut each."""
+SPARE_RUNS = 4
+"""Runs that a cut must leave beyond the unknowns of the form."""
+CUT_REFITS = 60
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What one form says of given points."""
+
+    fit: Fit
+    centre: Array
+    """Logarithm of the predicted loss, shape (points,)."""
+    draws: Array
+    """The same under refits, shape (refits, points)."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One backtest: the runs above `limit` on `axis` were hidden."""
+
+    axis: str
+    limit: float
+    """The largest value that was seen."""
+    reach: float
+    """Largest hidden value over `limit`."""
+    hidden: NDArray[np.bool_]
+    """Shape (rows,)."""
+    logs: Array
+    """Logarithms of the hidden losses."""
+    forecasts: dict[str, Forecast]
+    """By the form's name."""
+
+    def squared_error(self, form: str) -> float:
+        """Mean squared error of the form's predicted log loss."""
+        return float(np.mean((self.logs - self.forecasts[form].centre) ** 2))
+
+
+def backtest(runs: Runs, forms: Sequence[Form], loss_function: str = "huber", seed: int = 0) -> list[Cut]:
+    """Every cut that leaves enough runs, for each axis from the smallest hidden share to the largest."""
+    axes = AXES if len(forms[0].variables) > 1 else forms[0].variables
+    return [
+        Cut(
+            axis,
+            limit,
+            float(runs.variables[axis].max() / limit),
+            hidden,
+            np.log(runs.losses[hidden]),
+            {form.name: forecast(form, runs.where(~hidden), runs.where(hidden), loss_function, CUT_REFITS, seed) for form in forms},
+        )
+        for axis, limit, hidden in _cuts(runs, axes, max(len(form.unknowns) for form in forms) + SPARE_RUNS)
+    ]
+
+
+def forecast(form: Form, seen: Runs, points: Runs, loss_function: str, refits: int, seed: int) -> Forecast:
+    """Fit the form to the seen runs and predict the losses of `points`."""
+    fit = fit_law(form, seen.variables, seen.losses, loss_function)
+    theta = resample(fit, seen, refits, seed).theta
+    return Forecast(fit, np.log(fit.predict(points.variables)), np.log(predict(form, theta, fit.centres, points.variables)))
+
+
+def _cuts(runs: Runs, axes: Sequence[str], least: int) -> Iterator[tuple[str, float, NDArray[np.bool_]]]:
+    for axis in axes:
+        values, sizes = runs.variables[axis], set()
+        for share in SHARES:
+            hidden = values > np.quantile(values, 1 - share) * (1 + 1e-6)
+            if hidden.sum() >= 2 and (~hidden).sum() >= least and hidden.sum() not in sizes:
+                sizes.add(int(hidden.sum()))
+                yield axis, float(values[~hidden].max()), hidden
