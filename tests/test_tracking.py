@@ -21,6 +21,7 @@ import pytest
 
 from analysis.front import front_of
 from analysis.record import CurvePoint, Outcome, TrialRecord
+from analysis.rows import front_rows
 from search_space.errors import SpecError
 from tests.sample_study import sample_finals, sample_records
 from trials.run_content import digest, front_note, front_table, study_metrics, study_parameters, trial_run
@@ -163,9 +164,9 @@ def test_what_a_resumed_study_may_change_is_no_parameter() -> None:
 def test_a_front_without_members_has_an_empty_table() -> None:
     failures = [record for record in records() if not record.finished]
     front = front_of(failures)
-    table = front_table(failures, {}, front)
-    assert table["data"] == []
-    assert "no front" in front_note(table)
+    rows = front_rows(failures, {}, front)
+    assert front_table(rows)["data"] == []
+    assert "no front" in front_note(rows)
     assert {point.name for point in study_metrics(failures, front)} == {"trials", "finished_trials", "front_size"}
 
 
@@ -222,7 +223,8 @@ def test_the_parent_holds_an_offline_front_its_table_the_study_and_the_environme
     mlflow.set_tracking_uri(f"sqlite:///{tracked / 'mlflow.db'}")
     table = store.client.load_table(store.experiment.experiment_id, "front.json", [store.parent.info.run_id])
     mlflow.set_tracking_uri(None)
-    assert list(table["trial"]) == list(front_of(records(), sample_finals(records())).members)
+    assert list(table[table["on_front"]]["trial"]) == list(front_of(records(), sample_finals(records())).members)
+    assert "| wide-shallow |" in store.parent.data.tags["mlflow.note.content"]
     assert "environment.git_dirty" in store.parent.data.tags or "environment.git_commit" not in store.parent.data.tags
 
 

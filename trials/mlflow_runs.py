@@ -16,6 +16,7 @@ from typing import Any
 
 from analysis.front import Front, front_of
 from analysis.record import FinalRecord, TrialRecord
+from analysis.rows import front_rows
 from trials.run_content import MetricPoint, digest, final_metrics, front_note, front_table, study_metrics, study_parameters, trial_run
 from trials.study import StudySpec
 from trials.tracking_place import DATABASE, Place, follow_move
@@ -166,14 +167,14 @@ class StudyRuns:
     def _write_artifacts(self, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> None:
         from analysis.figures import figure_page, front_figure  # Plotly is needed once, at the end
 
-        table = front_table(records, finals, front)
+        rows = front_rows(records, finals, front)
         page = figure_page(front_figure(records, finals))
         self._client.log_text(self._parent_id, page, "front.html")
-        self._client.log_dict(self._parent_id, table, "front.json")
+        self._client.log_dict(self._parent_id, front_table(rows), "front.json")
         self._client.log_text(self._parent_id, self._study_yaml, "study.yaml")
         self._client.log_dict(self._parent_id, dict(self._place.environment), "environment.json")
         listed = json.dumps([{"path": "front.json", "type": "table"}])  # what `mlflow.load_table` looks for
-        tags = {"mlflow.loggedArtifacts": listed, "mlflow.note.content": front_note(table)}
+        tags = {"mlflow.loggedArtifacts": listed, "mlflow.note.content": front_note(rows)}
         self._log(self._parent_id, study_metrics(records, front), tags=tags)
 
     def _set_status(self, status: str) -> None:

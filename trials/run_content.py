@@ -28,6 +28,7 @@ STATUSES = {
     Outcome.FAILED: "FAILED",
 }
 """MLflow's word for each outcome; only a finished trial is FINISHED there."""
+NOTE_COLUMNS = ("trial", "name", "shape", "on_front", "parameters", "latency_ms", "validation_bits_per_byte", "test_bits_per_byte")
 LONGEST_REASON = 2000
 """Characters; MLflow refuses tags of more than 8,000."""
 
@@ -126,38 +127,21 @@ def study_metrics(records: Sequence[TrialRecord], front: Front) -> list[MetricPo
     return [MetricPoint(name, value, len(records), ended_ms) for name, value in values.items()]
 
 
-def front_table(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> dict[str, list[Any]]:
-    """The front's members, fastest first, in the layout of MLflow's tables: `columns` and rows of `data`; None where not measured."""
-    by_number = {record.number: record for record in records}
-    rows = [_row(by_number[number], finals.get(number), front) for number in front.members]
+def front_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """The rows of `analysis.rows` in the layout of MLflow's tables: `columns` and rows of `data`; None where not measured."""
     return {"columns": list(rows[0]) if rows else ["trial"], "data": [list(row.values()) for row in rows]}
 
 
-def front_note(table: Mapping[str, list[Any]]) -> str:
-    """The front's table in Markdown, for the description of the study's run."""
-    if not table["data"]:
+def front_note(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The same rows in Markdown with the columns most asked for, for the description of the study's run."""
+    if not rows:
         return "No trial has finished, so there is no front."
-    lines = [table["columns"], ["---"] * len(table["columns"]), *table["data"]]
-    return "\n".join(["**Front**", "", *("| " + " | ".join(map(_cell, line)) + " |" for line in lines)])
-
-
-def _row(record: TrialRecord, final: FinalRecord | None, front: Front) -> dict[str, Any]:
-    place, validation = front.places[record.number], record.training.validation if record.training else None
-    return {
-        "trial": record.number,
-        "reference": record.name,
-        "shape": record.architecture.label,
-        "parameters": record.costs.parameters,
-        "latency_total_ms": place.latency_ms,
-        "latency_total_ms_in_search": place.searched_latency.total_ms.median,
-        "bits_per_byte": validation.bits_per_byte if validation else None,
-        "next_token_accuracy": validation.next_token_accuracy if validation else None,
-        "test_bits_per_byte": final.test.bits_per_byte if final and final.test else None,
-    }
+    lines = [NOTE_COLUMNS, ("---",) * len(NOTE_COLUMNS), *([_cell(row[name]) for name in NOTE_COLUMNS] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _cell(value: object) -> str:
-    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else _text(value)
 
 
 def _shape(record: TrialRecord) -> dict[str, str]:
