@@ -347,7 +347,7 @@ def parser() -> argparse.ArgumentParser:
         if name == "submit":
             made.add_argument("study", metavar="STUDY", help="a study's YAML file")
             made.add_argument(
-                "--directory", metavar="DIR", help="where the records go, on the cluster (default runs/NAME in the job's folder)"
+                "--directory", metavar="DIR", help="where the records go, an absolute path on the cluster (default ~/archfront/NAME there)"
             )
             made.add_argument("--tracking-uri", metavar="URI", help="MLflow's server or database (default: SQLite in the directory)")
         else:

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from search_space.budget import Budget
+from search_space.describe import is_file_name
 from search_space.errors import SpecError, unknown_key
 from search_space.space import SearchSpace
 from trials.runtimes import RUNTIMES
@@ -187,10 +188,10 @@ def load_study(path: str | Path) -> StudySpec:
         place = f" (line {error.problem_mark.line + 1})" if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark else ""
         raise SpecError(f"{path} is not YAML{place}; see docs/study.md for what a study looks like") from None
     study = parse_study(values, str(path))
-    if study.corpus.files is None:
-        return study
-    files = tuple(str(path.resolve().parent / name) for name in study.corpus.files)
-    return study.model_copy(update={"corpus": study.corpus.model_copy(update={"files": files})})
+    folder = path.resolve().parent
+    files = study.corpus.files and tuple(str(folder / name) for name in study.corpus.files)
+    references = tuple(str(folder / name) if is_file_name(name) else name for name in study.references)
+    return study.model_copy(update={"corpus": study.corpus.model_copy(update={"files": files}), "references": references})
 
 
 def _sentence(errors: ValidationError) -> str:
