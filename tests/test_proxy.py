@@ -310,6 +310,24 @@ def test_the_deadline_ends_a_run_and_says_how_far_it_came(noise: TokenBlocks) ->
     assert training.tokens < training.planned_tokens == pytest.approx(10**9, rel=1e-6)
 
 
+def test_what_was_evaluated_earlier_is_not_the_result_of_a_run_that_fell_later(periodic: TokenBlocks) -> None:
+    calls: list[int] = []
+
+    def fall() -> float:
+        calls.append(1)
+        if len(calls) == 30:
+            raise RuntimeError("the machine is on fire")
+        return 0.0
+
+    run = ProxyRun(SHAPE, periodic, recipe(evaluations=4), seed=0, pause=fall)
+    with pytest.raises(RuntimeError, match="on fire"):
+        run.run()
+    result = run.result()
+    assert 20 * STEP < result.tokens < 30 * STEP
+    assert result.validation is None
+    assert [point.tokens for point in result.curve if point.validation_loss is not None] == [10 * STEP, 20 * STEP]
+
+
 def test_a_deadline_that_has_passed_already_makes_no_step(noise: TokenBlocks) -> None:
     with pytest.raises(TimedOut) as caught:
         train(SHAPE, noise, recipe(), seed=0, deadline_seconds=-1.0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import logging
 import math
 import time
@@ -13,6 +12,7 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_
@@ -29,6 +29,7 @@ from trials.network import Network
 from trials.optimizers import make_optimizers, set_rates
 from trials.schedules import Plan, rate_factor
 from trials.study import ProxySpec
+from trials.tally import Tally
 
 CURVE_POINTS = 32
 """Points of a whole run's curve, evenly spaced; an evaluation between two of them adds its own."""
@@ -64,23 +65,6 @@ def train(
         failure.training = run.result() if run.steps else None
         raise
     return run.network, run.result()
-
-
-@dataclasses.dataclass
-class _Tally:
-    """What a run counts; it travels with a checkpoint."""
-
-    steps: int = 0
-    share: float = 0.0
-    """Of the recipe that is done."""
-    seconds: float = 0.0
-    """Of training and evaluation, pauses left out."""
-    evaluation_seconds: float = 0.0
-    process_seconds: float = 0.0
-    peak_memory_bytes: int | None = None
-    validation: Quality | None = None
-    """Of the last evaluation."""
-    curve: list[CurvePoint] = dataclasses.field(default_factory=list)
 
 
 class ProxyRun:
@@ -121,24 +105,19 @@ class ProxyRun:
         self._blocks, self._proxy, self._seed, self._threads = blocks, proxy, seed, threads
         self._device = torch.device(device)
         self._pause, self._deadline_seconds, self._progress = pause, deadline_seconds, progress
-        self._tally = _Tally()
-        self._since = 0.0
+        self.tally = Tally()
         self._losses: list[Tensor] = []
+        self._loss_sum, self._loss_steps = 0.0, 0
 
     @property
     def steps(self) -> int:
         """Steps made so far."""
-        return self._tally.steps
+        return self.tally.steps
 
     @property
     def tokens(self) -> int:
         """Tokens trained on so far."""
         return self.steps * self.plan.tokens_per_step
-
-    @property
-    def training_seconds(self) -> float:
-        """Seconds of training so far, without pauses and evaluations."""
-        return self._tally.seconds - self._tally.evaluation_seconds
 
     def run(self, until_tokens: int | None = None) -> None:
         """Train to the end, or until at least so many tokens have been seen in all, and evaluate there.
@@ -155,23 +134,24 @@ class ProxyRun:
                 warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)`", category=FutureWarning)
                 _trainer(self._device, self._proxy.precision).fit(_Stretch(self, until_tokens), _Batches(self))
         finally:
-            peaks = [peak for peak in (memory.peak_bytes(), self._tally.peak_memory_bytes) if peak is not None]
-            self._tally.peak_memory_bytes = max(peaks, default=None)
-            self._tally.process_seconds += time.process_time() - process_seconds
+            peaks = [peak for peak in (memory.peak_bytes(), self.tally.peak_memory_bytes) if peak is not None]
+            self.tally.peak_memory_bytes = max(peaks, default=None)
+            self.tally.process_seconds += time.process_time() - process_seconds
 
     def result(self) -> Training:
         """What was measured so far; ValueError where no step was made."""
         if not self.steps:
             raise ValueError("a run has no result before its first step")
-        tally = self._tally
+        tally = self.tally
+        evaluated_here = bool(tally.curve) and tally.curve[-1].tokens == self.tokens and tally.curve[-1].validation_loss is not None
         return Training(
             tokens=self.tokens,
-            planned_tokens=self.plan.planned_tokens(self.steps, self.training_seconds),
+            planned_tokens=self.plan.planned_tokens(self.steps, tally.training_seconds),
             steps=self.steps,
             parameters=sum(parameter.numel() for parameter in self.network.parameters()),
-            validation=tally.validation,
-            tokens_per_second=self.tokens / self.training_seconds,
-            wall_seconds=self.training_seconds,
+            validation=tally.validation if evaluated_here else None,
+            tokens_per_second=self.tokens / tally.training_seconds,
+            wall_seconds=tally.training_seconds,
             process_seconds=tally.process_seconds,
             peak_memory_bytes=tally.peak_memory_bytes,
             device=str(self._device),
@@ -186,7 +166,7 @@ class ProxyRun:
         return {
             "weights": {name: parameter.detach().clone() for name, parameter in self.network.named_parameters()},
             "optimizers": [copy.deepcopy(optimizer.state_dict()) for optimizer in self.optimizers],
-            "tally": dataclasses.asdict(self._tally),
+            "tally": self.tally.as_dict(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -196,15 +176,13 @@ class ProxyRun:
                 parameter.copy_(state["weights"][name])
         for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(copy.deepcopy(values))
-        tally = state["tally"]
-        curve = [CurvePoint(**point) for point in tally["curve"]]
-        self._tally = _Tally(**{**tally, "curve": curve, "validation": Quality(**tally["validation"]) if tally["validation"] else None})
+        self.tally = Tally.from_dict(state["tally"])
 
     def before_step(self) -> Tensor:
         """Wait where the machine must be quiet, set the learning rates and return the next batch, [sequences, context + 1]."""
         self._hold()
         proxy = self._proxy
-        set_rates(self.optimizers, rate_factor(proxy, self.plan.share(self.steps + 0.5, self.training_seconds)))
+        set_rates(self.optimizers, rate_factor(proxy, self.plan.share(self.steps + 0.5, self.tally.training_seconds)))
         return torch.from_numpy(self._blocks.batch(self._seed, self.steps, proxy.batch_sequences, proxy.context_tokens))
 
     def step(self, loss: Tensor) -> None:
@@ -217,82 +195,69 @@ class ProxyRun:
 
     def after_step(self, until_tokens: int | None) -> bool:
         """Count the step and add to the curve where it is due; whether the stretch ends here."""
-        tally, before = self._tally, self._tally.share
+        tally, before = self.tally, self.tally.share
         tally.steps += 1
-        self._tick()
-        tally.share = self.plan.share(tally.steps, self.training_seconds)
+        tally.tick()
+        tally.share = self.plan.share(tally.steps, tally.training_seconds)
         ends = self._ends_here(until_tokens)
         evaluates = ends or _crosses(before, tally.share, self._proxy.evaluations)
         if evaluates or _crosses(before, tally.share, CURVE_POINTS):
             self._add_point(evaluates)
-        elif tally.steps % STEPS_BETWEEN_CHECKS == 0:
-            self._mean_loss()
+        elif len(self._losses) == STEPS_BETWEEN_CHECKS:
+            self._look_at_losses()
         return ends
 
     def _ends_here(self, until_tokens: int | None) -> bool:
-        return self._tally.share >= 1 or (until_tokens is not None and self.tokens >= until_tokens)
+        return self.tally.share >= 1 or (until_tokens is not None and self.tokens >= until_tokens)
 
     def _add_point(self, evaluates: bool) -> None:
-        loss = self._mean_loss()
-        self._losses.clear()
-        if evaluates:
-            self._evaluate()
-        validation = self._tally.validation
-        rate = self.optimizers[0].param_groups[0]["lr"]
+        self._look_at_losses()
+        training_loss = self._loss_sum / self._loss_steps
+        self._loss_sum, self._loss_steps = 0.0, 0
+        validation = self._evaluate() if evaluates else None
         point = CurvePoint(
             tokens=self.tokens,
-            seconds=self.training_seconds,
-            training_loss=loss,
-            validation_loss=validation.loss if evaluates and validation is not None else None,
-            learning_rate=rate,
+            seconds=self.tally.training_seconds,
+            training_loss=training_loss,
+            validation_loss=None if validation is None else validation.loss,
+            learning_rate=self.optimizers[0].param_groups[0]["lr"],
         )
-        self._tally.curve.append(point)
+        self.tally.curve.append(point)
         if self._progress is not None:
             self._progress(point)
 
-    def _mean_loss(self) -> float:
-        """Mean loss since the last point of the curve; raises Diverged where it is no number."""
-        return self._finite(torch.stack(self._losses).mean().item())
+    def _look_at_losses(self) -> None:
+        """Add the newest losses to the mean that the next point of the curve will show; raises Diverged where one is no number."""
+        total = torch.stack(self._losses).sum().item()
+        self._require_finite(total)
+        self._loss_sum += total
+        self._loss_steps += len(self._losses)
+        self._losses.clear()
 
-    def _evaluate(self) -> None:
-        tally, proxy = self._tally, self._proxy
-        self._tick()
-        before = tally.seconds
-        try:
-            tally.validation = evaluate(
-                self.network, self._blocks, "validation", proxy.evaluation_tokens, proxy.context_tokens, pause=self._hold
-            )
-        finally:
-            self._tick()
-            tally.evaluation_seconds += tally.seconds - before
-        self._finite(tally.validation.loss)
+    def _evaluate(self) -> Quality:
+        proxy = self._proxy
+        with self.tally.evaluating():
+            found = evaluate(self.network, self._blocks, "validation", proxy.evaluation_tokens, proxy.context_tokens, pause=self._hold)
+        self._require_finite(found.loss)
+        self.tally.validation = found
+        return found
 
-    def _finite(self, loss: float) -> float:
+    def _require_finite(self, loss: float) -> None:
         if not math.isfinite(loss):
             rates = "proxy.muon_learning_rate and proxy.learning_rate" if self._proxy.optimizer == "muon" else "proxy.learning_rate"
-            last = f"it was {self._tally.curve[-1].training_loss:.2f} before" if self._tally.curve else "from the start"
+            last = f"it was {self.tally.curve[-1].training_loss:.2f} before" if self.tally.curve else "from the start"
             raise Diverged(f"the loss was {loss} nats per token by {self.tokens:,} tokens ({last}); lower {rates}")
-        return loss
 
     def _hold(self) -> None:
         """Let a measurement pass, and see whether the deadline has."""
         if self._pause is not None:
-            self._since += self._pause()
-        self._tick()
-        if self._deadline_seconds is not None and self._tally.seconds > self._deadline_seconds:
+            self.tally.leave_out(self._pause())
+        self.tally.tick()
+        if self._deadline_seconds is not None and self.tally.seconds > self._deadline_seconds:
             raise TimedOut(
                 f"the deadline of {self._deadline_seconds:g} seconds passed after {self.tokens:,} tokens, "
-                f"{self._tally.share:.0%} of the proxy; raise search.deadline_seconds or shorten the proxy"
+                f"{self.tally.share:.0%} of the proxy; raise search.deadline_seconds or shorten the proxy"
             )
-
-    def start_clock(self) -> None:
-        """Begin to count seconds: what came before, such as Lightning's own preparations, is not training."""
-        self._since = time.perf_counter()
-
-    def _tick(self) -> None:
-        now = time.perf_counter()
-        self._tally.seconds += now - self._since
-        self._since = now
 
 
 class _Stretch(lightning.LightningModule):  # type: ignore[misc]  # Lightning is not typed for mypy's strict mode
@@ -332,7 +297,7 @@ class _Batches:
         return 1 << 40
 
     def __iter__(self) -> Iterator[Tensor]:
-        self._run.start_clock()
+        self._run.tally.start_clock()  # Lightning's own preparations are not training
         while True:
             yield self._run.before_step()
 
@@ -343,6 +308,7 @@ def _trainer(device: torch.device, precision: str) -> lightning.Trainer:
         accelerator=device.type,
         devices=1 if device.index is None else [device.index],
         precision="bf16-mixed" if precision == "bfloat16" else "32-true",
+        plugins=[LightningEnvironment()],  # or a SLURM job's variables would have a say
         min_epochs=0,
         max_epochs=1,
         logger=False,
