@@ -30,7 +30,7 @@ class CorpusSpec(_Section):
     name: Literal["python-stdlib"] | None = None
     """An embedded corpus: `python-stdlib` is the source text of this machine's Python standard library, without its tests."""
     files: tuple[str, ...] | None = None
-    """`.txt` files (one document each) and `.jsonl` files (one object with `text` a line); globs are allowed, relative to the study file."""
+    """`.txt` files (one document each) and `.jsonl` files (one object with `text` a line), or globs, relative to the study file."""
 
     @field_validator("files", mode="before")
     @classmethod
