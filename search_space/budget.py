@@ -55,7 +55,14 @@ class Limit:
     def __str__(self) -> str:
         if self.tolerance is None:
             return f"at most {self.value:,.0f} {self.quantity}"
-        return f"{self.value:,.0f} {self.quantity} within {self.tolerance:.1%}"
+        return f"{self.value:,.0f} {self.quantity} within {_percent(self.tolerance)}"
+
+    @property
+    def breach(self) -> str:
+        """What is wrong with a shape that does not hold it; equal for all such shapes."""
+        if self.tolerance is None:
+            return f"{self.quantity} above {self.value:,.0f}"
+        return f"{self.quantity} more than {_percent(self.tolerance)} from {self.value:,.0f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +99,10 @@ class Budget:
         if not limits:
             raise SpecError(f"budget must name at least one of {', '.join(QUANTITIES)}, found none")
         return cls(tuple(limits))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g}%"
 
 
 def _limit(name: str, value: object, common: float) -> Limit:

@@ -28,6 +28,8 @@ DEFAULTS: dict[str, Any] = {
 """What a dimension is when a study does not name it."""
 SOLVABLE = ("hidden_size", "intermediate_size")
 RATIO_KEYS = {"num_attention_heads": "ratio_of_hidden", "num_key_value_heads": "ratio_of_heads", "intermediate_size": "ratio_of_hidden"}
+ROUNDED_TO = 8
+"""What intermediate_size is rounded to where it is a ratio of the width and the study does not say."""
 UNORDERED = ("tie_word_embeddings", "sharing", "mlp", "layer_types")
 LARGEST = 1 << 20
 
@@ -42,6 +44,8 @@ class Dimension:
     """Values; ratios where `relative`."""
     relative: bool = False
     """Whether the values are ratios: of the hidden size, or of the heads for key-value heads."""
+    multiple_of: int = 1
+    """What a size that comes from a ratio is rounded to."""
 
     @property
     def ordered(self) -> bool:
@@ -70,7 +74,7 @@ def parse_dimension(name: str, value: object) -> Dimension | Solved:
         return Dimension(name, tuple(dict.fromkeys(Sharing.parse(v) for v in _listed(path, value))))
     if name == "layer_types":
         return Dimension(name, _patterns(path, value))
-    check = {"mlp": _mlp, "tie_word_embeddings": _flag, "sliding_window": _window}.get(name, _size)
+    check = {"mlp": _mlp, "tie_word_embeddings": _flag, "sliding_window": _window, "head_dim": _even}.get(name, _size)
     return Dimension(name, tuple(dict.fromkeys(check(path, v) for v in _listed(path, value))))
 
 
@@ -88,12 +92,11 @@ def _mapping(name: str, path: str, value: Mapping[str, Any]) -> Dimension | Solv
     if value.get("solve"):
         return _solved(name, path, value)
     ratio_key = RATIO_KEYS.get(name)
-    if ratio_key in value:
-        _only(path, value, (ratio_key, "multiple_of", "ratio") if name == "intermediate_size" else (ratio_key,))
-        ratios = tuple(dict.fromkeys(number(f"{path}.{ratio_key}", v) for v in _listed(path, value[ratio_key])))
-        if min(ratios) <= 0:
-            raise SpecError(f"{path}.{ratio_key} must be above 0, found {min(ratios)}")
-        return Dimension(name, ratios, relative=True)
+    if ratio_key is not None and ratio_key in value:
+        inner = name == "intermediate_size"
+        _only(path, value, (ratio_key, "multiple_of", "ratio") if inner else (ratio_key,))
+        ratios = tuple(dict.fromkeys(_above_zero(f"{path}.{ratio_key}", v) for v in _listed(path, value[ratio_key])))
+        return Dimension(name, ratios, True, _size(f"{path}.multiple_of", value.get("multiple_of", ROUNDED_TO if inner else 1)))
     _only(path, value, ("from", "to", "step", *([ratio_key] if ratio_key else []), *(["solve"] if name in SOLVABLE else [])))
     if "from" not in value or "to" not in value:
         raise SpecError(f"{path} must have `from` and `to` for a range, found {', '.join(map(str, value)) or 'nothing'}")
@@ -101,7 +104,7 @@ def _mapping(name: str, path: str, value: Mapping[str, Any]) -> Dimension | Solv
     step = _size(f"{path}.step", value.get("step", 1))
     if high < low:
         raise SpecError(f"{path}.to must be at least {path}.from, found {low} to {high}")
-    return Dimension(name, tuple(range(low, high + 1, step)))
+    return Dimension(name, tuple(_even(path, n) if name == "head_dim" else n for n in range(low, high + 1, step)))
 
 
 def _solved(name: str, path: str, value: Mapping[str, Any]) -> Solved:
@@ -136,9 +139,23 @@ def _only(path: str, value: Mapping[str, Any], known: Sequence[str]) -> None:
 
 def _size(path: str, value: object) -> int:
     found = number(path, value)
-    if found != int(found) or not 1 <= found <= LARGEST:
+    if not 1 <= found <= LARGEST or found != int(found):
         raise SpecError(f"{path} must be a whole number from 1 to {LARGEST:,}, found {value!r}")
     return int(found)
+
+
+def _even(path: str, value: object) -> int:
+    size = _size(path, value)
+    if size % 2:
+        raise SpecError(f"{path} must be even because RoPE turns pairs, found {size}; choose {size + 1}")
+    return size
+
+
+def _above_zero(path: str, value: object) -> float:
+    found = number(path, value)
+    if not 0 < found < float("inf"):
+        raise SpecError(f"{path} must be above 0, found {value!r}")
+    return found
 
 
 def _mlp(path: str, value: object) -> str:

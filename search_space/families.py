@@ -11,7 +11,9 @@ from search_space.errors import unknown_key
 from search_space.sharing import Sharing
 
 
-def _llama(layers: int, heads: int, key_value_heads: int, hidden: int, intermediate: int, vocab: int = 32_000, repeats: int = 1) -> Architecture:  # fmt: skip
+def _llama(
+    layers: int, heads: int, key_value_heads: int, hidden: int, intermediate: int, vocab: int = 32_000, repeats: int = 1
+) -> Architecture:
     return Architecture(
         vocab_size=vocab,
         hidden_size=hidden,

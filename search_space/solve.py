@@ -16,9 +16,12 @@ from search_space.dimensions import Dimension, Solved
 
 MIDDLE_RATIO = 8 / 3
 """MLP ratio aimed at where both sizes are solved and no ratio limits are stated: a gated MLP as large as 4x ungated (arXiv 2002.05202)."""
+PATIENCE = 8
+"""Widths in a row on either side that may be out of reach before the search ends: rounded heads make the cost of a width uneven."""
+RATIO = "intermediate_size / hidden_size"
 
 
-class Infeasible(Exception):
+class InfeasibleError(Exception):
     """A point that builds no shape within the budget."""
 
     def __init__(self, reason: str, near: str | None = None, distance: float = math.inf) -> None:
@@ -34,27 +37,34 @@ class Infeasible(Exception):
 def solve(
     point: Mapping[str, Any], dimensions: tuple[Dimension, ...], solved: Mapping[str, Solved], ratio: tuple[float, float], budget: Budget
 ) -> Architecture:
-    """The shape of a point: fixed sizes as they are, solved ones so that the budget is spent; raises Infeasible.
+    """The shape of a point: fixed sizes as they are, solved ones so that the budget is spent; raises InfeasibleError.
 
     Where both sizes are free, the width is the one whose MLP ratio comes closest to the middle of the ratio limits.
     """
-    draft = _Draft(point, {d.name for d in dimensions if d.relative}, solved.get("intermediate_size"), ratio, budget)
+    draft = _Draft(point, {d.name: d for d in dimensions if d.relative}, solved.get("intermediate_size"), ratio, budget)
     if "hidden_size" in point:
         return draft.at(point["hidden_size"])
-    best: Infeasible | None = None
+    best: InfeasibleError | None = None
     for width in draft.widths(solved["hidden_size"]):
         try:
             return draft.at(width)
-        except Infeasible as miss:
+        except InfeasibleError as miss:
             if best is None or miss.distance < best.distance:
                 best = miss
-    raise best or Infeasible("no hidden_size is a multiple of what was asked")
+    raise best or InfeasibleError("no hidden_size is a multiple of what was asked")
 
 
 class _Draft:
     """A point whose width is still open."""
 
-    def __init__(self, point: Mapping[str, Any], relative: set[str], inner: Solved | None, ratio: tuple[float, float], budget: Budget):
+    def __init__(
+        self,
+        point: Mapping[str, Any],
+        relative: Mapping[str, Dimension],
+        inner: Solved | None,
+        ratio: tuple[float, float],
+        budget: Budget,
+    ) -> None:
         self.point, self.relative, self.inner, self.ratio, self.budget = point, relative, inner, ratio, budget
         pattern = point["layer_types"]
         depth = point["num_unique_layers"] * point["sharing"].repeats
@@ -62,34 +72,32 @@ class _Draft:
         self._lines: dict[int, list[tuple[float, float]]] = {}
 
     def at(self, width: int) -> Architecture:
-        """The shape of this width; raises Infeasible."""
+        """The shape of this width; raises InfeasibleError."""
         heads, groups = self._heads(width)
         if self.inner is None:
-            inner = self.point["intermediate_size"]
-            if "intermediate_size" in self.relative:
-                inner = max(8, round(inner * width / 8) * 8)
-            return self._checked(self._build(width, heads, groups, inner))
-        return self._checked(self._build(width, heads, groups, self._solve_inner(width, heads, groups)))
+            return self._checked(self._build(width, heads, groups, self._stated_inner(width)))
+        for inner in self._inners(width, heads, groups):
+            shape = self._build(width, heads, groups, inner)
+            if self.budget.violated(shape) is None:
+                break
+        return self._checked(shape)
 
     def widths(self, sizes: Solved) -> Iterator[int]:
-        """Widths worth trying, best first."""
+        """Widths worth trying, best first: outward from the one where the target is met, until they have long been out of reach."""
         step = sizes.multiple_of
         low, high = -(-sizes.low // step), sizes.high // step
         first, last = low, high
         while first < last:  # the first width at which too much is spent
             middle = (first + last) // 2
             first, last = (first, middle) if self._too_wide(middle * step) else (middle + 1, last)
-        if self.inner is None:
-            yield from (n * step for n in (first, first - 1) if low <= n <= high)
-            return
-        best = min((n for n in (first, first - 1) if low <= n <= high), key=lambda n: self._off_middle(n * step))
-        for distance in range(high - low + 1):
-            around = [n for n in {best + distance, best - distance} if low <= n <= high and self._ratio_holds(n * step)]
-            if not around:
-                if distance:
-                    return
-                around = [best]  # nothing holds the ratio: let `at` say which side it breaks
-            yield from (n * step for n in sorted(around, key=lambda n: self._off_middle(n * step)))
+        best = min((n for n in (first, first - 1) if low <= n <= high), key=lambda n: self._off(n * step))
+        yield best * step
+        barren, distance = 0, 1
+        while barren < PATIENCE and distance <= high - low:
+            around = [n for n in (best - distance, best + distance) if low <= n <= high and self._within_reach(n * step)]
+            barren = 0 if around else barren + 1
+            yield from (n * step for n in sorted(around, key=lambda n: self._off(n * step)))
+            distance += 1 + distance // 16  # far away a finer step would only say the same more often
 
     def _heads(self, width: int) -> tuple[int, int]:
         """Query and key-value heads; ratios go to the nearest number that divides."""
@@ -102,8 +110,15 @@ class _Draft:
             wanted = groups * heads
             groups = min(_divisors(heads), key=lambda n: (abs(n - wanted), n))
         if heads % groups:
-            raise Infeasible("num_attention_heads is not a multiple of num_key_value_heads")
+            raise InfeasibleError("num_attention_heads is not a multiple of num_key_value_heads")
         return heads, groups
+
+    def _stated_inner(self, width: int) -> int:
+        inner, relative = self.point["intermediate_size"], self.relative.get("intermediate_size")
+        if relative is None:
+            return int(inner)
+        units: int = max(1, round(inner * width / relative.multiple_of))
+        return relative.multiple_of * units
 
     def _build(self, width: int, heads: int, groups: int, inner: int) -> Architecture:
         return Architecture(
@@ -131,12 +146,18 @@ class _Draft:
 
     def _wanted(self, width: int, heads: int, groups: int) -> float:
         """The real-valued intermediate_size that would spend the target to the last unit."""
-        target = self.budget.target
-        assert target is not None  # SearchSpace.parse refuses to solve without a target
+        target = self._target
         base, slope = self._limit_lines(width, heads, groups)[self.budget.limits.index(target)]
         return (target.value - base) / slope
 
-    def _solve_inner(self, width: int, heads: int, groups: int) -> int:
+    @property
+    def _target(self) -> Limit:
+        target = self.budget.target
+        assert target is not None  # SearchSpace.parse refuses to solve without a target
+        return target
+
+    def _inners(self, width: int, heads: int, groups: int) -> Iterator[int]:
+        """Values of intermediate_size worth trying, nearest to the target first; raises InfeasibleError where the ratio allows none."""
         assert self.inner is not None
         step, (least, most) = self.inner.multiple_of, self.ratio
         wanted = self._wanted(width, heads, groups)
@@ -147,73 +168,74 @@ class _Draft:
         first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
         nearest = round(wanted / step)
         if first <= last:
-            return step * min(max(nearest, first), last)
-        if wanted < least * width:
-            raise Infeasible(
-                f"intermediate_size / hidden_size below {least:g}",
-                self._near(width, heads, groups, wanted),
-                (least * width - wanted) / (least * width),
-            )
-        if wanted > most * width:
-            raise Infeasible(
-                f"intermediate_size / hidden_size above {most:g}",
-                self._near(width, heads, groups, wanted),
-                (wanted - most * width) / (most * width),
-            )
-        return step * max(1, nearest)  # breaks a limit: `_checked` says which
+            best = min(max(nearest, first), last)
+            # a limit may be off by the part of a byte that was rounded up, so its neighbours stand in for the best
+            yield from (step * n for n in (best, best - 1, best + 1) if first <= n <= last)
+        elif wanted < least * width:
+            raise self._ratio_miss(f"below {least:g}", width, wanted, least)
+        elif wanted > most * width:
+            raise self._ratio_miss(f"above {most:g}", width, wanted, most)
+        else:
+            yield step * max(1, nearest)  # breaks a limit: `_checked` says which
 
-    def _near(self, width: int, heads: int, groups: int, inner: float) -> str:
+    def _ratio_miss(self, side: str, width: int, wanted: float, edge: float) -> InfeasibleError:
         base = f"hidden_size {width} with {self.point['num_unique_layers']} unique layers"
-        return (
-            f"{base} would need intermediate_size {inner:.0f}, {inner / width:.2f} times the width"
-            if inner >= 1
-            else f"{base} leaves nothing for the MLP"
-        )
+        if wanted < 1:
+            return InfeasibleError("nothing left for the MLP", f"{base} leaves nothing for the MLP", edge - wanted / width)
+        near = f"{base} would need intermediate_size {wanted:.0f}, {wanted / width:.2f} times the width"
+        return InfeasibleError(f"{RATIO} {side}", near, abs(wanted / width - edge))
 
     def _checked(self, a: Architecture) -> Architecture:
         broken = self.budget.violated(a)
-        ratio = a.intermediate_size / a.hidden_size
         if broken is not None:
             spent = broken.measure(a)
             edge = broken.highest if spent > broken.highest else broken.lowest
-            kind = f"{broken.quantity} outside" if broken.tolerance is not None else f"{broken.quantity} above the limit:"
-            raise Infeasible(f"{kind} {broken}", f"{a.label} spends {spent:,} {broken.quantity}", abs(spent - edge) / broken.value)
-        if not self.ratio[0] - 1e-9 <= ratio <= self.ratio[1] + 1e-9:
-            side = f"below {self.ratio[0]:g}" if ratio < self.ratio[0] else f"above {self.ratio[1]:g}"
-            raise Infeasible(f"intermediate_size / hidden_size {side}")
+            raise InfeasibleError(broken.breach, f"{a.label} spends {spent:,} {broken.quantity}", abs(spent - edge) / broken.value)
+        size, ratio = self.inner, a.intermediate_size / a.hidden_size
+        if size is not None and not size.low <= a.intermediate_size <= size.high:
+            raise InfeasibleError(f"intermediate_size outside {size.low:,} to {size.high:,}")
+        for side, edge, beyond in (("below", self.ratio[0], self.ratio[0] - ratio), ("above", self.ratio[1], ratio - self.ratio[1])):
+            if beyond > 1e-9:
+                raise InfeasibleError(f"{RATIO} {side} {edge:g}", f"{a.label} has {ratio:.2f}", beyond)
         return a
 
     def _too_wide(self, width: int) -> bool:
         try:
             heads, groups = self._heads(width)
-        except Infeasible:
+        except InfeasibleError:
             return False
         if self.inner is not None:
             return self._wanted(width, heads, groups) < self._middle() * width
-        target = self.budget.target
-        assert target is not None
-        inner = self.point["intermediate_size"]
-        inner = max(8, round(inner * width / 8) * 8) if "intermediate_size" in self.relative else inner
-        return target.measure(self._build(width, heads, groups, inner)) > target.value
+        return self._spent(width, heads, groups) > self._target.value
+
+    def _spent(self, width: int, heads: int, groups: int) -> int:
+        return self._target.measure(self._build(width, heads, groups, self._stated_inner(width)))
 
     def _middle(self) -> float:
         low, high = self.ratio
         return math.sqrt(low * high) if low > 0 and math.isfinite(high) else min(max(MIDDLE_RATIO, low), high)
 
-    def _off_middle(self, width: int) -> float:
+    def _off(self, width: int) -> float:
+        """How far a width is from where it should be: from the middle ratio, or from the target where the MLP is stated."""
         try:
-            wanted = self._wanted(width, *self._heads(width))
-        except Infeasible:
+            heads, groups = self._heads(width)
+        except InfeasibleError:
             return math.inf
+        if self.inner is None:
+            return abs(math.log(self._spent(width, heads, groups) / self._target.value))
+        wanted = self._wanted(width, heads, groups)
         return abs(math.log(wanted / width / self._middle())) if wanted > 0 else math.inf
 
-    def _ratio_holds(self, width: int) -> bool:
+    def _within_reach(self, width: int) -> bool:
+        """Whether the width may hold the ratio limits, or the target where the MLP is stated."""
         try:
-            wanted = self._wanted(width, *self._heads(width))
-        except Infeasible:
-            return True
-        slack = self.inner.multiple_of if self.inner else 0  # rounding may bring it inside
-        return self.ratio[0] * width - slack <= wanted <= self.ratio[1] * width + slack
+            heads, groups = self._heads(width)
+        except InfeasibleError:
+            return False
+        if self.inner is None:
+            return self._target.holds(self._spent(width, heads, groups))
+        slack = self.inner.multiple_of  # rounding may bring it inside
+        return self.ratio[0] * width - slack <= self._wanted(width, heads, groups) <= self.ratio[1] * width + slack
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +13,7 @@ from search_space.architecture import Architecture
 from search_space.budget import Budget
 from search_space.dimensions import DEFAULTS, Dimension, Solved, parse_dimension, parse_ratio
 from search_space.errors import SpecError, unknown_key
-from search_space.solve import Infeasible, solve
+from search_space.solve import InfeasibleError, solve
 
 Point = dict[str, Any]
 """Raw sampled values: one choice per dimension, ratios still ratios, solved sizes absent."""
@@ -58,7 +58,6 @@ class SearchSpace:
     """Least and most of intermediate_size / hidden_size."""
     budget: Budget
     """What a shape may cost."""
-    _found: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def parse(cls, values: object, budget: Budget) -> SearchSpace:
@@ -110,22 +109,23 @@ class SearchSpace:
         return {d.name: values[d.name] for d in self.dimensions}
 
     def architecture(self, point: Point) -> Architecture:
-        """The shape of a point; raises Infeasible with the reason where it cannot spend the budget."""
+        """The shape of a point; raises InfeasibleError with the reason where it cannot spend the budget."""
         return solve(point, self.dimensions, self.solved, self.mlp_ratio, self.budget)
 
-    def walk(self, seed: int | None = None) -> Iterator[tuple[Point, Architecture | Infeasible]]:
+    def walk(self, seed: int | None = None) -> Iterator[tuple[Point, Architecture | InfeasibleError]]:
         """Every point with its shape, in order or shuffled by a seed; at most `ENUMERABLE` of them where the space is larger."""
         if self.size <= ENUMERABLE:
             order = list(range(self.size))
             if seed is not None:
                 random.Random(seed).shuffle(order)
         else:
-            order = random.Random(0 if seed is None else seed).sample(range(self.size), ENUMERABLE)
+            draw = random.Random(0 if seed is None else seed)
+            order = [draw.randrange(self.size) for _ in range(ENUMERABLE)]
         for index in order:
             point = self.point(index)
             try:
                 yield point, self.architecture(point)
-            except Infeasible as reason:
+            except InfeasibleError as reason:
                 yield point, reason
 
     def shapes(self, seed: int | None = None) -> Iterator[tuple[Point, Architecture]]:
@@ -137,36 +137,42 @@ class SearchSpace:
                 yield point, shape
 
     def table(self) -> list[tuple[Point, Architecture]]:
-        """All distinct feasible shapes (of a uniform sample where the space is too large to enumerate), computed once."""
-        if "table" not in self._found:
-            self._found["table"] = list(self.shapes())
-        table: list[tuple[Point, Architecture]] = self._found["table"]
-        return table
+        """All distinct feasible shapes (of a uniform sample of points where the space is too large to enumerate), computed once."""
+        return self._survey[0]
 
     def sample(self, count: int, seed: int = 0) -> list[Architecture]:
-        """That many distinct feasible shapes, uniformly; fewer only where the space has no more."""
+        """That many distinct feasible shapes, those of uniformly drawn points; fewer only where the space has no more."""
         shapes = self.shapes(seed)
         return [shape for _, (_, shape) in zip(range(count), shapes, strict=False)]
 
     def explain(self) -> Explanation:
-        """Count points, feasible points and shapes, and say which limit removes how many."""
+        """Count points, feasible points and shapes, and say which limit removes how many; computed once."""
+        return self._survey[1]
+
+    @cached_property
+    def _survey(self) -> tuple[list[tuple[Point, Architecture]], Explanation]:
+        """One walk over the space: what is feasible, and why the rest is not."""
+        table: dict[Architecture, Point] = {}
         removed: Counter[str] = Counter()
-        feasible, shapes = 0, set()
-        nearest: Infeasible | None = None
-        examined = 0
-        for _, shape in self.walk():
+        examined = feasible = 0
+        nearest: InfeasibleError | None = None
+        for point, shape in self.walk():
             examined += 1
             if isinstance(shape, Architecture):
                 feasible += 1
-                shapes.add(shape)
-            else:
-                removed[shape.reason] += 1
-                if nearest is None or shape.distance < nearest.distance:
-                    nearest = shape
+                table.setdefault(shape, point)
+                continue
+            removed[shape.reason] += 1
+            if nearest is None or shape.distance < nearest.distance:
+                nearest = shape
         near = None if feasible or nearest is None else nearest.near
-        return Explanation(self.size, examined, feasible, len(shapes), dict(removed.most_common()), near)
+        explanation = Explanation(self.size, examined, feasible, len(table), dict(removed.most_common()), near)
+        return [(point, shape) for shape, point in table.items()], explanation
 
     def require_feasible(self) -> None:
         """Raise SpecError with the whole explanation where no shape spends the budget."""
         if next(self.shapes(), None) is None:
-            raise SpecError(f"no shape of this space spends the budget ({self.budget}); widen the limit that removes most, or the tolerance:\n{self.explain()}")  # fmt: skip
+            raise SpecError(
+                f"no shape of this space spends the budget ({self.budget}); widen the limit that removes most, or the tolerance:\n"
+                f"{self.explain()}"
+            )

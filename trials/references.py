@@ -14,7 +14,7 @@ from search_space.budget import DEFAULT_TOLERANCE, Budget
 from search_space.describe import is_file_name
 from search_space.errors import SpecError
 from search_space.families import FAMILIES, family
-from search_space.solve import Infeasible
+from search_space.solve import InfeasibleError
 from search_space.space import SearchSpace
 
 DEEP_THIN = FAMILIES["mobilellm-125m"]
@@ -141,7 +141,7 @@ def _target(budget: Budget) -> Budget:
 def _shape(space: SearchSpace, index: int) -> Architecture | None:
     try:
         return space.architecture(space.point(index))
-    except Infeasible:
+    except InfeasibleError:
         return None
 
 
