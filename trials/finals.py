@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from analysis.front import front_of
 from analysis.record import FinalRecord, Kind, Latency, Quality, TrialRecord, append
 
-Measure = Callable[[TrialRecord], Latency | None]
-Judge = Callable[[TrialRecord], Quality | None]
+Measure = Callable[[TrialRecord], Latency]
+Judge = Callable[[TrialRecord], Quality]
+Told = TypeVar("Told")
+
+logger = logging.getLogger(__name__)
 
 
 def missing_finals(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]) -> list[TrialRecord]:
@@ -26,13 +31,14 @@ def measure_finals(
     """All final records, those that were missing measured one at a time and written to the directory.
 
     A second latency may move a member off the front and another trial onto it, so this goes on until every member has its final.
-    `measure` and `judge` say None where they cannot tell; a trial of which nothing could be told gets no record.
+    What `measure` or `judge` raises leaves that number out, with a warning; a trial without either number gets no record, so that
+    the next run tries again.
     """
     known, tried = dict(finals), set[int]()
     while todo := [record for record in missing_finals(records, known) if record.number not in tried]:
         for record in todo:
             tried.add(record.number)
-            test, latency = judge(record), measure(record)
+            test, latency = _told("quality", judge, record), _told("latency", measure, record)
             if test is None and latency is None:
                 continue
             known[record.number] = FinalRecord(
@@ -40,3 +46,11 @@ def measure_finals(
             )
             append(directory, known[record.number])
     return known
+
+
+def _told(what: str, ask: Callable[[TrialRecord], Told], record: TrialRecord) -> Told | None:
+    try:
+        return ask(record)
+    except Exception as error:
+        logger.warning("the final %s of %s is missing: %s", what, record.title, error)
+        return None

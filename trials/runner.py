@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import tempfile
@@ -20,7 +19,7 @@ from analysis.record import FinalRecord, Latency, Quality, TrialRecord, read_fin
 from search_space.errors import SpecError
 from trials.agenda import Agenda
 from trials.cluster import connected
-from trials.directory import claim, weights_file
+from trials.directory import claim, tokenizer_file, weights_file, write_whole
 from trials.finals import measure_finals, missing_finals
 from trials.references import references
 from trials.searcher import AgendaSearcher, Progress, Scribe
@@ -120,8 +119,10 @@ class _Run:
 
     def _equip(self, blocks: dict[int, TokenBlocks]) -> Equipment:
         """Put what the trials need where they find it."""
-        for found in blocks.values():
+        for size, found in blocks.items():
             _require_same_text(found, self._agenda)
+            if found.tokenizer_file is not None:
+                write_whole(tokenizer_file(self._directory, size), found.tokenizer_file.read_bytes())
         if self._evaluate:
             return Equipment(self._study, {}, None, self._evaluate)
         if not ray.cluster_resources().get(LATENCY_DEVICE):
@@ -171,20 +172,13 @@ class _Run:
             return
         examiner = ray.remote(Examiner).options(num_cpus=self._study.search.threads, num_gpus=self._study.search.gpus).remote()
 
-        def judge(record: TrialRecord) -> Quality | None:
-            path = weights_file(self._directory, record.number)
-            if not path.exists():
-                return None
-            shape = record.architecture
-            quality: Quality = ray.get(examiner.quality.remote(shape, path.read_bytes(), equipment.blocks[shape.vocab_size], self._study))
+        def judge(record: TrialRecord) -> Quality:
+            shape, weights = record.architecture, weights_file(self._directory, record.number).read_bytes()
+            quality: Quality = ray.get(examiner.quality.remote(shape, weights, equipment.blocks[shape.vocab_size], self._study))
             return quality
 
-        def measure(record: TrialRecord) -> Latency | None:
-            try:
-                return ask_device(equipment.device, record.architecture)
-            except Exception as error:
-                logging.getLogger(__name__).warning("the latency of %s could not be taken again: %s", record.title, error)
-                return None
+        def measure(record: TrialRecord) -> Latency:
+            return ask_device(equipment.device, record.architecture)
 
         records = sorted(self._agenda.records.values(), key=lambda record: record.number)
         self._finals = measure_finals(self._directory, records, self._finals, measure, judge)
