@@ -1,0 +1,101 @@
+"""A model of one objective over a space, with uncertainty: a Gaussian process of main effects and of their products in pairs.
+
+Each group of features is a linear kernel with a variance of its own; the sum of all products of two groups' kernels is added with
+one more variance (additive Gaussian processes, arXiv 1112.4394, orders one and two). The variances and that of the noise maximise
+the marginal likelihood times weak priors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.optimize import minimize
+
+from analysis.axes import Array, Feature
+
+PRIORS = {"known": 0.3, "main": 0.1, "curve": 0.01, "depth": 0.005, "layer": 0.005}
+"""Centre of a group's variance, in units of the objective's; one decade and a half either way are likely."""
+SPREAD = 1.5
+PAIRS, NOISE = 0.3, 1e-3
+OFFSET = 1.0
+STEPS = 25
+
+
+@dataclass(frozen=True)
+class Variances:
+    """What the marginal likelihood decides."""
+
+    groups: Array
+    """Of each group of features; shape [groups]."""
+    pairs: float
+    """Of the products of two groups."""
+    noise: float
+    mean: float
+    scale: float
+    """Of the values that they were fitted to: variances are in units of its square."""
+
+
+def fit_variances(features: Sequence[Feature], raw: Array) -> Variances:
+    """The most plausible variances for these values."""
+    mean, scale = float(raw.mean()), float(raw.std()) or 1.0
+    values = (raw - mean) / scale
+    kernels = np.stack([f.columns @ f.columns.T for f in features])
+    centre = np.log([PRIORS["known" if f.name == "known" else f.kind] for f in features] + [PAIRS, NOISE])
+    spread = np.full(len(centre), SPREAD)
+    spread[-1] = 2.5
+    eye = np.eye(len(values))
+
+    def surprise(logs: Array) -> tuple[float, Array]:
+        weights, pairs, noise = np.exp(logs[:-2]), math.exp(logs[-2]), math.exp(logs[-1])
+        scaled = weights[:, None, None] * kernels
+        total = scaled.sum(axis=0)
+        products = 0.5 * (total**2 - (scaled**2).sum(axis=0))
+        lower = cholesky(OFFSET + total + pairs * products + (noise + 1e-8) * eye, lower=True)
+        inverse = cho_solve((lower, True), eye)
+        answer = inverse @ values
+        outer = inverse - np.outer(answer, answer)
+        slopes = 0.5 * np.einsum("ij,gij->g", outer * (1 + pairs * total), scaled) - 0.5 * pairs * np.einsum("ij,gij->g", outer, scaled**2)
+        slopes = np.append(slopes, [0.5 * pairs * (outer * products).sum(), 0.5 * noise * np.trace(outer)])
+        off = (logs - centre) / spread
+        return float(0.5 * values @ answer + np.log(np.diag(lower)).sum() + 0.5 * off @ off), slopes + off / spread
+
+    bounds = [(c - 8, c + 6) for c in centre]
+    found = minimize(surprise, centre, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS}).x
+    weights = np.exp(found)
+    return Variances(weights[:-2], float(weights[-2]), float(weights[-1]), mean, scale)
+
+
+class Surrogate:
+    """The process given the values of some points."""
+
+    def __init__(self, features: Sequence[Feature], values: Array, variances: Variances) -> None:
+        self.variances = variances
+        scaled = (values - variances.mean) / variances.scale
+        self._features = [math.sqrt(v) * f.columns for v, f in zip(self.variances.groups, features, strict=True)]
+        kernel = self._kernel(self._features)
+        self._lower = cholesky(kernel + (self.variances.noise + 1e-8) * np.eye(len(scaled)), lower=True)
+        self._answer = cho_solve((self._lower, True), scaled)
+
+    def _kernel(self, others: Sequence[Array]) -> Array:
+        total: Array = np.zeros((len(others[0]), len(self._features[0])))
+        squares = np.zeros_like(total)
+        for one, other in zip(self._features, others, strict=True):
+            part = other @ one.T
+            total += part
+            squares += part * part
+        return OFFSET + total + 0.5 * self.variances.pairs * (total**2 - squares)
+
+    def predict(self, features: Sequence[Feature]) -> tuple[Array, Array]:
+        """Mean and standard deviation of the objective at other points, without noise."""
+        others = [math.sqrt(v) * f.columns for v, f in zip(self.variances.groups, features, strict=True)]
+        kernel = self._kernel(others)
+        own = np.stack([(other * other).sum(axis=1) for other in others])
+        total = own.sum(axis=0)
+        prior = OFFSET + total + 0.5 * self.variances.pairs * (total**2 - (own**2).sum(axis=0))
+        half = solve_triangular(self._lower, kernel.T, lower=True)
+        variance = np.maximum(prior - (half * half).sum(axis=0), 1e-12)
+        return self.variances.mean + self.variances.scale * (kernel @ self._answer), self.variances.scale * np.sqrt(variance)

@@ -1,0 +1,135 @@
+"""An Optuna sampler for fronts of two objectives, of which some are known without a trial: what a shape costs is computed, not learnt.
+
+    sampler = FrontSampler(space, cheap={1: latency_ms}, feasible=within_budget, seed=0)
+    study = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
+
+Objectives that are not cheap are modelled with uncertainty (`analysis.surrogate`) on what the space declares; the proposal is the new
+allowed point that is expected to add most to the front's hypervolume (`analysis.acquisition`), looked for near the front, all over the
+space, and by changing one choice at a time from the best found (`analysis.candidates`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from analysis.candidates import Grid, Rows, Source, Table
+from analysis.proposal import Batch, Proposer, Told
+from search_space.errors import SpecError
+from trials.dimensions import Dimensions, Params
+
+REMEMBERED = 50_000
+"""Points whose costs are kept between proposals."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    active: list[bool]
+    costs: tuple[float, float]
+    allowed: bool
+
+
+class FrontSampler(BaseSampler):
+    """Proposes what adds most to a two-objective front; a pure function of the seed and the study's trials."""
+
+    def __init__(
+        self,
+        space: Mapping[str, BaseDistribution],
+        *,
+        cheap: Mapping[int, Callable[[Params], float]] | None = None,
+        feasible: Callable[[Params], bool] | None = None,
+        candidates: Sequence[Mapping[str, Any]] | None = None,
+        sequences: Mapping[str, Sequence[str]] | None = None,
+        active: Callable[[Params], Collection[str]] | None = None,
+        seed: int = 0,
+    ) -> None:
+        """`space` is what every trial asks for.
+
+        `cheap` computes objectives, by their index, from parameters; `feasible` says what may be proposed; `candidates` lists all that
+        may be; `sequences` names the parameters of each per-layer list (by default those that differ in a final number, such as
+        heads_0 to heads_11); `active` names the parameters that have an effect at a point.
+        """
+        self._space, self._cheap, self._seed = dict(space), dict(cheap or {}), seed
+        self._feasible, self._active = feasible, active
+        if not self._space:
+            raise SpecError("a FrontSampler's space must name at least one parameter, found none")
+        if not set(self._cheap) <= {0, 1}:
+            raise SpecError(f"cheap must be keyed by objective 0 or 1, found {sorted(self._cheap)}")
+        self._dimensions = Dimensions(space, sequences)
+        axes = self._dimensions.axes
+        source: Source = Grid(axes)
+        if candidates is not None:
+            if not candidates:
+                raise SpecError("candidates must list at least one point, found none; leave it out to search the whole space")
+            source = Table(axes, np.unique(self._dimensions.rows(self._dimensions.places(candidates)), axis=0))
+        self._proposer = Proposer(axes, source, self._look)
+        self._known: dict[tuple[Any, ...], _Known] = {}
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """The declared space."""
+        return self._space
+
+    def sample_independent(self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution) -> Any:
+        """A random value: only parameters that the declared space lacks come here."""
+        return RandomSampler(self._seed + trial.number).sample_independent(study, trial, param_name, param_distribution)
+
+    def sample_relative(self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]) -> Params:
+        """The next point."""
+        if len(study.directions) != 2:
+            raise SpecError(f"a FrontSampler needs a study of two objectives, found {len(study.directions)}")
+        self._signs = tuple(-1.0 if direction is StudyDirection.MAXIMIZE else 1.0 for direction in study.directions)
+        random = np.random.default_rng([self._seed, trial.number])
+        try:
+            return self._dimensions.params(self._proposer.propose(self._told(study, trial.number), random))
+        except LookupError:
+            raise SpecError("feasible accepted none of the points looked at; pass `candidates`, a list of those that may be") from None
+
+    def _told(self, study: Study, number: int) -> Told:
+        groups: dict[TrialState, list[FrozenTrial]] = {state: [] for state in TrialState}
+        for trial in study.get_trials(deepcopy=False):
+            if trial.number != number and self._space.keys() <= trial.params.keys():
+                groups[trial.state].append(trial)
+        finished = groups[TrialState.COMPLETE]
+        values = np.array([trial.values for trial in finished], dtype=float).reshape(-1, 2) * self._signs
+        batches = {state: self._batch([trial.params for trial in trials]) for state, trials in groups.items()}
+        kept = np.array([all(value <= 0 for value in trial.constraints.values()) for trial in finished], dtype=bool)
+        complete = replace(batches[TrialState.COMPLETE], allowed=batches[TrialState.COMPLETE].allowed & kept)
+        return Told(complete, values, batches[TrialState.RUNNING], batches[TrialState.FAIL], batches[TrialState.PRUNED])
+
+    def _look(self, rows: Rows) -> Batch:
+        """What is known of rows of levels."""
+        return self._batch([self._dimensions.params(row) for row in rows], rows)
+
+    def _batch(self, points: Sequence[Params], rows: Rows | None = None) -> Batch:
+        known = [self._ask(point) for point in points]
+        places = self._dimensions.places(points) if rows is None else self._dimensions.places_at(rows)
+        active = np.array([k.active for k in known], dtype=bool).reshape(places.shape)
+        rows = np.where(active, self._dimensions.rows(places) if rows is None else rows, 0)
+        costs = np.array([k.costs for k in known], dtype=float).reshape(-1, 2) * self._signs
+        return Batch(rows, places, active, costs, np.array([k.allowed for k in known], dtype=bool))
+
+    def _ask(self, point: Params) -> _Known:
+        """What the callables say of a point, asked once."""
+        key = tuple(point[name] for name in self._space)
+        if key not in self._known:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            self._known[key] = self._answer(point)
+        return self._known[key]
+
+    def _answer(self, point: Params) -> _Known:
+        active = [True] * len(self._space)
+        if self._active is not None:
+            names = self._active(point)
+            active = [name in names for name in self._space]
+        allowed = self._feasible is None or bool(self._feasible(point))
+        costs = [self._cheap[objective](point) if objective in self._cheap else math.nan for objective in range(2)]
+        return _Known(active, (costs[0], costs[1]), allowed)
