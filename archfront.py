@@ -10,7 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search_space.errors import SpecError
+from search_space.errors import SpecError, WorkError
+from trials.export import FORMATS
+from trials.runtimes import RUNTIMES
 
 if TYPE_CHECKING:
     from search_space.architecture import Architecture
@@ -30,6 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SpecError as error:
         say(f"archfront: {error}")
         return WRONG_INPUT
+    except WorkError as error:
+        say(f"archfront: {error}")
+        return STUDY_FAILED
     except KeyboardInterrupt:
         say("archfront: interrupted; what was recorded is kept, and the same command continues")
         return 130
@@ -160,11 +165,13 @@ def latency(options: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from trials.latency import LatencyProcess
-    from trials.study import LatencySpec
+    from trials.study import parse_latency
 
     shape = read_shape(options.shape)
-    workload = {name: getattr(options, name) for name in LatencySpec.model_fields}
-    process = LatencyProcess(LatencySpec(**workload))
+    spec = parse_latency(
+        {name: getattr(options, name) for name in ("runtime", "precision", "prompt_tokens", "new_tokens", "threads", "repeats")}
+    )
+    process = LatencyProcess(spec)
     try:
         taken = process.measure(shape)
     finally:
@@ -192,7 +199,6 @@ def ui(options: argparse.Namespace) -> int:
 def job_submit(options: argparse.Namespace) -> int:
     """Ship the code and a study to a Ray cluster and print the job's id."""
     from trials.jobs import submit
-
     from trials.study import load_study
 
     load_study(options.study)
@@ -318,12 +324,16 @@ def parser() -> argparse.ArgumentParser:
     which = made.add_mutually_exclusive_group(required=True)
     which.add_argument("--trial", type=int, metavar="N", help="the trial of that number")
     which.add_argument("--pick", choices=("knee", "fastest", "most-accurate"), help="a member of the front")
-    made.add_argument("--format", default="hf,yaml", metavar="LIST", help="formats, with commas: hf, yaml (default %(default)s)")
+    made.add_argument(
+        "--format", default="hf,yaml", metavar="LIST", help=f"formats, with commas: {', '.join(FORMATS)} (default %(default)s)"
+    )
     made.add_argument("--output", metavar="PATH", help="where to (default DIR/exports/NUMBER)")
 
+    precisions = tuple(dict.fromkeys(name for offer in RUNTIMES.values() for name in offer.precisions))
     made = verb("latency", latency, "measure the latency of a shape on this machine")
     made.add_argument("shape", metavar="NAME|FILE", help="a published shape such as mobilellm-125m, or an architecture's YAML or JSON file")
-    made.add_argument("--runtime", default="torch", choices=("torch",), help="what runs the shape (default %(default)s)")
+    made.add_argument("--runtime", default="onnxruntime", choices=tuple(RUNTIMES), help="what runs the shape (default %(default)s)")
+    made.add_argument("--precision", default="float32", choices=precisions, help="of the weights (default %(default)s)")
     made.add_argument("--prompt-tokens", type=positive, default=64, metavar="N", help="tokens of the prompt (default %(default)s)")
     made.add_argument("--new-tokens", type=positive, default=64, metavar="N", help="tokens decoded with the KV cache (default %(default)s)")
     made.add_argument("--threads", type=positive, default=1, metavar="N", help="pinned threads (default %(default)s)")

@@ -1,4 +1,4 @@
-"""The one error that a person's input can cause here."""
+"""The two errors that a person is told of in one sentence."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from collections.abc import Iterable
 
 class SpecError(ValueError):
     """The input is wrong; the message is one sentence: what must hold, what was found, the cure."""
+
+
+class WorkError(RuntimeError):
+    """The input is right and the work failed all the same; the message is one sentence: what happened, and what to do."""
 
 
 def unknown_key(path: str, key: object, known: Iterable[str]) -> SpecError:

@@ -11,7 +11,7 @@ from typing import Any
 
 import ray
 
-from search_space.errors import SpecError
+from search_space.errors import SpecError, WorkError
 from trials.study import StudySpec
 from trials.workers import LATENCY_DEVICE
 
@@ -47,17 +47,38 @@ def connected(study: StudySpec, address: str | None) -> Iterator[None]:
         return
     address = address or os.environ.get("RAY_ADDRESS")
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False, "include_dashboard": None}
-    try:
-        ray.init(**(quiet | (_joining(address) if address else _starting(study))))
-    except (ConnectionError, TimeoutError, RuntimeError) as error:
-        if not address:
-            raise
-        raise SpecError(f"the Ray cluster at {address} must answer, found: {_first_line(error)}; check the address and the token") from None
+    if address:
+        _join(address, quiet)
+    else:
+        _start(study, quiet)
     ray._private.worker._worker_logs_enabled = False  # the raylet's words on a worker's death go to stdout, whatever log_to_driver says
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _join(address: str, quiet: dict[str, Any]) -> None:
+    try:
+        ray.init(**quiet, **_joining(address))
+    except (ConnectionError, TimeoutError, RuntimeError) as error:
+        raise SpecError(f"the Ray cluster at {address} must answer, found: {_first_line(error)}; check the address and the token") from None
+
+
+def _start(study: StudySpec, quiet: dict[str, Any]) -> None:
+    """Ray gives its own processes 30 seconds to start; on a machine that is busy with other work the second try finds files cached."""
+    for attempt in (1, 2):
+        try:
+            ray.init(**quiet, **_starting(study))
+            return
+        except Exception as error:  # Ray raises a bare Exception here
+            if "timed out during startup" not in str(error):
+                raise
+            ray.shutdown()
+            if attempt == 2:
+                raise WorkError(
+                    "Ray did not start on this machine within its 30 seconds, twice; run again when less is running"
+                ) from None
 
 
 def _joining(address: str) -> dict[str, Any]:

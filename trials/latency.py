@@ -26,7 +26,7 @@ from typing import IO, Any
 
 from analysis.record import Latency, latency_from_dict
 from search_space.architecture import Architecture
-from search_space.errors import SpecError
+from search_space.errors import SpecError, WorkError
 from trials.protocol import measure
 from trials.quiet import QuietLock, QuietTimeoutError
 from trials.runtimes import find_runtime
@@ -39,7 +39,7 @@ QUIET_SHARE = 0.5
 """Share of the time allowed that may go into waiting for training to pause."""
 
 
-class LatencyError(RuntimeError):
+class LatencyError(WorkError):
     """A shape's latency could not be taken; the message says why."""
 
 

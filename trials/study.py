@@ -47,8 +47,8 @@ class CorpusSpec(_Section):
 class LatencySpec(_Section):
     """The workload whose time is the latency."""
 
-    runtime: Literal["torch", "onnxruntime"] = "torch"
-    """What runs the shape."""
+    runtime: Literal["torch", "onnxruntime"] = "onnxruntime"
+    """What runs the shape: ONNX Runtime, as on a device, or our own network in eager PyTorch (see docs/runtimes.md)."""
     precision: Literal["float32", "int8", "int4"] = "float32"
     """Of the weights while the latency is taken."""
     prompt_tokens: Positive = 64
@@ -175,6 +175,14 @@ def parse_study(values: object, source: str = "study") -> StudySpec:
     except SpecError as error:
         raise SpecError(f"{source}: {error}") from None
     return study
+
+
+def parse_latency(values: Mapping[str, Any]) -> LatencySpec:
+    """A workload of its own, outside of a study; raises SpecError with the cure."""
+    try:
+        return LatencySpec.model_validate(dict(values))
+    except ValidationError as errors:
+        raise SpecError(_sentence(errors)) from None
 
 
 def load_study(path: str | Path) -> StudySpec:

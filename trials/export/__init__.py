@@ -6,13 +6,17 @@ from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from trials.export.hugging_face_config import hugging_face_class
 
-FORMATS = {"hf": "what transformers loads: config.json, safetensors, tokenizer", "yaml": "the plain architecture"}
+FORMATS = {
+    "hf": "what transformers loads: config.json, safetensors, tokenizer",
+    "onnx": "a graph with its KV cache, for ONNX Runtime and other tools",
+    "yaml": "the plain architecture",
+}
 """Every format by its name."""
 
 
 def supported_exports(architecture: Architecture) -> dict[str, str | None]:
     """Every format, and why this shape cannot have it; None where it can."""
-    return {"hf": _reason_against_hugging_face(architecture), "yaml": None}
+    return {"hf": _reason_against_hugging_face(architecture), "onnx": None, "yaml": None}
 
 
 def _reason_against_hugging_face(architecture: Architecture) -> str | None:

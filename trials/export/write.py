@@ -10,9 +10,10 @@ from search_space.errors import SpecError
 from trials.export import supported_exports
 from trials.export.architecture_yaml import export_architecture_yaml
 from trials.export.hugging_face import export_hugging_face
+from trials.export.onnx_graph import write_onnx
 from trials.weights import load_weights
 
-ARCHITECTURE = "architecture.yaml"
+ARCHITECTURE, ONNX = "architecture.yaml", "model.onnx"
 
 
 def write_formats(
@@ -22,9 +23,13 @@ def write_formats(
     possible = supported_exports(architecture)
     for name in formats:
         if possible[name] is not None:
-            raise SpecError(f"the format {name} cannot hold this shape: {possible[name]}")
+            others = ", ".join(other for other, reason in possible.items() if reason is None)
+            raise SpecError(f"the format {name} cannot hold this shape, though {others} can: {possible[name]}")
+    output.mkdir(parents=True, exist_ok=True)
     if "hf" in formats:
         export_hugging_face(output, architecture, load_weights(weights), tokenizer, context_tokens)
+    if "onnx" in formats:
+        write_onnx(output / ONNX, architecture, load_weights(weights))
     if "yaml" in formats:
         export_architecture_yaml(output / ARCHITECTURE, architecture)
     return sorted(path for path in output.iterdir() if path.is_file())
