@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.fit import Fit, fit_law, predict
-from analysis.intervals import resample
+from analysis.intervals import Refits, resample
 from analysis.laws import Array, Form
 from analysis.table import Runs
 
 AXES = ("params", "tokens", "flops")
-SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
+SHARES = (0.1, 0.2, 0.35, 0.5)
 """Shares of the runs that are hidden, one cut each."""
 SPARE_RUNS = 4
 """Runs that a cut must leave beyond the unknowns of the form."""
@@ -52,6 +52,14 @@ class Cut:
         """Mean squared error of the form's predicted log loss."""
         return float(np.mean((self.logs - self.forecasts[form].centre) ** 2))
 
+    def known_to(self, later: Cut) -> Cut | None:
+        """What was known of this cut to a later one on the same axis, which saw more runs: only hidden runs that the later one saw."""
+        known = ~later.hidden[self.hidden]
+        if self.axis != later.axis or not known.any():
+            return None
+        forecasts = {form: Forecast(own.fit, own.centre[known], own.draws[:, known]) for form, own in self.forecasts.items()}
+        return replace(self, hidden=self.hidden & ~later.hidden, logs=self.logs[known], forecasts=forecasts)
+
 
 def backtest(runs: Runs, forms: Sequence[Form], loss_function: str = "huber", seed: int = 0) -> list[Cut]:
     """Every cut that leaves enough runs, for each axis from the smallest hidden share to the largest."""
@@ -71,9 +79,15 @@ def backtest(runs: Runs, forms: Sequence[Form], loss_function: str = "huber", se
 
 def forecast(form: Form, seen: Runs, points: Runs, loss_function: str, refits: int, seed: int) -> Forecast:
     """Fit the form to the seen runs and predict the losses of `points`."""
-    fit = fit_law(form, seen.variables, seen.losses, loss_function)
-    theta = resample(fit, seen, refits, seed).theta
-    return Forecast(fit, np.log(fit.predict(points.variables)), np.log(predict(form, theta, fit.centres, points.variables)))
+    return forecast_of(
+        resample(fit_law(form, seen.variables, seen.losses, loss_function, quick=True), seen, refits, seed), points.variables
+    )
+
+
+def forecast_of(refits: Refits, points: Mapping[str, Array]) -> Forecast:
+    """What a fitted and resampled form says of `points` (each variable (points,))."""
+    fit = refits.fit
+    return Forecast(fit, np.log(fit.predict(points)), np.log(predict(fit.form, refits.theta, fit.centres, points)))
 
 
 def _cuts(runs: Runs, axes: Sequence[str], least: int) -> Iterator[tuple[str, float, NDArray[np.bool_]]]:

@@ -16,12 +16,12 @@ from scipy.optimize import nnls
 
 from analysis.laws import Array, Design, Form, bounds, design, log_loss, log_terms, parameters
 from analysis.newton import huber, minimise
+from analysis.scaling_options import LOSS_FUNCTIONS
 from search_space.errors import SpecError, unknown_key
 
 HUBER_DELTA = 1e-3
 LAD_DELTAS = tuple(10.0**-power for power in range(3, 11))
 """Huber's loss over delta tends to the absolute value; each delta starts where the last one ended."""
-LOSS_FUNCTIONS = ("huber", "lad")
 GRID = (0.05, 0.15, 0.3, 0.5, 0.8, 1.3)
 """Exponents that a search starts from."""
 STARTS = 6
@@ -53,34 +53,34 @@ class Fit:
         return np.asarray(predict(self.form, self.theta[None], self.centres, variables)[0])
 
 
-def fit_law(form: Form, variables: Mapping[str, Array], losses: Array, loss_function: str = "huber") -> Fit:
-    """The best fit of the form to runs with `losses` (runs,) at `variables` (each (runs,)).
+def fit_law(form: Form, variables: Mapping[str, Array], losses: Array, loss_function: str = "huber", *, quick: bool = False) -> Fit:
+    """The best fit of the form to runs with `losses` (runs,) at `variables` (each (runs,)); `quick` gives up its last digits.
 
     Raises SpecError where there are fewer runs than unknowns or the loss function has another name.
     """
     if loss_function not in LOSS_FUNCTIONS:
         raise unknown_key(f"loss function {loss_function}", loss_function, LOSS_FUNCTIONS)
+    plan, logs = design(form, variables), np.log(losses)
     if len(losses) <= len(form.unknowns):
         raise SpecError(
             f"{form.name} has {len(form.unknowns)} unknowns and needs more runs than that, found {len(losses)}; "
             "add runs, or choose a smaller form"
         )
-    plan, logs = design(form, variables), np.log(losses)
-    theta, objectives = minimise(plan, logs, np.ones((1, len(logs))), screened_starts(plan, losses), HUBER_DELTA)
-    best = refine(plan, logs, np.ones((1, len(logs))), theta[[int(np.argmin(objectives))]], loss_function)
+    every_run = np.ones((1, len(logs)))
+    rough, objectives = minimise(plan, logs, every_run, screened_starts(plan, losses), HUBER_DELTA, tolerance=1e-5, steps=30)
+    best = refine(plan, logs, every_run, rough[[int(np.argmin(objectives))]], loss_function, quick=quick)
     return _finished(plan, logs, best[0], loss_function)
 
 
-def refine(
-    plan: Design, logs: Array, weights: Array, theta: Array, loss_function: str, tolerance: float = 1e-14, *, quick: bool = False
-) -> Array:
+def refine(plan: Design, logs: Array, weights: Array, theta: Array, loss_function: str, *, quick: bool = False) -> Array:
     """Minima (fits, unknowns) of the named loss function, from `theta` (fits, unknowns) and run counts `weights` (fits or 1, runs).
 
-    `quick` is for refits, whose last digits nobody reads: fewer deltas and steps.
+    `quick` is for refits, whose last digits nobody reads: a higher tolerance, fewer deltas and steps.
     """
     deltas = LAD_DELTAS if loss_function == "lad" else (HUBER_DELTA,)
+    tolerance, steps = (1e-6, 60) if quick else (1e-14, 200)
     for delta in deltas[:3] if quick else deltas:
-        theta, _ = minimise(plan, logs, weights, theta, delta, tolerance=tolerance, steps=60 if quick else 200)
+        theta, _ = minimise(plan, logs, weights, theta, delta, tolerance=tolerance, steps=steps)
     return theta
 
 

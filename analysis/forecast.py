@@ -55,7 +55,7 @@ def calibrate(cuts: Sequence[Cut], forms: Sequence[str], runs: Runs, seed: int =
     weights = {form: float(share) for form, share in zip(forms, shares / shares.sum(), strict=True)}
     missing, mass = [], []
     for cut in cuts:
-        band = _band(cut.forecasts, weights, 0.0, runs.where(~cut.hidden), seed)
+        band = _band(cut.forecasts, weights, 0.0, runs, seed)
         above = cut.logs > np.log(band.centre)
         half = np.where(above, np.log(band.high / band.centre), np.log(band.centre / band.low))
         error = np.abs(cut.logs - np.log(band.centre))

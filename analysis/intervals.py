@@ -15,17 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.fit import Fit, refine
-from analysis.laws import Array, bounds, design, parameters
+from analysis.laws import Array, Design, bounds, design, inner_slopes, log_sum, log_terms, parameters
 from analysis.table import Runs
 
 LEVEL = 0.9
 """Every interval is central and holds this share."""
 REFITS = 1000
-REFIT_TOLERANCE = 1e-6
 AT_BOUND = 0.05
 """Share of refits at a bound from which a parameter counts as unidentified."""
 WIDEST_EXPONENT, WIDEST_COEFFICIENT, WIDEST_FLOOR = 4.0, 1e4, 2.0
 """Ratio of an interval's ends above which the runs do not say what the parameter is."""
+FLAT = 1e-6
+"""Change of log loss per unit of an unknown below which there is none."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Refits:
     low: Array
     """Bounds of the unknowns, shape (unknowns,)."""
     high: Array
+    confounded: Mapping[str, str]
+    """Parameters that the runs cannot tell apart even without noise, each with the ones that it is mixed with."""
 
     @cached_property
     def parameters(self) -> dict[str, Array]:
@@ -57,10 +60,12 @@ class Refits:
     @property
     def unidentified(self) -> dict[str, str]:
         """Parameters that the runs do not determine, each with the reason."""
-        found = {}
+        found = dict(self.confounded)
         for place, name in enumerate(self.fit.form.unknowns):
             bound = (self.theta[:, place] <= self.low[place]) | (self.theta[:, place] >= self.high[place])
             low, high = self.intervals[name]
+            if name in found:
+                continue
             if bound.mean() > AT_BOUND:
                 found[name] = f"{bound.mean():.0%} of the refits end at the bound of {name}"
             elif name not in self.fit.form.signed and high > low * self._widest(place):
@@ -77,8 +82,29 @@ def resample(fit: Fit, runs: Runs, refits: int = REFITS, seed: int = 0) -> Refit
     """Refit under `refits` draws of weights, from the fit's optimum; the same seed gives the same bits."""
     weights = training_weights(runs.groups, refits, np.random.default_rng(seed))
     plan, logs = design(fit.form, runs.variables, fit.centres), np.log(runs.losses)
-    theta = refine(plan, logs, weights, np.repeat(fit.theta[None], refits, axis=0), fit.loss_function, REFIT_TOLERANCE, quick=True)
-    return Refits(fit, theta, *bounds(fit.form, logs))
+    theta = refine(plan, logs, weights, np.repeat(fit.theta[None], refits, axis=0), fit.loss_function, quick=True)
+    return Refits(fit, theta, *bounds(fit.form, logs), _confounded(fit, plan))
+
+
+def _confounded(fit: Fit, plan: Design) -> dict[str, str]:
+    """Unknowns in a direction along which the predictions at the runs do not change."""
+    inside, shares = log_sum(log_terms(plan, fit.theta[None]))
+    slopes = inner_slopes(plan, shares)[:, 0]
+    if fit.form.outer:
+        slopes *= fit.theta[-1]
+        slopes[-1] = inside[0]
+    sizes = np.sqrt((slopes**2).mean(axis=1))
+    found = {
+        name: f"{name} changes no prediction at these runs" for name, size in zip(fit.form.unknowns, sizes, strict=True) if size < FLAT
+    }
+    live = [place for place, name in enumerate(fit.form.unknowns) if name not in found]
+    scaled = slopes[live] / sizes[live, None]
+    values, vectors = np.linalg.eigh(scaled @ scaled.T / scaled.shape[1])
+    for value, vector in zip(values, vectors.T, strict=True):
+        mixed = [fit.form.unknowns[place] for place, part in zip(live, vector, strict=True) if abs(part) > 0.1]
+        if value < FLAT**2:
+            found |= {name: f"the runs tell only a combination of {', '.join(mixed)}" for name in mixed}
+    return found
 
 
 def training_weights(groups: NDArray[np.int64], draws: int, generator: np.random.Generator) -> Array:

@@ -5,16 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.intervals import training_weights
 from analysis.laws import Array
 from analysis.table import Runs
 from search_space.errors import SpecError
 
-BUDGET_GAP = 0.1
-"""Decades of FLOPs between two runs from which they belong to different budgets."""
+Rows = NDArray[np.int64]
+
+BUDGET_WIDTH = 0.06
+"""Decades of FLOPs that one budget's runs may span."""
 LEAST_SIZES = 4
 """Sizes that a parabola needs: one more than its unknowns."""
+LEAST_SHARE = 0.25
+"""Runs that a budget must have, as a share of the fullest one's: fewer are runs that happen to be near each other."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +54,8 @@ class IsoFlop:
 
 def fit_isoflop(runs: Runs, refits: int = 1000, seed: int = 0) -> IsoFlop:
     """Fit approach 2; raises SpecError where fewer than two budgets have a minimum inside their sizes."""
-    budgets = _budgets(runs)
     parabolas, notes = [], []
-    for rows in budgets:
+    for rows in _budgets(runs):
         flops = float(np.exp(np.log(runs.variables["flops"][rows]).mean()))
         found = _parabolas(runs, rows, np.ones((1, len(runs))))
         if found is None:
@@ -78,14 +82,23 @@ def fit_isoflop(runs: Runs, refits: int = 1000, seed: int = 0) -> IsoFlop:
     )
 
 
-def _budgets(runs: Runs) -> list[Array]:
-    """Rows of each budget, split where FLOPs jump, from the smallest."""
+def _budgets(runs: Runs) -> list[Rows]:
+    """Rows of each budget from the smallest: the fullest window of FLOPs first, then the fullest of what is left."""
     order = np.argsort(runs.variables["flops"], kind="stable")
-    jumps = np.diff(np.log10(runs.variables["flops"][order])) > BUDGET_GAP
-    return np.split(order, np.flatnonzero(jumps) + 1)
+    logs = np.log10(runs.variables["flops"][order])
+    free = np.ones(len(order), dtype=np.bool_)
+    budgets: list[Rows] = []
+    while free.any():
+        windows = free & (logs >= logs[free, None]) & (logs <= logs[free, None] + BUDGET_WIDTH)
+        window = windows[int(np.argmax(windows.sum(axis=1)))]
+        if budgets and window.sum() < LEAST_SHARE * len(budgets[0]):
+            break
+        budgets.append(order[window])
+        free &= ~window
+    return sorted(budgets, key=lambda rows: float(runs.variables["flops"][rows[0]]))
 
 
-def _parabolas(runs: Runs, rows: Array, weights: Array) -> tuple[Array, Array, Array] | None:
+def _parabolas(runs: Runs, rows: Rows, weights: Array) -> tuple[Array, Array, Array] | None:
     """Place (log N), height (log loss) and curvature of the minimum for each row of weights; None where the sizes are too few."""
     if len(np.unique(runs.variables["params"][rows].round(-3))) < LEAST_SIZES:
         return None

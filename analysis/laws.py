@@ -150,6 +150,15 @@ def log_sum(values: list[Array]) -> tuple[Array, list[Array]]:
     return peak + np.log(total), [weight / total for weight in weights]
 
 
+def inner_slopes(plan: Design, shares: list[Array]) -> Array:
+    """Derivatives of the log-sum by the unknowns, shape (unknowns, fits, rows): each term's columns by its share."""
+    slopes = np.zeros((len(plan.form.unknowns), *shares[0].shape))
+    for parts, share in zip(plan.columns, shares, strict=True):
+        for index, column in parts:
+            slopes[index] += share * column
+    return slopes
+
+
 def log_loss(plan: Design, theta: Array) -> Array:
     """Logarithm of the predicted loss, shape (fits, rows)."""
     value = log_sum(log_terms(plan, theta))[0]

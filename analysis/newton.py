@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.laws import Array, Design, bounds, log_loss, log_sum, log_terms
+from analysis.laws import Array, Design, bounds, inner_slopes, log_loss, log_sum, log_terms
 
 CHUNK = 128
 """Fits that are advanced together: their arrays stay in the processor's cache."""
-DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-3, 1e-9, 1e8
+DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-3, 1e-9, 1e5
 
 
 def huber(residuals: Array, delta: float) -> Array:
@@ -94,10 +94,7 @@ def _derivatives(plan: Design, logs: Array, weights: Array, theta: Array, delta:
     With T the columns of the terms and s their shares of the sum, the log-sum has gradient g = sum of s T and Hessian sum of s T T' - g g'.
     """
     inside, shares = log_sum(log_terms(plan, theta))
-    gradient = np.zeros((theta.shape[1], *inside.shape))
-    for parts, share in zip(plan.columns, shares, strict=True):
-        for index, column in parts:
-            gradient[index] += share * column
+    gradient = inner_slopes(plan, shares)
     outer = theta[:, -1, None] if plan.form.outer else np.ones((len(theta), 1))
     residuals = logs - outer * inside
     pull = np.clip(residuals, -delta, delta) * weights

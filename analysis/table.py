@@ -13,35 +13,12 @@ from numpy.typing import NDArray
 
 from analysis.laws import Array
 from analysis.record import TrialRecord
+from analysis.scaling_options import CHECKPOINTS, Columns
 from search_space.errors import SpecError, unknown_key
 
 FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False, "": False}
-CHECKPOINTS = ("all", "last", "hull")
 FLOPS_PER_PARAMETER_TOKEN = 6
 """Training FLOPs per parameter and token, attention left out (Kaplan et al. 2020, arXiv 2001.08361)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Columns:
-    """Which column holds what; None where the table has no such column."""
-
-    params: str = "params"
-    """N as the study counts it: all parameters, without embeddings, or without the input embedding; the choice moves every exponent."""
-    tokens: str = "tokens"
-    loss: str = "loss"
-    flops: str | None = None
-    """Training FLOPs; 6 N D where absent."""
-    width: str | None = None
-    depth: str | None = None
-    """Blocks stored."""
-    executed_depth: str | None = None
-    """Blocks executed; over the stored ones it is the number of times a block is repeated."""
-    group: str | None = None
-    """What tells two trainings of one size apart, such as a seed or a run's name."""
-    exclude: str = "excluded"
-    """Rows that say true here are left out; the column may be absent."""
-    effects: tuple[str, ...] = ()
-    """Further positive columns, such as key-value heads, whose effect at equal N is to be tested."""
 
 
 @dataclass(frozen=True)
@@ -120,12 +97,11 @@ def lower_hull(flops: Array, losses: Array) -> NDArray[np.bool_]:
     x, y = np.log(flops), np.log(losses)
     hull: list[int] = []
     for i in order[: order.index(int(np.argmin(losses))) + 1]:
-        while hull and (x[hull[-1]] == x[i] or (len(hull) > 1 and _above(x, y, hull[-2], hull[-1], i))):
-            if x[hull[-1]] == x[i] and y[hull[-1]] <= y[i]:
-                break
+        if hull and x[hull[-1]] == x[i]:
+            continue
+        while len(hull) > 1 and _above(x, y, hull[-2], hull[-1], i):
             hull.pop()
-        else:
-            hull.append(i)
+        hull.append(i)
     chosen = np.zeros(len(flops), dtype=np.bool_)
     chosen[hull] = True
     return chosen

@@ -1,0 +1,113 @@
+"""What can be asked of a scaling fit: the options of `archfront fit`. Imports nothing heavy, since `--help` reads it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from search_space.errors import SpecError
+
+FORMS = ("chinchilla", "chinchilla-tied", "chinchilla-product", "no-floor", "kaplan", "shape", "power", "power-no-floor", "isoflop")
+LOSS_FUNCTIONS = ("huber", "lad")
+CHECKPOINTS = ("all", "last", "hull")
+VARIABLES = ("flops", "params", "tokens")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """Which column holds what; None where the table has no such column."""
+
+    params: str = "params"
+    """N as the study counts it: all parameters, without embeddings, or without the input embedding; the choice moves every exponent."""
+    tokens: str = "tokens"
+    loss: str = "loss"
+    flops: str | None = None
+    """Training FLOPs; 6 N D where absent."""
+    width: str | None = None
+    depth: str | None = None
+    """Blocks stored."""
+    executed_depth: str | None = None
+    """Blocks executed; over the stored ones it is the number of times a block is repeated."""
+    group: str | None = None
+    """What tells two trainings of one size apart, such as a seed or a run's name."""
+    exclude: str = "excluded"
+    """Rows that say true here are left out; the column may be absent."""
+    effects: tuple[str, ...] = ()
+    """Further positive columns, such as key-value heads, whose effect at equal N is to be tested."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitOptions:
+    """What to fit and to predict."""
+
+    columns: Columns = field(default_factory=Columns)
+    form: str = "chinchilla"
+    loss_function: str = "huber"
+    against: str = "flops"
+    """Variable of the `power` forms."""
+    checkpoints: str = "all"
+    """Which rows of one training enter: `all`, `last`, or the lower `hull`."""
+    predict: tuple[Mapping[str, float], ...] = ()
+    """Points such as `parse_point` reads."""
+    far: bool = False
+    """Whether to predict far outside the runs, too."""
+    refits: int = 4000
+    seed: int = 0
+
+
+ARGUMENTS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("--params", {"metavar": "COLUMN", "help": "parameters N, as you count them; of a study: non_embedding_parameters and the like"}),
+    ("--tokens", {"metavar": "COLUMN", "help": "training tokens D"}),
+    ("--loss", {"metavar": "COLUMN", "help": "loss, nats per token"}),
+    ("--flops", {"metavar": "COLUMN", "help": "training FLOPs; 6 N D where not given"}),
+    ("--width", {"metavar": "COLUMN", "help": "hidden size, for --form shape"}),
+    ("--depth", {"metavar": "COLUMN", "help": "blocks stored, for --form shape"}),
+    ("--executed-depth", {"metavar": "COLUMN", "help": "blocks executed, where blocks are shared"}),
+    ("--group", {"metavar": "COLUMN", "help": "tells trainings of one size apart (a seed, a name): rows of one are resampled together"}),
+    ("--exclude", {"metavar": "COLUMN", "help": "rows that say true here are left out (default: excluded, where there is one)"}),
+    ("--effect", {"metavar": "COLUMN", "action": "append", "dest": "effects", "help": "does it matter at equal N? may be repeated"}),
+    ("--form", {"choices": FORMS, "help": "the law (default: chinchilla)"}),
+    ("--against", {"choices": VARIABLES, "help": "variable of the power forms (default: flops)"}),
+    ("--loss-function", {"choices": LOSS_FUNCTIONS, "help": "huber: delta 1e-3 on log loss; lad: least absolute deviations"}),
+    ("--checkpoints", {"choices": CHECKPOINTS, "help": "rows that enter: all, the last of each training, or the lower hull against FLOPs"}),
+    ("--predict", {"metavar": "N,D", "action": "append", "help": "predict the loss there, with a 90 % band; may be repeated"}),
+    ("--far", {"action": "store_true", "help": "predict far outside the runs, too"}),
+    ("--refits", {"type": int, "metavar": "COUNT", "help": "refits behind every interval (default: 4000)"}),
+    ("--seed", {"type": int, "help": "of the refits (default: 0); the same seed gives the same bits"}),
+)  # fmt: skip
+"""Flags and keywords for `add_argument`; what is not given is None and takes its default in `options_from`."""
+
+
+def options_from(given: Mapping[str, Any]) -> FitOptions:
+    """Options from an argument parser's values by name; None, and names of other options, are passed over.
+
+    Raises SpecError for a point that is not N,D and for too few refits.
+    """
+    values = {name: value for name, value in given.items() if value is not None}
+    columns = Columns(**{part.name: values[part.name] for part in fields(Columns) if part.name in values and part.name != "effects"})
+    own = {part.name: values[part.name] for part in fields(FitOptions) if part.name in values and part.name not in ("columns", "predict")}
+    if own.get("refits", 200) < 200:
+        raise SpecError(f"--refits must be at least 200 for the ends of an interval to mean anything, found {own['refits']}; leave it out")
+    points = tuple(parse_point(text) for text in values.get("predict", ()))
+    columns = Columns(
+        **{part.name: getattr(columns, part.name) for part in fields(Columns)} | {"effects": tuple(values.get("effects", ()))}
+    )
+    return FitOptions(columns=columns, predict=points, **own)
+
+
+def parse_point(text: str) -> dict[str, float]:
+    """`1e9,2e10` is N and D; further variables, and flops, by name: `1e9,2e10,width=2048,depth=24,repeats=1`."""
+    point: dict[str, float] = {}
+    for place, part in enumerate(text.split(",")):
+        name, _, value = part.strip().rpartition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        name = name or (("params", "tokens")[place] if place < 2 else "")
+        if not name or not 0 < number < math.inf:
+            raise SpecError(f"a point must be N,D (or name=value), all above 0, found {text!r}; write it like 1e9,2e10")
+        point[name] = number
+    return point
