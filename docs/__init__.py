@@ -1,0 +1,1 @@
+"""The documentation, and the script that fills its generated parts."""

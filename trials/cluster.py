@@ -60,7 +60,7 @@ def connected(study: StudySpec, address: str | None) -> Iterator[None]:
 
 def _join(address: str, quiet: dict[str, Any]) -> None:
     try:
-        ray.init(**quiet, **_joining(address))
+        ray.init(**(quiet | _joining(address)))
     except (ConnectionError, TimeoutError, RuntimeError) as error:
         raise SpecError(f"the Ray cluster at {address} must answer, found: {_first_line(error)}; check the address and the token") from None
 
@@ -69,7 +69,7 @@ def _start(study: StudySpec, quiet: dict[str, Any]) -> None:
     """Ray gives its own processes 30 seconds to start; on a machine that is busy with other work the second try finds files cached."""
     for attempt in (1, 2):
         try:
-            ray.init(**quiet, **_starting(study))
+            ray.init(**(quiet | _starting(study)))
             return
         except Exception as error:  # Ray raises a bare Exception here
             if "timed out during startup" not in str(error):

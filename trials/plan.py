@@ -72,8 +72,10 @@ class Plan:
             f"disk        about {self.disk_bytes / 1e6:,.0f} MB",
             "for example",
         ]
-        for shape in self.samples:
-            lines.append(f"  {shape.label:<40} {shape.parameters:>13,} parameters, {_duration(shape.training_seconds)} of training")
+        lines += [
+            f"  {shape.label:<40} {shape.parameters:>13,} parameters, {_duration(shape.training_seconds)} of training"
+            for shape in self.samples
+        ]
         return "\n".join(lines)
 
 

@@ -1,0 +1,96 @@
+"""The whole journey, as a person takes it: a study's YAML, one command, and a model that transformers loads."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from analysis.record import Kind, read_finals, read_records
+from trials.directory import tokenizer_file, weights_file
+from trials.weights import load_network
+
+ROOT = Path(__file__).resolve().parent.parent
+STUDY = """
+name: journey
+corpus: {files: ["*.txt"]}
+budget: {parameters: 20_000, tolerance: 0.05}
+space:
+  vocab_size: 300
+  num_unique_layers: [1, 2]
+  hidden_size: [24, 32]
+  head_dim: 8
+  num_key_value_heads: [1, 2]
+  intermediate_size: {solve: true, multiple_of: 4, ratio: [0.5, 12]}
+  sharing: [none, {strategy: immediate, repeats: 2}]
+objectives: {latency: {prompt_tokens: 8, new_tokens: 8, repeats: 2}}
+proxy: {tokens: 4_096, context_tokens: 32, batch_sequences: 8, evaluation_tokens: 1024}
+search: {trials: 3, workers: 2}
+references: [deep-thin]
+"""
+WORDS = [
+    "the",
+    "shape",
+    "of",
+    "a",
+    "small",
+    "model",
+    "matters",
+    "more",
+    "than",
+    "its",
+    "size",
+    "says",
+    "and",
+    "the",
+    "front",
+    "shows",
+    "it",
+]
+
+
+def archfront(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "archfront.py"), *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+
+
+@pytest.mark.slow
+def test_from_a_study_to_a_model_that_transformers_loads(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    picks = torch.randint(len(WORDS), (40_000,), generator=generator).tolist()
+    lines = [" ".join(WORDS[pick] for pick in picks[start : start + 12]) for start in range(0, len(picks), 12)]
+    (tmp_path / "text.txt").write_text("\n".join(lines), encoding="utf-8")
+    (tmp_path / "study.yaml").write_text(STUDY, encoding="utf-8")
+
+    ran = archfront("run", "study.yaml", "--json", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    directory = tmp_path / "runs" / "journey"
+    records, finals = read_records(directory), read_finals(directory)
+    assert [record.number for record in records] == [0, 1, 2, 3]
+    assert [record.kind for record in records] == [Kind.REFERENCE, *[Kind.SAMPLED] * 3]
+    assert all(record.finished and record.latency and record.training for record in records)
+    front = json.loads(ran.stdout)
+    assert {row["trial"] for row in front} == set(finals)
+    assert all(row["test_bits_per_byte"] is not None and row["final_latency_ms"] is not None for row in front)
+    assert (directory / "report.html").exists()
+
+    again = archfront("run", "study.yaml", "--json", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout) == front, "a finished study is not run again"
+
+    (tmp_path / "text.txt").unlink()  # an export needs the study's directory alone
+    exported = archfront("export", str(directory), "--pick", "most-accurate", "--output", "model", cwd=tmp_path)
+    assert exported.returncode == 0, exported.stderr
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    best = min((record for record in records if record.number in finals), key=lambda r: r.training.validation.bits_per_byte)  # type: ignore[union-attr]
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(tmp_path / "model"), AutoTokenizer.from_pretrained(tmp_path / "model")
+    ids = tokenizer("the front shows it", return_tensors="pt")["input_ids"]
+    network = load_network(weights_file(directory, best.number), best.architecture)
+    with torch.no_grad():
+        torch.testing.assert_close(model(ids).logits, network(ids), atol=1e-4, rtol=0)
+    assert tokenizer_file(directory, best.architecture.vocab_size).read_bytes() == (tmp_path / "model" / "tokenizer.json").read_bytes()
