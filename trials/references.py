@@ -12,7 +12,7 @@ import yaml
 from search_space.architecture import Architecture
 from search_space.budget import DEFAULT_TOLERANCE, Budget
 from search_space.describe import is_file_name
-from search_space.errors import SpecError
+from search_space.errors import SpecError, unknown_key
 from search_space.families import FAMILIES, family
 from search_space.solve import InfeasibleError
 from search_space.space import SearchSpace
@@ -50,8 +50,7 @@ def reference(name: str, space: SearchSpace) -> Architecture:
     if is_file_name(name):
         return read_shape(Path(name))
     if name not in MODELS and name.lower() not in FAMILIES:
-        known = f"{', '.join(MODELS)}, {', '.join(FAMILIES)}, or a YAML file with an architecture"
-        raise SpecError(f"references: {name!r} is unknown; known are {known}")
+        raise unknown_key(f"references: {name}", name, (*MODELS, *FAMILIES))
     return scale(MODELS.get(name) or family(name), space, name)
 
 
