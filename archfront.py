@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analysis.scaling_options import ARGUMENTS, options_from
 from search_space.errors import SpecError, WorkError
 from trials.export import FORMATS
 from trials.runtimes import RUNTIMES
@@ -188,6 +189,19 @@ def latency(options: argparse.Namespace) -> int:
     return DONE
 
 
+def fit(options: argparse.Namespace) -> int:
+    """Fit a scaling law to a table of runs, or to a study's records, and print it with its intervals and its backtest."""
+    from analysis.scaling_answer import fit_command
+    from analysis.scaling_text import answer_text
+
+    answer = fit_command(Path(options.runs), options_from(vars(options)))
+    if options.json:
+        emit(answer)
+    else:
+        print(answer_text(answer))
+    return DONE
+
+
 def ui(options: argparse.Namespace) -> int:
     """Open MLflow's own interface on a study's directory, on localhost."""
     from trials.tracking import serve_ui
@@ -338,6 +352,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--new-tokens", type=positive, default=64, metavar="N", help="tokens decoded with the KV cache (default %(default)s)")
     made.add_argument("--threads", type=positive, default=1, metavar="N", help="pinned threads (default %(default)s)")
     made.add_argument("--repeats", type=positive, default=5, metavar="N", help="timed repeats (default %(default)s)")
+    json_option(made, "print one JSON object")
+
+    made = verb("fit", fit, "fit a scaling law to runs, with intervals and a backtest")
+    made.add_argument("runs", metavar="RUNS.csv|DIR", help="a table with a row for each run, or a study's directory")
+    for flag, settings in ARGUMENTS:
+        made.add_argument(flag, **settings)
     json_option(made, "print one JSON object")
 
     made = verb("ui", ui, "open MLflow's own interface on a study's directory, on localhost")

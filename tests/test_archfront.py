@@ -163,3 +163,16 @@ def test_export_without_weights_says_so(finished: Path, capsys: pytest.CaptureFi
     assert "has no trial 99" in capsys.readouterr().err
     assert archfront.main(["export", str(finished), "--pick", "knee", "--format", "hff"]) == 2
     assert "did you mean `hf`?" in capsys.readouterr().err
+
+
+def test_fit_meets_the_published_optimum(capsys: pytest.CaptureFixture[str]) -> None:
+    table = str(ROOT / "tests" / "data" / "chinchilla_epoch.csv")
+    columns = ["--params", "N", "--tokens", "D", "--loss", "loss", "--refits", "200"]
+    assert archfront.main(["fit", table, *columns, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["objective"] == pytest.approx(0.0010182740178, rel=1e-8)
+    assert set(answer["parameters"]) == {"A", "B", "E", "alpha", "beta"}
+    assert archfront.main(["fit", table, *columns]) == 0
+    assert "backtest: with the largest runs hidden" in capsys.readouterr().out
+    assert archfront.main(["fit", table, "--params", "NN"]) == 2
+    assert "column NN is unknown; did you mean `N`?" in capsys.readouterr().err
