@@ -89,7 +89,7 @@ def resample(fit: Fit, runs: Runs, refits: int = REFITS, seed: int = 0) -> Refit
 def _confounded(fit: Fit, plan: Design) -> dict[str, str]:
     """Unknowns in a direction along which the predictions at the runs do not change."""
     inside, shares = log_sum(log_terms(plan, fit.theta[None]))
-    slopes = inner_slopes(plan, shares)[:, 0]
+    slopes = inner_slopes(plan, shares)[0]
     if fit.form.outer:
         slopes *= fit.theta[-1]
         slopes[-1] = inside[0]
@@ -129,6 +129,15 @@ def allocation(values: Mapping[str, Array]) -> Array | None:
         if of_params in values and of_tokens in values:
             return np.asarray(values[of_tokens] / (values[of_params] + values[of_tokens]))
     return None
+
+
+def repeat_worth(values: Mapping[str, Array]) -> Array | None:
+    """Exponent phi, shape of the values: a block that is executed r times is worth r^phi blocks; None where the law has no repeats.
+
+    In the shape law depth^gamma repeats^rho = (depth repeats^(rho / gamma))^gamma. phi is 1 where an execution is as good as a new block
+    and 0 where it adds nothing; Schwethelm et al. 2026 (arXiv 2604.21106) define it so and measure 0.46 on looped models.
+    """
+    return np.asarray(values["rho"] / values["gamma"]) if {"rho", "gamma"} <= values.keys() else None
 
 
 def warnings_of(runs: Runs, variables: Iterable[str]) -> list[str]:

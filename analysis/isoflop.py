@@ -18,7 +18,7 @@ BUDGET_WIDTH = 0.06
 """Decades of FLOPs that one budget's runs may span."""
 LEAST_SIZES = 4
 """Sizes that a parabola needs: one more than its unknowns."""
-LEAST_SHARE = 0.25
+LEAST_SHARE = 1 / 3
 """Runs that a budget must have, as a share of the fullest one's: fewer are runs that happen to be near each other."""
 
 

@@ -131,9 +131,9 @@ def log_terms(plan: Design, theta: Array) -> list[Array]:
     """Logarithm of every term, each of shape (fits, rows), for `theta` of shape (fits, unknowns)."""
     values = []
     for parts, offset in zip(plan.columns, plan.offsets, strict=True):
-        value = np.broadcast_to(offset, (len(theta), plan.rows))
-        for index, column in parts:
-            value = value + theta[:, index, None] * column
+        value = theta[:, parts[0][0], None] + offset  # the coefficient, whose column is 1
+        for index, column in parts[1:]:
+            value += theta[:, index, None] * column
         values.append(value)
     return values
 
@@ -151,11 +151,11 @@ def log_sum(values: list[Array]) -> tuple[Array, list[Array]]:
 
 
 def inner_slopes(plan: Design, shares: list[Array]) -> Array:
-    """Derivatives of the log-sum by the unknowns, shape (unknowns, fits, rows): each term's columns by its share."""
-    slopes = np.zeros((len(plan.form.unknowns), *shares[0].shape))
+    """Derivatives of the log-sum by the unknowns, shape (fits, unknowns, rows): each term's columns by its share."""
+    slopes = np.zeros((len(shares[0]), len(plan.form.unknowns), plan.rows))
     for parts, share in zip(plan.columns, shares, strict=True):
         for index, column in parts:
-            slopes[index] += share * column
+            slopes[:, index] += share * column
     return slopes
 
 
@@ -216,7 +216,7 @@ KAPLAN = Form(
 )  # fmt: skip
 SHAPE = Form(
     "shape", "L = E + W/width^omega + G/(depth^gamma repeats^rho) + B/D^beta",
-    "derived in docs/scaling.md; depth and width apart as in arXiv 2602.05970, a block's repeats as a weaker depth",
+    "derived in docs/scaling.md from arXiv 2602.05970 (depth and width apart) and arXiv 2604.21106 (repeats as a weaker depth)",
     (Term("E"), Term("W", (Power("width", "omega"),)),
      Term("G", (Power("depth", "gamma"), Power("repeats", "rho", signed=True))), Term("B", (_D,))),
 )  # fmt: skip

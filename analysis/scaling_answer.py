@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import numpy as np
 
 from analysis.backtest import Cut
 from analysis.forecast import calibrate, predict_band
-from analysis.intervals import LEVEL, allocation, interval, warnings_of
+from analysis.intervals import LEVEL, allocation, interval, repeat_worth, warnings_of
 from analysis.isoflop import IsoFlop, fit_isoflop
+from analysis.laws import Array
 from analysis.scaling import Study, load_runs, predict_point, study_law
 from analysis.scaling_options import FitOptions
 from analysis.shape_effect import shape_effect
@@ -54,7 +56,8 @@ def describe(study: Study) -> dict[str, Any]:
         "intervals": {name: list(ends) for name, ends in refits.intervals.items()},
         "standard_errors": refits.standard_errors,
         "unidentified": refits.unidentified,
-        "allocation": _allocation(study),
+        "allocation": _derived(study, allocation),
+        "repeat_worth": _derived(study, repeat_worth),
         "residual_spread": float(fit.residuals.std()),
         "backtest": describe_backtest(study),
         "seconds": study.fit_seconds,
@@ -62,10 +65,10 @@ def describe(study: Study) -> dict[str, Any]:
     }
 
 
-def _allocation(study: Study) -> dict[str, Any] | None:
-    """The exponent a of N_opt proportional to C^a, where the law has one."""
-    draws = allocation(study.refits.parameters)
-    at_optimum = allocation({name: np.array([value]) for name, value in study.refits.fit.parameters.items()})
+def _derived(study: Study, of: Callable[[Mapping[str, Array]], Array | None]) -> dict[str, Any] | None:
+    """A quantity that follows from the parameters, with its interval; None where the law has it not."""
+    draws = of(study.refits.parameters)
+    at_optimum = of({name: np.array([value]) for name, value in study.refits.fit.parameters.items()})
     if draws is None or at_optimum is None:
         return None
     return {"exponent": float(at_optimum[0]), "interval": list(interval(draws)), "standard_error": float(draws.std(ddof=1))}

@@ -21,7 +21,8 @@ from analysis.laws import Array, Form
 from analysis.newton import _derivatives, _objective
 from analysis.record import append
 from analysis.scaling import Study, predict_point, study_law
-from analysis.scaling_answer import fit_command
+from analysis.scaling_answer import describe, fit_command
+from analysis.scaling_figures import best_allocation, isoflop_figure, scaling_figures
 from analysis.scaling_options import ARGUMENTS, Columns, FitOptions, options_from, parse_point
 from analysis.shape_effect import shape_effect
 from analysis.table import Runs, read_runs, runs_from_records
@@ -142,12 +143,31 @@ def test_a_power_law_keeps_its_floor_and_loses_it_when_told_to() -> None:
 
 
 def test_the_shape_law_tells_a_repeated_block_from_a_new_one() -> None:
+    shapes, planted, losses = shaped_runs()
+    assert fit_law(laws.SHAPE, shapes, losses).parameters == pytest.approx(planted, rel=2e-3)
+
+
+def shaped_runs() -> tuple[dict[str, Array], dict[str, float], Array]:
+    """Sixty shapes, the planted law and its losses."""
     generator = np.random.default_rng(0)
     shapes = {"width": generator.choice([256.0, 512.0, 1024.0], 60), "depth": generator.choice([4.0, 8.0, 16.0, 32.0], 60)}
     shapes |= {"repeats": generator.choice([1.0, 2.0, 4.0], 60), "tokens": generator.choice([1e9, 4e9, 16e9], 60)}
     planted = {"E": 1.6, "W": 60.0, "G": 2.0, "B": 2000.0, "omega": 0.7, "gamma": 0.6, "rho": 0.3, "beta": 0.37}
     losses = 1.6 + 60 / shapes["width"] ** 0.7 + 2 / (shapes["depth"] ** 0.6 * shapes["repeats"] ** 0.3) + 2000 / shapes["tokens"] ** 0.37
-    assert fit_law(laws.SHAPE, shapes, losses).parameters == pytest.approx(planted, rel=2e-3)
+    shapes["params"] = 12 * shapes["width"] ** 2 * shapes["depth"]
+    shapes["flops"] = 6 * shapes["params"] * shapes["repeats"] * shapes["tokens"]
+    return shapes, planted, losses
+
+
+@pytest.mark.slow
+def test_a_study_of_shapes_says_what_an_execution_is_worth_and_draws_depth_against_width() -> None:
+    shapes, _, losses = shaped_runs()
+    noisy = losses * np.exp(0.002 * np.random.default_rng(1).standard_normal(60))
+    study = study_law(Runs(noisy, shapes, np.arange(60)), FitOptions(form="shape", refits=200))
+    worth = describe(study)["repeat_worth"]
+    assert worth["interval"][0] < 0.5 < worth["interval"][1]
+    assert worth["interval"][1] - worth["interval"][0] < 0.2
+    assert [trace.type for trace in scaling_figures(study)["shape"].data] == ["contour", "scatter"]
 
 
 # --- intervals
@@ -262,6 +282,29 @@ def test_far_predictions_are_refused_unless_asked_for_and_then_marked(quick_stud
     with pytest.raises(SpecError, match=r"params is .* times outside the runs.*--far"):
         predict_point(quick_study, parse_point("1e13,1e12"))
     assert "outside the runs" in str(predict_point(quick_study, parse_point("1e13,1e12"), far=True)["far"])
+
+
+# --- figures
+
+
+def test_every_figure_of_a_study_is_drawn_from_its_runs(quick_study: Study) -> None:
+    figures = scaling_figures(quick_study)
+    assert list(figures) == ["loss_flops", "loss_params", "loss_tokens", "residuals", "intervals", "backtest"]
+    for name in ("loss_flops", "loss_params", "loss_tokens", "residuals"):
+        assert len(figures[name].data[0].x) == 240
+    assert "hidden in 12 ways" in figures["backtest"].layout.title.subtitle.text
+
+
+def test_the_best_allocation_is_where_the_law_is_lowest(quick_study: Study) -> None:
+    best = best_allocation(quick_study, np.array([1e20, 1e22]))
+    exponent = np.log(best["params"][1] / best["params"][0]) / np.log(100)
+    assert exponent == pytest.approx(0.5139, abs=0.005)
+    assert best["params"] * best["tokens"] * 6 == pytest.approx(best["flops"])
+
+
+def test_parabolas_are_drawn_with_their_minima(published: Runs) -> None:
+    found = fit_isoflop(published, 200)
+    assert len(isoflop_figure(found, published).data) == 2 * len(found.parabolas) + 1
 
 
 # --- approach 2 and shape

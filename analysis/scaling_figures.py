@@ -1,0 +1,195 @@
+"""A scaling study drawn with Plotly: the law over the runs, isoFLOP parabolas, residuals, intervals, backtests, and depth against width."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from analysis import look
+from analysis.intervals import LEVEL
+from analysis.isoflop import IsoFlop
+from analysis.laws import Array
+from analysis.scaling import Study
+from analysis.scaling_answer import describe_backtest
+from analysis.table import Runs
+
+Trace = dict[str, Any]
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7B61A8", "#8A6D3B", "#1F2933")
+"""Okabe and Ito's, and three more, for budgets and slices."""
+TITLES = {
+    "flops": "Training FLOPs",
+    "params": "Parameters N",
+    "tokens": "Training tokens D",
+    "width": "Width",
+    "depth": "Depth (blocks stored)",
+}
+BEYOND = 10.0
+"""How far a law is drawn past the largest run, in times."""
+STEPS = 60
+
+
+def loss_figure(study: Study, axis: str) -> go.Figure:
+    """Loss of the runs over FLOPs, N or D with the law and its band: at the best allocation, or at three values of the other variable."""
+    figure = _blank(
+        f"Loss against {TITLES[axis][0].lower()}{TITLES[axis][1:]}",
+        f"lines: {study.form.formula}; shaded: where {LEVEL:.0%} of new runs are expected",
+    )
+    figure.add_trace(_points(study.runs.variables[axis], study.runs.losses, "runs"))
+    for (name, points), color in zip(_slices(study, axis).items(), COLORS, strict=False):
+        band = study.band(points)
+        figure.add_traces(_banded(points[axis], band.low, band.centre, band.high, name, color))
+    largest = float(study.runs.variables[axis].max())
+    figure.add_vline(x=largest, line={"color": look.LINE, "dash": "dot"}, annotation_text="largest run", annotation_position="top left")
+    figure.update_xaxes(title_text=TITLES[axis], **_log_axis(study.runs.variables[axis]))
+    return figure.update_yaxes(type="log", title_text="Loss, nats per token")
+
+
+def isoflop_figure(found: IsoFlop, runs: Runs) -> go.Figure:
+    """Loss over N at each budget with its parabola, the minima joined by their power law."""
+    exponent = found.parameters["a"]
+    figure = _blank("Loss against size at equal FLOPs", f"minima: N_opt grows as C^{exponent:.3f}")
+    for place, parabola in enumerate(found.parabolas):
+        rows, color = np.array(parabola.rows), COLORS[place % len(COLORS)]
+        sizes = np.geomspace(runs.variables["params"][rows].min(), runs.variables["params"][rows].max(), STEPS)
+        curve = parabola.loss * np.exp(parabola.curvature * np.log(sizes / parabola.params) ** 2)
+        label = f"{parabola.flops:.2g} FLOPs"
+        figure.add_trace(_points(runs.variables["params"][rows], runs.losses[rows], label, color))
+        figure.add_trace(_line(sizes, curve, label, color, legend=False))
+    minima = [(parabola.params, parabola.loss) for parabola in found.parabolas]
+    sizes, losses = np.array(minima).T
+    figure.add_trace(
+        {**_line(sizes, losses, "minima", look.INK, dash="dot"), "mode": "lines+markers", "marker": {"symbol": "x", "size": 9}}
+    )
+    figure.update_xaxes(title_text=TITLES["params"], **_log_axis(runs.variables["params"]))
+    return figure.update_yaxes(type="log", title_text="Loss, nats per token")
+
+
+def residuals_figure(study: Study) -> go.Figure:
+    """What the law leaves of each run's loss, over FLOPs: structure here is what the law does not know."""
+    residuals = 100 * (np.exp(study.refits.fit.residuals) - 1)
+    spread = float(np.std(residuals))
+    figure = _blank("What the law leaves", f"observed over predicted loss; standard deviation {spread:.2f} %")
+    figure.add_trace(_points(study.runs.variables["flops"], residuals, "runs"))
+    figure.add_hline(y=0, line={"color": look.LINE})
+    figure.update_xaxes(title_text=TITLES["flops"], **_log_axis(study.runs.variables["flops"]))
+    return figure.update_yaxes(title_text="Residual, %")
+
+
+def intervals_figure(study: Study) -> go.Figure:
+    """Each parameter's interval relative to its value, on one scale; those that the runs do not determine are marked."""
+    fit, unidentified = study.refits.fit.parameters, study.refits.unidentified
+    drawn = {name: (low / fit[name], high / fit[name]) for name, (low, high) in reversed(study.refits.intervals.items()) if low > 0}
+    unsure = ", ".join(name for name in fit if name not in drawn)
+    note = f"bars: {LEVEL:.0%} intervals over the fitted value" + (f"; not drawn, since it may be 0: {unsure}" if unsure else "")
+    figure = _blank("How well each parameter is known", note)
+    for name, ends in drawn.items():
+        label = f"{name} = {fit[name]:.4g}" + (", not identified" if name in unidentified else "")
+        line = {"color": look.REFERENCE if name in unidentified else look.FRONT, "width": 6}
+        figure.add_trace({**_line(ends, [label] * 2, label, look.FRONT, legend=False), "line": line})
+        figure.add_trace({**_points([1.0], [label], label, look.INK), "showlegend": False})
+    figure.add_vline(x=1, line={"color": look.LINE, "dash": "dot"})
+    span = np.array([end for ends in drawn.values() for end in ends])
+    span = np.array([span.min() * 0.9, span.max() * 1.1])
+    return figure.update_xaxes(title_text="Times the fitted value", range=np.log10(span), **_log_axis(span))
+
+
+def backtest_figure(study: Study) -> go.Figure:
+    """Errors of the law on the runs that each cut hid, with the share that the bands held."""
+    answer = describe_backtest(study)
+    figure = _blank("Predictions of hidden runs", answer["headline"])
+    rows = list(zip(study.cuts, answer["cuts"], strict=True))
+    for cut, row in reversed(rows):
+        errors = 100 * np.expm1(cut.forecasts[study.form.name].centre - cut.logs)
+        held = "" if row["covered"] is None else f", held {row['covered']:.0%}"
+        label = f"{cut.axis} to {cut.limit:.2g}: {row['hidden']} hidden{held}"
+        figure.add_trace({**_points(errors, [label] * len(errors), label, look.DOMINATED), "showlegend": False})
+        figure.add_trace(
+            {**_points([errors.mean()], [label], label, look.FRONT), "showlegend": False, "marker": {"color": look.FRONT, "size": 11}}
+        )
+    figure.add_vline(x=0, line={"color": look.LINE})
+    return figure.update_xaxes(title_text="Predicted over observed loss, % (dots: hidden runs; blue: mean)")
+
+
+def shape_figure(study: Study) -> go.Figure:
+    """Predicted loss over width and depth at the runs' largest token count, one execution a block, with the measured shapes on it."""
+    variables = study.runs.variables
+    width, depth = (np.geomspace(variables[name].min(), variables[name].max(), STEPS) for name in ("width", "depth"))
+    wide, deep = (part.ravel() for part in np.meshgrid(width, depth))
+    fixed = {"tokens": np.full(wide.shape, variables["tokens"].max()), "repeats": np.ones(wide.shape)}
+    losses = study.refits.fit.predict({"width": wide, "depth": deep, **fixed}).reshape(STEPS, STEPS)
+    figure = _blank("Depth against width", f"predicted loss at {variables['tokens'].max():.3g} tokens; points: shapes that were trained")
+    contour = {
+        "type": "contour",
+        "x": width,
+        "y": depth,
+        "z": losses,
+        "colorscale": "Viridis",
+        "contours": {"coloring": "lines", "showlabels": True},
+    }
+    figure.add_trace({**contour, "showscale": False, "name": "law"})
+    figure.add_trace(_points(variables["width"], variables["depth"], "runs", look.REFERENCE))
+    figure.update_xaxes(title_text=TITLES["width"], **_log_axis(width))
+    return figure.update_yaxes(title_text=TITLES["depth"], **_log_axis(depth))
+
+
+def best_allocation(study: Study, flops: Array) -> dict[str, Array]:
+    """Points (params, tokens, flops) where the law is lowest for each of `flops` (points,) at C = 6 N D, within the drawn reach."""
+    params = study.runs.variables["params"]
+    sizes = np.geomspace(params.min() / BEYOND, params.max() * BEYOND, 400)
+    grid = {"params": np.tile(sizes, len(flops)), "flops": np.repeat(flops, len(sizes))}
+    grid["tokens"] = grid["flops"] / 6 / grid["params"]
+    best = study.refits.fit.predict(grid).reshape(len(flops), len(sizes)).argmin(axis=1)
+    return {"params": sizes[best], "tokens": flops / 6 / sizes[best], "flops": flops}
+
+
+def _slices(study: Study, axis: str) -> dict[str, dict[str, Array]]:
+    """Named rows of points along the axis, a little past the largest run."""
+    values = study.runs.variables[axis]
+    along = np.geomspace(values.min(), values.max() * BEYOND, STEPS)
+    if study.form.variables == (axis,):
+        return {"law": {axis: along}}
+    if axis == "flops":
+        return {"law at its best allocation": best_allocation(study, along)}
+    other = "tokens" if axis == "params" else "params"
+    held = np.quantile(study.runs.variables[other], [0.1, 0.5, 0.9])
+    return {f"{TITLES[other]} = {value:.2g}": {axis: along, other: np.full(STEPS, value), "flops": 6 * along * value} for value in held}
+
+
+def _banded(x: Array, low: Array, centre: Array, high: Array, name: str, color: str) -> list[Trace]:
+    shade = {"type": "scatter", "x": [*x, *x[::-1]], "y": [*high, *low[::-1]], "fill": "toself", "fillcolor": color, "opacity": 0.18}
+    return [{**shade, "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False, "name": name}, _line(x, centre, name, color)]
+
+
+def _line(x: Sequence[float] | Array, y: Sequence[Any] | Array, name: str, color: str, dash: str = "solid", legend: bool = True) -> Trace:
+    line = {"color": color, "width": 2, "dash": dash}
+    return {"type": "scatter", "mode": "lines", "x": list(x), "y": list(y), "name": name, "line": line, "showlegend": legend}
+
+
+def _points(x: Sequence[float] | Array, y: Sequence[Any] | Array, name: str, color: str = look.DOMINATED) -> Trace:
+    marker = {"color": color, "size": 7, "line": {"color": "white", "width": 0.5}}
+    return {"type": "scatter", "mode": "markers", "x": list(x), "y": list(y), "name": name, "marker": marker}
+
+
+def _log_axis(values: Array) -> Trace:
+    """A logarithmic axis with decades where there are several, and with round numbers where there are not."""
+    if values.max() > 100 * values.min():
+        return {"type": "log", "exponentformat": "power", "dtick": 1}
+    ticks = look.log_ticks(values.tolist())
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
+
+
+def _blank(title: str, note: str) -> go.Figure:
+    return go.Figure(layout=look.layout(title, note))
+
+
+def scaling_figures(study: Study) -> Mapping[str, go.Figure]:
+    """Every figure that the study's form can have, by name."""
+    drawn = [
+        axis for axis in ("flops", "params", "tokens") if axis in study.form.variables or {"params", "tokens"} <= set(study.form.variables)
+    ]
+    figures = {f"loss_{axis}": loss_figure(study, axis) for axis in drawn}
+    figures |= {"residuals": residuals_figure(study), "intervals": intervals_figure(study), "backtest": backtest_figure(study)}
+    return figures | ({"shape": shape_figure(study)} if {"width", "depth"} <= set(study.form.variables) else {})
