@@ -225,6 +225,12 @@ def test_the_fast_ids_are_the_exported_tokenizers_on_every_script(encoder: Encod
         assert encoder.exported.decode(ids[:-1]) == text
 
 
+def test_pieces_that_are_encoded_together_have_the_ids_that_each_has_alone(encoder: Encoder) -> None:
+    for pieces in (SCRIPTS, SCRIPTS[:-1], (" a \n ", "\n ", "", "b  "), ()):
+        alone = [encoder.encode([text]).tolist() for text in pieces]
+        assert encoder.encode(pieces).tolist() == [id_ for ids in alone for id_ in ids]
+
+
 @settings(max_examples=150, deadline=None)
 @given(text=st.text(max_size=60) | st.text(alphabet=" \n\t'stlved1!é\u00a0\u3000", max_size=60))
 def test_the_fast_ids_are_the_exported_tokenizers_on_any_text(encoder: Encoder, text: str) -> None:
@@ -271,6 +277,12 @@ def test_the_vocabulary_has_exactly_its_size_and_every_byte(encoder: Encoder, bl
     assert sorted(blocks.bytes_per_token[:257]) == [0] + [1] * 256
     assert blocks.bytes_per_token[257:].min() >= 2
     assert max(int(getattr(blocks, split).max()) for split in SPLITS) < 600
+
+
+def test_equal_text_under_another_name_shares_the_blocks_and_keeps_its_name(tmp_path: Path) -> None:
+    first, second = (prepare(spec_of(write(tmp_path / name, sentences(400))), 300, tmp_path / "cache") for name in ("a.txt", "b.txt"))
+    assert first.tokenizer_file == second.tokenizer_file
+    assert (first.corpus, second.corpus) == ("a.txt", "b.txt")
 
 
 def test_the_same_corpus_gives_the_same_tokenizer_and_the_same_ids(text_file: Path, blocks: TokenBlocks, tmp_path: Path) -> None:

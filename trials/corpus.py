@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import logging
 import os
@@ -43,7 +44,8 @@ def prepare(spec: CorpusSpec, vocab_size: int, cache: Path | None = None) -> Tok
         with _sole(folder.with_suffix(".lock")):
             if not (folder / META).is_file():
                 _build(folder, documents, inventory, vocab_size)
-    return TokenBlocks.load(folder)
+    # Equal text under another name shares the folder, so the name is this call's.
+    return dataclasses.replace(TokenBlocks.load(folder), corpus=documents.summary)
 
 
 def corpus_hash(spec: CorpusSpec, cache: Path | None = None) -> str:
