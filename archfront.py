@@ -17,8 +17,8 @@ from trials.runtimes import RUNTIMES
 
 if TYPE_CHECKING:
     from search_space.architecture import Architecture
+    from trials.driver.searcher import Progress
     from trials.reporting import StoredStudy
-    from trials.searcher import Progress
 
 DONE, STUDY_FAILED, WRONG_INPUT = 0, 1, 2
 DEFAULT_CONTEXT_TOKENS = 2048

@@ -16,11 +16,11 @@ import time
 from itertools import islice
 from pathlib import Path
 
-from trials.documents import Documents, find_documents
-from trials.encoding import encode_splits
-from trials.splits import Inventory, read_pieces, take_inventory
 from trials.study import CorpusSpec
-from trials.tokenizer import Encoder, load_encoder, train_tokenizer
+from trials.text.documents import Documents, find_documents
+from trials.text.encoding import encode_splits
+from trials.text.splits import Inventory, read_pieces, take_inventory
+from trials.text.tokenizer import Encoder, load_encoder, train_tokenizer
 
 RUNS = 3
 COMPARED_PIECES = 200

@@ -22,10 +22,10 @@ from typing import Any
 
 from analysis.agreement import agreement
 from search_space.architecture import Architecture
-from trials.blocks import TokenBlocks
 from trials.corpus import prepare
-from trials.references import references
+from trials.driver.references import references
 from trials.study import ProxySpec, load_study
+from trials.text.blocks import TokenBlocks
 
 LONGER = 6
 SHAPE_SEED = 0

@@ -19,14 +19,14 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from search_space.errors import SpecError
-from trials import encoding
-from trials.blocks import SPLITS, Ids, TokenBlocks
 from trials.corpus import corpus_hash, prepare
-from trials.documents import find_documents
-from trials.shuffle import permute
-from trials.splits import take_inventory
 from trials.study import CorpusSpec
-from trials.tokenizer import END_OF_TEXT, Encoder, byte_of_character, load_encoder, train_tokenizer
+from trials.text import encoding
+from trials.text.blocks import SPLITS, Ids, TokenBlocks
+from trials.text.documents import find_documents
+from trials.text.shuffle import permute
+from trials.text.splits import take_inventory
+from trials.text.tokenizer import END_OF_TEXT, Encoder, byte_of_character, load_encoder, train_tokenizer
 
 SCRIPTS = (
     "It's what we've got: they'll say \"don't\", he'd agree, I'm sure -- 3,141.59 at 50%!",
@@ -306,10 +306,10 @@ def test_a_vocabulary_past_sixteen_bits_has_wide_ids(tmp_path: Path) -> None:
 
 def test_a_second_call_reads_no_text_and_a_changed_file_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file, cache = write(tmp_path / "a.txt", sentences(400)), tmp_path / "cache"
-    monkeypatch.setattr("trials.splits.SETTLED_SECONDS", -60.0)  # the file is as good as old
+    monkeypatch.setattr("trials.text.splits.SETTLED_SECONDS", -60.0)  # the file is as good as old
     first = prepare(spec_of(file), 300, cache)
     with monkeypatch.context() as patch:
-        patch.setattr("trials.splits.read_pieces", lambda documents: pytest.fail("the text was read"))
+        patch.setattr("trials.text.splits.read_pieces", lambda documents: pytest.fail("the text was read"))
         assert prepare(spec_of(file), 300, cache).corpus_sha256 == first.corpus_sha256
     write(file, sentences(400, seed=1))
     assert prepare(spec_of(file), 300, cache).corpus_sha256 != first.corpus_sha256
@@ -331,7 +331,7 @@ def test_the_default_cache_follows_the_desktop_standard(text_file: Path, tmp_pat
 PREPARE = """
 import os, signal, sys
 from pathlib import Path
-from trials import encoding
+from trials.text import encoding
 from trials.corpus import prepare
 from trials.study import CorpusSpec
 encoding.BUNDLE_BYTES, encoding.CHECKPOINT_BUNDLES = 20_000, 2
@@ -494,8 +494,7 @@ def test_a_folder_that_was_cut_short_is_noticed(blocks: TokenBlocks, tmp_path: P
 
 
 def test_blocks_need_numpy_alone() -> None:
-    code = (
-        "import sys, trials.blocks; print([name for name in ('torch', 'tokenizers', 'tiktoken', 'ray', 'pydantic') if name in sys.modules])"
-    )
+    heavy = ("torch", "tokenizers", "tiktoken", "ray", "pydantic")
+    code = f"import sys, trials.text.blocks; print([name for name in {heavy} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], capture_output=True, check=True, text=True)
     assert found.stdout.strip() == "[]"

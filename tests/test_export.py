@@ -24,7 +24,7 @@ from trials.export.architecture_yaml import export_architecture_yaml
 from trials.export.hugging_face import export_hugging_face
 from trials.export.hugging_face_config import hugging_face_class
 from trials.network import Network
-from trials.tokenizer import END_OF_TEXT, train_tokenizer
+from trials.text.tokenizer import END_OF_TEXT, train_tokenizer
 from trials.weights import load_network, load_weights, save_weights
 
 VOCABULARY = 300

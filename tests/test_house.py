@@ -14,7 +14,7 @@ FLOORS = ("search_space", "analysis", "trials", "archfront")
 FILES = [*sorted(path.relative_to(ROOT) for floor in FLOORS[:3] for path in (ROOT / floor).rglob("*.py")), Path("archfront.py")]
 
 ROOMS = {
-    "ray": {"trials/runner.py", "trials/searcher.py", "trials/scheduler.py", "trials/jobs.py", "trials/workers.py", "trials/cluster.py"},
+    "ray": {f"trials/{room}.py" for room in ("runner", "scheduler", "jobs", "driver/searcher", "driver/workers", "driver/cluster")},
     "optuna": {"trials/sampler.py", "trials/front_sampler.py", "trials/dimensions.py"},
     "mlflow": {"trials/mlflow_runs.py"},
     "lightning": {"trials/proxy.py"},

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from analysis.record import Kind, read_finals, read_records
-from trials.directory import tokenizer_file, weights_file
+from trials.driver.directory import tokenizer_file, weights_file
 from trials.weights import load_network
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -15,16 +15,16 @@ from analysis.record import CurvePoint
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from search_space.sharing import Sharing
-from trials.blocks import TokenBlocks
-from trials.evaluation import evaluate
-from trials.failures import Diverged, OutOfMemory, TimedOut, memory_errors
-from trials.memory import PeakMemory
-from trials.muon import Muon, orthogonalised
 from trials.network import Network
-from trials.optimizers import make_optimizers
 from trials.proxy import ProxyRun, train
-from trials.schedules import COSINE_FLOOR, Plan, rate_factor
 from trials.study import ProxySpec
+from trials.text.blocks import TokenBlocks
+from trials.training.evaluation import evaluate
+from trials.training.failures import Diverged, OutOfMemory, TimedOut, memory_errors
+from trials.training.memory import PeakMemory
+from trials.training.muon import Muon, orthogonalised
+from trials.training.optimizers import make_optimizers
+from trials.training.schedules import COSINE_FLOOR, Plan, rate_factor
 
 VOCAB = 32
 SHAPE = Architecture(
@@ -188,7 +188,7 @@ def test_an_evaluation_in_several_passes_pauses_before_each_and_gives_one_result
 ) -> None:
     network = Network(SHAPE, seed=0)
     whole = evaluate(network, noise, "validation", 256, 16)
-    monkeypatch.setattr("trials.evaluation.LOGITS_AT_ONCE", 4 * 16 * VOCAB)
+    monkeypatch.setattr("trials.training.evaluation.LOGITS_AT_ONCE", 4 * 16 * VOCAB)
     pauses: list[int] = []
     pieces = evaluate(network, noise, "validation", 256, 16, pause=lambda: pauses.append(1))
     assert len(pauses) == 4

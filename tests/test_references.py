@@ -12,7 +12,7 @@ from search_space.budget import Budget
 from search_space.errors import SpecError
 from search_space.families import FAMILIES
 from search_space.space import SearchSpace
-from trials.references import DEEP_THIN, WIDE_SHALLOW, reference, references, scale
+from trials.driver.references import DEEP_THIN, WIDE_SHALLOW, reference, references, scale
 
 SIZES = [(50_000, 257, [8, 16]), (250_000, 512, [16, 32]), (10**7, 4096, [32, 64]), (10**9, 32_000, [64, 128]), (10**10, 128_256, [128])]
 

@@ -16,9 +16,9 @@ from analysis.front import front_of
 from analysis.record import Kind, Outcome, TrialRecord, append, read_finals, read_records
 from search_space.errors import SpecError
 from tests import fakes
-from trials.directory import claim, tokenizer_file, weights_file
+from trials.driver.directory import claim, tokenizer_file, weights_file
+from trials.driver.searcher import Progress
 from trials.runner import StudyResult, run_study
-from trials.searcher import Progress
 from trials.task import TrialTask, plain
 from trials.weights import load_network
 
@@ -36,7 +36,7 @@ def ray_here() -> Iterator[None]:
     """One Ray for all tests of this module."""
     import ray
 
-    from trials.cluster import connected
+    from trials.driver.cluster import connected
 
     with connected(fakes.small_study()[0], None):
         assert ray.is_initialized()

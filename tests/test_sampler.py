@@ -16,8 +16,8 @@ from search_space.architecture import Architecture
 from search_space.space import SearchSpace
 from tests.fakes import answer, small_study
 from tests.sample_study import SPACE as LARGER
-from trials.agenda import HOPELESS, Agenda, Answer
-from trials.references import references
+from trials.driver.agenda import HOPELESS, Agenda, Answer
+from trials.driver.references import references
 from trials.sampler import POPULATION, SAMPLERS, Proposer
 from trials.study import StudySpec
 from trials.task import TrialTask, plain

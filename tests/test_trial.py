@@ -16,9 +16,9 @@ from analysis.record import Kind, Latency, Outcome, TrialRecord
 from search_space import cost
 from search_space.architecture import Architecture
 from tests.fakes import answer
-from trials.blocks import TokenBlocks
 from trials.study import LatencySpec, ProxySpec
 from trials.task import TrialTask
+from trials.text.blocks import TokenBlocks
 from trials.trial import run_trial
 
 ROOT = Path(__file__).resolve().parent.parent

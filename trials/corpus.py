@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from search_space.errors import SpecError
-from trials.blocks import BYTES_PER_TOKEN, META, TOKENIZER, TokenBlocks, write_meta
-from trials.documents import Documents, find_documents
-from trials.encoding import PROGRESS, encode_splits
-from trials.splits import FORMAT, Inventory, read_pieces, take_inventory
 from trials.study import CorpusSpec
-from trials.tokenizer import load_encoder, require_vocab_size, train_tokenizer
+from trials.text.blocks import BYTES_PER_TOKEN, META, TOKENIZER, TokenBlocks, write_meta
+from trials.text.documents import Documents, find_documents
+from trials.text.encoding import PROGRESS, encode_splits
+from trials.text.splits import FORMAT, Inventory, read_pieces, take_inventory
+from trials.text.tokenizer import load_encoder, require_vocab_size, train_tokenizer
 
 __all__ = ["TokenBlocks", "corpus_hash", "prepare"]
 

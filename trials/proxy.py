@@ -21,15 +21,15 @@ from analysis.record import CurvePoint, Quality, Training
 from search_space.architecture import Architecture
 from search_space.cost import parameters
 from search_space.errors import SpecError
-from trials.blocks import TokenBlocks
-from trials.evaluation import evaluate
-from trials.failures import Diverged, TimedOut, TrainingFailed, memory_errors
-from trials.memory import PeakMemory
 from trials.network import Network
-from trials.optimizers import make_optimizers, set_rates
-from trials.schedules import Plan, rate_factor
 from trials.study import ProxySpec
-from trials.tally import Tally
+from trials.text.blocks import TokenBlocks
+from trials.training.evaluation import evaluate
+from trials.training.failures import Diverged, TimedOut, TrainingFailed, memory_errors
+from trials.training.memory import PeakMemory
+from trials.training.optimizers import make_optimizers, set_rates
+from trials.training.schedules import Plan, rate_factor
+from trials.training.tally import Tally
 
 CURVE_POINTS = 32
 """Points of a whole run's curve, evenly spaced; an evaluation between two of them adds its own."""

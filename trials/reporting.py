@@ -12,7 +12,7 @@ from analysis.record import RECORDS, FinalRecord, TrialRecord, read_finals, read
 from analysis.report import write_report
 from analysis.summary import StudySummary
 from search_space.errors import SpecError
-from trials.directory import STUDY
+from trials.driver.directory import STUDY
 from trials.provenance import environment
 from trials.study import ProxySpec, StudySpec, parse_study
 

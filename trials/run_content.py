@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from analysis.front import Front
 from analysis.record import FinalRecord, Latency, Outcome, TrialRecord
-from trials.directory import MAY_CHANGE
+from trials.driver.directory import MAY_CHANGE
 from trials.study import StudySpec
 
 STATUSES = {

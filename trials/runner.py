@@ -17,18 +17,18 @@ from ray import tune
 
 from analysis.record import FinalRecord, Latency, Quality, TrialRecord, read_finals, read_records
 from search_space.errors import SpecError
-from trials.agenda import Agenda
-from trials.cluster import connected
-from trials.directory import claim, tokenizer_file, weights_file, write_whole
-from trials.finals import measure_finals, missing_finals
-from trials.references import references
-from trials.searcher import AgendaSearcher, Progress, Scribe
+from trials.driver.agenda import Agenda
+from trials.driver.cluster import connected
+from trials.driver.directory import claim, tokenizer_file, weights_file, write_whole
+from trials.driver.finals import measure_finals, missing_finals
+from trials.driver.references import references
+from trials.driver.searcher import AgendaSearcher, Progress, Scribe
+from trials.driver.workers import LATENCY_DEVICE, Equipment, Evaluate, Examiner, LatencyDevice, TrialActor, ask_device
 from trials.study import StudySpec
-from trials.workers import LATENCY_DEVICE, Equipment, Evaluate, Examiner, LatencyDevice, TrialActor, ask_device
 
 if TYPE_CHECKING:
-    from trials.blocks import TokenBlocks
     from trials.sampler import Proposer
+    from trials.text.blocks import TokenBlocks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,8 +14,8 @@ from analysis.record import Costs, Kind, Outcome, TrialRecord
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.sharing import Sharing
-from trials.failures import Diverged, OutOfMemory, TimedOut
 from trials.study import LatencySpec, ProxySpec
+from trials.training.failures import Diverged, OutOfMemory, TimedOut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,11 +9,11 @@ import torch
 from analysis.record import CurvePoint, Latency, Outcome, Training, TrialRecord
 from search_space.architecture import Architecture
 from trials.corpus import TokenBlocks
-from trials.failures import TrainingFailed, memory_errors
 from trials.network import Network
 from trials.proxy import train
 from trials.study import LatencySpec, ProxySpec
 from trials.task import Start, TrialTask, count_costs, explain, record_of, this_machine
+from trials.training.failures import TrainingFailed, memory_errors
 
 Measure = Callable[[Architecture], Latency]
 """Takes the latency of a shape; may wait its turn, and may raise."""

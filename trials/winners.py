@@ -6,7 +6,7 @@ from pathlib import Path
 
 from analysis.record import TrialRecord
 from search_space.errors import SpecError, unknown_key
-from trials.directory import tokenizer_file, weights_file
+from trials.driver.directory import tokenizer_file, weights_file
 from trials.export import FORMATS
 from trials.reporting import StoredStudy
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from trials.export.hugging_face_config import hugging_face_config
-from trials.tokenizer import END_OF_TEXT
+from trials.text.tokenizer import END_OF_TEXT
 from trials.weights import unroll, write_safetensors
 
 

@@ -16,10 +16,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from trials.blocks import SPLITS, Ids, id_type, split_file
-from trials.documents import Documents
-from trials.splits import Inventory, Piece, read_pieces, write_whole
-from trials.tokenizer import Encoder
+from trials.text.blocks import SPLITS, Ids, id_type, split_file
+from trials.text.documents import Documents
+from trials.text.splits import Inventory, Piece, read_pieces, write_whole
+from trials.text.tokenizer import Encoder
 
 BUNDLE_BYTES = 1 << 20
 """Text, about, that one thread encodes at a time."""

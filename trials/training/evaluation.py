@@ -9,8 +9,8 @@ import torch
 from torch.nn import functional
 
 from analysis.record import Quality
-from trials.blocks import TokenBlocks
 from trials.network import Network
+from trials.text.blocks import TokenBlocks
 
 LOGITS_AT_ONCE = 1 << 21
 """Values of the logits of one pass, 8 MiB in float32: larger passes were no faster on a CPU."""

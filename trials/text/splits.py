@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from search_space.errors import SpecError
-from trials.documents import Documents
+from trials.text.documents import Documents
 
 FORMAT = 1
 """Raised when documents, pieces, splits or blocks are made in another way, so that no old cache is taken for a new one."""

@@ -20,7 +20,7 @@ from trials.study import LatencySpec, StudySpec
 from trials.task import Start, TrialTask, count_costs, explain, record_of
 
 if TYPE_CHECKING:
-    from trials.blocks import TokenBlocks
+    from trials.text.blocks import TokenBlocks
 
 LATENCY_DEVICE = "latency_device"
 """The Ray resource of the node where latency is taken; one measurement at a time for each unit."""
@@ -120,7 +120,7 @@ class Examiner:
         """Of the weights in a safetensors file's bytes, on as many tokens as an evaluation of the search had."""
         import torch
 
-        from trials.evaluation import evaluate
+        from trials.training.evaluation import evaluate
         from trials.weights import load_network
 
         torch.set_num_threads(study.search.threads)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from search_space.errors import SpecError
-from trials.shuffle import draw, permute
+from trials.text.shuffle import draw, permute
 
 SPLITS: Final = ("train", "validation", "test")
 META, TOKENIZER, BYTES_PER_TOKEN = "meta.json", "tokenizer.json", "bytes_per_token.npy"

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from trials.muon import Muon
 from trials.study import ProxySpec
+from trials.training.muon import Muon
 
 BETAS = (0.9, 0.95)
 EPSILON = 1e-8

@@ -14,11 +14,11 @@ from ray.tune.search import Searcher
 from analysis.front import front_of
 from analysis.record import TrialRecord, append
 from search_space.errors import SpecError
-from trials.agenda import Agenda, Answer
-from trials.directory import weights_file, write_whole
+from trials.driver.agenda import Agenda, Answer
+from trials.driver.directory import weights_file, write_whole
+from trials.driver.workers import explain_loss
 from trials.study import StudySpec
 from trials.task import Start, TrialTask, count_costs, record_of
-from trials.workers import explain_loss
 
 if TYPE_CHECKING:
     from trials.tracking import Tracker

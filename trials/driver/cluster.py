@@ -12,10 +12,10 @@ from typing import Any
 import ray
 
 from search_space.errors import SpecError, WorkError
+from trials.driver.workers import LATENCY_DEVICE
 from trials.study import StudySpec
-from trials.workers import LATENCY_DEVICE
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 FLOORS = ("search_space", "analysis", "trials")
 OBJECT_STORE_BYTES = 200_000_000
 """Of a Ray of our own, where the corpus is the embedded one; Ray spills to the disk what does not fit."""
@@ -46,7 +46,7 @@ def connected(study: StudySpec, address: str | None) -> Iterator[None]:
         yield
         return
     address = address or os.environ.get("RAY_ADDRESS")
-    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False, "include_dashboard": None}
+    quiet: dict[str, Any] = {"logging_level": logging.CRITICAL, "log_to_driver": False, "include_dashboard": None}
     if address:
         _join(address, quiet)
     else:
@@ -76,9 +76,7 @@ def _start(study: StudySpec, quiet: dict[str, Any]) -> None:
                 raise
             ray.shutdown()
             if attempt == 2:
-                raise WorkError(
-                    "Ray did not start on this machine within its 30 seconds, twice; run again when less is running"
-                ) from None
+                raise WorkError("Ray did not start on this machine within its 30 seconds, twice; run again when less is running") from None
 
 
 def _joining(address: str) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""From text to token blocks: documents, splits, tokenizer, encoding; `trials.corpus` is the door."""
