@@ -15,10 +15,11 @@ def expected_shortfall(limits: Array, mean: Array, deviation: Array) -> Array:
     """How far a normal variable is expected to lie below each limit, nought where above; shape [points, limits]."""
     gap = limits[None, :] - mean[:, None]
     width = deviation[:, None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        z = gap / width
-        smooth = gap * ndtr(z) + width * np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
-    return np.where(width > 0, smooth, np.maximum(gap, 0.0))
+    if not deviation.any():
+        return np.maximum(gap, 0.0)
+    z = gap / np.maximum(width, 1e-300)
+    shortfall: Array = gap * ndtr(z) + width * np.exp(-0.5 * np.minimum(z * z, 1400.0)) / math.sqrt(2 * math.pi)
+    return shortfall
 
 
 def expected_improvement(first: tuple[Array, Array], second: tuple[Array, Array], front: Array, corner: tuple[float, float]) -> Array:
@@ -39,4 +40,5 @@ def expected_improvement(first: tuple[Array, Array], second: tuple[Array, Array]
     height = expected_shortfall(ceilings, *first)
     reach = expected_shortfall(edges, *second)
     strips = np.diff(reach, axis=1, prepend=0.0)
-    return (strips * height).sum(axis=1)
+    gain: Array = (strips * height).sum(axis=1)
+    return gain

@@ -18,6 +18,8 @@ MUTATED = (1, 2, 4)
 """How many axes a mutation draws again on average: one of these, with equal odds."""
 FINE = 9
 """Axes up to this many levels are tried at every level; longer ones at doubling steps either way."""
+SWAPS = 60
+"""Exchanges of two layers that are tried at a time."""
 NEAREST = 96
 """Neighbours of a point in a table."""
 
@@ -31,8 +33,11 @@ class Source(Protocol):
     def near(self, parents: Rows, count: int, random: np.random.Generator) -> Rows:
         """Rows that differ from one of these in few axes."""
 
-    def around(self, row: Rows) -> Rows:
-        """The neighbours of one row."""
+    def plain(self, count: int, random: np.random.Generator) -> Rows:
+        """Rows as `draw`, of the simplest kind."""
+
+    def around(self, row: Rows, random: np.random.Generator) -> Rows:
+        """The neighbours of one row, some of them where there are many."""
 
 
 class Grid:
@@ -61,10 +66,19 @@ class Grid:
         hit = random.random(rows.shape) < odds[:, None]
         return np.where(hit, random.integers(self._levels, size=rows.shape), rows)
 
-    def around(self, row: Rows) -> Rows:
-        """Every change of one axis, and every exchange of two unlike layers of a list."""
+    def plain(self, count: int, random: np.random.Generator) -> Rows:
+        """Every list has one level throughout."""
+        rows = self.draw(count, random).copy()
+        for members in self._axes.lists:
+            rows[:, list(members)] = rows[:, members[:1]]
+        return rows
+
+    def around(self, row: Rows, random: np.random.Generator) -> Rows:
+        """Every change of one axis, and exchanges of two unlike layers of a list: all of them, or `SWAPS` at random."""
         changes = [((number, level),) for number, level in self._changes(row)]
         swaps = [((p, int(row[q])), (q, int(row[p]))) for p, q in self._pairs() if row[p] != row[q]]
+        if len(swaps) > SWAPS:
+            swaps = [swaps[place] for place in random.choice(len(swaps), size=SWAPS, replace=False)]
         rows = np.repeat(row[None], len(changes) + len(swaps), axis=0)
         for place, parts in enumerate([*changes, *swaps]):
             for number, level in parts:
@@ -103,9 +117,13 @@ class Table:
         if len(self._rows) <= LISTED:
             return self._rows[:0]
         chosen = parents[random.permutation(len(parents))[: max(1, count // NEAREST)]]
-        return np.concatenate([self.around(parent) for parent in chosen])
+        return np.concatenate([self.around(parent, random) for parent in chosen])
 
-    def around(self, row: Rows) -> Rows:
+    def plain(self, count: int, random: np.random.Generator) -> Rows:
+        """As `draw`."""
+        return self.draw(count, random)
+
+    def around(self, row: Rows, random: np.random.Generator) -> Rows:
         """The rows that differ least: by the share of the range on ordered axes, by 0 or 1 on the others, summed."""
         steps = np.abs(self._rows - row)
         distances = np.where(self._ordered, steps / self._spans, steps != 0).sum(axis=1)

@@ -21,7 +21,9 @@ PRIORS = {"known": 0.3, "main": 0.1, "curve": 0.01, "depth": 0.005, "layer": 0.0
 """Centre of a group's variance, in units of the objective's; one decade and a half either way are likely."""
 SPREAD = 1.5
 PAIRS, NOISE = 0.3, 1e-3
+NOISE_SPREAD = 2.5
 OFFSET = 1.0
+JITTER = 1e-8
 STEPS = 25
 
 
@@ -43,23 +45,24 @@ def fit_variances(features: Sequence[Feature], raw: Array) -> Variances:
     """The most plausible variances for these values."""
     mean, scale = float(raw.mean()), float(raw.std()) or 1.0
     values = (raw - mean) / scale
-    kernels = np.stack([f.columns @ f.columns.T for f in features])
-    centre = np.log([PRIORS["known" if f.name == "known" else f.kind] for f in features] + [PAIRS, NOISE])
-    spread = np.full(len(centre), SPREAD)
-    spread[-1] = 2.5
-    eye = np.eye(len(values))
+    count = len(values)
+    kernels = np.stack([(f.columns @ f.columns.T).ravel() for f in features])
+    squares = kernels**2
+    centre = np.log([_prior(feature) for feature in features] + [PAIRS, NOISE])
+    spread = np.append(np.full(len(centre) - 1, SPREAD), NOISE_SPREAD)
+    eye = np.eye(count)
 
     def surprise(logs: Array) -> tuple[float, Array]:
         weights, pairs, noise = np.exp(logs[:-2]), math.exp(logs[-2]), math.exp(logs[-1])
-        scaled = weights[:, None, None] * kernels
-        total = scaled.sum(axis=0)
-        products = 0.5 * (total**2 - (scaled**2).sum(axis=0))
-        lower = cholesky(OFFSET + total + pairs * products + (noise + 1e-8) * eye, lower=True)
-        inverse = cho_solve((lower, True), eye)
+        total = weights @ kernels
+        products = 0.5 * (total**2 - weights**2 @ squares)
+        covariance = (OFFSET + total + pairs * products).reshape(count, count)
+        lower = cholesky(covariance + (noise + JITTER) * eye, lower=True, check_finite=False)
+        inverse = cho_solve((lower, True), eye, check_finite=False)
         answer = inverse @ values
-        outer = inverse - np.outer(answer, answer)
-        slopes = 0.5 * np.einsum("ij,gij->g", outer * (1 + pairs * total), scaled) - 0.5 * pairs * np.einsum("ij,gij->g", outer, scaled**2)
-        slopes = np.append(slopes, [0.5 * pairs * (outer * products).sum(), 0.5 * noise * np.trace(outer)])
+        excess = 0.5 * (inverse - np.outer(answer, answer)).ravel()
+        by_group = weights * (kernels @ (excess * (1 + pairs * total))) - pairs * weights**2 * (squares @ excess)
+        slopes = np.append(by_group, [pairs * (excess @ products), noise * excess[:: count + 1].sum()])
         off = (logs - centre) / spread
         return float(0.5 * values @ answer + np.log(np.diag(lower)).sum() + 0.5 * off @ off), slopes + off / spread
 
@@ -67,6 +70,15 @@ def fit_variances(features: Sequence[Feature], raw: Array) -> Variances:
     found = minimize(surprise, centre, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS}).x
     weights = np.exp(found)
     return Variances(weights[:-2], float(weights[-2]), float(weights[-1]), mean, scale)
+
+
+def prior_variances(features: Sequence[Feature], mean: float, scale: float) -> Variances:
+    """What is plausible before anything is seen, for values about `mean` that differ by about `scale`."""
+    return Variances(np.array([_prior(feature) for feature in features]), PAIRS, NOISE, mean, scale)
+
+
+def _prior(feature: Feature) -> float:
+    return PRIORS["known" if feature.name == "known" else feature.kind]
 
 
 class Surrogate:
@@ -77,8 +89,8 @@ class Surrogate:
         scaled = (values - variances.mean) / variances.scale
         self._features = [math.sqrt(v) * f.columns for v, f in zip(self.variances.groups, features, strict=True)]
         kernel = self._kernel(self._features)
-        self._lower = cholesky(kernel + (self.variances.noise + 1e-8) * np.eye(len(scaled)), lower=True)
-        self._answer = cho_solve((self._lower, True), scaled)
+        self._lower = cholesky(kernel + (self.variances.noise + JITTER) * np.eye(len(scaled)), lower=True, check_finite=False)
+        self._answer = cho_solve((self._lower, True), scaled, check_finite=False)
 
     def _kernel(self, others: Sequence[Array]) -> Array:
         total: Array = np.zeros((len(others[0]), len(self._features[0])))
@@ -86,8 +98,12 @@ class Surrogate:
         for one, other in zip(self._features, others, strict=True):
             part = other @ one.T
             total += part
-            squares += part * part
-        return OFFSET + total + 0.5 * self.variances.pairs * (total**2 - squares)
+            squares += np.square(part, out=part)
+        np.subtract(np.square(total), squares, out=squares)
+        squares *= 0.5 * self.variances.pairs
+        squares += total
+        squares += OFFSET
+        return squares
 
     def predict(self, features: Sequence[Feature]) -> tuple[Array, Array]:
         """Mean and standard deviation of the objective at other points, without noise."""
@@ -96,6 +112,6 @@ class Surrogate:
         own = np.stack([(other * other).sum(axis=1) for other in others])
         total = own.sum(axis=0)
         prior = OFFSET + total + 0.5 * self.variances.pairs * (total**2 - (own**2).sum(axis=0))
-        half = solve_triangular(self._lower, kernel.T, lower=True)
+        half = solve_triangular(self._lower, kernel.T, lower=True, check_finite=False)
         variance = np.maximum(prior - (half * half).sum(axis=0), 1e-12)
         return self.variances.mean + self.variances.scale * (kernel @ self._answer), self.variances.scale * np.sqrt(variance)

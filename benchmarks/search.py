@@ -111,8 +111,9 @@ def area(points: Array) -> float:
 def samplers(problem: HwGpt, learnt: bool) -> dict[str, Callable[[int], BaseSampler]]:
     """Each sampler from a seed."""
     cheap: dict[int, Callable[[Params], float]] = {} if learnt else {1: problem.latency_ms}
+    feasible = problem.feasible if problem.limit < float("inf") else None
     return {
-        "front": lambda seed: FrontSampler(problem.space, cheap=cheap, feasible=problem.feasible, active=problem.active, seed=seed),
+        "front": lambda seed: FrontSampler(problem.space, cheap=cheap, feasible=feasible, active=problem.active, seed=seed),
         "random": lambda seed: RandomSampler(seed=seed),
         "nsga2": lambda seed: NSGAIISampler(population_size=20, seed=seed),
         "tpe": lambda seed: TPESampler(n_startup_trials=10, multivariate=True, seed=seed),

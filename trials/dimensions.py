@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from analysis.axes import Array, Axes, Axis
@@ -46,17 +45,20 @@ class Dimensions:
     def rows(self, places: Array) -> Rows:
         """The nearest levels."""
         last = np.array([axis.levels - 1 if axis.ordered else 1 for axis in self.axes.every])
-        return np.rint(places * last).astype(np.int64)
+        rows: Rows = np.rint(places * last).astype(np.int64)
+        return rows
 
     def places_at(self, rows: Rows) -> Array:
         """The places of levels; shape as `rows`."""
         last = np.array([max(axis.levels - 1, 1) if axis.ordered else 1 for axis in self.axes.every])
-        return rows / last
+        places: Array = rows / last
+        return places
 
     def _column(self, number: int, values: Sequence[Any]) -> Array:
         levels = self._values[number]
         if self.axes.every[number].ordered:
-            return np.interp(values, levels, self._places[number])
+            places: Array = np.interp(values, levels, self._places[number])
+            return places
         return np.array([levels.index(value) for value in values], dtype=float)
 
     def _number(self, name: str) -> int:
@@ -75,18 +77,15 @@ def _is_ordered(distribution: BaseDistribution) -> bool:
 def _values(name: str, distribution: BaseDistribution) -> list[Any]:
     """The values that are proposed, in order."""
     if isinstance(distribution, CategoricalDistribution):
-        return sorted(distribution.choices) if _is_ordered(distribution) else list(distribution.choices)  # type: ignore[type-var]
+        return sorted(distribution.choices) if _is_ordered(distribution) else list(distribution.choices)
     if not isinstance(distribution, IntDistribution | FloatDistribution):
         raise SpecError(f"{name} must be an integer, float or categorical distribution, found {distribution!r}")
     low, high, step = distribution.low, distribution.high, distribution.step
-    spaced = np.geomspace if distribution.log else np.linspace
-    if step is None or (high - low) / step >= LEVELS or distribution.log:
-        values: npt.NDArray[Any] = spaced(low, high, LEVELS)
-    else:
-        values = low + step * np.arange(round((high - low) / step) + 1)
-    if isinstance(distribution, IntDistribution):
-        return [int(v) for v in np.unique(low + step * np.rint((values - low) / step))]
-    return [float(v) for v in np.unique(np.clip(values, low, high))]
+    count = LEVELS if step is None else min(LEVELS, round((high - low) / step) + 1)
+    spaced = np.geomspace(low, high, LEVELS) if distribution.log else np.linspace(low, high, count)
+    allowed = spaced if step is None else low + step * np.rint((spaced - low) / step)
+    kind = int if isinstance(distribution, IntDistribution) else float
+    return sorted({kind(min(max(value, low), high)) for value in allowed.tolist()})
 
 
 def _numbered(space: Mapping[str, BaseDistribution]) -> list[list[str]]:

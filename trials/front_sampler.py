@@ -21,8 +21,10 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from analysis.axes import Array
 from analysis.candidates import Grid, Rows, Source, Table
-from analysis.proposal import Batch, Proposer, Told
+from analysis.expectation import Batch, Told
+from analysis.proposal import Proposer
 from search_space.errors import SpecError
 from trials.dimensions import Dimensions, Params
 
@@ -34,6 +36,7 @@ REMEMBERED = 50_000
 class _Known:
     active: list[bool]
     costs: tuple[float, float]
+    hints: tuple[float, ...]
     allowed: bool
 
 
@@ -49,16 +52,18 @@ class FrontSampler(BaseSampler):
         candidates: Sequence[Mapping[str, Any]] | None = None,
         sequences: Mapping[str, Sequence[str]] | None = None,
         active: Callable[[Params], Collection[str]] | None = None,
+        hints: Callable[[Params], Sequence[float]] | None = None,
         seed: int = 0,
     ) -> None:
         """`space` is what every trial asks for.
 
         `cheap` computes objectives, by their index, from parameters; `feasible` says what may be proposed; `candidates` lists all that
         may be; `sequences` names the parameters of each per-layer list (by default those that differ in a final number, such as
-        heads_0 to heads_11); `active` names the parameters that have an effect at a point.
+        heads_0 to heads_11); `active` names the parameters that have an effect at a point; `hints` computes numbers, the same ones for
+        every point, that the objectives may follow more simply than the parameters (a size that is solved for, say).
         """
         self._space, self._cheap, self._seed = dict(space), dict(cheap or {}), seed
-        self._feasible, self._active = feasible, active
+        self._feasible, self._active, self._hints = feasible, active, hints
         if not self._space:
             raise SpecError("a FrontSampler's space must name at least one parameter, found none")
         if not set(self._cheap) <= {0, 1}:
@@ -71,7 +76,8 @@ class FrontSampler(BaseSampler):
                 raise SpecError("candidates must list at least one point, found none; leave it out to search the whole space")
             source = Table(axes, np.unique(self._dimensions.rows(self._dimensions.places(candidates)), axis=0))
         self._proposer = Proposer(axes, source, self._look)
-        self._known: dict[tuple[Any, ...], _Known] = {}
+        self._known: dict[bytes, _Known] = {}
+        self._signs = (1.0, 1.0)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """The declared space."""
@@ -85,7 +91,8 @@ class FrontSampler(BaseSampler):
         """The next point."""
         if len(study.directions) != 2:
             raise SpecError(f"a FrontSampler needs a study of two objectives, found {len(study.directions)}")
-        self._signs = tuple(-1.0 if direction is StudyDirection.MAXIMIZE else 1.0 for direction in study.directions)
+        first, second = (-1.0 if direction is StudyDirection.MAXIMIZE else 1.0 for direction in study.directions)
+        self._signs = (first, second)
         random = np.random.default_rng([self._seed, trial.number])
         try:
             return self._dimensions.params(self._proposer.propose(self._told(study, trial.number), random))
@@ -99,30 +106,33 @@ class FrontSampler(BaseSampler):
                 groups[trial.state].append(trial)
         finished = groups[TrialState.COMPLETE]
         values = np.array([trial.values for trial in finished], dtype=float).reshape(-1, 2) * self._signs
-        batches = {state: self._batch([trial.params for trial in trials]) for state, trials in groups.items()}
+        batches = {state: self._recall(trials) for state, trials in groups.items()}
         kept = np.array([all(value <= 0 for value in trial.constraints.values()) for trial in finished], dtype=bool)
         complete = replace(batches[TrialState.COMPLETE], allowed=batches[TrialState.COMPLETE].allowed & kept)
         return Told(complete, values, batches[TrialState.RUNNING], batches[TrialState.FAIL], batches[TrialState.PRUNED])
 
     def _look(self, rows: Rows) -> Batch:
         """What is known of rows of levels."""
-        return self._batch([self._dimensions.params(row) for row in rows], rows)
+        places = self._dimensions.places_at(rows)
+        return self._batch(rows, places, lambda number: self._dimensions.params(rows[number]))
 
-    def _batch(self, points: Sequence[Params], rows: Rows | None = None) -> Batch:
-        known = [self._ask(point) for point in points]
-        places = self._dimensions.places(points) if rows is None else self._dimensions.places_at(rows)
-        active = np.array([k.active for k in known], dtype=bool).reshape(places.shape)
-        rows = np.where(active, self._dimensions.rows(places) if rows is None else rows, 0)
+    def _recall(self, trials: Sequence[FrozenTrial]) -> Batch:
+        places = self._dimensions.places([trial.params for trial in trials])
+        return self._batch(self._dimensions.rows(places), places, lambda number: trials[number].params)
+
+    def _batch(self, rows: Rows, places: Array, params: Callable[[int], Params]) -> Batch:
+        known = [self._ask(key.tobytes(), params, number) for number, key in enumerate(places)]
+        active = np.array([k.active for k in known], dtype=bool).reshape(rows.shape)
         costs = np.array([k.costs for k in known], dtype=float).reshape(-1, 2) * self._signs
-        return Batch(rows, places, active, costs, np.array([k.allowed for k in known], dtype=bool))
+        hints = np.array([k.hints for k in known], dtype=float).reshape(len(known), -1 if known else 0)
+        return Batch(np.where(active, rows, 0), places, active, costs, hints, np.array([k.allowed for k in known], dtype=bool))
 
-    def _ask(self, point: Params) -> _Known:
+    def _ask(self, key: bytes, params: Callable[[int], Params], number: int) -> _Known:
         """What the callables say of a point, asked once."""
-        key = tuple(point[name] for name in self._space)
         if key not in self._known:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
-            self._known[key] = self._answer(point)
+            self._known[key] = self._answer(params(number))
         return self._known[key]
 
     def _answer(self, point: Params) -> _Known:
@@ -132,4 +142,4 @@ class FrontSampler(BaseSampler):
             active = [name in names for name in self._space]
         allowed = self._feasible is None or bool(self._feasible(point))
         costs = [self._cheap[objective](point) if objective in self._cheap else math.nan for objective in range(2)]
-        return _Known(active, (costs[0], costs[1]), allowed)
+        return _Known(active, (costs[0], costs[1]), tuple(self._hints(point)) if self._hints else (), allowed)
