@@ -13,7 +13,7 @@ from ray.tune.search import Searcher
 
 from analysis.front import front_of
 from analysis.record import TrialRecord, append
-from search_space.errors import SpecError
+from search_space.errors import WorkError
 from trials.driver.agenda import Agenda, Answer
 from trials.driver.directory import weights_file, write_whole
 from trials.driver.workers import explain_loss
@@ -82,7 +82,7 @@ class Scribe(Callback):  # type: ignore[misc]
         self._study, self._directory, self._agenda, self._tracker, self._progress = study, directory, agenda, tracker, progress
         self._starts: dict[str, Start] = {}
         self._begun, self._earlier = time.monotonic(), len(agenda.records)
-        self.complaint: SpecError | None = None
+        self.complaint: WorkError | None = None
         """Why writing failed; Tune makes a long trace of whatever is raised here."""
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -106,7 +106,7 @@ class Scribe(Callback):  # type: ignore[misc]
                 write_whole(weights_file(self._directory, record.number), weights)
             append(self._directory, record)
         except OSError as error:
-            self.complaint = SpecError(
+            self.complaint = WorkError(
                 f"{self._directory} cannot be written any more ({error.strerror}); make room and run the same command again, "
                 f"which repeats only what is not recorded"
             )
