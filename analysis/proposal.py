@@ -20,6 +20,8 @@ STARTS = 5
 """Finished trials that the models want."""
 STARTING = 1_000
 """Points that each of the first is chosen from."""
+ABOUT = 100
+"""One in so many of them is near enough to the wanted cost."""
 DRAWN, NEAR = 300, 300
 """Candidates of one proposal from all over the space, and from near the front."""
 CLIMBS, STEPS = 2, 6
@@ -42,7 +44,7 @@ class Proposer:
         if len(told.finished) < STARTS:
             pool = self._new(self.source.plain(STARTING, random), seen)
             if len(pool):
-                return _row(pool, _spread(pool, sum(map(len, told.tried))))
+                return _row(pool, _spread(pool, sum(map(len, told.tried)), random))
         if not len(told.finished):
             raise LookupError
         expectation = Expectation(self.axes, told, self.fits)
@@ -84,11 +86,12 @@ def _row(batch: Batch, place: int) -> Rows:
     return row
 
 
-def _spread(pool: Batch, number: int) -> int:
-    """The point for that place in a sequence over the known cost, or over the mean place of the ordered axes where none is known."""
-    known = pool.costs[:, ~np.isnan(pool.costs).any(axis=0)]
+def _spread(pool: Batch, number: int, random: np.random.Generator) -> int:
+    """A point about that place in a sequence over the known cost; over the first hint, or the mean place, where none is known."""
+    known = np.concatenate([pool.costs[:, ~np.isnan(pool.costs).any(axis=0)], pool.hints], axis=1)
     sizes = np.log(np.maximum(known[:, 0], 1e-300)) if known.shape[1] else np.where(pool.active, pool.places, 0.0).mean(axis=1)
-    return int(np.argmin(np.abs(sizes - sizes.min() - _halves(number) * np.ptp(sizes))))
+    off = np.abs(sizes - sizes.min() - _halves(number) * np.ptp(sizes))
+    return int(random.choice(np.argsort(off, kind="stable")[: 1 + len(pool) // ABOUT]))
 
 
 def _halves(number: int) -> float:

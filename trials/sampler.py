@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,8 +22,10 @@ from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESample
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from analysis.record import TrialRecord
+from search_space import cost
 from search_space.architecture import Architecture
 from search_space.space import Point, SearchSpace
+from trials.front_sampler import FrontSampler
 from trials.task import TrialTask, plain
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -32,12 +36,38 @@ CANDIDATES = 16
 """Random shapes of which the start-up takes the one farthest from what is known (Mitchell's best candidate, 1991)."""
 GENERATION = NSGAIISampler._get_generation_key()
 
-SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
-    "nsga2": lambda seed: NSGAIISampler(population_size=POPULATION, seed=seed),
-    "tpe": lambda seed: TPESampler(n_startup_trials=POPULATION, seed=seed),
-    "random": lambda seed: RandomSampler(seed=seed),
+HINTED_TOKENS = 256
+"""Context at which the work of a forward pass is a hint of what a shape's latency will be."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What may be proposed, in Optuna's words."""
+
+    distributions: Mapping[str, BaseDistribution]
+    points: Callable[[], Sequence[Mapping[str, Any]]]
+    """Lists all of them."""
+    sizes: Callable[[Mapping[str, Any]], Sequence[float]]
+    """Numbers of the shape of a point that its latency and its quality may follow, the work of a forward pass first."""
+    seed: int
+    """The study's."""
+
+
+def _front(choices: Choices) -> Callable[[int], BaseSampler]:
+    """One for all proposals, which it tells apart by their trials: what it keeps between them only saves time."""
+    sampler = FrontSampler(choices.distributions, candidates=choices.points(), hints=choices.sizes, seed=choices.seed)
+    return lambda _: sampler
+
+
+SAMPLERS: dict[str, Callable[[Choices], Callable[[int], BaseSampler]]] = {
+    "front": _front,
+    "nsga2": lambda _: lambda seed: NSGAIISampler(population_size=POPULATION, seed=seed),
+    "tpe": lambda _: lambda seed: TPESampler(n_startup_trials=POPULATION, seed=seed),
+    "random": lambda _: lambda seed: RandomSampler(seed=seed),
 }
-"""By the name in ``search.sampler``: an Optuna sampler for one proposal, from the proposal's own seed."""
+"""By the name in ``search.sampler``: an Optuna sampler for one proposal, from the space and the proposal's own seed."""
+SPREAD_FIRST = ("nsga2", "tpe")
+"""Those that are asked once `POPULATION` trials are known; the others know how to begin."""
 
 
 class Proposer:
@@ -45,7 +75,7 @@ class Proposer:
 
     def __init__(self, space: SearchSpace, seed: int, sampler: str) -> None:
         """`seed` is the study's; `sampler` one of `SAMPLERS`."""
-        self._seed, self._sampler = seed, sampler
+        self._seed, self._spreads_first = seed, sampler in SPREAD_FIRST
         self._table = space.table()
         self._rows = {shape: row for row, (_, shape) in enumerate(self._table)}
         self._dimensions = space.free
@@ -53,12 +83,13 @@ class Proposer:
         for dimension in self._dimensions:
             count = len(dimension.choices)
             self._distributions[dimension.name] = (
-                IntDistribution(0, count - 1) if dimension.ordered else CategoricalDistribution(range(count))
+                IntDistribution(0, count - 1) if dimension.ordered else CategoricalDistribution([str(place) for place in range(count)])
             )
         self._place_of = {d.name: {_key(choice): place for place, choice in enumerate(d.choices)} for d in self._dimensions}
         self._places = np.array([self._places_at(point) for point, _ in self._table], dtype=np.int64).reshape(len(self._table), -1)
         self._ordered = np.array([d.ordered for d in self._dimensions], dtype=bool)
         self._spans = np.array([len(d.choices) - 1 for d in self._dimensions], dtype=float)
+        self._sampler = SAMPLERS[sampler](Choices(self._distributions, self._points, self._sizes, seed))
 
     def __len__(self) -> int:
         """How many distinct shapes can be proposed in all."""
@@ -78,7 +109,7 @@ class Proposer:
             return None
         random = np.random.default_rng([self._seed, number])
         told = [record for record in told if record.point is not None]
-        if self._sampler != "random" and sum(_values(record) is not None for record in told) < POPULATION:
+        if self._spreads_first and sum(_values(record) is not None for record in told) < POPULATION:
             row = self._farthest(free, known, random)
         else:
             row = self._nearest(free, self._ask(told, pending, int(random.integers(2**32))), random)
@@ -86,12 +117,12 @@ class Proposer:
 
     def _ask(self, told: Sequence[TrialRecord], pending: Sequence[TrialTask], seed: int) -> list[int]:
         """Optuna's suggestion: a place on each dimension, feasible or not."""
-        study = optuna.create_study(directions=["minimize", "minimize"], sampler=SAMPLERS[self._sampler](seed))
+        study = optuna.create_study(directions=["minimize", "minimize"], sampler=self._sampler(seed))
         study.add_trials([self._told(record) for record in told])
         running = [task.point for task in pending if task.point is not None]
         study.add_trials([self._trial(point, TrialState.RUNNING) for point in running])
         suggested = study.ask(self._distributions).params
-        return [suggested[dimension.name] for dimension in self._dimensions]
+        return [int(suggested[dimension.name]) for dimension in self._dimensions]
 
     def _told(self, record: TrialRecord) -> FrozenTrial:
         assert record.point is not None
@@ -104,8 +135,25 @@ class Proposer:
     def _trial(
         self, point: Mapping[str, Any], state: TrialState, values: Sequence[float] | None = None, attributes: dict[str, int] | None = None
     ) -> FrozenTrial:
-        params = dict(zip(self._distributions, self._places_at(point), strict=True))
+        params = self._params(self._places_at(point))
         return create_trial(state=state, values=values, params=params, distributions=self._distributions, system_attrs=attributes)
+
+    def _params(self, places: Sequence[int]) -> dict[str, int | str]:
+        """Places as Optuna has them: numbers only where they are ordered."""
+        pairs = zip(self._dimensions, places, strict=True)
+        return {dimension.name: place if dimension.ordered else str(place) for dimension, place in pairs}
+
+    def _points(self) -> list[dict[str, int | str]]:
+        return [self._params(places) for places in self._places.tolist()]
+
+    @cached_property
+    def _row_at(self) -> dict[tuple[int, ...], int]:
+        return {tuple(places): row for row, places in enumerate(self._places.tolist())}
+
+    def _sizes(self, params: Mapping[str, Any]) -> tuple[float, ...]:
+        row = self._row_at[tuple(int(params[dimension.name]) for dimension in self._dimensions)]
+        shape = self._table[row][1]
+        return cost.forward_flops(shape, HINTED_TOKENS), shape.num_hidden_layers, shape.hidden_size, shape.intermediate_size
 
     def _places_at(self, point: Mapping[str, Any]) -> list[int]:
         return [self._place_of[name][_key(point[name])] for name in self._place_of]

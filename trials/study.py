@@ -134,8 +134,8 @@ class SearchSpec(_Section):
     """GPUs of each trial; a fraction shares one."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Decides proposals, initial weights and the order of the data."""
-    sampler: Literal["nsga2", "tpe", "random"] = "nsga2"
-    """What proposes the next shape, from Optuna."""
+    sampler: Literal["front", "nsga2", "tpe", "random"] = "nsga2"
+    """What proposes the next shape: ours, which models the front, or one of Optuna's."""
     deadline_seconds: Annotated[float, Field(gt=0)] = 3600.0
     """A trial that takes longer is ended and recorded as timed out."""
 
