@@ -18,7 +18,7 @@ SHARES = (0.1, 0.2, 0.35, 0.5)
 """Shares of the runs that are hidden, one cut each."""
 SPARE_RUNS = 4
 """Runs that a cut must leave beyond the unknowns of the form."""
-CUT_REFITS = 60
+CUT_REFITS = 40
 
 
 @dataclass(frozen=True)

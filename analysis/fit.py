@@ -67,7 +67,8 @@ def fit_law(form: Form, variables: Mapping[str, Array], losses: Array, loss_func
             "add runs, or choose a smaller form"
         )
     every_run = np.ones((1, len(logs)))
-    rough, objectives = minimise(plan, logs, every_run, screened_starts(plan, losses), HUBER_DELTA, tolerance=1e-5, steps=30)
+    starts = screened_starts(plan, losses)[: 3 if quick else STARTS]
+    rough, objectives = minimise(plan, logs, every_run, starts, HUBER_DELTA, tolerance=1e-3 if quick else 1e-5, steps=12 if quick else 30)
     best = refine(plan, logs, every_run, rough[[int(np.argmin(objectives))]], loss_function, quick=quick)
     return _finished(plan, logs, best[0], loss_function)
 
@@ -78,7 +79,7 @@ def refine(plan: Design, logs: Array, weights: Array, theta: Array, loss_functio
     `quick` is for refits, whose last digits nobody reads: a higher tolerance, fewer deltas and steps.
     """
     deltas = LAD_DELTAS if loss_function == "lad" else (HUBER_DELTA,)
-    tolerance, steps = (1e-6, 60) if quick else (1e-14, 200)
+    tolerance, steps = (1e-6, 30) if quick else (1e-14, 200)
     for delta in deltas[:3] if quick else deltas:
         theta, _ = minimise(plan, logs, weights, theta, delta, tolerance=tolerance, steps=steps)
     return theta

@@ -69,7 +69,7 @@ def _advance(
 
 
 def _objective(plan: Design, logs: Array, weights: Array, theta: Array, delta: float) -> Array:
-    return np.asarray(np.einsum("sn,sn->s", weights, huber(logs - log_loss(plan, theta), delta)))
+    return np.asarray((weights * huber(logs - log_loss(plan, theta), delta)).sum(axis=1))
 
 
 def _step(
@@ -82,10 +82,9 @@ def _step(
     curvature = curvature * scale[:, :, None] * scale[:, None, :]
     curvature[held[:, :, None] | held[:, None, :]] = 0.0
     values, vectors = np.linalg.eigh(curvature)
-    along = np.einsum("sij,si->sj", vectors, slope)
-    stiffness = np.abs(values) + damping[:, None]
-    step = -np.einsum("sij,sj->si", vectors, along / stiffness) * scale
-    return step, np.asarray(np.einsum("sj,sj->s", along, along / stiffness))
+    along = (slope[:, None, :] @ vectors)[:, 0]
+    softened = along / (np.abs(values) + damping[:, None])
+    return -(vectors @ softened[:, :, None])[:, :, 0] * scale, (along * softened).sum(axis=1)
 
 
 def _derivatives(plan: Design, logs: Array, weights: Array, theta: Array, delta: float) -> tuple[Array, Array, Array]:
@@ -107,23 +106,23 @@ def _derivatives(plan: Design, logs: Array, weights: Array, theta: Array, delta:
             for j, right in parts:
                 curvature[:, i, j] -= lifted @ (left * right)
     if plan.form.outer:
-        cross = np.einsum("sn,psn->sp", pull, gradient)
+        cross = _along(pull, gradient)
         curvature[:, -1, :] -= cross
         curvature[:, :, -1] -= cross
-        gradient *= outer
-        gradient[-1] = inside
+        gradient *= outer[:, None]
+        gradient[:, -1] = inside
         curvature += _gram(quadratic, gradient)
-    slope = -np.einsum("sn,psn->sp", pull, gradient)
     majorant = weights * np.minimum(1.0, delta / np.maximum(np.abs(residuals), 1e-300))
-    size = np.stack([np.einsum("sn,sn,sn->s", majorant, row, row) for row in gradient], axis=1)
-    return slope, curvature, 1.0 / np.sqrt(np.maximum(size, 1e-24 * size.max(axis=1, keepdims=True) + 1e-300))
+    size = _along(majorant, gradient**2)
+    scale = 1.0 / np.sqrt(np.maximum(size, 1e-24 * size.max(axis=1, keepdims=True) + 1e-300))
+    return -_along(pull, gradient), curvature, scale
+
+
+def _along(weights: Array, gradient: Array) -> Array:
+    """Weighted sum over runs, shape (fits, unknowns)."""
+    return np.asarray((gradient @ weights[:, :, None])[:, :, 0])
 
 
 def _gram(weights: Array, gradient: Array) -> Array:
     """Sum over runs of weight * g g', shape (fits, unknowns, unknowns)."""
-    result = np.empty((weights.shape[0], len(gradient), len(gradient)))
-    for i, left in enumerate(gradient):
-        weighted = weights * left
-        for j in range(i + 1):
-            result[:, i, j] = result[:, j, i] = np.einsum("sn,sn->s", weighted, gradient[j])
-    return result
+    return np.asarray((gradient * weights[:, None, :]) @ gradient.transpose(0, 2, 1))
