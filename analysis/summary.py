@@ -21,7 +21,7 @@ class StudySummary:
     planned_trials: int
     """Shapes to sample, references not counted."""
     budget: str
-    """What every shape spends, such as `250,000 parameters within 1.0%`."""
+    """What every shape spends, such as `250,000 parameters within 1%`."""
     space: str
     """Size of the search space, how much of it is feasible and what removes the rest; may have several lines."""
     corpus: str

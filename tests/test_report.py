@@ -69,7 +69,7 @@ def test_a_report_of_any_state_is_a_whole_page(state: str) -> None:
     page = Page(report(sample_summary(), records, sample_finals(records)))
     assert page.open == []
     assert len(page.identities) == len(set(page.identities))
-    assert "250,000 parameters within 1.0%" in page.text
+    assert "250,000 parameters within 1%" in page.text
     links = set(re.findall(r'href="#([^"]+)"', report(sample_summary(), records, {})))
     assert links <= set(page.identities)
 
