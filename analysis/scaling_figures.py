@@ -187,9 +187,8 @@ def _blank(title: str, note: str) -> go.Figure:
 
 def scaling_figures(study: Study) -> Mapping[str, go.Figure]:
     """Every figure that the study's form can have, by name."""
-    drawn = [
-        axis for axis in ("flops", "params", "tokens") if axis in study.form.variables or {"params", "tokens"} <= set(study.form.variables)
-    ]
+    variables = set(study.form.variables)
+    drawn = [axis for axis in ("flops", "params", "tokens") if variables in ({axis}, {"params", "tokens"})]
     figures = {f"loss_{axis}": loss_figure(study, axis) for axis in drawn}
     figures |= {"residuals": residuals_figure(study), "intervals": intervals_figure(study), "backtest": backtest_figure(study)}
     return figures | ({"shape": shape_figure(study)} if {"width", "depth"} <= set(study.form.variables) else {})
