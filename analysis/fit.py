@@ -67,7 +67,7 @@ def fit_law(form: Form, variables: Mapping[str, Array], losses: Array, loss_func
             "add runs, or choose a smaller form"
         )
     every_run = np.ones((1, len(logs)))
-    starts = screened_starts(plan, losses)[: 3 if quick else STARTS]
+    starts = screened_starts(plan, losses, 3 if quick else STARTS)
     rough, objectives = minimise(plan, logs, every_run, starts, HUBER_DELTA, tolerance=1e-3 if quick else 1e-5, steps=12 if quick else 30)
     best = refine(plan, logs, every_run, rough[[int(np.argmin(objectives))]], loss_function, quick=quick)
     return _finished(plan, logs, best[0], loss_function)
@@ -90,8 +90,8 @@ def predict(form: Form, theta: Array, centres: Mapping[str, float], variables: M
     return np.asarray(np.exp(log_loss(design(form, variables, centres), theta)))
 
 
-def screened_starts(plan: Design, losses: Array) -> Array:
-    """The best points (STARTS, unknowns) of a grid of exponents: with these fixed, the coefficients follow from least squares."""
+def screened_starts(plan: Design, losses: Array, count: int) -> Array:
+    """The best points (count or fewer, unknowns) of a grid of exponents: with these fixed, the coefficients follow from least squares."""
     signed = (0.0, 0.3)
     points = np.array(list(product(*(signed if name in plan.form.signed else GRID for name in plan.form.exponents))))
     theta = np.concatenate([np.zeros((len(points), len(plan.columns))), points], axis=1)
@@ -104,7 +104,7 @@ def screened_starts(plan: Design, losses: Array) -> Array:
     floor = 1e-3 * target.min(axis=1, keepdims=True)
     theta[:, : coefficients.shape[1]] = np.log(np.maximum(coefficients, floor))
     misfit = huber(np.log(losses) - log_loss(plan, theta), HUBER_DELTA).sum(axis=1)
-    return np.asarray(theta[np.argsort(misfit, kind="stable")[:STARTS]])
+    return np.asarray(theta[np.argsort(misfit, kind="stable")[:count]])
 
 
 def project_law(form: Form, variables: Mapping[str, Array], losses: Array) -> Fit:
@@ -131,7 +131,7 @@ def project_law(form: Form, variables: Mapping[str, Array], losses: Array) -> Fi
     def misfit(exponents: Array) -> float:
         return solve(exponents)[1]
 
-    best = screened_starts(plan, losses)[0, count:]
+    best = screened_starts(plan, losses, 1)[0, count:]
     for _ in range(2):
         best = np.asarray(search_directly(misfit, best, method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-16, "maxiter": 600}).x)
     return _finished(plan, logs, solve(best)[0], "huber")

@@ -43,13 +43,13 @@ class Calibration:
     allowance: float
     """Half-width, in log loss, that is added in quadrature to a band outside the runs."""
     cuts: int
-    """Backtests that this rests on; with 0 the first form stands alone."""
+    """Backtests that this rests on; with 0 nothing tells the forms apart, and all weigh the same."""
 
 
 def calibrate(cuts: Sequence[Cut], forms: Sequence[str], runs: Runs, seed: int = 0) -> Calibration:
     """Weigh the forms and size the allowance by the cuts."""
     if not cuts:
-        return Calibration({forms[0]: 1.0}, 0.0, 0)
+        return Calibration(dict.fromkeys(forms, 1 / len(forms)), 0.0, 0)
     errors = np.array([np.median([cut.squared_error(form) for cut in cuts]) for form in forms])
     shares = 1 / np.maximum(errors, 1e-12)
     weights = {form: float(share) for form, share in zip(forms, shares / shares.sum(), strict=True)}

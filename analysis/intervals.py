@@ -14,8 +14,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.fit import Fit, refine
+from analysis.fit import HUBER_DELTA, Fit, refine, screened_starts
 from analysis.laws import Array, Design, bounds, design, inner_slopes, log_sum, log_terms, parameters
+from analysis.newton import objective
 from analysis.table import Runs
 
 LEVEL = 0.9
@@ -25,6 +26,10 @@ AT_BOUND = 0.05
 """Share of refits at a bound from which a parameter counts as unidentified."""
 WIDEST_EXPONENT, WIDEST_COEFFICIENT, WIDEST_FLOOR = 4.0, 1e4, 2.0
 """Ratio of an interval's ends above which the runs do not say what the parameter is."""
+AS_GOOD = 1.01
+"""Objective over the best one up to which a refit from elsewhere counts as good."""
+MIXED = 0.01
+"""Part of a direction above which an unknown belongs to it."""
 FLAT = 1e-6
 """Change of log loss per unit of an unknown below which there is none."""
 
@@ -83,7 +88,22 @@ def resample(fit: Fit, runs: Runs, refits: int = REFITS, seed: int = 0) -> Refit
     weights = training_weights(runs.groups, refits, np.random.default_rng(seed))
     plan, logs = design(fit.form, runs.variables, fit.centres), np.log(runs.losses)
     theta = refine(plan, logs, weights, np.repeat(fit.theta[None], refits, axis=0), fit.loss_function, quick=True)
-    return Refits(fit, theta, *bounds(fit.form, logs), _confounded(fit, plan))
+    confounded = _confounded(fit, plan)
+    if confounded:
+        theta = _spread(plan, runs.losses, weights, theta, fit.loss_function)
+    return Refits(fit, theta, *bounds(fit.form, logs), confounded)
+
+
+def _spread(plan: Design, losses: Array, weights: Array, theta: Array, loss_function: str) -> Array:
+    """Refits as good as `theta` from starts all over the grid of exponents.
+
+    Where the runs leave a direction open, refits from one start all stay at one point of a valley, which would look like an answer.
+    """
+    logs = np.log(losses)
+    starts = np.resize(screened_starts(plan, losses, len(theta)), theta.shape)
+    elsewhere = refine(plan, logs, weights, starts, loss_function)
+    reached, best = (objective(plan, logs, weights, values, HUBER_DELTA) for values in (elsewhere, theta))
+    return np.where((reached <= best * AS_GOOD)[:, None], elsewhere, theta)
 
 
 def _confounded(fit: Fit, plan: Design) -> dict[str, str]:
@@ -101,7 +121,7 @@ def _confounded(fit: Fit, plan: Design) -> dict[str, str]:
     scaled = slopes[live] / sizes[live, None]
     values, vectors = np.linalg.eigh(scaled @ scaled.T / scaled.shape[1])
     for value, vector in zip(values, vectors.T, strict=True):
-        mixed = [fit.form.unknowns[place] for place, part in zip(live, vector, strict=True) if abs(part) > 0.1]
+        mixed = [fit.form.unknowns[place] for place, part in zip(live, vector, strict=True) if abs(part) > MIXED]
         if value < FLAT**2:
             found |= {name: f"the runs tell only a combination of {', '.join(mixed)}" for name in mixed}
     return found

@@ -52,12 +52,12 @@ def _advance(
 ) -> tuple[Array, Array]:
     theta = np.clip(starts, *box)
     weights = np.broadcast_to(weights, (len(theta), len(logs)))
-    objectives = _objective(plan, logs, weights, theta, delta)
+    objectives = objective(plan, logs, weights, theta, delta)
     damping, active = np.full(len(theta), DAMPING), np.arange(len(theta))
     for _ in range(steps):
         step, promised = _step(plan, logs, weights[active], theta[active], delta, damping[active], box)
         moved = np.clip(theta[active] + step, *box)
-        values = _objective(plan, logs, weights[active], moved, delta)
+        values = objective(plan, logs, weights[active], moved, delta)
         better = values < objectives[active]
         accepted = active[better]
         theta[accepted], objectives[accepted] = moved[better], values[better]
@@ -68,7 +68,8 @@ def _advance(
     return theta, objectives
 
 
-def _objective(plan: Design, logs: Array, weights: Array, theta: Array, delta: float) -> Array:
+def objective(plan: Design, logs: Array, weights: Array, theta: Array, delta: float) -> Array:
+    """Weighted sum over runs of Huber's loss, shape (fits,)."""
     return np.asarray((weights * huber(logs - log_loss(plan, theta), delta)).sum(axis=1))
 
 

@@ -66,8 +66,9 @@ def describe(study: Study) -> dict[str, Any]:
 
 
 def _derived(study: Study, of: Callable[[Mapping[str, Array]], Array | None]) -> dict[str, Any] | None:
-    """A quantity that follows from the parameters, with its interval; None where the law has it not."""
-    draws = of(study.refits.parameters)
+    """A quantity that follows from the parameters, with its interval; None where the law has it not or the runs leave it open."""
+    known = {name: values for name, values in study.refits.parameters.items() if name not in study.refits.unidentified}
+    draws = of(known)
     at_optimum = of({name: np.array([value]) for name, value in study.refits.fit.parameters.items()})
     if draws is None or at_optimum is None:
         return None

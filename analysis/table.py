@@ -51,10 +51,13 @@ def read_runs(path: Path, columns: Columns, checkpoints: str = "all") -> Runs:
     """
     if not path.is_file():
         raise SpecError(f"{path} is not a file; name a CSV with one row a run")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        header = list(reader.fieldnames or [])
-        rows = [(reader.line_num, row) for row in reader]
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            header = list(reader.fieldnames or [])
+            rows = [(reader.line_num, row) for row in reader]
+    except (csv.Error, UnicodeDecodeError):
+        raise SpecError(f"{path} must be a CSV in UTF-8, found other bytes; export the table as CSV") from None
     _check_columns(path, header, columns)
     kept = [(line, row) for line, row in rows if not _flagged(path, line, row, columns.exclude)]
     if not kept:

@@ -18,7 +18,7 @@ from analysis.forecast import calibrate, seed_noise
 from analysis.intervals import Refits, allocation, interval, resample, warnings_of
 from analysis.isoflop import fit_isoflop
 from analysis.laws import Array, Form
-from analysis.newton import _derivatives, _objective
+from analysis.newton import _derivatives, objective
 from analysis.record import append
 from analysis.scaling import Study, predict_point, study_law
 from analysis.scaling_answer import describe, fit_command
@@ -116,7 +116,7 @@ def test_gradient_and_curvature_are_those_of_the_objective(form: Form) -> None:
     slope, curvature, _ = _derivatives(plan, logs, weights, theta, 0.1)
     step = 1e-6 * np.eye(theta.shape[1])
     for place, move in enumerate(step):
-        ahead, behind = (_objective(plan, logs, weights, theta + sign * move, 0.1)[0] for sign in (1, -1))
+        ahead, behind = (objective(plan, logs, weights, theta + sign * move, 0.1)[0] for sign in (1, -1))
         assert slope[0, place] == pytest.approx((ahead - behind) / 2e-6, rel=1e-5, abs=1e-7)
         bent = _derivatives(plan, logs, weights, theta + move, 0.1)[0] - _derivatives(plan, logs, weights, theta - move, 0.1)[0]
         assert curvature[0, place] == pytest.approx(bent[0] / 2e-6, rel=1e-4, abs=1e-4)
@@ -214,6 +214,20 @@ def test_what_the_runs_cannot_tell_is_said() -> None:
     unidentified = resample(fit_law(laws.CHINCHILLA, runs.variables, runs.losses), runs, 200).unidentified
     assert unidentified["beta"] == "beta changes no prediction at these runs"
     assert unidentified["E"] == unidentified["B"] == "the runs tell only a combination of E, B"
+
+
+def test_two_sizes_tell_no_exponent_and_the_band_at_a_third_is_wide() -> None:
+    runs = grid(sizes=2, lengths=6, noise=0.001)
+    study = study_law(runs, FitOptions(refits=200))
+    assert set(study.refits.unidentified) >= {"E", "A", "alpha"}
+    assert describe(study)["allocation"] is None
+    low, high = study.refits.intervals["alpha"]
+    assert high > 2 * low
+    low, high = study.refits.intervals["beta"]
+    assert high < 1.5 * low
+    at_a_third = predict_point(study, {"params": 5e9, "tokens": 2e10})
+    assert at_a_third["low"] < float(surface(np.array(5e9), np.array(2e10))) < at_a_third["high"]
+    assert at_a_third["high"] / at_a_third["low"] > 1.02
 
 
 def test_replicates_show_the_seed_noise() -> None:
@@ -444,6 +458,12 @@ def test_wrong_tables_are_refused_with_the_cure(tmp_path: Path, text: str, optio
 def test_a_point_that_is_not_one_is_refused(text: str) -> None:
     with pytest.raises(SpecError, match="N,D"):
         parse_point(text)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "runs.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SpecError, match="must be a CSV in UTF-8"):
+        read_runs(tmp_path / "runs.csv", Columns())
 
 
 def test_too_few_refits_are_refused() -> None:
