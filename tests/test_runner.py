@@ -6,6 +6,8 @@ import json
 import multiprocessing
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,15 @@ import pytest
 
 from analysis.front import front_of
 from analysis.record import Kind, Outcome, TrialRecord, append, read_finals, read_records
-from search_space.errors import SpecError
+from search_space.errors import SpecError, WorkError
 from tests import fakes
 from trials.driver.directory import claim, tokenizer_file, weights_file
 from trials.driver.searcher import Progress
 from trials.runner import StudyResult, run_study
 from trials.task import TrialTask, plain
 from trials.weights import load_network
+
+ROOT = Path(__file__).resolve().parent.parent
 
 pytestmark = pytest.mark.filterwarnings("default::ResourceWarning", "ignore::DeprecationWarning:ray", "ignore::FutureWarning:ray")
 
@@ -110,6 +114,46 @@ def test_a_study_in_which_everything_fails_stops_early_and_says_why(tmp_path: Pa
     assert 5 <= len(result.records) <= 6
     assert result.failure is not None
     assert "trials finished; all of them failed: RuntimeError: the disk is on fire" in result.failure
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_here")
+def test_a_full_disk_ends_the_study_in_one_sentence_and_it_can_be_continued(tmp_path: Path, tracking: str) -> None:
+    records = tmp_path / "study" / "records.jsonl"
+
+    def fill(progress: Progress) -> None:
+        if progress.done == 3:
+            records.rename(tmp_path / "kept")
+            records.symlink_to("/dev/full")
+
+    with pytest.raises(
+        WorkError, match=r"cannot be written any more \(No space left on device\); make room and run the same command again"
+    ):
+        run(tmp_path / "study", tracking, fakes.plausible, fill)
+    records.unlink()
+    (tmp_path / "kept").rename(records)
+    assert len(run(tmp_path / "study", tracking, fakes.plausible).records) == 14
+
+
+@pytest.mark.slow
+def test_workers_that_ray_ends_for_memory_are_recorded_so_and_the_study_goes_on(tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from tests import fakes
+from trials.runner import run_study
+study, text = fakes.small_study(search={"trials": 6, "workers": 2})
+for record in run_study(study, Path(sys.argv[1]), study_text=text, evaluate=fakes.slow, tracking_uri=sys.argv[2]).records:
+    print(record.outcome, record.reason)
+"""
+    monitor = {"RAY_memory_usage_threshold": "0.0", "RAY_min_memory_free_bytes": "-1", "RAY_memory_monitor_refresh_ms": "2000"}
+    command = [sys.executable, "-c", code, str(tmp_path / "study"), f"sqlite:///{tmp_path}/mlflow.db"]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | monitor, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert 5 <= len(lines) <= 8
+    assert "out_of_memory Ray ended the worker because the node ran low on memory; lower search.workers or proxy.batch_sequences" in lines
+    assert {line.split()[0] for line in lines} <= {"out_of_memory", "finished"}
 
 
 @pytest.mark.slow

@@ -226,6 +226,18 @@ def test_a_study_in_which_everything_fails_ends_early_and_may_be_tried_again() -
     assert isinstance(again.next(), TrialTask)
 
 
+def test_tasks_that_nobody_works_at_any_more_are_handed_out_again() -> None:
+    study, _ = small_study(search={"trials": 30, "workers": 2})
+    agenda = agenda_of(study)
+    first, second, third = (agenda.next() for _ in range(3))
+    assert isinstance(second, TrialTask)
+    agenda.add(answer(second))
+    agenda.give_back()
+    assert agenda.in_flight == 0
+    assert [agenda.next(), agenda.next()] == [first, third]
+    assert agenda.in_flight == 2
+
+
 def test_an_exhausted_space_ends_the_study_without_an_error() -> None:
     space = {"num_unique_layers": [2, 3], "hidden_size": [48, 56], "mlp": "swiglu", "sharing": "none"}
     study, _ = small_study(space=space, search={"trials": 30}, references=[])

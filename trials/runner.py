@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import ray
 from ray import tune
+from ray.exceptions import OutOfMemoryError
 
 from analysis.record import FinalRecord, Latency, Quality, TrialRecord, read_finals, read_records
 from search_space.errors import SpecError
@@ -138,8 +139,20 @@ class _Run:
         return Equipment(self._study, {size: ray.put(found) for size, found in blocks.items()}, device, None)
 
     def _search(self, equipment: Equipment) -> None:
-        if self._agenda.finished:
-            return
+        while not self._agenda.finished:
+            try:
+                self._place(equipment)
+            except Exception as error:
+                if self._scribe.complaint is not None:
+                    raise self._scribe.complaint from None
+                if not isinstance(error.__cause__, OutOfMemoryError):
+                    raise
+                self._scribe.on_out_of_memory(str(error.__cause__))
+            else:
+                return
+
+    def _place(self, equipment: Equipment) -> None:
+        """Have Tune run what the agenda hands out, to its end."""
         search = self._study.search
         resources = {"cpu": search.threads, "gpu": search.gpus}
         storage = tempfile.mkdtemp(prefix="archfront-tune-")
@@ -157,10 +170,6 @@ class _Run:
                 verbose=0,
                 trial_dirname_creator=lambda trial: trial.trial_id,
             )
-        except Exception:
-            if self._scribe.complaint is not None:
-                raise self._scribe.complaint from None
-            raise
         finally:
             shutil.rmtree(storage, ignore_errors=True)
 

@@ -47,6 +47,7 @@ class Agenda:
         self._make_proposer = proposer
         self._proposer: Proposer | None = None
         self._tasks: list[TrialTask] = []
+        self._again: list[TrialTask] = []
         self._failed: list[TrialRecord] = []
         self._exhausted = False
 
@@ -63,7 +64,7 @@ class Agenda:
     @property
     def in_flight(self) -> int:
         """Tasks handed out whose records are not back."""
-        return sum(task.number not in self.records for task in self._tasks)
+        return sum(task.number not in self.records for task in self._tasks) - len(self._again)
 
     @property
     def hopeless(self) -> bool:
@@ -76,8 +77,14 @@ class Agenda:
         if not record.finished:
             self._failed.append(record)
 
+    def give_back(self) -> None:
+        """Nobody works any more: hand out again what has no record."""
+        self._again = [task for task in self._tasks if task.number not in self.records]
+
     def next(self) -> TrialTask | Answer:
         """The next task that has no record yet."""
+        if self._again:
+            return self._again.pop(0)
         while True:
             number = len(self._tasks)
             if number >= self._count or self._exhausted or self.hopeless:

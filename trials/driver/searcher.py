@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ray
+from ray.exceptions import RayError
 from ray.tune import Callback
 from ray.tune.search import Searcher
 
@@ -73,6 +76,23 @@ class AgendaSearcher(Searcher):  # type: ignore[misc]
         """The records are the only state."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A trial on a worker."""
+
+    task: TrialTask
+    start: Start
+    address: Any
+    """Reference to the worker's IP address and process id; None for a worker that never started."""
+
+    def process_id(self) -> str:
+        """As text; empty where the worker did not live to tell."""
+        try:
+            return str(ray.get(self.address, timeout=5)[1])
+        except RayError:
+            return ""
+
+
 class Scribe(Callback):  # type: ignore[misc]
     """The one writer: weights, then the record that vouches for them, then everybody who wants to know."""
 
@@ -80,14 +100,15 @@ class Scribe(Callback):  # type: ignore[misc]
         self, study: StudySpec, directory: Path, agenda: Agenda, tracker: Tracker, progress: Callable[[Progress], None] | None
     ) -> None:
         self._study, self._directory, self._agenda, self._tracker, self._progress = study, directory, agenda, tracker, progress
-        self._starts: dict[str, Start] = {}
+        self._running: dict[int, _Running] = {}
         self._begun, self._earlier = time.monotonic(), len(agenda.records)
         self.complaint: WorkError | None = None
         """Why writing failed; Tune makes a long trace of whatever is raised here."""
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Remember when, in case that its worker cannot say."""
-        self._starts[trial.trial_id] = Start.now()
+        """Remember who and when, in case that its worker cannot say."""
+        task = trial.config["task"]
+        self._running[task.number] = _Running(task, Start.now(), trial.temporary_state.ray_actor.get_current_ip_pid.remote())
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:
         """Keep what came back; Tune need not hold on to it."""
@@ -95,10 +116,26 @@ class Scribe(Callback):  # type: ignore[misc]
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Nothing came back: say what is known."""
-        study, task, start = self._study, trial.config["task"], self._starts.get(trial.trial_id, Start.now())
-        outcome, reason = explain_loss(trial.get_pickled_error(), start.elapsed_seconds, study.search.deadline_seconds)
+        task = trial.config["task"]
+        said = Path(trial.error_file).read_text(encoding="utf-8")  # trial.get_error() looks where Tune copies it to, later
+        self._lose(self._running.get(task.number, _Running(task, Start.now(), None)), said)
+
+    def on_out_of_memory(self, said: str) -> None:
+        """Ray ended workers because memory ran low, and with them, in Ray 2.60, Tune's whole run; `said` names their processes.
+
+        Their trials are recorded, and those beside them go back to the agenda.
+        """
+        ended = set(re.findall(r"\bpid=(\d+)", said))
+        running = [entry for number, entry in self._running.items() if number not in self._agenda.records]
+        for entry in [entry for entry in running if entry.process_id() in ended] or running:
+            self._lose(entry, said)
+        self._agenda.give_back()
+
+    def _lose(self, entry: _Running, said: str) -> None:
+        study, task = self._study, entry.task
+        outcome, reason = explain_loss(said, entry.start.elapsed_seconds, study.search.deadline_seconds)
         costs = count_costs(task.architecture, study.objectives.latency, study.proxy)
-        self._keep(record_of(task, outcome, reason, costs, start), None)
+        self._keep(record_of(task, outcome, reason, costs, entry.start), None)
 
     def _keep(self, record: TrialRecord, weights: bytes | None) -> None:
         try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
-from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
+from ray.exceptions import RayActorError, RayTaskError
 
 from analysis.record import Latency, Outcome, Quality, TrialRecord
 from search_space.architecture import Architecture
@@ -142,10 +142,9 @@ def ask_device(device: Any, shape: Architecture) -> Latency:
     return latency
 
 
-def explain_loss(error: BaseException | None, elapsed_seconds: float, deadline_seconds: float) -> tuple[Outcome, str]:
-    """Outcome and reason of a trial whose worker did not answer, from what Ray says and for how long it ran."""
-    said = str(error or "")
-    if isinstance(error, OutOfMemoryError) or "memory pressure" in said or "low on memory" in said:
+def explain_loss(said: str, elapsed_seconds: float, deadline_seconds: float) -> tuple[Outcome, str]:
+    """Outcome and reason of a trial whose worker did not answer, from what Ray says and from how long it ran."""
+    if "running low on memory" in said:
         return (
             Outcome.OUT_OF_MEMORY,
             "Ray ended the worker because the node ran low on memory; lower search.workers or proxy.batch_sequences",
@@ -156,7 +155,7 @@ def explain_loss(error: BaseException | None, elapsed_seconds: float, deadline_s
             f"hung for {elapsed_seconds:.0f} seconds without reaching a step, so its worker was ended; "
             "raise search.deadline_seconds if the shape is only slow",
         )
-    if isinstance(error, RayTaskError) or getattr(error, "actor_init_failed", False):
+    if "Traceback" in said:
         return Outcome.FAILED, f"the worker could not run it: {_last_line(said)}"
     return (
         Outcome.LOST,
