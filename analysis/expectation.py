@@ -16,7 +16,7 @@ from analysis.surrogate import Surrogate, Variances, fit_variances, prior_varian
 
 Flags = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.int64]
-MARGIN = 0.05
+MARGIN = 0.15
 """The hypervolume's corner lies this share of the front's extent beyond its worst values."""
 MODELLED = 300
 """Trials that a model sees at most."""
@@ -25,6 +25,7 @@ FITTED = 120
 REFITTED = 40
 """Up to so many trials the variances are fitted anew for each, beyond for every tenth or every quarter more."""
 LEAST_CHANCE = 0.02
+OPTIMISM, WIDEST = 2.0, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,17 @@ class Expectation:
         self._front = points[members]
         extent = np.ptp(self._front, axis=0) if len(members) > 1 else np.ptp(points, axis=0)
         self._corner = self._front.max(axis=0) + MARGIN * extent
+
+    def widen(self, batch: Batch) -> None:
+        """Move the corner out to points that may yet be better than the front's best in one objective, beyond its end in the other."""
+        features = self._features(batch)
+        (first, first_error), (second, second_error) = (self._predict(objective, batch, features) for objective in range(2))
+        best, extent = self._front.min(axis=0), np.maximum(np.ptp(self._front, axis=0), 0.0)
+        furthest = self._front.max(axis=0) + WIDEST * extent
+        for objective, (other, error, own) in enumerate(((second, second_error, first), (first, first_error, second))):
+            hopeful = other - OPTIMISM * error < best[1 - objective]
+            if hopeful.any():
+                self._corner[objective] = max(self._corner[objective], min(own[hopeful].max(), furthest[objective]))
 
     def gain(self, batch: Batch) -> Array:
         """Expected growth of the front's hypervolume; shape [points]."""

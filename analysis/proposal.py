@@ -16,7 +16,7 @@ from analysis.candidates import Rows, Source
 from analysis.expectation import Batch, Expectation, Told
 from analysis.surrogate import Variances
 
-STARTS = 5
+STARTS = 6
 """Finished trials that the models want."""
 STARTING = 1_000
 """Points that each of the first is chosen from."""
@@ -53,6 +53,7 @@ class Proposer:
         if not len(pool):
             again: Rows = front[random.integers(len(front))]
             return again
+        expectation.widen(pool)
         gains = expectation.gain(pool)
         tops = np.argsort(-gains, kind="stable")[:CLIMBS]
         climbed = [self._climb(_row(pool, top), float(gains[top]), expectation, seen, random) for top in tops]

@@ -8,7 +8,7 @@ the marginal likelihood times weak priors.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,13 +18,19 @@ from scipy.optimize import minimize
 from analysis.axes import Array, Feature
 
 PRIORS = {"known": 0.3, "main": 0.1, "curve": 0.01, "depth": 0.005, "layer": 0.005}
-"""Centre of a group's variance, in units of the objective's; one decade and a half either way are likely."""
+"""Centre of the prior of a group's variance by its kind, in units of the objective's: what is simple is likelier to matter."""
 SPREAD = 1.5
-PAIRS, NOISE = 0.3, 1e-3
-NOISE_SPREAD = 2.5
+"""Standard deviation of that prior, in the variance's logarithm."""
+PAIRS = 0.3
+"""Centre for the variance of products, which multiplies those of their two groups."""
+NOISE, NOISE_SPREAD = 1e-3, 2.5
+"""The same for the noise, of which little is known."""
 OFFSET = 1.0
+"""Variance of the constant."""
 JITTER = 1e-8
+"""Added to the noise so that equal points can be told apart by rounding alone."""
 STEPS = 25
+"""Of the optimiser."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +50,26 @@ class Variances:
 def fit_variances(features: Sequence[Feature], raw: Array) -> Variances:
     """The most plausible variances for these values."""
     mean, scale = float(raw.mean()), float(raw.std()) or 1.0
-    values = (raw - mean) / scale
+    start = prior_logs(features)
+    bounds = [(log - 8, log + 6) for log in start]
+    asked = surprise(features, (raw - mean) / scale)
+    found = np.exp(minimize(asked, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS}).x)
+    return Variances(found[:-2], float(found[-2]), float(found[-1]), mean, scale)
+
+
+def surprise(features: Sequence[Feature], values: Array) -> Callable[[Array], tuple[float, Array]]:
+    """The negative logarithm of likelihood times priors, and its slopes, as a function of the logarithms of all variances.
+
+    These are the groups' in order, that of the pairs and that of the noise; a constant is left out.
+    """
     count = len(values)
-    kernels = np.stack([(f.columns @ f.columns.T).ravel() for f in features])
+    kernels = np.stack([(feature.columns @ feature.columns.T).ravel() for feature in features])
     squares = kernels**2
-    centre = np.log([_prior(feature) for feature in features] + [PAIRS, NOISE])
+    centre = prior_logs(features)
     spread = np.append(np.full(len(centre) - 1, SPREAD), NOISE_SPREAD)
     eye = np.eye(count)
 
-    def surprise(logs: Array) -> tuple[float, Array]:
+    def at(logs: Array) -> tuple[float, Array]:
         weights, pairs, noise = np.exp(logs[:-2]), math.exp(logs[-2]), math.exp(logs[-1])
         total = weights @ kernels
         products = 0.5 * (total**2 - weights**2 @ squares)
@@ -66,15 +83,17 @@ def fit_variances(features: Sequence[Feature], raw: Array) -> Variances:
         off = (logs - centre) / spread
         return float(0.5 * values @ answer + np.log(np.diag(lower)).sum() + 0.5 * off @ off), slopes + off / spread
 
-    bounds = [(c - 8, c + 6) for c in centre]
-    found = minimize(surprise, centre, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS}).x
-    weights = np.exp(found)
-    return Variances(weights[:-2], float(weights[-2]), float(weights[-1]), mean, scale)
+    return at
+
+
+def prior_logs(features: Sequence[Feature]) -> Array:
+    """The centres of the priors, in the order of `surprise`."""
+    return np.log([*map(_prior, features), PAIRS, NOISE])
 
 
 def prior_variances(features: Sequence[Feature], mean: float, scale: float) -> Variances:
     """What is plausible before anything is seen, for values about `mean` that differ by about `scale`."""
-    return Variances(np.array([_prior(feature) for feature in features]), PAIRS, NOISE, mean, scale)
+    return Variances(np.array([*map(_prior, features)]), PAIRS, NOISE, mean, scale)
 
 
 def _prior(feature: Feature) -> float:
