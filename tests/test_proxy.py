@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -56,6 +58,13 @@ def periodic() -> TokenBlocks:
 def noise() -> TokenBlocks:
     ids = np.random.default_rng(0).integers(0, VOCAB, 4600).astype(np.uint16)
     return made_of(ids[:4000], ids[4000:])
+
+
+@pytest.fixture
+def even_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock by which every step takes as long as any other, 1/128 s, however busy the machine is."""
+    readings = itertools.count()
+    monkeypatch.setattr("trials.training.tally.time", SimpleNamespace(perf_counter=lambda: next(readings) / 256))
 
 
 @pytest.mark.parametrize(("optimizer", "schedule"), [("muon", "wsd"), ("adamw", "cosine")])
@@ -273,13 +282,14 @@ def test_tokens_per_parameter_train_larger_shapes_longer(periodic: TokenBlocks) 
     assert training.tokens == round(training.parameters * 0.5 / STEP) * STEP
 
 
+@pytest.mark.usefixtures("even_clock")
 def test_a_budget_of_seconds_ends_with_the_clock_and_decays_to_its_end(periodic: TokenBlocks) -> None:
-    _, training = train(SHAPE, periodic, recipe(seconds=0.4), seed=0)
-    assert 0.4 <= training.wall_seconds < 0.8
+    _, training = train(SHAPE, periodic, recipe(seconds=0.5), seed=0)
+    assert 0.5 <= training.wall_seconds < 0.52
     assert training.planned_tokens == training.tokens
-    assert training.validation is not None
+    assert [point.seconds > 0.24 for point in training.curve if point.validation_loss is not None] == [True, True]
     rates = [point.learning_rate or 0.0 for point in training.curve]
-    assert rates[-1] < 0.2 * max(rates)
+    assert rates[-1] < 0.1 * max(rates)
 
 
 def test_pauses_count_in_no_time_that_is_reported(periodic: TokenBlocks) -> None:
@@ -302,6 +312,7 @@ def test_a_loss_that_is_no_number_is_a_divergence_that_keeps_what_was_measured(p
     assert training.validation is None
 
 
+@pytest.mark.usefixtures("even_clock")
 def test_the_deadline_ends_a_run_and_says_how_far_it_came(noise: TokenBlocks) -> None:
     with pytest.raises(TimedOut, match=r"deadline of 0\.3 seconds passed after [\d,]+ tokens, \d+% of the proxy") as caught:
         train(SHAPE, noise, recipe(tokens=10**9), seed=0, deadline_seconds=0.3)
