@@ -15,15 +15,15 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from benchmarks.search_space import cost
-from benchmarks.search_space.architecture import Architecture
-from benchmarks.search_space.budget import Budget
-from benchmarks.search_space.space import Point, SearchSpace
 from optuna.samplers import BaseSampler, GPSampler
 
 from analysis.axes import Array
 from analysis.front import front, hypervolume
 from analysis.record import Costs, Kind, Latency, Outcome, Quality, Spread, Training, TrialRecord
+from search_space import cost
+from search_space.architecture import Architecture
+from search_space.budget import Budget
+from search_space.space import Point, SearchSpace
 from trials.front_sampler import FrontSampler
 from trials.sampler import SAMPLERS, Choices, Proposer
 from trials.task import plain
