@@ -39,6 +39,15 @@ with QuietLock(directory).training() as quiet:
 print(json.dumps(steps))
 """
 
+BUSY_TRAINER = """
+import sys, time
+from pathlib import Path
+from trials.quiet import QuietLock
+with QuietLock(Path(sys.argv[1])).training():
+    print("in a step that does not end", flush=True)
+    time.sleep(60)
+"""
+
 MEASURER = """
 import sys, time
 from pathlib import Path
@@ -111,7 +120,7 @@ def test_a_measurer_that_is_killed_frees_the_trainers(tmp_path: Path) -> None:
 
 def test_a_trainer_that_is_killed_frees_the_measurers(tmp_path: Path) -> None:
     quiet = QuietLock(tmp_path)
-    with process(TRAINER, tmp_path, 60) as trainer:
+    with process(BUSY_TRAINER, tmp_path) as trainer:
         with pytest.raises(QuietTimeoutError, match="training run did not pause"), quiet.measuring(0.1):
             pass
         trainer.kill()
