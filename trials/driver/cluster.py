@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 FLOORS = ("search_space", "analysis", "trials")
 OBJECT_STORE_BYTES = 200_000_000
 """Of a Ray of our own, where the corpus is the embedded one; Ray spills to the disk what does not fit."""
+CONNECT_SECONDS = 10.0
+"""Longest wait for the first answer of a cluster's address."""
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
@@ -60,9 +63,17 @@ def connected(study: StudySpec, address: str | None) -> Iterator[None]:
 
 def _join(address: str, quiet: dict[str, Any]) -> None:
     try:
+        _knock(address)
         ray.init(**(quiet | _joining(address)))
-    except (ConnectionError, TimeoutError, RuntimeError) as error:
+    except (OSError, RuntimeError) as error:
         raise SpecError(f"the Ray cluster at {address} must answer, found: {_first_line(error)}; check the address and the token") from None
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens; Ray itself would ask for minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
 
 
 def _start(study: StudySpec, quiet: dict[str, Any]) -> None:
