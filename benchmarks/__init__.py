@@ -1,0 +1,1 @@
+"""What the claims of speed and of searching well rest on; run as `python -m benchmarks.NAME`."""
