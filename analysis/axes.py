@@ -99,7 +99,7 @@ class Feature:
 
 def _parts(axis: Axis, places: Array) -> list[tuple[str, Array]]:
     """Columns of one axis, centred over its levels: straight and curved for ordered values, one for each of unordered ones."""
-    if not axis.ordered:
+    if not axis.ordered and axis.levels > 2:
         rows = math.sqrt(axis.levels) * (np.eye(axis.levels) - 1 / axis.levels)
         return [("main", rows[places.astype(int)])]
     grid = axis.places

@@ -24,8 +24,10 @@ FITTED = 120
 """Trials that its variances are fitted to at most."""
 REFITTED = 40
 """Up to so many trials the variances are fitted anew for each, beyond for every tenth or every quarter more."""
-LEAST_CHANCE = 0.02
+LEAST_CHANCE = 1e-3
+"""Of success, however many neighbours failed."""
 OPTIMISM, WIDEST = 2.0, 2.0
+"""Deviations by which a point may be better than it looks, and how many extents of the front the corner may lie beyond its ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ class Expectation:
             None if known else self._model(objective, told, sample, tried, values[:, objective])
             for objective, known in enumerate(self._known)
         ]
-        self._success = self._success_model(tried[0], told.failed)
+        self._success = self._success_model(tried[0], seen.allowed, told.failed)
         points = np.concatenate([self._expected(seen, tried[0]), self._expected(told.pending, tried[1])])
         rows, allowed = np.concatenate([seen.rows, told.pending.rows]), np.concatenate([seen.allowed, told.pending.allowed])
         eligible = np.flatnonzero(allowed) if allowed.any() else np.arange(len(rows))
@@ -103,26 +105,33 @@ class Expectation:
         extent = np.ptp(self._front, axis=0) if len(members) > 1 else np.ptp(points, axis=0)
         self._corner = self._front.max(axis=0) + MARGIN * extent
 
-    def widen(self, batch: Batch) -> None:
-        """Move the corner out to points that may yet be better than the front's best in one objective, beyond its end in the other."""
-        features = self._features(batch)
-        (first, first_error), (second, second_error) = (self._predict(objective, batch, features) for objective in range(2))
-        best, extent = self._front.min(axis=0), np.maximum(np.ptp(self._front, axis=0), 0.0)
-        furthest = self._front.max(axis=0) + WIDEST * extent
-        for objective, (other, error, own) in enumerate(((second, second_error, first), (first, first_error, second))):
-            hopeful = other - OPTIMISM * error < best[1 - objective]
+    def widen(self, batch: Batch) -> Array:
+        """As `gain`, after the corner is moved out to points that may be better than the front's best, beyond its other end.
+
+        Else a front whose ends are not the best there are would stay where it is.
+        """
+        expected, chance = self._outlook(batch)
+        best, furthest = self._front.min(axis=0), self._front.max(axis=0) + WIDEST * np.ptp(self._front, axis=0)
+        for objective, ((own, _), (other, deviation)) in enumerate(zip(expected, reversed(expected), strict=True)):
+            hopeful = (other - OPTIMISM * deviation < best[1 - objective]) & (chance > 0.5)
             if hopeful.any():
                 self._corner[objective] = max(self._corner[objective], min(own[hopeful].max(), furthest[objective]))
+        return self._gain(expected, chance)
 
     def gain(self, batch: Batch) -> Array:
-        """Expected growth of the front's hypervolume; shape [points]."""
+        """Expected growth of the front's hypervolume, times the chance that the trial does not fail; shape [points]."""
+        return self._gain(*self._outlook(batch))
+
+    def _gain(self, expected: Sequence[tuple[Array, Array]], chance: Array) -> Array:
+        return chance * expected_improvement(expected[0], expected[1], self._front, (self._corner[0], self._corner[1]))
+
+    def _outlook(self, batch: Batch) -> tuple[list[tuple[Array, Array]], Array]:
+        """Mean and deviation of each objective, and the chance of success."""
         features = self._features(batch)
-        first, second = (self._predict(objective, batch, features) for objective in range(2))
-        gain = expected_improvement(first, second, self._front, (self._corner[0], self._corner[1]))
+        expected = [self._predict(objective, batch, features) for objective in range(2)]
         if self._success is None:
-            return gain
-        chance: Array = gain * np.clip(self._success.predict(features)[0], LEAST_CHANCE, 1.0)
-        return chance
+            return expected, np.ones(len(batch))
+        return expected, np.clip(self._success.predict(features)[0], LEAST_CHANCE, 1.0)
 
     def _features(self, batch: Batch) -> list[Feature]:
         return self._axes.features(batch.places, batch.active, (self._sizes(batch) - self._centre) / self._scale)
@@ -155,12 +164,12 @@ class Expectation:
         believed = model.predict(tried[1])[0]
         return Surrogate(_joined(tried[0], tried[1]), np.concatenate([values, believed]), self._fits[key])
 
-    def _success_model(self, finished: list[Feature], failed: Batch) -> Surrogate | None:
-        """Of 1 for a trial that finished and 0 for one that failed; None where none did."""
-        if not len(failed):
+    def _success_model(self, finished: list[Feature], allowed: Flags, failed: Batch) -> Surrogate | None:
+        """Of 1 for a trial that finished within all limits and 0 for one that did not; None where all did."""
+        labels = np.concatenate([allowed, np.zeros(len(failed))])
+        if labels.all():
             return None
         features = _joined(finished, self._features(failed))
-        labels = np.repeat([1.0, 0.0], [len(features[0].columns) - len(failed), len(failed)])
         return Surrogate(features, labels, prior_variances(features, mean=1.0, scale=0.5))
 
 

@@ -22,7 +22,7 @@ STARTING = 1_000
 """Points that each of the first is chosen from."""
 ABOUT = 100
 """One in so many of them is near enough to the wanted cost."""
-DRAWN, NEAR = 300, 300
+DRAWN, NEAR = 200, 200
 """Candidates of one proposal from all over the space, and from near the front."""
 CLIMBS, STEPS = 2, 6
 """How many of the best candidates are improved, and in how many steps at most."""
@@ -53,8 +53,7 @@ class Proposer:
         if not len(pool):
             again: Rows = front[random.integers(len(front))]
             return again
-        expectation.widen(pool)
-        gains = expectation.gain(pool)
+        gains = expectation.widen(pool)
         tops = np.argsort(-gains, kind="stable")[:CLIMBS]
         climbed = [self._climb(_row(pool, top), float(gains[top]), expectation, seen, random) for top in tops]
         return max(climbed, key=lambda end: end[0])[1]

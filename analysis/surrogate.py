@@ -104,33 +104,38 @@ class Surrogate:
     """The process given the values of some points."""
 
     def __init__(self, features: Sequence[Feature], values: Array, variances: Variances) -> None:
-        self.variances = variances
+        self._variances = variances
         scaled = (values - variances.mean) / variances.scale
-        self._features = [math.sqrt(v) * f.columns for v, f in zip(self.variances.groups, features, strict=True)]
-        kernel = self._kernel(self._features)
-        self._lower = cholesky(kernel + (self.variances.noise + JITTER) * np.eye(len(scaled)), lower=True, check_finite=False)
+        self._seen = self._scaled(features)
+        self._lower = cholesky(self._kernel(self._seen) + (variances.noise + JITTER) * np.eye(len(scaled)), lower=True, check_finite=False)
         self._answer = cho_solve((self._lower, True), scaled, check_finite=False)
-
-    def _kernel(self, others: Sequence[Array]) -> Array:
-        total: Array = np.zeros((len(others[0]), len(self._features[0])))
-        squares = np.zeros_like(total)
-        for one, other in zip(self._features, others, strict=True):
-            part = other @ one.T
-            total += part
-            squares += np.square(part, out=part)
-        np.subtract(np.square(total), squares, out=squares)
-        squares *= 0.5 * self.variances.pairs
-        squares += total
-        squares += OFFSET
-        return squares
 
     def predict(self, features: Sequence[Feature]) -> tuple[Array, Array]:
         """Mean and standard deviation of the objective at other points, without noise."""
-        others = [math.sqrt(v) * f.columns for v, f in zip(self.variances.groups, features, strict=True)]
+        others = self._scaled(features)
         kernel = self._kernel(others)
         own = np.stack([(other * other).sum(axis=1) for other in others])
-        total = own.sum(axis=0)
-        prior = OFFSET + total + 0.5 * self.variances.pairs * (total**2 - (own**2).sum(axis=0))
+        prior = self._summed(own.sum(axis=0), (own**2).sum(axis=0))
         half = solve_triangular(self._lower, kernel.T, lower=True, check_finite=False)
         variance = np.maximum(prior - (half * half).sum(axis=0), 1e-12)
-        return self.variances.mean + self.variances.scale * (kernel @ self._answer), self.variances.scale * np.sqrt(variance)
+        mean, scale = self._variances.mean, self._variances.scale
+        return mean + scale * (kernel @ self._answer), scale * np.sqrt(variance)
+
+    def _scaled(self, features: Sequence[Feature]) -> list[Array]:
+        return [math.sqrt(variance) * feature.columns for variance, feature in zip(self._variances.groups, features, strict=True)]
+
+    def _kernel(self, others: Sequence[Array]) -> Array:
+        """Between other points and those seen; shape [others, seen]."""
+        pairs = list(zip(others, self._seen, strict=True))
+        total = np.concatenate(others, axis=1) @ np.concatenate(self._seen, axis=1).T
+        narrow = [(one**2, other**2) for one, other in pairs if one.shape[1] == 1]
+        squares = np.concatenate([one for one, _ in narrow], axis=1) @ np.concatenate([other for _, other in narrow], axis=1).T
+        for one, other in pairs:
+            if one.shape[1] > 1:
+                part = one @ other.T
+                squares += np.square(part, out=part)
+        return self._summed(total, squares)
+
+    def _summed(self, total: Array, squares: Array) -> Array:
+        """The kernel from the sum of the groups' kernels and the sum of their squares."""
+        return OFFSET + total + 0.5 * self._variances.pairs * (total**2 - squares)

@@ -120,10 +120,13 @@ def test_nsga2_breeds_from_the_best_it_knows() -> None:
     assert sum(depth >= 3 for depth in depths) > 25
 
 
-def test_failures_are_told_and_do_not_count_as_known() -> None:
-    proposer = Proposer(SPACE, 0, "tpe")
+@pytest.mark.parametrize("outcome", [Outcome.DIVERGED, Outcome.STOPPED])
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_trials_without_numbers_are_told_and_do_not_count_as_known(sampler: str, outcome: Outcome) -> None:
+    proposer = Proposer(SPACE, 0, sampler)
     records = search(proposer, POPULATION + 5)
-    failed = [dataclasses.replace(record, outcome=Outcome.DIVERGED, training=None) for record in records]
+    half = len(records) // 3
+    failed = [dataclasses.replace(record, outcome=outcome, training=None) for record in records[:half]] + records[half:]
     proposal = proposer.propose(20, failed, [])
     assert proposal is not None
     assert proposal[1] not in {record.architecture for record in records}

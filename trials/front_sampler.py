@@ -103,7 +103,8 @@ class FrontSampler(BaseSampler):
         groups: dict[TrialState, list[FrozenTrial]] = {state: [] for state in TrialState}
         for trial in study.get_trials(deepcopy=False):
             if trial.number != number and self._space.keys() <= trial.params.keys():
-                groups[trial.state].append(trial)
+                broken = trial.state is TrialState.COMPLETE and not all(map(math.isfinite, trial.values))
+                groups[TrialState.FAIL if broken else trial.state].append(trial)
         finished = groups[TrialState.COMPLETE]
         values = np.array([trial.values for trial in finished], dtype=float).reshape(-1, 2) * self._signs
         batches = {state: self._recall(trials) for state, trials in groups.items()}
@@ -140,6 +141,7 @@ class FrontSampler(BaseSampler):
         if self._active is not None:
             names = self._active(point)
             active = [name in names for name in self._space]
-        allowed = self._feasible is None or bool(self._feasible(point))
-        costs = [self._cheap[objective](point) if objective in self._cheap else math.nan for objective in range(2)]
+        costs = [float(self._cheap[objective](point)) if objective in self._cheap else math.nan for objective in range(2)]
+        countable = all(math.isfinite(costs[objective]) for objective in self._cheap)
+        allowed = countable and (self._feasible is None or bool(self._feasible(point)))
         return _Known(active, (costs[0], costs[1]), tuple(self._hints(point)) if self._hints else (), allowed)

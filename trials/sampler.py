@@ -21,7 +21,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from analysis.record import TrialRecord
+from analysis.record import Outcome, TrialRecord
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.space import Point, SearchSpace
@@ -128,7 +128,8 @@ class Proposer:
         assert record.point is not None
         values = _values(record)
         if values is None:
-            return self._trial(record.point, TrialState.FAIL)
+            stopped = record.outcome is Outcome.STOPPED
+            return self._trial(record.point, TrialState.PRUNED if stopped else TrialState.FAIL)
         # One generation that holds everything known: Optuna then breeds from its best POPULATION members (steady-state NSGA-II).
         return self._trial(record.point, TrialState.COMPLETE, values, {GENERATION: 0})
 
