@@ -87,6 +87,31 @@ class CurvePoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnostics:
+    """What a trained network does inside, on a few sequences of the validation split; `analysis.signs` judges it.
+
+    Where a field has several values, there is one for each executed block.
+    """
+
+    tokens: int
+    """Tokens looked at."""
+    attention_entropies: tuple[tuple[float, ...], ...]
+    """Of each block's heads, over the entropy of a head that sees all its keys alike: 0 is one key, 1 is all of them."""
+    head_similarities_in_group: tuple[float, ...] | None
+    """Mean cosine between attention maps of heads that share keys; None where each head has its own."""
+    head_similarities_across_groups: tuple[float, ...] | None
+    """Mean cosine between attention maps of heads with different keys; None where all share one key-value head."""
+    embedding_effective_rank: float
+    """Of the table that makes logits (the embedding where tied): exp of the entropy of its singular values, over the full rank."""
+    embedding_mean_cosine: float
+    """Between two rows of that table: 0 where they point everywhere, 1 where all point one way."""
+    gradient_norms: tuple[float, ...]
+    """Of the loss, by the block's weights; for a part that runs several times the mean of its passes."""
+    residual_changes: tuple[float, ...]
+    """Norm of what the block adds to the residual stream over the stream's own norm, mean over tokens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
     """What a proxy run measured."""
 
@@ -112,6 +137,8 @@ class Training:
     corpus_sha256: str | None = None
     """Of the text that it was trained on."""
     curve: tuple[CurvePoint, ...] = ()
+    diagnostics: Diagnostics | None = None
+    """Taken once, when the run had ended; None where it did not reach its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,8 +301,24 @@ def latency_from_dict(values: Mapping[str, Any] | None) -> Latency | None:
 def _training(values: Mapping[str, Any] | None) -> Training | None:
     if values is None:
         return None
-    validation = _quality(values["validation"])
-    return Training(**{**values, "validation": validation, "curve": tuple(CurvePoint(**point) for point in values["curve"])})
+    parsed = {
+        "validation": _quality(values["validation"]),
+        "curve": tuple(CurvePoint(**point) for point in values["curve"]),
+        "diagnostics": _diagnostics(values.get("diagnostics")),
+    }
+    return Training(**{**values, **parsed})
+
+
+def _diagnostics(values: Mapping[str, Any] | None) -> Diagnostics | None:
+    """None too where one of its numbers, such as a gradient, was not finite when it was written."""
+    if values is None or any(None in _tuple(value) for value in values.values() if isinstance(value, list)):
+        return None
+    parsed: dict[str, Any] = {name: _tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return Diagnostics(**parsed)
+
+
+def _tuple(values: list[Any]) -> tuple[Any, ...]:
+    return tuple(tuple(value) if isinstance(value, list) else value for value in values)
 
 
 def _quality(values: Mapping[str, Any] | None) -> Quality | None:

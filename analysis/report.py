@@ -17,6 +17,7 @@ from analysis.findings import against, caution, outcomes, picks, winners
 from analysis.front import REFERENCE_MARGIN, Front, front_of
 from analysis.page import Html, document, element, facts, folded, paragraphs, section
 from analysis.record import FinalRecord, Kind, TrialRecord
+from analysis.report_signs import signs_part
 from analysis.report_tables import all_trials, front_table, unfinished
 from analysis.summary import StudySummary, totals
 
@@ -26,6 +27,7 @@ PARTS = {
     "front": "The front",
     "asked": "What was asked",
     "curves": "Learning curves",
+    "signs": "Signs of trouble",
     "unfinished": "Trials that did not finish",
     "cost": "What it cost",
     "export": "Taking a winner away",
@@ -50,6 +52,7 @@ def report(summary: StudySummary, records: Sequence[TrialRecord], finals: Mappin
         "front": _front(records, finals, front),
         "asked": _asked(summary, records),
         "curves": _curves(records, finals),
+        "signs": signs_part(records),
         "unfinished": [unfinished(records)] if any(not record.finished for record in records) else [],
         "cost": _cost(summary, records),
         "export": _export(summary, records, front),

@@ -7,6 +7,7 @@ from typing import Any
 
 from analysis.front import Front
 from analysis.record import FinalRecord, Kind, Quality, TrialRecord
+from analysis.signs import fired, readings
 
 
 def front_rows(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> list[dict[str, Any]]:
@@ -17,7 +18,7 @@ def front_rows(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]
 
 
 def row(record: TrialRecord, final: FinalRecord | None, front: Front) -> dict[str, Any]:
-    """One trial; what was not measured is None."""
+    """One trial; what was not measured is None. `signs` names the signs of trouble that fire, nothing where all is well."""
     a, training = record.architecture, record.training
     searched, again = record.latency, final.latency if final else None
     return {
@@ -42,6 +43,7 @@ def row(record: TrialRecord, final: FinalRecord | None, front: Front) -> dict[st
         "intermediate_size": a.intermediate_size,
         "mlp": a.mlp,
         "sharing": a.sharing.strategy,
+        "signs": ", ".join(reading.sign.name for reading in fired(record)) if readings(record) else None,
     }
 
 

@@ -22,7 +22,7 @@ FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent))
 
 import archfront  # noqa: E402
-from analysis import record  # noqa: E402
+from analysis import record, signs  # noqa: E402
 from search_space import architecture, sharing  # noqa: E402
 from trials import study  # noqa: E402
 
@@ -123,13 +123,32 @@ def _verb(name: str, parser: argparse.ArgumentParser) -> str:
     return "\n".join([*lines, ""])
 
 
+def sign_table() -> str:
+    """Every sign of trouble: what is measured, when it fires, what that means and who said so."""
+    lines = ["| sign | what is measured | fires | what it means | source |", "|---|---|---|---|---|"]
+    lines += [f"| `{sign.name}` | {sign.measure} | {sign.rule} | {sign.meaning} | {sign.source} |" for sign in signs.SIGNS]
+    return "\n".join([*lines, ""])
+
+
 GENERATED = {
     "study": study_tables,
     "architecture": lambda: field_tables(architecture, "Architecture") + "\n" + field_tables(sharing, "Sharing"),
     "record": lambda: field_tables(
-        record, "TrialRecord", "Outcome", "Kind", "Costs", "Latency", "Spread", "Training", "CurvePoint", "Quality", "FinalRecord"
+        record,
+        "TrialRecord",
+        "Outcome",
+        "Kind",
+        "Costs",
+        "Latency",
+        "Spread",
+        "Training",
+        "Diagnostics",
+        "CurvePoint",
+        "Quality",
+        "FinalRecord",
     ),
     "commands": command_tables,
+    "signs": sign_table,
 }
 
 

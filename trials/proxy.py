@@ -8,6 +8,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import lightning
@@ -17,13 +18,14 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_
 
-from analysis.record import CurvePoint, Quality, Training
+from analysis.record import CurvePoint, Diagnostics, Quality, Training
 from search_space.architecture import Architecture
 from search_space.cost import parameters
 from search_space.errors import SpecError
 from trials.network import Network
 from trials.study import ProxySpec
 from trials.text.blocks import TokenBlocks
+from trials.training.diagnostics import diagnose
 from trials.training.evaluation import evaluate
 from trials.training.failures import Diverged, TimedOut, TrainingFailed, memory_errors
 from trials.training.memory import PeakMemory
@@ -64,7 +66,7 @@ def train(
     except TrainingFailed as failure:
         failure.training = run.result() if run.steps else None
         raise
-    return run.network, run.result()
+    return run.network, replace(run.result(), diagnostics=run.diagnose())
 
 
 class ProxyRun:
@@ -160,6 +162,16 @@ class ProxyRun:
             corpus_sha256=self._blocks.corpus_sha256,
             curve=tuple(tally.curve),
         )
+
+    def diagnose(self) -> Diagnostics:
+        """What the network does inside by now, on a few of a step's tokens; for the end of a run."""
+        proxy = self._proxy
+        with memory_errors():
+            found = diagnose(
+                self.network.to(self._device), self._blocks, proxy.batch_sequences * proxy.context_tokens, proxy.context_tokens
+            )
+        self.network.cpu()
+        return found
 
     def state(self) -> dict[str, Any]:
         """A copy, between two stretches, of all that `restore` needs: tensors and plain values, ready for `torch.save`."""

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from analysis.front import Front
 from analysis.record import FinalRecord, Latency, Outcome, TrialRecord
+from analysis.signs import fired, readings
 from trials.driver.directory import MAY_CHANGE
 from trials.study import StudySpec
 
@@ -177,6 +178,7 @@ def _tags(record: TrialRecord) -> dict[str, str]:
         "archfront.architecture_key": record.architecture.key,
         "archfront.reference": record.name,
         "archfront.latency_disturbed": record.latency and record.latency.disturbed,
+        "archfront.signs": ", ".join(reading.sign.name for reading in fired(record)) or None,
         "archfront.host": record.machine.get("host"),
         "mlflow.note.content": record.reason and record.reason[:LONGEST_REASON],
     }
@@ -218,6 +220,8 @@ def _totals(record: TrialRecord) -> Iterator[tuple[str, float]]:
     yield "process_seconds", training.process_seconds
     if training.peak_memory_bytes is not None:
         yield "peak_memory_bytes", training.peak_memory_bytes
+    for reading in readings(record):
+        yield f"sign_{reading.sign.name}", reading.value
 
 
 def _latency(latency: Latency | None) -> Iterator[tuple[str, float]]:
