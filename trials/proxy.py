@@ -30,6 +30,7 @@ from trials.training.evaluation import evaluate
 from trials.training.failures import Diverged, TimedOut, TrainingFailed, memory_errors
 from trials.training.memory import PeakMemory
 from trials.training.optimizers import make_optimizers, set_rates
+from trials.training.parametrization import reparametrize
 from trials.training.schedules import Plan, rate_factor
 from trials.training.tally import Tally
 
@@ -102,6 +103,7 @@ class ProxyRun:
             )
         with memory_errors():
             self.network = Network(architecture, seed)
+            reparametrize(self.network, proxy)
         self.optimizers = make_optimizers(self.network, proxy)
         self.plan = Plan.of(proxy, parameters(architecture))
         self._blocks, self._proxy, self._seed, self._threads = blocks, proxy, seed, threads

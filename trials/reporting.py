@@ -93,6 +93,8 @@ def _recipe(proxy: ProxySpec) -> str:
     rates = f"AdamW at {proxy.learning_rate:g}"
     if proxy.optimizer == "muon":
         rates = f"Muon at {proxy.muon_learning_rate:g} for the matrices of the blocks, {rates} for the rest"
+    if proxy.parametrization != "standard":
+        rates += f" at {proxy.base.num_hidden_layers} x {proxy.base.hidden_size} and by {proxy.parametrization} elsewhere"
     return (
         f"{length} in steps of {proxy.batch_sequences} x {proxy.context_tokens}, {rates}, weight decay {proxy.weight_decay:g}, "
         f"{proxy.schedule} schedule, {proxy.precision}"

@@ -76,6 +76,17 @@ class ObjectivesSpec(_Section):
     latency: LatencySpec = LatencySpec()
 
 
+class BaseShape(_Section):
+    """The shape at which `mup` and `completep` have the study's rates as they stand; heads span its width, its MLP is 8/3 as wide."""
+
+    hidden_size: Positive = 64
+    """Its width."""
+    num_hidden_layers: Positive = 4
+    """Its executed blocks."""
+    head_dim: Positive = 16
+    """The width of its heads."""
+
+
 class ProxySpec(_Section):
     """The recipe of the short training run; the same for every shape of the study. Exactly one of the three budgets."""
 
@@ -95,6 +106,10 @@ class ProxySpec(_Section):
     """Peak rate of AdamW."""
     muon_learning_rate: Annotated[float, Field(gt=0)] = 1e-2
     """Peak rate of Muon; read only where the optimizer is `muon`."""
+    parametrization: Literal["standard", "mup", "completep"] = "standard"
+    """How rates and initial weights follow the shape: not at all, its width (arXiv 2203.03466), or width and depth (2505.01618)."""
+    base: BaseShape = BaseShape()
+    """Read only where the parametrization is `mup` or `completep`."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.1
     """On matrices only; norms and the embedding have none."""
     gradient_clip: Annotated[float, Field(gt=0)] = 1.0

@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import nn
 
+from trials.network import Network
 from trials.study import ProxySpec
 from trials.training.muon import Muon
+from trials.training.parametrization import scales
 
 BETAS = (0.9, 0.95)
 EPSILON = 1e-8
 
 
-def make_optimizers(network: nn.Module, proxy: ProxySpec) -> list[torch.optim.Optimizer]:
+def make_optimizers(network: Network, proxy: ProxySpec) -> list[torch.optim.Optimizer]:
     """The recipe's optimizers; every stored parameter belongs to exactly one group, a shared one too.
 
     With `muon` the matrices of the blocks are Muon's and AdamW has the rest; with `adamw` it has everything. Weight decay works on
     the matrices of the blocks alone: norms, the embedding table and an untied output table have none. Each group keeps its peak
-    rate as `initial_lr`.
+    rate as `initial_lr`; rates that the parametrization sets apart are groups of their own, and decay as fast as the others do.
     """
-    matrices = [p for name, p in network.named_parameters() if is_block_matrix(name, p)]
-    rest = [p for name, p in network.named_parameters() if not is_block_matrix(name, p)]
+    found = scales(network, proxy)
+    rest, matrices = defaultdict[float, list[nn.Parameter]](list), defaultdict[float, list[nn.Parameter]](list)
+    for name, parameter in network.named_parameters():
+        (matrices if is_block_matrix(name, parameter) else rest)[found[name].rate].append(parameter)
     if proxy.optimizer == "muon":
-        optimizers = [
-            _adamw([{"params": rest, "weight_decay": 0.0}], proxy),
-            Muon(matrices, lr=proxy.muon_learning_rate, weight_decay=proxy.weight_decay),
-        ]
+        muon = _groups(matrices, proxy.muon_learning_rate, proxy.weight_decay)
+        optimizers = [_adamw(_groups(rest, proxy.learning_rate, 0.0)), Muon(muon)]
     else:
-        optimizers = [_adamw([{"params": rest, "weight_decay": 0.0}, {"params": matrices, "weight_decay": proxy.weight_decay}], proxy)]
+        optimizers = [_adamw([*_groups(rest, proxy.learning_rate, 0.0), *_groups(matrices, proxy.learning_rate, proxy.weight_decay)])]
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]
@@ -48,5 +52,10 @@ def set_rates(optimizers: Iterable[torch.optim.Optimizer], factor: float) -> Non
             group["lr"] = group["initial_lr"] * factor
 
 
-def _adamw(groups: list[dict[str, object]], proxy: ProxySpec) -> torch.optim.AdamW:
-    return torch.optim.AdamW(groups, lr=proxy.learning_rate, betas=BETAS, eps=EPSILON, fused=True)
+def _groups(parameters: Mapping[float, list[nn.Parameter]], rate: float, decay: float) -> list[dict[str, Any]]:
+    """A group for each relative rate; a step takes lr x weight_decay of a weight, which is the same for all."""
+    return [{"params": several, "lr": rate * relative, "weight_decay": decay / relative} for relative, several in parameters.items()]
+
+
+def _adamw(groups: list[dict[str, Any]]) -> torch.optim.AdamW:
+    return torch.optim.AdamW(groups, betas=BETAS, eps=EPSILON, fused=True)
