@@ -20,11 +20,13 @@ Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """Part of a YAML: unknown keys are errors, and the docstring under a field is its description."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
-class CorpusSpec(_Section):
+class CorpusSpec(Section):
     """The text that every trial of the study is trained on; exactly one of `name` and `files`."""
 
     name: Literal["python-stdlib"] | None = None
@@ -44,7 +46,7 @@ class CorpusSpec(_Section):
         return self
 
 
-class LatencySpec(_Section):
+class LatencySpec(Section):
     """The workload whose time is the latency."""
 
     runtime: Literal["torch", "onnxruntime"] = "onnxruntime"
@@ -68,7 +70,7 @@ class LatencySpec(_Section):
         return self
 
 
-class ObjectivesSpec(_Section):
+class ObjectivesSpec(Section):
     """What a front is made of."""
 
     quality: Literal["bits_per_byte"] = "bits_per_byte"
@@ -76,7 +78,7 @@ class ObjectivesSpec(_Section):
     latency: LatencySpec = LatencySpec()
 
 
-class BaseShape(_Section):
+class BaseShape(Section):
     """The shape at which `mup` and `completep` have the study's rates as they stand; heads span its width, its MLP is 8/3 as wide."""
 
     hidden_size: Positive = 64
@@ -87,7 +89,7 @@ class BaseShape(_Section):
     """The width of its heads."""
 
 
-class ProxySpec(_Section):
+class ProxySpec(Section):
     """The recipe of the short training run; the same for every shape of the study. Exactly one of the three budgets."""
 
     tokens: Positive | None = None
@@ -136,7 +138,7 @@ class ProxySpec(_Section):
         return self
 
 
-class SearchSpec(_Section):
+class SearchSpec(Section):
     """How the shapes to try are chosen and where they run."""
 
     trials: Positive
@@ -155,7 +157,7 @@ class SearchSpec(_Section):
     """A trial that takes longer is ended and recorded as timed out."""
 
 
-class StudySpec(_Section):
+class StudySpec(Section):
     """One study."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -184,7 +186,7 @@ def parse_study(values: object, source: str = "study") -> StudySpec:
     try:
         study = StudySpec.model_validate(dict(values))
     except ValidationError as errors:
-        raise SpecError(f"{source}: {_sentence(errors)}") from None
+        raise SpecError(f"{source}: {sentence(errors)}") from None
     try:
         study.search_space  # noqa: B018  the space is read here so that its errors name the file
     except SpecError as error:
@@ -197,7 +199,7 @@ def parse_latency(values: Mapping[str, Any]) -> LatencySpec:
     try:
         return LatencySpec.model_validate(dict(values))
     except ValidationError as errors:
-        raise SpecError(_sentence(errors)) from None
+        raise SpecError(sentence(errors)) from None
 
 
 def load_study(path: str | Path) -> StudySpec:
@@ -217,13 +219,13 @@ def load_study(path: str | Path) -> StudySpec:
     return study.model_copy(update={"corpus": study.corpus.model_copy(update={"files": files}), "references": references})
 
 
-def _sentence(errors: ValidationError) -> str:
-    """The first error as one sentence with its cure."""
+def sentence(errors: ValidationError, model: type[BaseModel] = StudySpec) -> str:
+    """The first error in a model's values as one sentence with its cure."""
     error = errors.errors()[0]
     where = [str(part) for part in error["loc"]]
     path = ".".join(where) or "the study"
     if error["type"] == "extra_forbidden":
-        return str(unknown_key(path, where[-1], _fields_at(where[:-1])))
+        return str(unknown_key(path, where[-1], _fields_at(where[:-1], model)))
     if error["type"] == "missing":
         return f"{path} is missing; add it"
     if error["type"] == "value_error":
@@ -232,8 +234,7 @@ def _sentence(errors: ValidationError) -> str:
     return f"{path} {message}, found {error['input']!r}"
 
 
-def _fields_at(where: list[str]) -> list[str]:
-    model: Any = StudySpec
+def _fields_at(where: list[str], model: type[BaseModel]) -> list[str]:
     for name in where:
         annotation = model.model_fields[name].annotation
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
