@@ -197,7 +197,7 @@ def test_an_evaluation_in_several_passes_pauses_before_each_and_gives_one_result
 ) -> None:
     network = Network(SHAPE, seed=0)
     whole = evaluate(network, noise, "validation", 256, 16)
-    monkeypatch.setattr("trials.training.evaluation.LOGITS_AT_ONCE", 4 * 16 * VOCAB)
+    monkeypatch.setattr("trials.training.evaluation.TOKENS_AT_ONCE", 4 * 16)
     pauses: list[int] = []
     pieces = evaluate(network, noise, "validation", 256, 16, pause=lambda: pauses.append(1))
     assert len(pauses) == 4

@@ -15,7 +15,6 @@ import lightning
 import torch
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import Tensor
-from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_
 
 from analysis.record import CurvePoint, Diagnostics, Quality, Training
@@ -28,6 +27,7 @@ from trials.text.blocks import TokenBlocks
 from trials.training.diagnostics import diagnose
 from trials.training.evaluation import evaluate
 from trials.training.failures import Diverged, TimedOut, TrainingFailed, memory_errors
+from trials.training.loss import cross_entropy
 from trials.training.memory import PeakMemory
 from trials.training.optimizers import make_optimizers, set_rates
 from trials.training.parametrization import reparametrize
@@ -289,8 +289,8 @@ class _Stretch(lightning.LightningModule):  # type: ignore[misc]  # Lightning is
 
     def training_step(self, batch: Tensor) -> None:
         """Forward, backward and update for tokens [sequences, context + 1]."""
-        logits = self.network(batch[:, :-1])
-        loss = functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
+        states = self.network.hidden_states(batch[:, :-1])
+        loss = cross_entropy(states.flatten(0, 1), self.network.output_weight, batch[:, 1:].flatten())
         self.manual_backward(loss)
         self.proxy_run.step(loss)
 

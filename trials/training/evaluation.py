@@ -6,14 +6,16 @@ import math
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from analysis.record import Quality
 from trials.network import Network
 from trials.text.blocks import TokenBlocks
+from trials.training.loss import tokens_at_once
 
-LOGITS_AT_ONCE = 1 << 21
-"""Values of the logits of one pass, 8 MiB in float32: larger passes were no faster on a CPU."""
+TOKENS_AT_ONCE = 4096
+"""Tokens of one pass: two million logits at a vocabulary of 512, where more were no faster on a CPU (docs/findings.md)."""
 
 
 @torch.no_grad()  # not inference_mode: what the network keeps for later (RoPE tables) must stay usable in training
@@ -27,16 +29,13 @@ def evaluate(
     """
     device = network.output_weight.device
     windows = torch.from_numpy(blocks.evaluation(split, tokens, context_tokens)).to(device)
-    at_once = max(1, LOGITS_AT_ONCE // (context_tokens * blocks.vocab_size))
     nats, hits = 0.0, 0
-    for rows in torch.split(windows, at_once):
+    for rows in torch.split(windows, max(1, TOKENS_AT_ONCE // context_tokens)):
         if pause is not None:
             pause()
         with torch.autocast(device.type, enabled=False):
-            logits = network(rows[:, :-1]).flatten(0, 1).float()
-        targets = rows[:, 1:].flatten()
-        nats += functional.cross_entropy(logits, targets, reduction="sum").item()
-        hits += int((logits.argmax(-1) == targets).sum().item())
+            missed, hit = _score(network.hidden_states(rows[:, :-1]).flatten(0, 1), network.output_weight, rows[:, 1:].flatten())
+        nats, hits = nats + missed, hits + hit
     predicted = windows[:, 1:].cpu().numpy()
     size = int(blocks.bytes_per_token[predicted].sum())
     return Quality(
@@ -45,3 +44,14 @@ def evaluate(
         next_token_accuracy=hits / predicted.size,
         tokens=predicted.size,
     )
+
+
+def _score(states: Tensor, weight: Tensor, targets: Tensor) -> tuple[float, int]:
+    """Nats of the targets in all and how many of them are the most probable token; the logits stand in memory in pieces."""
+    at_once = tokens_at_once(len(weight))
+    nats, hits = 0.0, 0
+    for some, wanted in zip(torch.split(states, at_once), torch.split(targets, at_once), strict=True):
+        logits = functional.linear(some, weight).float()
+        nats += functional.cross_entropy(logits, wanted, reduction="sum").item()
+        hits += int((logits.argmax(-1) == wanted).sum().item())
+    return nats, hits
