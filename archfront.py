@@ -189,6 +189,29 @@ def latency(options: argparse.Namespace) -> int:
     return DONE
 
 
+def lr_check(options: argparse.Namespace) -> int:
+    """Train a spread of shapes at several learning rates and say whether the study's suits them all."""
+    from analysis.rate_check import rate_table
+    from trials.rate_check import run_rate_check
+    from trials.study import load_study
+
+    study = load_study(options.study)
+    directory = Path(options.directory or f"runs/{study.name}-lr-check")
+    check = run_rate_check(
+        study,
+        directory,
+        shapes=options.shapes,
+        rates=options.rates,
+        tokens=options.tokens,
+        progress=lambda count, total, run: say(f"{count} of {total}: {run.architecture.label} at x{run.factor:g}"),
+    )
+    if options.json:
+        emit(check.as_dict())
+    else:
+        print(rate_table(check))
+    return DONE
+
+
 def fit(options: argparse.Namespace) -> int:
     """Fit a scaling law to a table of runs, or to a study's records, and print it with its intervals and its backtest."""
     from analysis.scaling_answer import fit_command
@@ -352,6 +375,18 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--new-tokens", type=positive, default=64, metavar="N", help="tokens decoded with the KV cache (default %(default)s)")
     made.add_argument("--threads", type=positive, default=1, metavar="N", help="pinned threads (default %(default)s)")
     made.add_argument("--repeats", type=positive, default=5, metavar="N", help="timed repeats (default %(default)s)")
+    json_option(made, "print one JSON object")
+
+    made = verb("lr-check", lr_check, "train a spread of shapes at several learning rates and say whether the study's suits them all")
+    made.add_argument("study", metavar="STUDY", help="a study's YAML file")
+    made.add_argument(
+        "--directory", metavar="DIR", help="where the trainings are kept; the same command continues (default runs/NAME-lr-check)"
+    )
+    made.add_argument("--shapes", type=positive, default=6, metavar="N", help="from deep-thin to wide-shallow (default %(default)s)")
+    made.add_argument(
+        "--rates", type=positive, default=5, metavar="N", help="factors of 2 around the study's rates, an odd number (default %(default)s)"
+    )
+    made.add_argument("--tokens", type=positive, metavar="N", help="training tokens in place of the study's")
     json_option(made, "print one JSON object")
 
     made = verb("fit", fit, "fit a scaling law to runs, with intervals and a backtest")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from analysis.lines import append_line, complete_lines
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
 
@@ -273,18 +273,7 @@ def append(directory: Path, record: TrialRecord | FinalRecord) -> None:
 
     One process writes: the study's lock sees to that.
     """
-    path = directory / (RECORDS if isinstance(record, TrialRecord) else FINALS)
-    line = json.dumps(record.as_dict(), allow_nan=False, separators=(",", ":")).encode() + b"\n"
-    with open(path, "ab+") as file:
-        end = file.seek(0, os.SEEK_END)
-        if end:
-            file.seek(end - 1)
-            if file.read(1) != b"\n":
-                file.seek(0)
-                file.truncate(file.read().rfind(b"\n") + 1)
-        file.write(line)
-        file.flush()
-        os.fsync(file.fileno())
+    append_line(directory / (RECORDS if isinstance(record, TrialRecord) else FINALS), record.as_dict())
 
 
 def latency_from_dict(values: Mapping[str, Any] | None) -> Latency | None:
@@ -333,9 +322,7 @@ def _check_schema(values: Mapping[str, Any]) -> None:
 
 def _read(path: Path, parse: Callable[[Mapping[str, Any]], Record]) -> Iterable[Record]:
     """Every complete line; raises SpecError with the line's place where one does not hold a record."""
-    if not path.exists():
-        return
-    for place, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):  # what follows the last break is empty or cut short
+    for place, line in complete_lines(path):
         try:
             yield parse(json.loads(line))
         except SpecError as error:

@@ -1,0 +1,30 @@
+"""Files of JSON, one object a line, that survive a crash of their one writer."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+
+def append_line(path: Path, values: Mapping[str, Any]) -> None:
+    """Write one line and bring it to the disk; a line that an earlier crash cut short is removed first."""
+    line = json.dumps(values, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+    with open(path, "ab+") as file:
+        end = file.seek(0, os.SEEK_END)
+        if end:
+            file.seek(end - 1)
+            if file.read(1) != b"\n":
+                file.seek(0)
+                file.truncate(file.read().rfind(b"\n") + 1)
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def complete_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Every complete line with its number from 1; nothing where there is no file."""
+    if path.exists():  # what follows the last break is empty or cut short
+        yield from enumerate(path.read_bytes().split(b"\n")[:-1], start=1)

@@ -1,0 +1,140 @@
+"""A small grid of learning rates for a spread of a study's shapes, in processes of their own; needs neither Ray nor MLflow."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+from analysis.lines import append_line, complete_lines
+from analysis.rate_check import RateCheck, RateRun, check_rates
+from search_space.architecture import Architecture
+from search_space.errors import SpecError
+from trials.corpus import prepare
+from trials.study import ProxySpec, StudySpec
+
+RUNS = "rates.jsonl"
+SEEN = 2000
+"""Shapes of the space, uniformly drawn, among which the spread is chosen."""
+Progress = Callable[[int, int, RateRun], None]
+"""Told of every training that ended: how many did, of how many, and which."""
+
+
+def run_rate_check(
+    study: StudySpec, directory: Path, *, shapes: int, rates: int, tokens: int | None = None, progress: Progress | None = None
+) -> RateCheck:
+    """Train every shape at every rate, and once more with another seed at the study's; what the directory already holds is kept.
+
+    `rates` is odd: factors of 2 around the study's rates, both optimizers' scaled together. `tokens` takes the place of the proxy's
+    budget. Runs `search.workers` processes.
+    """
+    if rates % 2 == 0:
+        raise SpecError(f"--rates must be odd, so that the study's own rate stands in the middle, found {rates}")
+    study.search_space.require_feasible()
+    proxy = study.proxy if tokens is None else shortened(study.proxy, tokens)
+    spread = spread_of_shapes(study.search_space.sample(SEEN, study.search.seed), shapes)
+    texts = {shape.vocab_size: prepare(study.corpus, shape.vocab_size).corpus_sha256 for shape in spread}
+    seed, factors = study.search.seed, [2.0**power for power in range(-(rates // 2), rates // 2 + 1)]
+    wanted = [
+        RateRun(architecture=shape, factor=factor, seed=run_seed, recipe=_digest(proxy, texts[shape.vocab_size]), bits_per_byte=None)
+        for run_seed, factor in ((seed, 1.0), (seed + 1, 1.0), *((seed, factor) for factor in factors if factor != 1))
+        for shape in spread
+    ]
+    directory.mkdir(parents=True, exist_ok=True)
+    known = {_identity(run): run for run in read_runs(directory / RUNS)}
+    missing = [run for run in wanted if _identity(run) not in known]
+    with ProcessPoolExecutor(study.search.workers, get_context("spawn"), _end_when_interrupted) as pool:
+        futures = [pool.submit(train_at, run, study, proxy) for run in missing]
+        try:
+            for count, future in enumerate(as_completed(futures), start=len(wanted) - len(missing) + 1):
+                run = future.result()
+                append_line(directory / RUNS, run.as_dict())
+                known[_identity(run)] = run
+                if progress is not None:
+                    progress(count, len(wanted), run)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return check_rates([known[_identity(run)] for run in wanted], seed)
+
+
+def spread_of_shapes(shapes: Sequence[Architecture], count: int) -> list[Architecture]:
+    """That many shapes from deep and thin to wide and shallow, by executed depth over width; every other one shared, where some are."""
+    ordered = sorted(shapes, key=_aspect)
+    kinds = [[shape for shape in ordered if (shape.sharing.repeats > 1) is shared] for shared in (False, True)]
+    kinds = [kind for kind in kinds if kind]
+    chosen = []
+    for place in range(count):
+        kind = kinds[place % len(kinds)]
+        chosen.append(kind[round((len(kind) - 1) * (place / (count - 1) if count > 1 else 0.5))])
+    return sorted(set(chosen), key=_aspect)
+
+
+def _aspect(shape: Architecture) -> tuple[float, str]:
+    """Width over executed depth; the key settles ties."""
+    return shape.hidden_size / shape.num_hidden_layers, shape.key
+
+
+def train_at(run: RateRun, study: StudySpec, proxy: ProxySpec) -> RateRun:
+    """The run with its outcome; whatever goes wrong is its reason."""
+    from trials.proxy import train
+    from trials.task import explain
+
+    shape = run.architecture
+    try:
+        _, training = train(
+            shape,
+            prepare(study.corpus, shape.vocab_size),
+            scaled(proxy, run.factor),
+            seed=run.seed,
+            threads=study.search.threads,
+            device="cuda" if study.search.gpus else "cpu",
+            deadline_seconds=study.search.deadline_seconds,
+        )
+    except Exception as error:
+        outcome, reason = explain(error)
+        return _ended(run, None, f"{outcome}: {reason}")
+    return _ended(run, training.validation.bits_per_byte if training.validation else None, None)
+
+
+def scaled(proxy: ProxySpec, factor: float) -> ProxySpec:
+    """The recipe with both optimizers' rates times a factor."""
+    rates = {"learning_rate": proxy.learning_rate * factor, "muon_learning_rate": proxy.muon_learning_rate * factor}
+    return proxy.model_copy(update=rates)
+
+
+def shortened(proxy: ProxySpec, tokens: int) -> ProxySpec:
+    """The recipe with so many tokens as its budget."""
+    return proxy.model_copy(update={"tokens": tokens, "tokens_per_parameter": None, "seconds": None})
+
+
+def read_runs(path: Path) -> list[RateRun]:
+    """The runs of a file; SpecError with the line's place where it holds anything else."""
+    runs = []
+    for place, line in complete_lines(path):
+        try:
+            runs.append(RateRun.from_dict(json.loads(line)))
+        except (SpecError, ValueError, TypeError, KeyError, AttributeError):
+            raise SpecError(f"{path}:{place} does not hold a training; delete that line to have it run again") from None
+    return runs
+
+
+def _end_when_interrupted() -> None:
+    """Ctrl-C reaches the workers too; they end at once instead of finishing their training."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _ended(run: RateRun, bits_per_byte: float | None, reason: str | None) -> RateRun:
+    return RateRun.from_dict(run.as_dict() | {"bits_per_byte": bits_per_byte, "reason": reason})
+
+
+def _identity(run: RateRun) -> tuple[Architecture, float, int, str]:
+    return run.architecture, run.factor, run.seed, run.recipe
+
+
+def _digest(proxy: ProxySpec, text: str) -> str:
+    return hashlib.sha256(f"{proxy.model_dump_json()} {text}".encode()).hexdigest()[:12]
