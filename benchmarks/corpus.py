@@ -16,9 +16,9 @@ import time
 from itertools import islice
 from pathlib import Path
 
-from trials.study import CorpusSpec
 from trials.text.documents import Documents, find_documents
 from trials.text.encoding import encode_splits
+from trials.text.spec import CorpusSpec
 from trials.text.splits import Inventory, read_pieces, take_inventory
 from trials.text.tokenizer import Encoder, load_encoder, train_tokenizer
 

@@ -20,11 +20,11 @@ from tokenizers import Tokenizer
 
 from search_space.errors import SpecError
 from trials.corpus import corpus_hash, prepare
-from trials.study import CorpusSpec
 from trials.text import encoding
 from trials.text.blocks import SPLITS, Ids, TokenBlocks
 from trials.text.documents import find_documents
 from trials.text.shuffle import permute
+from trials.text.spec import CorpusSpec
 from trials.text.splits import take_inventory
 from trials.text.tokenizer import END_OF_TEXT, Encoder, byte_of_character, load_encoder, train_tokenizer
 
@@ -175,7 +175,7 @@ def _bytes(data: bytes, name: str = "a.txt") -> Callable[[Path], CorpusSpec]:
     [
         (_bytes(b""), "3 different pieces of text .* found 0; add text"),
         (_bytes(b"short"), "3 different pieces of text .* found 1; add text"),
-        (_bytes(b"text", "a.doc"), r"a\.doc must end in \.txt or \.jsonl, found '\.doc'; convert it"),
+        (_bytes(b"text", "a.doc"), r"a\.doc must end in \.txt, \.jsonl or \.parquet, found '\.doc'; convert"),
         (_bytes(b"fine\nfi\xe9ne\n"), r"a\.txt, line 2 must be UTF-8, found byte 0xe9; convert the file"),
         (_bytes(b"fine\ncut short \xe8\xaa"), r"a\.txt, line 2 must be UTF-8, found byte 0xe8"),
         (_bytes(b'{"text": "a"}\n{"txt": "b"}\n', "a.jsonl"), r"a\.jsonl, line 2 must have a string `text`, found keys txt; put"),
@@ -333,7 +333,7 @@ import os, signal, sys
 from pathlib import Path
 from trials.text import encoding
 from trials.corpus import prepare
-from trials.study import CorpusSpec
+from trials.text.spec import CorpusSpec
 encoding.BUNDLE_BYTES, encoding.CHECKPOINT_BUNDLES = 20_000, 2
 file, cache, saves = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 save = encoding._save

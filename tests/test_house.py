@@ -18,6 +18,8 @@ ROOMS = {
     "optuna": {"trials/sampler.py", "trials/front_sampler.py", "trials/dimensions.py"},
     "mlflow": {"trials/mlflow_runs.py"},
     "lightning": {"trials/proxy.py"},
+    "datasets": {"trials/text/dataset.py"},
+    "pyarrow": {"trials/text/dataset.py", "trials/text/parquet.py"},
     "plotly": {"analysis/figures.py", "analysis/scaling_figures.py"},
 }
 """Where each library may be imported."""

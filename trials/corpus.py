@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import logging
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from search_space.errors import SpecError
-from trials.study import CorpusSpec
 from trials.text.blocks import BYTES_PER_TOKEN, META, TOKENIZER, TokenBlocks, write_meta
+from trials.text.dataset import COLUMN, fetch_dataset
 from trials.text.documents import Documents, find_documents
 from trials.text.encoding import PROGRESS, encode_splits
+from trials.text.files import sole
+from trials.text.spec import CorpusSpec
 from trials.text.splits import FORMAT, Inventory, read_pieces, take_inventory
 from trials.text.tokenizer import load_encoder, require_vocab_size, train_tokenizer
 
@@ -37,11 +37,11 @@ def prepare(spec: CorpusSpec, vocab_size: int, cache: Path | None = None) -> Tok
     """
     require_vocab_size(vocab_size)
     cache = _writable(cache)
-    documents = find_documents(spec)
+    documents = _documents(spec, cache)
     inventory = take_inventory(documents, cache)
     folder = cache / f"{inventory.sha256[:32]}-{vocab_size}-v{FORMAT}"
     if not (folder / META).is_file():
-        with _sole(folder.with_suffix(".lock")):
+        with sole(folder.with_suffix(".lock")):
             if not (folder / META).is_file():
                 _build(folder, documents, inventory, vocab_size)
     # Equal text under another name shares the folder, so the name is this call's.
@@ -50,7 +50,15 @@ def prepare(spec: CorpusSpec, vocab_size: int, cache: Path | None = None) -> Tok
 
 def corpus_hash(spec: CorpusSpec, cache: Path | None = None) -> str:
     """SHA-256 of the corpus: of its text, its order and where it is cut."""
-    return take_inventory(find_documents(spec), _writable(cache)).sha256
+    cache = _writable(cache)
+    return take_inventory(_documents(spec, cache), cache).sha256
+
+
+def _documents(spec: CorpusSpec, cache: Path) -> Documents:
+    """The files of the corpus; a dataset's are fetched into the cache where they are not there yet."""
+    if spec.dataset is None:
+        return find_documents(spec)
+    return Documents(spec.title, fetch_dataset(spec, cache), embedded=False, column=COLUMN)
 
 
 def _build(folder: Path, documents: Documents, inventory: Inventory, vocab_size: int) -> None:
@@ -94,11 +102,3 @@ def _writable(cache: Path | None) -> Path:
     if not os.access(cache, os.W_OK | os.X_OK):
         raise SpecError(f"the cache folder {cache} must be writable, found that it is not; set XDG_CACHE_HOME to one that is")
     return cache
-
-
-@contextmanager
-def _sole(file: Path) -> Iterator[None]:
-    """Wait until no other process holds the lock file, then hold it; the kernel lets go of it when the process ends, however."""
-    with file.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield

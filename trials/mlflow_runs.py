@@ -151,9 +151,8 @@ class StudyRuns:
             return
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        names = self._study.corpus.files or (str(self._study.corpus.name),)
-        title = ", ".join(Path(name).name for name in names)[:500]
-        dataset = Dataset(title, sha256[:36], "archfront corpus", json.dumps({"sha256": sha256, "names": names}))
+        names = self._study.corpus.files or (self._study.corpus.title,)
+        dataset = Dataset(self._study.corpus.title[:500], sha256[:36], "archfront corpus", json.dumps({"sha256": sha256, "names": names}))
         self._client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 
     def _write_standing(self, child: _Child, final: FinalRecord | None, on_front: bool) -> _Child:

@@ -79,8 +79,7 @@ def summarise(stored: StoredStudy) -> StudySummary:
 
 
 def _corpus(stored: StoredStudy) -> str:
-    spec = stored.study.corpus
-    name = spec.name or ", ".join(Path(file).name for file in spec.files or ())
+    name = stored.study.corpus.title
     digests = {record.training.corpus_sha256 for record in stored.records if record.training and record.training.corpus_sha256}
     return f"{name}, SHA-256 {' and '.join(sorted(digests))}" if digests else name
 

@@ -14,6 +14,7 @@ import yaml
 from search_space.describe import is_file_name
 from search_space.errors import SpecError
 from trials.study import load_study
+from trials.text.spec import CorpusSpec
 
 PACKAGES = ("search_space", "analysis", "trials")
 FRONT_DOOR = "archfront"
@@ -62,9 +63,11 @@ def _source(module: str) -> Path:
 def _companions(study_path: Path) -> Iterator[tuple[str, Path]]:
     """Relative name in the study's folder and file, for each file that the study names."""
     values = yaml.safe_load(study_path.read_text(encoding="utf-8"))
-    patterns = values["corpus"].get("files") or ()
-    for pattern in (patterns,) if isinstance(patterns, str) else patterns:
+    corpus = CorpusSpec.model_validate(values["corpus"])
+    for pattern in corpus.files or ():
         yield from _named("corpus.files", pattern, study_path.parent)
+    if corpus.dataset is not None and (corpus.is_local or (study_path.parent / corpus.dataset).is_dir()):
+        yield from _named("corpus.dataset", f"{corpus.dataset}/**", study_path.parent)
     for name in values.get("references") or ():
         if is_file_name(name):
             yield from _named("references", name, study_path.parent)

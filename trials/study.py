@@ -8,42 +8,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from search_space.budget import Budget
 from search_space.describe import is_file_name
 from search_space.errors import SpecError, unknown_key
 from search_space.space import SearchSpace
 from trials.runtimes import RUNTIMES
+from trials.section import Section as Section
+from trials.text.spec import CorpusSpec as CorpusSpec
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Section(BaseModel):
-    """Part of a YAML: unknown keys are errors, and the docstring under a field is its description."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class CorpusSpec(Section):
-    """The text that every trial of the study is trained on; exactly one of `name` and `files`."""
-
-    name: Literal["python-stdlib"] | None = None
-    """An embedded corpus: `python-stdlib` is the source text of this machine's Python standard library, without its tests."""
-    files: tuple[str, ...] | None = None
-    """`.txt` files (one document each) and `.jsonl` files (one object with `text` a line), or globs, relative to the study file."""
-
-    @field_validator("files", mode="before")
-    @classmethod
-    def _one_file(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> CorpusSpec:
-        if (self.name is None) == (self.files is None):
-            raise ValueError("must have exactly one of `name` and `files`")
-        return self
 
 
 class LatencySpec(Section):
@@ -214,9 +190,8 @@ def load_study(path: str | Path) -> StudySpec:
         raise SpecError(f"{path} is not YAML{place}; see docs/study.md for what a study looks like") from None
     study = parse_study(values, str(path))
     folder = path.resolve().parent
-    files = study.corpus.files and tuple(str(folder / name) for name in study.corpus.files)
     references = tuple(str(folder / name) if is_file_name(name) else name for name in study.references)
-    return study.model_copy(update={"corpus": study.corpus.model_copy(update={"files": files}), "references": references})
+    return study.model_copy(update={"corpus": study.corpus.beside(folder), "references": references})
 
 
 def sentence(errors: ValidationError, model: type[BaseModel] = StudySpec) -> str:

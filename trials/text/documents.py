@@ -12,13 +12,14 @@ import io
 import json
 import os
 import sysconfig
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from search_space.errors import SpecError
-from trials.study import CorpusSpec
+from trials.text.parquet import read_column
+from trials.text.spec import CorpusSpec
 
 SHORTEST_SECTION_BYTES, LONGEST_SECTION_BYTES = 4 << 10, 64 << 10
 SECTIONS = 200
@@ -37,6 +38,8 @@ class Documents:
     """In reading order."""
     embedded: bool
     """Whether they are the machine's own, so that one that is not UTF-8 is passed over; a user's is an error."""
+    column: str = "text"
+    """Key or column of the documents in files that have several."""
 
     @property
     def section_bytes(self) -> int:
@@ -49,7 +52,7 @@ class Documents:
         section = self.section_bytes
         for path in self.files:
             try:
-                yield from _embedded(path, section) if self.embedded else READERS[path.suffix](path, section)
+                yield from _embedded(path, section) if self.embedded else READERS[path.suffix](path, section, self.column)
             except OSError as error:
                 raise SpecError(f"corpus file {path} must be readable, found {error.strerror}; check its permissions") from None
 
@@ -60,10 +63,10 @@ def find_documents(spec: CorpusSpec) -> Documents:
         root = Path(sysconfig.get_path("stdlib"))
         return Documents("python-stdlib", tuple(_standard_library(root)), embedded=True)
     if not spec.files:
-        raise SpecError("corpus.files must name at least one file, found none; name .txt or .jsonl files, globs are allowed")
+        raise SpecError(f"corpus.files must name at least one file, found none; name {_one_of(READERS)} files, globs are allowed")
     files = tuple(dict.fromkeys(path for pattern in spec.files for path in _matches(pattern)))
     more = f" and {len(files) - 1} more" if len(files) > 1 else ""
-    return Documents(f"{files[0].name}{more}", files, embedded=False)
+    return Documents(f"{files[0].name}{more}", files, embedded=False, column=spec.column)
 
 
 def _standard_library(root: Path) -> list[Path]:
@@ -84,7 +87,7 @@ def _matches(pattern: str) -> list[Path]:
         raise SpecError(f"corpus.files must name files, found none for {pattern}; {cure}")
     for file in files:
         if file.suffix not in READERS:
-            raise SpecError(f"corpus file {file} must end in {' or '.join(READERS)}, found {file.suffix!r}; convert it or leave it out")
+            raise SpecError(f"corpus file {file} must end in {_one_of(READERS)}, found {file.suffix!r}; convert it or leave it out")
     return files
 
 
@@ -97,19 +100,19 @@ def _embedded(path: Path, section: int) -> Iterator[str]:
     yield from _sections(io.BytesIO(data), section, path)
 
 
-def _plain(path: Path, section: int) -> Iterator[str]:
+def _plain(path: Path, section: int, _column: str) -> Iterator[str]:
     with path.open("rb") as file:
         yield from _sections(file, section, path)
 
 
-def _json_lines(path: Path, section: int) -> Iterator[str]:
+def _json_lines(path: Path, section: int, column: str) -> Iterator[str]:
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.isspace():
-                yield from _sections(io.BytesIO(_json_text(line, f"corpus file {path}, line {number}")), section, path)
+                yield from _sections(io.BytesIO(_json_text(line, column, f"corpus file {path}, line {number}")), section, path)
 
 
-def _json_text(line: bytes, where: str) -> bytes:
+def _json_text(line: bytes, column: str, where: str) -> bytes:
     try:
         value = json.loads(line.removeprefix(codecs.BOM_UTF8).decode())
     except UnicodeDecodeError as error:
@@ -117,15 +120,25 @@ def _json_text(line: bytes, where: str) -> bytes:
     except json.JSONDecodeError as error:
         raise SpecError(f"{where} must be one JSON object, found {error.msg.lower()} at column {error.colno}; correct the line") from None
     if not isinstance(value, dict):
-        raise SpecError(f'{where} must be a JSON object with `text`, found {type(value).__name__}; write {{"text": ...}}')
-    if not isinstance(value.get("text"), str):
-        found = f"keys {', '.join(value) or 'none'}" if "text" not in value else type(value["text"]).__name__
-        raise SpecError(f"{where} must have a string `text`, found {found}; put the document's text there")
-    text: str = value["text"]
+        raise SpecError(f'{where} must be a JSON object with `{column}`, found {type(value).__name__}; write {{"{column}": ...}}')
+    text = value.get(column)
+    if not isinstance(text, str):
+        found = type(text).__name__ if column in value else f"keys {', '.join(value) or 'none'}"
+        raise SpecError(f"{where} must have a string `{column}`, found {found}; put the document there, or name its key with corpus.column")
     try:
         return text.encode()
     except UnicodeEncodeError:  # JSON can spell half a surrogate pair, which no UTF-8 text has
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+
+
+def _parquet(path: Path, section: int, column: str) -> Iterator[str]:
+    for text in read_column(path, column):
+        yield from _sections(io.BytesIO(text), section, path)
+
+
+def _one_of(names: Iterable[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} or {last}"
 
 
 def _found(error: UnicodeDecodeError) -> str:
@@ -148,4 +161,4 @@ def _sections(file: BinaryIO, section: int, path: Path) -> Iterator[str]:
         raise SpecError(f"corpus file {path}, line {line} must be UTF-8, found {_found(error)}; convert the file") from None
 
 
-READERS: dict[str, Callable[[Path, int], Iterator[str]]] = {".txt": _plain, ".jsonl": _json_lines}
+READERS: dict[str, Callable[[Path, int, str], Iterator[str]]] = {".txt": _plain, ".jsonl": _json_lines, ".parquet": _parquet}

@@ -18,7 +18,8 @@ import numpy as np
 
 from trials.text.blocks import SPLITS, Ids, id_type, split_file
 from trials.text.documents import Documents
-from trials.text.splits import Inventory, Piece, read_pieces, write_whole
+from trials.text.files import write_whole
+from trials.text.splits import Inventory, Piece, read_pieces
 from trials.text.tokenizer import Encoder
 
 BUNDLE_BYTES = 1 << 20

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from array import array
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ import numpy as np
 
 from search_space.errors import SpecError
 from trials.text.documents import Documents
+from trials.text.files import write_whole
 
 FORMAT = 1
 """Raised when documents, pieces, splits or blocks are made in another way, so that no old cache is taken for a new one."""
@@ -92,14 +92,6 @@ def take_inventory(documents: Documents, cache: Path) -> Inventory:
     return inventory
 
 
-def write_whole(file: Path, text: str) -> None:
-    """Write a small file so that readers see all of it or none."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f"{file.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(file)
-
-
 def _read(documents: Documents) -> Inventory:
     total, ranks, lengths = hashlib.sha256(), array("Q"), array("Q")
     for piece in read_pieces(documents):
@@ -127,4 +119,4 @@ def _fingerprint(documents: Documents) -> str:
     """A hash of what tells, without reading, that the files are those of last time."""
     statuses = [(str(path.resolve()), path.stat()) for path in documents.files]
     files = [(name, status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns) for name, status in statuses]
-    return hashlib.sha256(json.dumps([FORMAT, documents.embedded, files]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([FORMAT, documents.embedded, documents.column, files]).encode()).hexdigest()

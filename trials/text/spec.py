@@ -1,0 +1,73 @@
+"""CorpusSpec: which text a study is trained on, as its YAML says it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from trials.section import Section
+
+SOURCES = ("name", "files", "dataset")
+OF_A_DATASET = ("config", "split", "revision", "limit_bytes")
+
+
+class CorpusSpec(Section):
+    """The text that every trial of the study is trained on; exactly one of `name`, `files` and `dataset` (see docs/corpora.md)."""
+
+    name: Literal["python-stdlib"] | None = None
+    """An embedded corpus: `python-stdlib` is the source text of this machine's Python standard library, without its tests."""
+    files: tuple[str, ...] | None = None
+    """`.txt` (one document each), `.jsonl` (one object a line) and `.parquet` files, or globs, relative to the study file."""
+    dataset: str | None = None
+    """What the `datasets` library loads: a folder, relative to the study file, or a name on the Hugging Face hub."""
+    config: str | None = None
+    """Of the dataset, where it has several."""
+    split: str = "train"
+    """Of the dataset; the study's own splits are all cut from it."""
+    revision: str | None = None
+    """Of the dataset on the hub: a commit, tag or branch; the newest where absent."""
+    limit_bytes: Annotated[int, Field(ge=1)] | None = None
+    """Text of the dataset, in UTF-8, after which no further document is read; all of it where absent."""
+    column: str = "text"
+    """Where the documents are: a column of the dataset or of `.parquet` files, a key in `.jsonl` files."""
+
+    @field_validator("files", mode="before")
+    @classmethod
+    def _one_file(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if sum(getattr(self, source) is not None for source in SOURCES) != 1:
+            raise ValueError("must have exactly one of `name`, `files` and `dataset`")
+        misplaced = [key for key in OF_A_DATASET if key in self.model_fields_set]
+        if misplaced and self.dataset is None:
+            raise ValueError(f"has `{misplaced[0]}`, which belongs to a `dataset`; leave it out")
+        return self
+
+    @property
+    def title(self) -> str:
+        """What a person calls the corpus, without folders."""
+        if self.dataset is not None:
+            named = f"{Path(self.dataset).name if self.is_local else self.dataset} {self.config or ''}".strip()
+            return f"{named}, split {self.split}"
+        return self.name or ", ".join(Path(file).name for file in self.files or ())
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the dataset is a folder of this machine, so that no network is asked."""
+        return self.dataset is not None and (self.dataset.startswith((".", "/")) or Path(self.dataset).exists())
+
+    def beside(self, folder: Path) -> Self:
+        """The same corpus with every relative path taken from the folder."""
+        files = self.files and tuple(str(folder / name) for name in self.files)
+        return self.model_copy(update={"files": files, "dataset": _placed(self.dataset, folder)})
+
+
+def _placed(name: str | None, folder: Path) -> str | None:
+    """A name that may be a path: absolute where it is written as one or something lies there, else as it is, for the hub."""
+    if name is None or not (name.startswith((".", "/")) or (folder / name).exists()):
+        return name
+    return str(folder / name)
