@@ -119,7 +119,7 @@ def _reference(record: TrialRecord) -> str:
 
 def _front_note(records: Sequence[TrialRecord], front: Front) -> str:
     better = "up and left is better" if front.quality == "next_token_accuracy" else "down and left is better"
-    left_out = len(records) - len(front.places)
+    left_out = sum(record.number not in front.places for record in records if record.replicates is None)
     return f"{better}; {words.plural(left_out, 'unfinished trial')} not shown" if left_out else better
 
 

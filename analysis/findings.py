@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from analysis.certainty import certainty
 from analysis.front import Front, Place
+from analysis.membership import membership
 from analysis.record import FinalRecord, Kind, Outcome, TrialRecord
 from analysis.words import OUTCOMES, QUALITIES, joined, milliseconds, plural, quality
-from search_space.architecture import Architecture
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +50,12 @@ def compare(front: Front, reference: int) -> Comparison:
 
 
 def findings(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> list[str]:
-    """The answer in a few sentences: the front's ends and knee, every reference, and what the numbers cannot say."""
+    """The answer in a few sentences: the front's ends and knee, every reference, and how sure that is."""
     return [
         outcomes(records),
         *winners(records, front),
         *(against(record, finals, front) for record in records if record.kind is Kind.REFERENCE),
-        *([caution(records, front)] if front.places else []),
+        *certainty(front, membership(front)),
     ]
 
 
@@ -99,27 +100,6 @@ def against(reference: TrialRecord, finals: Mapping[int, FinalRecord], front: Fr
     chosen = dict.fromkeys(number for number in (held.faster, held.better) if number is not None)
     test = _on_test_split([*chosen], reference.number, finals, front)
     return f"Against {name} ({numbers}): {'; '.join(claims)}.{test}"
-
-
-def caution(records: Sequence[TrialRecord], front: Front) -> str:
-    """Which differences mean nothing, as far as the study can tell."""
-    known = seed_difference(records, front)
-    if known is None:
-        return (
-            "Every shape was trained with one seed, so how much luck moves these numbers is not known: "
-            "small differences in quality are not significant."
-        )
-    amount = f"{known:.3f} bits per byte" if front.quality == "bits_per_byte" else f"{100 * known:.1f} points"
-    return f"Two seeds of one shape differed by up to {amount}: differences in quality of that size are not significant."
-
-
-def seed_difference(records: Sequence[TrialRecord], front: Front) -> float | None:
-    """The largest difference in quality between two seeds of one shape; None where every shape was trained once."""
-    values: dict[Architecture, list[float]] = defaultdict(list)
-    for record in records:
-        if record.number in front.places:
-            values[record.architecture].append(front.places[record.number].quality)
-    return max((max(several) - min(several) for several in values.values() if len(several) > 1), default=None)
 
 
 def _faster(number: int, reference: int, front: Front) -> str:

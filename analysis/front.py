@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.record import FinalRecord, Kind, Latency, TrialRecord
+from analysis.replicates import repetitions, validation
 
 QualityName = Literal["bits_per_byte", "next_token_accuracy"]
 Points = Sequence[tuple[float, float]] | npt.NDArray[np.float64]
@@ -26,17 +28,21 @@ REFERENCE_MARGIN = 1.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where one finished trial stands."""
+    """Where one shape stands: a finished trial with its replicates."""
 
     number: int
-    """Of the trial."""
+    """Of the trial that was the shape's first."""
     kind: Kind
     latency: Latency
     """The one that counts: measured again after the search, or the search's own where that is missing."""
     searched_latency: Latency
     """The search's own."""
     quality: float
-    """On the validation split; bits per byte, or the share of right next tokens."""
+    """On the validation split, the mean of the shape's seeds; bits per byte, or the share of right next tokens."""
+    qualities: tuple[float, ...]
+    """Of each seed, the trial's own first."""
+    latencies_ms: tuple[float, ...]
+    """The search's medians of the whole workload, of the trial and its replicates."""
 
     @property
     def latency_ms(self) -> float:
@@ -50,7 +56,7 @@ class Front:
 
     quality: QualityName
     places: Mapping[int, Place]
-    """Every trial that may stand on a front, by its number."""
+    """Every shape that may stand on a front, by the number of its first trial."""
     members: tuple[int, ...]
     """Numbers of the trials on the front, fastest first; equal points are all members, lower number first."""
     reference_point: tuple[float, float] | None
@@ -73,7 +79,11 @@ class Front:
 
     def cost(self, number: int) -> float:
         """The quality of a place as a number that is better where smaller: bits per byte, or the error rate."""
-        return _cost(self.places[number].quality, self.quality)
+        return self.cost_of(self.places[number].quality)
+
+    def cost_of(self, quality: float) -> float:
+        """Bits per byte as they are, accuracy as error rate; the same turns a cost back into a quality."""
+        return _cost(quality, self.quality)
 
     def beats(self, one: int, other: int) -> bool:
         """Whether one place is at least as good as another in both numbers and better in one."""
@@ -160,17 +170,19 @@ def knee(points: Points) -> int:
 
 
 def _places(records: Iterable[TrialRecord], finals: Mapping[int, FinalRecord], quality: QualityName) -> Iterable[Place]:
-    for record in records:
-        validation = record.training.validation if record.training else None
-        if not record.finished or record.latency is None or validation is None:
+    for record, *replicates in repetitions(records):
+        if record.latency is None:
             continue
         final = finals.get(record.number)
+        qualities = tuple(getattr(validation(again), quality) for again in (record, *replicates))
         yield Place(
             number=record.number,
             kind=record.kind,
             latency=(final.latency if final else None) or record.latency,
             searched_latency=record.latency,
-            quality=getattr(validation, quality),
+            quality=fmean(qualities),
+            qualities=qualities,
+            latencies_ms=tuple(again.latency.total_ms.median for again in (record, *replicates) if again.latency is not None),
         )
 
 

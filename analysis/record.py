@@ -41,6 +41,7 @@ class Kind(StrEnum):
     SAMPLED = "sampled"
     REFERENCE = "reference"
     REPLICATE = "replicate"
+    """A shape of an earlier trial with another seed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +186,8 @@ class TrialRecord:
     kind: Kind
     name: str | None = None
     """The reference's name; None for other kinds."""
+    replicates: int | None = None
+    """The trial whose shape this one trains again with another seed; None for other kinds."""
     point: Mapping[str, Any] | None = None
     """Raw sampled values; None for a reference."""
     architecture: Architecture
@@ -210,8 +213,9 @@ class TrialRecord:
 
     @property
     def title(self) -> str:
-        """`#7 12x64 4/2x16 f172`, with the reference's name before the shape."""
-        return f"#{self.number} {self.name + ': ' if self.name else ''}{self.architecture.label}"
+        """`#7 12x64 4/2x16 f172`, with the reference's name, or the trial that it repeats, before the shape."""
+        again = "" if self.replicates is None else f"again #{self.replicates}: "
+        return f"#{self.number} {again}{self.name + ': ' if self.name else ''}{self.architecture.label}"
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON; sharing and layer types as `Architecture.as_dict` has them."""

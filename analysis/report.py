@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from analysis import words
+from analysis.certainty import certainty
 from analysis.figures import curves_figure, figure_html, front_figure, plotly_script
-from analysis.findings import against, caution, outcomes, picks, winners
+from analysis.findings import against, outcomes, picks, winners
 from analysis.front import REFERENCE_MARGIN, Front, front_of
+from analysis.membership import membership
 from analysis.page import Html, document, element, facts, folded, paragraphs, section
 from analysis.record import FinalRecord, Kind, TrialRecord
 from analysis.report_signs import signs_part
@@ -81,7 +83,7 @@ def _found(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], fr
     return [
         paragraphs([outcomes(records), *winners(records, front)[:1]]),
         _cards(records, finals, front),
-        paragraphs([*held, *([caution(records, front)] if front.places else [])]),
+        paragraphs([*certainty(front, membership(front)), *held]),
     ]
 
 

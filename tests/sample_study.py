@@ -58,7 +58,7 @@ def sample_records(count: int = 30, seed: int = 0) -> list[TrialRecord]:
     shapes = [shape for shape in SPACE.sample(count + 2, seed) if shape not in taken]
     records += [_record(number, shape, seed) for number, shape in enumerate(shapes[: max(0, count - 2)], start=2)]
     if count > 21:
-        records[21] = _record(21, records[5].architecture, seed + 1, kind=Kind.REPLICATE)
+        records[21] = _record(21, records[5].architecture, seed + 1, kind=Kind.REPLICATE, replicates=5)
     return records[:count]
 
 
@@ -98,7 +98,9 @@ def sample_costs(a: Architecture) -> Costs:
     )
 
 
-def _record(number: int, a: Architecture, seed: int, kind: Kind = Kind.SAMPLED, name: str | None = None) -> TrialRecord:
+def _record(
+    number: int, a: Architecture, seed: int, kind: Kind = Kind.SAMPLED, name: str | None = None, replicates: int | None = None
+) -> TrialRecord:
     noise = random.Random(f"{a.key} {seed}")
     outcome, reason = FAILURES.get(number, (Outcome.FINISHED, None))
     latency = None if outcome is Outcome.FAILED else _latency(a, noise)
@@ -108,6 +110,7 @@ def _record(number: int, a: Architecture, seed: int, kind: Kind = Kind.SAMPLED, 
         number=number,
         kind=Kind.REFERENCE if name else kind,
         name=name,
+        replicates=replicates,
         point=None if name else {"num_unique_layers": a.num_unique_layers},
         architecture=a,
         seed=seed,

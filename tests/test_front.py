@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.findings import compare, findings, picks, seed_difference
+from analysis.findings import compare, findings, picks
 from analysis.front import front, front_of, hypervolume, knee
+from analysis.membership import membership
 from analysis.record import FinalRecord, Kind, Latency, Outcome, Quality, TrialRecord
 from tests.sample_study import sample_finals, sample_records
 
@@ -177,9 +178,11 @@ def test_findings_say_what_the_test_split_does_not_confirm() -> None:
 def test_findings_do_not_call_small_differences_significant() -> None:
     different_shapes = [record for record in RECORDS if record.kind is not Kind.REPLICATE]
     assert "trained with one seed" in said(different_shapes)
-    spread = seed_difference(RECORDS, front_of(RECORDS))
-    assert spread is not None
-    assert f"differed by up to {spread:.3f} bits per byte: differences in quality of that size are not significant" in said(RECORDS)
+    noise = membership(front_of(RECORDS)).noise
+    assert noise.freedom == 1
+    assert f"Another seed moves a shape by {noise.size:.3f} bits per byte (standard deviation, from 1 replicate and a prior)" in said(
+        RECORDS
+    )
 
 
 def test_findings_of_a_study_in_which_little_or_nothing_finished() -> None:
