@@ -92,9 +92,15 @@ def sample(options: argparse.Namespace) -> int:
 
 def plan(options: argparse.Namespace) -> int:
     """Print what a study will cost; trains nothing."""
+    from trials.ablation import is_ablation, load_ablation
+    from trials.ablation_plan import ablation_text, plan_ablation
     from trials.plan import plan_study
     from trials.study import load_study
 
+    if is_ablation(Path(options.study)):
+        arms = plan_ablation(load_ablation(Path(options.study)))
+        emit([arm.as_dict() for arm in arms]) if options.json else print(ablation_text(arms))
+        return DONE
     made = plan_study(load_study(options.study))
     if options.json:
         emit(made.as_dict())
@@ -128,6 +134,24 @@ def run(options: argparse.Namespace) -> int:
         return DONE
     say(f"archfront: the study failed: {result.failure}")
     return STUDY_FAILED
+
+
+def ablate(options: argparse.Namespace) -> int:
+    """Train the arms of ablations and print what they say beside the published figures."""
+    from analysis.ablation import table_text
+    from trials.ablation import load_ablation
+    from trials.ablation_runs import run_ablations
+
+    ablations = [load_ablation(Path(file)) for file in options.file]
+    answers = run_ablations(ablations, Path(options.directory), scale=options.scale, workers=options.workers, report=say)
+    if options.json:
+        emit([answer.as_dict() for answer in answers])
+    else:
+        print(table_text([(answer.ablation.question, answer.differences) for answer in answers]))
+    for answer in answers:
+        for record in answer.failures:
+            say(f"archfront: {answer.ablation.name}: {record.architecture.label}, seed {record.seed} {record.outcome}: {record.reason}")
+    return DONE
 
 
 def report(options: argparse.Namespace) -> int:
@@ -325,7 +349,7 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("--json", action="store_true", help=text)
 
     made = verb("plan", plan, "say what a study will cost, training nothing")
-    made.add_argument("study", metavar="STUDY", help="a study's YAML file")
+    made.add_argument("study", metavar="STUDY", help="a study's or an ablation's YAML file")
     json_option(made, "print one JSON object")
 
     made = verb("describe", describe, "print a shape's parameters, FLOPs, bytes and possible exports")
@@ -351,6 +375,15 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--address", metavar="ADDRESS", help="a running Ray cluster, such as auto (default: Ray is started on this machine)")
     made.add_argument("--tracking-uri", metavar="URI", help="MLflow's server or database (default: SQLite in the directory)")
     json_option(made, "print the front as JSON")
+
+    made = verb("ablate", ablate, "train the arms of ablations and compare them with published figures")
+    made.add_argument("file", nargs="+", metavar="FILE", help="ablations' YAML files, such as studies/mobilellm/depth-width.yaml")
+    made.add_argument(
+        "--directory", default="runs/ablations", metavar="DIR", help="where records go; the same one continues (default %(default)s)"
+    )
+    made.add_argument("--scale", default="proxy", metavar="NAME", help="which of a file's scales is trained (default %(default)s)")
+    made.add_argument("--workers", type=positive, default=1, metavar="N", help="trainings side by side (default %(default)s)")
+    json_option(made, "print the answers as JSON")
 
     made = verb("report", report, "write the report of a study's directory anew, and bring MLflow up to date")
     made.add_argument("directory", metavar="DIR", help="a study's directory")

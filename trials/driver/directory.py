@@ -28,6 +28,17 @@ def claim(directory: Path, study_text: str) -> Iterator[Path]:
 
     Raises SpecError where it cannot be written, another driver works in it, or it holds another study.
     """
+    with hold(directory) as held:
+        _settle(held, study_text)
+        yield held
+
+
+@contextmanager
+def hold(directory: Path) -> Iterator[Path]:
+    """Make the directory and keep other drivers out of it; yields its absolute path.
+
+    Raises SpecError where it cannot be written or another driver works in it.
+    """
     directory = directory.absolute()
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -36,7 +47,6 @@ def claim(directory: Path, study_text: str) -> Iterator[Path]:
         raise _unwritable(directory, error) from None
     try:
         _lock(lock, directory)
-        _settle(directory, study_text)
         yield directory
     finally:
         os.close(lock)

@@ -1,0 +1,169 @@
+"""Trains the arms of ablations: processes side by side, one writer, and the same command continues what was cut short."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from analysis.ablation import Difference, compare
+from analysis.record import Kind, Outcome, TrialRecord, append, read_records
+from search_space.architecture import Architecture
+from search_space.errors import WorkError
+from trials.ablation import AblationSpec, Arm, arms_of
+from trials.ablation_latency import equalised
+from trials.corpus import corpus_hash, prepare
+from trials.driver.directory import hold
+from trials.study import StudySpec
+from trials.task import TrialTask
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an ablation found at one scale."""
+
+    ablation: AblationSpec
+    scale: str
+    arms: Sequence[Arm]
+    differences: Sequence[Difference]
+    failures: Sequence[TrialRecord]
+    """Trainings that did not finish."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "name": self.ablation.name,
+            "question": self.ablation.question,
+            "scale": self.scale,
+            "source": self.ablation.published.source,
+            "arms": {arm.name: arm.architecture.as_dict() for arm in self.arms},
+            "differences": [difference.as_dict() for difference in self.differences],
+            "failures": [f"{record.title}, seed {record.seed}: {record.reason}" for record in self.failures],
+        }
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One training, and the folder of the recipe that it follows."""
+
+    folder: Path
+    study: StudySpec
+    architecture: Architecture
+    seed: int
+
+    @property
+    def key(self) -> tuple[Path, str, int]:
+        """Equal for equal trainings, whichever ablation asks."""
+        return self.folder, self.architecture.key, self.seed
+
+
+def run_ablations(
+    ablations: Sequence[AblationSpec], directory: Path, *, scale: str = "proxy", workers: int = 1, report: Report
+) -> list[Answer]:
+    """Train what `directory` does not hold yet, the first seed of every arm before the second of any, and compare.
+
+    A shape that several ablations ask for under one recipe is trained once. Raises WorkError where a training process vanishes; what
+    was recorded is kept.
+    """
+    with hold(directory) as held:
+        arms = [_arms(ablation, scale, held, report) for ablation in ablations]
+        plans = [[_jobs(arm, ablation.scales[scale].seeds, held) for arm in found] for ablation, found in zip(ablations, arms, strict=True)]
+        wanted = {job.key: job for plan in plans for jobs in plan for job in jobs}
+        done = _recorded({job.folder for job in wanted.values()})
+        missing = sorted((job for key, job in wanted.items() if key not in done), key=lambda job: job.seed)
+        for place, record in enumerate(_train(missing, workers, done), start=1):
+            report(f"{place} of {len(missing)}: {record.architecture.label}, seed {record.seed}: {_result(record)}")
+    return [_answer(*each, scale, done) for each in zip(ablations, arms, plans, strict=True)]
+
+
+def _arms(ablation: AblationSpec, scale: str, directory: Path, report: Report) -> list[Arm]:
+    arms = arms_of(ablation, scale)
+    return arms if ablation.scales[scale].equal_latency is None else equalised(ablation, scale, arms, directory, report)
+
+
+def _jobs(arm: Arm, seeds: Sequence[int], directory: Path) -> list[_Job]:
+    recipe = {
+        "proxy": arm.study.proxy.model_dump(mode="json"),
+        "corpus_sha256": corpus_hash(arm.study.corpus),
+        "threads": arm.study.search.threads,
+    }
+    text = json.dumps(recipe, indent=2, sort_keys=True)
+    folder = directory / f"recipe-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "recipe.json").write_text(text + "\n", encoding="utf-8")
+    return [_Job(folder, arm.study, arm.architecture, seed) for seed in seeds]
+
+
+def _recorded(folders: set[Path]) -> dict[tuple[Path, str, int], TrialRecord]:
+    return {(folder, record.architecture.key, record.seed): record for folder in folders for record in read_records(folder)}
+
+
+def _train(jobs: Sequence[_Job], workers: int, done: dict[tuple[Path, str, int], TrialRecord]) -> Iterator[TrialRecord]:
+    """Run the jobs, write each record as it comes and add it to `done`."""
+    for study, vocab_size in {job.architecture.vocab_size: (job.study, job.architecture.vocab_size) for job in jobs}.values():
+        prepare(study.corpus, vocab_size)  # here, so that the workers only map the files
+    numbers = {job.folder: sum(folder == job.folder for folder, _, _ in done) for job in jobs}
+    with ProcessPoolExecutor(max(1, min(workers, len(jobs))), multiprocessing.get_context("spawn")) as pool:
+        futures: dict[Future[TrialRecord], _Job] = {}
+        for job in jobs:
+            futures[pool.submit(_one, job.study, _task(job, numbers[job.folder]))] = job
+            numbers[job.folder] += 1
+        try:
+            for future in as_completed(futures):
+                record, job = future.result(), futures[future]
+                append(job.folder, record)
+                done[job.key] = record
+                yield record
+        except BrokenProcessPool:
+            raise WorkError(
+                "a training process vanished; the system may have run out of memory, so lower --workers, and run again to continue"
+            ) from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _task(job: _Job, number: int) -> TrialTask:
+    return TrialTask(number=number, kind=Kind.SAMPLED, architecture=job.architecture, seed=job.seed)
+
+
+def _one(study: StudySpec, task: TrialTask) -> TrialRecord:
+    """In a process of its own."""
+    from trials.trial import run_trial
+
+    blocks = prepare(study.corpus, task.architecture.vocab_size)
+    record, _ = run_trial(
+        task,
+        blocks,
+        study.proxy,
+        workload=study.objectives.latency,
+        threads=study.search.threads,
+        deadline_seconds=study.search.deadline_seconds,
+    )
+    return record
+
+
+def _result(record: TrialRecord) -> str:
+    validation = record.training.validation if record.training else None
+    return f"{validation.bits_per_byte:.4f} bits per byte" if validation and record.finished else f"{record.outcome}: {record.reason}"
+
+
+def _answer(
+    ablation: AblationSpec, arms: Sequence[Arm], plan: Sequence[Sequence[_Job]], scale: str, done: dict[tuple[Path, str, int], TrialRecord]
+) -> Answer:
+    losses: dict[str, dict[int, float]] = {}
+    failures = []
+    for arm, jobs in zip(arms, plan, strict=True):
+        records = [done[job.key] for job in jobs]
+        finished = [record for record in records if record.outcome is Outcome.FINISHED]
+        failures += [record for record in records if record not in finished]
+        losses[arm.name] = {r.seed: r.training.validation.bits_per_byte for r in finished if r.training and r.training.validation}
+    differences = compare(losses, ablation.baseline, ablation.published.accuracy)
+    return Answer(ablation, scale, arms, differences, failures)
