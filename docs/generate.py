@@ -24,7 +24,7 @@ sys.path.insert(0, str(FOLDER.parent))
 import archfront  # noqa: E402
 from analysis import record, signs  # noqa: E402
 from search_space import architecture, sharing  # noqa: E402
-from trials import study  # noqa: E402
+from trials import ablation, study  # noqa: E402
 
 PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -61,12 +61,26 @@ def _default(value: Any) -> str:
 
 def _kind(annotation: Any) -> str:
     text = str(annotation.__name__ if isinstance(annotation, type) and not hasattr(annotation, "__args__") else annotation)
+    if text.startswith("dict["):
+        return "mapping"
+    if "Spec |" in text:
+        return "section"
     literal = re.search(r"Literal\[(.*?)\]", text)
     if literal:
         return " or ".join(f"`{word.strip()[1:-1]}`" for word in literal[1].split(","))
     text = re.sub(r"typing\.Annotated\[(\w+),.*\]", r"\1", text)
-    names = {"int": "whole number", "float": "number", "str": "text", "tuple[str, ...]": "list of text", "dict[str, typing.Any]": "mapping"}
+    names = {"int": "whole number", "float": "number", "str": "text", "tuple[str, ...]": "list of text"}
     return next((names[name] for name in sorted(names, key=len, reverse=True) if name in text), text)
+
+
+def ablation_tables() -> str:
+    """One table for each section of an ablation."""
+    sections: dict[str, type[BaseModel]] = {
+        "": ablation.AblationSpec,
+        "published": ablation.PublishedSpec,
+        "scales.NAME": ablation.ScaleSpec,
+    }
+    return "\n".join(_section(path, model) for path, model in sections.items())
 
 
 def field_tables(module: ModuleType, *classes: str) -> str:
@@ -149,6 +163,7 @@ GENERATED = {
     ),
     "commands": command_tables,
     "signs": sign_table,
+    "ablation": ablation_tables,
 }
 
 

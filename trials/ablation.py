@@ -35,7 +35,7 @@ class ScaleSpec(Section):
     """Each arm as the keys of a study's `space`, one value each; sizes may be solved."""
     common: dict[str, Any] = Field({})
     """Keys that every arm has; an arm's own take precedence."""
-    budget: dict[str, Any] = NO_BUDGET
+    budget: dict[str, Any] | None = None
     """As in a study: what solved sizes spend. Not needed where the arms state every size."""
     equal_latency: LatencySpec | None = None
     """Where given, the budget holds for the baseline alone; the other arms spend as much as makes them take its time in this workload."""
@@ -117,7 +117,8 @@ def arms_of(ablation: AblationSpec, scale: str) -> list[Arm]:
     """The arms of one scale with their shapes, where latencies are made equal those before that; SpecError where there is none."""
     if scale not in ablation.scales:
         raise unknown_key(f"{ablation.name} has no scale {scale}: it", scale, tuple(ablation.scales))
-    return [arm_at(ablation, scale, name, ablation.scales[scale].budget) for name in ablation.scales[scale].arms]
+    wanted = ablation.scales[scale]
+    return [arm_at(ablation, scale, name, wanted.budget or NO_BUDGET) for name in wanted.arms]
 
 
 def arm_at(ablation: AblationSpec, scale: str, name: str, budget: Mapping[str, Any]) -> Arm:
@@ -125,10 +126,10 @@ def arm_at(ablation: AblationSpec, scale: str, name: str, budget: Mapping[str, A
     wanted, place = ablation.scales[scale], f"scales.{scale}.arms.{name}"
     values = {
         "name": f"{ablation.name}-{scale}",
-        "corpus": ablation.corpus.model_dump(exclude_none=True),
+        "corpus": ablation.corpus.model_dump(exclude_defaults=True),
         "budget": dict(budget),
         "space": {**wanted.common, **wanted.arms[name]},
-        "proxy": wanted.proxy.model_dump(exclude_none=True),
+        "proxy": wanted.proxy.model_dump(exclude_defaults=True),
         "search": {"trials": 1, "threads": wanted.threads},
         "references": (),
     }

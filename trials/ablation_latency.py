@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from search_space.architecture import Architecture
+from search_space.budget import Budget
 from search_space.cost import parameters
 from search_space.errors import SpecError
 from trials.ablation import AblationSpec, Arm, arm_at
 
 FACTOR = 8.0
-"""An arm may have up to this many times the baseline's parameters, or that part of them."""
+"""An arm may have up to this many times the baseline's budget, or that part of it."""
 STEPS = 7
 """Halvings of the logarithm of that range: the last one moves the parameters by about 3 %."""
 
@@ -54,24 +55,24 @@ def _search(
     for arm in arms:
         if arm.name != target.name:
             wanted_ms = measure(target.architecture)
-            shape, total_ms = _as_slow(ablation, scale, arm.name, parameters(target.architecture), wanted_ms, measure)
+            shape, total_ms = _as_slow(ablation, scale, arm.name, wanted_ms, measure)
             found[arm.name] = {"architecture": shape.as_dict(), "total_ms": total_ms}
             report(f"{arm.name}: {shape.label}, {parameters(shape):,} parameters take {total_ms:.1f} ms, the baseline {wanted_ms:.1f}")
     return found
 
 
 def _as_slow(
-    ablation: AblationSpec, scale: str, name: str, around: int, wanted_ms: float, measure: Callable[[Architecture], float]
+    ablation: AblationSpec, scale: str, name: str, wanted_ms: float, measure: Callable[[Architecture], float]
 ) -> tuple[Architecture, float]:
     """The shape of that arm whose latency is nearest; sizes too small or too large for a shape count as too fast or too slow."""
-    low, high = math.log(around / FACTOR), math.log(around * FACTOR)
+    low, high = -math.log(FACTOR), math.log(FACTOR)
     tried: list[tuple[float, Architecture, float]] = []
     for _ in range(STEPS):
         middle = (low + high) / 2
         try:
-            shape = arm_at(ablation, scale, name, _spending(ablation.scales[scale].budget, math.exp(middle))).architecture
+            shape = arm_at(ablation, scale, name, _times(ablation.scales[scale].budget or {}, math.exp(middle))).architecture
         except SpecError:
-            too_small = middle < math.log(around)
+            too_small = middle < 0
         else:
             taken_ms = measure(shape)
             tried.append((abs(math.log(taken_ms / wanted_ms)), shape, taken_ms))
@@ -81,10 +82,13 @@ def _as_slow(
     return shape, taken_ms
 
 
-def _spending(budget: Mapping[str, Any], value: float) -> dict[str, Any]:
-    """The scale's budget with another target."""
-    quantity = next(name for name in budget if name != "tolerance")
-    return {**budget, quantity: round(value)}
+def _times(budget: Mapping[str, Any], factor: float) -> dict[str, Any]:
+    """The budget with so many times its target."""
+    target = Budget.parse(budget).target
+    assert target is not None  # arms that solve a size have one
+    stated = budget[target.quantity]
+    more = {"target": target.value * factor, "tolerance": target.tolerance}
+    return {**budget, target.quantity: {**stated, **more} if isinstance(stated, Mapping) else more}
 
 
 def _restored(arm: Arm, found: Mapping[str, Any]) -> Arm:
