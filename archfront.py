@@ -206,6 +206,11 @@ def latency(options: argparse.Namespace) -> int:
         return DONE
     for name, spread in (("total", taken.total_ms), ("prefill", taken.prefill_ms), ("decode, a token", taken.decode_ms_per_token)):
         print(f"{name:<16} {spread.median:10.3f} ms   p10 {spread.p10:.3f}   p90 {spread.p90:.3f}")
+    if taken.yardstick is not None:
+        ratio = taken.yardstick.ratio
+        print(f"{'ratio':<16} {ratio.median:10.3f}      p10 {ratio.p10:.3f}   p90 {ratio.p90:.3f}, to {taken.yardstick.label}")
+    if taken.bandwidth_share is not None:
+        print(f"{'decoding reads':<16} {taken.bandwidth_share:10.1%}      of the memory's bandwidth")
     tokens, runtime = f"{taken.prompt_tokens} + {taken.new_tokens} tokens", f"{taken.runtime} {taken.runtime_version}"
     print(f"{tokens}, {taken.repeats} repeats, {runtime}, {taken.device}")
     if taken.disturbed:

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from analysis.lines import append_line, complete_lines
+from analysis.timing import Latency as Latency
+from analysis.timing import Spread as Spread
+from analysis.timing import latency_from_dict as latency_from_dict
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
 
@@ -143,41 +146,6 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
-    """A repeated measurement: median, tenth and ninetieth percentile."""
-
-    median: float
-    p10: float
-    p90: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Latency:
-    """Time of a stated workload, and how it was taken."""
-
-    total_ms: Spread
-    """Prompt and all new tokens, batch 1."""
-    prefill_ms: Spread
-    decode_ms_per_token: Spread
-    repeats: int
-    prompt_tokens: int
-    new_tokens: int
-    runtime: str
-    runtime_version: str
-    precision: str
-    threads: int
-    pinned_cpus: tuple[int, ...] | None
-    """Processors that the process was held to; None where the platform cannot."""
-    device: str
-    load_average: float | None
-    """Of the last minute, when the measurement began."""
-    disturbed: bool
-    """Whether the repeats spread more than the protocol allows even after a second try."""
-    protocol: str
-    """Version of the protocol, such as `archfront-1`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRecord:
     """One evaluated shape."""
 
@@ -278,17 +246,6 @@ def append(directory: Path, record: TrialRecord | FinalRecord) -> None:
     One process writes: the study's lock sees to that.
     """
     append_line(directory / (RECORDS if isinstance(record, TrialRecord) else FINALS), record.as_dict())
-
-
-def latency_from_dict(values: Mapping[str, Any] | None) -> Latency | None:
-    """A Latency from its JSON form; None from None, and where one of its times is absent."""
-    if values is None:
-        return None
-    spreads = {name: Spread(**values[name]) for name in ("total_ms", "prefill_ms", "decode_ms_per_token")}
-    if any(None in values[name].values() for name in spreads):
-        return None  # a time that was not finite when it was written was never measured
-    pinned = values["pinned_cpus"]
-    return Latency(**{**values, **spreads, "pinned_cpus": None if pinned is None else tuple(pinned)})
 
 
 def _training(values: Mapping[str, Any] | None) -> Training | None:

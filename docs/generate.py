@@ -22,7 +22,7 @@ FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent))
 
 import archfront  # noqa: E402
-from analysis import record, signs  # noqa: E402
+from analysis import record, signs, timing  # noqa: E402
 from search_space import architecture, sharing  # noqa: E402
 from trials import ablation, study  # noqa: E402
 
@@ -153,14 +153,13 @@ GENERATED = {
         "Outcome",
         "Kind",
         "Costs",
-        "Latency",
-        "Spread",
         "Training",
         "Diagnostics",
         "CurvePoint",
         "Quality",
         "FinalRecord",
     ),
+    "latency": lambda: field_tables(timing, "Latency", "Yardstick", "Spread"),
     "commands": command_tables,
     "signs": sign_table,
     "ablation": ablation_tables,

@@ -82,3 +82,12 @@ def weight_bytes(a: Architecture, precision: str = "float16") -> int:
     if precision not in BITS_PER_WEIGHT:
         raise SpecError(f"precision must be one of {', '.join(BITS_PER_WEIGHT)}, found {precision!r}")
     return (parameters(a) * BITS_PER_WEIGHT[precision] + 7) // 8
+
+
+def decode_bytes(a: Architecture, cached_tokens: int, precision: str = "float16", bytes_per_value: int = 4) -> int:
+    """Bytes read for one new token: weights of each executed block and of the output at a nominal precision, and the cache.
+
+    A shared block counts each time it runs: it is read again unless it stays in a cache. `bytes_per_value` is of the cache.
+    """
+    weights = (executed_matrix_parameters(a) * BITS_PER_WEIGHT[precision] + 7) // 8
+    return weights + kv_cache_bytes(a, cached_tokens, bytes_per_value)

@@ -235,3 +235,13 @@ def test_weight_bytes_follow_the_precision_and_an_odd_nibble_takes_a_byte() -> N
     assert [cost.weight_bytes(shape, name) for name in precisions] == [4 * weights, 2 * weights, 2 * weights, weights, weights // 2 + 1]
     with pytest.raises(SpecError, match="precision must be one of float32, bfloat16, float16, int8, int4, found 'fp16'"):
         cost.weight_bytes(shape, "fp16")
+
+
+def test_a_decoded_token_reads_the_weights_of_every_executed_block_and_the_cache() -> None:
+    once, twice = FAMILIES["mobilellm-125m"], FAMILIES["mobilellm-ls-125m"]
+    norms = (2 * once.num_unique_layers + 1) * once.hidden_size
+    cache = 2 * 3 * 64 * 100 * 4 * 30
+    blocks = cost.non_embedding_parameters(once) - norms
+    assert cost.decode_bytes(once, 100, "float32") == 4 * (cost.parameters(once) - norms) + cache
+    assert cost.decode_bytes(once, 100, "int8") == cost.parameters(once) - norms + cache
+    assert cost.decode_bytes(twice, 100, "float32") - cost.decode_bytes(once, 100, "float32") == 4 * blocks + cache

@@ -10,19 +10,22 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy
 import pytest
 
+from analysis.timing import latency_from_dict
 from search_space.architecture import Architecture
+from search_space.cost import parameters
 from search_space.errors import SpecError
 from trials.latency import LatencyError, LatencyProcess, LatencyTimeoutError
-from trials.protocol import LARGEST_WAIT, PROTOCOL, Repeat, calm_repeats, run_once
+from trials.protocol import PROTOCOL
 from trials.quiet import QuietLock
 from trials.runtimes.interface import Logits
 from trials.study import LatencySpec
+from trials.timing.repeats import LARGEST_WAIT, Pair, Repeat, calm_pairs, pairs, run_once
 
 ROOT = Path(__file__).parent.parent
 SHALLOW = Architecture(
@@ -50,6 +53,30 @@ def test_a_latency_says_how_it_was_taken(process: LatencyProcess) -> None:
     assert latency.pinned_cpus is None or len(latency.pinned_cpus) == 1
     assert latency.device
     assert latency.runtime_version[0].isdigit()
+    assert latency.yardstick is not None
+    assert 0 < latency.yardstick.ratio.p10 <= latency.yardstick.ratio.median <= latency.yardstick.ratio.p90
+    assert latency.load_ms is not None
+    assert latency.load_ms > 0
+    assert latency.first_prefill_ms is not None
+    assert latency.file_bytes is not None
+    assert latency.file_bytes > 4 * parameters(SHALLOW)
+    assert latency.bandwidth_bytes_per_second is not None
+    assert latency.bandwidth_bytes_per_second > 1e8
+    assert latency.bandwidth_share is not None
+
+
+def test_a_study_that_goes_on_counts_with_the_first_times_of_the_device(process: LatencyProcess) -> None:
+    first = process.measure(SHALLOW)
+    assert first.yardstick is not None
+    slower = replace(first, yardstick=replace(first.yardstick, device_prefill_ms=1000.0, device_decode_ms=3000.0))
+    again = LatencyProcess(SPEC, [slower, first])
+    taken = again.measure(SHALLOW)
+    again.close()
+    assert taken.yardstick is not None
+    assert (taken.yardstick.device_prefill_ms, taken.yardstick.device_decode_ms) == (1000.0, 3000.0)
+    assert taken.disturbed  # the device cannot have become a hundred times as fast
+    assert taken.total_ms.median > 10 * first.total_ms.median
+    assert latency_from_dict(json.loads(json.dumps(asdict(taken)))) == taken
 
 
 def test_twelve_blocks_take_several_times_as_long_as_one(process: LatencyProcess) -> None:
@@ -146,6 +173,7 @@ sys.path.insert(0, sys.argv[1])
 from search_space.architecture import Architecture
 from trials.latency import LatencyProcess
 from trials.study import LatencySpec
+from trials.timing.repeats import LARGEST_WAIT, Pair, Repeat, calm_pairs, pairs, run_once
 if __name__ == "__main__":
     process = LatencyProcess(LatencySpec(runtime="torch", prompt_tokens=4, new_tokens=int(sys.argv[2]), repeats=1))
     print(process.pid, flush=True)
@@ -186,30 +214,65 @@ def _alive(pid: int) -> bool:
         return False
 
 
-def _repeats(*pairs: tuple[float, float]) -> Iterator[Repeat]:
-    """Scripted repeats: total in ms and share of waiting."""
-    return (Repeat(0.0, total_ms, waited) for total_ms, waited in pairs)
+DEVICE = Repeat(2.0, 8.0, 0.0)
+"""A yardstick whose prefill counts as 2 ms and whose decoding as 8 ms."""
+
+
+def _pairs(*scripted: tuple[float, float, float]) -> Iterator[Pair]:
+    """Scripted pairs: the shape's total in ms, share of waiting, and the yardstick's time relative to the device's."""
+    return (
+        Pair(Repeat(0.2 * total_ms, 0.8 * total_ms, waited), Repeat(2.0 * pace, 8.0 * pace, 0.0)) for total_ms, waited, pace in scripted
+    )
+
+
+def _totals(taken: Sequence[Pair]) -> list[float]:
+    return [round(pair.at_pace_of(DEVICE).total_ms, 6) for pair in taken]
 
 
 def test_disturbed_repeats_are_taken_again() -> None:
-    script = _repeats((10.0, 0.0), (55.0, 0.6), (10.1, 0.0), (10.2, 0.01))
-    repeats, disturbed = calm_repeats(lambda: next(script), 3)
-    assert [repeat.total_ms for repeat in repeats] == [10.0, 10.1, 10.2]
+    taken, disturbed = calm_pairs(_pairs((10.0, 0.0, 1), (55.0, 0.6, 1), (10.1, 0.0, 1), (10.2, 0.01, 1)), 3, DEVICE)
+    assert _totals(taken) == [10.0, 10.1, 10.2]
     assert not disturbed
 
 
 def test_repeats_that_do_not_agree_are_taken_again() -> None:
-    script = _repeats((30.0, 0.0), (20.0, 0.0), (10.0, 0.0), (10.1, 0.0), (10.2, 0.0))
-    repeats, disturbed = calm_repeats(lambda: next(script), 3)
-    assert [repeat.total_ms for repeat in repeats] == [10.0, 10.1, 10.2]
+    script = _pairs((30.0, 0.0, 1), (20.0, 0.0, 1), (10.0, 0.0, 1), (10.1, 0.0, 1), (10.2, 0.0, 1))
+    taken, disturbed = calm_pairs(script, 3, DEVICE)
+    assert _totals(taken) == [10.0, 10.1, 10.2]
     assert not disturbed
 
 
 def test_a_machine_that_is_never_calm_is_flagged() -> None:
-    script = _repeats(*[(10.0 + place, 0.1 * place) for place in range(1, 7)])
-    repeats, disturbed = calm_repeats(lambda: next(script), 3)
-    assert [repeat.total_ms for repeat in repeats] == [11.0, 12.0, 13.0]
+    script = _pairs(*[(10.0 + place, 0.1 * place, 1) for place in range(1, 7)])
+    taken, disturbed = calm_pairs(script, 3, DEVICE)
+    assert _totals(taken) == [11.0, 12.0, 13.0]
     assert disturbed
+
+
+def test_a_slower_clock_cancels_out() -> None:
+    taken, disturbed = calm_pairs(_pairs((12.0, 0.0, 1.2), (12.12, 0.0, 1.2), (12.0, 0.0, 1.2)), 3, DEVICE)
+    assert _totals(taken) == [10.0, 10.1, 10.0]
+    assert not disturbed
+
+
+def test_a_yardstick_that_moves_is_tried_again_and_then_flagged() -> None:
+    steadied = _pairs((10.0, 0.0, 1.0), (12.0, 0.0, 1.2), (11.9, 0.0, 1.19), (12.0, 0.0, 1.2))
+    assert calm_pairs(steadied, 3, DEVICE)[1] is False
+    never = _pairs(*[(10.0 * pace, 0.0, pace) for pace in (0.8, 1.0, 1.2, 0.8, 1.0, 1.2)])
+    assert calm_pairs(never, 3, DEVICE)[1] is True
+    elsewhere = _pairs(*[(15.0, 0.0, 1.5)] * 6)
+    assert calm_pairs(elsewhere, 3, DEVICE)[1] is True
+
+
+def test_a_long_workload_is_repeated_less_often() -> None:
+    taken, disturbed = calm_pairs(_pairs(*[(3_500.0, 0.0, 1.0)] * 10), 5, DEVICE)
+    assert (len(taken), disturbed) == (2, False)
+
+
+def test_each_repeat_stands_between_two_of_the_yardstick() -> None:
+    sticks = iter([Repeat(1.0, 1.0, 0.0), Repeat(3.0, 2.0, 0.1), Repeat(5.0, 4.0, 0.0)])
+    taken = pairs(lambda: Repeat(7.0, 7.0, 0.0), lambda: next(sticks))
+    assert [next(taken).yardstick for _ in range(2)] == [Repeat(2.0, 1.5, 0.1), Repeat(4.0, 3.0, 0.1)]
 
 
 class Spinner:

@@ -21,16 +21,20 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
 from analysis.record import Latency, latency_from_dict
 from search_space.architecture import Architecture
 from search_space.errors import SpecError, WorkError
-from trials.protocol import measure
+from trials.protocol import PROTOCOL, Protocol
 from trials.quiet import QuietLock, QuietTimeoutError
 from trials.runtimes import find_runtime
 from trials.study import LatencySpec
+from trials.timing.machine import device_name
+from trials.timing.repeats import Repeat
+from trials.timing.yardstick import yardstick_for
 
 ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT_SECONDS = 300.0
@@ -50,9 +54,15 @@ class LatencyTimeoutError(LatencyError):
 class LatencyProcess:
     """A child process that measures; one at a time, for one workload."""
 
-    def __init__(self, spec: LatencySpec) -> None:
-        """Start the child at once, so that it imports its runtime while the caller does something else."""
+    def __init__(self, spec: LatencySpec, earlier: Iterable[Latency] = ()) -> None:
+        """Start the child at once, so that it imports its runtime while the caller does something else.
+
+        `earlier` latencies of the same study say what the yardstick counts as on this device, so that new ones compare with them.
+        """
         self.spec = spec
+        self._device_times: dict[tuple[str, ...], tuple[float, float]] = {}
+        for latency in earlier:
+            self._note(latency)
         self._child: _Child | None = _Child(spec.runtime)
 
     @property
@@ -73,6 +83,7 @@ class LatencyProcess:
         request = {
             "architecture": architecture.as_dict(),
             "spec": self.spec.model_dump(),
+            "device_time": self._device_times.get(_key(yardstick_for(architecture).label, device_name(), self.spec)),
             "quiet_timeout_seconds": QUIET_SHARE * timeout_seconds,
         }
         try:
@@ -83,13 +94,25 @@ class LatencyProcess:
         latency = latency_from_dict(answer.get("latency"))
         if latency is None:
             raise {"SpecError": SpecError, "QuietTimeoutError": LatencyTimeoutError}.get(answer["error"], LatencyError)(answer["message"])
+        self._note(latency)
         return latency
+
+    def _note(self, latency: Latency) -> None:
+        """Keep the first time that each yardstick was given on a device."""
+        stick = latency.yardstick
+        if stick is not None and latency.protocol == PROTOCOL:
+            self._device_times.setdefault(_key(stick.label, latency.device, latency), (stick.device_prefill_ms, stick.device_decode_ms))
 
     def close(self) -> None:
         """End the child; a later `measure` would start another."""
         if self._child is not None:
             self._child.end()
             self._child = None
+
+
+def _key(label: str, device: str, how: LatencySpec | Latency) -> tuple[str, ...]:
+    """What must be the same for a yardstick's time to hold."""
+    return label, device, how.runtime, how.precision, str(how.threads)
 
 
 class _Child:
@@ -155,9 +178,9 @@ def serve(runtime: str) -> None:
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(requests,), daemon=True).start()
     find_runtime(runtime)  # before the first request
-    quiet = QuietLock()
+    protocol, quiet = Protocol(), QuietLock()
     while True:
-        print(json.dumps(_answer(json.loads(requests.get()), quiet)), file=answers, flush=True)
+        print(json.dumps(_answer(json.loads(requests.get()), protocol, quiet)), file=answers, flush=True)
 
 
 def _read(requests: queue.SimpleQueue[str]) -> None:
@@ -167,10 +190,17 @@ def _read(requests: queue.SimpleQueue[str]) -> None:
     os._exit(0)
 
 
-def _answer(request: dict[str, Any], quiet: QuietLock) -> dict[str, Any]:
+def _answer(request: dict[str, Any], protocol: Protocol, quiet: QuietLock) -> dict[str, Any]:
     try:
-        architecture, spec = Architecture.from_dict(request["architecture"]), LatencySpec(**request["spec"])
-        return {"latency": dataclasses.asdict(measure(architecture, spec, quiet, request["quiet_timeout_seconds"]))}
+        known = request["device_time"]
+        taken = protocol.measure(
+            Architecture.from_dict(request["architecture"]),
+            LatencySpec(**request["spec"]),
+            device_time=Repeat(known[0], known[1], 0.0) if known else None,
+            quiet=quiet,
+            quiet_timeout_seconds=request["quiet_timeout_seconds"],
+        )
+        return {"latency": dataclasses.asdict(taken)}
     except (SpecError, QuietTimeoutError) as error:
         return {"error": type(error).__name__, "message": str(error)}
     except Exception as error:  # whatever a runtime raises is this shape's failure, not the process's

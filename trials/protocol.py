@@ -1,9 +1,11 @@
-"""How a latency is taken: the protocol `archfront-1`, to be followed in a process of its own.
+"""How a latency is taken: the protocol `archfront-2`, to be followed in a process of its own.
 
 One repeat is the whole workload: the prompt in one pass, then every new token by itself, batch 1, with the KV cache. The process is
-held to as many processors as it has threads. Short workloads warm it up until two in a row agree. Then repeats are timed until as
-many as asked for, taken in a row but for disturbed ones, agree; a repeat is disturbed where the system made its threads wait for a
-processor. After twice as many attempts the calmest are reported, and flagged.
+held to as many processors as it has threads. Short workloads warm it up until two in a row agree. Then repeats are timed, each
+between two of a fixed model, the yardstick; a time counts as much as it is of the yardstick's, times what the yardstick takes on this
+device, so that a clock that changes, or a neighbour on the memory, moves both and cancels out. Repeats are taken until as many as
+asked for, in a row but for disturbed ones, agree and the yardstick stands still; a repeat is disturbed where the system made its
+threads wait for a processor. After twice as many attempts the calmest are reported, and flagged.
 
 The weights are random, as a network is initialised: the time of dense arithmetic does not depend on the values, denormal numbers
 aside, which such weights (standard deviation 0.02 and less) do not produce. Choosing the next token is not part of the workload.
@@ -11,209 +13,143 @@ aside, which such weights (standard deviation 0.02 and less) do not produce. Cho
 
 from __future__ import annotations
 
-import gc
 import os
-import platform
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy
 
-from analysis.record import Latency, Spread
+from analysis.timing import Latency, Yardstick
 from search_space.architecture import Architecture
+from search_space.cost import decode_bytes
 from search_space.errors import SpecError
 from trials.quiet import QuietLock
 from trials.runtimes import find_runtime
 from trials.runtimes.interface import Session
 from trials.study import LatencySpec
+from trials.timing.machine import clock_mhz, device_name, no_garbage_collection, pinned, read_bandwidth
+from trials.timing.repeats import Pair, Repeat, calm_pairs, pairs, run_once, spread
+from trials.timing.yardstick import Bench, yardstick_for
 
-PROTOCOL = "archfront-1"
+PROTOCOL = "archfront-2"
 AGREEMENT = 0.05
 """Two warm-ups in a row that differ by less end the warm-up."""
 WARM_UPS = 6
 """Most warm-ups; what is not steady after them shows in the spread."""
 WARM_UP_TOKENS = 8
 """Tokens decoded in a warm-up."""
-ATTEMPTS = 2
-"""Most repeats, as a multiple of those asked for."""
-LARGEST_WAIT = 0.03
-"""Share of a repeat that its threads may have waited for a processor."""
-LARGEST_SPREAD = 0.10
-"""By how much the 90th percentile of the total may exceed the 10th."""
 
 
-@dataclass(frozen=True, slots=True)
-class Repeat:
-    """One timed workload."""
+class _Key(NamedTuple):
+    """What a loaded yardstick is good for."""
 
-    prefill_ms: float
-    decode_ms: float
-    """All new tokens together."""
-    waited: float
-    """Share of the time that threads of this process waited for a processor."""
-
-    @property
-    def total_ms(self) -> float:
-        """The whole workload."""
-        return self.prefill_ms + self.decode_ms
+    architecture: Architecture
+    runtime: str
+    precision: str
+    threads: int
 
 
-def measure(architecture: Architecture, spec: LatencySpec, quiet: QuietLock | None = None, quiet_timeout_seconds: float = 60.0) -> Latency:
-    """Time one shape; with `quiet`, training on this machine pauses during warm-up and repeats, but not while the model is built.
+class Protocol:
+    """Measures shapes one after another in this process, whose yardsticks stay loaded."""
 
-    Raises SpecError where the runtime cannot hold the shape, QuietTimeoutError where training does not pause.
-    """
-    from trials.network import Network  # torch takes seconds to import, and the parent of a LatencyProcess never needs it
+    def __init__(self) -> None:
+        self._benches: dict[_Key, Bench] = {}
 
-    runtime = find_runtime(spec.runtime)
-    refusal = runtime.refusal(architecture, spec.precision)
-    if refusal is not None:
-        raise SpecError(refusal)
-    with ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="archfront-latency-")))
-        runtime.prepare(directory, architecture, dict(Network(architecture).named_parameters()), spec.precision)
-        session = runtime.load(directory, architecture, spec.prompt_tokens + spec.new_tokens, spec.threads)
-        stack.callback(session.close)
-        stack.enter_context(_no_garbage_collection())
-        if quiet is not None:
-            stack.enter_context(quiet.measuring(quiet_timeout_seconds))
-        load_average = os.getloadavg()[0]
-        pinned = stack.enter_context(_pinned(spec.threads))
-        repeats, disturbed = take_repeats(session, architecture.vocab_size, spec)
-    return Latency(
-        total_ms=_spread([repeat.total_ms for repeat in repeats]),
-        prefill_ms=_spread([repeat.prefill_ms for repeat in repeats]),
-        decode_ms_per_token=_spread([repeat.decode_ms / spec.new_tokens for repeat in repeats]),
-        repeats=len(repeats),
-        prompt_tokens=spec.prompt_tokens,
-        new_tokens=spec.new_tokens,
-        runtime=spec.runtime,
-        runtime_version=runtime.version(),
-        precision=spec.precision,
-        threads=spec.threads,
-        pinned_cpus=pinned,
-        device=device_name(),
-        load_average=load_average,
-        disturbed=disturbed,
-        protocol=PROTOCOL,
-    )
+    def measure(
+        self,
+        architecture: Architecture,
+        spec: LatencySpec,
+        *,
+        device_time: Repeat | None = None,
+        quiet: QuietLock | None = None,
+        quiet_timeout_seconds: float = 60.0,
+    ) -> Latency:
+        """Time one shape; with `quiet`, training on this machine pauses from its load on, but not while its files are made.
+
+        `device_time` is what the yardstick counts as on this device, from an earlier measurement; without it, that is found now.
+        Raises SpecError where the runtime cannot hold the shape, QuietTimeoutError where training does not pause.
+        """
+        from trials.network import Network  # torch takes seconds to import, and the parent of a LatencyProcess never needs it
+
+        runtime = find_runtime(spec.runtime)
+        refusal = runtime.refusal(architecture, spec.precision)
+        if refusal is not None:
+            raise SpecError(refusal)
+        bench = self._bench(yardstick_for(architecture), spec)
+        with ExitStack() as stack:
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="archfront-latency-")))
+            runtime.prepare(directory, architecture, dict(Network(architecture).named_parameters()), spec.precision)
+            stack.enter_context(no_garbage_collection())
+            if quiet is not None:
+                stack.enter_context(quiet.measuring(quiet_timeout_seconds))
+            load_average = os.getloadavg()[0]
+            held = stack.enter_context(pinned(spec.threads))
+            bandwidth, clock = read_bandwidth(spec.threads), clock_mhz(held)
+            start = time.perf_counter()
+            session = runtime.load(directory, architecture, spec.prompt_tokens + spec.new_tokens, spec.threads)
+            loaded = time.perf_counter()
+            stack.callback(session.close)
+            device = device_time or bench.device_time()
+            first, taken, disturbed = take_pairs(session, bench, architecture.vocab_size, spec, device)
+            repeats = [pair.at_pace_of(device) for pair in taken]
+            return Latency(
+                total_ms=spread([repeat.total_ms for repeat in repeats]),
+                prefill_ms=spread([repeat.prefill_ms for repeat in repeats]),
+                decode_ms_per_token=spread([repeat.decode_ms / spec.new_tokens for repeat in repeats]),
+                repeats=len(repeats),
+                prompt_tokens=spec.prompt_tokens,
+                new_tokens=spec.new_tokens,
+                runtime=spec.runtime,
+                runtime_version=runtime.version(),
+                precision=spec.precision,
+                threads=spec.threads,
+                pinned_cpus=held,
+                device=device_name(),
+                load_average=load_average,
+                disturbed=disturbed,
+                protocol=PROTOCOL,
+                yardstick=Yardstick(
+                    label=bench.architecture.label,
+                    ratio=spread([pair.ratio for pair in taken]),
+                    total_ms=spread([pair.yardstick.total_ms for pair in taken]),
+                    device_prefill_ms=device.prefill_ms,
+                    device_decode_ms=device.decode_ms,
+                ),
+                load_ms=(loaded - start) * 1e3,
+                first_prefill_ms=first.prefill_ms,
+                file_bytes=sum(file.stat().st_size for file in directory.rglob("*") if file.is_file()),
+                decode_bytes_per_token=decode_bytes(architecture, spec.prompt_tokens + (spec.new_tokens + 1) // 2, spec.precision),
+                bandwidth_bytes_per_second=bandwidth,
+                clock_mhz_before=clock,
+                clock_mhz_after=clock_mhz(held),
+                load_average_after=os.getloadavg()[0],
+            )
+
+    def _bench(self, architecture: Architecture, spec: LatencySpec) -> Bench:
+        key = _Key(architecture, spec.runtime, spec.precision, spec.threads)
+        if key not in self._benches:
+            self._benches[key] = Bench.load(architecture, spec)
+        return self._benches[key]
+
+    def close(self) -> None:
+        """Let go of the yardsticks."""
+        for bench in self._benches.values():
+            bench.close()
+        self._benches.clear()
 
 
-def take_repeats(session: Session, vocab_size: int, spec: LatencySpec) -> tuple[list[Repeat], bool]:
-    """Warm up and time `spec.repeats` workloads; the second value says that no calm ones were to be had."""
+def take_pairs(session: Session, bench: Bench, vocab_size: int, spec: LatencySpec, device: Repeat) -> tuple[Repeat, list[Pair], bool]:
+    """The first run, then `spec.repeats` pairs after a warm-up; the last value says that no calm ones were to be had."""
     tokens = numpy.random.default_rng(0).integers(vocab_size, size=spec.prompt_tokens + spec.new_tokens).tolist()
     prompt, new = tokens[: spec.prompt_tokens], tokens[spec.prompt_tokens :]
-    previous = float("inf")
-    for _ in range(WARM_UPS):
+    first = run_once(session, prompt, new[:WARM_UP_TOKENS])
+    previous = first.total_ms
+    for _ in range(WARM_UPS - 1):
         total = run_once(session, prompt, new[:WARM_UP_TOKENS]).total_ms
         if abs(total - previous) <= AGREEMENT * previous:
             break
         previous = total
-    return calm_repeats(lambda: run_once(session, prompt, new), spec.repeats)
-
-
-def calm_repeats(run: Callable[[], Repeat], repeats: int) -> tuple[list[Repeat], bool]:
-    """Run until the latest undisturbed repeats are enough and agree; else the calmest of all attempts, flagged with True."""
-    taken: list[Repeat] = []
-    while len(taken) < ATTEMPTS * repeats:
-        taken.append(run())
-        calm = [repeat for repeat in taken if repeat.waited <= LARGEST_WAIT][-repeats:]
-        if len(calm) == repeats and _agree(calm):
-            return calm, False
-    return sorted(taken, key=lambda repeat: repeat.waited)[:repeats], True
-
-
-def run_once(session: Session, prompt: Sequence[int], new: Sequence[int]) -> Repeat:
-    """Time one workload."""
-    waited = _waited_seconds()
-    start = time.perf_counter()
-    session.prefill(prompt)
-    filled = time.perf_counter()
-    for token in new:
-        session.decode(token)
-    end = time.perf_counter()
-    return Repeat((filled - start) * 1e3, (end - filled) * 1e3, (_waited_seconds() - waited) / (end - start))
-
-
-def device_name() -> str:
-    """The processor, in its maker's words."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def _waited_seconds() -> float:
-    """Seconds that the threads of this process have spent ready to run, but not running.
-
-    Linux counts them (the second number of schedstat). Elsewhere: wall time less the main thread's processor time, which is the
-    same up to a constant for a thread that never sleeps.
-    """
-    waits = [wait for task in _tasks() if (wait := _schedstat(task)) is not None]
-    return sum(waits) / 1e9 if waits else time.perf_counter() - time.thread_time()
-
-
-def _schedstat(task: str) -> int | None:
-    """Nanoseconds that a thread has waited; None where the system does not say, or the thread has just ended."""
-    try:
-        return int(Path(f"/proc/self/task/{task}/schedstat").read_bytes().split()[1])
-    except (OSError, IndexError):
-        return None
-
-
-def _tasks() -> list[str]:
-    try:
-        return os.listdir("/proc/self/task")
-    except OSError:
-        return []
-
-
-@contextmanager
-def _pinned(threads: int) -> Iterator[tuple[int, ...] | None]:
-    """Hold every thread of this process to as many processors, the highest ones: interrupts tend to go to the first."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield None
-        return
-    allowed = os.sched_getaffinity(0)
-    if len(allowed) < threads:
-        raise SpecError(f"latency.threads must not exceed the {len(allowed)} processors of this machine, found {threads}; lower it")
-    chosen = sorted(allowed)[-threads:]
-    try:
-        _hold(chosen)
-        yield tuple(chosen)
-    finally:
-        _hold(allowed)
-
-
-def _hold(processors: Sequence[int] | set[int]) -> None:
-    for task in _tasks():
-        with suppress(ProcessLookupError):  # a thread that has just ended
-            os.sched_setaffinity(int(task), processors)
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Collect now, and not inside: a collection takes a tenth of a second where torch is loaded."""
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
-def _agree(repeats: Sequence[Repeat]) -> bool:
-    spread = _spread([repeat.total_ms for repeat in repeats])
-    return spread.p90 <= spread.p10 * (1 + LARGEST_SPREAD)
-
-
-def _spread(values: Sequence[float]) -> Spread:
-    p10, median, p90 = numpy.percentile(values, (10, 50, 90))
-    return Spread(median=float(median), p10=float(p10), p90=float(p90))
+    return first, *calm_pairs(pairs(lambda: run_once(session, prompt, new), bench.run), spec.repeats, device)

@@ -131,10 +131,11 @@ class _Run:
                 f"the Ray cluster must have a node with the resource {LATENCY_DEVICE}, where latency is taken; "
                 f"""start one with: ray start --address ... --resources '{{"{LATENCY_DEVICE}": 1}}'"""
             )
+        earlier = sorted(self._agenda.records.values(), key=lambda record: record.number)
         device = (
             ray.remote(LatencyDevice)
             .options(num_cpus=0, resources={LATENCY_DEVICE: 1}, max_restarts=-1)
-            .remote(self._study.objectives.latency)
+            .remote(self._study.objectives.latency, [record.latency for record in earlier if record.latency is not None])
         )
         return Equipment(self._study, {size: ray.put(found) for size, found in blocks.items()}, device, None)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,10 +103,10 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 class LatencyDevice:
     """Takes latencies one after another on the node that has the resource, in a process of its own."""
 
-    def __init__(self, spec: LatencySpec) -> None:
+    def __init__(self, spec: LatencySpec, earlier: Sequence[Latency]) -> None:
         from trials.latency import LatencyProcess
 
-        self._process = LatencyProcess(spec)
+        self._process = LatencyProcess(spec, earlier)
 
     def measure(self, shape: Architecture) -> Latency:
         """As `LatencyProcess.measure`."""

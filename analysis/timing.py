@@ -1,0 +1,113 @@
+"""What a latency measurement says, and under which conditions it was taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """A repeated measurement: median, tenth and ninetieth percentile."""
+
+    median: float
+    p10: float
+    p90: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Yardstick:
+    """The fixed model that took its turns with the shape in the same process, so that a change of the machine's pace cancels out."""
+
+    label: str
+    """Its shape."""
+    ratio: Spread
+    """Time of the shape's workload over that of the yardstick's: what to compare across time."""
+    total_ms: Spread
+    """Time of the yardstick's own workload, 64 prompt and 16 new tokens, in this measurement."""
+    device_prefill_ms: float
+    """What its prefill counts as on this device: the time that it took when the study first measured here."""
+    device_decode_ms: float
+    """The same of its new tokens, together."""
+
+    @property
+    def pace(self) -> float:
+        """How long the yardstick took, relative to the device's time: 1.25 on a machine that is a quarter slower than it was."""
+        return self.total_ms.median / (self.device_prefill_ms + self.device_decode_ms)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Time of a stated workload, and how it was taken. Times are at the device's own pace, see Yardstick, but for load and first run."""
+
+    total_ms: Spread
+    """Prompt and all new tokens, batch 1."""
+    prefill_ms: Spread
+    decode_ms_per_token: Spread
+    repeats: int
+    prompt_tokens: int
+    new_tokens: int
+    runtime: str
+    runtime_version: str
+    precision: str
+    threads: int
+    pinned_cpus: tuple[int, ...] | None
+    """Processors that the process was held to; None where the platform cannot."""
+    device: str
+    load_average: float | None
+    """Of the last minute, when the measurement began."""
+    disturbed: bool
+    """Whether the repeats spread, or the yardstick moved, more than the protocol allows even after a second try."""
+    protocol: str
+    """Version of the protocol, such as `archfront-2`."""
+    yardstick: Yardstick | None = None
+    """None in records of the first protocol, which had none."""
+    load_ms: float | None = None
+    """From the prepared files to a session that can run, files in the system's cache."""
+    first_prefill_ms: float | None = None
+    """The first time the prompt is read: with what the runtime puts off until then."""
+    file_bytes: int | None = None
+    """Of the files that the runtime loads."""
+    decode_bytes_per_token: int | None = None
+    """Weights of every executed block and of the output, and cached keys and values, read for the middle one of the new tokens."""
+    bandwidth_bytes_per_second: float | None = None
+    """At which the pinned processors read memory beyond their caches."""
+    clock_mhz_before: float | None = None
+    """Of the pinned processors, as the system says it."""
+    clock_mhz_after: float | None = None
+    load_average_after: float | None = None
+
+    @property
+    def decode_tokens_per_second(self) -> float:
+        """New tokens per second of decoding."""
+        return 1e3 / self.decode_ms_per_token.median
+
+    @property
+    def bandwidth_share(self) -> float | None:
+        """Bytes per second that decoding asks for over the memory's; above 1 where weights stay in a cache. None where not measured."""
+        if self.decode_bytes_per_token is None or self.bandwidth_bytes_per_second is None:
+            return None
+        return self.decode_bytes_per_token * self.decode_tokens_per_second / self.bandwidth_bytes_per_second
+
+
+def latency_from_dict(values: Mapping[str, Any] | None) -> Latency | None:
+    """A Latency from its JSON form; None from None, and where one of its times is absent."""
+    if values is None:
+        return None
+    spreads = {name: Spread(**values[name]) for name in ("total_ms", "prefill_ms", "decode_ms_per_token")}
+    if any(None in values[name].values() for name in spreads):
+        return None  # a time that was not finite when it was written was never measured
+    pinned, yardstick = values["pinned_cpus"], values.get("yardstick")
+    return Latency(
+        **{
+            **values,
+            **spreads,
+            "pinned_cpus": None if pinned is None else tuple(pinned),
+            "yardstick": None if yardstick is None else _yardstick(yardstick),
+        }
+    )
+
+
+def _yardstick(values: Mapping[str, Any]) -> Yardstick:
+    return Yardstick(**{**values, "ratio": Spread(**values["ratio"]), "total_ms": Spread(**values["total_ms"])})
