@@ -116,6 +116,17 @@ class Diagnostics:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """A finished loss before the run's own end: of a branch that left the run and decayed, on the validation split."""
+
+    tokens: int
+    """Tokens that the branch had been trained on at its end, those of the run before it included."""
+    loss: float
+    """Nats per token."""
+    bits_per_byte: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
     """What a proxy run measured."""
 
@@ -141,6 +152,8 @@ class Training:
     corpus_sha256: str | None = None
     """Of the text that it was trained on."""
     curve: tuple[CurvePoint, ...] = ()
+    rungs: tuple[Rung, ...] = ()
+    """Finished losses at fewer tokens, where the recipe asks for them."""
     diagnostics: Diagnostics | None = None
     """Taken once, when the run had ended; None where it did not reach its end."""
 
@@ -254,6 +267,7 @@ def _training(values: Mapping[str, Any] | None) -> Training | None:
     parsed = {
         "validation": _quality(values["validation"]),
         "curve": tuple(CurvePoint(**point) for point in values["curve"]),
+        "rungs": tuple(Rung(**rung) for rung in values.get("rungs", ())),
         "diagnostics": _diagnostics(values.get("diagnostics")),
     }
     return Training(**{**values, **parsed})

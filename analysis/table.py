@@ -71,7 +71,10 @@ def read_runs(path: Path, columns: Columns, checkpoints: str = "all") -> Runs:
 
 
 def runs_from_records(records: Sequence[TrialRecord], params: str = "parameters") -> Runs:
-    """Runs of a study's finished trials; `params` is `parameters`, `non_embedding_parameters` or `non_input_embedding_parameters`."""
+    """Runs of a study's finished trials, each rung a row of its trial.
+
+    `params` is `parameters`, `non_embedding_parameters` or `non_input_embedding_parameters`.
+    """
     counts = ("parameters", "non_embedding_parameters", "non_input_embedding_parameters")
     if params not in counts:
         raise unknown_key(f"parameter count {params}", params, counts)
@@ -79,19 +82,22 @@ def runs_from_records(records: Sequence[TrialRecord], params: str = "parameters"
     if not trained:
         raise SpecError("a law needs finished trials with a validation loss, found none; run the study first")
     values: dict[str, list[float]] = {name: [] for name in ("params", "tokens", "flops", "width", "depth", "executed_depth", "kv_heads")}
-    losses = []
+    losses, labels = [], []
     for record, training in trained:
         shape = record.architecture
         table = 0 if shape.tie_word_embeddings else shape.vocab_size * shape.hidden_size
         count = record.costs.parameters - table if params.startswith("non_input") else getattr(record.costs, params)
-        flops = record.costs.training_flops_per_token * training.tokens
         sizes = (shape.hidden_size, shape.num_unique_layers, shape.num_hidden_layers, shape.num_key_value_heads)
-        for name, value in zip(values, (count, training.tokens, flops, *sizes), strict=True):
-            values[name].append(float(value))
-        losses.append(training.validation.loss if training.validation else math.nan)
+        final = training.validation.loss if training.validation else math.nan
+        for tokens, loss in (*((rung.tokens, rung.loss) for rung in training.rungs), (training.tokens, final)):
+            flops = record.costs.training_flops_per_token * tokens
+            for name, value in zip(values, (count, tokens, flops, *sizes), strict=True):
+                values[name].append(float(value))
+            losses.append(loss)
+            labels.append(str(record.number))
     skipped = len(records) - len(trained)
     notes = [f"{skipped} trials that did not finish are left out"] if skipped else []
-    return _runs(np.array(losses), {name: np.array(column) for name, column in values.items()}, None, notes, "all")
+    return _runs(np.array(losses), {name: np.array(column) for name, column in values.items()}, labels, notes, "all")
 
 
 def lower_hull(flops: Array, losses: Array) -> NDArray[np.bool_]:

@@ -15,6 +15,7 @@ import torch
 
 from analysis.record import CurvePoint
 from search_space.architecture import Architecture
+from search_space.cost import parameters, training_flops_per_token
 from search_space.errors import SpecError
 from search_space.sharing import Sharing
 from trials.network import Network
@@ -37,7 +38,7 @@ STEP = 64
 
 
 def recipe(**changes: object) -> ProxySpec:
-    budget = {} if {"tokens", "seconds", "tokens_per_parameter"} & changes.keys() else {"tokens": 40 * STEP}
+    budget = {} if {"tokens", "seconds", "tokens_per_parameter", "flops"} & changes.keys() else {"tokens": 40 * STEP}
     usual = {"context_tokens": 16, "batch_sequences": 4, "evaluation_tokens": 256, "evaluations": 2}
     return ProxySpec.model_validate({**usual, **budget, **changes})
 
@@ -269,12 +270,39 @@ def test_cosine_falls_to_a_tenth() -> None:
     assert rate_factor(proxy, 1.0) == pytest.approx(COSINE_FLOOR)
 
 
-def test_the_plan_rounds_tokens_to_steps_and_counts_tokens_per_parameter() -> None:
-    assert Plan.of(recipe(tokens=1000), 1).steps == 16
-    assert Plan.of(recipe(tokens=1), 1).steps == 1
-    assert Plan.of(recipe(tokens_per_parameter=2.5), 1000).steps == 39
-    assert Plan.of(recipe(seconds=3.0), 1000).share(7, 1.5) == 0.5
-    assert Plan.of(recipe(seconds=3.0), 1000).planned_tokens(7, 1.5) == 14 * STEP
+def test_the_plan_rounds_tokens_to_steps_and_counts_tokens_per_parameter_and_flops() -> None:
+    assert Plan.of(recipe(tokens=1000), SHAPE).steps == 16
+    assert Plan.of(recipe(tokens=1), SHAPE).steps == 1
+    assert Plan.of(recipe(tokens_per_parameter=2.5), SHAPE).steps == round(2.5 * parameters(SHAPE) / STEP)
+    assert Plan.of(recipe(flops=1e9), SHAPE).steps == round(1e9 / training_flops_per_token(SHAPE, 16) / STEP)
+    assert Plan.of(recipe(seconds=3.0), SHAPE).share(7, 1.5) == 0.5
+    assert Plan.of(recipe(seconds=3.0), SHAPE).planned_tokens(7, 1.5) == 14 * STEP
+
+
+@pytest.mark.parametrize("changes", [{"tokens": 40 * STEP}, {"flops": 2e8}])
+def test_shapes_meet_the_same_batches_in_the_same_order_and_spend_what_the_study_says(
+    periodic: TokenBlocks, changes: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[np.ndarray] = []
+    batch = TokenBlocks.batch
+
+    def recorded(self: TokenBlocks, seed: int, step: int, sequences: int, context_tokens: int) -> np.ndarray:
+        taken.append(batch(self, seed, step, sequences, context_tokens))
+        return taken[-1]
+
+    monkeypatch.setattr(TokenBlocks, "batch", recorded)
+    trained = []
+    for shape in (SHAPE, dataclasses.replace(SHAPE, num_unique_layers=4, sharing=Sharing("immediate", 2))):
+        start = len(taken)
+        trained.append((train(shape, periodic, recipe(**changes), seed=0)[1], taken[start:], training_flops_per_token(shape, 16)))
+    (one, ours, our_flops), (other, theirs, their_flops) = trained
+    assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=False))
+    if "tokens" in changes:
+        assert one.tokens == other.tokens == 40 * STEP
+    else:
+        assert one.tokens > 1.5 * other.tokens
+        assert one.tokens * our_flops == pytest.approx(2e8, abs=STEP * our_flops / 2)
+        assert other.tokens * their_flops == pytest.approx(2e8, abs=STEP * their_flops / 2)
 
 
 def test_tokens_per_parameter_train_larger_shapes_longer(periodic: TokenBlocks) -> None:

@@ -15,6 +15,7 @@ from search_space.architecture import Architecture
 from search_space.space import Explanation
 from trials.network import Network
 from trials.study import StudySpec
+from trials.training.schedules import stated_tokens
 
 SAMPLES = 3
 COUNTED = 100
@@ -122,8 +123,9 @@ def _tokens(study: StudySpec, shape: Architecture, samples: tuple[SampleShape, .
 
 
 def _stated_tokens(study: StudySpec, shape: Architecture) -> int:
+    """With what the rungs' branches add to the trunk."""
     proxy = study.proxy
-    return proxy.tokens if proxy.tokens is not None else round((proxy.tokens_per_parameter or 0) * cost.parameters(shape))
+    return round((stated_tokens(proxy, shape) or 0) * (1 + proxy.decay * sum(proxy.rungs)))
 
 
 def _seconds_per_token(study: StudySpec, shape: Architecture) -> float:

@@ -17,9 +17,8 @@ from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from analysis.record import CurvePoint, Diagnostics, Quality, Training
+from analysis.record import CurvePoint, Diagnostics, Quality, Rung, Training
 from search_space.architecture import Architecture
-from search_space.cost import parameters
 from search_space.errors import SpecError
 from trials.network import Network
 from trials.study import ProxySpec
@@ -31,7 +30,7 @@ from trials.training.loss import cross_entropy
 from trials.training.memory import PeakMemory
 from trials.training.optimizers import make_optimizers, set_rates
 from trials.training.parametrization import reparametrize
-from trials.training.schedules import Plan, rate_factor
+from trials.training.schedules import Plan, ending_at, rate_factor
 from trials.training.tally import Tally
 
 CURVE_POINTS = 32
@@ -63,6 +62,8 @@ def train(
         seed=seed, threads=threads, device=device, pause=pause, deadline_seconds=deadline_seconds, progress=progress,
     )  # fmt: skip
     try:
+        for share in proxy.rungs:
+            run.add_rung(share)
         run.run()
     except TrainingFailed as failure:
         failure.training = run.result() if run.steps else None
@@ -105,7 +106,7 @@ class ProxyRun:
             self.network = Network(architecture, seed)
             reparametrize(self.network, proxy)
         self.optimizers = make_optimizers(self.network, proxy)
-        self.plan = Plan.of(proxy, parameters(architecture))
+        self.plan = Plan.of(proxy, architecture)
         self._blocks, self._proxy, self._seed, self._threads = blocks, proxy, seed, threads
         self._device = torch.device(device)
         self._pause, self._deadline_seconds, self._progress = pause, deadline_seconds, progress
@@ -142,6 +143,35 @@ class ProxyRun:
             self.tally.peak_memory_bytes = max(peaks, default=None)
             self.tally.process_seconds += time.process_time() - process_seconds
 
+    def branch(self, share: float) -> ProxyRun:
+        """The run that ends at that share of this one's tokens, brought to its decay; this one is taken there too and stays as it is.
+
+        `run` on the branch gives the finished loss there. It is, bit for bit, the run whose budget ends there with this one's warm-up,
+        because until its decay the two make the same steps. This run must not have gone farther than that.
+        """
+        proxy, start = ending_at(self._proxy, self.plan, share)
+        if self.steps > start:
+            raise ValueError(f"a branch that decays from step {start} cannot leave a run that has made {self.steps}")
+        self.run(until_tokens=start * self.plan.tokens_per_step)
+        branch = ProxyRun(
+            self.network.architecture, self._blocks, proxy,
+            seed=self._seed, threads=self._threads, device=str(self._device), pause=self._pause, deadline_seconds=self._deadline_seconds,
+        )  # fmt: skip
+        branch.restore(self.state())
+        branch.tally.share = branch.plan.share(branch.steps, branch.tally.training_seconds)
+        return branch
+
+    def add_rung(self, share: float) -> None:
+        """Have a branch decay to that share of the tokens and keep its finished loss; its seconds count towards the deadline only."""
+        branch = self.branch(share)
+        before = branch.tally.seconds
+        branch.run()
+        if self._deadline_seconds is not None:
+            self._deadline_seconds -= branch.tally.seconds - before
+        found = branch.result().validation
+        assert found is not None  # a run that came to its end was evaluated there
+        self.tally.rungs.append(Rung(tokens=branch.tokens, loss=found.loss, bits_per_byte=found.bits_per_byte))
+
     def result(self) -> Training:
         """What was measured so far; ValueError where no step was made."""
         if not self.steps:
@@ -163,6 +193,7 @@ class ProxyRun:
             threads=self._threads,
             corpus_sha256=self._blocks.corpus_sha256,
             curve=tuple(tally.curve),
+            rungs=tuple(tally.rungs),
         )
 
     def diagnose(self) -> Diagnostics:

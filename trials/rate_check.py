@@ -102,14 +102,14 @@ def train_at(run: RateRun, study: StudySpec, proxy: ProxySpec) -> RateRun:
 
 
 def scaled(proxy: ProxySpec, factor: float) -> ProxySpec:
-    """The recipe with both optimizers' rates times a factor."""
+    """The recipe with both optimizers' rates times a factor, and no rungs."""
     rates = {"learning_rate": proxy.learning_rate * factor, "muon_learning_rate": proxy.muon_learning_rate * factor}
-    return proxy.model_copy(update=rates)
+    return proxy.model_copy(update={**rates, "rungs": ()})
 
 
 def shortened(proxy: ProxySpec, tokens: int) -> ProxySpec:
     """The recipe with so many tokens as its budget."""
-    return proxy.model_copy(update={"tokens": tokens, "tokens_per_parameter": None, "seconds": None})
+    return proxy.model_copy(update={"tokens": tokens, "tokens_per_parameter": None, "flops": None, "seconds": None})
 
 
 def read_runs(path: Path) -> list[RateRun]:

@@ -85,10 +85,13 @@ def _corpus(stored: StoredStudy) -> str:
 
 
 def _recipe(proxy: ProxySpec) -> str:
-    if proxy.tokens is not None:
-        length = f"{proxy.tokens:,} tokens"
-    else:
-        length = f"{proxy.seconds:g} seconds" if proxy.seconds is not None else f"{proxy.tokens_per_parameter:g} tokens per parameter"
+    budgets = {
+        "tokens": proxy.tokens,
+        "tokens per parameter": proxy.tokens_per_parameter,
+        "training FLOPs": proxy.flops,
+        "seconds": proxy.seconds,
+    }
+    length = next(f"{value:,} {name}" if name == "tokens" else f"{value:g} {name}" for name, value in budgets.items() if value is not None)
     rates = f"AdamW at {proxy.learning_rate:g}"
     if proxy.optimizer == "muon":
         rates = f"Muon at {proxy.muon_learning_rate:g} for the matrices of the blocks, {rates} for the rest"

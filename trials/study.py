@@ -66,12 +66,14 @@ class BaseShape(Section):
 
 
 class ProxySpec(Section):
-    """The recipe of the short training run; the same for every shape of the study. Exactly one of the three budgets."""
+    """The recipe of the short training run; the same for every shape of the study. Exactly one of the four budgets."""
 
     tokens: Positive | None = None
     """Training tokens of every trial."""
     tokens_per_parameter: Annotated[float, Field(gt=0)] | None = None
     """Training tokens per stored parameter."""
+    flops: Annotated[float, Field(gt=0)] | None = None
+    """Training FLOPs of every trial, as docs/method.md counts them (write 1.0e+12); the tokens then differ."""
     seconds: Annotated[float, Field(gt=0)] | None = None
     """Training seconds of every trial, pauses left out; the tokens then differ."""
     context_tokens: Positive = 64
@@ -98,6 +100,8 @@ class ProxySpec(Section):
     """Share of the steps that warm up."""
     decay: Share = 0.3
     """Share of the steps that decay; read only where the schedule is `wsd`."""
+    rungs: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
+    """Ascending shares of the tokens at which a branch of a `wsd` run decays to a finished loss; each costs `decay` of its share."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the products; weights and optimizer states stay float32."""
     evaluations: Positive = 4
@@ -107,10 +111,20 @@ class ProxySpec(Section):
 
     @model_validator(mode="after")
     def _one_budget(self) -> ProxySpec:
-        if sum(value is not None for value in (self.tokens, self.tokens_per_parameter, self.seconds)) != 1:
-            raise ValueError("must have exactly one of `tokens`, `tokens_per_parameter` and `seconds`")
+        if sum(value is not None for value in (self.tokens, self.tokens_per_parameter, self.flops, self.seconds)) != 1:
+            raise ValueError("must have exactly one of `tokens`, `tokens_per_parameter`, `flops` and `seconds`")
         if self.schedule == "wsd" and self.warmup + self.decay > 1:
             raise ValueError(f"warmup and decay must not exceed 1 together, found {self.warmup:g} and {self.decay:g}")
+        return self
+
+    @model_validator(mode="after")
+    def _rungs_follow_the_trunk(self) -> ProxySpec:
+        if self.rungs and (self.schedule != "wsd" or self.seconds is not None):
+            raise ValueError("rungs need the schedule wsd and a budget that is not seconds; drop them, or change those")
+        if list(self.rungs) != sorted(set(self.rungs)):
+            raise ValueError(f"rungs must ascend, found {', '.join(f'{share:g}' for share in self.rungs)}")
+        if self.rungs and self.rungs[0] * (1 - self.decay) < self.warmup:
+            raise ValueError(f"the first rung must not begin to decay within the warm-up, found {self.rungs[0]:g}; raise it")
         return self
 
 

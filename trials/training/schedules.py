@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Self
 
+from search_space.architecture import Architecture
+from search_space.cost import parameters, training_flops_per_token
 from trials.study import ProxySpec
 
 COSINE_FLOOR = 0.1
@@ -23,13 +25,10 @@ class Plan:
     """Training seconds, pauses and evaluations left out; None where the run lasts a number of steps."""
 
     @classmethod
-    def of(cls, proxy: ProxySpec, parameters: int) -> Self:
-        """The plan for a network of that many parameters; a budget of tokens is rounded to whole steps, at least one."""
-        per_step = proxy.batch_sequences * proxy.context_tokens
-        if proxy.seconds is not None:
-            return cls(per_step, None, proxy.seconds)
-        tokens = proxy.tokens if proxy.tokens is not None else (proxy.tokens_per_parameter or 0.0) * parameters
-        return cls(per_step, max(1, round(tokens / per_step)), None)
+    def of(cls, proxy: ProxySpec, architecture: Architecture) -> Self:
+        """The plan for a shape; a budget of tokens or FLOPs is rounded to whole steps, at least one."""
+        per_step, tokens = proxy.batch_sequences * proxy.context_tokens, stated_tokens(proxy, architecture)
+        return cls(per_step, None if tokens is None else max(1, round(tokens / per_step)), proxy.seconds)
 
     def share(self, steps: float, seconds: float) -> float:
         """Share of the run that is over, 0 to 1, after so many steps that took so many seconds."""
@@ -41,6 +40,28 @@ class Plan:
         share = self.share(steps, seconds)
         whole = self.steps if self.steps is not None else (round(steps / share) if share else steps)
         return whole * self.tokens_per_step
+
+
+def stated_tokens(proxy: ProxySpec, architecture: Architecture) -> float | None:
+    """Training tokens that the recipe asks of a shape, before they are rounded to steps; None where it asks for seconds."""
+    if proxy.tokens_per_parameter is not None:
+        return proxy.tokens_per_parameter * parameters(architecture)
+    if proxy.flops is not None:
+        return proxy.flops / training_flops_per_token(architecture, proxy.context_tokens)
+    return proxy.tokens
+
+
+def ending_at(proxy: ProxySpec, plan: Plan, share: float) -> tuple[ProxySpec, int]:
+    """The recipe whose run ends at that share of the plan's steps with the plan's warm-up, and the steps before its decay.
+
+    Until that decay its rates are the plan's, so that the two runs are one.
+    """
+    if plan.steps is None:
+        raise ValueError("a run that lasts seconds has no share of its steps")
+    steps = max(1, round(share * plan.steps))
+    changes = {"tokens": steps * plan.tokens_per_step, "warmup": proxy.warmup * plan.steps / steps, "evaluations": 1}
+    ending = proxy.model_copy(update={"tokens_per_parameter": None, "flops": None, "rungs": (), **changes})
+    return ending, math.floor((1 - proxy.decay) * steps)
 
 
 def rate_factor(proxy: ProxySpec, share: float) -> float:
