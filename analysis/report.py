@@ -166,7 +166,7 @@ def _cost(summary: StudySummary, records: Sequence[TrialRecord]) -> list[Html]:
     return [
         facts(
             {
-                "Trials": f"{len(records)}, references included; {summary.planned_trials} sampled shapes were planned",
+                "Trials": f"{len(records)}, {_extras(records)} included; {summary.planned_trials} sampled shapes were planned",
                 "Training": f"{words.quantity(spent.tokens)} tokens, {words.quantity(spent.flops)} FLOPs in closed form{counted}",
                 "Processor": f"{words.duration(spent.process_seconds)} of core time in training and evaluation",
                 "Time": f"{words.duration(spent.elapsed_seconds)} from the first start to the last end, interruptions included; "
@@ -174,6 +174,11 @@ def _cost(summary: StudySummary, records: Sequence[TrialRecord]) -> list[Html]:
             }
         )
     ]
+
+
+def _extras(records: Sequence[TrialRecord]) -> str:
+    again = sum(record.replicates is not None for record in records)
+    return f"references and {words.plural(again, 'replicate')}" if again else "references"
 
 
 def _export(summary: StudySummary, records: Sequence[TrialRecord], front: Front) -> list[Html]:

@@ -31,7 +31,7 @@ VALUES: dict[str, Any] = {
         "intermediate_size": {"solve": True, "ratio": [1, 6]},
     },
     "proxy": {"tokens": 20_000, "evaluation_tokens": 2_048},
-    "search": {"trials": 12, "workers": 2},
+    "search": {"trials": 12, "workers": 2, "replicates": 0},
 }
 
 

@@ -208,7 +208,7 @@ def _end(study: StudySpec, records: Sequence[TrialRecord], finals: Mapping[int, 
     """MLflow's word for how a study ended: whole where all its trials, or the second measurements of its front, are there."""
     if not front.members:
         return "FAILED"
-    planned = study.search.trials + len(study.references)
+    planned = study.search.trials + study.search.replicates_of(study.search.trials) + len(study.references)
     return "FINISHED" if len(records) >= planned or set(front.members) <= set(finals) else "KILLED"
 
 

@@ -50,6 +50,8 @@ class Plan:
     budget: str
     trials: int
     references: int
+    replicates: int
+    """Trials that repeat a shape with another seed."""
     workers: int
     space: Explanation
     training_tokens: int
@@ -66,7 +68,8 @@ class Plan:
 
     def __str__(self) -> str:
         lines = [
-            f"study       {self.name}: {self.trials} shapes and {self.references} references of {self.budget}",
+            f"study       {self.name}: {self.trials} shapes of {self.budget}",
+            f"beside      {self.references} references, {self.replicates} replicates",
             f"space       {str(self.space).replace(chr(10), chr(10) + ' ' * 12)}",
             f"training    {self.training_tokens:,} tokens, {self.training_flops:.2e} FLOPs",
             f"time        about {_duration(self.estimated_seconds)} with {self.workers} workers on this machine",
@@ -86,7 +89,8 @@ def plan_study(study: StudySpec) -> Plan:
     space.require_feasible()
     shapes = space.sample(COUNTED, study.search.seed)
     samples = tuple(_sample(study, shape) for shape in shapes[:SAMPLES])
-    runs = study.search.trials + len(study.references)
+    replicates = study.search.replicates_of(study.search.trials)
+    runs = study.search.trials + replicates + len(study.references)
     tokens = mean(_tokens(study, shape, samples) for shape in shapes)
     flops = mean(_tokens(study, s, samples) * cost.training_flops_per_token(s, study.proxy.context_tokens) for s in shapes)
     seconds = study.proxy.seconds or mean(shape.training_seconds for shape in samples)
@@ -96,6 +100,7 @@ def plan_study(study: StudySpec) -> Plan:
         budget=str(space.budget),
         trials=study.search.trials,
         references=len(study.references),
+        replicates=replicates,
         workers=study.search.workers,
         space=space.explain(),
         training_tokens=round(runs * tokens),

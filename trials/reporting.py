@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from analysis import words
 from analysis.front import Front, front_of
 from analysis.record import RECORDS, FinalRecord, TrialRecord, read_finals, read_records
 from analysis.report import write_report
@@ -62,6 +63,7 @@ def report_study(stored: StoredStudy) -> Path:
 def summarise(stored: StoredStudy) -> StudySummary:
     """The study's intent in words."""
     study, latency, search = stored.study, stored.study.objectives.latency, stored.study.search
+    replicates = search.replicates_of(search.trials)
     return StudySummary(
         name=study.name,
         study_yaml=stored.text,
@@ -73,7 +75,12 @@ def summarise(stored: StoredStudy) -> StudySummary:
         recipe=_recipe(study.proxy),
         latency=f"{latency.prompt_tokens} prompt tokens and {latency.new_tokens} new ones with the KV cache, batch 1, {latency.runtime}, "
         f"{latency.threads} pinned thread{'s' if latency.threads > 1 else ''}",
-        search=f"proposed by {search.sampler} from seed {search.seed}, {search.workers} at a time",
+        search=f"proposed by {search.sampler} from seed {search.seed}, {search.workers} at a time; "
+        + (
+            f"{words.plural(replicates, 'contender')} trained again with another seed"
+            if replicates
+            else "no shape is trained again with another seed"
+        ),
         environment=environment(),
     )
 

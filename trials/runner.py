@@ -40,7 +40,7 @@ class StudyResult:
     records: tuple[TrialRecord, ...]
     finals: dict[int, FinalRecord]
     planned: int
-    """Trials that the study asked for, references included; more than the records where the space has no more shapes."""
+    """Trials that the study asked for, references and replicates included; more than the records where the space has no more shapes."""
     failure: str | None = None
     """Why the study as a whole failed, in a sentence; None where at least one trial finished."""
 
@@ -107,11 +107,12 @@ class _Run:
             self._background.shutdown(wait=False, cancel_futures=True)
         records = tuple(sorted(self._agenda.records.values(), key=lambda record: record.number))
         self._tracker.finish(records, self._finals)
+        search = self._study.search
         return StudyResult(
             directory=self._directory,
             records=records,
             finals=self._finals,
-            planned=len(self._references) + self._study.search.trials,
+            planned=len(self._references) + search.trials + search.replicates_of(search.trials),
             failure=_failure(records),
         )
 

@@ -22,6 +22,7 @@ from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESample
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from analysis.record import Outcome, TrialRecord
+from analysis.replicates import averaged
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.space import Point, SearchSpace
@@ -99,9 +100,9 @@ class Proposer:
         """The shape of trial `number`, in sight of these records and of these trials that are not back yet; None where none is left.
 
         `records` and `pending` may hold references, whose points are None: they are not proposed again, and the sampler is told of
-        shapes with points only.
+        shapes with points only. It is told of a shape with replicates once, with the mean of its seeds.
         """
-        told = sorted(records, key=lambda record: record.number)
+        told = sorted(averaged(records), key=lambda record: record.number)
         known = [self._rows[a] for a in [r.architecture for r in told] + [t.architecture for t in pending] if a in self._rows]
         free = np.ones(len(self._table), dtype=bool)
         free[known] = False
@@ -119,7 +120,7 @@ class Proposer:
         """Optuna's suggestion: a place on each dimension, feasible or not."""
         study = optuna.create_study(directions=["minimize", "minimize"], sampler=self._sampler(seed))
         study.add_trials([self._told(record) for record in told])
-        running = [task.point for task in pending if task.point is not None]
+        running = [task.point for task in pending if task.point is not None and task.replicates is None]
         study.add_trials([self._trial(point, TrialState.RUNNING) for point in running])
         suggested = study.ask(self._distributions).params
         return [int(suggested[dimension.name]) for dimension in self._dimensions]

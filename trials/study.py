@@ -132,7 +132,10 @@ class SearchSpec(Section):
     """How the shapes to try are chosen and where they run."""
 
     trials: Positive
-    """Shapes to sample, references not counted."""
+    """Shapes to sample; references and replicates come on top."""
+    replicates: Annotated[float, Field(ge=0, lt=1)] = 0.15
+    """Share of the trials, references not counted, that train a contender for the front again with another seed, once all shapes were
+    tried: they tell luck from quality (docs/method.md); 0 for none."""
     workers: Positive = 2
     """Trials that run side by side."""
     threads: Positive = 1
@@ -140,11 +143,15 @@ class SearchSpec(Section):
     gpus: Annotated[float, Field(ge=0)] = 0.0
     """GPUs of each trial; a fraction shares one."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Decides proposals, initial weights and the order of the data."""
+    """Decides proposals, initial weights and the order of the data; a replicate has a later one."""
     sampler: Literal["front", "nsga2", "tpe", "random"] = "nsga2"
     """What proposes the next shape: ours, which models the front, or one of Optuna's."""
     deadline_seconds: Annotated[float, Field(gt=0)] = 3600.0
     """A trial that takes longer is ended and recorded as timed out."""
+
+    def replicates_of(self, shapes: int) -> int:
+        """How many trials repeat a shape where so many shapes are sampled."""
+        return int(shapes * self.replicates / (1 - self.replicates) + 1e-9)
 
 
 class StudySpec(Section):

@@ -27,6 +27,8 @@ class TrialTask:
     kind: Kind
     name: str | None = None
     """The reference's name; None for other kinds."""
+    replicates: int | None = None
+    """The trial whose shape is trained again with another seed; None for other kinds."""
     point: Mapping[str, Any] | None = None
     """Raw sampled values in JSON's types; None for a reference."""
     architecture: Architecture
@@ -39,6 +41,7 @@ class TrialTask:
             "number": self.number,
             "kind": str(self.kind),
             "name": self.name,
+            "replicates": self.replicates,
             "point": plain(self.point),
             "architecture": self.architecture.as_dict(),
             "seed": self.seed,
@@ -56,6 +59,7 @@ class TrialTask:
             number=record.number,
             kind=record.kind,
             name=record.name,
+            replicates=record.replicates,
             point=record.point,
             architecture=record.architecture,
             seed=record.seed,
@@ -99,6 +103,7 @@ def record_of(task: TrialTask, outcome: Outcome, reason: str | None, costs: Cost
         number=task.number,
         kind=task.kind,
         name=task.name,
+        replicates=task.replicates,
         point=task.point,
         architecture=task.architecture,
         seed=task.seed,

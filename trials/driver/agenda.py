@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from enum import Enum
 
+from analysis.front import front_of
+from analysis.membership import contenders, membership
 from analysis.record import Kind, TrialRecord
 from search_space.architecture import Architecture
 from trials.sampler import Proposer
@@ -25,11 +29,12 @@ class Answer(Enum):
 
 
 class Agenda:
-    """References first, then proposals, each made in sight of a fixed part of the records.
+    """References first, then proposals, then replicates of contenders, each chosen in sight of a fixed part of the records.
 
     Proposal k knows the records up to number k - lag and takes the trials after that for pending, whether or not they are back. So
     neither the order in which trials end nor an interruption changes what is tried. `lag` is twice the workers, so that a slow trial
-    does not hold up the others at once.
+    does not hold up the others at once. The first replicate waits for every shape's record. A study that is continued with more
+    trials tries them after the replicates that it has.
     """
 
     def __init__(
@@ -41,20 +46,20 @@ class Agenda:
     ) -> None:
         """`records` are those of an interrupted run; `proposer` is called once, when the first proposal is due."""
         self.records = {record.number: record for record in records}
-        self._references, self._seed = references, study.search.seed
+        self._references, self._search = references, study.search
         self._lag = 2 * study.search.workers
-        self._count = len(references) + study.search.trials
+        self._shapes = len(references) + study.search.trials
+        self._replicates = study.search.replicates_of(study.search.trials)
         self._make_proposer = proposer
         self._proposer: Proposer | None = None
         self._tasks: list[TrialTask] = []
         self._again: list[TrialTask] = []
         self._failed: list[TrialRecord] = []
-        self._exhausted = False
 
     @property
     def count(self) -> int:
         """How many trials the study comes to; fewer than asked for once the space turned out to hold no more shapes."""
-        return len(self._tasks) if self._exhausted else max(self._count, len(self._tasks))
+        return max(self._shapes + self._replicates, len(self._tasks))
 
     @property
     def finished(self) -> bool:
@@ -87,7 +92,7 @@ class Agenda:
             return self._again.pop(0)
         while True:
             number = len(self._tasks)
-            if number >= self._count or self._exhausted or self.hopeless:
+            if number >= self.count or self.hopeless:
                 return Answer.END
             if number in self.records:
                 self._tasks.append(TrialTask.of(self.records[number]))
@@ -95,20 +100,50 @@ class Agenda:
             task = self._task(number)
             if isinstance(task, TrialTask):
                 self._tasks.append(task)
-            return task
+            if task is not Answer.END:
+                return task
 
     def _task(self, number: int) -> TrialTask | Answer:
+        """The task of that number; END where there are no more of its kind, which lowers `count`."""
         if number < len(self._references):
             name, shape = self._references[number]
-            return TrialTask(number=number, kind=Kind.REFERENCE, name=name, architecture=shape, seed=self._seed)
+            return TrialTask(number=number, kind=Kind.REFERENCE, name=name, architecture=shape, seed=self._search.seed)
+        shapes = [task.number for task in self._tasks if task.replicates is None]
+        return self._sampled(number) if len(shapes) < self._shapes else self._replicate(number, shapes[-1] + 1)
+
+    def _sampled(self, number: int) -> TrialTask | Answer:
         seen = max(0, number - self._lag + 1)
-        if any(earlier not in self.records for earlier in range(seen)):
+        if not self._knows(seen):
             return Answer.WAIT
         if self._proposer is None:
             self._proposer = self._make_proposer()
         proposal = self._proposer.propose(number, [self.records[earlier] for earlier in range(seen)], self._tasks[seen:])
         if proposal is None:
-            self._exhausted = True
+            self._shapes = sum(task.replicates is None for task in self._tasks)
+            self._replicates = self._search.replicates_of(self._shapes - len(self._references))
             return Answer.END
         point, shape = proposal
-        return TrialTask(number=number, kind=Kind.SAMPLED, point=plain(point), architecture=shape, seed=self._seed)
+        return TrialTask(number=number, kind=Kind.SAMPLED, point=plain(point), architecture=shape, seed=self._search.seed)
+
+    def _replicate(self, number: int, after_shapes: int) -> TrialTask | Answer:
+        seen = max(after_shapes, number - self._lag + 1)
+        if not self._knows(seen):
+            return Answer.WAIT
+        original = contender([self.records[earlier] for earlier in range(seen)], self._tasks[seen:])
+        if original is None:
+            self._replicates = sum(task.replicates is not None for task in self._tasks)
+            return Answer.END
+        earlier = sum(task.replicates == original for task in self._tasks)
+        task, seed = TrialTask.of(self.records[original]), self._search.seed + 1 + earlier
+        return replace(task, number=number, kind=Kind.REPLICATE, name=None, replicates=original, seed=seed)
+
+    def _knows(self, seen: int) -> bool:
+        return all(earlier in self.records for earlier in range(seen))
+
+
+def contender(records: Sequence[TrialRecord], pending: Sequence[TrialTask]) -> int | None:
+    """The trial whose repetition says most about the front: whether it is on it is the least sure; None where nothing finished."""
+    sure = membership(front_of(records))
+    told_nothing = [*pending, *(TrialTask.of(record) for record in records if not record.finished)]
+    tries = Counter(task.replicates for task in told_nothing if task.replicates is not None)
+    return next(iter(contenders({number: standing.on_front for number, standing in sure.standings.items()}, tries)), None)
