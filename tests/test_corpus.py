@@ -26,7 +26,8 @@ from trials.text.documents import find_documents
 from trials.text.shuffle import permute
 from trials.text.spec import CorpusSpec
 from trials.text.splits import take_inventory
-from trials.text.tokenizer import END_OF_TEXT, Encoder, byte_of_character, load_encoder, train_tokenizer
+from trials.text.tokenizer import END_OF_TEXT, Encoder, load_encoder, train_tokenizer
+from trials.text.twin import byte_of_character
 
 SCRIPTS = (
     "It's what we've got: they'll say \"don't\", he'd agree, I'm sure -- 3,141.59 at 50%!",
@@ -386,7 +387,7 @@ def test_two_processes_at_once_make_one_folder_of_blocks(text_file: Path, blocks
 
 def test_text_that_changes_while_it_is_encoded_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = write(tmp_path / "a.txt", sentences(400))
-    monkeypatch.setattr("trials.corpus.load_encoder", lambda name: write(file, sentences(400, seed=1)) and load_encoder(name))
+    monkeypatch.setattr("trials.corpus.load_encoder", lambda *named: write(file, sentences(400, seed=1)) and load_encoder(*named))
     with pytest.raises(SpecError, match=r"the corpus a\.txt must stay as it is while it is encoded, found it changed; run again"):
         prepare(spec_of(file), 300, tmp_path / "cache")
     monkeypatch.undo()

@@ -154,9 +154,16 @@ def test_a_bfloat16_export_stays_bfloat16(tmp_path: Path, tokenizer_file: Path) 
     assert AutoModelForCausalLM.from_pretrained(directory).dtype is torch.bfloat16
 
 
-def test_a_tokenizer_of_another_size_is_refused_before_anything_is_written(tmp_path: Path, tokenizer_file: Path) -> None:
-    network = Network(replace(LLAMA, vocab_size=301))
-    with pytest.raises(SpecError, match=r"must have 301 tokens, one of them .*, found 300; take the tokenizer"):
+def test_a_padded_vocabulary_is_exported_with_its_tokenizer(tmp_path: Path, tokenizer_file: Path) -> None:
+    directory = exported(tmp_path, Network(replace(LLAMA, vocab_size=384)), tokenizer_file)
+    assert AutoModelForCausalLM.from_pretrained(directory).config.vocab_size == 384
+    assert json.loads((directory / "config.json").read_text())["eos_token_id"] == 0
+
+
+@pytest.mark.parametrize("vocab_size", [299, 1324])
+def test_a_tokenizer_of_another_size_is_refused_before_anything_is_written(tmp_path: Path, tokenizer_file: Path, vocab_size: int) -> None:
+    network = Network(replace(LLAMA, vocab_size=vocab_size))
+    with pytest.raises(SpecError, match=rf"must have {vocab_size} tokens or a few less, found 300; take the network's own"):
         exported(tmp_path, network, tokenizer_file)
     assert not (tmp_path / "export").exists()
 

@@ -17,6 +17,7 @@ from trials.text.dataset import COLUMN, fetch_dataset
 from trials.text.documents import Documents, find_documents
 from trials.text.encoding import PROGRESS, encode_splits
 from trials.text.files import sole
+from trials.text.given import Given, given_tokenizer
 from trials.text.spec import CorpusSpec
 from trials.text.splits import FORMAT, Inventory, read_pieces, take_inventory
 from trials.text.tokenizer import load_encoder, require_vocab_size, train_tokenizer
@@ -30,20 +31,22 @@ log = logging.getLogger(__name__)
 
 
 def prepare(spec: CorpusSpec, vocab_size: int, cache: Path | None = None) -> TokenBlocks:
-    """The corpus as token blocks under a byte-level BPE of its own; a second call maps the files of the first.
+    """The corpus as token blocks under its tokenizer, or a byte-level BPE of its own; a second call maps the files of the first.
 
     A call that was killed is continued by the next one; of two at once, one encodes and the other waits. Blocks lie in `cache`
     (default: archfront in $XDG_CACHE_HOME or ~/.cache). Raises SpecError where corpus or vocabulary cannot be used.
     """
     require_vocab_size(vocab_size)
+    given = given_tokenizer(spec.tokenizer, vocab_size) if spec.tokenizer else None
     cache = _writable(cache)
     documents = _documents(spec, cache)
     inventory = take_inventory(documents, cache)
-    folder = cache / f"{inventory.sha256[:32]}-{vocab_size}-v{FORMAT}"
+    tokenizer = f"{vocab_size}-{given.sha256[:16]}" if given else f"{vocab_size}"
+    folder = cache / f"{inventory.sha256[:32]}-{tokenizer}-v{FORMAT}"
     if not (folder / META).is_file():
         with sole(folder.with_suffix(".lock")):
             if not (folder / META).is_file():
-                _build(folder, documents, inventory, vocab_size)
+                _build(folder, documents, inventory, vocab_size, given)
     # Equal text under another name shares the folder, so the name is this call's.
     return dataclasses.replace(TokenBlocks.load(folder), corpus=documents.summary)
 
@@ -61,12 +64,12 @@ def _documents(spec: CorpusSpec, cache: Path) -> Documents:
     return Documents(spec.title, fetch_dataset(spec, cache), embedded=False, column=COLUMN)
 
 
-def _build(folder: Path, documents: Documents, inventory: Inventory, vocab_size: int) -> None:
+def _build(folder: Path, documents: Documents, inventory: Inventory, vocab_size: int, given: Given | None) -> None:
     """Fill a folder beside the final one, continuing what a killed call left there, and rename it when it is complete."""
     partial = folder.with_suffix(".partial")
     partial.mkdir(exist_ok=True)
     try:
-        _fill(partial, documents, inventory, vocab_size)
+        _fill(partial, documents, inventory, vocab_size, given)
     except SpecError:  # nothing there is worth continuing; a kill or a full disk leaves it for the next call
         shutil.rmtree(partial)
         raise
@@ -74,13 +77,17 @@ def _build(folder: Path, documents: Documents, inventory: Inventory, vocab_size:
     (folder / PROGRESS).unlink()
 
 
-def _fill(folder: Path, documents: Documents, inventory: Inventory, vocab_size: int) -> None:
+def _fill(folder: Path, documents: Documents, inventory: Inventory, vocab_size: int, given: Given | None) -> None:
     if not (folder / TOKENIZER).is_file():
-        log.info("learning %d tokens from %s", vocab_size, documents.summary)
         draft = folder / f"{TOKENIZER}.draft"
-        train_tokenizer(_sample(documents, inventory), vocab_size, draft)
+        if given is not None:
+            log.info("%d ids of a tokenizer of %d: %d are padding, which no text has", vocab_size, given.size, vocab_size - given.size)
+            shutil.copyfile(given.file, draft)
+        else:
+            log.info("learning %d tokens from %s", vocab_size, documents.summary)
+            train_tokenizer(_sample(documents, inventory), vocab_size, draft)
         draft.replace(folder / TOKENIZER)
-    encoder = load_encoder(folder / TOKENIZER)
+    encoder = load_encoder(folder / TOKENIZER, vocab_size)
     if encode_splits(documents, inventory, encoder, folder) != inventory.sha256:
         raise SpecError(f"the corpus {documents.summary} must stay as it is while it is encoded, found it changed; run again")
     np.save(folder / BYTES_PER_TOKEN, encoder.bytes_per_token)

@@ -14,7 +14,8 @@ import yaml
 from search_space.describe import is_file_name
 from search_space.errors import SpecError
 from trials.study import load_study
-from trials.text.spec import CorpusSpec
+from trials.text.given import FILE
+from trials.text.spec import CorpusSpec, is_local_path
 
 PACKAGES = ("search_space", "analysis", "trials")
 FRONT_DOOR = "archfront"
@@ -68,6 +69,11 @@ def _companions(study_path: Path) -> Iterator[tuple[str, Path]]:
         yield from _named("corpus.files", pattern, study_path.parent)
     if corpus.dataset is not None and (corpus.is_local or (study_path.parent / corpus.dataset).is_dir()):
         yield from _named("corpus.dataset", f"{corpus.dataset}/**", study_path.parent)
+    for name in corpus.tokenizer or ():
+        if (study_path.parent / name).is_dir():
+            yield from _named("corpus.tokenizer", f"{name}/{FILE}", study_path.parent)
+        elif is_local_path(name):
+            yield from _named("corpus.tokenizer", name, study_path.parent)
     for name in values.get("references") or ():
         if is_file_name(name):
             yield from _named("references", name, study_path.parent)

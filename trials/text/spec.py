@@ -32,10 +32,12 @@ class CorpusSpec(Section):
     """Text of the dataset, in UTF-8, after which no further document is read; all of it where absent."""
     column: str = "text"
     """Where the documents are: a column of the dataset or of `.parquet` files, a key in `.jsonl` files."""
+    tokenizer: tuple[str, ...] | None = None
+    """A `tokenizer.json`, a folder with one, or a name on the hub, or several, one for each `vocab_size`; trained where absent."""
 
-    @field_validator("files", mode="before")
+    @field_validator("files", "tokenizer", mode="before")
     @classmethod
-    def _one_file(cls, value: object) -> object:
+    def _one_name(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
@@ -58,16 +60,21 @@ class CorpusSpec(Section):
     @property
     def is_local(self) -> bool:
         """Whether the dataset is a folder of this machine, so that no network is asked."""
-        return self.dataset is not None and (self.dataset.startswith((".", "/")) or Path(self.dataset).exists())
+        return self.dataset is not None and (is_local_path(self.dataset) or Path(self.dataset).exists())
 
     def beside(self, folder: Path) -> Self:
         """The same corpus with every relative path taken from the folder."""
         files = self.files and tuple(str(folder / name) for name in self.files)
-        return self.model_copy(update={"files": files, "dataset": _placed(self.dataset, folder)})
+        tokenizer = self.tokenizer and tuple(_placed(name, folder) for name in self.tokenizer)
+        dataset = self.dataset and _placed(self.dataset, folder)
+        return self.model_copy(update={"files": files, "dataset": dataset, "tokenizer": tokenizer})
 
 
-def _placed(name: str | None, folder: Path) -> str | None:
+def is_local_path(name: str) -> bool:
+    """Whether a name is written as a path, so that the hub is never asked for it."""
+    return name.startswith((".", "/")) or name.endswith(".json")
+
+
+def _placed(name: str, folder: Path) -> str:
     """A name that may be a path: absolute where it is written as one or something lies there, else as it is, for the hub."""
-    if name is None or not (name.startswith((".", "/")) or (folder / name).exists()):
-        return name
-    return str(folder / name)
+    return str(folder / name) if is_local_path(name) or (folder / name).exists() else name
