@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 LEVEL = 0.9
@@ -74,43 +75,57 @@ class Difference:
         }
 
 
-def compare(losses: Losses, baseline: str, published: Mapping[str, Mapping[str, float]]) -> list[Difference]:
-    """Each arm of `losses` but the baseline; `published` has the accuracy of arms, in percent, by scale.
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """What a loss moves by when neither its arm nor its seed changes."""
 
-    A seed gives every arm the same data in the same order, so arms are compared within seeds, and the noise is what is left of all
-    arms' losses after their own means and the seeds' are taken away (a randomised block design). Only seeds that finished in every arm
-    count.
+    deviation: float
+    """Standard deviation, bits per byte."""
+    freedom: int
+    """Degrees of freedom that it was estimated with."""
+
+
+def noise_of(losses: Losses) -> Noise | None:
+    """From what is left of all losses when their arms' means and their seeds' means are taken away (a randomised block design).
+
+    A seed gives every arm the same data in the same order, and only seeds that finished in every arm count. None where fewer than two
+    arms or seeds are left.
     """
-    seeds = sorted(set.intersection(*(set(found) for found in losses.values())))
-    table = np.array([[found[seed] for seed in seeds] for found in losses.values()])
-    spread = _spread(table)
-    rows = []
-    for place, arm in enumerate(losses):
-        if arm == baseline:
-            continue
-        gain = float((table[list(losses).index(baseline)] - table[place]).mean()) if seeds else None
-        rows.append(
-            Difference(
-                arm=arm,
-                baseline=baseline,
-                published={s: round(found[arm] - found[baseline], 6) for s, found in published.items() if {arm, baseline} <= found.keys()},
-                gain=gain,
-                interval=None if gain is None or spread is None else (gain - spread, gain + spread),
-                seeds=len(seeds),
-            )
-        )
-    return rows
-
-
-def _spread(table: np.ndarray[Any, np.dtype[np.float64]]) -> float | None:
-    """Half the width of a difference's interval, from losses [arms, seeds]; None where there is nothing to take it from."""
+    table = _table(losses)
     arms, seeds = table.shape
     if arms < 2 or seeds < 2:
         return None
     left = table - table.mean(0, keepdims=True) - table.mean(1, keepdims=True) + table.mean()
     freedom = (arms - 1) * (seeds - 1)
-    deviation = math.sqrt(float((left**2).sum()) / freedom)
-    return float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * deviation * math.sqrt(2 / seeds)
+    return Noise(math.sqrt(float((left**2).sum()) / freedom), freedom)
+
+
+def compare(losses: Losses, baseline: str, published: Mapping[str, Mapping[str, float]], noise: Noise | None = None) -> list[Difference]:
+    """Each arm of `losses` but the baseline; `published` has the accuracy of arms, in percent, by scale.
+
+    Only seeds that finished in every arm count. `noise` is that of more arms trained in the same way; without it, of these alone.
+    """
+    table, names = _table(losses), list(losses)
+    seeds = table.shape[1]
+    found = noise or noise_of(losses)
+    spread = None
+    if found is not None and seeds > 1:
+        spread = float(stats.t.ppf((1 + LEVEL) / 2, found.freedom)) * found.deviation * math.sqrt(2 / seeds)
+    rows = []
+    for place, arm in enumerate(names):
+        if arm == baseline:
+            continue
+        gain = float((table[names.index(baseline)] - table[place]).mean()) if seeds else None
+        figures = {s: round(by_arm[arm] - by_arm[baseline], 6) for s, by_arm in published.items() if {arm, baseline} <= by_arm.keys()}
+        interval = None if gain is None or spread is None else (gain - spread, gain + spread)
+        rows.append(Difference(arm=arm, baseline=baseline, published=figures, gain=gain, interval=interval, seeds=seeds))
+    return rows
+
+
+def _table(losses: Losses) -> NDArray[np.float64]:
+    """[arms, seeds] of the seeds that every arm has."""
+    seeds = sorted(set.intersection(*(set(by_seed) for by_seed in losses.values())))
+    return np.array([[by_seed[seed] for seed in seeds] for by_seed in losses.values()]).reshape(len(losses), len(seeds))
 
 
 HEADINGS = ("question", "arm against baseline", "published, points", "ours, bits per byte saved", "90 % interval", "seeds", "verdict")

@@ -8,6 +8,7 @@ from analysis.record import Outcome, Quality, Spread
 from search_space.architecture import Architecture
 
 ABSENT = "–"
+YEAR_SECONDS = 365.25 * 86_400
 OUTCOMES = {
     Outcome.FINISHED: "finished",
     Outcome.STOPPED: "stopped early",
@@ -66,9 +67,11 @@ def quantity(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`41 s`, `3 min 5 s`, `2 h 10 min`."""
+    """`41 s`, `3 min 5 s`, `2 h 10 min`, and years from a hundred on."""
     if seconds < 60:
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    if seconds >= 100 * YEAR_SECONDS:
+        return f"{seconds / YEAR_SECONDS:,.0f} years"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60:,} h {minutes % 60} min"
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import archfront
-from analysis.ablation import LEVEL, Difference, Verdict, compare, table_text
+from analysis.ablation import LEVEL, Difference, Verdict, compare, noise_of, table_text
 from search_space.cost import non_embedding_parameters, parameters
 from search_space.errors import SpecError
 from trials.ablation import arms_of, is_ablation, load_ablation
@@ -53,6 +53,21 @@ def test_intervals_hold_the_planted_difference_as_often_as_they_say() -> None:
         assert found.interval is not None
         held += found.interval[0] <= effect <= found.interval[1]
     assert held / 2000 == pytest.approx(LEVEL, abs=0.02)
+
+
+def test_two_arms_with_two_seeds_borrow_the_noise_of_more_arms() -> None:
+    generator, effect, held, widths = np.random.default_rng(3), 0.01, 0, []
+    for _ in range(2000):
+        losses = planted(effect, 0.01, 2, generator)
+        pair = {name: losses[name] for name in ("baseline", "arm")}
+        alone, found = compare(pair, "baseline", {})[0], compare(pair, "baseline", {}, noise_of(losses))[0]
+        assert alone.interval is not None
+        assert found.interval is not None
+        assert alone.gain == found.gain
+        held += found.interval[0] <= effect <= found.interval[1]
+        widths.append((found.interval[1] - found.interval[0]) / (alone.interval[1] - alone.interval[0]))
+    assert held / 2000 == pytest.approx(LEVEL, abs=0.02)
+    assert np.median(widths) < 0.7
 
 
 @pytest.mark.parametrize(

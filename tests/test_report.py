@@ -143,7 +143,7 @@ def test_numbers_are_written_for_people() -> None:
     assert [quantity(value) for value in (999, 12_345, 9.71e6, 2.73e13, 3.2e17)] == [
         "999", "12,345", "9.71 million", "27.3 trillion", "3.2 × 10^17",
     ]  # fmt: skip
-    assert [duration(value) for value in (3.21, 41.2, 185.0, 7800.0)] == ["3.2 s", "41 s", "3 min 5 s", "2 h 10 min"]
+    assert [duration(value) for value in (3.21, 41.2, 185.0, 7800.0, 8e9)] == ["3.2 s", "41 s", "3 min 5 s", "2 h 10 min", "254 years"]
 
 
 @pytest.fixture(scope="module")

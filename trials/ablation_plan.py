@@ -11,8 +11,8 @@ from search_space import cost
 from trials.ablation import AblationSpec, Arm, arms_of
 from trials.plan import plan_study
 
-TIMED_TOKENS = 2048
-"""Of the timed step, at most: a large scale's batch is for more machines than this one."""
+LARGEST_STEP, TIMED_TOKENS = 4096, 128
+"""Tokens of a step above which a sequence of so many is timed in its place: such a batch is for more machines than this one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +44,10 @@ def plan_ablation(ablation: AblationSpec) -> list[ArmPlan]:
 
 def _planned(arm: Arm, scale: str, seeds: int) -> ArmPlan:
     proxy = arm.study.proxy
-    timed = proxy.model_copy(update={"batch_sequences": min(proxy.batch_sequences, max(1, TIMED_TOKENS // proxy.context_tokens))})
+    large = proxy.batch_sequences * proxy.context_tokens > LARGEST_STEP
+    timed = proxy.model_copy(update={"batch_sequences": 1, "context_tokens": TIMED_TOKENS}) if large else proxy
     (sample,) = plan_study(arm.study.model_copy(update={"proxy": timed})).samples
+    flops = sample.training_tokens * cost.training_flops_per_token(arm.architecture, proxy.context_tokens)
     return ArmPlan(
         scale=scale,
         arm=arm.name,
@@ -54,8 +56,8 @@ def _planned(arm: Arm, scale: str, seeds: int) -> ArmPlan:
         non_embedding_parameters=cost.non_embedding_parameters(arm.architecture),
         seeds=seeds,
         training_tokens=sample.training_tokens,
-        training_flops=sample.training_flops,
-        training_seconds=sample.training_seconds,
+        training_flops=flops,
+        training_seconds=sample.training_seconds * flops / sample.training_flops,
     )
 
 

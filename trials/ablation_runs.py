@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis.ablation import Difference, compare
-from analysis.record import Kind, Outcome, TrialRecord, append, read_records
+from analysis.ablation import Difference, Noise, compare, noise_of
+from analysis.record import Kind, TrialRecord, append, read_records
 from search_space.architecture import Architecture
 from search_space.errors import WorkError
 from trials.ablation import AblationSpec, Arm, arms_of
@@ -24,6 +24,8 @@ from trials.study import StudySpec
 from trials.task import TrialTask
 
 Report = Callable[[str], None]
+_Key = tuple[Path, str, int]
+"""Recipe's folder, shape's key and seed: equal for equal trainings, whichever ablation asks."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,8 @@ class _Job:
     seed: int
 
     @property
-    def key(self) -> tuple[Path, str, int]:
-        """Equal for equal trainings, whichever ablation asks."""
+    def key(self) -> _Key:
+        """Names the training."""
         return self.folder, self.architecture.key, self.seed
 
 
@@ -70,8 +72,8 @@ def run_ablations(
 ) -> list[Answer]:
     """Train what `directory` does not hold yet, the first seed of every arm before the second of any, and compare.
 
-    A shape that several ablations ask for under one recipe is trained once. Raises WorkError where a training process vanishes; what
-    was recorded is kept.
+    A shape that several ablations ask for under one recipe is trained once, and the noise is that of all shapes under it. Raises
+    WorkError where a training process vanishes; what was recorded is kept.
     """
     with hold(directory) as held:
         arms = [_arms(ablation, scale, held, report) for ablation in ablations]
@@ -81,7 +83,8 @@ def run_ablations(
         missing = sorted((job for key, job in wanted.items() if key not in done), key=lambda job: job.seed)
         for place, record in enumerate(_train(missing, workers, done), start=1):
             report(f"{place} of {len(missing)}: {record.architecture.label}, seed {record.seed}: {_result(record)}")
-    return [_answer(*each, scale, done) for each in zip(ablations, arms, plans, strict=True)]
+    noise = {folder: noise_of(_losses(folder, wanted, done)) for folder in {job.folder for job in wanted.values()}}
+    return [_answer(*each, scale, done, noise) for each in zip(ablations, arms, plans, strict=True)]
 
 
 def _arms(ablation: AblationSpec, scale: str, directory: Path, report: Report) -> list[Arm]:
@@ -102,11 +105,11 @@ def _jobs(arm: Arm, seeds: Sequence[int], directory: Path) -> list[_Job]:
     return [_Job(folder, arm.study, arm.architecture, seed) for seed in seeds]
 
 
-def _recorded(folders: set[Path]) -> dict[tuple[Path, str, int], TrialRecord]:
+def _recorded(folders: set[Path]) -> dict[_Key, TrialRecord]:
     return {(folder, record.architecture.key, record.seed): record for folder in folders for record in read_records(folder)}
 
 
-def _train(jobs: Sequence[_Job], workers: int, done: dict[tuple[Path, str, int], TrialRecord]) -> Iterator[TrialRecord]:
+def _train(jobs: Sequence[_Job], workers: int, done: dict[_Key, TrialRecord]) -> Iterator[TrialRecord]:
     """Run the jobs, write each record as it comes and add it to `done`."""
     for study, vocab_size in {job.architecture.vocab_size: (job.study, job.architecture.vocab_size) for job in jobs}.values():
         prepare(study.corpus, vocab_size)  # here, so that the workers only map the files
@@ -155,15 +158,33 @@ def _result(record: TrialRecord) -> str:
     return f"{validation.bits_per_byte:.4f} bits per byte" if validation and record.finished else f"{record.outcome}: {record.reason}"
 
 
-def _answer(
-    ablation: AblationSpec, arms: Sequence[Arm], plan: Sequence[Sequence[_Job]], scale: str, done: dict[tuple[Path, str, int], TrialRecord]
-) -> Answer:
+def _losses(folder: Path, wanted: Iterable[_Key], done: Mapping[_Key, TrialRecord]) -> dict[str, dict[int, float]]:
+    """Bits per byte by shape and seed of all that one recipe has trained."""
     losses: dict[str, dict[int, float]] = {}
+    for key in wanted:
+        if key[0] == folder:
+            losses.setdefault(key[1], {}).update(_bits(done[key]))
+    return losses
+
+
+def _bits(record: TrialRecord) -> dict[int, float]:
+    validation = record.training.validation if record.training else None
+    return {record.seed: validation.bits_per_byte} if record.finished and validation else {}
+
+
+def _answer(
+    ablation: AblationSpec,
+    arms: Sequence[Arm],
+    plan: Sequence[Sequence[_Job]],
+    scale: str,
+    done: Mapping[_Key, TrialRecord],
+    noise: Mapping[Path, Noise | None],
+) -> Answer:
+    losses: dict[str, dict[int, float]] = {arm.name: {} for arm in arms}
     failures = []
     for arm, jobs in zip(arms, plan, strict=True):
-        records = [done[job.key] for job in jobs]
-        finished = [record for record in records if record.outcome is Outcome.FINISHED]
-        failures += [record for record in records if record not in finished]
-        losses[arm.name] = {r.seed: r.training.validation.bits_per_byte for r in finished if r.training and r.training.validation}
-    differences = compare(losses, ablation.baseline, ablation.published.accuracy)
+        for job in jobs:
+            losses[arm.name] |= _bits(done[job.key])
+            failures += [] if done[job.key].finished else [done[job.key]]
+    differences = compare(losses, ablation.baseline, ablation.published.accuracy, noise[plan[0][0].folder])
     return Answer(ablation, scale, arms, differences, failures)
