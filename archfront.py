@@ -316,22 +316,12 @@ def print_progress(progress: Progress) -> None:
 def read_shape(name: str) -> Architecture:
     """A family's name, or a YAML or JSON file with an architecture."""
     from search_space import describe as sheet
-    from search_space.architecture import Architecture
 
     if not sheet.is_file_name(name):
         return sheet.named_shape(name)
-    import yaml
+    from trials.driver import references
 
-    try:
-        values = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SpecError(f"{name} is not a file; name a file that is, or a family such as mobilellm-125m") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SpecError(f"{name} cannot be read as YAML or JSON ({type(error).__name__}); name an architecture's file") from None
-    try:
-        return Architecture.from_dict(values.get("architecture", values) if isinstance(values, dict) else values)
-    except SpecError as error:
-        raise SpecError(f"{name}: {error}") from None
+    return references.read_shape(Path(name))
 
 
 def _readable(value: object) -> str:

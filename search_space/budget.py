@@ -52,6 +52,10 @@ class Limit:
         """Whether that much is neither too little nor too much."""
         return self.lowest <= spent <= self.highest
 
+    def miss(self, spent: float) -> float:
+        """How far beyond its range that much lies, as a share of the limit; negative inside."""
+        return max(spent - self.highest, self.lowest - spent) / self.value
+
     def __str__(self) -> str:
         if self.tolerance is None:
             return f"at most {self.value:,.0f} {self.quantity}"
@@ -77,8 +81,10 @@ class Budget:
         return next((limit for limit in self.limits if limit.tolerance is not None), None)
 
     def violated(self, a: Architecture) -> Limit | None:
-        """The first limit that this shape breaks, or None."""
-        return next((limit for limit in self.limits if not limit.holds(limit.measure(a))), None)
+        """The limit that this shape breaks by most, or None."""
+        spent = [(limit, limit.measure(a)) for limit in self.limits]
+        broken = [(limit, much) for limit, much in spent if not limit.holds(much)]
+        return max(broken, key=lambda pair: pair[0].miss(pair[1]))[0] if broken else None
 
     def __str__(self) -> str:
         return " and ".join(map(str, self.limits))

@@ -71,7 +71,7 @@ def parse_dimension(name: str, value: object) -> Dimension | Solved:
     if isinstance(value, Mapping) and name != "sharing":
         return _mapping(name, path, value)
     if name == "sharing":
-        return Dimension(name, tuple(dict.fromkeys(Sharing.parse(v) for v in _listed(path, value))))
+        return Dimension(name, tuple(dict.fromkeys(_sharing(v) for v in _listed(path, value))))
     if name == "layer_types":
         return Dimension(name, _patterns(path, value))
     check = {"mlp": _mlp, "tie_word_embeddings": _flag, "sliding_window": _window, "head_dim": _even}.get(name, _size)
@@ -89,7 +89,7 @@ def _listed(path: str, value: object) -> Sequence[object]:
 def _mapping(name: str, path: str, value: Mapping[str, Any]) -> Dimension | Solved:
     if name in (*UNORDERED, "sliding_window"):
         raise SpecError(f"{path} must be a value or a list of values, found {dict(value)!r}")
-    if value.get("solve"):
+    if _flag(f"{path}.solve", value.get("solve", False)):
         return _solved(name, path, value)
     ratio_key = RATIO_KEYS.get(name)
     if ratio_key is not None and ratio_key in value:
@@ -162,6 +162,13 @@ def _mlp(path: str, value: object) -> str:
     if value not in MLPS:
         raise SpecError(f"{path} must be one of {', '.join(MLPS)}, found {value!r}")
     return str(value)
+
+
+def _sharing(value: object) -> Sharing:
+    try:
+        return Sharing.parse(value)
+    except SpecError as error:
+        raise SpecError(f"space.{error}") from None
 
 
 def _flag(path: str, value: object) -> bool:

@@ -189,8 +189,7 @@ class _Draft:
         broken = self.budget.violated(a)
         if broken is not None:
             spent = broken.measure(a)
-            edge = broken.highest if spent > broken.highest else broken.lowest
-            raise InfeasibleError(broken.breach, f"{a.label} spends {spent:,} {broken.quantity}", abs(spent - edge) / broken.value)
+            raise InfeasibleError(broken.breach, f"{a.label} spends {spent:,} {broken.quantity}", broken.miss(spent))
         size, ratio = self.inner, a.intermediate_size / a.hidden_size
         if size is not None and not size.low <= a.intermediate_size <= size.high:
             raise InfeasibleError(f"intermediate_size outside {size.low:,} to {size.high:,}")

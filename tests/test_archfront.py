@@ -16,7 +16,11 @@ import archfront
 from analysis.record import append
 from search_space.architecture import KEYS, Architecture
 from search_space.cost import parameters
+from search_space.describe import named_shape
+from search_space.errors import SpecError
 from tests.sample_study import sample_finals, sample_records
+from trials.export.write import write_formats
+from trials.study import load_study
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICKSTART = ROOT / "studies" / "quickstart.yaml"
@@ -98,6 +102,11 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "an impossible budget": ({"budget": {"parameters": 2_500}}, "no shape of this space spends the budget"),
     "a wrong type": ({"search": {"trials": "many"}}, "search.trials must be a valid integer"),
     "an unknown dimension": ({"space": {"hiden_size": 64}}, "space.hiden_size is unknown; did you mean `hidden_size`?"),
+    "a section that is a word": ({"corpus": "python-stdlib"}, "corpus must be a mapping, found 'python-stdlib'"),
+    "a word for a list": ({"references": "deep-thin"}, "references must be a list, found 'deep-thin'"),
+    "true for a number": ({"search": {"trials": True}}, "search.trials must be a number, found True"),
+    "an infinite number": ({"proxy": {"tokens": 10, "learning_rate": float("inf")}}, "proxy.learning_rate must be a finite number"),
+    "a seed too large for torch": ({"search": {"trials": 1, "seed": 10**30}}, "search.seed must be less than or equal to 4294967295"),
     "two budgets of training": ({"proxy": {"tokens": 10, "seconds": 1}}, "proxy must have exactly one of"),
 }
 
@@ -115,13 +124,17 @@ def test_wrong_input_gets_one_sentence(verb: str, case: str, tmp_path: Path, cap
 
 
 def test_files_that_cannot_be_read_get_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    broken, binary = tmp_path / "broken.yaml", tmp_path / "binary.yaml"
+    broken, binary, twice, numbered = (tmp_path / f"{name}.yaml" for name in ("broken", "binary", "twice", "numbered"))
     broken.write_text("name: [unclosed", encoding="utf-8")
+    numbered.write_text(QUICKSTART.read_text(encoding="utf-8") + "1: one\n", encoding="utf-8")
+    twice.write_text("name: one\ncorpus: {}\nname: two\n", encoding="utf-8")
     binary.write_bytes(b"\xff\xfe\x00")
     wrong = {
         ("plan", "missing.yaml"): "is not a file",
-        ("plan", str(broken)): "is not YAML",
-        ("plan", str(binary)): "is not YAML",
+        ("plan", str(broken)): "cannot be read as YAML (line 1",
+        ("plan", str(binary)): "cannot be read as YAML",
+        ("plan", str(numbered)): "the study must have text for keys, found 1; write it in quotes",
+        ("plan", str(twice)): "cannot be read as YAML (line 3: `name` stands there twice)",
         ("plan", str(tmp_path)): "is not a file",
         ("describe", "missing.yaml"): "is not a file",
         ("describe", "mobilellm-126m"): "did you mean `mobilellm-125m`?",
@@ -133,6 +146,36 @@ def test_files_that_cannot_be_read_get_one_sentence(tmp_path: Path, capsys: pyte
         printed = capsys.readouterr().err
         assert sentence in printed, arguments
         assert len(printed.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"corpus": {"files": ["nowhere/*.txt"]}}, "corpus.files must name files, found none for"),
+        ({"space": {"vocab_size": 200}}, "vocab_size must be at least 257"),
+        ({"references": ["shallow"]}, "references: shallow is unknown; did you mean `wide-shallow`?"),
+        ({"references": ["missing.yaml"]}, "missing.yaml is not a file"),
+    ],
+)
+def test_a_plan_refuses_what_the_run_would_refuse(
+    changes: dict[str, Any], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if "space" in changes:
+        changes = {"space": yaml.safe_load(QUICKSTART.read_text(encoding="utf-8"))["space"] | changes["space"]}
+    assert archfront.main(["plan", str(study(tmp_path, **changes))]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_plan_of_endless_sequences_times_short_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = study(tmp_path, proxy={"tokens": 10**9, "context_tokens": 10**8, "batch_sequences": 10**6})
+    assert archfront.main(["plan", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["estimated_seconds"] > 3600
+
+
+def test_numbers_may_be_written_with_an_exponent(tmp_path: Path) -> None:
+    path = study(tmp_path)
+    path.write_text(path.read_text(encoding="utf-8").replace("tokens: 170000", "tokens: 17e4"), encoding="utf-8")
+    assert load_study(path).proxy.tokens == 170_000
 
 
 @pytest.fixture
@@ -163,6 +206,13 @@ def test_export_without_weights_says_so(finished: Path, capsys: pytest.CaptureFi
     assert "has no trial 99" in capsys.readouterr().err
     assert archfront.main(["export", str(finished), "--pick", "knee", "--format", "hff"]) == 2
     assert "did you mean `hf`?" in capsys.readouterr().err
+
+
+def test_an_export_to_a_place_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    shape = named_shape("mobilellm-125m")
+    with pytest.raises(SpecError, match="must be a directory that can be written, found: Not a directory; name another with --output"):
+        write_formats(["yaml"], tmp_path / "file" / "exports", shape, tmp_path / "weights", tmp_path / "tokenizer", 64)
 
 
 def test_fit_meets_the_published_optimum(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,7 @@ from analysis.front import front_of
 from analysis.record import Kind, Outcome, TrialRecord, append, read_finals, read_records
 from search_space.errors import SpecError, WorkError
 from tests import fakes
+from trials.driver.cluster import require_gpus
 from trials.driver.directory import claim, tokenizer_file, weights_file
 from trials.driver.searcher import Progress
 from trials.runner import StudyResult, run_study
@@ -50,6 +51,11 @@ def ray_here() -> Iterator[None]:
 def run(directory: Path, tracking: str, evaluate: Any = None, progress: Any = None, **changes: Any) -> StudyResult:
     study, text = fakes.small_study(**changes)
     return run_study(study, directory, study_text=text, tracking_uri=tracking, evaluate=evaluate, progress=progress)
+
+
+def test_more_gpus_than_this_machine_has_are_refused_before_ray_starts() -> None:
+    with pytest.raises(SpecError, match=r"search\.gpus must not exceed this machine's"):
+        require_gpus(1_000)
 
 
 def shapes(records: tuple[TrialRecord, ...] | list[TrialRecord]) -> dict[int, str]:

@@ -201,6 +201,14 @@ def test_explanations_name_the_limit_and_the_nearest_miss() -> None:
         space.require_feasible()
 
 
+def test_the_nearest_miss_is_judged_by_its_worst_limit() -> None:
+    sizes = {"vocab_size": 512, "num_unique_layers": 2, "head_dim": 16, "intermediate_size": [64]}
+    space = parse({**sizes, "hidden_size": [64, 128]}, parameters=90_000, weight_bytes={"at_most": 1_000})
+    text = str(space.explain())
+    assert "2 removed: weight_bytes above 1,000" in text
+    assert "nearest miss: 2x64 4/4x16 f64 spends 180,864 weight_bytes" in text
+
+
 @pytest.mark.parametrize(
     ("space", "said"),
     [
@@ -212,10 +220,11 @@ def test_explanations_name_the_limit_and_the_nearest_miss() -> None:
         ({"hiden_size": 8}, "did you mean `hidden_size`?"),
         ({"hidden_size": {"from": 9, "to": 8}}, "space.hidden_size.to must be at least"),
         ({"mlp": "silu"}, "space.mlp must be one of"),
-        ({"sharing": [{"strategy": "twice"}]}, "sharing.strategy must be one of"),
+        ({"sharing": [{"strategy": "twice"}]}, "space.sharing.strategy must be one of"),
         ({"layer_types": ["sliding_attention"]}, "space.sliding_window must be a number"),
         ({"num_attention_heads": {"solve": True}}, "cannot be solved for"),
         ({"intermediate_size": {"solve": True, "ratio": [3, 2]}}, "must be [lowest, highest]"),
+        ({"intermediate_size": {"solve": "maybe"}}, "space.intermediate_size.solve must be true or false"),
         ({"hidden_size": []}, "must offer at least one choice"),
     ],
 )

@@ -356,7 +356,7 @@ def test_two_writers_of_one_study_do_not_meet(copied: Path, caplog: pytest.LogCa
 # --- where the runs are
 
 
-@pytest.mark.parametrize("uri", ["mlruns", "/tmp/mlruns", "file:///tmp/mlruns"])
+@pytest.mark.parametrize("uri", ["mlruns", "/tmp/mlruns", "file:///tmp/mlruns", "ftp://host/mlruns"])
 def test_a_tracking_uri_that_mlflow_3_cannot_use_is_refused(tmp_path: Path, uri: str) -> None:
     with pytest.raises(SpecError, match="must name a server or a database"):
         Tracker(tmp_path, study(), STUDY_YAML, uri)

@@ -13,8 +13,11 @@ from torch.nn import functional
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.space import Explanation
+from trials.driver.references import references
 from trials.network import Network
 from trials.study import StudySpec
+from trials.text.documents import find_documents
+from trials.text.tokenizer import require_vocab_size
 from trials.training.schedules import stated_tokens
 
 SAMPLES = 3
@@ -22,6 +25,8 @@ COUNTED = 100
 """Shapes whose closed forms stand for all in the sums."""
 LARGEST_TIMED = 30_000_000
 """Parameters above which one block is timed instead of the whole network."""
+LONGEST_TIMED_TOKENS = 1024
+"""Of one timed step; what longer sequences cost is scaled by FLOPs, and more of them change nothing a token."""
 OPTIMIZER_SHARE = {"muon": 0.6, "adamw": 0.1}
 """Time of the optimizer's step over forward and backward at 0.3M parameters; smaller for larger networks (docs/findings.md)."""
 START_SECONDS = 20.0
@@ -84,13 +89,15 @@ class Plan:
 
 
 def plan_study(study: StudySpec) -> Plan:
-    """Count and time; raises SpecError with the whole explanation where no shape is feasible."""
+    """Count and time; raises SpecError where no shape is feasible, or corpus or references cannot be what the study says."""
     space = study.search_space
     space.require_feasible()
+    _require_text(study)
+    compared = references(study.references, space)
     shapes = space.sample(COUNTED, study.search.seed)
     samples = tuple(_sample(study, shape) for shape in shapes[:SAMPLES])
     replicates = study.search.replicates_of(study.search.trials)
-    runs = study.search.trials + replicates + len(study.references)
+    runs = study.search.trials + replicates + len(compared)
     tokens = mean(_tokens(study, shape, samples) for shape in shapes)
     flops = mean(_tokens(study, s, samples) * cost.training_flops_per_token(s, study.proxy.context_tokens) for s in shapes)
     seconds = study.proxy.seconds or mean(shape.training_seconds for shape in samples)
@@ -99,7 +106,7 @@ def plan_study(study: StudySpec) -> Plan:
         name=study.name,
         budget=str(space.budget),
         trials=study.search.trials,
-        references=len(study.references),
+        references=len(compared),
         replicates=replicates,
         workers=study.search.workers,
         space=space.explain(),
@@ -109,6 +116,14 @@ def plan_study(study: StudySpec) -> Plan:
         disk_bytes=round(runs * (mean(4 * cost.parameters(shape) for shape in shapes) + 50 * 1024)),
         samples=samples,
     )
+
+
+def _require_text(study: StudySpec) -> None:
+    """Raise SpecError for files that are not there, or a vocabulary that no tokenizer has, as the run itself would."""
+    if study.corpus.files is not None:
+        find_documents(study.corpus)
+    for size in study.search_space.choices("vocab_size"):
+        require_vocab_size(size)
 
 
 def _sample(study: StudySpec, shape: Architecture) -> SampleShape:
@@ -135,7 +150,9 @@ def _stated_tokens(study: StudySpec, shape: Architecture) -> int:
 
 def _seconds_per_token(study: StudySpec, shape: Architecture) -> float:
     """Forward and backward on random tokens with throw-away weights, the best of three, and the optimizer's share."""
-    context, flops = study.proxy.context_tokens, cost.training_flops_per_token(shape, study.proxy.context_tokens)
+    context = min(study.proxy.context_tokens, LONGEST_TIMED_TOKENS)
+    sequences = min(study.proxy.batch_sequences, LONGEST_TIMED_TOKENS // context)
+    flops = cost.training_flops_per_token(shape, study.proxy.context_tokens)
     timed = shape
     if cost.parameters(shape) > LARGEST_TIMED:  # one block and a small vocabulary have the width's speed; scaled by FLOPs below
         timed = replace(shape, num_unique_layers=1, vocab_size=min(shape.vocab_size, 1024), layer_types=shape.layer_types[:1])
@@ -143,12 +160,12 @@ def _seconds_per_token(study: StudySpec, shape: Architecture) -> float:
     torch.set_num_threads(study.search.threads)
     try:
         network = Network(timed)
-        tokens = torch.randint(timed.vocab_size, (study.proxy.batch_sequences, context + 1), generator=torch.Generator().manual_seed(0))
+        tokens = torch.randint(timed.vocab_size, (sequences, context + 1), generator=torch.Generator().manual_seed(0))
         elapsed = min(_step(network, tokens) for _ in range(4))
     finally:
         torch.set_num_threads(threads)
     scale = flops / cost.training_flops_per_token(timed, context)
-    return elapsed * scale * (1 + OPTIMIZER_SHARE[study.proxy.optimizer]) / (study.proxy.batch_sequences * context)
+    return elapsed * scale * (1 + OPTIMIZER_SHARE[study.proxy.optimizer]) / (sequences * context)
 
 
 def _step(network: Network, tokens: torch.Tensor) -> float:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from search_space.budget import Budget
@@ -15,11 +15,12 @@ from search_space.describe import is_file_name
 from search_space.errors import SpecError, unknown_key
 from search_space.space import SearchSpace
 from trials.runtimes import RUNTIMES
+from trials.section import AboveZero, Number, Positive, Share
 from trials.section import Section as Section
 from trials.text.spec import CorpusSpec as CorpusSpec
+from trials.yaml_file import read_yaml
 
-Positive = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
+LARGEST_SEED = 2**32 - 1
 
 
 class LatencySpec(Section):
@@ -70,11 +71,11 @@ class ProxySpec(Section):
 
     tokens: Positive | None = None
     """Training tokens of every trial."""
-    tokens_per_parameter: Annotated[float, Field(gt=0)] | None = None
+    tokens_per_parameter: AboveZero | None = None
     """Training tokens per stored parameter."""
-    flops: Annotated[float, Field(gt=0)] | None = None
-    """Training FLOPs of every trial, as docs/method.md counts them (write 1.0e+12); the tokens then differ."""
-    seconds: Annotated[float, Field(gt=0)] | None = None
+    flops: AboveZero | None = None
+    """Training FLOPs of every trial, as docs/method.md counts them (such as 1e12); the tokens then differ."""
+    seconds: AboveZero | None = None
     """Training seconds of every trial, pauses left out; the tokens then differ."""
     context_tokens: Positive = 64
     """Tokens of one sequence."""
@@ -82,17 +83,17 @@ class ProxySpec(Section):
     """Sequences of one step."""
     optimizer: Literal["muon", "adamw"] = "muon"
     """`muon`: Muon for the matrices of the blocks and AdamW for the rest; `adamw`: AdamW for all."""
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    learning_rate: AboveZero = 2e-3
     """Peak rate of AdamW."""
-    muon_learning_rate: Annotated[float, Field(gt=0)] = 1e-2
+    muon_learning_rate: AboveZero = 1e-2
     """Peak rate of Muon; read only where the optimizer is `muon`."""
     parametrization: Literal["standard", "mup", "completep"] = "standard"
     """How rates and initial weights follow the shape: not at all, its width (arXiv 2203.03466), or width and depth (2505.01618)."""
     base: BaseShape = BaseShape()
     """Read only where the parametrization is `mup` or `completep`."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.1
+    weight_decay: Annotated[float, Number, Field(ge=0)] = 0.1
     """On matrices only; norms and the embedding have none."""
-    gradient_clip: Annotated[float, Field(gt=0)] = 1.0
+    gradient_clip: AboveZero = 1.0
     """Largest norm of the gradient."""
     schedule: Literal["wsd", "cosine"] = "wsd"
     """Warm-up, stable, linear decay to zero (arXiv 2404.06395); or warm-up and cosine to a tenth."""
@@ -140,13 +141,13 @@ class SearchSpec(Section):
     """Trials that run side by side."""
     threads: Positive = 1
     """Processor threads of each trial."""
-    gpus: Annotated[float, Field(ge=0)] = 0.0
+    gpus: Annotated[float, Number, Field(ge=0)] = 0.0
     """GPUs of each trial; a fraction shares one."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Number, Field(ge=0, le=LARGEST_SEED)] = 0
     """Decides proposals, initial weights and the order of the data; a replicate has a later one."""
     sampler: Literal["front", "nsga2", "tpe", "random"] = "nsga2"
     """What proposes the next shape: ours, which models the front, or one of Optuna's."""
-    deadline_seconds: Annotated[float, Field(gt=0)] = 3600.0
+    deadline_seconds: AboveZero = 3600.0
     """A trial that takes longer is ended and recorded as timed out."""
 
     def replicates_of(self, shapes: int) -> int:
@@ -202,17 +203,16 @@ def parse_latency(values: Mapping[str, Any]) -> LatencySpec:
 def load_study(path: str | Path) -> StudySpec:
     """Read a study file; relative corpus and reference files are resolved against its folder."""
     path = Path(path)
-    if not path.is_file():
-        raise SpecError(f"{path} is not a file; name a study's YAML, such as studies/quickstart.yaml")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        place = f" (line {error.problem_mark.line + 1})" if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark else ""
-        raise SpecError(f"{path} is not YAML{place}; see docs/study.md for what a study looks like") from None
+    values = read_yaml(path, "name a study's YAML, such as studies/quickstart.yaml", "see docs/study.md for what a study looks like")
     study = parse_study(values, str(path))
     folder = path.resolve().parent
     references = tuple(str(folder / name) if is_file_name(name) else name for name in study.references)
     return study.model_copy(update={"corpus": study.corpus.beside(folder), "references": references})
+
+
+KINDS = {"dictionary": "a mapping", "tuple": "a list", "string": "text"}
+"""What people who write YAML call pydantic's types."""
+WRONG_KIND = re.compile(r"a valid (dictionary|tuple|string)( or instance of \w+)?")
 
 
 def sentence(errors: ValidationError, model: type[BaseModel] = StudySpec) -> str:
@@ -226,7 +226,10 @@ def sentence(errors: ValidationError, model: type[BaseModel] = StudySpec) -> str
         return f"{path} is missing; add it"
     if error["type"] == "value_error":
         return f"{path} {error['ctx']['error']}" if where else str(error["ctx"]["error"])
+    if error["type"] == "invalid_key":
+        return f"{'.'.join(where[:-1]) or 'the study'} must have text for keys, found {error['input']!r}; write it in quotes"
     message = error["msg"].replace("Input should be", "must be").replace("String should", "must")
+    message = WRONG_KIND.sub(lambda found: KINDS[found[1]], message)
     return f"{path} {message}, found {error['input']!r}"
 
 

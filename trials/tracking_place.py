@@ -44,6 +44,10 @@ class Place:
         return None if served else (directory.resolve() / ARTIFACTS).as_uri()
 
 
+SERVERS = ("http", "https", "databricks", "databricks-uc", "uc")
+"""Schemes of what MLflow asks over the network."""
+
+
 def is_database(uri: str) -> bool:
     """Whether MLflow opens it itself instead of asking a server."""
     return urlsplit(uri).scheme.partition("+")[0] in ("sqlite", "postgresql", "mysql", "mssql")
@@ -51,7 +55,7 @@ def is_database(uri: str) -> bool:
 
 def check_uri(uri: str | None) -> None:
     """Raise SpecError for what MLflow 3 cannot keep runs in."""
-    if uri is not None and urlsplit(uri).scheme in ("", "file"):
+    if uri is not None and not is_database(uri) and urlsplit(uri).scheme not in SERVERS:
         raise SpecError(
             f"a tracking URI must name a server or a database, found {uri!r}; give http://HOST:PORT or sqlite:///FILE.db, "
             "or leave it out for a database in the study's directory"

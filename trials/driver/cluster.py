@@ -78,6 +78,7 @@ def _knock(address: str) -> None:
 
 def _start(study: StudySpec, quiet: dict[str, Any]) -> None:
     """Ray gives its own processes 30 seconds to start; on a machine that is busy with other work the second try finds files cached."""
+    require_gpus(study.search.gpus)
     for attempt in (1, 2):
         try:
             ray.init(**(quiet | _starting(study)))
@@ -88,6 +89,18 @@ def _start(study: StudySpec, quiet: dict[str, Any]) -> None:
             ray.shutdown()
             if attempt == 2:
                 raise WorkError("Ray did not start on this machine within its 30 seconds, twice; run again when less is running") from None
+
+
+def require_gpus(asked: float) -> None:
+    """Raise SpecError for more GPUs than this machine has: a Ray of our own never grows, so trials would wait without end."""
+    if not asked:
+        return
+    import torch  # a second or more, for those who train on GPUs
+
+    if asked > (there := torch.cuda.device_count()):
+        raise SpecError(
+            f"search.gpus must not exceed this machine's {there} GPUs, found {asked:g}; lower it, or join a cluster by --address"
+        )
 
 
 def _joining(address: str) -> dict[str, Any]:

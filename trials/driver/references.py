@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import yaml
-
 from search_space.architecture import Architecture
 from search_space.budget import DEFAULT_TOLERANCE, Budget
 from search_space.describe import is_file_name
@@ -16,6 +14,7 @@ from search_space.errors import SpecError, unknown_key
 from search_space.families import FAMILIES, family
 from search_space.solve import InfeasibleError
 from search_space.space import SearchSpace
+from trials.yaml_file import read_yaml
 
 DEEP_THIN = FAMILIES["mobilellm-125m"]
 """30 x 576, three query heads for each key-value head (arXiv 2402.14905, section 3)."""
@@ -89,12 +88,7 @@ def _nearest(model: Architecture, space: SearchSpace, step: int) -> Architecture
 
 def read_shape(path: Path) -> Architecture:
     """The architecture in a YAML or JSON file, as `archfront describe` prints it or a trial's record holds it."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SpecError(f"{path} is not a file; name a file that is, or a family such as mobilellm-125m") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SpecError(f"{path} cannot be read as YAML or JSON ({type(error).__name__}); name an architecture's file") from None
+    values = read_yaml(path, "name a file that is, or a family such as mobilellm-125m", "name an architecture's file")
     try:
         return Architecture.from_dict(values.get("architecture", values) if isinstance(values, dict) else values)
     except SpecError as error:

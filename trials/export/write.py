@@ -25,11 +25,18 @@ def write_formats(
         if possible[name] is not None:
             others = ", ".join(other for other, reason in possible.items() if reason is None)
             raise SpecError(f"the format {name} cannot hold this shape, though {others} can: {possible[name]}")
-    output.mkdir(parents=True, exist_ok=True)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        _write(formats, output, architecture, weights, tokenizer, context_tokens)
+    except OSError as error:
+        raise SpecError(f"{output} must be a directory that can be written, found: {error.strerror}; name another with --output") from None
+    return sorted(path for path in output.iterdir() if path.is_file())
+
+
+def _write(formats: Sequence[str], output: Path, architecture: Architecture, weights: Path, tokenizer: Path, context_tokens: int) -> None:
     if "hf" in formats:
         export_hugging_face(output, architecture, load_weights(weights), tokenizer, context_tokens)
     if "onnx" in formats:
         write_onnx(output / ONNX, architecture, load_weights(weights))
     if "yaml" in formats:
         export_architecture_yaml(output / ARCHITECTURE, architecture)
-    return sorted(path for path in output.iterdir() if path.is_file())

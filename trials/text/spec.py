@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
-from trials.section import Section
+from trials.section import Positive, Section
 
 SOURCES = ("name", "files", "dataset")
 OF_A_DATASET = ("config", "split", "revision", "limit_bytes")
@@ -28,7 +28,7 @@ class CorpusSpec(Section):
     """Of the dataset; the study's own splits are all cut from it."""
     revision: str | None = None
     """Of the dataset on the hub: a commit, tag or branch; the newest where absent."""
-    limit_bytes: Annotated[int, Field(ge=1)] | None = None
+    limit_bytes: Positive | None = None
     """Text of the dataset, in UTF-8, after which no further document is read; all of it where absent."""
     column: str = "text"
     """Where the documents are: a column of the dataset or of `.parquet` files, a key in `.jsonl` files."""

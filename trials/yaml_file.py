@@ -1,0 +1,46 @@
+"""A YAML or JSON file of a person's: its values, or one sentence that says why it has none."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from search_space.errors import SpecError
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML keeps the last of two equal keys without a word; here the second is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key, _ in node.value:
+            name = (key.tag, str(key.value))
+            if name in seen and key.tag != "tag:yaml.org,2002:merge":
+                raise yaml.constructor.ConstructorError(None, None, f"`{key.value}` stands there twice", key.start_mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path, missing: str, wrong: str) -> Any:
+    """The values in a file, of YAML's own types only.
+
+    Raises SpecError where it is not a file, with `missing` as the cure, or not YAML, with `wrong` as the cure.
+    """
+    if not path.is_file():
+        raise SpecError(f"{path} is not a file; {missing}")
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except OSError as error:
+        raise SpecError(f"{path} must be readable, found: {error.strerror}; check its permissions") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path} cannot be read as YAML{_place(error)}; {wrong}") from None
+
+
+def _place(error: Exception) -> str:
+    """Line and problem, where they are known."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return ""
+    return f" (line {error.problem_mark.line + 1}: {error.problem})"
