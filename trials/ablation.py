@@ -13,7 +13,8 @@ from pydantic import Field, ValidationError, model_validator
 from search_space.architecture import Architecture
 from search_space.errors import SpecError, unknown_key
 from search_space.solve import InfeasibleError
-from trials.study import CorpusSpec, LatencySpec, Positive, ProxySpec, Section, StudySpec, parse_study, sentence
+from trials.section import Positive, Section
+from trials.study import CorpusSpec, LatencySpec, ProxySpec, StudySpec, parse_study, sentence
 
 NO_BUDGET = {"parameters": {"at_most": 1e15}}
 """Of arms that state every size."""
