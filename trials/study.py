@@ -101,7 +101,7 @@ class ProxySpec(Section):
     """Share of the steps that warm up."""
     decay: Share = 0.3
     """Share of the steps that decay; read only where the schedule is `wsd`."""
-    rungs: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
+    rungs: tuple[Annotated[float, Number, Field(gt=0, lt=1)], ...] = ()
     """Ascending shares of the tokens at which a branch of a `wsd` run decays to a finished loss; each costs `decay` of its share."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the products; weights and optimizer states stay float32."""
@@ -134,7 +134,7 @@ class SearchSpec(Section):
 
     trials: Positive
     """Shapes to sample; references and replicates come on top."""
-    replicates: Annotated[float, Field(ge=0, lt=1)] = 0.15
+    replicates: Annotated[float, Number, Field(ge=0, lt=1)] = 0.15
     """Share of the trials, references not counted, that train a contender for the front again with another seed, once all shapes were
     tried: they tell luck from quality (docs/method.md); 0 for none."""
     workers: Positive = 2
