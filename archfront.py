@@ -299,11 +299,12 @@ def job_stop(options: argparse.Namespace) -> int:
 
 def print_front(stored: StoredStudy, as_json: bool) -> None:
     """The front as data or as text."""
+    from analysis.membership import membership
     from analysis.rows import front_rows
     from analysis.terminal import front_text
 
     if as_json:
-        emit(front_rows(stored.records, stored.finals, stored.front))
+        emit(front_rows(stored.records, stored.finals, stored.front, membership(stored.front)))
     else:
         print(front_text(stored.records, stored.finals, stored.front))
 
@@ -388,7 +389,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("directory", metavar="DIR", help="a study's directory")
     which = made.add_mutually_exclusive_group(required=True)
     which.add_argument("--trial", type=int, metavar="N", help="the trial of that number")
-    which.add_argument("--pick", choices=("knee", "fastest", "most-accurate"), help="a member of the front")
+    which.add_argument("--pick", choices=("recommended", "knee", "fastest", "most-accurate"), help="a member of the front")
     made.add_argument(
         "--format", default="hf,yaml", metavar="LIST", help=f"formats, with commas: {', '.join(FORMATS)} (default %(default)s)"
     )

@@ -38,10 +38,10 @@ def recommendation(front: Front, sure: Membership) -> str:
         return f"Recommended for {unit}: #{top}; no other shape ties with it (it is the best with {standing.most_accurate:.0%})."
     tied = f"#{top} measured best in {unit}, and {plural(len(standing.ties), 'other shape')} {'ties' if len(standing.ties) == 1 else 'tie'}"
     if sure.recommended == top:
-        return f"{tied} with it: recommended is #{top} itself, the fastest of them."
+        return f"{tied} with it: recommended is #{top} itself, the fastest of them on the front."
     assert sure.recommended is not None
     latency = milliseconds(front.places[sure.recommended].latency_ms)
-    return f"{tied} with it: recommended is #{sure.recommended}, the fastest of them ({latency})."
+    return f"{tied} with it: recommended is #{sure.recommended}, the fastest of them on the front ({latency})."
 
 
 def doubts(front: Front, sure: Membership) -> list[str]:

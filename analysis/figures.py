@@ -16,6 +16,7 @@ from plotly.offline import get_plotlyjs
 
 from analysis import look, traces, words
 from analysis.front import Front, QualityName, front_of
+from analysis.membership import membership
 from analysis.record import FinalRecord, Kind, TrialRecord
 
 
@@ -29,16 +30,18 @@ def front_figure(
     figure = _blank(title, _front_note(records, front))
     if not front.places:
         return _say_empty(figure)
+    sure = membership(front)
+    figure.add_trace(traces.intervals(front, sure))
     figure.add_trace(traces.step_line(front))
     beaten, members, references = _standing([record for record in records if record.number in front.places], front)
     if beaten:
-        figure.add_trace(traces.points(beaten, front, "not on the front", color=look.DOMINATED, size=8))
+        figure.add_trace(traces.points(beaten, front, sure, "not on the front", color=look.DOMINATED, size=8))
     if members:
         labels = ["" if record.number == front.knee else f"#{record.number}" for record in members]
-        figure.add_trace(traces.points(members, front, "on the front", labels, look.FRONT, size=11))
+        figure.add_trace(traces.points(members, front, sure, "on the front", labels, look.FRONT, size=11))
     for record, symbol in zip(references, cycle(look.SYMBOLS), strict=False):
         figure.add_trace(
-            traces.points([record], front, _reference(record), [escape(record.name or "")], look.REFERENCE, size=12, symbol=symbol)
+            traces.points([record], front, sure, _reference(record), [escape(record.name or "")], look.REFERENCE, size=12, symbol=symbol)
         )
     _name_knee(figure, front)
     _latency_axis(figure, front)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from analysis.certainty import certainty
 from analysis.front import Front, Place
-from analysis.membership import membership
+from analysis.membership import Membership, membership
 from analysis.record import FinalRecord, Kind, Outcome, TrialRecord
 from analysis.words import OUTCOMES, QUALITIES, joined, milliseconds, plural, quality
 
@@ -25,10 +25,16 @@ class Comparison:
     """The most accurate sampled trial among those that are at least as fast, if it is more accurate than the reference."""
 
 
-def picks(front: Front) -> dict[int, list[str]]:
-    """The front's chosen trials and what each was chosen for: most accurate, knee, fastest; one trial may be all three."""
+def picks(front: Front, sure: Membership | None = None) -> dict[int, list[str]]:
+    """The front's chosen trials and what each was chosen for: recommended, most accurate, knee, fastest; one may be all of them."""
     chosen: dict[int, list[str]] = {}
-    for number, what in ((front.most_accurate, "most accurate"), (front.knee, "knee"), (front.fastest, "fastest")):
+    named = {
+        "recommended": sure.recommended if sure else None,
+        "most accurate": front.most_accurate,
+        "knee": front.knee,
+        "fastest": front.fastest,
+    }
+    for what, number in named.items():
         if number is not None:
             chosen.setdefault(number, []).append(what)
     return chosen
@@ -51,11 +57,12 @@ def compare(front: Front, reference: int) -> Comparison:
 
 def findings(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> list[str]:
     """The answer in a few sentences: the front's ends and knee, every reference, and how sure that is."""
+    sure = membership(front)
     return [
         outcomes(records),
-        *winners(records, front),
+        *winners(records, front, sure),
         *(against(record, finals, front) for record in records if record.kind is Kind.REFERENCE),
-        *certainty(front, membership(front)),
+        *certainty(front, sure),
     ]
 
 
@@ -70,15 +77,15 @@ def outcomes(records: Sequence[TrialRecord]) -> str:
     return f"{counts[Outcome.FINISHED]} of {plural(len(records), 'trial')} finished{f'; {others}' if others else ''}."
 
 
-def winners(records: Sequence[TrialRecord], front: Front) -> list[str]:
-    """How large the front is, and its most accurate, knee and fastest."""
+def winners(records: Sequence[TrialRecord], front: Front, sure: Membership) -> list[str]:
+    """How large the front is, and its recommended shape, most accurate, knee and fastest."""
     if not front.members:
         return ["There is no front: no trial finished with both a latency and a validation loss."] if records else []
     shapes = {record.number: record for record in records}
     count = len(front.members)
     sentences = [f"{plural(count, 'shape')} {'stands' if count == 1 else 'stand'} on the front of latency and {QUALITIES[front.quality]}."]
-    for number, titles in picks(front).items():
-        what = joined([f"the {title}" for title in titles])
+    for number, titles in picks(front, sure).items():
+        what = joined([title if title == "recommended" else f"the {title}" for title in titles])
         sentences.append(f"{what[0].upper()}{what[1:]} is {shapes[number].title}: {_numbers(front.places[number], front)}.")
     return sentences
 

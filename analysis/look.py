@@ -12,6 +12,8 @@ from typing import Any
 FRONT, REFERENCE, DOMINATED, UNFINISHED, INK = "#0072B2", "#D55E00", "#AEB7C0", "#8A8F98", "#1F2933"
 SYMBOLS = ("diamond", "square", "triangle-up", "star", "pentagon", "hexagon")
 """Of the references, in their order."""
+INTERVAL = "#B9D3E8"
+"""Pale enough that points and lines read above it."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 LINE, GRID = "#9AA5B1", "#E4E8EC"
 HEIGHT = 520

@@ -55,7 +55,7 @@ class Membership:
     standings: Mapping[int, Standing]
     """By trial, all places of the front."""
     recommended: int | None
-    """The fastest of the shapes that tie with the most accurate one; None where nothing finished."""
+    """The fastest member of the measured front that ties with the most accurate one, or that one; None where nothing finished."""
 
 
 def membership(front: Front) -> Membership:
@@ -83,8 +83,8 @@ def membership(front: Front) -> Membership:
         )
     top = front.most_accurate
     assert top is not None
-    rivals = [front.places[number] for number in (top, *standings[top].ties)]
-    return Membership(noise=noise_of(seeds), standings=standings, recommended=min(rivals, key=lambda place: place.latency_ms).number)
+    recommended = next(number for number in front.members if number == top or number in standings[top].ties)
+    return Membership(noise=noise_of(seeds), standings=standings, recommended=recommended)
 
 
 def share_on_front(qualities: Array, latencies: Array) -> Array:

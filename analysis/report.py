@@ -16,7 +16,7 @@ from analysis.certainty import certainty
 from analysis.figures import curves_figure, figure_html, front_figure, plotly_script
 from analysis.findings import against, outcomes, picks, winners
 from analysis.front import REFERENCE_MARGIN, Front, front_of
-from analysis.membership import membership
+from analysis.membership import Membership, membership
 from analysis.page import Html, document, element, facts, folded, paragraphs, section
 from analysis.record import FinalRecord, Kind, TrialRecord
 from analysis.report_signs import signs_part
@@ -49,15 +49,16 @@ def write_report(directory: Path, summary: StudySummary, records: Sequence[Trial
 def report(summary: StudySummary, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]) -> str:
     """The whole page; the same records give the same page."""
     front = front_of(records, finals)
+    sure = membership(front)
     bodies = {
-        "found": _found(records, finals, front),
-        "front": _front(records, finals, front),
+        "found": _found(records, finals, front, sure),
+        "front": _front(records, finals, front, sure),
         "asked": _asked(summary, records),
         "curves": _curves(records, finals),
         "signs": signs_part(records),
         "unfinished": [unfinished(records)] if any(not record.finished for record in records) else [],
         "cost": _cost(summary, records),
-        "export": _export(summary, records, front),
+        "export": _export(summary, records, front, sure),
         "environment": _environment(summary, records),
     }
     parts = [section(name, PARTS[name], *children) for name, children in bodies.items() if children]
@@ -68,7 +69,8 @@ def report(summary: StudySummary, records: Sequence[TrialRecord], finals: Mappin
 
 
 FRONT_CAPTION = (
-    "Each point is one trained shape, its bar the p10 to p90 of the repeated latency measurement. Latency is the median of the workload, "
+    "Each point is one trained shape, its level bar the p10 to p90 of the repeated latency measurement; the pale upright bar is the 90 % "
+    "interval of its quality without the luck of the seed, shown where it may be on the front. Latency is the median of the workload, "
     "measured again on the quiet machine for the shapes that have such a measurement. Shapes on the line are the front: none is beaten in "
     "both numbers. The knee is the one furthest below the straight line between the front's ends, on log latency. Hover to see a shape."
 )
@@ -77,21 +79,21 @@ CURVES_CAPTION = (
 )
 
 
-def _found(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> list[Html]:
+def _found(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, sure: Membership) -> list[Html]:
     references = [record for record in records if record.kind is Kind.REFERENCE]
     held = [against(record, finals, front) for record in references] if front.places else []
     return [
-        paragraphs([outcomes(records), *winners(records, front)[:1]]),
-        _cards(records, finals, front),
-        paragraphs([*certainty(front, membership(front)), *held]),
+        paragraphs([outcomes(records), *winners(records, front, sure)[:1]]),
+        _cards(records, finals, front, sure),
+        paragraphs([*certainty(front, sure), *held]),
     ]
 
 
-def _cards(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> Html:
+def _cards(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, sure: Membership) -> Html:
     by_number = {record.number: record for record in records}
     cards = []
-    for number, titles in picks(front).items():
-        record, place = by_number[number], front.places[number]
+    for number, titles in picks(front, sure).items():
+        record, place, standing = by_number[number], front.places[number], sure.standings[number]
         test = finals[number].test if number in finals else None
         bits = words.quality(place.quality, "bits_per_byte")
         cards.append(
@@ -100,6 +102,8 @@ def _cards(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], fr
                 element("div", words.joined(titles), class_="what"),
                 element("div", bits, Html(" <small>bits per byte in</small> "), words.milliseconds(place.latency_ms), class_="figure"),
                 element("p", element("code", record.title)),
+                element("p", f"true: {words.interval(standing.low, standing.high, 'bits_per_byte')} (90 %)"),
+                element("p", f"on the true front with {words.probability(standing.on_front)}"),
                 element("p", ", ".join(words.shape(record.architecture)), class_="quiet"),
                 element("p", f"test split: {words.qualities(test)}" if test else "not measured on the test split", class_="quiet"),
                 class_="card reference" if record.kind is Kind.REFERENCE else "card",
@@ -108,16 +112,16 @@ def _cards(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], fr
     return element("div", *cards, class_="cards")
 
 
-def _front(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> list[Html]:
+def _front(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, sure: Membership) -> list[Html]:
     if not front.places:
         return []
     accuracy = front_figure(records, finals, "next_token_accuracy")
     return [
         _figure(front_figure(records, finals), "plot-bits-per-byte", FRONT_CAPTION),
-        front_table(records, finals, front),
+        front_table(records, finals, front, sure),
         _figure(accuracy, "plot-accuracy", "The same trials by next-token accuracy."),
         _hypervolume(front),
-        folded(f"Every trial ({len(records)})", all_trials(records, finals, front)),
+        folded(f"Every trial ({len(records)})", all_trials(records, finals, front, sure)),
     ]
 
 
@@ -181,10 +185,10 @@ def _extras(records: Sequence[TrialRecord]) -> str:
     return f"references and {words.plural(again, 'replicate')}" if again else "references"
 
 
-def _export(summary: StudySummary, records: Sequence[TrialRecord], front: Front) -> list[Html]:
+def _export(summary: StudySummary, records: Sequence[TrialRecord], front: Front, sure: Membership) -> list[Html]:
     if not front.members:
         return []
-    chosen = picks(front)
+    chosen = picks(front, sure)
     others = [number for number in front.members if number not in chosen]
     shapes = {record.number: record for record in records}
     text = "Each command writes config.json, safetensors and tokenizer files that transformers loads."

@@ -7,31 +7,38 @@ from collections.abc import Mapping, Sequence
 from analysis import words
 from analysis.findings import picks
 from analysis.front import Front
+from analysis.membership import Membership
 from analysis.page import Html, element, html, table
 from analysis.record import FinalRecord, TrialRecord
 from analysis.rows import front_rows, row
 
 TABLE_CAPTION = (
     "The front from fast to slow, then the references that are beaten. The search chose by the validation split; the test split was "
-    "measured once, after it. “In search” is the latency that the search saw; “after” was measured again when nothing else ran."
+    "measured once, after it. “In search” is the latency that the search saw; “after” was measured again when nothing else ran. "
+    "“True” is the 90 % interval of the validation quality without the luck of the seed; “on the front” the probability that no other "
+    "shape truly beats this one. Shapes marked “tie” cannot be told from the most accurate one."
 )
 
 
-def front_table(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> Html:
-    """The front from fast to slow and the references, with both latencies and both splits."""
-    chosen = picks(front)
+def front_table(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, sure: Membership) -> Html:
+    """The front from fast to slow and the references, with both latencies, both splits and how sure each place is."""
+    chosen = picks(front, sure)
     columns = {
         "Trial": False, "Shape": False, "Parameters": True, "latency after, ms": True, "latency in search, ms": True,
-        "bits per byte, validation": True, "bits per byte, test": True, "accuracy, validation": True, "accuracy, test": True,
+        "bits per byte, validation": True, "true, 90 %": True, "on the front": True, "bits per byte, test": True,
+        "accuracy, validation": True, "accuracy, test": True,
     }  # fmt: skip
-    found = front_rows(records, finals, front)
+    found = front_rows(records, finals, front, sure)
     rows = [
         (
-            _name(r["trial"], r["name"], chosen.get(r["trial"], [])),
+            _name(r["trial"], r["name"], [*chosen.get(r["trial"], []), *(["tie"] if front.most_accurate in r["ties"] else [])]),
             element("code", r["shape"]),
             f"{r['parameters']:,}",
             *(words.milliseconds(r[name]).removesuffix(" ms") for name in ("final_latency_ms", "searched_latency_ms")),
-            *(words.quality(r[f"{split}_bits_per_byte"], "bits_per_byte") for split in ("validation", "test")),
+            words.quality(r["validation_bits_per_byte"], "bits_per_byte"),
+            words.interval(r["true_bits_per_byte_low"], r["true_bits_per_byte_high"], "bits_per_byte"),
+            words.probability(r["front_probability"]),
+            words.quality(r["test_bits_per_byte"], "bits_per_byte"),
             *(words.quality(r[f"{split}_next_token_accuracy"], "next_token_accuracy") for split in ("validation", "test")),
         )
         for r in found
@@ -45,18 +52,30 @@ def _name(number: int, name: str | None, titles: Sequence[str]) -> Html:
     return Html(" ".join([html(f"#{number}"), *tags]))
 
 
-def all_trials(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> Html:
+def all_trials(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, sure: Membership) -> Html:
     """Every trial on one line."""
     columns = {"Trial": False, "Shape": False, "Outcome": False, "Parameters": True, "ms": True, "bits per byte": True, "accuracy": True}
+    columns["on the front"] = True
     rows = []
     for record in records:
-        r = row(record, finals.get(record.number), front)
-        standing = "on the front" if r["on_front"] else words.OUTCOMES[record.outcome]
+        r = row(record, finals.get(record.number), front, sure)
+        again = "" if record.replicates is None else f" again #{record.replicates},"
+        standing = "on the front" if r["on_front"] else f"{again} {words.OUTCOMES[record.outcome]}".strip()
         latency = words.milliseconds(r["latency_ms"]).removesuffix(" ms")
         bits = words.quality(r["validation_bits_per_byte"] if record.finished else None, "bits_per_byte")
+        odds = words.probability(r["front_probability"])
         accuracy = words.quality(r["validation_next_token_accuracy"] if record.finished else None, "next_token_accuracy")
         rows.append(
-            (_name(record.number, record.name, []), element("code", r["shape"]), standing, f"{r['parameters']:,}", latency, bits, accuracy)
+            (
+                _name(record.number, record.name, []),
+                element("code", r["shape"]),
+                standing,
+                f"{r['parameters']:,}",
+                latency,
+                bits,
+                accuracy,
+                odds,
+            )
         )
     caption = "Every trial in the order of its number; the quality of a trial that ended early is left out, for it is not comparable."
     return table(columns, rows, caption)

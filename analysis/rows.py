@@ -6,18 +6,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.front import Front
+from analysis.membership import Membership, Standing
 from analysis.record import FinalRecord, Kind, Quality, TrialRecord
+from analysis.replicates import averaged
 from analysis.signs import fired, readings
 
 
-def front_rows(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> list[dict[str, Any]]:
-    """One row per member of the front, fastest first, then the finished references that are not members."""
-    by_number = {record.number: record for record in records}
+def front_rows(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, sure: Membership) -> list[dict[str, Any]]:
+    """One row per member of the front, fastest first, then the finished references that are not members.
+
+    The validation numbers of a shape with replicates are the means of its seeds.
+    """
+    by_number = {record.number: record for record in averaged(records)}
     beaten = [n for n, place in sorted(front.places.items()) if place.kind is Kind.REFERENCE and n not in front.members]
-    return [row(by_number[number], finals.get(number), front) for number in (*front.members, *beaten)]
+    return [row(by_number[number], finals.get(number), front, sure) for number in (*front.members, *beaten)]
 
 
-def row(record: TrialRecord, final: FinalRecord | None, front: Front) -> dict[str, Any]:
+def row(record: TrialRecord, final: FinalRecord | None, front: Front, sure: Membership) -> dict[str, Any]:
     """One trial; what was not measured is None. `signs` names the signs of trouble that fire, nothing where all is well."""
     a, training = record.architecture, record.training
     searched, again = record.latency, final.latency if final else None
@@ -27,7 +32,11 @@ def row(record: TrialRecord, final: FinalRecord | None, front: Front) -> dict[st
         "name": record.name,
         "shape": a.label,
         "outcome": record.outcome.value,
+        "replicates": record.replicates,
+        "seeds": len(front.places[record.number].qualities) if record.number in front.places else None,
         "on_front": record.number in front.members,
+        **_standing(sure.standings.get(record.number), front),
+        "recommended": record.number == sure.recommended,
         "latency_ms": again.total_ms.median if again else searched.total_ms.median if searched else None,
         "searched_latency_ms": searched.total_ms.median if searched else None,
         "final_latency_ms": again.total_ms.median if again else None,
@@ -44,6 +53,16 @@ def row(record: TrialRecord, final: FinalRecord | None, front: Front) -> dict[st
         "mlp": a.mlp,
         "sharing": a.sharing.strategy,
         "signs": ", ".join(reading.sign.name for reading in fired(record)) if readings(record) else None,
+    }
+
+
+def _standing(standing: Standing | None, front: Front) -> dict[str, Any]:
+    """The 90 % interval of the true quality, the probability of being on the front, and the shapes that tie."""
+    return {
+        "front_probability": standing and standing.on_front,
+        f"true_{front.quality}_low": standing and standing.low,
+        f"true_{front.quality}_high": standing and standing.high,
+        "ties": standing and list(standing.ties),
     }
 
 

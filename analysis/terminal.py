@@ -7,20 +7,23 @@ from collections.abc import Mapping, Sequence
 from analysis import words
 from analysis.findings import findings, picks
 from analysis.front import Front
+from analysis.membership import membership
 from analysis.record import FinalRecord, TrialRecord
 from analysis.rows import front_rows
 
-COLUMNS = ("trial", "shape", "parameters", "latency", "bits per byte", "accuracy", "")
+COLUMNS = ("trial", "shape", "parameters", "latency", "bits per byte", "true, 90 %", "on front", "accuracy", "")
 TEXT = ("trial", "shape", "")
 """Columns whose cells stand on the left."""
 
 
 def front_text(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> str:
     """The front from fast to slow with the references that it beats, then the findings in sentences."""
-    chosen = picks(front)
+    sure = membership(front)
+    chosen = picks(front, sure)
     rows = [COLUMNS]
-    for row in front_rows(records, finals, front):
+    for row in front_rows(records, finals, front, sure):
         notes = [*([row["name"]] if row["name"] else []), *chosen.get(row["trial"], []), *([] if row["on_front"] else ["not on the front"])]
+        notes += ["tie"] if front.most_accurate in row["ties"] else []
         rows.append(
             (
                 f"#{row['trial']}",
@@ -28,6 +31,8 @@ def front_text(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]
                 f"{row['parameters']:,}",
                 words.milliseconds(row["latency_ms"]),
                 words.quality(row["validation_bits_per_byte"], "bits_per_byte"),
+                words.interval(row["true_bits_per_byte_low"], row["true_bits_per_byte_high"], "bits_per_byte"),
+                words.probability(row["front_probability"]),
                 words.quality(row["validation_next_token_accuracy"], "next_token_accuracy"),
                 ", ".join(notes),
             )

@@ -7,8 +7,10 @@ from html import escape
 from typing import Any
 
 from analysis import look, words
+from analysis.certainty import POSSIBLE
 from analysis.findings import picks
 from analysis.front import Front, Place
+from analysis.membership import LEVEL, Membership
 from analysis.record import Kind, TrialRecord
 
 Trace = dict[str, Any]
@@ -19,6 +21,7 @@ Curves = Mapping[int, Sequence[tuple[int, float]]]
 def points(
     records: Sequence[TrialRecord],
     front: Front,
+    sure: Membership,
     name: str,
     labels: Sequence[str] | None = None,
     color: str = look.DOMINATED,
@@ -49,8 +52,26 @@ def points(
         "cliponaxis": False,
         "marker": {"color": color, "symbol": symbol, "size": size, "line": {"color": ring, "width": 2 if reference else 1}},
         "name": name,
-        "hovertext": [_hover(record, front) for record in records],
+        "hovertext": [_hover(record, front, sure) for record in records],
         "hovertemplate": "%{hovertext}<extra></extra>",
+    }
+
+
+def intervals(front: Front, sure: Membership) -> Trace:
+    """An upright line from end to end of the true quality's interval of each shape that may be on the front, and of the references."""
+    columns: dict[str, list[float | None]] = {"x": [], "y": []}
+    for number, place in front.places.items():
+        standing = sure.standings[number]
+        if standing.on_front >= POSSIBLE or number in front.members or place.kind is Kind.REFERENCE:
+            columns["x"] += [place.latency_ms, place.latency_ms, None]
+            columns["y"] += [standing.low, standing.high, None]
+    return {
+        "type": "scatter",
+        **columns,
+        "mode": "lines",
+        "line": {"color": look.INTERVAL, "width": 5},
+        "name": f"{LEVEL:.0%} interval of the true quality",
+        "hoverinfo": "skip",
     }
 
 
@@ -108,11 +129,12 @@ def _inward(place: Place, front: Front) -> str:
     return "top left" if place.latency_ms**2 > min(latencies) * max(latencies) else "top right"
 
 
-def _hover(record: TrialRecord, front: Front) -> str:
+def _hover(record: TrialRecord, front: Front, sure: Membership) -> str:
     """The shape and its numbers, a line each."""
     place, validation = front.places[record.number], record.training.validation if record.training else None
     standing = ["on the front"] if record.number in front.members else []
-    standing += picks(front).get(record.number, []) + ([record.kind.value] if record.kind is not Kind.SAMPLED else [])
+    standing += picks(front, sure).get(record.number, []) + ([record.kind.value] if record.kind is not Kind.SAMPLED else [])
+    place_sure = sure.standings[record.number]
     again = place.latency is not place.searched_latency
     lines = [
         f"<b>{escape(record.title)}</b>",
@@ -122,5 +144,8 @@ def _hover(record: TrialRecord, front: Front) -> str:
         words.spread(place.latency.total_ms) + (", disturbed" if place.latency.disturbed else ""),
         f"measured again after the search; in it {words.spread(place.searched_latency.total_ms)}" if again else "",
         words.qualities(validation) if validation else "",
+        f"true {words.QUALITIES[front.quality]} {words.interval(place_sure.low, place_sure.high, front.quality)} (90 %)",
+        f"mean of {len(place.qualities)} seeds" if len(place.qualities) > 1 else "",
+        f"on the true front with {words.probability(place_sure.on_front)}",
     ]
     return "<br>".join(filter(None, lines))

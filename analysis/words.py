@@ -38,6 +38,18 @@ def quality(value: float | None, name: Literal["bits_per_byte", "next_token_accu
     return f"{value:.3f}" if name == "bits_per_byte" else f"{value:.1%}"
 
 
+def interval(low: float | None, high: float | None, name: Literal["bits_per_byte", "next_token_accuracy"]) -> str:
+    """`2.058 to 2.084`."""
+    return ABSENT if low is None else f"{quality(low, name)} to {quality(high, name)}"
+
+
+def probability(value: float | None) -> str:
+    """`87%`; `<1%` and `>99%` near the ends, for nothing is certain here."""
+    if value is None:
+        return ABSENT
+    return "<1%" if value < 0.01 else ">99%" if value > 0.99 else f"{value:.0%}"
+
+
 def qualities(value: Quality) -> str:
     """`2.071 bits per byte, 43.8% next-token accuracy`."""
     bits, accuracy = quality(value.bits_per_byte, "bits_per_byte"), quality(value.next_token_accuracy, "next_token_accuracy")

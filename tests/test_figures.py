@@ -28,7 +28,7 @@ def test_every_finished_trial_is_drawn_once_and_no_other_is(quality: QualityName
 
 def test_the_front_is_a_step_line_through_its_members() -> None:
     front = front_of(RECORDS, FINALS)
-    [line] = [trace for trace in front_figure(RECORDS, FINALS).data if trace.mode == "lines"]
+    [line] = [trace for trace in front_figure(RECORDS, FINALS).data if trace.name == "front"]
     assert line.line.shape == "hv"
     assert list(line.x) == [front.places[number].latency_ms for number in front.members]
 

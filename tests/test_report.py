@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from analysis.figures import front_figure
 from analysis.front import front_of
+from analysis.membership import membership
 from analysis.record import Kind, Outcome, TrialRecord
 from analysis.report import report, write_report
 from analysis.rows import front_rows
@@ -92,7 +94,7 @@ def test_every_member_of_the_front_can_be_taken_away_with_one_command() -> None:
 
 
 def test_the_table_of_the_front_has_both_latencies_and_both_splits() -> None:
-    rows = front_rows(RECORDS, FINALS, front_of(RECORDS, FINALS))
+    rows = front_rows(RECORDS, FINALS, front_of(RECORDS, FINALS), membership(front_of(RECORDS, FINALS)))
     assert [row["trial"] for row in rows] == [1, 15, 6, 22, 12, 18, 10, 0]
     text = Page(report(sample_summary(), RECORDS, FINALS)).text
     first = rows[1]
@@ -100,10 +102,27 @@ def test_the_table_of_the_front_has_both_latencies_and_both_splits() -> None:
     assert f"{first['test_bits_per_byte']:.3f}" in text
 
 
+def test_the_report_says_how_sure_each_place_is_and_what_ties() -> None:
+    front = front_of(RECORDS, FINALS)
+    sure = membership(front)
+    page, rows = Page(report(sample_summary(), RECORDS, FINALS)), front_rows(RECORDS, FINALS, front, sure)
+    [recommended] = [row for row in rows if row["recommended"]]
+    assert recommended["trial"] == sure.recommended == 18
+    assert front.most_accurate in recommended["ties"]
+    interval = f"{recommended['true_bits_per_byte_low']:.3f} to {recommended['true_bits_per_byte_high']:.3f}"
+    assert f"{interval} {recommended['front_probability']:.0%}" in page.text
+    assert "#18 recommended tie" in page.text
+    assert "9 other shapes tie with it: recommended is #18" in page.text
+    assert "again #5, finished" in page.text
+    lines = next(trace for trace in front_figure(RECORDS, FINALS).data if "interval" in trace.name)
+    assert {recommended["true_bits_per_byte_low"], recommended["true_bits_per_byte_high"]} <= set(lines.y)
+
+
 def test_what_was_not_measured_is_a_dash_and_never_a_zero() -> None:
-    rows = front_rows(RECORDS, {}, front_of(RECORDS))
+    rows = front_rows(RECORDS, {}, front_of(RECORDS), membership(front_of(RECORDS)))
     assert {(row["final_latency_ms"], row["test_bits_per_byte"]) for row in rows} == {(None, None)}
-    assert "– 12.0 2.185 – 41.1% –" in Page(report(sample_summary(), RECORDS, {})).text
+    text = Page(report(sample_summary(), RECORDS, {})).text
+    assert re.search(r"– 12\.0 2\.185 2\.\d+ to 2\.\d+ \d+% – 41\.1% –", text)
 
 
 def test_nothing_that_a_study_says_becomes_markup() -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from analysis.front import front_of
+from analysis.membership import membership
 from analysis.record import Diagnostics, TrialRecord, append, read_records
 from analysis.report import report
 from analysis.rows import row
@@ -237,7 +238,7 @@ def test_what_fires_stands_in_report_rows_and_mlflow(sick_record: TrialRecord) -
     assert "1 of 1 diagnosed trial shows a sign of trouble" in page
     assert f"The stream is on a plateau: the last {depth - 1} of {depth} are idle." in page
     assert "arXiv 1907.12009" in page
-    assert row(sick_record, None, front_of([sick_record]))["signs"] == told
+    assert row(sick_record, None, front_of([sick_record]), membership(front_of([sick_record])))["signs"] == told
     run = trial_run(sick_record)
     assert run.tags["archfront.signs"] == told
     assert {point.name: point.value for point in run.metrics}["sign_low_rank_embedding"] == 0.1
@@ -245,7 +246,7 @@ def test_what_fires_stands_in_report_rows_and_mlflow(sick_record: TrialRecord) -
 
 def test_a_trial_without_diagnostics_says_nothing() -> None:
     record = sample_records(3)[2]
-    assert row(record, None, front_of([record]))["signs"] is None
+    assert row(record, None, front_of([record]), membership(front_of([record])))["signs"] is None
     assert "archfront.signs" not in trial_run(record).tags
     assert "Signs of trouble" not in report(sample_summary(), [record], {})
 

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from analysis.front import front_of
+from analysis.membership import membership
 from analysis.record import CurvePoint, Outcome, TrialRecord
 from analysis.rows import front_rows
 from search_space.errors import SpecError
@@ -164,7 +165,7 @@ def test_what_a_resumed_study_may_change_is_no_parameter() -> None:
 def test_a_front_without_members_has_an_empty_table() -> None:
     failures = [record for record in records() if not record.finished]
     front = front_of(failures)
-    rows = front_rows(failures, {}, front)
+    rows = front_rows(failures, {}, front, membership(front))
     assert front_table(rows)["data"] == []
     assert "no front" in front_note(rows)
     assert {point.name for point in study_metrics(failures, front)} == {"trials", "finished_trials", "front_size"}

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.front import Front, front_of
+from analysis.membership import membership
 from analysis.record import FinalRecord, TrialRecord
 from analysis.rows import front_rows
 from trials.run_content import MetricPoint, digest, final_metrics, front_note, front_table, study_metrics, study_parameters, trial_run
@@ -166,7 +167,7 @@ class StudyRuns:
     def _write_artifacts(self, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> None:
         from analysis.figures import figure_page, front_figure  # Plotly is needed once, at the end
 
-        rows = front_rows(records, finals, front)
+        rows = front_rows(records, finals, front, membership(front))
         page = figure_page(front_figure(records, finals))
         self._client.log_text(self._parent_id, page, "front.html")
         self._client.log_dict(self._parent_id, front_table(rows), "front.json")

@@ -29,7 +29,10 @@ STATUSES = {
     Outcome.FAILED: "FAILED",
 }
 """MLflow's word for each outcome; only a finished trial is FINISHED there."""
-NOTE_COLUMNS = ("trial", "name", "shape", "on_front", "parameters", "latency_ms", "validation_bits_per_byte", "test_bits_per_byte")
+NOTE_COLUMNS = (
+    "trial", "name", "shape", "on_front", "front_probability", "recommended", "parameters", "latency_ms", "validation_bits_per_byte",
+    "test_bits_per_byte",
+)  # fmt: skip
 LONGEST_REASON = 2000
 """Characters; MLflow refuses tags of more than 8,000."""
 
@@ -130,7 +133,7 @@ def study_metrics(records: Sequence[TrialRecord], front: Front) -> list[MetricPo
 
 def front_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """The rows of `analysis.rows` in the layout of MLflow's tables: `columns` and rows of `data`; None where not measured."""
-    return {"columns": list(rows[0]) if rows else ["trial"], "data": [list(row.values()) for row in rows]}
+    return {"columns": list(rows[0]) if rows else ["trial"], "data": [[_table_value(value) for value in row.values()] for row in rows]}
 
 
 def front_note(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -139,6 +142,11 @@ def front_note(rows: Sequence[Mapping[str, Any]]) -> str:
         return "No trial has finished, so there is no front."
     lines = [NOTE_COLUMNS, ("---",) * len(NOTE_COLUMNS), *([_cell(row[name]) for name in NOTE_COLUMNS] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _table_value(value: object) -> object:
+    """MLflow's tables have no lists in their cells."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _cell(value: object) -> str:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from analysis.membership import membership
 from analysis.record import TrialRecord
 from search_space.errors import SpecError, unknown_key
 from trials.driver.directory import tokenizer_file, weights_file
 from trials.export import FORMATS
 from trials.reporting import StoredStudy
 
-PICKS = ("knee", "fastest", "most-accurate")
+PICKS = ("recommended", "knee", "fastest", "most-accurate")
 
 
 def pick(stored: StoredStudy, choice: str) -> TrialRecord:
     """The member of the front that a word of `PICKS` stands for; raises SpecError where nothing finished."""
     front = stored.front
-    number = {"knee": front.knee, "fastest": front.fastest, "most-accurate": front.most_accurate}[choice]
+    named = {"knee": front.knee, "fastest": front.fastest, "most-accurate": front.most_accurate}
+    number = membership(front).recommended if choice == "recommended" else named[choice]
     if number is None:
         raise SpecError(f"{stored.directory} has no finished trial to export; `archfront report {stored.directory}` says what happened")
     return stored.record(number)
