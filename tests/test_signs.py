@@ -257,3 +257,13 @@ def test_training_leaves_diagnostics_that_json_can_hold(copied_text: TokenBlocks
     assert training.diagnostics is not None
     assert training.diagnostics.tokens == 64
     json.dumps(dataclasses.asdict(training.diagnostics), allow_nan=False)
+
+
+def test_a_trained_network_is_not_lost_where_there_is_no_memory_to_look(copied_text: TokenBlocks, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> Diagnostics:
+        raise MemoryError
+
+    monkeypatch.setattr("trials.proxy.diagnose", full)
+    _, training = train(SHAPE, copied_text, ProxySpec(tokens=512, context_tokens=16, batch_sequences=4, evaluation_tokens=64), seed=0)
+    assert training.diagnostics is None
+    assert training.validation is not None

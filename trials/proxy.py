@@ -25,7 +25,7 @@ from trials.study import ProxySpec
 from trials.text.blocks import TokenBlocks
 from trials.training.diagnostics import diagnose
 from trials.training.evaluation import evaluate
-from trials.training.failures import Diverged, TimedOut, TrainingFailed, memory_errors
+from trials.training.failures import Diverged, OutOfMemory, TimedOut, TrainingFailed, memory_errors
 from trials.training.loss import cross_entropy
 from trials.training.memory import PeakMemory
 from trials.training.optimizers import make_optimizers, set_rates
@@ -196,15 +196,19 @@ class ProxyRun:
             rungs=tuple(tally.rungs),
         )
 
-    def diagnose(self) -> Diagnostics:
-        """What the network does inside by now, on a few of a step's tokens; for the end of a run."""
+    def diagnose(self) -> Diagnostics | None:
+        """What the network does inside by now, for the end of a run; None where there is no memory to look."""
+        if self._pause is not None:
+            self._pause()
         proxy = self._proxy
-        with memory_errors():
-            found = diagnose(
-                self.network.to(self._device), self._blocks, proxy.batch_sequences * proxy.context_tokens, proxy.context_tokens
-            )
-        self.network.cpu()
-        return found
+        try:
+            with memory_errors():
+                network = self.network.to(self._device)
+                return diagnose(network, self._blocks, proxy.batch_sequences * proxy.context_tokens, proxy.context_tokens)
+        except OutOfMemory:
+            return None  # a trial that was trained to its end is not lost for a look at it
+        finally:
+            self.network.cpu()
 
     def state(self) -> dict[str, Any]:
         """A copy, between two stretches, of all that `restore` needs: tensors and plain values, ready for `torch.save`."""

@@ -14,6 +14,7 @@ from torch.nn import functional
 from analysis.record import Diagnostics
 from trials.network import Attention, Block, Network, rotate, visible_keys
 from trials.text.blocks import TokenBlocks
+from trials.training.loss import cross_entropy
 
 TOKENS = 1024
 """Looked at, at most: less than 1 % of the tokens of the shortest study that is shipped."""
@@ -30,8 +31,8 @@ def diagnose(network: Network, blocks: TokenBlocks, tokens: int, context_tokens:
     watch = _Watch(network)
     try:
         with torch.autocast(windows.device.type, enabled=False):
-            logits = network(windows[:, :-1])
-            loss = functional.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten())
+            states = network.hidden_states(windows[:, :-1])
+            loss = cross_entropy(states.flatten(0, 1), network.output_weight, windows[:, 1:].flatten())
     finally:
         watch.end()
     rank, cosine = _spread_of(network.output_weight.detach())
