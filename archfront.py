@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 DONE, STUDY_FAILED, WRONG_INPUT = 0, 1, 2
 DEFAULT_CONTEXT_TOKENS = 2048
+LARGEST_PORT = 65_535
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -426,7 +427,7 @@ def parser() -> argparse.ArgumentParser:
 
     made = verb("ui", ui, "open MLflow's own interface on a study's directory, on localhost")
     made.add_argument("directory", metavar="DIR", help="a study's directory")
-    made.add_argument("--port", type=positive, default=5000, metavar="N", help="port on localhost (default %(default)s)")
+    made.add_argument("--port", type=port, default=5000, metavar="N", help="port on localhost (default %(default)s)")
     made.add_argument("--tracking-uri", metavar="URI", help="a database elsewhere that the study was tracked in")
 
     jobs = verbs.add_parser("job", help="run studies on a Ray cluster", description="Run studies on a Ray cluster.")
@@ -457,6 +458,14 @@ def positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, found {number}")
+    return number
+
+
+def port(text: str) -> int:
+    """An argument that is a TCP port."""
+    number = positive(text)
+    if number > LARGEST_PORT:
+        raise argparse.ArgumentTypeError(f"must be at most {LARGEST_PORT}, found {number}")
     return number
 
 

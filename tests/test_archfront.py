@@ -152,6 +152,7 @@ def test_files_that_cannot_be_read_get_one_sentence(tmp_path: Path, capsys: pyte
     ("changes", "said"),
     [
         ({"corpus": {"files": ["nowhere/*.txt"]}}, "corpus.files must name files, found none for"),
+        ({"corpus": {"files": ["empty.txt"]}}, "the corpus must hold text, found only empty files"),
         ({"space": {"vocab_size": 200}}, "vocab_size must be at least 257"),
         ({"references": ["shallow"]}, "references: shallow is unknown; did you mean `wide-shallow`?"),
         ({"references": ["missing.yaml"]}, "missing.yaml is not a file"),
@@ -160,6 +161,7 @@ def test_files_that_cannot_be_read_get_one_sentence(tmp_path: Path, capsys: pyte
 def test_a_plan_refuses_what_the_run_would_refuse(
     changes: dict[str, Any], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "empty.txt").touch()
     if "space" in changes:
         changes = {"space": yaml.safe_load(QUICKSTART.read_text(encoding="utf-8"))["space"] | changes["space"]}
     assert archfront.main(["plan", str(study(tmp_path, **changes))]) == 2
@@ -213,6 +215,13 @@ def test_an_export_to_a_place_that_cannot_be_written_says_so(tmp_path: Path) -> 
     shape = named_shape("mobilellm-125m")
     with pytest.raises(SpecError, match="must be a directory that can be written, found: Not a directory; name another with --output"):
         write_formats(["yaml"], tmp_path / "file" / "exports", shape, tmp_path / "weights", tmp_path / "tokenizer", 64)
+
+
+def test_a_port_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        archfront.main(["ui", "runs/quickstart", "--port", "99999"])
+    assert ended.value.code == 2
+    assert "must be at most 65535, found 99999" in capsys.readouterr().err
 
 
 def test_fit_meets_the_published_optimum(capsys: pytest.CaptureFixture[str]) -> None:

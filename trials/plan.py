@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from search_space import cost
 from search_space.architecture import Architecture
+from search_space.errors import SpecError
 from search_space.space import Explanation
 from trials.driver.references import references
 from trials.network import Network
@@ -120,8 +121,8 @@ def plan_study(study: StudySpec) -> Plan:
 
 def _require_text(study: StudySpec) -> None:
     """Raise SpecError for files that are not there, or a vocabulary that no tokenizer has, as the run itself would."""
-    if study.corpus.files is not None:
-        find_documents(study.corpus)
+    if study.corpus.files is not None and not any(path.stat().st_size for path in find_documents(study.corpus).files):
+        raise SpecError(f"the corpus must hold text, found only empty files for {', '.join(study.corpus.files)}; name others")
     for size in study.search_space.choices("vocab_size"):
         require_vocab_size(size)
 
