@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from analysis.bracket import bracket_findings
 from analysis.certainty import certainty
 from analysis.front import Front, Place
 from analysis.membership import Membership, membership
@@ -63,6 +64,7 @@ def findings(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], 
         *winners(records, front, sure),
         *(against(record, finals, front) for record in records if record.kind is Kind.REFERENCE),
         *certainty(front, sure),
+        *bracket_findings(finals, front),
     ]
 
 

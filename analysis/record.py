@@ -217,6 +217,16 @@ class TrialRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RatePoint:
+    """What a finalist reaches at one of three learning rates, trained with its own seed."""
+
+    factor: float
+    """Of both optimizers' rates, over the study's."""
+    bits_per_byte: float | None
+    """On the validation split; None where that training did not come to its end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FinalRecord:
     """What was measured of a chosen trial after the search; the trial's own record is never altered."""
 
@@ -226,6 +236,8 @@ class FinalRecord:
     """Measured again on the quiet machine."""
     test: Quality | None = None
     """On the test split, which no search has seen."""
+    rate_bracket: tuple[RatePoint, ...] = ()
+    """Its losses at half, once and twice the study's rate, where `search.rate_bracket` asks for them."""
     measured_at: str
     schema: int = SCHEMA
 
@@ -240,6 +252,7 @@ class FinalRecord:
         fields = dict(values)
         fields["latency"] = latency_from_dict(values.get("latency"))
         fields["test"] = _quality(values.get("test"))
+        fields["rate_bracket"] = tuple(RatePoint(**point) for point in values.get("rate_bracket", ()))
         return cls(**fields)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis import words
+from analysis.bracket import bracket_findings
 from analysis.certainty import certainty
 from analysis.figures import curves_figure, figure_html, front_figure, plotly_script
 from analysis.findings import against, outcomes, picks, winners
@@ -85,7 +86,7 @@ def _found(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], fr
     return [
         paragraphs([outcomes(records), *winners(records, front, sure)[:1]]),
         _cards(records, finals, front, sure),
-        paragraphs([*certainty(front, sure), *held]),
+        paragraphs([*certainty(front, sure), *bracket_findings(finals, front), *held]),
     ]
 
 

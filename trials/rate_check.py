@@ -14,8 +14,9 @@ from analysis.lines import append_line, complete_lines
 from analysis.rate_check import RateCheck, RateRun, check_rates
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
-from trials.corpus import prepare
+from trials.corpus import TokenBlocks, prepare
 from trials.study import ProxySpec, StudySpec
+from trials.task import explain
 
 RUNS = "rates.jsonl"
 SEEN = 2000
@@ -81,24 +82,29 @@ def _aspect(shape: Architecture) -> tuple[float, str]:
 
 def train_at(run: RateRun, study: StudySpec, proxy: ProxySpec) -> RateRun:
     """The run with its outcome; whatever goes wrong is its reason."""
-    from trials.proxy import train
-    from trials.task import explain
-
     shape = run.architecture
     try:
-        _, training = train(
-            shape,
-            prepare(study.corpus, shape.vocab_size),
-            scaled(proxy, run.factor),
-            seed=run.seed,
-            threads=study.search.threads,
-            device="cuda" if study.search.gpus else "cpu",
-            deadline_seconds=study.search.deadline_seconds,
-        )
+        return _ended(run, bits_at(shape, prepare(study.corpus, shape.vocab_size), study, proxy, run.factor, run.seed), None)
     except Exception as error:
         outcome, reason = explain(error)
         return _ended(run, None, f"{outcome}: {reason}")
-    return _ended(run, training.validation.bits_per_byte if training.validation else None, None)
+
+
+def bits_at(shape: Architecture, blocks: TokenBlocks, study: StudySpec, proxy: ProxySpec, factor: float, seed: int) -> float:
+    """Bits per byte on the validation split after the recipe at a multiple of its rates; raises what `train` raises."""
+    from trials.proxy import train  # the parent process of a check does not need torch
+
+    _, training = train(
+        shape,
+        blocks,
+        scaled(proxy, factor),
+        seed=seed,
+        threads=study.search.threads,
+        device="cuda" if study.search.gpus else "cpu",
+        deadline_seconds=study.search.deadline_seconds,
+    )
+    assert training.validation is not None  # a run that came to its end was evaluated there
+    return training.validation.bits_per_byte
 
 
 def scaled(proxy: ProxySpec, factor: float) -> ProxySpec:

@@ -16,7 +16,7 @@ import ray
 from ray import tune
 from ray.exceptions import OutOfMemoryError
 
-from analysis.record import FinalRecord, Latency, Quality, TrialRecord, read_finals, read_records
+from analysis.record import FinalRecord, Latency, Quality, RatePoint, TrialRecord, read_finals, read_records
 from search_space.errors import SpecError
 from trials.driver.agenda import Agenda
 from trials.driver.cluster import connected
@@ -191,8 +191,14 @@ class _Run:
         def measure(record: TrialRecord) -> Latency:
             return ask_device(equipment.device, record.architecture)
 
+        def bracket(record: TrialRecord) -> tuple[RatePoint, ...]:
+            blocks = equipment.blocks[record.architecture.vocab_size]
+            points: tuple[RatePoint, ...] = ray.get(examiner.rate_bracket.remote(record, blocks, self._study))
+            return points
+
         records = sorted(self._agenda.records.values(), key=lambda record: record.number)
-        self._finals = measure_finals(self._directory, records, self._finals, measure, judge)
+        asked = bracket if self._study.search.rate_bracket else None
+        self._finals = measure_finals(self._directory, records, self._finals, measure, judge, asked)
 
 
 def _proposer(study: StudySpec) -> Proposer:

@@ -147,6 +147,8 @@ class SearchSpec(Section):
     """Decides proposals, initial weights and the order of the data; a replicate has a later one."""
     sampler: Literal["front", "nsga2", "tpe", "random"] = "nsga2"
     """What proposes the next shape: ours, which models the front, or one of Optuna's."""
+    rate_bracket: bool = False
+    """Whether the finalists are trained at half and twice the rate too, one after another: two more trainings for each of them."""
     deadline_seconds: AboveZero = 3600.0
     """A trial that takes longer is ended and recorded as timed out."""
 

@@ -14,10 +14,11 @@ import ray
 from ray import tune
 from ray.exceptions import RayActorError, RayTaskError
 
-from analysis.record import Latency, Outcome, Quality, TrialRecord
+from analysis.record import Latency, Outcome, Quality, RatePoint, TrialRecord
 from search_space.architecture import Architecture
 from trials.study import LatencySpec, StudySpec
 from trials.task import Start, TrialTask, count_costs, explain, record_of
+from trials.training.failures import TrainingFailed
 
 if TYPE_CHECKING:
     from trials.text.blocks import TokenBlocks
@@ -114,7 +115,7 @@ class LatencyDevice:
 
 
 class Examiner:
-    """Evaluates trained networks on the test split."""
+    """Evaluates trained networks on the test split, and trains finalists at other rates."""
 
     def quality(self, shape: Architecture, weights: bytes, blocks: TokenBlocks, study: StudySpec) -> Quality:
         """Of the weights in a safetensors file's bytes, on as many tokens as an evaluation of the search had."""
@@ -129,6 +130,20 @@ class Examiner:
             path.write_bytes(weights)
             network = load_network(path, shape).to("cuda" if study.search.gpus else "cpu")
         return evaluate(network, blocks, "test", study.proxy.evaluation_tokens, study.proxy.context_tokens)
+
+    def rate_bracket(self, record: TrialRecord, blocks: TokenBlocks, study: StudySpec) -> tuple[RatePoint, ...]:
+        """The finalist's losses at half, once (its own) and twice the study's rate."""
+        from trials.rate_check import bits_at
+
+        def point(factor: float) -> RatePoint:
+            try:
+                bits = bits_at(record.architecture, blocks, study, study.proxy, factor, record.seed)
+            except TrainingFailed:
+                return RatePoint(factor=factor, bits_per_byte=None)
+            return RatePoint(factor=factor, bits_per_byte=bits)
+
+        own = record.training.validation if record.training else None
+        return point(0.5), RatePoint(factor=1.0, bits_per_byte=own.bits_per_byte if own else None), point(2.0)
 
 
 def ask_device(device: Any, shape: Architecture) -> Latency:
