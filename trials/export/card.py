@@ -1,0 +1,67 @@
+"""README.md of an export: what the model is, where it comes from, what was measured of it, and how to run it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from analysis.record import FinalRecord, TrialRecord
+from search_space.cost import parameters
+from trials.export.verification import Check
+
+CARD = "README.md"
+RUN = {
+    "hf": "```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
+    'model, tokenizer = AutoModelForCausalLM.from_pretrained("."), AutoTokenizer.from_pretrained(".")\n'
+    'text = tokenizer("def ", return_tensors="pt")\nprint(tokenizer.decode(model.generate(**text, max_new_tokens=32)[0]))\n```',
+    "onnx": "`model.onnx` with `model.onnx_data` beside it, for ONNX Runtime: `input_ids`, `position_ids`, `num_logits_to_keep` and\n"
+    "`past_key_values.N.key|value` in, `logits` and `present.N.key|value` out; the present is the next past. Batch 1.",
+    "yaml": "`architecture.yaml` is the shape: `archfront describe architecture.yaml`, or a study's `references: [architecture.yaml]`.",
+}
+
+
+def write_card(
+    path: Path, study_name: str, record: TrialRecord, final: FinalRecord | None, formats: Sequence[str], checks: Sequence[Check]
+) -> None:
+    """Write the card; numbers that were not measured are left out."""
+    shape = record.architecture
+    rows = [
+        ("shape", f"`{shape.label}`"),
+        ("parameters", f"{parameters(shape):,}"),
+        ("blocks", f"{shape.num_unique_layers} stored, {shape.num_hidden_layers} executed"),
+        ("vocabulary", f"{shape.vocab_size:,}"),
+        *_measured(record, final),
+    ]
+    lines = [
+        f"# {shape.label}, trial {record.number} of the study {study_name}",
+        "",
+        "A proxy that archfront trained to compare shapes: it has seen far too little text to be of use as it is. Train the shape.",
+        "",
+        "| | |\n|---|---|",
+        *(f"| {name} | {value} |" for name, value in rows),
+        "",
+        "## How to run it",
+        "",
+        "\n\n".join(RUN[name] for name in formats),
+        "",
+        "## Verified as it was written",
+        "",
+        *(f"- {check.sentence()}" for check in checks),
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _measured(record: TrialRecord, final: FinalRecord | None) -> list[tuple[str, str]]:
+    rows = []
+    if record.training is not None:
+        rows.append(("trained on", f"{record.training.tokens:,} tokens, seed {record.seed}"))
+        if record.training.validation is not None:
+            rows.append(("validation", f"{record.training.validation.bits_per_byte:.4f} bits per byte"))
+    if final is not None and final.test is not None:
+        rows.append(("test", f"{final.test.bits_per_byte:.4f} bits per byte"))
+    latency = (final.latency if final is not None else None) or record.latency
+    if latency is not None:
+        workload = f"{latency.prompt_tokens} prompt and {latency.new_tokens} new tokens"
+        how = f"{latency.runtime} {latency.runtime_version}, {latency.precision}, threads: {latency.threads}, {latency.device}"
+        rows.append(("latency", f"{latency.total_ms.median:.2f} ms for {workload}: {how}"))
+    return rows

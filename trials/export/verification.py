@@ -1,0 +1,164 @@
+"""What was written, loaded again by the tools that it is for, and held against the original network and tokenizer."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from search_space.architecture import Architecture
+from search_space.errors import WorkError
+from trials.export import ARCHITECTURE, ONNX
+from trials.weights import load_network
+
+VERIFICATION = "verification.json"
+POSITIONS = 64
+LARGEST_DIFFERENCE = 1e-3
+"""Between logits, relative to the standard deviation of the original's."""
+STRINGS = 300
+SCRIPTS = (
+    (0x20, 0x7E), (0xA1, 0x17F), (0x370, 0x3FF), (0x400, 0x45F), (0x5D0, 0x5EA), (0x620, 0x64A), (0x905, 0x939), (0xE01, 0xE3A),
+    (0x3041, 0x3096), (0x4E00, 0x4FFF), (0xAC00, 0xACFF), (0x1F600, 0x1F64F),
+)  # fmt: skip
+"""First and last character of Latin, Greek, Cyrillic, Hebrew, Arabic, Devanagari, Thai, Hiragana, Chinese, Hangul and emoji."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One format against the original."""
+
+    format: str
+    loaded_by: str
+    """Library and version, or what is missing."""
+    passed: bool | None
+    """None where the check could not be made."""
+    positions: int | None = None
+    """At which logits were compared."""
+    largest_difference: float | None = None
+    """Of a logit, relative to the standard deviation of the original's."""
+    top1_agreement: float | None = None
+    """Share of positions with the same most probable next token."""
+    kl_nats: float | None = None
+    """Mean divergence of the next-token distribution from the original's."""
+    strings: int | None = None
+    """Whose token ids were compared."""
+    strings_equal: int | None = None
+
+    def sentence(self) -> str:
+        """What was found, in words."""
+        if self.passed is None:
+            return f"{self.format} is not verified: {self.loaded_by}"
+        found = []
+        if self.largest_difference is not None:
+            found.append(f"logits differ by {self.largest_difference:.1e} of their spread at most ({LARGEST_DIFFERENCE:g} is allowed)")
+        if self.strings is not None:
+            found.append(f"token ids are equal for {self.strings_equal} of {self.strings} strings")
+        return f"{self.format}, loaded by {self.loaded_by}: {'; '.join(found) or 'reads back equal'}"
+
+
+def verify(formats: Sequence[str], directory: Path, architecture: Architecture, weights: Path, tokenizer: Path) -> list[Check]:
+    """Check each format in a directory where it was just written, and write verification.json.
+
+    Raises WorkError where a check fails: an export that is not the model is worse than none.
+    """
+    tokens = torch.randint(architecture.vocab_size, (1, POSITIONS), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        original = load_network(weights, architecture).float()(tokens)[0]
+    checks = [CHECKS[name](directory, architecture, tokens, original, tokenizer) for name in formats]
+    (directory / VERIFICATION).write_text(json.dumps([asdict(check) for check in checks], indent=2) + "\n", encoding="utf-8")
+    failed = [check.sentence() for check in checks if check.passed is False]
+    if failed:
+        raise WorkError(f"the export in {directory} must equal the trained model and does not: {'; '.join(failed)}; do not use it")
+    return checks
+
+
+def strings_of_many_scripts() -> list[str]:
+    """Some hundred strings, always the same: words of one script, and mixtures."""
+    chance = random.Random(0)
+    return [
+        " ".join(_word(chance, chance.choice(SCRIPTS) if number % 3 else SCRIPTS[number % len(SCRIPTS)]) for _ in range(1 + number % 7))
+        for number in range(STRINGS)
+    ]
+
+
+def _word(chance: random.Random, script: tuple[int, int]) -> str:
+    return "".join(chr(chance.randint(*script)) for _ in range(chance.randint(1, 9)))
+
+
+def _check_hugging_face(directory: Path, architecture: Architecture, tokens: Tensor, original: Tensor, tokenizer: Path) -> Check:
+    if importlib.util.find_spec("transformers") is None:
+        return Check(format="hf", loaded_by="transformers is not installed; pip install transformers, and export again", passed=None)
+    import transformers
+
+    own, strings = Tokenizer.from_file(str(tokenizer)), strings_of_many_scripts()
+    with _quiet(transformers.utils.logging), torch.no_grad():
+        model = transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, local_files_only=True)
+        found = model(tokens).logits[0]
+        loaded = transformers.AutoTokenizer.from_pretrained(directory, local_files_only=True)
+        equal = sum(loaded.encode(text, add_special_tokens=False) == own.encode(text, add_special_tokens=False).ids for text in strings)
+    return _judged("hf", f"transformers {transformers.__version__}", original, found, equal)
+
+
+@contextmanager
+def _quiet(logging: Any) -> Iterator[None]:
+    """Keep transformers' progress bars and remarks off the terminal: what a user should know stands in the check."""
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        logging.enable_progress_bar()
+
+
+def _check_onnx(directory: Path, architecture: Architecture, tokens: Tensor, original: Tensor, tokenizer: Path) -> Check:
+    from trials.runtimes import onnx_runtime
+
+    session = onnx_runtime.open_graph(directory / ONNX, architecture, threads=1)
+    ids = tokens[0].tolist()
+    at_once = session.prefill(ids).copy()  # the runtime reuses its memory
+    one_by_one = [session.prefill(ids[:1]).copy(), *(session.decode(token).copy() for token in ids[1:])]
+    session.close()
+    found = torch.stack([torch.from_numpy(row) for row in (*one_by_one, at_once)])
+    return _judged("onnx", f"onnxruntime {onnx_runtime.version()}", torch.cat((original, original[-1:])), found)
+
+
+def _check_yaml(directory: Path, architecture: Architecture, tokens: Tensor, original: Tensor, tokenizer: Path) -> Check:
+    found = Architecture.from_dict(yaml.safe_load((directory / ARCHITECTURE).read_text(encoding="utf-8")))
+    return Check(format="yaml", loaded_by="archfront", passed=found == architecture)
+
+
+def _judged(name: str, loaded_by: str, original: Tensor, found: Tensor, strings_equal: int | None = None) -> Check:
+    """The check of logits [positions, vocab_size], and of token ids where there is a tokenizer."""
+    difference = ((found - original).abs().max() / original.std()).item()
+    kl = torch.nn.functional.kl_div(found.log_softmax(-1), original.log_softmax(-1), reduction="batchmean", log_target=True).item()
+    return Check(
+        format=name,
+        loaded_by=loaded_by,
+        passed=difference <= LARGEST_DIFFERENCE and strings_equal in (None, STRINGS),
+        positions=len(original),
+        largest_difference=difference,
+        top1_agreement=(found.argmax(-1) == original.argmax(-1)).float().mean().item(),
+        kl_nats=max(0.0, kl),
+        strings=None if strings_equal is None else STRINGS,
+        strings_equal=strings_equal,
+    )
+
+
+CHECKS: dict[str, Callable[[Path, Architecture, Tensor, Tensor, Path], Check]] = {
+    "hf": _check_hugging_face,
+    "onnx": _check_onnx,
+    "yaml": _check_yaml,
+}
+"""What verifies each format of `trials.export.FORMATS`."""
