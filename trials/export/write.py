@@ -28,7 +28,6 @@ def write_formats(
         _write(formats, output, architecture, weights, tokenizer, context_tokens)
     except OSError as error:
         raise SpecError(f"{output} must be a directory that can be written, found: {error.strerror}; name another with --output") from None
-    return sorted(path for path in output.iterdir() if path.is_file())
 
 
 def _write(formats: Sequence[str], output: Path, architecture: Architecture, weights: Path, tokenizer: Path, context_tokens: int) -> None:
