@@ -242,6 +242,33 @@ def lr_check(options: argparse.Namespace) -> int:
     return DONE
 
 
+def validate(options: argparse.Namespace) -> int:
+    """Train shapes of a study longer and say whether its short trainings rank them alike."""
+    from analysis.validity import validity_sentences
+    from trials.reporting import read_study, report_study
+    from trials.study import load_study
+    from trials.validate import run_validation
+
+    study = load_study(options.study)
+    directory = Path(options.directory or f"runs/{study.name}")
+    found = run_validation(
+        study,
+        directory,
+        study_text=Path(options.study).read_text(encoding="utf-8"),
+        shapes=options.shapes,
+        times=options.times,
+        progress=lambda count, total, run: say(
+            f"{count} of {total}: #{run.number} {run.reason or f'{run.bits_per_byte:.3f} bits per byte'}"
+        ),
+    )
+    if options.json:
+        emit(found.as_dict())
+    else:
+        print("\n".join(validity_sentences(found)))
+    say(f"\nreport   {report_study(read_study(directory))}")
+    return DONE
+
+
 def fit(options: argparse.Namespace) -> int:
     """Fit a scaling law to a table of runs, or to a study's records, and print it with its intervals and its backtest."""
     from analysis.scaling_answer import fit_command
@@ -417,6 +444,13 @@ def parser() -> argparse.ArgumentParser:
         "--rates", type=positive, default=5, metavar="N", help="factors of 2 around the study's rates, an odd number (default %(default)s)"
     )
     made.add_argument("--tokens", type=positive, metavar="N", help="training tokens in place of the study's")
+    json_option(made, "print one JSON object")
+
+    made = verb("validate", validate, "train shapes of a study longer and say whether its short trainings rank them alike")
+    made.add_argument("study", metavar="STUDY", help="the YAML file of a study that has been run")
+    made.add_argument("--directory", metavar="DIR", help="the study's directory; the same command continues (default runs/NAME)")
+    made.add_argument("--shapes", type=positive, default=12, metavar="N", help="from the best to the worst loss (default %(default)s)")
+    made.add_argument("--times", type=float, default=4.0, metavar="X", help="how many times longer (default %(default)g)")
     json_option(made, "print one JSON object")
 
     made = verb("fit", fit, "fit a scaling law to runs, with intervals and a backtest")

@@ -22,7 +22,9 @@ from analysis.page import Html, document, element, facts, folded, paragraphs, se
 from analysis.record import FinalRecord, Kind, TrialRecord
 from analysis.report_signs import signs_part
 from analysis.report_tables import all_trials, front_table, unfinished
+from analysis.report_validity import validity_part
 from analysis.summary import StudySummary, totals
+from analysis.validity import Validity
 
 REPORT = "report.html"
 PARTS = {
@@ -30,6 +32,7 @@ PARTS = {
     "front": "The front",
     "asked": "What was asked",
     "curves": "Learning curves",
+    "validity": "Whether the ranking can be trusted",
     "signs": "Signs of trouble",
     "unfinished": "Trials that did not finish",
     "cost": "What it cost",
@@ -38,17 +41,23 @@ PARTS = {
 }
 
 
-def write_report(directory: Path, summary: StudySummary, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]) -> Path:
+def write_report(
+    directory: Path,
+    summary: StudySummary,
+    records: Sequence[TrialRecord],
+    finals: Mapping[int, FinalRecord],
+    longer: Validity | None = None,
+) -> Path:
     """Write `report.html` into the study's directory, in one step, and return its path."""
     path = directory / REPORT
     draft = path.with_suffix(".html.part")
-    draft.write_text(report(summary, records, finals), encoding="utf-8")
+    draft.write_text(report(summary, records, finals, longer), encoding="utf-8")
     os.replace(draft, path)
     return path
 
 
-def report(summary: StudySummary, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]) -> str:
-    """The whole page; the same records give the same page."""
+def report(summary: StudySummary, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], longer: Validity | None = None) -> str:
+    """The whole page; the same records give the same page. `longer` is what longer trainings say of the ranking, where there are any."""
     front = front_of(records, finals)
     sure = membership(front)
     bodies = {
@@ -56,6 +65,7 @@ def report(summary: StudySummary, records: Sequence[TrialRecord], finals: Mappin
         "front": _front(records, finals, front, sure),
         "asked": _asked(summary, records),
         "curves": _curves(records, finals),
+        "validity": validity_part(longer),
         "signs": signs_part(records),
         "unfinished": [unfinished(records)] if any(not record.finished for record in records) else [],
         "cost": _cost(summary, records),

@@ -12,6 +12,7 @@ from analysis.front import Front, front_of
 from analysis.record import RECORDS, FinalRecord, TrialRecord, read_finals, read_records
 from analysis.report import write_report
 from analysis.summary import StudySummary
+from analysis.validity import LongRun, read_long_runs, validity
 from search_space.errors import SpecError
 from trials.driver.directory import STUDY
 from trials.provenance import environment
@@ -28,6 +29,8 @@ class StoredStudy:
     """The study as it was given."""
     records: list[TrialRecord]
     finals: dict[int, FinalRecord]
+    long_runs: list[LongRun]
+    """Longer trainings that judge the short ones; none before `archfront validate`."""
 
     @property
     def front(self) -> Front:
@@ -52,12 +55,12 @@ def read_study(directory: Path) -> StoredStudy:
         raise SpecError(f"{directory} has no {RECORDS} yet; `archfront run` writes it when the first trial ends")
     text = path.read_text(encoding="utf-8")
     study = parse_study(yaml.safe_load(text), str(path))
-    return StoredStudy(directory, study, text, read_records(directory), read_finals(directory))
+    return StoredStudy(directory, study, text, read_records(directory), read_finals(directory), read_long_runs(directory))
 
 
 def report_study(stored: StoredStudy) -> Path:
     """Write the study's report.html and return its path."""
-    return write_report(stored.directory, summarise(stored), stored.records, stored.finals)
+    return write_report(stored.directory, summarise(stored), stored.records, stored.finals, validity(stored.records, stored.long_runs))
 
 
 def summarise(stored: StoredStudy) -> StudySummary:

@@ -1,0 +1,111 @@
+"""Longer trainings of a study's shapes, to see whether the short ones rank alike; needs neither Ray nor MLflow."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+from analysis.lines import append_line
+from analysis.record import TrialRecord, read_records
+from analysis.validity import VALIDITY, LongRun, Validity, read_long_runs, stratified, validity
+from search_space.errors import SpecError
+from trials.corpus import prepare
+from trials.driver.directory import claim
+from trials.study import ProxySpec, StudySpec
+
+SEED_AWAY = 1_000
+"""Added to the study's seed: a long training that shared the short one's luck would agree with it too well."""
+Progress = Callable[[int, int, LongRun], None]
+"""Told of every training that ended: how many did, of how many, and which."""
+
+
+def run_validation(
+    study: StudySpec, directory: Path, *, study_text: str, shapes: int, times: float, progress: Progress | None = None
+) -> Validity:
+    """Train shapes from the best to the worst loss so many times longer than the study did; what the directory holds is kept.
+
+    Runs `search.workers` processes on this machine. Raises SpecError where the directory is another study's, has too few finished
+    trials, or the corpus is another text than theirs.
+    """
+    if times <= 1:
+        raise SpecError(f"--times must be above 1, for a longer training is what judges, found {times:g}")
+    if not (directory / "records.jsonl").exists():
+        raise SpecError(f"{directory} has no records.jsonl yet; run the study first: archfront run")
+    with claim(directory, study_text):
+        records = read_records(directory)
+        chosen = stratified(records, shapes)
+        if len(chosen) < 3:
+            raise SpecError(f"{directory} must have at least 3 finished shapes to compare, found {len(chosen)}")
+        for record in chosen:
+            _require_same_text(study, record)
+        done = {(run.number, run.architecture_key) for run in read_long_runs(directory) if run.times == times}
+        missing = [record for record in chosen if (record.number, record.architecture.key) not in done]
+        with ProcessPoolExecutor(study.search.workers, get_context("spawn"), _end_when_interrupted) as pool:
+            futures = [pool.submit(train_longer, record, study, times) for record in missing]
+            try:
+                for count, future in enumerate(as_completed(futures), start=len(chosen) - len(missing) + 1):
+                    run = future.result()
+                    append_line(directory / VALIDITY, run.as_dict())
+                    if progress is not None:
+                        progress(count, len(chosen), run)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        found = validity(records, read_long_runs(directory), times)
+    assert found is not None
+    return found
+
+
+def train_longer(record: TrialRecord, study: StudySpec, times: float) -> LongRun:
+    """The long training of a trial's shape; whatever goes wrong is its reason."""
+    from trials.proxy import train
+    from trials.task import explain
+
+    shape, seed = record.architecture, study.search.seed + SEED_AWAY
+    tokens, bits_per_byte, reason = None, None, None
+    try:
+        _, training = train(
+            shape,
+            prepare(study.corpus, shape.vocab_size),
+            lengthened(study.proxy, times),
+            seed=seed,
+            threads=study.search.threads,
+            device="cuda" if study.search.gpus else "cpu",
+            deadline_seconds=times * study.search.deadline_seconds,
+        )
+        tokens, bits_per_byte = training.tokens, training.validation.bits_per_byte if training.validation else None
+    except Exception as error:
+        outcome, said = explain(error)
+        reason = f"{outcome}: {said}"
+    return LongRun(
+        number=record.number, architecture_key=shape.key, times=times, seed=seed, tokens=tokens, bits_per_byte=bits_per_byte, reason=reason
+    )
+
+
+def lengthened(proxy: ProxySpec, times: float) -> ProxySpec:
+    """The recipe with so many times the budget, and no rungs."""
+    budget = {
+        "tokens": None if proxy.tokens is None else round(times * proxy.tokens),
+        "tokens_per_parameter": None if proxy.tokens_per_parameter is None else times * proxy.tokens_per_parameter,
+        "flops": None if proxy.flops is None else times * proxy.flops,
+        "seconds": None if proxy.seconds is None else times * proxy.seconds,
+    }
+    return proxy.model_copy(update={**budget, "rungs": ()})
+
+
+def _require_same_text(study: StudySpec, record: TrialRecord) -> None:
+    found = prepare(study.corpus, record.architecture.vocab_size).corpus_sha256
+    hashed = record.training.corpus_sha256 if record.training else None
+    if hashed not in (None, found):
+        raise SpecError(
+            f"the corpus must be the text that {record.title} was trained on (SHA-256 {hashed[:12]}), found another one ({found[:12]}); "
+            "restore the text"
+        )
+
+
+def _end_when_interrupted() -> None:
+    """Ctrl-C reaches the workers too; they end at once instead of finishing their training."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
