@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import yaml
 import archfront
 from analysis.rate_check import RateRun, check_rates, rate_table
 from search_space.architecture import Architecture
-from search_space.errors import SpecError
+from search_space.errors import SpecError, WorkError
 from tests.sample_study import SPACE
 from trials.rate_check import RUNS, read_runs, run_rate_check, spread_of_shapes
 from trials.study import load_study
@@ -88,9 +89,8 @@ def test_the_spread_goes_from_deep_thin_to_wide_shallow_with_and_without_sharing
     assert len(spread_of_shapes(unshared, 6)) == 6
 
 
-@pytest.mark.slow
-def test_the_command_trains_a_grid_and_continues_where_it_was_stopped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "text.txt").write_text("archfront finds shapes " * 2000, encoding="utf-8")
+def tiny_study(folder: Path) -> Path:
+    (folder / "text.txt").write_text("archfront finds shapes " * 2000, encoding="utf-8")
     values = {
         "name": "tiny",
         "corpus": {"files": "text.txt"},
@@ -99,8 +99,25 @@ def test_the_command_trains_a_grid_and_continues_where_it_was_stopped(tmp_path: 
         "proxy": {"tokens": 640, "context_tokens": 16, "batch_sequences": 4, "evaluation_tokens": 256},
         "search": {"trials": 1, "workers": 1},
     }
-    study = tmp_path / "study.yaml"
+    study = folder / "study.yaml"
     study.write_text(yaml.safe_dump(values), encoding="utf-8")
+    return study
+
+
+def vanish(*_: object) -> None:
+    """Stands in for a training that the kernel ends."""
+    os._exit(9)
+
+
+def test_a_training_whose_process_vanishes_ends_the_check_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trials.rate_check.train_at", vanish)
+    with pytest.raises(WorkError, match=r"vanished.*lower search\.workers.*the same command continues"):
+        run_rate_check(load_study(tiny_study(tmp_path)), tmp_path / "rates", shapes=1, rates=1)
+
+
+@pytest.mark.slow
+def test_the_command_trains_a_grid_and_continues_where_it_was_stopped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = tiny_study(tmp_path)
     command = ["lr-check", str(study), "--directory", str(tmp_path / "rates"), "--shapes", "2", "--rates", "3", "--json"]
     assert archfront.main(command) == 0
     first = json.loads(capsys.readouterr().out)

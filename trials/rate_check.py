@@ -6,14 +6,14 @@ import hashlib
 import json
 import signal
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
 from analysis.lines import append_line, complete_lines
 from analysis.rate_check import RateCheck, RateRun, check_rates
 from search_space.architecture import Architecture
-from search_space.errors import SpecError
+from search_space.errors import SpecError, WorkError
 from trials.corpus import TokenBlocks, prepare
 from trials.study import ProxySpec, StudySpec
 from trials.task import explain
@@ -57,6 +57,11 @@ def run_rate_check(
                 known[_identity(run)] = run
                 if progress is not None:
                     progress(count, len(wanted), run)
+        except BrokenExecutor:
+            raise WorkError(
+                "the process of a training vanished; the system's out-of-memory killer is a likely cause, so lower search.workers or "
+                "proxy.batch_sequences; the same command continues"
+            ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
