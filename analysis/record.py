@@ -149,6 +149,8 @@ class Training:
     device: str
     precision: str
     threads: int
+    validations: Mapping[str, Quality] = field(default_factory=dict)
+    """On each validation set that the study names beside the held-out split, at the end of a finished run."""
     corpus_sha256: str | None = None
     """Of the text that it was trained on."""
     curve: tuple[CurvePoint, ...] = ()
@@ -279,6 +281,7 @@ def _training(values: Mapping[str, Any] | None) -> Training | None:
         return None
     parsed = {
         "validation": _quality(values["validation"]),
+        "validations": {name: found for name, judged in values.get("validations", {}).items() if (found := _quality(judged))},
         "curve": tuple(CurvePoint(**point) for point in values["curve"]),
         "rungs": tuple(Rung(**rung) for rung in values.get("rungs", ())),
         "diagnostics": _diagnostics(values.get("diagnostics")),

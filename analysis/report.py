@@ -21,7 +21,7 @@ from analysis.membership import Membership, membership
 from analysis.page import Html, document, element, facts, folded, paragraphs, section
 from analysis.record import FinalRecord, Kind, TrialRecord
 from analysis.report_signs import signs_part
-from analysis.report_tables import all_trials, front_table, unfinished
+from analysis.report_tables import all_trials, front_table, unfinished, validations
 from analysis.report_validity import validity_part
 from analysis.summary import StudySummary, totals
 from analysis.validity import Validity
@@ -130,6 +130,7 @@ def _front(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], fr
     return [
         _figure(front_figure(records, finals), "plot-bits-per-byte", FRONT_CAPTION),
         front_table(records, finals, front, sure),
+        *validations(records, finals, front, sure),
         _figure(accuracy, "plot-accuracy", "The same trials by next-token accuracy."),
         _hypervolume(front),
         folded(f"Every trial ({len(records)})", all_trials(records, finals, front, sure)),

@@ -46,6 +46,26 @@ def front_table(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord
     return table(columns, rows, TABLE_CAPTION, [place for place, r in enumerate(found) if r["trial"] in chosen])
 
 
+def validations(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, sure: Membership) -> list[Html]:
+    """The same shapes on each validation set that the study names; nothing where it names none."""
+    judged = {record.number: record.training.validations for record in records if record.training and record.training.validations}
+    if not judged:
+        return []
+    names = sorted({name for sets in judged.values() for name in sets})
+    found = front_rows(records, finals, front, sure)
+    rows = [
+        (
+            _name(r["trial"], r["name"], []),
+            element("code", r["shape"]),
+            words.quality(r["validation_bits_per_byte"], "bits_per_byte"),
+            *(words.quality(set_.bits_per_byte if set_ else None, "bits_per_byte") for set_ in map(judged.get(r["trial"], {}).get, names)),
+        )
+        for r in found
+    ]
+    columns = {"Trial": False, "Shape": False, "held-out split": True} | dict.fromkeys(names, True)
+    return [table(columns, rows, "Bits per byte on the validation sets that the study names; the search has chosen by the held-out split.")]
+
+
 def _name(number: int, name: str | None, titles: Sequence[str]) -> Html:
     tags = [element("span", title, class_="tag") for title in titles]
     tags += [element("span", name, class_="tag reference")] if name else []

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 
 from search_space.errors import SpecError
 from tests.test_corpus import SCRIPTS, sentences
-from trials.corpus import prepare
+from trials.corpus import prepare, require_corpus
 from trials.shipment import pack
 from trials.study import load_study
 from trials.text.given import read_tokenizer
@@ -160,6 +160,9 @@ def test_a_vocabulary_that_does_not_fit_is_said_with_those_that_would(definition
     for vocab_size in (699, 8192):
         with pytest.raises(SpecError, match=rf"found {vocab_size} for 700 of .*; set it to 700, or to 768, the next multiple of 128"):
             prepare(spec, vocab_size, tmp_path / "cache")
+        with pytest.raises(SpecError, match=rf"found {vocab_size} for 700"):
+            require_corpus(spec, [700, vocab_size])
+    require_corpus(spec.model_copy(update={"tokenizer": ("some/name",)}), [8192])
 
 
 WRONG: dict[str, tuple[Callable[[Definition], Any], str]] = {

@@ -6,23 +6,24 @@ import dataclasses
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from search_space.errors import SpecError
 from trials.text.blocks import BYTES_PER_TOKEN, META, TOKENIZER, TokenBlocks, write_meta
-from trials.text.dataset import COLUMN, fetch_dataset
+from trials.text.dataset import COLUMN, fetch_dataset, require_dataset_folder
 from trials.text.documents import Documents, find_documents
 from trials.text.encoding import PROGRESS, encode_splits
 from trials.text.files import sole
 from trials.text.given import Given, given_tokenizer
-from trials.text.spec import CorpusSpec
+from trials.text.spec import CorpusSpec, is_local_path
 from trials.text.splits import FORMAT, Inventory, read_pieces, take_inventory
 from trials.text.tokenizer import load_encoder, require_vocab_size, train_tokenizer
+from trials.text.validations import encode_validations, find_validations
 
-__all__ = ["TokenBlocks", "corpus_hash", "prepare"]
+__all__ = ["TokenBlocks", "corpus_hash", "prepare", "require_corpus"]
 
 SAMPLE_BYTES = 32 << 20
 """Text of the train split, about, that the merges are learned on."""
@@ -48,13 +49,27 @@ def prepare(spec: CorpusSpec, vocab_size: int, cache: Path | None = None) -> Tok
             if not (folder / META).is_file():
                 _build(folder, documents, inventory, vocab_size, given)
     # Equal text under another name shares the folder, so the name is this call's.
-    return dataclasses.replace(TokenBlocks.load(folder), corpus=documents.summary)
+    validations = encode_validations(spec, folder / TOKENIZER, vocab_size, folder)
+    return dataclasses.replace(TokenBlocks.load(folder), corpus=documents.summary, validations=validations)
 
 
 def corpus_hash(spec: CorpusSpec, cache: Path | None = None) -> str:
     """SHA-256 of the corpus: of its text, its order and where it is cut."""
     cache = _writable(cache)
     return take_inventory(_documents(spec, cache), cache).sha256
+
+
+def require_corpus(spec: CorpusSpec, vocab_sizes: Iterable[int]) -> None:
+    """Raise SpecError for files that are not there and vocabularies that cannot be had; reads no text and asks no hub."""
+    if spec.files is not None and not any(path.stat().st_size for path in find_documents(spec).files):
+        raise SpecError(f"the corpus must hold text, found only empty files for {', '.join(spec.files)}; name others")
+    require_dataset_folder(spec)
+    find_validations(spec)
+    local = spec.tokenizer and all(is_local_path(name) or Path(name).exists() for name in spec.tokenizer)
+    for size in vocab_sizes:
+        require_vocab_size(size)
+        if spec.tokenizer and local:
+            given_tokenizer(spec.tokenizer, size)
 
 
 def _documents(spec: CorpusSpec, cache: Path) -> Documents:

@@ -12,13 +12,11 @@ from torch.nn import functional
 
 from search_space import cost
 from search_space.architecture import Architecture
-from search_space.errors import SpecError
 from search_space.space import Explanation
+from trials.corpus import require_corpus
 from trials.driver.references import references
 from trials.network import Network
 from trials.study import StudySpec
-from trials.text.documents import find_documents
-from trials.text.tokenizer import require_vocab_size
 from trials.training.schedules import stated_tokens
 
 SAMPLES = 3
@@ -121,10 +119,7 @@ def plan_study(study: StudySpec) -> Plan:
 
 def _require_text(study: StudySpec) -> None:
     """Raise SpecError for files that are not there, or a vocabulary that no tokenizer has, as the run itself would."""
-    if study.corpus.files is not None and not any(path.stat().st_size for path in find_documents(study.corpus).files):
-        raise SpecError(f"the corpus must hold text, found only empty files for {', '.join(study.corpus.files)}; name others")
-    for size in study.search_space.choices("vocab_size"):
-        require_vocab_size(size)
+    require_corpus(study.corpus, study.search_space.choices("vocab_size"))
 
 
 def _sample(study: StudySpec, shape: Architecture) -> SampleShape:

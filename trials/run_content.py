@@ -217,6 +217,8 @@ def _totals(record: TrialRecord) -> Iterator[tuple[str, float]]:
     if record.finished and training and training.validation:
         yield "bits_per_byte", training.validation.bits_per_byte
         yield "next_token_accuracy", training.validation.next_token_accuracy
+        for name, judged in training.validations.items():
+            yield f"validation_{name}_bits_per_byte", judged.bits_per_byte
     yield from _latency(record.latency)
     for cost in fields(record.costs):
         yield cost.name, getattr(record.costs, cost.name)

@@ -123,6 +123,7 @@ class _Run:
         """Put what the trials need where they find it."""
         for size, found in blocks.items():
             _require_same_text(found, self._agenda)
+            found.require_context(self._study.proxy.context_tokens)
             if found.tokenizer_file is not None:
                 write_whole(tokenizer_file(self._directory, size), found.tokenizer_file.read_bytes())
         if self._evaluate:

@@ -67,6 +67,9 @@ def _companions(study_path: Path) -> Iterator[tuple[str, Path]]:
     corpus = CorpusSpec.model_validate(values["corpus"])
     for pattern in corpus.files or ():
         yield from _named("corpus.files", pattern, study_path.parent)
+    for name, patterns in corpus.validation.items():
+        for pattern in patterns:
+            yield from _named(f"corpus.validation.{name}", pattern, study_path.parent)
     if corpus.dataset is not None and (corpus.is_local or (study_path.parent / corpus.dataset).is_dir()):
         yield from _named("corpus.dataset", f"{corpus.dataset}/**", study_path.parent)
     for name in corpus.tokenizer or ():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
@@ -13,6 +14,7 @@ from trials.network import Network
 from trials.proxy import train
 from trials.study import LatencySpec, ProxySpec
 from trials.task import Start, TrialTask, count_costs, explain, record_of, this_machine
+from trials.training.evaluation import evaluate_named
 from trials.training.failures import TrainingFailed, memory_errors
 
 Measure = Callable[[Architecture], Latency]
@@ -58,6 +60,9 @@ def run_trial(
             deadline_seconds=None if deadline_seconds is None else deadline_seconds - start.elapsed_seconds,
             progress=progress,
         )
+        if blocks.validations:
+            judged = evaluate_named(network.to(device), blocks, proxy.evaluation_tokens, proxy.context_tokens, pause=pause)
+            network, training = network.to("cpu"), replace(training, validations=judged)
     except Exception as error:
         outcome, reason = explain(error)
         training = error.training if isinstance(error, TrainingFailed) else None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -46,6 +47,8 @@ class TokenBlocks:
     corpus_sha256: str
     tokenizer_file: Path | None
     """tokenizer.json, where this machine has it."""
+    validations: Mapping[str, Ids] = field(default_factory=dict)
+    """[tokens] Each of the validation sets that the study names beside the corpus."""
 
     def batch(self, seed: int, step: int, sequences: int, context_tokens: int) -> npt.NDArray[np.int64]:
         """The training sequences of one step: [sequences, context_tokens + 1], inputs and the targets shifted by one.
@@ -76,10 +79,12 @@ class TokenBlocks:
         folder.mkdir(parents=True, exist_ok=True)
         for split in SPLITS:
             self._ids(split).tofile(folder / split_file(split))
+        for name, ids in self.validations.items():
+            ids.tofile(folder / split_file(f"validation-{name}"))
         np.save(folder / BYTES_PER_TOKEN, self.bytes_per_token)
         if self.tokenizer_file is not None:
             shutil.copyfile(self.tokenizer_file, folder / TOKENIZER)
-        write_meta(folder, self.corpus, self.corpus_sha256, self.vocab_size)
+        write_meta(folder, self.corpus, self.corpus_sha256, self.vocab_size, tuple(self.validations))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -97,11 +102,21 @@ class TokenBlocks:
             corpus=meta["corpus"],
             corpus_sha256=meta["corpus_sha256"],
             tokenizer_file=folder / TOKENIZER if (folder / TOKENIZER).is_file() else None,
+            validations={
+                name: _mapped(folder / split_file(f"validation-{name}"), meta, f"validation-{name}") for name in meta.get("validations", ())
+            },
         )
 
+    def require_context(self, context_tokens: int) -> None:
+        """Raise SpecError where a split or a named validation set does not fill one window."""
+        for split in (*SPLITS, *self.validations):
+            self._targets(split, context_tokens)
+
     def _ids(self, split: str) -> Ids:
+        if split in self.validations:
+            return self.validations[split]
         if split not in SPLITS:
-            raise SpecError(f"split must be one of {', '.join(SPLITS)}, found {split}")
+            raise SpecError(f"split must be one of {', '.join((*SPLITS, *self.validations))}, found {split}")
         ids: Ids = getattr(self, split)
         return ids
 
@@ -110,16 +125,18 @@ class TokenBlocks:
         targets = len(self._ids(split)) - 1
         if targets < context_tokens:
             raise SpecError(
-                f"the {split} split must hold {context_tokens + 1} tokens (context_tokens and one), found {targets + 1}; "
-                "add text to the corpus or lower proxy.context_tokens"
+                f"the {split} {'split' if split in SPLITS else 'set'} must hold {context_tokens + 1} tokens (context_tokens and one), "
+                f"found {targets + 1}; add text to {'the corpus' if split in SPLITS else 'it'} or lower proxy.context_tokens"
             )
         return targets
 
 
-def write_meta(folder: Path, corpus: str, corpus_sha256: str, vocab_size: int) -> None:
+def write_meta(folder: Path, corpus: str, corpus_sha256: str, vocab_size: int, validations: tuple[str, ...] = ()) -> None:
     """Write what is known of the blocks beside their arrays, which must be complete."""
-    tokens = {split: (folder / split_file(split)).stat().st_size // np.dtype(id_type(vocab_size)).itemsize for split in SPLITS}
-    meta = {"corpus": corpus, "corpus_sha256": corpus_sha256, "vocab_size": vocab_size, "tokens": tokens}
+    id_bytes = np.dtype(id_type(vocab_size)).itemsize
+    splits = (*SPLITS, *(f"validation-{name}" for name in validations))
+    tokens = {split: (folder / split_file(split)).stat().st_size // id_bytes for split in splits}
+    meta = {"corpus": corpus, "corpus_sha256": corpus_sha256, "vocab_size": vocab_size, "tokens": tokens, "validations": validations}
     (folder / META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
 
 

@@ -47,8 +47,7 @@ def fetch_dataset(spec: CorpusSpec, cache: Path) -> tuple[Path, ...]:
 
     Raises SpecError where the dataset cannot be read, has no such split or column, or the library is not installed.
     """
-    if spec.is_local and not Path(spec.dataset or "").is_dir():
-        raise SpecError(f"corpus.dataset must be a folder or a name on the hub, found nothing at {spec.dataset}; check the path")
+    require_dataset_folder(spec)
     folder = cache / "datasets" / _key(spec)
     if not _fetched(folder).complete:
         folder.mkdir(parents=True, exist_ok=True)
@@ -58,6 +57,12 @@ def fetch_dataset(spec: CorpusSpec, cache: Path) -> tuple[Path, ...]:
                 if folder.name != _key(spec):
                     raise SpecError(f"the dataset {spec.dataset} must stay as it is while it is read, found it changed; run again")
     return tuple(folder / _shard(number) for number in range(_fetched(folder).shards))
+
+
+def require_dataset_folder(spec: CorpusSpec) -> None:
+    """Raise SpecError where the dataset is a folder that is not there."""
+    if spec.is_local and not Path(spec.dataset or "").is_dir():
+        raise SpecError(f"corpus.dataset must be a folder or a name on the hub, found nothing at {spec.dataset}; check the path")
 
 
 def _fetch(spec: CorpusSpec, folder: Path) -> None:

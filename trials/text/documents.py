@@ -57,14 +57,14 @@ class Documents:
                 raise SpecError(f"corpus file {path} must be readable, found {error.strerror}; check its permissions") from None
 
 
-def find_documents(spec: CorpusSpec) -> Documents:
-    """The files that a corpus names; raises SpecError where there are none or one has an unknown suffix."""
+def find_documents(spec: CorpusSpec, key: str = "corpus.files") -> Documents:
+    """The files that a corpus names under the key; raises SpecError where there are none or one has an unknown suffix."""
     if spec.files is None:
         root = Path(sysconfig.get_path("stdlib"))
         return Documents("python-stdlib", tuple(_standard_library(root)), embedded=True)
     if not spec.files:
-        raise SpecError(f"corpus.files must name at least one file, found none; name {_one_of(READERS)} files, globs are allowed")
-    files = tuple(dict.fromkeys(path for pattern in spec.files for path in _matches(pattern)))
+        raise SpecError(f"{key} must name at least one file, found none; name {_one_of(READERS)} files, globs are allowed")
+    files = tuple(dict.fromkeys(path for pattern in spec.files for path in _matches(pattern, key)))
     more = f" and {len(files) - 1} more" if len(files) > 1 else ""
     return Documents(f"{files[0].name}{more}", files, embedded=False, column=spec.column)
 
@@ -78,13 +78,13 @@ def _standard_library(root: Path) -> list[Path]:
     return sorted(found, key=Path.as_posix)
 
 
-def _matches(pattern: str) -> list[Path]:
+def _matches(pattern: str, key: str) -> list[Path]:
     path = Path(pattern)
     paths = [path] if path.is_file() else [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]
     files = [path for path in paths if path.is_file()]
     if not files:
         cure = f"name its files, such as {pattern}/**/*.txt" if path.is_dir() else "check the path, which is relative to the study file"
-        raise SpecError(f"corpus.files must name files, found none for {pattern}; {cure}")
+        raise SpecError(f"{key} must name files, found none for {pattern}; {cure}")
     for file in files:
         if file.suffix not in READERS:
             raise SpecError(f"corpus file {file} must end in {_one_of(READERS)}, found {file.suffix!r}; convert it or leave it out")

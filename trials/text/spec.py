@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from trials.section import Positive, Section
 
 SOURCES = ("name", "files", "dataset")
+TAKEN = ("train", "validation", "test")
+"""The study's own splits."""
 OF_A_DATASET = ("config", "split", "revision", "limit_bytes")
 
 
@@ -34,11 +37,30 @@ class CorpusSpec(Section):
     """Where the documents are: a column of the dataset or of `.parquet` files, a key in `.jsonl` files."""
     tokenizer: tuple[str, ...] | None = None
     """A `tokenizer.json`, a folder with one, or a name on the hub, or several, one for each `vocab_size`; trained where absent."""
+    validation: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Files by a name of your own, beside the held-out split: every finished shape is also judged on these, in bits per byte."""
 
     @field_validator("files", "tokenizer", mode="before")
     @classmethod
     def _one_name(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
+
+    @field_validator("validation", mode="before")
+    @classmethod
+    def _one_name_each(cls, value: object) -> object:
+        return {name: cls._one_name(files) for name, files in value.items()} if isinstance(value, dict) else value
+
+    @field_validator("validation")
+    @classmethod
+    def _fit_names(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for name, files in value.items():
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name in TAKEN:
+                raise ValueError(
+                    f"must have names of letters, digits, dots and dashes other than {', '.join(TAKEN)}, found {name!r}; rename it"
+                )
+            if not files:
+                raise ValueError(f"must name files for {name}, found none; add them or leave {name} out")
+        return value
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
@@ -64,10 +86,15 @@ class CorpusSpec(Section):
 
     def beside(self, folder: Path) -> Self:
         """The same corpus with every relative path taken from the folder."""
-        files = self.files and tuple(str(folder / name) for name in self.files)
+        files = self.files and _all_placed(self.files, folder)
+        validation = {name: _all_placed(names, folder) for name, names in self.validation.items()}
         tokenizer = self.tokenizer and tuple(_placed(name, folder) for name in self.tokenizer)
         dataset = self.dataset and _placed(self.dataset, folder)
-        return self.model_copy(update={"files": files, "dataset": dataset, "tokenizer": tokenizer})
+        return self.model_copy(update={"files": files, "dataset": dataset, "tokenizer": tokenizer, "validation": validation})
+
+
+def _all_placed(names: tuple[str, ...], folder: Path) -> tuple[str, ...]:
+    return tuple(str(folder / name) for name in names)
 
 
 def is_local_path(name: str) -> bool:

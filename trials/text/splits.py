@@ -82,7 +82,7 @@ def take_inventory(documents: Documents, cache: Path) -> Inventory:
 
     Raises SpecError where there are fewer than three different pieces.
     """
-    remembered = cache / "inventories" / f"{_fingerprint(documents)}.json"
+    remembered = cache / "inventories" / f"{fingerprint(documents)}.json"
     if remembered.is_file():
         return Inventory(**json.loads(remembered.read_text(encoding="utf-8")))
     settled = time.time() - SETTLED_SECONDS
@@ -115,7 +115,7 @@ def _cuts(ranks: array[int], lengths: array[int]) -> tuple[int, int, int]:
     return int(different[test]), int(different[validation]), int(ends[-1] - ends[validation - 1])
 
 
-def _fingerprint(documents: Documents) -> str:
+def fingerprint(documents: Documents) -> str:
     """A hash of what tells, without reading, that the files are those of last time."""
     statuses = [(str(path.resolve()), path.stat()) for path in documents.files]
     files = [(name, status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns) for name, status in statuses]

@@ -46,6 +46,13 @@ def evaluate(
     )
 
 
+def evaluate_named(
+    network: Network, blocks: TokenBlocks, tokens: int, context_tokens: int, *, pause: Callable[[], object] | None = None
+) -> dict[str, Quality]:
+    """Quality on each of the blocks' named validation sets, as `evaluate` has it."""
+    return {name: evaluate(network, blocks, name, tokens, context_tokens, pause=pause) for name in blocks.validations}
+
+
 def _score(states: Tensor, weight: Tensor, targets: Tensor) -> tuple[float, int]:
     """Nats of the targets in all and how many of them are the most probable token; the logits stand in memory in pieces."""
     at_once = tokens_at_once(len(weight))
