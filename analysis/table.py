@@ -58,6 +58,8 @@ def read_runs(path: Path, columns: Columns, checkpoints: str = "all") -> Runs:
             rows = [(reader.line_num, row) for row in reader]
     except (csv.Error, UnicodeDecodeError):
         raise SpecError(f"{path} must be a CSV in UTF-8, found other bytes; export the table as CSV") from None
+    if not header:
+        raise SpecError(f"{path} must begin with a line of column names, found nothing; name a CSV with one row a run")
     _check_columns(path, header, columns)
     kept = [(line, row) for line, row in rows if not _flagged(path, line, row, columns.exclude)]
     if not kept:

@@ -174,6 +174,12 @@ def test_a_plan_of_endless_sequences_times_short_ones(tmp_path: Path, capsys: py
     assert json.loads(capsys.readouterr().out)["estimated_seconds"] > 3600
 
 
+def test_a_plan_has_no_more_trials_than_the_space_has_shapes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    search = yaml.safe_load(QUICKSTART.read_text(encoding="utf-8"))["search"] | {"trials": 10**9}
+    assert archfront.main(["plan", str(study(tmp_path, search=search)), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["trials"] == 1_170
+
+
 def test_numbers_may_be_written_with_an_exponent(tmp_path: Path) -> None:
     path = study(tmp_path)
     path.write_text(path.read_text(encoding="utf-8").replace("tokens: 170000", "tokens: 17e4"), encoding="utf-8")

@@ -466,6 +466,12 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
         read_runs(tmp_path / "runs.csv", Columns())
 
 
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "runs.csv").touch()
+    with pytest.raises(SpecError, match="must begin with a line of column names, found nothing"):
+        read_runs(tmp_path / "runs.csv", Columns())
+
+
 def test_too_few_refits_are_refused() -> None:
     with pytest.raises(SpecError, match="at least 200"):
         options_from({"refits": 20})

@@ -95,8 +95,10 @@ def plan_study(study: StudySpec) -> Plan:
     compared = references(study.references, space)
     shapes = space.sample(COUNTED, study.search.seed)
     samples = tuple(_sample(study, shape) for shape in shapes[:SAMPLES])
-    replicates = study.search.replicates_of(study.search.trials)
-    runs = study.search.trials + replicates + len(compared)
+    explained = space.explain()
+    trials = min(study.search.trials, explained.shapes)  # the search ends where the space has no more
+    replicates = study.search.replicates_of(trials)
+    runs = trials + replicates + len(compared)
     tokens = mean(_tokens(study, shape, samples) for shape in shapes)
     flops = mean(_tokens(study, s, samples) * cost.training_flops_per_token(s, study.proxy.context_tokens) for s in shapes)
     seconds = study.proxy.seconds or mean(shape.training_seconds for shape in samples)
@@ -104,11 +106,11 @@ def plan_study(study: StudySpec) -> Plan:
     return Plan(
         name=study.name,
         budget=str(space.budget),
-        trials=study.search.trials,
+        trials=trials,
         references=len(compared),
         replicates=replicates,
         workers=study.search.workers,
-        space=space.explain(),
+        space=explained,
         training_tokens=round(runs * tokens),
         training_flops=round(runs * flops),
         estimated_seconds=START_SECONDS + waves * seconds + 2 * runs * LATENCY_SECONDS,

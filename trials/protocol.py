@@ -30,7 +30,7 @@ from trials.quiet import QuietLock
 from trials.runtimes import find_runtime
 from trials.runtimes.interface import Session
 from trials.study import LatencySpec
-from trials.timing.machine import clock_mhz, device_name, no_garbage_collection, pinned, read_bandwidth
+from trials.timing.machine import clock_mhz, device_name, no_garbage_collection, pinned, read_bandwidth, require_processors
 from trials.timing.repeats import Pair, Repeat, calm_pairs, pairs, run_once, spread
 from trials.timing.yardstick import Bench, yardstick_for
 
@@ -78,6 +78,7 @@ class Protocol:
         refusal = runtime.refusal(architecture, spec.precision)
         if refusal is not None:
             raise SpecError(refusal)
+        require_processors(spec.threads)
         bench = self._bench(yardstick_for(architecture), spec)
         with ExitStack() as stack:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="archfront-latency-")))

@@ -57,7 +57,7 @@ def run_trial(
             threads=threads,
             device=device,
             pause=pause,
-            deadline_seconds=None if deadline_seconds is None else deadline_seconds - start.elapsed_seconds,
+            deadline_seconds=None if deadline_seconds is None else max(0.0, deadline_seconds - start.elapsed_seconds),
             progress=progress,
         )
         if blocks.validations:

@@ -57,15 +57,21 @@ def _tasks() -> list[str]:
         return []
 
 
+def require_processors(threads: int) -> None:
+    """Raise SpecError where this process may not run on as many processors."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if count < threads:
+        raise SpecError(f"latency.threads must not exceed the {count} processors of this machine, found {threads}; lower it")
+
+
 @contextmanager
 def pinned(threads: int) -> Iterator[tuple[int, ...] | None]:
     """Hold every thread of this process to as many processors, the highest ones: interrupts tend to go to the first."""
+    require_processors(threads)
     if not hasattr(os, "sched_setaffinity"):
         yield None
         return
     allowed = os.sched_getaffinity(0)
-    if len(allowed) < threads:
-        raise SpecError(f"latency.threads must not exceed the {len(allowed)} processors of this machine, found {threads}; lower it")
     chosen = sorted(allowed)[-threads:]
     try:
         _hold(chosen)
