@@ -151,6 +151,8 @@ class Training:
     threads: int
     validations: Mapping[str, Quality] = field(default_factory=dict)
     """On each validation set that the study names beside the held-out split, at the end of a finished run."""
+    micro_batches: int = 1
+    """Parts that each step's batch was split into, so that it fits the memory; their gradients are summed."""
     corpus_sha256: str | None = None
     """Of the text that it was trained on."""
     curve: tuple[CurvePoint, ...] = ()

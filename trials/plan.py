@@ -17,6 +17,9 @@ from trials.corpus import require_corpus
 from trials.driver.references import references
 from trials.network import Network
 from trials.study import StudySpec
+from trials.training.failures import OutOfMemory
+from trials.training.footprint import fit_batch, footprint, readable_bytes
+from trials.training.memory import trials_on_a_machine, usable_bytes
 from trials.training.schedules import stated_tokens
 
 SAMPLES = 3
@@ -47,6 +50,24 @@ class SampleShape:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Memory:
+    """What the shape that takes most memory will take, and what a trial may have on this machine."""
+
+    label: str
+    peak_bytes: int
+    """Predicted for a trial's process, or for its share of a GPU; of a single sequence where not even that fits."""
+    micro_batches: int | None
+    """Parts that its batch is split into; None where not even a single sequence fits, so that the trial will be refused."""
+    usable_bytes: int
+
+    def __str__(self) -> str:
+        has = f"{readable_bytes(self.peak_bytes)} for {self.label}, of {readable_bytes(self.usable_bytes)} that a trial may take"
+        if self.micro_batches is None:
+            return f"{has}: it does not fit; lower proxy.context_tokens or search.workers"
+        return has if self.micro_batches == 1 else f"{has}, each batch in {self.micro_batches} parts"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """The cost of a study."""
 
@@ -64,6 +85,7 @@ class Plan:
     """From start to report with this machine's speed; cached tokens assumed."""
     disk_bytes: int
     """Weights of every trial in float32; records and MLflow add about 50 KiB a trial."""
+    memory: Memory
     samples: tuple[SampleShape, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -78,6 +100,7 @@ class Plan:
             f"training    {self.training_tokens:,} tokens, {self.training_flops:.2e} FLOPs",
             f"time        about {_duration(self.estimated_seconds)} with {self.workers} workers on this machine",
             f"disk        about {self.disk_bytes / 1e6:,.0f} MB",
+            f"memory      {self.memory}",
             "for example",
         ]
         lines += [
@@ -115,6 +138,7 @@ def plan_study(study: StudySpec) -> Plan:
         training_flops=round(runs * flops),
         estimated_seconds=START_SECONDS + waves * seconds + 2 * runs * LATENCY_SECONDS,
         disk_bytes=round(runs * (mean(4 * cost.parameters(shape) for shape in shapes) + 50 * 1024)),
+        memory=_memory(study),
         samples=samples,
     )
 
@@ -122,6 +146,19 @@ def plan_study(study: StudySpec) -> Plan:
 def _require_text(study: StudySpec) -> None:
     """Raise SpecError for files that are not there, or a vocabulary that no tokenizer has, as the run itself would."""
     require_corpus(study.corpus, study.search_space.choices("vocab_size"))
+
+
+def _memory(study: StudySpec) -> Memory:
+    """Of the shape with the largest step; on the machine that asks, or on its GPU where the study wants one and it has one."""
+    proxy, device = study.proxy, "cuda" if study.search.gpus and torch.cuda.is_available() else "cpu"
+    shapes = [shape for _, shape in study.search_space.table()]
+    shape = max(shapes, key=lambda shape: footprint(shape, proxy, device=device).peak)
+    usable = usable_bytes(device, trials_on_a_machine(study.search))
+    try:
+        found, parts = fit_batch(shape, proxy, usable, device=device), True
+    except OutOfMemory:
+        found, parts = footprint(shape, proxy, device=device, sequences=1), False
+    return Memory(label=shape.label, peak_bytes=found.peak, micro_batches=found.micro_batches if parts else None, usable_bytes=usable)
 
 
 def _sample(study: StudySpec, shape: Architecture) -> SampleShape:

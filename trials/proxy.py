@@ -26,8 +26,9 @@ from trials.text.blocks import TokenBlocks
 from trials.training.diagnostics import diagnose
 from trials.training.evaluation import evaluate
 from trials.training.failures import Diverged, OutOfMemory, TimedOut, TrainingFailed, memory_errors
+from trials.training.footprint import fit_batch
 from trials.training.loss import cross_entropy
-from trials.training.memory import PeakMemory
+from trials.training.memory import PeakMemory, usable_bytes
 from trials.training.optimizers import make_optimizers, set_rates
 from trials.training.parametrization import reparametrize
 from trials.training.schedules import Plan, ending_at, rate_factor
@@ -51,6 +52,7 @@ def train(
     device: str = "cpu",
     pause: Callable[[], float] | None = None,
     deadline_seconds: float | None = None,
+    memory_bytes: int | None = None,
     progress: Callable[[CurvePoint], None] | None = None,
 ) -> tuple[Network, Training]:
     """Train a shape by the recipe from its first step to its last; the arguments are those of ProxyRun.
@@ -59,7 +61,8 @@ def train(
     """
     run = ProxyRun(
         architecture, blocks, proxy,
-        seed=seed, threads=threads, device=device, pause=pause, deadline_seconds=deadline_seconds, progress=progress,
+        seed=seed, threads=threads, device=device, pause=pause, deadline_seconds=deadline_seconds, memory_bytes=memory_bytes,
+        progress=progress,
     )  # fmt: skip
     try:
         for share in proxy.rungs:
@@ -90,25 +93,30 @@ class ProxyRun:
         device: str = "cpu",
         pause: Callable[[], float] | None = None,
         deadline_seconds: float | None = None,
+        memory_bytes: int | None = None,
         progress: Callable[[CurvePoint], None] | None = None,
     ) -> None:
         """Build the network; `seed` decides its weights and the order of the data.
 
         `pause` is called before every step and every pass of an evaluation; the seconds that it returns count nowhere.
-        `deadline_seconds` are of training and evaluation together. `progress` gets every new point of the curve.
+        `deadline_seconds` are of training and evaluation together. `progress` gets every new point of the curve. A batch that does
+        not fit into `memory_bytes` (by default most of the machine's) goes through in parts whose gradients are summed; raises
+        OutOfMemory where not even one sequence fits.
         """
         if blocks.vocab_size != architecture.vocab_size:
             raise SpecError(
                 f"the shape's vocab_size must be that of its token blocks ({blocks.vocab_size}), found {architecture.vocab_size}; "
                 "prepare the corpus for the shape's vocabulary"
             )
+        self._device = torch.device(device)
+        available = usable_bytes(self._device) if memory_bytes is None else memory_bytes
+        self.micro_batches = fit_batch(architecture, proxy, available, device=self._device.type).micro_batches
         with memory_errors():
             self.network = Network(architecture, seed)
             reparametrize(self.network, proxy)
         self.optimizers = make_optimizers(self.network, proxy)
         self.plan = Plan.of(proxy, architecture)
         self._blocks, self._proxy, self._seed, self._threads = blocks, proxy, seed, threads
-        self._device = torch.device(device)
         self._pause, self._deadline_seconds, self._progress = pause, deadline_seconds, progress
         self.tally = Tally()
         self._losses: list[Tensor] = []
@@ -191,6 +199,7 @@ class ProxyRun:
             device=str(self._device),
             precision=self._proxy.precision,
             threads=self._threads,
+            micro_batches=self.micro_batches,
             corpus_sha256=self._blocks.corpus_sha256,
             curve=tuple(tally.curve),
             rungs=tuple(tally.rungs),
@@ -235,12 +244,12 @@ class ProxyRun:
         return torch.from_numpy(self._blocks.batch(self._seed, self.steps, proxy.batch_sequences, proxy.context_tokens))
 
     def step(self, loss: Tensor) -> None:
-        """Follow the gradient of this loss, which is computed already."""
+        """Follow the gradient of this loss, which is computed already; the loss itself has none."""
         clip_grad_norm_(self.network.parameters(), self._proxy.gradient_clip)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad()
-        self._losses.append(loss.detach())
+        self._losses.append(loss)
 
     def after_step(self, until_tokens: int | None) -> bool:
         """Count the step and add to the curve where it is due; whether the stretch ends here."""
@@ -324,10 +333,13 @@ class _Stretch(lightning.LightningModule):  # type: ignore[misc]  # Lightning is
 
     def training_step(self, batch: Tensor) -> None:
         """Forward, backward and update for tokens [sequences, context + 1]."""
-        states = self.network.hidden_states(batch[:, :-1])
-        loss = cross_entropy(states.flatten(0, 1), self.network.output_weight, batch[:, 1:].flatten())
-        self.manual_backward(loss)
-        self.proxy_run.step(loss)
+        total = torch.zeros((), device=batch.device)
+        for part in torch.split(batch, -(-len(batch) // self.proxy_run.micro_batches)):
+            states = self.network.hidden_states(part[:, :-1])
+            loss = cross_entropy(states.flatten(0, 1), self.network.output_weight, part[:, 1:].flatten())
+            self.manual_backward(loss * (len(part) / len(batch)))
+            total += loss.detach() * (len(part) / len(batch))
+        self.proxy_run.step(total)
 
     def on_train_batch_end(self, *_: object) -> None:
         """End the loop where the stretch ends."""

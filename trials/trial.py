@@ -32,6 +32,7 @@ def run_trial(
     device: str = "cpu",
     pause: Callable[[], float] | None = None,
     deadline_seconds: float | None = None,
+    memory_bytes: int | None = None,
     progress: Callable[[CurvePoint], None] | None = None,
 ) -> tuple[TrialRecord, Network | None]:
     """Evaluate one shape: the cheapest question first, so that a shape that cannot be measured is not trained.
@@ -58,6 +59,7 @@ def run_trial(
             device=device,
             pause=pause,
             deadline_seconds=None if deadline_seconds is None else max(0.0, deadline_seconds - start.elapsed_seconds),
+            memory_bytes=memory_bytes,
             progress=progress,
         )
         if blocks.validations:

@@ -67,9 +67,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def _real(self, task: TrialTask) -> tuple[TrialRecord, bytes | None]:
         from trials.quiet import QuietLock, should_pause
+        from trials.training.memory import trials_on_a_machine, usable_bytes
         from trials.trial import run_trial
 
         study = self._equipment.study
+        device = "cuda" if study.search.gpus else "cpu"
         with ExitStack() as stack:
             quiet = QuietLock()
             stack.callback(quiet.close)
@@ -80,7 +82,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
                 workload=study.objectives.latency,
                 latency=lambda shape: ask_device(self._equipment.device, shape),
                 threads=study.search.threads,
-                device="cuda" if study.search.gpus else "cpu",
+                device=device,
+                memory_bytes=usable_bytes(device, trials_on_a_machine(study.search)),
                 pause=_pause(quiet, stack) if should_pause() else None,
                 deadline_seconds=study.search.deadline_seconds,
             )

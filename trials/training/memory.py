@@ -1,13 +1,20 @@
-"""The peak memory of one run in a process that lives through many."""
+"""The peak memory of one run in a process that lives through many, and the memory that it may take."""
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 from pathlib import Path
 
 import torch
 
+from trials.study import SearchSpec
+
+LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""Where a container's limit stands, by version of the kernel's control groups."""
+USABLE_SHARE = 0.85
+"""Of a machine's memory; the rest is for the system, Ray and whoever measures. Chosen, not measured."""
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -45,3 +52,24 @@ def _resident_peak() -> int:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def trials_on_a_machine(search: SearchSpec) -> float:
+    """Trials of a study that share the memory of this machine, or of one GPU."""
+    if search.gpus:
+        return max(1.0, 1 / search.gpus)
+    return max(1, min(search.workers, (os.cpu_count() or 1) // search.threads))
+
+
+def usable_bytes(device: torch.device | str, side_by_side: float = 1) -> int:
+    """Memory that one of so many trials on this machine, or on one GPU, may plan with.
+
+    A share of what the machine has, not of what is free at the moment: the same study must split its batches in the same way again.
+    """
+    if torch.device(device).type == "cuda":
+        whole = torch.cuda.get_device_properties(device).total_memory
+    else:
+        whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        stated = [path.read_text().strip() for path in LIMITS if path.exists()]
+        whole = min([whole, *(int(limit) for limit in stated if limit.isdecimal())])
+    return int(USABLE_SHARE * whole / side_by_side)

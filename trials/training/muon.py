@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -13,6 +13,8 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the quintic Newton-Schulz iteration (Jordan et al. 2024, kellerjordan.github.io/posts/muon)."""
 ITERATIONS = 5
 SMALLEST_NORM = 1e-7
+STACKED_VALUES = 1 << 22
+"""Of the matrices that are orthogonalised together, 16 MiB in float32: more would cost memory and save nothing."""
 
 
 class Muon(torch.optim.Optimizer):
@@ -66,13 +68,15 @@ class Muon(torch.optim.Optimizer):
         torch._foreach_add_(matrices, updates, alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
 
 
-def _alike(parameters: list[nn.Parameter]) -> list[list[Tensor]]:
-    """The parameters with a gradient, those of one shape together."""
+def _alike(parameters: list[nn.Parameter]) -> Iterator[list[Tensor]]:
+    """The parameters with a gradient, those of one shape together, as many as STACKED_VALUES allow."""
     shapes: dict[torch.Size, list[Tensor]] = defaultdict(list)
     for parameter in parameters:
         if parameter.grad is not None:
             shapes[parameter.shape].append(parameter)
-    return list(shapes.values())
+    for shape, several in shapes.items():
+        together = max(1, STACKED_VALUES // shape.numel())
+        yield from (several[start : start + together] for start in range(0, len(several), together))
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:

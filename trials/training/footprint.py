@@ -1,0 +1,135 @@
+"""How much memory a training step takes, in closed form, and into how many parts its batch must be split to fit.
+
+What a block keeps for its backward pass was read off the built network with `torch.autograd.graph.saved_tensors_hooks` and is
+compared with it in a test; `benchmarks/memory.py` compares the sum with the highest resident set of fresh processes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from search_space import cost
+from search_space.architecture import Architecture
+from trials.study import ProxySpec
+from trials.training.failures import OutOfMemory
+from trials.training.loss import tokens_at_once
+from trials.training.muon import STACKED_VALUES
+
+PROCESS_BYTES = 500 << 20
+"""Of a process that has imported torch and Lightning and made a step; a GPU's own memory has none of it."""
+HEAP_GAPS = 1.08
+"""Of the activations: the backward pass of one block, and what the allocator cannot use again (docs/findings.md)."""
+LOGITS_COPIES = 3
+"""Of a piece's logits: as they come, as logarithms of probabilities, and as torch's scratch or in a lower precision."""
+MUON_COPIES = 4
+"""Of a stack of matrices while Muon orthogonalises it: the momentum, the stack, and the iteration's last and next value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footprint:
+    """Bytes that a training step takes, by what takes them."""
+
+    process: int
+    """Python with its libraries."""
+    weights: int
+    optimizer_states: int
+    gradients: int
+    """Of all parameters, at the end of a backward pass."""
+    activations: int
+    """Kept for the backward pass, of all executed blocks and one part of the batch."""
+    loss: int
+    """The gradient of the output projection, and a piece of the logits."""
+    update: int
+    """Scratch of the optimizer's step."""
+    micro_batches: int
+    """Parts that a step's batch is split into; their gradients are summed."""
+
+    @property
+    def peak(self) -> int:
+        """The most that stands at once.
+
+        The activations are gone before the last gradients and the update's scratch come, but their place in the heap is in pieces
+        that seldom fit those: resident sets grow as if all stood together.
+        """
+        always = self.process + self.weights + self.optimizer_states + self.gradients
+        return always + round(HEAP_GAPS * self.activations) + max(self.loss, self.update)
+
+
+def footprint(a: Architecture, proxy: ProxySpec, *, device: str = "cpu", sequences: int | None = None) -> Footprint:
+    """Memory of a step whose batch goes through in parts of at most that many sequences (by default all at once)."""
+    at_once = min(sequences or proxy.batch_sequences, proxy.batch_sequences)
+    tokens = at_once * proxy.context_tokens
+    stored, matrices = cost.parameters(a), _block_matrices(a)
+    low = proxy.precision == "bfloat16"
+    table = a.vocab_size * a.hidden_size
+    piece = min(tokens, tokens_at_once(a.vocab_size)) * a.vocab_size
+    muon = proxy.optimizer == "muon"
+    return Footprint(
+        process=PROCESS_BYTES if device == "cpu" else 0,
+        weights=4 * stored,
+        optimizer_states=8 * stored - (4 * matrices if muon else 0),
+        gradients=4 * stored,
+        activations=activation_bytes(a, at_once, proxy.context_tokens, proxy.precision),
+        loss=4 * table + (2 * table if low else 0) + 4 * LOGITS_COPIES * piece + 4 * tokens * a.hidden_size,
+        update=4 * MUON_COPIES * _largest_stack(a) if muon else 0,
+        micro_batches=-(-proxy.batch_sequences // at_once),
+    )
+
+
+def activation_bytes(a: Architecture, sequences: int, context_tokens: int, precision: str) -> int:
+    """What a forward pass keeps for the backward pass, from the embedding's output to the final norm's.
+
+    Of each token and executed block: three values of the stream's width for each norm and the sums between; rotated queries, keys,
+    values and what attention gives; the MLP's inner states; and the softmax's and the norms' scales. Under autocast what feeds a
+    product has two bytes, and the matrices' copies stay. A sliding block keeps its mask.
+    """
+    low = precision == "bfloat16"
+    queries, keys = a.num_attention_heads * a.head_dim, a.num_key_value_heads * a.head_dim
+    inner = {"swiglu": 4, "gelu": 2, "relu": 1}[a.mlp]
+    if low:
+        of_token = (26 if a.mlp == "swiglu" else 24) * a.hidden_size + 4 * (queries + keys) + 2 * inner * a.intermediate_size
+    else:
+        of_token = 24 * a.hidden_size + 8 * (queries + keys) + 4 * inner * a.intermediate_size
+    of_token += 4 * a.num_attention_heads + 8
+    tokens, slides = sequences * context_tokens, a.layer_types.count("sliding_attention")
+    masks = slides * (2 if low else 4) * context_tokens**2
+    final_norm = 12 * a.hidden_size * tokens
+    return a.num_hidden_layers * of_token * tokens + masks + final_norm + (2 * _block_matrices(a) if low else 0)
+
+
+def fit_batch(a: Architecture, proxy: ProxySpec, available_bytes: int, *, device: str = "cpu") -> Footprint:
+    """The footprint with the fewest parts of a batch, as equal as can be, that stay within the memory.
+
+    Raises OutOfMemory where not even a single sequence does.
+    """
+    whole = footprint(a, proxy, device=device)
+    if whole.peak <= available_bytes:
+        return whole
+    single = footprint(a, proxy, device=device, sequences=1)
+    if single.peak > available_bytes:
+        raise OutOfMemory(
+            f"a training step of {a.label} must fit into {readable_bytes(available_bytes)}, found {readable_bytes(single.peak)} for one "
+            f"sequence of {proxy.context_tokens:,} tokens alone; lower proxy.context_tokens or search.workers, or take a larger machine"
+        )
+    parts = next(n for n in range(2, proxy.batch_sequences + 1) if _parted(a, proxy, device, n).peak <= available_bytes)
+    return _parted(a, proxy, device, parts)
+
+
+def readable_bytes(count: int) -> str:
+    """`5.3 GiB`, or `480 MiB` where it is less than one."""
+    return f"{count / (1 << 30):.1f} GiB" if count >= 1 << 30 else f"{count / (1 << 20):.0f} MiB"
+
+
+def _parted(a: Architecture, proxy: ProxySpec, device: str, parts: int) -> Footprint:
+    return footprint(a, proxy, device=device, sequences=-(-proxy.batch_sequences // parts))
+
+
+def _block_matrices(a: Architecture) -> int:
+    """Weights of the stored blocks' matrices."""
+    return a.stored_attentions * cost.attention_matrix_parameters(a) + a.stored_mlps * cost.mlp_matrix_parameters(a)
+
+
+def _largest_stack(a: Architecture) -> int:
+    """Values of the matrices that Muon moves together, where that is most: a stack is as large as allowed, or one matrix."""
+    queries = a.num_attention_heads * a.head_dim
+    return min(_block_matrices(a), max(STACKED_VALUES, a.hidden_size * max(queries, a.intermediate_size)))
