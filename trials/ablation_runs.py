@@ -111,8 +111,8 @@ def _recorded(folders: set[Path]) -> dict[_Key, TrialRecord]:
 
 def _train(jobs: Sequence[_Job], workers: int, done: dict[_Key, TrialRecord]) -> Iterator[TrialRecord]:
     """Run the jobs, write each record as it comes and add it to `done`."""
-    for study, vocab_size in {job.architecture.vocab_size: (job.study, job.architecture.vocab_size) for job in jobs}.values():
-        prepare(study.corpus, vocab_size)  # here, so that the workers only map the files
+    for corpus, vocab_size in {(job.study.corpus, job.architecture.vocab_size) for job in jobs}:
+        prepare(corpus, vocab_size)  # here, so that the workers only map the files
     numbers = {job.folder: sum(folder == job.folder for folder, _, _ in done) for job in jobs}
     with ProcessPoolExecutor(max(1, min(workers, len(jobs))), multiprocessing.get_context("spawn")) as pool:
         futures: dict[Future[TrialRecord], _Job] = {}
@@ -159,12 +159,13 @@ def _result(record: TrialRecord) -> str:
 
 
 def _losses(folder: Path, wanted: Iterable[_Key], done: Mapping[_Key, TrialRecord]) -> dict[str, dict[int, float]]:
-    """Bits per byte by shape and seed of all that one recipe has trained."""
+    """Bits per byte by shape and seed of what one recipe has trained; a shape of which a seed did not finish is left out."""
     losses: dict[str, dict[int, float]] = {}
     for key in wanted:
         if key[0] == folder:
             losses.setdefault(key[1], {}).update(_bits(done[key]))
-    return losses
+    whole = max(len(found) for found in losses.values())
+    return {shape: found for shape, found in losses.items() if len(found) == whole}
 
 
 def _bits(record: TrialRecord) -> dict[int, float]:
