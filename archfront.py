@@ -233,7 +233,7 @@ def lr_check(options: argparse.Namespace) -> int:
         shapes=options.shapes,
         rates=options.rates,
         tokens=options.tokens,
-        progress=lambda count, total, run: say(f"{count} of {total}: {run.architecture.label} at x{run.factor:g}"),
+        progress=lambda count, total, run: say(f"{count} of {total}: {run.title}"),
     )
     if options.json:
         emit(check.as_dict())

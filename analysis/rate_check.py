@@ -32,6 +32,12 @@ class RateRun:
     reason: str | None = None
     """Why it did not."""
 
+    @property
+    def title(self) -> str:
+        """`5x64 4/1x16 f172 at x2, seed 0: 2.679 bits per byte`, or why there is no such number."""
+        ended = self.reason if self.bits_per_byte is None else f"{words.quality(self.bits_per_byte, 'bits_per_byte')} bits per byte"
+        return f"{self.architecture.label} at x{self.factor:g}, seed {self.seed}: {ended}"
+
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
         return {name: getattr(self, name) for name in self.__slots__} | {"architecture": self.architecture.as_dict()}

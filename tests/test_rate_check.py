@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -113,6 +114,24 @@ def test_a_training_whose_process_vanishes_ends_the_check_in_one_sentence(tmp_pa
     monkeypatch.setattr("trials.rate_check.train_at", vanish)
     with pytest.raises(WorkError, match=r"vanished.*lower search\.workers.*the same command continues"):
         run_rate_check(load_study(tiny_study(tmp_path)), tmp_path / "rates", shapes=1, rates=1)
+
+
+def test_what_failed_for_another_reason_than_its_rate_is_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = load_study(tiny_study(tmp_path))
+    monkeypatch.setattr("trials.rate_check.train_at", pretend)
+    told: list[str] = []
+    for _ in range(2):
+        check = run_rate_check(study, tmp_path / "rates", shapes=1, rates=3, progress=lambda count, total, run: told.append(run.title))
+    assert check.shapes[0].losses == {0.5: None, 1.0: 2.0, 2.0: None}
+    assert [title.split(": ", 1)[1] for title in sorted(told)] == ["failed: no reason"] * 2 + ["2.000 bits per byte"] * 2 + [
+        "diverged: too fast"
+    ]
+
+
+def pretend(run: RateRun, *_: object) -> RateRun:
+    """Stands in for a training: half the rate fails for no reason of its own, twice the rate diverges."""
+    reason = {0.5: "failed: no reason", 2.0: "diverged: too fast"}.get(run.factor)
+    return dataclasses.replace(run, bits_per_byte=None if reason else 2.0, reason=reason)
 
 
 @pytest.mark.slow

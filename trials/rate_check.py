@@ -12,6 +12,7 @@ from pathlib import Path
 
 from analysis.lines import append_line, complete_lines
 from analysis.rate_check import RateCheck, RateRun, check_rates
+from analysis.record import Outcome
 from search_space.architecture import Architecture
 from search_space.errors import SpecError, WorkError
 from trials.corpus import TokenBlocks, prepare
@@ -46,7 +47,7 @@ def run_rate_check(
         for shape in spread
     ]
     directory.mkdir(parents=True, exist_ok=True)
-    known = {_identity(run): run for run in read_runs(directory / RUNS)}
+    known = {_identity(run): run for run in read_runs(directory / RUNS) if _answers(run)}
     missing = [run for run in wanted if _identity(run) not in known]
     with ProcessPoolExecutor(study.search.workers, get_context("spawn"), _end_when_interrupted) as pool:
         futures = [pool.submit(train_at, run, study, proxy) for run in missing]
@@ -141,6 +142,11 @@ def _end_when_interrupted() -> None:
 
 def _ended(run: RateRun, bits_per_byte: float | None, reason: str | None) -> RateRun:
     return RateRun.from_dict(run.as_dict() | {"bits_per_byte": bits_per_byte, "reason": reason})
+
+
+def _answers(run: RateRun) -> bool:
+    """Whether the run says something of its rate; what failed for another reason is tried again."""
+    return run.bits_per_byte is not None or (run.reason or "").startswith(Outcome.DIVERGED)
 
 
 def _identity(run: RateRun) -> tuple[Architecture, float, int, str]:
