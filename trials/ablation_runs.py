@@ -111,7 +111,8 @@ def _recorded(folders: set[Path]) -> dict[_Key, TrialRecord]:
 
 def _train(jobs: Sequence[_Job], workers: int, done: dict[_Key, TrialRecord]) -> Iterator[TrialRecord]:
     """Run the jobs, write each record as it comes and add it to `done`."""
-    for corpus, vocab_size in {(job.study.corpus, job.architecture.vocab_size) for job in jobs}:
+    texts = {(job.study.corpus.model_dump_json(), job.architecture.vocab_size): job.study.corpus for job in jobs}
+    for (_, vocab_size), corpus in texts.items():
         prepare(corpus, vocab_size)  # here, so that the workers only map the files
     numbers = {job.folder: sum(folder == job.folder for folder, _, _ in done) for job in jobs}
     with ProcessPoolExecutor(max(1, min(workers, len(jobs))), multiprocessing.get_context("spawn")) as pool:
