@@ -51,9 +51,11 @@ def given_tokenizer(names: Sequence[str], vocab_size: int) -> Given:
         return max(fitting, key=lambda given: given.size)
     sizes = " and ".join(f"{given.size} of {given.file}" for given in found)
     nearest = min(found, key=lambda given: abs(given.size - vocab_size)).size
+    padded = -(-nearest // MULTIPLE) * MULTIPLE
+    cure = f"set it to {nearest}" + (f", or to {padded}, the next multiple of {MULTIPLE}" if padded > nearest else "")
     raise SpecError(
         f"space.vocab_size must be that of the corpus' tokenizer, or at most {LARGEST_PADDING - 1} more, found {vocab_size} for {sizes}; "
-        f"set it to {nearest}, or to {-(-nearest // MULTIPLE) * MULTIPLE}, the next multiple of {MULTIPLE}"
+        f"{cure}"
     )
 
 

@@ -81,8 +81,8 @@ class CorpusSpec(Section):
 
     @property
     def is_local(self) -> bool:
-        """Whether the dataset is a folder of this machine, so that no network is asked."""
-        return self.dataset is not None and (is_local_path(self.dataset) or Path(self.dataset).exists())
+        """Whether the dataset is a folder of this machine, so that no network is asked; as `beside` has placed it."""
+        return self.dataset is not None and is_local_path(self.dataset)
 
     def beside(self, folder: Path) -> Self:
         """The same corpus with every relative path taken from the folder."""
