@@ -68,6 +68,16 @@ def test_a_trial_is_counted_measured_trained_and_recorded(blocks: TokenBlocks) -
     assert TrialRecord.from_dict(json.loads(json.dumps(record.as_dict()))) == record
 
 
+def test_utilisation_is_of_the_stated_peak_and_absent_where_none_is_known(blocks: TokenBlocks) -> None:
+    stated, _ = run_trial(TASK, blocks, RECIPE, workload=WORKLOAD, peak_flops=1e9)
+    unknown, _ = run_trial(TASK, blocks, RECIPE, workload=WORKLOAD)
+    assert stated.training is not None
+    assert unknown.training is not None
+    assert unknown.training.model_flops_utilisation is None
+    done = stated.training.tokens_per_second * stated.costs.training_flops_per_token
+    assert stated.training.model_flops_utilisation == pytest.approx(done / 1e9)
+
+
 def test_equal_seeds_give_equal_losses_and_a_replicate_differs(blocks: TokenBlocks) -> None:
     def loss(task: TrialTask) -> float:
         record, _ = run_trial(task, blocks, RECIPE, workload=WORKLOAD)

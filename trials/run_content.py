@@ -229,6 +229,8 @@ def _totals(record: TrialRecord) -> Iterator[tuple[str, float]]:
     yield "tokens_per_second", training.tokens_per_second
     yield "training_seconds", training.wall_seconds
     yield "process_seconds", training.process_seconds
+    if training.model_flops_utilisation is not None:
+        yield "model_flops_utilisation", training.model_flops_utilisation
     if training.peak_memory_bytes is not None:
         yield "peak_memory_bytes", training.peak_memory_bytes
     for reading in readings(record):

@@ -143,6 +143,8 @@ class SearchSpec(Section):
     """Processor threads of each trial."""
     gpus: Annotated[float, Number, Field(ge=0)] = 0.0
     """GPUs of each trial; a fraction shares one."""
+    peak_flops: Annotated[float, Number, Field(gt=0)] | None = None
+    """FLOPs a second of each trial's device at its best, for the record's utilisation; by default those of a GPU that is known."""
     seed: Annotated[int, Number, Field(ge=0, le=LARGEST_SEED)] = 0
     """Decides proposals, initial weights and the order of the data; a replicate has a later one."""
     sampler: Literal["front", "nsga2", "tpe", "random"] = "nsga2"

@@ -16,6 +16,7 @@ from trials.study import LatencySpec, ProxySpec
 from trials.task import Start, TrialTask, count_costs, explain, record_of, this_machine
 from trials.training.evaluation import evaluate_named
 from trials.training.failures import TrainingFailed, memory_errors
+from trials.training.utilisation import known_peak, utilisation
 
 Measure = Callable[[Architecture], Latency]
 """Takes the latency of a shape; may wait its turn, and may raise."""
@@ -33,13 +34,15 @@ def run_trial(
     pause: Callable[[], float] | None = None,
     deadline_seconds: float | None = None,
     memory_bytes: int | None = None,
+    peak_flops: float | None = None,
     progress: Callable[[CurvePoint], None] | None = None,
 ) -> tuple[TrialRecord, Network | None]:
     """Evaluate one shape: the cheapest question first, so that a shape that cannot be measured is not trained.
 
     Whatever goes wrong becomes the record's outcome and reason; what was measured until then is kept. `workload` says what the KV
-    cache and the decode FLOPs are counted at; without `latency` nothing is timed. `deadline_seconds` hold for the whole trial. The
-    other arguments are those of `proxy.train`. The network comes back only where the trial finished.
+    cache and the decode FLOPs are counted at; without `latency` nothing is timed. `deadline_seconds` hold for the whole trial. A
+    finished training's utilisation is of `peak_flops`, by default those that are known of the device. The other arguments are those
+    of `proxy.train`. The network comes back only where the trial finished.
     """
     start = Start.now()
     costs = count_costs(task.architecture, workload, proxy)
@@ -62,6 +65,9 @@ def run_trial(
             memory_bytes=memory_bytes,
             progress=progress,
         )
+        peak = known_peak(device, proxy.precision) if peak_flops is None else peak_flops
+        used = utilisation(training.tokens_per_second, costs.training_flops_per_token, peak)
+        training = replace(training, model_flops_utilisation=used)
         if blocks.validations:
             judged = evaluate_named(network.to(device), blocks, proxy.evaluation_tokens, proxy.context_tokens, pause=pause)
             network, training = network.to("cpu"), replace(training, validations=judged)

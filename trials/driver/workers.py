@@ -83,6 +83,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
                 latency=lambda shape: ask_device(self._equipment.device, shape),
                 threads=study.search.threads,
                 device=device,
+                peak_flops=study.search.peak_flops,
                 memory_bytes=usable_bytes(device, trials_on_a_machine(study.search)),
                 pause=_pause(quiet, stack) if should_pause() else None,
                 deadline_seconds=study.search.deadline_seconds,
