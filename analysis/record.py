@@ -233,6 +233,17 @@ class RatePoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FreshSeed:
+    """A chosen shape trained once more after the selection, with a seed that had no part in it."""
+
+    seed: int
+    validation: Quality | None = None
+    test: Quality | None = None
+    reason: str | None = None
+    """Why it did not finish; None where it did."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FinalRecord:
     """What was measured of a chosen trial after the search; the trial's own record is never altered."""
 
@@ -244,6 +255,8 @@ class FinalRecord:
     """On the test split, which no search has seen."""
     rate_bracket: tuple[RatePoint, ...] = ()
     """Its losses at half, once and twice the study's rate, where `search.rate_bracket` asks for them."""
+    fresh: FreshSeed | None = None
+    """The shape with a fresh seed, where `search.fresh_seed` asks for it and the report names the shape."""
     measured_at: str
     schema: int = SCHEMA
 
@@ -258,6 +271,7 @@ class FinalRecord:
         fields = dict(values)
         fields["latency"] = latency_from_dict(values.get("latency"))
         fields["test"] = _quality(values.get("test"))
+        fields["fresh"] = _fresh(values.get("fresh"))
         fields["rate_bracket"] = tuple(RatePoint(**point) for point in values.get("rate_bracket", ()))
         return cls(**fields)
 
@@ -303,6 +317,12 @@ def _diagnostics(values: Mapping[str, Any] | None) -> Diagnostics | None:
 
 def _tuple(values: list[Any]) -> tuple[Any, ...]:
     return tuple(tuple(value) if isinstance(value, list) else value for value in values)
+
+
+def _fresh(values: Mapping[str, Any] | None) -> FreshSeed | None:
+    if values is None:
+        return None
+    return FreshSeed(**{**values, "validation": _quality(values["validation"]), "test": _quality(values["test"])})
 
 
 def _quality(values: Mapping[str, Any] | None) -> Quality | None:

@@ -17,6 +17,7 @@ from analysis.certainty import certainty
 from analysis.figures import curves_figure, figure_html, front_figure, plotly_script
 from analysis.findings import against, outcomes, picks, winners
 from analysis.front import REFERENCE_MARGIN, Front, front_of
+from analysis.luck import luck
 from analysis.membership import Membership, membership
 from analysis.page import Html, document, element, facts, folded, paragraphs, section
 from analysis.record import FinalRecord, Kind, TrialRecord
@@ -96,7 +97,7 @@ def _found(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], fr
     return [
         paragraphs([outcomes(records), *winners(records, front, sure)[:1]]),
         _cards(records, finals, front, sure),
-        paragraphs([*certainty(front, sure), *bracket_findings(finals, front), *held]),
+        paragraphs([*certainty(front, sure), *bracket_findings(finals, front), *held, *luck(records, finals, front, sure)]),
     ]
 
 

@@ -42,6 +42,7 @@ def row(record: TrialRecord, final: FinalRecord | None, front: Front, sure: Memb
         "final_latency_ms": again.total_ms.median if again else None,
         **_quality("validation", training.validation if training else None),
         **_quality("test", final.test if final else None),
+        "fresh_seed_test_bits_per_byte": final.fresh.test.bits_per_byte if final and final.fresh and final.fresh.test else None,
         "parameters": record.costs.parameters,
         "num_unique_layers": a.num_unique_layers,
         "num_hidden_layers": a.num_hidden_layers,

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from analysis import words
 from analysis.findings import findings, picks
 from analysis.front import Front
+from analysis.luck import luck
 from analysis.membership import membership
 from analysis.record import FinalRecord, TrialRecord
 from analysis.rows import front_rows
@@ -39,7 +40,7 @@ def front_text(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]
         )
     widths = [max(len(cells[place]) for cells in rows) for place in range(len(COLUMNS))]
     lines = ["  ".join(map(_cell, cells, widths, COLUMNS)).rstrip() for cells in rows]
-    sentences = findings(records, finals, front)
+    sentences = [*findings(records, finals, front), *luck(records, finals, front, sure)]
     return "\n".join([*(lines if len(rows) > 1 else []), "", *sentences]).strip()
 
 

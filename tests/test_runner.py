@@ -202,6 +202,10 @@ def test_a_real_study_trains_measures_and_judges(tmp_path: Path, tracking: str) 
     for final in finals.values():
         assert final.test is not None
         assert final.latency is not None
+    fresh = {number: final.fresh for number, final in finals.items() if final.fresh is not None}
+    front = front_of(result.records, finals)
+    assert {front.fastest, front.knee, front.most_accurate} <= fresh.keys()
+    assert all(again.seed == 2_000 and again.test and again.test != finals[number].test for number, again in fresh.items())
 
     before = (tmp_path / "study" / "finals.jsonl").read_bytes()
     assert run(tmp_path / "study", tracking, **changes).finals == finals

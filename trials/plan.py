@@ -33,6 +33,8 @@ OPTIMIZER_SHARE = {"muon": 0.6, "adamw": 0.1}
 """Time of the optimizer's step over forward and backward at 0.3M parameters; smaller for larger networks (docs/findings.md)."""
 START_SECONDS = 20.0
 """Ray, imports and the report, on two cores."""
+FRESH = 4
+"""Most shapes that are trained with a fresh seed after the search, one after another."""
 LATENCY_SECONDS = 1.5
 """One latency measurement at small sizes; training pauses for it."""
 
@@ -136,7 +138,7 @@ def plan_study(study: StudySpec) -> Plan:
         space=explained,
         training_tokens=round(runs * tokens),
         training_flops=round(runs * flops),
-        estimated_seconds=START_SECONDS + waves * seconds + 2 * runs * LATENCY_SECONDS,
+        estimated_seconds=START_SECONDS + (waves + (FRESH if study.search.fresh_seed else 0)) * seconds + 2 * runs * LATENCY_SECONDS,
         disk_bytes=round(runs * (mean(4 * cost.parameters(shape) for shape in shapes) + 50 * 1024)),
         memory=_memory(study),
         samples=samples,

@@ -102,6 +102,8 @@ def final_metrics(final: FinalRecord) -> list[MetricPoint]:
             "test_bits_per_byte": final.test.bits_per_byte,
             "test_next_token_accuracy": final.test.next_token_accuracy,
         }
+    if final.fresh and final.fresh.test:
+        values["fresh_seed_test_bits_per_byte"] = final.fresh.test.bits_per_byte
     return [MetricPoint(name, value, 0, measured_ms) for name, value in values.items() if math.isfinite(value)]
 
 

@@ -16,12 +16,13 @@ import ray
 from ray import tune
 from ray.exceptions import OutOfMemoryError
 
-from analysis.record import FinalRecord, Latency, Quality, RatePoint, TrialRecord, read_finals, read_records
+from analysis.record import FinalRecord, FreshSeed, Latency, Quality, RatePoint, TrialRecord, read_finals, read_records
 from search_space.errors import SpecError
 from trials.driver.agenda import Agenda
 from trials.driver.cluster import connected
 from trials.driver.directory import claim, tokenizer_file, weights_file, write_whole
 from trials.driver.finals import measure_finals, missing_finals
+from trials.driver.fresh import SEED_AWAY, missing_fresh, train_fresh
 from trials.driver.references import references
 from trials.driver.searcher import AgendaSearcher, Progress, Scribe
 from trials.driver.workers import LATENCY_DEVICE, Equipment, Evaluate, Examiner, LatencyDevice, TrialActor, ask_device
@@ -177,7 +178,10 @@ class _Run:
             shutil.rmtree(storage, ignore_errors=True)
 
     def _missing_finals(self) -> bool:
-        return self._evaluate is None and bool(missing_finals(list(self._agenda.records.values()), self._finals))
+        if self._evaluate is not None:
+            return False
+        records = list(self._agenda.records.values())
+        return bool(missing_finals(records, self._finals) or (self._study.search.fresh_seed and missing_fresh(records, self._finals)))
 
     def _measure_finals(self, equipment: Equipment) -> None:
         if not self._missing_finals():
@@ -192,6 +196,11 @@ class _Run:
         def measure(record: TrialRecord) -> Latency:
             return ask_device(equipment.device, record.architecture)
 
+        def fresh(record: TrialRecord) -> FreshSeed:
+            blocks, seed = equipment.blocks[record.architecture.vocab_size], self._study.search.seed + SEED_AWAY
+            found: FreshSeed = ray.get(examiner.fresh.remote(record, blocks, self._study, seed))
+            return found
+
         def bracket(record: TrialRecord) -> tuple[RatePoint, ...]:
             blocks = equipment.blocks[record.architecture.vocab_size]
             points: tuple[RatePoint, ...] = ray.get(examiner.rate_bracket.remote(record, blocks, self._study))
@@ -200,6 +209,8 @@ class _Run:
         records = sorted(self._agenda.records.values(), key=lambda record: record.number)
         asked = bracket if self._study.search.rate_bracket else None
         self._finals = measure_finals(self._directory, records, self._finals, measure, judge, asked)
+        if self._study.search.fresh_seed:
+            self._finals = train_fresh(self._directory, records, self._finals, fresh)
 
 
 def _proposer(study: StudySpec) -> Proposer:

@@ -147,6 +147,9 @@ class SearchSpec(Section):
     """FLOPs a second of each trial's device at its best, for the record's utilisation; by default those of a GPU that is known."""
     seed: Annotated[int, Number, Field(ge=0, le=LARGEST_SEED)] = 0
     """Decides proposals, initial weights and the order of the data; a replicate has a later one."""
+    fresh_seed: bool = True
+    """Whether the shapes that the report names (recommended, most accurate, knee, fastest) are trained once more after the search, with
+    a seed that chose nothing: the test split then says how much of their gain was luck."""
     sampler: Literal["front", "nsga2", "tpe", "random"] = "nsga2"
     """What proposes the next shape: ours, which models the front, or one of Optuna's."""
     rate_bracket: bool = False

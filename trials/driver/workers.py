@@ -14,7 +14,7 @@ import ray
 from ray import tune
 from ray.exceptions import RayActorError, RayTaskError
 
-from analysis.record import Latency, Outcome, Quality, RatePoint, TrialRecord
+from analysis.record import FreshSeed, Latency, Outcome, Quality, RatePoint, TrialRecord
 from search_space.architecture import Architecture
 from trials.study import LatencySpec, StudySpec
 from trials.task import Start, TrialTask, count_costs, explain, record_of
@@ -134,6 +134,23 @@ class Examiner:
             path.write_bytes(weights)
             network = load_network(path, shape).to("cuda" if study.search.gpus else "cpu")
         return evaluate(network, blocks, "test", study.proxy.evaluation_tokens, study.proxy.context_tokens)
+
+    def fresh(self, record: TrialRecord, blocks: TokenBlocks, study: StudySpec, seed: int) -> FreshSeed:
+        """The trial's shape trained by the study's recipe with this seed, judged on both splits; a failure is its reason."""
+        from trials.proxy import train
+        from trials.training.evaluation import evaluate
+
+        search, proxy, device = study.search, study.proxy, "cuda" if study.search.gpus else "cpu"
+        try:
+            network, training = train(
+                record.architecture, blocks, proxy,
+                seed=seed, threads=search.threads, device=device, deadline_seconds=search.deadline_seconds,
+            )  # fmt: skip
+            test = evaluate(network.to(device), blocks, "test", proxy.evaluation_tokens, proxy.context_tokens)
+        except Exception as error:
+            outcome, reason = explain(error)
+            return FreshSeed(seed=seed, reason=f"{outcome}: {reason}")
+        return FreshSeed(seed=seed, validation=training.validation, test=test)
 
     def rate_bracket(self, record: TrialRecord, blocks: TokenBlocks, study: StudySpec) -> tuple[RatePoint, ...]:
         """The finalist's losses at half, once (its own) and twice the study's rate."""
