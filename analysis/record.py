@@ -15,6 +15,12 @@ from analysis.lines import append_line, complete_lines
 from analysis.timing import Latency as Latency
 from analysis.timing import Spread as Spread
 from analysis.timing import latency_from_dict as latency_from_dict
+from analysis.training import CurvePoint as CurvePoint
+from analysis.training import Diagnostics as Diagnostics
+from analysis.training import Quality as Quality
+from analysis.training import Rung as Rung
+from analysis.training import Training as Training
+from analysis.training import quality_from_dict, training_from_dict
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
 
@@ -61,107 +67,6 @@ class Costs:
     """Forward FLOPs of the workload's last token."""
     training_flops_per_token: int
     """At the proxy's context."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quality:
-    """How well a network predicts one split."""
-
-    loss: float
-    """Cross-entropy in nats per token."""
-    bits_per_byte: float
-    """Cross-entropy in bits per byte of the text: comparable across vocabularies."""
-    next_token_accuracy: float
-    """Share of next tokens that are the most probable one."""
-    tokens: int
-    """Tokens predicted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CurvePoint:
-    """One moment of a training run."""
-
-    tokens: int
-    seconds: float
-    """Since training began, pauses left out."""
-    training_loss: float | None = None
-    """Mean since the previous point, nats per token."""
-    validation_loss: float | None = None
-    learning_rate: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnostics:
-    """What a trained network does inside, on a few sequences of the validation split; `analysis.signs` judges it.
-
-    Where a field has several values, there is one for each executed block.
-    """
-
-    tokens: int
-    """Tokens looked at."""
-    attention_entropies: tuple[tuple[float, ...], ...]
-    """Of each block's heads, over the entropy of a head that sees all its keys alike: 0 is one key, 1 is all of them."""
-    head_similarities_in_group: tuple[float, ...] | None
-    """Mean cosine between attention maps of heads that share keys; None where each head has its own."""
-    head_similarities_across_groups: tuple[float, ...] | None
-    """Mean cosine between attention maps of heads with different keys; None where all share one key-value head."""
-    embedding_effective_rank: float
-    """Of the table that makes logits (the embedding where tied): exp of the entropy of its singular values, over the full rank."""
-    embedding_mean_cosine: float
-    """Between two rows of that table: 0 where they point everywhere, 1 where all point one way."""
-    gradient_norms: tuple[float, ...]
-    """Of the loss, by the block's weights; for a part that runs several times the mean of its passes."""
-    residual_changes: tuple[float, ...]
-    """Norm of what the block adds to the residual stream over the stream's own norm, mean over tokens."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rung:
-    """A finished loss before the run's own end: of a branch that left the run and decayed, on the validation split."""
-
-    tokens: int
-    """Tokens that the branch had been trained on at its end, those of the run before it included."""
-    loss: float
-    """Nats per token."""
-    bits_per_byte: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Training:
-    """What a proxy run measured."""
-
-    tokens: int
-    """Tokens trained on."""
-    planned_tokens: int
-    """Tokens that the recipe asked for; more than `tokens` where the run ended early."""
-    steps: int
-    parameters: int
-    """Counted in the built network."""
-    validation: Quality | None
-    """On the validation split at the end; None where the run did not reach an evaluation."""
-    tokens_per_second: float
-    wall_seconds: float
-    """Of training, without pauses and evaluation."""
-    process_seconds: float
-    """Processor time of training and evaluation, all threads."""
-    peak_memory_bytes: int | None
-    """Highest resident set of the process, or allocated device memory on a GPU."""
-    device: str
-    precision: str
-    threads: int
-    validations: Mapping[str, Quality] = field(default_factory=dict)
-    """On each validation set that the study names beside the held-out split, at the end of a finished run."""
-    model_flops_utilisation: float | None = None
-    """Tokens a second times training_flops_per_token over the device's stated peak; None where no peak is known."""
-    micro_batches: int = 1
-    """Parts that each step's batch was split into, so that it fits the memory; their gradients are summed."""
-    corpus_sha256: str | None = None
-    """Of the text that it was trained on."""
-    curve: tuple[CurvePoint, ...] = ()
-    rungs: tuple[Rung, ...] = ()
-    """Finished losses at fewer tokens, where the recipe asks for them."""
-    diagnostics: Diagnostics | None = None
-    """Taken once, when the run had ended; None where it did not reach its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +123,7 @@ class TrialRecord:
         fields["kind"], fields["outcome"] = Kind(values["kind"]), Outcome(values["outcome"])
         fields["costs"] = Costs(**values["costs"])
         fields["latency"] = latency_from_dict(values.get("latency"))
-        fields["training"] = _training(values.get("training"))
+        fields["training"] = training_from_dict(values.get("training"))
         return cls(**fields)
 
 
@@ -270,7 +175,7 @@ class FinalRecord:
         _check_schema(values)
         fields = dict(values)
         fields["latency"] = latency_from_dict(values.get("latency"))
-        fields["test"] = _quality(values.get("test"))
+        fields["test"] = quality_from_dict(values.get("test"))
         fields["fresh"] = _fresh(values.get("fresh"))
         fields["rate_bracket"] = tuple(RatePoint(**point) for point in values.get("rate_bracket", ()))
         return cls(**fields)
@@ -294,40 +199,10 @@ def append(directory: Path, record: TrialRecord | FinalRecord) -> None:
     append_line(directory / (RECORDS if isinstance(record, TrialRecord) else FINALS), record.as_dict())
 
 
-def _training(values: Mapping[str, Any] | None) -> Training | None:
-    if values is None:
-        return None
-    parsed = {
-        "validation": _quality(values["validation"]),
-        "validations": {name: found for name, judged in values.get("validations", {}).items() if (found := _quality(judged))},
-        "curve": tuple(CurvePoint(**point) for point in values["curve"]),
-        "rungs": tuple(Rung(**rung) for rung in values.get("rungs", ())),
-        "diagnostics": _diagnostics(values.get("diagnostics")),
-    }
-    return Training(**{**values, **parsed})
-
-
-def _diagnostics(values: Mapping[str, Any] | None) -> Diagnostics | None:
-    """None too where one of its numbers, such as a gradient, was not finite when it was written."""
-    if values is None or any(None in _tuple(value) for value in values.values() if isinstance(value, list)):
-        return None
-    parsed: dict[str, Any] = {name: _tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    return Diagnostics(**parsed)
-
-
-def _tuple(values: list[Any]) -> tuple[Any, ...]:
-    return tuple(tuple(value) if isinstance(value, list) else value for value in values)
-
-
 def _fresh(values: Mapping[str, Any] | None) -> FreshSeed | None:
     if values is None:
         return None
-    return FreshSeed(**{**values, "validation": _quality(values["validation"]), "test": _quality(values["test"])})
-
-
-def _quality(values: Mapping[str, Any] | None) -> Quality | None:
-    """None too where one of its numbers is absent, for it was not finite when it was written."""
-    return None if values is None or None in values.values() else Quality(**values)
+    return FreshSeed(**{**values, "validation": quality_from_dict(values["validation"]), "test": quality_from_dict(values["test"])})
 
 
 def _check_schema(values: Mapping[str, Any]) -> None:

@@ -21,10 +21,10 @@ from pydantic_core import PydanticUndefined
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent))
 
-import archfront  # noqa: E402
-from analysis import record, signs, timing  # noqa: E402
+from analysis import record, signs, timing, training  # noqa: E402
 from search_space import architecture, sharing  # noqa: E402
 from trials import ablation, study  # noqa: E402
+from trials.arguments import parser  # noqa: E402
 
 PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -109,7 +109,7 @@ def _fields(node: ast.ClassDef) -> str:
 
 def command_tables() -> str:
     """Every verb with its arguments, as the parser has them."""
-    return "\n".join(_verb(name, made) for name, made in _verbs("archfront", archfront.parser()))
+    return "\n".join(_verb(name, made) for name, made in _verbs("archfront", parser()))
 
 
 def _verbs(name: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
@@ -147,20 +147,8 @@ def sign_table() -> str:
 GENERATED = {
     "study": study_tables,
     "architecture": lambda: field_tables(architecture, "Architecture") + "\n" + field_tables(sharing, "Sharing"),
-    "record": lambda: field_tables(
-        record,
-        "TrialRecord",
-        "Outcome",
-        "Kind",
-        "Costs",
-        "Rung",
-        "Training",
-        "Diagnostics",
-        "CurvePoint",
-        "Quality",
-        "RatePoint",
-        "FinalRecord",
-    ),
+    "record": lambda: field_tables(record, "TrialRecord", "Outcome", "Kind", "Costs", "FinalRecord", "RatePoint", "FreshSeed"),
+    "training": lambda: field_tables(training, "Training", "CurvePoint", "Quality", "Rung", "Diagnostics"),
     "latency": lambda: field_tables(timing, "Latency", "Yardstick", "Spread"),
     "commands": command_tables,
     "signs": sign_table,
