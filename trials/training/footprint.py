@@ -6,6 +6,7 @@ compared with it in a test; `benchmarks/memory.py` compares the sum with the hig
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 from search_space import cost
@@ -111,7 +112,7 @@ def fit_batch(a: Architecture, proxy: ProxySpec, available_bytes: int, *, device
             f"a training step of {a.label} must fit into {readable_bytes(available_bytes)}, found {readable_bytes(single.peak)} for one "
             f"sequence of {proxy.context_tokens:,} tokens alone; lower proxy.context_tokens or search.workers, or take a larger machine"
         )
-    parts = next(n for n in range(2, proxy.batch_sequences + 1) if _parted(a, proxy, device, n).peak <= available_bytes)
+    parts = bisect_left(range(proxy.batch_sequences), True, lo=2, key=lambda n: _parted(a, proxy, device, n).peak <= available_bytes)
     return _parted(a, proxy, device, parts)
 
 
