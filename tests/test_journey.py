@@ -74,7 +74,7 @@ def test_from_a_study_to_a_model_that_transformers_loads(tmp_path: Path) -> None
     assert [record.kind for record in records] == [Kind.REFERENCE, *[Kind.SAMPLED] * 3]
     assert all(record.finished and record.latency and record.training for record in records)
     front = json.loads(ran.stdout)
-    assert {row["trial"] for row in front} == set(finals)
+    assert {row["trial"] for row in front} <= set(finals)  # a second latency may take a member off the front
     assert all(row["test_bits_per_byte"] is not None and row["final_latency_ms"] is not None for row in front)
     for number, final in finals.items():
         training = records[number].training

@@ -102,8 +102,12 @@ class _Run:
                 )
                 with connected(self._study, address):
                     equipment = self._equip({size: found.result() for size, found in blocks.items()})
-                    self._search(equipment)
-                    self._measure_finals(equipment)
+                    try:
+                        self._search(equipment)
+                        self._measure_finals(equipment)
+                    finally:
+                        if equipment.device is not None:
+                            ray.kill(equipment.device)  # else the next study here waits for the device until Python forgets this one
         finally:
             self._background.shutdown(wait=False, cancel_futures=True)
         records = tuple(sorted(self._agenda.records.values(), key=lambda record: record.number))
