@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
+import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import ray
@@ -103,7 +107,8 @@ class _Run:
                 with connected(self._study, address):
                     equipment = self._equip({size: found.result() for size, found in blocks.items()})
                     try:
-                        self._search(equipment)
+                        with _heard(self._agenda):
+                            self._search(equipment)
                         self._measure_finals(equipment)
                     finally:
                         if equipment.device is not None:
@@ -157,6 +162,8 @@ class _Run:
                     raise
                 self._scribe.on_out_of_memory(str(error.__cause__))
             else:
+                if self._agenda.interrupted:
+                    raise KeyboardInterrupt
                 return
 
     def _place(self, equipment: Equipment) -> None:
@@ -215,6 +222,24 @@ class _Run:
         self._finals = measure_finals(self._directory, records, self._finals, measure, judge, asked)
         if self._study.search.fresh_seed:
             self._finals = train_fresh(self._directory, records, self._finals, fresh)
+
+
+@contextmanager
+def _heard(agenda: Agenda) -> Iterator[None]:
+    """Ctrl-C ends the search even where a library swallows the exception that Python raises for it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        agenda.interrupted = True
+        signal.default_int_handler(number, frame)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _proposer(study: StudySpec) -> Proposer:

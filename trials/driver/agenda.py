@@ -55,6 +55,8 @@ class Agenda:
         self._tasks: list[TrialTask] = []
         self._again: list[TrialTask] = []
         self._failed: list[TrialRecord] = []
+        self.interrupted = False
+        """Set by Ctrl-C: nothing more is handed out."""
 
     @property
     def count(self) -> int:
@@ -88,6 +90,8 @@ class Agenda:
 
     def next(self) -> TrialTask | Answer:
         """The next task that has no record yet."""
+        if self.interrupted:
+            return Answer.END
         if self._again:
             return self._again.pop(0)
         while True:
