@@ -34,7 +34,8 @@ class Case:
     context_tokens: int
 
 
-def _llama(vocab: int, layers: int, hidden: int, heads: int, key_value_heads: int, intermediate: int) -> Architecture:
+def llama(vocab: int, layers: int, hidden: int, heads: int, key_value_heads: int, intermediate: int) -> Architecture:
+    """A gated shape without sharing whose heads share its width."""
     return Architecture(
         vocab_size=vocab,
         hidden_size=hidden,
@@ -47,12 +48,12 @@ def _llama(vocab: int, layers: int, hidden: int, heads: int, key_value_heads: in
 
 
 CASES = {
-    "1M": Case(_llama(512, 8, 96, 6, 2, 256), 16, 128),
-    "1M-wide-batch": Case(_llama(512, 8, 96, 6, 2, 256), 64, 256),
-    "5M": Case(_llama(4096, 12, 192, 6, 3, 512), 8, 256),
-    "15M": Case(_llama(8192, 12, 320, 5, 5, 864), 8, 256),
-    "30M": Case(_llama(16_384, 16, 384, 6, 3, 1024), 4, 512),
-    "60M": Case(_llama(32_000, 16, 512, 8, 4, 1408), 2, 512),
+    "1M": Case(llama(512, 8, 96, 6, 2, 256), 16, 128),
+    "1M-wide-batch": Case(llama(512, 8, 96, 6, 2, 256), 64, 256),
+    "5M": Case(llama(4096, 12, 192, 6, 3, 512), 8, 256),
+    "15M": Case(llama(8192, 12, 320, 5, 5, 864), 8, 256),
+    "30M": Case(llama(16_384, 16, 384, 6, 3, 1024), 4, 512),
+    "60M": Case(llama(32_000, 16, 512, 8, 4, 1408), 2, 512),
     "125M": Case(family("mobilellm-125m"), 2, 1024),
 }
 

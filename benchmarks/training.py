@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
+from benchmarks.memory import llama
 from search_space.architecture import Architecture
 from search_space.cost import parameters, training_flops
 from trials.export.hugging_face_config import hugging_face_config
@@ -49,23 +50,11 @@ class Size:
     steps: int
 
 
-def _llama(vocab: int, layers: int, hidden: int, heads: int, key_value_heads: int, intermediate: int) -> Architecture:
-    return Architecture(
-        vocab_size=vocab,
-        hidden_size=hidden,
-        num_unique_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=key_value_heads,
-        head_dim=hidden // heads,
-        intermediate_size=intermediate,
-    )
-
-
 SIZES = {
-    "0.3M": Size(_llama(512, 4, 80, 5, 5, 208), 8, 64, 12),
-    "1M": Size(_llama(512, 8, 104, 4, 2, 280), 8, 128, 8),
-    "5M": Size(_llama(4096, 12, 192, 6, 3, 512), 8, 256, 4),
-    "30M": Size(_llama(16_384, 16, 384, 6, 3, 1024), 4, 256, 3),
+    "0.3M": Size(llama(512, 4, 80, 5, 5, 208), 8, 64, 12),
+    "1M": Size(llama(512, 8, 104, 4, 2, 280), 8, 128, 8),
+    "5M": Size(llama(4096, 12, 192, 6, 3, 512), 8, 256, 4),
+    "30M": Size(llama(16_384, 16, 384, 6, 3, 1024), 4, 256, 3),
 }
 
 

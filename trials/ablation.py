@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from search_space.architecture import Architecture
 from search_space.errors import SpecError, unknown_key
 from search_space.solve import InfeasibleError
-from trials.section import Positive, Section
-from trials.study import CorpusSpec, LatencySpec, ProxySpec, StudySpec, parse_study, sentence
+from trials.section import Positive, Section, parsed
+from trials.study import CorpusSpec, LatencySpec, ProxySpec, StudySpec, parse_study
+from trials.yaml_file import read_yaml
 
 NO_BUDGET = {"parameters": {"at_most": 1e15}}
 """Of arms that state every size."""
@@ -83,20 +83,9 @@ class Arm:
 
 def load_ablation(path: Path) -> AblationSpec:
     """Read an ablation's YAML and try its shapes; raises SpecError with path, what was found and the cure."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SpecError(f"{path} is not a file; name an ablation's YAML, such as studies/mobilellm/depth-width.yaml") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SpecError(f"{path} cannot be read as YAML ({type(error).__name__}); see docs/ablations.md") from None
-    if not isinstance(values, Mapping):
-        raise SpecError(f"{path} must be a mapping with {', '.join(AblationSpec.model_fields)}; see docs/ablations.md")
-    try:
-        ablation = AblationSpec.model_validate(dict(values))
-    except ValidationError as errors:
-        raise SpecError(f"{path}: {sentence(errors, AblationSpec)}") from None
-    files = ablation.corpus.files and tuple(str(path.resolve().parent / name) for name in ablation.corpus.files)
-    ablation = ablation.model_copy(update={"corpus": ablation.corpus.model_copy(update={"files": files})})
+    values = read_yaml(path, "name an ablation's YAML, such as studies/mobilellm/depth-width.yaml", "see docs/ablations.md")
+    ablation = parsed(AblationSpec, values, str(path))
+    ablation = ablation.model_copy(update={"corpus": ablation.corpus.beside(path.resolve().parent)})
     for scale in ablation.scales:
         try:
             arms_of(ablation, scale)
@@ -108,8 +97,8 @@ def load_ablation(path: Path) -> AblationSpec:
 def is_ablation(path: Path) -> bool:
     """Whether a YAML file holds an ablation rather than a study."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        values = read_yaml(path, "", "")
+    except SpecError:
         return False
     return isinstance(values, Mapping) and "scales" in values
 

@@ -20,8 +20,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy
-
 from analysis.timing import Latency, Yardstick
 from search_space.architecture import Architecture
 from search_space.cost import decode_bytes
@@ -31,7 +29,7 @@ from trials.runtimes import find_runtime
 from trials.runtimes.interface import Session
 from trials.study import LatencySpec
 from trials.timing.machine import clock_mhz, device_name, no_garbage_collection, pinned, read_bandwidth, require_processors
-from trials.timing.repeats import Pair, Repeat, calm_pairs, pairs, run_once, spread
+from trials.timing.repeats import Pair, Repeat, calm_pairs, pairs, run_once, some_tokens, spread
 from trials.timing.yardstick import Bench, yardstick_for
 
 PROTOCOL = "archfront-2"
@@ -135,17 +133,10 @@ class Protocol:
             self._benches[key] = Bench.load(architecture, spec)
         return self._benches[key]
 
-    def close(self) -> None:
-        """Let go of the yardsticks."""
-        for bench in self._benches.values():
-            bench.close()
-        self._benches.clear()
-
 
 def take_pairs(session: Session, bench: Bench, vocab_size: int, spec: LatencySpec, device: Repeat) -> tuple[Repeat, list[Pair], bool]:
     """The first run, then `spec.repeats` pairs after a warm-up; the last value says that no calm ones were to be had."""
-    tokens = numpy.random.default_rng(0).integers(vocab_size, size=spec.prompt_tokens + spec.new_tokens).tolist()
-    prompt, new = tokens[: spec.prompt_tokens], tokens[spec.prompt_tokens :]
+    prompt, new = some_tokens(vocab_size, spec.prompt_tokens, spec.new_tokens)
     first = run_once(session, prompt, new[:WARM_UP_TOKENS])
     previous = first.total_ms
     for _ in range(WARM_UPS - 1):

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from collections.abc import Mapping
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from search_space.errors import SpecError, unknown_key
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class Section(BaseModel):
@@ -30,3 +36,45 @@ Number = BeforeValidator(_number)
 Positive = Annotated[int, Number, Field(ge=1)]
 AboveZero = Annotated[float, Number, Field(gt=0)]
 Share = Annotated[float, Number, Field(ge=0, le=1)]
+
+
+def parsed(model: type[Model], values: object, source: str) -> Model:
+    """A file's values as what they stand for; raises SpecError with the file, what was found and the cure."""
+    if not isinstance(values, Mapping):
+        raise SpecError(f"{source} must be a mapping with {', '.join(model.model_fields)}, found {type(values).__name__}")
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as errors:
+        raise SpecError(f"{source}: {sentence(errors, model)}") from None
+
+
+KINDS = {"dictionary": "a mapping", "tuple": "a list", "string": "text"}
+"""What people who write YAML call pydantic's types."""
+WRONG_KIND = re.compile(r"a valid (dictionary|tuple|string)( or instance of \w+)?")
+
+
+def sentence(errors: ValidationError, model: type[BaseModel]) -> str:
+    """The first error in a model's values as one sentence with its cure."""
+    error = errors.errors()[0]
+    where = [str(part) for part in error["loc"]]
+    path = ".".join(where) or "the study"
+    if error["type"] == "extra_forbidden":
+        return str(unknown_key(path, where[-1], _fields_at(where[:-1], model)))
+    if error["type"] == "missing":
+        return f"{path} is missing; add it"
+    if error["type"] == "value_error":
+        return f"{path} {error['ctx']['error']}" if where else str(error["ctx"]["error"])
+    if error["type"] == "invalid_key":
+        return f"{'.'.join(where[:-1]) or 'the study'} must have text for keys, found {error['input']!r}; write it in quotes"
+    message = error["msg"].replace("Input should be", "must be").replace("String should", "must")
+    message = WRONG_KIND.sub(lambda found: KINDS[found[1]], message)
+    return f"{path} {message}, found {error['input']!r}"
+
+
+def _fields_at(where: list[str], model: type[BaseModel]) -> list[str]:
+    for name in where:
+        annotation = model.model_fields[name].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)

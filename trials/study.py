@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from search_space.budget import Budget
 from search_space.describe import is_file_name
-from search_space.errors import SpecError, unknown_key
+from search_space.errors import SpecError
 from search_space.space import SearchSpace
 from trials.runtimes import RUNTIMES
-from trials.section import AboveZero, Number, Positive, Share
-from trials.section import Section as Section
+from trials.section import AboveZero, Number, Positive, Section, Share, parsed, sentence
 from trials.text.spec import CorpusSpec as CorpusSpec
 from trials.yaml_file import read_yaml
 
@@ -186,12 +184,7 @@ class StudySpec(Section):
 
 def parse_study(values: object, source: str = "study") -> StudySpec:
     """Check a study's mapping; raises SpecError with path, what was found and the cure."""
-    if not isinstance(values, Mapping):
-        raise SpecError(f"{source} must be a mapping with {', '.join(StudySpec.model_fields)}, found {type(values).__name__}")
-    try:
-        study = StudySpec.model_validate(dict(values))
-    except ValidationError as errors:
-        raise SpecError(f"{source}: {sentence(errors)}") from None
+    study = parsed(StudySpec, values, source)
     try:
         study.search_space  # noqa: B018  the space is read here so that its errors name the file
     except SpecError as error:
@@ -204,7 +197,7 @@ def parse_latency(values: Mapping[str, Any]) -> LatencySpec:
     try:
         return LatencySpec.model_validate(dict(values))
     except ValidationError as errors:
-        raise SpecError(sentence(errors)) from None
+        raise SpecError(sentence(errors, LatencySpec)) from None
 
 
 def load_study(path: str | Path) -> StudySpec:
@@ -215,35 +208,3 @@ def load_study(path: str | Path) -> StudySpec:
     folder = path.resolve().parent
     references = tuple(str(folder / name) if is_file_name(name) else name for name in study.references)
     return study.model_copy(update={"corpus": study.corpus.beside(folder), "references": references})
-
-
-KINDS = {"dictionary": "a mapping", "tuple": "a list", "string": "text"}
-"""What people who write YAML call pydantic's types."""
-WRONG_KIND = re.compile(r"a valid (dictionary|tuple|string)( or instance of \w+)?")
-
-
-def sentence(errors: ValidationError, model: type[BaseModel] = StudySpec) -> str:
-    """The first error in a model's values as one sentence with its cure."""
-    error = errors.errors()[0]
-    where = [str(part) for part in error["loc"]]
-    path = ".".join(where) or "the study"
-    if error["type"] == "extra_forbidden":
-        return str(unknown_key(path, where[-1], _fields_at(where[:-1], model)))
-    if error["type"] == "missing":
-        return f"{path} is missing; add it"
-    if error["type"] == "value_error":
-        return f"{path} {error['ctx']['error']}" if where else str(error["ctx"]["error"])
-    if error["type"] == "invalid_key":
-        return f"{'.'.join(where[:-1]) or 'the study'} must have text for keys, found {error['input']!r}; write it in quotes"
-    message = error["msg"].replace("Input should be", "must be").replace("String should", "must")
-    message = WRONG_KIND.sub(lambda found: KINDS[found[1]], message)
-    return f"{path} {message}, found {error['input']!r}"
-
-
-def _fields_at(where: list[str], model: type[BaseModel]) -> list[str]:
-    for name in where:
-        annotation = model.model_fields[name].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        model = annotation
-    return list(model.model_fields)

@@ -68,6 +68,12 @@ class Pair:
         )
 
 
+def some_tokens(vocab_size: int, prompt_tokens: int, new_tokens: int) -> tuple[list[int], list[int]]:
+    """A prompt and what follows it, always the same: the time does not depend on them."""
+    tokens: list[int] = numpy.random.default_rng(0).integers(vocab_size, size=prompt_tokens + new_tokens).tolist()
+    return tokens[:prompt_tokens], tokens[prompt_tokens:]
+
+
 def run_once(session: Session, prompt: Sequence[int], new: Sequence[int]) -> Repeat:
     """Time one workload."""
     waited = waited_seconds()

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Self
-
-import numpy
 
 from search_space.architecture import Architecture
 from search_space.cost import parameters
 from trials.runtimes import find_runtime
 from trials.runtimes.interface import Session
 from trials.study import LatencySpec
-from trials.timing.repeats import LARGEST_WAIT, Repeat, run_once
+from trials.timing.repeats import LARGEST_WAIT, Repeat, run_once, some_tokens
 
 PROMPT_TOKENS, NEW_TOKENS = 64, 16
 """Of the yardstick's workload, whatever the shape's is."""
@@ -52,26 +49,20 @@ class Bench:
 
     architecture: Architecture
     session: Session
-    stack: ExitStack
-    """Closes the session and removes its files."""
 
     @classmethod
     def load(cls, architecture: Architecture, spec: LatencySpec) -> Self:
         """Prepare and load a yardstick in the runtime, precision and threads of a workload."""
         from trials.network import Network  # torch takes seconds to import, and the parent of a LatencyProcess never needs it
 
-        with ExitStack() as stack:
-            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="archfront-yardstick-")))
-            runtime = find_runtime(spec.runtime)
-            runtime.prepare(directory, architecture, dict(Network(architecture).named_parameters()), spec.precision)
-            session = runtime.load(directory, architecture, PROMPT_TOKENS + NEW_TOKENS, spec.threads)
-            stack.callback(session.close)
-            return cls(architecture, session, stack.pop_all())
+        runtime = find_runtime(spec.runtime)
+        with tempfile.TemporaryDirectory(prefix="archfront-yardstick-") as folder:  # a session keeps what it needs of its files
+            runtime.prepare(Path(folder), architecture, dict(Network(architecture).named_parameters()), spec.precision)
+            return cls(architecture, runtime.load(Path(folder), architecture, PROMPT_TOKENS + NEW_TOKENS, spec.threads))
 
     def run(self) -> Repeat:
         """Time the yardstick's workload once."""
-        tokens = numpy.random.default_rng(0).integers(self.architecture.vocab_size, size=PROMPT_TOKENS + NEW_TOKENS).tolist()
-        return run_once(self.session, tokens[:PROMPT_TOKENS], tokens[PROMPT_TOKENS:])
+        return run_once(self.session, *some_tokens(self.architecture.vocab_size, PROMPT_TOKENS, NEW_TOKENS))
 
     def device_time(self) -> Repeat:
         """What the yardstick takes on this device as it is now: the median of undisturbed runs, or of all where there are few."""
@@ -81,7 +72,3 @@ class Bench:
         calm = [run for run in runs if run.waited <= LARGEST_WAIT]
         runs = calm if len(calm) > DEVICE_RUNS // 2 else runs
         return Repeat(median(run.prefill_ms for run in runs), median(run.decode_ms for run in runs), max(run.waited for run in runs))
-
-    def close(self) -> None:
-        """Give memory and files back."""
-        self.stack.close()
