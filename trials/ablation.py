@@ -84,7 +84,7 @@ class Arm:
 def load_ablation(path: Path) -> AblationSpec:
     """Read an ablation's YAML and try its shapes; raises SpecError with path, what was found and the cure."""
     values = read_yaml(path, "name an ablation's YAML, such as studies/mobilellm/depth-width.yaml", "see docs/ablations.md")
-    ablation = parsed(AblationSpec, values, str(path))
+    ablation = parsed(AblationSpec, values, str(path), "docs/ablations.md")
     ablation = ablation.model_copy(update={"corpus": ablation.corpus.beside(path.resolve().parent)})
     for scale in ablation.scales:
         try:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +12,11 @@ from typing import Any
 from analysis.ablation import Difference, Noise, compare, noise_of
 from analysis.record import Kind, TrialRecord, append, read_records
 from search_space.architecture import Architecture
-from search_space.errors import WorkError
 from trials.ablation import AblationSpec, Arm, arms_of
 from trials.ablation_latency import equalised
 from trials.corpus import corpus_hash, prepare
 from trials.driver.directory import hold
+from trials.side_by_side import side_by_side
 from trials.study import StudySpec
 from trials.task import TrialTask
 
@@ -115,23 +112,14 @@ def _train(jobs: Sequence[_Job], workers: int, done: dict[_Key, TrialRecord]) ->
     for (_, vocab_size), corpus in texts.items():
         prepare(corpus, vocab_size)  # here, so that the workers only map the files
     numbers = {job.folder: sum(folder == job.folder for folder, _, _ in done) for job in jobs}
-    with ProcessPoolExecutor(max(1, min(workers, len(jobs))), multiprocessing.get_context("spawn")) as pool:
-        futures: dict[Future[TrialRecord], _Job] = {}
-        for job in jobs:
-            futures[pool.submit(_one, job.study, _task(job, numbers[job.folder]))] = job
-            numbers[job.folder] += 1
-        try:
-            for future in as_completed(futures):
-                record, job = future.result(), futures[future]
-                append(job.folder, record)
-                done[job.key] = record
-                yield record
-        except BrokenProcessPool:
-            raise WorkError(
-                "a training process vanished; the system may have run out of memory, so lower --workers, and run again to continue"
-            ) from None
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    calls = []
+    for job in jobs:
+        calls.append((job.study, _task(job, numbers[job.folder])))
+        numbers[job.folder] += 1
+    for place, record in side_by_side(_one, calls, workers, lower="--workers"):
+        append(jobs[place].folder, record)
+        done[jobs[place].key] = record
+        yield record
 
 
 def _task(job: _Job, number: int) -> TrialTask:

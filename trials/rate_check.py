@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import signal
 from collections.abc import Callable, Sequence
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
 from pathlib import Path
 
 from analysis.lines import append_line, complete_lines
 from analysis.rate_check import RateCheck, RateRun, check_rates
 from analysis.record import Outcome
 from search_space.architecture import Architecture
-from search_space.errors import SpecError, WorkError
+from search_space.errors import SpecError
 from trials.corpus import TokenBlocks, prepare
+from trials.side_by_side import side_by_side
 from trials.study import ProxySpec, StudySpec
 from trials.task import explain
 
@@ -49,23 +47,14 @@ def run_rate_check(
     directory.mkdir(parents=True, exist_ok=True)
     known = {_identity(run): run for run in read_runs(directory / RUNS) if _answers(run)}
     missing = [run for run in wanted if _identity(run) not in known]
-    with ProcessPoolExecutor(study.search.workers, get_context("spawn"), _end_when_interrupted) as pool:
-        futures = [pool.submit(train_at, run, study, proxy) for run in missing]
-        try:
-            for count, future in enumerate(as_completed(futures), start=len(wanted) - len(missing) + 1):
-                run = future.result()
-                append_line(directory / RUNS, run.as_dict())
-                known[_identity(run)] = run
-                if progress is not None:
-                    progress(count, len(wanted), run)
-        except BrokenExecutor:
-            raise WorkError(
-                "the process of a training vanished; the system's out-of-memory killer is a likely cause, so lower search.workers or "
-                "proxy.batch_sequences; the same command continues"
-            ) from None
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    ended = side_by_side(
+        train_at, [(run, study, proxy) for run in missing], study.search.workers, lower="search.workers or proxy.batch_sequences"
+    )
+    for count, (_, run) in enumerate(ended, start=len(wanted) - len(missing) + 1):
+        append_line(directory / RUNS, run.as_dict())
+        known[_identity(run)] = run
+        if progress is not None:
+            progress(count, len(wanted), run)
     return check_rates([known[_identity(run)] for run in wanted], seed)
 
 
@@ -106,7 +95,7 @@ def bits_at(shape: Architecture, blocks: TokenBlocks, study: StudySpec, proxy: P
         scaled(proxy, factor),
         seed=seed,
         threads=study.search.threads,
-        device="cuda" if study.search.gpus else "cpu",
+        device=study.search.device,
         deadline_seconds=study.search.deadline_seconds,
     )
     assert training.validation is not None  # a run that came to its end was evaluated there
@@ -133,11 +122,6 @@ def read_runs(path: Path) -> list[RateRun]:
         except (SpecError, ValueError, TypeError, KeyError, AttributeError):
             raise SpecError(f"{path}:{place} does not hold a training; delete that line to have it run again") from None
     return runs
-
-
-def _end_when_interrupted() -> None:
-    """Ctrl-C reaches the workers too; they end at once instead of finishing their training."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _ended(run: RateRun, bits_per_byte: float | None, reason: str | None) -> RateRun:

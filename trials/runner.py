@@ -28,6 +28,7 @@ from trials.driver.directory import claim, tokenizer_file, weights_file, write_w
 from trials.driver.finals import measure_finals, missing_finals
 from trials.driver.fresh import SEED_AWAY, missing_fresh, train_fresh
 from trials.driver.references import references
+from trials.driver.same_text import require_same_text
 from trials.driver.searcher import AgendaSearcher, Progress, Scribe
 from trials.driver.workers import LATENCY_DEVICE, Equipment, Evaluate, Examiner, LatencyDevice, TrialActor, ask_device
 from trials.study import StudySpec
@@ -132,7 +133,7 @@ class _Run:
     def _equip(self, blocks: dict[int, TokenBlocks]) -> Equipment:
         """Put what the trials need where they find it."""
         for size, found in blocks.items():
-            _require_same_text(found, self._agenda)
+            require_same_text(found, self._agenda.records.values())
             found.require_context(self._study.proxy.context_tokens)
             if found.tokenizer_file is not None:
                 write_whole(tokenizer_file(self._directory, size), found.tokenizer_file.read_bytes())
@@ -253,16 +254,6 @@ def _blocks(study: StudySpec, vocab_size: int) -> TokenBlocks:
     from trials.corpus import prepare
 
     return prepare(study.corpus, vocab_size)
-
-
-def _require_same_text(blocks: TokenBlocks, agenda: Agenda) -> None:
-    for record in agenda.records.values():
-        hashed = record.training.corpus_sha256 if record.training else None
-        if hashed not in (None, blocks.corpus_sha256):
-            raise SpecError(
-                f"the corpus must be the text that {record.title} was trained on (SHA-256 {hashed[:12]}), found another one "
-                f"({blocks.corpus_sha256[:12]}); restore the text, or name another directory"
-            )
 
 
 def _failure(records: Sequence[TrialRecord]) -> str | None:

@@ -38,10 +38,13 @@ AboveZero = Annotated[float, Number, Field(gt=0)]
 Share = Annotated[float, Number, Field(ge=0, le=1)]
 
 
-def parsed(model: type[Model], values: object, source: str) -> Model:
-    """A file's values as what they stand for; raises SpecError with the file, what was found and the cure."""
+def parsed(model: type[Model], values: object, source: str, document: str) -> Model:
+    """A file's values as what they stand for; raises SpecError with the file, what was found and the cure.
+
+    `document` says what such a file looks like.
+    """
     if not isinstance(values, Mapping):
-        raise SpecError(f"{source} must be a mapping with {', '.join(model.model_fields)}, found {type(values).__name__}")
+        raise SpecError(f"{source} must be a mapping with {', '.join(model.model_fields)}, found {type(values).__name__}; see {document}")
     try:
         return model.model_validate(dict(values))
     except ValidationError as errors:

@@ -155,6 +155,11 @@ class SearchSpec(Section):
     deadline_seconds: AboveZero = 3600.0
     """A trial that takes longer is ended and recorded as timed out."""
 
+    @property
+    def device(self) -> str:
+        """Where trials train."""
+        return "cuda" if self.gpus else "cpu"
+
     def replicates_of(self, shapes: int) -> int:
         """How many trials repeat a shape where so many shapes are sampled."""
         return int(shapes * self.replicates / (1 - self.replicates) + 1e-9)
@@ -184,7 +189,7 @@ class StudySpec(Section):
 
 def parse_study(values: object, source: str = "study") -> StudySpec:
     """Check a study's mapping; raises SpecError with path, what was found and the cure."""
-    study = parsed(StudySpec, values, source)
+    study = parsed(StudySpec, values, source, "docs/study.md")
     try:
         study.search_space  # noqa: B018  the space is read here so that its errors name the file
     except SpecError as error:

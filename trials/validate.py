@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
 from pathlib import Path
 
 from analysis.lines import append_line
@@ -14,6 +11,8 @@ from analysis.validity import VALIDITY, LongRun, Validity, read_long_runs, strat
 from search_space.errors import SpecError
 from trials.corpus import prepare
 from trials.driver.directory import claim
+from trials.driver.same_text import require_same_text
+from trials.side_by_side import side_by_side
 from trials.study import ProxySpec, StudySpec
 
 SEED_AWAY = 1_000
@@ -39,21 +38,20 @@ def run_validation(
         chosen = stratified(records, shapes)
         if len(chosen) < 3:
             raise SpecError(f"{directory} must have at least 3 finished shapes to compare, found {len(chosen)}")
-        for record in chosen:
-            _require_same_text(study, record)
+        for size in {record.architecture.vocab_size for record in chosen}:
+            require_same_text(prepare(study.corpus, size), chosen)
         done = {(run.number, run.architecture_key) for run in read_long_runs(directory) if run.times == times}
         missing = [record for record in chosen if (record.number, record.architecture.key) not in done]
-        with ProcessPoolExecutor(study.search.workers, get_context("spawn"), _end_when_interrupted) as pool:
-            futures = [pool.submit(train_longer, record, study, times) for record in missing]
-            try:
-                for count, future in enumerate(as_completed(futures), start=len(chosen) - len(missing) + 1):
-                    run = future.result()
-                    append_line(directory / VALIDITY, run.as_dict())
-                    if progress is not None:
-                        progress(count, len(chosen), run)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        ended = side_by_side(
+            train_longer,
+            [(record, study, times) for record in missing],
+            study.search.workers,
+            lower="search.workers or proxy.batch_sequences",
+        )
+        for count, (_, run) in enumerate(ended, start=len(chosen) - len(missing) + 1):
+            append_line(directory / VALIDITY, run.as_dict())
+            if progress is not None:
+                progress(count, len(chosen), run)
         found = validity(records, read_long_runs(directory), times)
     assert found is not None
     return found
@@ -73,7 +71,7 @@ def train_longer(record: TrialRecord, study: StudySpec, times: float) -> LongRun
             lengthened(study.proxy, times),
             seed=seed,
             threads=study.search.threads,
-            device="cuda" if study.search.gpus else "cpu",
+            device=study.search.device,
             deadline_seconds=times * study.search.deadline_seconds,
         )
         tokens, bits_per_byte = training.tokens, training.validation.bits_per_byte if training.validation else None
@@ -94,18 +92,3 @@ def lengthened(proxy: ProxySpec, times: float) -> ProxySpec:
         "seconds": None if proxy.seconds is None else times * proxy.seconds,
     }
     return proxy.model_copy(update={**budget, "rungs": ()})
-
-
-def _require_same_text(study: StudySpec, record: TrialRecord) -> None:
-    found = prepare(study.corpus, record.architecture.vocab_size).corpus_sha256
-    hashed = record.training.corpus_sha256 if record.training else None
-    if hashed not in (None, found):
-        raise SpecError(
-            f"the corpus must be the text that {record.title} was trained on (SHA-256 {hashed[:12]}), found another one ({found[:12]}); "
-            "restore the text"
-        )
-
-
-def _end_when_interrupted() -> None:
-    """Ctrl-C reaches the workers too; they end at once instead of finishing their training."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)

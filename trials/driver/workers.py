@@ -71,7 +71,6 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         from trials.trial import run_trial
 
         study = self._equipment.study
-        device = "cuda" if study.search.gpus else "cpu"
         with ExitStack() as stack:
             quiet = QuietLock()
             stack.callback(quiet.close)
@@ -82,9 +81,9 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
                 workload=study.objectives.latency,
                 latency=lambda shape: ask_device(self._equipment.device, shape),
                 threads=study.search.threads,
-                device=device,
+                device=study.search.device,
                 peak_flops=study.search.peak_flops,
-                memory_bytes=usable_bytes(device, trials_on_a_machine(study.search)),
+                memory_bytes=usable_bytes(study.search.device, trials_on_a_machine(study.search)),
                 pause=_pause(quiet, stack) if should_pause() else None,
                 deadline_seconds=study.search.deadline_seconds,
             )
@@ -132,7 +131,7 @@ class Examiner:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "weights.safetensors"
             path.write_bytes(weights)
-            network = load_network(path, shape).to("cuda" if study.search.gpus else "cpu")
+            network = load_network(path, shape).to(study.search.device)
         return evaluate(network, blocks, "test", study.proxy.evaluation_tokens, study.proxy.context_tokens)
 
     def fresh(self, record: TrialRecord, blocks: TokenBlocks, study: StudySpec, seed: int) -> FreshSeed:
@@ -140,13 +139,13 @@ class Examiner:
         from trials.proxy import train
         from trials.training.evaluation import evaluate
 
-        search, proxy, device = study.search, study.proxy, "cuda" if study.search.gpus else "cpu"
+        search, proxy = study.search, study.proxy
         try:
             network, training = train(
                 record.architecture, blocks, proxy,
-                seed=seed, threads=search.threads, device=device, deadline_seconds=search.deadline_seconds,
+                seed=seed, threads=search.threads, device=search.device, deadline_seconds=search.deadline_seconds,
             )  # fmt: skip
-            test = evaluate(network.to(device), blocks, "test", proxy.evaluation_tokens, proxy.context_tokens)
+            test = evaluate(network.to(search.device), blocks, "test", proxy.evaluation_tokens, proxy.context_tokens)
         except Exception as error:
             outcome, reason = explain(error)
             return FreshSeed(seed=seed, reason=f"{outcome}: {reason}")

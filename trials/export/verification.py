@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +67,34 @@ class Check:
         return f"{self.format}, loaded by {self.loaded_by}: {'; '.join(found) or 'reads back equal'}"
 
 
+@dataclass(frozen=True)
+class Original:
+    """The trained network and its tokenizer, which an export must equal."""
+
+    architecture: Architecture
+    weights: Path
+    tokenizer: Path
+
+    @property
+    def tokens(self) -> Tensor:
+        """At which logits are compared, [1, positions]; always the same."""
+        return torch.randint(self.architecture.vocab_size, (1, POSITIONS), generator=torch.Generator().manual_seed(0))
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """Of the tokens, [positions, vocab_size]; the network is loaded for the formats that need them."""
+        with torch.no_grad():
+            logits: Tensor = load_network(self.weights, self.architecture).float()(self.tokens)[0]
+        return logits
+
+
 def verify(formats: Sequence[str], directory: Path, architecture: Architecture, weights: Path, tokenizer: Path) -> list[Check]:
     """Check each format in a directory where it was just written, and write verification.json.
 
     Raises WorkError where a check fails: an export that is not the model is worse than none.
     """
-    tokens = torch.randint(architecture.vocab_size, (1, POSITIONS), generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        original = load_network(weights, architecture).float()(tokens)[0]
-    checks = [CHECKS[name](directory, architecture, tokens, original, tokenizer) for name in formats]
+    original = Original(architecture, weights, tokenizer)
+    checks = [CHECKS[name](directory, original) for name in formats]
     (directory / VERIFICATION).write_text(json.dumps([asdict(check) for check in checks], indent=2) + "\n", encoding="utf-8")
     failed = [check.sentence() for check in checks if check.passed is False]
     if failed:
@@ -95,18 +115,18 @@ def _word(chance: random.Random, script: tuple[int, int]) -> str:
     return "".join(chr(chance.randint(*script)) for _ in range(chance.randint(1, 9)))
 
 
-def _check_hugging_face(directory: Path, architecture: Architecture, tokens: Tensor, original: Tensor, tokenizer: Path) -> Check:
+def _check_hugging_face(directory: Path, original: Original) -> Check:
     if importlib.util.find_spec("transformers") is None:
         return Check(format="hf", loaded_by="transformers is not installed; pip install transformers, and export again", passed=None)
     import transformers
 
-    own, strings = Tokenizer.from_file(str(tokenizer)), strings_of_many_scripts()
+    own, strings = Tokenizer.from_file(str(original.tokenizer)), strings_of_many_scripts()
     with _quiet(transformers.utils.logging), torch.no_grad():
         model = transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, local_files_only=True)
-        found = model(tokens).logits[0]
+        found = model(original.tokens).logits[0]
         loaded = transformers.AutoTokenizer.from_pretrained(directory, local_files_only=True)
         equal = sum(loaded.encode(text, add_special_tokens=False) == own.encode(text, add_special_tokens=False).ids for text in strings)
-    return _judged("hf", f"transformers {transformers.__version__}", original, found, equal)
+    return _judged("hf", f"transformers {transformers.__version__}", original.logits, found, equal)
 
 
 @contextmanager
@@ -122,21 +142,21 @@ def _quiet(logging: Any) -> Iterator[None]:
         logging.enable_progress_bar()
 
 
-def _check_onnx(directory: Path, architecture: Architecture, tokens: Tensor, original: Tensor, tokenizer: Path) -> Check:
+def _check_onnx(directory: Path, original: Original) -> Check:
     from trials.runtimes import onnx_runtime
 
-    session = onnx_runtime.open_graph(directory / ONNX, architecture, threads=1)
-    ids = tokens[0].tolist()
+    session = onnx_runtime.open_graph(directory / ONNX, original.architecture, threads=1)
+    ids = original.tokens[0].tolist()
     at_once = session.prefill(ids).copy()  # the runtime reuses its memory
     one_by_one = [session.prefill(ids[:1]).copy(), *(session.decode(token).copy() for token in ids[1:])]
     session.close()
     found = torch.stack([torch.from_numpy(row) for row in (*one_by_one, at_once)])
-    return _judged("onnx", f"onnxruntime {onnx_runtime.version()}", torch.cat((original, original[-1:])), found)
+    return _judged("onnx", f"onnxruntime {onnx_runtime.version()}", torch.cat((original.logits, original.logits[-1:])), found)
 
 
-def _check_yaml(directory: Path, architecture: Architecture, tokens: Tensor, original: Tensor, tokenizer: Path) -> Check:
+def _check_yaml(directory: Path, original: Original) -> Check:
     found = Architecture.from_dict(yaml.safe_load((directory / ARCHITECTURE).read_text(encoding="utf-8")))
-    return Check(format="yaml", loaded_by="archfront", passed=found == architecture)
+    return Check(format="yaml", loaded_by="archfront", passed=found == original.architecture)
 
 
 def _judged(name: str, loaded_by: str, original: Tensor, found: Tensor, strings_equal: int | None = None) -> Check:
@@ -156,7 +176,7 @@ def _judged(name: str, loaded_by: str, original: Tensor, found: Tensor, strings_
     )
 
 
-CHECKS: dict[str, Callable[[Path, Architecture, Tensor, Tensor, Path], Check]] = {
+CHECKS: dict[str, Callable[[Path, Original], Check]] = {
     "hf": _check_hugging_face,
     "onnx": _check_onnx,
     "yaml": _check_yaml,
