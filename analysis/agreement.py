@@ -34,15 +34,22 @@ def agreement(first: Sequence[float], second: Sequence[float]) -> Agreement:
     The interval is the percentile bootstrap's over the things (Efron & Tibshirani 1993, chapter 13), seeded: it says what other
     things of the same kind might have given, and is wide where there are few. ValueError for fewer than 3 or unequal numbers.
     """
-    if len(first) != len(second) or len(first) < 3:
-        raise ValueError(f"an agreement needs the same 3 or more things twice, found {len(first)} and {len(second)}")
-    a, b = (np.sign(np.subtract.outer(values, values)) for values in (np.asarray(first, float), np.asarray(second, float)))
-    number = len(first)
+    return mean_agreement([(first, second)])
+
+
+def mean_agreement(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Agreement:
+    """The mean tau of several pairs of measurements, all of the same things in one order; interval and errors as `agreement` has them."""
+    number = len(pairs[0][0])
+    for first, second in pairs:
+        if not 3 <= number == len(first) == len(second):
+            raise ValueError(f"an agreement needs the same 3 or more things twice, found {len(first)} and {len(second)}")
+    signs = [[np.sign(np.subtract.outer(values, values)) for values in np.asarray(pair, float)] for pair in pairs]
     times = np.random.default_rng(0).multinomial(number, np.full(number, 1 / number), RESAMPLES)
-    taus = _taus(a, b, times)
+    taus = np.mean([_taus(a, b, times) for a, b in signs], axis=0)
     taus = taus[np.isfinite(taus)]
     low, high = np.quantile(taus, ((1 - LEVEL) / 2, (1 + LEVEL) / 2)) if len(taus) else (np.nan, np.nan)
-    return Agreement(float(_taus(a, b, np.ones((1, number)))[0]), float(low), float(high))
+    whole = np.ones((1, number))
+    return Agreement(float(np.mean([_taus(a, b, whole)[0] for a, b in signs])), float(low), float(high))
 
 
 def _taus(a: Matrix, b: Matrix, times: npt.NDArray[Any]) -> Matrix:

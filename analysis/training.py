@@ -97,6 +97,8 @@ class Training:
     """On each validation set that the study names beside the held-out split, at the end of a finished run."""
     model_flops_utilisation: float | None = None
     """Tokens a second times training_flops_per_token over the device's stated peak; None where no peak is known."""
+    compiled: bool = False
+    """Whether torch compiled the blocks for it."""
     micro_batches: int = 1
     """Parts that each step's batch was split into, so that it fits the memory; their gradients are summed."""
     corpus_sha256: str | None = None

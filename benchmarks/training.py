@@ -1,12 +1,12 @@
 """Steps a second of the proxy's loop against others', alternating in one process, at equal batch, optimizer (AdamW) and precision.
 
-    python -m benchmarks.training [--sizes 0.3M 1M 5M 30M] [--threads 1 2] [--rounds 7] [--precision float32] [--quick]
+    python -m benchmarks.training [--sizes 0.3M 1M 5M 30M] [--threads 1 2] [--rounds 7] [--precision float32] [--calibrated] [--quick]
 
 Contenders: ours (ProxyRun: Lightning, curve and checks); a bare loop on our network; a bare loop on transformers' LlamaForCausalLM of
 the same shape; transformers' Trainer on it, which needs the package accelerate. In each round every contender makes a few steps; a
 ratio is the median over the rounds of its time a step over ours, so above 1 we are faster. Beside it stands what the matrix products
 of a step take alone, and where the time of a bare step on our network goes. `--clock processor` counts processor time, for a machine
-that others use too.
+that others use too. `--calibrated` adds ours in the precision, and with blocks compiled or not, that a calibration chooses.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import itertools
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
@@ -25,9 +25,11 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
+from analysis.calibration import Way, choose
 from benchmarks.memory import llama
 from search_space.architecture import Architecture
 from search_space.cost import parameters, training_flops
+from trials.calibration import time_way
 from trials.export.hugging_face_config import hugging_face_config
 from trials.network import Network
 from trials.proxy import ProxyRun
@@ -68,7 +70,7 @@ class Race:
     clock: Callable[[], float]
     blocks: TokenBlocks
     parts: list[tuple[float, float, float]] = field(default_factory=list)
-    """Seconds of forward with loss, backward, and clip with update, of every bare step on our network."""
+    """Seconds of the batch and forward with loss, backward, and clip with update, of every bare step on our network."""
 
     def batches(self) -> Iterator[Tensor]:
         """[sequences, context + 1], as the proxy's loop gets them."""
@@ -100,19 +102,30 @@ def ours(race: Race) -> Stretch:
     return stretch
 
 
-def bare_own(race: Race) -> Stretch:
-    """Forward, loss, backward, clip and update of our network, and nothing else; the race keeps what each took."""
-    network = Network(race.size.shape)
-    optimizers, batches = make_optimizers(network, race.proxy), race.batches()
+def calibrated(race: Race) -> Stretch:
+    """Ours in the way that a calibration chooses for a trial of 20 tokens per parameter."""
+    shape, plain = race.size.shape, Way(threads=race.threads)
+    ways = [plain, replace(plain, precision="bfloat16"), replace(plain, compile=True), replace(plain, precision="bfloat16", compile=True)]
+    timed = [time_way(race.proxy, [shape], way) for way in ways]
+    best = choose(timed, 20 * parameters(shape)).way
+    print(f"calibrated: {best}; {', '.join(f'{each.way}: {each.seconds_per_token * 1e6:.1f} us a token' for each in timed)}")
+    return ours(replace(race, proxy=race.proxy.model_copy(update={"precision": best.precision, "compile": best.compile})))
 
-    def step(batch: Tensor) -> float:
+
+def bare_own(race: Race) -> Stretch:
+    """Batch, forward, loss, backward, clip and update of our network, and nothing else; the race keeps what each took."""
+    network = Network(race.size.shape)
+    optimizers, batches, weights = make_optimizers(network, race.proxy), race.batches(), list(network.parameters())
+
+    def step() -> float:
         begun = race.clock()
+        batch = next(batches)
         with race.autocast():
             loss = cross_entropy(network.hidden_states(batch[:, :-1]).flatten(0, 1), network.output_weight, batch[:, 1:].flatten())
         forward = race.clock()
         torch.autograd.backward(loss)
         backward = race.clock()
-        clip_grad_norm_(network.parameters(), race.proxy.gradient_clip)
+        clip_grad_norm_(weights, race.proxy.gradient_clip)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
@@ -120,26 +133,27 @@ def bare_own(race: Race) -> Stretch:
         race.parts.append((forward - begun, backward - forward, ended - backward))
         return ended - begun
 
-    return lambda steps: [step(next(batches)) for _ in range(steps)]
+    return lambda steps: [step() for _ in range(steps)]
 
 
 def bare_llama(race: Race) -> Stretch:
     """The same loop on transformers' network."""
     model = _llama_model(race)
     optimizer = _adamw(race, model)
-    batches = race.batches()
+    batches, weights = race.batches(), list(model.parameters())
 
-    def step(batch: Tensor) -> float:
+    def step() -> float:
         begun = race.clock()
+        batch = next(batches)
         with race.autocast():
             loss = model(input_ids=batch[:, :-1], labels=batch[:, :-1], use_cache=False).loss
         loss.backward()
-        clip_grad_norm_(model.parameters(), race.proxy.gradient_clip)
+        clip_grad_norm_(weights, race.proxy.gradient_clip)
         optimizer.step()
         optimizer.zero_grad()
         return race.clock() - begun
 
-    return lambda steps: [step(next(batches)) for _ in range(steps)]
+    return lambda steps: [step() for _ in range(steps)]
 
 
 def trainer(race: Race) -> Stretch:
@@ -241,7 +255,8 @@ def compare(name: str, options: argparse.Namespace, threads: int) -> None:
     torch.set_num_threads(threads)
     race = race_of(name, options, threads)
     size, steps = race.size, 2 if options.quick else race.size.steps
-    stretches = {contender: make(race) for contender, make in CONTENDERS.items()}
+    contenders = CONTENDERS | ({"calibrated": calibrated} if options.calibrated else {})
+    stretches = {contender: make(race) for contender, make in contenders.items()}
     taken: dict[str, list[float]] = {contender: [] for contender in stretches}
     for turn in range(1 + options.rounds):
         for contender, stretch in stretches.items():
@@ -275,6 +290,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--clock", choices=("wall", "processor"), default="wall")
+    parser.add_argument("--calibrated", action="store_true", help="race ours in the way that a calibration chooses too")
     parser.add_argument("--quick", action="store_true", help="two steps a round")
     options = parser.parse_args()
     for threads in options.threads:

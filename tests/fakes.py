@@ -30,8 +30,8 @@ VALUES: dict[str, Any] = {
         "sharing": ["none", {"strategy": "immediate", "repeats": 2}],
         "intermediate_size": {"solve": True, "ratio": [1, 6]},
     },
-    "proxy": {"tokens": 20_000, "evaluation_tokens": 2_048},
-    "search": {"trials": 12, "workers": 2, "replicates": 0},
+    "proxy": {"tokens": 20_000, "evaluation_tokens": 2_048, "precision": "float32", "compile": False},
+    "search": {"trials": 12, "workers": 2, "threads": 1, "replicates": 0},
 }
 
 

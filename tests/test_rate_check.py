@@ -15,8 +15,9 @@ import archfront
 from analysis.rate_check import RateRun, check_rates, rate_table
 from search_space.architecture import Architecture
 from search_space.errors import SpecError, WorkError
+from search_space.spread import spread_of_shapes
 from tests.sample_study import SPACE
-from trials.rate_check import RUNS, read_runs, run_rate_check, spread_of_shapes
+from trials.rate_check import RUNS, read_runs, run_rate_check
 from trials.study import load_study
 
 SHAPES = SPACE.sample(5)

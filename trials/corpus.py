@@ -39,7 +39,7 @@ def prepare(spec: CorpusSpec, vocab_size: int, cache: Path | None = None) -> Tok
     """
     require_vocab_size(vocab_size)
     given = given_tokenizer(spec.tokenizer, vocab_size) if spec.tokenizer else None
-    cache = _writable(cache)
+    cache = cache_folder(cache)
     documents = _documents(spec, cache)
     inventory = take_inventory(documents, cache)
     tokenizer = f"{vocab_size}-{given.sha256[:16]}" if given else f"{vocab_size}"
@@ -55,7 +55,7 @@ def prepare(spec: CorpusSpec, vocab_size: int, cache: Path | None = None) -> Tok
 
 def corpus_hash(spec: CorpusSpec, cache: Path | None = None) -> str:
     """SHA-256 of the corpus: of its text, its order and where it is cut."""
-    cache = _writable(cache)
+    cache = cache_folder(cache)
     return take_inventory(_documents(spec, cache), cache).sha256
 
 
@@ -115,7 +115,8 @@ def _sample(documents: Documents, inventory: Inventory) -> Iterator[str]:
     return (piece.text for piece in read_pieces(documents) if piece.lot < share and inventory.split_of(piece) == "train")
 
 
-def _writable(cache: Path | None) -> Path:
+def cache_folder(cache: Path | None = None) -> Path:
+    """Where blocks and calibrations lie: archfront's folder in $XDG_CACHE_HOME or ~/.cache, or another; SpecError where none can be."""
     cache = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "archfront"
     try:
         cache.mkdir(parents=True, exist_ok=True)

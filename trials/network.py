@@ -8,6 +8,7 @@ export writes.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from search_space.architecture import INITIALIZER_RANGE, RMS_NORM_EPS, ROPE_THETA, Architecture
+from trials.kv_cache import Cache, Slot, windows
 
 
 class Network(nn.Module):
@@ -50,68 +52,6 @@ class Network(nn.Module):
         With a cache the tokens continue what it holds, and it grows by them; use that without gradients.
         """
         return functional.linear(self.hidden_states(tokens, cache), self.output_weight)
-
-
-class Cache:
-    """Keys and values of a running text, allocated once, with a slot for every executed block: a shared block has several.
-
-    A sliding block keeps its window only, so the tensors are exactly `search_space.cost.kv_cache_bytes` of `max_tokens`.
-    """
-
-    def __init__(
-        self,
-        architecture: Architecture,
-        batch: int,
-        max_tokens: int,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> None:
-        self.max_tokens = max_tokens
-        self.length = 0
-        heads, width = architecture.num_key_value_heads, architecture.head_dim
-        self.slots = [
-            Slot((batch, heads, min(window or max_tokens, max_tokens), width), dtype, device) for window in _windows(architecture)
-        ]
-
-    def reset(self) -> None:
-        """Forget the text and keep the memory."""
-        self.length = 0
-
-    def require_room(self, tokens: int) -> None:
-        """Raise ValueError where so many more tokens do not fit."""
-        if self.length + tokens > self.max_tokens:
-            raise ValueError(f"the cache holds {self.max_tokens} tokens, found {self.length} and {tokens} more; allocate a larger one")
-
-
-class Slot:
-    """Keys and values of one executed block, [batch, num_key_value_heads, capacity, head_dim]; position p lies at p % capacity."""
-
-    def __init__(self, shape: tuple[int, int, int, int], dtype: torch.dtype, device: torch.device | str) -> None:
-        self.keys = torch.empty(shape, dtype=dtype, device=device)
-        self.values = torch.empty(shape, dtype=dtype, device=device)
-
-    def extend(self, keys: Tensor, values: Tensor, start: int) -> tuple[Tensor, Tensor]:
-        """Add keys and values [batch, heads, tokens, head_dim] from position `start`; return all that the new queries may see.
-
-        They come in the order of their positions, the new ones last. Only where a single token turns the ring over do they come
-        as they lie: its query sees all of them, and attention without a mask does not ask for an order.
-        """
-        return _extend(self.keys, keys, start), _extend(self.values, values, start)
-
-
-def _extend(memory: Tensor, new: Tensor, start: int) -> Tensor:
-    capacity, tokens = memory.shape[2], new.shape[2]
-    end = start + tokens
-    if end <= capacity:
-        memory[:, :, start:end] = new
-        return memory[:, :, :end]
-    if tokens == 1:
-        memory[:, :, start % capacity] = new[:, :, 0]
-        return memory
-    old = memory[:, :, :start] if start < capacity else memory.roll(-(start % capacity), 2)
-    seen = torch.cat((old, new), 2)
-    memory.copy_(seen[:, :, -capacity:].roll(end % capacity, 2))
-    return seen
 
 
 class Linear(nn.Linear):
@@ -152,10 +92,12 @@ class Decoder(nn.Module):
         self.embed_tokens = Embedding(a.vocab_size, a.hidden_size)
         attentions = [(Norm(a.hidden_size), Attention(a)) for _ in range(a.stored_attentions)]
         mlps = [(Norm(a.hidden_size), Mlp(a)) for _ in range(a.stored_mlps)]
-        depths = zip(a.attention_schedule, a.mlp_schedule, _windows(a), strict=True)
+        depths = zip(a.attention_schedule, a.mlp_schedule, windows(a), strict=True)
         self.layers = nn.ModuleList(Block(*attentions[attention], *mlps[mlp], window) for attention, mlp, window in depths)
         self.norm = Norm(a.hidden_size)
         self.head_dim = a.head_dim
+        self.run_block: Callable[[nn.Module, Tensor, tuple[Tensor, Tensor], Slot | None, int], Tensor] = run_block
+        """How the states get through a block; `compiled_blocks` puts another way here."""
 
     def forward(self, tokens: Tensor, cache: Cache | None) -> Tensor:
         """Hidden states [batch, sequence, hidden_size] of tokens [batch, sequence]."""
@@ -167,7 +109,7 @@ class Decoder(nn.Module):
         table = rotary_table(sequence if cache is None else cache.max_tokens, self.head_dim, _working_dtype(states), states.device)
         rotary = (table[0][start : start + sequence], table[1][start : start + sequence])
         for depth, block in enumerate(self.layers):
-            states = block(states, rotary, None if cache is None else cache.slots[depth], start)
+            states = self.run_block(block, states, rotary, None if cache is None else cache.slots[depth], start)
         if cache is not None:
             cache.length += sequence
         normed: Tensor = self.norm(states)
@@ -192,12 +134,19 @@ class Block(nn.Module):
         return states + added
 
 
+def run_block(block: nn.Module, states: Tensor, rotary: tuple[Tensor, Tensor], slot: Slot | None, start: int) -> Tensor:
+    """The residual stream after this block."""
+    after: Tensor = block(states, rotary, slot, start)
+    return after
+
+
 class Attention(nn.Module):
     """Causal attention with grouped key-value heads (arXiv 2305.13245)."""
 
     def __init__(self, a: Architecture) -> None:
         super().__init__()
         self.head_dim = a.head_dim
+        self.heads = [a.num_attention_heads, a.num_key_value_heads]
         self.grouped = a.num_key_value_heads != a.num_attention_heads
         self.q_proj = Linear(a.hidden_size, a.num_attention_heads * a.head_dim)
         self.k_proj = Linear(a.hidden_size, a.num_key_value_heads * a.head_dim)
@@ -208,8 +157,8 @@ class Attention(nn.Module):
         """What the block adds to the residual stream; `window` keys are seen, or all of them where it is None."""
         batch, sequence, _ = states.shape
         shape = (batch, sequence, -1, self.head_dim)
-        query = rotate(self.q_proj(states).view(shape).transpose(1, 2), rotary)
-        key = rotate(self.k_proj(states).view(shape).transpose(1, 2), rotary)
+        turned = rotate(self._queries_and_keys(states).view(shape).transpose(1, 2), rotary)
+        query, key = torch.split(turned, self.heads, 1)
         value = self.v_proj(states).view(shape).transpose(1, 2)
         if slot is not None:
             key, value = slot.extend(key, value, start)
@@ -219,6 +168,16 @@ class Attention(nn.Module):
         mixed = functional.scaled_dot_product_attention(query, key, value, mask, is_causal=causal, enable_gqa=self.grouped)
         added: Tensor = self.o_proj(mixed.transpose(1, 2).reshape(batch, sequence, -1))
         return added
+
+    def _queries_and_keys(self, states: Tensor) -> Tensor:
+        """Both beside each other, [batch, sequence, heads x head_dim].
+
+        In training it is one product and one gradient of the states instead of two, for a copy of weights that is small beside a
+        batch; a single new token would wait for that copy.
+        """
+        if torch.is_grad_enabled():
+            return functional.linear(states, torch.cat((self.q_proj.weight, self.k_proj.weight)))
+        return torch.cat((self.q_proj(states), self.k_proj(states)), -1)
 
 
 class Mlp(nn.Module):
@@ -265,11 +224,6 @@ def visible_keys(queries: int, keys: int, window: int | None, device: torch.devi
     key = torch.arange(keys, device=device)
     query = torch.arange(keys - queries, keys, device=device)[:, None]
     return key <= query if window is None else (key <= query) & (key > query - window)
-
-
-def _windows(a: Architecture) -> list[int | None]:
-    """The window of each executed block, None where it sees everything before it."""
-    return [a.sliding_window if kind == "sliding_attention" else None for kind in a.layer_types]
 
 
 def _working_dtype(states: Tensor) -> torch.dtype:

@@ -23,6 +23,7 @@ from search_space.errors import SpecError
 from trials.network import Network
 from trials.study import ProxySpec
 from trials.text.blocks import TokenBlocks
+from trials.training.compilation import compiled_blocks
 from trials.training.diagnostics import diagnose
 from trials.training.evaluation import evaluate
 from trials.training.failures import Diverged, OutOfMemory, TimedOut, TrainingFailed, memory_errors
@@ -103,6 +104,7 @@ class ProxyRun:
         not fit into `memory_bytes` (by default most of the machine's) goes through in parts whose gradients are summed; raises
         OutOfMemory where not even one sequence fits.
         """
+        proxy = proxy.settled()
         if blocks.vocab_size != architecture.vocab_size:
             raise SpecError(
                 f"the shape's vocab_size must be that of its token blocks ({blocks.vocab_size}), found {architecture.vocab_size}; "
@@ -114,6 +116,7 @@ class ProxyRun:
         with memory_errors():
             self.network = Network(architecture, seed)
             reparametrize(self.network, proxy)
+        self._parameters = list(self.network.parameters())  # finding them takes longer than clipping, where a step is short
         self.optimizers = make_optimizers(self.network, proxy)
         self.plan = Plan.of(proxy, architecture)
         self._blocks, self._proxy, self._seed, self._threads = blocks, proxy, seed, threads
@@ -142,7 +145,7 @@ class ProxyRun:
         torch.set_num_threads(self._threads)
         memory, process_seconds = PeakMemory(self._device), time.process_time()
         try:
-            with memory_errors(), warnings.catch_warnings():
+            with memory_errors(), warnings.catch_warnings(), compiled_blocks(self.network, self._proxy.compile is True):
                 # Lightning 2.6 asks torch 2.13 for a class that torch is about to drop
                 warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)`", category=FutureWarning)
                 _trainer(self._device, self._proxy.precision).fit(_Stretch(self, until_tokens), _Batches(self))
@@ -198,6 +201,7 @@ class ProxyRun:
             peak_memory_bytes=tally.peak_memory_bytes,
             device=str(self._device),
             precision=self._proxy.precision,
+            compiled=self._proxy.compile is True,
             threads=self._threads,
             micro_batches=self.micro_batches,
             corpus_sha256=self._blocks.corpus_sha256,
@@ -245,7 +249,7 @@ class ProxyRun:
 
     def step(self, loss: Tensor) -> None:
         """Follow the gradient of this loss, which is computed already; the loss itself has none."""
-        clip_grad_norm_(self.network.parameters(), self._proxy.gradient_clip)
+        clip_grad_norm_(self._parameters, self._proxy.gradient_clip)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad()

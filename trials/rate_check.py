@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from analysis.lines import append_line, complete_lines
@@ -12,14 +12,14 @@ from analysis.rate_check import RateCheck, RateRun, check_rates
 from analysis.record import Outcome
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
+from search_space.spread import SEEN, spread_of_shapes
+from trials.calibration import settled
 from trials.corpus import TokenBlocks, prepare
 from trials.side_by_side import side_by_side
 from trials.study import ProxySpec, StudySpec
 from trials.task import explain
 
 RUNS = "rates.jsonl"
-SEEN = 2000
-"""Shapes of the space, uniformly drawn, among which the spread is chosen."""
 Progress = Callable[[int, int, RateRun], None]
 """Told of every training that ended: how many did, of how many, and which."""
 
@@ -35,6 +35,7 @@ def run_rate_check(
     if rates % 2 == 0:
         raise SpecError(f"--rates must be odd, so that the study's own rate stands in the middle, found {rates}")
     study.search_space.require_feasible()
+    study = settled(study, directory)
     proxy = study.proxy if tokens is None else shortened(study.proxy, tokens)
     spread = spread_of_shapes(study.search_space.sample(SEEN, study.search.seed), shapes)
     texts = {shape.vocab_size: prepare(study.corpus, shape.vocab_size).corpus_sha256 for shape in spread}
@@ -58,23 +59,6 @@ def run_rate_check(
     return check_rates([known[_identity(run)] for run in wanted], seed)
 
 
-def spread_of_shapes(shapes: Sequence[Architecture], count: int) -> list[Architecture]:
-    """That many shapes from deep and thin to wide and shallow, by executed depth over width; every other one shared, where some are."""
-    ordered = sorted(shapes, key=_aspect)
-    kinds = [[shape for shape in ordered if (shape.sharing.repeats > 1) is shared] for shared in (False, True)]
-    kinds = [kind for kind in kinds if kind]
-    chosen = []
-    for place in range(count):
-        kind = kinds[place % len(kinds)]
-        chosen.append(kind[round((len(kind) - 1) * (place / (count - 1) if count > 1 else 0.5))])
-    return sorted(set(chosen), key=_aspect)
-
-
-def _aspect(shape: Architecture) -> tuple[float, str]:
-    """Width over executed depth; the key settles ties."""
-    return shape.hidden_size / shape.num_hidden_layers, shape.key
-
-
 def train_at(run: RateRun, study: StudySpec, proxy: ProxySpec) -> RateRun:
     """The run with its outcome; whatever goes wrong is its reason."""
     shape = run.architecture
@@ -94,7 +78,7 @@ def bits_at(shape: Architecture, blocks: TokenBlocks, study: StudySpec, proxy: P
         blocks,
         scaled(proxy, factor),
         seed=seed,
-        threads=study.search.threads,
+        threads=study.search.processors,
         device=study.search.device,
         deadline_seconds=study.search.deadline_seconds,
     )

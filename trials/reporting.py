@@ -8,15 +8,17 @@ from pathlib import Path
 import yaml
 
 from analysis import words
+from analysis.calibration import Way
 from analysis.front import Front, front_of
 from analysis.record import RECORDS, FinalRecord, TrialRecord, read_finals, read_records
 from analysis.report import write_report
 from analysis.summary import StudySummary
 from analysis.validity import LongRun, read_long_runs, validity
 from search_space.errors import SpecError
+from trials.calibration import as_settled
 from trials.driver.directory import STUDY
 from trials.provenance import environment
-from trials.study import ProxySpec, StudySpec, parse_study
+from trials.study import StudySpec, parse_study
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def read_study(directory: Path) -> StoredStudy:
     if not (directory / RECORDS).exists():
         raise SpecError(f"{directory} has no {RECORDS} yet; `archfront run` writes it when the first trial ends")
     text = path.read_text(encoding="utf-8")
-    study = parse_study(yaml.safe_load(text), str(path))
+    study = as_settled(parse_study(yaml.safe_load(text), str(path)), directory)
     return StoredStudy(directory, study, text, read_records(directory), read_finals(directory), read_long_runs(directory))
 
 
@@ -75,7 +77,7 @@ def summarise(stored: StoredStudy) -> StudySummary:
         budget=str(study.search_space.budget),
         space=str(study.search_space.explain()),
         corpus=_corpus(stored),
-        recipe=_recipe(study.proxy),
+        recipe=_recipe(study),
         latency=f"{latency.prompt_tokens} prompt tokens and {latency.new_tokens} new ones with the KV cache, batch 1, {latency.runtime}, "
         f"{latency.threads} pinned thread{'s' if latency.threads > 1 else ''}",
         search=f"proposed by {search.sampler} from seed {search.seed}, {search.workers} at a time; "
@@ -94,7 +96,9 @@ def _corpus(stored: StoredStudy) -> str:
     return f"{name}, SHA-256 {' and '.join(sorted(digests))}" if digests else name
 
 
-def _recipe(proxy: ProxySpec) -> str:
+def _recipe(study: StudySpec) -> str:
+    proxy = study.proxy.settled()
+    way = Way(precision=proxy.precision, threads=study.search.processors, compile=proxy.compile is True)
     budgets = {
         "tokens": proxy.tokens,
         "tokens per parameter": proxy.tokens_per_parameter,
@@ -109,5 +113,5 @@ def _recipe(proxy: ProxySpec) -> str:
         rates += f" at {proxy.base.num_hidden_layers} x {proxy.base.hidden_size} and by {proxy.parametrization} elsewhere"
     return (
         f"{length} in steps of {proxy.batch_sequences} x {proxy.context_tokens}, {rates}, weight decay {proxy.weight_decay:g}, "
-        f"{proxy.schedule} schedule, {proxy.precision}"
+        f"{proxy.schedule} schedule, {way}"
     )

@@ -171,6 +171,7 @@ def _conditions(record: TrialRecord) -> dict[str, str]:
         "device": training and training.device,
         "precision": training and training.precision,
         "threads": training and training.threads,
+        "compiled": training and training.compiled,
         "latency_runtime": latency and f"{latency.runtime} {latency.runtime_version}",
         "latency_protocol": latency and latency.protocol,
         "latency_prompt_tokens": latency and latency.prompt_tokens,

@@ -20,8 +20,10 @@ import ray
 from ray import tune
 from ray.exceptions import OutOfMemoryError
 
+from analysis.calibration import Calibration
 from analysis.record import FinalRecord, FreshSeed, Latency, Quality, RatePoint, TrialRecord, read_finals, read_records
 from search_space.errors import SpecError
+from trials.calibration import calibrate, settled
 from trials.driver.agenda import Agenda
 from trials.driver.cluster import connected
 from trials.driver.directory import claim, tokenizer_file, weights_file, write_whole
@@ -106,6 +108,8 @@ class _Run:
                     {} if self._evaluate else {size: self._background.submit(_blocks, self._study, size) for size in self._vocabularies()}
                 )
                 with connected(self._study, address):
+                    if self._evaluate is None:
+                        self._study = settled(self._study, self._directory, _calibrated_on_a_worker)
                     equipment = self._equip({size: found.result() for size, found in blocks.items()})
                     try:
                         with _heard(self._agenda):
@@ -170,7 +174,7 @@ class _Run:
     def _place(self, equipment: Equipment) -> None:
         """Have Tune run what the agenda hands out, to its end."""
         search = self._study.search
-        resources = {"cpu": search.threads, "gpu": search.gpus}
+        resources = {"cpu": search.processors, "gpu": search.gpus}
         storage = tempfile.mkdtemp(prefix="archfront-tune-")
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(search.workers)  # start the workers together, not one after the other
         try:
@@ -198,7 +202,7 @@ class _Run:
     def _measure_finals(self, equipment: Equipment) -> None:
         if not self._missing_finals():
             return
-        examiner = ray.remote(Examiner).options(num_cpus=self._study.search.threads, num_gpus=self._study.search.gpus).remote()
+        examiner = ray.remote(Examiner).options(num_cpus=self._study.search.processors, num_gpus=self._study.search.gpus).remote()
 
         def judge(record: TrialRecord) -> Quality:
             shape, weights = record.architecture, weights_file(self._directory, record.number).read_bytes()
@@ -248,6 +252,12 @@ def _proposer(study: StudySpec) -> Proposer:
     from trials.sampler import Proposer
 
     return Proposer(study.search_space, study.search.seed, study.search.sampler)
+
+
+def _calibrated_on_a_worker(study: StudySpec) -> Calibration:
+    """Where trials will run, before any does."""
+    found: Calibration = ray.get(ray.remote(calibrate).options(num_cpus=1, num_gpus=study.search.gpus).remote(study))
+    return found
 
 
 def _blocks(study: StudySpec, vocab_size: int) -> TokenBlocks:

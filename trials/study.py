@@ -19,6 +19,8 @@ from trials.text.spec import CorpusSpec as CorpusSpec
 from trials.yaml_file import read_yaml
 
 LARGEST_SEED = 2**32 - 1
+AUTO: Literal["auto"] = "auto"
+"""What a calibration of the machine decides (trials/calibration.py)."""
 
 
 class LatencySpec(Section):
@@ -101,12 +103,19 @@ class ProxySpec(Section):
     """Share of the steps that decay; read only where the schedule is `wsd`."""
     rungs: tuple[Annotated[float, Number, Field(gt=0, lt=1)], ...] = ()
     """Ascending shares of the tokens at which a branch of a `wsd` run decays to a finished loss; each costs `decay` of its share."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the products; weights and optimizer states stay float32."""
+    precision: Literal["auto", "float32", "bfloat16"] = AUTO
+    """Of the products; weights and optimizer states stay float32. `auto`: what a short calibration of the machine finds faster."""
+    compile: Literal["auto"] | bool = AUTO
+    """Whether torch compiles the blocks, once for each shape; `auto`: where trials are long enough to win that time back."""
     evaluations: Positive = 4
     """Evaluations on the validation split over the run, the last at its end."""
     evaluation_tokens: Positive = 65_536
     """Tokens of each evaluation, always the same ones."""
+
+    def settled(self) -> ProxySpec:
+        """The recipe as it is followed where nothing has been calibrated: what is `auto` is the plainest way."""
+        plain = {"precision": "float32", "compile": False}
+        return self.model_copy(update={name: way for name, way in plain.items() if getattr(self, name) == AUTO})
 
     @model_validator(mode="after")
     def _one_budget(self) -> ProxySpec:
@@ -137,8 +146,8 @@ class SearchSpec(Section):
     tried: they tell luck from quality (docs/method.md); 0 for none."""
     workers: Positive = 2
     """Trials that run side by side."""
-    threads: Positive = 1
-    """Processor threads of each trial."""
+    threads: Literal["auto"] | Positive = AUTO
+    """Processor threads of each trial; `auto`: as many of its share of the machine's processors as a calibration finds fastest."""
     gpus: Annotated[float, Number, Field(ge=0)] = 0.0
     """GPUs of each trial; a fraction shares one."""
     peak_flops: Annotated[float, Number, Field(gt=0)] | None = None
@@ -154,6 +163,11 @@ class SearchSpec(Section):
     """Whether the finalists are trained at half and twice the rate too, one after another: two more trainings for each of them."""
     deadline_seconds: AboveZero = 3600.0
     """A trial that takes longer is ended and recorded as timed out."""
+
+    @property
+    def processors(self) -> int:
+        """Threads of each trial; 1 where nothing has been calibrated."""
+        return 1 if self.threads == AUTO else self.threads
 
     @property
     def device(self) -> str:

@@ -65,7 +65,7 @@ def run_trial(
             memory_bytes=memory_bytes,
             progress=progress,
         )
-        peak = known_peak(device, proxy.precision) if peak_flops is None else peak_flops
+        peak = known_peak(device, training.precision) if peak_flops is None else peak_flops
         used = utilisation(training.tokens_per_second, costs.training_flops_per_token, peak)
         training = replace(training, model_flops_utilisation=used)
         if blocks.validations:

@@ -9,6 +9,7 @@ from analysis.lines import append_line
 from analysis.record import TrialRecord, read_records
 from analysis.validity import VALIDITY, LongRun, Validity, read_long_runs, stratified, validity
 from search_space.errors import SpecError
+from trials.calibration import settled
 from trials.corpus import prepare
 from trials.driver.directory import claim
 from trials.driver.same_text import require_same_text
@@ -34,6 +35,7 @@ def run_validation(
     if not (directory / "records.jsonl").exists():
         raise SpecError(f"{directory} has no records.jsonl yet; run the study first: archfront run")
     with claim(directory, study_text):
+        study = settled(study, directory)
         records = read_records(directory)
         chosen = stratified(records, shapes)
         if len(chosen) < 3:
@@ -70,7 +72,7 @@ def train_longer(record: TrialRecord, study: StudySpec, times: float) -> LongRun
             prepare(study.corpus, shape.vocab_size),
             lengthened(study.proxy, times),
             seed=seed,
-            threads=study.search.threads,
+            threads=study.search.processors,
             device=study.search.device,
             deadline_seconds=times * study.search.deadline_seconds,
         )

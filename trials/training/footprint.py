@@ -88,7 +88,7 @@ def activation_bytes(a: Architecture, sequences: int, context_tokens: int, preci
     queries, keys = a.num_attention_heads * a.head_dim, a.num_key_value_heads * a.head_dim
     inner = {"swiglu": 4, "gelu": 2, "relu": 1}[a.mlp]
     if low:
-        of_token = (26 if a.mlp == "swiglu" else 24) * a.hidden_size + 4 * (queries + keys) + 2 * inner * a.intermediate_size
+        of_token = (24 if a.mlp == "swiglu" else 22) * a.hidden_size + 4 * (queries + keys) + 2 * inner * a.intermediate_size
     else:
         of_token = 24 * a.hidden_size + 8 * (queries + keys) + 4 * inner * a.intermediate_size
     of_token += 4 * a.num_attention_heads + 8

@@ -1,0 +1,148 @@
+"""The way of making training steps is timed once, kept, and the same for all shapes of a study."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from analysis.calibration import MARGIN, Calibration, Timed, Way, choose
+from analysis.record import Outcome, read_records
+from search_space.architecture import Architecture
+from search_space.errors import SpecError
+from search_space.sharing import Sharing
+from tests.fakes import small_study
+from trials import calibration
+from trials.calibration import CALIBRATION, as_settled, calibrate, settled
+from trials.network import Network, run_block
+from trials.runner import run_study
+from trials.study import ProxySpec, StudySpec
+from trials.training.compilation import compiled_blocks
+
+PLAIN = Timed(way=Way(), seconds_per_token=1e-4, start_seconds=0.0)
+LOW = Timed(way=Way(precision="bfloat16"), seconds_per_token=0.7e-4, start_seconds=0.0)
+COMPILED = Timed(way=Way(compile=True), seconds_per_token=0.85e-4, start_seconds=20.0)
+
+
+def open_study(**proxy: Any) -> StudySpec:
+    left_open = {"precision": "auto", "compile": "auto", **proxy}
+    return small_study(proxy=left_open, search={"threads": "auto"})[0]
+
+
+def test_the_fastest_way_is_chosen_where_it_saves_more_than_the_timing_s_noise() -> None:
+    assert choose([PLAIN, LOW], 1e6) == LOW
+    slightly = replace(LOW, seconds_per_token=PLAIN.seconds_per_token * (1 - MARGIN / 2))
+    assert choose([PLAIN, slightly], 1e6) == PLAIN
+
+
+def test_compiling_must_win_its_own_time_back() -> None:
+    assert choose([PLAIN, COMPILED], 1e6) == PLAIN  # 100 s against 20 + 85
+    assert choose([PLAIN, COMPILED], 1e7) == COMPILED
+
+
+def test_a_calibration_survives_json() -> None:
+    made = Calibration(chosen=LOW.way, machine="here", shapes=("a", "b"), tokens=1e6, timed=(PLAIN, LOW))
+    assert Calibration.from_dict(json.loads(json.dumps(made.as_dict()))) == made
+
+
+def test_what_is_stated_is_kept_and_nothing_is_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration, "time_way", lambda *_: pytest.fail("nothing was to be timed"))
+    study, _ = small_study()
+    assert settled(study, tmp_path) == study
+    assert not (tmp_path / CALIBRATION).exists()
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)  # two workers: a thread each
+    only_threads = small_study(search={"threads": "auto"})[0]
+    assert calibrate(only_threads, tmp_path).chosen == Way()
+
+
+def test_every_way_is_timed_once_for_such_a_size_and_the_choice_is_the_directory_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    timed: list[Way] = []
+
+    def time_way(proxy: ProxySpec, shapes: list[Architecture], way: Way, device: str) -> Timed:
+        assert len(shapes) == calibration.SHAPES
+        timed.append(way)
+        return Timed(way=way, seconds_per_token=1e-4 / way.threads / (1 + way.compile), start_seconds=0.0)
+
+    monkeypatch.setattr(calibration, "time_way", time_way)
+    study = open_study(tokens=100_000_000)
+    found = settled(study, tmp_path / "one", lambda study: calibrate(study, tmp_path / "cache"))
+    assert timed == [Way(), Way(threads=2), Way(precision="bfloat16"), Way(precision="bfloat16", threads=2), Way(threads=2, compile=True)]
+    assert (found.proxy.precision, found.proxy.compile, found.search.threads) == ("float32", True, 2)
+    again = settled(study, tmp_path / "two", lambda study: calibrate(study, tmp_path / "cache"))
+    assert (again, len(timed)) == (found, 5)
+    assert settled(study, tmp_path / "one", lambda _: pytest.fail("the directory has it")) == found
+    assert as_settled(study, tmp_path / "none") == study
+
+
+def test_short_trials_are_not_worth_compiling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        calibration, "time_way", lambda proxy, shapes, way, device: Timed(way=way, seconds_per_token=1e-4, start_seconds=0.0)
+    )
+    assert not any(each.way.compile for each in calibrate(open_study(tokens=100_000), tmp_path).timed)
+
+
+def test_a_damaged_calibration_is_named_with_its_cure(tmp_path: Path) -> None:
+    (tmp_path / CALIBRATION).write_text("{}")
+    with pytest.raises(SpecError, match=r"does not hold a calibration; delete it"):
+        settled(open_study(), tmp_path)
+
+
+def test_a_recipe_without_calibration_is_followed_in_the_plainest_way() -> None:
+    assert ProxySpec(tokens=1).settled() == ProxySpec(tokens=1, precision="float32", compile=False)
+    stated = ProxySpec(tokens=1, precision="bfloat16", compile=True)
+    assert stated.settled() == stated
+
+
+@pytest.mark.slow
+def test_a_real_study_is_calibrated_where_it_runs_and_its_records_say_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache")))
+    study, text = small_study(
+        proxy={"precision": "auto", "compile": "auto", "tokens": 4_096}, search={"trials": 2, "threads": "auto", "fresh_seed": False}
+    )
+    run_study(study, tmp_path, study_text=text)
+    found = Calibration.from_dict(json.loads((tmp_path / CALIBRATION).read_text()))
+    assert {each.way.precision for each in found.timed} == {"float32", "bfloat16"}
+    assert all(each.seconds_per_token > 0 for each in found.timed)
+    records = read_records(tmp_path)
+    assert {record.outcome for record in records} == {Outcome.FINISHED}
+    ways = {(r.training.precision, r.training.threads, r.training.compiled) for r in records if r.training}
+    assert ways == {(found.chosen.precision, found.chosen.threads, found.chosen.compile)}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_compiled_blocks_give_the_same_gradients_and_are_compiled_once_for_all_depths() -> None:
+    from torch._dynamo.utils import counters
+
+    shape = Architecture(
+        vocab_size=64,
+        hidden_size=32,
+        num_unique_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=8,
+        intermediate_size=48,
+        sharing=Sharing("immediate", 2),
+    )
+    network, tokens = Network(shape), torch.randint(64, (2, 16), generator=torch.Generator().manual_seed(0))
+
+    def gradients() -> list[torch.Tensor]:
+        return list(torch.autograd.grad(network(tokens).square().mean(), list(network.parameters())))
+
+    plain = gradients()
+    counters.clear()
+    with compiled_blocks(network, True):
+        compiled = gradients()
+        assert counters["stats"]["unique_graphs"] == 1
+        with torch.no_grad():
+            torch.testing.assert_close(network(tokens[:1, :5]), Network(shape)(tokens[:1, :5]))  # an evaluation compiles nothing
+        assert counters["stats"]["unique_graphs"] == 1
+    assert network.model.run_block is run_block
+    for one, other in zip(compiled, plain, strict=True):
+        torch.testing.assert_close(one, other)

@@ -1,0 +1,34 @@
+"""A network's blocks as torch compiles them: one compilation for all blocks of a shape, for its training steps alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from trials.kv_cache import Slot
+from trials.network import Network, run_block
+
+
+@contextmanager
+def compiled_blocks(network: Network, compiled: bool) -> Iterator[None]:
+    """Inside, steps with gradients go through compiled blocks where `compiled`; evaluations and hooks elsewhere see the plain ones.
+
+    All blocks run the same code with their weights as its arguments, so that torch compiles it once for each kind of block and each
+    size of a batch, however deep the shape is. That takes a C++ compiler, and seconds to minutes.
+    """
+    if not compiled:
+        yield
+        return
+    through = torch.compile(run_block, dynamic=False)
+
+    def run(block: nn.Module, states: Tensor, rotary: tuple[Tensor, Tensor], slot: Slot | None, start: int) -> Tensor:
+        return (through if torch.is_grad_enabled() else run_block)(block, states, rotary, slot, start)
+
+    network.model.run_block = run
+    try:
+        yield
+    finally:
+        network.model.run_block = run_block
