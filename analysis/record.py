@@ -159,7 +159,7 @@ class FinalRecord:
     test: Quality | None = None
     """On the test split, which no search has seen."""
     rate_bracket: tuple[RatePoint, ...] = ()
-    """Its losses at half, once and twice the study's rate, where `search.rate_bracket` asks for them."""
+    """Its losses at half, once and twice the study's rate, where the report names it and `search.rate_bracket` asks for them."""
     fresh: FreshSeed | None = None
     """The shape with a fresh seed, where `search.fresh_seed` asks for it and the report names the shape."""
     measured_at: str

@@ -12,7 +12,7 @@ from analysis.record import FinalRecord, RatePoint, TrialRecord, read_finals
 from analysis.report import report
 from analysis.terminal import front_text
 from tests.sample_study import sample_finals, sample_records, sample_summary
-from trials.driver.finals import measure_finals
+from trials.driver.again import missing_again, train_again
 
 RECORDS = [record for record in sample_records(12) if record.finished]
 
@@ -73,15 +73,16 @@ def test_a_study_without_brackets_says_nothing_of_them() -> None:
     assert bracket_findings(finals, front_of(RECORDS, finals)) == []
 
 
-def test_every_finalist_has_its_bracket_where_the_study_asks_for_it(tmp_path: Path) -> None:
-    def measure(record: TrialRecord) -> object:
-        return record.latency
+def test_every_named_shape_gets_its_bracket_once(tmp_path: Path) -> None:
+    finals, trained = sample_finals(RECORDS), []
 
-    def judge(record: TrialRecord) -> object:
-        return record.training and record.training.validation
+    def train(record: TrialRecord, final: FinalRecord) -> FinalRecord:
+        trained.append(record.number)
+        return dataclasses.replace(final, rate_bracket=bracket(bits(record), 0.01))
 
-    measured = measure_finals(tmp_path, RECORDS, {}, measure, judge, lambda record: bracket(bits(record), 0.01))  # type: ignore[arg-type]
-    assert {number for number, final in measured.items() if len(final.rate_bracket) == 3} == set(measured) != set()
-    assert read_finals(tmp_path) == measured
-    (tmp_path / "without").mkdir()
-    assert not any(final.rate_bracket for final in measure_finals(tmp_path / "without", RECORDS, {}, measure, judge).values())  # type: ignore[arg-type]
+    found = train_again(tmp_path, RECORDS, finals, "rate_bracket", train)
+    assert 2 <= len(trained) <= 4
+    assert {number for number, final in found.items() if len(final.rate_bracket) == 3} == set(trained)
+    assert read_finals(tmp_path) == {number: found[number] for number in trained}
+    assert missing_again(RECORDS, found, "rate_bracket") == []
+    assert {record.number for record in missing_again(RECORDS, found, "fresh")} == set(trained)

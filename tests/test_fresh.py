@@ -12,7 +12,7 @@ from analysis.record import FinalRecord, FreshSeed, Quality, TrialRecord, read_f
 from analysis.report import report
 from analysis.terminal import front_text
 from tests.sample_study import sample_finals, sample_records, sample_summary
-from trials.driver.fresh import missing_fresh, train_fresh
+from trials.driver.again import missing_again, train_again
 from trials.run_content import final_metrics
 
 RECORDS = sample_records()
@@ -46,21 +46,21 @@ def test_a_fresh_seed_that_fails_is_told_with_its_reason() -> None:
     assert TOP is not None
     finals = {**FINALS, TOP: dataclasses.replace(FINALS[TOP], fresh=FreshSeed(seed=2_000, reason="diverged: the loss was nan"))}
     assert f"#{TOP} with a fresh seed: diverged: the loss was nan." in front_text(RECORDS, finals, front_of(RECORDS, finals))
-    assert missing_fresh(RECORDS, finals) != missing_fresh(RECORDS, FINALS)
+    assert missing_again(RECORDS, finals, "fresh") != missing_again(RECORDS, FINALS, "fresh")
 
 
 def test_every_named_shape_gets_one_and_whatever_raises_is_tried_again(tmp_path: Path) -> None:
-    def train(record: TrialRecord) -> FreshSeed:
+    def train(record: TrialRecord, final: FinalRecord) -> FinalRecord:
         if record.number == TOP:
             raise RuntimeError("the worker was lost")
-        return FreshSeed(seed=2_000, validation=quality(2.1), test=quality(2.2))
+        return dataclasses.replace(final, fresh=FreshSeed(seed=2_000, validation=quality(2.1), test=quality(2.2)))
 
-    wanted = [record.number for record in missing_fresh(RECORDS, FINALS)]
+    wanted = [record.number for record in missing_again(RECORDS, FINALS, "fresh")]
     assert TOP in wanted
     assert len(wanted) == 4
-    finals = train_fresh(tmp_path, RECORDS, FINALS, train)
+    finals = train_again(tmp_path, RECORDS, FINALS, "fresh", train)
     assert read_finals(tmp_path) == {number: finals[number] for number in wanted if number != TOP}
-    assert [record.number for record in missing_fresh(RECORDS, finals)] == [TOP]
+    assert [record.number for record in missing_again(RECORDS, finals, "fresh")] == [TOP]
     one = next(number for number in wanted if number != TOP)
     assert finals[one].test == FINALS[one].test
     assert {point.name: point.value for point in final_metrics(finals[one])}["fresh_seed_test_bits_per_byte"] == 2.2

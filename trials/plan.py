@@ -33,8 +33,8 @@ OPTIMIZER_SHARE = {"muon": 0.6, "adamw": 0.1}
 """Time of the optimizer's step over forward and backward at 0.3M parameters; smaller for larger networks (docs/findings.md)."""
 START_SECONDS = 20.0
 """Ray, imports and the report, on two cores."""
-FRESH = 4
-"""Most shapes that are trained with a fresh seed after the search, one after another."""
+NAMED = 4
+"""Most shapes that the report names; they are trained again after the search, one after another."""
 LATENCY_SECONDS = 1.5
 """One latency measurement at small sizes; training pauses for it."""
 
@@ -128,6 +128,7 @@ def plan_study(study: StudySpec) -> Plan:
     flops = mean(_tokens(study, s, samples) * cost.training_flops_per_token(s, study.proxy.context_tokens) for s in shapes)
     seconds = study.proxy.seconds or mean(shape.training_seconds for shape in samples)
     waves = -(-runs // study.search.workers)
+    again = NAMED * (study.search.fresh_seed + 2 * study.search.rate_bracket)
     return Plan(
         name=study.name,
         budget=str(space.budget),
@@ -138,7 +139,7 @@ def plan_study(study: StudySpec) -> Plan:
         space=explained,
         training_tokens=round(runs * tokens),
         training_flops=round(runs * flops),
-        estimated_seconds=START_SECONDS + (waves + (FRESH if study.search.fresh_seed else 0)) * seconds + 2 * runs * LATENCY_SECONDS,
+        estimated_seconds=START_SECONDS + (waves + again) * seconds + 2 * runs * LATENCY_SECONDS,
         disk_bytes=round(runs * (mean(4 * cost.parameters(shape) for shape in shapes) + 50 * 1024)),
         memory=_memory(study),
         samples=samples,

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -24,11 +24,11 @@ from analysis.calibration import Calibration
 from analysis.record import FinalRecord, FreshSeed, Latency, Quality, RatePoint, TrialRecord, read_finals, read_records
 from search_space.errors import SpecError
 from trials.calibration import calibrate, settled
+from trials.driver.again import SEED_AWAY, Again, missing_again, train_again
 from trials.driver.agenda import Agenda
 from trials.driver.cluster import connected
 from trials.driver.directory import claim, tokenizer_file, weights_file, write_whole
 from trials.driver.finals import measure_finals, missing_finals
-from trials.driver.fresh import SEED_AWAY, missing_fresh, train_fresh
 from trials.driver.references import references
 from trials.driver.same_text import require_same_text
 from trials.driver.searcher import AgendaSearcher, Progress, Scribe
@@ -197,7 +197,13 @@ class _Run:
         if self._evaluate is not None:
             return False
         records = list(self._agenda.records.values())
-        return bool(missing_finals(records, self._finals) or (self._study.search.fresh_seed and missing_fresh(records, self._finals)))
+        return bool(missing_finals(records, self._finals) or any(missing_again(records, self._finals, field) for field in self._again()))
+
+    def _again(self) -> list[Again]:
+        """What the study wants of the shapes that its report names."""
+        search = self._study.search
+        wanted: list[tuple[Again, bool]] = [("fresh", search.fresh_seed), ("rate_bracket", search.rate_bracket)]
+        return [field for field, asked in wanted if asked]
 
     def _measure_finals(self, equipment: Equipment) -> None:
         if not self._missing_finals():
@@ -212,21 +218,20 @@ class _Run:
         def measure(record: TrialRecord) -> Latency:
             return ask_device(equipment.device, record.architecture)
 
-        def fresh(record: TrialRecord) -> FreshSeed:
+        def fresh(record: TrialRecord, final: FinalRecord) -> FinalRecord:
             blocks, seed = equipment.blocks[record.architecture.vocab_size], self._study.search.seed + SEED_AWAY
             found: FreshSeed = ray.get(examiner.fresh.remote(record, blocks, self._study, seed))
-            return found
+            return replace(final, fresh=found)
 
-        def bracket(record: TrialRecord) -> tuple[RatePoint, ...]:
+        def bracket(record: TrialRecord, final: FinalRecord) -> FinalRecord:
             blocks = equipment.blocks[record.architecture.vocab_size]
             points: tuple[RatePoint, ...] = ray.get(examiner.rate_bracket.remote(record, blocks, self._study))
-            return points
+            return replace(final, rate_bracket=points)
 
         records = sorted(self._agenda.records.values(), key=lambda record: record.number)
-        asked = bracket if self._study.search.rate_bracket else None
-        self._finals = measure_finals(self._directory, records, self._finals, measure, judge, asked)
-        if self._study.search.fresh_seed:
-            self._finals = train_fresh(self._directory, records, self._finals, fresh)
+        self._finals = measure_finals(self._directory, records, self._finals, measure, judge)
+        for field in self._again():
+            self._finals = train_again(self._directory, records, self._finals, field, fresh if field == "fresh" else bracket)
 
 
 @contextmanager

@@ -159,8 +159,8 @@ class SearchSpec(Section):
     a seed that chose nothing: the test split then says how much of their gain was luck."""
     sampler: Literal["front", "nsga2", "tpe", "random"] = "nsga2"
     """What proposes the next shape: ours, which models the front, or one of Optuna's."""
-    rate_bracket: bool = False
-    """Whether the finalists are trained at half and twice the rate too, one after another: two more trainings for each of them."""
+    rate_bracket: bool = True
+    """Whether these shapes are also trained at half and at twice the learning rate: a winner whose rank flips with it is flagged."""
     deadline_seconds: AboveZero = 3600.0
     """A trial that takes longer is ended and recorded as timed out."""
 

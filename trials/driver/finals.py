@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from analysis.front import front_of
-from analysis.record import FinalRecord, Kind, Latency, Quality, RatePoint, TrialRecord, append
+from analysis.record import FinalRecord, Kind, Latency, Quality, TrialRecord, append
 
 Measure = Callable[[TrialRecord], Latency]
 Judge = Callable[[TrialRecord], Quality]
-Bracket = Callable[[TrialRecord], tuple[RatePoint, ...]]
 Told = TypeVar("Told")
 
 logger = logging.getLogger(__name__)
@@ -32,11 +31,8 @@ def measure_finals(
     finals: Mapping[int, FinalRecord],
     measure: Measure,
     judge: Judge,
-    bracket: Bracket | None = None,
 ) -> dict[int, FinalRecord]:
     """All final records, those that were missing measured one at a time and written to the directory.
-
-    `bracket` gives the losses at other learning rates, where the study asks for them.
 
     A second latency may move a member off the front and another trial onto it, so this goes on until every member has its final.
     What `measure` or `judge` raises leaves that number out, with a warning; a trial without either number gets no record, so that
@@ -53,7 +49,6 @@ def measure_finals(
                 number=record.number,
                 latency=latency,
                 test=test,
-                rate_bracket=(_told("rate bracket", bracket, record) if bracket else None) or (),
                 measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
             )
             append(directory, known[record.number])
