@@ -102,6 +102,11 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "an impossible budget": ({"budget": {"parameters": 2_500}}, "no shape of this space spends the budget"),
     "a wrong type": ({"search": {"trials": "many"}}, "search.trials must be a valid integer"),
     "an unknown dimension": ({"space": {"hiden_size": 64}}, "space.hiden_size is unknown; did you mean `hidden_size`?"),
+    "neither of two kinds": (
+        {"search": {"trials": 1, "threads": 0}},
+        "search.threads must be 'auto' or must be greater than or equal to 1",
+    ),
+    "no switch": ({"proxy": {"tokens": 10, "compile": "maybe"}}, "proxy.compile must be 'auto' or must be a valid boolean"),
     "a section that is a word": ({"corpus": "python-stdlib"}, "corpus must be a mapping, found 'python-stdlib'"),
     "a word for a list": ({"references": "deep-thin"}, "references must be a list, found 'deep-thin'"),
     "true for a number": ({"search": {"trials": True}}, "search.trials must be a number, found True"),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from search_space.errors import SpecError, unknown_key
 
@@ -54,12 +55,14 @@ def parsed(model: type[Model], values: object, source: str, document: str) -> Mo
 KINDS = {"dictionary": "a mapping", "tuple": "a list", "string": "text"}
 """What people who write YAML call pydantic's types."""
 WRONG_KIND = re.compile(r"a valid (dictionary|tuple|string)( or instance of \w+)?")
+MEMBER = re.compile(r"(literal|function-before|function-after)\[.*\]|bool")
+"""How pydantic names a member of a union, in the place of what did not fit it."""
 
 
 def sentence(errors: ValidationError, model: type[BaseModel]) -> str:
     """The first error in a model's values as one sentence with its cure."""
     error = errors.errors()[0]
-    where = [str(part) for part in error["loc"]]
+    where = _place(error)
     path = ".".join(where) or "the study"
     if error["type"] == "extra_forbidden":
         return str(unknown_key(path, where[-1], _fields_at(where[:-1], model)))
@@ -69,9 +72,18 @@ def sentence(errors: ValidationError, model: type[BaseModel]) -> str:
         return f"{path} {error['ctx']['error']}" if where else str(error["ctx"]["error"])
     if error["type"] == "invalid_key":
         return f"{'.'.join(where[:-1]) or 'the study'} must have text for keys, found {error['input']!r}; write it in quotes"
+    messages = dict.fromkeys(_message(each) for each in errors.errors() if _place(each) == where)
+    return f"{path} {' or '.join(messages)}, found {error['input']!r}"
+
+
+def _place(error: ErrorDetails) -> list[str]:
+    """The keys that lead to what is wrong."""
+    return [str(part) for part in error["loc"] if not MEMBER.fullmatch(str(part))]
+
+
+def _message(error: ErrorDetails) -> str:
     message = error["msg"].replace("Input should be", "must be").replace("String should", "must")
-    message = WRONG_KIND.sub(lambda found: KINDS[found[1]], message)
-    return f"{path} {message}, found {error['input']!r}"
+    return WRONG_KIND.sub(lambda found: KINDS[found[1]], message)
 
 
 def _fields_at(where: list[str], model: type[BaseModel]) -> list[str]:
