@@ -22,7 +22,9 @@ from trials.calibration import CALIBRATION, as_settled, calibrate, settled
 from trials.network import Network, run_block
 from trials.runner import run_study
 from trials.study import ProxySpec, StudySpec
+from trials.timing.machine import device_name
 from trials.training.compilation import compiled_blocks
+from trials.training.failures import OutOfMemory
 
 PLAIN = Timed(way=Way(), seconds_per_token=1e-4, start_seconds=0.0)
 LOW = Timed(way=Way(precision="bfloat16"), seconds_per_token=0.7e-4, start_seconds=0.0)
@@ -87,6 +89,15 @@ def test_short_trials_are_not_worth_compiling(tmp_path: Path, monkeypatch: pytes
     assert not any(each.way.compile for each in calibrate(open_study(tokens=100_000), tmp_path).timed)
 
 
+def test_shapes_that_do_not_fit_the_memory_are_left_to_their_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def time_way(proxy: ProxySpec, shapes: list[Architecture], way: Way, device: str) -> Timed:
+        raise OutOfMemory("no room")
+
+    monkeypatch.setattr(calibration, "time_way", time_way)
+    assert calibrate(open_study(), tmp_path) == Calibration(chosen=Way(), machine=device_name())
+    assert not list(tmp_path.rglob("*.json"))
+
+
 def test_a_damaged_calibration_is_named_with_its_cure(tmp_path: Path) -> None:
     (tmp_path / CALIBRATION).write_text("{}")
     with pytest.raises(SpecError, match=r"does not hold a calibration; delete it"):
@@ -117,7 +128,7 @@ def test_a_real_study_is_calibrated_where_it_runs_and_its_records_say_how(tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_compiled_blocks_give_the_same_gradients_and_are_compiled_once_for_all_depths() -> None:
+def test_compiled_blocks_give_the_same_gradients_and_are_compiled_once_for_all_depths(monkeypatch: pytest.MonkeyPatch) -> None:
     from torch._dynamo.utils import counters
 
     shape = Architecture(
@@ -144,5 +155,10 @@ def test_compiled_blocks_give_the_same_gradients_and_are_compiled_once_for_all_d
             torch.testing.assert_close(network(tokens[:1, :5]), Network(shape)(tokens[:1, :5]))  # an evaluation compiles nothing
         assert counters["stats"]["unique_graphs"] == 1
     assert network.model.run_block is run_block
+    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 1)
+    narrower = Network(replace(shape, hidden_size=24))
+    with compiled_blocks(narrower, True):
+        narrower(tokens).square().mean().backward()
+    assert counters["stats"]["unique_graphs"] == 2, "a process compiles as many shapes as it trains"
     for one, other in zip(compiled, plain, strict=True):
         torch.testing.assert_close(one, other)

@@ -7,7 +7,6 @@ continued study finds it, and in the cache for other studies of such a size on s
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import os
 import time
@@ -28,6 +27,7 @@ from trials.side_by_side import side_by_side
 from trials.study import AUTO, ProxySpec, StudySpec
 from trials.text.files import write_whole
 from trials.timing.machine import device_name
+from trials.training.failures import TrainingFailed
 from trials.training.schedules import stated_tokens
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ CALIBRATION = "calibration.json"
 SHAPES = 2
 """A deep and thin shape and a wide and shallow one."""
 TIMED_SECONDS = 1.5
-"""Of steps, for each way and shape; at least two steps."""
-LONGEST_STEP_TOKENS = 2048
+"""For each way and shape, in steps after the first two; at least two more."""
+LONGEST_STEP_TOKENS = 1024
 """Of a timed step; more of them change nothing a token."""
 COMPILED_FROM_SECONDS = 60.0
 """Shorter trials cannot win back what compiling takes: 10 to 30 s here, for at most a sixth of the rest (docs/findings.md)."""
@@ -79,9 +79,14 @@ def calibrate(study: StudySpec, cache: Path | None = None) -> Calibration:
         return Calibration(chosen=ways[0], machine=_machine(study))
     shapes = spread_of_shapes(study.search_space.sample(SEEN, study.search.seed), SHAPES)
     path = cache_folder(cache) / "calibrations" / f"{_digest(study, ways, shapes)}.json"
-    if not path.exists():
-        write_whole(path, json.dumps(_timed_ways(study, ways, shapes).as_dict(), indent=2) + "\n")
-    return _read(path)
+    if path.exists():
+        return _read(path)
+    try:
+        found = _timed_ways(study, ways, shapes)
+    except TrainingFailed:  # no memory for such shapes: each trial will say so
+        return Calibration(chosen=ways[0], machine=_machine(study))
+    write_whole(path, json.dumps(found.as_dict(), indent=2) + "\n")
+    return found
 
 
 def _timed_ways(study: StudySpec, ways: Sequence[Way], shapes: Sequence[Architecture]) -> Calibration:
@@ -118,12 +123,12 @@ def _paces(proxy: ProxySpec, shape: Architecture, way: Way, device: str) -> tupl
 
     run = ProxyRun(shape, _made_up(shape.vocab_size), proxy, seed=0, threads=way.threads, device=device, pause=note)
     tokens, begun = run.plan.tokens_per_step, time.perf_counter()
-    run.run(until_tokens=2 * tokens)
+    run.run(until_tokens=2 * tokens)  # compiles, and warms up
     first, steps = stamps[1] - stamps[0], list[float]()
     while len(steps) < 2 or time.perf_counter() - begun - first < TIMED_SECONDS:
         stamps.clear()
-        run.run(until_tokens=run.tokens + 4 * tokens)
-        steps += [after - before for before, after in itertools.pairwise(stamps[:5])]
+        run.run(until_tokens=run.tokens + tokens)
+        steps.append(stamps[1] - stamps[0])  # the second moment is before the evaluation at the end of a stretch
     return median(steps) / tokens, first - median(steps)
 
 
