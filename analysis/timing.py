@@ -60,7 +60,7 @@ class Latency:
     disturbed: bool
     """Whether the repeats spread, or the yardstick moved, more than the protocol allows even after a second try."""
     protocol: str
-    """Version of the protocol, such as `archfront-2`."""
+    """Version of the protocol, such as `archfront-3`."""
     yardstick: Yardstick | None = None
     """None in records of the first protocol, which had none."""
     load_ms: float | None = None

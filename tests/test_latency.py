@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -25,7 +26,7 @@ from trials.protocol import PROTOCOL
 from trials.quiet import QuietLock
 from trials.runtimes.interface import Logits
 from trials.study import LatencySpec
-from trials.timing.repeats import LARGEST_WAIT, Pair, Repeat, calm_pairs, pairs, run_once
+from trials.timing.repeats import LARGEST_WAIT, LONGEST_TURN, Pair, Repeat, calm_pairs, pairs, run_once, turn
 
 ROOT = Path(__file__).parent.parent
 SHALLOW = Architecture(
@@ -173,7 +174,6 @@ sys.path.insert(0, sys.argv[1])
 from search_space.architecture import Architecture
 from trials.latency import LatencyProcess
 from trials.study import LatencySpec
-from trials.timing.repeats import LARGEST_WAIT, Pair, Repeat, calm_pairs, pairs, run_once
 if __name__ == "__main__":
     process = LatencyProcess(LatencySpec(runtime="torch", prompt_tokens=4, new_tokens=int(sys.argv[2]), repeats=1))
     print(process.pid, flush=True)
@@ -273,6 +273,18 @@ def test_each_repeat_stands_between_two_of_the_yardstick() -> None:
     sticks = iter([Repeat(1.0, 1.0, 0.0), Repeat(3.0, 2.0, 0.1), Repeat(5.0, 4.0, 0.0)])
     taken = pairs(lambda: Repeat(7.0, 7.0, 0.0), lambda: next(sticks))
     assert [next(taken).yardstick for _ in range(2)] == [Repeat(2.0, 1.5, 0.1), Repeat(4.0, 3.0, 0.1)]
+
+
+def test_a_short_workload_takes_several_times_and_their_median_counts() -> None:
+    runs = iter([Repeat(1.0, 9.0, 0.0), Repeat(1.2, 30.0, 0.3), Repeat(1.1, 9.2, 0.0)])
+    found = turn(lambda: next(runs), 10.0)
+    assert (found.prefill_ms, found.decode_ms) == (1.1, 9.2)
+    assert found.waited == pytest.approx(0.1)
+    assert next(runs, None) is None
+    assert turn(lambda: Repeat(5.0, 40.0, 0.0), 45.0) == Repeat(5.0, 40.0, 0.0)
+    count = itertools.count()
+    turn(lambda: Repeat(next(count), 0.0, 0.0), 0.001)
+    assert next(count) == LONGEST_TURN
 
 
 class Spinner:

@@ -1,11 +1,12 @@
-"""How a latency is taken: the protocol `archfront-2`, to be followed in a process of its own.
+"""How a latency is taken: the protocol `archfront-3`, to be followed in a process of its own.
 
-One repeat is the whole workload: the prompt in one pass, then every new token by itself, batch 1, with the KV cache. The process is
-held to as many processors as it has threads. Short workloads warm it up until two in a row agree. Then repeats are timed, each
-between two of a fixed model, the yardstick; a time counts as much as it is of the yardstick's, times what the yardstick takes on this
-device, so that a clock that changes, or a neighbour on the memory, moves both and cancels out. Repeats are taken until as many as
-asked for, in a row but for disturbed ones, agree and the yardstick stands still; a repeat is disturbed where the system made its
-threads wait for a processor. After twice as many attempts the calmest are reported, and flagged.
+One repeat is the whole workload: the prompt in one pass, then every new token by itself, batch 1, with the KV cache; of a short workload
+it is several in a row, and their median. The process is held to as many processors as it has threads. Short workloads warm it up until
+two in a row agree. Then repeats are timed, each between two of a fixed model, the yardstick; a time counts as much as it is of the
+yardstick's, times what the yardstick takes on this device, so that a clock that changes, or a neighbour on the memory, moves both and
+cancels out. Repeats are taken until as many as asked for, in a row but for disturbed ones, agree and the yardstick stands still; a
+repeat is disturbed where the system made its threads wait for a processor. After twice as many attempts the calmest are reported, and
+flagged.
 
 The weights are random, as a network is initialised: the time of dense arithmetic does not depend on the values, denormal numbers
 aside, which such weights (standard deviation 0.02 and less) do not produce. Choosing the next token is not part of the workload.
@@ -17,6 +18,7 @@ import os
 import tempfile
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,10 +31,10 @@ from trials.runtimes import find_runtime
 from trials.runtimes.interface import Session
 from trials.study import LatencySpec
 from trials.timing.machine import clock_mhz, device_name, no_garbage_collection, pinned, read_bandwidth, require_processors
-from trials.timing.repeats import Pair, Repeat, calm_pairs, pairs, run_once, some_tokens, spread
+from trials.timing.repeats import TURN_MS, Pair, Repeat, calm_pairs, pairs, run_once, some_tokens, spread, turn
 from trials.timing.yardstick import Bench, yardstick_for
 
-PROTOCOL = "archfront-2"
+PROTOCOL = "archfront-3"
 AGREEMENT = 0.05
 """Two warm-ups in a row that differ by less end the warm-up."""
 WARM_UPS = 6
@@ -144,4 +146,7 @@ def take_pairs(session: Session, bench: Bench, vocab_size: int, spec: LatencySpe
         if abs(total - previous) <= AGREEMENT * previous:
             break
         previous = total
-    return first, *calm_pairs(pairs(lambda: run_once(session, prompt, new), bench.run), spec.repeats, device)
+    workload = partial(run_once, session, prompt, new)
+    expected_ms = previous if previous >= TURN_MS else workload().total_ms
+    taken = pairs(partial(turn, workload, expected_ms), partial(turn, bench.run, device.total_ms))
+    return first, *calm_pairs(taken, spec.repeats, device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ LARGEST_SPREAD = 0.10
 """By how much the 90th percentile may exceed the 10th, of the shape's times at the device's pace and of the yardstick's own."""
 LARGEST_MOVE = 0.25
 """By how much the yardstick's time may differ from the device's, either way: beyond, more than the clock has changed."""
+TURN_MS, LONGEST_TURN = 30.0, 16
+"""A short workload takes its turn several times over, until that long has passed, and the median counts: single ones of 5 to 12 ms
+repeated within 4 %, turns of 3 to 6 of them within 0.5 to 1.5 % (docs/findings.md)."""
 ENOUGH_SECONDS, LEAST_REPEATS = 4.0, 2
 """A workload is repeated less often than asked for where the repeats would take longer, but never less often than this."""
 
@@ -84,6 +88,12 @@ def run_once(session: Session, prompt: Sequence[int], new: Sequence[int]) -> Rep
         session.decode(token)
     end = time.perf_counter()
     return Repeat((filled - start) * 1e3, (end - filled) * 1e3, (waited_seconds() - waited) / (end - start))
+
+
+def turn(run: Callable[[], Repeat], expected_ms: float) -> Repeat:
+    """A workload's turn, where one takes about so long: once, or the medians of several in a row and the mean of what they waited."""
+    runs = [run() for _ in range(min(LONGEST_TURN, max(1, math.ceil(TURN_MS / expected_ms))))]
+    return Repeat(median(one.prefill_ms for one in runs), median(one.decode_ms for one in runs), fmean(one.waited for one in runs))
 
 
 def pairs(shape: Callable[[], Repeat], yardstick: Callable[[], Repeat]) -> Iterator[Pair]:

@@ -13,7 +13,7 @@ from search_space.cost import parameters
 from trials.runtimes import find_runtime
 from trials.runtimes.interface import Session
 from trials.study import LatencySpec
-from trials.timing.repeats import LARGEST_WAIT, Repeat, run_once, some_tokens
+from trials.timing.repeats import LARGEST_WAIT, Repeat, run_once, some_tokens, turn
 
 PROMPT_TOKENS, NEW_TOKENS = 64, 16
 """Of the yardstick's workload, whatever the shape's is."""
@@ -65,10 +65,9 @@ class Bench:
         return run_once(self.session, *some_tokens(self.architecture.vocab_size, PROMPT_TOKENS, NEW_TOKENS))
 
     def device_time(self) -> Repeat:
-        """What the yardstick takes on this device as it is now: the median of undisturbed runs, or of all where there are few."""
-        for _ in range(SETTLING_RUNS):
-            self.run()
-        runs = [self.run() for _ in range(DEVICE_RUNS)]
+        """What the yardstick takes on this device as it is now: the median of undisturbed turns, or of all where there are few."""
+        settled = [self.run() for _ in range(SETTLING_RUNS)]
+        runs = [turn(self.run, settled[-1].total_ms) for _ in range(DEVICE_RUNS)]
         calm = [run for run in runs if run.waited <= LARGEST_WAIT]
         runs = calm if len(calm) > DEVICE_RUNS // 2 else runs
         return Repeat(median(run.prefill_ms for run in runs), median(run.decode_ms for run in runs), max(run.waited for run in runs))
