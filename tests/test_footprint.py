@@ -56,10 +56,11 @@ def kept_for_the_backward_pass(network: Network, tokens: Tensor) -> int:
     return sum(storage.nbytes() for storage in kept.values())
 
 
+@pytest.mark.parametrize("context", [48, 160])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_activations_are_what_autograd_keeps(shape: Architecture, precision: str) -> None:
-    sequences, context = 3, 48
+def test_activations_are_what_autograd_keeps(shape: Architecture, precision: str, context: int) -> None:
+    sequences = 3
     tokens = torch.randint(shape.vocab_size, (sequences, context), generator=torch.Generator().manual_seed(0))
     with torch.autocast("cpu", torch.bfloat16) if precision == "bfloat16" else contextlib.nullcontext():
         kept = kept_for_the_backward_pass(Network(shape), tokens)

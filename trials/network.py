@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from search_space.architecture import INITIALIZER_RANGE, RMS_NORM_EPS, ROPE_THETA, Architecture
+from trials.blocked_attention import blocked_attention, pays
 from trials.kv_cache import Cache, Slot, windows
+from trials.rms_norm import normalised
 
 
 class Network(nn.Module):
@@ -80,6 +82,8 @@ class Norm(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """Normalise the last dimension."""
+        if states.device.type == "cpu" and torch.is_grad_enabled() and not torch.compiler.is_compiling():
+            return normalised(states, RMS_NORM_EPS) * self.weight
         return functional.rms_norm(states, self.weight.shape, self.weight, RMS_NORM_EPS)
 
 
@@ -165,7 +169,10 @@ class Attention(nn.Module):
         keys = key.shape[2]
         causal = 1 < sequence == keys and (window is None or keys <= window)
         mask = None if causal or sequence == 1 else visible_keys(sequence, keys, window, states.device)
-        mixed = functional.scaled_dot_product_attention(query, key, value, mask, is_causal=causal, enable_gqa=self.grouped)
+        if causal and pays(query, sequence):
+            mixed = blocked_attention(query, key, value)
+        else:
+            mixed = functional.scaled_dot_product_attention(query, key, value, mask, is_causal=causal, enable_gqa=self.grouped)
         added: Tensor = self.o_proj(mixed.transpose(1, 2).reshape(batch, sequence, -1))
         return added
 

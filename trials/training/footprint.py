@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from search_space import cost
 from search_space.architecture import Architecture
+from trials.blocked_attention import BLOCK, LONGEST, SHORTEST
 from trials.study import ProxySpec
 from trials.training.failures import OutOfMemory
 from trials.training.loss import tokens_at_once
@@ -80,22 +81,24 @@ def footprint(a: Architecture, proxy: ProxySpec, *, device: str = "cpu", sequenc
 def activation_bytes(a: Architecture, sequences: int, context_tokens: int, precision: str) -> int:
     """What a forward pass keeps for the backward pass, from the embedding's output to the final norm's.
 
-    Of each token and executed block: three values of the stream's width for each norm and the sums between; rotated queries, keys,
+    Of each token and executed block: two values of the stream's width for each norm; rotated queries, keys,
     values and what attention gives; the MLP's inner states; and the softmax's and the norms' scales. Under autocast what feeds a
-    product has two bytes, and the matrices' copies stay. A sliding block keeps its mask.
+    product has two bytes, and the matrices' copies stay. A sliding block keeps its mask, blocked attention its probabilities.
     """
     low = precision == "bfloat16"
     queries, keys = a.num_attention_heads * a.head_dim, a.num_key_value_heads * a.head_dim
     inner = {"swiglu": 4, "gelu": 2, "relu": 1}[a.mlp]
     if low:
-        of_token = (24 if a.mlp == "swiglu" else 22) * a.hidden_size + 4 * (queries + keys) + 2 * inner * a.intermediate_size
+        of_token = (16 if a.mlp == "swiglu" else 14) * a.hidden_size + 4 * (queries + keys) + 2 * inner * a.intermediate_size
     else:
-        of_token = 24 * a.hidden_size + 8 * (queries + keys) + 4 * inner * a.intermediate_size
+        of_token = 16 * a.hidden_size + 8 * (queries + keys) + 4 * inner * a.intermediate_size
     of_token += 4 * a.num_attention_heads + 8
     tokens, slides = sequences * context_tokens, a.layer_types.count("sliding_attention")
     masks = slides * (2 if low else 4) * context_tokens**2
-    final_norm = 12 * a.hidden_size * tokens
-    return a.num_hidden_layers * of_token * tokens + masks + final_norm + (2 * _block_matrices(a) if low else 0)
+    blocked = a.num_hidden_layers - slides if not low and SHORTEST <= context_tokens <= LONGEST else 0
+    chances = blocked * 2 * a.num_attention_heads * (context_tokens + BLOCK - 2) * tokens
+    final_norm = 8 * a.hidden_size * tokens
+    return a.num_hidden_layers * of_token * tokens + masks + chances + final_norm + (2 * _block_matrices(a) if low else 0)
 
 
 def fit_batch(a: Architecture, proxy: ProxySpec, available_bytes: int, *, device: str = "cpu") -> Footprint:
