@@ -45,17 +45,15 @@ class Recipe:
 
     contender: str
     proxy: ProxySpec
+    key: str
+    """The recipe as one string, as it is stated: a default that changes does not make another one of it."""
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Recipe:
         """From what a file says: a `proxy` section, and maybe a contender."""
         proxy = {name: value for name, value in values.items() if name != "contender"}
-        return cls(values.get("contender", "ours"), parsed(ProxySpec, proxy, str(SETS), "docs/study.md"))
-
-    @property
-    def key(self) -> str:
-        """The recipe as one string: what differs from the defaults."""
-        return json.dumps({"contender": self.contender, **self.proxy.model_dump(exclude_defaults=True)}, sort_keys=True)
+        parsed_proxy = parsed(ProxySpec, proxy, str(SETS), "docs/study.md")
+        return cls(values.get("contender", "ours"), parsed_proxy, json.dumps(dict(values), sort_keys=True))
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ class Comparison:
         """A set as the file has it, or as much of it as is asked for."""
         if "study" in values:
             study = load_study(values["study"])
-            corpus, common = study.corpus, study.proxy.model_dump(exclude_defaults=True)
+            corpus, common = study.corpus, study.proxy.model_dump(mode="json", exclude_defaults=True)
             shapes = [shape for _, shape in references(study.references, study.search_space)]
             shapes += study.search_space.sample(study.search.trials, SHAPE_SEED)
         else:

@@ -47,14 +47,18 @@ def _section(path: str, model: type[BaseModel]) -> str:
     for name, field in model.model_fields.items():
         nested = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
         kind = "section" if nested else _kind(field.annotation)
-        default = "required" if field.is_required() else ("" if nested else f"`{_default(field.default)}`")
+        default = (
+            "required"
+            if field.is_required()
+            else ("" if nested else f"`{_default(field.get_default(call_default_factory=True, validated_data={}))}`")
+        )
         text = " ".join((field.description or (field.annotation.__doc__ if nested else "") or "").split())
         lines.append(f"| `{name}` | {kind} | {default} | {text} |")
     return "\n".join([*lines, ""])
 
 
 def _default(value: Any) -> str:
-    if value is None or value is PydanticUndefined:
+    if value is None or value == {} or value is PydanticUndefined:
         return "none"
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 

@@ -41,7 +41,7 @@ def shape(hidden_size: int = 32, depth: int = 2, **changes: object) -> Architect
 
 
 def recipe(**changes: object) -> ProxySpec:
-    usual = {"tokens": 1, "learning_rate": 0.01, "muon_learning_rate": 0.02}
+    usual = {"tokens": 1, "learning_rate": 0.01, "muon_learning_rate": 0.02, "parametrization": "standard"}
     return ProxySpec.model_validate({**usual, **changes})
 
 

@@ -39,7 +39,8 @@ STEP = 64
 
 def recipe(**changes: object) -> ProxySpec:
     budget = {} if {"tokens", "seconds", "tokens_per_parameter", "flops"} & changes.keys() else {"tokens": 40 * STEP}
-    usual = {"context_tokens": 16, "batch_sequences": 4, "evaluation_tokens": 256, "evaluations": 2}
+    rates = {"learning_rate": 2e-3, "muon_learning_rate": 1e-2, "parametrization": "standard"}
+    usual = {"context_tokens": 16, "batch_sequences": 4, "evaluation_tokens": 256, "evaluations": 2, **rates}
     return ProxySpec.model_validate({**usual, **budget, **changes})
 
 

@@ -21,7 +21,7 @@ def normalised(states: Tensor, epsilon: float) -> Tensor:
 class _Normalised(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, states: Tensor, epsilon: float) -> Tensor:
-        norms = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
+        norms: Tensor = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
         scale = norms.square_().div_(states.shape[-1]).add_(epsilon).rsqrt_()
         result = states * scale
         ctx.save_for_backward(result, scale)
