@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 MARGIN = 0.03
-"""A way must save this share of a trial against the plainest one: less is noise of the timing."""
+"""A way must save this share of a trial, also where its slowest timing stands against the fastest of the way before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class Timed:
     seconds_per_token: float
     """Mean over the timed shapes."""
     start_seconds: float
-    """More than a step that the first step takes: compiling."""
+    """Before the first step: compiling."""
 
     def trial_seconds(self, tokens: float) -> float:
         """Of a trial of so many tokens."""
@@ -52,7 +52,7 @@ class Calibration:
     tokens: float | None = None
     """Of the trial that was to be fast; None where nothing was timed."""
     timed: tuple[Timed, ...] = ()
-    """The plainest way first."""
+    """Every timing, in the order in which they were taken."""
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -65,7 +65,7 @@ class Calibration:
         return cls(**{**values, "chosen": Way(**values["chosen"]), "shapes": tuple(values["shapes"]), "timed": timed})
 
 
-def choose(timed: Sequence[Timed], tokens: float) -> Timed:
-    """The way in which a trial of so many tokens ends soonest; the first one, unless another saves MARGIN of it."""
-    best = min(timed, key=lambda each: each.trial_seconds(tokens))
-    return best if best.trial_seconds(tokens) < (1 - MARGIN) * timed[0].trial_seconds(tokens) else timed[0]
+def saves(rival: Sequence[Timed], present: Sequence[Timed], tokens: float) -> bool:
+    """Whether every timing of a rival makes a trial of so many tokens shorter, by more than MARGIN, than all of the present way do."""
+    slowest, fastest = (pick(each.trial_seconds(tokens) for each in timed) for pick, timed in ((max, rival), (min, present)))
+    return slowest < (1 - MARGIN) * fastest

@@ -25,11 +25,10 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from analysis.calibration import Way, choose
+from analysis.calibration import Way, saves
 from benchmarks.memory import llama
 from search_space.architecture import Architecture
 from search_space.cost import parameters, training_flops
-from trials.calibration import time_way
 from trials.export.hugging_face_config import hugging_face_config
 from trials.network import Network
 from trials.proxy import ProxyRun
@@ -37,6 +36,7 @@ from trials.study import ProxySpec
 from trials.text.blocks import TokenBlocks
 from trials.training.loss import cross_entropy
 from trials.training.optimizers import make_optimizers
+from trials.training.pace import time_way
 
 Stretch = Callable[[int], list[float]]
 """Makes that many steps and returns the seconds of each."""
@@ -105,9 +105,12 @@ def ours(race: Race) -> Stretch:
 def calibrated(race: Race) -> Stretch:
     """Ours in the way that a calibration chooses for a trial of 20 tokens per parameter."""
     shape, plain = race.size.shape, Way(threads=race.threads)
-    ways = [plain, replace(plain, precision="bfloat16"), replace(plain, compile=True), replace(plain, precision="bfloat16", compile=True)]
-    timed = [time_way(race.proxy, [shape], way) for way in ways]
-    best = choose(timed, 20 * parameters(shape)).way
+    best, timed = plain, [time_way(race.proxy, [shape], plain)]
+    for change in ({"precision": "bfloat16"}, {"compile": True}):
+        rival = replace(best, **change)
+        timed += [time_way(race.proxy, [shape], way) for way in (rival, rival, best)]
+        present = [each for each in timed if each.way == best]
+        best = rival if saves(timed[-3:-1], present, 20 * parameters(shape)) else best
     print(f"calibrated: {best}; {', '.join(f'{each.way}: {each.seconds_per_token * 1e6:.1f} us a token' for each in timed)}")
     return ours(replace(race, proxy=race.proxy.model_copy(update={"precision": best.precision, "compile": best.compile})))
 

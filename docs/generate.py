@@ -71,7 +71,8 @@ def _kind(annotation: Any) -> str:
         return "section"
     literal = re.search(r"Literal\[(.*?)\]", text)
     if literal:
-        return " or ".join(f"`{word.strip()[1:-1]}`" for word in literal[1].split(","))
+        others = [name for kind, name in (("int", "whole number"), ("bool", "`true` or `false`")) if kind in text.replace(literal[0], "")]
+        return " or ".join([*(f"`{word.strip()[1:-1]}`" for word in literal[1].split(",")), *others])
     text = re.sub(r"typing\.Annotated\[(\w+),.*\]", r"\1", text)
     names = {"int": "whole number", "float": "number", "str": "text", "tuple[str, ...]": "list of text"}
     return next((names[name] for name in sorted(names, key=len, reverse=True) if name in text), text)

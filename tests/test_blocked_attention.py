@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from trials.blocked_attention import BLOCK, LONGEST, SHORTEST, blocked_attention, pays
+from trials.network_parts.blocked_attention import BLOCK, LONGEST, SHORTEST, blocked_attention, pays
 
 
 def inputs(heads: int, shared: int, sequence: int, dtype: torch.dtype = torch.float32) -> list[torch.Tensor]:

@@ -20,8 +20,8 @@ from search_space.architecture import MLPS, Architecture
 from search_space.errors import SpecError
 from search_space.families import FAMILIES
 from search_space.sharing import PARTS, STRATEGIES, Sharing
-from trials.kv_cache import Cache
 from trials.network import Network
+from trials.network_parts.kv_cache import Cache
 
 PUBLISHED = [
     # name, stored layers, executed layers, heads, KV heads, hidden, intermediate, vocabulary, parameters

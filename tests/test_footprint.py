@@ -35,6 +35,8 @@ SHAPES = {
     "relu, untied": replace(SHAPE, mlp="relu", tie_word_embeddings=False),
     "sliding": replace(SHAPE, layer_types=("sliding_attention", "full_attention", "full_attention"), sliding_window=9),
     "shared": replace(SHAPE, sharing=Sharing("immediate", 2)),
+    "wide, few tokens": replace(SHAPE, hidden_size=256, num_attention_heads=8, head_dim=32, sharing=Sharing("immediate", 2)),
+    "a window beyond the context": replace(SHAPE, layer_types=("sliding_attention",) * 3, sliding_window=999),
 }
 RECIPE = ProxySpec(tokens=40 * 8 * 16, context_tokens=16, batch_sequences=8, evaluations=1, evaluation_tokens=256)
 

@@ -18,8 +18,8 @@ from search_space.architecture import Architecture
 from search_space.sharing import Sharing
 from tests.sample_network import spread_out
 from trials.export.hugging_face_config import hugging_face_config
-from trials.kv_cache import Cache
 from trials.network import Network
+from trials.network_parts.kv_cache import Cache
 
 TOKENS = 24
 WINDOW = 7

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import rms_norm
 
-from trials.rms_norm import normalised
+from trials.network_parts.rms_norm import normalised
 
 
 def test_results_and_gradients_are_torch_s() -> None:

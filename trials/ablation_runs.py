@@ -91,9 +91,9 @@ def _arms(ablation: AblationSpec, scale: str, directory: Path, report: Report) -
 
 def _jobs(arm: Arm, seeds: Sequence[int], directory: Path) -> list[_Job]:
     recipe = {
-        "proxy": arm.study.proxy.settled().model_dump(mode="json"),
+        "proxy": arm.study.proxy.plain().model_dump(mode="json"),
         "corpus_sha256": corpus_hash(arm.study.corpus),
-        "threads": arm.study.search.processors,
+        "threads": arm.study.search.trial_threads,
     }
     text = json.dumps(recipe, indent=2, sort_keys=True)
     folder = directory / f"recipe-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
@@ -136,7 +136,7 @@ def _one(study: StudySpec, task: TrialTask) -> TrialRecord:
         blocks,
         study.proxy,
         workload=study.objectives.latency,
-        threads=study.search.processors,
+        threads=study.search.trial_threads,
         deadline_seconds=study.search.deadline_seconds,
     )
     return record

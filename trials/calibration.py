@@ -9,53 +9,43 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean, median
-from typing import TYPE_CHECKING
+from statistics import fmean
 
-from analysis.calibration import Calibration, Timed, Way, choose
+from analysis.calibration import Calibration, Timed, Way, saves
+from analysis.record import read_records
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from search_space.spread import SEEN, spread_of_shapes
 from trials.corpus import cache_folder
+from trials.driver.directory import write_whole
 from trials.side_by_side import side_by_side
-from trials.study import AUTO, ProxySpec, StudySpec
-from trials.text.files import write_whole
+from trials.study import AUTO, StudySpec
 from trials.timing.machine import device_name
 from trials.training.failures import TrainingFailed
 from trials.training.schedules import stated_tokens
 
-if TYPE_CHECKING:
-    from trials.text.blocks import TokenBlocks
-
 CALIBRATION = "calibration.json"
-SHAPES = 2
-"""A deep and thin shape and a wide and shallow one."""
-TIMED_SECONDS = 1.5
-"""For each way and shape, in steps after the first two; at least two more."""
-LONGEST_STEP_TOKENS = 1024
-"""Of a timed step; more of them change nothing a token."""
+SPREAD = 2
+"""Shapes that are timed: a deep and thin one and a wide and shallow one."""
 COMPILED_FROM_SECONDS = 60.0
-"""Shorter trials cannot win back what compiling takes: 10 to 30 s here, for at most a sixth of the rest (docs/findings.md)."""
+"""Shorter trials cannot win back what compiling takes: 10 to 30 s here, for at most 6 % of the rest (docs/findings.md)."""
 Measure = Callable[[StudySpec], Calibration]
 
 
 def settled(study: StudySpec, directory: Path, measure: Measure | None = None) -> StudySpec:
     """The study with nothing left open: as its directory has it, or as `measure` finds it (default: `calibrate`, in a process of its own).
 
-    Raises SpecError where the directory's calibration is damaged.
+    Where a directory has trainings and no calibration, theirs is the way. Raises SpecError where the calibration is damaged.
     """
-    if not _is_open(study):
-        return study
     path = directory / CALIBRATION
-    if not path.exists():
-        found = (measure or _apart)(study)
-        write_whole(path, json.dumps(found.as_dict(), indent=2) + "\n")
+    if _is_open(study) and not path.exists():
+        found = _recorded(directory) or (measure or _apart)(study)
+        write_whole(path, _text(found).encode())
     return as_settled(study, directory)
 
 
@@ -64,108 +54,123 @@ def as_settled(study: StudySpec, directory: Path) -> StudySpec:
     path = directory / CALIBRATION
     if not _is_open(study) or not path.exists():
         return study
-    way = _read(path).chosen
-    proxy = study.proxy.model_copy(update={"precision": way.precision, "compile": way.compile})
-    return study.model_copy(update={"proxy": proxy, "search": study.search.model_copy(update={"threads": way.threads})})
+    found = _read(path)
+    if found is None:
+        raise SpecError(f"{path} does not hold a calibration; delete it, and what the directory's trials were trained with is taken")
+    return with_threads(
+        study.model_copy(
+            update={"proxy": study.proxy.model_copy(update={"precision": found.chosen.precision, "compile": found.chosen.compile})}
+        ),
+        found.chosen.threads,
+    )
+
+
+def with_threads(study: StudySpec, threads: int) -> StudySpec:
+    """The study with so many threads for each trial."""
+    return study.model_copy(update={"search": study.search.model_copy(update={"threads": threads})})
 
 
 def calibrate(study: StudySpec, cache: Path | None = None) -> Calibration:
     """Time what the study leaves open on this machine, or find in the cache what was timed for such a size before.
 
-    A trial may have as many threads as this machine has processors for each of the study's workers.
+    A trial may have as many threads as this machine has processors for each of the study's workers. Ways are timed alone, in turns:
+    the present one, its rival twice, the present one.
     """
-    ways = _ways(study)
-    if len(ways) == 1 and study.proxy.compile != AUTO:
-        return Calibration(chosen=ways[0], machine=_machine(study))
-    shapes = spread_of_shapes(study.search_space.sample(SEEN, study.search.seed), SHAPES)
-    path = cache_folder(cache) / "calibrations" / f"{_digest(study, ways, shapes)}.json"
-    if path.exists():
-        return _read(path)
+    plain = Way(
+        precision="float32" if study.proxy.precision == AUTO else study.proxy.precision,
+        threads=study.search.trial_threads,
+        compile=study.proxy.compile is True,
+    )
+    shapes = spread_of_shapes(study.search_space.sample(SEEN, study.search.seed), SPREAD)
+    path = cache_folder(cache) / "calibrations" / f"{_digest(study, shapes)}.json"
+    known = _read(path) if path.exists() else None
+    if known is not None:
+        return known
+    from torch._dynamo.exc import TorchDynamoException
+
+    contest = _Contest(study, shapes, plain)
     try:
-        found = _timed_ways(study, ways, shapes)
-    except TrainingFailed:  # no memory for such shapes: each trial will say so
-        return Calibration(chosen=ways[0], machine=_machine(study))
-    write_whole(path, json.dumps(found.as_dict(), indent=2) + "\n")
-    return found
+        contest.settle_threads()
+        contest.settle_precision()
+        contest.settle_compilation()
+    except (TrainingFailed, TorchDynamoException):  # no memory, or no compiler where the study wants one: each trial will say so
+        return Calibration(chosen=plain, machine=_machine(study))
+    write_whole(path, _text(contest.calibration).encode())
+    return contest.calibration
 
 
-def _timed_ways(study: StudySpec, ways: Sequence[Way], shapes: Sequence[Architecture]) -> Calibration:
-    timed = [time_way(study.proxy, shapes, way, study.search.device) for way in ways]
-    seconds = study.proxy.seconds
-    tokens = seconds / timed[0].seconds_per_token if seconds else fmean(stated_tokens(study.proxy, shape) or 0 for shape in shapes)
-    best = choose(timed, tokens)
-    if study.proxy.compile == AUTO and best.trial_seconds(tokens) >= COMPILED_FROM_SECONDS:
+class _Contest:
+    """The best way so far, and what was timed on the way to it."""
+
+    def __init__(self, study: StudySpec, shapes: Sequence[Architecture], plain: Way) -> None:
+        self._study, self._shapes, self._best = study, shapes, plain
+        self._timed: list[Timed] = []
+        self._tokens: float | None = None
+
+    @property
+    def calibration(self) -> Calibration:
+        """What came of it."""
+        labels = tuple(shape.label for shape in self._shapes) if self._timed else ()
+        return Calibration(chosen=self._best, machine=_machine(self._study), shapes=labels, tokens=self._tokens, timed=tuple(self._timed))
+
+    def settle_threads(self) -> None:
+        """Go from one thread to the trial's share of the processors while it gets faster; a GPU is only fed by them."""
+        search = self._study.search
+        if search.threads != AUTO or search.gpus:
+            return
+        share = max(1, (os.cpu_count() or 1) // search.workers)
+        for threads in sorted({share, *(1 << power for power in range(1, share.bit_length()))} - {1}):
+            if not self._try(replace(self._best, threads=threads)):
+                return
+
+    def settle_precision(self) -> None:
+        """Products in bfloat16, where the processor or GPU has them."""
+        if self._study.proxy.precision == AUTO:
+            self._try(replace(self._best, precision="bfloat16"))
+
+    def settle_compilation(self) -> None:
+        """Compiled blocks, where trials are long; where they last seconds, compiling would be training that nobody gets."""
+        if self._study.proxy.compile != AUTO or self._study.proxy.seconds is not None:
+            return
         from torch._dynamo.exc import TorchDynamoException
 
-        with suppress(TorchDynamoException):  # no C++ compiler, or one that torch cannot use: such a machine trains as well
-            timed.append(time_way(study.proxy, shapes, replace(best.way, compile=True), study.search.device))
-        best = choose(timed, tokens)
-    return Calibration(
-        chosen=best.way, machine=_machine(study), shapes=tuple(shape.label for shape in shapes), tokens=tokens, timed=tuple(timed)
-    )
+        ours = [each for each in self._timed if each.way == self._best] or [self._time(self._best)]
+        if ours[-1].trial_seconds(self._trial_tokens(ours[-1])) >= COMPILED_FROM_SECONDS:
+            with suppress(TorchDynamoException, TrainingFailed):  # a machine without a C++ compiler trains as well
+                self._try(replace(self._best, compile=True))
 
+    def _try(self, rival: Way) -> bool:
+        """Whether the rival is the best way from now on."""
+        before, *rivals, after = (self._time(way) for way in (self._best, rival, rival, self._best))
+        if won := saves(rivals, [before, after], self._trial_tokens(before)):
+            self._best = rival
+        return won
 
-def time_way(proxy: ProxySpec, shapes: Sequence[Architecture], way: Way, device: str = "cpu") -> Timed:
-    """Train throw-away networks of these shapes on made-up tokens for a moment."""
-    found = [_paces(proxy, shape, way, device) for shape in shapes]
-    return Timed(way=way, seconds_per_token=fmean(pace for pace, _ in found), start_seconds=max(0.0, fmean(start for _, start in found)))
+    def _time(self, way: Way) -> Timed:
+        from trials.training.pace import time_way  # the parent process of a calibration does not need torch
 
+        self._timed.append(time_way(self._study.proxy, self._shapes, way, self._study.search.device))
+        return self._timed[-1]
 
-def _paces(proxy: ProxySpec, shape: Architecture, way: Way, device: str) -> tuple[float, float]:
-    """Seconds a token, and what the first step takes beyond its tokens."""
-    from trials.proxy import ProxyRun  # the parent process of a calibration does not need torch
-
-    proxy, stamps = _timing_recipe(proxy, way), list[float]()
-
-    def note() -> float:
-        stamps.append(time.perf_counter())
-        return 0.0
-
-    run = ProxyRun(shape, _made_up(shape.vocab_size), proxy, seed=0, threads=way.threads, device=device, pause=note)
-    tokens, begun = run.plan.tokens_per_step, time.perf_counter()
-    run.run(until_tokens=2 * tokens)  # compiles, and warms up
-    first, steps = stamps[1] - stamps[0], list[float]()
-    while len(steps) < 2 or time.perf_counter() - begun - first < TIMED_SECONDS:
-        stamps.clear()
-        run.run(until_tokens=run.tokens + tokens)
-        steps.append(stamps[1] - stamps[0])  # the second moment is before the evaluation at the end of a stretch
-    return median(steps) / tokens, first - median(steps)
-
-
-def _timing_recipe(proxy: ProxySpec, way: Way) -> ProxySpec:
-    """The study's recipe without end, in that way, with steps of a bounded size."""
-    context = min(proxy.context_tokens, LONGEST_STEP_TOKENS)
-    changes = {
-        "tokens": 1 << 40, "tokens_per_parameter": None, "flops": None, "seconds": None, "rungs": (),
-        "context_tokens": context, "batch_sequences": min(proxy.batch_sequences, LONGEST_STEP_TOKENS // context),
-        "evaluations": 1, "evaluation_tokens": context,
-        "precision": way.precision, "compile": way.compile,
-    }  # fmt: skip
-    return proxy.model_copy(update=changes)
-
-
-def _made_up(vocab_size: int) -> TokenBlocks:
-    import numpy as np
-
-    from trials.text.blocks import TokenBlocks
-
-    ids = np.random.default_rng(0).integers(0, vocab_size, 1 << 16).astype(np.uint32)
-    return TokenBlocks(ids, ids, ids, vocab_size, np.ones(vocab_size, np.int32), "made up", "0" * 64, None)
-
-
-def _ways(study: StudySpec) -> list[Way]:
-    """What may be chosen, the plainest first; whether blocks are compiled is asked later, where the study leaves it open."""
-    proxy, search = study.proxy, study.search
-    share = max(1, (os.cpu_count() or 1) // search.workers)
-    threads = [1 << power for power in range(share.bit_length())] if search.threads == AUTO else [search.threads]
-    precisions = ["float32", "bfloat16"] if proxy.precision == AUTO else [proxy.precision]
-    if search.gpus and search.threads == AUTO:
-        threads = [1]  # the processor only feeds the GPU
-    return [Way(precision=p, threads=n, compile=proxy.compile is True) for p in precisions for n in threads]
+    def _trial_tokens(self, timed: Timed) -> float:
+        if self._tokens is None:
+            proxy = self._study.proxy
+            stated = fmean(stated_tokens(proxy, shape) or 0 for shape in self._shapes)
+            self._tokens = stated or (proxy.seconds or 0) / timed.seconds_per_token
+        return self._tokens
 
 
 def _is_open(study: StudySpec) -> bool:
     return AUTO in (study.proxy.precision, study.proxy.compile, study.search.threads)
+
+
+def _recorded(directory: Path) -> Calibration | None:
+    """The way of the directory's first training; None where there is none."""
+    for record in read_records(directory):
+        if (training := record.training) is not None:
+            way = Way(precision=training.precision, threads=training.threads, compile=training.compiled)
+            return Calibration(chosen=way, machine=record.machine.get("processor", "unknown"))
+    return None
 
 
 def _apart(study: StudySpec) -> Calibration:
@@ -180,25 +185,29 @@ def _machine(study: StudySpec) -> str:
     return torch.cuda.get_device_name()
 
 
-def _digest(study: StudySpec, ways: Sequence[Way], shapes: Sequence[Architecture]) -> str:
+def _digest(study: StudySpec, shapes: Sequence[Architecture]) -> str:
     """What decides a calibration: machine, libraries, recipe, and the sizes by powers of two."""
     import torch
 
-    proxy = study.proxy
+    proxy, search = study.proxy, study.search
     tokens = [proxy.seconds or stated_tokens(proxy, shape) or 0 for shape in shapes]
     facts = {
         "machine": [_machine(study), os.cpu_count(), torch.__version__],
-        "recipe": [proxy.optimizer, proxy.batch_sequences, proxy.context_tokens, bool(proxy.seconds), str(proxy.compile)],
-        "ways": [str(way) for way in ways],
+        "recipe": [proxy.optimizer, proxy.batch_sequences, proxy.context_tokens, bool(proxy.seconds)],
+        "open": [proxy.precision, str(proxy.compile), search.threads, search.workers, search.gpus],
         "size": [round(fmean(cost.parameters(shape) for shape in shapes)).bit_length(), round(fmean(tokens)).bit_length()],
         "vocabulary": shapes[0].vocab_size.bit_length(),
-        "study": [study.search.gpus, study.search.workers],
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _read(path: Path) -> Calibration:
+def _text(found: Calibration) -> str:
+    return json.dumps(found.as_dict(), indent=2) + "\n"
+
+
+def _read(path: Path) -> Calibration | None:
+    """None where the file holds something else."""
     try:
         return Calibration.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise SpecError(f"{path} does not hold a calibration; delete it to have the machine timed again") from None
+        return None

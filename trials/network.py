@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from search_space.architecture import INITIALIZER_RANGE, RMS_NORM_EPS, ROPE_THETA, Architecture
-from trials.blocked_attention import blocked_attention, pays
-from trials.kv_cache import Cache, Slot, windows
-from trials.rms_norm import normalised
+from trials.network_parts.blocked_attention import blocked_attention, pays
+from trials.network_parts.kv_cache import Cache, Slot, windows
+from trials.network_parts.rms_norm import normalised
 
 
 class Network(nn.Module):

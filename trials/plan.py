@@ -195,7 +195,7 @@ def _seconds_per_token(study: StudySpec, shape: Architecture) -> float:
     if cost.parameters(shape) > LARGEST_TIMED:  # one block and a small vocabulary have the width's speed; scaled by FLOPs below
         timed = replace(shape, num_unique_layers=1, vocab_size=min(shape.vocab_size, 1024), layer_types=shape.layer_types[:1])
     threads = torch.get_num_threads()
-    torch.set_num_threads(study.search.processors)
+    torch.set_num_threads(study.search.trial_threads)
     try:
         network = Network(timed)
         tokens = torch.randint(timed.vocab_size, (sequences, context + 1), generator=torch.Generator().manual_seed(0))

@@ -104,7 +104,7 @@ class ProxyRun:
         not fit into `memory_bytes` (by default most of the machine's) goes through in parts whose gradients are summed; raises
         OutOfMemory where not even one sequence fits.
         """
-        proxy = proxy.settled()
+        proxy = proxy.plain()
         if blocks.vocab_size != architecture.vocab_size:
             raise SpecError(
                 f"the shape's vocab_size must be that of its token blocks ({blocks.vocab_size}), found {architecture.vocab_size}; "

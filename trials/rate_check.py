@@ -35,8 +35,9 @@ def run_rate_check(
     if rates % 2 == 0:
         raise SpecError(f"--rates must be odd, so that the study's own rate stands in the middle, found {rates}")
     study.search_space.require_feasible()
-    study = settled(study, directory)
     proxy = study.proxy if tokens is None else shortened(study.proxy, tokens)
+    study = settled(study.model_copy(update={"proxy": proxy}), directory)
+    proxy = study.proxy
     spread = spread_of_shapes(study.search_space.sample(SEEN, study.search.seed), shapes)
     texts = {shape.vocab_size: prepare(study.corpus, shape.vocab_size).corpus_sha256 for shape in spread}
     seed, factors = study.search.seed, [2.0**power for power in range(-(rates // 2), rates // 2 + 1)]
@@ -78,7 +79,7 @@ def bits_at(shape: Architecture, blocks: TokenBlocks, study: StudySpec, proxy: P
         blocks,
         scaled(proxy, factor),
         seed=seed,
-        threads=study.search.processors,
+        threads=study.search.trial_threads,
         device=study.search.device,
         deadline_seconds=study.search.deadline_seconds,
     )

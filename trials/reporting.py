@@ -97,8 +97,8 @@ def _corpus(stored: StoredStudy) -> str:
 
 
 def _recipe(study: StudySpec) -> str:
-    proxy = study.proxy.settled()
-    way = Way(precision=proxy.precision, threads=study.search.processors, compile=proxy.compile is True)
+    proxy = study.proxy.plain()
+    way = Way(precision=proxy.precision, threads=study.search.trial_threads, compile=proxy.compile is True)
     budgets = {
         "tokens": proxy.tokens,
         "tokens per parameter": proxy.tokens_per_parameter,

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 
 import ray
 from ray import tune
-from ray.exceptions import OutOfMemoryError
+from ray.exceptions import OutOfMemoryError, RayTaskError
 
 from analysis.calibration import Calibration
 from analysis.record import FinalRecord, FreshSeed, Latency, Quality, RatePoint, TrialRecord, read_finals, read_records
 from search_space.errors import SpecError
-from trials.calibration import calibrate, settled
+from trials.calibration import calibrate, settled, with_threads
 from trials.driver.again import SEED_AWAY, Again, missing_again, train_again
 from trials.driver.agenda import Agenda
 from trials.driver.cluster import connected
@@ -108,9 +108,10 @@ class _Run:
                     {} if self._evaluate else {size: self._background.submit(_blocks, self._study, size) for size in self._vocabularies()}
                 )
                 with connected(self._study, address):
+                    ready = {size: found.result() for size, found in blocks.items()}  # a calibration wants the machine for itself
                     if self._evaluate is None:
-                        self._study = settled(self._study, self._directory, _calibrated_on_a_worker)
-                    equipment = self._equip({size: found.result() for size, found in blocks.items()})
+                        self._study = _placeable(settled(self._study, self._directory, _calibrated_on_a_worker))
+                    equipment = self._equip(ready)
                     try:
                         with _heard(self._agenda):
                             self._search(equipment)
@@ -174,7 +175,7 @@ class _Run:
     def _place(self, equipment: Equipment) -> None:
         """Have Tune run what the agenda hands out, to its end."""
         search = self._study.search
-        resources = {"cpu": search.processors, "gpu": search.gpus}
+        resources = {"cpu": search.trial_threads, "gpu": search.gpus}
         storage = tempfile.mkdtemp(prefix="archfront-tune-")
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(search.workers)  # start the workers together, not one after the other
         try:
@@ -208,7 +209,7 @@ class _Run:
     def _measure_finals(self, equipment: Equipment) -> None:
         if not self._missing_finals():
             return
-        examiner = ray.remote(Examiner).options(num_cpus=self._study.search.processors, num_gpus=self._study.search.gpus).remote()
+        examiner = ray.remote(Examiner).options(num_cpus=self._study.search.trial_threads, num_gpus=self._study.search.gpus).remote()
 
         def judge(record: TrialRecord) -> Quality:
             shape, weights = record.architecture, weights_file(self._directory, record.number).read_bytes()
@@ -261,8 +262,17 @@ def _proposer(study: StudySpec) -> Proposer:
 
 def _calibrated_on_a_worker(study: StudySpec) -> Calibration:
     """Where trials will run, before any does."""
-    found: Calibration = ray.get(ray.remote(calibrate).options(num_cpus=1, num_gpus=study.search.gpus).remote(study))
+    try:
+        found: Calibration = ray.get(ray.remote(calibrate).options(num_cpus=1, num_gpus=study.search.gpus).remote(study))
+    except RayTaskError as error:
+        raise error.cause from None
     return found
+
+
+def _placeable(study: StudySpec) -> StudySpec:
+    """The study with no more threads a trial than the largest node has: the calibration may be of another machine."""
+    largest = max(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
+    return with_threads(study, largest) if study.search.trial_threads > largest >= 1 else study
 
 
 def _blocks(study: StudySpec, vocab_size: int) -> TokenBlocks:

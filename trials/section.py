@@ -82,6 +82,8 @@ def _place(error: ErrorDetails) -> list[str]:
 
 
 def _message(error: ErrorDetails) -> str:
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"]).partition(", found")[0]
     message = error["msg"].replace("Input should be", "must be").replace("String should", "must")
     return WRONG_KIND.sub(lambda found: KINDS[found[1]], message)
 

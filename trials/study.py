@@ -110,21 +110,24 @@ class ProxySpec(Section):
     precision: Literal["auto", "float32", "bfloat16"] = AUTO
     """Of the products; weights and optimizer states stay float32. `auto`: what a short calibration of the machine finds faster."""
     compile: Literal["auto"] | bool = AUTO
-    """Whether torch compiles the blocks, once for each shape; `auto`: where trials are long enough to win that time back."""
+    """Whether torch compiles the blocks, once for each shape, which its seconds count; `auto`: where trials are long enough to win that
+    time back, and have another budget than seconds."""
     evaluations: Positive = 4
     """Evaluations on the validation split over the run, the last at its end."""
     evaluation_tokens: Positive = 65_536
     """Tokens of each evaluation, always the same ones."""
 
-    def settled(self) -> ProxySpec:
-        """The recipe as it is followed where nothing has been calibrated: what is `auto` is the plainest way."""
-        plain = {"precision": "float32", "compile": False}
-        return self.model_copy(update={name: way for name, way in plain.items() if getattr(self, name) == AUTO})
+    def plain(self) -> ProxySpec:
+        """The recipe as it is followed where nothing has been calibrated: in float32 and not compiled where that is left open."""
+        ways = {"precision": "float32", "compile": False}
+        return self.model_copy(update={name: way for name, way in ways.items() if getattr(self, name) == AUTO})
 
     @model_validator(mode="after")
     def _one_budget(self) -> ProxySpec:
         if sum(value is not None for value in (self.tokens, self.tokens_per_parameter, self.flops, self.seconds)) != 1:
             raise ValueError("must have exactly one of `tokens`, `tokens_per_parameter`, `flops` and `seconds`")
+        if self.compile is True and self.seconds is not None:
+            raise ValueError("must not be compiled where its budget is `seconds`, which compiling would use up; state another budget")
         if self.schedule == "wsd" and self.warmup + self.decay > 1:
             raise ValueError(f"warmup and decay must not exceed 1 together, found {self.warmup:g} and {self.decay:g}")
         return self
@@ -164,12 +167,13 @@ class SearchSpec(Section):
     sampler: Literal["front", "nsga2", "tpe", "random"] = "nsga2"
     """What proposes the next shape: ours, which models the front, or one of Optuna's."""
     rate_bracket: bool = True
-    """Whether these shapes are also trained at half and at twice the learning rate: a winner whose rank flips with it is flagged."""
+    """Whether the shapes that the report names are also trained at half and at twice the learning rate, after the search: a winner whose
+    rank flips with it is flagged."""
     deadline_seconds: AboveZero = 3600.0
     """A trial that takes longer is ended and recorded as timed out."""
 
     @property
-    def processors(self) -> int:
+    def trial_threads(self) -> int:
         """Threads of each trial; 1 where nothing has been calibrated."""
         return 1 if self.threads == AUTO else self.threads
 

@@ -72,7 +72,7 @@ def train_longer(record: TrialRecord, study: StudySpec, times: float) -> LongRun
             prepare(study.corpus, shape.vocab_size),
             lengthened(study.proxy, times),
             seed=seed,
-            threads=study.search.processors,
+            threads=study.search.trial_threads,
             device=study.search.device,
             deadline_seconds=times * study.search.deadline_seconds,
         )

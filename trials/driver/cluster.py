@@ -113,7 +113,7 @@ def _starting(study: StudySpec) -> dict[str, Any]:
     search = study.search
     return {
         "address": "local",
-        "num_cpus": max(os.cpu_count() or 1, search.workers * search.processors),
+        "num_cpus": max(os.cpu_count() or 1, search.workers * search.trial_threads),
         "resources": {LATENCY_DEVICE: 1},
         "include_dashboard": False,
         "object_store_memory": OBJECT_STORE_BYTES if study.corpus.name else None,

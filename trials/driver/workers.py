@@ -80,7 +80,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
                 study.proxy,
                 workload=study.objectives.latency,
                 latency=lambda shape: ask_device(self._equipment.device, shape),
-                threads=study.search.processors,
+                threads=study.search.trial_threads,
                 device=study.search.device,
                 peak_flops=study.search.peak_flops,
                 memory_bytes=usable_bytes(study.search.device, trials_on_a_machine(study.search)),
@@ -127,7 +127,7 @@ class Examiner:
         from trials.training.evaluation import evaluate
         from trials.weights import load_network
 
-        torch.set_num_threads(study.search.processors)
+        torch.set_num_threads(study.search.trial_threads)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "weights.safetensors"
             path.write_bytes(weights)
@@ -143,7 +143,7 @@ class Examiner:
         try:
             network, training = train(
                 record.architecture, blocks, proxy,
-                seed=seed, threads=search.processors, device=search.device, deadline_seconds=search.deadline_seconds,
+                seed=seed, threads=search.trial_threads, device=search.device, deadline_seconds=search.deadline_seconds,
             )  # fmt: skip
             test = evaluate(network.to(search.device), blocks, "test", proxy.evaluation_tokens, proxy.context_tokens)
         except Exception as error:

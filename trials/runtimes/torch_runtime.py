@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from search_space.architecture import Architecture
-from trials.kv_cache import Cache
 from trials.network import Network
+from trials.network_parts.kv_cache import Cache
 from trials.runtimes.interface import Logits
 
 WEIGHTS = "model.safetensors"

@@ -67,7 +67,7 @@ class Bench:
     def device_time(self) -> Repeat:
         """What the yardstick takes on this device as it is now: the median of undisturbed turns, or of all where there are few."""
         settled = [self.run() for _ in range(SETTLING_RUNS)]
-        runs = [turn(self.run, settled[-1].total_ms) for _ in range(DEVICE_RUNS)]
+        runs = [turn(self.run, min(run.total_ms for run in settled)) for _ in range(DEVICE_RUNS)]
         calm = [run for run in runs if run.waited <= LARGEST_WAIT]
         runs = calm if len(calm) > DEVICE_RUNS // 2 else runs
         return Repeat(median(run.prefill_ms for run in runs), median(run.decode_ms for run in runs), max(run.waited for run in runs))

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch._dynamo import config
 
-from trials.kv_cache import Slot
 from trials.network import Network, run_block
+from trials.network_parts.kv_cache import Slot
 
-SHAPES = 1 << 16
-"""That one process may compile; after 8, torch would run the blocks as they are and say so nowhere that a record could tell."""
+SHAPES_OF_A_PROCESS = 1 << 16
+"""That may be compiled; after 8, torch would run the blocks as they are and say so nowhere that a record could tell."""
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def compiled_blocks(network: Network, compiled: bool) -> Iterator[None]:
 
     network.model.run_block = run
     try:
-        with config.patch(recompile_limit=SHAPES, accumulated_recompile_limit=SHAPES):
+        with config.patch(recompile_limit=SHAPES_OF_A_PROCESS, accumulated_recompile_limit=SHAPES_OF_A_PROCESS):
             yield
     finally:
         network.model.run_block = run_block

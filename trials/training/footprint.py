@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from search_space import cost
 from search_space.architecture import Architecture
-from trials.blocked_attention import BLOCK, LONGEST, SHORTEST
+from trials.network_parts.blocked_attention import BLOCK, LONGEST, SHORTEST
+from trials.network_parts.kv_cache import windows
 from trials.study import ProxySpec
 from trials.training.failures import OutOfMemory
 from trials.training.loss import tokens_at_once
@@ -83,9 +84,11 @@ def activation_bytes(a: Architecture, sequences: int, context_tokens: int, preci
 
     Of each token and executed block: two values of the stream's width for each norm; rotated queries, keys,
     values and what attention gives; the MLP's inner states; and the softmax's and the norms' scales. Under autocast what feeds a
-    product has two bytes, and the matrices' copies stay. A sliding block keeps its mask, blocked attention its probabilities.
+    product has two bytes, and the matrices' copies stay. Each executed block has its queries' and keys' matrices as one, besides; a block
+    that slides within the context keeps its mask, blocked attention its probabilities.
     """
     low = precision == "bfloat16"
+    slides = sum(window is not None and window < context_tokens for window in windows(a))
     queries, keys = a.num_attention_heads * a.head_dim, a.num_key_value_heads * a.head_dim
     inner = {"swiglu": 4, "gelu": 2, "relu": 1}[a.mlp]
     if low:
@@ -93,12 +96,15 @@ def activation_bytes(a: Architecture, sequences: int, context_tokens: int, preci
     else:
         of_token = 16 * a.hidden_size + 8 * (queries + keys) + 4 * inner * a.intermediate_size
     of_token += 4 * a.num_attention_heads + 8
-    tokens, slides = sequences * context_tokens, a.layer_types.count("sliding_attention")
+    tokens = sequences * context_tokens
     masks = slides * (2 if low else 4) * context_tokens**2
     blocked = a.num_hidden_layers - slides if not low and SHORTEST <= context_tokens <= LONGEST else 0
     chances = blocked * 2 * a.num_attention_heads * (context_tokens + BLOCK - 2) * tokens
     final_norm = 8 * a.hidden_size * tokens
-    return a.num_hidden_layers * of_token * tokens + masks + chances + final_norm + (2 * _block_matrices(a) if low else 0)
+    of_both = (queries + keys) * a.hidden_size  # the matrices of queries and keys, which each executed block puts beside each other
+    beside = a.num_hidden_layers * (2 if low else 4) * of_both
+    copies = 2 * (_block_matrices(a) - a.stored_attentions * of_both) if low else 0
+    return a.num_hidden_layers * of_token * tokens + masks + chances + final_norm + beside + copies
 
 
 def fit_batch(a: Architecture, proxy: ProxySpec, available_bytes: int, *, device: str = "cpu") -> Footprint:

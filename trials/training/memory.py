@@ -58,7 +58,7 @@ def trials_on_a_machine(search: SearchSpec) -> float:
     """Trials of a study that share the memory of this machine, or of one GPU."""
     if search.gpus:
         return max(1.0, 1 / search.gpus)
-    return max(1, min(search.workers, (os.cpu_count() or 1) // search.processors))
+    return max(1, min(search.workers, (os.cpu_count() or 1) // search.trial_threads))
 
 
 def usable_bytes(device: torch.device | str, side_by_side: float = 1) -> int:
