@@ -48,7 +48,7 @@ def ray_here() -> Iterator[None]:
         yield
 
 
-def run(directory: Path, tracking: str, evaluate: Any = None, progress: Any = None, **changes: Any) -> StudyResult:
+def run(directory: Path, tracking: str | None, evaluate: Any = None, progress: Any = None, **changes: Any) -> StudyResult:
     study, text = fakes.small_study(**changes)
     return run_study(study, directory, study_text=text, tracking_uri=tracking, evaluate=evaluate, progress=progress)
 
@@ -56,6 +56,12 @@ def run(directory: Path, tracking: str, evaluate: Any = None, progress: Any = No
 def test_more_gpus_than_this_machine_has_are_refused_before_ray_starts() -> None:
     with pytest.raises(SpecError, match=r"search\.gpus must not exceed this machine's"):
         require_gpus(1_000)
+
+
+def test_a_corpus_that_is_not_there_is_refused_before_ray_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trials.runner.connected", lambda *_: pytest.fail("Ray was started"))
+    with pytest.raises(SpecError, match=r"corpus.*missing.txt"):
+        run(tmp_path / "study", None, corpus={"name": None, "files": [str(tmp_path / "missing.txt")]})
 
 
 def shapes(records: tuple[TrialRecord, ...] | list[TrialRecord]) -> dict[int, str]:

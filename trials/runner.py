@@ -24,6 +24,7 @@ from analysis.calibration import Calibration
 from analysis.record import FinalRecord, FreshSeed, Latency, Quality, RatePoint, TrialRecord, read_finals, read_records
 from search_space.errors import SpecError
 from trials.calibration import calibrate, settled, with_threads
+from trials.corpus import require_corpus
 from trials.driver.again import SEED_AWAY, Again, missing_again, train_again
 from trials.driver.agenda import Agenda
 from trials.driver.cluster import connected
@@ -104,6 +105,8 @@ class _Run:
         self._tracker.catch_up(self._agenda.records.values())
         try:
             if not self._agenda.finished or self._missing_finals():
+                if self._evaluate is None:
+                    require_corpus(self._study.corpus, self._vocabularies())  # before Ray takes its seconds to start
                 blocks = (
                     {} if self._evaluate else {size: self._background.submit(_blocks, self._study, size) for size in self._vocabularies()}
                 )
