@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from analysis import words
+
 MARGIN = 0.03
 """A way must save this share of a trial, also where its slowest timing stands against the fastest of the way before it."""
 
@@ -21,8 +23,7 @@ class Way:
     """Whether torch compiles the blocks."""
 
     def __str__(self) -> str:
-        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
-        return f"{self.precision}, {threads}, blocks {'compiled' if self.compile else 'not compiled'}"
+        return f"{self.precision}, {words.plural(self.threads, 'thread')}, blocks {'compiled' if self.compile else 'not compiled'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,12 +57,14 @@ def as_settled(study: StudySpec, directory: Path) -> StudySpec:
     found = _read(path)
     if found is None:
         raise SpecError(f"{path} does not hold a calibration; delete it, and what the directory's trials were trained with is taken")
-    return with_threads(
-        study.model_copy(
-            update={"proxy": study.proxy.model_copy(update={"precision": found.chosen.precision, "compile": found.chosen.compile})}
-        ),
-        found.chosen.threads,
-    )
+    proxy = study.proxy.model_copy(update={"precision": found.chosen.precision, "compile": found.chosen.compile})
+    return with_threads(study.model_copy(update={"proxy": proxy}), found.chosen.threads)
+
+
+def way_of(study: StudySpec) -> Way:
+    """How the study's steps are made: as it states, and in the plainest way where it leaves that open."""
+    proxy = study.proxy.plain()
+    return Way(precision=proxy.precision, threads=study.search.trial_threads, compile=proxy.compile is True)
 
 
 def with_threads(study: StudySpec, threads: int) -> StudySpec:
@@ -76,11 +78,7 @@ def calibrate(study: StudySpec, cache: Path | None = None) -> Calibration:
     A trial may have as many threads as this machine has processors for each of the study's workers. Ways are timed alone, in turns:
     the present one, its rival twice, the present one.
     """
-    plain = Way(
-        precision="float32" if study.proxy.precision == AUTO else study.proxy.precision,
-        threads=study.search.trial_threads,
-        compile=study.proxy.compile is True,
-    )
+    plain = way_of(study)
     shapes = spread_of_shapes(study.search_space.sample(SEEN, study.search.seed), SPREAD)
     path = cache_folder(cache) / "calibrations" / f"{_digest(study, shapes)}.json"
     known = _read(path) if path.exists() else None

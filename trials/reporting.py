@@ -8,14 +8,13 @@ from pathlib import Path
 import yaml
 
 from analysis import words
-from analysis.calibration import Way
 from analysis.front import Front, front_of
 from analysis.record import RECORDS, FinalRecord, TrialRecord, read_finals, read_records
 from analysis.report import write_report
 from analysis.summary import StudySummary
 from analysis.validity import LongRun, read_long_runs, validity
 from search_space.errors import SpecError
-from trials.calibration import as_settled
+from trials.calibration import as_settled, way_of
 from trials.driver.directory import STUDY
 from trials.provenance import environment
 from trials.study import StudySpec, parse_study
@@ -97,8 +96,7 @@ def _corpus(stored: StoredStudy) -> str:
 
 
 def _recipe(study: StudySpec) -> str:
-    proxy = study.proxy.plain()
-    way = Way(precision=proxy.precision, threads=study.search.trial_threads, compile=proxy.compile is True)
+    proxy = study.proxy
     budgets = {
         "tokens": proxy.tokens,
         "tokens per parameter": proxy.tokens_per_parameter,
@@ -113,5 +111,5 @@ def _recipe(study: StudySpec) -> str:
         rates += f" at {proxy.base.num_hidden_layers} x {proxy.base.hidden_size} and by {proxy.parametrization} elsewhere"
     return (
         f"{length} in steps of {proxy.batch_sequences} x {proxy.context_tokens}, {rates}, weight decay {proxy.weight_decay:g}, "
-        f"{proxy.schedule} schedule, {way}"
+        f"{proxy.schedule} schedule, {way_of(study)}"
     )
