@@ -62,6 +62,12 @@ def slow(task: TrialTask) -> TrialRecord:
     return answer(task)
 
 
+def lingering(task: TrialTask) -> TrialRecord:
+    """As `slow`, and one trial is still there when a monitor that looks every two seconds looks for the second time."""
+    time.sleep(5 if task.number == 2 else 0)
+    return slow(task)
+
+
 def one_of_each(task: TrialTask) -> TrialRecord:
     """Every way in which a trial can go wrong, and many that go well."""
     if task.number == 2:

@@ -155,7 +155,7 @@ from pathlib import Path
 from tests import fakes
 from trials.runner import run_study
 study, text = fakes.small_study(search={"trials": 6, "workers": 2})
-for record in run_study(study, Path(sys.argv[1]), study_text=text, evaluate=fakes.slow, tracking_uri=sys.argv[2]).records:
+for record in run_study(study, Path(sys.argv[1]), study_text=text, evaluate=fakes.lingering, tracking_uri=sys.argv[2]).records:
     print(record.outcome, record.reason)
 """
     monitor = {"RAY_memory_usage_threshold": "0.0", "RAY_min_memory_free_bytes": "-1", "RAY_memory_monitor_refresh_ms": "2000"}
