@@ -162,7 +162,8 @@ def _print_agreement(
     found = _mean(pairs)
     if found is not None:
         share = f"{found.tau / ceiling.tau:.2f}" if ceiling else "–"
-        print(f"| {recipe} | {every[0].tokens:,} | {fmean(point.core_seconds for point in every):.1f} | {found} | {share} |")
+        seconds = [point.core_seconds for point in every if point.core_seconds is not None]
+        print(f"| {recipe} | {every[0].tokens:,} | {f'{fmean(seconds):.1f}' if seconds else '–'} | {found} | {share} |")
 
 
 def _mean(pairs: Sequence[tuple[list[float], list[float]]]) -> Agreement | None:

@@ -23,8 +23,8 @@ class Point:
 
     tokens: int
     bits_per_byte: float
-    core_seconds: float
-    """Of a run that ends there."""
+    core_seconds: float | None
+    """Of a run that ends there; None where a GPU made it."""
 
 
 Contender = Callable[[Architecture, TokenBlocks, ProxySpec, int], list[Point]]

@@ -22,7 +22,7 @@ TOKENS, WIDTH, VOCAB = 300, 24, 101
 @pytest.fixture(params=["at once", "in three pieces"])
 def any_pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "in three pieces":
-        monkeypatch.setattr(loss, "LOGITS_AT_ONCE", 1)
+        monkeypatch.setitem(loss.LOGITS_AT_ONCE, "cpu", 1)
         assert -(-TOKENS // loss.tokens_at_once(VOCAB)) == 3
 
 

@@ -90,6 +90,18 @@ def test_reading_piece_by_piece_with_a_cache_equals_reading_at_once(architecture
         assert cache.length == TOKENS
 
 
+@every_shape
+def test_a_position_that_is_a_tensor_gives_the_same_as_one_that_is_a_number(architecture: Architecture) -> None:
+    network, cache = spread_out(architecture), Cache(architecture, batch=2, max_tokens=TOKENS)
+    with torch.inference_mode():
+        logits = [network(text()[:, :7], cache)]
+        cache.position = torch.tensor([7])
+        for token in torch.split(text()[:, 7:], 1, 1):
+            logits.append(network(token, cache))
+            cache.position += 1
+        torch.testing.assert_close(torch.cat(logits, 1), network(text()), atol=1e-4, rtol=0)
+
+
 @pytest.mark.parametrize("architecture", [MINISTRAL, SHARED["reverse x2 block"]], ids=["ministral", "shared"])
 def test_a_cache_that_was_reset_has_forgotten_everything(architecture: Architecture) -> None:
     network, cache = spread_out(architecture), Cache(architecture, batch=2, max_tokens=TOKENS)

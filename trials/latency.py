@@ -30,7 +30,7 @@ from search_space.architecture import Architecture
 from search_space.errors import SpecError, WorkError
 from trials.protocol import PROTOCOL, Protocol
 from trials.quiet import QuietLock, QuietTimeoutError
-from trials.runtimes import find_runtime
+from trials.runtimes import RUNTIMES, find_runtime
 from trials.study import LatencySpec
 from trials.timing.machine import device_name
 from trials.timing.repeats import Repeat
@@ -80,10 +80,11 @@ class LatencyProcess:
             self.close()
         if self._child is None:
             self._child = _Child(self.spec.runtime)
+        device = device_name(RUNTIMES[self.spec.runtime].device)
         request = {
             "architecture": architecture.as_dict(),
             "spec": self.spec.model_dump(),
-            "device_time": self._device_times.get(_key(yardstick_for(architecture).label, device_name(), self.spec)),
+            "device_time": self._device_times.get(_key(yardstick_for(architecture).label, device, self.spec)),
             "quiet_timeout_seconds": QUIET_SHARE * timeout_seconds,
         }
         try:

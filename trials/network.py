@@ -100,18 +100,19 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(Block(*attentions[attention], *mlps[mlp], window) for attention, mlp, window in depths)
         self.norm = Norm(a.hidden_size)
         self.head_dim = a.head_dim
-        self.run_block: Callable[[nn.Module, Tensor, tuple[Tensor, Tensor], Slot | None, int], Tensor] = run_block
+        self.run_block: Callable[[nn.Module, Tensor, tuple[Tensor, Tensor], Slot | None, int | Tensor], Tensor] = run_block
         """How the states get through a block; `compiled_blocks` puts another way here."""
 
     def forward(self, tokens: Tensor, cache: Cache | None) -> Tensor:
         """Hidden states [batch, sequence, hidden_size] of tokens [batch, sequence]."""
         sequence = tokens.shape[1]
-        start = 0 if cache is None else cache.length
+        start: int | Tensor = 0
         if cache is not None:
             cache.require_room(sequence)
+            start = cache.length if cache.position is None else cache.position
         states: Tensor = self.embed_tokens(tokens)
         table = rotary_table(sequence if cache is None else cache.max_tokens, self.head_dim, _working_dtype(states), states.device)
-        rotary = (table[0][start : start + sequence], table[1][start : start + sequence])
+        rotary = (positions(table[0], start, sequence), positions(table[1], start, sequence))
         for depth, block in enumerate(self.layers):
             states = self.run_block(block, states, rotary, None if cache is None else cache.slots[depth], start)
         if cache is not None:
@@ -131,14 +132,14 @@ class Block(nn.Module):
         self.mlp = mlp
         self.window = window
 
-    def forward(self, states: Tensor, rotary: tuple[Tensor, Tensor], slot: Slot | None, start: int) -> Tensor:
+    def forward(self, states: Tensor, rotary: tuple[Tensor, Tensor], slot: Slot | None, start: int | Tensor) -> Tensor:
         """The residual stream after this block."""
         states = states + self.self_attn(self.input_layernorm(states), rotary, self.window, slot, start)
         added: Tensor = self.mlp(self.post_attention_layernorm(states))
         return states + added
 
 
-def run_block(block: nn.Module, states: Tensor, rotary: tuple[Tensor, Tensor], slot: Slot | None, start: int) -> Tensor:
+def run_block(block: nn.Module, states: Tensor, rotary: tuple[Tensor, Tensor], slot: Slot | None, start: int | Tensor) -> Tensor:
     """The residual stream after this block."""
     after: Tensor = block(states, rotary, slot, start)
     return after
@@ -157,7 +158,7 @@ class Attention(nn.Module):
         self.v_proj = Linear(a.hidden_size, a.num_key_value_heads * a.head_dim)
         self.o_proj = Linear(a.num_attention_heads * a.head_dim, a.hidden_size)
 
-    def forward(self, states: Tensor, rotary: tuple[Tensor, Tensor], window: int | None, slot: Slot | None, start: int) -> Tensor:
+    def forward(self, states: Tensor, rotary: tuple[Tensor, Tensor], window: int | None, slot: Slot | None, start: int | Tensor) -> Tensor:
         """What the block adds to the residual stream; `window` keys are seen, or all of them where it is None."""
         batch, sequence, _ = states.shape
         shape = (batch, sequence, -1, self.head_dim)
@@ -168,11 +169,17 @@ class Attention(nn.Module):
             key, value = slot.extend(key, value, start)
         keys = key.shape[2]
         causal = 1 < sequence == keys and (window is None or keys <= window)
-        mask = None if causal or sequence == 1 else visible_keys(sequence, keys, window, states.device)
+        if isinstance(start, Tensor):
+            mask: Tensor | None = written_keys(keys, start)
+        else:
+            mask = None if causal or sequence == 1 else visible_keys(sequence, keys, window, states.device)
         if causal and pays(query, sequence):
             mixed = blocked_attention(query, key, value)
         else:
-            mixed = functional.scaled_dot_product_attention(query, key, value, mask, is_causal=causal, enable_gqa=self.grouped)
+            if repeats := self.grouped and sequence > 1 and key.is_cuda and key.dtype == torch.float32:
+                key, value = (heads.repeat_interleave(self.heads[0] // self.heads[1], 1) for heads in (key, value))
+            grouped = self.grouped and not repeats  # of CUDA's kernels in float32 only the one that keeps all probabilities groups heads
+            mixed = functional.scaled_dot_product_attention(query, key, value, mask, is_causal=causal, enable_gqa=grouped)
         added: Tensor = self.o_proj(mixed.transpose(1, 2).reshape(batch, sequence, -1))
         return added
 
@@ -231,6 +238,16 @@ def visible_keys(queries: int, keys: int, window: int | None, device: torch.devi
     key = torch.arange(keys, device=device)
     query = torch.arange(keys - queries, keys, device=device)[:, None]
     return key <= query if window is None else (key <= query) & (key > query - window)
+
+
+def written_keys(keys: int, position: Tensor) -> Tensor:
+    """Which keys of a whole cache the token at `position`, int64 [1], sees, bool [1, keys]: a ring that was turned over is full."""
+    return torch.arange(keys, device=position.device)[None] <= position
+
+
+def positions(table: Tensor, start: int | Tensor, count: int) -> Tensor:
+    """So many rows of a table [tokens, head_dim], or the one at a position that is a tensor."""
+    return table.index_select(0, start) if isinstance(start, Tensor) else table[start : start + count]
 
 
 def _working_dtype(states: Tensor) -> torch.dtype:

@@ -27,7 +27,7 @@ from search_space.architecture import Architecture
 from search_space.cost import decode_bytes
 from search_space.errors import SpecError
 from trials.quiet import QuietLock
-from trials.runtimes import find_runtime
+from trials.runtimes import RUNTIMES, find_runtime
 from trials.runtimes.interface import Session
 from trials.study import LatencySpec
 from trials.timing.machine import clock_mhz, device_name, no_garbage_collection, pinned, read_bandwidth, require_processors
@@ -74,7 +74,7 @@ class Protocol:
         """
         from trials.network import Network  # torch takes seconds to import, and the parent of a LatencyProcess never needs it
 
-        runtime = find_runtime(spec.runtime)
+        runtime, hardware = find_runtime(spec.runtime), RUNTIMES[spec.runtime].device
         refusal = runtime.refusal(architecture, spec.precision)
         if refusal is not None:
             raise SpecError(refusal)
@@ -88,7 +88,7 @@ class Protocol:
                 stack.enter_context(quiet.measuring(quiet_timeout_seconds))
             load_average = os.getloadavg()[0]
             held = stack.enter_context(pinned(spec.threads))
-            bandwidth, clock = read_bandwidth(spec.threads), clock_mhz(held)
+            bandwidth, clock = read_bandwidth(spec.threads, hardware), clock_mhz(held)
             start = time.perf_counter()
             session = runtime.load(directory, architecture, spec.prompt_tokens + spec.new_tokens, spec.threads)
             loaded = time.perf_counter()
@@ -108,7 +108,7 @@ class Protocol:
                 precision=spec.precision,
                 threads=spec.threads,
                 pinned_cpus=held,
-                device=device_name(),
+                device=device_name(hardware),
                 load_average=load_average,
                 disturbed=disturbed,
                 protocol=PROTOCOL,

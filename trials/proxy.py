@@ -126,6 +126,11 @@ class ProxyRun:
         self._loss_sum, self._loss_steps = 0.0, 0
 
     @property
+    def compiles_loss(self) -> bool:
+        """Whether torch compiles the loss too: a processor reads a piece's logits from its caches, and compiling costs seconds."""
+        return self._proxy.compile is True and self._device.type == "cuda"
+
+    @property
     def steps(self) -> int:
         """Steps made so far."""
         return self.tally.steps
@@ -330,17 +335,26 @@ class _Stretch(lightning.LightningModule):  # type: ignore[misc]  # Lightning is
         self.automatic_optimization = False  # Lightning's own way knows one optimizer only
         self.network = run.network
         self.proxy_run, self.until_tokens = run, until_tokens
+        self.compiled_loss = run.compiles_loss
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """The run's own, so that their states follow the network to its device."""
         return self.proxy_run.optimizers
+
+    def on_train_start(self) -> None:
+        """Take the optimizers' step counts to the device too: torch's fused AdamW wants them there, and Lightning leaves them behind."""
+        for optimizer in self.proxy_run.optimizers:
+            for parameter, values in optimizer.state.items():
+                for name, value in values.items():
+                    if isinstance(value, Tensor):
+                        values[name] = value.to(parameter.device)
 
     def training_step(self, batch: Tensor) -> None:
         """Forward, backward and update for tokens [sequences, context + 1]."""
         total = torch.zeros((), device=batch.device)
         for part in torch.split(batch, -(-len(batch) // self.proxy_run.micro_batches)):
             states = self.network.hidden_states(part[:, :-1])
-            loss = cross_entropy(states.flatten(0, 1), self.network.output_weight, part[:, 1:].flatten())
+            loss = cross_entropy(states.flatten(0, 1), self.network.output_weight, part[:, 1:].flatten(), compiled=self.compiled_loss)
             self.manual_backward(loss * (len(part) / len(batch)))
             total += loss.detach() * (len(part) / len(batch))
         self.proxy_run.step(total)

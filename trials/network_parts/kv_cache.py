@@ -24,6 +24,9 @@ class Cache:
     ) -> None:
         self.max_tokens = max_tokens
         self.length = 0
+        self.position: Tensor | None = None
+        """Where the next single token goes, int64 [1] on the device, in the place of `length`: with it the network's calls are the same
+        at every position, so that a GPU can replay them. All of the memory is read then, and what was not written is masked."""
         heads, width = architecture.num_key_value_heads, architecture.head_dim
         self.slots = [Slot((batch, heads, min(window or max_tokens, max_tokens), width), dtype, device) for window in windows(architecture)]
 
@@ -41,20 +44,23 @@ class Slot:
     """Keys and values of one executed block, [batch, num_key_value_heads, capacity, head_dim]; position p lies at p % capacity."""
 
     def __init__(self, shape: tuple[int, int, int, int], dtype: torch.dtype, device: torch.device | str) -> None:
-        self.keys = torch.empty(shape, dtype=dtype, device=device)
-        self.values = torch.empty(shape, dtype=dtype, device=device)
+        self.keys = torch.zeros(shape, dtype=dtype, device=device)  # what is masked must still be a number
+        self.values = torch.zeros(shape, dtype=dtype, device=device)
 
-    def extend(self, keys: Tensor, values: Tensor, start: int) -> tuple[Tensor, Tensor]:
+    def extend(self, keys: Tensor, values: Tensor, start: int | Tensor) -> tuple[Tensor, Tensor]:
         """Add keys and values [batch, heads, tokens, head_dim] from position `start`; return all that the new queries may see.
 
         They come in the order of their positions, the new ones last. Only where a single token turns the ring over do they come
-        as they lie: its query sees all of them, and attention without a mask does not ask for an order.
+        as they lie: its query sees all of them, and attention without a mask does not ask for an order. A `start` on the device, int64
+        [1], gives the whole memory.
         """
         return _extend(self.keys, keys, start), _extend(self.values, values, start)
 
 
-def _extend(memory: Tensor, new: Tensor, start: int) -> Tensor:
+def _extend(memory: Tensor, new: Tensor, start: int | Tensor) -> Tensor:
     capacity, tokens = memory.shape[2], new.shape[2]
+    if isinstance(start, Tensor):
+        return memory.index_copy_(2, start % capacity, new)
     end = start + tokens
     if end <= capacity:
         memory[:, :, start:end] = new

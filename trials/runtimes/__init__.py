@@ -20,10 +20,13 @@ class Offer:
     """Where its functions are."""
     precisions: tuple[str, ...]
     """What its weights can be, in the names of `search_space.cost.BITS_PER_WEIGHT`; the first is the usual one."""
+    device: str = "cpu"
+    """Where it runs, in torch's words: `cpu` or `cuda`."""
 
 
 RUNTIMES = {
     "torch": Offer("trials.runtimes.torch_runtime", ("float32",)),
+    "torch-cuda": Offer("trials.runtimes.torch_cuda_runtime", ("float32", "bfloat16", "float16"), "cuda"),
     "onnxruntime": Offer("trials.runtimes.onnx_runtime", ("float32", "int8", "int4")),
 }
 """Every runtime by the name that a study gives it."""

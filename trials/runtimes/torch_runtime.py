@@ -36,12 +36,17 @@ def prepare(directory: Path, architecture: Architecture, weights: Mapping[str, T
 def load(directory: Path, architecture: Architecture, max_tokens: int, threads: int) -> TorchSession:
     """Build the network and its cache; the number of threads holds for the whole process."""
     torch.set_num_threads(threads)
+    return TorchSession(network_of(directory, architecture), max_tokens)
+
+
+def network_of(directory: Path, architecture: Architecture) -> Network:
+    """The network of prepared weights, in their type."""
     with torch.device("meta"):
         network = Network(architecture)
     stored = {name: weight.clone() for name, weight in load_file(directory / WEIGHTS).items()}  # as torch aligns it, off the file
     network.load_state_dict(stored, strict=False, assign=True)  # a shared part is there under one of its names
     assert not any(parameter.is_meta for parameter in network.parameters())
-    return TorchSession(network.eval(), max_tokens)
+    return network.eval()
 
 
 class TorchSession:

@@ -21,8 +21,12 @@ BANDWIDTH_BYTES = 1 << 28
 BANDWIDTH_PASSES = 4
 
 
-def device_name() -> str:
-    """The processor, in its maker's words."""
+def device_name(device: str = "cpu") -> str:
+    """The processor, or the current GPU where the device is `cuda`, in its maker's words."""
+    if device == "cuda":
+        import torch
+
+        return str(torch.cuda.get_device_name())
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -109,8 +113,10 @@ def clock_mhz(processors: Sequence[int] | None) -> float | None:
 
 
 @cache
-def read_bandwidth(threads: int) -> float:
-    """Bytes per second at which the processors that this process is held to read memory; `threads` names what they are held for."""
+def read_bandwidth(threads: int, device: str = "cpu") -> float:
+    """Bytes per second at which memory is read by the processors that this process is held to, for `threads`, or by the current GPU."""
+    if device == "cuda":
+        return _gpu_bandwidth()
     values = numpy.ones(BANDWIDTH_BYTES // 4, numpy.float32)
     seconds = []
     for _ in range(BANDWIDTH_PASSES):
@@ -118,3 +124,18 @@ def read_bandwidth(threads: int) -> float:
         values.dot(values)
         seconds.append(time.perf_counter() - start)
     return BANDWIDTH_BYTES / min(seconds)
+
+
+def _gpu_bandwidth() -> float:
+    """By device events around sums over four times as much: a GPU reads in a tenth of the time, and its cache holds 50 MB."""
+    import torch
+
+    values, seconds = torch.ones(BANDWIDTH_BYTES, device="cuda"), []
+    for _ in range(BANDWIDTH_PASSES):
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+        start.record()
+        values.sum()
+        end.record()
+        end.synchronize()
+        seconds.append(float(start.elapsed_time(end)) / 1e3)
+    return 4 * BANDWIDTH_BYTES / min(seconds)

@@ -28,7 +28,7 @@ def compiled_blocks(network: Network, compiled: bool) -> Iterator[None]:
         return
     through = torch.compile(run_block, dynamic=False)
 
-    def run(block: nn.Module, states: Tensor, rotary: tuple[Tensor, Tensor], slot: Slot | None, start: int) -> Tensor:
+    def run(block: nn.Module, states: Tensor, rotary: tuple[Tensor, Tensor], slot: Slot | None, start: int | Tensor) -> Tensor:
         return (through if torch.is_grad_enabled() else run_block)(block, states, rotary, slot, start)
 
     network.model.run_block = run

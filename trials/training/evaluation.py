@@ -55,7 +55,7 @@ def evaluate_named(
 
 def _score(states: Tensor, weight: Tensor, targets: Tensor) -> tuple[float, int]:
     """Nats of the targets in all and how many of them are the most probable token; the logits stand in memory in pieces."""
-    at_once = tokens_at_once(len(weight))
+    at_once = tokens_at_once(len(weight), weight.device.type)
     nats, hits = 0.0, 0
     for some, wanted in zip(torch.split(states, at_once), torch.split(targets, at_once), strict=True):
         logits = functional.linear(some, weight).float()

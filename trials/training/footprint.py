@@ -1,7 +1,8 @@
 """How much memory a training step takes, in closed form, and into how many parts its batch must be split to fit.
 
 What a block keeps for its backward pass was read off the built network with `torch.autograd.graph.saved_tensors_hooks` and is
-compared with it in a test; `benchmarks/memory.py` compares the sum with the highest resident set of fresh processes.
+compared with it in a test; `benchmarks/memory.py` compares the sum with the highest resident set of fresh processes. Compiled blocks keep
+less (0.7 of it at 125M on a GPU, docs/findings.md): for them it is an upper bound.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def footprint(a: Architecture, proxy: ProxySpec, *, device: str = "cpu", sequenc
     stored, matrices = cost.parameters(a), _block_matrices(a)
     low = proxy.precision == "bfloat16"
     table = a.vocab_size * a.hidden_size
-    piece = min(tokens, tokens_at_once(a.vocab_size)) * a.vocab_size
+    piece = min(tokens, tokens_at_once(a.vocab_size, device)) * a.vocab_size
     muon = proxy.optimizer == "muon"
     return Footprint(
         process=PROCESS_BYTES if device == "cpu" else 0,
@@ -74,7 +75,7 @@ def footprint(a: Architecture, proxy: ProxySpec, *, device: str = "cpu", sequenc
         gradients=4 * stored,
         activations=activation_bytes(a, at_once, proxy.context_tokens, proxy.precision),
         loss=4 * table + (2 * table if low else 0) + 4 * LOGITS_COPIES * piece + 4 * tokens * a.hidden_size,
-        update=4 * MUON_COPIES * _largest_stack(a) if muon else 0,
+        update=4 * MUON_COPIES * _largest_stack(a, device) if muon else 0,
         micro_batches=-(-proxy.batch_sequences // at_once),
     )
 
@@ -139,7 +140,7 @@ def _block_matrices(a: Architecture) -> int:
     return a.stored_attentions * cost.attention_matrix_parameters(a) + a.stored_mlps * cost.mlp_matrix_parameters(a)
 
 
-def _largest_stack(a: Architecture) -> int:
+def _largest_stack(a: Architecture, device: str) -> int:
     """Values of the matrices that Muon moves together, where that is most: a stack is as large as allowed, or one matrix."""
     queries = a.num_attention_heads * a.head_dim
-    return min(_block_matrices(a), max(STACKED_VALUES, a.hidden_size * max(queries, a.intermediate_size)))
+    return min(_block_matrices(a), max(STACKED_VALUES[device], a.hidden_size * max(queries, a.intermediate_size)))

@@ -13,8 +13,8 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the quintic Newton-Schulz iteration (Jordan et al. 2024, kellerjordan.github.io/posts/muon)."""
 ITERATIONS = 5
 SMALLEST_NORM = 1e-7
-STACKED_VALUES = 1 << 22
-"""Of the matrices that are orthogonalised together, 16 MiB in float32: more would cost memory and save nothing."""
+STACKED_VALUES = {"cpu": 1 << 22, "cuda": 1 << 25}
+"""Of the matrices that are orthogonalised together, 16 MiB in float32: more would cost memory and save nothing on a processor."""
 
 
 class Muon(torch.optim.Optimizer):
@@ -75,7 +75,7 @@ def _alike(parameters: list[nn.Parameter]) -> Iterator[list[Tensor]]:
         if parameter.grad is not None:
             shapes[parameter.shape].append(parameter)
     for shape, several in shapes.items():
-        together = max(1, STACKED_VALUES // shape.numel())
+        together = max(1, STACKED_VALUES[several[0].device.type] // shape.numel())
         yield from (several[start : start + together] for start in range(0, len(several), together))
 
 
