@@ -190,9 +190,8 @@ def latency(options: argparse.Namespace) -> int:
     from trials.study import parse_latency
 
     shape = read_shape(options.shape)
-    spec = parse_latency(
-        {name: getattr(options, name) for name in ("runtime", "precision", "prompt_tokens", "new_tokens", "threads", "repeats")}
-    )
+    asked = ("runtime", "precision", "prompt_tokens", "new_tokens", "context_positions", "threads", "repeats")
+    spec = parse_latency({name: getattr(options, name) for name in asked})
     process = LatencyProcess(spec)
     try:
         taken = process.measure(shape)
@@ -201,11 +200,18 @@ def latency(options: argparse.Namespace) -> int:
     if options.json:
         emit({"shape": shape.as_dict(), "latency": asdict(taken)})
         return DONE
-    for name, spread in (("total", taken.total_ms), ("prefill", taken.prefill_ms), ("decode, a token", taken.decode_ms_per_token)):
+    spreads = {"total": taken.total_ms, "prefill": taken.prefill_ms, "decode, a token": taken.decode_ms_per_token}
+    spreads |= {f"after {at.cached_tokens:,}": at.decode_ms_per_token for at in taken.at_positions}
+    for name, spread in spreads.items():
         print(f"{name:<16} {spread.median:10.3f} ms   p10 {spread.p10:.3f}   p90 {spread.p90:.3f}")
     if taken.yardstick is not None:
         ratio = taken.yardstick.ratio
         print(f"{'ratio':<16} {ratio.median:10.3f}      p10 {ratio.p10:.3f}   p90 {ratio.p90:.3f}, to {taken.yardstick.label}")
+    for name, once in (("load", taken.load_ms), ("first prefill", taken.first_prefill_ms)):
+        if once is not None:
+            print(f"{name:<16} {once:10.3f} ms   once")
+    if taken.peak_memory_bytes is not None:
+        print(f"{'memory':<16} {taken.peak_memory_bytes / (1 << 20):10.1f} MiB  at most")
     if taken.bandwidth_share is not None:
         print(f"{'decoding reads':<16} {taken.bandwidth_share:10.1%}      of the memory's bandwidth")
     tokens, runtime = f"{taken.prompt_tokens} + {taken.new_tokens} tokens", f"{taken.runtime} {taken.runtime_version}"

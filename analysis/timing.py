@@ -38,6 +38,14 @@ class Yardstick:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AtPosition:
+    """What a new token takes where so many are in the cache."""
+
+    cached_tokens: int
+    decode_ms_per_token: Spread
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
     """Time of a stated workload, and how it was taken. Times are at the device's own pace, see Yardstick, but for load and first run."""
 
@@ -67,12 +75,16 @@ class Latency:
     """From the prepared files to a session that can run, files in the system's cache."""
     first_prefill_ms: float | None = None
     """The first time the prompt is read: with what the runtime puts off until then."""
+    peak_memory_bytes: int | None = None
+    """That loading, the prompt and some new tokens take in a fresh process beyond the runtime's libraries, or allocate on a GPU."""
     file_bytes: int | None = None
     """Of the files that the runtime loads."""
     decode_bytes_per_token: int | None = None
     """Weights of every executed block and of the output, and cached keys and values, read for the middle one of the new tokens."""
     bandwidth_bytes_per_second: float | None = None
     """At which the pinned processors read memory beyond their caches."""
+    at_positions: tuple[AtPosition, ...] = ()
+    """As `latency.context_positions` asks."""
     clock_mhz_before: float | None = None
     """Of the pinned processors, as the system says it."""
     clock_mhz_after: float | None = None
@@ -105,9 +117,14 @@ def latency_from_dict(values: Mapping[str, Any] | None) -> Latency | None:
             **spreads,
             "pinned_cpus": None if pinned is None else tuple(pinned),
             "yardstick": None if yardstick is None else _yardstick(yardstick),
+            "at_positions": tuple(map(_at_position, values.get("at_positions", ()))),
         }
     )
 
 
 def _yardstick(values: Mapping[str, Any]) -> Yardstick:
     return Yardstick(**{**values, "ratio": Spread(**values["ratio"]), "total_ms": Spread(**values["total_ms"])})
+
+
+def _at_position(values: Mapping[str, Any]) -> AtPosition:
+    return AtPosition(cached_tokens=values["cached_tokens"], decode_ms_per_token=Spread(**values["decode_ms_per_token"]))

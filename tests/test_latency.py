@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy
 import pytest
@@ -22,11 +23,14 @@ from search_space.architecture import Architecture
 from search_space.cost import parameters
 from search_space.errors import SpecError
 from trials.latency import LatencyError, LatencyProcess, LatencyTimeoutError
+from trials.network import Network
 from trials.protocol import PROTOCOL
 from trials.quiet import QuietLock
+from trials.runtimes import onnx_runtime
 from trials.runtimes.interface import Logits
 from trials.study import LatencySpec
 from trials.timing.repeats import LARGEST_WAIT, LONGEST_TURN, Pair, Repeat, calm_pairs, pairs, run_once, turn
+from trials.timing.resident import peak_memory_bytes
 
 ROOT = Path(__file__).parent.parent
 SHALLOW = Architecture(
@@ -61,9 +65,42 @@ def test_a_latency_says_how_it_was_taken(process: LatencyProcess) -> None:
     assert latency.first_prefill_ms is not None
     assert latency.file_bytes is not None
     assert latency.file_bytes > 4 * parameters(SHALLOW)
+    assert latency.peak_memory_bytes is None or latency.peak_memory_bytes > 4 * parameters(SHALLOW)
+    assert latency.at_positions == ()
     assert latency.bandwidth_bytes_per_second is not None
     assert latency.bandwidth_bytes_per_second > 1e8
     assert latency.bandwidth_share is not None
+
+
+def test_tokens_deeper_in_a_text_are_timed_where_they_are_asked_for() -> None:
+    spec = SPEC.model_copy(update={"runtime": "onnxruntime", "context_positions": (8, 3_000), "repeats": 3})
+    heads = replace(SHALLOW, num_unique_layers=4, num_attention_heads=8, num_key_value_heads=8, layer_types=("full_attention",))
+    process = LatencyProcess(spec)
+    taken = process.measure(heads)
+    process.close()
+    near, far = taken.at_positions
+    assert (near.cached_tokens, far.cached_tokens) == (8, 3_000)
+    assert far.decode_ms_per_token.median > 1.5 * near.decode_ms_per_token.median
+    assert latency_from_dict(json.loads(json.dumps(asdict(taken)))) == taken
+
+
+def test_memory_is_that_of_the_shape_and_the_same_again(tmp_path: Path) -> None:
+    shape = replace(SHALLOW, vocab_size=8_192, hidden_size=256, intermediate_size=1_024, num_attention_heads=8, num_key_value_heads=8)
+    taken: dict[str, list[int]] = {}
+    precisions: tuple[Literal["float32", "int8"], ...] = ("float32", "int8")
+    for precision in precisions:
+        (tmp_path / precision).mkdir()
+        onnx_runtime.prepare(tmp_path / precision, shape, dict(Network(shape).named_parameters()), precision)
+        spec = LatencySpec(precision=precision)
+        found = [peak_memory_bytes(tmp_path / precision, shape, spec) for _ in range(2)]
+        if None in found:
+            pytest.skip("this system does not tell a process's memory")
+        taken[precision] = [peak for peak in found if peak is not None]
+    for first, second in taken.values():
+        assert second == pytest.approx(first, rel=0.1)
+    assert 4 * parameters(shape) < taken["float32"][0] < 8 * parameters(shape) + (32 << 20)
+    assert taken["int8"][0] < 0.8 * taken["float32"][0]
+    assert peak_memory_bytes(tmp_path, shape, LatencySpec()) is None  # no model there
 
 
 def test_a_study_that_goes_on_counts_with_the_first_times_of_the_device(process: LatencyProcess) -> None:

@@ -22,16 +22,17 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from analysis.timing import Latency, Yardstick
+from analysis.timing import AtPosition, Latency, Yardstick
 from search_space.architecture import Architecture
 from search_space.cost import decode_bytes
 from search_space.errors import SpecError
 from trials.quiet import QuietLock
 from trials.runtimes import RUNTIMES, find_runtime
-from trials.runtimes.interface import Session
+from trials.runtimes.interface import Runtime, Session
 from trials.study import LatencySpec
 from trials.timing.machine import clock_mhz, device_name, no_garbage_collection, pinned, read_bandwidth, require_processors
-from trials.timing.repeats import TURN_MS, Pair, Repeat, calm_pairs, pairs, run_once, some_tokens, spread, turn
+from trials.timing.repeats import ATTEMPTS, TURN_MS, Pair, Repeat, calm_pairs, decode_on, pairs, run_once, some_tokens, spread, turn
+from trials.timing.resident import peak_memory_bytes
 from trials.timing.yardstick import Bench, yardstick_for
 
 PROTOCOL = "archfront-3"
@@ -41,6 +42,8 @@ WARM_UPS = 6
 """Most warm-ups; what is not steady after them shows in the spread."""
 WARM_UP_TOKENS = 8
 """Tokens decoded in a warm-up."""
+POSITION_TOKENS = 4
+"""Decoded in one repeat at a position; each repeat goes on where the last one ended."""
 
 
 class _Key(NamedTuple):
@@ -83,6 +86,7 @@ class Protocol:
         with ExitStack() as stack:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="archfront-latency-")))
             runtime.prepare(directory, architecture, dict(Network(architecture).named_parameters()), spec.precision)
+            memory = peak_memory_bytes(directory, architecture, spec)
             stack.enter_context(no_garbage_collection())
             if quiet is not None:
                 stack.enter_context(quiet.measuring(quiet_timeout_seconds))
@@ -96,6 +100,7 @@ class Protocol:
             device = device_time or bench.device_time()
             first, taken, disturbed = take_pairs(session, bench, architecture.vocab_size, spec, device)
             repeats = [pair.at_pace_of(device) for pair in taken]
+            deeper, later_disturbed = decode_at_positions(runtime, directory, architecture, bench, spec, device)
             return Latency(
                 total_ms=spread([repeat.total_ms for repeat in repeats]),
                 prefill_ms=spread([repeat.prefill_ms for repeat in repeats]),
@@ -110,7 +115,7 @@ class Protocol:
                 pinned_cpus=held,
                 device=device_name(hardware),
                 load_average=load_average,
-                disturbed=disturbed,
+                disturbed=disturbed or later_disturbed,
                 protocol=PROTOCOL,
                 yardstick=Yardstick(
                     label=bench.architecture.label,
@@ -121,9 +126,11 @@ class Protocol:
                 ),
                 load_ms=(loaded - start) * 1e3,
                 first_prefill_ms=first.prefill_ms,
+                peak_memory_bytes=memory,
                 file_bytes=sum(file.stat().st_size for file in directory.rglob("*") if file.is_file()),
                 decode_bytes_per_token=decode_bytes(architecture, spec.prompt_tokens + (spec.new_tokens + 1) // 2, spec.precision),
                 bandwidth_bytes_per_second=bandwidth,
+                at_positions=deeper,
                 clock_mhz_before=clock,
                 clock_mhz_after=clock_mhz(held),
                 load_average_after=os.getloadavg()[0],
@@ -150,3 +157,28 @@ def take_pairs(session: Session, bench: Bench, vocab_size: int, spec: LatencySpe
     expected_ms = previous if previous >= TURN_MS else min(workload().total_ms for _ in range(3))
     taken = pairs(partial(turn, workload, expected_ms), partial(turn, bench.run, device.total_ms))
     return first, *calm_pairs(taken, spec.repeats, device)
+
+
+def decode_at_positions(
+    runtime: Runtime, directory: Path, architecture: Architecture, bench: Bench, spec: LatencySpec, device: Repeat
+) -> tuple[tuple[AtPosition, ...], bool]:
+    """Some decoded tokens after each of `spec.context_positions`, in pairs with the yardstick, and whether any was disturbed.
+
+    Its session has room for them, and is another one than the workload's: a GPU's decoding reads all the room that there is.
+    """
+    if not spec.context_positions:
+        return (), False
+    longest = max(spec.context_positions) + POSITION_TOKENS * (1 + ATTEMPTS * spec.repeats)
+    session = runtime.load(directory, architecture, longest, spec.threads)
+    found, any_disturbed = [], False
+    for position in spec.context_positions:
+        prompt, new = some_tokens(architecture.vocab_size, position, POSITION_TOKENS)
+        session.prefill(prompt)
+        taken, disturbed = calm_pairs(
+            pairs(partial(decode_on, session, new), partial(turn, bench.run, device.total_ms)), spec.repeats, device
+        )
+        times = [pair.at_pace_of(device).decode_ms / POSITION_TOKENS for pair in taken]
+        found.append(AtPosition(cached_tokens=position, decode_ms_per_token=spread(times)))
+        any_disturbed |= disturbed
+    session.close()
+    return tuple(found), any_disturbed

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy
 import onnxruntime
 from numpy.typing import NDArray
-from torch import Tensor
 
 from search_space.architecture import Architecture
-from trials.export.onnx_graph import write_onnx
 from trials.runtimes.interface import Logits
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MODEL = "model.onnx"
 LAST = numpy.ones(1, numpy.int64)
@@ -30,6 +32,8 @@ def refusal(architecture: Architecture, precision: str) -> str | None:
 
 def prepare(directory: Path, architecture: Architecture, weights: Mapping[str, Tensor], precision: str) -> None:
     """Write the graph and its weights."""
+    from trials.export.onnx_graph import write_onnx  # loading a graph needs neither onnx nor torch
+
     write_onnx(directory / MODEL, architecture, weights, precision)
 
 

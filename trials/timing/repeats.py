@@ -90,6 +90,15 @@ def run_once(session: Session, prompt: Sequence[int], new: Sequence[int]) -> Rep
     return Repeat((filled - start) * 1e3, (end - filled) * 1e3, (waited_seconds() - waited) / (end - start))
 
 
+def decode_on(session: Session, new: Sequence[int]) -> Repeat:
+    """Time some more tokens of a text."""
+    waited, start = waited_seconds(), time.perf_counter()
+    for token in new:
+        session.decode(token)
+    end = time.perf_counter()
+    return Repeat(0.0, (end - start) * 1e3, (waited_seconds() - waited) / (end - start))
+
+
 def turn(run: Callable[[], Repeat], expected_ms: float) -> Repeat:
     """A workload's turn, where one takes about so long: once, or the medians of several in a row and the mean of what they waited."""
     runs = [run() for _ in range(min(LONGEST_TURN, max(1, math.ceil(TURN_MS / expected_ms))))]
