@@ -35,6 +35,9 @@ class Offer:
 RUNTIMES = {
     "torch": Offer("trials.runtimes.torch_runtime", ("float32",)),
     "onnxruntime": Offer("trials.runtimes.onnx_runtime", ("float32", "int8", "int4")),
+    "llama.cpp": Offer(
+        "trials.runtimes.llama_cpp_runtime", ("float32", "float16", "int8", "int4"), library="llama_cpp", install="llama-cpp-python gguf"
+    ),
 }
 """Every runtime by the name that a study gives it."""
 

@@ -1,0 +1,63 @@
+"""What llama.cpp needs of a shape before a GGUF file can hold it, and how it names things. Standard library only.
+
+Two of its architectures compute our function. `llama` has a gated MLP and full attention in every block. `mimo2`, where no block has
+experts and nothing else that is optional is there, is the same with a sliding window in the blocks that a list names; its output
+matrix is always a tensor of its own. All that have an MLP without a gate differ in something: the MLP squares the ReLU (`arcee`,
+`nemotron`), or the norm subtracts the mean and the GELU is the tanh approximation (`starcoder2`, `gptneox`).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+
+from search_space.architecture import Architecture
+from search_space.errors import SpecError
+
+PRECISIONS = {"float32": "F32", "float16": "F16", "int8": "Q8_0", "int4": "Q4_0"}
+"""Of the matrices, and how GGUF names each; norms are float32 always."""
+USUAL_PRECISION = "float16"
+BLOCK = 32
+"""Weights of a row that share a scale in q8_0 and q4_0."""
+DOWNLOAD = "pip install llama-cpp-python"
+
+
+def architecture_name(a: Architecture) -> str:
+    """How llama.cpp calls what runs the shape."""
+    return "llama" if a.sliding_window is None else "mimo2"
+
+
+def permutes_heads(a: Architecture) -> bool:
+    """Whether RoPE turns neighbours there: `llama` turns the pairs (0, 1), (2, 3), ..., we and `mimo2` a half against the other."""
+    return architecture_name(a) == "llama"
+
+
+def gguf_refusal(a: Architecture, precision: str) -> str | None:
+    """Why a GGUF file for llama.cpp cannot hold the shape at this precision, in a sentence with the cure; None where it can."""
+    if a.mlp != "swiglu":
+        return (
+            f"mlp must be swiglu in a GGUF file, found {a.mlp}: no architecture of llama.cpp has RMSNorm, RoPE and an ungated MLP with "
+            f"{'the exact GELU' if a.mlp == 'gelu' else 'a ReLU that is not squared'}; choose swiglu, or another format"
+        )
+    if precision in ("int8", "int4"):
+        for name, row in rows(a).items():
+            if row % BLOCK:
+                return (
+                    f"{name} must be a multiple of {BLOCK} in a GGUF file in {precision}, whose scales stand for {BLOCK} weights of a row "
+                    f"each, found {row}; set multiple_of or step to {BLOCK} in the space, or choose float16"
+                )
+    return None
+
+
+def rows(a: Architecture) -> dict[str, int]:
+    """Lengths of the matrices' rows, by what decides them."""
+    return {
+        "hidden_size": a.hidden_size,
+        "num_attention_heads times head_dim": a.num_attention_heads * a.head_dim,
+        "intermediate_size": a.intermediate_size,
+    }
+
+
+def require_gguf() -> None:
+    """Raise SpecError where the library that writes GGUF files is not installed."""
+    if importlib.util.find_spec("gguf") is None:
+        raise SpecError("the format gguf needs the library gguf, which is not installed; pip install gguf")
