@@ -194,7 +194,7 @@ def test_every_published_shape_has_a_file_in_every_precision() -> None:
 
 def test_without_the_library_the_command_that_installs_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(SpecError, match=r"the format gguf needs the library gguf, which is not installed; pip install gguf$"):
+    with pytest.raises(SpecError, match=r"a GGUF file needs the library gguf, which is not installed; pip install gguf$"):
         write_formats(["gguf"], tmp_path, SHAPE, tmp_path / "none", tmp_path / "none", CONTEXT)
 
 

@@ -16,6 +16,7 @@ from search_space.cost import BITS_PER_WEIGHT
 from search_space.errors import SpecError
 from search_space.sharing import Sharing
 from trials.export.block_quantisation import quantise
+from trials.export.gguf_layout import PRECISIONS
 from trials.network import Network
 from trials.runtimes import RUNTIMES, find_runtime
 from trials.runtimes.interface import Logits
@@ -34,6 +35,7 @@ SHAPES = {
     "free head_dim": replace(PLAIN, head_dim=22, num_attention_heads=2),
     "smallest head_dim": replace(PLAIN, head_dim=2),
     "odd widths": replace(PLAIN, hidden_size=37, intermediate_size=51),
+    "whole blocks": replace(PLAIN, hidden_size=64, num_attention_heads=4, head_dim=16, intermediate_size=96),
     "sliding": SLIDING,
     "sliding only": replace(PLAIN, layer_types=("sliding_attention",), sliding_window=7),
     "window of one": replace(PLAIN, layer_types=("full_attention", "sliding_attention"), sliding_window=1),
@@ -147,8 +149,8 @@ def test_an_unknown_runtime_names_the_nearest_one() -> None:
         find_runtime("pytorch")
 
 
-@pytest.mark.parametrize("shape", ["plain", "untied", "odd widths", "shared and sliding"])
-@pytest.mark.parametrize(("runtime", "precision"), offered("int8", "int4"))
+@pytest.mark.parametrize("shape", ["plain", "untied", "odd widths", "whole blocks", "shared and sliding"])
+@pytest.mark.parametrize(("runtime", "precision"), offered("float16", "int8", "int4"))
 def test_quantised_logits_are_those_of_our_network_with_the_rounded_weights(
     runtime: str, precision: str, shape: str, tmp_path: Path
 ) -> None:
@@ -160,9 +162,21 @@ def test_quantised_logits_are_those_of_our_network_with_the_rounded_weights(
     with torch.no_grad():
         for parameter in built.parameters():
             if parameter.ndim == 2:
-                parameter.copy_(torch.from_numpy(quantise(parameter.numpy(), BITS_PER_WEIGHT[precision]).dequantised()))
+                parameter.copy_(rounded(runtime, parameter, precision))
     assert root_mean_square(found, uncached(built, PROMPT, NEW)) < 0.03  # activations are rounded too
-    assert loss_of_rounding < {"int8": 0.03, "int4": 0.5}[precision]
+    assert loss_of_rounding < {"float16": 0.03, "int8": 0.03, "int4": 0.5}[precision]
+
+
+def rounded(runtime: str, weight: torch.Tensor, precision: str) -> torch.Tensor:
+    """A matrix as the runtime's files hold it."""
+    if precision == "float16":
+        return weight.half().float()
+    if runtime == "llama.cpp":
+        import gguf
+
+        kind = gguf.GGMLQuantizationType[PRECISIONS[precision]]
+        return torch.from_numpy(gguf.dequantize(gguf.quantize(weight.numpy(), kind), kind))
+    return torch.from_numpy(quantise(weight.numpy(), BITS_PER_WEIGHT[precision]).dequantised())
 
 
 def root_mean_square(found: list[Logits], expected: list[Logits]) -> float:

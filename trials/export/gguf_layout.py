@@ -60,4 +60,4 @@ def rows(a: Architecture) -> dict[str, int]:
 def require_gguf() -> None:
     """Raise SpecError where the library that writes GGUF files is not installed."""
     if importlib.util.find_spec("gguf") is None:
-        raise SpecError("the format gguf needs the library gguf, which is not installed; pip install gguf")
+        raise SpecError("a GGUF file needs the library gguf, which is not installed; pip install gguf")
