@@ -17,16 +17,23 @@ import torch
 from tokenizers import Regex, Tokenizer
 from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence, Split
 
+import archfront
+from analysis.record import append
 from search_space.architecture import Architecture
 from search_space.cost import parameters, unrolled_parameters
 from search_space.errors import SpecError, WorkError
 from search_space.families import FAMILIES
 from search_space.sharing import Sharing
 from tests.sample_network import spread_out
+from tests.sample_study import sample_records
+from trials.driver.directory import tokenizer_file as directory_tokenizer
+from trials.driver.directory import weights_file
 from trials.export import GGUF, described_exports, supported_exports
 from trials.export.gguf_layout import PRECISIONS, gguf_refusal
 from trials.export.verification import STRINGS, Check, strings_of_many_scripts, verify
 from trials.export.write import write_formats
+from trials.latency import LatencyProcess
+from trials.study import LatencySpec
 from trials.text.tokenizer import END_OF_TEXT, train_tokenizer
 from trials.weights import load_weights, save_weights
 
@@ -36,6 +43,7 @@ from trials.export.gguf_file import apart, neighbouring, write_gguf  # noqa: E40
 from trials.export.gguf_reading import read_gguf, tokenizer_of  # noqa: E402
 from trials.export.gguf_tokenizer import LLAMA_3, QWEN_2, splitter_name  # noqa: E402
 
+ROOT = Path(__file__).resolve().parent.parent
 VOCABULARY, CONTEXT = 320, 64
 SHAPE = Architecture(
     vocab_size=VOCABULARY,
@@ -264,8 +272,7 @@ def test_a_splitting_that_llama_cpp_does_not_have_is_refused(tmp_path: Path, tok
 
 def test_refusals_need_neither_gguf_nor_torch() -> None:
     code = "import sys, trials.export.gguf_layout, trials.export; print([n for n in ('torch', 'gguf', 'numpy') if n in sys.modules])"
-    root = Path(__file__).resolve().parent.parent
-    assert subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True).stdout == "[]\n"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 @pytest.mark.parametrize("name", ["plain", "untied, free head_dim", "shared blocks"])
@@ -277,3 +284,94 @@ def test_transformers_reads_the_file_with_the_same_logits(name: str, tmp_path: P
     tokens = torch.randint(VOCABULARY, (1, 24), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         torch.testing.assert_close(model(tokens).logits, spread_out(architecture)(tokens), atol=1e-4, rtol=0)
+
+
+@needs_llama_cpp
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["plain", "untied, free head_dim", "shared attention, sliding"])
+def test_llama_cpp_writes_the_text_that_transformers_writes(name: str, tmp_path: Path, tokenizer_file: Path) -> None:
+    transformers = pytest.importorskip("transformers", reason="pip install transformers")
+    from trials.runtimes.llama_cpp_runtime import open_model
+
+    exported(SHAPES[name], tmp_path, tokenizer_file, "float32", ("hf", "gguf"))
+    model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    session = open_model(tmp_path / GGUF, 256, threads=1)
+    end_of_text, compared = tokenizer.eos_token_id, 0
+    for text in strings_of_many_scripts()[:GREEDY_PROMPTS]:
+        prompt = tokenizer(text[:6], return_tensors="pt")
+        assert prompt["input_ids"][0].tolist() == session.tokenize(text[:6])
+        theirs = model.generate(**prompt, max_new_tokens=GREEDY_TOKENS, min_new_tokens=GREEDY_TOKENS, do_sample=False)[0].tolist()
+        logits, found = session.prefill(session.tokenize(text[:6])), session.tokenize(text[:6])
+        for _ in range(GREEDY_TOKENS):
+            logits[end_of_text] = -numpy.inf  # as min_new_tokens does
+            found.append(int(logits.argmax()))
+            logits = session.decode(found[-1])
+        assert found == theirs
+        compared += GREEDY_TOKENS
+    session.close()
+    assert compared == 1000
+
+
+@needs_llama_cpp
+def test_two_tensors_at_one_place_of_a_file_are_refused_by_llama_cpp(tmp_path: Path) -> None:
+    """Why a shared block is written once for each time it runs."""
+    from trials.runtimes.llama_cpp_runtime import open_model
+
+    path, shared = tmp_path / GGUF, SHAPES["shared blocks"]
+    write_gguf(path, shared, load_weights(weights_of(shared, tmp_path)), "float32", CONTEXT)
+    first, second = (tensor for tensor in gguf.GGUFReader(path).tensors if tensor.name in ("blk.0.ffn_up.weight", "blk.1.ffn_up.weight"))
+    place, offset = int(second.field.offset + sum(part.nbytes for part in second.field.parts[:-1])), first.field.parts[-1]
+    data = bytearray(path.read_bytes())
+    assert data[place : place + 8] == second.field.parts[-1].tobytes()
+    data[place : place + 8] = offset.tobytes()
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"cannot load .*model.gguf: .*'blk.1.ffn_up.weight' has offset"):
+        open_model(path, 16, threads=1)
+
+
+@needs_llama_cpp
+def test_a_crash_of_llama_cpp_is_a_failed_export(tmp_path: Path, tokenizer_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trials.export.llama_cpp_reading.sys.executable", "/bin/false")
+    with pytest.raises(WorkError, match=r"gguf, loaded by llama-cpp-python .*: llama.cpp failed: it ended with exit code 1; do not use it"):
+        exported(SHAPE, tmp_path, tokenizer_file, "float16")
+
+
+@needs_llama_cpp
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_latency_is_taken_with_llama_cpp(precision: str) -> None:
+    process = LatencyProcess(LatencySpec(runtime="llama.cpp", precision=precision, prompt_tokens=16, new_tokens=16, repeats=3))  # type: ignore[arg-type]
+    try:
+        taken = process.measure(SHAPE)
+    finally:
+        process.close()
+    assert (taken.runtime, taken.precision) == ("llama.cpp", precision)
+    assert taken.runtime_version[0].isdigit()
+    assert taken.total_ms.median > taken.prefill_ms.median > 0
+
+
+def test_the_command_exports_in_the_precision_that_was_asked_for(
+    tmp_path: Path, tokenizer_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "study.yaml").write_bytes((ROOT / "studies" / "quickstart.yaml").read_bytes())
+    records = [replace(record, architecture=SHAPE) for record in sample_records(3)]
+    for record in records:
+        append(tmp_path, record)
+    tokenizer = directory_tokenizer(tmp_path, VOCABULARY)
+    for file in (weights_file(tmp_path, 0), tokenizer):
+        file.parent.mkdir()
+    save_weights(weights_file(tmp_path, 0), spread_out(SHAPE))
+    tokenizer.write_bytes(tokenizer_file.read_bytes())
+    asked = ["export", str(tmp_path), "--trial", "0", "--format", "gguf", "--output", str(tmp_path / "out")]
+    assert archfront.main(asked) == 0
+    assert str(tmp_path / "out" / GGUF) in capsys.readouterr().out
+    assert read_gguf(tmp_path / "out" / GGUF).precision == "float16"
+    assert archfront.main([*asked, "--gguf-precision", "int8"]) == 0
+    assert read_gguf(tmp_path / "out" / GGUF).precision == "int8"
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "llama-cli -m model.gguf" in card
+    assert "logits are those of the weights in int8" in card
+    assert "written once for each" not in card
+    assert archfront.main(["describe", "mobilellm-ls-125m"]) == 0
+    assert "unrolled_parameters" in capsys.readouterr().out

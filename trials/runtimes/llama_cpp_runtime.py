@@ -21,7 +21,7 @@ FLOAT32_FILE = "0"
 """The `general.file_type` of a file in float32. It gets a cache in float32 too, and no flash attention, which rounds the cache to float16:
 otherwise logits are wrong by 0.3 % of their spread. Files in other precisions get llama.cpp's own defaults, a cache in float16 and flash
 attention where the processor has it."""
-ERROR = 3
+ERROR = 4
 """What ggml calls the level of errors in its log."""
 
 
