@@ -40,7 +40,7 @@ from trials.weights import load_weights, save_weights
 gguf = pytest.importorskip("gguf", reason="pip install gguf")
 
 from trials.export.gguf_file import apart, neighbouring, write_gguf  # noqa: E402  they import gguf
-from trials.export.gguf_reading import read_gguf, tokenizer_of  # noqa: E402
+from trials.export.gguf_reading import misplaced, read_gguf, tokenizer_of  # noqa: E402
 from trials.export.gguf_tokenizer import LLAMA_3, QWEN_2, splitter_name  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -178,8 +178,17 @@ def test_a_block_that_runs_several_times_is_written_for_each(architecture: Archi
     [
         ({"mlp": "gelu"}, "float16", "mlp must be swiglu in a GGUF file, found gelu"),
         ({"mlp": "relu"}, "float32", "mlp must be swiglu in a GGUF file, found relu"),
-        ({"hidden_size": 72}, "int8", "hidden_size must be a multiple of 32 in a GGUF file in int8, .* found 72; set multiple_of or step"),
-        ({"intermediate_size": 100}, "int4", "intermediate_size must be a multiple of 32 .* found 100"),
+        (
+            {"hidden_size": 72},
+            "int8",
+            r"hidden_size must be a multiple of 32 in a GGUF file in int8, .* found 72; choose hidden_size 64 or 96 \(`step: 32`",
+        ),
+        (
+            {"intermediate_size": 100},
+            "int4",
+            r"intermediate_size must be a multiple of 32 .* found 100; choose intermediate_size 96 or 128 \(`multiple_of: 32`",
+        ),
+        ({"hidden_size": 20, "intermediate_size": 30}, "int8", "hidden_size and intermediate_size must be multiples .* found 20 and 30"),
         ({"head_dim": 12}, "int4", "num_attention_heads times head_dim must be a multiple of 32 .* found 48"),
     ],
 )
@@ -216,6 +225,17 @@ def test_a_damaged_file_fails(tmp_path: Path, tokenizer_file: Path) -> None:
     path.write_bytes(whole[:1000])
     with pytest.raises(WorkError, match="it cannot be read back"):
         verify(["gguf"], tmp_path, SHAPE, weights, tokenizer_file)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 100.0])
+def test_rounding_explains_what_the_library_rounds_and_little_more(scale: float, precision: str, tmp_path: Path) -> None:
+    weights = {name: scale * weight for name, weight in load_weights(weights_of(SHAPE, tmp_path)).items()}
+    path, part = tmp_path / GGUF, "model.layers.1.mlp.up_proj.weight"
+    write_gguf(path, SHAPE, weights, precision, CONTEXT)
+    assert misplaced(read_gguf(path), SHAPE, weights) == []
+    moved = weights | {part: weights[part] + weights[part].std() * (torch.arange(64) == 5)}
+    assert misplaced(read_gguf(path), SHAPE, moved) == ["blk.1.ffn_up.weight"]
 
 
 def test_another_tokenizer_fails(tmp_path: Path, tokenizer_file: Path) -> None:

@@ -26,8 +26,8 @@ STEPS = {"float32": 0.0, "float16": SCALE_ERROR, "int8": 0.5 / 127 + SCALE_ERROR
 """How far rounding may move a weight: of its own size in float16, of the largest of its 32 in int8 and int4, whose scale is a float16.
 Half a step in int8; a whole one in int4, whose codes go from -8 to 7."""
 FLOAT32_ERROR = 1e-5
-SMALLEST = 2.0**-24
-"""Of what float16 tells from zero."""
+SMALLEST = {"float32": 0.0, "float16": 2.0**-25, "int8": 127 * 2.0**-25, "int4": 8 * 2.0**-25}
+"""What comes on top where a float16 is so small that its steps are 2**-24 each: half a step, times the largest code where it is a scale."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _explained(values: NDArray[numpy.float32], found: NDArray[numpy.float32], ki
     size = numpy.abs(values)
     if precision in ("int8", "int4"):
         size = numpy.repeat(size.reshape(len(values), -1, 32).max(axis=2), 32, axis=1)
-    allowed = size * STEPS[precision] * (1 + FLOAT32_ERROR) + (0.0 if precision == "float32" else SMALLEST)
+    allowed = size * STEPS[precision] * (1 + FLOAT32_ERROR) + SMALLEST[precision]
     return bool((numpy.abs(values - found) <= allowed).all())
 
 
