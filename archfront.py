@@ -54,10 +54,10 @@ def emit(value: Any) -> None:
 def describe(options: argparse.Namespace) -> int:
     """Print the closed forms of a shape and the exports that it can have."""
     from search_space import describe as sheet
-    from trials.export import supported_exports
+    from trials.export import described_exports
 
     shape = read_shape(options.shape)
-    facts = {"name": options.shape, **sheet.describe(shape, options.context_tokens), "exports": supported_exports(shape)}
+    facts = {"name": options.shape, **sheet.describe(shape, options.context_tokens), "exports": described_exports(shape)}
     if options.json:
         emit(facts)
         return DONE
@@ -175,7 +175,7 @@ def export(options: argparse.Namespace) -> int:
     stored = read_study(Path(options.directory))
     record = stored.record(options.trial) if options.trial is not None else pick(stored, options.pick)
     output = Path(options.output or stored.directory / "exports" / f"{record.number:04d}")
-    files = export_trial(stored, record, options.format.split(","), output)
+    files = export_trial(stored, record, options.format.split(","), output, options.gguf_precision)
     say(f"{record.title} is in {output}, verified as its README.md says")
     for file in files:
         print(file)

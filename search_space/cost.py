@@ -40,6 +40,12 @@ def parameters(a: Architecture) -> int:
     return embedding_parameters(a) + non_embedding_parameters(a)
 
 
+def unrolled_parameters(a: Architecture) -> int:
+    """Weights of a file that knows of no sharing and has every executed block, as `hf` and `gguf` exports do."""
+    blocks = a.num_hidden_layers * (attention_matrix_parameters(a) + mlp_matrix_parameters(a) + 2 * a.hidden_size)
+    return embedding_parameters(a) + blocks + a.hidden_size
+
+
 def executed_matrix_parameters(a: Architecture) -> int:
     """Weights that a token is multiplied with on its way: each executed block's matrices and the output projection."""
     return a.num_hidden_layers * (attention_matrix_parameters(a) + mlp_matrix_parameters(a)) + a.vocab_size * a.hidden_size

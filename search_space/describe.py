@@ -18,6 +18,7 @@ def describe(a: Architecture, context_tokens: int) -> dict[str, Any]:
         "parameters": cost.parameters(a),
         "non_embedding_parameters": cost.non_embedding_parameters(a),
         "embedding_parameters": cost.embedding_parameters(a),
+        "unrolled_parameters": cost.unrolled_parameters(a),
         "num_hidden_layers": a.num_hidden_layers,
         "num_unique_layers": a.num_unique_layers,
         "weight_bytes": {precision: cost.weight_bytes(a, precision) for precision in cost.BITS_PER_WEIGHT},

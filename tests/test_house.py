@@ -20,6 +20,8 @@ ROOMS = {
     "lightning": {"trials/proxy.py"},
     "datasets": {"trials/text/dataset.py"},
     "pyarrow": {"trials/text/dataset.py", "trials/text/parquet.py"},
+    "gguf": {f"trials/export/gguf_{room}.py" for room in ("file", "reading", "tokenizer")},
+    "llama_cpp": {"trials/runtimes/llama_cpp_runtime.py"},
     "plotly": {"analysis/figures.py", "analysis/scaling_figures.py"},
 }
 """Where each library may be imported."""

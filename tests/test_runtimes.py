@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
@@ -14,6 +16,7 @@ from search_space.cost import BITS_PER_WEIGHT
 from search_space.errors import SpecError
 from search_space.sharing import Sharing
 from trials.export.block_quantisation import quantise
+from trials.export.gguf_layout import PRECISIONS
 from trials.network import Network
 from trials.runtimes import RUNTIMES, find_runtime
 from trials.runtimes.interface import Logits
@@ -32,6 +35,7 @@ SHAPES = {
     "free head_dim": replace(PLAIN, head_dim=22, num_attention_heads=2),
     "smallest head_dim": replace(PLAIN, head_dim=2),
     "odd widths": replace(PLAIN, hidden_size=37, intermediate_size=51),
+    "whole blocks": replace(PLAIN, hidden_size=64, num_attention_heads=4, head_dim=16, intermediate_size=96),
     "sliding": SLIDING,
     "sliding only": replace(PLAIN, layer_types=("sliding_attention",), sliding_window=7),
     "window of one": replace(PLAIN, layer_types=("full_attention", "sliding_attention"), sliding_window=1),
@@ -45,9 +49,24 @@ SHAPES = {
 PROMPT = [3, 1, 4, 15, 9, 2, 65, 35, 8, 69, 7, 0]
 NEW = [6, 28, 31, 8, 5, 3, 0, 7]
 
-HERE = [name for name, offer in RUNTIMES.items() if offer.device == "cpu" or torch.cuda.is_available()]
-"""What this machine can run."""
-FLOAT32 = [name for name in HERE if "float32" in RUNTIMES[name].precisions]
+
+def offered(*precisions: str) -> list[Any]:
+    """Runtimes with each of the precisions that they have; a test is skipped for those whose library is not installed."""
+    return [
+        pytest.param(
+            name, precision, marks=pytest.mark.skipif(not offer.installed, reason=f"{name} is not installed; pip install {offer.install}")
+        )
+        for name, offer in RUNTIMES.items()
+        for precision in offer.precisions
+        if precision in precisions and (offer.device == "cpu" or torch.cuda.is_available())
+    ]
+
+
+def refused(runtime: str, architecture: Architecture, precision: str) -> bool:
+    """Whether the runtime cannot hold the shape; it must say so in a sentence with what must hold, what was found and the cure."""
+    reason = find_runtime(runtime).refusal(architecture, precision)
+    assert reason is None or re.fullmatch(r"\S.* must .+, found .+; \w.+[^.]", reason)
+    return reason is not None
 
 
 def network(architecture: Architecture) -> Network:
@@ -90,20 +109,22 @@ def difference(found: list[Logits], expected: list[Logits]) -> float:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("runtime", FLOAT32)
-def test_float32_logits_are_those_of_our_network(runtime: str, shape: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("runtime", "precision"), offered("float32"))
+def test_float32_logits_are_those_of_our_network(runtime: str, precision: str, shape: str, tmp_path: Path) -> None:
+    if refused(runtime, SHAPES[shape], precision):
+        return
     built = network(SHAPES[shape])
     assert difference(cached(runtime, built, tmp_path, "float32"), uncached(built, PROMPT, NEW)) < 1e-4
 
 
-@pytest.mark.parametrize("runtime", HERE)
-def test_a_prompt_forgets_the_text_before_it(runtime: str, tmp_path: Path) -> None:
-    built = network(SHAPES["sliding"])
+@pytest.mark.parametrize(("runtime", "precision"), offered("float32"))
+def test_a_prompt_forgets_the_text_before_it(runtime: str, precision: str, tmp_path: Path) -> None:
+    built = network(PLAIN if refused(runtime, SLIDING, precision) else SLIDING)
     assert difference(cached(runtime, built, tmp_path, "float32", twice=True), uncached(built, PROMPT, NEW)) < 1e-4
 
 
-@pytest.mark.parametrize("runtime", HERE)
-def test_a_prompt_may_be_a_single_token(runtime: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("runtime", "precision"), offered("float32"))
+def test_a_prompt_may_be_a_single_token(runtime: str, precision: str, tmp_path: Path) -> None:
     built, module = network(PLAIN), find_runtime(runtime)
     module.prepare(tmp_path, PLAIN, dict(built.named_parameters()), "float32")
     session = module.load(tmp_path, PLAIN, 2, threads=1)
@@ -112,9 +133,15 @@ def test_a_prompt_may_be_a_single_token(runtime: str, tmp_path: Path) -> None:
     assert difference(found, uncached(built, [5], [6])) < 1e-4
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
-def test_a_runtime_says_its_version(runtime: str) -> None:
+@pytest.mark.parametrize(("runtime", "precision"), offered("float32"))
+def test_a_runtime_says_its_version(runtime: str, precision: str) -> None:
     assert find_runtime(runtime).version()[0].isdigit()
+
+
+def test_a_runtime_whose_library_is_missing_is_said_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RUNTIMES, "torch", replace(RUNTIMES["torch"], library="no_such_library", install="no-such-library"))
+    with pytest.raises(SpecError, match="runtime torch needs no_such_library, which is not installed; pip install no-such-library"):
+        find_runtime("torch")
 
 
 def test_an_unknown_runtime_names_the_nearest_one() -> None:
@@ -122,20 +149,34 @@ def test_an_unknown_runtime_names_the_nearest_one() -> None:
         find_runtime("pytorch")
 
 
-@pytest.mark.parametrize("shape", ["plain", "untied", "odd widths", "shared and sliding"])
-@pytest.mark.parametrize(("runtime", "precision"), [(name, p) for name in HERE for p in RUNTIMES[name].precisions if p.startswith("int")])
+@pytest.mark.parametrize("shape", ["plain", "untied", "odd widths", "whole blocks", "shared and sliding"])
+@pytest.mark.parametrize(("runtime", "precision"), offered("float16", "int8", "int4"))
 def test_quantised_logits_are_those_of_our_network_with_the_rounded_weights(
     runtime: str, precision: str, shape: str, tmp_path: Path
 ) -> None:
+    if refused(runtime, SHAPES[shape], precision):
+        return
     built = network(SHAPES[shape])
     found = cached(runtime, built, tmp_path, precision)
     loss_of_rounding = root_mean_square(found, uncached(built, PROMPT, NEW))
     with torch.no_grad():
         for parameter in built.parameters():
             if parameter.ndim == 2:
-                parameter.copy_(torch.from_numpy(quantise(parameter.numpy(), BITS_PER_WEIGHT[precision]).dequantised()))
+                parameter.copy_(rounded(runtime, parameter, precision))
     assert root_mean_square(found, uncached(built, PROMPT, NEW)) < 0.03  # activations are rounded too
-    assert loss_of_rounding < {"int8": 0.03, "int4": 0.5}[precision]
+    assert loss_of_rounding < {"float16": 0.03, "int8": 0.03, "int4": 0.5}[precision]
+
+
+def rounded(runtime: str, weight: torch.Tensor, precision: str) -> torch.Tensor:
+    """A matrix as the runtime's files hold it."""
+    if precision == "float16":
+        return weight.half().float()
+    if runtime == "llama.cpp":
+        import gguf
+
+        kind = gguf.GGMLQuantizationType[PRECISIONS[precision]]
+        return torch.from_numpy(gguf.dequantize(gguf.quantize(weight.numpy(), kind), kind))
+    return torch.from_numpy(quantise(weight.numpy(), BITS_PER_WEIGHT[precision]).dequantised())
 
 
 def root_mean_square(found: list[Logits], expected: list[Logits]) -> float:

@@ -6,6 +6,7 @@ import argparse
 
 from analysis.scaling_options import ARGUMENTS
 from trials.export import FORMATS
+from trials.export.gguf_layout import PRECISIONS, USUAL_PRECISION
 from trials.runtimes import RUNTIMES
 
 DEFAULT_CONTEXT_TOKENS = 2048
@@ -75,6 +76,12 @@ def parser() -> argparse.ArgumentParser:
     which.add_argument("--pick", choices=("recommended", "knee", "fastest", "most-accurate"), help="a member of the front")
     made.add_argument(
         "--format", default="hf,yaml", metavar="LIST", help=f"formats, with commas: {', '.join(FORMATS)} (default %(default)s)"
+    )
+    made.add_argument(
+        "--gguf-precision",
+        default=USUAL_PRECISION,
+        choices=tuple(PRECISIONS),
+        help=f"of the matrices in a GGUF file, llama.cpp's {', '.join(kind.lower() for kind in PRECISIONS.values())} (default %(default)s)",
     )
     made.add_argument("--output", metavar="PATH", help="where to (default DIR/exports/NUMBER)")
 

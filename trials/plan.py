@@ -15,6 +15,7 @@ from search_space.architecture import Architecture
 from search_space.space import Explanation
 from trials.corpus import require_corpus
 from trials.driver.references import references
+from trials.export import described_exports
 from trials.network import Network
 from trials.study import StudySpec
 from trials.training.failures import OutOfMemory
@@ -88,6 +89,8 @@ class Plan:
     disk_bytes: int
     """Weights of every trial in float32; records and MLflow add about 50 KiB a trial."""
     memory: Memory
+    exports: dict[str, str]
+    """For every format, how many of the shapes looked at can have it, and why others cannot."""
     samples: tuple[SampleShape, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -103,6 +106,7 @@ class Plan:
             f"time        about {_duration(self.estimated_seconds)} with {self.workers} workers on this machine",
             f"disk        about {self.disk_bytes / 1e6:,.0f} MB",
             f"memory      {self.memory}",
+            *(f"{'exports' if place == 0 else '':<11} {name}: {said}" for place, (name, said) in enumerate(self.exports.items())),
             "for example",
         ]
         lines += [
@@ -142,6 +146,7 @@ def plan_study(study: StudySpec) -> Plan:
         estimated_seconds=START_SECONDS + (waves + again) * seconds + 2 * runs * LATENCY_SECONDS,
         disk_bytes=round(runs * (mean(4 * cost.parameters(shape) for shape in shapes) + 50 * 1024)),
         memory=_memory(study),
+        exports=_exports(shapes),
         samples=samples,
     )
 
@@ -149,6 +154,17 @@ def plan_study(study: StudySpec) -> Plan:
 def _require_text(study: StudySpec) -> None:
     """Raise SpecError for files that are not there, or a vocabulary that no tokenizer has, as the run itself would."""
     require_corpus(study.corpus, study.search_space.choices("vocab_size"))
+
+
+def _exports(shapes: list[Architecture]) -> dict[str, str]:
+    """What a study's shapes can be exported as."""
+    found = [described_exports(shape) for shape in shapes]
+    said = {}
+    for name in found[0]:
+        reasons = [reason for exports in found if (reason := exports[name]) is not None]
+        those = "every shape" if not reasons else f"{len(found) - len(reasons)} of {len(found)} shapes looked at"
+        said[name] = those + (f"; {reasons[0]}" if reasons else "")
+    return said
 
 
 def _memory(study: StudySpec) -> Memory:

@@ -30,8 +30,8 @@ DEFAULT_RATES = {"muon": 4e-2, "adamw": 4e-3}
 class LatencySpec(Section):
     """The workload whose time is the latency."""
 
-    runtime: Literal["torch", "torch-cuda", "onnxruntime"] = "onnxruntime"
-    """What runs the shape: ONNX Runtime, as on a device, or our own network in PyTorch, also on a GPU (see docs/runtimes.md)."""
+    runtime: Literal["torch", "torch-cuda", "onnxruntime", "llama.cpp"] = "onnxruntime"
+    """What runs the shape: ONNX Runtime or another engine, as on a device, or our own network in PyTorch (see docs/runtimes.md)."""
     precision: Literal["float32", "bfloat16", "float16", "int8", "int4"] = "float32"
     """Of the weights while the latency is taken."""
     prompt_tokens: Positive = 64

@@ -9,6 +9,7 @@ from analysis.record import TrialRecord
 from search_space.errors import SpecError, unknown_key
 from trials.driver.directory import tokenizer_file, weights_file
 from trials.export import FORMATS
+from trials.export.gguf_layout import USUAL_PRECISION
 from trials.reporting import StoredStudy
 
 PICKS = ("recommended", "knee", "fastest", "most-accurate")
@@ -24,7 +25,9 @@ def pick(stored: StoredStudy, choice: str) -> TrialRecord:
     return stored.record(number)
 
 
-def export_trial(stored: StoredStudy, record: TrialRecord, formats: list[str], output: Path) -> list[Path]:
+def export_trial(
+    stored: StoredStudy, record: TrialRecord, formats: list[str], output: Path, gguf_precision: str = USUAL_PRECISION
+) -> list[Path]:
     """Write a trial's shape and weights into a directory in each format, verify them and describe them; returns the files.
 
     Raises SpecError, before anything is written, where a format does not exist, cannot hold the shape, or the weights are not there;
@@ -45,7 +48,7 @@ def export_trial(stored: StoredStudy, record: TrialRecord, formats: list[str], o
     from trials.export.verification import verify
     from trials.export.write import write_formats
 
-    write_formats(formats, output, record.architecture, weights, tokenizer, stored.study.proxy.context_tokens)
+    write_formats(formats, output, record.architecture, weights, tokenizer, stored.study.proxy.context_tokens, gguf_precision)
     checks = verify(formats, output, record.architecture, weights, tokenizer)
     write_card(output / CARD, stored.study.name, record, stored.finals.get(record.number), formats, checks)
     return sorted(path for path in output.iterdir() if path.is_file())

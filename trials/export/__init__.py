@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
+from trials.export.gguf_layout import USUAL_PRECISION, gguf_refusal
 from trials.export.hugging_face_config import hugging_face_class
 
-ARCHITECTURE, ONNX = "architecture.yaml", "model.onnx"
+ARCHITECTURE, GGUF, ONNX = "architecture.yaml", "model.gguf", "model.onnx"
 """Names of files in an export."""
 FORMATS = {
     "hf": "what transformers loads: config.json, safetensors, tokenizer",
     "onnx": "a graph with its KV cache, for ONNX Runtime and other tools",
+    "gguf": "one file with the tokenizer, for llama.cpp",
     "yaml": "the plain architecture",
 }
 """Every format by its name."""
 
 
-def supported_exports(architecture: Architecture) -> dict[str, str | None]:
+def supported_exports(architecture: Architecture, gguf_precision: str = USUAL_PRECISION) -> dict[str, str | None]:
     """Every format, and why this shape cannot have it; None where it can."""
-    return {"hf": _reason_against_hugging_face(architecture), "onnx": None, "yaml": None}
+    gguf = gguf_refusal(architecture, gguf_precision)
+    return {"hf": _reason_against_hugging_face(architecture), "onnx": None, "gguf": gguf, "yaml": None}
+
+
+def described_exports(architecture: Architecture) -> dict[str, str | None]:
+    """The same, with rounded weights in a GGUF file told apart: their blocks want widths of their own."""
+    found = supported_exports(architecture)
+    before = {name: found[name] for name in found if name != "yaml"}
+    return before | {"gguf int8, int4": gguf_refusal(architecture, "int8"), "yaml": found["yaml"]}
 
 
 def _reason_against_hugging_face(architecture: Architecture) -> str | None:

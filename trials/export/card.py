@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.record import FinalRecord, TrialRecord
-from search_space.cost import parameters
+from search_space.architecture import Architecture
+from search_space.cost import parameters, unrolled_parameters
 from trials.export.verification import Check
 
 CARD = "README.md"
@@ -16,6 +17,9 @@ RUN = {
     'text = tokenizer("def ", return_tensors="pt")\nprint(tokenizer.decode(model.generate(**text, max_new_tokens=32)[0]))\n```',
     "onnx": "`model.onnx` with `model.onnx_data` beside it, for ONNX Runtime: `input_ids`, `position_ids`, `num_logits_to_keep` and\n"
     "`past_key_values.N.key|value` in, `logits` and `present.N.key|value` out; the present is the next past. Batch 1.",
+    "gguf": "`model.gguf`, for llama.cpp: `llama-cli -m model.gguf -p 'def ' -n 32`, or with `pip install llama-cpp-python`\n\n"
+    '```python\nfrom llama_cpp import Llama\n\nmodel = Llama("model.gguf", n_ctx=0)\n'
+    'print(model("def ", max_tokens=32)["choices"][0]["text"])\n```',
     "yaml": "`architecture.yaml` is the shape: `archfront describe architecture.yaml`, or a study's `references: [architecture.yaml]`.",
 }
 
@@ -43,12 +47,25 @@ def write_card(
         "## How to run it",
         "",
         "\n\n".join(RUN[name] for name in formats),
+        *_written_again(shape, formats),
         "",
         "## Verified as it was written",
         "",
         *(f"- {check.sentence()}" for check in checks),
     ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _written_again(shape: Architecture, formats: Sequence[str]) -> list[str]:
+    """What sharing costs in files that know of none."""
+    unrolled = [f"`{name}`" for name in formats if name in ("hf", "gguf")]
+    if not unrolled or unrolled_parameters(shape) == parameters(shape):
+        return []
+    return [
+        "",
+        f"Blocks that run several times are stored once in archfront and written once for each in {' and '.join(unrolled)}: "
+        f"{unrolled_parameters(shape):,} weights for {parameters(shape):,}.",
+    ]
 
 
 def _measured(record: TrialRecord, final: FinalRecord | None) -> list[tuple[str, str]]:

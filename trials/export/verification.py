@@ -19,7 +19,7 @@ from torch import Tensor
 
 from search_space.architecture import Architecture
 from search_space.errors import WorkError
-from trials.export import ARCHITECTURE, ONNX
+from trials.export import ARCHITECTURE, GGUF, ONNX
 from trials.weights import load_network
 
 VERIFICATION = "verification.json"
@@ -54,13 +54,25 @@ class Check:
     strings: int | None = None
     """Whose token ids were compared."""
     strings_equal: int | None = None
+    precision: str | None = None
+    """Of the file's weights, where the format has several."""
+    rounding: float | None = None
+    """Root mean square difference from our network with the file's rounded weights, relative to the spread of its logits."""
+    failure: str | None = None
+    """Why there are no figures."""
 
     def sentence(self) -> str:
         """What was found, in words."""
         if self.passed is None:
             return f"{self.format} is not verified: {self.loaded_by}"
-        found = []
-        if self.largest_difference is not None:
+        found = [self.failure] if self.failure else []
+        if self.rounding is not None and self.precision != "float32":
+            assert self.top1_agreement is not None
+            found.append(
+                f"logits are those of the weights in {self.precision} within {self.rounding:.1e} of their spread; against the trained "
+                f"weights the most probable token agrees at {self.top1_agreement:.1%} of positions, and {self.kl_nats:.1e} nats are lost"
+            )
+        elif self.largest_difference is not None:
             found.append(f"logits differ by {self.largest_difference:.1e} of their spread at most ({LARGEST_DIFFERENCE:g} is allowed)")
         if self.strings is not None:
             found.append(f"token ids are equal for {self.strings_equal} of {self.strings} strings")
@@ -126,7 +138,7 @@ def _check_hugging_face(directory: Path, original: Original) -> Check:
         found = model(original.tokens).logits[0]
         loaded = transformers.AutoTokenizer.from_pretrained(directory, local_files_only=True)
         equal = sum(loaded.encode(text, add_special_tokens=False) == own.encode(text, add_special_tokens=False).ids for text in strings)
-    return _judged("hf", f"transformers {transformers.__version__}", original.logits, found, equal)
+    return judged("hf", f"transformers {transformers.__version__}", original.logits, found, equal)
 
 
 @contextmanager
@@ -151,7 +163,13 @@ def _check_onnx(directory: Path, original: Original) -> Check:
     one_by_one = [session.prefill(ids[:1]).copy(), *(session.decode(token).copy() for token in ids[1:])]
     session.close()
     found = torch.stack([torch.from_numpy(row) for row in (*one_by_one, at_once)])
-    return _judged("onnx", f"onnxruntime {onnx_runtime.version()}", torch.cat((original.logits, original.logits[-1:])), found)
+    return judged("onnx", f"onnxruntime {onnx_runtime.version()}", torch.cat((original.logits, original.logits[-1:])), found)
+
+
+def _check_gguf(directory: Path, original: Original) -> Check:
+    from trials.export.gguf_check import check_gguf  # gguf is not among the dependencies
+
+    return check_gguf(directory / GGUF, original)
 
 
 def _check_yaml(directory: Path, original: Original) -> Check:
@@ -159,7 +177,7 @@ def _check_yaml(directory: Path, original: Original) -> Check:
     return Check(format="yaml", loaded_by="archfront", passed=found == original.architecture)
 
 
-def _judged(name: str, loaded_by: str, original: Tensor, found: Tensor, strings_equal: int | None = None) -> Check:
+def judged(name: str, loaded_by: str, original: Tensor, found: Tensor, strings_equal: int | None = None) -> Check:
     """The check of logits [positions, vocab_size], and of token ids where there is a tokenizer."""
     difference = ((found - original).abs().max() / original.std()).item()
     kl = torch.nn.functional.kl_div(found.log_softmax(-1), original.log_softmax(-1), reduction="batchmean", log_target=True).item()
@@ -179,6 +197,7 @@ def _judged(name: str, loaded_by: str, original: Tensor, found: Tensor, strings_
 CHECKS: dict[str, Callable[[Path, Original], Check]] = {
     "hf": _check_hugging_face,
     "onnx": _check_onnx,
+    "gguf": _check_gguf,
     "yaml": _check_yaml,
 }
 """What verifies each format of `trials.export.FORMATS`."""

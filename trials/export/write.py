@@ -7,33 +7,54 @@ from pathlib import Path
 
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
-from trials.export import ARCHITECTURE, ONNX, supported_exports
+from trials.export import ARCHITECTURE, GGUF, ONNX, supported_exports
 from trials.export.architecture_yaml import export_architecture_yaml
+from trials.export.gguf_layout import USUAL_PRECISION, require_gguf
 from trials.export.hugging_face import export_hugging_face
 from trials.export.onnx_graph import write_onnx
 from trials.weights import load_weights
 
 
 def write_formats(
-    formats: Sequence[str], output: Path, architecture: Architecture, weights: Path, tokenizer: Path, context_tokens: int
+    formats: Sequence[str],
+    output: Path,
+    architecture: Architecture,
+    weights: Path,
+    tokenizer: Path,
+    context_tokens: int,
+    gguf_precision: str = USUAL_PRECISION,
 ) -> None:
-    """Write each format; raises SpecError, before anything is written, where one cannot hold the shape."""
-    possible = supported_exports(architecture)
+    """Write each format; raises SpecError, before anything is written, where one cannot hold the shape or its library is missing."""
+    if "gguf" in formats:
+        require_gguf()
+    possible = supported_exports(architecture, gguf_precision)
     for name in formats:
         if possible[name] is not None:
             others = ", ".join(other for other, reason in possible.items() if reason is None)
             raise SpecError(f"the format {name} cannot hold this shape, though {others} can: {possible[name]}")
     try:
         output.mkdir(parents=True, exist_ok=True)
-        _write(formats, output, architecture, weights, tokenizer, context_tokens)
+        _write(formats, output, architecture, weights, tokenizer, context_tokens, gguf_precision)
     except OSError as error:
         raise SpecError(f"{output} must be a directory that can be written, found: {error.strerror}; name another with --output") from None
 
 
-def _write(formats: Sequence[str], output: Path, architecture: Architecture, weights: Path, tokenizer: Path, context_tokens: int) -> None:
+def _write(
+    formats: Sequence[str],
+    output: Path,
+    architecture: Architecture,
+    weights: Path,
+    tokenizer: Path,
+    context_tokens: int,
+    gguf_precision: str,
+) -> None:
     if "hf" in formats:
         export_hugging_face(output, architecture, load_weights(weights), tokenizer, context_tokens)
     if "onnx" in formats:
         write_onnx(output / ONNX, architecture, load_weights(weights))
+    if "gguf" in formats:
+        from trials.export.gguf_file import write_gguf  # gguf is not among the dependencies
+
+        write_gguf(output / GGUF, architecture, load_weights(weights), gguf_precision, context_tokens, tokenizer)
     if "yaml" in formats:
         export_architecture_yaml(output / ARCHITECTURE, architecture)

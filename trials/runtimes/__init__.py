@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from search_space.errors import unknown_key
+from search_space.errors import SpecError, unknown_key
 
 if TYPE_CHECKING:
     from trials.runtimes.interface import Runtime
@@ -22,18 +23,38 @@ class Offer:
     """What its weights can be, in the names of `search_space.cost.BITS_PER_WEIGHT`; the first is the usual one."""
     device: str = "cpu"
     """Where it runs, in torch's words: `cpu` or `cuda`."""
+    library: str = ""
+    """The module that does the work where it is not among the dependencies."""
+    install: str = ""
+    """What `pip install` takes to bring it."""
+
+    @property
+    def installed(self) -> bool:
+        """Whether its library is there; nothing is imported."""
+        return not self.library or importlib.util.find_spec(self.library) is not None
 
 
 RUNTIMES = {
     "torch": Offer("trials.runtimes.torch_runtime", ("float32",)),
-    "torch-cuda": Offer("trials.runtimes.torch_cuda_runtime", ("float32", "bfloat16", "float16"), "cuda"),
+    "torch-cuda": Offer("trials.runtimes.torch_cuda_runtime", ("float32", "bfloat16", "float16"), device="cuda"),
     "onnxruntime": Offer("trials.runtimes.onnx_runtime", ("float32", "int8", "int4")),
+    "llama.cpp": Offer(
+        "trials.runtimes.llama_cpp_runtime", ("float32", "float16", "int8", "int4"), library="llama_cpp", install="llama-cpp-python gguf"
+    ),
 }
 """Every runtime by the name that a study gives it."""
 
 
 def find_runtime(name: str) -> Runtime:
-    """The runtime of that name; SpecError names the nearest one that exists."""
+    """The runtime of that name; SpecError names the nearest one that exists, or how to install its library."""
+    require_runtime(name)
+    return cast("Runtime", importlib.import_module(RUNTIMES[name].module))
+
+
+def require_runtime(name: str) -> None:
+    """Raise SpecError, before anything is imported, where there is no such runtime or its library is not installed."""
     if name not in RUNTIMES:
         raise unknown_key(f"the runtime {name}", name, RUNTIMES)
-    return cast("Runtime", importlib.import_module(RUNTIMES[name].module))
+    offer = RUNTIMES[name]
+    if not offer.installed:
+        raise SpecError(f"the runtime {name} needs {offer.library}, which is not installed; pip install {offer.install}")
