@@ -35,6 +35,7 @@ class Offer:
 RUNTIMES = {
     "torch": Offer("trials.runtimes.torch_runtime", ("float32",)),
     "onnxruntime": Offer("trials.runtimes.onnx_runtime", ("float32", "int8", "int4")),
+    "openvino": Offer("trials.runtimes.openvino_runtime", ("float32", "int8", "int4"), "openvino", "'archfront[openvino]'"),
 }
 """Every runtime by the name that a study gives it."""
 
