@@ -190,9 +190,8 @@ def latency(options: argparse.Namespace) -> int:
     from trials.study import parse_latency
 
     shape = read_shape(options.shape)
-    spec = parse_latency(
-        {name: getattr(options, name) for name in ("runtime", "precision", "prompt_tokens", "new_tokens", "threads", "repeats")}
-    )
+    names = ("runtime", "precision", "prompt_tokens", "new_tokens", "threads", "repeats", "command", "format")
+    spec = parse_latency({name: getattr(options, name) for name in names}).beside(Path.cwd())
     process = LatencyProcess(spec)
     try:
         taken = process.measure(shape)

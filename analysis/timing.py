@@ -77,6 +77,8 @@ class Latency:
     """Of the pinned processors, as the system says it."""
     clock_mhz_after: float | None = None
     load_average_after: float | None = None
+    peak_memory_bytes: int | None = None
+    """Most that the process which ran the shape held, where a command of the user's measured and said so."""
 
     @property
     def decode_tokens_per_second(self) -> float:

@@ -32,12 +32,15 @@ class Offer:
         return not self.library or importlib.util.find_spec(self.library) is not None
 
 
+COMMAND = "command"
+"""The one that is no library: a command of the user's measures, and no session is opened here."""
 RUNTIMES = {
     "torch": Offer("trials.runtimes.torch_runtime", ("float32",)),
     "onnxruntime": Offer("trials.runtimes.onnx_runtime", ("float32", "int8", "int4")),
     "openvino": Offer("trials.runtimes.openvino_runtime", ("float32", "int8", "int4"), "openvino", "'archfront[openvino]'"),
+    COMMAND: Offer("trials.timing.command", ()),
 }
-"""Every runtime by the name that a study gives it."""
+"""Every runtime by the name that a study gives it; a command's precisions are its format's (`trials.export.MODEL_FILES`)."""
 
 
 def find_runtime(name: str) -> Runtime:
