@@ -190,8 +190,8 @@ def latency(options: argparse.Namespace) -> int:
     from trials.study import parse_latency
 
     shape = read_shape(options.shape)
-    asked = ("runtime", "precision", "prompt_tokens", "new_tokens", "context_positions", "threads", "repeats")
-    spec = parse_latency({name: getattr(options, name) for name in asked})
+    asked = ("runtime", "precision", "prompt_tokens", "new_tokens", "context_positions", "threads", "repeats", "command", "format")
+    spec = parse_latency({name: getattr(options, name) for name in asked}).beside(Path.cwd())
     process = LatencyProcess(spec)
     try:
         taken = process.measure(shape)

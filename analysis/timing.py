@@ -76,7 +76,8 @@ class Latency:
     first_prefill_ms: float | None = None
     """The first time the prompt is read: with what the runtime puts off until then."""
     peak_memory_bytes: int | None = None
-    """That loading, the prompt and some new tokens take in a fresh process beyond the runtime's libraries, or allocate on a GPU."""
+    """That loading, the prompt and some new tokens take in a fresh process beyond the runtime's libraries, or allocate on a GPU; of a
+    command of the user's, what it says."""
     file_bytes: int | None = None
     """Of the files that the runtime loads."""
     decode_bytes_per_token: int | None = None

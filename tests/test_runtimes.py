@@ -25,8 +25,14 @@ PLAIN = Architecture(
     vocab_size=70, hidden_size=48, num_unique_layers=3, num_attention_heads=6, num_key_value_heads=2, head_dim=8, intermediate_size=80
 )
 SLIDING = replace(PLAIN, layer_types=("sliding_attention", "full_attention"), sliding_window=5)
+WHOLE = replace(PLAIN, hidden_size=64, num_attention_heads=6, head_dim=16, intermediate_size=96)
+"""Every row is of whole blocks of 32, as some runtimes' quantised products want it."""
 SHAPES = {
     "plain": PLAIN,
+    "whole blocks": WHOLE,
+    "whole blocks, untied, sliding and shared": replace(
+        WHOLE, tie_word_embeddings=False, layer_types=SLIDING.layer_types, sliding_window=5, sharing=Sharing("immediate", 2)
+    ),
     "untied": replace(PLAIN, tie_word_embeddings=False),
     "gelu": replace(PLAIN, mlp="gelu"),
     "relu": replace(PLAIN, mlp="relu"),
@@ -35,7 +41,6 @@ SHAPES = {
     "free head_dim": replace(PLAIN, head_dim=22, num_attention_heads=2),
     "smallest head_dim": replace(PLAIN, head_dim=2),
     "odd widths": replace(PLAIN, hidden_size=37, intermediate_size=51),
-    "whole blocks": replace(PLAIN, hidden_size=64, num_attention_heads=4, head_dim=16, intermediate_size=96),
     "sliding": SLIDING,
     "sliding only": replace(PLAIN, layer_types=("sliding_attention",), sliding_window=7),
     "window of one": replace(PLAIN, layer_types=("full_attention", "sliding_attention"), sliding_window=1),
@@ -149,7 +154,9 @@ def test_an_unknown_runtime_names_the_nearest_one() -> None:
         find_runtime("pytorch")
 
 
-@pytest.mark.parametrize("shape", ["plain", "untied", "odd widths", "whole blocks", "shared and sliding"])
+@pytest.mark.parametrize(
+    "shape", ["plain", "untied", "odd widths", "shared and sliding", "whole blocks", "whole blocks, untied, sliding and shared"]
+)
 @pytest.mark.parametrize(("runtime", "precision"), offered("float16", "int8", "int4"))
 def test_quantised_logits_are_those_of_our_network_with_the_rounded_weights(
     runtime: str, precision: str, shape: str, tmp_path: Path

@@ -28,7 +28,9 @@ def equalised(ablation: AblationSpec, scale: str, arms: list[Arm], directory: Pa
     assert spec is not None
     (target,) = (arm for arm in arms if arm.name == ablation.baseline)
     file = directory / f"{ablation.name}-{scale}-latency.json"
-    asked = json.loads(json.dumps({"workload": spec.model_dump(), "arms": {arm.name: arm.architecture.key for arm in arms}}))
+    asked = json.loads(
+        json.dumps({"workload": spec.model_dump(exclude_none=True), "arms": {arm.name: arm.architecture.key for arm in arms}})
+    )
     stored = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     if stored.get("asked") != asked:
         process = LatencyProcess(spec)

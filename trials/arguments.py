@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 
 from analysis.scaling_options import ARGUMENTS
-from trials.export import FORMATS
+from trials.export import FORMATS, MODEL_FILES
 from trials.export.gguf_layout import PRECISIONS, USUAL_PRECISION
 from trials.runtimes import RUNTIMES
 
@@ -97,6 +98,10 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--threads", type=positive, default=1, metavar="N", help="pinned threads (default %(default)s)")
     made.add_argument("--repeats", type=positive, default=5, metavar="N", help="timed repeats (default %(default)s)")
+    made.add_argument(
+        "--command", type=shlex.split, metavar="TEXT", help="what measures, quoted, where the runtime is command; see docs/runtimes.md"
+    )
+    made.add_argument("--format", choices=tuple(MODEL_FILES), help="of the files that a command is given (default onnx)")
     json_option(made, "print one JSON object")
 
     made = verb("lr-check", "train a spread of shapes at several learning rates and say whether the study's suits them all")

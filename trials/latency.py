@@ -22,6 +22,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,8 +31,10 @@ from search_space.architecture import Architecture
 from search_space.errors import SpecError, WorkError
 from trials.protocol import PROTOCOL, Protocol
 from trials.quiet import QuietLock, QuietTimeoutError
-from trials.runtimes import RUNTIMES, find_runtime, require_runtime
+from trials.runtimes import COMMAND, RUNTIMES, find_runtime, require_runtime
 from trials.study import LatencySpec
+from trials.timing.command import PROTOCOL as COMMAND_PROTOCOL
+from trials.timing.command import measure_by_command
 from trials.timing.machine import device_name
 from trials.timing.repeats import Repeat
 from trials.timing.yardstick import yardstick_for
@@ -41,6 +44,8 @@ TIMEOUT_SECONDS = 300.0
 """For one measurement, the first one's import of torch and the wait for training to pause included."""
 QUIET_SHARE = 0.5
 """Share of the time allowed that may go into waiting for training to pause."""
+COMMAND_SHARE = 0.9
+"""Share of the time allowed after which a command is ended, so that what it said can still be told."""
 
 
 class LatencyError(WorkError):
@@ -62,7 +67,7 @@ class LatencyProcess:
         """
         require_runtime(spec.runtime)
         self.spec = spec
-        self._device_times: dict[tuple[str, ...], tuple[float, float]] = {}
+        self._device_times: dict[tuple[str, ...], dict[tuple[str, str], tuple[float, float]]] = {}
         for latency in earlier:
             self._note(latency)
         self._child: _Child | None = _Child(spec.runtime)
@@ -82,12 +87,13 @@ class LatencyProcess:
             self.close()
         if self._child is None:
             self._child = _Child(self.spec.runtime)
-        device = device_name(RUNTIMES[self.spec.runtime].device)
+        known = self._device_times.get(_key(yardstick_for(architecture).label, protocol_of(self.spec), self.spec), {})
         request = {
             "architecture": architecture.as_dict(),
             "spec": self.spec.model_dump(),
-            "device_time": self._device_times.get(_key(yardstick_for(architecture).label, device, self.spec)),
+            "device_times": [[*where, *time] for where, time in known.items()],
             "quiet_timeout_seconds": QUIET_SHARE * timeout_seconds,
+            "deadline": time.monotonic() + COMMAND_SHARE * timeout_seconds,  # one clock for all processes of a machine
         }
         try:
             answer = self._child.ask(json.dumps(request), timeout_seconds)
@@ -96,6 +102,8 @@ class LatencyProcess:
             raise
         latency = latency_from_dict(answer.get("latency"))
         if latency is None:
+            if answer["error"] == "WorkError":
+                self.close()  # with whatever a command has left behind
             raise {"SpecError": SpecError, "QuietTimeoutError": LatencyTimeoutError}.get(answer["error"], LatencyError)(answer["message"])
         self._note(latency)
         return latency
@@ -103,8 +111,9 @@ class LatencyProcess:
     def _note(self, latency: Latency) -> None:
         """Keep the first time that each yardstick was given on a device."""
         stick = latency.yardstick
-        if stick is not None and latency.protocol == PROTOCOL:
-            self._device_times.setdefault(_key(stick.label, latency.device, latency), (stick.device_prefill_ms, stick.device_decode_ms))
+        if stick is not None:
+            times = self._device_times.setdefault(_key(stick.label, latency.protocol, latency), {})
+            times.setdefault((latency.device, latency.runtime), (stick.device_prefill_ms, stick.device_decode_ms))
 
     def close(self) -> None:
         """End the child; a later `measure` would start another."""
@@ -113,9 +122,14 @@ class LatencyProcess:
             self._child = None
 
 
-def _key(label: str, device: str, how: LatencySpec | Latency) -> tuple[str, ...]:
-    """What must be the same for a yardstick's time to hold."""
-    return label, device, how.runtime, how.precision, str(how.threads)
+def protocol_of(spec: LatencySpec) -> str:
+    """The version of the protocol that a workload is measured by."""
+    return COMMAND_PROTOCOL if spec.runtime == COMMAND else PROTOCOL
+
+
+def _key(label: str, protocol: str, how: LatencySpec | Latency) -> tuple[str, ...]:
+    """What must be the same for a yardstick's time to hold, beside device and runtime."""
+    return label, protocol, how.precision, str(how.threads)
 
 
 class _Child:
@@ -166,8 +180,9 @@ class _Child:
         return f"the latency process {how}{cause}{': ' + said[-1] if said else ''}"
 
     def end(self) -> None:
-        """Kill it: it holds nothing that the kernel does not free."""
-        self.process.kill()
+        """Kill it with what it has started: it holds nothing that the kernel does not free."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout, self._complaints):
             assert pipe is not None
@@ -187,24 +202,27 @@ def serve(runtime: str) -> None:
 
 
 def _read(requests: queue.SimpleQueue[str]) -> None:
-    """Pass requests on, and die with the parent, even in the middle of a measurement."""
+    """Pass requests on, and die with the parent, even in the middle of a measurement, and so does what was started for it."""
     for line in sys.stdin:
         requests.put(line)
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
     os._exit(0)
 
 
 def _answer(request: dict[str, Any], protocol: Protocol, quiet: QuietLock) -> dict[str, Any]:
+    architecture, spec = Architecture.from_dict(request["architecture"]), LatencySpec(**request["spec"])
+    known = {(device, runtime): Repeat(prefill_ms, decode_ms, 0.0) for device, runtime, prefill_ms, decode_ms in request["device_times"]}
+    waits: dict[str, Any] = {"quiet": quiet, "quiet_timeout_seconds": request["quiet_timeout_seconds"]}
     try:
-        known = request["device_time"]
-        taken = protocol.measure(
-            Architecture.from_dict(request["architecture"]),
-            LatencySpec(**request["spec"]),
-            device_time=Repeat(known[0], known[1], 0.0) if known else None,
-            quiet=quiet,
-            quiet_timeout_seconds=request["quiet_timeout_seconds"],
-        )
+        if spec.runtime == COMMAND:
+            taken = measure_by_command(architecture, spec, device_times=known, deadline=request["deadline"], **waits)
+        else:
+            taken = protocol.measure(
+                architecture, spec, device_time=known.get((device_name(RUNTIMES[spec.runtime].device), spec.runtime)), **waits
+            )
         return {"latency": dataclasses.asdict(taken)}
-    except (SpecError, QuietTimeoutError) as error:
+    except (SpecError, QuietTimeoutError, WorkError) as error:
         return {"error": type(error).__name__, "message": str(error)}
     except Exception as error:  # whatever a runtime raises is this shape's failure, not the process's
         return {"error": type(error).__name__, "message": f"the latency measurement failed with {type(error).__name__}: {error}"}

@@ -141,9 +141,16 @@ class _Run:
         return {*self._study.search_space.choices("vocab_size"), *(shape.vocab_size for _, shape in self._references)}
 
     def _require_runtime(self) -> None:
-        """Raise SpecError where the node that takes latencies lacks the library of an optional runtime."""
+        """Raise SpecError where no node takes latencies, or the one that does lacks the library of an optional runtime."""
+        if self._evaluate is not None:
+            return
+        if not ray.cluster_resources().get(LATENCY_DEVICE):
+            raise SpecError(
+                f"the Ray cluster must have a node with the resource {LATENCY_DEVICE}, where latency is taken, found none; start one "
+                f"""there with: ray start --address=HEAD:6379 --num-cpus=0 --resources='{{"{LATENCY_DEVICE}": 1}}'"""
+            )
         name = self._study.objectives.latency.runtime
-        if self._evaluate is None and RUNTIMES[name].library and ray.cluster_resources().get(LATENCY_DEVICE):
+        if RUNTIMES[name].library:
             try:
                 ray.get(ray.remote(require_runtime).options(num_cpus=0, resources={LATENCY_DEVICE: 1}).remote(name))
             except RayTaskError as error:
@@ -158,11 +165,6 @@ class _Run:
                 write_whole(tokenizer_file(self._directory, size), found.tokenizer_file.read_bytes())
         if self._evaluate:
             return Equipment(self._study, {}, None, self._evaluate)
-        if not ray.cluster_resources().get(LATENCY_DEVICE):
-            raise SpecError(
-                f"the Ray cluster must have a node with the resource {LATENCY_DEVICE}, where latency is taken; "
-                f"""start one with: ray start --address ... --resources '{{"{LATENCY_DEVICE}": 1}}'"""
-            )
         earlier = sorted(self._agenda.records.values(), key=lambda record: record.number)
         device = (
             ray.remote(LatencyDevice)

@@ -13,7 +13,8 @@ from search_space.budget import Budget
 from search_space.describe import is_file_name
 from search_space.errors import SpecError
 from search_space.space import SearchSpace
-from trials.runtimes import RUNTIMES
+from trials.export import MODEL_FILES
+from trials.runtimes import COMMAND, RUNTIMES
 from trials.section import AboveZero, Number, Positive, Section, Share, parsed, sentence
 from trials.text.spec import CorpusSpec as CorpusSpec
 from trials.yaml_file import read_yaml
@@ -30,8 +31,9 @@ DEFAULT_RATES = {"muon": 4e-2, "adamw": 4e-3}
 class LatencySpec(Section):
     """The workload whose time is the latency."""
 
-    runtime: Literal["torch", "torch-cuda", "onnxruntime", "llama.cpp"] = "onnxruntime"
-    """What runs the shape: ONNX Runtime or another engine, as on a device, or our own network in PyTorch (see docs/runtimes.md)."""
+    runtime: Literal["torch", "torch-cuda", "onnxruntime", "llama.cpp", "openvino", "command"] = "onnxruntime"
+    """What runs the shape: ONNX Runtime or another engine, as on a device; our own network in PyTorch; or a command of your own
+    (see docs/runtimes.md)."""
     precision: Literal["float32", "bfloat16", "float16", "int8", "int4"] = "float32"
     """Of the weights while the latency is taken."""
     prompt_tokens: Positive = 64
@@ -44,12 +46,43 @@ class LatencySpec(Section):
     """Threads of the runtime; each is pinned to a processor of its own."""
     repeats: Positive = 5
     """Timed repeats of the whole workload after the warm-up."""
+    command: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Only where the runtime is `command`: program and arguments, run without a shell, that measure a model file; `{model}` and
+    `{yardstick}` in them become paths (see docs/runtimes.md)."""
+    format: Literal["onnx", "gguf"] | None = None
+    """Only where the runtime is `command`: of the files that it is given; by default `onnx`."""
+
+    @property
+    def model_format(self) -> str:
+        """Of the files that a command is given."""
+        return self.format or "onnx"
+
+    def beside(self, folder: Path) -> LatencySpec:
+        """The same with the command's files in a folder by their whole paths; what is no file there stays as it is."""
+        if self.command is None:
+            return self
+        return self.model_copy(
+            update={"command": tuple(str(folder / part) if (folder / part).is_file() else part for part in self.command)}
+        )
 
     @model_validator(mode="after")
     def _runtime_has_precision(self) -> LatencySpec:
-        offered = RUNTIMES[self.runtime].precisions
-        if self.precision not in offered:
-            raise ValueError(f"precision must be {' or '.join(offered)} where the runtime is {self.runtime}, found {self.precision}")
+        runtime = RUNTIMES[self.runtime] if self.runtime != COMMAND else MODEL_FILES[self.model_format]
+        if self.precision not in runtime.precisions:
+            offered = " or ".join(runtime.precisions)
+            raise ValueError(f"precision must be {offered} where the runtime is {self.runtime}, found {self.precision}")
+        return self
+
+    @model_validator(mode="after")
+    def _command_is_whole(self) -> LatencySpec:
+        if self.runtime == COMMAND and self.command is None:
+            raise ValueError("command is missing; name the program that measures and its arguments, see docs/runtimes.md")
+        if self.runtime == COMMAND and self.context_positions:
+            raise ValueError(
+                f"context_positions must be left out where the runtime is {COMMAND}, which is asked for a prompt and new tokens"
+            )
+        if self.runtime != COMMAND and (self.command or self.format):
+            raise ValueError(f"command and format must be left out where the runtime is {self.runtime}; or take the runtime {COMMAND}")
         return self
 
 
@@ -230,10 +263,12 @@ def parse_latency(values: Mapping[str, Any]) -> LatencySpec:
 
 
 def load_study(path: str | Path) -> StudySpec:
-    """Read a study file; relative corpus and reference files are resolved against its folder."""
+    """Read a study file; relative files of corpus, references and a latency command are resolved against its folder."""
     path = Path(path)
     values = read_yaml(path, "name a study's YAML, such as studies/quickstart.yaml", "see docs/study.md for what a study looks like")
     study = parse_study(values, str(path))
     folder = path.resolve().parent
     references = tuple(str(folder / name) if is_file_name(name) else name for name in study.references)
-    return study.model_copy(update={"corpus": study.corpus.beside(folder), "references": references})
+    latency = study.objectives.latency.beside(folder)
+    objectives = study.objectives.model_copy(update={"latency": latency})
+    return study.model_copy(update={"corpus": study.corpus.beside(folder), "references": references, "objectives": objectives})

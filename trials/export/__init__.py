@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
-from trials.export.gguf_layout import USUAL_PRECISION, gguf_refusal
+from trials.export.gguf_layout import PRECISIONS, USUAL_PRECISION, gguf_refusal
 from trials.export.hugging_face_config import hugging_face_class
 
 ARCHITECTURE, GGUF, ONNX = "architecture.yaml", "model.gguf", "model.onnx"
@@ -16,6 +18,27 @@ FORMATS = {
     "yaml": "the plain architecture",
 }
 """Every format by its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A format that is one model with its cache, so that it can be handed to a command that measures it."""
+
+    name: str
+    """The file's; what belongs to it lies beside it."""
+    precisions: tuple[str, ...]
+    """What its weights can be, in the names of `search_space.cost.BITS_PER_WEIGHT`."""
+    module: str
+    """Where its writer is."""
+    writer: str
+    """A function of path, architecture, stored weights by their names, and precision."""
+
+
+MODEL_FILES = {
+    "onnx": ModelFile(ONNX, ("float32", "int8", "int4"), "trials.export.onnx_graph", "write_onnx"),
+    "gguf": ModelFile(GGUF, tuple(PRECISIONS), "trials.export.gguf_file", "write_gguf"),
+}
+"""Every such format by its name."""
 
 
 def supported_exports(architecture: Architecture, gguf_precision: str = USUAL_PRECISION) -> dict[str, str | None]:

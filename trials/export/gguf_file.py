@@ -44,13 +44,16 @@ PLACES = {
 }
 """Weights outside and inside of a block by our names and by llama.cpp's."""
 
+CONTEXT_TOKENS = 2048
+"""Told in a file that nobody says otherwise of; what a session makes room for is another matter."""
+
 
 def write_gguf(
     path: Path,
     architecture: Architecture,
     weights: Mapping[str, Tensor],
     precision: str,
-    context_tokens: int,
+    context_tokens: int = CONTEXT_TOKENS,
     tokenizer_file: Path | None = None,
 ) -> None:
     """Write what llama.cpp loads; `weights` are the stored ones, and a file without tokenizer takes and gives ids.

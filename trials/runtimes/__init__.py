@@ -34,6 +34,8 @@ class Offer:
         return not self.library or importlib.util.find_spec(self.library) is not None
 
 
+COMMAND = "command"
+"""The one that is no library: a command of the user's measures, and no session is opened here."""
 RUNTIMES = {
     "torch": Offer("trials.runtimes.torch_runtime", ("float32",)),
     "torch-cuda": Offer("trials.runtimes.torch_cuda_runtime", ("float32", "bfloat16", "float16"), device="cuda"),
@@ -41,8 +43,10 @@ RUNTIMES = {
     "llama.cpp": Offer(
         "trials.runtimes.llama_cpp_runtime", ("float32", "float16", "int8", "int4"), library="llama_cpp", install="llama-cpp-python gguf"
     ),
+    "openvino": Offer("trials.runtimes.openvino_runtime", ("float32", "int8", "int4"), library="openvino", install="'archfront[openvino]'"),
+    COMMAND: Offer("trials.timing.command", ()),
 }
-"""Every runtime by the name that a study gives it."""
+"""Every runtime by the name that a study gives it; a command's precisions are its format's (`trials.export.MODEL_FILES`)."""
 
 
 def find_runtime(name: str) -> Runtime:

@@ -15,12 +15,10 @@ from trials.export.gguf_layout import gguf_refusal, require_gguf
 from trials.runtimes.interface import Logits
 
 MODEL = "model.gguf"
-CONTEXT_TOKENS = 2048
-"""Told in the file; what `load` makes room for is another matter."""
 FLOAT32_FILE = "0"
 """The `general.file_type` of a file in float32. It gets a cache in float32 too, and no flash attention, which rounds the cache to float16:
-otherwise logits are off by 0.2 % of their spread and more. Files in other precisions get llama.cpp's own defaults, a cache in float16 and flash
-attention where the processor has it."""
+otherwise logits are off by 0.2 % of their spread and more. Files in other precisions get llama.cpp's own defaults, a cache in float16
+and flash attention where the processor has it."""
 ERROR = 4
 """What ggml calls the level of errors in its log."""
 
@@ -40,7 +38,7 @@ def prepare(directory: Path, architecture: Architecture, weights: Mapping[str, T
     require_gguf()
     from trials.export.gguf_file import write_gguf  # a file that is there already is loaded without gguf
 
-    write_gguf(directory / MODEL, architecture, weights, precision, CONTEXT_TOKENS)
+    write_gguf(directory / MODEL, architecture, weights, precision)
 
 
 def load(directory: Path, architecture: Architecture, max_tokens: int, threads: int) -> LlamaCppSession:
