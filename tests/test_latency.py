@@ -24,6 +24,7 @@ from search_space.errors import SpecError
 from trials.latency import LatencyError, LatencyProcess, LatencyTimeoutError
 from trials.protocol import PROTOCOL
 from trials.quiet import QuietLock
+from trials.runtimes import RUNTIMES
 from trials.runtimes.interface import Logits
 from trials.study import LatencySpec
 from trials.timing.repeats import LARGEST_WAIT, LONGEST_TURN, Pair, Repeat, calm_pairs, pairs, run_once, turn
@@ -166,6 +167,13 @@ def test_more_threads_than_processors_is_wrong_input(process: LatencyProcess) ->
     with pytest.raises(SpecError, match=r"latency.threads must not exceed"):
         process.measure(SHALLOW)
     process.spec = SPEC
+
+
+def test_a_runtime_that_is_not_installed_is_wrong_input_and_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RUNTIMES, "torch", replace(RUNTIMES["torch"], library="no_such_library", install="no-such-library"))
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a child was started"))
+    with pytest.raises(SpecError, match="needs no_such_library, which is not installed; pip install no-such-library"):
+        LatencyProcess(SPEC)
 
 
 SCRIPT = """

@@ -18,10 +18,11 @@ from analysis.front import front_of
 from analysis.record import Kind, Outcome, TrialRecord, append, read_finals, read_records
 from search_space.errors import SpecError, WorkError
 from tests import fakes
-from trials.driver.cluster import require_gpus
+from trials.driver.cluster import connected, require_gpus
 from trials.driver.directory import claim, tokenizer_file, weights_file
 from trials.driver.searcher import Progress
 from trials.runner import StudyResult, run_study
+from trials.runtimes import RUNTIMES, Offer
 from trials.task import TrialTask, plain
 from trials.weights import load_network
 
@@ -41,8 +42,6 @@ def ray_here() -> Iterator[None]:
     """One Ray for all tests of this module."""
     import ray
 
-    from trials.driver.cluster import connected
-
     with connected(fakes.small_study()[0], None):
         assert ray.is_initialized()
         yield
@@ -56,6 +55,33 @@ def run(directory: Path, tracking: str | None, evaluate: Any = None, progress: A
 def test_more_gpus_than_this_machine_has_are_refused_before_ray_starts() -> None:
     with pytest.raises(SpecError, match=r"search\.gpus must not exceed this machine's"):
         require_gpus(1_000)
+
+
+MISSING = Offer("trials.runtimes.torch_runtime", ("float32",), "no_such_library", "no-such-library")
+"""A runtime that is not installed, whatever is."""
+
+
+def test_a_runtime_that_is_not_installed_is_refused_before_ray_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RUNTIMES, "onnxruntime", MISSING)
+    monkeypatch.setattr("ray.init", lambda **_: pytest.fail("Ray was started"))
+    sentence = "the runtime onnxruntime needs no_such_library, which is not installed; pip install no-such-library"
+    with pytest.raises(SpecError, match=sentence), connected(fakes.small_study()[0], None):
+        pass
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_here")
+def test_a_runtime_that_the_measuring_node_lacks_is_refused_before_anything_trains(
+    tmp_path: Path, tracking: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def elsewhere(name: str) -> None:
+        raise SpecError(f"the runtime {name} is not installed on that node")
+
+    monkeypatch.setitem(RUNTIMES, "onnxruntime", MISSING)
+    monkeypatch.setattr("trials.runner.require_runtime", elsewhere)
+    with pytest.raises(SpecError, match="the runtime onnxruntime is not installed on that node"):
+        run(tmp_path / "study", tracking)
+    assert read_records(tmp_path / "study") == []
 
 
 def test_a_corpus_that_is_not_there_is_refused_before_ray_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
@@ -45,7 +47,24 @@ SHAPES = {
 PROMPT = [3, 1, 4, 15, 9, 2, 65, 35, 8, 69, 7, 0]
 NEW = [6, 28, 31, 8, 5, 3, 0, 7]
 
-FLOAT32 = [name for name, offer in RUNTIMES.items() if "float32" in offer.precisions]
+
+def offered(*precisions: str) -> list[Any]:
+    """Runtimes with each of the precisions that they have; a test is skipped for those whose library is not installed."""
+    return [
+        pytest.param(
+            name, precision, marks=pytest.mark.skipif(not offer.installed, reason=f"{name} is not installed; pip install {offer.install}")
+        )
+        for name, offer in RUNTIMES.items()
+        for precision in offer.precisions
+        if precision in precisions
+    ]
+
+
+def refused(runtime: str, architecture: Architecture, precision: str) -> bool:
+    """Whether the runtime cannot hold the shape; it must say so in a sentence with what must hold, what was found and the cure."""
+    reason = find_runtime(runtime).refusal(architecture, precision)
+    assert reason is None or re.fullmatch(r"\S.* must .+, found .+; \w.+[^.]", reason)
+    return reason is not None
 
 
 def network(architecture: Architecture) -> Network:
@@ -88,20 +107,22 @@ def difference(found: list[Logits], expected: list[Logits]) -> float:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("runtime", FLOAT32)
-def test_float32_logits_are_those_of_our_network(runtime: str, shape: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("runtime", "precision"), offered("float32"))
+def test_float32_logits_are_those_of_our_network(runtime: str, precision: str, shape: str, tmp_path: Path) -> None:
+    if refused(runtime, SHAPES[shape], precision):
+        return
     built = network(SHAPES[shape])
     assert difference(cached(runtime, built, tmp_path, "float32"), uncached(built, PROMPT, NEW)) < 1e-4
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
-def test_a_prompt_forgets_the_text_before_it(runtime: str, tmp_path: Path) -> None:
-    built = network(SHAPES["sliding"])
+@pytest.mark.parametrize(("runtime", "precision"), offered("float32"))
+def test_a_prompt_forgets_the_text_before_it(runtime: str, precision: str, tmp_path: Path) -> None:
+    built = network(PLAIN if refused(runtime, SLIDING, precision) else SLIDING)
     assert difference(cached(runtime, built, tmp_path, "float32", twice=True), uncached(built, PROMPT, NEW)) < 1e-4
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
-def test_a_prompt_may_be_a_single_token(runtime: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("runtime", "precision"), offered("float32"))
+def test_a_prompt_may_be_a_single_token(runtime: str, precision: str, tmp_path: Path) -> None:
     built, module = network(PLAIN), find_runtime(runtime)
     module.prepare(tmp_path, PLAIN, dict(built.named_parameters()), "float32")
     session = module.load(tmp_path, PLAIN, 2, threads=1)
@@ -110,9 +131,15 @@ def test_a_prompt_may_be_a_single_token(runtime: str, tmp_path: Path) -> None:
     assert difference(found, uncached(built, [5], [6])) < 1e-4
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
-def test_a_runtime_says_its_version(runtime: str) -> None:
+@pytest.mark.parametrize(("runtime", "precision"), offered("float32"))
+def test_a_runtime_says_its_version(runtime: str, precision: str) -> None:
     assert find_runtime(runtime).version()[0].isdigit()
+
+
+def test_a_runtime_whose_library_is_missing_is_said_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RUNTIMES, "torch", replace(RUNTIMES["torch"], library="no_such_library", install="no-such-library"))
+    with pytest.raises(SpecError, match="runtime torch needs no_such_library, which is not installed; pip install no-such-library"):
+        find_runtime("torch")
 
 
 def test_an_unknown_runtime_names_the_nearest_one() -> None:
@@ -121,12 +148,12 @@ def test_an_unknown_runtime_names_the_nearest_one() -> None:
 
 
 @pytest.mark.parametrize("shape", ["plain", "untied", "odd widths", "shared and sliding"])
-@pytest.mark.parametrize(
-    ("runtime", "precision"), [(name, p) for name, offer in RUNTIMES.items() for p in offer.precisions if p != "float32"]
-)
+@pytest.mark.parametrize(("runtime", "precision"), offered("int8", "int4"))
 def test_quantised_logits_are_those_of_our_network_with_the_rounded_weights(
     runtime: str, precision: str, shape: str, tmp_path: Path
 ) -> None:
+    if refused(runtime, SHAPES[shape], precision):
+        return
     built = network(SHAPES[shape])
     found = cached(runtime, built, tmp_path, precision)
     loss_of_rounding = root_mean_square(found, uncached(built, PROMPT, NEW))

@@ -30,7 +30,7 @@ from search_space.architecture import Architecture
 from search_space.errors import SpecError, WorkError
 from trials.protocol import PROTOCOL, Protocol
 from trials.quiet import QuietLock, QuietTimeoutError
-from trials.runtimes import find_runtime
+from trials.runtimes import find_runtime, require_runtime
 from trials.study import LatencySpec
 from trials.timing.machine import device_name
 from trials.timing.repeats import Repeat
@@ -58,7 +58,9 @@ class LatencyProcess:
         """Start the child at once, so that it imports its runtime while the caller does something else.
 
         `earlier` latencies of the same study say what the yardstick counts as on this device, so that new ones compare with them.
+        Raises SpecError where the runtime's library is not installed.
         """
+        require_runtime(spec.runtime)
         self.spec = spec
         self._device_times: dict[tuple[str, ...], tuple[float, float]] = {}
         for latency in earlier:

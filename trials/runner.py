@@ -34,6 +34,7 @@ from trials.driver.references import references
 from trials.driver.same_text import require_same_text
 from trials.driver.searcher import AgendaSearcher, Progress, Scribe
 from trials.driver.workers import LATENCY_DEVICE, Equipment, Evaluate, Examiner, LatencyDevice, TrialActor, ask_device
+from trials.runtimes import RUNTIMES, require_runtime
 from trials.study import StudySpec
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ class _Run:
                     {} if self._evaluate else {size: self._background.submit(_blocks, self._study, size) for size in self._vocabularies()}
                 )
                 with connected(self._study, address):
+                    self._require_runtime()
                     ready = {size: found.result() for size, found in blocks.items()}  # a calibration wants the machine for itself
                     if self._evaluate is None:
                         self._study = _placeable(settled(self._study, self._directory, _calibrated_on_a_worker))
@@ -137,6 +139,15 @@ class _Run:
 
     def _vocabularies(self) -> set[int]:
         return {*self._study.search_space.choices("vocab_size"), *(shape.vocab_size for _, shape in self._references)}
+
+    def _require_runtime(self) -> None:
+        """Raise SpecError where the node that takes latencies lacks the library of an optional runtime."""
+        name = self._study.objectives.latency.runtime
+        if self._evaluate is None and RUNTIMES[name].library and ray.cluster_resources().get(LATENCY_DEVICE):
+            try:
+                ray.get(ray.remote(require_runtime).options(num_cpus=0, resources={LATENCY_DEVICE: 1}).remote(name))
+            except RayTaskError as error:
+                raise error.cause from None
 
     def _equip(self, blocks: dict[int, TokenBlocks]) -> Equipment:
         """Put what the trials need where they find it."""

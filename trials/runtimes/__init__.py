@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from search_space.errors import unknown_key
+from search_space.errors import SpecError, unknown_key
 
 if TYPE_CHECKING:
     from trials.runtimes.interface import Runtime
@@ -20,6 +21,15 @@ class Offer:
     """Where its functions are."""
     precisions: tuple[str, ...]
     """What its weights can be, in the names of `search_space.cost.BITS_PER_WEIGHT`; the first is the usual one."""
+    library: str = ""
+    """The module that does the work where it is not among the dependencies."""
+    install: str = ""
+    """What `pip install` takes to bring it."""
+
+    @property
+    def installed(self) -> bool:
+        """Whether its library is there; nothing is imported."""
+        return not self.library or importlib.util.find_spec(self.library) is not None
 
 
 RUNTIMES = {
@@ -30,7 +40,15 @@ RUNTIMES = {
 
 
 def find_runtime(name: str) -> Runtime:
-    """The runtime of that name; SpecError names the nearest one that exists."""
+    """The runtime of that name; SpecError names the nearest one that exists, or how to install its library."""
+    require_runtime(name)
+    return cast("Runtime", importlib.import_module(RUNTIMES[name].module))
+
+
+def require_runtime(name: str) -> None:
+    """Raise SpecError, before anything is imported, where there is no such runtime or its library is not installed."""
     if name not in RUNTIMES:
         raise unknown_key(f"the runtime {name}", name, RUNTIMES)
-    return cast("Runtime", importlib.import_module(RUNTIMES[name].module))
+    offer = RUNTIMES[name]
+    if not offer.installed:
+        raise SpecError(f"the runtime {name} needs {offer.library}, which is not installed; pip install {offer.install}")
