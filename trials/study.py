@@ -30,7 +30,7 @@ DEFAULT_RATES = {"muon": 4e-2, "adamw": 4e-3}
 class LatencySpec(Section):
     """The workload whose time is the latency."""
 
-    runtime: Literal["torch", "onnxruntime"] = "onnxruntime"
+    runtime: Literal["torch", "onnxruntime", "executorch"] = "onnxruntime"
     """What runs the shape: ONNX Runtime, as on a device, or our own network in eager PyTorch (see docs/runtimes.md)."""
     precision: Literal["float32", "int8", "int4"] = "float32"
     """Of the weights while the latency is taken."""

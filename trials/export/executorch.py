@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from search_space.architecture import RMS_NORM_EPS, ROPE_THETA, Architecture
 from trials.export.executorch_program import FLOAT, LONG, Program
 from trials.export.xnnpack_graph import NamedData, XnnpackGraph
 
+EMBEDDING = "model.embed_tokens.weight"
 UNSEEN = 2.0**13
 """What is taken off a score for every position that its key lies beyond what the query may see: far more than scores differ by, and a
 power of two, so that positions times it are exact."""
@@ -41,7 +42,9 @@ class Piece(NamedTuple):
     slides: bool = False
 
 
-def write_executorch(path: Path, architecture: Architecture, weights: Mapping[str, Tensor], max_tokens: int) -> None:
+def write_executorch(
+    path: Path, architecture: Architecture, weights: Mapping[str, Tensor], max_tokens: int, precision: str = "float32"
+) -> None:
     """Write a program for texts of up to that many tokens; `weights` are the stored ones, as `Network.named_parameters` names them."""
     arrays = {name: weight.detach().cpu().float().numpy() for name, weight in weights.items()}
     _Writer(architecture, arrays, max_tokens).write(path)
@@ -85,11 +88,11 @@ class _Writer:
         program.call("aten::_local_scalar_dense", "", start_tensor, start)
         program.call("aten::sym_size", "int", tokens, program.integer(1), new)
         program.call("executorch_prim::add", "Scalar", start, new, end)
-        positions = program.constant(numpy.arange(longest, dtype=numpy.int64))
+        positions = program.constant("positions", numpy.arange(longest, dtype=numpy.int64))
         rows = self._between(positions, (longest,), LONG, start, end)
         given = dict(self._given(start, end))
         states = program.tensor((1, longest, a.hidden_size), dynamic=True)
-        table = program.constant(self._weights["model.embed_tokens.weight"])
+        table = program.constant(EMBEDDING, self._weights[EMBEDDING])
         no = program.boolean(False)
         program.call("aten::embedding", "out", table, tokens, program.integer(-1), no, no, states, states)
         caches = [[self._cache() for _ in range(2)] for _ in range(a.num_hidden_layers)]
@@ -110,7 +113,7 @@ class _Writer:
             "aten::slice_copy", "Tensor_out", held["states"], program.integer(1), before, new, program.integer(1), last, last
         )  # fmt: skip
         logits = program.tensor((1, a.vocab_size))
-        program.delegate_call(program.delegate_data(self._head()), [last], [logits])
+        program.delegate_call(program.delegate(self._head()), [last], [logits])
         program.write(path, [logits], self._data.values)
 
     @property
@@ -124,7 +127,7 @@ class _Writer:
         whole = self._program.tensor(shape)
         return whole, self._program.tensor(shape, dynamic=True, at=whole)
 
-    def _between(self, whole: int, shape: tuple[int, ...], kind: int, start: int, end: int) -> int:
+    def _between(self, whole: int, shape: tuple[int, ...], kind: str, start: int, end: int) -> int:
         """A copy of some rows."""
         program = self._program
         part = program.tensor(shape, kind, dynamic=True)
@@ -134,20 +137,20 @@ class _Writer:
     def _given(self, start: int, end: int) -> Iterator[tuple[str, int]]:
         """What all delegates may ask for: positions times `UNSEEN`, cosines and sines of the new ones."""
         program, longest, d = self._program, self._max_tokens, self._a.head_dim
-        places = program.constant((numpy.arange(longest) * UNSEEN).astype(numpy.float32))
+        places = program.constant("places", (numpy.arange(longest) * UNSEEN).astype(numpy.float32))
         yield "queries_at", self._between(places, (longest,), FLOAT, start, end)
         yield "keys_at", self._between(places, (longest,), FLOAT, program.integer(0), end)
         frequencies = ROPE_THETA ** -(numpy.arange(0, d, 2, dtype=numpy.float32) / d)
         angles = numpy.outer(numpy.arange(longest, dtype=numpy.float32), frequencies)
         angles = numpy.concatenate((angles, angles), axis=1).reshape(longest, 1, d)
         for name, values in (("cosine", numpy.cos(angles)), ("sine", numpy.sin(angles))):
-            yield name, self._between(program.constant(values), (longest, 1, d), FLOAT, start, end)
+            yield name, self._between(program.constant(name, values), (longest, 1, d), FLOAT, start, end)
 
     def _run(self, stage: tuple[Piece, ...], held: Mapping[str, int]) -> dict[str, int]:
         """Call a stage's delegate; returns what it leaves for the next one."""
         inputs, outputs = self._arguments(stage)
         if stage not in self._delegates:
-            self._delegates[stage] = self._program.delegate_data(self._graph(stage, inputs, outputs))
+            self._delegates[stage] = self._program.delegate(self._graph(stage, inputs, outputs))
         made = {name: self._program.tensor(shape, dynamic=True, turn=True) for name, shape in outputs.items()}
         self._program.delegate_call(self._delegates[stage], [held[name] for name in inputs], list(made.values()))
         return {name: place for name, place in held.items() if name == "states"} | made
@@ -168,7 +171,7 @@ class _Writer:
             outputs |= {"queries": queries, "keys": held, "values": held}
         return inputs, outputs
 
-    def _graph(self, stage: tuple[Piece, ...], inputs: dict[str, tuple[int, ...]], outputs: dict[str, tuple[int, ...]]) -> bytes:
+    def _graph(self, stage: tuple[Piece, ...], inputs: dict[str, tuple[int, ...]], outputs: dict[str, tuple[int, ...]]) -> dict[str, Any]:
         graph = XnnpackGraph(self._data, inputs, [f"new_{name}" for name in outputs])
         states = "states"
         for place, piece in enumerate(stage):
@@ -179,15 +182,15 @@ class _Writer:
                 states = self._attend(graph, piece, states, end)
             else:
                 states = self._mlp(graph, piece.part, states, end)
-        return graph.serialised()
+        return graph.document()
 
-    def _head(self) -> bytes:
+    def _head(self) -> dict[str, Any]:
         a = self._a
         graph = XnnpackGraph(self._data, {"states": (1, 1, a.hidden_size)}, ["logits"])
         normed = self._norm(graph, "states", "model.norm.weight")
-        scores = graph.linear(normed, self._constant(graph, "model.embed_tokens.weight" if a.tie_word_embeddings else "lm_head.weight"))
+        scores = graph.linear(normed, self._constant(graph, EMBEDDING if a.tie_word_embeddings else "lm_head.weight"))
         graph.reshape(scores, (1, a.vocab_size), "logits")
-        return graph.serialised()
+        return graph.document()
 
     def _project(self, graph: XnnpackGraph, part: int, states: str) -> None:
         a = self._a

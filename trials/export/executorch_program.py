@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy
-from executorch.exir import schema
-from executorch.exir._serialize._named_data_store import NamedDataStore
-from executorch.exir._serialize._program import PTEFile, serialize_pte_binary
-from executorch.exir.scalar_type import ScalarType
 from numpy.typing import NDArray
 
-FLOAT, LONG = int(ScalarType.FLOAT), int(ScalarType.LONG)
+from trials.export.flatbuffer import DELEGATE, PROGRAM, flatbuffers, union
+from trials.export.xnnpack_graph import delegate_bytes
+
+FLOAT, LONG = "FLOAT", "LONG"
 BYTES = {FLOAT: 4, LONG: 8}
 ALIGNMENT = 64
 """Of tensors in memory, in bytes."""
-CONSTANT_ALIGNMENT = 16
+SEGMENT_ALIGNMENT = 128
+"""Of what lies in the file behind the program, in bytes."""
+HEADER_BYTES = 32
 MEMORY = 1
 """The one planned memory; 0 stands for constants."""
 LEAF, TUPLE = '{"type": null, "context": null, "children_spec": []}', "builtins.tuple"
@@ -27,43 +29,42 @@ class Program:
     """Values are known by their place in the program."""
 
     def __init__(self) -> None:
-        self._values: list[schema.EValue] = []
+        self._values: list[dict[str, Any]] = []
         self._inputs: list[int] = []
-        self._instructions: list[schema.Instruction] = []
+        self._instructions: list[dict[str, Any]] = []
         self._operators: dict[tuple[str, str], int] = {}
-        self._delegates: list[bytes] = []
-        self._constants = [b""]
+        self._delegates: list[dict[str, Any]] = []
+        self._constants: list[tuple[str, NDArray[Any]]] = []
         self._used = 0
-        self._turns: dict[tuple[tuple[int, ...], int], list[int]] = {}
-        self.null = self._value(schema.Null())
+        self._turns: dict[tuple[tuple[int, ...], str], list[int]] = {}
+        self.null = self._value("Null")
 
-    def input(self, shape: tuple[int, ...], kind: int, *, dynamic: bool = False) -> int:
+    def input(self, shape: tuple[int, ...], kind: str, *, dynamic: bool = False) -> int:
         """A tensor that the caller gives."""
         self._inputs.append(self._tensor(shape, kind, dynamic, None))
         return self._inputs[-1]
 
-    def constant(self, values: NDArray[Any]) -> int:
-        """A tensor of the file."""
-        kind = LONG if values.dtype == numpy.int64 else FLOAT
-        assert values.dtype in (numpy.int64, numpy.float32)
-        self._constants.append(values.tobytes())
-        return self._tensor(values.shape, kind, False, None, len(self._constants) - 1)
+    def constant(self, name: str, values: NDArray[Any]) -> int:
+        """A tensor of the file; named data of that name is the same bytes."""
+        kind = {numpy.dtype(numpy.int64): LONG, numpy.dtype(numpy.float32): FLOAT}[values.dtype]
+        self._constants.append((name, values))
+        return self._tensor(values.shape, kind, False, None, len(self._constants))
 
-    def tensor(self, shape: tuple[int, ...], kind: int = FLOAT, *, dynamic: bool = False, at: int | None = None, turn: bool = False) -> int:
+    def tensor(self, shape: tuple[int, ...], kind: str = FLOAT, *, dynamic: bool = False, at: int | None = None, turn: bool = False) -> int:
         """A tensor in memory; its shape is the largest that it takes where it is dynamic.
 
         It lies `at` another one, or takes its `turn` in one of two places for this shape, where the one before the last is no longer
         needed.
         """
         if at is not None:
-            return self._tensor(shape, kind, dynamic, self._values[at].val.allocation_info)
+            return self._tensor(shape, kind, dynamic, self._where(at))
         places = self._turns.setdefault((shape, kind), [])
         if turn and len(places) == 4:
             places.append(places.pop(0))
-            return self._tensor(shape, kind, dynamic, self._values[places[-1]].val.allocation_info)
-        where = schema.AllocationDetails(MEMORY, self._used & 0xFFFFFFFF, self._used >> 32)
-        size = BYTES[kind] * int(numpy.prod(shape))
-        self._used += size + -size % ALIGNMENT
+            return self._tensor(shape, kind, dynamic, self._where(places[-1]))
+        high, low = divmod(self._used, 1 << 32)
+        where = {"memory_id": MEMORY, "memory_offset_low": low, "memory_offset_high": high}
+        self._used = _aligned(self._used + BYTES[kind] * int(numpy.prod(shape)), ALIGNMENT)
         place = self._tensor(shape, kind, dynamic, where)
         if turn:
             places.append(place)
@@ -75,75 +76,84 @@ class Program:
 
     def integer(self, value: int) -> int:
         """A known integer."""
-        return self._value(schema.Int(value))
+        return self._value("Int", int_val=value)
 
     def boolean(self, value: bool) -> int:
         """A known truth."""
-        return self._value(schema.Bool(value))
+        return self._value("Bool", bool_val=value)
 
     def integers(self, items: Sequence[int]) -> int:
         """A list of integers, each a value of the program."""
-        return self._value(schema.IntList(list(items)))
+        return self._value("IntList", items=list(items))
 
     def optional_tensors(self, items: Sequence[int]) -> int:
         """A list of tensors."""
-        return self._value(schema.OptionalTensorList(list(items)))
+        return self._value("OptionalTensorList", items=list(items))
 
     def call(self, operator: str, overload: str, *arguments: int) -> None:
         """Run one of ExecuTorch's operators; its outputs are the last arguments."""
         index = self._operators.setdefault((operator, overload), len(self._operators))
-        self._instructions.append(schema.Instruction(schema.KernelCall(index, list(arguments))))
+        self._instructions.append(union("instr_args", "KernelCall", op_index=index, args=list(arguments)))
 
-    def delegate_data(self, graph: bytes) -> int:
-        """Keep a delegate, loaded once however often it is called."""
+    def delegate(self, graph: dict[str, Any]) -> int:
+        """Keep a delegate's graph, loaded once however often it is called."""
         self._delegates.append(graph)
         return len(self._delegates) - 1
 
     def delegate_call(self, delegate: int, inputs: Sequence[int], outputs: Sequence[int]) -> None:
         """Run a kept delegate."""
-        self._instructions.append(schema.Instruction(schema.DelegateCall(delegate, [*inputs, *outputs])))
+        self._instructions.append(union("instr_args", "DelegateCall", delegate_index=delegate, args=[*inputs, *outputs]))
 
     def write(self, path: Path, outputs: Sequence[int], named_data: Mapping[str, NDArray[Any]]) -> None:
-        """Write the file."""
-        inline = schema.DataLocation.INLINE
-        plan = schema.ExecutionPlan(
-            name="forward",
-            container_meta_type=schema.ContainerMetadata(_signature(len(self._inputs)), f"[1, {LEAF}]"),
-            values=self._values,
-            inputs=self._inputs,
-            outputs=list(outputs),
-            chains=[schema.Chain([], [], self._instructions, None)],
-            operators=[schema.Operator(name, overload) for name, overload in self._operators],
-            delegates=[
-                schema.BackendDelegate("XnnpackBackend", schema.BackendDelegateDataReference(inline, place), [])
-                for place in range(len(self._delegates))
-            ],
-            non_const_buffer_sizes=[0, self._used],
-        )
-        program = schema.Program(
-            version=0,
-            execution_plan=[plan],
-            constant_buffer=[schema.Buffer(storage) for storage in self._constants],
-            backend_delegate_data=[schema.BackendDelegateInlineData(graph) for graph in self._delegates],
-            segments=[],
-            constant_segment=schema.SubsegmentOffsets(0, []),
-        )
-        store = NamedDataStore()
-        for name, values in named_data.items():
-            store.add_named_data(name, values.tobytes(), CONSTANT_ALIGNMENT)
-        written = serialize_pte_binary(
-            PTEFile(program, named_data=store.get_named_data_store_output()), extract_delegate_segments=True, segment_alignment=128
-        )
-        with open(path, "wb") as file:
-            written.write_to_file(file)
+        """Write the file: the program, then constants, delegates and named data; what is a constant and named data lies there once."""
+        behind = _Segments()
+        places = [behind.lay(name, values)["offset"] for name, values in self._constants]
+        constants = behind.everything()
+        graphs = map(delegate_bytes, flatbuffers(DELEGATE, self._delegates))
+        delegates = [
+            {
+                "id": "XnnpackBackend",
+                "processed": {"location": "SEGMENT", "index": behind.add(f"delegate {place}", numpy.frombuffer(graph, numpy.uint8))},
+            }
+            for place, graph in enumerate(graphs)
+        ]
+        named = [{"key": name, "segment_index": behind.add(name, values)} for name, values in named_data.items()]
+        plan = {
+            "name": "forward",
+            "container_meta_type": {"encoded_inp_str": _signature(len(self._inputs)), "encoded_out_str": f"[1, {LEAF}]"},
+            "values": self._values,
+            "inputs": self._inputs,
+            "outputs": list(outputs),
+            "chains": [{"inputs": [], "outputs": [], "instructions": self._instructions}],
+            "operators": [{"name": name, "overload": overload} for name, overload in self._operators],
+            "delegates": delegates,
+            "non_const_buffer_sizes": [0, self._used],
+        }
+        program = {
+            "version": 0,
+            "execution_plan": [plan],
+            "segments": behind.segments,
+            "constant_segment": {"segment_index": constants, "offsets": [0, *places]},
+            "named_data": named,
+        }
+        behind.write(path, flatbuffers(PROGRAM, [program])[0])
 
-    def _tensor(self, shape: tuple[int, ...], kind: int, dynamic: bool, where: schema.AllocationDetails | None, constant: int = 0) -> int:
-        dynamism = schema.TensorShapeDynamism.DYNAMIC_BOUND if dynamic else schema.TensorShapeDynamism.STATIC
-        tensor = schema.Tensor(ScalarType(kind), 0, list(shape), list(range(len(shape))), False, 0, constant, where, dynamism)
-        return self._value(tensor)
+    def _tensor(self, shape: tuple[int, ...], kind: str, dynamic: bool, where: dict[str, int] | None, constant: int = 0) -> int:
+        fields = {
+            "scalar_type": kind,
+            "sizes": list(shape),
+            "dim_order": list(range(len(shape))),
+            "data_buffer_idx": constant,
+            "shape_dynamism": "DYNAMIC_BOUND" if dynamic else "STATIC",
+        }
+        return self._value("Tensor", **fields, **({} if where is None else {"allocation_info": where}))
 
-    def _value(self, value: Any) -> int:
-        self._values.append(schema.EValue(value))
+    def _where(self, place: int) -> dict[str, int]:
+        found: dict[str, int] = self._values[place]["val"]["allocation_info"]
+        return found
+
+    def _value(self, kind: str, **fields: Any) -> int:
+        self._values.append(union("val", kind, **fields))
         return len(self._values) - 1
 
 
@@ -153,3 +163,48 @@ def _signature(inputs: int) -> str:
     positional = f'{{"type": "{TUPLE}", "context": "null", "children_spec": [{leaves}]}}'
     named = '{"type": "builtins.dict", "context": "[]", "children_spec": []}'
     return f'[1, {{"type": "{TUPLE}", "context": "null", "children_spec": [{positional}, {named}]}}]'
+
+
+class _Segments:
+    """What lies behind the program."""
+
+    def __init__(self) -> None:
+        self.segments: list[dict[str, int]] = []
+        self.places: dict[str, dict[str, int]] = {}
+        self._pieces: list[NDArray[Any]] = []
+        self._size = 0
+
+    def lay(self, name: str, values: NDArray[Any]) -> dict[str, int]:
+        """Where the bytes of that name lie: at the end, or where they were laid before."""
+        if name not in self.places:
+            self.places[name] = {"offset": _aligned(self._size, SEGMENT_ALIGNMENT), "size": values.nbytes}
+            self._pieces.append(values)
+            self._size = self.places[name]["offset"] + values.nbytes
+        return self.places[name]
+
+    def add(self, name: str, values: NDArray[Any]) -> int:
+        """A segment of its own."""
+        self.segments.append(self.lay(name, values))
+        return len(self.segments) - 1
+
+    def everything(self) -> int:
+        """One segment of what was laid so far."""
+        self.segments.append({"offset": 0, "size": self._size})
+        return len(self.segments) - 1
+
+    def write(self, path: Path, program: bytes) -> None:
+        """The file: the program, with a header behind its first eight bytes that says where the rest begins, and the rest."""
+        size = HEADER_BYTES + len(program)
+        base = _aligned(size, SEGMENT_ALIGNMENT)
+        root = int.from_bytes(program[:4], "little") + HEADER_BYTES  # counted from the beginning
+        header = struct.pack("<4sIQQQ", b"eh00", HEADER_BYTES, size, base, self._size)
+        assert len(header) == HEADER_BYTES
+        with open(path, "wb") as file:
+            file.write(struct.pack("<I", root) + program[4:8] + header + program[8:])
+            for values, segment in zip(self._pieces, self.places.values(), strict=True):
+                file.seek(base + segment["offset"])
+                file.write(numpy.ascontiguousarray(values).data)
+
+
+def _aligned(size: int, alignment: int) -> int:
+    return size + -size % alignment

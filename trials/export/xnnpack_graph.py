@@ -6,14 +6,15 @@ lie outside of the graph, in the program's named data, each once.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy
-from executorch.backends.xnnpack.serialization import xnnpack_graph_schema as schema
-from executorch.backends.xnnpack.serialization.xnnpack_graph_serialize import serialize_xnnpack_binary
 from numpy.typing import NDArray
+
+from trials.export.flatbuffer import union
 
 NOT_CONSTANT, OUTSIDE = 0, 2**64 - 1
 """The first place in a graph's list of constants means none; the offset says that the bytes are named data."""
@@ -21,6 +22,14 @@ NO_VALUE = 2**32 - 1
 INPUT, OUTPUT = 1, 2
 TRANSPOSE_SECOND = 1
 INFINITY = "inf"
+
+
+def delegate_bytes(graph: bytes) -> bytes:
+    """A graph's FlatBuffer as the delegate reads it: behind a header that says where it lies, and that no constants follow."""
+    start = 32
+    end = start + len(graph)
+    header = struct.pack("<4x4sHIIIQ", b"XH00", 30, start, len(graph), end + -end % 16, 0)
+    return (header.ljust(start, b"\0") + graph).ljust(end + -end % 16, b"\0")
 
 
 @dataclass
@@ -44,23 +53,26 @@ class XnnpackGraph:
         self._ids: dict[str, int] = {}
         self._shapes: list[tuple[int, ...]] = []
         self._count = 0
-        self._graph = schema.XNNGraph(
-            version="0",
-            xnodes=[],
-            xvalues=[],
-            num_externs=len(self._outside),
-            input_ids=[],
-            output_ids=[],
-            constant_data=[schema.ConstantDataOffset(0, 0)],
-        )
+        self._nodes: list[dict[str, Any]] = []
+        self._values: list[dict[str, Any]] = []
+        self._input_ids: list[int] = []
+        self._output_ids: list[int] = []
+        self._constants: list[dict[str, Any]] = [{"offset": 0, "size": 0}]
         self._outputs = set(outputs)
         for name, shape in inputs.items():
-            self._graph.input_ids.append(self._value(name, shape, flags=INPUT))
+            self._input_ids.append(self._value(name, shape, flags=INPUT))
 
-    def serialised(self) -> bytes:
-        """What the delegate is given; the order of its arguments is inputs, then outputs."""
-        written: bytes = serialize_xnnpack_binary(self._graph, bytearray())
-        return written
+    def document(self) -> dict[str, Any]:
+        """The graph in FlatBuffers' JSON; the order of the delegate's arguments is inputs, then outputs."""
+        return {
+            "version": "0",
+            "xnodes": self._nodes,
+            "xvalues": self._values,
+            "num_externs": len(self._outside),
+            "input_ids": self._input_ids,
+            "output_ids": self._output_ids,
+            "constant_data": self._constants,
+        }
 
     def constant(self, name: str, values: NDArray[numpy.float32]) -> str:
         """A float32 tensor of named data."""
@@ -71,22 +83,28 @@ class XnnpackGraph:
     def linear(self, states: str, weight: str, bias: str | None = None, *, relu: bool = False, output: str | None = None) -> str:
         """States [..., in] times a constant [out, in]."""
         shape = (*self._shape(states)[:-1], self._shape(weight)[0])
-        filter_id, bias_id = self._ids[weight], NO_VALUE if bias is None else self._ids[bias]
         made = self._result(shape, output)
-        self._add(schema.XNNFullyConnected(self._ids[states], filter_id, bias_id, self._ids[made], 0), ("0", INFINITY) if relu else None)
+        self._add(
+            "FullyConnected",
+            {"output_min": 0, "output_max": INFINITY} if relu else None,
+            input1_id=self._ids[states],
+            filter_id=self._ids[weight],
+            bias_id=NO_VALUE if bias is None else self._ids[bias],
+            output_id=self._ids[made],
+        )
         return made
 
     def unary(self, kind: str, states: str, output: str | None = None) -> str:
         """An operator on every number, by XNNPACK's name."""
         made = self._result(self._shape(states), output)
-        self._add(getattr(schema, f"XNN{kind}")(self._ids[states], self._ids[made], 0))
+        self._add(kind, input_id=self._ids[states], output_id=self._ids[made])
         return made
 
     def binary(self, kind: str, one: str, other: str, *, largest: float | None = None, output: str | None = None) -> str:
         """An operator on pairs of numbers, shapes broadcast; `largest` bounds what comes out."""
         made = self._result(numpy.broadcast_shapes(self._shape(one), self._shape(other)), output)
-        node = getattr(schema, f"XNN{kind}")(self._ids[one], self._ids[other], self._ids[made], 0)
-        self._add(node, None if largest is None else (f"-{INFINITY}", largest))
+        bounds = None if largest is None else {"output_min": f"-{INFINITY}", "output_max": largest}
+        self._add(kind, bounds, input1_id=self._ids[one], input2_id=self._ids[other], output_id=self._ids[made])
         return made
 
     def reshape(self, states: str, shape: Sequence[int], output: str | None = None) -> str:
@@ -95,26 +113,26 @@ class XnnpackGraph:
         example = tuple(int(numpy.prod(self._shape(states))) // known if size == -1 else size for size in shape)
         made = self._result(example, output)
         sizes = [0 if size == -1 else size for size in shape]
-        self._add(schema.XNNStaticReshape(len(sizes), sizes, self._ids[states], self._ids[made], 0))
+        self._add("StaticReshape", num_dims=len(sizes), new_shape=sizes, input_id=self._ids[states], output_id=self._ids[made])
         return made
 
     def transpose(self, states: str, order: Sequence[int]) -> str:
         """Dimensions in another order."""
         made = self._result(tuple(self._shape(states)[place] for place in order))
-        self._add(schema.XNNStaticTranspose(len(order), list(order), self._ids[states], self._ids[made], 0))
+        self._add("StaticTranspose", num_dims=len(order), perm=list(order), input_id=self._ids[states], output_id=self._ids[made])
         return made
 
     def products(self, one: str, other: str, *, transposed: bool = False) -> str:
         """Matrix products [..., n, k] x [..., k, m], or x [..., m, k] where transposed; leading dimensions are broadcast."""
         left, right = self._shape(one), self._shape(other)
         made = self._result((*left[:-1], right[-2] if transposed else right[-1]))
-        flags = TRANSPOSE_SECOND if transposed else 0
-        self._add(schema.XNNBatchMatrixMultiply(self._ids[one], self._ids[other], self._ids[made], flags))
+        ids = {"input1_id": self._ids[one], "input2_id": self._ids[other], "output_id": self._ids[made]}
+        self._add("BatchMatrixMultiply", flags=TRANSPOSE_SECOND if transposed else 0, **ids)
         return made
 
-    def _add(self, node: Any, bounds: tuple[float | str, float | str] | None = None) -> None:
-        limits = None if bounds is None else schema.OutputMinMax(*bounds)
-        self._graph.xnodes.append(schema.XNode(node, debug_handle=len(self._graph.xnodes), output_min_max=limits))
+    def _add(self, kind: str, bounds: dict[str, Any] | None = None, **fields: Any) -> None:
+        node = union("xnode_union", f"XNN{kind}", **fields) | {"debug_handle": len(self._nodes)}
+        self._nodes.append(node if bounds is None else node | {"output_min_max": bounds})
 
     def _result(self, shape: Sequence[int], name: str | None = None) -> str:
         if name is None:
@@ -122,30 +140,33 @@ class XnnpackGraph:
             self._count += 1
         place = self._value(name, shape, flags=OUTPUT if name in self._outputs else 0)
         if name in self._outputs:
-            self._graph.output_ids.append(place)
+            self._output_ids.append(place)
         return name
 
     def _value(self, name: str, shape: Sequence[int], *, flags: int = 0, constant: int = NOT_CONSTANT) -> int:
         assert name not in self._ids
         place = self._ids[name] = len(self._shapes)
         self._shapes.append(tuple(shape))
-        tensor = schema.XNNTensorValue(
-            datatype=schema.XNNDatatype.xnn_datatype_fp32,
-            num_dims=len(shape),
-            dims=[int(size) for size in shape],
-            constant_buffer_idx=constant,
-            external_id=self._outside.get(name, NO_VALUE),
-            flags=flags,
-            id_out=place,
+        self._values.append(
+            union(
+                "xvalue_union",
+                "XNNTensorValue",
+                datatype="xnn_datatype_fp32",
+                num_dims=len(shape),
+                dims=[int(size) for size in shape],
+                constant_buffer_idx=constant,
+                external_id=self._outside.get(name, NO_VALUE),
+                flags=flags,
+                id_out=place,
+            )
         )
-        self._graph.xvalues.append(schema.XValue(tensor))
         return place
 
     def _stored(self, name: str, values: NDArray[Any]) -> int:
         """Place of named data in this graph's list of constants."""
         self._data.add(name, values)
-        self._graph.constant_data.append(schema.ConstantDataOffset(offset=OUTSIDE, size=values.nbytes, named_key=name))
-        return len(self._graph.constant_data) - 1
+        self._constants.append({"offset": OUTSIDE, "size": values.nbytes, "named_key": name})
+        return len(self._constants) - 1
 
     def _shape(self, name: str) -> tuple[int, ...]:
         return self._shapes[self._ids[name]]
