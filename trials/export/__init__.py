@@ -6,11 +6,12 @@ from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from trials.export.hugging_face_config import hugging_face_class
 
-ARCHITECTURE, ONNX = "architecture.yaml", "model.onnx"
+ARCHITECTURE, ONNX, EXECUTORCH = "architecture.yaml", "model.onnx", "model.pte"
 """Names of files in an export."""
 FORMATS = {
     "hf": "what transformers loads: config.json, safetensors, tokenizer",
     "onnx": "a graph with its KV cache, for ONNX Runtime and other tools",
+    "executorch": "a program with its KV cache inside, for ExecuTorch with XNNPACK",
     "yaml": "the plain architecture",
 }
 """Every format by its name."""
@@ -18,7 +19,7 @@ FORMATS = {
 
 def supported_exports(architecture: Architecture) -> dict[str, str | None]:
     """Every format, and why this shape cannot have it; None where it can."""
-    return {"hf": _reason_against_hugging_face(architecture), "onnx": None, "yaml": None}
+    return {"hf": _reason_against_hugging_face(architecture), "onnx": None, "executorch": None, "yaml": None}
 
 
 def _reason_against_hugging_face(architecture: Architecture) -> str | None:

@@ -16,6 +16,12 @@ RUN = {
     'text = tokenizer("def ", return_tensors="pt")\nprint(tokenizer.decode(model.generate(**text, max_new_tokens=32)[0]))\n```',
     "onnx": "`model.onnx` with `model.onnx_data` beside it, for ONNX Runtime: `input_ids`, `position_ids`, `num_logits_to_keep` and\n"
     "`past_key_values.N.key|value` in, `logits` and `present.N.key|value` out; the present is the next past. Batch 1.",
+    "executorch": "`model.pte` for ExecuTorch with XNNPACK: `forward(tokens, input_pos)`, int64 [1, tokens] and [1], gives the last\n"
+    "token's logits, [1, vocab_size]. Keys and values stay inside; a text begins at position 0. In Python:\n\n"
+    "```python\nimport torch\nfrom executorch.runtime import Runtime\n\n"
+    'forward = Runtime.get().load_program("model.pte").load_method("forward")\n'
+    "logits = forward.execute([torch.tensor([[5, 6, 7]]), torch.tensor([0])])[0]\n"
+    "logits = forward.execute([torch.tensor([[8]]), torch.tensor([3])])[0]\n```",
     "yaml": "`architecture.yaml` is the shape: `archfront describe architecture.yaml`, or a study's `references: [architecture.yaml]`.",
 }
 

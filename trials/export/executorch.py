@@ -28,6 +28,8 @@ from trials.export.executorch_program import FLOAT, LONG, Program
 from trials.export.xnnpack_graph import NamedData, XnnpackGraph
 
 EMBEDDING = "model.embed_tokens.weight"
+LONGEST_TEXT = 2048
+"""Tokens that a program has room for unless more are asked for; room costs memory, not time."""
 UNSEEN = 2.0**13
 """What is taken off a score for every position that its key lies beyond what the query may see: far more than scores differ by, and a
 power of two, so that positions times it are exact."""
@@ -142,8 +144,8 @@ class _Writer:
         yield "keys_at", self._between(places, (longest,), FLOAT, program.integer(0), end)
         frequencies = ROPE_THETA ** -(numpy.arange(0, d, 2, dtype=numpy.float32) / d)
         angles = numpy.outer(numpy.arange(longest, dtype=numpy.float32), frequencies)
-        angles = numpy.concatenate((angles, angles), axis=1).reshape(longest, 1, d)
-        for name, values in (("cosine", numpy.cos(angles)), ("sine", numpy.sin(angles))):
+        both = numpy.concatenate((angles, angles), axis=1).astype(numpy.float32).reshape(longest, 1, d)
+        for name, values in (("cosine", numpy.cos(both)), ("sine", numpy.sin(both))):
             yield name, self._between(program.constant(name, values), (longest, 1, d), FLOAT, start, end)
 
     def _run(self, stage: tuple[Piece, ...], held: Mapping[str, int]) -> dict[str, int]:
@@ -151,7 +153,7 @@ class _Writer:
         inputs, outputs = self._arguments(stage)
         if stage not in self._delegates:
             self._delegates[stage] = self._program.delegate(self._graph(stage, inputs, outputs))
-        made = {name: self._program.tensor(shape, dynamic=True, turn=True) for name, shape in outputs.items()}
+        made = {name: self._program.tensor(shape, dynamic=True, turn=name) for name, shape in outputs.items()}
         self._program.delegate_call(self._delegates[stage], [held[name] for name in inputs], list(made.values()))
         return {name: place for name, place in held.items() if name == "states"} | made
 
@@ -212,9 +214,7 @@ class _Writer:
         a, d, groups = self._a, self._a.head_dim, self._a.num_key_value_heads
         by_group = graph.reshape("queries", (-1, groups, a.num_attention_heads // groups, d))
         queries = graph.transpose(by_group, (1, 2, 0, 3))
-        keys, values = (
-            graph.transpose(graph.reshape(name, (-1, groups, 1, d)), (1, 2, 0, 3)) for name in ("seen_keys", "seen_values")
-        )
+        keys, values = (graph.transpose(graph.reshape(name, (-1, groups, 1, d)), (1, 2, 0, 3)) for name in ("seen_keys", "seen_values"))
         scale = graph.constant("scale", numpy.full(1, d**-0.5, numpy.float32))
         scores = graph.products(graph.binary("Multiply", queries, scale), keys, transposed=True)
         chances = graph.unary("Softmax", graph.binary("Add", scores, self._mask(graph, piece.slides)))
@@ -252,7 +252,8 @@ class _Writer:
         row = graph.constant("mean", numpy.full((1, width), 1 / width, numpy.float32))
         epsilon = graph.constant("epsilon", numpy.full(1, RMS_NORM_EPS, numpy.float32))
         mean = graph.linear(graph.binary("Multiply", states, states), row, epsilon)
-        return graph.binary("Multiply", graph.binary("Multiply", states, graph.unary("ReciprocalSquareRoot", mean)), self._constant(graph, gain))
+        normed = graph.binary("Multiply", states, graph.unary("ReciprocalSquareRoot", mean))
+        return graph.binary("Multiply", normed, self._constant(graph, gain))
 
     def _quarter_turn(self, graph: XnnpackGraph) -> str:
         """RoPE's other term: each half of a head in the other's place, the second one negated; a product, since XNNPACK's slices need a

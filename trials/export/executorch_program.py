@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,7 +37,7 @@ class Program:
         self._delegates: list[dict[str, Any]] = []
         self._constants: list[tuple[str, NDArray[Any]]] = []
         self._used = 0
-        self._turns: dict[tuple[tuple[int, ...], str], list[int]] = {}
+        self._turns: dict[str, list[int]] = {}
         self.null = self._value("Null")
 
     def input(self, shape: tuple[int, ...], kind: str, *, dynamic: bool = False) -> int:
@@ -50,24 +51,16 @@ class Program:
         self._constants.append((name, values))
         return self._tensor(values.shape, kind, False, None, len(self._constants))
 
-    def tensor(self, shape: tuple[int, ...], kind: str = FLOAT, *, dynamic: bool = False, at: int | None = None, turn: bool = False) -> int:
+    def tensor(self, shape: tuple[int, ...], kind: str = FLOAT, *, dynamic: bool = False, at: int | None = None, turn: str = "") -> int:
         """A tensor in memory; its shape is the largest that it takes where it is dynamic.
 
-        It lies `at` another one, or takes its `turn` in one of two places for this shape, where the one before the last is no longer
-        needed.
+        It lies `at` another one; or takes the `turn` of that name, where the one before the last lay, which is no longer needed.
         """
-        if at is not None:
-            return self._tensor(shape, kind, dynamic, self._where(at))
-        places = self._turns.setdefault((shape, kind), [])
-        if turn and len(places) == 4:
-            places.append(places.pop(0))
-            return self._tensor(shape, kind, dynamic, self._where(places[-1]))
-        high, low = divmod(self._used, 1 << 32)
-        where = {"memory_id": MEMORY, "memory_offset_low": low, "memory_offset_high": high}
-        self._used = _aligned(self._used + BYTES[kind] * int(numpy.prod(shape)), ALIGNMENT)
-        place = self._tensor(shape, kind, dynamic, where)
-        if turn:
-            places.append(place)
+        places = self._turns.setdefault(turn, []) if turn else []
+        if at is None and len(places) == 2:
+            at = places[0]
+        place = self._tensor(shape, kind, dynamic, self._room(shape, kind) if at is None else self._where(at))
+        self._turns[turn] = [*places[-1:], place]
         return place
 
     def number(self) -> int:
@@ -147,6 +140,11 @@ class Program:
             "shape_dynamism": "DYNAMIC_BOUND" if dynamic else "STATIC",
         }
         return self._value("Tensor", **fields, **({} if where is None else {"allocation_info": where}))
+
+    def _room(self, shape: tuple[int, ...], kind: str) -> dict[str, int]:
+        high, low = divmod(self._used, 1 << 32)
+        self._used = _aligned(self._used + BYTES[kind] * math.prod(shape), ALIGNMENT)
+        return {"memory_id": MEMORY, "memory_offset_low": low, "memory_offset_high": high}
 
     def _where(self, place: int) -> dict[str, int]:
         found: dict[str, int] = self._values[place]["val"]["allocation_info"]

@@ -29,7 +29,10 @@ def flatbuffers(schema: str, documents: Sequence[Any]) -> list[bytes]:
             Path(folder, name).write_text(json.dumps(document), encoding="utf-8")
         done = subprocess.run([library / COMPILER, "--binary", library / schema, *names], cwd=folder, capture_output=True, text=True)
         if done.returncode:
-            raise WorkError(f"ExecuTorch's {Path(schema).name} must hold what archfront writes, found: {(done.stdout + done.stderr).strip()}")
+            said = (done.stdout + done.stderr).strip()
+            raise WorkError(
+                f"ExecuTorch's {schema} must hold what archfront writes, found: {said}; install the version that archfront asks for"
+            )
         made = [file for file in Path(folder).iterdir() if file.suffix != ".json"]  # the schema says which suffix
         return [file.read_bytes() for file in sorted(made, key=lambda file: int(file.stem))]
 

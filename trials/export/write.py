@@ -7,22 +7,26 @@ from pathlib import Path
 
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
-from trials.export import ARCHITECTURE, ONNX, supported_exports
+from trials.export import ARCHITECTURE, EXECUTORCH, ONNX, supported_exports
 from trials.export.architecture_yaml import export_architecture_yaml
+from trials.export.executorch import LONGEST_TEXT, write_executorch
 from trials.export.hugging_face import export_hugging_face
 from trials.export.onnx_graph import write_onnx
+from trials.runtimes import require_runtime
 from trials.weights import load_weights
 
 
 def write_formats(
     formats: Sequence[str], output: Path, architecture: Architecture, weights: Path, tokenizer: Path, context_tokens: int
 ) -> None:
-    """Write each format; raises SpecError, before anything is written, where one cannot hold the shape."""
+    """Write each format; raises SpecError, before anything is written, where one cannot hold the shape or lacks its library."""
     possible = supported_exports(architecture)
     for name in formats:
         if possible[name] is not None:
             others = ", ".join(other for other, reason in possible.items() if reason is None)
             raise SpecError(f"the format {name} cannot hold this shape, though {others} can: {possible[name]}")
+    if "executorch" in formats:
+        require_runtime("executorch")
     try:
         output.mkdir(parents=True, exist_ok=True)
         _write(formats, output, architecture, weights, tokenizer, context_tokens)
@@ -35,5 +39,7 @@ def _write(formats: Sequence[str], output: Path, architecture: Architecture, wei
         export_hugging_face(output, architecture, load_weights(weights), tokenizer, context_tokens)
     if "onnx" in formats:
         write_onnx(output / ONNX, architecture, load_weights(weights))
+    if "executorch" in formats:
+        write_executorch(output / EXECUTORCH, architecture, load_weights(weights), max(context_tokens, LONGEST_TEXT))
     if "yaml" in formats:
         export_architecture_yaml(output / ARCHITECTURE, architecture)

@@ -7,7 +7,7 @@ lie outside of the graph, in the program's named data, each once.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,7 +46,7 @@ class NamedData:
 class XnnpackGraph:
     """Operators in the order in which they run. Shapes are only hints: what comes in decides, so a dimension may change from run to run."""
 
-    def __init__(self, data: NamedData, inputs: dict[str, Sequence[int]], outputs: Sequence[str]) -> None:
+    def __init__(self, data: NamedData, inputs: Mapping[str, Sequence[int]], outputs: Sequence[str]) -> None:
         """`inputs` by name, with an example's shape; `outputs` are names that some operator must produce, other than inputs."""
         self._data = data
         self._outside = {name: place for place, name in enumerate((*inputs, *outputs))}
@@ -126,8 +126,13 @@ class XnnpackGraph:
         """Matrix products [..., n, k] x [..., k, m], or x [..., m, k] where transposed; leading dimensions are broadcast."""
         left, right = self._shape(one), self._shape(other)
         made = self._result((*left[:-1], right[-2] if transposed else right[-1]))
-        ids = {"input1_id": self._ids[one], "input2_id": self._ids[other], "output_id": self._ids[made]}
-        self._add("BatchMatrixMultiply", flags=TRANSPOSE_SECOND if transposed else 0, **ids)
+        self._add(
+            "BatchMatrixMultiply",
+            input1_id=self._ids[one],
+            input2_id=self._ids[other],
+            output_id=self._ids[made],
+            flags=TRANSPOSE_SECOND if transposed else 0,
+        )
         return made
 
     def _add(self, kind: str, bounds: dict[str, Any] | None = None, **fields: Any) -> None:

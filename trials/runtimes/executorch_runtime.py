@@ -12,11 +12,10 @@ from torch import Tensor
 
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
+from trials.export.executorch import LONGEST_TEXT, write_executorch
 from trials.runtimes.interface import Logits
 
 MODEL = "model.pte"
-LONGEST_TEXT = 2048
-"""Tokens that a prepared program has room for; a shorter text costs memory, not time: only what it has of the cache is read."""
 
 
 def version() -> str:
@@ -31,15 +30,15 @@ def refusal(architecture: Architecture, precision: str) -> str | None:
 
 def prepare(directory: Path, architecture: Architecture, weights: Mapping[str, Tensor], precision: str) -> None:
     """Write the program with its weights."""
-    from trials.export.executorch import write_executorch  # ExecuTorch's writing side takes seconds to import, and running does not need it
-
     write_executorch(directory / MODEL, architecture, weights, LONGEST_TEXT, precision)
 
 
 def load(directory: Path, architecture: Architecture, max_tokens: int, threads: int) -> ExecutorchSession:
     """Open the prepared program; the number of threads holds for the whole process."""
     if max_tokens > LONGEST_TEXT:
-        raise SpecError(f"prompt and new tokens must not exceed {LONGEST_TEXT} where the runtime is executorch, found {max_tokens}; ask for fewer")
+        raise SpecError(
+            f"prompt_tokens and new_tokens must be {LONGEST_TEXT} at most together in executorch, found {max_tokens}; lower them"
+        )
     return open_program(directory / MODEL, threads)
 
 
