@@ -24,7 +24,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from search_space.architecture import RMS_NORM_EPS, ROPE_THETA, Architecture
-from trials.export.executorch_program import FLOAT, LONG, Program
+from search_space.cost import BITS_PER_WEIGHT
+from trials.export.block_quantisation import BLOCK, Quantised, quantise
+from trials.export.executorch_program import CHAR, FLOAT, LONG, Program
 from trials.export.xnnpack_graph import NamedData, XnnpackGraph
 
 EMBEDDING = "model.embed_tokens.weight"
@@ -49,7 +51,7 @@ def write_executorch(
 ) -> None:
     """Write a program for texts of up to that many tokens; `weights` are the stored ones, as `Network.named_parameters` names them."""
     arrays = {name: weight.detach().cpu().float().numpy() for name, weight in weights.items()}
-    _Writer(architecture, arrays, max_tokens).write(path)
+    _Writer(architecture, arrays, max_tokens, precision).write(path)
 
 
 def stages(a: Architecture) -> list[tuple[Piece, ...]]:
@@ -73,10 +75,11 @@ def stages(a: Architecture) -> list[tuple[Piece, ...]]:
 
 
 class _Writer:
-    def __init__(self, architecture: Architecture, weights: Mapping[str, NDArray[numpy.float32]], max_tokens: int) -> None:
+    def __init__(self, architecture: Architecture, weights: Mapping[str, NDArray[numpy.float32]], max_tokens: int, precision: str) -> None:
         self._a = architecture
         self._weights = weights
         self._max_tokens = max_tokens
+        self._bits = BITS_PER_WEIGHT[precision] if precision != "float32" else None
         self._data = NamedData()
         self._program = Program()
         self._delegates: dict[tuple[Piece, ...], int] = {}
@@ -93,10 +96,8 @@ class _Writer:
         positions = program.constant("positions", numpy.arange(longest, dtype=numpy.int64))
         rows = self._between(positions, (longest,), LONG, start, end)
         given = dict(self._given(start, end))
-        states = program.tensor((1, longest, a.hidden_size), dynamic=True)
-        table = program.constant(EMBEDDING, self._weights[EMBEDDING])
         no = program.boolean(False)
-        program.call("aten::embedding", "out", table, tokens, program.integer(-1), no, no, states, states)
+        states = self._embedded(tokens, new)
         caches = [[self._cache() for _ in range(2)] for _ in range(a.num_hidden_layers)]
         depth = 0
         held = {"states": states}
@@ -104,7 +105,7 @@ class _Writer:
             if stage[0].work == "attend":
                 for (whole, seen), name in zip(caches[depth], ("keys", "values"), strict=True):
                     program.call("aten::index_put_", "", whole, program.optional_tensors([rows]), held[name], no, whole)
-                    program.call("aten::empty", "out", program.integers([end, program.integer(self._held_width)]), program.null, seen, seen)
+                    program.resize(seen, program.integers([end, program.integer(self._held_width)]))
                     held[f"seen_{name}"] = seen
                 depth += 1
             held = self._run(stage, held | given)
@@ -122,6 +123,46 @@ class _Writer:
     def _held_width(self) -> int:
         """Numbers of a token's keys, or values, in one block."""
         return self._a.num_key_value_heads * self._a.head_dim
+
+    def _embedded(self, tokens: int, new: int) -> int:
+        """States of the tokens, [1, tokens, hidden_size]; rounded rows are multiplied with their scales."""
+        program, a, longest = self._program, self._a, self._max_tokens
+        if self._bits is None:
+            return self._rows(EMBEDDING, self._weights[EMBEDDING], tokens, FLOAT)
+        rounded = self._quantised(EMBEDDING)
+        blocks = rounded.scales.shape[1]
+        codes = rounded.signed_codes()
+        one, width = program.integer(1), codes.shape[1]
+        numbers = program.tensor((1, longest, width), dynamic=True)
+        rows = self._rows(f"{EMBEDDING} rows" if self._bits == 4 else EMBEDDING, codes, tokens, CHAR)
+        program.call("aten::_to_copy", "out", rows, program.boolean(False), program.null, numbers, numbers)
+        scales = self._rows(f"{EMBEDDING} rows_scales" if self._bits == 4 else f"{EMBEDDING}_scales", rounded.scales, tokens, FLOAT)
+        per_block = program.integers([one, new, program.integer(blocks), program.integer(width // blocks)])
+        by_block = program.shaped(numbers, (1, longest, blocks, width // blocks), per_block)
+        factors = program.shaped(scales, (1, longest, blocks, 1), program.integers([one, new, program.integer(blocks), one]))
+        products = program.tensor((1, longest, blocks, width // blocks), dynamic=True)
+        program.call("aten::mul", "out", by_block, factors, products, products)
+        whole = program.shaped(products, (1, longest, width), program.integers([one, new, program.integer(width)]))
+        if width == a.hidden_size:
+            return whole
+        states = program.tensor((1, longest, a.hidden_size), dynamic=True)
+        end = program.integer(a.hidden_size)
+        program.call("aten::slice_copy", "Tensor_out", whole, program.integer(2), program.integer(0), end, one, states, states)
+        return states
+
+    def _rows(self, name: str, table: NDArray[Any], tokens: int, kind: str) -> int:
+        """Rows of a constant for every token."""
+        program = self._program
+        rows = program.tensor((1, self._max_tokens, table.shape[1]), kind, dynamic=True)
+        no = program.boolean(False)
+        program.call("aten::embedding", "out", program.constant(name, table), tokens, program.integer(-1), no, no, rows, rows)
+        return rows
+
+    def _quantised(self, name: str) -> Quantised:
+        """Rounded weights as XNNPACK multiplies with them: int4 with a scale for each block, int8 with one for each row."""
+        assert self._bits is not None
+        weight = self._weights[name]
+        return quantise(weight, self._bits, BLOCK if self._bits == 4 else weight.shape[1])
 
     def _cache(self) -> tuple[int, int]:
         """Keys or values of one block: the whole memory, and the part of it that is seen."""
@@ -190,7 +231,7 @@ class _Writer:
         a = self._a
         graph = XnnpackGraph(self._data, {"states": (1, 1, a.hidden_size)}, ["logits"])
         normed = self._norm(graph, "states", "model.norm.weight")
-        scores = graph.linear(normed, self._constant(graph, EMBEDDING if a.tie_word_embeddings else "lm_head.weight"))
+        scores = self._linear(graph, normed, EMBEDDING if a.tie_word_embeddings else "lm_head.weight")
         graph.reshape(scores, (1, a.vocab_size), "logits")
         return graph.document()
 
@@ -199,7 +240,7 @@ class _Writer:
         name = f"model.layers.{a.attention_schedule.index(part)}"
         normed = self._norm(graph, states, f"{name}.input_layernorm.weight")
         for made, letter, heads in (("queries", "q", a.num_attention_heads), ("keys", "k", a.num_key_value_heads)):
-            flat = graph.linear(normed, self._constant(graph, f"{name}.self_attn.{letter}_proj.weight"))
+            flat = self._linear(graph, normed, f"{name}.self_attn.{letter}_proj.weight")
             by_head = graph.reshape(flat, (-1, heads, a.head_dim))
             turned = graph.linear(by_head, self._quarter_turn(graph))
             still, moved = graph.binary("Multiply", by_head, "cosine"), graph.binary("Multiply", turned, "sine")
@@ -207,7 +248,7 @@ class _Writer:
                 graph.binary("Add", still, moved, output="new_queries")
             else:
                 graph.reshape(graph.binary("Add", still, moved), (-1, self._held_width), "new_keys")
-        flat = graph.linear(normed, self._constant(graph, f"{name}.self_attn.v_proj.weight"))
+        flat = self._linear(graph, normed, f"{name}.self_attn.v_proj.weight")
         graph.reshape(flat, (-1, self._held_width), "new_values")
 
     def _attend(self, graph: XnnpackGraph, piece: Piece, states: str, output: str | None) -> str:
@@ -221,7 +262,7 @@ class _Writer:
         mixed = graph.transpose(graph.products(chances, values), (2, 0, 1, 3))
         flat = graph.reshape(mixed, (1, -1, a.num_attention_heads * d))
         name = f"model.layers.{a.attention_schedule.index(piece.part)}.self_attn.o_proj.weight"
-        return graph.binary("Add", states, graph.linear(flat, self._constant(graph, name)), output=output)
+        return graph.binary("Add", states, self._linear(graph, flat, name), output=output)
 
     def _mask(self, graph: XnnpackGraph, slides: bool) -> str:
         """What is added to scores, [queries, keys]: 0 for a key that is seen."""
@@ -238,13 +279,13 @@ class _Writer:
         a = self._a
         name = f"model.layers.{a.mlp_schedule.index(part)}"
         normed = self._norm(graph, states, f"{name}.post_attention_layernorm.weight")
-        up = graph.linear(normed, self._constant(graph, f"{name}.mlp.up_proj.weight"), relu=a.mlp == "relu")
+        up = self._linear(graph, normed, f"{name}.mlp.up_proj.weight", relu=a.mlp == "relu")
         if a.mlp == "swiglu":
-            gate = graph.linear(normed, self._constant(graph, f"{name}.mlp.gate_proj.weight"))
+            gate = self._linear(graph, normed, f"{name}.mlp.gate_proj.weight")
             up = graph.binary("Multiply", graph.binary("Multiply", gate, graph.unary("Sigmoid", gate)), up)
         elif a.mlp == "gelu":
             up = graph.unary("Gelu", up)
-        return graph.binary("Add", states, graph.linear(up, self._constant(graph, f"{name}.mlp.down_proj.weight")), output=output)
+        return graph.binary("Add", states, self._linear(graph, up, f"{name}.mlp.down_proj.weight"), output=output)
 
     def _norm(self, graph: XnnpackGraph, states: str, gain: str) -> str:
         """RMSNorm; the mean of the squares is a product with a row of equal weights, since XNNPACK has no mean over one dimension here."""
@@ -263,6 +304,12 @@ class _Writer:
         turn = numpy.zeros((2 * half, 2 * half), numpy.float32)
         turn[:half, half:], turn[half:, :half] = -numpy.eye(half), numpy.eye(half)
         return graph.constant("quarter_turn", turn)
+
+    def _linear(self, graph: XnnpackGraph, states: str, name: str, *, relu: bool = False) -> str:
+        if self._bits is None:
+            return graph.linear(states, self._constant(graph, name), relu=relu)
+        matrix = graph.matrix(name, self._quantised(name))
+        return graph.linear(graph.rounded(states, graph.columns(matrix)), matrix, relu=relu)
 
     def _constant(self, graph: XnnpackGraph, name: str) -> str:
         return graph.constant(name, self._weights[name])

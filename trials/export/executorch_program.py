@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from trials.export.flatbuffer import DELEGATE, PROGRAM, flatbuffers, union
 from trials.export.xnnpack_graph import delegate_bytes
 
-FLOAT, LONG = "FLOAT", "LONG"
-BYTES = {FLOAT: 4, LONG: 8}
+FLOAT, LONG, CHAR = "FLOAT", "LONG", "CHAR"
+BYTES = {FLOAT: 4, LONG: 8, CHAR: 1}
 ALIGNMENT = 64
 """Of tensors in memory, in bytes."""
 SEGMENT_ALIGNMENT = 128
@@ -47,7 +47,7 @@ class Program:
 
     def constant(self, name: str, values: NDArray[Any]) -> int:
         """A tensor of the file; named data of that name is the same bytes."""
-        kind = {numpy.dtype(numpy.int64): LONG, numpy.dtype(numpy.float32): FLOAT}[values.dtype]
+        kind = {"int64": LONG, "float32": FLOAT, "int8": CHAR}[values.dtype.name]
         self._constants.append((name, values))
         return self._tensor(values.shape, kind, False, None, len(self._constants))
 
@@ -62,6 +62,16 @@ class Program:
         place = self._tensor(shape, kind, dynamic, self._room(shape, kind) if at is None else self._where(at))
         self._turns[turn] = [*places[-1:], place]
         return place
+
+    def resize(self, tensor: int, sizes: int) -> None:
+        """Give a tensor another shape and leave its memory as it is: making it empty does no more."""
+        self.call("aten::empty", "out", sizes, self.null, tensor, tensor)
+
+    def shaped(self, tensor: int, shape: tuple[int, ...], sizes: int) -> int:
+        """The same memory seen in another shape; `shape` is the largest, `sizes` the list that says the present one."""
+        seen = self.tensor(shape, dynamic=True, at=tensor)
+        self.resize(seen, sizes)
+        return seen
 
     def number(self) -> int:
         """An integer that an operator finds."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
+from trials.export.block_quantisation import BLOCK, Quantised
 from trials.export.flatbuffer import union
 
 NOT_CONSTANT, OUTSIDE = 0, 2**64 - 1
@@ -94,6 +95,52 @@ class XnnpackGraph:
         )
         return made
 
+    def matrix(self, name: str, rounded: Quantised) -> str:
+        """A constant [out, in] of rounded weights: int8 with a scale for each row, or int4 with one for each block of a row."""
+        if name in self._ids:
+            return name
+        rows, groups = rounded.scales.shape
+        scales = {"channel_dim": 0, "num_scales": rounded.scales.size}
+        if rounded.bits == 4:
+            scales["scale_buffer_idx"] = self._stored(f"{name}_scales", _bfloat16(rounded.scales))
+            codes = self._stored(name, rounded.codes)
+            how = union("quant_params", "PerChannelGroupQuant", group_size=BLOCK, **scales)
+            self._value(name, (rows, groups * BLOCK), constant=codes, kind="qbint4", quantisation=how)
+        else:
+            assert groups == 1
+            scales["scale_buffer_idx"] = self._stored(f"{name}_scales", rounded.scales)
+            codes = self._stored(name, rounded.signed_codes())
+            how = union("quant_params", "PerChannelQuant", **scales)
+            self._value(name, (rows, rounded.columns), constant=codes, kind="qcint8", quantisation=how)
+        return name
+
+    def rounded(self, states: str, columns: int) -> str:
+        """States with as many columns as a matrix of rounded weights has, in int8 with a scale and a zero for each token."""
+        made = f"{states} rounded"
+        if made not in self._ids:
+            shape = self._shape(states)
+            more = columns - shape[-1]
+            if more:
+                padded = self._result((*shape[:-1], columns))
+                before, after = [0] * len(shape), [0] * (len(shape) - 1) + [more]
+                self._add(
+                    "StaticConstantPad",
+                    pre_paddings=before,
+                    post_paddings=after,
+                    padding_value=0,
+                    input_id=self._ids[states],
+                    output_id=self._ids[padded],
+                )
+                states = padded
+            dynamic = union("quant_params", "PerTokenDynamicQuant", num_nonbatch_dims=1)
+            self._value(made, (*shape[:-1], columns), kind="qdint8", quantisation=dynamic)
+            self._add("Convert", input_id=self._ids[states], output_id=self._ids[made])
+        return made
+
+    def columns(self, weight: str) -> int:
+        """Inputs of a constant matrix."""
+        return self._shape(weight)[1]
+
     def unary(self, kind: str, states: str, output: str | None = None) -> str:
         """An operator on every number, by XNNPACK's name."""
         made = self._result(self._shape(states), output)
@@ -148,23 +195,32 @@ class XnnpackGraph:
             self._output_ids.append(place)
         return name
 
-    def _value(self, name: str, shape: Sequence[int], *, flags: int = 0, constant: int = NOT_CONSTANT) -> int:
+    def _value(
+        self,
+        name: str,
+        shape: Sequence[int],
+        *,
+        flags: int = 0,
+        constant: int = NOT_CONSTANT,
+        kind: str = "fp32",
+        quantisation: dict[str, Any] | None = None,
+    ) -> int:
         assert name not in self._ids
         place = self._ids[name] = len(self._shapes)
         self._shapes.append(tuple(shape))
-        self._values.append(
-            union(
-                "xvalue_union",
-                "XNNTensorValue",
-                datatype="xnn_datatype_fp32",
-                num_dims=len(shape),
-                dims=[int(size) for size in shape],
-                constant_buffer_idx=constant,
-                external_id=self._outside.get(name, NO_VALUE),
-                flags=flags,
-                id_out=place,
-            )
-        )
+        tensor = {
+            "datatype": f"xnn_datatype_{kind}",
+            "num_dims": len(shape),
+            "dims": [int(size) for size in shape],
+            "constant_buffer_idx": constant,
+            "external_id": self._outside.get(name, NO_VALUE),
+            "flags": flags,
+            "id_out": place,
+        }
+        if quantisation is None:
+            self._values.append(union("xvalue_union", "XNNTensorValue", **tensor))
+        else:
+            self._values.append(union("xvalue_union", "XNNQuantizedTensorValue", tensor_value=tensor, **quantisation))
         return place
 
     def _stored(self, name: str, values: NDArray[Any]) -> int:
@@ -175,3 +231,9 @@ class XnnpackGraph:
 
     def _shape(self, name: str) -> tuple[int, ...]:
         return self._shapes[self._ids[name]]
+
+
+def _bfloat16(values: NDArray[numpy.float32]) -> NDArray[numpy.uint16]:
+    """The upper halves of float32 numbers, rounded to the nearest, ties to even."""
+    bits = values.view(numpy.uint32)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(numpy.uint16)

@@ -35,7 +35,7 @@ class Offer:
 RUNTIMES = {
     "torch": Offer("trials.runtimes.torch_runtime", ("float32",)),
     "onnxruntime": Offer("trials.runtimes.onnx_runtime", ("float32", "int8", "int4")),
-    "executorch": Offer("trials.runtimes.executorch_runtime", ("float32",), "executorch", "'archfront[executorch]'"),
+    "executorch": Offer("trials.runtimes.executorch_runtime", ("float32", "int8", "int4"), "executorch", "'archfront[executorch]'"),
 }
 """Every runtime by the name that a study gives it."""
 
