@@ -31,7 +31,7 @@ class LatencySpec(Section):
     """The workload whose time is the latency."""
 
     runtime: Literal["torch", "onnxruntime", "executorch"] = "onnxruntime"
-    """What runs the shape: ONNX Runtime, as on a device, or our own network in eager PyTorch (see docs/runtimes.md)."""
+    """What runs the shape: ONNX Runtime or ExecuTorch, as on a device, or our own network in eager PyTorch (see docs/runtimes.md)."""
     precision: Literal["float32", "int8", "int4"] = "float32"
     """Of the weights while the latency is taken."""
     prompt_tokens: Positive = 64

@@ -29,7 +29,7 @@ def flatbuffers(schema: str, documents: Sequence[Any]) -> list[bytes]:
             Path(folder, name).write_text(json.dumps(document), encoding="utf-8")
         done = subprocess.run([library / COMPILER, "--binary", library / schema, *names], cwd=folder, capture_output=True, text=True)
         if done.returncode:
-            said = (done.stdout + done.stderr).strip()
+            said = " ".join((done.stdout + done.stderr).split())
             raise WorkError(
                 f"ExecuTorch's {schema} must hold what archfront writes, found: {said}; install the version that archfront asks for"
             )
