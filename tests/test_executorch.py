@@ -16,8 +16,9 @@ from search_space.errors import SpecError, WorkError
 from search_space.sharing import Sharing
 from tests.sample_network import spread_out
 from trials.export.block_quantisation import quantise
-from trials.export.executorch import LONGEST_TEXT, stages, write_executorch
+from trials.export.executorch import LONGEST_TEXT, write_executorch
 from trials.export.executorch_logits import logits_apart
+from trials.export.executorch_pieces import stages
 from trials.export.flatbuffer import PROGRAM, flatbuffers
 from trials.export.write import write_formats
 from trials.network import Network

@@ -34,7 +34,7 @@ def prepare(directory: Path, architecture: Architecture, weights: Mapping[str, T
 
 
 def load(directory: Path, architecture: Architecture, max_tokens: int, threads: int) -> ExecutorchSession:
-    """Open the prepared program; the number of threads holds for the whole process."""
+    """Open the prepared program; the number of threads holds for the whole process, also for sessions that are open."""
     if max_tokens > LONGEST_TEXT:
         raise SpecError(
             f"prompt_tokens and new_tokens must be {LONGEST_TEXT} at most together in executorch, found {max_tokens}; lower them"
