@@ -108,7 +108,7 @@ def test_transformers_loads_an_export_with_the_same_logits_and_ids(
         assert tokenizer.decode(tokenizer.encode(text)) == text
     assert tokenizer.eos_token_id == tokenizer.bos_token_id == direct.token_to_id(END_OF_TEXT)
     assert tokenizer.model_max_length == CONTEXT
-    assert not caplog.records
+    assert not [record for record in caplog.records if record.name.startswith("transformers")]  # torchao, if there, has its own remarks
 
 
 @pytest.mark.parametrize("name", ["mistral", "arcee relu", "shared attention, sliding"])

@@ -31,7 +31,7 @@ DEFAULT_RATES = {"muon": 4e-2, "adamw": 4e-3}
 class LatencySpec(Section):
     """The workload whose time is the latency."""
 
-    runtime: Literal["torch", "torch-cuda", "onnxruntime", "llama.cpp", "openvino", "command"] = "onnxruntime"
+    runtime: Literal["torch", "torch-cuda", "onnxruntime", "llama.cpp", "openvino", "executorch", "command"] = "onnxruntime"
     """What runs the shape: ONNX Runtime or another engine, as on a device; our own network in PyTorch; or a command of your own
     (see docs/runtimes.md)."""
     precision: Literal["float32", "bfloat16", "float16", "int8", "int4"] = "float32"
@@ -49,7 +49,7 @@ class LatencySpec(Section):
     command: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Only where the runtime is `command`: program and arguments, run without a shell, that measure a model file; `{model}` and
     `{yardstick}` in them become paths (see docs/runtimes.md)."""
-    format: Literal["onnx", "gguf"] | None = None
+    format: Literal["onnx", "gguf", "executorch"] | None = None
     """Only where the runtime is `command`: of the files that it is given; by default `onnx`."""
 
     @property

@@ -9,12 +9,13 @@ from search_space.errors import SpecError
 from trials.export.gguf_layout import PRECISIONS, USUAL_PRECISION, gguf_refusal
 from trials.export.hugging_face_config import hugging_face_class
 
-ARCHITECTURE, GGUF, ONNX = "architecture.yaml", "model.gguf", "model.onnx"
+ARCHITECTURE, EXECUTORCH, GGUF, ONNX = "architecture.yaml", "model.pte", "model.gguf", "model.onnx"
 """Names of files in an export."""
 FORMATS = {
     "hf": "what transformers loads: config.json, safetensors, tokenizer",
     "onnx": "a graph with its KV cache, for ONNX Runtime and other tools",
     "gguf": "one file with the tokenizer, for llama.cpp",
+    "executorch": "a program with its KV cache inside, for ExecuTorch with XNNPACK",
     "yaml": "the plain architecture",
 }
 """Every format by its name."""
@@ -37,6 +38,7 @@ class ModelFile:
 MODEL_FILES = {
     "onnx": ModelFile(ONNX, ("float32", "int8", "int4"), "trials.export.onnx_graph", "write_onnx"),
     "gguf": ModelFile(GGUF, tuple(PRECISIONS), "trials.export.gguf_file", "write_gguf"),
+    "executorch": ModelFile(EXECUTORCH, ("float32", "int8", "int4"), "trials.export.executorch", "write_executorch"),
 }
 """Every such format by its name."""
 
@@ -44,7 +46,7 @@ MODEL_FILES = {
 def supported_exports(architecture: Architecture, gguf_precision: str = USUAL_PRECISION) -> dict[str, str | None]:
     """Every format, and why this shape cannot have it; None where it can."""
     gguf = gguf_refusal(architecture, gguf_precision)
-    return {"hf": _reason_against_hugging_face(architecture), "onnx": None, "gguf": gguf, "yaml": None}
+    return {"hf": _reason_against_hugging_face(architecture), "onnx": None, "gguf": gguf, "executorch": None, "yaml": None}
 
 
 def described_exports(architecture: Architecture) -> dict[str, str | None]:

@@ -24,20 +24,26 @@ class Quantised:
     columns: int
     """Weights of a row; the last block is filled up with zeros."""
 
-    def dequantised(self) -> NDArray[numpy.float32]:
-        """The matrix that is really multiplied with, float32 [out, in]."""
+    def signed_codes(self) -> NDArray[numpy.int8]:
+        """The codes less 2**(bits - 1), a byte for each, int8 [out, blocks * block]."""
         codes = self.codes
         if self.bits == 4:
-            codes = numpy.stack((codes & 15, codes >> 4), axis=-1).reshape(*codes.shape[:2], BLOCK)
-        weights: NDArray[numpy.float32] = (codes.astype(numpy.float32) - 2 ** (self.bits - 1)) * self.scales[..., None]
-        return weights.reshape(len(codes), -1)[:, : self.columns]
+            codes = numpy.stack((codes & 15, codes >> 4), axis=-1)
+        signed: NDArray[numpy.int8] = (codes.astype(numpy.int16) - 2 ** (self.bits - 1)).astype(numpy.int8)
+        return signed.reshape(len(codes), -1)
+
+    def dequantised(self) -> NDArray[numpy.float32]:
+        """The matrix that is really multiplied with, float32 [out, in]."""
+        blocks = self.signed_codes().reshape(*self.scales.shape, -1)
+        weights: NDArray[numpy.float32] = blocks.astype(numpy.float32) * self.scales[..., None]
+        return weights.reshape(len(weights), -1)[:, : self.columns]
 
 
-def quantise(weight: NDArray[numpy.float32], bits: int) -> Quantised:
+def quantise(weight: NDArray[numpy.float32], bits: int, block: int = BLOCK) -> Quantised:
     """Round a matrix [out, in] symmetrically: the largest weight of a block, sign aside, has the largest code."""
     rows, columns = weight.shape
-    blocks = -(-columns // BLOCK)
-    padded = numpy.zeros((rows, blocks, BLOCK), numpy.float32)
+    blocks = -(-columns // block)
+    padded = numpy.zeros((rows, blocks, block), numpy.float32)
     padded.reshape(rows, -1)[:, :columns] = weight
     middle = 2 ** (bits - 1)
     scales = numpy.abs(padded).max(axis=2) / (middle - 1)

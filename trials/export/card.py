@@ -20,6 +20,12 @@ RUN = {
     "gguf": "`model.gguf`, for llama.cpp: `llama-cli -m model.gguf -p 'def ' -n 32`, or with `pip install llama-cpp-python`\n\n"
     '```python\nfrom llama_cpp import Llama\n\nmodel = Llama("model.gguf", n_ctx=0)\n'
     'print(model("def ", max_tokens=32)["choices"][0]["text"])\n```',
+    "executorch": "`model.pte` for ExecuTorch with XNNPACK: `forward(tokens, input_pos)`, int64 [1, tokens] and [1], gives the last\n"
+    "token's logits, [1, vocab_size]. Keys and values stay inside; a text begins at position 0. In Python:\n\n"
+    "```python\nimport torch\nfrom executorch.runtime import Runtime\n\n"
+    'forward = Runtime.get().load_program("model.pte").load_method("forward")\n'
+    "logits = forward.execute([torch.tensor([[5, 6, 7]]), torch.tensor([0])])[0]\n"
+    "logits = forward.execute([torch.tensor([[8]]), torch.tensor([3])])[0]\n```",
     "yaml": "`architecture.yaml` is the shape: `archfront describe architecture.yaml`, or a study's `references: [architecture.yaml]`.",
 }
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from search_space.architecture import Architecture
 from search_space.errors import WorkError
-from trials.export import ARCHITECTURE, GGUF, ONNX
+from trials.export import ARCHITECTURE, EXECUTORCH, GGUF, ONNX
 from trials.weights import load_network
 
 VERIFICATION = "verification.json"
@@ -172,6 +172,14 @@ def _check_gguf(directory: Path, original: Original) -> Check:
     return check_gguf(directory / GGUF, original)
 
 
+def _check_executorch(directory: Path, original: Original) -> Check:
+    from trials.export.executorch_logits import logits_apart
+    from trials.runtimes import executorch_runtime
+
+    found = torch.from_numpy(logits_apart(directory / EXECUTORCH, original.tokens[0].tolist()))
+    return judged("executorch", f"executorch {executorch_runtime.version()}", torch.cat((original.logits, original.logits[-1:])), found)
+
+
 def _check_yaml(directory: Path, original: Original) -> Check:
     found = Architecture.from_dict(yaml.safe_load((directory / ARCHITECTURE).read_text(encoding="utf-8")))
     return Check(format="yaml", loaded_by="archfront", passed=found == original.architecture)
@@ -198,6 +206,7 @@ CHECKS: dict[str, Callable[[Path, Original], Check]] = {
     "hf": _check_hugging_face,
     "onnx": _check_onnx,
     "gguf": _check_gguf,
+    "executorch": _check_executorch,
     "yaml": _check_yaml,
 }
 """What verifies each format of `trials.export.FORMATS`."""

@@ -44,6 +44,9 @@ RUNTIMES = {
         "trials.runtimes.llama_cpp_runtime", ("float32", "float16", "int8", "int4"), library="llama_cpp", install="llama-cpp-python gguf"
     ),
     "openvino": Offer("trials.runtimes.openvino_runtime", ("float32", "int8", "int4"), library="openvino", install="'archfront[openvino]'"),
+    "executorch": Offer(
+        "trials.runtimes.executorch_runtime", ("float32", "int8", "int4"), library="executorch", install="'archfront[executorch]'"
+    ),
     COMMAND: Offer("trials.timing.command", ()),
 }
 """Every runtime by the name that a study gives it; a command's precisions are its format's (`trials.export.MODEL_FILES`)."""

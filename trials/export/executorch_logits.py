@@ -1,0 +1,54 @@
+"""Logits of a written ExecuTorch program, from a process of its own: a program that is wrong may end the process that runs it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy
+from numpy.typing import NDArray
+
+from search_space.errors import WorkError
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def logits_apart(program: Path, tokens: Sequence[int]) -> NDArray[numpy.float32]:
+    """Logits after each token, read one by one, and after all of them, read at once: [tokens + 1, vocab_size].
+
+    Raises WorkError where the process does not end well.
+    """
+    with tempfile.TemporaryDirectory(prefix="archfront-executorch-") as folder:
+        answer = Path(folder, "logits.npy")
+        done = subprocess.run(
+            [sys.executable, "-m", "trials.export.executorch_logits", str(program.resolve()), str(answer)],
+            input=json.dumps(list(tokens)),
+            capture_output=True,
+            text=True,
+            cwd=ROOT,  # where the packages are
+        )
+        if done.returncode:
+            code, said = done.returncode, done.stderr.strip().splitlines()
+            how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+            raise WorkError(f"the process that runs {program.name} {how}{': ' + said[-1] if said else ''}; do not use the file")
+        logits: NDArray[numpy.float32] = numpy.load(answer)
+        return logits
+
+
+def _main(program: str, answer: str) -> None:
+    from trials.runtimes.executorch_runtime import open_program
+
+    tokens = json.load(sys.stdin)
+    session = open_program(Path(program), threads=1)
+    at_once = session.prefill(tokens).copy()
+    one_by_one = [session.prefill(tokens[:1]).copy(), *(session.decode(token).copy() for token in tokens[1:])]
+    numpy.save(answer, numpy.stack([*one_by_one, at_once]))
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])
