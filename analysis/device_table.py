@@ -1,13 +1,14 @@
 """A device's table: measured shapes of one device, runtime and workload, one JSON line each, from which every other one is predicted.
 
-The first line says what is measured. Each further line is a shape with its latency, or with the reason why it has none. `fit` rows are
-fitted, `check` rows judge the fit and never enter it, `trial` rows came from a study's trials and are fitted too.
+The first line says what is measured. Each further line is a shape with its latency; of two lines of a shape the calmer one counts, and
+of two alike the later one. `fit` rows are fitted, `check` rows judge the fit and never enter it, `trial` rows came from a study's trials
+and are fitted too.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -69,26 +70,19 @@ class Row:
 
     architecture: Architecture
     role: Role
-    latency: Latency | None = None
-    reason: str | None = None
-    """Why it has no latency; None where it has one."""
+    latency: Latency
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        latency = None if self.latency is None else asdict(self.latency)
-        return {"architecture": self.architecture.as_dict(), "role": self.role, "latency": latency, "reason": self.reason}
+        return {"architecture": self.architecture.as_dict(), "role": self.role, "latency": asdict(self.latency)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The reverse of `as_dict`."""
-        if values["role"] not in get_args(Role):
+        latency = latency_from_dict(values["latency"])
+        if latency is None or values["role"] not in get_args(Role):
             raise ValueError(values["role"])
-        return cls(
-            architecture=Architecture.from_dict(values["architecture"]),
-            role=values["role"],
-            latency=latency_from_dict(values["latency"]),
-            reason=values["reason"],
-        )
+        return cls(architecture=Architecture.from_dict(values["architecture"]), role=values["role"], latency=latency)
 
 
 @dataclass(frozen=True)
@@ -102,13 +96,13 @@ class DeviceTable:
     @cached_property
     def model(self) -> LatencyModel:
         """Fitted to all rows but the checks."""
-        fitted = [(row.architecture, row.latency) for row in self.rows if row.role != "check" and row.latency is not None]
+        fitted = [row for row in self.rows if row.role != "check"]
         if len(fitted) < LEAST_SHAPES:
             raise SpecError(
                 f"{self.name} must hold at least {LEAST_SHAPES} measured shapes, found {len(fitted)}; "
                 "run `archfront profile-device` again, which continues it"
             )
-        return LatencyModel(self.header.workload, [shape for shape, _ in fitted], [latency for _, latency in fitted])
+        return LatencyModel(self.header.workload, [row.architecture for row in fitted], [row.latency for row in fitted])
 
     def predict(self, shapes: Sequence[Architecture]) -> list[Prediction]:
         """One prediction a shape, in order."""
@@ -119,24 +113,23 @@ class DeviceTable:
         """Of the fitted shapes, each predicted from all others."""
         return errors(*self.model.left_out, self.model.measured_ms)
 
-    def check_errors(self, rows: Iterable[Row] | None = None) -> Errors | None:
-        """Of the checks, or of other rows; None where there are none."""
-        chosen = [row for row in (self.rows if rows is None else rows) if row.latency is not None and (rows or row.role == "check")]
-        if not chosen:
-            return None
-        totals = [prediction.total for prediction in self.predict([row.architecture for row in chosen])]
-        measured = np.array([row.latency.total_ms.median for row in chosen if row.latency is not None])
+    def check_errors(self) -> Errors | None:
+        """Of the checks; None where there are none."""
+        checks = [row for row in self.rows if row.role == "check"]
+        return self.errors_on(checks) if checks else None
+
+    def errors_on(self, rows: Sequence[Row]) -> Errors:
+        """Of measured shapes."""
+        totals = [prediction.total for prediction in self.predict([row.architecture for row in rows])]
+        measured = np.array([row.latency.total_ms.median for row in rows])
         return errors(np.array([total.ms for total in totals]), np.array([total.deviation for total in totals]), measured)
 
 
 def append_row(path: Path, row: Row) -> None:
-    """Write a row, and before the first latency the line that says what the table is; raises SpecError where the row does not belong."""
-    if row.latency is not None:
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            append_line(path, {"format": FORMAT, **asdict(Header.of(row.latency))})
-        elif (other := read_table(path).header.differs(row.latency)) is not None:
-            raise SpecError(f"{path} was measured otherwise: {other}; name another file with --output")
+    """Write a row, and before the first one the line that says what the table is."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        append_line(path, {"format": FORMAT, **asdict(Header.of(row.latency))})
     append_line(path, row.as_dict())
 
 
@@ -146,7 +139,7 @@ def read_table(path: Path) -> DeviceTable:
         raise SpecError(f"{path} is not a file; name a table that `archfront profile-device` has made")
     cure = "restore it from a copy, or delete it and run `archfront profile-device`"
     header: Header | None = None
-    rows = []
+    rows: dict[Architecture, Row] = {}
     for place, line in complete_lines(path):
         try:
             values = json.loads(line)
@@ -155,9 +148,12 @@ def read_table(path: Path) -> DeviceTable:
                     raise ValueError(FORMAT)
                 header = Header(**values)
             else:
-                rows.append(Row.from_dict(values))
+                row = Row.from_dict(values)
+                known = rows.get(row.architecture)
+                if known is None or known.latency.disturbed or not row.latency.disturbed:
+                    rows[row.architecture] = row
         except (ValueError, TypeError, KeyError, AttributeError, SpecError):
             raise SpecError(f"{path}:{place} does not hold what a device's table ({FORMAT}) has there; {cure}") from None
     if header is None:
         raise SpecError(f"{path} must begin with a line that says what was measured, found nothing; {cure}")
-    return DeviceTable(path.stem, header, tuple(rows))
+    return DeviceTable(path.stem, header, tuple(rows.values()))

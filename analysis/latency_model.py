@@ -146,8 +146,7 @@ class LatencyModel:
         parts = [np.exp(phases[0][0]), self.workload.new_tokens * np.exp(phases[1][0])]
         total = parts[0] + parts[1]
         one, other = (
-            part / total * np.hypot(deviation, model.noise)
-            for part, (_, deviation), model in zip(parts, phases, self._models, strict=True)
+            part / total * np.hypot(deviation, model.noise) for part, (_, deviation), model in zip(parts, phases, self._models, strict=True)
         )
         return total, np.sqrt(one**2 + other**2 + 2 * self._together * one * other)
 

@@ -64,10 +64,9 @@ class Powers:
 
     def fit(self, terms: Array, times: Array, weights: Array, ridge: float) -> Array:
         """Exponents; the first one is the logarithm of the constant and has no ridge."""
-        penalty = ridge * weights.sum() * terms.var(axis=0)
-        penalty[1:] = np.maximum(penalty[1:], 1e-12)
-        exponents: Array = np.linalg.solve((terms.T * weights) @ terms + np.diag(penalty), (terms.T * weights) @ np.log(times))
-        return exponents
+        penalty = ridge * weights.sum() * np.append(0.0, np.maximum(terms[:, 1:].var(axis=0), 1e-9))
+        weighted = terms.T * weights
+        return np.asarray(np.linalg.solve(weighted @ terms + np.diag(penalty), weighted @ np.log(times)), dtype=np.float64)
 
     def logs(self, terms: Array, coefficients: Array) -> Array:
         """Logarithms of the products."""
@@ -126,7 +125,9 @@ class TimeModel:
             others = np.arange(count) != place
             coefficients = self._fit(others)
             left = np.log(self._times[others]) - self._trend.logs(self._terms[others], coefficients)
-            mean, variance = Process(self._kernel, self._places[others], left, self.noise**2 / self._trust[others]).at(self._places[place : place + 1])
+            mean, variance = Process(self._kernel, self._places[others], left, self.noise**2 / self._trust[others]).at(
+                self._places[place : place + 1]
+            )
             means[place] = (self._trend.logs(self._terms[place : place + 1], coefficients) + mean)[0]
             deviations[place] = math.sqrt(variance[0])
         return means, np.sqrt(deviations**2 + self._doubt(self._terms) ** 2)
@@ -138,9 +139,7 @@ class TimeModel:
     def _missed(self, ridge: float) -> float:
         """Mean distance, in logarithms, of each point from the trend of all others."""
         count = len(self._times)
-        logs = [
-            self._trend.logs(self._terms[place : place + 1], self._fit(np.arange(count) != place, ridge))[0] for place in range(count)
-        ]
+        logs = [self._trend.logs(self._terms[place : place + 1], self._fit(np.arange(count) != place, ridge))[0] for place in range(count)]
         return float(np.abs(np.array(logs) - np.log(self._times)).mean())
 
     def _doubt(self, terms: Array) -> Array:
@@ -149,9 +148,9 @@ class TimeModel:
 
     @cached_property
     def _refits(self) -> list[Array]:
-        """Coefficients under random weights."""
+        """Coefficients under random weights, each ridge in turn: where ridges matter, as far outside, none is to be trusted."""
         weights = np.random.default_rng(SEED).exponential(size=(REFITS, len(self._times)))
-        return [self._fit(row) for row in weights]
+        return [self._fit(row, RIDGES[number % len(RIDGES)]) for number, row in enumerate(weights)]
 
 
 def _distinct(columns: Array) -> npt.NDArray[np.int64]:

@@ -66,6 +66,11 @@ def parser() -> argparse.ArgumentParser:
 
     made = verb("report", "write the report of a study's directory anew, and bring MLflow up to date")
     made.add_argument("directory", metavar="DIR", help="a study's directory")
+    made.add_argument(
+        "--device",
+        metavar="TABLE",
+        help="draw the front that another device's table predicts instead, as a page of its own: a file or a name of profile-device",
+    )
     json_option(made, "print the front as JSON")
 
     made = verb("export", "write a trial's model in formats that other tools load")
@@ -87,6 +92,22 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--new-tokens", type=positive, default=64, metavar="N", help="tokens decoded with the KV cache (default %(default)s)")
     made.add_argument("--threads", type=positive, default=1, metavar="N", help="pinned threads (default %(default)s)")
     made.add_argument("--repeats", type=positive, default=5, metavar="N", help="timed repeats (default %(default)s)")
+    json_option(made, "print one JSON object")
+
+    made = verb(
+        "profile-device", "measure a few dozen shapes once, so that a device's latency is known for all others; or check a table's fit"
+    )
+    made.add_argument("study", metavar="STUDY", nargs="?", help="a study's YAML file: its space, sizes and workload")
+    made.add_argument("--runtime", choices=tuple(RUNTIMES), help="in place of the study's")
+    made.add_argument("--precision", choices=precisions, help="in place of the study's")
+    made.add_argument("--shapes", type=positive, default=40, metavar="N", help="that are fitted, at most (default %(default)s)")
+    made.add_argument("--checks", type=positive, default=10, metavar="N", help="further shapes that judge the fit (default %(default)s)")
+    made.add_argument("--output", metavar="FILE", help="the table; the same one continues (default: named in this user's cache folder)")
+    made.add_argument("--trials", metavar="DIR", help="a study's directory whose trials' latencies are fitted too")
+    made.add_argument("--fit", metavar="TABLE.csv", help="measure nothing: fit some rows of a published table and predict the others")
+    made.add_argument("--column", default="latency_ms", metavar="NAME", help="milliseconds in that table (default %(default)s)")
+    made.add_argument("--features", metavar="LIST", help="columns of that table, with commas, that are features beside the known ones")
+    made.add_argument("--seeds", type=positive, default=5, metavar="N", help="fits of that table, to other rows each (default %(default)s)")
     json_option(made, "print one JSON object")
 
     made = verb("lr-check", "train a spread of shapes at several learning rates and say whether the study's suits them all")
