@@ -173,7 +173,7 @@ def _report_for_device(stored: StoredStudy, options: argparse.Namespace) -> int:
     """Draw a study's front as another device's table predicts it; trains and measures nothing."""
     from analysis.retarget import retarget
     from analysis.retarget_page import retarget_rows, retarget_text, write_retargeted
-    from trials.device_profile import find_table
+    from trials.latency_table import find_table
 
     moved = retarget(stored.records, find_table(options.device))
     page = write_retargeted(stored.directory, stored.study.name, moved)

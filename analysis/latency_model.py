@@ -30,6 +30,8 @@ SEEN_BEYOND, SHAPES_BEYOND = 0.2, 4
 """A cache's end is seen where so many shapes have this share of their weights beyond it."""
 FAR = 2.0
 """A shape whose numbers lie further outside of the measured ones than by this factor is outside of the table's range."""
+TOGETHER = 1000
+"""Shapes that are predicted at once, for the memory's sake."""
 DISTURBED_WEIGHT = 0.25
 """Of a measurement that was flagged as disturbed."""
 
@@ -109,6 +111,16 @@ class LatencyModel:
             )
             for place, shape in enumerate(shapes)
         ]
+
+    def milliseconds(self, shapes: Sequence[Architecture]) -> Array:
+        """Total of each shape without its error bar, for the many shapes of a whole space; shape [shapes]."""
+        found = []
+        for start in range(0, len(shapes), TOGETHER):
+            stacks = [Stack.of(shape) for shape in shapes[start : start + TOGETHER]]
+            prefill, decode, outlines = self._columns(stacks)
+            logs = [model.expect(terms, outlines) for model, terms in zip(self._models, (prefill, decode[:, self._seen]), strict=True)]
+            found.append(np.exp(logs[0]) + self.workload.new_tokens * np.exp(logs[1]))
+        return np.concatenate(found) if found else np.empty(0)
 
     def shares(self) -> tuple[dict[str, float], dict[str, float]]:
         """Mean share of each term in the priced time of the measured shapes, for prefill and decoding; terms without a price left out."""

@@ -111,6 +111,11 @@ class TimeModel:
         """Logarithm of the time by the trend alone; shape [points]."""
         return self._trend.logs(terms[:, self._used], self._coefficients)
 
+    def expect(self, terms: Array, outlines: Array) -> Array:
+        """Logarithm of the time; shape [points]."""
+        expected: Array = self.trend(terms) + self._process.at((outlines - self._centre) / self._stretch)[0]
+        return expected
+
     def predict(self, terms: Array, outlines: Array) -> tuple[Array, Array]:
         """Logarithm of the time and its standard deviation, without the noise of a measurement; shape [points]."""
         mean, variance = self._process.at((outlines - self._centre) / self._stretch)

@@ -17,9 +17,9 @@ from search_space.cost import parameters
 from search_space.errors import SpecError
 from tests.planted_device import planted_latency, planted_space
 from tests.sample_study import sample_finals, sample_records
-from trials import device_profile
-from trials.device_profile import add_trials, choose_shapes, default_table, find_table, latency_spec, profile
+from trials.device_profile import add_trials, choose_shapes, default_table, latency_spec, profile
 from trials.latency import LatencyError
+from trials.latency_table import device_folder, find_table
 from trials.study import LatencySpec
 
 QUICKSTART = Path(__file__).resolve().parent.parent / "studies" / "quickstart.yaml"
@@ -164,7 +164,7 @@ def test_tables_are_found_by_file_and_by_name(table: DeviceTable, tmp_path: Path
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(SpecError, match="there is none yet; `archfront profile-device STUDY` makes one"):
         find_table("planted")
-    path = device_profile.device_folder() / "planted.jsonl"
+    path = device_folder() / "planted.jsonl"
     for row in table.rows:
         append_row(path, row)
     assert find_table("planted").rows == table.rows == find_table(str(path)).rows

@@ -18,8 +18,8 @@ from search_space.budget import Budget
 from search_space.cost import parameters
 from search_space.errors import SpecError
 from search_space.space import SearchSpace
-from trials.corpus import cache_folder
 from trials.latency import LatencyError, LatencyProcess
+from trials.latency_table import device_folder
 from trials.study import LatencySpec, parse_latency
 from trials.timing.machine import device_name
 
@@ -48,24 +48,6 @@ class Wanted:
 
     architecture: Architecture
     role: Role
-
-
-def device_folder(cache: Path | None = None) -> Path:
-    """Where tables lie: `devices` beside the corpora and calibrations of this user."""
-    return cache_folder(cache) / "devices"
-
-
-def find_table(name: str) -> DeviceTable:
-    """A table by its file, or by its name among this user's; raises SpecError naming those that there are."""
-    path = Path(name)
-    if path.suffix or len(path.parts) > 1:
-        return read_table(path)
-    path = device_folder() / f"{name}.jsonl"
-    if not path.is_file():
-        known = sorted(file.stem for file in path.parent.glob("*.jsonl"))
-        there = f"there are {', '.join(known)}" if known else "there is none yet; `archfront profile-device STUDY` makes one"
-        raise SpecError(f"the device {name} must be a table's file or the name of one in {path.parent}, where {there}")
-    return read_table(path)
 
 
 def default_table(space: SearchSpace, spec: LatencySpec) -> Path:
