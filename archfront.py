@@ -58,6 +58,8 @@ def describe(options: argparse.Namespace) -> int:
 
     shape = read_shape(options.shape)
     facts = {"name": options.shape, **sheet.describe(shape, options.context_tokens), "exports": supported_exports(shape)}
+    if options.device is not None:
+        facts["predicted_latency"] = _predicted(shape, options.device)
     if options.json:
         emit(facts)
         return DONE
@@ -69,6 +71,24 @@ def describe(options: argparse.Namespace) -> int:
         else:
             print(f"{name:<26} {_readable(value)}")
     return DONE
+
+
+def _predicted(shape: Architecture, device: str) -> dict[str, Any]:
+    """What a device's table says of a shape's latency."""
+    from trials.latency_table import find_table
+
+    table = find_table(device)
+    found = table.predict([shape])[0]
+    low, high = found.total.between()
+    return {
+        "device": str(table.header),
+        "total_ms": round(found.total.ms, 4),
+        "total_ms_low": round(low, 4),
+        "total_ms_high": round(high, 4),
+        "prefill_ms": round(found.prefill.ms, 4),
+        "decode_ms_per_token": round(found.decode.ms, 4),
+        "outside": found.outside,
+    }
 
 
 def sample(options: argparse.Namespace) -> int:

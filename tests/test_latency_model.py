@@ -65,6 +65,19 @@ def test_and_at_twice_the_largest_that_was_fitted_where_no_cache_ends_between() 
     assert found.spearman >= 0.98
 
 
+def test_larger_shapes_tell_of_a_cache_that_ends_beyond_the_studys_size() -> None:
+    """The planted cache of 24 MB ends between shapes of 4 million parameters and of 8 million."""
+    chosen = [each.architecture for each in choose_shapes(planted_space(4_000_000), LatencySpec(), 40, 1) if each.role == "fit"]
+    twice = planted_space(8_000_000).sample(40, 3)
+    models = [
+        LatencyModel(WORKLOAD, shapes, [planted_latency(shape) for shape in shapes])
+        for shapes in (chosen, [shape for shape in chosen if parameters(shape) < 5_000_000])
+    ]
+    knowing, ignorant = (judged(model, [shape for shape in twice if shape not in chosen]).median_error for model in models)
+    assert knowing <= 0.04
+    assert ignorant > 2 * knowing
+
+
 def test_intervals_hold_what_they_say(model: LatencyModel) -> None:
     found = judged(model, CHECKED)
     assert 0.8 <= found.coverage <= 1.0

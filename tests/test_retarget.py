@@ -97,3 +97,11 @@ def test_the_command_leaves_the_measured_report_alone(tmp_path: Path, capsys: py
     assert sorted(file.name for file in directory.iterdir()) == sorted([*before, "report-phone.html"])
     assert archfront.main(["report", str(directory), "--device", "nowhere.jsonl"]) == 2
     assert "nowhere.jsonl is not a file" in capsys.readouterr().err
+
+
+def test_a_shape_is_described_with_the_latency_that_a_table_predicts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_table(tmp_path / "phone.jsonl")
+    assert archfront.main(["describe", "mobilellm-125m", "--device", str(tmp_path / "phone.jsonl"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["predicted_latency"]
+    assert 0 < found["total_ms_low"] < found["total_ms"] < found["total_ms_high"]
+    assert found["outside"].startswith("parameters is 124,635,456")

@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="length at which FLOPs and cache are counted (default %(default)s)",
     )
+    made.add_argument("--device", metavar="TABLE", help="predict the latency, too: a file of profile-device or its name")
     json_option(made, "print one JSON object")
 
     made = verb("sample", "print distinct shapes of a study's space")
