@@ -14,9 +14,10 @@ from search_space.errors import SpecError
 from tests.fakes import answer, small_study
 from tests.planted_device import planted_latency
 from trials.latency_table import FROZEN, frozen_table
+from trials.plan import plan_study
 from trials.sampler import SAMPLERS, Proposer
 from trials.shipment import pack
-from trials.study import load_study
+from trials.study import load_study, parse_study
 from trials.task import TrialTask, plain
 
 STUDY, TEXT = small_study()
@@ -31,10 +32,11 @@ def write_table(path: Path, count: int = 12, **changes: object) -> DeviceTable:
     return read_table(path)
 
 
-def with_table(name: str) -> tuple[object, str]:
+def with_table(name: str) -> str:
+    """The study's text with a table."""
     values = yaml.safe_load(TEXT)
     values["search"]["latency_table"] = name
-    return values, yaml.safe_dump(values)
+    return yaml.safe_dump(values)
 
 
 def slower(record: TrialRecord) -> TrialRecord:
@@ -97,16 +99,38 @@ def test_a_table_of_another_workload_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "study" / FROZEN).exists()
 
 
+def test_a_plan_tells_of_a_table_that_is_not_there(tmp_path: Path) -> None:
+    study = STUDY.model_copy(update={"search": STUDY.search.model_copy(update={"latency_table": str(tmp_path / "table.jsonl")})})
+    with pytest.raises(SpecError, match=r"table\.jsonl is not a file; name a table that `archfront profile-device` has made"):
+        plan_study(study)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default::ResourceWarning", "ignore::DeprecationWarning:ray", "ignore::FutureWarning:ray")
+def test_a_study_that_searches_with_a_table_measures_every_trial(tmp_path: Path) -> None:
+    from trials.runner import run_study
+
+    write_table(tmp_path / "table.jsonl")
+    text = with_table(str(tmp_path / "table.jsonl"))
+    study = parse_study(yaml.safe_load(text))
+    result = run_study(study, tmp_path / "study", study_text=text, evaluate=answer)
+    assert result.failure is None
+    assert len(result.records) == result.planned
+    for record in result.records:
+        assert record.latency == answer(TrialTask(number=0, kind=Kind.SAMPLED, architecture=record.architecture, seed=0)).latency
+    assert read_table(tmp_path / "study" / FROZEN).rows == read_table(tmp_path / "table.jsonl").rows
+
+
 def test_the_file_is_named_relative_to_the_study_and_travels_with_it(tmp_path: Path) -> None:
     home, cluster = tmp_path / "home", tmp_path / "cluster"
     home.mkdir()
     cluster.mkdir()
     write_table(home / "table.jsonl")
-    (home / "study.yaml").write_text(with_table("table.jsonl")[1], encoding="utf-8")
+    (home / "study.yaml").write_text(with_table("table.jsonl"), encoding="utf-8")
     assert load_study(home / "study.yaml").search.latency_table == str(home / "table.jsonl")
     packed = pack(home / "study.yaml", cluster)
     assert (cluster / packed).with_name("table.jsonl").read_bytes() == (home / "table.jsonl").read_bytes()
-    (home / "study.yaml").write_text(with_table("phone")[1], encoding="utf-8")
+    (home / "study.yaml").write_text(with_table("phone"), encoding="utf-8")
     assert load_study(home / "study.yaml").search.latency_table == "phone"
     (tmp_path / "again").mkdir()
     with pytest.raises(SpecError, match="phone is a name on this machine; copy the table beside the study's file"):

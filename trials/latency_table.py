@@ -41,20 +41,22 @@ def table_path(name: str) -> Path:
 def frozen_table(study: StudySpec, directory: Path) -> DeviceTable | None:
     """The table of `search.latency_table` as it was when the study began; None where it names none.
 
-    Raises SpecError where the table is of another runtime, precision or workload than the study measures.
+    Raises SpecError as `require_table` does.
     """
     if study.search.latency_table is None:
         return None
     copy = directory / FROZEN
     if not copy.exists():
-        source = table_path(study.search.latency_table)
-        _require_workload(read_table(source), study)
-        write_whole(copy, source.read_bytes())
+        require_table(study)
+        write_whole(copy, table_path(study.search.latency_table).read_bytes())
     return read_table(copy)
 
 
-def _require_workload(table: DeviceTable, study: StudySpec) -> None:
-    wanted = study.objectives.latency
+def require_table(study: StudySpec) -> None:
+    """Raise SpecError where the study names a table that is not there, or is not measured as the study measures."""
+    if study.search.latency_table is None:
+        return
+    table, wanted = find_table(study.search.latency_table), study.objectives.latency
     for name in ("runtime", "precision", "threads", "prompt_tokens", "new_tokens"):
         if getattr(table.header, name) != getattr(wanted, name):
             raise SpecError(
