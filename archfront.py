@@ -269,8 +269,9 @@ def profile_device(options: argparse.Namespace) -> int:
         raise SpecError("profile-device needs a study's YAML, whose shapes are measured, or --fit TABLE.csv; name one of them")
     from analysis.device_report import table_facts, table_text
     from analysis.device_table import read_table
-    from trials.device_profile import add_trials, choose_shapes, default_table, latency_spec, profile
+    from trials.device_profile import choose_shapes, default_table, latency_spec, profile
     from trials.study import load_study
+    from trials.table_trials import add_trials
 
     study = load_study(options.study)
     spec = latency_spec(study.objectives.latency, options.runtime, options.precision)

@@ -11,16 +11,18 @@ import pytest
 import archfront
 from analysis.device_report import table_facts, table_text
 from analysis.device_table import DeviceTable, Row, append_row, read_table
-from analysis.record import Latency, append
+from analysis.record import Latency, Spread, append
+from analysis.timing import Yardstick
 from search_space.architecture import Architecture
 from search_space.cost import parameters
 from search_space.errors import SpecError
 from tests.planted_device import planted_latency, planted_space
 from tests.sample_study import sample_finals, sample_records
-from trials.device_profile import add_trials, choose_shapes, default_table, latency_spec, profile
+from trials.device_profile import choose_shapes, default_table, latency_spec, profile
 from trials.latency import LatencyError
 from trials.latency_table import device_folder, find_table
 from trials.study import LatencySpec
+from trials.table_trials import add_trials, at_pace_of
 
 QUICKSTART = Path(__file__).resolve().parent.parent / "studies" / "quickstart.yaml"
 SPACE, SPEC = planted_space(1_000_000), LatencySpec()
@@ -158,6 +160,20 @@ def test_a_studys_trials_join_the_fit(tmp_path: Path) -> None:
     assert added == 0
     assert left_out is not None
     assert "device is 'cpu', in the table 'planted'" in left_out
+
+
+def test_times_are_brought_to_the_tables_pace() -> None:
+    def stick(prefill: float, decode: float) -> Yardstick:
+        spread = Spread(median=1.0, p10=1.0, p90=1.0)
+        return Yardstick(label="a", ratio=spread, total_ms=spread, device_prefill_ms=prefill, device_decode_ms=decode)
+
+    latency = planted_latency(WANTED[0].architecture, yardstick=stick(2.0, 10.0))
+    moved = at_pace_of(latency, {"a": stick(1.0, 20.0)})
+    assert moved.prefill_ms.median == pytest.approx(latency.prefill_ms.median / 2)
+    assert moved.decode_ms_per_token.median == pytest.approx(latency.decode_ms_per_token.median * 2)
+    assert moved.total_ms.median == pytest.approx(moved.prefill_ms.median + 64 * moved.decode_ms_per_token.median)
+    assert at_pace_of(latency, {"b": stick(1.0, 20.0)}) == latency
+    assert at_pace_of(moved, {"a": stick(1.0, 20.0)}) == moved
 
 
 def test_tables_are_found_by_file_and_by_name(table: DeviceTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from analysis.device_table import DeviceTable, Role, Row, append_row, read_table
 from analysis.latency_terms import Stack, Workload, columns, outline
-from analysis.record import Latency, read_finals, read_records
+from analysis.timing import Latency
 from search_space.architecture import Architecture
 from search_space.budget import Budget
 from search_space.cost import parameters
@@ -116,28 +116,6 @@ def profile(
         if process is not None:
             process.close()
     return read_table(path)
-
-
-def add_trials(path: Path, directory: Path) -> tuple[int, str | None]:
-    """Add the latencies of a study's trials to a table: how many, and why another one was left out.
-
-    A shape that was measured again after the search counts with that; one that the table has is not added.
-    """
-    table, finals = read_table(path), read_finals(directory)
-    known = {row.architecture for row in table.rows}
-    added, left_out = 0, None
-    for record in read_records(directory):
-        final = finals.get(record.number)
-        latency = (final.latency if final else None) or record.latency
-        if latency is None or record.architecture in known:
-            continue
-        if (other := table.header.differs(latency)) is not None:
-            left_out = f"{record.title}: {other}"
-            continue
-        known.add(record.architecture)
-        append_row(path, Row(architecture=record.architecture, role="trial", latency=latency))
-        added += 1
-    return added, left_out
 
 
 def _measure_all(path: Path, wanted: list[Wanted], measure: Measure, progress: Progress) -> None:
