@@ -195,7 +195,7 @@ def _report_for_device(stored: StoredStudy, options: argparse.Namespace) -> int:
     from analysis.retarget_page import retarget_rows, retarget_text, write_retargeted
     from trials.latency_table import find_table
 
-    moved = retarget(stored.records, find_table(options.device))
+    moved = retarget(stored.records, find_table(options.device), stored.finals)
     page = write_retargeted(stored.directory, stored.study.name, moved)
     if options.json:
         emit(retarget_rows(moved))

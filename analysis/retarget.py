@@ -5,7 +5,7 @@ Nothing is trained or measured; `analysis.retarget_page` says so wherever it sho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from analysis.device_table import DeviceTable, Header
@@ -13,7 +13,7 @@ from analysis.front import Front, front_of
 from analysis.latency_errors import Errors
 from analysis.latency_model import Prediction
 from analysis.membership import Membership, membership
-from analysis.record import Latency, TrialRecord
+from analysis.record import FinalRecord, Latency, TrialRecord
 from search_space.errors import SpecError
 
 
@@ -27,7 +27,7 @@ class Retargeted:
     records: tuple[TrialRecord, ...]
     """Every trial with the latency that is predicted for its shape, its training as it was."""
     measured: dict[int, Latency]
-    """What the study measured, by trial."""
+    """What the study measured, by trial; after the search where it did so again."""
     predictions: dict[int, Prediction]
     front: Front
     sure: Membership
@@ -44,9 +44,10 @@ class Retargeted:
         return {number: text for number, text in found.items() if text is not None}
 
 
-def retarget(records: Sequence[TrialRecord], device: DeviceTable) -> Retargeted:
+def retarget(records: Sequence[TrialRecord], device: DeviceTable, finals: Mapping[int, FinalRecord] | None = None) -> Retargeted:
     """Give every measured trial the latency that the table predicts; raises SpecError where the table is of another workload."""
-    measured = {record.number: record.latency for record in records if record.latency is not None}
+    again = {number: final.latency for number, final in (finals or {}).items() if final.latency is not None}
+    measured = {record.number: again.get(record.number, record.latency) for record in records if record.latency is not None}
     if not measured:
         raise SpecError("a front can be drawn for another device when trials have been measured, found none; run the study first")
     header = device.header
@@ -71,7 +72,7 @@ def retarget(records: Sequence[TrialRecord], device: DeviceTable) -> Retargeted:
         predictions=predictions,
         front=front,
         sure=membership(front),
-        measured_front=front_of(records),
+        measured_front=front_of(records, finals),
         left_out=device.left_out_errors,
         checks=device.check_errors(),
     )

@@ -11,12 +11,13 @@ import pytest
 
 import archfront
 from analysis.device_table import DeviceTable, Row, append_row, read_table
+from analysis.front import front_of
 from analysis.record import append
 from analysis.retarget import retarget
 from analysis.retarget_page import retarget_page, retarget_rows, retarget_text
 from search_space.errors import SpecError
 from tests.planted_device import planted_latency
-from tests.sample_study import SPACE, sample_records
+from tests.sample_study import SPACE, sample_finals, sample_records
 
 RECORDS = sample_records()
 QUICKSTART = Path(__file__).resolve().parent.parent / "studies" / "quickstart.yaml"
@@ -43,6 +44,14 @@ def test_the_front_is_that_of_the_other_device(table: DeviceTable) -> None:
         assert place.latency.total_ms.p10 < place.latency_ms < place.latency.total_ms.p90
     assert set(moved.front.places) == set(moved.measured_front.places)
     assert {n: place.quality for n, place in moved.front.places.items()} == {n: p.quality for n, p in moved.measured_front.places.items()}
+
+
+def test_what_was_measured_after_the_search_is_the_measured_one(table: DeviceTable) -> None:
+    finals = sample_finals(RECORDS)
+    moved = retarget(RECORDS, table, finals)
+    assert {number: moved.measured[number] for number in finals} == {number: final.latency for number, final in finals.items()}
+    assert moved.measured_front == front_of(RECORDS, finals)
+    assert moved.front == retarget(RECORDS, table).front
 
 
 def test_what_is_shown_says_predicted(table: DeviceTable) -> None:
