@@ -26,6 +26,8 @@ ALIKE = 1e-9
 """One less the correlation of two terms from which on they are one."""
 REFITS, SEED = 32, 0
 """Of the trend, under random weights."""
+OUTLYING, LEAST_MISS = 5.0, 0.005
+"""A point that the trend misses by more than so many times the median miss, taken as that much at least, is trusted less by the square."""
 LEAST_SPREAD = 0.05
 """Of one number over the measured shapes, in logarithms, below which it is not stretched any further."""
 
@@ -86,6 +88,9 @@ class TimeModel:
         self._trend, self._times, self._used = trend, times, _distinct(terms / (times[:, None] if isinstance(trend, Prices) else 1))
         self._count, self._terms = terms.shape[1], terms[:, self._used]
         self._ridge = min(RIDGES, key=self._missed)
+        left = np.log(times) - trend.logs(self._terms, self._fit())
+        allowed = OUTLYING * max(float(np.median(np.abs(left))), LEAST_MISS)
+        self._trust = self._trust * np.minimum(1.0, allowed / np.maximum(np.abs(left), 1e-12)) ** 2
         self._coefficients = self._fit()
         self._centre, self._stretch = outlines.mean(axis=0), np.maximum(outlines.std(axis=0), LEAST_SPREAD)
         self._places = (outlines - self._centre) / self._stretch

@@ -100,6 +100,11 @@ def test_a_disturbed_measurement_counts_less() -> None:
     assert flagged < believed
 
 
+def test_a_few_measurements_that_are_far_off_do_not_spoil_the_rest() -> None:
+    latencies = [planted_latency(shape, slower=1.6 if number in (4, 21) else 1.0) for number, shape in enumerate(FITTED)]
+    assert judged(LatencyModel(WORKLOAD, FITTED, latencies), CHECKED).median_error <= 0.04
+
+
 def test_a_shape_outside_of_what_was_measured_is_marked(model: LatencyModel) -> None:
     inside, far = model.predict([CHECKED[0], named_shape("mobilellm-125m")])
     assert inside.outside is None
