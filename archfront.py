@@ -58,6 +58,8 @@ def describe(options: argparse.Namespace) -> int:
 
     shape = read_shape(options.shape)
     facts = {"name": options.shape, **sheet.describe(shape, options.context_tokens), "exports": described_exports(shape)}
+    if options.device is not None:
+        facts["predicted_latency"] = _predicted(shape, options.device)
     if options.json:
         emit(facts)
         return DONE
@@ -69,6 +71,24 @@ def describe(options: argparse.Namespace) -> int:
         else:
             print(f"{name:<26} {_readable(value)}")
     return DONE
+
+
+def _predicted(shape: Architecture, device: str) -> dict[str, Any]:
+    """What a device's table says of a shape's latency."""
+    from trials.latency_table import find_table
+
+    table = find_table(device)
+    found = table.predict([shape])[0]
+    low, high = found.total.between()
+    return {
+        "device": str(table.header),
+        "total_ms": round(found.total.ms, 4),
+        "total_ms_low": round(low, 4),
+        "total_ms_high": round(high, 4),
+        "prefill_ms": round(found.prefill.ms, 4),
+        "decode_ms_per_token": round(found.decode.ms, 4),
+        "outside": found.outside,
+    }
 
 
 def sample(options: argparse.Namespace) -> int:
@@ -157,6 +177,8 @@ def report(options: argparse.Namespace) -> int:
     from trials.tracking import Tracker
 
     stored = read_study(Path(options.directory))
+    if options.device is not None:
+        return _report_for_device(stored, options)
     page = report_study(stored)
     tracker = Tracker(stored.directory, stored.study, stored.text)
     tracker.start()
@@ -164,6 +186,22 @@ def report(options: argparse.Namespace) -> int:
     tracker.finish(stored.records, stored.finals)
     print_front(stored, options.json)
     say(f"\nreport   {page}")
+    return DONE
+
+
+def _report_for_device(stored: StoredStudy, options: argparse.Namespace) -> int:
+    """Draw a study's front as another device's table predicts it; trains and measures nothing."""
+    from analysis.retarget import retarget
+    from analysis.retarget_page import retarget_rows, retarget_text, write_retargeted
+    from trials.latency_table import find_table
+
+    moved = retarget(stored.records, find_table(options.device), stored.finals)
+    page = write_retargeted(stored.directory, stored.study.name, moved)
+    if options.json:
+        emit(retarget_rows(moved))
+    else:
+        print(retarget_text(moved))
+    say(f"\npredicted, not measured: {page}")
     return DONE
 
 
@@ -218,6 +256,43 @@ def latency(options: argparse.Namespace) -> int:
     print(f"{tokens}, {taken.repeats} repeats, {runtime}, {taken.device}")
     if taken.disturbed:
         say("archfront: the measurement was disturbed by other work on this machine; repeat it when the machine is quiet")
+    return DONE
+
+
+def profile_device(options: argparse.Namespace) -> int:
+    """Measure the shapes that a device's latencies are predicted from, or judge the fit of a published table."""
+    if options.fit is not None:
+        from analysis.table_fit import fit_table
+
+        chosen = [name.strip() for name in (options.features or "").split(",") if name.strip()]
+        found = fit_table(Path(options.fit), options.column, options.shapes, options.seeds, chosen)
+        if options.json:
+            emit(found.as_dict())
+        else:
+            print(found)
+        return DONE
+    if options.study is None:
+        raise SpecError("profile-device needs a study's YAML, whose shapes are measured, or --fit TABLE.csv; name one of them")
+    from analysis.device_report import table_facts, table_text
+    from analysis.device_table import read_table
+    from trials.device_profile import choose_shapes, default_table, latency_spec, profile
+    from trials.study import load_study
+    from trials.table_trials import add_trials
+
+    study = load_study(options.study)
+    spec = latency_spec(study.objectives.latency, options.runtime, options.precision)
+    path = Path(options.output) if options.output else default_table(study.search_space, spec)
+    wanted = choose_shapes(study.search_space, spec, options.shapes, options.checks)
+    say(f"table    {path}")
+    table = profile(path, spec, wanted, progress=lambda done, of, text: say(f"{done} of {of}: {text}"))
+    if options.trials is not None:
+        added, left_out = add_trials(path, Path(options.trials))
+        say(f"trials   {added} added" + (f"; left out where they differ, such as {left_out}" if left_out else ""))
+        table = read_table(path)
+    if options.json:
+        emit({"table": str(path), **table_facts(table)})
+    else:
+        print(table_text(table))
     return DONE
 
 
@@ -368,6 +443,7 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "report": report,
     "export": export,
     "latency": latency,
+    "profile-device": profile_device,
     "lr-check": lr_check,
     "validate": validate,
     "fit": fit,

@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="length at which FLOPs and cache are counted (default %(default)s)",
     )
+    made.add_argument("--device", metavar="TABLE", help="predict the latency, too: a file of profile-device or its name")
     json_option(made, "print one JSON object")
 
     made = verb("sample", "print distinct shapes of a study's space")
@@ -68,6 +69,11 @@ def parser() -> argparse.ArgumentParser:
 
     made = verb("report", "write the report of a study's directory anew, and bring MLflow up to date")
     made.add_argument("directory", metavar="DIR", help="a study's directory")
+    made.add_argument(
+        "--device",
+        metavar="TABLE",
+        help="draw the front that another device's table predicts instead, as a page of its own: a file or a name of profile-device",
+    )
     json_option(made, "print the front as JSON")
 
     made = verb("export", "write a trial's model in formats that other tools load")
@@ -102,6 +108,22 @@ def parser() -> argparse.ArgumentParser:
         "--command", type=shlex.split, metavar="TEXT", help="what measures, quoted, where the runtime is command; see docs/runtimes.md"
     )
     made.add_argument("--format", choices=tuple(MODEL_FILES), help="of the files that a command is given (default onnx)")
+    json_option(made, "print one JSON object")
+
+    made = verb(
+        "profile-device", "measure a few dozen shapes once, so that a device's latency is known for all others; or check a table's fit"
+    )
+    made.add_argument("study", metavar="STUDY", nargs="?", help="a study's YAML file: its space, sizes and workload")
+    made.add_argument("--runtime", choices=tuple(RUNTIMES), help="in place of the study's")
+    made.add_argument("--precision", choices=precisions, help="in place of the study's")
+    made.add_argument("--shapes", type=positive, default=40, metavar="N", help="that are fitted, at most (default %(default)s)")
+    made.add_argument("--checks", type=positive, default=10, metavar="N", help="further shapes that judge the fit (default %(default)s)")
+    made.add_argument("--output", metavar="FILE", help="the table; the same one continues (default: named in this user's cache folder)")
+    made.add_argument("--trials", metavar="DIR", help="a study's directory whose trials' latencies are fitted too")
+    made.add_argument("--fit", metavar="TABLE.csv", help="measure nothing: fit some rows of a published table and predict the others")
+    made.add_argument("--column", default="latency_ms", metavar="NAME", help="milliseconds in that table (default %(default)s)")
+    made.add_argument("--features", metavar="LIST", help="columns of that table, with commas, that are features beside the known ones")
+    made.add_argument("--seeds", type=positive, default=5, metavar="N", help="fits of that table, to other rows each (default %(default)s)")
     json_option(made, "print one JSON object")
 
     made = verb("lr-check", "train a spread of shapes at several learning rates and say whether the study's suits them all")

@@ -16,6 +16,7 @@ from search_space.space import Explanation
 from trials.corpus import require_corpus
 from trials.driver.references import references
 from trials.export import described_exports
+from trials.latency_table import require_table
 from trials.network import Network
 from trials.study import StudySpec
 from trials.training.failures import OutOfMemory
@@ -121,6 +122,7 @@ def plan_study(study: StudySpec) -> Plan:
     space = study.search_space
     space.require_feasible()
     _require_text(study)
+    require_table(study)
     compared = references(study.references, space)
     shapes = space.sample(COUNTED, study.search.seed)
     samples = tuple(_sample(study, shape) for shape in shapes[:SAMPLES])

@@ -34,10 +34,12 @@ from trials.driver.references import references
 from trials.driver.same_text import require_same_text
 from trials.driver.searcher import AgendaSearcher, Progress, Scribe
 from trials.driver.workers import LATENCY_DEVICE, Equipment, Evaluate, Examiner, LatencyDevice, TrialActor, ask_device
+from trials.latency_table import frozen_table
 from trials.runtimes import RUNTIMES, require_runtime
 from trials.study import StudySpec
 
 if TYPE_CHECKING:
+    from analysis.device_table import DeviceTable
     from trials.sampler import Proposer
     from trials.text.blocks import TokenBlocks
 
@@ -93,7 +95,7 @@ class _Run:
         self._study, self._directory, self._evaluate = study, directory, evaluate
         self._references = references(study.references, study.search_space)
         self._background = ThreadPoolExecutor(2, thread_name_prefix="start-up")
-        made = self._background.submit(_proposer, study)
+        made = self._background.submit(_proposer, study, frozen_table(study, directory))
         records = read_records(directory)
         self._finals = read_finals(directory)
         self._agenda = Agenda(study, self._references, records, made.result)
@@ -269,11 +271,11 @@ def _heard(agenda: Agenda) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _proposer(study: StudySpec) -> Proposer:
+def _proposer(study: StudySpec, table: DeviceTable | None) -> Proposer:
     """Takes a second or more: the space is enumerated, and Optuna imported."""
     from trials.sampler import Proposer
 
-    return Proposer(study.search_space, study.search.seed, study.search.sampler)
+    return Proposer(study.search_space, study.search.seed, study.search.sampler, None if table is None else table.model.milliseconds)
 
 
 def _calibrated_on_a_worker(study: StudySpec) -> Calibration:

@@ -41,6 +41,10 @@ HINTED_TOKENS = 256
 """Context at which the work of a forward pass is a hint of what a shape's latency will be."""
 
 
+PredictMs = Callable[[Sequence[Architecture]], Iterable[float]]
+"""Latencies of shapes, in ms, before they are measured."""
+
+
 @dataclass(frozen=True)
 class Choices:
     """What may be proposed, in Optuna's words."""
@@ -52,11 +56,14 @@ class Choices:
     """Numbers of the shape of a point that its latency and its quality may follow, the work of a forward pass first."""
     seed: int
     """The study's."""
+    latency_ms: Callable[[Mapping[str, Any]], float] | None = None
+    """What a table predicts for the shape of a point; None where latency is learnt from the trials."""
 
 
 def _front(choices: Choices) -> Callable[[int], BaseSampler]:
     """One for all proposals, which it tells apart by their trials: what it keeps between them only saves time."""
-    sampler = FrontSampler(choices.distributions, candidates=choices.points(), hints=choices.sizes, seed=choices.seed)
+    cheap = None if choices.latency_ms is None else {1: choices.latency_ms}
+    sampler = FrontSampler(choices.distributions, cheap=cheap, candidates=choices.points(), hints=choices.sizes, seed=choices.seed)
     return lambda _: sampler
 
 
@@ -74,8 +81,12 @@ SPREAD_FIRST = ("nsga2", "tpe")
 class Proposer:
     """Proposes shapes of one space; holds what follows from the space alone, so that no call depends on an earlier one."""
 
-    def __init__(self, space: SearchSpace, seed: int, sampler: str) -> None:
-        """`seed` is the study's; `sampler` one of `SAMPLERS`."""
+    def __init__(self, space: SearchSpace, seed: int, sampler: str, predict_ms: PredictMs | None = None) -> None:
+        """`seed` is the study's; `sampler` one of `SAMPLERS`.
+
+        With `predict_ms` proposals follow the latencies that it says, never the measured ones: then equal losses lead to equal proposals.
+        """
+        self._predict_ms = predict_ms
         self._seed, self._spreads_first = seed, sampler in SPREAD_FIRST
         self._table = space.table()
         self._rows = {shape: row for row, (_, shape) in enumerate(self._table)}
@@ -90,7 +101,8 @@ class Proposer:
         self._places = np.array([self._places_at(point) for point, _ in self._table], dtype=np.int64).reshape(len(self._table), -1)
         self._ordered = np.array([d.ordered for d in self._dimensions], dtype=bool)
         self._spans = np.array([len(d.choices) - 1 for d in self._dimensions], dtype=float)
-        self._sampler = SAMPLERS[sampler](Choices(self._distributions, self._points, self._sizes, seed))
+        latency = None if predict_ms is None else self._latency_at
+        self._sampler = SAMPLERS[sampler](Choices(self._distributions, self._points, self._sizes, seed, latency))
 
     def __len__(self) -> int:
         """How many distinct shapes can be proposed in all."""
@@ -110,7 +122,7 @@ class Proposer:
             return None
         random = np.random.default_rng([self._seed, number])
         told = [record for record in told if record.point is not None]
-        if self._spreads_first and sum(_values(record) is not None for record in told) < POPULATION:
+        if self._spreads_first and sum(self._values(record) is not None for record in told) < POPULATION:
             row = self._farthest(free, known, random)
         else:
             row = self._nearest(free, self._ask(told, pending, int(random.integers(2**32))), random)
@@ -127,12 +139,28 @@ class Proposer:
 
     def _told(self, record: TrialRecord) -> FrozenTrial:
         assert record.point is not None
-        values = _values(record)
+        values = self._values(record)
         if values is None:
             stopped = record.outcome is Outcome.STOPPED
             return self._trial(record.point, TrialState.PRUNED if stopped else TrialState.FAIL)
         # One generation that holds everything known: Optuna then breeds from its best POPULATION members (steady-state NSGA-II).
         return self._trial(record.point, TrialState.COMPLETE, values, {GENERATION: 0})
+
+    def _values(self, record: TrialRecord) -> tuple[float, float] | None:
+        """What is minimised, with the latency that proposals follow."""
+        values = _values(record)
+        if values is None or self._predict_ms is None:
+            return values
+        return values[0], self._predicted[self._rows[record.architecture]]
+
+    @cached_property
+    def _predicted(self) -> list[float]:
+        """Latency of every shape of the table."""
+        assert self._predict_ms is not None
+        return [float(ms) for ms in self._predict_ms([shape for _, shape in self._table])]
+
+    def _latency_at(self, params: Mapping[str, Any]) -> float:
+        return self._predicted[self._row_of(params)]
 
     def _trial(
         self, point: Mapping[str, Any], state: TrialState, values: Sequence[float] | None = None, attributes: dict[str, int] | None = None
@@ -152,9 +180,11 @@ class Proposer:
     def _row_at(self) -> dict[tuple[int, ...], int]:
         return {tuple(places): row for row, places in enumerate(self._places.tolist())}
 
+    def _row_of(self, params: Mapping[str, Any]) -> int:
+        return self._row_at[tuple(int(params[dimension.name]) for dimension in self._dimensions)]
+
     def _sizes(self, params: Mapping[str, Any]) -> tuple[float, ...]:
-        row = self._row_at[tuple(int(params[dimension.name]) for dimension in self._dimensions)]
-        shape = self._table[row][1]
+        shape = self._table[self._row_of(params)][1]
         return cost.forward_flops(shape, HINTED_TOKENS), shape.num_hidden_layers, shape.hidden_size, shape.intermediate_size
 
     def _places_at(self, point: Mapping[str, Any]) -> list[int]:

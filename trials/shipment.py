@@ -87,6 +87,14 @@ def _companions(study_path: Path) -> Iterator[tuple[str, Path]]:
         if is_file_name(name):
             yield from _named("references", name, study_path.parent)
 
+    table = (values.get("search") or {}).get("latency_table")
+    if table is not None and not Path(table).suffix:
+        raise SpecError(
+            f"search.latency_table: {table} is a name on this machine; copy the table beside the study's file and name it as {table}.jsonl"
+        )
+    if table is not None:
+        yield from _named("search.latency_table", table, study_path.parent)
+
 
 def _named(key: str, pattern: str, folder: Path) -> Iterator[tuple[str, Path]]:
     if Path(pattern).is_absolute():

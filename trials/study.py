@@ -201,6 +201,9 @@ class SearchSpec(Section):
     a seed that chose nothing: the test split then says how much of their gain was luck."""
     sampler: Literal["front", "nsga2", "tpe", "random"] = "nsga2"
     """What proposes the next shape: ours, which models the front, or one of Optuna's."""
+    latency_table: str | None = None
+    """A table of `archfront profile-device`, a `.jsonl` file or its name: proposals then follow the latencies that it predicts, and can be
+    replayed; a copy stays in the study's directory. Every trial is measured all the same."""
     rate_bracket: bool = True
     """Whether the shapes that the report names are also trained at half and at twice the learning rate, after the search: a winner whose
     rank flips with it is flagged."""
@@ -271,4 +274,8 @@ def load_study(path: str | Path) -> StudySpec:
     references = tuple(str(folder / name) if is_file_name(name) else name for name in study.references)
     latency = study.objectives.latency.beside(folder)
     objectives = study.objectives.model_copy(update={"latency": latency})
-    return study.model_copy(update={"corpus": study.corpus.beside(folder), "references": references, "objectives": objectives})
+    search, table = study.search, study.search.latency_table
+    if table is not None and Path(table).suffix:
+        search = search.model_copy(update={"latency_table": str(folder / table)})
+    placed = {"corpus": study.corpus.beside(folder), "references": references, "objectives": objectives, "search": search}
+    return study.model_copy(update=placed)

@@ -1,0 +1,73 @@
+"""How wrong predicted times are, on shapes that were not in the fit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtri
+from scipy.stats import kendalltau, spearmanr
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errors:
+    """Predicted against measured times."""
+
+    shapes: int
+    median_error: float
+    """Of the distance from the measured time, as a share of it."""
+    p90_error: float
+    spearman: float | None
+    """Rank correlation; None below three shapes."""
+    kendall: float | None
+    coverage: float
+    """Share of the measured times that lie in their 90 % intervals."""
+    width: float
+    """Median reach of those intervals either way: 0.05 is from 5 % below to 5 % above."""
+
+    def __str__(self) -> str:
+        ranks = "" if self.spearman is None else f", rank correlation {self.spearman:.4f} (Kendall {self.kendall:.3f})"
+        return (
+            f"median error {self.median_error:.1%}, 90th percentile {self.p90_error:.1%}{ranks}, "
+            f"{self.coverage:.0%} within their 90 % intervals (about {self.width:.1%} either way)"
+        )
+
+
+def errors(predicted: Array, deviations: Array, measured: Array, level: float = 0.9) -> Errors:
+    """Times [shapes], deviations of the predicted ones' logarithms, and what was measured."""
+    missed = np.abs(predicted / measured - 1)
+    reach = float(ndtri(0.5 + level / 2)) * deviations
+    enough = len(measured) > 2
+    return Errors(
+        shapes=len(measured),
+        median_error=float(np.median(missed)),
+        p90_error=float(np.quantile(missed, 0.9)),
+        spearman=float(spearmanr(predicted, measured).statistic) if enough else None,
+        kendall=float(kendalltau(predicted, measured).statistic) if enough else None,
+        coverage=float((np.abs(np.log(predicted / measured)) <= reach).mean()),
+        width=math.expm1(float(np.median(reach))),
+    )
+
+
+def mean_errors(found: Sequence[Errors]) -> Errors:
+    """Each number's mean over several fits."""
+
+    def mean(name: str) -> float:
+        return fmean(getattr(each, name) for each in found)
+
+    ranked = all(each.spearman is not None for each in found)
+    return Errors(
+        shapes=found[0].shapes,
+        median_error=mean("median_error"),
+        p90_error=mean("p90_error"),
+        spearman=mean("spearman") if ranked else None,
+        kendall=mean("kendall") if ranked else None,
+        coverage=mean("coverage"),
+        width=mean("width"),
+    )

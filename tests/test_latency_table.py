@@ -1,0 +1,137 @@
+"""A study that searches with a frozen table: its proposals follow predicted latencies, and replay whatever was measured."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import yaml
+
+from analysis.device_table import DeviceTable, Row, append_row, read_table
+from analysis.record import Kind, Spread, TrialRecord
+from search_space.errors import SpecError
+from tests.fakes import answer, small_study
+from tests.planted_device import planted_latency
+from trials.latency_table import FROZEN, frozen_table
+from trials.plan import plan_study
+from trials.sampler import SAMPLERS, Proposer
+from trials.shipment import pack
+from trials.study import load_study, parse_study
+from trials.task import TrialTask, plain
+
+STUDY, TEXT = small_study()
+SPACE = STUDY.search_space
+LATENCY = STUDY.objectives.latency
+
+
+def write_table(path: Path, count: int = 12, **changes: object) -> DeviceTable:
+    facts = {"runtime": LATENCY.runtime, "prompt_tokens": LATENCY.prompt_tokens, "new_tokens": LATENCY.new_tokens, **changes}
+    for shape in SPACE.sample(count, 7):
+        append_row(path, Row(architecture=shape, role="fit", latency=planted_latency(shape, **facts)))  # type: ignore[arg-type]
+    return read_table(path)
+
+
+def with_table(name: str) -> str:
+    """The study's text with a table."""
+    values = yaml.safe_load(TEXT)
+    values["search"]["latency_table"] = name
+    return yaml.safe_dump(values)
+
+
+def slower(record: TrialRecord) -> TrialRecord:
+    """The record of a machine on which every shape took another time."""
+    assert record.latency is not None
+    ms = 100.0 / (1 + record.number)
+    return dataclasses.replace(record, latency=dataclasses.replace(record.latency, total_ms=Spread(median=ms, p10=ms, p90=ms)))
+
+
+def search(proposer: Proposer, count: int, moved: bool) -> list[TrialRecord]:
+    records: list[TrialRecord] = []
+    for number in range(count):
+        proposal = proposer.propose(number, records, [])
+        assert proposal is not None
+        record = answer(TrialTask(number=number, kind=Kind.SAMPLED, point=plain(proposal[0]), architecture=proposal[1], seed=0))
+        records.append(slower(record) if moved else record)
+    return records
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_proposals_replay_whatever_is_measured(sampler: str, tmp_path: Path) -> None:
+    predict = write_table(tmp_path / "table.jsonl").model.milliseconds
+    one, other = ([r.architecture for r in search(Proposer(SPACE, 0, sampler, predict), 24, moved)] for moved in (False, True))
+    assert one == other
+    assert len(set(one)) == 24
+    if sampler in ("front", "nsga2"):
+        learnt, again = ([r.architecture for r in search(Proposer(SPACE, 0, sampler), 24, moved)] for moved in (False, True))
+        assert learnt != again
+
+
+def test_all_shapes_of_a_space_are_predicted_as_each_alone(tmp_path: Path) -> None:
+    model = write_table(tmp_path / "table.jsonl").model
+    shapes = [shape for _, shape in SPACE.table()][:30]
+    assert model.milliseconds(shapes) == pytest.approx([prediction.total.ms for prediction in model.predict(shapes)])
+    assert len(model.milliseconds([])) == 0
+
+
+def test_the_copy_in_the_directory_is_what_counts(tmp_path: Path) -> None:
+    source, directory = tmp_path / "table.jsonl", tmp_path / "study"
+    table = write_table(source)
+    study = STUDY.model_copy(update={"search": STUDY.search.model_copy(update={"latency_table": str(source)})})
+    assert frozen_table(STUDY, directory) is None
+    first = frozen_table(study, directory)
+    assert first is not None
+    assert first.rows == table.rows
+    write_table(source, 20)
+    later = frozen_table(study, directory)
+    assert later is not None
+    assert later.rows == table.rows
+    source.unlink()
+    assert frozen_table(study, directory) is not None
+    assert (directory / FROZEN).is_file()
+
+
+def test_a_table_of_another_workload_is_refused(tmp_path: Path) -> None:
+    write_table(tmp_path / "table.jsonl", prompt_tokens=LATENCY.prompt_tokens + 1)
+    study = STUDY.model_copy(update={"search": STUDY.search.model_copy(update={"latency_table": str(tmp_path / "table.jsonl")})})
+    with pytest.raises(SpecError, match=r"search\.latency_table must be measured as the study measures: prompt_tokens is"):
+        frozen_table(study, tmp_path / "study")
+    assert not (tmp_path / "study" / FROZEN).exists()
+
+
+def test_a_plan_tells_of_a_table_that_is_not_there(tmp_path: Path) -> None:
+    study = STUDY.model_copy(update={"search": STUDY.search.model_copy(update={"latency_table": str(tmp_path / "table.jsonl")})})
+    with pytest.raises(SpecError, match=r"table\.jsonl is not a file; name a table that `archfront profile-device` has made"):
+        plan_study(study)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default::ResourceWarning", "ignore::DeprecationWarning:ray", "ignore::FutureWarning:ray")
+def test_a_study_that_searches_with_a_table_measures_every_trial(tmp_path: Path) -> None:
+    from trials.runner import run_study
+
+    write_table(tmp_path / "table.jsonl")
+    text = with_table(str(tmp_path / "table.jsonl"))
+    study = parse_study(yaml.safe_load(text))
+    result = run_study(study, tmp_path / "study", study_text=text, evaluate=answer)
+    assert result.failure is None
+    assert len(result.records) == result.planned
+    for record in result.records:
+        assert record.latency == answer(TrialTask(number=0, kind=Kind.SAMPLED, architecture=record.architecture, seed=0)).latency
+    assert read_table(tmp_path / "study" / FROZEN).rows == read_table(tmp_path / "table.jsonl").rows
+
+
+def test_the_file_is_named_relative_to_the_study_and_travels_with_it(tmp_path: Path) -> None:
+    home, cluster = tmp_path / "home", tmp_path / "cluster"
+    home.mkdir()
+    cluster.mkdir()
+    write_table(home / "table.jsonl")
+    (home / "study.yaml").write_text(with_table("table.jsonl"), encoding="utf-8")
+    assert load_study(home / "study.yaml").search.latency_table == str(home / "table.jsonl")
+    packed = pack(home / "study.yaml", cluster)
+    assert (cluster / packed).with_name("table.jsonl").read_bytes() == (home / "table.jsonl").read_bytes()
+    (home / "study.yaml").write_text(with_table("phone"), encoding="utf-8")
+    assert load_study(home / "study.yaml").search.latency_table == "phone"
+    (tmp_path / "again").mkdir()
+    with pytest.raises(SpecError, match="phone is a name on this machine; copy the table beside the study's file"):
+        pack(home / "study.yaml", tmp_path / "again")
