@@ -59,7 +59,10 @@ def describe(options: argparse.Namespace) -> int:
     shape = read_shape(options.shape)
     facts = {"name": options.shape, **sheet.describe(shape, options.context_tokens), "exports": described_exports(shape)}
     if options.device is not None:
-        facts["predicted_latency"] = _predicted(shape, options.device)
+        from analysis.device_report import predicted_facts
+        from trials.latency_table import find_table
+
+        facts["predicted_latency"] = predicted_facts(find_table(options.device), shape)
     if options.json:
         emit(facts)
         return DONE
@@ -71,24 +74,6 @@ def describe(options: argparse.Namespace) -> int:
         else:
             print(f"{name:<26} {_readable(value)}")
     return DONE
-
-
-def _predicted(shape: Architecture, device: str) -> dict[str, Any]:
-    """What a device's table says of a shape's latency."""
-    from trials.latency_table import find_table
-
-    table = find_table(device)
-    found = table.predict([shape])[0]
-    low, high = found.total.between()
-    return {
-        "device": str(table.header),
-        "total_ms": round(found.total.ms, 4),
-        "total_ms_low": round(low, 4),
-        "total_ms_high": round(high, 4),
-        "prefill_ms": round(found.prefill.ms, 4),
-        "decode_ms_per_token": round(found.decode.ms, 4),
-        "outside": found.outside,
-    }
 
 
 def sample(options: argparse.Namespace) -> int:
@@ -224,6 +209,7 @@ def latency(options: argparse.Namespace) -> int:
     """Measure the latency of a shape on this machine."""
     from dataclasses import asdict
 
+    from analysis.timing_text import latency_text
     from trials.latency import LatencyProcess
     from trials.study import parse_latency
 
@@ -238,22 +224,7 @@ def latency(options: argparse.Namespace) -> int:
     if options.json:
         emit({"shape": shape.as_dict(), "latency": asdict(taken)})
         return DONE
-    spreads = {"total": taken.total_ms, "prefill": taken.prefill_ms, "decode, a token": taken.decode_ms_per_token}
-    spreads |= {f"after {at.cached_tokens:,}": at.decode_ms_per_token for at in taken.at_positions}
-    for name, spread in spreads.items():
-        print(f"{name:<16} {spread.median:10.3f} ms   p10 {spread.p10:.3f}   p90 {spread.p90:.3f}")
-    if taken.yardstick is not None:
-        ratio = taken.yardstick.ratio
-        print(f"{'ratio':<16} {ratio.median:10.3f}      p10 {ratio.p10:.3f}   p90 {ratio.p90:.3f}, to {taken.yardstick.label}")
-    for name, once in (("load", taken.load_ms), ("first prefill", taken.first_prefill_ms)):
-        if once is not None:
-            print(f"{name:<16} {once:10.3f} ms   once")
-    if taken.peak_memory_bytes is not None:
-        print(f"{'memory':<16} {taken.peak_memory_bytes / (1 << 20):10.1f} MiB  at most")
-    if taken.bandwidth_share is not None:
-        print(f"{'decoding reads':<16} {taken.bandwidth_share:10.1%}      of the memory's bandwidth")
-    tokens, runtime = f"{taken.prompt_tokens} + {taken.new_tokens} tokens", f"{taken.runtime} {taken.runtime_version}"
-    print(f"{tokens}, {taken.repeats} repeats, {runtime}, {taken.device}")
+    print(latency_text(taken))
     if taken.disturbed:
         say("archfront: the measurement was disturbed by other work on this machine; repeat it when the machine is quiet")
     return DONE

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from analysis.device_table import DeviceTable
+from search_space.architecture import Architecture
 from search_space.cost import parameters
 
 LEAST_SHARE = 0.005
@@ -47,3 +48,18 @@ def table_text(table: DeviceTable) -> str:
         shares = sorted(found[f"{phase}_shares"].items(), key=lambda each: -each[1])
         lines.append(f"{phase:<8} {', '.join(f'{name} {share:.0%}' for name, share in shares if share >= LEAST_SHARE)}")
     return "\n".join(lines)
+
+
+def predicted_facts(table: DeviceTable, shape: Architecture) -> dict[str, Any]:
+    """What the table says of a shape's latency, ready for JSON."""
+    found = table.predict([shape])[0]
+    low, high = found.total.between()
+    return {
+        "device": str(table.header),
+        "total_ms": round(found.total.ms, 4),
+        "total_ms_low": round(low, 4),
+        "total_ms_high": round(high, 4),
+        "prefill_ms": round(found.prefill.ms, 4),
+        "decode_ms_per_token": round(found.decode.ms, 4),
+        "outside": found.outside,
+    }

@@ -33,6 +33,7 @@ from trials.export.gguf_layout import PRECISIONS, gguf_refusal
 from trials.export.verification import STRINGS, Check, strings_of_many_scripts, verify
 from trials.export.write import write_formats
 from trials.latency import LatencyProcess
+from trials.runtimes import RUNTIMES
 from trials.study import LatencySpec
 from trials.text.tokenizer import END_OF_TEXT, train_tokenizer
 from trials.weights import load_weights, save_weights
@@ -391,6 +392,12 @@ def test_the_command_exports_in_the_precision_that_was_asked_for(
     assert read_gguf(tmp_path / "out" / GGUF).precision == "int8"
     card = (tmp_path / "out" / "README.md").read_text()
     assert "llama-cli -m model.gguf" in card
+    (check,) = json.loads((tmp_path / "out" / "verification.json").read_text())
+    if RUNTIMES["llama.cpp"].installed:
+        assert check["latency"]["precision"] == "int8"
+    else:
+        assert check["latency"] is None
+        assert "pip install llama-cpp-python" in check["not_measured"]
     assert "logits are those of the weights in int8" in card
     assert "written once for each" not in card
     assert archfront.main(["describe", "mobilellm-ls-125m"]) == 0

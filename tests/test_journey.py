@@ -95,7 +95,7 @@ def test_from_a_study_to_a_model_that_transformers_loads(tmp_path: Path) -> None
     assert json.loads(again.stdout) == front, "a finished study is not run again"
 
     (tmp_path / "text.txt").unlink()  # an export needs the study's directory alone
-    exported = archfront("export", str(directory), "--pick", "most-accurate", "--output", "model", cwd=tmp_path)
+    exported = archfront("export", str(directory), "--pick", "most-accurate", "--format", "hf,onnx", "--output", "model", cwd=tmp_path)
     assert exported.returncode == 0, exported.stderr
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -105,4 +105,9 @@ def test_from_a_study_to_a_model_that_transformers_loads(tmp_path: Path) -> None
     network = load_network(weights_file(directory, best.number), best.architecture)
     with torch.no_grad():
         torch.testing.assert_close(model(ids).logits, network(ids), atol=1e-4, rtol=0)
+    hugging_face, onnx = json.loads((tmp_path / "model" / "verification.json").read_text())
+    assert hugging_face["latency"] is None
+    assert onnx["latency"]["runtime"] == "onnxruntime"
+    assert onnx["latency"]["total_ms"]["median"] > 0
+    assert "ms for" in (tmp_path / "model" / "README.md").read_text()
     assert tokenizer_file(directory, best.architecture.vocab_size).read_bytes() == (tmp_path / "model" / "tokenizer.json").read_bytes()

@@ -28,7 +28,7 @@ def pick(stored: StoredStudy, choice: str) -> TrialRecord:
 def export_trial(
     stored: StoredStudy, record: TrialRecord, formats: list[str], output: Path, gguf_precision: str = USUAL_PRECISION
 ) -> list[Path]:
-    """Write a trial's shape and weights into a directory in each format, verify them and describe them; returns the files.
+    """Write a trial's shape and weights into a directory in each format, verify, time and describe them; returns the files.
 
     Raises SpecError, before anything is written, where a format does not exist, cannot hold the shape, or the weights are not there;
     WorkError where what was written is not the trained model.
@@ -45,10 +45,13 @@ def export_trial(
             f"choose one with --pick {'|'.join(PICKS)}"
         )
     from trials.export.card import CARD, write_card  # torch, only once there is something to write
-    from trials.export.verification import verify
+    from trials.export.remeasure import with_latencies
+    from trials.export.verification import keep, verify
     from trials.export.write import write_formats
 
     write_formats(formats, output, record.architecture, weights, tokenizer, stored.study.proxy.context_tokens, gguf_precision)
     checks = verify(formats, output, record.architecture, weights, tokenizer)
+    checks = with_latencies(checks, record.architecture, stored.study.objectives.latency, gguf_precision)
+    keep(checks, output)
     write_card(output / CARD, stored.study.name, record, stored.finals.get(record.number), formats, checks)
     return sorted(path for path in output.iterdir() if path.is_file())

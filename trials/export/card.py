@@ -57,7 +57,7 @@ def write_card(
         "",
         "## Verified as it was written",
         "",
-        *(f"- {check.sentence()}" for check in checks),
+        *(f"- {check.sentence()}{_timed(check)}" for check in checks),
     ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -72,6 +72,15 @@ def _written_again(shape: Architecture, formats: Sequence[str]) -> list[str]:
         f"Blocks that run several times are stored once in archfront and written once for each in {' and '.join(unrolled)}: "
         f"{unrolled_parameters(shape):,} weights for {parameters(shape):,}.",
     ]
+
+
+def _timed(check: Check) -> str:
+    taken = check.latency
+    if taken is None:
+        return "" if check.not_measured is None else f"; not timed: {check.not_measured}"
+    flagged = ", disturbed by other work" if taken.disturbed else ""
+    how = f"{taken.runtime} {taken.runtime_version}, {taken.precision}, threads: {taken.threads}"
+    return f"; {taken.total_ms.median:.2f} ms for {taken.prompt_tokens} prompt and {taken.new_tokens} new tokens ({how}{flagged})"
 
 
 def _measured(record: TrialRecord, final: FinalRecord | None) -> list[tuple[str, str]]:

@@ -17,6 +17,7 @@ import yaml
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from analysis.timing import Latency
 from search_space.architecture import Architecture
 from search_space.errors import WorkError
 from trials.export import ARCHITECTURE, EXECUTORCH, GGUF, ONNX
@@ -60,6 +61,11 @@ class Check:
     """Root mean square difference from our network with the file's rounded weights, relative to the spread of its logits."""
     failure: str | None = None
     """Why there are no figures."""
+
+    latency: Latency | None = None
+    """Of the study's workload in the runtime that the file is for; None where there is none of ours, or see `not_measured`."""
+    not_measured: str | None = None
+    """Why a runtime of ours gave no latency."""
 
     def sentence(self) -> str:
         """What was found, in words."""
@@ -107,11 +113,16 @@ def verify(formats: Sequence[str], directory: Path, architecture: Architecture, 
     """
     original = Original(architecture, weights, tokenizer)
     checks = [CHECKS[name](directory, original) for name in formats]
-    (directory / VERIFICATION).write_text(json.dumps([asdict(check) for check in checks], indent=2) + "\n", encoding="utf-8")
+    keep(checks, directory)
     failed = [check.sentence() for check in checks if check.passed is False]
     if failed:
         raise WorkError(f"the export in {directory} must equal the trained model and does not: {'; '.join(failed)}; do not use it")
     return checks
+
+
+def keep(checks: Sequence[Check], directory: Path) -> None:
+    """Write verification.json."""
+    (directory / VERIFICATION).write_text(json.dumps([asdict(check) for check in checks], indent=2) + "\n", encoding="utf-8")
 
 
 def strings_of_many_scripts() -> list[str]:
