@@ -50,7 +50,7 @@ def test_describe_prints_the_published_figures(name: str, executed: int, capsys:
     facts = json.loads(capsys.readouterr().out)
     assert (facts["parameters"], facts["num_hidden_layers"]) == (124_635_456, executed)
     assert facts["exports"]["hf"] is None
-    assert list(facts["exports"]) == ["hf", "onnx", "gguf", "gguf int8, int4", "yaml"]
+    assert list(facts["exports"]) == ["hf", "onnx", "gguf", "gguf int8, int4", "executorch", "yaml"]
 
 
 def test_describe_reads_what_it_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

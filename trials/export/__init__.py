@@ -51,9 +51,12 @@ def supported_exports(architecture: Architecture, gguf_precision: str = USUAL_PR
 
 def described_exports(architecture: Architecture) -> dict[str, str | None]:
     """The same, with rounded weights in a GGUF file told apart: their blocks want widths of their own."""
-    found = supported_exports(architecture)
-    before = {name: found[name] for name in found if name != "yaml"}
-    return before | {"gguf int8, int4": gguf_refusal(architecture, "int8"), "yaml": found["yaml"]}
+    found: dict[str, str | None] = {}
+    for name, reason in supported_exports(architecture).items():
+        found[name] = reason
+        if name == "gguf":
+            found["gguf int8, int4"] = gguf_refusal(architecture, "int8")
+    return found
 
 
 def _reason_against_hugging_face(architecture: Architecture) -> str | None:
