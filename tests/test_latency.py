@@ -106,13 +106,13 @@ def test_memory_is_that_of_the_shape_and_the_same_again(tmp_path: Path) -> None:
 def test_a_study_that_goes_on_counts_with_the_first_times_of_the_device(process: LatencyProcess) -> None:
     first = process.measure(SHALLOW)
     assert first.yardstick is not None
-    slower = replace(first, yardstick=replace(first.yardstick, device_prefill_ms=1000.0, device_decode_ms=3000.0))
+    slower = replace(first, yardstick=replace(first.yardstick, device_prefill_ms=1e5, device_decode_ms=3e5))
     again = LatencyProcess(SPEC, [slower, first])
     taken = again.measure(SHALLOW)
     again.close()
     assert taken.yardstick is not None
-    assert (taken.yardstick.device_prefill_ms, taken.yardstick.device_decode_ms) == (1000.0, 3000.0)
-    assert taken.disturbed  # the device cannot have become a hundred times as fast
+    assert (taken.yardstick.device_prefill_ms, taken.yardstick.device_decode_ms) == (1e5, 3e5)
+    assert taken.disturbed  # the device cannot have become a thousand times as fast
     assert taken.total_ms.median > 10 * first.total_ms.median
     assert latency_from_dict(json.loads(json.dumps(asdict(taken)))) == taken
 
