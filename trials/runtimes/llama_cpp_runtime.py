@@ -18,9 +18,9 @@ MODEL = "model.gguf"
 CONTEXT_TOKENS = 2048
 """Told in the file; what `load` makes room for is another matter."""
 FLOAT32_FILE = "0"
-"""The `general.file_type` of a file in float32. It gets a cache in float32 too, and no flash attention, which rounds the cache to float16:
-otherwise logits are off by 0.2 % of their spread and more. Files in other precisions get llama.cpp's own defaults, a cache in float16 and flash
-attention where the processor has it."""
+"""The `general.file_type` of a file in float32. It gets a cache in float32 too, and no flash attention, which rounds the cache to
+float16: otherwise logits are off by 0.2 % of their spread and more. Files in other precisions get llama.cpp's own defaults, a cache in
+float16 and flash attention where the processor has it."""
 ERROR = 4
 """What ggml calls the level of errors in its log."""
 
