@@ -95,6 +95,8 @@ def test_plan_counts_without_training(capsys: pytest.CaptureFixture[str]) -> Non
     assert made["training_flops"] > 0
     assert made["estimated_seconds"] > 0
     assert made["disk_bytes"] > 0
+    assert made["exports"]["gguf"] == "every shape"
+    assert "of 100 shapes looked at; hidden_size" in made["exports"]["gguf int8, int4"]
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
