@@ -57,7 +57,7 @@ def test_more_gpus_than_this_machine_has_are_refused_before_ray_starts() -> None
         require_gpus(1_000)
 
 
-MISSING = Offer("trials.runtimes.torch_runtime", ("float32",), "no_such_library", "no-such-library")
+MISSING = Offer("trials.runtimes.torch_runtime", ("float32",), library="no_such_library", install="no-such-library")
 """A runtime that is not installed, whatever is."""
 
 

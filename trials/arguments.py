@@ -99,9 +99,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--precision", default="float32", choices=precisions, help="of the weights (default %(default)s)")
     made.add_argument("--prompt-tokens", type=positive, default=64, metavar="N", help="tokens of the prompt (default %(default)s)")
     made.add_argument("--new-tokens", type=positive, default=64, metavar="N", help="tokens decoded with the KV cache (default %(default)s)")
-    made.add_argument(
-        "--context-positions", type=positive, nargs="+", default=(), metavar="N", help="time a decoded token after so many others, too"
-    )
+    made.add_argument("--context-positions", type=positive, nargs="+", metavar="N", help="time a decoded token after so many others, too")
     made.add_argument("--threads", type=positive, default=1, metavar="N", help="pinned threads (default %(default)s)")
     made.add_argument("--repeats", type=positive, default=5, metavar="N", help="timed repeats (default %(default)s)")
     made.add_argument(

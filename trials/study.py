@@ -40,7 +40,7 @@ class LatencySpec(Section):
     """Tokens of the prompt, read in one pass."""
     new_tokens: Positive = 64
     """Tokens decoded one by one with the KV cache."""
-    context_positions: tuple[Positive, ...] = ()
+    context_positions: tuple[Positive, ...] | None = None
     """Tokens in the cache at which a decoded token is timed as well, beside the workload, such as [128, 1024]."""
     threads: Positive = 1
     """Threads of the runtime; each is pinned to a processor of its own."""
