@@ -43,6 +43,8 @@ class AtPosition:
 
     cached_tokens: int
     decode_ms_per_token: Spread
+    disturbed: bool
+    """As a latency's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,4 +130,4 @@ def _yardstick(values: Mapping[str, Any]) -> Yardstick:
 
 
 def _at_position(values: Mapping[str, Any]) -> AtPosition:
-    return AtPosition(cached_tokens=values["cached_tokens"], decode_ms_per_token=Spread(**values["decode_ms_per_token"]))
+    return AtPosition(**{**values, "decode_ms_per_token": Spread(**values["decode_ms_per_token"])})

@@ -8,7 +8,7 @@ from analysis.timing import Latency
 def latency_text(taken: Latency) -> str:
     """A line for each time, and one that says how they were taken."""
     spreads = {"total": taken.total_ms, "prefill": taken.prefill_ms, "decode, a token": taken.decode_ms_per_token}
-    spreads |= {f"after {at.cached_tokens:,}": at.decode_ms_per_token for at in taken.at_positions}
+    spreads |= {f"at {at.cached_tokens:,}{', disturbed' if at.disturbed else ''}": at.decode_ms_per_token for at in taken.at_positions}
     lines = [f"{name:<16} {spread.median:10.3f} ms   p10 {spread.p10:.3f}   p90 {spread.p90:.3f}" for name, spread in spreads.items()]
     if taken.yardstick is not None:
         ratio = taken.yardstick.ratio

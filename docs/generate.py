@@ -74,6 +74,8 @@ def _kind(annotation: Any) -> str:
         others = [name for kind, name in (("int", "whole number"), ("bool", "`true` or `false`")) if kind in text.replace(literal[0], "")]
         return " or ".join([*(f"`{word.strip()[1:-1]}`" for word in literal[1].split(",")), *others])
     text = re.sub(r"typing\.Annotated\[(\w+),.*\]", r"\1", text)
+    if "tuple[" in text and "int" in text:
+        return "list of whole numbers"
     names = {"int": "whole number", "float": "number", "str": "text", "tuple[str, ...]": "list of text"}
     return next((names[name] for name in sorted(names, key=len, reverse=True) if name in text), text)
 
@@ -154,7 +156,7 @@ GENERATED = {
     "architecture": lambda: field_tables(architecture, "Architecture") + "\n" + field_tables(sharing, "Sharing"),
     "record": lambda: field_tables(record, "TrialRecord", "Outcome", "Kind", "Costs", "FinalRecord", "RatePoint", "FreshSeed"),
     "training": lambda: field_tables(training, "Training", "CurvePoint", "Quality", "Rung", "Diagnostics"),
-    "latency": lambda: field_tables(timing, "Latency", "Yardstick", "Spread"),
+    "latency": lambda: field_tables(timing, "Latency", "Yardstick", "AtPosition", "Spread"),
     "commands": command_tables,
     "signs": sign_table,
     "ablation": ablation_tables,

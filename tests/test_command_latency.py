@@ -23,6 +23,7 @@ from search_space.errors import SpecError, WorkError
 from tests import fakes
 from trials.latency import LatencyError, LatencyProcess
 from trials.shipment import pack
+from trials.ablation import load_ablation
 from trials.study import LatencySpec, load_study, parse_study
 from trials.task import explain
 from trials.timing.command import measure_by_command
@@ -271,3 +272,21 @@ def test_a_script_beside_the_study_is_not_sent_to_a_cluster(tmp_path: Path) -> N
 def test_a_study_without_a_command_says_nothing_of_one() -> None:
     asked = LatencySpec().model_dump(exclude_none=True)
     assert list(asked) == ["runtime", "precision", "prompt_tokens", "new_tokens", "threads", "repeats"]
+
+
+def test_a_part_of_a_command_that_is_no_file_name_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "shipped").mkdir()
+    words = ["sh", "-c", "measure " * 100]
+    assert load_study(written(tmp_path, words)).objectives.latency.command == tuple(words)
+    pack(written(tmp_path, words), tmp_path / "shipped")
+
+
+def test_a_script_beside_an_ablation_is_found_from_anywhere(tmp_path: Path) -> None:
+    (tmp_path / "measure.py").touch()
+    values = yaml.safe_load((READY.parent.parent / "studies" / "mobilellm" / "depth-width.yaml").read_text(encoding="utf-8"))
+    for scale in values["scales"].values():
+        scale["equal_latency"] = {"runtime": "command", "command": ["python3", "measure.py"]}
+    (tmp_path / "ablation.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    for scale in load_ablation(tmp_path / "ablation.yaml").scales.values():
+        assert scale.equal_latency is not None
+        assert scale.equal_latency.command == ("python3", str(tmp_path / "measure.py"))

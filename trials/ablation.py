@@ -85,13 +85,22 @@ def load_ablation(path: Path) -> AblationSpec:
     """Read an ablation's YAML and try its shapes; raises SpecError with path, what was found and the cure."""
     values = read_yaml(path, "name an ablation's YAML, such as studies/mobilellm/depth-width.yaml", "see docs/ablations.md")
     ablation = parsed(AblationSpec, values, str(path), "docs/ablations.md")
-    ablation = ablation.model_copy(update={"corpus": ablation.corpus.beside(path.resolve().parent)})
+    ablation = _beside(ablation, path.resolve().parent)
     for scale in ablation.scales:
         try:
             arms_of(ablation, scale)
         except SpecError as error:
             raise SpecError(f"{path}: {error}") from None
     return ablation
+
+
+def _beside(ablation: AblationSpec, folder: Path) -> AblationSpec:
+    """The same with the files that it names by their whole paths."""
+    scales = {
+        name: scale if scale.equal_latency is None else scale.model_copy(update={"equal_latency": scale.equal_latency.beside(folder)})
+        for name, scale in ablation.scales.items()
+    }
+    return ablation.model_copy(update={"corpus": ablation.corpus.beside(folder), "scales": scales})
 
 
 def is_ablation(path: Path) -> bool:

@@ -18,6 +18,7 @@ from trials.driver.references import references
 from trials.export import described_exports
 from trials.latency_table import require_table
 from trials.network import Network
+from trials.runtimes.refusals import refusal_of, require_measurable
 from trials.study import StudySpec
 from trials.training.failures import OutOfMemory
 from trials.training.footprint import fit_batch, footprint, readable_bytes
@@ -90,6 +91,8 @@ class Plan:
     disk_bytes: int
     """Weights of every trial in float32; records and MLflow add about 50 KiB a trial."""
     memory: Memory
+    latency: str
+    """What times the shapes, and how many of those looked at it can hold; the others are not proposed."""
     exports: dict[str, str]
     """For every format, how many of the shapes looked at can have it, and why others cannot."""
     samples: tuple[SampleShape, ...]
@@ -107,6 +110,7 @@ class Plan:
             f"time        about {_duration(self.estimated_seconds)} with {self.workers} workers on this machine",
             f"disk        about {self.disk_bytes / 1e6:,.0f} MB",
             f"memory      {self.memory}",
+            f"latency     {self.latency}",
             *(f"{'exports' if place == 0 else '':<11} {name}: {said}" for place, (name, said) in enumerate(self.exports.items())),
             "for example",
         ]
@@ -148,6 +152,7 @@ def plan_study(study: StudySpec) -> Plan:
         estimated_seconds=START_SECONDS + (waves + again) * seconds + 2 * runs * LATENCY_SECONDS,
         disk_bytes=round(runs * (mean(4 * cost.parameters(shape) for shape in shapes) + 50 * 1024)),
         memory=_memory(study),
+        latency=_timed(study, shapes),
         exports=_exports(shapes),
         samples=samples,
     )
@@ -158,15 +163,23 @@ def _require_text(study: StudySpec) -> None:
     require_corpus(study.corpus, study.search_space.choices("vocab_size"))
 
 
+def _timed(study: StudySpec, shapes: list[Architecture]) -> str:
+    """How many of a study's shapes its runtime can hold; the others are not proposed."""
+    spec = study.objectives.latency
+    require_measurable(spec, references(study.references, study.search_space), shapes)
+    return f"{spec.runtime}, {spec.precision}: {_share([refusal_of(shape, spec) for shape in shapes])}"
+
+
+def _share(reasons: list[str | None]) -> str:
+    said = [reason for reason in reasons if reason is not None]
+    those = "every shape" if not said else f"{len(reasons) - len(said)} of {len(reasons)} shapes looked at"
+    return those + (f"; {said[0]}" if said else "")
+
+
 def _exports(shapes: list[Architecture]) -> dict[str, str]:
     """What a study's shapes can be exported as."""
     found = [described_exports(shape) for shape in shapes]
-    said = {}
-    for name in found[0]:
-        reasons = [reason for exports in found if (reason := exports[name]) is not None]
-        those = "every shape" if not reasons else f"{len(found) - len(reasons)} of {len(found)} shapes looked at"
-        said[name] = those + (f"; {reasons[0]}" if reasons else "")
-    return said
+    return {name: _share([exports[name] for exports in found]) for name in found[0]}
 
 
 def _memory(study: StudySpec) -> Memory:

@@ -14,6 +14,7 @@ aside, which such weights (standard deviation 0.02 and less) do not produce. Cho
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 import time
@@ -26,10 +27,10 @@ from analysis.timing import AtPosition, Latency, Yardstick
 from search_space.architecture import Architecture
 from search_space.cost import decode_bytes
 from search_space.errors import SpecError
+from trials.latency_spec import LONGEST_DRIFT, LatencySpec
 from trials.quiet import QuietLock
 from trials.runtimes import RUNTIMES, find_runtime
 from trials.runtimes.interface import Runtime, Session
-from trials.study import LatencySpec
 from trials.timing.machine import clock_mhz, device_name, no_garbage_collection, pinned, read_bandwidth, require_processors
 from trials.timing.repeats import ATTEMPTS, TURN_MS, Pair, Repeat, calm_pairs, decode_on, pairs, run_once, some_tokens, spread, turn
 from trials.timing.resident import peak_memory_bytes
@@ -42,8 +43,8 @@ WARM_UPS = 6
 """Most warm-ups; what is not steady after them shows in the spread."""
 WARM_UP_TOKENS = 8
 """Tokens decoded in a warm-up."""
-POSITION_TOKENS = 4
-"""Decoded in one repeat at a position; each repeat goes on where the last one ended."""
+MOST_POSITION_TOKENS, FIRST_TOKENS = 16, 3
+"""Timed in one repeat at a position, at most, and decoded there before; each repeat goes on where the last one ended."""
 
 
 class _Key(NamedTuple):
@@ -86,7 +87,7 @@ class Protocol:
         with ExitStack() as stack:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="archfront-latency-")))
             runtime.prepare(directory, architecture, dict(Network(architecture).named_parameters()), spec.precision)
-            memory = peak_memory_bytes(directory, architecture, spec)
+            memory = _memory_beside_no_measurement(directory, architecture, spec, quiet)
             stack.enter_context(no_garbage_collection())
             if quiet is not None:
                 stack.enter_context(quiet.measuring(quiet_timeout_seconds))
@@ -100,7 +101,8 @@ class Protocol:
             device = device_time or bench.device_time()
             first, taken, disturbed = take_pairs(session, bench, architecture.vocab_size, spec, device)
             repeats = [pair.at_pace_of(device) for pair in taken]
-            deeper, later_disturbed = decode_at_positions(runtime, directory, architecture, bench, spec, device)
+            middle = spec.prompt_tokens + (spec.new_tokens + 1) // 2
+            deeper = decode_at_positions(runtime, directory, architecture, bench, spec, device)
             return Latency(
                 total_ms=spread([repeat.total_ms for repeat in repeats]),
                 prefill_ms=spread([repeat.prefill_ms for repeat in repeats]),
@@ -115,7 +117,7 @@ class Protocol:
                 pinned_cpus=held,
                 device=device_name(hardware),
                 load_average=load_average,
-                disturbed=disturbed or later_disturbed,
+                disturbed=disturbed,
                 protocol=PROTOCOL,
                 yardstick=Yardstick(
                     label=bench.architecture.label,
@@ -128,7 +130,7 @@ class Protocol:
                 first_prefill_ms=first.prefill_ms,
                 peak_memory_bytes=memory,
                 file_bytes=sum(file.stat().st_size for file in directory.rglob("*") if file.is_file()),
-                decode_bytes_per_token=decode_bytes(architecture, spec.prompt_tokens + (spec.new_tokens + 1) // 2, spec.precision),
+                decode_bytes_per_token=decode_bytes(architecture, middle, spec.precision, cache_value_bytes(spec)),
                 bandwidth_bytes_per_second=bandwidth,
                 at_positions=deeper,
                 clock_mhz_before=clock,
@@ -161,24 +163,49 @@ def take_pairs(session: Session, bench: Bench, vocab_size: int, spec: LatencySpe
 
 def decode_at_positions(
     runtime: Runtime, directory: Path, architecture: Architecture, bench: Bench, spec: LatencySpec, device: Repeat
-) -> tuple[tuple[AtPosition, ...], bool]:
-    """Some decoded tokens after each of `spec.context_positions`, in pairs with the yardstick, and whether any was disturbed.
+) -> tuple[AtPosition, ...]:
+    """Decoded tokens around each of `spec.context_positions`, in pairs with the yardstick.
 
-    Its session has room for them, and is another one than the workload's: a GPU's decoding reads all the room that there is.
+    The session has room for them, and is another one than the workload's: a GPU's decoding reads all the room that there is.
     """
     if not spec.context_positions:
-        return (), False
-    longest = max(spec.context_positions) + POSITION_TOKENS * (1 + ATTEMPTS * spec.repeats)
-    session = runtime.load(directory, architecture, longest, spec.threads)
-    found, any_disturbed = [], False
-    for position in spec.context_positions:
-        prompt, new = some_tokens(architecture.vocab_size, position, POSITION_TOKENS)
-        session.prefill(prompt)
-        taken, disturbed = calm_pairs(
-            pairs(partial(decode_on, session, new), partial(turn, bench.run, device.total_ms)), spec.repeats, device
-        )
-        times = [pair.at_pace_of(device).decode_ms / POSITION_TOKENS for pair in taken]
-        found.append(AtPosition(cached_tokens=position, decode_ms_per_token=spread(times)))
-        any_disturbed |= disturbed
-    session.close()
-    return tuple(found), any_disturbed
+        return ()
+    session = runtime.load(directory, architecture, spec.longest_text, spec.threads)
+    try:
+        return tuple(_at_position(session, position, architecture.vocab_size, bench, spec, device) for position in spec.context_positions)
+    finally:
+        session.close()
+
+
+def _at_position(session: Session, position: int, vocab_size: int, bench: Bench, spec: LatencySpec, device: Repeat) -> AtPosition:
+    """Short tokens are timed several at once, after one that brings the weights back from where the yardstick has driven them.
+
+    The text begins as much before the position as it ends behind it.
+    """
+    most = MOST_POSITION_TOKENS + 1
+    session.prefill(some_tokens(vocab_size, max(1, position - LONGEST_DRIFT // 2), 0)[0])
+    _, new = some_tokens(vocab_size, 0, most)
+    first = min(decode_on(session, new[:1]).decode_ms for _ in range(FIRST_TOKENS))
+    repeats = max(1, min(ATTEMPTS * spec.repeats, (LONGEST_DRIFT - FIRST_TOKENS) // 2))
+    count = max(1, min(MOST_POSITION_TOKENS, math.ceil(TURN_MS / first), (LONGEST_DRIFT - FIRST_TOKENS) // repeats - 1))
+
+    def several() -> Repeat:
+        session.decode(new[0])
+        return decode_on(session, new[1 : 1 + count])
+
+    taken, disturbed = calm_pairs(pairs(several, partial(turn, bench.run, device.total_ms)), -(-repeats // ATTEMPTS), device)
+    times = [pair.at_pace_of(device).decode_ms / count for pair in taken]
+    return AtPosition(cached_tokens=position, decode_ms_per_token=spread(times), disturbed=disturbed)
+
+
+def cache_value_bytes(spec: LatencySpec) -> int:
+    """Of a cached key or value in this runtime and precision."""
+    return 2 if RUNTIMES[spec.runtime].low_cache and spec.precision != "float32" else 4
+
+
+def _memory_beside_no_measurement(directory: Path, architecture: Architecture, spec: LatencySpec, quiet: QuietLock | None) -> int | None:
+    """The peak of a fresh process, which works as a training does: not while another process measures."""
+    if quiet is None:
+        return peak_memory_bytes(directory, architecture, spec)
+    with quiet.training():
+        return peak_memory_bytes(directory, architecture, spec)

@@ -36,12 +36,17 @@ from trials.driver.searcher import AgendaSearcher, Progress, Scribe
 from trials.driver.workers import LATENCY_DEVICE, Equipment, Evaluate, Examiner, LatencyDevice, TrialActor, ask_device
 from trials.latency_table import frozen_table
 from trials.runtimes import RUNTIMES, require_runtime
+from trials.runtimes.refusals import refusal_of, require_measurable
 from trials.study import StudySpec
 
 if TYPE_CHECKING:
     from analysis.device_table import DeviceTable
     from trials.sampler import Proposer
     from trials.text.blocks import TokenBlocks
+
+
+SHAPES_ASKED_ABOUT = 100
+"""Of the space, whether any can be timed at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +78,10 @@ def run_study(
     `evaluate`, a function at the top of a module, takes the place of training and measuring. Raises SpecError for wrong input;
     whatever happens to single trials stands in their records. After an interruption of any kind the same call continues.
     """
+    if evaluate is None:
+        space = study.search_space
+        space.require_feasible()
+        require_measurable(study.objectives.latency, references(study.references, space), space.sample(SHAPES_ASKED_ABOUT, study.search.seed))
     with claim(directory, study_text) as place:
         return _Run(study, place, study_text, tracking_uri, progress, evaluate).go(address)
 
@@ -152,7 +161,7 @@ class _Run:
                 f"""there with: ray start --address=HEAD:6379 --num-cpus=0 --resources='{{"{LATENCY_DEVICE}": 1}}'"""
             )
         name = self._study.objectives.latency.runtime
-        if RUNTIMES[name].library:
+        if RUNTIMES[name].library or RUNTIMES[name].device == "cuda":
             try:
                 ray.get(ray.remote(require_runtime).options(num_cpus=0, resources={LATENCY_DEVICE: 1}).remote(name))
             except RayTaskError as error:
@@ -275,7 +284,13 @@ def _proposer(study: StudySpec, table: DeviceTable | None) -> Proposer:
     """Takes a second or more: the space is enumerated, and Optuna imported."""
     from trials.sampler import Proposer
 
-    return Proposer(study.search_space, study.search.seed, study.search.sampler, None if table is None else table.model.milliseconds)
+    return Proposer(
+        study.search_space,
+        study.search.seed,
+        study.search.sampler,
+        predict_ms=None if table is None else table.model.milliseconds,
+        accepts=lambda shape: refusal_of(shape, study.objectives.latency) is None,
+    )
 
 
 def _calibrated_on_a_worker(study: StudySpec) -> Calibration:

@@ -81,8 +81,15 @@ SPREAD_FIRST = ("nsga2", "tpe")
 class Proposer:
     """Proposes shapes of one space; holds what follows from the space alone, so that no call depends on an earlier one."""
 
-    def __init__(self, space: SearchSpace, seed: int, sampler: str, predict_ms: PredictMs | None = None) -> None:
-        """`seed` is the study's; `sampler` one of `SAMPLERS`.
+    def __init__(
+        self,
+        space: SearchSpace,
+        seed: int,
+        sampler: str,
+        predict_ms: PredictMs | None = None,
+        accepts: Callable[[Architecture], bool] | None = None,
+    ) -> None:
+        """`seed` is the study's; `sampler` one of `SAMPLERS`; only shapes that `accepts` are proposed.
 
         With `predict_ms` proposals follow the latencies that it says, never the measured ones: then equal losses lead to equal proposals.
         """
@@ -90,6 +97,7 @@ class Proposer:
         self._seed, self._spreads_first = seed, sampler in SPREAD_FIRST
         self._table = space.table()
         self._rows = {shape: row for row, (_, shape) in enumerate(self._table)}
+        self._accepted = np.array([accepts is None or accepts(shape) for _, shape in self._table], dtype=bool)
         self._dimensions = space.free
         self._distributions: dict[str, BaseDistribution] = {}
         for dimension in self._dimensions:
@@ -106,7 +114,7 @@ class Proposer:
 
     def __len__(self) -> int:
         """How many distinct shapes can be proposed in all."""
-        return len(self._table)
+        return int(self._accepted.sum())
 
     def propose(self, number: int, records: Iterable[TrialRecord], pending: Sequence[TrialTask]) -> tuple[Point, Architecture] | None:
         """The shape of trial `number`, in sight of these records and of these trials that are not back yet; None where none is left.
@@ -116,7 +124,7 @@ class Proposer:
         """
         told = sorted(averaged(records), key=lambda record: record.number)
         known = [self._rows[a] for a in [r.architecture for r in told] + [t.architecture for t in pending] if a in self._rows]
-        free = np.ones(len(self._table), dtype=bool)
+        free = self._accepted.copy()
         free[known] = False
         if not free.any():
             return None

@@ -13,6 +13,7 @@ import yaml
 
 from search_space.describe import is_file_name
 from search_space.errors import SpecError
+from trials.latency_spec import is_file
 from trials.study import load_study
 from trials.text.given import FILE
 from trials.text.spec import CorpusSpec, is_local_path
@@ -78,7 +79,7 @@ def _companions(study_path: Path) -> Iterator[tuple[str, Path]]:
         elif is_local_path(name):
             yield from _named("corpus.tokenizer", name, study_path.parent)
     for part in ((values.get("objectives") or {}).get("latency") or {}).get("command") or ():
-        if not Path(part).is_absolute() and (study_path.parent / part).is_file():
+        if not Path(part).is_absolute() and is_file(study_path.parent / part):
             raise SpecError(
                 f"objectives.latency.command: {part} must be an absolute path of the node that measures, found a file beside the study, "
                 "which is not sent; copy it there and name it by its path there"

@@ -16,6 +16,7 @@ from ray.exceptions import RayActorError, RayTaskError
 
 from analysis.record import FreshSeed, Latency, Outcome, Quality, RatePoint, TrialRecord
 from search_space.architecture import Architecture
+from trials.runtimes import RUNTIMES
 from trials.study import LatencySpec, StudySpec
 from trials.task import Start, TrialTask, count_costs, explain, record_of
 from trials.training.failures import TrainingFailed
@@ -84,7 +85,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
                 device=study.search.device,
                 peak_flops=study.search.peak_flops,
                 memory_bytes=usable_bytes(study.search.device, trials_on_a_machine(study.search)),
-                pause=_pause(quiet, stack) if should_pause() else None,
+                pause=_pause(quiet, stack, _measures_on_gpu(study)) if should_pause() or _measures_on_gpu(study) else None,
                 deadline_seconds=study.search.deadline_seconds,
             )
         return record, None if network is None else _file_of(network)
@@ -102,6 +103,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         if vocab_size not in self._blocks:
             self._blocks[vocab_size] = ray.get(self._equipment.blocks[vocab_size])
         return self._blocks[vocab_size]
+
+
+def _measures_on_gpu(study: StudySpec) -> bool:
+    """Whether latencies are taken where this study trains."""
+    return bool(study.search.gpus) and RUNTIMES[study.objectives.latency.runtime].device == "cuda"
 
 
 class LatencyDevice:
@@ -203,12 +209,19 @@ def _last_line(text: str) -> str:
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no reason given")
 
 
-def _pause(quiet: Any, stack: ExitStack) -> Callable[[], float]:
-    """Join the quiet at the first step, not before: the trial's own latency is taken first, and it would wait for itself."""
+def _pause(quiet: Any, stack: ExitStack, on_gpu: bool) -> Callable[[], float]:
+    """Join the quiet at the first step, not before: the trial's own latency is taken first, and it would wait for itself.
+
+    Where latencies are taken `on_gpu`, what is still to be done there ends first.
+    """
     joined = False
 
     def pause() -> float:
         nonlocal joined
+        if on_gpu:
+            import torch
+
+            torch.cuda.synchronize()
         if joined:
             waited: float = quiet.pause()
             return waited

@@ -33,12 +33,14 @@ class ModelFile:
     """Where its writer is."""
     writer: str
     """A function of path, architecture, stored weights by their names, and precision."""
+    runtime: str
+    """The one of `trials.runtimes.RUNTIMES` that executes it."""
 
 
 MODEL_FILES = {
-    "onnx": ModelFile(ONNX, ("float32", "int8", "int4"), "trials.export.onnx_graph", "write_onnx"),
-    "gguf": ModelFile(GGUF, tuple(PRECISIONS), "trials.export.gguf_file", "write_gguf"),
-    "executorch": ModelFile(EXECUTORCH, ("float32", "int8", "int4"), "trials.export.executorch", "write_executorch"),
+    "onnx": ModelFile(ONNX, ("float32", "int8", "int4"), "trials.export.onnx_graph", "write_onnx", "onnxruntime"),
+    "gguf": ModelFile(GGUF, tuple(PRECISIONS), "trials.export.gguf_file", "write_gguf", "llama.cpp"),
+    "executorch": ModelFile(EXECUTORCH, ("float32", "int8", "int4"), "trials.export.executorch", "write_executorch", "executorch"),
 }
 """Every such format by its name."""
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from trials.runtimes.interface import Runtime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
     """What a runtime can do, known without importing it."""
 
@@ -23,6 +23,10 @@ class Offer:
     """What its weights can be, in the names of `search_space.cost.BITS_PER_WEIGHT`; the first is the usual one."""
     device: str = "cpu"
     """Where it runs, in torch's words: `cpu` or `cuda`."""
+    low_cache: bool = False
+    """Whether keys and values have two bytes wherever the weights are not float32; else they always have four."""
+    longest_text: int | None = None
+    """Tokens that a session has room for at most; None where that is for `load` to say."""
     library: str = ""
     """The module that does the work where it is not among the dependencies."""
     install: str = ""
@@ -37,17 +41,32 @@ class Offer:
 COMMAND = "command"
 """The one that is no library: a command of the user's measures, and no session is opened here."""
 RUNTIMES = {
-    "torch": Offer("trials.runtimes.torch_runtime", ("float32",)),
-    "torch-cuda": Offer("trials.runtimes.torch_cuda_runtime", ("float32", "bfloat16", "float16"), device="cuda"),
-    "onnxruntime": Offer("trials.runtimes.onnx_runtime", ("float32", "int8", "int4")),
+    "torch": Offer(module="trials.runtimes.torch_runtime", precisions=("float32",)),
+    "torch-cuda": Offer(
+        module="trials.runtimes.torch_cuda_runtime", precisions=("float32", "bfloat16", "float16"), device="cuda", low_cache=True
+    ),
+    "onnxruntime": Offer(module="trials.runtimes.onnx_runtime", precisions=("float32", "int8", "int4")),
     "llama.cpp": Offer(
-        "trials.runtimes.llama_cpp_runtime", ("float32", "float16", "int8", "int4"), library="llama_cpp", install="llama-cpp-python gguf"
+        module="trials.runtimes.llama_cpp_runtime",
+        precisions=("float32", "float16", "int8", "int4"),
+        low_cache=True,
+        library="llama_cpp",
+        install="'archfront[llama]'",
     ),
-    "openvino": Offer("trials.runtimes.openvino_runtime", ("float32", "int8", "int4"), library="openvino", install="'archfront[openvino]'"),
+    "openvino": Offer(
+        module="trials.runtimes.openvino_runtime",
+        precisions=("float32", "int8", "int4"),
+        library="openvino",
+        install="'archfront[openvino]'",
+    ),
     "executorch": Offer(
-        "trials.runtimes.executorch_runtime", ("float32", "int8", "int4"), library="executorch", install="'archfront[executorch]'"
+        module="trials.runtimes.executorch_runtime",
+        precisions=("float32", "int8", "int4"),
+        longest_text=2048,
+        library="executorch",
+        install="'archfront[executorch]'",
     ),
-    COMMAND: Offer("trials.timing.command", ()),
+    COMMAND: Offer(module="trials.timing.command", precisions=()),
 }
 """Every runtime by the name that a study gives it; a command's precisions are its format's (`trials.export.MODEL_FILES`)."""
 
@@ -59,9 +78,18 @@ def find_runtime(name: str) -> Runtime:
 
 
 def require_runtime(name: str) -> None:
-    """Raise SpecError, before anything is imported, where there is no such runtime or its library is not installed."""
+    """Raise SpecError, before its module is imported, where there is no such runtime, or its library or its GPU is not there."""
     if name not in RUNTIMES:
         raise unknown_key(f"the runtime {name}", name, RUNTIMES)
     offer = RUNTIMES[name]
+    if offer.device == "cuda":
+        _require_gpu(name)
     if not offer.installed:
         raise SpecError(f"the runtime {name} needs {offer.library}, which is not installed; pip install {offer.install}")
+
+
+def _require_gpu(name: str) -> None:
+    import torch  # seconds, for those who measure on GPUs
+
+    if not torch.cuda.is_available():
+        raise SpecError(f"the runtime {name} must have an NVIDIA GPU that torch can use, found none; take the runtime torch or onnxruntime")
