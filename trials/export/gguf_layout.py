@@ -8,16 +8,12 @@ matrix is always a tensor of its own. All that have an MLP without a gate differ
 
 from __future__ import annotations
 
-import importlib.util
-
 from search_space.architecture import Architecture
-from search_space.errors import SpecError
 from trials.export.block_rows import broken_rows
 
 PRECISIONS = {"float32": "F32", "float16": "F16", "int8": "Q8_0", "int4": "Q4_0"}
 """Of the matrices, and how GGUF names each; norms are float32 always."""
 USUAL_PRECISION = "float16"
-DOWNLOAD = "pip install llama-cpp-python"
 
 
 def architecture_name(a: Architecture) -> str:
@@ -40,9 +36,3 @@ def gguf_refusal(a: Architecture, precision: str) -> str | None:
     if precision in ("int8", "int4"):
         return broken_rows(a, f"in a GGUF file in {precision}", "the precision float16")
     return None
-
-
-def require_gguf() -> None:
-    """Raise SpecError where the library that writes GGUF files is not installed."""
-    if importlib.util.find_spec("gguf") is None:
-        raise SpecError("a GGUF file needs the library gguf, which is not installed; pip install gguf")

@@ -8,13 +8,10 @@ from dataclasses import replace
 from analysis.timing import Latency
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
+from trials.export import MODEL_FILES
 from trials.export.verification import Check
 from trials.latency import LatencyError, LatencyProcess
-from trials.runtimes import RUNTIMES
 from trials.study import LatencySpec, parse_latency
-
-RUNS = {"onnx": "onnxruntime", "gguf": "llama.cpp", "executorch": "executorch"}
-"""Formats that a runtime of ours executes as they are."""
 
 
 def with_latencies(checks: Sequence[Check], architecture: Architecture, spec: LatencySpec, gguf_precision: str) -> list[Check]:
@@ -24,12 +21,12 @@ def with_latencies(checks: Sequence[Check], architecture: Architecture, spec: La
     """
     found = []
     for check in checks:
-        runtime = RUNS.get(check.format)
-        if runtime is None:
+        file = MODEL_FILES.get(check.format)
+        if file is None:
             found.append(check)
             continue
         try:
-            taken = _measure(architecture, spec, runtime, gguf_precision if check.format == "gguf" else "float32")
+            taken = _measure(architecture, spec, file.runtime, gguf_precision if check.format == "gguf" else "float32")
             found.append(replace(check, latency=taken))
         except (SpecError, LatencyError) as error:
             found.append(replace(check, not_measured=str(error)))
@@ -38,7 +35,6 @@ def with_latencies(checks: Sequence[Check], architecture: Architecture, spec: La
 
 def _measure(architecture: Architecture, spec: LatencySpec, runtime: str, precision: str) -> Latency:
     """Raises SpecError where the runtime is not installed or cannot hold the shape, LatencyError where the measurement fails."""
-    assert runtime in RUNTIMES
     workload = spec.model_dump(include={"prompt_tokens", "new_tokens", "threads", "repeats"})
     process = LatencyProcess(parse_latency({**workload, "runtime": runtime, "precision": precision}))
     try:

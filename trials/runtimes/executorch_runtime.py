@@ -12,10 +12,9 @@ from torch import Tensor
 
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
+from trials.export import EXECUTORCH
 from trials.export.executorch import LONGEST_TEXT, write_executorch
 from trials.runtimes.interface import Logits
-
-MODEL = "model.pte"
 
 
 def version() -> str:
@@ -30,7 +29,7 @@ def refusal(architecture: Architecture, precision: str) -> str | None:
 
 def prepare(directory: Path, architecture: Architecture, weights: Mapping[str, Tensor], precision: str) -> None:
     """Write the program with its weights."""
-    write_executorch(directory / MODEL, architecture, weights, precision)
+    write_executorch(directory / EXECUTORCH, architecture, weights, precision)
 
 
 def load(directory: Path, architecture: Architecture, max_tokens: int, threads: int) -> ExecutorchSession:
@@ -39,7 +38,7 @@ def load(directory: Path, architecture: Architecture, max_tokens: int, threads: 
         raise SpecError(
             f"prompt_tokens and new_tokens must be {LONGEST_TEXT} at most together in executorch, found {max_tokens}; lower them"
         )
-    return open_program(directory / MODEL, threads)
+    return open_program(directory / EXECUTORCH, threads)
 
 
 def open_program(path: Path, threads: int) -> ExecutorchSession:
