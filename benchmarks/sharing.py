@@ -19,7 +19,7 @@ from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from search_space.families import family
 from trials.latency import LatencyProcess
-from trials.runtimes import RUNTIMES
+from trials.runtimes import COMMAND, RUNTIMES
 from trials.study import parse_latency
 
 PLAIN = family("mobilellm-125m")
@@ -33,8 +33,9 @@ SHAPES: dict[str, Architecture] = {
 def main() -> None:
     """Print a table for each runtime and precision that runs here."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    runtimes = [name for name in RUNTIMES if name != COMMAND]
     parser.add_argument(
-        "--runtimes", nargs="+", choices=RUNTIMES, default=["onnxruntime", "torch"], metavar="NAME", help="(default %(default)s)"
+        "--runtimes", nargs="+", choices=runtimes, default=["onnxruntime", "torch"], metavar="NAME", help="of those installed"
     )
     parser.add_argument("--precisions", nargs="+", default=["float32", "int8", "int4"], metavar="NAME", help="(default %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="(default %(default)s)")

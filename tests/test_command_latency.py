@@ -21,9 +21,9 @@ from analysis.timing import Latency, latency_from_dict
 from search_space.architecture import Architecture
 from search_space.errors import SpecError, WorkError
 from tests import fakes
+from trials.ablation import load_ablation
 from trials.latency import LatencyError, LatencyProcess
 from trials.shipment import pack
-from trials.ablation import load_ablation
 from trials.study import LatencySpec, load_study, parse_study
 from trials.task import explain
 from trials.timing.command import measure_by_command

@@ -1,4 +1,4 @@
-"""A GGUF file: what it holds, what it refuses, and that llama.cpp, where it is installed, computes our function from it."""
+"""A GGUF file: what it holds, that it is the trained model, and what it refuses."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from typing import Any
 import numpy
 import pytest
 import torch
-from tokenizers import Regex, Tokenizer
-from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence, Split
 
 import archfront
 from analysis.record import append
@@ -23,73 +21,32 @@ from search_space.architecture import Architecture
 from search_space.cost import parameters, unrolled_parameters
 from search_space.errors import SpecError, WorkError
 from search_space.families import FAMILIES
-from search_space.sharing import Sharing
+from tests.sample_gguf import CONTEXT, SHAPE, SHAPES, VOCABULARY, exported, padded_tokenizer, weights_of
 from tests.sample_network import spread_out
 from tests.sample_study import sample_records
 from trials.driver.directory import tokenizer_file as directory_tokenizer
 from trials.driver.directory import weights_file
 from trials.export import GGUF, described_exports, supported_exports
 from trials.export.gguf_layout import PRECISIONS, gguf_refusal
-from trials.export.verification import STRINGS, Check, strings_of_many_scripts, verify
+from trials.export.verification import STRINGS, verify
 from trials.export.write import write_formats
-from trials.latency import LatencyProcess
 from trials.runtimes import RUNTIMES
-from trials.study import LatencySpec
-from trials.text.tokenizer import END_OF_TEXT, train_tokenizer
+from trials.text.tokenizer import END_OF_TEXT
 from trials.weights import load_weights, save_weights
 
-gguf = pytest.importorskip("gguf", reason="pip install gguf")
+gguf = pytest.importorskip("gguf", reason="gguf is not installed; pip install 'archfront[gguf]'")
 
 from trials.export.gguf_file import apart, neighbouring, write_gguf  # noqa: E402  they import gguf
-from trials.export.gguf_reading import misplaced, read_gguf, tokenizer_of  # noqa: E402
-from trials.export.gguf_tokenizer import LLAMA_3, QWEN_2, splitter_name  # noqa: E402
+from trials.export.gguf_reading import misplaced, read_gguf  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
-VOCABULARY, CONTEXT = 320, 64
-SHAPE = Architecture(
-    vocab_size=VOCABULARY,
-    hidden_size=64,
-    num_unique_layers=2,
-    num_attention_heads=4,
-    num_key_value_heads=2,
-    head_dim=16,
-    intermediate_size=96,
-)
-SLIDING = replace(SHAPE, layer_types=("sliding_attention", "full_attention"), sliding_window=5)
-SHAPES = {
-    "plain": SHAPE,
-    "untied, free head_dim": replace(SHAPE, head_dim=24, tie_word_embeddings=False),
-    "sliding": SLIDING,
-    "shared blocks": replace(SHAPE, sharing=Sharing("immediate", 2)),
-    "shared attention, sliding": replace(SLIDING, sharing=Sharing("reverse", 2, "attention")),
-}
-TEXTS = ["def front(points):\n    return [p for p in points]\n" * 9, "Die Prüfung läuft; ça va. 日本語のテキスト 12345"] * 20
-
 llama_cpp_installed = importlib.util.find_spec("llama_cpp") is not None
-needs_llama_cpp = pytest.mark.skipif(not llama_cpp_installed, reason="llama.cpp is not installed; pip install llama-cpp-python")
-GREEDY_PROMPTS, GREEDY_TOKENS = 20, 50
+INSTALL = RUNTIMES["llama.cpp"].install
 
 
 @pytest.fixture(scope="module")
 def tokenizer_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
-    train_tokenizer(TEXTS, VOCABULARY - 8, file)  # as a padded vocabulary has it
-    return file
-
-
-def weights_of(architecture: Architecture, directory: Path) -> Path:
-    file = directory / "weights.safetensors"
-    save_weights(file, spread_out(architecture))
-    return file
-
-
-def exported(
-    architecture: Architecture, directory: Path, tokenizer: Path, precision: str, formats: tuple[str, ...] = ("gguf",)
-) -> list[Check]:
-    """Written and verified as the command does it."""
-    weights = weights_of(architecture, directory)
-    write_formats(formats, directory, architecture, weights, tokenizer, CONTEXT, precision)
-    return verify(formats, directory, architecture, weights, tokenizer)
+    return padded_tokenizer(tmp_path_factory.mktemp("tokenizer"))
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -117,7 +74,7 @@ def test_without_llama_cpp_the_file_is_read_back_and_that_is_said(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "llama_cpp" else there(name))
     (check,) = exported(SHAPE, tmp_path, tokenizer_file, "float32")
     assert check.passed
-    assert check.loaded_by == f"gguf {version('gguf')}, not by llama.cpp (pip install llama-cpp-python, and export again, for that)"
+    assert check.loaded_by == f"gguf {version('gguf')}, not by llama.cpp (pip install {INSTALL}, and export again, for that)"
     assert check.largest_difference == 0
     assert check.strings_equal == STRINGS
 
@@ -210,12 +167,6 @@ def test_every_published_shape_has_a_file_in_every_precision() -> None:
     assert {gguf_refusal(shape, precision) for shape in FAMILIES.values() for precision in PRECISIONS} == {None}
 
 
-def test_without_the_library_the_command_that_installs_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(SpecError, match=r"a GGUF file needs the library gguf, which is not installed; pip install gguf$"):
-        write_formats(["gguf"], tmp_path, SHAPE, tmp_path / "none", tmp_path / "none", CONTEXT)
-
-
 def test_a_damaged_file_fails(tmp_path: Path, tokenizer_file: Path) -> None:
     exported(SHAPE, tmp_path, tokenizer_file, "float16")
     path, weights = tmp_path / GGUF, tmp_path / "weights.safetensors"
@@ -239,137 +190,10 @@ def test_rounding_explains_what_the_library_rounds_and_little_more(scale: float,
     assert misplaced(read_gguf(path), SHAPE, moved) == ["blk.1.ffn_up.weight"]
 
 
-def test_another_tokenizer_fails(tmp_path: Path, tokenizer_file: Path) -> None:
-    exported(SHAPE, tmp_path, tokenizer_file, "float16")
-    train_tokenizer(["something else: quick brown foxes jump over lazy dogs " * 20] * 20, 300, tmp_path / "other.json")
-    with pytest.raises(WorkError, match=r"token ids are equal for \d+ of 300 strings"):
-        verify(["gguf"], tmp_path, SHAPE, tmp_path / "weights.safetensors", tmp_path / "other.json")
-
-
-def _with_steps(file: Path, steps: Any, **model: Any) -> Path:
-    """The tokenizer with other steps before the merges."""
-    tokenizer = Tokenizer.from_file(str(file))
-    tokenizer.pre_tokenizer = steps
-    definition = json.loads(tokenizer.to_str())
-    definition["model"] |= model
-    made = file.with_name("steps.json")
-    made.write_text(json.dumps(definition))
-    return made
-
-
-GIVEN = {
-    "smollm": (Sequence([Digits(individual_digits=True), ByteLevel(add_prefix_space=False)]), {}),
-    "llama-bpe": (
-        Sequence([Split(Regex(LLAMA_3), "isolated"), ByteLevel(add_prefix_space=False, use_regex=False)]),
-        {"ignore_merges": True},
-    ),
-    "qwen2": (Sequence([Split(Regex(QWEN_2), "isolated"), ByteLevel(add_prefix_space=False, use_regex=False)]), {}),
-}
-
-
-@pytest.mark.parametrize("name", GIVEN)
-def test_a_given_tokenizer_keeps_its_splitting(name: str, tmp_path: Path, tokenizer_file: Path) -> None:
-    steps, model = GIVEN[name]
-    given = _with_steps(tokenizer_file, steps, **model)
-    (check,) = exported(SHAPE, tmp_path, given, "float16")
-    assert check.strings_equal == STRINGS
-    file = read_gguf(tmp_path / GGUF)
-    assert file.fields["tokenizer.ggml.pre"] == name
-    own, again = Tokenizer.from_file(str(given)), tokenizer_of(file)
-    assert all(own.encode(text).ids == again.encode(text).ids for text in strings_of_many_scripts())
-
-
-def test_a_splitting_that_llama_cpp_does_not_have_is_refused(tmp_path: Path, tokenizer_file: Path) -> None:
-    steps = Sequence([Split(Regex(r"\w+|\s+"), "isolated"), ByteLevel(add_prefix_space=False, use_regex=False)])
-    odd = _with_steps(tokenizer_file, steps)
-    with pytest.raises(SpecError, match=r"must split text as GPT-2, SmolLM, Llama 3 or Qwen 2 do in a GGUF file.*found another expression"):
-        write_gguf(tmp_path / GGUF, SHAPE, load_weights(weights_of(SHAPE, tmp_path)), "float16", CONTEXT, odd)
-    assert not (tmp_path / GGUF).exists()
-    with pytest.raises(SpecError, match="found ignore_merges True beside the expression of gpt-2"):
-        splitter_name(odd, {"model": {"ignore_merges": True}, "pre_tokenizer": {"type": "ByteLevel"}})
-    with pytest.raises(SpecError, match=r"found a normalizer \(NFC\)"):
-        splitter_name(odd, {"model": {}, "pre_tokenizer": {"type": "ByteLevel"}, "normalizer": {"type": "NFC"}})
-
-
-def test_refusals_need_neither_gguf_nor_torch() -> None:
-    code = "import sys, trials.export.gguf_layout, trials.export; print([n for n in ('torch', 'gguf', 'numpy') if n in sys.modules])"
+def test_refusals_need_nothing_heavy() -> None:
+    heavy = ("torch", "gguf", "openvino", "numpy")
+    code = f"import sys, trials.export.gguf_layout, trials.runtimes.openvino_shape; print([n for n in {heavy} if n in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout == "[]\n"
-
-
-@pytest.mark.parametrize("name", ["plain", "untied, free head_dim", "shared blocks"])
-def test_transformers_reads_the_file_with_the_same_logits(name: str, tmp_path: Path, tokenizer_file: Path) -> None:
-    transformers = pytest.importorskip("transformers", reason="pip install transformers")
-    architecture = SHAPES[name]
-    exported(architecture, tmp_path, tokenizer_file, "float32")
-    model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file=GGUF, dtype=torch.float32)
-    tokens = torch.randint(VOCABULARY, (1, 24), generator=torch.Generator().manual_seed(0))
-    with torch.inference_mode():
-        torch.testing.assert_close(model(tokens).logits, spread_out(architecture)(tokens), atol=1e-4, rtol=0)
-
-
-@needs_llama_cpp
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["plain", "untied, free head_dim", "shared attention, sliding"])
-def test_llama_cpp_writes_the_text_that_transformers_writes(name: str, tmp_path: Path, tokenizer_file: Path) -> None:
-    transformers = pytest.importorskip("transformers", reason="pip install transformers")
-    from trials.runtimes.llama_cpp_runtime import open_model
-
-    exported(SHAPES[name], tmp_path, tokenizer_file, "float32", ("hf", "gguf"))
-    model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
-    session = open_model(tmp_path / GGUF, 256, threads=1)
-    end_of_text, compared = tokenizer.eos_token_id, 0
-    for text in strings_of_many_scripts()[:GREEDY_PROMPTS]:
-        prompt = tokenizer(text[:6], return_tensors="pt")
-        assert prompt["input_ids"][0].tolist() == session.tokenize(text[:6])
-        theirs = model.generate(**prompt, max_new_tokens=GREEDY_TOKENS, min_new_tokens=GREEDY_TOKENS, do_sample=False)[0].tolist()
-        logits, found = session.prefill(session.tokenize(text[:6])), session.tokenize(text[:6])
-        for _ in range(GREEDY_TOKENS):
-            logits[end_of_text] = -numpy.inf  # as min_new_tokens does
-            found.append(int(logits.argmax()))
-            logits = session.decode(found[-1])
-        assert found == theirs
-        compared += GREEDY_TOKENS
-    session.close()
-    assert compared == 1000
-
-
-@needs_llama_cpp
-def test_two_tensors_at_one_place_of_a_file_are_refused_by_llama_cpp(tmp_path: Path) -> None:
-    """Why a shared block is written once for each time it runs."""
-    from trials.runtimes.llama_cpp_runtime import open_model
-
-    path, shared = tmp_path / GGUF, SHAPES["shared blocks"]
-    write_gguf(path, shared, load_weights(weights_of(shared, tmp_path)), "float32", CONTEXT)
-    first, second = (tensor for tensor in gguf.GGUFReader(path).tensors if tensor.name in ("blk.0.ffn_up.weight", "blk.1.ffn_up.weight"))
-    place, offset = int(second.field.offset + sum(part.nbytes for part in second.field.parts[:-1])), first.field.parts[-1]
-    data = bytearray(path.read_bytes())
-    assert data[place : place + 8] == second.field.parts[-1].tobytes()
-    data[place : place + 8] = offset.tobytes()
-    path.write_bytes(data)
-    with pytest.raises(ValueError, match=r"cannot load .*model.gguf: .*'blk.1.ffn_up.weight' has offset"):
-        open_model(path, 16, threads=1)
-
-
-@needs_llama_cpp
-def test_a_crash_of_llama_cpp_is_a_failed_export(tmp_path: Path, tokenizer_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trials.export.llama_cpp_reading.sys.executable", "/bin/false")
-    with pytest.raises(WorkError, match=r"gguf, loaded by llama-cpp-python .*: llama.cpp failed: it ended with exit code 1; do not use it"):
-        exported(SHAPE, tmp_path, tokenizer_file, "float16")
-
-
-@needs_llama_cpp
-@pytest.mark.slow
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_a_latency_is_taken_with_llama_cpp(precision: str) -> None:
-    process = LatencyProcess(LatencySpec(runtime="llama.cpp", precision=precision, prompt_tokens=16, new_tokens=16, repeats=3))  # type: ignore[arg-type]
-    try:
-        taken = process.measure(SHAPE)
-    finally:
-        process.close()
-    assert (taken.runtime, taken.precision) == ("llama.cpp", precision)
-    assert taken.runtime_version[0].isdigit()
-    assert taken.total_ms.median > taken.prefill_ms.median > 0
 
 
 def test_the_command_exports_in_the_precision_that_was_asked_for(
@@ -395,9 +219,10 @@ def test_the_command_exports_in_the_precision_that_was_asked_for(
     (check,) = json.loads((tmp_path / "out" / "verification.json").read_text())
     if RUNTIMES["llama.cpp"].installed:
         assert check["latency"]["precision"] == "int8"
+        assert f"threads: 1, {check['latency']['device']}" in card
     else:
         assert check["latency"] is None
-        assert "pip install llama-cpp-python" in check["not_measured"]
+        assert f"pip install {INSTALL}" in check["not_measured"]
     assert "logits are those of the weights in int8" in card
     assert "written once for each" not in card
     assert archfront.main(["describe", "mobilellm-ls-125m"]) == 0

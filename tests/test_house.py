@@ -21,6 +21,8 @@ ROOMS = {
     "datasets": {"trials/text/dataset.py"},
     "pyarrow": {"trials/text/dataset.py", "trials/text/parquet.py"},
     "gguf": {f"trials/export/gguf_{room}.py" for room in ("file", "reading", "tokenizer")},
+    "executorch": {"trials/runtimes/executorch_runtime.py"},
+    "openvino": {"trials/runtimes/openvino_runtime.py"},
     "llama_cpp": {"trials/runtimes/llama_cpp_runtime.py"},
     "plotly": {"analysis/figures.py", "analysis/scaling_figures.py"},
 }

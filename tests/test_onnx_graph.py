@@ -16,7 +16,8 @@ from onnx.reference import ReferenceEvaluator
 from search_space.architecture import Architecture
 from search_space.cost import parameters, weight_bytes
 from search_space.sharing import Sharing
-from trials.export.block_quantisation import BLOCK, quantise
+from trials.export.block_quantisation import quantise
+from trials.export.block_rows import BLOCK
 from trials.export.onnx_graph import write_onnx
 from trials.network import Network
 

@@ -21,6 +21,7 @@ from tests import fakes
 from trials.driver.cluster import connected, require_gpus
 from trials.driver.directory import claim, tokenizer_file, weights_file
 from trials.driver.searcher import Progress
+from trials.latency_spec import LatencySpec
 from trials.runner import StudyResult, run_study
 from trials.runtimes import RUNTIMES, Offer
 from trials.task import TrialTask, plain
@@ -57,7 +58,7 @@ def test_more_gpus_than_this_machine_has_are_refused_before_ray_starts() -> None
         require_gpus(1_000)
 
 
-MISSING = Offer("trials.runtimes.torch_runtime", ("float32",), library="no_such_library", install="no-such-library")
+MISSING = Offer(module="trials.runtimes.torch_runtime", precisions=("float32",), library="no_such_library", install="no-such-library")
 """A runtime that is not installed, whatever is."""
 
 
@@ -74,11 +75,11 @@ def test_a_runtime_that_is_not_installed_is_refused_before_ray_starts(monkeypatc
 def test_a_runtime_that_the_measuring_node_lacks_is_refused_before_anything_trains(
     tmp_path: Path, tracking: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def elsewhere(name: str) -> None:
-        raise SpecError(f"the runtime {name} is not installed on that node")
+    def elsewhere(spec: LatencySpec) -> None:
+        raise SpecError(f"the runtime {spec.runtime} is not installed on that node")
 
     monkeypatch.setitem(RUNTIMES, "onnxruntime", MISSING)
-    monkeypatch.setattr("trials.runner.require_runtime", elsewhere)
+    monkeypatch.setattr("trials.runner.require_libraries", elsewhere)
     with pytest.raises(SpecError, match="the runtime onnxruntime is not installed on that node"):
         run(tmp_path / "study", tracking)
     assert read_records(tmp_path / "study") == []

@@ -13,7 +13,7 @@ from search_space.architecture import Architecture
 from search_space.errors import WorkError
 from search_space.sharing import Sharing
 from tests.sample_network import spread_out
-from trials.export import FORMATS
+from trials.export import FORMATS, MODEL_FILES
 from trials.export.verification import LARGEST_DIFFERENCE, STRINGS, VERIFICATION, strings_of_many_scripts, verify
 from trials.export.write import write_formats
 from trials.runtimes import RUNTIMES
@@ -30,7 +30,7 @@ SHAPE = Architecture(
     intermediate_size=80,
     sharing=Sharing("immediate", 2),
 )
-EVERY = tuple(name for name in FORMATS if name != "gguf" and (name not in RUNTIMES or RUNTIMES[name].installed))
+EVERY = tuple(name for name in FORMATS if name != "gguf" and (name not in MODEL_FILES or RUNTIMES[MODEL_FILES[name].runtime].installed))
 """Every format whose library is here, but for GGUF, which tests/test_gguf.py is about."""
 
 
@@ -79,6 +79,16 @@ def test_an_export_that_is_not_the_model_fails(file: str, source: Path, tmp_path
     with pytest.raises(WorkError, match=r"must equal the trained model and does not: (hf|onnx|executorch).* do not use it"):
         verify(EVERY, tmp_path, SHAPE, *files)
     assert sum(check["passed"] is False for check in _written(tmp_path).values()) == 1
+
+
+@pytest.mark.skipif("executorch" not in EVERY, reason="executorch is not installed; pip install 'archfront[executorch]'")
+def test_a_crash_while_a_program_is_verified_is_a_failed_check(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = _export(source, tmp_path)
+    verify(EVERY, tmp_path, SHAPE, *files)
+    monkeypatch.setattr("trials.export.executorch_logits.sys.executable", "/bin/false")
+    with pytest.raises(WorkError, match=r"executorch, loaded by .*: the process that runs model.pte ended with exit code 1; do not"):
+        verify(EVERY, tmp_path, SHAPE, *_export(source, tmp_path))
+    assert {name for name, check in _written(tmp_path).items() if not check["passed"]} == {"executorch"}
 
 
 def test_another_tokenizer_fails(source: Path, tmp_path: Path) -> None:

@@ -31,7 +31,8 @@ from search_space.architecture import Architecture
 from search_space.errors import SpecError, WorkError
 from trials.protocol import PROTOCOL, Protocol
 from trials.quiet import QuietLock, QuietTimeoutError
-from trials.runtimes import COMMAND, RUNTIMES, find_runtime, require_runtime
+from trials.runtimes import COMMAND, RUNTIMES, find_runtime
+from trials.runtimes.refusals import require_libraries
 from trials.study import LatencySpec
 from trials.timing.command import PROTOCOL as COMMAND_PROTOCOL
 from trials.timing.command import measure_by_command
@@ -65,7 +66,7 @@ class LatencyProcess:
         `earlier` latencies of the same study say what the yardstick counts as on this device, so that new ones compare with them.
         Raises SpecError where the runtime's library is not installed.
         """
-        require_runtime(spec.runtime)
+        require_libraries(spec)
         self.spec = spec
         self._device_times: dict[tuple[str, ...], dict[tuple[str, str], tuple[float, float]]] = {}
         for latency in earlier:

@@ -35,8 +35,8 @@ from trials.driver.same_text import require_same_text
 from trials.driver.searcher import AgendaSearcher, Progress, Scribe
 from trials.driver.workers import LATENCY_DEVICE, Equipment, Evaluate, Examiner, LatencyDevice, TrialActor, ask_device
 from trials.latency_table import frozen_table
-from trials.runtimes import RUNTIMES, require_runtime
-from trials.runtimes.refusals import refusal_of, require_measurable
+from trials.runtimes import COMMAND, RUNTIMES
+from trials.runtimes.refusals import refusal_of, require_libraries, require_measurable
 from trials.study import StudySpec
 
 if TYPE_CHECKING:
@@ -81,7 +81,9 @@ def run_study(
     if evaluate is None:
         space = study.search_space
         space.require_feasible()
-        require_measurable(study.objectives.latency, references(study.references, space), space.sample(SHAPES_ASKED_ABOUT, study.search.seed))
+        require_measurable(
+            study.objectives.latency, references(study.references, space), space.sample(SHAPES_ASKED_ABOUT, study.search.seed)
+        )
     with claim(directory, study_text) as place:
         return _Run(study, place, study_text, tracking_uri, progress, evaluate).go(address)
 
@@ -160,12 +162,15 @@ class _Run:
                 f"the Ray cluster must have a node with the resource {LATENCY_DEVICE}, where latency is taken, found none; start one "
                 f"""there with: ray start --address=HEAD:6379 --num-cpus=0 --resources='{{"{LATENCY_DEVICE}": 1}}'"""
             )
-        name = self._study.objectives.latency.runtime
-        if RUNTIMES[name].library or RUNTIMES[name].device == "cuda":
-            try:
-                ray.get(ray.remote(require_runtime).options(num_cpus=0, resources={LATENCY_DEVICE: 1}).remote(name))
-            except RayTaskError as error:
-                raise error.cause from None
+        spec = self._study.objectives.latency
+        offer = RUNTIMES[spec.runtime]
+        if spec.runtime != COMMAND and not offer.library and offer.device == "cpu":
+            return  # it is among the dependencies, and asking takes a process there
+        try:
+            asked = ray.remote(require_libraries).options(num_cpus=0, resources={LATENCY_DEVICE: 1})
+            ray.get(asked.remote(spec))
+        except RayTaskError as error:
+            raise error.cause from None
 
     def _equip(self, blocks: dict[int, TokenBlocks]) -> Equipment:
         """Put what the trials need where they find it."""

@@ -51,7 +51,8 @@ def export_trial(
 
     write_formats(formats, output, record.architecture, weights, tokenizer, stored.study.proxy.context_tokens, gguf_precision)
     checks = verify(formats, output, record.architecture, weights, tokenizer)
-    checks = with_latencies(checks, record.architecture, stored.study.objectives.latency, gguf_precision)
+    earlier = [record.latency for record in stored.records if record.latency is not None]
+    checks = with_latencies(checks, record.architecture, stored.study.objectives.latency, gguf_precision, earlier)
     keep(checks, output)
     write_card(output / CARD, stored.study.name, record, stored.finals.get(record.number), formats, checks)
     return sorted(path for path in output.iterdir() if path.is_file())

@@ -14,7 +14,7 @@ import ray
 
 from search_space.errors import SpecError, WorkError
 from trials.driver.workers import LATENCY_DEVICE
-from trials.runtimes import require_runtime
+from trials.runtimes.refusals import require_libraries
 from trials.study import StudySpec
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -80,7 +80,7 @@ def _knock(address: str) -> None:
 def _start(study: StudySpec, quiet: dict[str, Any]) -> None:
     """Ray gives its own processes 30 seconds to start; on a machine that is busy with other work the second try finds files cached."""
     require_gpus(study.search.gpus)
-    require_runtime(study.objectives.latency.runtime)
+    require_libraries(study.objectives.latency)
     for attempt in (1, 2):
         try:
             ray.init(**(quiet | _starting(study)))

@@ -1,7 +1,8 @@
-"""A finished trial as files that other tools load; one file per format."""
+"""A finished trial as files that other tools load; what every format is, its file and its writer."""
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 
 from search_space.architecture import Architecture
@@ -34,15 +35,47 @@ class ModelFile:
     writer: str
     """A function of path, architecture, stored weights by their names, and precision."""
     runtime: str
-    """The one of `trials.runtimes.RUNTIMES` that executes it."""
+    """What executes it as it is, by its name in `trials.runtimes.RUNTIMES`."""
+    library: str = ""
+    """The module that its writer needs where it is not among the dependencies."""
+    install: str = ""
+    """What `pip install` takes to bring it."""
+
+    @property
+    def writable(self) -> bool:
+        """Whether what its writer needs is there; nothing is imported."""
+        return not self.library or importlib.util.find_spec(self.library) is not None
 
 
 MODEL_FILES = {
     "onnx": ModelFile(ONNX, ("float32", "int8", "int4"), "trials.export.onnx_graph", "write_onnx", "onnxruntime"),
-    "gguf": ModelFile(GGUF, tuple(PRECISIONS), "trials.export.gguf_file", "write_gguf", "llama.cpp"),
-    "executorch": ModelFile(EXECUTORCH, ("float32", "int8", "int4"), "trials.export.executorch", "write_executorch", "executorch"),
+    "gguf": ModelFile(
+        GGUF,
+        tuple(PRECISIONS),
+        "trials.export.gguf_file",
+        "write_gguf",
+        "llama.cpp",
+        library="gguf",
+        install="'archfront[gguf]'",
+    ),
+    "executorch": ModelFile(
+        EXECUTORCH,
+        ("float32", "int8", "int4"),
+        "trials.export.executorch",
+        "write_executorch",
+        "executorch",
+        library="executorch",
+        install="'archfront[executorch]'",
+    ),
 }
 """Every such format by its name."""
+
+
+def require_writer(name: str) -> None:
+    """Raise SpecError, before anything is imported, where the library that writes a format is not installed."""
+    file = MODEL_FILES.get(name)
+    if file is not None and not file.writable:
+        raise SpecError(f"the format {name} is written with the library {file.library}, which is not installed; pip install {file.install}")
 
 
 def supported_exports(architecture: Architecture, gguf_precision: str = USUAL_PRECISION) -> dict[str, str | None]:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy
 from numpy.typing import NDArray
 
-BLOCK = 32
-"""Weights of a row that share a scale; as llama.cpp's q8_0 and q4_0 have it."""
+from trials.export.block_rows import BLOCK
 
 
 @dataclass(frozen=True, slots=True)

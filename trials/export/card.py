@@ -79,7 +79,7 @@ def _timed(check: Check) -> str:
     if taken is None:
         return "" if check.not_measured is None else f"; not timed: {check.not_measured}"
     flagged = ", disturbed by other work" if taken.disturbed else ""
-    how = f"{taken.runtime} {taken.runtime_version}, {taken.precision}, threads: {taken.threads}"
+    how = f"{taken.runtime} {taken.runtime_version}, {taken.precision}, threads: {taken.threads}, {taken.device}"
     return f"; {taken.total_ms.median:.2f} ms for {taken.prompt_tokens} prompt and {taken.new_tokens} new tokens ({how}{flagged})"
 
 

@@ -16,26 +16,34 @@ from numpy.typing import NDArray
 from search_space.errors import WorkError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+TIMEOUT_SECONDS = 1800.0
 
 
 def logits_apart(program: Path, tokens: Sequence[int]) -> NDArray[numpy.float32]:
     """Logits after each token, read one by one, and after all of them, read at once: [tokens + 1, vocab_size].
 
-    Raises WorkError where the process does not end well.
+    Raises WorkError where the process does not end well, or not in time.
     """
     with tempfile.TemporaryDirectory(prefix="archfront-executorch-") as folder:
         answer = Path(folder, "logits.npy")
-        done = subprocess.run(
-            [sys.executable, "-m", "trials.export.executorch_logits", str(program.resolve()), str(answer)],
-            input=json.dumps(list(tokens)),
-            capture_output=True,
-            text=True,
-            cwd=ROOT,  # where the packages are
-        )
+        command = [sys.executable, "-m", __name__, str(program.resolve()), str(answer)]
+        asked = json.dumps(list(tokens))
+        try:
+            done = subprocess.run(
+                command,
+                input=asked,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                cwd=ROOT,  # where the packages are
+                timeout=TIMEOUT_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            raise WorkError(f"the process that runs {program.name} did not end within {TIMEOUT_SECONDS:g} seconds") from None
         if done.returncode:
             code, said = done.returncode, done.stderr.strip().splitlines()
             how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-            raise WorkError(f"the process that runs {program.name} {how}{': ' + said[-1] if said else ''}; do not use the file")
+            raise WorkError(f"the process that runs {program.name} {how}{': ' + said[-1] if said else ''}")
         logits: NDArray[numpy.float32] = numpy.load(answer)
         return logits
 

@@ -9,7 +9,8 @@ import numpy
 from numpy.typing import NDArray
 
 from search_space.architecture import RMS_NORM_EPS, Architecture
-from trials.export.block_quantisation import BLOCK, Quantised, quantise
+from trials.export.block_quantisation import Quantised, quantise
+from trials.export.block_rows import BLOCK
 from trials.export.xnnpack_graph import NamedData, XnnpackGraph
 
 EMBEDDING = "model.embed_tokens.weight"

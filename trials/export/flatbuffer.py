@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from search_space.errors import WorkError
+from trials.export import require_writer
 
 PROGRAM, DELEGATE = "schema/program.fbs", "backends/xnnpack/serialization/schema.fbs"
 """Schemas of a program and of XNNPACK's graph, in the library's folder."""
@@ -18,7 +19,11 @@ COMPILER = "data/bin/flatc"
 
 
 def flatbuffers(schema: str, documents: Sequence[Any]) -> list[bytes]:
-    """Each document, in FlatBuffers' JSON, as bytes; raises WorkError where the compiler does not take one."""
+    """Each document, in FlatBuffers' JSON, as bytes.
+
+    Raises SpecError where the library is not installed, WorkError where its compiler does not take a document.
+    """
+    require_writer("executorch")
     spec = importlib.util.find_spec("executorch")
     assert spec is not None
     assert spec.submodule_search_locations

@@ -10,7 +10,6 @@ does to the model (top-1 agreement, divergence) is told and no reason to fail: i
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,10 +17,10 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from trials.export.gguf_layout import DOWNLOAD
 from trials.export.gguf_reading import GgufFile, misplaced, network_of, read_gguf, tokenizer_of
 from trials.export.llama_cpp_reading import LlamaCppError, read_by_llama_cpp
 from trials.export.verification import LARGEST_DIFFERENCE, STRINGS, Check, Original, judged, strings_of_many_scripts
+from trials.runtimes import RUNTIMES
 from trials.weights import load_weights
 
 LARGEST_ROUNDING = 0.2
@@ -46,8 +45,9 @@ def _check(path: Path, file: GgufFile, original: Original) -> Check:
         return Check(format="gguf", loaded_by=_gguf(), passed=False, failure=f"{len(moved)} tensors are not the trained ones ({some})")
     with torch.no_grad():
         rounded: Tensor = network_of(file, original.architecture)(original.tokens)[0]
-    if importlib.util.find_spec("llama_cpp") is None:
-        loaded_by = f"{_gguf()}, not by llama.cpp ({DOWNLOAD}, and export again, for that)"
+    runtime = RUNTIMES["llama.cpp"]
+    if not runtime.installed:
+        loaded_by = f"{_gguf()}, not by llama.cpp (pip install {runtime.install}, and export again, for that)"
         ids = [tokenizer_of(file).encode(text, add_special_tokens=False).ids for text in strings]
         return _judged(file.precision, loaded_by, original, rounded, rounded, ids)
     try:

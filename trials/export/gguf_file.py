@@ -8,24 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import gguf
 import numpy
 from numpy.typing import NDArray
 from torch import Tensor
 
 from search_space.architecture import RMS_NORM_EPS, ROPE_THETA, Architecture
 from search_space.errors import SpecError
+from trials.export import require_writer
 from trials.export.gguf_layout import PRECISIONS, architecture_name, gguf_refusal, permutes_heads
-from trials.export.gguf_tokenizer import add_no_tokenizer, add_tokenizer
 from trials.weights import unroll
 
-FILE_TYPES = {
-    "float32": gguf.LlamaFileType.ALL_F32,
-    "float16": gguf.LlamaFileType.MOSTLY_F16,
-    "int8": gguf.LlamaFileType.MOSTLY_Q8_0,
-    "int4": gguf.LlamaFileType.MOSTLY_Q4_0,
-}
+if TYPE_CHECKING:
+    import gguf
+
+FILE_TYPES = {"float32": "ALL_F32", "float16": "MOSTLY_F16", "int8": "MOSTLY_Q8_0", "int4": "MOSTLY_Q4_0"}
+"""What GGUF calls a file by the precision of its matrices."""
 OUTSIDE = {
     "model.embed_tokens.weight": "token_embd.weight",
     "model.norm.weight": "output_norm.weight",
@@ -58,14 +57,19 @@ def write_gguf(
 ) -> None:
     """Write what llama.cpp loads; `weights` are the stored ones, and a file without tokenizer takes and gives ids.
 
-    Raises SpecError, before anything is written, where GGUF cannot hold the shape, or the tokenizer.
+    Raises SpecError, before anything is written, where GGUF cannot hold the shape or the tokenizer, or gguf is not installed.
     """
     refusal = gguf_refusal(architecture, precision)
     if refusal is not None:
         raise SpecError(refusal)
+    require_writer("gguf")
+    import gguf
+
+    from trials.export.gguf_tokenizer import add_no_tokenizer, add_tokenizer  # it imports gguf
+
     writer = gguf.GGUFWriter(path, architecture_name(architecture))
     _add_shape(writer, architecture, context_tokens)
-    writer.add_file_type(FILE_TYPES[precision])
+    writer.add_file_type(gguf.LlamaFileType[FILE_TYPES[precision]])
     if tokenizer_file is None:
         add_no_tokenizer(writer, architecture.vocab_size)
     else:

@@ -15,6 +15,7 @@ from tokenizers.pre_tokenizers import ByteLevel, Digits, PreTokenizer, Sequence,
 from torch import Tensor
 
 from search_space.architecture import Architecture
+from trials.export.block_rows import BLOCK
 from trials.export.gguf_file import apart, gguf_name, named_tensors
 from trials.export.gguf_layout import PRECISIONS, permutes_heads
 from trials.export.gguf_tokenizer import EXPRESSIONS
@@ -87,7 +88,7 @@ def _explained(values: NDArray[numpy.float32], found: NDArray[numpy.float32], ki
     precision = next(name for name, known in PRECISIONS.items() if known == kind)
     size = numpy.abs(values)
     if precision in ("int8", "int4"):
-        size = numpy.repeat(size.reshape(len(values), -1, 32).max(axis=2), 32, axis=1)
+        size = numpy.repeat(size.reshape(len(values), -1, BLOCK).max(axis=2), BLOCK, axis=1)
     allowed = size * STEPS[precision] * (1 + FLOAT32_ERROR) + SMALLEST[precision]
     return bool((numpy.abs(values - found) <= allowed).all())
 

@@ -48,6 +48,11 @@ def add_tokenizer(writer: gguf.GGUFWriter, file: Path, vocab_size: int) -> None:
     writer.add_add_eos_token(False)
 
 
+def require_tokenizer(file: Path) -> None:
+    """Raise SpecError where a GGUF file cannot hold a tokenizer."""
+    splitter_name(read_tokenizer(file).file, read_definition(file)[1])
+
+
 def add_no_tokenizer(writer: gguf.GGUFWriter, vocab_size: int) -> None:
     """Say that the file has ids alone."""
     writer.add_tokenizer_model("no_vocab")

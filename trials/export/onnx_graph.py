@@ -27,7 +27,8 @@ from torch import Tensor
 
 from search_space.architecture import RMS_NORM_EPS, ROPE_THETA, Architecture
 from search_space.cost import BITS_PER_WEIGHT
-from trials.export.block_quantisation import BLOCK, quantise
+from trials.export.block_quantisation import quantise
+from trials.export.block_rows import BLOCK
 
 OPERATOR_SET = 23
 RUNTIME_OPERATORS = "com.microsoft"

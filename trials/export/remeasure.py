@@ -8,39 +8,38 @@ from dataclasses import replace
 from analysis.timing import Latency
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
+from trials.export import MODEL_FILES
 from trials.export.verification import Check
 from trials.latency import LatencyError, LatencyProcess
-from trials.runtimes import RUNTIMES
 from trials.study import LatencySpec, parse_latency
 
-RUNS = {"onnx": "onnxruntime", "gguf": "llama.cpp", "executorch": "executorch"}
-"""Formats that a runtime of ours executes as they are."""
 
-
-def with_latencies(checks: Sequence[Check], architecture: Architecture, spec: LatencySpec, gguf_precision: str) -> list[Check]:
+def with_latencies(
+    checks: Sequence[Check], architecture: Architecture, spec: LatencySpec, gguf_precision: str, earlier: Sequence[Latency]
+) -> list[Check]:
     """The checks with a latency each, by the study's workload, where there is a runtime for the format; a reason where it cannot be taken.
 
-    The protocol writes files of its own, alike but for their weights' values, which make no difference to the time.
+    `earlier` latencies of the study say what the yardstick counts as on this device, so that new ones compare with them. The protocol
+    writes files of its own, alike but for their weights' values, which make no difference to the time.
     """
     found = []
     for check in checks:
-        runtime = RUNS.get(check.format)
-        if runtime is None:
+        file = MODEL_FILES.get(check.format)
+        if file is None:
             found.append(check)
             continue
         try:
-            taken = _measure(architecture, spec, runtime, gguf_precision if check.format == "gguf" else "float32")
+            taken = _measure(architecture, spec, file.runtime, gguf_precision if check.format == "gguf" else "float32", earlier)
             found.append(replace(check, latency=taken))
         except (SpecError, LatencyError) as error:
             found.append(replace(check, not_measured=str(error)))
     return found
 
 
-def _measure(architecture: Architecture, spec: LatencySpec, runtime: str, precision: str) -> Latency:
+def _measure(architecture: Architecture, spec: LatencySpec, runtime: str, precision: str, earlier: Sequence[Latency]) -> Latency:
     """Raises SpecError where the runtime is not installed or cannot hold the shape, LatencyError where the measurement fails."""
-    assert runtime in RUNTIMES
     workload = spec.model_dump(include={"prompt_tokens", "new_tokens", "threads", "repeats"})
-    process = LatencyProcess(parse_latency({**workload, "runtime": runtime, "precision": precision}))
+    process = LatencyProcess(parse_latency({**workload, "runtime": runtime, "precision": precision}), earlier)
     try:
         return process.measure(architecture)
     finally:

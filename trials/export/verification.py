@@ -187,8 +187,12 @@ def _check_executorch(directory: Path, original: Original) -> Check:
     from trials.export.executorch_logits import logits_apart
     from trials.runtimes import executorch_runtime
 
-    found = torch.from_numpy(logits_apart(directory / EXECUTORCH, original.tokens[0].tolist()))
-    return judged("executorch", f"executorch {executorch_runtime.version()}", torch.cat((original.logits, original.logits[-1:])), found)
+    loaded_by = f"executorch {executorch_runtime.version()}"
+    try:
+        found = torch.from_numpy(logits_apart(directory / EXECUTORCH, original.tokens[0].tolist()))
+    except WorkError as failure:
+        return Check(format="executorch", loaded_by=loaded_by, passed=False, failure=str(failure))
+    return judged("executorch", loaded_by, torch.cat((original.logits, original.logits[-1:])), found)
 
 
 def _check_yaml(directory: Path, original: Original) -> Check:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from trials.export.block_quantisation import BLOCK, Quantised
+from trials.export.block_quantisation import Quantised
+from trials.export.block_rows import BLOCK
 from trials.export.flatbuffer import union
 
 NOT_CONSTANT, OUTSIDE = 0, 2**64 - 1

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from executorch.extension.pybindings import _portable_lib as library
 from torch import Tensor
 
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
+from trials.export import EXECUTORCH
 from trials.export.executorch import LONGEST_TEXT, write_executorch
 from trials.runtimes.interface import Logits
-
-MODEL = "model.pte"
 
 
 def version() -> str:
@@ -30,7 +30,7 @@ def refusal(architecture: Architecture, precision: str) -> str | None:
 
 def prepare(directory: Path, architecture: Architecture, weights: Mapping[str, Tensor], precision: str) -> None:
     """Write the program with its weights."""
-    write_executorch(directory / MODEL, architecture, weights, precision)
+    write_executorch(directory / EXECUTORCH, architecture, weights, precision)
 
 
 def load(directory: Path, architecture: Architecture, max_tokens: int, threads: int) -> ExecutorchSession:
@@ -39,14 +39,12 @@ def load(directory: Path, architecture: Architecture, max_tokens: int, threads: 
         raise SpecError(
             f"prompt_tokens and new_tokens must be {LONGEST_TEXT} at most together in executorch, found {max_tokens}; lower them"
         )
-    return open_program(directory / MODEL, threads)
+    return open_program(directory / EXECUTORCH, threads)
 
 
 def open_program(path: Path, threads: int) -> ExecutorchSession:
     """Open a program that `write_executorch` wrote, under whatever name."""
     # the package's own portable_lib imports the writing side too
-    from executorch.extension.pybindings import _portable_lib as library
-
     torch.set_num_threads(1)  # its threads would compete with ExecuTorch's
     library._unsafe_reset_threadpool(threads)
     return ExecutorchSession(library._load_for_executorch(str(path)))

@@ -11,10 +11,11 @@ import numpy
 from torch import Tensor
 
 from search_space.architecture import Architecture
-from trials.export.gguf_layout import gguf_refusal, require_gguf
+from trials.export import GGUF
+from trials.export.gguf_file import write_gguf
+from trials.export.gguf_layout import gguf_refusal
 from trials.runtimes.interface import Logits
 
-MODEL = "model.gguf"
 FLOAT32_FILE = "0"
 """The `general.file_type` of a file in float32. It gets a cache in float32 too, and no flash attention, which rounds the cache to float16:
 otherwise logits are off by 0.2 % of their spread and more. Files in other precisions get llama.cpp's own defaults, a cache in float16
@@ -35,15 +36,12 @@ def refusal(architecture: Architecture, precision: str) -> str | None:
 
 def prepare(directory: Path, architecture: Architecture, weights: Mapping[str, Tensor], precision: str) -> None:
     """Write a GGUF file without tokenizer; raises SpecError where the library that writes it is not installed."""
-    require_gguf()
-    from trials.export.gguf_file import write_gguf  # a file that is there already is loaded without gguf
-
-    write_gguf(directory / MODEL, architecture, weights, precision)
+    write_gguf(directory / GGUF, architecture, weights, precision)
 
 
 def load(directory: Path, architecture: Architecture, max_tokens: int, threads: int) -> LlamaCppSession:
     """Load the prepared file, with room in the cache for that many tokens."""
-    return open_model(directory / MODEL, max_tokens, threads)
+    return open_model(directory / GGUF, max_tokens, threads)
 
 
 def open_model(path: Path, max_tokens: int, threads: int) -> LlamaCppSession:

@@ -11,12 +11,12 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from search_space.architecture import Architecture
+from trials.export import ONNX
 from trials.runtimes.interface import Logits
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-MODEL = "model.onnx"
 LAST = numpy.ones(1, numpy.int64)
 
 
@@ -34,12 +34,12 @@ def prepare(directory: Path, architecture: Architecture, weights: Mapping[str, T
     """Write the graph and its weights."""
     from trials.export.onnx_graph import write_onnx  # loading a graph needs neither onnx nor torch
 
-    write_onnx(directory / MODEL, architecture, weights, precision)
+    write_onnx(directory / ONNX, architecture, weights, precision)
 
 
 def load(directory: Path, architecture: Architecture, max_tokens: int, threads: int) -> OnnxSession:
     """Open the prepared graph; the cache grows with the text, so `max_tokens` makes no difference."""
-    return open_graph(directory / MODEL, architecture, threads)
+    return open_graph(directory / ONNX, architecture, threads)
 
 
 def open_graph(path: Path, architecture: Architecture, threads: int) -> OnnxSession:

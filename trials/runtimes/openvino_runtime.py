@@ -17,14 +17,17 @@ from torch import Tensor
 
 from search_space.architecture import Architecture
 from search_space.cost import BITS_PER_WEIGHT
-from trials.export.block_quantisation import BLOCK, quantise
+from trials.export.block_quantisation import quantise
+from trials.export.block_rows import BLOCK
 from trials.export.onnx_graph import write_onnx
 from trials.runtimes.interface import Logits
+from trials.runtimes.openvino_shape import openvino_refusal
 
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # else importing openvino is reported over the network
 import openvino  # noqa: E402
 from openvino import opset13 as operators  # noqa: E402
 
+openvino.Core().get_property("CPU", "FULL_DEVICE_NAME")  # loads the processor's plugin, which is no shape's memory
 GRAPH, MODEL = "graph.onnx", "model.xml"
 LAST = numpy.ones(1, numpy.int64)
 SIGN = {8: 0x80, 4: 0x88}
@@ -37,21 +40,8 @@ def version() -> str:
 
 
 def refusal(architecture: Architecture, precision: str) -> str | None:
-    """Why not: a row that is not of whole blocks has no compressed product, and would be multiplied in float32."""
-    if precision == "float32":
-        return None
-    widths = {
-        "hidden_size": architecture.hidden_size,
-        "intermediate_size": architecture.intermediate_size,
-        "num_attention_heads x head_dim": architecture.num_attention_heads * architecture.head_dim,
-    }
-    for name, width in widths.items():
-        if width % BLOCK:
-            return (
-                f"{name} must be a multiple of {BLOCK} for openvino in {precision}, found {width}; "
-                "change it, or take the runtime onnxruntime or the precision float32"
-            )
-    return None
+    """Why its rows cannot be rounded in blocks, or None where they can."""
+    return openvino_refusal(architecture, precision)
 
 
 def prepare(directory: Path, architecture: Architecture, weights: Mapping[str, Tensor], precision: str) -> None:

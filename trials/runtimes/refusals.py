@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
-from trials.export import MODEL_FILES
+from trials.export import MODEL_FILES, require_writer
 from trials.export.gguf_layout import gguf_refusal
 from trials.latency_spec import LatencySpec
-from trials.runtimes import COMMAND
+from trials.runtimes import COMMAND, require_runtime
 from trials.runtimes.openvino_shape import openvino_refusal
 
 REFUSALS: dict[str, Callable[[Architecture, str], str | None]] = {"llama.cpp": gguf_refusal, "openvino": openvino_refusal}
@@ -21,6 +21,13 @@ def refusal_of(shape: Architecture, spec: LatencySpec) -> str | None:
     runtime = MODEL_FILES[spec.model_format].runtime if spec.runtime == COMMAND else spec.runtime
     ask = REFUSALS.get(runtime)
     return None if ask is None else ask(shape, spec.precision)
+
+
+def require_libraries(spec: LatencySpec) -> None:
+    """Raise SpecError where the machine that measures lacks what a workload needs: its runtime, or what writes a command's files."""
+    require_runtime(spec.runtime)
+    if spec.runtime == COMMAND:
+        require_writer(spec.model_format)
 
 
 def require_measurable(spec: LatencySpec, references: Iterable[tuple[str, Architecture]], shapes: Iterable[Architecture]) -> None:
