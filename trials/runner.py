@@ -34,7 +34,7 @@ from trials.driver.references import references
 from trials.driver.same_text import require_same_text
 from trials.driver.searcher import AgendaSearcher, Progress, Scribe
 from trials.driver.workers import LATENCY_DEVICE, Equipment, Evaluate, Examiner, LatencyDevice, TrialActor, ask_device
-from trials.latency_table import frozen_table
+from trials.latency_table import frozen_table, require_first
 from trials.runtimes import RUNTIMES, require_runtime
 from trials.study import StudySpec
 
@@ -73,6 +73,7 @@ def run_study(
     `evaluate`, a function at the top of a module, takes the place of training and measuring. Raises SpecError for wrong input;
     whatever happens to single trials stands in their records. After an interruption of any kind the same call continues.
     """
+    require_first(study, directory)
     with claim(directory, study_text) as place:
         return _Run(study, place, study_text, tracking_uri, progress, evaluate).go(address)
 
