@@ -252,8 +252,8 @@ def profile_device(options: argparse.Namespace) -> int:
 
     study = load_study(options.study)
     spec = latency_spec(study.objectives.latency, options.runtime, options.precision)
-    path = Path(options.output) if options.output else default_table(study.search_space, spec)
     wanted = choose_shapes(study.search_space, spec, options.shapes, options.checks)
+    path = Path(options.output) if options.output else default_table(study.search_space, spec)
     say(f"table    {path}")
     table = profile(path, spec, wanted, progress=lambda done, of, text: say(f"{done} of {of}: {text}"))
     if options.trials is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.latency_terms import Layer, Stack, Workload, decode_terms, prefill_terms
@@ -43,39 +44,43 @@ ASSUMED = {
 VOCABULARY = 32_000
 UNKNOWN_WORKLOAD = Workload(64, 1, "float16")
 """Where the table does not say what was timed: of tokens and bytes only the proportions matter, and the prices make up for those."""
-GATED = ("swiglu", "silu", "geglu", "gated")
+ALONE = {"prompt_tokens": 1, "new_tokens": 0}
+"""Of a workload that is stated by the other number alone."""
+GATED, NOT = {"swiglu", "silu", "geglu", "gated"}, {"not", "non", "un"}
 
 
-def work(stack: Stack, work: Mapping[str, float]) -> dict[str, float]:
-    """Terms of a stated workload: the prompt's, and the new tokens' together."""
-    workload = Workload(int(work["prompt_tokens"]), int(work["new_tokens"]), UNKNOWN_WORKLOAD.precision)
+def work(stack: Stack, stated: Mapping[str, float]) -> dict[str, float]:
+    """Terms of a stated workload: the prompt's, and the new tokens' together; what is not stated is as `ALONE` says."""
+    tokens = {**ALONE, **stated}
+    workload = Workload(int(tokens["prompt_tokens"]), int(tokens["new_tokens"]), UNKNOWN_WORKLOAD.precision)
     prompt = {f"prompt {name}": amount for name, amount in prefill_terms(stack, workload).items()}
     return prompt | {name: workload.new_tokens * amount for name, amount in decode_terms(stack, workload).items()}
 
 
 def stack_of(row: Mapping[str, Any]) -> Stack:
-    """A row's decoder; a list holds one value for each block."""
-    hidden, depth = float(row["hidden_size"]), int(float(row["num_hidden_layers"]))
+    """A row's decoder; a list holds one value for each block. Raises ValueError, IndexError or ArithmeticError where it is none."""
+    hidden, depth = positive(row["hidden_size"]), int(positive(row["num_hidden_layers"]))
     heads = _each(row.get("num_attention_heads"), depth) or [max(1.0, hidden // 64)] * depth
     groups = _each(row.get("num_key_value_heads"), depth) or heads
     dims = _each(row.get("head_dim"), depth) or [hidden / number for number in heads]
     ratios = _each(row.get("mlp_ratio"), depth)
     inner = _each(row.get("intermediate_size"), depth) or [hidden * ratio for ratio in ratios or [4.0] * depth]
-    unique = int(float(row.get("num_unique_layers") or depth))
+    unique = int(positive(row.get("num_unique_layers") or depth))
     strategy = row.get("sharing") or ("none" if unique == depth else "immediate")
     schedule = Sharing(strategy if unique < depth else "none", depth // unique).schedule(unique)
     kinds = [word for word in re.split(r"[^a-z_]+", str(row.get("layer_types") or "").lower()) if word]
-    window = int(float(row.get("sliding_window") or 0)) or None
+    reach = float(row.get("sliding_window") or 0)
+    window = int(positive(reach)) if reach else None
     return Stack(
         hidden_size=hidden,
-        vocab_size=float(row.get("vocab_size") or VOCABULARY),
+        vocab_size=positive(row.get("vocab_size") or VOCABULARY),
         layers=tuple(
             Layer(
                 heads=heads[place],
                 key_value_heads=groups[place],
                 head_dim=dims[place],
                 intermediate_size=inner[place],
-                gated=any(word in str(row.get("mlp", "")).lower() for word in GATED),
+                gated=is_gated(str(row.get("mlp", ""))),
                 window=window if not kinds or kinds[place % len(kinds)].startswith("sliding") else None,
                 attention=schedule[place],
                 mlp=schedule[place],
@@ -83,6 +88,19 @@ def stack_of(row: Mapping[str, Any]) -> Stack:
             for place in range(depth)
         ),
     )
+
+
+def is_gated(mlp: str) -> bool:
+    """Whether the words of a cell say so: `gated-gelu` does, `ungated` and `non-gated` do not."""
+    words = set(re.findall(r"[a-z]+", mlp.lower()))
+    return bool(words & GATED) and not words & NOT
+
+
+def unread(cells: Mapping[str, Sequence[str]]) -> set[str]:
+    """Names of a decoder whose cells say nothing beside those of the others."""
+    told = {name for name, column in cells.items() if all(cell.strip() for cell in column)}
+    beside = {"mlp_ratio": "intermediate_size" in told, "layer_types": "sliding_window" not in cells}
+    return {name for name, idle in {**beside, "sharing": "num_unique_layers" not in cells}.items() if idle}
 
 
 def size(stack: Stack) -> float:
@@ -98,12 +116,20 @@ def _each(cell: str | None, depth: int) -> list[float] | None:
     """A block's value each, from one number or a list of at least as many; None from an empty cell. Raises ValueError otherwise."""
     if cell is None or not cell.strip():
         return None
-    found = numbers(cell)
+    found = [positive(number) for number in numbers(cell)]
     if len(found) == 1:
         return found * depth
     if len(found) < depth:
         raise ValueError(cell)
     return found[:depth]
+
+
+def positive(cell: str | float) -> float:
+    """A cell's number; raises ValueError where it is not finite and above 0."""
+    number = float(cell)
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(cell)
+    return number
 
 
 def numbers(cell: str) -> list[float]:

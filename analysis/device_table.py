@@ -8,8 +8,9 @@ and are fitted too.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
@@ -22,6 +23,7 @@ from analysis.latency_terms import Workload
 from analysis.lines import append_line, complete_lines
 from analysis.timing import Latency, latency_from_dict
 from search_space.architecture import Architecture
+from search_space.cost import BITS_PER_WEIGHT
 from search_space.errors import SpecError
 
 FORMAT = "archfront-device-table-1"
@@ -41,15 +43,22 @@ class Header:
     new_tokens: int
     protocol: str
 
+    def __post_init__(self) -> None:
+        if self.precision not in BITS_PER_WEIGHT:
+            raise ValueError(self.precision)
+        for number in (self.threads, self.prompt_tokens, self.new_tokens):
+            if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+                raise ValueError(number)
+
     @classmethod
     def of(cls, latency: Latency) -> Self:
         """That of a measurement."""
         return cls(**{name: getattr(latency, name) for name in cls.__dataclass_fields__})
 
-    def differs(self, latency: Latency) -> str | None:
-        """What a measurement has otherwise, in words; None where it belongs in the table."""
+    def differs(self, other: object, names: Collection[str] | None = None) -> str | None:
+        """What a measurement, or a workload that says no more than `names`, has otherwise, in words; None where it belongs in the table."""
         for name, here in asdict(self).items():
-            if (there := getattr(latency, name)) != here:
+            if (names is None or name in names) and (there := getattr(other, name)) != here:
                 return f"{name} is {there!r}, in the table {here!r}"
         return None
 
@@ -78,10 +87,13 @@ class Row:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The reverse of `as_dict`."""
+        """The reverse of `as_dict`; ValueError or TypeError where a time is none."""
         latency = latency_from_dict(values["latency"])
         if latency is None or values["role"] not in get_args(Role):
             raise ValueError(values["role"])
+        for spread in (latency.total_ms, latency.prefill_ms, latency.decode_ms_per_token):
+            if not (math.isfinite(spread.median) and spread.median > 0):
+                raise ValueError(spread.median)
         return cls(architecture=Architecture.from_dict(values["architecture"]), role=values["role"], latency=latency)
 
 
@@ -110,8 +122,8 @@ class DeviceTable:
 
     @cached_property
     def left_out_errors(self) -> Errors:
-        """Of the fitted shapes, each predicted from all others."""
-        return errors(*self.model.left_out, self.model.measured_ms)
+        """Of the fitted shapes, each predicted from all others; no coverage, for intervals are made as wide as these shapes need."""
+        return replace(errors(*self.model.left_out, self.model.measured_ms), coverage=None)
 
     def check_errors(self) -> Errors | None:
         """Of the checks; None where there are none."""
@@ -125,9 +137,17 @@ class DeviceTable:
         return errors(np.array([total.ms for total in totals]), np.array([total.deviation for total in totals]), measured)
 
 
+def is_begun(path: Path) -> bool:
+    """Whether a file holds anything but what an interruption leaves of a table's first line."""
+    if not path.is_file():
+        return path.exists()
+    content, first = path.read_bytes(), f'{{"format":"{FORMAT}"'.encode()
+    return b"\n" in content or content[: len(first)] != first[: len(content)]
+
+
 def append_row(path: Path, row: Row) -> None:
     """Write a row, and before the first one the line that says what the table is."""
-    if not path.exists():
+    if not is_begun(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         append_line(path, {"format": FORMAT, **asdict(Header.of(row.latency))})
     append_line(path, row.as_dict())

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from analysis.decoder_rows import ASSUMED, BESIDE, NAMES, NEEDED, UNKNOWN_WORKLOAD, numbers, size, stack_of, work
-from analysis.latency_terms import Stack, columns, decode_terms, outline
+from analysis.decoder_rows import ALONE, ASSUMED, BESIDE, NAMES, NEEDED, UNKNOWN_WORKLOAD, numbers, positive, size, stack_of, unread, work
+from analysis.latency_terms import columns, decode_terms, outline
 from search_space.errors import SpecError, unknown_key
 
 Array = npt.NDArray[np.float64]
@@ -25,6 +25,8 @@ OUTCOMES = re.compile(
     r"(^|_)(latency|ms|us|s|seconds|time|energy|power|watts?|ppl|perplexity|loss|acc|accuracy|std|sd|latsd|throughput)(_|$)"
 )
 """Columns named so are measurements, not features, unless they are asked for."""
+NAMELESS = re.compile(r"\s*|Unnamed: \d+")
+"""A column without a name, such as pandas writes for its index."""
 KINDS = 12
 """Most different texts in a column that is a feature."""
 
@@ -56,11 +58,11 @@ def read_features(path: Path, column: str = "latency_ms", chosen: Sequence[str] 
     Raises SpecError where the table, a column or a cell is not what it must be.
     """
     rows = _rows(path)
-    header = list(rows[0])
+    header = [name for name in rows[0][1] if not NAMELESS.fullmatch(name)]
     for name in (column, *chosen):
         if name not in header:
             raise unknown_key(f"the column {name} of {path}", name, header)
-    kept = [(line, row) for line, row in enumerate(rows, start=2) if (row[column] or "").strip()]
+    kept = [(line, row) for line, row in rows if (row[column] or "").strip()]
     if not kept:
         raise SpecError(f"{path} must have milliseconds in its column {column}, found none")
     times = np.array([_time(path, line, column, row[column]) for line, row in kept])
@@ -69,15 +71,16 @@ def read_features(path: Path, column: str = "latency_ms", chosen: Sequence[str] 
     found = {name: next((word for word in (name, *others) if word in values), None) for name, others in NAMES.items()}
     named = {name: values[word] for name, word in found.items() if word is not None}
     if all(name in named for name in NEEDED):
-        chosen = [*dict.fromkeys([*chosen, *(name for name in BESIDE if name in values)])]
-        return _decoders(
-            path, times, named, {name: values[name] for name in chosen}, values, [word for word in found.values() if word], notes
-        )
-    used = list(chosen) or [name for name in values if not OUTCOMES.search(name.lower())]
+        beside = {name: _parts(name, values[name]) for name in dict.fromkeys([*chosen, *(name for name in BESIDE if name in values)])}
+        idle = unread(named)
+        read = [word for name, word in found.items() if word and name not in idle]
+        return _decoders(path, times, [line for line, _ in kept], named, beside, list(values), read, notes)
+    parts = {name: _parts(name, values[name]) for name in chosen or [name for name in values if not OUTCOMES.search(name.lower())]}
+    used = [name for name, made in parts.items() if made]
     left = [name for name in values if name not in used]
     notes += [f"taken column by column, for {' and '.join(NEEDED)} are not both there"]
     notes += [f"not used: {', '.join(left)}"] if left else []
-    made = [part for name in used for part in _parts(name, values[name])]
+    made = [part for name in used for part in parts[name]]
     if not made:
         raise SpecError(f"{path} must have columns of features beside {column}, found none; name them with --features")
     plain, scaled = (np.column_stack(each) for each in zip(*made, strict=True))
@@ -88,35 +91,38 @@ def read_features(path: Path, column: str = "latency_ms", chosen: Sequence[str] 
 def _decoders(
     path: Path,
     times: Array,
+    lines: Sequence[int],
     named: Mapping[str, list[str]],
-    chosen: Mapping[str, list[str]],
-    values: Mapping[str, list[str]],
-    used: list[str],
+    beside: Mapping[str, list[tuple[Array, Array]]],
+    header: Sequence[str],
+    read: list[str],
     notes: list[str],
 ) -> Features:
-    stacks: list[Stack] = []
-    works: list[dict[str, float]] = []
-    for place in range(len(times)):
+    stated = [name for name in ALONE if name in named]
+    sizes: list[float] = []
+    terms: list[dict[str, float]] = []
+    outlines: list[dict[str, float]] = []
+    for place, line in enumerate(lines):
         row = {name: cells[place] for name, cells in named.items()}
         try:
-            stacks.append(stack_of(row))
-            works.append({name: float(row[name]) for name in ("prompt_tokens", "new_tokens") if name in row})
-        except (ValueError, IndexError, ZeroDivisionError, SpecError):
-            raise SpecError(f"{path}, row {place + 1}: {row} is not a decoder; correct it, or choose columns with --features") from None
-    timed = all(len(stated) == 2 for stated in works)
-    terms = columns(
-        [work(stack, stated) if timed else decode_terms(stack, UNKNOWN_WORKLOAD) for stack, stated in zip(stacks, works, strict=True)]
-    )[1]
-    outlines = np.log(columns([outline(stack, UNKNOWN_WORKLOAD) for stack in stacks])[1])
-    if timed:
-        outlines = np.column_stack([outlines, np.log([[stated["prompt_tokens"], stated["new_tokens"]] for stated in works])])
-    extra = [scaled for name, cells in chosen.items() for _, scaled in _parts(name, cells)]
-    assumed = [f"{name} = {rule}" for name, rule in ASSUMED.items() if name not in named and not (name[0] == "i" and "mlp_ratio" in named)]
-    left = [name for name in values if name not in used and name not in chosen]
+            stack, tokens = stack_of(row), {name: positive(row[name]) for name in stated}
+            sizes.append(positive(size(stack)))
+            terms.append(work(stack, tokens) if stated else decode_terms(stack, UNKNOWN_WORKLOAD))
+            outlines.append({name: positive(number) for name, number in {**outline(stack, UNKNOWN_WORKLOAD), **tokens}.items()})
+            positive(sum(terms[-1].values()))
+        except (ValueError, IndexError, ArithmeticError):
+            raise SpecError(
+                f"{path}:{line} must hold a decoder in numbers above 0, found {row}; correct it, or choose columns with --features"
+            ) from None
+    extra = [scaled for made in beside.values() for _, scaled in made]
+    used = [*read, *(name for name, made in beside.items() if made and name not in read)]
+    known = {*named, *(["intermediate_size"] if "mlp_ratio" in named else []), *([] if stated else ALONE)}
+    assumed = [f"{name} = {rule}" for name, rule in (*ASSUMED.items(), *ALONE.items()) if name not in known]
+    left = [name for name in header if name not in used]
     notes = [*notes, f"assumed: {', '.join(assumed)}"] if assumed else notes
     notes = [*notes, f"not used: {', '.join(left)}; --features takes some of them in"] if left else notes
-    sizes = np.array([size(stack) for stack in stacks])
-    return Features(times, terms, np.column_stack([outlines, *extra]), sizes, (*used, *chosen), tuple(notes))
+    logs = np.log(columns(outlines)[1])
+    return Features(times, columns(terms)[1], np.column_stack([logs, *extra]), np.array(sizes), tuple(used), tuple(notes))
 
 
 def _parts(name: str, cells: Sequence[str]) -> list[tuple[Array, Array]]:
@@ -137,14 +143,21 @@ def _parts(name: str, cells: Sequence[str]) -> list[tuple[Array, Array]]:
     return [(np.maximum(values, 0.0), values / scale)] + ([(np.maximum(-values, 0.0), np.abs(values) / scale)] if values.min() < 0 else [])
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """Each with the number of the line that it ends on."""
     if not path.is_file():
         raise SpecError(f"{path} is not a file; name a CSV with a row for each shape")
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            rows = [(reader.line_num, row) for row in reader]
     except (csv.Error, UnicodeDecodeError):
         raise SpecError(f"{path} must be a CSV in UTF-8, found other bytes; export the table as CSV") from None
+    for line, row in rows:
+        if None in row:
+            raise SpecError(
+                f"{path}:{line} must have a cell for each of the {len(row) - 1} column names, found more; put a cell with commas in quotes"
+            )
     if not rows:
         raise SpecError(f"{path} must have a line of column names and rows below it, found none")
     return rows

@@ -16,21 +16,27 @@ from plotly.offline import get_plotlyjs
 
 from analysis import look, traces, words
 from analysis.front import Front, QualityName, front_of
-from analysis.membership import membership
+from analysis.membership import Membership, membership
 from analysis.record import FinalRecord, Kind, TrialRecord
 
 
 def front_figure(
-    records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord] | None = None, quality: QualityName = "bits_per_byte"
+    records: Sequence[TrialRecord],
+    finals: Mapping[int, FinalRecord] | None = None,
+    quality: QualityName = "bits_per_byte",
+    sure: Membership | None = None,
 ) -> go.Figure:
-    """Quality over latency: each finished trial once, p10 to p90 as bars, the front as a step line with its knee named."""
+    """Quality over latency: each finished trial once, p10 to p90 as bars, the front as a step line with its knee named.
+
+    `sure` is how sure this front is where that does not follow from measured latencies.
+    """
     front = front_of(records, finals, quality)
     accuracy = quality == "next_token_accuracy"
     title = "Next-token accuracy against latency" if accuracy else "Bits per byte against latency"
     figure = _blank(title, _front_note(records, front))
     if not front.places:
         return _say_empty(figure)
-    sure = membership(front)
+    sure = sure or membership(front)
     figure.add_trace(traces.intervals(front, sure))
     figure.add_trace(traces.step_line(front))
     beaten, members, references = _standing([record for record in records if record.number in front.places], front)

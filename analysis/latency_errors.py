@@ -13,6 +13,8 @@ from scipy.special import ndtri
 from scipy.stats import kendalltau, spearmanr
 
 Array = npt.NDArray[np.float64]
+LEVEL = 0.9
+"""Of the intervals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,26 +26,25 @@ class Errors:
     """Of the distance from the measured time, as a share of it."""
     p90_error: float
     spearman: float | None
-    """Rank correlation; None below three shapes."""
+    """Rank correlation; None below three shapes, and where all predicted or all measured times are alike."""
     kendall: float | None
-    coverage: float
-    """Share of the measured times that lie in their 90 % intervals."""
+    coverage: float | None
+    """Share of the measured times that lie in their 90 % intervals; None where these shapes decided how wide the intervals are."""
     width: float
     """Median reach of those intervals either way: 0.05 is from 5 % below to 5 % above."""
 
     def __str__(self) -> str:
         ranks = "" if self.spearman is None else f", rank correlation {self.spearman:.4f} (Kendall {self.kendall:.3f})"
-        return (
-            f"median error {self.median_error:.1%}, 90th percentile {self.p90_error:.1%}{ranks}, "
-            f"{self.coverage:.0%} within their 90 % intervals (about {self.width:.1%} either way)"
-        )
+        reach = f"(about {self.width:.1%} either way)"
+        held = f"90 % intervals {reach}" if self.coverage is None else f"{self.coverage:.0%} within their 90 % intervals {reach}"
+        return f"median error {self.median_error:.1%}, 90th percentile {self.p90_error:.1%}{ranks}, {held}"
 
 
-def errors(predicted: Array, deviations: Array, measured: Array, level: float = 0.9) -> Errors:
+def errors(predicted: Array, deviations: Array, measured: Array) -> Errors:
     """Times [shapes], deviations of the predicted ones' logarithms, and what was measured."""
     missed = np.abs(predicted / measured - 1)
-    reach = float(ndtri(0.5 + level / 2)) * deviations
-    enough = len(measured) > 2
+    reach = float(ndtri(0.5 + LEVEL / 2)) * deviations
+    enough = len(measured) > 2 and np.ptp(predicted) > 0 and np.ptp(measured) > 0
     return Errors(
         shapes=len(measured),
         median_error=float(np.median(missed)),

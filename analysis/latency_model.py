@@ -31,7 +31,7 @@ SEEN_BEYOND, SHAPES_BEYOND = 0.2, 4
 FAR = 2.0
 """A shape whose numbers lie further outside of the measured ones than by this factor is outside of the table's range."""
 TOGETHER = 1000
-"""Shapes that are predicted at once, for the memory's sake."""
+"""Shapes whose blocks are written out at once, for the memory's sake."""
 DISTURBED_WEIGHT = 0.25
 """Of a measurement that was flagged as disturbed."""
 
@@ -82,6 +82,7 @@ class LatencyModel:
         times = [[one.prefill_ms.median, one.decode_ms_per_token.median] for one in latencies]
         self._times = np.array(times, dtype=float)
         self._total = np.array([one.total_ms.median for one in latencies])
+        self._calm = np.array([not one.disturbed for one in latencies])
         trust = np.array([DISTURBED_WEIGHT if one.disturbed else 1.0 for one in latencies])
         self._models = (
             TimeModel(Prices(), prefill, outlines, self._times[:, 0], trust),
@@ -149,9 +150,13 @@ class LatencyModel:
 
     @cached_property
     def _stretch(self) -> float:
-        """By what deviations are widened so that intervals hold as many of the left-out shapes as they say; not below 1."""
+        """By what deviations are widened so that intervals hold as many of the left-out shapes as they say; not below 1.
+
+        A disturbed measurement is off by more than its shape's time is unknown, so the calm ones say it where they are enough.
+        """
         totals, deviations = self._sum([model.left_out for model in self._models])
-        return stretch(np.log(self._total / totals) / deviations)
+        scores = np.log(self._total / totals) / deviations
+        return stretch(scores[self._calm] if self._calm.sum() >= LEAST_SHAPES else scores)
 
     def _sum(self, phases: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
         """Total in ms and deviation of its logarithm, from logarithms and deviations of both phases; noise included."""

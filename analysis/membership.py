@@ -58,12 +58,18 @@ class Membership:
     """The fastest member of the measured front that ties with the most accurate one, or that one; None where nothing finished."""
 
 
-def membership(front: Front) -> Membership:
-    """Intervals and probabilities of all places of a front."""
+def membership(front: Front, deviations: Mapping[int, float] | None = None) -> Membership:
+    """Intervals and probabilities of all places of a front.
+
+    `deviations` are those of log latency, by place, where latencies are predicted: a prediction knows its own, a measurement's noise
+    included, and repeats and replicates say nothing of it.
+    """
     if not front.places:
         return Membership(noise=noise_of([[0.0]]), standings={}, recommended=None)
     places = sorted(front.places.values(), key=lambda place: place.number)
     latency, spread = latencies(places)
+    if deviations is not None:
+        spread = np.array([deviations[place.number] for place in places])
     truths = draw_truths(seeds := _seeds(places, front), latency, random := np.random.default_rng(0))
     on_front = share_on_front(truths, latency + spread * random.standard_normal(truths.shape))
     best = np.bincount(truths.argmin(axis=1), minlength=len(places)) / len(truths)

@@ -60,7 +60,7 @@ class Costs:
     parameters: int
     non_embedding_parameters: int
     weight_bytes: int
-    """Of the float16 weights."""
+    """Of the stored weights in the precision in which the study takes latencies."""
     kv_cache_bytes: int
     """Of a float16 cache after the latency workload (prompt and new tokens)."""
     decode_flops: int

@@ -16,6 +16,9 @@ LENGTHS, ADDITIVE = (0.7, 1.4, 2.8), (0.0, 0.5, 1.0)
 EXPECTED_AMPLITUDE, EXPECTED_NOISE, PRIOR_SPREAD = 0.03, 0.015, 1.0
 """Centres and deviation, in logarithms, of their priors."""
 
+TOGETHER = 1000
+"""Places that are predicted at once."""
+
 
 class Kernel:
     """Covariance: sums of functions of one number each, and functions of all of them together."""
@@ -41,10 +44,23 @@ class Process:
         self._answer = cho_solve((self._lower, True), left, check_finite=False)
 
     def at(self, places: Array) -> tuple[Array, Array]:
-        """Mean and variance."""
+        """Mean and variance, in pieces, for the memory's sake."""
+        parts = [self._at(places[start : start + TOGETHER]) for start in range(0, max(1, len(places)), TOGETHER)]
+        return np.concatenate([mean for mean, _ in parts]), np.concatenate([variance for _, variance in parts])
+
+    def _at(self, places: Array) -> tuple[Array, Array]:
         kernel = self._kernel.between(places, self._places)
         half = solve_triangular(self._lower, kernel.T, lower=True, check_finite=False)
         return kernel @ self._answer, np.maximum(self._kernel.amplitude**2 - (half * half).sum(axis=0), 1e-12)
+
+
+def left_out(covariance: Array, left: Array, noise: Array, others: npt.NDArray[np.bool_]) -> tuple[float, float]:
+    """Mean and variance at the one point that is not among the others, whose `left` and `noise` [others] are given."""
+    cross = covariance[others][:, ~others][:, 0]
+    lower = cholesky(covariance[np.ix_(others, others)] + np.diag(noise), lower=True, check_finite=False)
+    half = solve_triangular(lower, cross, lower=True, check_finite=False)
+    mean = float(cross @ cho_solve((lower, True), left, check_finite=False))
+    return mean, max(float(covariance[~others, ~others][0] - half @ half), 1e-12)
 
 
 def plausible(places: Array, left: Array, trust: Array) -> tuple[Kernel, float]:

@@ -71,7 +71,7 @@ def retarget(records: Sequence[TrialRecord], device: DeviceTable, finals: Mappin
         measured=measured,
         predictions=predictions,
         front=front,
-        sure=membership(front),
+        sure=membership(front, {number: prediction.total.deviation for number, prediction in predictions.items()}),
         measured_front=front_of(records, finals),
         left_out=device.left_out_errors,
         checks=device.check_errors(),

@@ -119,7 +119,7 @@ def write_retargeted(directory: Path, study: str, moved: Retargeted) -> Path:
 
 def retarget_page(study: str, moved: Retargeted) -> str:
     """The whole page."""
-    figure = front_figure(moved.records)
+    figure = front_figure(moved.records, sure=moved.sure)
     figure.update_layout(title_text=f"Bits per byte against predicted latency on {moved.header.device}")
     figure.update_xaxes(
         title_text=f"Predicted latency, ms for {moved.header.prompt_tokens} prompt and {moved.header.new_tokens} new tokens"
@@ -131,9 +131,10 @@ def retarget_page(study: str, moved: Retargeted) -> str:
     )
     shown = [_row(moved, number) for number in _shown(moved)]
     columns = {name: name not in ("trial", "shape", "") for name in COLUMNS}
+    threads = words.plural(moved.header.threads, "thread")
     about = {
         "Device": moved.header.device,
-        "Runtime": f"{moved.header.runtime} {moved.header.runtime_version}, {moved.header.precision}, {moved.header.threads} threads",
+        "Runtime": f"{moved.header.runtime} {moved.header.runtime_version}, {moved.header.precision}, {threads}",
         "Workload": f"{moved.header.prompt_tokens} prompt and {moved.header.new_tokens} new tokens, batch 1",
         "Table": f"{moved.name}, measured by {moved.header.protocol}",
     }

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import nnls
 
-from analysis.residual import Process, plausible
+from analysis.residual import Process, left_out, plausible
 
 Array = npt.NDArray[np.float64]
 RIDGES = (1e-5, 1e-4, 1e-3, 1e-2)
@@ -98,13 +98,6 @@ class TimeModel:
         self._kernel, self.noise = plausible(self._places, left, self._trust)
         self._process = Process(self._kernel, self._places, left, self.noise**2 / self._trust)
 
-    @property
-    def coefficients(self) -> Array:
-        """Of every term, nought for one that says the same as an earlier one; shape [terms]."""
-        all_of_them = np.zeros(self._count)
-        all_of_them[self._used] = self._coefficients
-        return all_of_them
-
     def shares(self) -> Array:
         """Of each term in the priced times of the points, mean; shape [terms]."""
         parts = self._terms * self._coefficients
@@ -131,15 +124,14 @@ class TimeModel:
         """Each point's logarithm of time and deviation as `predict` has them, from all other points, at the same variances."""
         count = len(self._times)
         means, deviations = np.empty(count), np.empty(count)
+        covariance, noise = self._kernel.between(self._places, self._places), self.noise**2 / self._trust
         for place in range(count):
             others = np.arange(count) != place
             coefficients = self._fit(others)
             left = np.log(self._times[others]) - self._trend.logs(self._terms[others], coefficients)
-            mean, variance = Process(self._kernel, self._places[others], left, self.noise**2 / self._trust[others]).at(
-                self._places[place : place + 1]
-            )
-            means[place] = (self._trend.logs(self._terms[place : place + 1], coefficients) + mean)[0]
-            deviations[place] = math.sqrt(variance[0])
+            mean, variance = left_out(covariance, left, noise[others], others)
+            means[place] = self._trend.logs(self._terms[place : place + 1], coefficients)[0] + mean
+            deviations[place] = math.sqrt(variance)
         return means, np.sqrt(deviations**2 + self._doubt(self._terms) ** 2)
 
     def _fit(self, weights: Array | npt.NDArray[np.bool_] | None = None, ridge: float | None = None) -> Array:

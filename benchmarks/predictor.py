@@ -2,9 +2,9 @@
 
     python -m benchmarks.predictor TABLE.jsonl [--parameters 10_000_000] [--runtime onnxruntime] [--precision float32]
 
-Measures 40 shapes to fit and 28 to judge the fit by, 20 of the budget and 8 of twice that, each once; the same command continues. Prints
-the errors on shapes that were not in the fit: of the budget, of twice that, and of twice that where nothing larger than the budget was
-fitted.
+Measures 40 shapes to fit and 28 to judge the fit by, 20 of the budget and 8 of twice that, and those that
+were disturbed once more where they are few; the same command continues. Prints the errors on shapes that were not in the fit: of the
+budget, of twice that, and of twice that where nothing larger than the budget was fitted.
 """
 
 from __future__ import annotations

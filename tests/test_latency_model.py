@@ -10,6 +10,7 @@ import pytest
 from analysis.latency_errors import Errors, errors, mean_errors
 from analysis.latency_model import LEAST_SHAPES, Estimate, LatencyModel, stretch
 from analysis.latency_terms import READ, Stack, Workload, decode_terms, prefill_terms
+from analysis.residual import TOGETHER, Kernel, Process, left_out
 from analysis.time_model import Powers, Prices, TimeModel
 from search_space.architecture import Architecture
 from search_space.cost import decode_bytes, parameters
@@ -80,10 +81,38 @@ def test_larger_shapes_tell_of_a_cache_that_ends_beyond_the_studys_size() -> Non
 
 def test_intervals_hold_what_they_say(model: LatencyModel) -> None:
     found = judged(model, CHECKED)
+    assert found.coverage is not None
     assert 0.8 <= found.coverage <= 1.0
     assert found.width < 0.15
-    totals, deviations = model.left_out
-    assert errors(totals, deviations, model.measured_ms).coverage >= 0.85
+
+
+def test_intervals_are_as_wide_as_calm_measurements_need() -> None:
+    latencies = [planted_latency(shape) for shape in FITTED]
+    shaken = [
+        dataclasses.replace(planted_latency(shape, slower=1.5), disturbed=True) if number % 4 == 0 else latency
+        for number, (shape, latency) in enumerate(zip(FITTED, latencies, strict=True))
+    ]
+    calm, disturbed = (judged(LatencyModel(WORKLOAD, FITTED, taken), CHECKED) for taken in (latencies, shaken))
+    assert disturbed.width < 2 * calm.width
+    assert disturbed.coverage is not None
+    assert disturbed.coverage >= 0.8
+
+
+def test_many_shapes_are_predicted_as_few_are(model: LatencyModel) -> None:
+    many = CHECKED * 12
+    assert len(many) > TOGETHER
+    assert model.milliseconds(many) == pytest.approx(np.tile(model.milliseconds(CHECKED), 12))
+    predicted = [prediction.total for prediction in model.predict(many)]
+    assert [total.ms for total in predicted[-3:]] == pytest.approx([total.ms for total in predicted[: len(CHECKED)][-3:]])
+
+
+def test_a_point_is_left_out_as_if_it_had_not_been_there() -> None:
+    random = np.random.default_rng(0)
+    places, left, noise = random.normal(size=(9, 3)), random.normal(size=9), random.uniform(0.01, 0.1, 9)
+    kernel, others = Kernel(1.4, 0.5, 0.3), np.arange(9) != 4
+    mean, variance = Process(kernel, places[others], left[others], noise[others]).at(places[4:5])
+    found = left_out(kernel.between(places, places), left[others], noise[others], others)
+    assert found == pytest.approx((mean[0], variance[0]))
 
 
 def test_equal_measurements_give_equal_predictions(model: LatencyModel) -> None:
@@ -148,8 +177,8 @@ def test_prices_find_a_planted_sum() -> None:
     random = np.random.default_rng(0)
     terms = random.uniform(1, 10, (40, 4))
     truth = np.array([2.0, 0.0, 0.5, 3.0])
-    found = TimeModel(Prices(), terms, np.log(terms), terms @ truth).coefficients
-    assert found == pytest.approx(truth, abs=0.02)
+    model = TimeModel(Prices(), terms, np.log(terms), terms @ truth)
+    assert np.exp(model.trend(np.eye(4))) == pytest.approx(truth, abs=0.02)
 
 
 def test_powers_find_a_planted_product_and_terms_that_say_the_same_are_one() -> None:
@@ -157,7 +186,7 @@ def test_powers_find_a_planted_product_and_terms_that_say_the_same_are_one() -> 
     logs = np.log(random.uniform(1, 10, (40, 2)))
     terms = np.column_stack([np.ones(40), logs, logs[:, 0], np.full(40, 3.0)])
     model = TimeModel(Powers(), terms, logs, np.exp(0.3 + logs @ [1.0, -0.5]))
-    assert model.coefficients == pytest.approx([0.3, 1.0, -0.5, 0.0, 0.0], abs=0.01)
+    assert model.trend(np.eye(5)) == pytest.approx([0.3, 1.0, -0.5, 0.0, 0.0], abs=0.01)
 
 
 def test_intervals_and_errors_are_arithmetic() -> None:
@@ -170,3 +199,10 @@ def test_intervals_and_errors_are_arithmetic() -> None:
     assert found.spearman == pytest.approx(1.0)
     assert found.coverage == pytest.approx(1 / 3)
     assert mean_errors([found, found]) == found
+
+
+def test_times_that_are_all_alike_have_no_ranks() -> None:
+    for predicted, measured in ((np.ones(5), np.arange(1.0, 6.0)), (np.arange(1.0, 6.0), np.ones(5))):
+        found = errors(predicted, np.full(5, 0.1), measured)
+        assert (found.spearman, found.kendall) == (None, None)
+        assert "rank correlation" not in str(mean_errors([found, found]))

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
 import yaml
 
 from analysis.device_table import DeviceTable, Row, append_row, read_table
-from analysis.record import Kind, Spread, TrialRecord
+from analysis.record import Kind, Spread, TrialRecord, append
+from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from tests.fakes import answer, small_study
 from tests.planted_device import planted_latency
-from trials.latency_table import FROZEN, frozen_table
+from trials.latency_table import FROZEN, device_folder, find_table, frozen_table, require_table
 from trials.plan import plan_study
 from trials.sampler import SAMPLERS, Proposer
 from trials.shipment import pack
@@ -97,6 +99,78 @@ def test_a_table_of_another_workload_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"search\.latency_table must be measured as the study measures: prompt_tokens is"):
         frozen_table(study, tmp_path / "study")
     assert not (tmp_path / "study" / FROZEN).exists()
+
+
+def test_a_table_with_too_few_shapes_is_refused_before_it_is_copied(tmp_path: Path) -> None:
+    write_table(tmp_path / "table.jsonl", 3)
+    study = STUDY.model_copy(update={"search": STUDY.search.model_copy(update={"latency_table": str(tmp_path / "table.jsonl")})})
+    with pytest.raises(SpecError, match="table must hold at least 8 measured shapes, found 3"):
+        plan_study(study)
+    with pytest.raises(SpecError, match="table must hold at least 8 measured shapes, found 3"):
+        frozen_table(study, tmp_path / "study")
+    assert not (tmp_path / "study" / FROZEN).exists()
+
+
+def test_a_command_names_its_runtime_itself(tmp_path: Path) -> None:
+    write_table(tmp_path / "table.jsonl", runtime="the phone's own", protocol="command-1")
+    latency = LATENCY.model_copy(update={"runtime": "command", "command": ("measure",)})
+    values = {"search": STUDY.search.model_copy(update={"latency_table": str(tmp_path / "table.jsonl")})}
+    by_command = STUDY.model_copy(update={**values, "objectives": STUDY.objectives.model_copy(update={"latency": latency})})
+    assert frozen_table(by_command, tmp_path / "study") is not None
+    with pytest.raises(SpecError, match=f"runtime is '{LATENCY.runtime}', in the table \"the phone's own\""):
+        require_table(STUDY.model_copy(update=values))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray", "ignore::FutureWarning:ray")
+def test_a_misspelt_table_does_not_take_the_directory(tmp_path: Path) -> None:
+    from trials.runner import run_study
+
+    text = with_table(str(tmp_path / "tabel.jsonl"))
+    with pytest.raises(SpecError, match=r"tabel\.jsonl is not a file"):
+        run_study(parse_study(yaml.safe_load(text)), tmp_path / "study", study_text=text, evaluate=answer)
+    assert not (tmp_path / "study").exists()
+
+
+def test_trials_without_the_table_that_proposed_them_are_not_continued(tmp_path: Path) -> None:
+    write_table(tmp_path / "table.jsonl")
+    study = STUDY.model_copy(update={"search": STUDY.search.model_copy(update={"latency_table": str(tmp_path / "table.jsonl")})})
+    append(tmp_path, answer(TrialTask(number=0, kind=Kind.SAMPLED, architecture=SPACE.sample(1, 0)[0], seed=0)))
+    with pytest.raises(SpecError, match=r"has records\.jsonl but no latency_table\.jsonl that proposed them; restore it"):
+        frozen_table(study, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["x-1.0m", "folder/phone", "phone.jsonl", "phone"])
+def test_a_table_is_named_alike_everywhere(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    home, cluster = tmp_path / "home", tmp_path / "cluster"
+    (home / "folder").mkdir(parents=True)
+    cluster.mkdir()
+    by_file = name in ("folder/phone", "phone.jsonl")
+    table = write_table(home / name if by_file else device_folder() / f"{name}.jsonl")
+    (home / "study.yaml").write_text(with_table(name), encoding="utf-8")
+    named = load_study(home / "study.yaml").search.latency_table
+    assert named is not None
+    assert find_table(named).rows == table.rows
+    if by_file:
+        assert (cluster / pack(home / "study.yaml", cluster)).parent.joinpath(name).is_file()
+    else:
+        with pytest.raises(SpecError, match=f"{name} is a name on this machine"):
+            pack(home / "study.yaml", cluster)
+
+
+def test_only_shapes_that_are_looked_at_are_predicted(tmp_path: Path) -> None:
+    model = write_table(tmp_path / "table.jsonl").model
+    asked: list[Architecture] = []
+
+    def predict(shapes: Sequence[Architecture]) -> Iterable[float]:
+        asked.extend(shapes)
+        return model.milliseconds(shapes)
+
+    for sampler in ("random", "nsga2"):
+        asked.clear()
+        tried = {record.architecture for record in search(Proposer(SPACE, 0, sampler, predict), 14, False)}
+        assert set(asked) <= tried
+        assert len(asked) == len(set(asked)) <= (0 if sampler == "random" else 13)
 
 
 def test_a_plan_tells_of_a_table_that_is_not_there(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
 from analysis.certainty import certainty
 from analysis.front import Front, front_of
@@ -139,6 +140,15 @@ def test_the_noise_of_latency_comes_from_measuring_again() -> None:
     calm = latency_noise(front_of(records).places.values())
     shaken = [*records, dataclasses.replace(again(records, 1, 2.2), latency=records[0].latency)]
     assert latency_noise(front_of(shaken).places.values()) > 5 * calm
+
+
+def test_a_predicted_latency_is_as_unsure_as_its_prediction_says() -> None:
+    front = front_of(records := study((10.0, 3.0), (10.5, 2.0)))
+    odds = {deviation: membership(front, {0: deviation, 1: deviation}).standings[0].on_front for deviation in (1e-6, 0.05)}
+    assert odds[1e-6] == 1.0
+    assert odds[0.05] == pytest.approx(ndtr(np.log(1.05) / (0.05 * 2**0.5)), abs=0.02)  # the chance that it is the faster one
+    repeated = front_of([*records, again(records, 0, 3.0), again(records, 1, 2.0)])
+    assert membership(repeated, {0: 0.05, 1: 0.05}).standings[0].on_front == pytest.approx(odds[0.05], abs=0.02)
 
 
 def test_the_accuracy_front_speaks_of_accuracy() -> None:

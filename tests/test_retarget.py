@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 import archfront
+from analysis import words
 from analysis.device_table import DeviceTable, Row, append_row, read_table
 from analysis.front import front_of
+from analysis.membership import membership
 from analysis.record import append
 from analysis.retarget import retarget
 from analysis.retarget_page import retarget_page, retarget_rows, retarget_text
@@ -54,12 +56,23 @@ def test_what_was_measured_after_the_search_is_the_measured_one(table: DeviceTab
     assert moved.front == retarget(RECORDS, table).front
 
 
+def test_a_predicted_front_is_as_sure_as_its_predictions(table: DeviceTable) -> None:
+    moved = retarget(RECORDS, table)
+    assert moved.sure == membership(moved.front, {number: moved.predictions[number].total.deviation for number in moved.front.places})
+    assert (moved.left_out.coverage, moved.checks is not None) == (None, True)
+    page = retarget_page("sample", moved)
+    for number in moved.front.members:
+        odds = words.probability(moved.sure.standings[number].on_front).replace(">", "\\u003e")  # as it stands in a script
+        assert f"on the true front with {odds}" in page
+
+
 def test_what_is_shown_says_predicted(table: DeviceTable) -> None:
     moved = retarget(RECORDS, table)
     text, page = retarget_text(moved), retarget_page("sample", moved)
     for said in (text, page):
         assert "Latencies are predicted, not measured: from the table phone" in said
         assert "on the measured" in said
+    assert "float32, 1 thread<" in page
     assert "a &lt;phone&gt;" in page
     assert "a <phone>" not in page
     assert "Predicted latency, ms for 64 prompt and 64 new tokens" in page

@@ -124,12 +124,24 @@ def test_a_published_shape_is_read_as_itself() -> None:
     [
         ({"latency_ms": "fast"}, "must have milliseconds above 0 in latency_ms, found 'fast'"),
         ({"latency_ms": "-1"}, "must have milliseconds above 0"),
-        ({"num_attention_heads": "1-2"}, "is not a decoder"),
-        ({"hidden_size": "wide"}, "is not a decoder"),
+        *(
+            ({name: cell}, r"table\.csv:3 must hold a decoder in numbers above 0, found")
+            for name, cells in {
+                "num_attention_heads": ("1-2", "0", "inf", "nan-1-1-1"),
+                "hidden_size": ("wide", "0", "-64", "inf", "nan", "1e300"),
+                "num_hidden_layers": ("0", "inf", "0.5"),
+                "vocab_size": ("-1",),
+                "num_unique_layers": ("0", "0.5", "9"),
+                "sliding_window": ("-8", "inf"),
+                "prompt_tokens": ("0", "", "nan"),
+            }.items()
+            for cell in cells
+        ),
     ],
 )
 def test_wrong_cells_are_told(change: dict[str, Any], said: str, tmp_path: Path) -> None:
-    row = {"hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 2, "latency_ms": 1.0}
+    row: dict[str, Any] = {"hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 2, "latency_ms": 1.0}
+    row |= {name: 8 if name == "prompt_tokens" else "" for name in change if name not in row}
     with pytest.raises(SpecError, match=said):
         read_features(write(tmp_path / "table.csv", [row, {**row, **change}]))
 
@@ -144,6 +156,67 @@ def test_wrong_tables_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str
     ):
         assert archfront.main(["profile-device", *arguments]) == 2
         assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("cell", "gated"),
+    [
+        ("swiglu", True),
+        ("SiLU", True),
+        ("gated-gelu", True),
+        ("ungated", False),
+        ("non-gated", False),
+        ("not gated", False),
+        ("relu", False),
+    ],
+)
+def test_an_mlp_is_gated_where_it_says_so(cell: str, gated: bool) -> None:
+    row = {"hidden_size": "64", "num_hidden_layers": "2", "mlp": cell}
+    assert [layer.gated for layer in stack_of(row).layers] == [gated] * 2
+
+
+def test_a_prompt_alone_is_read_alone(tmp_path: Path) -> None:
+    shape = {"hidden_size": 64, "num_hidden_layers": 2, "vocab_size": 256}
+    rows = [{**shape, "prompt_tokens": prompt, "latency_ms": 1.0 + prompt} for prompt in (16, 32)]
+    features = read_features(write(tmp_path / "table.csv", rows))
+    assert features.used[-1] == "prompt_tokens"
+    assert features.terms[1].sum() > features.terms[0].sum()
+    assert any("new_tokens = 0" in note for note in features.notes)
+    assert not any("not used" in note for note in features.notes)
+
+
+def test_what_enters_nothing_is_said_not_to_be_used(tmp_path: Path) -> None:
+    rows = [
+        {"hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 64 + n, "mlp_ratio": 2, "sharing": "none", "name": f"n{n}"}
+        for n in range(14)
+    ]
+    timed = [{**row, "layer_types": "full_attention", "latency_ms": 1.0} for row in rows]
+    features = read_features(write(tmp_path / "table.csv", timed), chosen=["name"])
+    assert features.used == ("hidden_size", "num_hidden_layers", "intermediate_size")
+    assert features.notes[-1].startswith("not used: mlp_ratio, sharing, name, layer_types;")
+    plain = read_features(write(tmp_path / "plain.csv", [{"a": n + 1, "name": f"net {n}", "latency_ms": 1.0} for n in range(14)]))
+    assert plain.used == ("a",)
+    assert plain.notes[-1] == "not used: name"
+
+
+def test_columns_without_a_name_are_no_features(tmp_path: Path) -> None:
+    rows = [{"": n, "Unnamed: 0": n, "a": n + 1, "latency_ms": 1.0 + n} for n in range(3)]
+    assert read_features(write(tmp_path / "table.csv", rows)).used == ("a",)
+
+
+def test_times_that_are_all_alike_leave_valid_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = fitted(write(tmp_path / "table.csv", [{"a": n + 1, "latency_ms": 2.0} for n in range(30)]), capsys, "--seeds", "2")
+    assert found["not_in_the_fit"]["mean"]["spearman"] is None
+
+
+def test_lines_are_counted_as_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text('a,latency_ms\n\n1,2\n"two\nlines",2\n3,fast\n', encoding="utf-8")
+    with pytest.raises(SpecError, match=r"table\.csv:6 must have milliseconds above 0"):
+        read_features(path)
+    path.write_text("a,latency_ms\n1,2\n3,4,5\n", encoding="utf-8")
+    with pytest.raises(SpecError, match=r"table\.csv:3 must have a cell for each of the 2 column names, found more"):
+        read_features(path)
 
 
 def test_rows_without_a_time_are_left_out(tmp_path: Path) -> None:

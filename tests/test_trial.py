@@ -55,6 +55,7 @@ def test_a_trial_is_counted_measured_trained_and_recorded(blocks: TokenBlocks) -
     assert record.reason is None
     assert asked == [SHAPE]
     assert record.latency == some_latency(SHAPE)
+    assert record.costs.weight_bytes == 4 * record.costs.parameters
     assert record.training is not None
     assert record.training.validation is not None
     assert record.training.tokens == RECIPE.tokens

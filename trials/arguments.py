@@ -116,7 +116,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--precision", choices=precisions, help="in place of the study's")
     made.add_argument("--shapes", type=positive, default=40, metavar="N", help="that are fitted, at most (default %(default)s)")
     made.add_argument("--checks", type=positive, default=10, metavar="N", help="further shapes that judge the fit (default %(default)s)")
-    made.add_argument("--output", metavar="FILE", help="the table; the same one continues (default: named in this user's cache folder)")
+    made.add_argument(
+        "--output",
+        metavar="FILE",
+        help="the table; the same one continues (default: named in this user's cache folder; to be named where a command measures)",
+    )
     made.add_argument("--trials", metavar="DIR", help="a study's directory whose trials' latencies are fitted too")
     made.add_argument("--fit", metavar="TABLE.csv", help="measure nothing: fit some rows of a published table and predict the others")
     made.add_argument("--column", default="latency_ms", metavar="NAME", help="milliseconds in that table (default %(default)s)")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.device_table import DeviceTable, Role, Row, append_row, read_table
+from analysis.device_table import DeviceTable, Role, Row, append_row, is_begun, read_table
 from analysis.latency_terms import Stack, Workload, columns, outline
 from analysis.timing import Latency
 from search_space.architecture import Architecture
@@ -19,8 +19,8 @@ from search_space.cost import parameters
 from search_space.errors import SpecError
 from search_space.space import SearchSpace
 from trials.latency import LatencyError, LatencyProcess
-from trials.latency_table import device_folder
-from trials.runtimes import RUNTIMES
+from trials.latency_table import adding_to, device_folder, differs
+from trials.runtimes import COMMAND, RUNTIMES
 from trials.study import LatencySpec, parse_latency
 from trials.timing.machine import device_name
 
@@ -52,19 +52,25 @@ class Wanted:
 
 
 def default_table(space: SearchSpace, spec: LatencySpec) -> Path:
-    """Where the table of this device for such a workload and size lies."""
+    """Where the table of this device for such a workload and size lies.
+
+    Raises SpecError where the space has no shape, or a command measures, which says only later on which device.
+    """
+    if spec.runtime == COMMAND:
+        raise SpecError(f"a table must be named where the runtime is {COMMAND}, which alone knows its device; name its file with --output")
+    largest = max(parameters(shape) for shape in _own(space, 0))
     device = re.sub(r"[^a-z0-9]+", "-", re.sub(r"\(.*?\)", "", device_name(RUNTIMES[spec.runtime].device)).lower()).strip("-")
-    largest = max(parameters(shape) for shape in _shapes(space, 1.0, 0))
     size = f"{largest / 1e6:.1f}m" if largest >= 1e6 else f"{largest / 1e3:.0f}k"
     how = f"{spec.runtime}-{spec.precision}-{spec.threads}t-{spec.prompt_tokens}-{spec.new_tokens}"
     return device_folder() / f"{device}-{how}-{size}.jsonl"
 
 
 def latency_spec(spec: LatencySpec, runtime: str | None = None, precision: str | None = None) -> LatencySpec:
-    """A study's workload, in another runtime or precision where they are named."""
-    return parse_latency(
-        {**spec.model_dump(), **({"runtime": runtime} if runtime else {}), **({"precision": precision} if precision else {})}
-    )
+    """A study's workload, in another runtime or precision where they are named; nothing is timed beside it."""
+    values = {**spec.model_dump(), "context_positions": None, "precision": precision or spec.precision}
+    if runtime is not None and runtime != spec.runtime:
+        values |= {"runtime": runtime, "command": None, "format": None}
+    return parse_latency(values)
 
 
 def choose_shapes(space: SearchSpace, spec: LatencySpec, shapes: int, checks: int, seed: int = 0) -> list[Wanted]:
@@ -72,10 +78,10 @@ def choose_shapes(space: SearchSpace, spec: LatencySpec, shapes: int, checks: in
 
     The same arguments give the same shapes. Raises SpecError where the space has no shape.
     """
-    space.require_feasible()
+    own = _own(space, seed)
     workload = Workload(spec.prompt_tokens, spec.new_tokens, spec.precision)
     random = np.random.default_rng(seed)
-    pools = {size: _shapes(space, size, seed) for size in SIZES}
+    pools = {size: own if size == 1.0 else _shapes(space, size, seed) for size in SIZES}
     fitted = [shape for size, count in _counts(SIZES, pools, shapes).items() for shape in _spread(pools[size], workload, count, random)]
     fitted = list(dict.fromkeys(fitted))
     taken = set(fitted)
@@ -99,24 +105,27 @@ def profile(
 
     Shapes whose measurement was disturbed are measured once more after the others, unless many were: then the machine is not quiet. A
     shape that cannot be measured is left out.
-    Raises SpecError where the file is of another device or workload, LatencyError where shape after shape fails.
+    Waits until no other process adds to the table. Raises SpecError where the file is of another device or workload, LatencyError where
+    shape after shape fails.
     """
     wanted = list(wanted)
-    process: LatencyProcess | None = None
-    if measure is None:
-        process = LatencyProcess(spec, [row.latency for row in _known(path)])
-        measure = process.measure
-    try:
-        known = _latencies(path)
-        _measure_all(path, [shape for shape in wanted if shape.architecture not in known], measure, progress)
-        disturbed = _disturbed(path)
-        again = [shape for shape in wanted if shape.architecture in disturbed]
-        if len(again) <= AGAIN_AT_MOST * len(wanted):
-            _measure_all(path, again, measure, progress)
-    finally:
-        if process is not None:
-            process.close()
-    return read_table(path)
+    with adding_to(path):
+        if is_begun(path) and (other := differs(read_table(path).header, spec)) is not None:
+            raise _otherwise(path, other)
+        process = LatencyProcess(spec, [row.latency for row in _known(path)]) if measure is None else None
+        ask = process.measure if process is not None else measure
+        assert ask is not None
+        try:
+            known = _latencies(path)
+            _measure_all(path, [shape for shape in wanted if shape.architecture not in known], ask, progress)
+            disturbed = _disturbed(path)
+            again = [shape for shape in wanted if shape.architecture in disturbed]
+            if len(again) <= AGAIN_AT_MOST * len(wanted):
+                _measure_all(path, again, ask, progress)
+        finally:
+            if process is not None:
+                process.close()
+        return read_table(path)
 
 
 def _measure_all(path: Path, wanted: list[Wanted], measure: Measure, progress: Progress) -> None:
@@ -145,12 +154,25 @@ def _disturbed(path: Path) -> set[Architecture]:
 
 
 def _known(path: Path) -> tuple[Row, ...]:
-    return read_table(path).rows if path.exists() else ()
+    return read_table(path).rows if is_begun(path) else ()
 
 
 def _require_same(path: Path, latency: Latency) -> None:
-    if path.exists() and (other := read_table(path).header.differs(latency)) is not None:
-        raise SpecError(f"{path} was measured otherwise: {other}; name another file with --output")
+    if is_begun(path) and (other := read_table(path).header.differs(latency)) is not None:
+        raise _otherwise(path, other)
+
+
+def _otherwise(path: Path, other: str) -> SpecError:
+    return SpecError(f"{path} was measured otherwise: {other}; name another file with --output")
+
+
+def _own(space: SearchSpace, seed: int) -> list[Architecture]:
+    """Shapes of the space's own budget; SpecError where there is none."""
+    space.require_feasible()
+    found = _shapes(space, 1.0, seed)
+    if not found:
+        raise SpecError(f"a space must have a shape among {LOOKED:,} of its points to be profiled, found none; narrow its dimensions")
+    return found
 
 
 def _shapes(space: SearchSpace, size: float, seed: int) -> list[Architecture]:

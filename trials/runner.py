@@ -34,7 +34,7 @@ from trials.driver.references import references
 from trials.driver.same_text import require_same_text
 from trials.driver.searcher import AgendaSearcher, Progress, Scribe
 from trials.driver.workers import LATENCY_DEVICE, Equipment, Evaluate, Examiner, LatencyDevice, TrialActor, ask_device
-from trials.latency_table import frozen_table
+from trials.latency_table import frozen_table, require_first
 from trials.runtimes import COMMAND, RUNTIMES
 from trials.runtimes.refusals import refusal_of, require_libraries, require_measurable
 from trials.study import StudySpec
@@ -84,6 +84,7 @@ def run_study(
         require_measurable(
             study.objectives.latency, references(study.references, space), space.sample(SHAPES_ASKED_ABOUT, study.search.seed)
         )
+    require_first(study, directory)
     with claim(directory, study_text) as place:
         return _Run(study, place, study_text, tracking_uri, progress, evaluate).go(address)
 

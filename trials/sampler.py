@@ -92,8 +92,11 @@ class Proposer:
         """`seed` is the study's; `sampler` one of `SAMPLERS`; only shapes that `accepts` are proposed.
 
         With `predict_ms` proposals follow the latencies that it says, never the measured ones: then equal losses lead to equal proposals.
+        It is asked for what the sampler looks at: `random` at none, `front` at the whole space, the others at the shapes that were tried.
         """
-        self._predict_ms = predict_ms
+        self._predict_ms = None if sampler == "random" else predict_ms
+        self._whole = sampler == "front"
+        self._asked: dict[int, float] = {}
         self._seed, self._spreads_first = seed, sampler in SPREAD_FIRST
         self._table = space.table()
         self._rows = {shape: row for row, (_, shape) in enumerate(self._table)}
@@ -109,7 +112,7 @@ class Proposer:
         self._places = np.array([self._places_at(point) for point, _ in self._table], dtype=np.int64).reshape(len(self._table), -1)
         self._ordered = np.array([d.ordered for d in self._dimensions], dtype=bool)
         self._spans = np.array([len(d.choices) - 1 for d in self._dimensions], dtype=float)
-        latency = None if predict_ms is None else self._latency_at
+        latency = None if self._predict_ms is None else self._latency_at
         self._sampler = SAMPLERS[sampler](Choices(self._distributions, self._points, self._sizes, seed, latency))
 
     def __len__(self) -> int:
@@ -159,16 +162,19 @@ class Proposer:
         values = _values(record)
         if values is None or self._predict_ms is None:
             return values
-        return values[0], self._predicted[self._rows[record.architecture]]
+        return values[0], self._predicted(self._rows[record.architecture])
 
-    @cached_property
-    def _predicted(self) -> list[float]:
-        """Latency of every shape of the table."""
+    def _predicted(self, row: int) -> float:
+        """Latency of a shape of the table."""
         assert self._predict_ms is not None
-        return [float(ms) for ms in self._predict_ms([shape for _, shape in self._table])]
+        if row not in self._asked:
+            rows = range(len(self._table)) if self._whole else [row]
+            found = self._predict_ms([self._table[each][1] for each in rows])
+            self._asked |= {each: float(ms) for each, ms in zip(rows, found, strict=True)}
+        return self._asked[row]
 
     def _latency_at(self, params: Mapping[str, Any]) -> float:
-        return self._predicted[self._row_of(params)]
+        return self._predicted(self._row_of(params))
 
     def _trial(
         self, point: Mapping[str, Any], state: TrialState, values: Sequence[float] | None = None, attributes: dict[str, int] | None = None

@@ -14,7 +14,7 @@ import yaml
 from search_space.describe import is_file_name
 from search_space.errors import SpecError
 from trials.latency_spec import is_file
-from trials.study import load_study
+from trials.study import is_table_file, load_study
 from trials.text.given import FILE
 from trials.text.spec import CorpusSpec, is_local_path
 
@@ -89,7 +89,7 @@ def _companions(study_path: Path) -> Iterator[tuple[str, Path]]:
             yield from _named("references", name, study_path.parent)
 
     table = (values.get("search") or {}).get("latency_table")
-    if table is not None and not Path(table).suffix:
+    if table is not None and not is_table_file(table):
         raise SpecError(
             f"search.latency_table: {table} is a name on this machine; copy the table beside the study's file and name it as {table}.jsonl"
         )

@@ -206,8 +206,13 @@ def parse_latency(values: Mapping[str, Any]) -> LatencySpec:
         raise SpecError(sentence(errors, LatencySpec)) from None
 
 
+def is_table_file(name: str) -> bool:
+    """Whether a device's table is named by its file rather than by its name among this user's, which may have dots in it."""
+    return name.endswith(".jsonl") or "/" in name
+
+
 def load_study(path: str | Path) -> StudySpec:
-    """Read a study file; relative files of corpus, references and a latency command are resolved against its folder."""
+    """Read a study file; relative files of corpus, references, a latency command and a table are resolved against its folder."""
     path = Path(path)
     values = read_yaml(path, "name a study's YAML, such as studies/quickstart.yaml", "see docs/study.md for what a study looks like")
     study = parse_study(values, str(path))
@@ -216,7 +221,7 @@ def load_study(path: str | Path) -> StudySpec:
     latency = study.objectives.latency.beside(folder)
     objectives = study.objectives.model_copy(update={"latency": latency})
     search, table = study.search, study.search.latency_table
-    if table is not None and Path(table).suffix:
+    if table is not None and is_table_file(table):
         search = search.model_copy(update={"latency_table": str(folder / table)})
     placed = {"corpus": study.corpus.beside(folder), "references": references, "objectives": objectives, "search": search}
     return study.model_copy(update=placed)

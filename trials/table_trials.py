@@ -9,14 +9,20 @@ from pathlib import Path
 from analysis.device_table import Row, append_row, read_table
 from analysis.record import read_finals, read_records
 from analysis.timing import Latency, Spread, Yardstick
+from trials.latency_table import adding_to
 
 
 def add_trials(path: Path, directory: Path) -> tuple[int, str | None]:
     """Add the latencies of a study's trials to a table: how many, and why another one was left out.
 
     A shape that was measured again after the search counts with that; one that the table has is not added. What the yardstick counted as
-    in the study may differ from the table's, so times are brought to the table's.
+    in the study may differ from the table's, so times are brought to the table's. Waits until no other process adds to the table.
     """
+    with adding_to(path):
+        return _add_trials(path, directory)
+
+
+def _add_trials(path: Path, directory: Path) -> tuple[int, str | None]:
     table, finals = read_table(path), read_finals(directory)
     known = {row.architecture for row in table.rows}
     paces = {stick.label: stick for row in table.rows if (stick := row.latency.yardstick) is not None}

@@ -72,7 +72,7 @@ def count_costs(architecture: Architecture, workload: LatencySpec, proxy: ProxyS
     return Costs(
         parameters=cost.parameters(architecture),
         non_embedding_parameters=cost.non_embedding_parameters(architecture),
-        weight_bytes=cost.weight_bytes(architecture),
+        weight_bytes=cost.weight_bytes(architecture, workload.precision),
         kv_cache_bytes=cost.kv_cache_bytes(architecture, tokens),
         decode_flops=cost.decode_flops(architecture, tokens),
         training_flops_per_token=cost.training_flops_per_token(architecture, proxy.context_tokens),

@@ -1,4 +1,4 @@
-"""One shape becomes one record: count, measure, train. The only place that knows the order; needs torch, lightning and pydantic, nothing more."""
+"""One shape becomes one record: count, measure, train. The only place that knows the order; needs torch, lightning and pydantic alone."""
 
 from __future__ import annotations
 
