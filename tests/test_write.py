@@ -39,7 +39,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the weights and the tokenizer of a trial."""
     folder = tmp_path_factory.mktemp("trial")
     save_weights(folder / "weights.safetensors", spread_out(SHAPE))
-    train_tokenizer(["def front(points): return points\n" * 20] * 20, 290, folder / "tokenizer.json")
+    train_tokenizer(["def front(points): return points\n" * 20] * 20, 270, folder / "tokenizer.json")
     return folder
 
 
