@@ -92,7 +92,7 @@ def sentences(moved: Retargeted) -> list[str]:
         f"Its shapes, each predicted from the others: {moved.left_out}.",
     ]
     found += [f"Shapes measured to check it: {moved.checks}."] if moved.checks is not None else []
-    found.append(f"{both} of the {words.plural(len(moved.front.members), 'shape')} on this front were on the measured one.")
+    found.append(f"The predicted front has {words.plural(len(moved.front.members), 'shape')}, of which the measured one has {both}.")
     return found + [f"#{number} is outside of what the table has seen: {text}." for number, text in moved.outside.items()]
 
 

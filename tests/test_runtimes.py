@@ -16,6 +16,7 @@ from search_space.cost import BITS_PER_WEIGHT
 from search_space.errors import SpecError
 from search_space.sharing import Sharing
 from trials.export.block_quantisation import quantise
+from trials.export.block_rows import BLOCK
 from trials.export.gguf_layout import PRECISIONS
 from trials.network import Network
 from trials.runtimes import RUNTIMES, find_runtime
@@ -171,7 +172,8 @@ def test_quantised_logits_are_those_of_our_network_with_the_rounded_weights(
             if parameter.ndim == 2:
                 parameter.copy_(rounded(runtime, parameter, precision))
     assert root_mean_square(found, uncached(built, PROMPT, NEW)) < 0.03  # activations are rounded too
-    assert loss_of_rounding < {"float16": 0.03, "int8": 0.03, "int4": 0.5}[precision]
+    allowed = {"float16": 0.03, "int8": 0.04 if runtime == "executorch" else 0.03, "int4": 0.5}  # one scale a row rounds more coarsely
+    assert loss_of_rounding < allowed[precision]
 
 
 def rounded(runtime: str, weight: torch.Tensor, precision: str) -> torch.Tensor:
@@ -183,7 +185,8 @@ def rounded(runtime: str, weight: torch.Tensor, precision: str) -> torch.Tensor:
 
         kind = gguf.GGMLQuantizationType[PRECISIONS[precision]]
         return torch.from_numpy(gguf.dequantize(gguf.quantize(weight.numpy(), kind), kind))
-    return torch.from_numpy(quantise(weight.numpy(), BITS_PER_WEIGHT[precision]).dequantised())
+    block = weight.shape[1] if (runtime, precision) == ("executorch", "int8") else BLOCK  # XNNPACK has one scale a row there
+    return torch.from_numpy(quantise(weight.numpy(), BITS_PER_WEIGHT[precision], block).dequantised())
 
 
 def root_mean_square(found: list[Logits], expected: list[Logits]) -> float:
