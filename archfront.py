@@ -246,10 +246,16 @@ def profile_device(options: argparse.Namespace) -> int:
         raise SpecError("profile-device needs a study's YAML, whose shapes are measured, or --fit TABLE.csv; name one of them")
     from analysis.device_report import table_facts, table_text
     from analysis.device_table import read_table
+    from analysis.latency_model import LEAST_SHAPES
     from trials.device_profile import choose_shapes, default_table, latency_spec, profile
+    from trials.reporting import read_study
     from trials.study import load_study
     from trials.table_trials import add_trials
 
+    if options.shapes < LEAST_SHAPES:
+        raise SpecError(f"--shapes must be at least {LEAST_SHAPES}, which a table is fitted to, found {options.shapes}; raise it")
+    if options.trials is not None:
+        read_study(Path(options.trials))  # before anything is measured
     study = load_study(options.study)
     spec = latency_spec(study.objectives.latency, options.runtime, options.precision)
     wanted = choose_shapes(study.search_space, spec, options.shapes, options.checks)

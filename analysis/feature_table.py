@@ -65,6 +65,8 @@ def read_features(path: Path, column: str = "latency_ms", chosen: Sequence[str] 
     kept = [(line, row) for line, row in rows if (row[column] or "").strip()]
     if not kept:
         raise SpecError(f"{path} must have milliseconds in its column {column}, found none")
+    if column in chosen:
+        raise SpecError(f"--features must name other columns than {column}, which is what is predicted; leave it out")
     times = np.array([_time(path, line, column, row[column]) for line, row in kept])
     notes = [f"{len(rows) - len(kept)} rows without {column} are left out"] if len(kept) < len(rows) else []
     values = {name: [row[name] or "" for _, row in kept] for name in header if name != column}

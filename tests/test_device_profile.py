@@ -296,3 +296,19 @@ def test_the_command_measures_really(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert (facts["fitted"], facts["checks"], facts["protocol"]) == (8, 2, "archfront-3")
     assert "10 of 10: " in printed.err
     assert all(row.latency.yardstick is not None for row in read_table(path).rows)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--shapes", "3"], "--shapes must be at least 8"),
+        (["--trials", "nowhere"], "nowhere"),
+        (["--output", "/proc/a.jsonl"], "/proc/a.jsonl must be a file that can be written"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_measured(
+    options: list[str], sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("trials.device_profile.LatencyProcess", lambda *_: pytest.fail("something was measured"))
+    assert archfront.main(["profile-device", "studies/quickstart.yaml", *options]) == 2
+    assert sentence in capsys.readouterr().err

@@ -225,5 +225,10 @@ def test_the_command_exports_in_the_precision_that_was_asked_for(
         assert f"pip install {INSTALL}" in check["not_measured"]
     assert "logits are those of the weights in int8" in card
     assert "written once for each" not in card
+    elsewhere = ["export", str(tmp_path), "--trial", "0", "--format", "yaml", "--output", str(tmp_path / "out")]
+    assert archfront.main(elsewhere) == 0
+    (tmp_path / "out" / "README.md").write_text("# 1x8, trial 5 of the study other")
+    assert archfront.main(elsewhere) == 2
+    assert "must hold no other export, found the card of `1x8, trial 5 of the study other`" in capsys.readouterr().err
     assert archfront.main(["describe", "mobilellm-ls-125m"]) == 0
     assert "unrolled_parameters" in capsys.readouterr().out

@@ -45,8 +45,13 @@ def table_path(name: str) -> Path:
 @contextmanager
 def adding_to(path: Path) -> Iterator[None]:
     """Wait until no other process adds to a table, then keep others out; the lock lies beside the table."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with sole(path.with_name(f"{path.name}.lock")):
+    lock = path.with_name(f"{path.name}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.touch()
+    except OSError as error:
+        raise SpecError(f"{path} must be a file that can be written, found: {error.strerror}; name another with --output") from None
+    with sole(lock):
         yield
 
 

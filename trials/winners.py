@@ -30,8 +30,8 @@ def export_trial(
 ) -> list[Path]:
     """Write a trial's shape and weights into a directory in each format, verify, time and describe them; returns the files.
 
-    Raises SpecError, before anything is written, where a format does not exist, cannot hold the shape, or the weights are not there;
-    WorkError where what was written is not the trained model.
+    Raises SpecError, before anything is written, where a format does not exist or cannot hold the shape, where the weights are not
+    there, or the directory holds another trial's export; WorkError where what was written is not the trained model.
     """
     for name in formats:
         if name not in FORMATS:
@@ -44,11 +44,14 @@ def export_trial(
             f"trial {record.number} has no weights to export (it {record.outcome}{': ' + record.reason if record.reason else ''}); "
             f"choose one with --pick {'|'.join(PICKS)}"
         )
-    from trials.export.card import CARD, write_card  # torch, only once there is something to write
+    from trials.export.card import CARD, title, write_card  # torch, only once there is something to write
     from trials.export.remeasure import with_latencies
     from trials.export.verification import keep, verify
     from trials.export.write import write_formats
 
+    ours = title(stored.study.name, record)
+    if (output / CARD).is_file() and (found := (output / CARD).read_text(encoding="utf-8").partition("\n")[0]) != ours:
+        raise SpecError(f"{output} must hold no other export, found the card of `{found.strip('# ')}`; name another folder with --output")
     write_formats(formats, output, record.architecture, weights, tokenizer, stored.study.proxy.context_tokens, gguf_precision)
     checks = verify(formats, output, record.architecture, weights, tokenizer)
     earlier = [record.latency for record in stored.records if record.latency is not None]

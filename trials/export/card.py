@@ -30,6 +30,11 @@ RUN = {
 }
 
 
+def title(study_name: str, record: TrialRecord) -> str:
+    """A card's first line, which says whose files lie beside it."""
+    return f"# {record.architecture.label}, trial {record.number} of the study {study_name}"
+
+
 def write_card(
     path: Path, study_name: str, record: TrialRecord, final: FinalRecord | None, formats: Sequence[str], checks: Sequence[Check]
 ) -> None:
@@ -43,7 +48,7 @@ def write_card(
         *_measured(record, final),
     ]
     lines = [
-        f"# {shape.label}, trial {record.number} of the study {study_name}",
+        title(study_name, record),
         "",
         "A proxy that archfront trained to compare shapes: it has seen far too little text to be of use as it is. Train the shape.",
         "",
