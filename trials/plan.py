@@ -18,6 +18,7 @@ from trials.driver.references import references
 from trials.export import described_exports
 from trials.latency_table import require_table
 from trials.network import Network
+from trials.runtimes import RUNTIMES
 from trials.runtimes.refusals import refusal_of, require_measurable
 from trials.study import StudySpec
 from trials.training.failures import OutOfMemory
@@ -167,7 +168,8 @@ def _timed(study: StudySpec, shapes: list[Architecture]) -> str:
     """How many of a study's shapes its runtime can hold; the others are not proposed."""
     spec = study.objectives.latency
     require_measurable(spec, references(study.references, study.search_space), shapes)
-    return f"{spec.runtime}, {spec.precision}: {_share([refusal_of(shape, spec) for shape in shapes])}"
+    here = "" if RUNTIMES[spec.runtime].installed else " (not installed here)"  # the machine that measures may be another one
+    return f"{spec.runtime}, {spec.precision}{here}: {_share([refusal_of(shape, spec) for shape in shapes])}"
 
 
 def _share(reasons: list[str | None]) -> str:

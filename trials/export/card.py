@@ -14,12 +14,12 @@ CARD = "README.md"
 RUN = {
     "hf": "```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
     'model, tokenizer = AutoModelForCausalLM.from_pretrained("."), AutoTokenizer.from_pretrained(".")\n'
-    'text = tokenizer("def ", return_tensors="pt")\nprint(tokenizer.decode(model.generate(**text, max_new_tokens=32)[0]))\n```',
+    'text = tokenizer("def ", return_tensors="pt")\nprint(tokenizer.decode(model.generate(**text, max_new_tokens=16)[0]))\n```',
     "onnx": "`model.onnx` with `model.onnx_data` beside it, for ONNX Runtime: `input_ids`, `position_ids`, `num_logits_to_keep` and\n"
     "`past_key_values.N.key|value` in, `logits` and `present.N.key|value` out; the present is the next past. Batch 1.",
-    "gguf": "`model.gguf`, for llama.cpp: `llama-cli -m model.gguf -p 'def ' -n 32`, or with `pip install llama-cpp-python`\n\n"
+    "gguf": "`model.gguf`, for llama.cpp: `llama-cli -m model.gguf -p 'def ' -n 16`, or with `pip install llama-cpp-python`\n\n"
     '```python\nfrom llama_cpp import Llama\n\nmodel = Llama("model.gguf", n_ctx=0)\n'
-    'print(model("def ", max_tokens=32)["choices"][0]["text"])\n```',
+    'print(model("def ", max_tokens=16)["choices"][0]["text"])\n```',
     "executorch": "`model.pte` for ExecuTorch with XNNPACK: `forward(tokens, input_pos)`, int64 [1, tokens] and [1], gives the last\n"
     "token's logits, [1, vocab_size]. Keys and values stay inside; a text begins at position 0. In Python:\n\n"
     "```python\nimport torch\nfrom executorch.runtime import Runtime\n\n"
