@@ -1,4 +1,4 @@
-"""Latency on a node of its own. Ray ends a process whose cluster went away some time ago, so each test has a process for its cluster."""
+"""Latency on a node of its own; each test has a process for its cluster, so that what Ray leaves behind ends with it."""
 
 from __future__ import annotations
 

@@ -29,6 +29,7 @@ from typing import IO, Any
 from analysis.record import Latency, latency_from_dict
 from search_space.architecture import Architecture
 from search_space.errors import SpecError, WorkError
+from trials.apart import how_it_ended
 from trials.protocol import PROTOCOL, Protocol
 from trials.quiet import QuietLock, QuietTimeoutError
 from trials.runtimes import COMMAND, RUNTIMES, find_runtime
@@ -174,11 +175,10 @@ class _Child:
     def _epitaph(self) -> str:
         """How the child died, with the last thing that it said."""
         code = self.process.wait()
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         cause = "; the system may have run out of memory" if code == -signal.SIGKILL else ""
         self._complaints.seek(0)
         said = self._complaints.read().decode(errors="replace").strip().splitlines()
-        return f"the latency process {how}{cause}{': ' + said[-1] if said else ''}"
+        return f"the latency process {how_it_ended(code)}{cause}{': ' + said[-1] if said else ''}"
 
     def end(self) -> None:
         """Kill it with what it has started: it holds nothing that the kernel does not free."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import mean
 from typing import Any
@@ -153,7 +154,7 @@ def plan_study(study: StudySpec) -> Plan:
         estimated_seconds=START_SECONDS + (waves + again) * seconds + 2 * runs * LATENCY_SECONDS,
         disk_bytes=round(runs * (mean(4 * cost.parameters(shape) for shape in shapes) + 50 * 1024)),
         memory=_memory(study),
-        latency=_timed(study, shapes),
+        latency=_timed(study, compared, shapes),
         exports=_exports(shapes),
         samples=samples,
     )
@@ -164,10 +165,10 @@ def _require_text(study: StudySpec) -> None:
     require_corpus(study.corpus, study.search_space.choices("vocab_size"))
 
 
-def _timed(study: StudySpec, shapes: list[Architecture]) -> str:
+def _timed(study: StudySpec, compared: Sequence[tuple[str, Architecture]], shapes: list[Architecture]) -> str:
     """How many of a study's shapes its runtime can hold; the others are not proposed."""
     spec = study.objectives.latency
-    require_measurable(spec, references(study.references, study.search_space), shapes)
+    require_measurable(spec, compared, shapes)
     here = "" if RUNTIMES[spec.runtime].installed else " (not installed here)"  # the machine that measures may be another one
     return f"{spec.runtime}, {spec.precision}{here}: {_share([refusal_of(shape, spec) for shape in shapes])}"
 

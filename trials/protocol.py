@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from analysis.timing import AtPosition, Latency, Yardstick
+from analysis.timing import AtPosition, Latency
 from search_space.architecture import Architecture
 from search_space.cost import decode_bytes
 from search_space.errors import SpecError
@@ -32,7 +32,21 @@ from trials.quiet import QuietLock
 from trials.runtimes import RUNTIMES, find_runtime
 from trials.runtimes.interface import Runtime, Session
 from trials.timing.machine import clock_mhz, device_name, no_garbage_collection, pinned, read_bandwidth, require_processors
-from trials.timing.repeats import ATTEMPTS, TURN_MS, Pair, Repeat, calm_pairs, decode_on, pairs, run_once, some_tokens, spread, turn
+from trials.timing.repeats import (
+    ATTEMPTS,
+    TURN_MS,
+    Pair,
+    Repeat,
+    beside_of,
+    calm_pairs,
+    decode_on,
+    pairs,
+    run_once,
+    some_tokens,
+    spread,
+    times_of,
+    turn,
+)
 from trials.timing.resident import peak_memory_bytes
 from trials.timing.yardstick import Bench, yardstick_for
 
@@ -100,14 +114,10 @@ class Protocol:
             stack.callback(session.close)
             device = device_time or bench.device_time()
             first, taken, disturbed = take_pairs(session, bench, architecture.vocab_size, spec, device)
-            repeats = [pair.at_pace_of(device) for pair in taken]
             middle = spec.prompt_tokens + (spec.new_tokens + 1) // 2
             deeper = decode_at_positions(runtime, directory, architecture, bench, spec, device)
             return Latency(
-                total_ms=spread([repeat.total_ms for repeat in repeats]),
-                prefill_ms=spread([repeat.prefill_ms for repeat in repeats]),
-                decode_ms_per_token=spread([repeat.decode_ms / spec.new_tokens for repeat in repeats]),
-                repeats=len(repeats),
+                **times_of(taken, device, spec.new_tokens),
                 prompt_tokens=spec.prompt_tokens,
                 new_tokens=spec.new_tokens,
                 runtime=spec.runtime,
@@ -119,13 +129,7 @@ class Protocol:
                 load_average=load_average,
                 disturbed=disturbed,
                 protocol=PROTOCOL,
-                yardstick=Yardstick(
-                    label=bench.architecture.label,
-                    ratio=spread([pair.ratio for pair in taken]),
-                    total_ms=spread([pair.yardstick.total_ms for pair in taken]),
-                    device_prefill_ms=device.prefill_ms,
-                    device_decode_ms=device.decode_ms,
-                ),
+                yardstick=beside_of(taken, device, bench.architecture.label),
                 load_ms=(loaded - start) * 1e3,
                 first_prefill_ms=first.prefill_ms,
                 peak_memory_bytes=memory,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -13,10 +11,7 @@ from pathlib import Path
 import numpy
 from numpy.typing import NDArray
 
-from search_space.errors import WorkError
-
-ROOT = Path(__file__).resolve().parent.parent.parent
-TIMEOUT_SECONDS = 1800.0
+from trials.apart import TIMEOUT_SECONDS, run_apart
 
 
 def logits_apart(program: Path, tokens: Sequence[int]) -> NDArray[numpy.float32]:
@@ -26,24 +21,9 @@ def logits_apart(program: Path, tokens: Sequence[int]) -> NDArray[numpy.float32]
     """
     with tempfile.TemporaryDirectory(prefix="archfront-executorch-") as folder:
         answer = Path(folder, "logits.npy")
-        command = [sys.executable, "-m", __name__, str(program.resolve()), str(answer)]
-        asked = json.dumps(list(tokens))
-        try:
-            done = subprocess.run(
-                command,
-                input=asked,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                cwd=ROOT,  # where the packages are
-                timeout=TIMEOUT_SECONDS,
-            )
-        except subprocess.TimeoutExpired:
-            raise WorkError(f"the process that runs {program.name} did not end within {TIMEOUT_SECONDS:g} seconds") from None
-        if done.returncode:
-            code, said = done.returncode, done.stderr.strip().splitlines()
-            how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-            raise WorkError(f"the process that runs {program.name} {how}{': ' + said[-1] if said else ''}")
+        arguments = [str(program.resolve()), str(answer)]
+        what = f"the process that runs {program.name}"
+        run_apart(__name__, arguments, what, timeout_seconds=TIMEOUT_SECONDS, said=json.dumps(list(tokens)))
         logits: NDArray[numpy.float32] = numpy.load(answer)
         return logits
 

@@ -8,16 +8,14 @@ REQUEST is JSON with `tokens` and `strings`, ANSWER becomes JSON with `version`,
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-TIMEOUT_SECONDS = 1800.0
+from search_space.errors import WorkError
+from trials.apart import TIMEOUT_SECONDS, run_apart
 
 
 class LlamaCppError(Exception):
@@ -40,16 +38,10 @@ def read_by_llama_cpp(model: Path, tokens: list[int], strings: list[str]) -> Rea
     with tempfile.TemporaryDirectory(prefix="archfront-gguf-") as folder:
         request, answer = Path(folder) / "request.json", Path(folder) / "answer.json"
         request.write_text(json.dumps({"tokens": tokens, "strings": strings}), encoding="utf-8")
-        command = [sys.executable, "-m", __name__, str(model.resolve()), str(request), str(answer)]
         try:
-            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_SECONDS)
-        except subprocess.TimeoutExpired:
-            raise LlamaCppError(f"it did not end within {TIMEOUT_SECONDS:g} seconds") from None
-        if done.returncode or not answer.is_file():
-            said = done.stderr.strip().splitlines()
-            code = done.returncode
-            how = f"it was ended by {signal.Signals(-code).name}" if code < 0 else f"it ended with exit code {code}"
-            raise LlamaCppError(f"{how}{': ' + said[-1] if said else ''}")
+            run_apart(__name__, [str(model.resolve()), str(request), str(answer)], "it", timeout_seconds=TIMEOUT_SECONDS)
+        except WorkError as failure:
+            raise LlamaCppError(str(failure)) from None
         return Reading(**json.loads(answer.read_text(encoding="utf-8")))
 
 

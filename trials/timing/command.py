@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from analysis.timing import Latency, Yardstick
+from analysis.timing import Latency
 from search_space.architecture import Architecture
 from search_space.cost import decode_bytes
 from search_space.errors import SpecError, WorkError
@@ -26,7 +26,7 @@ from trials.export import MODEL_FILES, supported_exports
 from trials.quiet import QuietLock
 from trials.study import LatencySpec
 from trials.timing.command_answer import LAST_WORDS, Answer, command_name, read_answer
-from trials.timing.repeats import Pair, Repeat, pairs, spread, steady
+from trials.timing.repeats import Pair, Repeat, beside_of, pairs, steady, times_of
 from trials.timing.yardstick import NEW_TOKENS, PROMPT_TOKENS, yardstick_for
 
 PROTOCOL = "command-1"
@@ -118,12 +118,8 @@ def _latency(
     architecture: Architecture, spec: LatencySpec, answer: Answer, device_times: Mapping[tuple[str, str], Repeat], file_bytes: int
 ) -> Latency:
     taken, device = _paired(answer, spec, device_times)
-    repeats = [pair.at_pace_of(device) for pair in taken]
     return Latency(
-        total_ms=spread([repeat.total_ms for repeat in repeats]),
-        prefill_ms=spread([repeat.prefill_ms for repeat in repeats]),
-        decode_ms_per_token=spread([repeat.decode_ms / spec.new_tokens for repeat in repeats]),
-        repeats=len(repeats),
+        **times_of(taken, device, spec.new_tokens),
         prompt_tokens=spec.prompt_tokens,
         new_tokens=spec.new_tokens,
         runtime=answer.runtime,
@@ -135,15 +131,7 @@ def _latency(
         load_average=None,
         disturbed=not steady(taken, device),
         protocol=PROTOCOL,
-        yardstick=None
-        if answer.yardstick is None
-        else Yardstick(
-            label=yardstick_for(architecture).label,
-            ratio=spread([pair.ratio for pair in taken]),
-            total_ms=spread([pair.yardstick.total_ms for pair in taken]),
-            device_prefill_ms=device.prefill_ms,
-            device_decode_ms=device.decode_ms,
-        ),
+        yardstick=None if answer.yardstick is None else beside_of(taken, device, yardstick_for(architecture).label),
         load_ms=answer.load_ms,
         first_prefill_ms=answer.first_prefill_ms,
         file_bytes=file_bytes,

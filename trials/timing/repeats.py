@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
+from typing import Any
 
 import numpy
 
-from analysis.timing import Spread
+from analysis.timing import Spread, Yardstick
 from trials.runtimes.interface import Session
 from trials.timing.machine import waited_seconds
 
@@ -151,3 +152,25 @@ def _agree(values: Sequence[float]) -> bool:
 
 def _mean(one: Repeat, other: Repeat) -> Repeat:
     return Repeat(fmean((one.prefill_ms, other.prefill_ms)), fmean((one.decode_ms, other.decode_ms)), max(one.waited, other.waited))
+
+
+def times_of(taken: Sequence[Pair], device: Repeat, new_tokens: int) -> dict[str, Any]:
+    """The fields of a Latency that pairs of a workload decide: times at the device's pace, and how many there are."""
+    repeats = [pair.at_pace_of(device) for pair in taken]
+    return {
+        "total_ms": spread([repeat.total_ms for repeat in repeats]),
+        "prefill_ms": spread([repeat.prefill_ms for repeat in repeats]),
+        "decode_ms_per_token": spread([repeat.decode_ms / new_tokens for repeat in repeats]),
+        "repeats": len(repeats),
+    }
+
+
+def beside_of(taken: Sequence[Pair], device: Repeat, label: str) -> Yardstick:
+    """What the yardstick of that label took in these pairs."""
+    return Yardstick(
+        label=label,
+        ratio=spread([pair.ratio for pair in taken]),
+        total_ms=spread([pair.yardstick.total_ms for pair in taken]),
+        device_prefill_ms=device.prefill_ms,
+        device_decode_ms=device.decode_ms,
+    )
