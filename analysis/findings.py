@@ -76,7 +76,9 @@ def outcomes(records: Sequence[TrialRecord]) -> str:
     others = joined(
         [f"{counts[outcome]} {word}" for outcome, word in OUTCOMES.items() if counts[outcome] and outcome is not Outcome.FINISHED]
     )
-    return f"{counts[Outcome.FINISHED]} of {plural(len(records), 'trial')} finished{f'; {others}' if others else ''}."
+    reused = sum(record.training is not None and record.training.reused_from is not None for record in records)
+    taken = f" {plural(reused, 'training')} had been finished before and {'was' if reused == 1 else 'were'} taken over." if reused else ""
+    return f"{counts[Outcome.FINISHED]} of {plural(len(records), 'trial')} finished{f'; {others}' if others else ''}.{taken}"
 
 
 def winners(records: Sequence[TrialRecord], front: Front, sure: Membership) -> list[str]:

@@ -186,6 +186,13 @@ def read_records(directory: Path) -> list[TrialRecord]:
     return sorted(_read(directory / RECORDS, TrialRecord.from_dict), key=lambda record: record.number)
 
 
+def read_record(directory: Path, number: int) -> TrialRecord | None:
+    """The newest record of one trial, the others not parsed; None where there is none."""
+    start = f'{{"number":{number},'.encode()  # as `append` begins its lines
+    lines = [line for _, line in complete_lines(directory / RECORDS) if line.startswith(start)]
+    return TrialRecord.from_dict(json.loads(lines[-1])) if lines else None
+
+
 def read_finals(directory: Path) -> dict[int, FinalRecord]:
     """The newest FinalRecord of each trial that has one."""
     return {final.number: final for final in _read(directory / FINALS, FinalRecord.from_dict)}

@@ -179,13 +179,15 @@ def _cost(summary: StudySummary, records: Sequence[TrialRecord]) -> list[Html]:
     if not records:
         return []
     spent = totals(records)
-    counted = "" if spent.trained == spent.trials else f" (of the {spent.trained} trials whose training left numbers)"
+    counted = "" if spent.trained == spent.trials else f" (of the {spent.trained} trials that trained here and left numbers)"
+    taken = {"Taken over": f"{words.plural(spent.reused, 'training')} finished before, not paid again"} if spent.reused else {}
     return [
         facts(
             {
                 "Trials": f"{len(records)}, {_extras(records)} included; {summary.planned_trials} sampled shapes were planned",
                 "Training": f"{words.quantity(spent.tokens)} tokens, {words.quantity(spent.flops)} FLOPs in closed form{counted}",
                 "Processor": f"{words.duration(spent.process_seconds)} of core time in training and evaluation",
+                **taken,
                 "Time": f"{words.duration(spent.elapsed_seconds)} from the first start to the last end, interruptions included; "
                 f"{words.duration(spent.trial_seconds)} with the trials end to end",
             }

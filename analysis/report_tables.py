@@ -81,6 +81,7 @@ def all_trials(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]
         r = row(record, finals.get(record.number), front, sure)
         again = "" if record.replicates is None else f" again #{record.replicates},"
         standing = "on the front" if r["on_front"] else f"{again} {words.OUTCOMES[record.outcome]}".strip()
+        standing += f", training of {r['reused_from']}" if r["reused_from"] else ""
         latency = words.milliseconds(r["latency_ms"]).removesuffix(" ms")
         bits = words.quality(r["validation_bits_per_byte"] if record.finished else None, "bits_per_byte")
         odds = words.probability(r["front_probability"])

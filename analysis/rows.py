@@ -33,6 +33,7 @@ def row(record: TrialRecord, final: FinalRecord | None, front: Front, sure: Memb
         "shape": a.label,
         "outcome": record.outcome.value,
         "replicates": record.replicates,
+        "reused_from": training.reused_from if training else None,
         "seeds": len(front.places[record.number].qualities) if record.number in front.places else None,
         "on_front": record.number in front.members,
         **_standing(sure.standings.get(record.number), front),

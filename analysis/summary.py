@@ -42,7 +42,9 @@ class Totals:
 
     trials: int
     trained: int
-    """Trials whose training left numbers; the other fields but `elapsed_seconds` and `trial_seconds` count only these."""
+    """Trials that trained here and left numbers; the other fields but `elapsed_seconds` and `trial_seconds` count only these."""
+    reused: int
+    """Trials that took a finished training over, which was paid for elsewhere."""
     tokens: int
     flops: float
     """Training tokens times the closed form of each shape; evaluation is left out."""
@@ -56,12 +58,14 @@ class Totals:
 
 def totals(records: Sequence[TrialRecord]) -> Totals:
     """Add up what the trials cost."""
-    trained = [(record, record.training) for record in records if record.training is not None]
+    left_numbers = [(record, record.training) for record in records if record.training is not None]
+    trained = [(record, training) for record, training in left_numbers if training.reused_from is None]
     starts = [datetime.fromisoformat(record.started_at).timestamp() for record in records]
     ends = [start + record.wall_seconds for start, record in zip(starts, records, strict=True)]
     return Totals(
         trials=len(records),
         trained=len(trained),
+        reused=len(left_numbers) - len(trained),
         tokens=sum(training.tokens for _, training in trained),
         flops=float(sum(training.tokens * record.costs.training_flops_per_token for record, training in trained)),
         process_seconds=sum(training.process_seconds for _, training in trained),

@@ -24,6 +24,7 @@ def front_text(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]
     rows = [COLUMNS]
     for row in front_rows(records, finals, front, sure):
         notes = [*([row["name"]] if row["name"] else []), *chosen.get(row["trial"], []), *([] if row["on_front"] else ["not on the front"])]
+        notes += ["reused"] if row["reused_from"] else []
         notes += ["tie"] if front.most_accurate in row["ties"] else []
         rows.append(
             (

@@ -108,6 +108,9 @@ class Training:
     """Finished losses at fewer tokens, where the recipe asks for them."""
     diagnostics: Diagnostics | None = None
     """Taken once, when the run had ended; None where it did not reach its end."""
+    reused_from: str | None = None
+    """Directory and trial that this training was taken over from, such as `/data/runs/small #7`: all of these numbers, seconds and memory
+    too, are of that one, and nothing was spent on it here. None where it was trained for this trial."""
 
 
 def training_from_dict(values: Mapping[str, Any] | None) -> Training | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -56,7 +57,8 @@ WORDS = [
 
 def archfront(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "archfront.py"), *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+    own = {**os.environ, "XDG_CACHE_HOME": str(cwd / "cache")}  # else it finds the trainings of the last time
+    return subprocess.run(command, cwd=cwd, env=own, capture_output=True, text=True, timeout=300)
 
 
 @pytest.mark.slow

@@ -189,6 +189,7 @@ def _tags(record: TrialRecord) -> dict[str, str]:
         "archfront.architecture_key": record.architecture.key,
         "archfront.reference": record.name,
         "archfront.replicates": record.replicates,
+        "archfront.reused_from": record.training and record.training.reused_from,
         "archfront.latency_disturbed": record.latency and record.latency.disturbed,
         "archfront.signs": ", ".join(reading.sign.name for reading in fired(record)) or None,
         "archfront.host": record.machine.get("host"),

@@ -25,12 +25,13 @@ from analysis.record import FinalRecord, FreshSeed, Latency, Quality, RatePoint,
 from search_space.errors import SpecError
 from trials.calibration import calibrate, settled, with_threads
 from trials.corpus import require_corpus
-from trials.driver.again import SEED_AWAY, Again, missing_again, train_again
+from trials.driver.again import SEED_AWAY, Again, fresh_seed, missing_again, rate_bracket, train_again
 from trials.driver.agenda import Agenda
 from trials.driver.cluster import connected
 from trials.driver.directory import claim, tokenizer_file, weights_file, write_whole
 from trials.driver.finals import measure_finals, missing_finals
 from trials.driver.references import references
+from trials.driver.reuse import Reuse
 from trials.driver.same_text import require_same_text
 from trials.driver.searcher import AgendaSearcher, Progress, Scribe
 from trials.driver.workers import LATENCY_DEVICE, Equipment, Evaluate, Examiner, LatencyDevice, TrialActor, ask_device
@@ -38,6 +39,7 @@ from trials.latency_table import frozen_table, require_first
 from trials.runtimes import COMMAND, RUNTIMES
 from trials.runtimes.refusals import refusal_of, require_libraries, require_measurable
 from trials.study import StudySpec
+from trials.trained import Text
 
 if TYPE_CHECKING:
     from analysis.device_table import DeviceTable
@@ -113,6 +115,7 @@ class _Run:
         self._agenda = Agenda(study, self._references, records, made.result)
         self._tracker = Tracker(directory, study, study_text, tracking_uri)
         self._scribe = Scribe(study, directory, self._agenda, self._tracker, progress)
+        self._reuse: Reuse | None = None
 
     def go(self, address: str | None) -> StudyResult:
         """Search, measure the finals, and say how it went."""
@@ -182,6 +185,8 @@ class _Run:
                 write_whole(tokenizer_file(self._directory, size), found.tokenizer_file.read_bytes())
         if self._evaluate:
             return Equipment(self._study, {}, None, self._evaluate)
+        texts = {size: Text.of(found) for size, found in blocks.items()}
+        self._reuse = self._scribe.reuse = Reuse(self._study, self._directory, texts)
         earlier = sorted(self._agenda.records.values(), key=lambda record: record.number)
         device = (
             ray.remote(LatencyDevice)
@@ -216,7 +221,7 @@ class _Run:
                 tune.with_resources(tune.with_parameters(TrialActor, equipment=equipment), resources),
                 name="study",
                 num_samples=-1,
-                search_alg=AgendaSearcher(self._agenda, search.workers),
+                search_alg=AgendaSearcher(self._agenda, search.workers, self._reuse),
                 callbacks=[self._scribe],
                 reuse_actors=True,
                 raise_on_failed_trial=False,
@@ -252,15 +257,23 @@ class _Run:
         def measure(record: TrialRecord) -> Latency:
             return ask_device(equipment.device, record.architecture)
 
+        def with_seed(record: TrialRecord, seed: int) -> FreshSeed:
+            found: FreshSeed = ray.get(examiner.fresh.remote(record, equipment.blocks[record.architecture.vocab_size], self._study, seed))
+            return found
+
+        def at_rate(record: TrialRecord, factor: float) -> RatePoint:
+            blocks = equipment.blocks[record.architecture.vocab_size]
+            found: RatePoint = ray.get(examiner.rate_point.remote(record, blocks, self._study, factor))
+            return found
+
+        reuse = self._reuse
+        assert reuse is not None  # there are blocks
+
         def fresh(record: TrialRecord, final: FinalRecord) -> FinalRecord:
-            blocks, seed = equipment.blocks[record.architecture.vocab_size], self._study.search.seed + SEED_AWAY
-            found: FreshSeed = ray.get(examiner.fresh.remote(record, blocks, self._study, seed))
-            return replace(final, fresh=found)
+            return replace(final, fresh=fresh_seed(record, self._study.search.seed + SEED_AWAY, with_seed, reuse))
 
         def bracket(record: TrialRecord, final: FinalRecord) -> FinalRecord:
-            blocks = equipment.blocks[record.architecture.vocab_size]
-            points: tuple[RatePoint, ...] = ray.get(examiner.rate_bracket.remote(record, blocks, self._study))
-            return replace(final, rate_bracket=points)
+            return replace(final, rate_bracket=rate_bracket(record, at_rate, reuse))
 
         records = sorted(self._agenda.records.values(), key=lambda record: record.number)
         self._finals = measure_finals(self._directory, records, self._finals, measure, judge)

@@ -145,6 +145,9 @@ class SearchSpec(Section):
     latency_table: str | None = None
     """A table of `archfront profile-device`, a `.jsonl` file or its name: proposals then follow the latencies that it predicts, and can be
     replayed; a copy stays in the study's directory. Every trial is measured all the same."""
+    reuse: bool = True
+    """Whether a training that is finished already in any study's directory on this storage, of the same shape, text, recipe and seed, is
+    taken over instead of made again; a budget in seconds is always made again (docs/method.md)."""
     rate_bracket: bool = True
     """Whether the shapes that the report names are also trained at half and at twice the learning rate, after the search: a winner whose
     rank flips with it is flagged."""

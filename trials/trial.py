@@ -36,13 +36,15 @@ def run_trial(
     memory_bytes: int | None = None,
     peak_flops: float | None = None,
     progress: Callable[[CurvePoint], None] | None = None,
+    reused: Training | None = None,
 ) -> tuple[TrialRecord, Network | None]:
     """Evaluate one shape: the cheapest question first, so that a shape that cannot be measured is not trained.
 
     Whatever goes wrong becomes the record's outcome and reason; what was measured until then is kept. `workload` says what the KV
     cache and the decode FLOPs are counted at; without `latency` nothing is timed. `deadline_seconds` hold for the whole trial. A
-    finished training's utilisation is of `peak_flops`, by default those that are known of the device. The other arguments are those
-    of `proxy.train`. The network comes back only where the trial finished.
+    finished training's utilisation is of `peak_flops`, by default those that are known of the device. `reused` is a finished
+    training that is taken over: only the latency is measured then. The other arguments are those of `proxy.train`. The network
+    comes back only where it was trained here and the trial finished.
     """
     start = Start.now()
     costs = count_costs(task.architecture, workload, proxy)
@@ -53,6 +55,8 @@ def run_trial(
         if latency is not None:
             with memory_errors():
                 measured = latency(task.architecture)
+        if reused is not None:
+            return record_of(task, Outcome.FINISHED, None, costs, start, latency=measured, training=reused, machine=machine), None
         network, training = train(
             task.architecture,
             blocks,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from analysis.lines import append_line
@@ -12,9 +14,11 @@ from search_space.errors import SpecError
 from trials.calibration import settled
 from trials.corpus import prepare
 from trials.driver.directory import claim
+from trials.driver.reuse import Reuse
 from trials.driver.same_text import require_same_text
 from trials.side_by_side import side_by_side
 from trials.study import ProxySpec, StudySpec
+from trials.trained import Text
 
 SEED_AWAY = 1_000
 """Added to the study's seed: a long training that shared the short one's luck would agree with it too well."""
@@ -40,23 +44,46 @@ def run_validation(
         chosen = stratified(records, shapes)
         if len(chosen) < 3:
             raise SpecError(f"{directory} must have at least 3 finished shapes to compare, found {len(chosen)}")
-        for size in {record.architecture.vocab_size for record in chosen}:
-            require_same_text(prepare(study.corpus, size), chosen)
+        blocks = {size: prepare(study.corpus, size) for size in {record.architecture.vocab_size for record in chosen}}
+        for found in blocks.values():
+            require_same_text(found, chosen)
+        reuse = Reuse(study, directory, {size: Text.of(found) for size, found in blocks.items()})
         done = {(run.number, run.architecture_key) for run in read_long_runs(directory) if run.times == times}
         missing = [record for record in chosen if (record.number, record.architecture.key) not in done]
-        ended = side_by_side(
-            train_longer,
-            [(record, study, times) for record in missing],
-            study.search.workers,
-            lower="search.workers or proxy.batch_sequences",
-        )
-        for count, (_, run) in enumerate(ended, start=len(chosen) - len(missing) + 1):
+        for count, (record, run) in enumerate(_long_runs(missing, study, times, reuse), start=len(chosen) - len(missing) + 1):
             append_line(directory / VALIDITY, run.as_dict())
+            if run.bits_per_byte is not None:
+                reuse.leave_result("long_run", record, run.seed, partial(lengthened, times=times))
             if progress is not None:
                 progress(count, len(chosen), run)
-        found = validity(records, read_long_runs(directory), times)
-    assert found is not None
-    return found
+        told = validity(records, read_long_runs(directory), times)
+    assert told is not None
+    return told
+
+
+def _long_runs(records: Sequence[TrialRecord], study: StudySpec, times: float, reuse: Reuse) -> Iterator[tuple[TrialRecord, LongRun]]:
+    """First those that another study has trained, then the others as they end."""
+    to_train = []
+    for record in records:
+        known = _known(record, study, times, reuse)
+        if known is None:
+            to_train.append(record)
+        else:
+            yield record, known
+    calls = [(record, study, times) for record in to_train]
+    for place, run in side_by_side(train_longer, calls, study.search.workers, lower="search.workers or proxy.batch_sequences"):
+        yield to_train[place], run
+
+
+def _known(record: TrialRecord, study: StudySpec, times: float, reuse: Reuse) -> LongRun | None:
+    def read(directory: Path, there: TrialRecord) -> tuple[int, LongRun]:
+        runs = {(run.number, run.times, run.architecture_key): run for run in read_long_runs(directory)}
+        run = runs[there.number, times, there.architecture.key]
+        if run.bits_per_byte is None:
+            raise KeyError(times)
+        return run.seed, replace(run, number=record.number)
+
+    return reuse.result("long_run", record.architecture, study.search.seed + SEED_AWAY, partial(lengthened, times=times), read)
 
 
 def train_longer(record: TrialRecord, study: StudySpec, times: float) -> LongRun:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from analysis.findings import picks
 from analysis.front import front_of
 from analysis.membership import membership
-from analysis.record import FinalRecord, TrialRecord, append
+from analysis.record import FinalRecord, FreshSeed, RatePoint, TrialRecord, append, read_finals
+from trials.driver.reuse import Reuse, as_it_is
+from trials.rate_check import scaled
 
 SEED_AWAY = 2_000
 """Added to the study's seed for a fresh one: far from those of replicates."""
@@ -46,3 +49,39 @@ def train_again(
             continue
         append(directory, known[record.number])
     return known
+
+
+def fresh_seed(record: TrialRecord, seed: int, train: Callable[[TrialRecord, int], FreshSeed], reuse: Reuse) -> FreshSeed:
+    """The trial's shape with a fresh seed, trained where no other study has."""
+
+    def read(directory: Path, there: TrialRecord) -> tuple[int, FreshSeed]:
+        fresh = read_finals(directory)[there.number].fresh
+        if fresh is None or fresh.validation is None or fresh.test is None:
+            raise KeyError("fresh")
+        return fresh.seed, fresh
+
+    found = reuse.result("fresh_seed", record.architecture, seed, as_it_is, read) or train(record, seed)
+    if found.reason is None:
+        reuse.leave_result("fresh_seed", record, seed, as_it_is)
+    return found
+
+
+def rate_bracket(record: TrialRecord, train: Callable[[TrialRecord, float], RatePoint], reuse: Reuse) -> tuple[RatePoint, ...]:
+    """The trial at half, once (its own) and twice the study's rate, trained where no other study has."""
+    own = record.training.validation if record.training else None
+    once = RatePoint(factor=1.0, bits_per_byte=own.bits_per_byte if own else None)
+    return _rate_point(record, 0.5, train, reuse), once, _rate_point(record, 2.0, train, reuse)
+
+
+def _rate_point(record: TrialRecord, factor: float, train: Callable[[TrialRecord, float], RatePoint], reuse: Reuse) -> RatePoint:
+    def read(directory: Path, there: TrialRecord) -> tuple[int, RatePoint]:
+        points = {point.factor: point for point in read_finals(directory)[there.number].rate_bracket}
+        if points[factor].bits_per_byte is None:
+            raise KeyError(factor)
+        return there.seed, points[factor]
+
+    recipe = partial(scaled, factor=factor)
+    found = reuse.result("rate_bracket", record.architecture, record.seed, recipe, read) or train(record, factor)
+    if found.bits_per_byte is not None:
+        reuse.leave_result("rate_bracket", record, record.seed, recipe)
+    return found

@@ -18,7 +18,7 @@ from trials.study import parse_study
 STUDY = "study.yaml"
 LOCK = "lock"
 WEIGHTS, TOKENIZERS = "weights", "tokenizers"
-MAY_CHANGE = ("search.trials", "search.replicates", "search.workers", "search.deadline_seconds")
+MAY_CHANGE = ("search.trials", "search.replicates", "search.workers", "search.deadline_seconds", "search.reuse")
 """What a continued study may say otherwise: how much and how fast, never what is measured."""
 
 

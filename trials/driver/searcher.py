@@ -19,6 +19,7 @@ from analysis.record import TrialRecord, append
 from search_space.errors import WorkError
 from trials.driver.agenda import Agenda, Answer
 from trials.driver.directory import weights_file, write_whole
+from trials.driver.reuse import Reuse
 from trials.driver.workers import explain_loss
 from trials.study import StudySpec
 from trials.task import Start, TrialTask, count_costs, record_of
@@ -53,9 +54,10 @@ class AgendaSearcher(Searcher):  # type: ignore[misc]
     and gives them to the agenda.
     """
 
-    def __init__(self, agenda: Agenda, workers: int) -> None:
+    def __init__(self, agenda: Agenda, workers: int, reuse: Reuse | None) -> None:
+        """`reuse` finds trainings that need not be made; None to make all."""
         super().__init__()
-        self._agenda, self._workers = agenda, workers
+        self._agenda, self._workers, self._reuse = agenda, workers, reuse
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next task as a trial's config; None for not yet."""
@@ -63,7 +65,7 @@ class AgendaSearcher(Searcher):  # type: ignore[misc]
             return None
         task = self._agenda.next()
         if isinstance(task, TrialTask):
-            return {"task": task}
+            return {"task": task, "reused": self._reuse and self._reuse.take(task)}
         return None if task is Answer.WAIT else Searcher.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -104,6 +106,8 @@ class Scribe(Callback):  # type: ignore[misc]
         self._begun, self._earlier = time.monotonic(), len(agenda.records)
         self.complaint: WorkError | None = None
         """Why writing failed; Tune makes a long trace of whatever is raised here."""
+        self.reuse: Reuse | None = None
+        """Where other studies find what finished here; None where nothing is trained."""
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Remember who and when, in case that its worker cannot say."""
@@ -139,8 +143,11 @@ class Scribe(Callback):  # type: ignore[misc]
 
     def _keep(self, record: TrialRecord, weights: bytes | None) -> None:
         try:
+            path = weights_file(self._directory, record.number)
             if weights is not None:
-                write_whole(weights_file(self._directory, record.number), weights)
+                write_whole(path, weights)
+            elif not record.finished:
+                path.unlink(missing_ok=True)  # taken over for a shape whose latency could not be measured then
             append(self._directory, record)
         except OSError as error:
             self.complaint = WorkError(
@@ -148,6 +155,8 @@ class Scribe(Callback):  # type: ignore[misc]
                 f"which repeats only what is not recorded"
             )
             raise self.complaint from None
+        if self.reuse is not None:
+            self.reuse.leave(record)
         self._agenda.add(record)
         self._tracker.record(record)
         if self._progress is not None:

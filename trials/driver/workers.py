@@ -87,6 +87,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
                 memory_bytes=usable_bytes(study.search.device, trials_on_a_machine(study.search)),
                 pause=_pause(quiet, stack, _measures_on_gpu(study)) if should_pause() or _measures_on_gpu(study) else None,
                 deadline_seconds=study.search.deadline_seconds,
+                reused=self.config["reused"],
             )
         return record, None if network is None else _file_of(network)
 
@@ -157,19 +158,15 @@ class Examiner:
             return FreshSeed(seed=seed, reason=f"{outcome}: {reason}")
         return FreshSeed(seed=seed, validation=training.validation, test=test)
 
-    def rate_bracket(self, record: TrialRecord, blocks: TokenBlocks, study: StudySpec) -> tuple[RatePoint, ...]:
-        """The finalist's losses at half, once (its own) and twice the study's rate."""
+    def rate_point(self, record: TrialRecord, blocks: TokenBlocks, study: StudySpec, factor: float) -> RatePoint:
+        """The finalist's loss at a multiple of the study's rate."""
         from trials.rate_check import bits_at
 
-        def point(factor: float) -> RatePoint:
-            try:
-                bits = bits_at(record.architecture, blocks, study, study.proxy, factor, record.seed)
-            except TrainingFailed:
-                return RatePoint(factor=factor, bits_per_byte=None)
-            return RatePoint(factor=factor, bits_per_byte=bits)
-
-        own = record.training.validation if record.training else None
-        return point(0.5), RatePoint(factor=1.0, bits_per_byte=own.bits_per_byte if own else None), point(2.0)
+        try:
+            bits = bits_at(record.architecture, blocks, study, study.proxy, factor, record.seed)
+        except TrainingFailed:
+            return RatePoint(factor=factor, bits_per_byte=None)
+        return RatePoint(factor=factor, bits_per_byte=bits)
 
 
 def ask_device(device: Any, shape: Architecture) -> Latency:
