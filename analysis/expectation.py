@@ -61,6 +61,12 @@ class Told:
     finished: Batch
     values: Array
     """Of the finished, both to be minimised; shape [points, 2]."""
+    stopped: Batch
+    """Points whose trials ended early, with an estimate of what they would have reached: learnt from, never on the front."""
+    estimates: Array
+    """Of the stopped, as `values`."""
+    deviations: Array
+    """Standard deviations of the estimates, beside the noise that every value has; shape [points, 2]."""
     pending: Batch
     failed: Batch
     """Points that turned out to be impossible."""
@@ -70,7 +76,7 @@ class Told:
     @property
     def tried(self) -> list[Batch]:
         """All of them."""
-        return [self.finished, self.pending, self.failed, self.others]
+        return [self.finished, self.stopped, self.pending, self.failed, self.others]
 
 
 class Expectation:
@@ -83,19 +89,24 @@ class Expectation:
     def __init__(self, axes: Axes, told: Told, fits: dict[bytes, Variances]) -> None:
         """Needs at least one finished trial; `fits` is where variances are kept for the next call."""
         self._axes, self._fits = axes, fits
-        kept = _kept(told.values)
-        seen, values = told.finished[kept], told.values[kept]
+        kept = _kept(np.concatenate([told.values, told.estimates]))
+        whole, ended = kept[kept < len(told.values)], kept[kept >= len(told.values)] - len(told.values)
+        seen, values = told.finished[whole], told.values[whole]
+        stopped, estimates, deviations = told.stopped[ended], told.estimates[ended], told.deviations[ended]
         sample = _sample(len(told.finished))
         self._known: Flags = np.asarray(~np.isnan(seen.costs).any(axis=0))
         sizes = self._sizes(told.finished[sample])
         self._centre, self._scale = sizes.mean(axis=0), np.maximum(sizes.std(axis=0), 1e-9)
-        tried = [self._features(seen), self._features(told.pending)]
+        finished, pending = self._features(seen), self._features(told.pending)
+        learnt = _joined(finished, self._features(stopped)) if len(stopped) else finished
+        targets = np.concatenate([values, estimates])
+        doubts = np.concatenate([np.zeros_like(values), deviations])
         self._models = [
-            None if known else self._model(objective, told, sample, tried, values[:, objective])
+            None if known else self._model(objective, told, sample, learnt, targets[:, objective], doubts[:, objective], pending)
             for objective, known in enumerate(self._known)
         ]
-        self._success = self._success_model(tried[0], seen.allowed, told.failed)
-        points = np.concatenate([self._expected(seen, tried[0]), self._expected(told.pending, tried[1])])
+        self._success = self._success_model(finished, seen.allowed, told.failed)
+        points = np.concatenate([self._expected(seen, finished), self._expected(told.pending, pending)])
         rows, allowed = np.concatenate([seen.rows, told.pending.rows]), np.concatenate([seen.allowed, told.pending.allowed])
         eligible = np.flatnonzero(allowed) if allowed.any() else np.arange(len(rows))
         members = eligible[undominated(points[eligible])]
@@ -151,18 +162,29 @@ class Expectation:
     def _expected(self, batch: Batch, features: Sequence[Feature]) -> Array:
         return np.stack([self._predict(objective, batch, features)[0] for objective in range(2)], axis=1)
 
-    def _model(self, objective: int, told: Told, sample: Places, tried: Sequence[list[Feature]], values: Array) -> Surrogate:
+    def _model(
+        self,
+        objective: int,
+        told: Told,
+        sample: Places,
+        learnt: list[Feature],
+        values: Array,
+        deviations: Array,
+        pending: list[Feature],
+    ) -> Surrogate:
+        """Its variances are those of the finished alone, whose values stay: so a fit serves again while estimates change."""
         target = told.values[sample, objective]
         key = b"%d" % objective + told.finished.places[sample].tobytes() + target.tobytes()
         if key not in self._fits:
             while len(self._fits) >= 4:
                 self._fits.pop(next(iter(self._fits)))
             self._fits[key] = fit_variances(self._features(told.finished[sample]), target)
-        model = Surrogate(tried[0], values, self._fits[key])
+        model = Surrogate(learnt, values, self._fits[key], deviations)
         if not len(told.pending):
             return model
-        believed = model.predict(tried[1])[0]
-        return Surrogate(_joined(tried[0], tried[1]), np.concatenate([values, believed]), self._fits[key])
+        believed = model.predict(pending)[0]
+        every, sure = np.concatenate([values, believed]), np.zeros(len(believed))
+        return Surrogate(_joined(learnt, pending), every, self._fits[key], np.concatenate([deviations, sure]))
 
     def _success_model(self, finished: list[Feature], allowed: Flags, failed: Batch) -> Surrogate | None:
         """Of 1 for a trial that finished within all limits and 0 for one that did not; None where all did."""
@@ -198,7 +220,7 @@ def _sample(count: int) -> Places:
 
 
 def _kept(values: Array) -> Places:
-    """The finished trials that a model sees: the nearest to the front, and of the others evenly a third."""
+    """The trials that a model sees: the nearest to the front, and of the others evenly a third."""
     if len(values) <= MODELLED:
         return np.arange(len(values))
     members = values[undominated(values)]

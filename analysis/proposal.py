@@ -16,7 +16,7 @@ from analysis.candidates import Rows, Source
 from analysis.expectation import Batch, Expectation, Told
 from analysis.surrogate import Variances
 
-STARTS = 6
+STARTS = 4
 """Finished trials that the models want."""
 STARTING = 1_000
 """Points that each of the first is chosen from."""

@@ -27,8 +27,8 @@ NOISE, NOISE_SPREAD = 1e-3, 2.5
 """The same for the noise, of which little is known."""
 OFFSET = 1.0
 """Variance of the constant."""
-JITTER = 1e-8
-"""Added to the noise so that equal points can be told apart by rounding alone."""
+JITTER, ROUNDING = 1e-8, 1e-12
+"""Added to the noise, the second for each unit of the covariance's largest entry, so that rounding cannot spoil equal points."""
 STEPS = 25
 """Of the optimiser."""
 
@@ -74,7 +74,7 @@ def surprise(features: Sequence[Feature], values: Array) -> Callable[[Array], tu
         total = weights @ kernels
         products = 0.5 * (total**2 - weights**2 @ squares)
         covariance = (OFFSET + total + pairs * products).reshape(count, count)
-        lower = cholesky(covariance + (noise + JITTER) * eye, lower=True, check_finite=False)
+        lower = cholesky(covariance + (noise + JITTER + ROUNDING * covariance.max()) * eye, lower=True, check_finite=False)
         inverse = cho_solve((lower, True), eye, check_finite=False)
         answer = inverse @ values
         excess = 0.5 * (inverse - np.outer(answer, answer)).ravel()
@@ -103,11 +103,15 @@ def _prior(feature: Feature) -> float:
 class Surrogate:
     """The process given the values of some points."""
 
-    def __init__(self, features: Sequence[Feature], values: Array, variances: Variances) -> None:
+    def __init__(self, features: Sequence[Feature], values: Array, variances: Variances, deviations: Array | None = None) -> None:
+        """`deviations` are of what each value is off by beside the noise that all have; by default there is none such."""
         self._variances = variances
+        own = np.zeros(len(values)) if deviations is None else (deviations / variances.scale) ** 2
         scaled = (values - variances.mean) / variances.scale
         self._seen = self._scaled(features)
-        self._lower = cholesky(self._kernel(self._seen) + (variances.noise + JITTER) * np.eye(len(scaled)), lower=True, check_finite=False)
+        kernel = self._kernel(self._seen)
+        noise = variances.noise + JITTER + ROUNDING * kernel.max() + own
+        self._lower = cholesky(kernel + np.diag(noise), lower=True, check_finite=False)
         self._answer = cho_solve((self._lower, True), scaled, check_finite=False)
 
     def predict(self, features: Sequence[Feature]) -> tuple[Array, Array]:

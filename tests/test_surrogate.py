@@ -56,6 +56,24 @@ def test_what_was_seen_without_noise_is_met_and_noise_is_smoothed() -> None:
     assert np.abs(smoothed - truth(seen)).mean() < 0.7 * np.abs(noisy - truth(seen)).mean()
 
 
+def test_repeated_points_tell_the_noise() -> None:
+    rows = np.repeat(random_rows(12, 11), 4, axis=0)
+    noisy = truth(rows) + np.random.default_rng(12).normal(0, 0.1, len(rows))
+    found = fit_variances(features_of(rows), noisy)
+    assert 0.07 < found.scale * found.noise**0.5 < 0.14
+
+
+def test_a_value_with_a_deviation_of_its_own_weighs_less() -> None:
+    rows = random_rows(30, 13)
+    features, values = features_of(rows), truth(rows)
+    wrong, doubts = values.copy(), np.zeros(30)
+    wrong[::3] += np.random.default_rng(14).normal(0, 0.5, 10)
+    doubts[::3] = 0.5
+    variances = fit_variances(features, values)
+    sure, unsure = (np.abs(Surrogate(features, wrong, variances, d).predict(features)[0] - values).mean() for d in (None, doubts))
+    assert unsure < 0.2 * sure
+
+
 def test_it_is_less_sure_far_from_what_was_seen() -> None:
     seen = random_rows(20, 4)
     seen[:, 0], seen[:, 1] = 0, 0

@@ -21,12 +21,13 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from analysis.extrapolation import Estimate, estimates
 from analysis.record import Outcome, TrialRecord
 from analysis.replicates import averaged
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.space import Point, SearchSpace
-from trials.front_sampler import FrontSampler
+from trials.front_sampler import DEVIATION, ESTIMATE, FrontSampler
 from trials.task import TrialTask, plain
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -95,7 +96,7 @@ class Proposer:
         It is asked for what the sampler looks at: `random` at none, `front` at the whole space, the others at the shapes that were tried.
         """
         self._predict_ms = None if sampler == "random" else predict_ms
-        self._whole = sampler == "front"
+        self._is_front = sampler == "front"
         self._asked: dict[int, float] = {}
         self._seed, self._spreads_first = seed, sampler in SPREAD_FIRST
         self._table = space.table()
@@ -123,9 +124,12 @@ class Proposer:
         """The shape of trial `number`, in sight of these records and of these trials that are not back yet; None where none is left.
 
         `records` and `pending` may hold references, whose points are None: they are not proposed again, and the sampler is told of
-        shapes with points only. It is told of a shape with replicates once, with the mean of its seeds.
+        shapes with points only. `front` is told of every replicate that finished, and so of the noise; the others of a shape once, with
+        the mean of its seeds. A stopped trial is told with an estimate of what it would have reached, which `front` heeds.
         """
-        told = sorted(averaged(records), key=lambda record: record.number)
+        records = list(records)
+        kept = [r for r in records if r.replicates is None or r.finished] if self._is_front else averaged(records)
+        told = sorted(kept, key=lambda record: record.number)
         known = [self._rows[a] for a in [r.architecture for r in told] + [t.architecture for t in pending] if a in self._rows]
         free = self._accepted.copy()
         free[known] = False
@@ -136,26 +140,35 @@ class Proposer:
         if self._spreads_first and sum(self._values(record) is not None for record in told) < POPULATION:
             row = self._farthest(free, known, random)
         else:
-            row = self._nearest(free, self._ask(told, pending, int(random.integers(2**32))), random)
+            row = self._nearest(free, self._ask(told, pending, int(random.integers(2**32)), estimates(records)), random)
         return self._table[row]
 
-    def _ask(self, told: Sequence[TrialRecord], pending: Sequence[TrialTask], seed: int) -> list[int]:
+    def _ask(self, told: Sequence[TrialRecord], pending: Sequence[TrialTask], seed: int, estimated: Mapping[int, Estimate]) -> list[int]:
         """Optuna's suggestion: a place on each dimension, feasible or not."""
         study = optuna.create_study(directions=["minimize", "minimize"], sampler=self._sampler(seed))
-        study.add_trials([self._told(record) for record in told])
+        study.add_trials([self._told(record, estimated.get(record.number)) for record in told])
         running = [task.point for task in pending if task.point is not None and task.replicates is None]
         study.add_trials([self._trial(point, TrialState.RUNNING) for point in running])
         suggested = study.ask(self._distributions).params
         return [int(suggested[dimension.name]) for dimension in self._dimensions]
 
-    def _told(self, record: TrialRecord) -> FrozenTrial:
+    def _told(self, record: TrialRecord, estimate: Estimate | None) -> FrozenTrial:
         assert record.point is not None
+        if record.outcome is Outcome.STOPPED:
+            return self._trial(record.point, TrialState.PRUNED, said=self._said(record, estimate))
         values = self._values(record)
         if values is None:
-            stopped = record.outcome is Outcome.STOPPED
-            return self._trial(record.point, TrialState.PRUNED if stopped else TrialState.FAIL)
+            return self._trial(record.point, TrialState.FAIL)
         # One generation that holds everything known: Optuna then breeds from its best POPULATION members (steady-state NSGA-II).
         return self._trial(record.point, TrialState.COMPLETE, values, {GENERATION: 0})
+
+    def _said(self, record: TrialRecord, estimate: Estimate | None) -> dict[str, Any] | None:
+        """Attributes of a stopped trial."""
+        if estimate is None or record.latency is None:
+            return None
+        measured = self._predict_ms is None
+        latency_ms = record.latency.total_ms.median if measured else self._predicted(self._rows[record.architecture])
+        return {ESTIMATE: [estimate.bits_per_byte, latency_ms], DEVIATION: [estimate.deviation, 0.0]}
 
     def _values(self, record: TrialRecord) -> tuple[float, float] | None:
         """What is minimised, with the latency that proposals follow."""
@@ -168,7 +181,7 @@ class Proposer:
         """Latency of a shape of the table."""
         assert self._predict_ms is not None
         if row not in self._asked:
-            rows = range(len(self._table)) if self._whole else [row]
+            rows = range(len(self._table)) if self._is_front else [row]
             found = self._predict_ms([self._table[each][1] for each in rows])
             self._asked |= {each: float(ms) for each, ms in zip(rows, found, strict=True)}
         return self._asked[row]
@@ -177,10 +190,15 @@ class Proposer:
         return self._predicted(self._row_of(params))
 
     def _trial(
-        self, point: Mapping[str, Any], state: TrialState, values: Sequence[float] | None = None, attributes: dict[str, int] | None = None
+        self,
+        point: Mapping[str, Any],
+        state: TrialState,
+        values: Sequence[float] | None = None,
+        attributes: dict[str, int] | None = None,
+        said: dict[str, Any] | None = None,
     ) -> FrozenTrial:
-        params = self._params(self._places_at(point))
-        return create_trial(state=state, values=values, params=params, distributions=self._distributions, system_attrs=attributes)
+        params, space = self._params(self._places_at(point)), self._distributions
+        return create_trial(state=state, values=values, params=params, distributions=space, system_attrs=attributes, user_attrs=said)
 
     def _params(self, places: Sequence[int]) -> dict[str, int | str]:
         """Places as Optuna has them: numbers only where they are ordered."""

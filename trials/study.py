@@ -140,8 +140,8 @@ class SearchSpec(Section):
     fresh_seed: bool = True
     """Whether the shapes that the report names (recommended, most accurate, knee, fastest) are trained once more after the search, with
     a seed that chose nothing: the test split then says how much of their gain was luck."""
-    sampler: Literal["front", "nsga2", "tpe", "random"] = "nsga2"
-    """What proposes the next shape: ours, which models the front, or one of Optuna's."""
+    sampler: Literal["front", "nsga2", "tpe", "random"] = "front"
+    """What proposes the next shape: ours, which models the front (docs/method.md), or one of Optuna's."""
     latency_table: str | None = None
     """A table of `archfront profile-device`, a `.jsonl` file or its name: proposals then follow the latencies that it predicts, and can be
     replayed; a copy stays in the study's directory. Every trial is measured all the same."""
