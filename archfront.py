@@ -97,13 +97,15 @@ def plan(options: argparse.Namespace) -> int:
     from trials.ablation import is_ablation, load_ablation
     from trials.ablation_plan import ablation_text, plan_ablation
     from trials.plan import plan_study
+    from trials.scaling_plan import plan_scaling
     from trials.study import load_study
 
     if is_ablation(Path(options.study)):
         arms = plan_ablation(load_ablation(Path(options.study)))
         emit([arm.as_dict() for arm in arms]) if options.json else print(ablation_text(arms))
         return DONE
-    made = plan_study(load_study(options.study))
+    study = load_study(options.study)
+    made = plan_study(study) if study.scaling is None else plan_scaling(study)
     if options.json:
         emit(made.as_dict())
     else:
@@ -132,6 +134,10 @@ def run(options: argparse.Namespace) -> int:
     page = report_study(stored)
     print_front(stored, options.json)
     say(f"\nreport   {page}\nMLflow   archfront ui {directory}\nexport   archfront export {directory} --pick knee")
+    if study.scaling is not None:
+        say(f"law      archfront fit {directory} --form {study.scaling.form}")
+    for number, reason in result.left_out.items():
+        say(f"left out #{number}: {reason}")
     if result.failure is None:
         return DONE
     say(f"archfront: the study failed: {result.failure}")

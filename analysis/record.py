@@ -49,6 +49,8 @@ class Kind(StrEnum):
 
     SAMPLED = "sampled"
     REFERENCE = "reference"
+    RUNG = "rung"
+    """A training of a scaling study's grid."""
     REPLICATE = "replicate"
     """A shape of an earlier trial with another seed."""
 
@@ -77,11 +79,11 @@ class TrialRecord:
     """Place in the study, from 0; references come first."""
     kind: Kind
     name: str | None = None
-    """The reference's name; None for other kinds."""
+    """Of a reference, or of a scaling study's shape; None for other kinds."""
     replicates: int | None = None
     """The trial whose shape this one trains again with another seed; None for other kinds."""
     point: Mapping[str, Any] | None = None
-    """Raw sampled values; None for a reference."""
+    """Raw sampled values; None where nothing was sampled."""
     architecture: Architecture
     seed: int
     outcome: Outcome
@@ -105,7 +107,7 @@ class TrialRecord:
 
     @property
     def title(self) -> str:
-        """`#7 12x64 4/2x16 f172`, with the reference's name, or the trial that it repeats, before the shape."""
+        """`#7 12x64 4/2x16 f172`, with the shape's name, or the trial that it repeats, before the shape."""
         again = "" if self.replicates is None else f"again #{self.replicates}: "
         return f"#{self.number} {again}{self.name + ': ' if self.name else ''}{self.architecture.label}"
 

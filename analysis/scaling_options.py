@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Literal, get_args
 
 from search_space.errors import SpecError
 
-FORMS = ("chinchilla", "chinchilla-tied", "chinchilla-product", "no-floor", "kaplan", "shape", "power", "power-no-floor", "isoflop")
+FormName = Literal[
+    "chinchilla", "chinchilla-tied", "chinchilla-product", "no-floor", "kaplan", "shape", "power", "power-no-floor", "isoflop"
+]
+FORMS: tuple[FormName, ...] = get_args(FormName)
 LOSS_FUNCTIONS = ("huber", "lad")
 CHECKPOINTS = ("all", "last", "hull")
 VARIABLES = ("flops", "params", "tokens")

@@ -214,7 +214,8 @@ def test_trainings_after_a_search_are_taken_over_too(tmp_path: Path, index: Path
     quality = Quality(loss=1.0, bits_per_byte=2.0, next_token_accuracy=0.4, tokens=1)
     fresh = FreshSeed(seed=2_000, validation=quality, test=quality)
     one, two = study_at(tmp_path / "one"), study_at(tmp_path / "two")
-    record, trained_here = finished(tmp_path / "one", one), []
+    record = finished(tmp_path / "one", one)
+    trained_here: list[float] = []
 
     def with_seed(record: TrialRecord, seed: int) -> FreshSeed:
         trained_here.append(seed)

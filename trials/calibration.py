@@ -23,6 +23,7 @@ from search_space.errors import SpecError
 from search_space.spread import SEEN, spread_of_shapes
 from trials.corpus import cache_folder
 from trials.driver.directory import write_whole
+from trials.scaling import planned_tasks
 from trials.side_by_side import side_by_side
 from trials.study import AUTO, StudySpec
 from trials.timing.machine import device_name
@@ -79,7 +80,7 @@ def calibrate(study: StudySpec, cache: Path | None = None) -> Calibration:
     the present one, its rival twice, the present one.
     """
     plain = way_of(study)
-    shapes = spread_of_shapes(study.search_space.sample(SEEN, study.search.seed), SPREAD)
+    shapes = spread_of_shapes(_shapes(study), SPREAD)
     path = cache_folder(cache) / "calibrations" / f"{_digest(study, shapes)}.json"
     known = _read(path) if path.exists() else None
     if known is not None:
@@ -156,6 +157,14 @@ class _Contest:
             stated = fmean(stated_tokens(proxy, shape) or 0 for shape in self._shapes)
             self._tokens = stated or (proxy.seconds or 0) / timed.seconds_per_token
         return self._tokens
+
+
+def _shapes(study: StudySpec) -> list[Architecture]:
+    """Those that may be timed: a sample of the space, or a scaling study's shapes of its smallest sizes, since others may not fit here."""
+    if study.scaling is None:
+        return study.search_space.sample(SEEN, study.search.seed)
+    planned = [task.architecture for task in planned_tasks(study)]
+    return planned[: max(SPREAD, len(planned) // 2)]
 
 
 def _is_open(study: StudySpec) -> bool:

@@ -19,6 +19,7 @@ from analysis.membership import membership
 from analysis.record import FinalRecord, TrialRecord
 from analysis.rows import front_rows
 from trials.run_content import MetricPoint, digest, final_metrics, front_note, front_table, study_metrics, study_parameters, trial_run
+from trials.scaling import planned_tasks
 from trials.study import StudySpec
 from trials.tracking_place import DATABASE, Place, follow_move
 
@@ -209,7 +210,8 @@ def _end(study: StudySpec, records: Sequence[TrialRecord], finals: Mapping[int, 
     """MLflow's word for how a study ended: whole where all its trials, or the second measurements of its front, are there."""
     if not front.members:
         return "FAILED"
-    planned = study.search.trials + study.search.replicates_of(study.search.trials) + len(study.references)
+    references = 0 if study.scaling else len(study.references)
+    planned = len(planned_tasks(study)) + study.search.trials + study.search.replicates_of(study.search.trials) + references
     return "FINISHED" if len(records) >= planned or set(front.members) <= set(finals) else "KILLED"
 
 

@@ -17,6 +17,7 @@ from search_space.errors import SpecError
 from trials.calibration import as_settled, way_of
 from trials.driver.directory import STUDY
 from trials.provenance import environment
+from trials.scaling import planned_tasks
 from trials.study import StudySpec, parse_study
 
 
@@ -67,26 +68,29 @@ def report_study(stored: StoredStudy) -> Path:
 def summarise(stored: StoredStudy) -> StudySummary:
     """The study's intent in words."""
     study, latency, search = stored.study, stored.study.objectives.latency, stored.study.search
-    replicates = search.replicates_of(search.trials)
     return StudySummary(
         name=study.name,
         study_yaml=stored.text,
         directory=str(stored.directory),
-        planned_trials=search.trials,
-        budget=str(study.search_space.budget),
-        space=str(study.search_space.explain()),
+        planned_trials=search.trials if study.scaling is None else len(planned_tasks(study)),
+        budget=str(study.search_space.budget) if study.scaling is None else "one of a grid's budgets",
+        space=str(study.search_space.explain()) if study.scaling is None else str(study.scaling),
         corpus=_corpus(stored),
         recipe=_recipe(study),
         latency=f"{latency.prompt_tokens} prompt tokens and {latency.new_tokens} new ones with the KV cache, batch 1, {latency.runtime}, "
         f"{latency.threads} pinned thread{'s' if latency.threads > 1 else ''}",
-        search=f"proposed by {search.sampler} from seed {search.seed}, {search.workers} at a time; "
-        + (
-            f"{words.plural(replicates, 'contender')} trained again with another seed"
-            if replicates
-            else "no shape is trained again with another seed"
-        ),
+        search=_search(study),
         environment=environment(),
     )
+
+
+def _search(study: StudySpec) -> str:
+    search = study.search
+    if study.scaling is not None:
+        return f"a grid for the law {study.scaling.form}, from seed {search.seed}, {search.workers} at a time"
+    replicates = search.replicates_of(search.trials)
+    again = f"{words.plural(replicates, 'contender')} trained again" if replicates else "no shape is trained again"
+    return f"proposed by {search.sampler} from seed {search.seed}, {search.workers} at a time; {again} with another seed"
 
 
 def _corpus(stored: StoredStudy) -> str:

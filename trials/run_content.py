@@ -112,7 +112,9 @@ def study_parameters(study: StudySpec) -> dict[str, str]:
 
     So is what a resumed study may change, since MLflow's parameters stand for ever; the run's `study.yaml` has it.
     """
-    asked = study.model_dump(mode="json", include={"corpus", "budget", "objectives", "proxy", "search", "references"}, exclude_none=True)
+    asked = study.model_dump(
+        mode="json", include={"corpus", "scaling", "budget", "objectives", "proxy", "search", "references"}, exclude_none=True
+    )
     return {name: value for name, value in _flat(asked) if name not in MAY_CHANGE}
 
 

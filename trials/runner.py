@@ -8,10 +8,10 @@ import signal
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ from ray.exceptions import OutOfMemoryError, RayTaskError
 from analysis.calibration import Calibration
 from analysis.record import FinalRecord, FreshSeed, Latency, Quality, RatePoint, TrialRecord, read_finals, read_records
 from search_space.errors import SpecError
-from trials.calibration import calibrate, settled, with_threads
+from trials.calibration import as_settled, calibrate, settled, with_threads
 from trials.corpus import require_corpus
 from trials.driver.again import SEED_AWAY, Again, fresh_seed, missing_again, rate_bracket, train_again
 from trials.driver.agenda import Agenda
@@ -38,11 +38,14 @@ from trials.driver.workers import LATENCY_DEVICE, Equipment, Evaluate, Examiner,
 from trials.latency_table import frozen_table, require_first
 from trials.runtimes import COMMAND, RUNTIMES
 from trials.runtimes.refusals import refusal_of, require_libraries, require_measurable
+from trials.scaling import largest_first, planned_tasks
 from trials.study import StudySpec
+from trials.task import TrialTask
 from trials.trained import Text
 
 if TYPE_CHECKING:
     from analysis.device_table import DeviceTable
+    from trials.reach import MeasurePace, Pace
     from trials.sampler import Proposer
     from trials.text.blocks import TokenBlocks
 
@@ -60,6 +63,8 @@ class StudyResult:
     finals: dict[int, FinalRecord]
     planned: int
     """Trials that the study asked for, references and replicates included; more than the records where the space has no more shapes."""
+    left_out: Mapping[int, str] = field(default_factory=dict)
+    """Trainings of a scaling study that are out of this machine's reach, each with the reason."""
     failure: str | None = None
     """Why the study as a whole failed, in a sentence; None where at least one trial finished."""
 
@@ -80,7 +85,7 @@ def run_study(
     `evaluate`, a function at the top of a module, takes the place of training and measuring. Raises SpecError for wrong input;
     whatever happens to single trials stands in their records. After an interruption of any kind the same call continues.
     """
-    if evaluate is None:
+    if evaluate is None and study.scaling is None:
         space = study.search_space
         space.require_feasible()
         require_measurable(
@@ -105,14 +110,19 @@ class _Run:
     ) -> None:
         from trials.tracking import Tracker
 
-        study.search_space.require_feasible()
         self._study, self._directory, self._evaluate = study, directory, evaluate
-        self._references = references(study.references, study.search_space)
+        self._planned = planned_tasks(study)
+        self._references = [] if study.scaling else references(study.references, study.search_space)
         self._background = ThreadPoolExecutor(2, thread_name_prefix="start-up")
-        made = self._background.submit(_proposer, study, frozen_table(study, directory))
         records = read_records(directory)
         self._finals = read_finals(directory)
-        self._agenda = Agenda(study, self._references, records, made.result)
+        if self._planned:
+            self._agenda = Agenda(study, (), records, _nothing_to_propose, largest_first(self._planned, study))
+        else:
+            study.search_space.require_feasible()
+            made = self._background.submit(_proposer, study, frozen_table(study, directory))
+            self._agenda = Agenda(study, self._references, records, made.result)
+        self._left_out = {} if evaluate else self._leave_out(study, None)
         self._tracker = Tracker(directory, study, study_text, tracking_uri)
         self._scribe = Scribe(study, directory, self._agenda, self._tracker, progress)
         self._reuse: Reuse | None = None
@@ -133,6 +143,7 @@ class _Run:
                     ready = {size: found.result() for size, found in blocks.items()}  # a calibration wants the machine for itself
                     if self._evaluate is None:
                         self._study = _placeable(settled(self._study, self._directory, _calibrated_on_a_worker))
+                        self._left_out = self._leave_out(self._study, _timed_on_a_worker)
                     equipment = self._equip(ready)
                     try:
                         with _heard(self._agenda):
@@ -150,11 +161,24 @@ class _Run:
             directory=self._directory,
             records=records,
             finals=self._finals,
-            planned=len(self._references) + search.trials + search.replicates_of(search.trials),
+            planned=len(self._planned) + len(self._references) + search.trials + search.replicates_of(search.trials),
+            left_out={number: reason for number, reason in self._left_out.items() if number not in self._agenda.records},
             failure=_failure(records),
         )
 
+    def _leave_out(self, study: StudySpec, measure: MeasurePace | None) -> dict[int, str]:
+        """Take from the agenda what is out of this machine's reach, with the reasons; nothing while its pace is not known."""
+        if not self._planned:
+            return {}
+        from trials.reach import out_of_reach  # torch: a second or more, for scaling studies alone
+
+        reasons = out_of_reach(as_settled(study, self._directory), self._directory, self._planned, measure) or {}
+        self._agenda.leave_out(reasons)
+        return reasons
+
     def _vocabularies(self) -> set[int]:
+        if self._planned:
+            return {task.architecture.vocab_size for task in self._planned}
         return {*self._study.search_space.choices("vocab_size"), *(shape.vocab_size for _, shape in self._references)}
 
     def _require_runtime(self) -> None:
@@ -239,7 +263,9 @@ class _Run:
         return bool(missing_finals(records, self._finals) or any(missing_again(records, self._finals, field) for field in self._again()))
 
     def _again(self) -> list[Again]:
-        """What the study wants of the shapes that its report names."""
+        """What the study wants of the shapes that its report names; a grid has chosen none."""
+        if self._planned:
+            return []
         search = self._study.search
         wanted: list[tuple[Again, bool]] = [("fresh", search.fresh_seed), ("rate_bracket", search.rate_bracket)]
         return [field for field, asked in wanted if asked]
@@ -277,8 +303,8 @@ class _Run:
 
         records = sorted(self._agenda.records.values(), key=lambda record: record.number)
         self._finals = measure_finals(self._directory, records, self._finals, measure, judge)
-        for field in self._again():
-            self._finals = train_again(self._directory, records, self._finals, field, fresh if field == "fresh" else bracket)
+        for again in self._again():
+            self._finals = train_again(self._directory, records, self._finals, again, fresh if again == "fresh" else bracket)
 
 
 @contextmanager
@@ -319,6 +345,23 @@ def _calibrated_on_a_worker(study: StudySpec) -> Calibration:
     except RayTaskError as error:
         raise error.cause from None
     return found
+
+
+def _timed_on_a_worker(study: StudySpec, tasks: Sequence[TrialTask]) -> Pace:
+    """Where trials will run."""
+    from trials.reach import time_pace
+
+    search = study.search
+    asked = ray.remote(time_pace).options(num_cpus=search.trial_threads, num_gpus=search.gpus)
+    try:
+        found: Pace = ray.get(asked.remote(study, tasks))
+    except RayTaskError as error:
+        raise error.cause from None
+    return found
+
+
+def _nothing_to_propose() -> Proposer:
+    raise AssertionError("a plan has no proposals")
 
 
 def _placeable(study: StudySpec) -> StudySpec:

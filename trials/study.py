@@ -7,13 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from search_space.budget import Budget
 from search_space.describe import is_file_name
 from search_space.errors import SpecError
 from search_space.space import SearchSpace
 from trials.latency_spec import LatencySpec as LatencySpec
+from trials.scaling_spec import ScalingSpec, require_constants, with_scaling
 from trials.section import AboveZero, Number, Positive, Section, Share, parsed, sentence
 from trials.text.spec import CorpusSpec as CorpusSpec
 from trials.yaml_file import read_yaml
@@ -98,6 +99,10 @@ class ProxySpec(Section):
         ways = {"precision": "float32", "compile": False}
         return self.model_copy(update={name: way for name, way in ways.items() if getattr(self, name) == AUTO})
 
+    def with_tokens(self, tokens: int) -> ProxySpec:
+        """The recipe with this budget."""
+        return self.model_copy(update={"tokens_per_parameter": None, "flops": None, "seconds": None, "tokens": tokens})
+
     @model_validator(mode="after")
     def _one_budget(self) -> ProxySpec:
         if sum(value is not None for value in (self.tokens, self.tokens_per_parameter, self.flops, self.seconds)) != 1:
@@ -122,8 +127,8 @@ class ProxySpec(Section):
 class SearchSpec(Section):
     """How the shapes to try are chosen and where they run."""
 
-    trials: Positive
-    """Shapes to sample; references and replicates come on top."""
+    trials: Annotated[int, Number, Field(ge=0)] = 0
+    """Shapes to sample, at least one but beside `scaling`; references and replicates come on top."""
     replicates: Annotated[float, Number, Field(ge=0, lt=1)] = 0.15
     """Share of the trials, references not counted, that train a contender for the front again with another seed, once all shapes were
     tried: they tell luck from quality (docs/method.md); 0 for none."""
@@ -175,27 +180,55 @@ class StudySpec(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     """Letters, digits, dots, dashes and underscores; MLflow's experiment has it too."""
     corpus: CorpusSpec
-    budget: dict[str, Any]
-    """Read by `search_space.budget.Budget.parse`."""
+    scaling: ScalingSpec | None = None
+    """Where given, the study is a grid of sizes, shapes and token counts in place of a search."""
+    budget: dict[str, Any] | None = None
+    """What every shape spends (see above); a scaling study has `scaling.budgets` instead."""
     space: dict[str, Any]
-    """Read by `search_space.space.SearchSpace.parse`."""
+    """What there is to choose (see above); of a scaling study `vocab_size`, `head_dim`, `tie_word_embeddings` and the
+    `intermediate_size.multiple_of` alone."""
     objectives: ObjectivesSpec = ObjectivesSpec()
     proxy: ProxySpec
     search: SearchSpec
     references: tuple[str, ...] = ("deep-thin", "wide-shallow")
     """Shapes that every front is compared with: `deep-thin`, `wide-shallow`, a family's name (scaled to the budget), or a YAML file."""
 
+    @field_validator("proxy", mode="before")
+    @classmethod
+    def _scaling_states_the_budget(cls, proxy: object, given: ValidationInfo) -> object:
+        scaling = given.data.get("scaling")
+        return proxy if scaling is None else with_scaling(proxy, scaling)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> StudySpec:
+        if self.scaling is None:
+            if self.budget is None:
+                raise ValueError("budget is missing; add it")
+            if not self.search.trials:
+                raise ValueError("search.trials is missing or 0; say how many shapes to sample, or state `scaling`")
+        else:
+            if self.budget is not None or self.search.trials:
+                raise ValueError("a study with `scaling` must have neither budget nor search.trials; leave them out")
+            require_constants(self.space)
+        return self
+
     @cached_property
     def search_space(self) -> SearchSpace:
-        """The parsed space with its budget."""
-        return SearchSpace.parse(self.space, Budget.parse(self.budget))
+        """The parsed space with its budget; SpecError for a scaling study, which has nothing to search."""
+        if self.scaling is not None:
+            raise SpecError(f"{self.name} must be a search here, found a study with `scaling`; name a study with budget and space")
+        return self.space_at(Budget.parse(self.budget))
+
+    def space_at(self, budget: Budget) -> SearchSpace:
+        """The space with another budget than the study's."""
+        return SearchSpace.parse(self.space, budget)
 
 
 def parse_study(values: object, source: str = "study") -> StudySpec:
     """Check a study's mapping; raises SpecError with path, what was found and the cure."""
     study = parsed(StudySpec, values, source, "docs/study.md")
-    try:
-        study.search_space  # noqa: B018  the space is read here so that its errors name the file
+    try:  # the space is read here so that its errors name the file
+        study.space_at(Budget.parse(study.budget if study.scaling is None else {"parameters": 1}))
     except SpecError as error:
         raise SpecError(f"{source}: {error}") from None
     return study

@@ -26,14 +26,20 @@ class TrialTask:
     """Place in the study, from 0; references come first."""
     kind: Kind
     name: str | None = None
-    """The reference's name; None for other kinds."""
+    """Of a reference, or of a scaling study's shape; None for other kinds."""
     replicates: int | None = None
     """The trial whose shape is trained again with another seed; None for other kinds."""
     point: Mapping[str, Any] | None = None
-    """Raw sampled values in JSON's types; None for a reference."""
+    """Raw sampled values in JSON's types; None where nothing was sampled."""
     architecture: Architecture
     seed: int
     """Decides the initial weights and the order of the data: the study's for every shape, another for a replicate."""
+    tokens: int | None = None
+    """Training tokens of this trial alone; None where the study's recipe says how many."""
+
+    def recipe(self, proxy: ProxySpec) -> ProxySpec:
+        """The study's recipe as this trial follows it."""
+        return proxy if self.tokens is None else proxy.with_tokens(self.tokens)
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -45,6 +51,7 @@ class TrialTask:
             "point": plain(self.point),
             "architecture": self.architecture.as_dict(),
             "seed": self.seed,
+            "tokens": self.tokens,
         }
 
     @classmethod
@@ -54,7 +61,7 @@ class TrialTask:
 
     @classmethod
     def of(cls, record: TrialRecord) -> Self:
-        """The task that a record answered."""
+        """The task that a record answered; a number of tokens of its own is not among what a record says."""
         return cls(
             number=record.number,
             kind=record.kind,

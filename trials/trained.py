@@ -49,7 +49,7 @@ class Text:
         return cls(
             corpus_sha256=blocks.corpus_sha256,
             tokenizer_sha256=None if blocks.tokenizer_file is None else sha256(blocks.tokenizer_file.read_bytes()),
-            validations={name: sha256(memoryview(ids)) for name, ids in blocks.validations.items()},
+            validations={name: sha256(ids.data) for name, ids in blocks.validations.items()},
         )
 
 

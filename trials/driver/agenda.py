@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import replace
 from enum import Enum
 
@@ -29,7 +29,7 @@ class Answer(Enum):
 
 
 class Agenda:
-    """References first, then proposals, then replicates of contenders, each chosen in sight of a fixed part of the records.
+    """References first, then proposals, then replicates of contenders, each chosen in sight of a fixed part of the records; or a plan.
 
     Proposal k knows the records up to number k - lag and takes the trials after that for pending, whether or not they are back. So
     neither the order in which trials end nor an interruption changes what is tried. `lag` is twice the workers, so that a slow trial
@@ -43,12 +43,17 @@ class Agenda:
         references: Sequence[tuple[str, Architecture]],
         records: Iterable[TrialRecord],
         proposer: Callable[[], Proposer],
+        planned: Sequence[TrialTask] = (),
     ) -> None:
-        """`records` are those of an interrupted run; `proposer` is called once, when the first proposal is due."""
+        """`records` are those of an interrupted run; `proposer` is called once, when the first proposal is due.
+
+        `planned` are the tasks of a study that proposes nothing.
+        """
         self.records = {record.number: record for record in records}
-        self._references, self._search = references, study.search
+        self._search = study.search
+        self._given = [*planned, *(_reference(number, *named, study.search.seed) for number, named in enumerate(references))]
         self._lag = 2 * study.search.workers
-        self._shapes = len(references) + study.search.trials
+        self._shapes = len(self._given) + study.search.trials
         self._replicates = study.search.replicates_of(study.search.trials)
         self._make_proposer = proposer
         self._proposer: Proposer | None = None
@@ -66,7 +71,8 @@ class Agenda:
     @property
     def finished(self) -> bool:
         """Whether every trial has its record."""
-        return all(number in self.records for number in range(self.count))
+        given = {task.number for task in self._given}
+        return given <= self.records.keys() and all(number in self.records for number in range(len(given), self.count))
 
     @property
     def in_flight(self) -> int:
@@ -84,6 +90,11 @@ class Agenda:
         if not record.finished:
             self._failed.append(record)
 
+    def leave_out(self, numbers: Container[int]) -> None:
+        """Hand out none of these planned tasks; those that have a record stay. To be called before any task is handed out."""
+        self._given = [task for task in self._given if task.number not in numbers or task.number in self.records]
+        self._shapes = len(self._given) + self._search.trials
+
     def give_back(self) -> None:
         """Nobody works any more: hand out again what has no record."""
         self._again = [task for task in self._tasks if task.number not in self.records]
@@ -98,6 +109,11 @@ class Agenda:
             number = len(self._tasks)
             if number >= self.count or self.hopeless:
                 return Answer.END
+            if number < len(self._given):
+                self._tasks.append(self._given[number])
+                if self._tasks[-1].number in self.records:
+                    continue
+                return self._tasks[-1]
             if number in self.records:
                 self._tasks.append(TrialTask.of(self.records[number]))
                 continue
@@ -109,9 +125,6 @@ class Agenda:
 
     def _task(self, number: int) -> TrialTask | Answer:
         """The task of that number; END where there are no more of its kind, which lowers `count`."""
-        if number < len(self._references):
-            name, shape = self._references[number]
-            return TrialTask(number=number, kind=Kind.REFERENCE, name=name, architecture=shape, seed=self._search.seed)
         shapes = [task.number for task in self._tasks if task.replicates is None]
         return self._sampled(number) if len(shapes) < self._shapes else self._replicate(number, shapes[-1] + 1)
 
@@ -124,7 +137,7 @@ class Agenda:
         proposal = self._proposer.propose(number, [self.records[earlier] for earlier in range(seen)], self._tasks[seen:])
         if proposal is None:
             self._shapes = sum(task.replicates is None for task in self._tasks)
-            self._replicates = self._search.replicates_of(self._shapes - len(self._references))
+            self._replicates = self._search.replicates_of(self._shapes - len(self._given))
             return Answer.END
         point, shape = proposal
         return TrialTask(number=number, kind=Kind.SAMPLED, point=plain(point), architecture=shape, seed=self._search.seed)
@@ -143,6 +156,10 @@ class Agenda:
 
     def _knows(self, seen: int) -> bool:
         return all(earlier in self.records for earlier in range(seen))
+
+
+def _reference(number: int, name: str, shape: Architecture, seed: int) -> TrialTask:
+    return TrialTask(number=number, kind=Kind.REFERENCE, name=name, architecture=shape, seed=seed)
 
 
 def contender(records: Sequence[TrialRecord], pending: Sequence[TrialTask]) -> int | None:

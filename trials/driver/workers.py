@@ -78,7 +78,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             record, network = run_trial(
                 task,
                 self._blocks_of(task.architecture.vocab_size),
-                study.proxy,
+                task.recipe(study.proxy),
                 workload=study.objectives.latency,
                 latency=lambda shape: ask_device(self._equipment.device, shape),
                 threads=study.search.trial_threads,

@@ -59,8 +59,8 @@ def ending_at(proxy: ProxySpec, plan: Plan, share: float) -> tuple[ProxySpec, in
     if plan.steps is None:
         raise ValueError("a run that lasts seconds has no share of its steps")
     steps = max(1, round(share * plan.steps))
-    changes = {"tokens": steps * plan.tokens_per_step, "warmup": proxy.warmup * plan.steps / steps, "evaluations": 1}
-    ending = proxy.model_copy(update={"tokens_per_parameter": None, "flops": None, "rungs": (), **changes})
+    changes = {"rungs": (), "warmup": proxy.warmup * plan.steps / steps, "evaluations": 1}
+    ending = proxy.with_tokens(steps * plan.tokens_per_step).model_copy(update=changes)
     return ending, math.floor((1 - proxy.decay) * steps)
 
 
