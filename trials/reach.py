@@ -113,6 +113,7 @@ def _flops(shape: Architecture, study: StudySpec) -> int:
 def _read(path: Path) -> Pace:
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return Pace(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        settled: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        return Pace(**settled)
     except (ValueError, TypeError, AttributeError):
         raise SpecError(f"{path} must hold how fast this machine trains, found something else; delete it to have it timed again") from None
