@@ -132,12 +132,14 @@ def run(options: argparse.Namespace) -> int:
     )
     stored = read_study(directory)
     page = report_study(stored)
-    print_front(stored, options.json)
+    print_front(stored, options.json) if study.scaling is None else print_grid(stored, options.json)
     say(f"\nreport   {page}\nMLflow   archfront ui {directory}\nexport   archfront export {directory} --pick knee")
     if study.scaling is not None:
+        from trials.reach import grouped
+
         say(f"law      archfront fit {directory} --form {study.scaling.form}")
-    for number, reason in result.left_out.items():
-        say(f"left out #{number}: {reason}")
+        for those in grouped(result.left_out):
+            say(f"left out {those}")
     if result.failure is None:
         return DONE
     say(f"archfront: the study failed: {result.failure}")
@@ -395,6 +397,13 @@ def print_front(stored: StoredStudy, as_json: bool) -> None:
         emit(front_rows(stored.records, stored.finals, stored.front, membership(stored.front)))
     else:
         print(front_text(stored.records, stored.finals, stored.front))
+
+
+def print_grid(stored: StoredStudy, as_json: bool) -> None:
+    """The losses of a scaling study as data or as text."""
+    from analysis.grid_text import grid_rows, grid_text
+
+    emit(grid_rows(stored.records)) if as_json else print(grid_text(stored.records))
 
 
 def print_progress(progress: Progress) -> None:

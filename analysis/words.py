@@ -78,6 +78,14 @@ def quantity(value: float) -> str:
     return f"{value / size:.3g} {word}"
 
 
+def short(count: float) -> str:
+    """`123k`, `1.23M`, `20.4B`, for narrow columns."""
+    for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if count >= size:
+            return f"{count / size:.3g}{unit}"
+    return f"{count:g}"
+
+
 def duration(seconds: float) -> str:
     """`41 s`, `3 min 5 s`, `2 h 10 min`, and years from a hundred on."""
     if seconds < 60:

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from analysis.grid import Outlook, outlook, rows_of
-from analysis.words import duration, quantity
+from analysis.words import duration, quantity, short
 from search_space import cost
 from trials.corpus import prepare, require_corpus
-from trials.reach import Pace, paid_tokens, time_pace, why_not
+from trials.reach import Pace, grouped, paid_tokens, time_pace, why_not
 from trials.scaling import planned_tasks
 from trials.scaling_spec import HardwareSpec
 from trials.study import ProxySpec, StudySpec
@@ -190,8 +190,9 @@ def _lines(plan: ScalingPlan) -> Iterator[str]:
         hours, of = sum(rung.gpu_hours or 0 for rung in plan.rungs), plan.hardware
         yield f"hardware    {hours:,.1f} GPU hours of {of.name} at {of.utilisation:.0%} of {of.peak_flops:.3g} FLOPs a second"
     yield f"here        {_here(plan)}"
-    for reason, numbers in _reasons(plan).items():
-        yield f"left out    {numbers}: {reason}"
+    yield from (
+        f"left out    {those}" for those in grouped({rung.number: rung.left_out for rung in plan.rungs if rung.left_out is not None})
+    )
 
 
 def _here(plan: ScalingPlan) -> str:
@@ -206,17 +207,6 @@ def _here(plan: ScalingPlan) -> str:
     )
 
 
-def _reasons(plan: ScalingPlan) -> dict[str, str]:
-    """What is left out, by the reason of the cheapest of its kind: memory or time."""
-    found: dict[str, str] = {}
-    for kind in ("must fit into", "it takes about"):
-        rungs = [rung for rung in plan.rungs if rung.left_out is not None and kind in rung.left_out]
-        if rungs:
-            those = f"#{rungs[0].number}" if len(rungs) == 1 else f"{len(rungs)} from #{rungs[0].number} on"
-            found[f"{rungs[0].left_out}"] = those
-    return found
-
-
 def _head(plan: ScalingPlan) -> tuple[str, ...]:
     there = ("GPU hours", "GPUs") if plan.hardware is not None else ()
     return ("trial", "name", "shape", "parameters", "losses at", "FLOPs", "memory", "disk", *there, "here")
@@ -229,7 +219,7 @@ def _row(rung: RungPlan, plan: ScalingPlan) -> tuple[str, ...]:
         rung.name,
         rung.label,
         f"{rung.parameters:,}",
-        " ".join(_short(tokens) for tokens in rung.tokens),
+        " ".join(short(tokens) for tokens in rung.tokens),
         f"{rung.training_flops:.1e}",
         readable_bytes(rung.memory_bytes),
         _megabytes([rung]),
@@ -250,11 +240,3 @@ def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 def _megabytes(rungs: Sequence[RungPlan]) -> str:
     return f"{sum(rung.disk_bytes for rung in rungs) / 1e6:,.1f} MB"
-
-
-def _short(tokens: int) -> str:
-    """`123k`, `1.23M`, `20.4B`."""
-    for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if tokens >= size:
-            return f"{tokens / size:.3g}{unit}"
-    return str(tokens)
