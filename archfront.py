@@ -15,6 +15,7 @@ from search_space.errors import SpecError, WorkError
 from trials.arguments import parser
 
 if TYPE_CHECKING:
+    from analysis.scaling_options import FitOptions
     from search_space.architecture import Architecture
     from trials.driver.searcher import Progress
     from trials.reporting import StoredStudy
@@ -332,16 +333,28 @@ def validate(options: argparse.Namespace) -> int:
 
 
 def fit(options: argparse.Namespace) -> int:
-    """Fit a scaling law to a table of runs, or to a study's records, and print it with its intervals and its backtest."""
+    """Fit a scaling law to a table of runs, or to studies' records, and print it with its intervals and its backtest."""
     from analysis.scaling_answer import fit_command
     from analysis.scaling_text import answer_text
 
-    answer = fit_command(Path(options.runs), options_from(vars(options)))
+    paths, asked = [Path(runs) for runs in options.runs], options_from(vars(options))
+    answer = fit_command(paths[0], asked) if len(paths) == 1 else _fit_together(paths, asked)
     if options.json:
         emit(answer)
     else:
         print(answer_text(answer))
     return DONE
+
+
+def _fit_together(paths: list[Path], asked: FitOptions) -> dict[str, Any]:
+    """A law of several studies' trainings."""
+    from analysis.scaling_answer import fit_runs
+    from trials.studies_together import runs_of_studies
+
+    tables = [path for path in paths if not path.is_dir()]
+    if tables:
+        raise SpecError(f"runs that are fitted together must be studies' directories, found {tables[0]}; fit a table alone")
+    return fit_runs(runs_of_studies(paths, "parameters" if asked.columns.params == "params" else asked.columns.params), asked)
 
 
 def ui(options: argparse.Namespace) -> int:

@@ -22,12 +22,17 @@ from search_space.errors import SpecError
 
 
 def fit_command(path: Path, options: FitOptions) -> dict[str, Any]:
-    """The answer of `archfront fit`, plain data ready for JSON; `path` is a CSV or a study's directory.
+    """The answer of `archfront fit` for a CSV or a study's directory; see `fit_runs`."""
+    started = time.perf_counter()
+    return fit_runs(load_runs(path, options), options) | {"total_seconds": time.perf_counter() - started}
 
-    Raises SpecError for input that cannot be fitted, and for a prediction too far outside the runs that was not asked for with `far`.
+
+def fit_runs(runs: Runs, options: FitOptions) -> dict[str, Any]:
+    """The answer of `archfront fit`, plain data ready for JSON.
+
+    Raises SpecError for runs that cannot be fitted, and for a prediction too far outside them that was not asked for with `far`.
     """
     started = time.perf_counter()
-    runs = load_runs(path, options)
     if options.form == "isoflop":
         if options.predict:
             raise SpecError("isoflop predicts the best size for a budget and no loss, found --predict; choose another form for that")

@@ -148,7 +148,12 @@ def parser() -> argparse.ArgumentParser:
     json_option(made, "print one JSON object")
 
     made = verb("fit", "fit a scaling law to runs, with intervals and a backtest")
-    made.add_argument("runs", metavar="RUNS.csv|DIR", help="a table with a row for each run, or a study's directory")
+    made.add_argument(
+        "runs",
+        nargs="+",
+        metavar="RUNS.csv|DIR",
+        help="a table with a row for each run, or a study's directory; several directories are fitted together where their recipe is one",
+    )
     for flag, settings in ARGUMENTS:
         made.add_argument(flag, **settings)
     json_option(made, "print one JSON object")
