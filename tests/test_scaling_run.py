@@ -81,7 +81,7 @@ def test_the_pace_of_the_first_run_is_kept_so_that_a_continued_study_has_the_sam
     assert out_of_reach(study, tmp_path, tasks) == out_of_reach(study, tmp_path, tasks, measure)
     assert calls == ["ladder"]
     (tmp_path / "pace.json").write_text("[]")
-    with pytest.raises(SpecError, match="must hold how fast this machine trains.*delete it"):
+    with pytest.raises(SpecError, match=r"must hold how fast this machine trains.*delete it"):
         out_of_reach(study, tmp_path, tasks)
 
 

@@ -120,7 +120,7 @@ def test_a_training_that_two_studies_have_counts_once_with_all_its_rungs(tmp_pat
 def test_another_tokenizer_is_another_recipe(tmp_path: Path) -> None:
     one, other = grid_at(tmp_path / "one"), grid_at(tmp_path / "other")
     tokenizer_file(other, 300).write_bytes(b"another")
-    with pytest.raises(SpecError, match="tokenizer is .* there and .* here"):
+    with pytest.raises(SpecError, match=r"tokenizer is .* there and .* here"):
         runs_of_studies([one, other])
 
 
