@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from trials.proxy import ProxyRun, train
 from trials.reach import Pace, grouped, out_of_reach, why_not
 from trials.runner import run_study
 from trials.scaling import planned_tasks
-from trials.study import StudySpec
+from trials.study import StudySpec, load_study
 from trials.task import TrialTask
 from trials.text.blocks import TokenBlocks
 from trials.training.schedules import ending_at
@@ -201,3 +202,25 @@ def test_the_front_door_plans_a_grid(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "8 trainings, 24 losses" in capsys.readouterr().out
     task = TrialTask(number=0, kind=Kind.RUNG, architecture=SHAPE, seed=0, tokens=64)
     assert task.as_dict()["tokens"] == 64
+
+
+def test_the_study_from_1m_to_10b_is_costed_budget_by_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    pace = replace(PACE, flops_per_second=(1.5e10, 1.5e10), usable_bytes=10 * GIGABYTE)
+    monkeypatch.setattr(scaling_plan, "time_pace", lambda study, tasks: pace)
+    monkeypatch.setattr(scaling_plan, "prepare", lambda corpus, size: type("Blocks", (), {"train": range(3_000_000)}))
+    study = load_study(Path(__file__).parent.parent / "studies" / "scale-1m-10b.yaml")
+    plan = scaling_plan.plan_scaling(study)
+    assert plan.outlook.warnings == ()
+    assert set(plan.outlook.exponents) == {"omega", "gamma", "rho", "beta"}
+    assert [(budget, len(rungs)) for budget, rungs in plan.by_budget.items()] == [(size, 6) for size in plan.budgets]
+    assert (plan.budgets[0], plan.budgets[-1]) == (1e6, 1e10)
+    for budget, rungs in plan.by_budget.items():
+        assert [rung.parameters for rung in rungs] == pytest.approx([budget] * 6, rel=0.03)
+    largest = plan.rungs[-1]
+    assert largest.training_flops > 1e22
+    assert largest.gpu_hours == pytest.approx(largest.training_flops / (989e12 * 0.4) / 3600)
+    assert (largest.gpus or 0) >= 2
+    assert 0 < len(plan.here) < 7
+    text = str(plan).splitlines()
+    assert any(line.split()[:2] == ["10B", "6"] and line.endswith("none") for line in text)
+    assert any("no: memory" in line for line in text)
