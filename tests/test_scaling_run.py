@@ -15,6 +15,7 @@ import archfront as front_door
 from analysis.record import Kind, read_records
 from analysis.scaling import load_runs
 from analysis.scaling_options import FitOptions
+from analysis.words import duration
 from search_space.errors import SpecError
 from tests import fakes
 from tests.test_journey import WORDS, archfront
@@ -54,7 +55,7 @@ def test_what_a_machine_cannot_hold_or_end_in_time_is_left_out_with_the_reason()
     assert why_not(study, small, PACE) is None
     assert PACE.seconds(middle.architecture, study.proxy) > 1_000
     assert why_not(study, middle, PACE) == (
-        f"it takes about {scaling_plan.duration(PACE.seconds(middle.architecture, study.proxy))} here, more than the 16 min 40 s of "
+        f"it takes about {duration(PACE.seconds(middle.architecture, study.proxy))} here, more than the 16 min 40 s of "
         "search.deadline_seconds"
     )
     assert "must fit into 3.7 GiB" in str(why_not(study, large, PACE))

@@ -190,7 +190,7 @@ def warnings(form: str, **scaling: Any) -> list[str]:
     return list(outlook(form, rows_of(grid_rows(study, planned_tasks(study)))).warnings)
 
 
-THIN = {"shapes": {"thin": {}}}
+THIN: dict[str, Any] = {"shapes": {"thin": {}}}
 
 
 def test_a_grid_that_identifies_its_form_has_no_warning() -> None:
