@@ -32,8 +32,8 @@ def compare(study: StudySpec, record: TrialRecord, blocks: TokenBlocks) -> None:
         assert own.validation is not None
         equal = "equal" if rung.loss == alone.validation.loss else f"not equal ({alone.validation.loss})"
         print(
-            f"#{record.number} {rung.tokens:,} tokens: branch {rung.loss:.6f}, separate {equal}, {rung.loss / own.validation.loss - 1:+.2%} "
-            f"of a run with its own warm-up",
+            f"#{record.number} {rung.tokens:,} tokens: branch {rung.loss:.6f}, separate {equal}, "
+            f"{rung.loss / own.validation.loss - 1:+.2%} of a run with its own warm-up",
             flush=True,
         )
     last, seconds = timed(record, proxy.model_copy(update={"rungs": ()}), blocks)
