@@ -331,14 +331,19 @@ def validate(options: argparse.Namespace) -> int:
 
 def fit(options: argparse.Namespace) -> int:
     """Fit a scaling law to a table of runs, or to a study's records, and print it with its intervals and its backtest."""
-    from analysis.scaling_answer import fit_command
+    from analysis.scaling_answer import answer_file
     from analysis.scaling_text import answer_text
 
-    answer = fit_command(Path(options.runs), options_from(vars(options)))
+    runs = Path(options.runs)
+    answered = answer_file(runs, options_from(vars(options)))
     if options.json:
-        emit(answer)
+        emit(answered.answer)
     else:
-        print(answer_text(answer))
+        print(answer_text(answered.answer))
+    if options.html is not None:
+        from analysis.scaling_page import fit_page, write_page
+
+        say(f"\npage     {write_page(Path(options.html), fit_page(runs.resolve().name, answered))}")
     return DONE
 
 

@@ -47,6 +47,14 @@ def loss_figure(study: Study, axis: str) -> go.Figure:
     return figure.update_yaxes(type="log", title_text="Loss, nats per token")
 
 
+def points_figure(runs: Runs) -> go.Figure:
+    """Loss of the runs over FLOPs and no law: where there is none yet, or none in these variables."""
+    figure = _blank("Loss against training FLOPs", f"{len(runs)} losses, no law drawn")
+    figure.add_trace(_points(runs.variables["flops"], runs.losses, "runs", look.FRONT))
+    figure.update_xaxes(title_text=TITLES["flops"], **_log_axis(runs.variables["flops"]))
+    return figure.update_yaxes(title_text="Loss, nats per token", **_log_axis(runs.losses))
+
+
 def isoflop_figure(found: IsoFlop, runs: Runs) -> go.Figure:
     """Loss over N at each budget with its parabola, the minima joined by their power law."""
     exponent = found.parameters["a"]
