@@ -132,9 +132,11 @@ def run(options: argparse.Namespace) -> int:
     )
     stored = read_study(directory)
     page = report_study(stored)
-    print_front(stored, options.json)
-    say(f"\nreport   {page}\nMLflow   archfront ui {directory}\nexport   archfront export {directory} --pick knee")
-    if study.scaling is not None:
+    print_result(stored, options.json)
+    say(f"\nreport   {page}\nMLflow   archfront ui {directory}")
+    if study.scaling is None:
+        say(f"export   archfront export {directory} --pick knee")
+    else:
         say(f"law      archfront fit {directory} --form {study.scaling.form}")
     for number, reason in result.left_out.items():
         say(f"left out #{number}: {reason}")
@@ -175,7 +177,7 @@ def report(options: argparse.Namespace) -> int:
     tracker.start()
     tracker.catch_up(stored.records)
     tracker.finish(stored.records, stored.finals)
-    print_front(stored, options.json)
+    print_result(stored, options.json)
     say(f"\nreport   {page}")
     return DONE
 
@@ -388,6 +390,21 @@ def job_stop(options: argparse.Namespace) -> int:
 
     print(stop(options.job, options.address))
     return DONE
+
+
+def print_result(stored: StoredStudy, as_json: bool) -> None:
+    """A search's front, or a scaling study's law."""
+    law = stored.law
+    if law is None:
+        print_front(stored, as_json)
+    elif isinstance(law, str):
+        emit({"form": None, "missing": law}) if as_json else print(f"no law yet: {law}")
+    elif as_json:
+        emit(law.answer)
+    else:
+        from analysis.scaling_text import answer_text
+
+        print(answer_text(law.answer))
 
 
 def print_front(stored: StoredStudy, as_json: bool) -> None:

@@ -19,6 +19,7 @@ from analysis.scaling import Study, load_runs, predict_point, study_law
 from analysis.scaling_options import FitOptions
 from analysis.shape_effect import shape_effect
 from analysis.table import Runs
+from analysis.words import plural
 from search_space.errors import SpecError
 
 
@@ -136,7 +137,7 @@ def _headline(cuts: int, error: float | None, covered: float | None) -> str:
     if error is None:
         return "too few runs to hide any: nothing is known of how the law extrapolates"
     share = "" if covered is None else f", and {LEVEL:.0%} bands held {covered:.0%} of them"
-    return f"with the largest runs hidden in {cuts} ways, the law missed their loss by {error:.2%} on average{share}"
+    return f"with the largest runs hidden in {plural(cuts, 'way')}, the law missed their loss by {error:.2%} on average{share}"
 
 
 def describe_isoflop(found: IsoFlop, runs: Runs) -> dict[str, Any]:

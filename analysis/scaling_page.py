@@ -12,7 +12,7 @@ import numpy as np
 from analysis import words
 from analysis.figures import figure_html, plotly_script
 from analysis.isoflop import fit_isoflop
-from analysis.page import Html, document, element, paragraphs, section
+from analysis.page import Html, document, element, html, paragraphs, section
 from analysis.scaling import Study, predict_point
 from analysis.scaling_answer import Answered
 from analysis.scaling_figures import best_allocation, isoflop_figure, points_figure, scaling_figures
@@ -34,8 +34,10 @@ PARTS = {
 CAPTIONS = {
     "loss_flops": "Each point is a run. The line is the law where size and tokens are shared out best, so that runs lie on it or above; "
     "the band is where 90 % of new runs are expected there: the law's own doubt, its rivals, the residual and what the backtests missed.",
-    "loss_params": "The law at three token counts: the 10th, 50th and 90th percentile of the runs'.",
-    "loss_tokens": "The law at three sizes: the 10th, 50th and 90th percentile of the runs'.",
+    "loss_params": "The law at the runs' token counts, or at the 10th, 50th and 90th percentile of them where they are many; a point has "
+    "the colour of the nearest line.",
+    "loss_tokens": "The law at the runs' sizes, or at the 10th, 50th and 90th percentile of them where they are many; a point has the "
+    "colour of the nearest line.",
     "residuals": "Observed over predicted loss. A trend or a bow here is what the law does not know, and what an extrapolation will miss.",
     "intervals": "Each bar is the 90 % interval of a parameter over its fitted value, from refits under other weights of whole trainings.",
     "backtest": "Each row hides the largest runs and predicts them from the rest. Right of the line the law predicted too high a loss.",
@@ -47,8 +49,7 @@ CAPTIONS = {
 def fit_page(title: str, answered: Answered) -> str:
     """The whole page of a fit; `title` says what was fitted, such as the table's file name."""
     answer = answered.answer
-    trainings = words.plural(answer["trainings"], "training")
-    lead = f"Scaling law {answer['form']} fitted to {words.plural(len(answered.runs), 'loss').replace('losss', 'losses')} of {trainings}."
+    lead = f"Scaling law {answer['form']} fitted to {len(answered.runs):,} losses of {words.plural(answer['trainings'], 'training')}."
     return page_of(title, lead, fit_parts(answered), {})
 
 
@@ -80,18 +81,18 @@ def fit_parts(answered: Answered) -> dict[str, list[Html]]:
         return {
             "found": [element("p", _formula(answer)), parameters_table(answer)],
             "parabolas": _parabolas(answered),
-            "losses": [_picture("points", points_figure(answered.runs), "Each point is a run.")],
+            "losses": [picture("points", points_figure(answered.runs), "Each point is a run.")],
             "known": known(answer["notes"]),
         }
     figures = scaling_figures(study)
-    drawn = {name: _picture(name, figure, CAPTIONS[name]) for name, figure in figures.items()}
+    drawn = {name: picture(name, figure, CAPTIONS[name]) for name, figure in figures.items()}
     losses = [drawn[name] for name in drawn if name.startswith("loss_")]
     backtest = [backtest_table(answer["backtest"]), drawn["backtest"]] if study.cuts else []
     return {
         "found": [element("p", element("strong", sentence(answer["backtest"]["headline"]))), *backtest],
         "predictions": _predictions(study, answer),
         "law": [element("p", _formula(answer)), parameters_table(answer), drawn["intervals"], *_derived(answer)],
-        "losses": losses or [_picture("points", points_figure(answered.runs), "Each point is a run.")],
+        "losses": losses or [picture("points", points_figure(answered.runs), "Each point is a run.")],
         "shape": [drawn["shape"]] if "shape" in drawn else [],
         "parabolas": _parabolas(answered),
         "residuals": [drawn["residuals"]],
@@ -101,12 +102,18 @@ def fit_parts(answered: Answered) -> dict[str, list[Html]]:
 
 def known(notes: Sequence[str]) -> list[Html]:
     """Notes as sentences, a paragraph each."""
-    return [paragraphs(map(sentence, notes))] if notes else []
+    return [paragraphs(_with_code(sentence(note)) for note in notes)] if notes else []
 
 
 def sentence(text: str) -> str:
     """A note with a capital and a full stop."""
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
+
+
+def _with_code(text: str) -> Html:
+    """Words between backticks as code."""
+    parts = text.split("`")
+    return Html("".join(element("code", part) if place % 2 else html(part) for place, part in enumerate(parts)))
 
 
 def expected_ahead(study: Study) -> list[dict[str, Any]]:
@@ -160,7 +167,7 @@ def _parabolas(answered: Answered) -> list[Html]:
         return []
     exponent, ends = found.parameters["a"], np.quantile(found.draws["a"], (0.05, 0.95))
     text = f"The sizes of the minima grow as FLOPs to the {exponent:.3f} (90 %: {ends[0]:.3f} to {ends[1]:.3f})."
-    figure = _picture("isoflop", isoflop_figure(found, answered.runs), CAPTIONS["isoflop"])
+    figure = picture("isoflop", isoflop_figure(found, answered.runs), CAPTIONS["isoflop"])
     return [element("p", text), figure, parabolas_table(found), *([] if answered.isoflop else known(found.notes))]
 
 
@@ -168,5 +175,6 @@ def _formula(answer: Mapping[str, Any]) -> Html:
     return Html(f"{element('code', answer['formula'])} ({element('span', answer['source'])})")
 
 
-def _picture(name: str, figure: Any, caption: str) -> Html:
+def picture(name: str, figure: Any, caption: str) -> Html:
+    """A figure with its caption."""
     return element("figure", Html(figure_html(figure, f"plot-{name.replace('_', '-')}")), element("figcaption", caption))

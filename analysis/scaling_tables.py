@@ -8,6 +8,7 @@ from typing import Any
 from analysis import words
 from analysis.isoflop import IsoFlop
 from analysis.page import Html, element, table
+from analysis.record import TrialRecord
 
 AXES = {"params": "N", "tokens": "D", "flops": "FLOPs"}
 """Short names of the variables that runs are hidden by."""
@@ -67,11 +68,11 @@ def predictions_table(predictions: Sequence[Mapping[str, Any]], caption: str) ->
     rows = [
         (
             _place(found["at"]),
-            f"{found['loss']:.4g}",
-            f"{found['low']:.4g} to {found['high']:.4g}",
-            f"{found['law']['low']:.4g} to {found['law']['high']:.4g}",
+            _number(found["loss"]),
+            f"{_number(found['low'])} to {_number(found['high'])}",
+            f"{_number(found['law']['low'])} to {_number(found['law']['high'])}",
             f"{max(found['times_beyond_runs'].values()):.3g}" + (" (far)" if found["far"] else "") if found["extrapolated"] else "inside",
-            ", ".join(f"{name} {loss:.4g}" for name, loss in found["by_form"].items()),
+            ", ".join(f"{name} {_number(loss)}" for name, loss in found["by_form"].items()),
         )
         for found in predictions
     ]
@@ -87,11 +88,26 @@ def parabolas_table(found: IsoFlop) -> Html:
             f"{len(parabola.rows)}",
             words.quantity(parabola.params),
             words.quantity(parabola.tokens),
-            f"{parabola.loss:.4g}",
+            _number(parabola.loss),
         )
         for parabola in found.parabolas
     ]
     return table(columns, rows, "The minimum of each budget's parabola.")
+
+
+def losses_table(records: Sequence[TrialRecord]) -> Html:
+    """Every finished loss of every training, a row each training."""
+    columns = {"Training": False, "Shape": False, "Parameters": True, "seed": True, "losses, by tokens": False}
+    rows = []
+    for record in records:
+        training = record.training
+        if not record.finished or training is None or training.validation is None:
+            continue
+        losses = [*((rung.tokens, rung.loss) for rung in training.rungs), (training.tokens, training.validation.loss)]
+        told = ", ".join(f"{words.quantity(tokens)}: {_number(loss)}" for tokens, loss in losses)
+        name = f"#{record.number} {record.name or ''}".rstrip()
+        rows.append((name, element("code", record.architecture.label), f"{record.costs.parameters:,}", f"{record.seed}", told))
+    return table(columns, rows, "Validation loss in nats per token of every finished training.")
 
 
 def _place(point: Mapping[str, float]) -> str:
@@ -105,4 +121,4 @@ def _share(value: float | None) -> str:
 
 def _number(value: float) -> str:
     """Four digits, as a power of ten only where a number would be long."""
-    return f"{value:,.4g}" if 1e-3 <= abs(value) < 1e6 or value == 0 else f"{value:.3e}"
+    return f"{value:#,.4g}".removesuffix(".") if 1e-3 <= abs(value) < 1e6 else f"{value:.3e}" if value else "0"
