@@ -35,6 +35,8 @@ TITLES = {
 }
 BEYOND = 10.0
 """How far a law is drawn past the largest run, in times."""
+DECADES = 1000.0
+"""Span of an axis above which it has whole decades alone."""
 STEPS = 60
 SLICED_AT = (0.1, 0.5, 0.9)
 """Quantiles of the other variable at which a law is drawn, where it has more values than there are colours."""
@@ -61,12 +63,16 @@ def loss_figure(study: Study, axis: str) -> go.Figure:
     return figure.update_yaxes(type="log", title_text="Loss, nats per token")
 
 
-def points_figure(runs: Runs) -> go.Figure:
-    """Loss of the runs over FLOPs and no law: where there is none yet, or none in these variables."""
-    figure = _blank("Loss against training FLOPs", f"{len(runs)} losses, no law drawn")
+def points_figure(runs: Runs, predicted: Array | None = None) -> go.Figure:
+    """Loss of the runs over FLOPs where no line can be drawn; with `predicted` (rows,), what the law says at each run."""
+    note = f"{len(runs)} losses, no law drawn" if predicted is None else "the law depends on more than FLOPs: a cross at each run"
+    figure = _blank("Loss against training FLOPs", note)
     figure.add_trace(_points(runs.variables["flops"], runs.losses, "runs", look.FRONT))
+    if predicted is not None:
+        law = _points(runs.variables["flops"], predicted, "law at each run", look.REFERENCE)
+        figure.add_trace({**law, "marker": {"color": look.REFERENCE, "size": 8, "symbol": "x-thin-open"}})
     figure.update_xaxes(title_text=TITLES["flops"], **_log_axis(runs.variables["flops"]))
-    return figure.update_yaxes(title_text="Loss, nats per token")
+    return figure.update_yaxes(type="log", title_text="Loss, nats per token")
 
 
 def isoflop_figure(found: IsoFlop, runs: Runs) -> go.Figure:
@@ -142,16 +148,10 @@ def shape_figure(study: Study) -> go.Figure:
     wide, deep = (part.ravel() for part in np.meshgrid(width, depth))
     fixed = {"tokens": np.full(wide.shape, variables["tokens"].max()), "repeats": np.ones(wide.shape)}
     losses = study.refits.fit.predict({"width": wide, "depth": deep, **fixed}).reshape(STEPS, STEPS)
-    figure = _blank("Depth against width", f"predicted loss at {variables['tokens'].max():.3g} tokens; points: shapes that were trained")
-    contour = {
-        "type": "contour",
-        "x": width,
-        "y": depth,
-        "z": losses,
-        "colorscale": "Viridis",
-        "contours": {"coloring": "lines", "showlabels": True},
-    }
-    figure.add_trace({**contour, "showscale": False, "name": "law"})
+    figure = _blank("Depth against width", f"predicted loss at {_count(variables['tokens'].max())} tokens; points: shapes that were trained")
+    lines = {"coloring": "fill", "showlabels": True, "labelfont": {"size": 12, "color": look.INK}}
+    contour = {"type": "contour", "x": width, "y": depth, "z": losses, "contours": lines, "colorscale": [[0, look.INTERVAL], [1, "white"]]}
+    figure.add_trace({**contour, "line": {"color": look.FRONT, "width": 1}, "showscale": False, "name": "law"})
     figure.add_trace(_points(variables["width"], variables["depth"], "runs", look.REFERENCE))
     figure.update_xaxes(title_text=TITLES["width"], **_log_axis(width))
     return figure.update_yaxes(title_text=TITLES["depth"], **_log_axis(depth))
@@ -233,7 +233,7 @@ def _points(x: Sequence[float] | Array, y: Sequence[Any] | Array, name: str, col
 def _log_axis(values: Array) -> Trace:
     """A logarithmic axis with decades where there are several, and with round numbers where there are not."""
     low, high = float(values.min()), float(values.max())
-    if high > 100 * low:
+    if high > DECADES * low:
         first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
         ticks = [10.0**decade for decade in range(first, last + 1)]
     else:

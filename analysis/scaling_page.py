@@ -23,7 +23,7 @@ AHEAD = (1.0, 3.0, 10.0)
 """Times the largest run's FLOPs at which a study's report says what to expect."""
 PARTS = {
     "found": "How well it predicts",
-    "predictions": "What larger runs are expected to lose",
+    "predictions": "What larger runs should reach",
     "law": "The law",
     "losses": "The runs and the law",
     "shape": "Depth against width",
@@ -44,6 +44,8 @@ CAPTIONS = {
     "shape": "Lines of equal predicted loss; the points are the shapes that were trained.",
     "isoflop": "Each curve is a parabola of log loss in log N through the runs of one budget; crosses are their minima.",
 }
+
+LAW_AT_RUNS = "Each point is a run, each cross what the law says of it."
 
 
 def fit_page(title: str, answered: Answered) -> str:
@@ -79,7 +81,8 @@ def fit_parts(answered: Answered) -> dict[str, list[Html]]:
     answer, study = answered.answer, answered.study
     if study is None:
         return {
-            "found": [element("p", _formula(answer)), parameters_table(answer)],
+            "found": [element("p", "Parabolas give the best size for a budget and no loss, so there is no backtest.")],
+            "law": [element("p", _formula(answer)), parameters_table(answer)],
             "parabolas": _parabolas(answered),
             "losses": [picture("points", points_figure(answered.runs), "Each point is a run.")],
             "known": known(answer["notes"]),
@@ -92,7 +95,7 @@ def fit_parts(answered: Answered) -> dict[str, list[Html]]:
         "found": [element("p", element("strong", sentence(answer["backtest"]["headline"]))), *backtest],
         "predictions": _predictions(study, answer),
         "law": [element("p", _formula(answer)), parameters_table(answer), drawn["intervals"], *_derived(answer)],
-        "losses": losses or [picture("points", points_figure(answered.runs), "Each point is a run.")],
+        "losses": losses or [picture("points", points_figure(answered.runs, study.refits.fit.predict(answered.runs.variables)), LAW_AT_RUNS)],
         "shape": [drawn["shape"]] if "shape" in drawn else [],
         "parabolas": _parabolas(answered),
         "residuals": [drawn["residuals"]],

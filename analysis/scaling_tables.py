@@ -61,13 +61,13 @@ def parameters_table(answer: Mapping[str, Any]) -> Html:
 
 def predictions_table(predictions: Sequence[Mapping[str, Any]], caption: str) -> Html:
     """Predicted losses with the band of a new run, the law's own interval, and how far outside the runs they are."""
-    columns = {
-        "At": False, "loss expected": True, "90 % of new runs": True, "the law itself, 90 %": True, "times outside the runs": True,
-        "by the forms": False,
+    names = list(dict.fromkeys(name for found in predictions for name in found["at"]))
+    columns = {AXES.get(name, name): True for name in names} | {
+        "loss expected": True, "90 % of new runs": True, "the law itself, 90 %": True, "times outside the runs": True, "by the forms": False,
     }  # fmt: skip
     rows = [
         (
-            _place(found["at"]),
+            *(words.quantity(found["at"][name]) if name in found["at"] else words.ABSENT for name in names),
             _number(found["loss"]),
             f"{_number(found['low'])} to {_number(found['high'])}",
             f"{_number(found['law']['low'])} to {_number(found['law']['high'])}",
@@ -108,11 +108,6 @@ def losses_table(records: Sequence[TrialRecord]) -> Html:
         name = f"#{record.number} {record.name or ''}".rstrip()
         rows.append((name, element("code", record.architecture.label), f"{record.costs.parameters:,}", f"{record.seed}", told))
     return table(columns, rows, "Validation loss in nats per token of every finished training.")
-
-
-def _place(point: Mapping[str, float]) -> str:
-    names = {"params": "N", "tokens": "D", "flops": "FLOPs"}
-    return ", ".join(f"{names.get(name, name)} {words.quantity(value)}" for name, value in point.items())
 
 
 def _share(value: float | None) -> str:
