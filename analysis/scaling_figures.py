@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-
 from plotly.colors import sample_colorscale
 
 from analysis import look
@@ -148,7 +147,9 @@ def shape_figure(study: Study) -> go.Figure:
     wide, deep = (part.ravel() for part in np.meshgrid(width, depth))
     fixed = {"tokens": np.full(wide.shape, variables["tokens"].max()), "repeats": np.ones(wide.shape)}
     losses = study.refits.fit.predict({"width": wide, "depth": deep, **fixed}).reshape(STEPS, STEPS)
-    figure = _blank("Depth against width", f"predicted loss at {_count(variables['tokens'].max())} tokens; points: shapes that were trained")
+    figure = _blank(
+        "Depth against width", f"predicted loss at {_count(variables['tokens'].max())} tokens; points: shapes that were trained"
+    )
     lines = {"coloring": "fill", "showlabels": True, "labelfont": {"size": 12, "color": look.INK}}
     contour = {"type": "contour", "x": width, "y": depth, "z": losses, "contours": lines, "colorscale": [[0, look.INTERVAL], [1, "white"]]}
     figure.add_trace({**contour, "line": {"color": look.FRONT, "width": 1}, "showscale": False, "name": "law"})
@@ -197,7 +198,8 @@ def _mark_largest(figure: go.Figure, value: float) -> None:
     figure.add_vline(x=value, line={"color": look.LINE, "dash": "dot"})
     figure.add_annotation(
         x=math.log10(value),  # plotly wants the exponent on such an axis
-        y=1, yref="paper", text="largest run", showarrow=False, xanchor="right", yanchor="top", xshift=-4, font={"color": POINT, "size": 12},
+        y=1, yref="paper", text="largest run", showarrow=False, xanchor="right", yanchor="top", xshift=-4,
+        font={"color": POINT, "size": 12},
     )  # fmt: skip
 
 

@@ -95,7 +95,8 @@ def fit_parts(answered: Answered) -> dict[str, list[Html]]:
         "found": [element("p", element("strong", sentence(answer["backtest"]["headline"]))), *backtest],
         "predictions": _predictions(study, answer),
         "law": [element("p", _formula(answer)), parameters_table(answer), drawn["intervals"], *_derived(answer)],
-        "losses": losses or [picture("points", points_figure(answered.runs, study.refits.fit.predict(answered.runs.variables)), LAW_AT_RUNS)],
+        "losses": losses
+        or [picture("points", points_figure(answered.runs, study.refits.fit.predict(answered.runs.variables)), LAW_AT_RUNS)],
         "shape": [drawn["shape"]] if "shape" in drawn else [],
         "parabolas": _parabolas(answered),
         "residuals": [drawn["residuals"]],

@@ -1,4 +1,4 @@
-"""The report of a scaling study: its law with the backtest first, or, where there are too few finished trainings for it, what is missing."""
+"""The report of a scaling study: its law with the backtest first, or what it lacks where too few trainings have finished."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from analysis import words
 from analysis.figures import curves_figure
-from analysis.page import Html, element, paragraphs, table
+from analysis.page import Html, element, table
 from analysis.record import TrialRecord
 from analysis.report_facts import asked, cost, environment
 from analysis.report_signs import signs_part
@@ -17,7 +17,7 @@ from analysis.scaling_options import FitOptions
 from analysis.scaling_page import fit_parts, page_of, picture
 from analysis.scaling_tables import losses_table
 from analysis.summary import StudySummary
-from analysis.table import Runs, runs_from_records
+from analysis.table import runs_from_records
 from search_space.errors import SpecError
 
 PARTS = {
@@ -29,7 +29,9 @@ PARTS = {
     "cost": "What it cost",
     "environment": "Environment",
 }
-CURVES_CAPTION = "Loss on the validation split at each evaluation of the trunk; the losses that the law is fitted to are those after a decay."
+CURVES_CAPTION = (
+    "Loss on the validation split at each evaluation of the trunk; the losses that the law is fitted to are those after a decay."
+)
 
 
 def fitted(records: Sequence[TrialRecord], law: str) -> Answered | str:
@@ -43,8 +45,7 @@ def fitted(records: Sequence[TrialRecord], law: str) -> Answered | str:
 def scaling_report(summary: StudySummary, records: Sequence[TrialRecord], answered: Answered | str) -> str:
     """The whole page; the same records give the same page. `answered` is what `fitted` says."""
     finished = [record for record in records if record.finished]
-    runs = runs_from_records(finished) if finished else None
-    found = _missing(answered, runs) if isinstance(answered, str) else fit_parts(answered)
+    found = _law_parts(records, answered)
     curves = curves_figure(records)
     failed = [record for record in records if not record.finished]
     bodies = found | {
@@ -61,10 +62,21 @@ def scaling_report(summary: StudySummary, records: Sequence[TrialRecord], answer
     return page_of(summary.name, lead, bodies, PARTS)
 
 
-def _missing(reason: str, runs: Runs | None) -> dict[str, list[Html]]:
-    """What is said and shown in place of a law."""
-    points = [] if runs is None else [picture("points", points_figure(runs), "Each point is a loss; no law is fitted yet.")]
-    return {"found": [paragraphs([element("strong", f"There is no law yet: {reason}.")]), *points]}
+def law_page(name: str, records: Sequence[TrialRecord], answered: Answered | str) -> str:
+    """The law alone as a page of its own."""
+    finished = sum(record.finished for record in records)
+    return page_of(name, f"Scaling study: {words.plural(finished, 'finished training')}.", _law_parts(records, answered), {})
+
+
+def _law_parts(records: Sequence[TrialRecord], answered: Answered | str) -> dict[str, list[Html]]:
+    """The parts about the law, or in place of one what is missing and the losses that there are."""
+    if not isinstance(answered, str):
+        return fit_parts(answered)
+    finished = [record for record in records if record.finished]
+    points = (
+        [picture("points", points_figure(runs_from_records(finished)), "Each point is a loss; no law is fitted yet.")] if finished else []
+    )
+    return {"found": [element("p", element("strong", f"There is no law yet: {answered}.")), *points]}
 
 
 def _without_record(summary: StudySummary) -> list[Html]:

@@ -63,7 +63,8 @@ def predictions_table(predictions: Sequence[Mapping[str, Any]], caption: str) ->
     """Predicted losses with the band of a new run, the law's own interval, and how far outside the runs they are."""
     names = list(dict.fromkeys(name for found in predictions for name in found["at"]))
     columns = {AXES.get(name, name): True for name in names} | {
-        "loss expected": True, "90 % of new runs": True, "the law itself, 90 %": True, "times outside the runs": True, "by the forms": False,
+        "loss expected": True, "90 % of new runs": True, "the law itself, 90 %": True, "times outside the runs": True,
+        "by the forms": False,
     }  # fmt: skip
     rows = [
         (

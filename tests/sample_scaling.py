@@ -43,8 +43,7 @@ def scaling_records(study: StudySpec, seed: int = 0) -> list[TrialRecord]:
         assert record.training is not None
         quality = Quality(loss=losses[-1], bits_per_byte=losses[-1] / 1.45, next_token_accuracy=0.3, tokens=32_768)
         rungs = tuple(
-            Rung(tokens=count, loss=loss, bits_per_byte=loss / 1.45)
-            for count, loss in zip(tokens[:-1], losses[:-1], strict=True)
+            Rung(tokens=count, loss=loss, bits_per_byte=loss / 1.45) for count, loss in zip(tokens[:-1], losses[:-1], strict=True)
         )
         training = replace(record.training, tokens=tokens[-1], planned_tokens=tokens[-1], validation=quality, rungs=rungs)
         found.append(replace(record, training=training))
@@ -53,7 +52,7 @@ def scaling_records(study: StudySpec, seed: int = 0) -> list[TrialRecord]:
 
 def planted(params: float, tokens: float) -> float:
     """The law without noise."""
-    return PLANTED["E"] + PLANTED["A"] / params ** PLANTED["alpha"] + PLANTED["B"] / tokens ** PLANTED["beta"]
+    return float(PLANTED["E"] + PLANTED["A"] / params ** PLANTED["alpha"] + PLANTED["B"] / tokens ** PLANTED["beta"])
 
 
 def unfinished(record: TrialRecord) -> TrialRecord:

@@ -77,12 +77,13 @@ def read_study(directory: Path) -> StoredStudy:
 
 def report_study(stored: StoredStudy) -> Path:
     """Write the study's report.html and return its path."""
-    if stored.study.scaling is None:
+    law = stored.law
+    if law is None:
         return write_report(stored.directory, summarise(stored), stored.records, stored.finals, validity(stored.records, stored.long_runs))
     from analysis.scaling_page import write_page
     from analysis.scaling_report import scaling_report
 
-    return write_page(stored.directory / REPORT, scaling_report(summarise(stored), stored.records, stored.law))
+    return write_page(stored.directory / REPORT, scaling_report(summarise(stored), stored.records, law))
 
 
 def summarise(stored: StoredStudy) -> StudySummary:
