@@ -133,11 +133,19 @@ def run(options: argparse.Namespace) -> int:
     )
     stored = read_study(directory)
     page = report_study(stored)
+<<<<<<< HEAD
     print_front(stored, options.json) if study.scaling is None else print_grid(stored, options.json)
     say(f"\nreport   {page}\nMLflow   archfront ui {directory}\nexport   archfront export {directory} --pick knee")
     if study.scaling is not None:
         from trials.reach import grouped
 
+=======
+    print_result(stored, options.json)
+    say(f"\nreport   {page}\nMLflow   archfront ui {directory}")
+    if study.scaling is None:
+        say(f"export   archfront export {directory} --pick knee")
+    else:
+>>>>>>> figures
         say(f"law      archfront fit {directory} --form {study.scaling.form}")
         for those in grouped(result.left_out):
             say(f"left out {those}")
@@ -178,7 +186,7 @@ def report(options: argparse.Namespace) -> int:
     tracker.start()
     tracker.catch_up(stored.records)
     tracker.finish(stored.records, stored.finals)
-    print_front(stored, options.json)
+    print_result(stored, options.json)
     say(f"\nreport   {page}")
     return DONE
 
@@ -333,16 +341,29 @@ def validate(options: argparse.Namespace) -> int:
 
 
 def fit(options: argparse.Namespace) -> int:
+<<<<<<< HEAD
     """Fit a scaling law to a table of runs, or to studies' records, and print it with its intervals and its backtest."""
     from analysis.scaling_answer import fit_command
     from analysis.scaling_text import answer_text
 
     paths, asked = [Path(runs) for runs in options.runs], options_from(vars(options))
     answer = fit_command(paths[0], asked) if len(paths) == 1 else _fit_together(paths, asked)
+=======
+    """Fit a scaling law to a table of runs, or to a study's records, and print it with its intervals and its backtest."""
+    from analysis.scaling_answer import answer_file
+    from analysis.scaling_text import answer_text
+
+    runs = Path(options.runs)
+    answered = answer_file(runs, options_from(vars(options)))
+>>>>>>> figures
     if options.json:
-        emit(answer)
+        emit(answered.answer)
     else:
-        print(answer_text(answer))
+        print(answer_text(answered.answer))
+    if options.html is not None:
+        from analysis.scaling_page import fit_page, write_page
+
+        say(f"\npage     {write_page(Path(options.html), fit_page(runs.resolve().name, answered))}")
     return DONE
 
 
@@ -398,6 +419,21 @@ def job_stop(options: argparse.Namespace) -> int:
 
     print(stop(options.job, options.address))
     return DONE
+
+
+def print_result(stored: StoredStudy, as_json: bool) -> None:
+    """A search's front, or a scaling study's law."""
+    law = stored.law
+    if law is None:
+        print_front(stored, as_json)
+    elif isinstance(law, str):
+        emit({"form": None, "missing": law}) if as_json else print(f"no law yet: {law}")
+    elif as_json:
+        emit(law.answer)
+    else:
+        from analysis.scaling_text import answer_text
+
+        print(answer_text(law.answer))
 
 
 def print_front(stored: StoredStudy, as_json: bool) -> None:
