@@ -15,7 +15,10 @@ from search_space.errors import SpecError, WorkError
 from trials.arguments import parser
 
 if TYPE_CHECKING:
+    from analysis.record import TrialRecord
+    from analysis.scaling_answer import Answered
     from analysis.scaling_options import FitOptions
+    from analysis.table import Runs
     from search_space.architecture import Architecture
     from trials.driver.searcher import Progress
     from trials.reporting import StoredStudy
@@ -133,19 +136,13 @@ def run(options: argparse.Namespace) -> int:
     )
     stored = read_study(directory)
     page = report_study(stored)
-<<<<<<< HEAD
-    print_front(stored, options.json) if study.scaling is None else print_grid(stored, options.json)
-    say(f"\nreport   {page}\nMLflow   archfront ui {directory}\nexport   archfront export {directory} --pick knee")
-    if study.scaling is not None:
-        from trials.reach import grouped
-
-=======
     print_result(stored, options.json)
     say(f"\nreport   {page}\nMLflow   archfront ui {directory}")
     if study.scaling is None:
         say(f"export   archfront export {directory} --pick knee")
     else:
->>>>>>> figures
+        from trials.reach import grouped
+
         say(f"law      archfront fit {directory} --form {study.scaling.form}")
         for those in grouped(result.left_out):
             say(f"left out {those}")
@@ -341,21 +338,12 @@ def validate(options: argparse.Namespace) -> int:
 
 
 def fit(options: argparse.Namespace) -> int:
-<<<<<<< HEAD
     """Fit a scaling law to a table of runs, or to studies' records, and print it with its intervals and its backtest."""
-    from analysis.scaling_answer import fit_command
+    from analysis.scaling_answer import answer_runs
     from analysis.scaling_text import answer_text
 
     paths, asked = [Path(runs) for runs in options.runs], options_from(vars(options))
-    answer = fit_command(paths[0], asked) if len(paths) == 1 else _fit_together(paths, asked)
-=======
-    """Fit a scaling law to a table of runs, or to a study's records, and print it with its intervals and its backtest."""
-    from analysis.scaling_answer import answer_file
-    from analysis.scaling_text import answer_text
-
-    runs = Path(options.runs)
-    answered = answer_file(runs, options_from(vars(options)))
->>>>>>> figures
+    answered = answer_runs(read_runs(paths, asked), asked)
     if options.json:
         emit(answered.answer)
     else:
@@ -363,19 +351,22 @@ def fit(options: argparse.Namespace) -> int:
     if options.html is not None:
         from analysis.scaling_page import fit_page, write_page
 
-        say(f"\npage     {write_page(Path(options.html), fit_page(runs.resolve().name, answered))}")
+        name = " and ".join(path.resolve().name for path in paths)
+        say(f"\npage     {write_page(Path(options.html), fit_page(name, answered))}")
     return DONE
 
 
-def _fit_together(paths: list[Path], asked: FitOptions) -> dict[str, Any]:
-    """A law of several studies' trainings."""
-    from analysis.scaling_answer import fit_runs
+def read_runs(paths: list[Path], asked: FitOptions) -> Runs:
+    """The runs of a table or of a study, or those of several studies together."""
+    from analysis.scaling import load_runs
     from trials.studies_together import runs_of_studies
 
+    if len(paths) == 1:
+        return load_runs(paths[0], asked)
     tables = [path for path in paths if not path.is_dir()]
     if tables:
         raise SpecError(f"runs that are fitted together must be studies' directories, found {tables[0]}; fit a table alone")
-    return fit_runs(runs_of_studies(paths, "parameters" if asked.columns.params == "params" else asked.columns.params), asked)
+    return runs_of_studies(paths, "parameters" if asked.columns.params == "params" else asked.columns.params)
 
 
 def ui(options: argparse.Namespace) -> int:
@@ -422,18 +413,22 @@ def job_stop(options: argparse.Namespace) -> int:
 
 
 def print_result(stored: StoredStudy, as_json: bool) -> None:
-    """A search's front, or a scaling study's law."""
-    law = stored.law
-    if law is None:
+    """A search's front, or a scaling study's losses and their law."""
+    if stored.law is None:
         print_front(stored, as_json)
-    elif isinstance(law, str):
-        emit({"form": None, "missing": law}) if as_json else print(f"no law yet: {law}")
-    elif as_json:
-        emit(law.answer)
     else:
-        from analysis.scaling_text import answer_text
+        print_law(stored.records, stored.law, as_json)
 
-        print(answer_text(law.answer))
+
+def print_law(records: Sequence[TrialRecord], law: Answered | str, as_json: bool) -> None:
+    """The losses of a scaling study and their law, or what the law lacks, as data or as text."""
+    from analysis.grid_text import grid_rows, grid_text
+    from analysis.scaling_text import answer_text
+
+    if as_json:
+        emit(({"form": None, "missing": law} if isinstance(law, str) else law.answer) | {"losses": grid_rows(records)})
+    else:
+        print(f"{grid_text(records)}\n\n{f'no law yet: {law}' if isinstance(law, str) else answer_text(law.answer)}")
 
 
 def print_front(stored: StoredStudy, as_json: bool) -> None:
@@ -446,13 +441,6 @@ def print_front(stored: StoredStudy, as_json: bool) -> None:
         emit(front_rows(stored.records, stored.finals, stored.front, membership(stored.front)))
     else:
         print(front_text(stored.records, stored.finals, stored.front))
-
-
-def print_grid(stored: StoredStudy, as_json: bool) -> None:
-    """The losses of a scaling study as data or as text."""
-    from analysis.grid_text import grid_rows, grid_text
-
-    emit(grid_rows(stored.records)) if as_json else print(grid_text(stored.records))
 
 
 def print_progress(progress: Progress) -> None:

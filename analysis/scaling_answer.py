@@ -37,30 +37,15 @@ class Answered:
 
 
 def fit_command(path: Path, options: FitOptions) -> dict[str, Any]:
-<<<<<<< HEAD
-    """The answer of `archfront fit` for a CSV or a study's directory; see `fit_runs`."""
-    started = time.perf_counter()
-    return fit_runs(load_runs(path, options), options) | {"total_seconds": time.perf_counter() - started}
-=======
-    """The answer of `archfront fit`, plain data ready for JSON; as `answer_file`."""
-    return answer_file(path, options).answer
-
-
-def answer_file(path: Path, options: FitOptions) -> Answered:
-    """Fit the runs of a CSV or of a study's directory.
->>>>>>> figures
-
-
-def fit_runs(runs: Runs, options: FitOptions) -> dict[str, Any]:
-    """The answer of `archfront fit`, plain data ready for JSON.
-
-    Raises SpecError for runs that cannot be fitted, and for a prediction too far outside them that was not asked for with `far`.
-    """
-    return answer_runs(load_runs(path, options), options)
+    """The answer of `archfront fit` for a CSV or a study's directory, plain data ready for JSON; as `answer_runs`."""
+    return answer_runs(load_runs(path, options), options).answer
 
 
 def answer_runs(runs: Runs, options: FitOptions) -> Answered:
-    """Fit the runs; raises SpecError as `answer_file` does."""
+    """Fit the runs.
+
+    Raises SpecError for runs that cannot be fitted, and for a prediction too far outside them that was not asked for with `far`.
+    """
     started = time.perf_counter()
     if options.form == "isoflop":
         if options.predict:

@@ -21,12 +21,13 @@ from trials.study import StudySpec, parse_study
 PLANTED = {"E": 1.6, "A": 60.0, "B": 110.0, "alpha": 0.35, "beta": 0.37}
 SEED_NOISE, RESIDUAL = 0.0015, 0.003
 """Of log loss: a training's own, and each loss's."""
+TOKENS = [300_000, 600_000, 1_200_000]
 
 
 def sample_scaling(**changes: Any) -> tuple[StudySpec, str]:
-    """The ladder of `studies/scaling-quick.yaml`, or with these keys of `scaling`, and its YAML."""
+    """The shapes of `studies/scaling-quick.yaml` at `TOKENS`, or with these keys of `scaling`, and its YAML."""
     values = yaml.safe_load((Path(__file__).parent.parent / "studies" / "scaling-quick.yaml").read_text(encoding="utf-8"))
-    values["scaling"] = {**values["scaling"], **changes}
+    values["scaling"] = {**values["scaling"], "tokens": TOKENS, **changes}
     return parse_study(values), yaml.safe_dump(values)
 
 
