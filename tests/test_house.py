@@ -14,7 +14,10 @@ FLOORS = ("search_space", "analysis", "trials", "archfront")
 FILES = [*sorted(path.relative_to(ROOT) for floor in FLOORS[:3] for path in (ROOT / floor).rglob("*.py")), Path("archfront.py")]
 
 ROOMS = {
-    "ray": {f"trials/{room}.py" for room in ("runner", "scheduler", "jobs", "driver/searcher", "driver/workers", "driver/cluster")},
+    "ray": {
+        f"trials/{room}.py"
+        for room in ("runner", "jobs", *(f"driver/{desk}" for desk in ("searcher", "scheduler", "trial_actor", "workers", "cluster")))
+    },
     "optuna": {"trials/sampler.py", "trials/front_sampler.py", "trials/dimensions.py"},
     "mlflow": {"trials/mlflow_runs.py"},
     "lightning": {"trials/training/stretch.py"},
