@@ -15,7 +15,7 @@ FILES = [*sorted(path.relative_to(ROOT) for floor in FLOORS[:3] for path in (ROO
 
 ROOMS = {
     "ray": {f"trials/{room}.py" for room in ("runner", "scheduler", "jobs", "driver/searcher", "driver/workers", "driver/cluster")},
-    "optuna": {"trials/sampler.py", "trials/front_sampler.py", "trials/dimensions.py"},
+    "optuna": {"trials/sampler.py", "trials/known_trials.py", "trials/front_sampler.py", "trials/dimensions.py"},
     "mlflow": {"trials/mlflow_runs.py"},
     "lightning": {"trials/proxy.py"},
     "datasets": {"trials/text/dataset.py"},
