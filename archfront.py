@@ -15,6 +15,10 @@ from search_space.errors import SpecError, WorkError
 from trials.arguments import parser
 
 if TYPE_CHECKING:
+    from analysis.record import TrialRecord
+    from analysis.scaling_answer import Answered
+    from analysis.scaling_options import FitOptions
+    from analysis.table import Runs
     from search_space.architecture import Architecture
     from trials.driver.searcher import Progress
     from trials.reporting import StoredStudy
@@ -132,12 +136,16 @@ def run(options: argparse.Namespace) -> int:
     )
     stored = read_study(directory)
     page = report_study(stored)
-    print_front(stored, options.json)
-    say(f"\nreport   {page}\nMLflow   archfront ui {directory}\nexport   archfront export {directory} --pick knee")
-    if study.scaling is not None:
+    print_result(stored, options.json)
+    say(f"\nreport   {page}\nMLflow   archfront ui {directory}")
+    if study.scaling is None:
+        say(f"export   archfront export {directory} --pick knee")
+    else:
+        from trials.reach import grouped
+
         say(f"law      archfront fit {directory} --form {study.scaling.form}")
-    for number, reason in result.left_out.items():
-        say(f"left out #{number}: {reason}")
+        for those in grouped(result.left_out):
+            say(f"left out {those}")
     if result.failure is None:
         return DONE
     say(f"archfront: the study failed: {result.failure}")
@@ -175,7 +183,7 @@ def report(options: argparse.Namespace) -> int:
     tracker.start()
     tracker.catch_up(stored.records)
     tracker.finish(stored.records, stored.finals)
-    print_front(stored, options.json)
+    print_result(stored, options.json)
     say(f"\nreport   {page}")
     return DONE
 
@@ -330,16 +338,35 @@ def validate(options: argparse.Namespace) -> int:
 
 
 def fit(options: argparse.Namespace) -> int:
-    """Fit a scaling law to a table of runs, or to a study's records, and print it with its intervals and its backtest."""
-    from analysis.scaling_answer import fit_command
+    """Fit a scaling law to a table of runs, or to studies' records, and print it with its intervals and its backtest."""
+    from analysis.scaling_answer import answer_runs
     from analysis.scaling_text import answer_text
 
-    answer = fit_command(Path(options.runs), options_from(vars(options)))
+    paths, asked = [Path(runs) for runs in options.runs], options_from(vars(options))
+    answered = answer_runs(read_runs(paths, asked), asked)
     if options.json:
-        emit(answer)
+        emit(answered.answer)
     else:
-        print(answer_text(answer))
+        print(answer_text(answered.answer))
+    if options.html is not None:
+        from analysis.scaling_page import fit_page, write_page
+
+        name = " and ".join(path.resolve().name for path in paths)
+        say(f"\npage     {write_page(Path(options.html), fit_page(name, answered))}")
     return DONE
+
+
+def read_runs(paths: list[Path], asked: FitOptions) -> Runs:
+    """The runs of a table or of a study, or those of several studies together."""
+    from analysis.scaling import load_runs
+    from trials.studies_together import runs_of_studies
+
+    if len(paths) == 1:
+        return load_runs(paths[0], asked)
+    tables = [path for path in paths if not path.is_dir()]
+    if tables:
+        raise SpecError(f"runs that are fitted together must be studies' directories, found {tables[0]}; fit a table alone")
+    return runs_of_studies(paths, "parameters" if asked.columns.params == "params" else asked.columns.params)
 
 
 def ui(options: argparse.Namespace) -> int:
@@ -383,6 +410,25 @@ def job_stop(options: argparse.Namespace) -> int:
 
     print(stop(options.job, options.address))
     return DONE
+
+
+def print_result(stored: StoredStudy, as_json: bool) -> None:
+    """A search's front, or a scaling study's losses and their law."""
+    if stored.law is None:
+        print_front(stored, as_json)
+    else:
+        print_law(stored.records, stored.law, as_json)
+
+
+def print_law(records: Sequence[TrialRecord], law: Answered | str, as_json: bool) -> None:
+    """The losses of a scaling study and their law, or what the law lacks, as data or as text."""
+    from analysis.grid_text import grid_rows, grid_text
+    from analysis.scaling_text import answer_text
+
+    if as_json:
+        emit(({"form": None, "missing": law} if isinstance(law, str) else law.answer) | {"losses": grid_rows(records)})
+    else:
+        print(f"{grid_text(records)}\n\n{f'no law yet: {law}' if isinstance(law, str) else answer_text(law.answer)}")
 
 
 def print_front(stored: StoredStudy, as_json: bool) -> None:

@@ -72,8 +72,10 @@ def outlook(form: str, variables: Mapping[str, Array]) -> Outlook:
     known = {name: half for name, half in halves.items() if half <= OPEN * _typical(law)[name]}
     still_open = [name for name in halves if name not in known]
     if still_open and not found:
+        cure = "add shapes with other aspect_ratios, " if "depth" in law.variables else ""
         found.append(
-            f"{joined(still_open)} would stay open: the grid spans too little; widen the range of budgets and tokens, or fit a smaller form"
+            f"{joined(still_open)} would stay open: the grid spans too little; {cure}widen the range of budgets and tokens, or fit a "
+            "smaller form"
         )
     return Outlook(known, tuple(found))
 

@@ -19,12 +19,13 @@ from analysis.findings import against, outcomes, picks, winners
 from analysis.front import REFERENCE_MARGIN, Front, front_of
 from analysis.luck import luck
 from analysis.membership import Membership, membership
-from analysis.page import Html, document, element, facts, folded, paragraphs, section
+from analysis.page import Html, document, element, folded, paragraphs, section
 from analysis.record import FinalRecord, Kind, TrialRecord
+from analysis.report_facts import asked, cost, environment
 from analysis.report_signs import signs_part
 from analysis.report_tables import all_trials, front_table, unfinished, validations
 from analysis.report_validity import validity_part
-from analysis.summary import StudySummary, totals
+from analysis.summary import StudySummary
 from analysis.validity import Validity
 
 REPORT = "report.html"
@@ -64,14 +65,14 @@ def report(summary: StudySummary, records: Sequence[TrialRecord], finals: Mappin
     bodies = {
         "found": _found(records, finals, front, sure),
         "front": _front(records, finals, front, sure),
-        "asked": _asked(summary, records),
+        "asked": asked(summary, records),
         "curves": _curves(records, finals),
         "validity": validity_part(longer),
         "signs": signs_part(records),
         "unfinished": [unfinished(records)] if any(not record.finished for record in records) else [],
-        "cost": _cost(summary, records),
+        "cost": cost(summary, records),
         "export": _export(summary, records, front, sure),
-        "environment": _environment(summary, records),
+        "environment": environment(summary, records),
     }
     parts = [section(name, PARTS[name], *children) for name, children in bodies.items() if children]
     links = [element("a", PARTS[name], href=f"#{name}") for name, children in bodies.items() if children]
@@ -153,53 +154,6 @@ def _curves(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]) -
     return [_figure(figure, "plot-curves", CURVES_CAPTION)] if figure.data else []
 
 
-def _asked(summary: StudySummary, records: Sequence[TrialRecord]) -> list[Html]:
-    references = [f"{r.name}: {r.architecture.label}, {r.costs.parameters:,} parameters" for r in records if r.kind is Kind.REFERENCE]
-    measured = next((record.latency for record in records if record.latency is not None), None)
-    rows = {
-        "Budget": summary.budget,
-        "Space": summary.space,
-        "Search": f"{words.plural(summary.planned_trials, 'shape')}, {summary.search}",
-        "References": "\n".join(references),
-        "Corpus": summary.corpus,
-        "Recipe": summary.recipe,
-        "Latency": summary.latency,
-    }
-    if measured is not None:
-        pinned = "" if measured.pinned_cpus is None else f", held to processor {words.joined([*map(str, measured.pinned_cpus)])}"
-        rows["Protocol"] = (
-            f"{measured.protocol}: {measured.runtime} {measured.runtime_version}, {measured.precision} on {measured.device}, "
-            f"{words.plural(measured.threads, 'thread')}{pinned}, batch 1, {words.plural(measured.repeats, 'repeat')}"
-        )
-    yaml = folded("The study as it was given", element("pre", summary.study_yaml))
-    return [facts({name: text for name, text in rows.items() if text}), yaml]
-
-
-def _cost(summary: StudySummary, records: Sequence[TrialRecord]) -> list[Html]:
-    if not records:
-        return []
-    spent = totals(records)
-    counted = "" if spent.trained == spent.trials else f" (of the {spent.trained} trials that trained here and left numbers)"
-    taken = {"Taken over": f"{words.plural(spent.reused, 'training')} finished before, not paid again"} if spent.reused else {}
-    return [
-        facts(
-            {
-                "Trials": f"{len(records)}, {_extras(records)} included; {summary.planned_trials} sampled shapes were planned",
-                "Training": f"{words.quantity(spent.tokens)} tokens, {words.quantity(spent.flops)} FLOPs in closed form{counted}",
-                "Processor": f"{words.duration(spent.process_seconds)} of core time in training and evaluation",
-                **taken,
-                "Time": f"{words.duration(spent.elapsed_seconds)} from the first start to the last end, interruptions included; "
-                f"{words.duration(spent.trial_seconds)} with the trials end to end",
-            }
-        )
-    ]
-
-
-def _extras(records: Sequence[TrialRecord]) -> str:
-    again = sum(record.replicates is not None for record in records)
-    return f"references and {words.plural(again, 'replicate')}" if again else "references"
-
-
 def _export(summary: StudySummary, records: Sequence[TrialRecord], front: Front, sure: Membership) -> list[Html]:
     if not front.members:
         return []
@@ -217,16 +171,6 @@ def _export(summary: StudySummary, records: Sequence[TrialRecord], front: Front,
 def _command(summary: StudySummary, numbers: Sequence[int]) -> Html:
     directory = shlex.quote(summary.directory)
     return element("pre", "\n".join(f"archfront export {directory} --trial {number} --format hf" for number in numbers))
-
-
-def _environment(summary: StudySummary, records: Sequence[TrialRecord]) -> list[Html]:
-    machines: dict[str, int] = {}
-    for record in records:
-        described = ", ".join(f"{name} {value}" for name, value in record.machine.items())
-        machines[described] = machines.get(described, 0) + 1
-    rows: dict[str, object] = dict(summary.environment)
-    ran = "\n".join(f"{words.plural(count, 'trial')}: {described}" for described, count in machines.items() if described)
-    return [facts({**rows, **({"Trials ran on": ran} if ran else {})})] if rows or ran else []
 
 
 def _figure(figure: Any, identity: str, caption: str) -> Html:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,26 +19,47 @@ from analysis.scaling import Study, load_runs, predict_point, study_law
 from analysis.scaling_options import FitOptions
 from analysis.shape_effect import shape_effect
 from analysis.table import Runs
+from analysis.words import plural
 from search_space.errors import SpecError
 
 
-def fit_command(path: Path, options: FitOptions) -> dict[str, Any]:
-    """The answer of `archfront fit`, plain data ready for JSON; `path` is a CSV or a study's directory.
+@dataclass(frozen=True)
+class Answered:
+    """A fit's answer and what it came from, for those who draw it."""
 
-    Raises SpecError for input that cannot be fitted, and for a prediction too far outside the runs that was not asked for with `far`.
+    answer: dict[str, Any]
+    """Plain data, ready for JSON."""
+    runs: Runs
+    study: Study | None
+    """None for the form `isoflop`, which has no law of the loss."""
+    isoflop: IsoFlop | None
+    """None where the runs have no parabolas, or were not asked for them."""
+
+
+def fit_command(path: Path, options: FitOptions) -> dict[str, Any]:
+    """The answer of `archfront fit` for a CSV or a study's directory, plain data ready for JSON; as `answer_runs`."""
+    return answer_runs(load_runs(path, options), options).answer
+
+
+def answer_runs(runs: Runs, options: FitOptions) -> Answered:
+    """Fit the runs.
+
+    Raises SpecError for runs that cannot be fitted, and for a prediction too far outside them that was not asked for with `far`.
     """
     started = time.perf_counter()
-    runs = load_runs(path, options)
     if options.form == "isoflop":
         if options.predict:
             raise SpecError("isoflop predicts the best size for a budget and no loss, found --predict; choose another form for that")
-        answer = describe_isoflop(fit_isoflop(runs, options.refits, options.seed), runs)
+        found = fit_isoflop(runs, options.refits, options.seed)
+        answered = Answered(describe_isoflop(found, runs), runs, None, found)
     else:
         study = study_law(runs, options)
         answer = describe(study) | {"predictions": [predict_point(study, point, options.far) for point in options.predict]}
         effects = [shape_effect(study.form, runs, name, min(options.refits, 1000), options.seed) for name in options.columns.effects]
         answer["effects"] = [vars(effect) | {"sentence": effect.sentence} for effect in effects]
-    return answer | {"total_seconds": time.perf_counter() - started}
+        answered = Answered(answer, runs, study, None)
+    answered.answer["total_seconds"] = time.perf_counter() - started
+    return answered
 
 
 def describe(study: Study) -> dict[str, Any]:
@@ -110,7 +132,7 @@ def _headline(cuts: int, error: float | None, covered: float | None) -> str:
     if error is None:
         return "too few runs to hide any: nothing is known of how the law extrapolates"
     share = "" if covered is None else f", and {LEVEL:.0%} bands held {covered:.0%} of them"
-    return f"with the largest runs hidden in {cuts} ways, the law missed their loss by {error:.2%} on average{share}"
+    return f"with the largest runs hidden in {plural(cuts, 'way')}, the law missed their loss by {error:.2%} on average{share}"
 
 
 def describe_isoflop(found: IsoFlop, runs: Runs) -> dict[str, Any]:

@@ -78,6 +78,7 @@ ARGUMENTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("--predict", {"metavar": "N,D", "action": "append", "help": "predict the loss there, with a 90 % band; may be repeated"}),
     ("--far", {"action": "store_true", "help": "predict far outside the runs, too"}),
     ("--refits", {"type": int, "metavar": "COUNT", "help": "refits behind every interval (default: 4000)"}),
+    ("--html", {"metavar": "FILE", "help": "write a page with pictures and tables that opens without a network"}),
     ("--seed", {"type": int, "help": "of the refits (default: 0); the same seed gives the same bits"}),
 )  # fmt: skip
 """Flags and keywords for `add_argument`; what is not given is None and takes its default in `options_from`."""

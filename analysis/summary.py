@@ -32,6 +32,10 @@ class StudySummary:
     """The workload whose time is the latency."""
     search: str
     """What proposes shapes, with which seed."""
+    law: str | None = None
+    """The form that a scaling study is for; None for a search."""
+    without_record: Mapping[int, str] = field(default_factory=dict)
+    """Planned trainings of a scaling study that have none, by number: the shape and, where known, why this machine does not run it."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Versions, processor, git state: whatever a repetition would need to know."""
 

@@ -102,6 +102,21 @@ def runs_from_records(records: Sequence[TrialRecord], params: str = "parameters"
     return _runs(np.array(losses), {name: np.array(column) for name, column in values.items()}, labels, notes, "all")
 
 
+def together(parts: Sequence[Runs], notes: Sequence[str] = ()) -> Runs:
+    """Several tables as one, with the variables that all have; trainings of different tables stay different."""
+    shared = [name for name in parts[0].variables if all(name in part.variables for part in parts)]
+    groups, first = [], 0
+    for part in parts:
+        groups.append(part.groups + first)
+        first = int(groups[-1].max()) + 1
+    return Runs(
+        np.concatenate([part.losses for part in parts]),
+        {name: np.concatenate([part.variables[name] for part in parts]) for name in shared},
+        np.concatenate(groups),
+        (*notes, *(note for part in parts for note in part.notes)),
+    )
+
+
 def lower_hull(flops: Array, losses: Array) -> NDArray[np.bool_]:
     """Which points are on the lower convex hull of log loss against log FLOPs, up to the lowest loss."""
     order = sorted(range(len(flops)), key=lambda i: (flops[i], losses[i]))

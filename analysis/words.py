@@ -78,6 +78,38 @@ def quantity(value: float) -> str:
     return f"{value / size:.3g} {word}"
 
 
+def short(count: float) -> str:
+    """`123k`, `1.23M`, `20.4B`, for narrow columns."""
+    for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if count >= size:
+            return f"{count / size:.3g}{unit}"
+    return f"{count:g}"
+
+
+def span(seconds: float) -> str:
+    """`41 s`, `12 min`, `7.7 h`, `23 days`, `6.3 years`, for narrow columns."""
+    steps = ((YEAR_SECONDS, "years"), (2 * 86_400.0, "days"), (3_600.0, "h"), (60.0, "min"))
+    for least, unit in steps:
+        if seconds >= least:
+            return f"{_two(seconds / (86_400 if unit == 'days' else least))} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def hours(count: float) -> str:
+    """`0.0012`, `1.7`, `10,438`: GPU hours to about two digits."""
+    return f"{count:.2g}" if count < 10 else f"{count:,.0f}"
+
+
+def disk(count: float) -> str:
+    """`4.0 MB`, `40 GB`, in powers of ten as disks are sold."""
+    size, unit = next(((size, unit) for size, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")) if count >= size), (1e3, "kB"))
+    return f"{_two(count / size)} {unit}"
+
+
+def _two(value: float) -> str:
+    return f"{value:.1f}" if value < 10 else f"{value:,.0f}"
+
+
 def duration(seconds: float) -> str:
     """`41 s`, `3 min 5 s`, `2 h 10 min`, and years from a hundred on."""
     if seconds < 60:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
@@ -37,8 +37,17 @@ def study_tables() -> str:
 def _models(path: str, model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
     yield path, model
     for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _models(f"{path}.{name}".strip("."), field.annotation)
+        inner = _inner(field.annotation)
+        if inner is not None:
+            within = ".NAME" if "dict[" in str(field.annotation) else ""
+            yield from _models(f"{path}.{name}{within}".strip("."), inner)
+
+
+def _inner(annotation: Any) -> type[BaseModel] | None:
+    """The section that a field is, may be, or is a mapping to."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _inner(part)) is not None), None)
 
 
 def _section(path: str, model: type[BaseModel]) -> str:
@@ -58,7 +67,7 @@ def _section(path: str, model: type[BaseModel]) -> str:
 
 
 def _default(value: Any) -> str:
-    if value is None or value == {} or value is PydanticUndefined:
+    if value is None or value in ({}, ()) or value is PydanticUndefined:
         return "none"
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
@@ -76,6 +85,8 @@ def _kind(annotation: Any) -> str:
     text = re.sub(r"typing\.Annotated\[(\w+),.*\]", r"\1", text)
     if "tuple[" in text and "int" in text:
         return "list of whole numbers"
+    if "tuple[" in text and "float" in text:
+        return "list of numbers"
     names = {"int": "whole number", "float": "number", "str": "text", "tuple[str, ...]": "list of text"}
     return next((names[name] for name in sorted(names, key=len, reverse=True) if name in text), text)
 

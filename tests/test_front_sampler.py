@@ -107,8 +107,8 @@ def test_the_next_point_follows_from_the_seed_and_the_trials_alone() -> None:
     for trial in study.trials[:47]:
         replayed.add_trial(trial)
     assert replayed.ask(SPACE).params == study.trials[47].params
-    other = search(FrontSampler(SPACE, cheap={1: latency}, active=active, seed=4), 8)
-    assert [trial.params for trial in other.trials] != [trial.params for trial in study.trials[:8]]
+    other = search(FrontSampler(SPACE, cheap={1: latency}, active=active, seed=4), 48)
+    assert [trial.params for trial in other.trials] != [trial.params for trial in study.trials]
 
 
 def test_only_feasible_points_are_proposed_however_few_there_are() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from analysis.calibration import Way
 from analysis.front import front_of
@@ -25,7 +26,7 @@ from trials.driver.again import fresh_seed, rate_bracket
 from trials.driver.directory import STUDY, tokenizer_file, weights_file
 from trials.driver.reuse import Reuse
 from trials.run_content import trial_run
-from trials.study import ProxySpec
+from trials.study import ProxySpec, parse_study
 from trials.task import TrialTask
 from trials.trained import Text, training_key
 
@@ -104,7 +105,9 @@ def finished(directory: Path, reuse: Reuse, task: TrialTask = TASK) -> TrialReco
     """A trial that was trained there, recorded and left to others."""
     record = fakes.answer(task)
     assert record.training is not None
-    training = dataclasses.replace(record.training, corpus_sha256=TEXT.corpus_sha256, device="cpu")
+    training = dataclasses.replace(
+        record.training, corpus_sha256=TEXT.corpus_sha256, device="cpu", planned_tokens=task.tokens or record.training.planned_tokens
+    )
     record = dataclasses.replace(record, training=training)
     weights_file(directory, task.number).parent.mkdir(exist_ok=True)
     weights_file(directory, task.number).write_bytes(b"weights")
@@ -281,3 +284,22 @@ def test_a_second_study_trains_nothing_that_the_first_has_trained(tmp_path: Path
     assert second[3].training is not None
     assert second[3].training.reused_from is None
     assert any("fresh_seed" in path.name for path in index.glob("*/*"))
+
+
+def test_in_a_grid_one_shape_at_two_token_counts_is_two_trainings(tmp_path: Path, index: Path) -> None:
+    grid = {"budgets": {"flops": [1e11, 2e11]}, "shapes": {"thin": {}}, "tokens": [100_000, 200_000]}
+    asked = {"space": {"vocab_size": 300}, "budget": None, "search": {"workers": 2, "threads": 1}, "scaling": grid}
+    values = {name: value for name, value in {**fakes.VALUES, **asked}.items() if value is not None}
+    values["proxy"] = {name: value for name, value in fakes.VALUES["proxy"].items() if name != "tokens"}
+    study, text = parse_study(values), yaml.safe_dump(values)
+    uses = []
+    for name in ("one", "two"):
+        study_at(tmp_path / name)
+        (tmp_path / name / STUDY).write_text(text)
+        uses.append(Reuse(study, tmp_path / name, {300: TEXT}))
+    task = dataclasses.replace(TASK, tokens=204_800)
+    finished(tmp_path / "one", uses[0], task)
+    assert uses[1].take(dataclasses.replace(task, tokens=102_400)) is None
+    taken = uses[1].take(dataclasses.replace(task, number=5))
+    assert taken is not None
+    assert taken.planned_tokens == 204_800

@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--directory", metavar="DIR", help="where records, weights and report go (default runs/NAME)")
     made.add_argument("--address", metavar="ADDRESS", help="a running Ray cluster, such as auto (default: Ray is started on this machine)")
     made.add_argument("--tracking-uri", metavar="URI", help="MLflow's server or database (default: SQLite in the directory)")
-    json_option(made, "print the front as JSON")
+    json_option(made, "print the front, or a scaling study's law, as JSON")
 
     made = verb("ablate", "train the arms of ablations and compare them with published figures")
     made.add_argument("file", nargs="+", metavar="FILE", help="ablations' YAML files, such as studies/mobilellm/depth-width.yaml")
@@ -74,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="TABLE",
         help="draw the front that another device's table predicts instead, as a page of its own: a file or a name of profile-device",
     )
-    json_option(made, "print the front as JSON")
+    json_option(made, "print the front, or a scaling study's law, as JSON")
 
     made = verb("export", "write a trial's model in formats that other tools load")
     made.add_argument("directory", metavar="DIR", help="a study's directory")
@@ -148,7 +148,12 @@ def parser() -> argparse.ArgumentParser:
     json_option(made, "print one JSON object")
 
     made = verb("fit", "fit a scaling law to runs, with intervals and a backtest")
-    made.add_argument("runs", metavar="RUNS.csv|DIR", help="a table with a row for each run, or a study's directory")
+    made.add_argument(
+        "runs",
+        nargs="+",
+        metavar="RUNS.csv|DIR",
+        help="a table with a row for each run, or a study's directory; several directories are fitted together where their recipe is one",
+    )
     for flag, settings in ARGUMENTS:
         made.add_argument(flag, **settings)
     json_option(made, "print one JSON object")

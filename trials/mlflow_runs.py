@@ -33,6 +33,8 @@ SETTINGS = {
 """No telemetry, nothing on stdout, and a server that does not answer is given up in seconds; what the user has set stays."""
 LARGEST_BATCH = 900
 """Metric points of one request; MLflow takes 1,000 entities, parameters and tags included."""
+LONGEST_TAG = 5000
+"""Characters; MLflow refuses tags of more than 8,000 bytes."""
 PAGE = 1000
 """Runs of one answer."""
 
@@ -93,7 +95,10 @@ class StudyRuns:
         front = front_of(records, finals)
         for number, child in self._children.items():
             self._children[number] = self._write_standing(child, finals.get(number), number in front.members)
-        self._write_artifacts(records, finals, front)
+        if self._study.scaling is None:
+            self._write_front(records, finals, front)
+        else:
+            self._write_law(records, self._study.scaling.form)
         self._set_status(_end(self._study, records, finals, front))
 
     def _experiment(self, directory: Path) -> str:
@@ -165,18 +170,30 @@ class StudyRuns:
             self._log(child.run_id, final_metrics(final) if final else (), tags=tags)
         return replace(child, final_digest=mark, on_front=on_front)
 
-    def _write_artifacts(self, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> None:
+    def _write_front(self, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> None:
         from analysis.figures import figure_page, front_figure  # Plotly is needed once, at the end
 
         rows = front_rows(records, finals, front, membership(front))
         page = figure_page(front_figure(records, finals))
         self._client.log_text(self._parent_id, page, "front.html")
         self._client.log_dict(self._parent_id, front_table(rows), "front.json")
+        listed = json.dumps([{"path": "front.json", "type": "table"}])  # what `mlflow.load_table` looks for
+        self._write_asked({"mlflow.loggedArtifacts": listed, "mlflow.note.content": front_note(rows)}, study_metrics(records, front))
+
+    def _write_law(self, records: Sequence[TrialRecord], law: str) -> None:
+        """A scaling study's pictures on one page, since plotly.js would be in each file, and what it found as data."""
+        from analysis.scaling_report import fitted, law_page
+        from trials.law_content import law_data, law_metrics, law_note
+
+        answered = fitted(records, law)
+        self._client.log_text(self._parent_id, law_page(self._study.name, records, answered), "scaling.html")
+        self._client.log_dict(self._parent_id, law_data(answered), "scaling.json")
+        self._write_asked({"mlflow.note.content": law_note(answered)[:LONGEST_TAG]}, law_metrics(records, answered))
+
+    def _write_asked(self, tags: Mapping[str, str], metrics: Sequence[MetricPoint]) -> None:
         self._client.log_text(self._parent_id, self._study_yaml, "study.yaml")
         self._client.log_dict(self._parent_id, dict(self._place.environment), "environment.json")
-        listed = json.dumps([{"path": "front.json", "type": "table"}])  # what `mlflow.load_table` looks for
-        tags = {"mlflow.loggedArtifacts": listed, "mlflow.note.content": front_note(rows)}
-        self._log(self._parent_id, study_metrics(records, front), tags=tags)
+        self._log(self._parent_id, metrics, tags=tags)
 
     def _set_status(self, status: str) -> None:
         """Of the parent; an equal one is left alone, so that a second catch-up does not move the study's end."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from analysis.words import duration
+from analysis.words import duration, plural
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
@@ -30,6 +30,8 @@ MeasurePace = Callable[[StudySpec, Sequence[TrialTask]], "Pace"]
 PACE = "pace.json"
 LARGEST_TIMED = 30_000_000
 """Parameters of the largest shape that is timed; larger ones are taken to go at its FLOPs a second."""
+SLOW = "it takes about"
+"""With which a reason of time begins; the others are of memory."""
 TIMED = 3
 """Shapes that are timed, from the smallest to the largest."""
 
@@ -86,7 +88,7 @@ def why_not(study: StudySpec, task: TrialTask, pace: Pace) -> str | None:
         return str(error)
     seconds, limit = pace.seconds(task.architecture, proxy), study.search.deadline_seconds
     if seconds > limit:
-        return f"it takes about {duration(seconds)} here, more than the {duration(limit)} of search.deadline_seconds"
+        return f"{SLOW} {duration(seconds)} here, more than the {duration(limit)} of search.deadline_seconds"
     return None
 
 
@@ -104,6 +106,19 @@ def out_of_reach(
         write_whole(path, (json.dumps(asdict(measure(study, tasks)), indent=2) + "\n").encode())
     pace = _read(path)
     return {task.number: reason for task in tasks if (reason := why_not(study, task, pace)) is not None}
+
+
+def grouped(left_out: Mapping[int, str]) -> list[str]:
+    """What is left out in a line for each kind of reason, memory and time, with the reason of the cheapest of its kind."""
+    kinds: dict[bool, list[int]] = {}
+    for number, reason in left_out.items():
+        kinds.setdefault(reason.startswith(SLOW), []).append(number)
+    return [f"{plural(len(those), 'training')} ({_numbers(those)}): {left_out[those[0]]}" for _, those in sorted(kinds.items())]
+
+
+def _numbers(those: Sequence[int]) -> str:
+    shown = [f"#{number}" for number in those]
+    return ", ".join(shown if len(shown) < 5 else [*shown[:3], f"... {shown[-1]}"])
 
 
 def _flops(shape: Architecture, study: StudySpec) -> int:

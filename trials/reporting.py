@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
 from analysis import words
 from analysis.front import Front, front_of
 from analysis.record import RECORDS, FinalRecord, TrialRecord, read_finals, read_records
-from analysis.report import write_report
+from analysis.report import REPORT, write_report
 from analysis.summary import StudySummary
 from analysis.validity import LongRun, read_long_runs, validity
 from search_space.errors import SpecError
@@ -20,8 +23,11 @@ from trials.provenance import environment
 from trials.scaling import planned_tasks
 from trials.study import StudySpec, parse_study
 
+if TYPE_CHECKING:
+    from analysis.scaling_answer import Answered
 
-@dataclasses.dataclass(frozen=True, slots=True)
+
+@dataclasses.dataclass(frozen=True)
 class StoredStudy:
     """What lies in a study's directory."""
 
@@ -33,6 +39,15 @@ class StoredStudy:
     finals: dict[int, FinalRecord]
     long_runs: list[LongRun]
     """Longer trainings that judge the short ones; none before `archfront validate`."""
+
+    @cached_property
+    def law(self) -> Answered | str | None:
+        """A scaling study's law, or a sentence on what it lacks; None for a search."""
+        if self.study.scaling is None:
+            return None
+        from analysis.scaling_report import fitted
+
+        return fitted(self.records, self.study.scaling.form)
 
     @property
     def front(self) -> Front:
@@ -62,7 +77,13 @@ def read_study(directory: Path) -> StoredStudy:
 
 def report_study(stored: StoredStudy) -> Path:
     """Write the study's report.html and return its path."""
-    return write_report(stored.directory, summarise(stored), stored.records, stored.finals, validity(stored.records, stored.long_runs))
+    law = stored.law
+    if law is None:
+        return write_report(stored.directory, summarise(stored), stored.records, stored.finals, validity(stored.records, stored.long_runs))
+    from analysis.scaling_page import write_page
+    from analysis.scaling_report import scaling_report
+
+    return write_page(stored.directory / REPORT, scaling_report(summarise(stored), stored.records, law))
 
 
 def summarise(stored: StoredStudy) -> StudySummary:
@@ -73,15 +94,32 @@ def summarise(stored: StoredStudy) -> StudySummary:
         study_yaml=stored.text,
         directory=str(stored.directory),
         planned_trials=search.trials if study.scaling is None else len(planned_tasks(study)),
-        budget=str(study.search_space.budget) if study.scaling is None else "one of a grid's budgets",
-        space=str(study.search_space.explain()) if study.scaling is None else str(study.scaling),
+        budget=str(study.search_space.budget if study.scaling is None else study.scaling),
+        space=str(study.search_space.explain()) if study.scaling is None else "",
         corpus=_corpus(stored),
         recipe=_recipe(study),
         latency=f"{latency.prompt_tokens} prompt tokens and {latency.new_tokens} new ones with the KV cache, batch 1, {latency.runtime}, "
         f"{latency.threads} pinned thread{'s' if latency.threads > 1 else ''}",
         search=_search(study),
+        law=None if study.scaling is None else study.scaling.form,
+        without_record=_without_record(stored),
         environment=environment(),
     )
+
+
+def _without_record(stored: StoredStudy) -> Mapping[int, str]:
+    """Planned trainings that have none, with the reason where the directory knows this machine's pace."""
+    there = {record.number for record in stored.records}
+    missing = {task.number: task for task in planned_tasks(stored.study) if task.number not in there}
+    if not missing:
+        return {}
+    from trials.reach import out_of_reach  # torch: a second or more
+
+    reasons = out_of_reach(stored.study, stored.directory, list(missing.values())) or {}
+    return {
+        number: f"{task.name or ''} {task.architecture.label}, {reasons.get(number, 'not trained yet')}".strip()
+        for number, task in missing.items()
+    }
 
 
 def _search(study: StudySpec) -> str:

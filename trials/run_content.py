@@ -131,8 +131,13 @@ def study_metrics(records: Sequence[TrialRecord], front: Front) -> list[MetricPo
             "lowest_latency_total_ms": front.places[front.fastest].latency_ms,
             "lowest_bits_per_byte": front.places[front.most_accurate].quality,
         }
-    ended_ms = max((_epoch_ms(record.started_at) + round(1000 * record.wall_seconds) for record in records), default=0)
-    return [MetricPoint(name, value, len(records), ended_ms) for name, value in values.items()]
+    time_ms = ended_ms(records)
+    return [MetricPoint(name, value, len(records), time_ms) for name, value in values.items()]
+
+
+def ended_ms(records: Sequence[TrialRecord]) -> int:
+    """When the last trial ended, since the epoch; 0 where there is none."""
+    return max((_epoch_ms(record.started_at) + round(1000 * record.wall_seconds) for record in records), default=0)
 
 
 def front_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

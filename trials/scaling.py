@@ -18,6 +18,7 @@ from trials.driver.references import MODELS
 from trials.scaling_spec import ScalingSpec, ShapeSpec
 from trials.study import StudySpec
 from trials.task import TrialTask
+from trials.training.schedules import Plan
 
 SIZE_STEPS = 12
 """Most sizes that are tried until one spends its FLOPs at the tokens that are asked for."""
@@ -32,7 +33,7 @@ class _Point:
     name: str
     architecture: Architecture
     tokens: int
-    """At the end of the trunk."""
+    """At the end of the trunk, in whole steps, so that what is asked for is what the record will say."""
 
 
 def planned_tasks(study: StudySpec) -> list[TrialTask]:
@@ -92,7 +93,7 @@ def _points(study: StudySpec, scaling: ScalingSpec) -> Iterator[_Point]:
                     yield _spending(study, scaling, name, model, value, length)
             else:
                 shape = _sized(study, scaling, name, model, value, quantity)
-                yield _Point(name, shape, _tokens(scaling, scaling.lengths[-1], shape))
+                yield _Point(name, shape, _whole_steps(study, shape, _tokens(scaling, scaling.lengths[-1], shape)))
 
 
 def _tokens(scaling: ScalingSpec, length: float, shape: Architecture) -> int:
@@ -131,4 +132,12 @@ def _spending(study: StudySpec, scaling: ScalingSpec, name: str, model: Proporti
         size *= (flops / spent) ** power
     assert best is not None
     shape = best[1]
-    return _Point(name, shape, max(1, round(flops / cost.training_flops_per_token(shape, study.proxy.context_tokens))))
+    return _Point(
+        name, shape, _whole_steps(study, shape, max(1, round(flops / cost.training_flops_per_token(shape, study.proxy.context_tokens))))
+    )
+
+
+def _whole_steps(study: StudySpec, shape: Architecture, tokens: int) -> int:
+    plan = Plan.of(study.proxy.with_tokens(tokens), shape)
+    assert plan.steps is not None
+    return plan.steps * plan.tokens_per_step

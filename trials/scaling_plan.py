@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from analysis.grid import Outlook, outlook, rows_of
-from analysis.words import duration, quantity
+from analysis.words import disk, duration, hours, quantity, short, span
 from search_space import cost
 from trials.corpus import prepare, require_corpus
-from trials.reach import Pace, paid_tokens, time_pace, why_not
+from trials.reach import SLOW, Pace, grouped, paid_tokens, time_pace, why_not
 from trials.scaling import planned_tasks
 from trials.scaling_spec import HardwareSpec
 from trials.study import ProxySpec, StudySpec
@@ -20,6 +21,10 @@ from trials.training.schedules import Plan as Schedule
 
 RECORD_BYTES = 50 * 1024
 """Of a trial's record and MLflow's rows."""
+LONG = 12
+"""Trainings from which a row for each budget stands before them."""
+MANY = 64
+"""GPUs for which the whole study's time is said."""
 GOOD_EPOCHS = 4
 """Passes over a text up to which repeated tokens are worth about as much as new ones (arXiv 2305.16264)."""
 
@@ -62,6 +67,9 @@ class ScalingPlan:
 
     name: str
     grid: str
+    quantity: str
+    """Of the budgets."""
+    budgets: tuple[float, ...]
     form: str
     outlook: Outlook
     hardware: HardwareSpec | None
@@ -70,6 +78,15 @@ class ScalingPlan:
     text_tokens: int | None
     """Of the train split; None where the corpus was not read for the plan."""
     rungs: tuple[RungPlan, ...]
+
+    @property
+    def by_budget(self) -> dict[float, list[RungPlan]]:
+        """The trainings of each budget of the grid."""
+        found: dict[float, list[RungPlan]] = {}
+        for rung in self.rungs:
+            spent = {"flops": rung.training_flops, "parameters": rung.parameters}.get(self.quantity, rung.non_embedding_parameters)
+            found.setdefault(min(self.budgets, key=lambda budget: abs(math.log(spent / budget))), []).append(rung)
+        return dict(sorted(found.items()))
 
     @property
     def here(self) -> list[RungPlan]:
@@ -116,6 +133,8 @@ def plan_scaling(study: StudySpec) -> ScalingPlan:
     return ScalingPlan(
         name=study.name,
         grid=str(study.scaling),
+        quantity=study.scaling.budgets.quantity,
+        budgets=study.scaling.budgets.values,
         form=study.scaling.form,
         outlook=outlook(study.scaling.form, rows_of(grid_rows(study, tasks))),
         hardware=study.scaling.hardware,
@@ -179,19 +198,24 @@ def _lines(plan: ScalingPlan) -> Iterator[str]:
     yield f"law         {plan.form}{f'; at best it tells {plan.outlook}' if plan.outlook.exponents else ''}"
     yield from (f"warning     {warning}" for warning in plan.warnings)
     yield ""
-    yield from _table([_head(plan), *(_row(rung, plan) for rung in plan.rungs)])
+    if len(plan.rungs) > LONG:
+        yield from _table(_summary(plan), words=0)
+        yield ""
+    yield from _table([_head(plan), *(_row(rung, plan) for rung in plan.rungs)], words=2)
     yield ""
     paid, separate = (sum(getattr(rung, name) for rung in plan.rungs) for name in ("paid_tokens", "separate_tokens"))
     yield f"training    {quantity(paid)} tokens, {sum(rung.training_flops for rung in plan.rungs):.2e} FLOPs"
     if paid < separate:
         yield f"branches    {paid / separate:.0%} of the {quantity(separate)} tokens that a training of its own for each loss would take"
-    yield f"disk        {_megabytes(plan.rungs)}"
+    yield f"disk        {disk(sum(rung.disk_bytes for rung in plan.rungs))}"
     if plan.hardware is not None:
-        hours, of = sum(rung.gpu_hours or 0 for rung in plan.rungs), plan.hardware
-        yield f"hardware    {hours:,.1f} GPU hours of {of.name} at {of.utilisation:.0%} of {of.peak_flops:.3g} FLOPs a second"
+        spent, of = sum(rung.gpu_hours or 0 for rung in plan.rungs), plan.hardware
+        yield f"hardware    {hours(spent)} GPU hours of {of.name} at {of.utilisation:.0%} of {of.peak_flops:.3g} FLOPs a second"
+        yield f"            {_rented(plan, spent)}"
     yield f"here        {_here(plan)}"
-    for reason, numbers in _reasons(plan).items():
-        yield f"left out    {numbers}: {reason}"
+    yield from (
+        f"left out    {those}" for those in grouped({rung.number: rung.left_out for rung in plan.rungs if rung.left_out is not None})
+    )
 
 
 def _here(plan: ScalingPlan) -> str:
@@ -201,60 +225,71 @@ def _here(plan: ScalingPlan) -> str:
     seconds = sum(rung.seconds for rung in plan.here) / plan.workers
     longest = max(rung.seconds for rung in plan.here)
     return (
-        f"{len(plan.here)} of {len(plan.rungs)} trainings, {_megabytes(plan.here)} of disk, "
+        f"{len(plan.here)} of {len(plan.rungs)} trainings, {disk(sum(rung.disk_bytes for rung in plan.here))} of disk, "
         f"about {duration(max(seconds, longest))} with {plan.workers} workers on this machine ({plan.machine})"
     )
 
 
-def _reasons(plan: ScalingPlan) -> dict[str, str]:
-    """What is left out, by the reason of the cheapest of its kind: memory or time."""
-    found: dict[str, str] = {}
-    for kind in ("must fit into", "it takes about"):
-        rungs = [rung for rung in plan.rungs if rung.left_out is not None and kind in rung.left_out]
-        if rungs:
-            those = f"#{rungs[0].number}" if len(rungs) == 1 else f"{len(rungs)} from #{rungs[0].number} on"
-            found[f"{rungs[0].left_out}"] = those
-    return found
-
-
 def _head(plan: ScalingPlan) -> tuple[str, ...]:
-    there = ("GPU hours", "GPUs") if plan.hardware is not None else ()
+    there = ("GPU hours", "least GPUs") if plan.hardware is not None else ()
     return ("trial", "name", "shape", "parameters", "losses at", "FLOPs", "memory", "disk", *there, "here")
 
 
 def _row(rung: RungPlan, plan: ScalingPlan) -> tuple[str, ...]:
-    there = () if plan.hardware is None else (f"{rung.gpu_hours:,.2f}", f"{rung.gpus}")
+    there = () if plan.hardware is None else (hours(rung.gpu_hours or 0), f"{rung.gpus}")
     return (
         f"#{rung.number}",
         rung.name,
         rung.label,
         f"{rung.parameters:,}",
-        " ".join(_short(tokens) for tokens in rung.tokens),
+        " ".join(short(tokens) for tokens in rung.tokens),
         f"{rung.training_flops:.1e}",
         readable_bytes(rung.memory_bytes),
-        _megabytes([rung]),
+        disk(rung.disk_bytes),
         *there,
-        duration(rung.seconds) if rung.left_out is None else f"no ({duration(rung.seconds)})",
+        span(rung.seconds) if rung.left_out is None else f"no: {_why(rung)}",
     )
 
 
-def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Columns with names on the left and numbers on the right."""
+def _why(rung: RungPlan) -> str:
+    """What stands in the way here, in a word or two: memory, or time."""
+    return span(rung.seconds) if (rung.left_out or "").startswith(SLOW) else "memory"
+
+
+def _rented(plan: ScalingPlan, spent: float) -> str:
+    largest = max(plan.rungs, key=lambda rung: rung.gpu_hours or 0)
+    share = (largest.gpu_hours or 0) / spent
+    return f"{span(spent * 3600 / MANY)} on {MANY} of them; {share:.0%} goes into #{largest.number} alone"
+
+
+def _summary(plan: ScalingPlan) -> list[tuple[str, ...]]:
+    """A row for each budget of the grid: what its trainings cost together."""
+    there = ("GPU hours", "least GPUs") if plan.hardware is not None else ()
+    rows: list[tuple[str, ...]] = [("budget", "trainings", "tokens", "FLOPs", "memory", "disk", *there, "here")]
+    for budget, rungs in plan.by_budget.items():
+        spent = () if plan.hardware is None else (hours(sum(r.gpu_hours or 0 for r in rungs)), f"{max(r.gpus or 0 for r in rungs)}")
+        here = [rung for rung in rungs if rung.left_out is None]
+        rows.append(
+            (
+                short(budget),
+                f"{len(rungs)}",
+                short(sum(rung.paid_tokens for rung in rungs)),
+                f"{sum(rung.training_flops for rung in rungs):.1e}",
+                f"up to {readable_bytes(max(rung.memory_bytes for rung in rungs))}",
+                disk(sum(rung.disk_bytes for rung in rungs)),
+                *spent,
+                f"{len(here)} in {span(sum(rung.seconds for rung in here) / plan.workers)}" if here else "none",
+            )
+        )
+    return rows
+
+
+def _table(rows: Sequence[Sequence[str]], words: int) -> Iterator[str]:
+    """Columns with numbers on the right; after the first, so many have words, on the left."""
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     for row in rows:
         cells = [
-            cell.ljust(width) if 1 <= place <= 2 else cell.rjust(width) for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.ljust(width) if 1 <= place <= words else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         yield "  ".join(cells).rstrip()
-
-
-def _megabytes(rungs: Sequence[RungPlan]) -> str:
-    return f"{sum(rung.disk_bytes for rung in rungs) / 1e6:,.1f} MB"
-
-
-def _short(tokens: int) -> str:
-    """`123k`, `1.23M`, `20.4B`."""
-    for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if tokens >= size:
-            return f"{tokens / size:.3g}{unit}"
-    return str(tokens)

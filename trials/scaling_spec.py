@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from analysis.scaling_options import FormName
-from analysis.words import quantity
+from analysis.words import short
 from search_space.sharing import Sharing
 from trials.section import AboveZero, Number, Positive, Section
 
@@ -129,10 +129,11 @@ class ScalingSpec(Section):
         return {"tokens" if self.tokens else "tokens_per_parameter": whole, "rungs": [part / whole for part in self.lengths[:-1]]}
 
     def __str__(self) -> str:
-        sizes = ", ".join(map(quantity, self.budgets.values))
-        lengths = ", ".join(map(quantity, self.lengths))
+        sizes = " ".join(map(short, self.budgets.values))
+        lengths = " ".join(map(short, self.lengths))
         unit = "tokens" if self.tokens else "tokens per parameter"
-        return f"{sizes} {self.budgets.quantity.replace('_', ' ')}, shapes {', '.join(self.shapes)}, {lengths} {unit}"
+        kind = "FLOPs" if self.budgets.quantity == "flops" else self.budgets.quantity.replace("_", " ")
+        return f"{sizes} {kind}, shapes {', '.join(self.shapes)}, {lengths} {unit}"
 
     @model_validator(mode="after")
     def _one_length(self) -> ScalingSpec:

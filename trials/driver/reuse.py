@@ -47,7 +47,7 @@ class Reuse:
             origin = record.training.reused_from or f"{directory} #{record.number}"
             return self._key_at(directory, record, record.seed, as_it_is), (replace(record.training, reused_from=origin), weights)
 
-        taken = self._find("trial", task.architecture, task.seed, as_it_is, read)
+        taken = self._find("trial", task.architecture, task.seed, task.recipe, read)
         if taken is None:
             return None
         training, weights = taken
@@ -62,7 +62,7 @@ class Reuse:
         if record.finished and record.training is not None:
             with suppress(OSError):
                 weights = weights_file(self._directory, record.number).read_bytes()
-                self._note("trial", record, record.seed, as_it_is, sha256(weights))
+                self._note("trial", record, record.seed, lambda _: _recipe_of(self._study, record), sha256(weights))
 
     def result(self, what: What, shape: Architecture, seed: int, recipe: Recipe, read: Read[Found]) -> Found | None:
         """What a training after some search has found; None where there is none."""
@@ -101,7 +101,7 @@ class Reuse:
         ours = self._texts[vocab_size].validations
         if not record.finished or training is None or training.corpus_sha256 is None or training.validations.keys() != ours.keys():
             return None
-        proxy = recipe(_proxy_of((directory / STUDY).read_text(encoding="utf-8")))
+        proxy = recipe(_recipe_of(_study_of((directory / STUDY).read_text(encoding="utf-8")), record))
         way = Way(precision=training.precision, threads=training.threads, compile=training.compiled)
         tokenizer = sha256(tokenizer_file(directory, vocab_size).read_bytes())
         text = Text(corpus_sha256=training.corpus_sha256, tokenizer_sha256=tokenizer, validations=ours)
@@ -121,6 +121,13 @@ def _recorded(place: Place) -> tuple[Path, TrialRecord]:
     return directory, record
 
 
+def _recipe_of(study: StudySpec, record: TrialRecord) -> ProxySpec:
+    """What a trial of the study was trained by: in a grid each has tokens of its own."""
+    if study.scaling is None or record.training is None:
+        return study.proxy
+    return study.proxy.with_tokens(record.training.planned_tokens)
+
+
 @lru_cache(maxsize=8)
-def _proxy_of(study_text: str) -> ProxySpec:
-    return parse_study(yaml.safe_load(study_text)).proxy
+def _study_of(study_text: str) -> StudySpec:
+    return parse_study(yaml.safe_load(study_text))
