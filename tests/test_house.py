@@ -17,7 +17,7 @@ ROOMS = {
     "ray": {f"trials/{room}.py" for room in ("runner", "scheduler", "jobs", "driver/searcher", "driver/workers", "driver/cluster")},
     "optuna": {"trials/sampler.py", "trials/front_sampler.py", "trials/dimensions.py"},
     "mlflow": {"trials/mlflow_runs.py"},
-    "lightning": {"trials/proxy.py"},
+    "lightning": {"trials/training/stretch.py"},
     "datasets": {"trials/text/dataset.py"},
     "pyarrow": {"trials/text/dataset.py", "trials/text/parquet.py"},
     "gguf": {f"trials/export/gguf_{room}.py" for room in ("file", "reading", "tokenizer")},
