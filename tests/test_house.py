@@ -14,10 +14,11 @@ FLOORS = ("search_space", "analysis", "trials", "archfront")
 FILES = [*sorted(path.relative_to(ROOT) for floor in FLOORS[:3] for path in (ROOT / floor).rglob("*.py")), Path("archfront.py")]
 
 ROOMS = {
-    "ray": {f"trials/{room}.py" for room in ("runner", "scheduler", "jobs", "driver/searcher", "driver/workers", "driver/cluster")},
+    "ray": {"trials/runner.py", "trials/jobs.py"}
+    | {f"trials/driver/{desk}.py" for desk in ("searcher", "scheduler", "trial_actor", "workers", "cluster")},
     "optuna": {"trials/sampler.py", "trials/known_trials.py", "trials/front_sampler.py", "trials/dimensions.py"},
     "mlflow": {"trials/mlflow_runs.py"},
-    "lightning": {"trials/proxy.py"},
+    "lightning": {"trials/training/stretch.py"},
     "datasets": {"trials/text/dataset.py"},
     "pyarrow": {"trials/text/dataset.py", "trials/text/parquet.py"},
     "gguf": {f"trials/export/gguf_{room}.py" for room in ("file", "reading", "tokenizer")},

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import copy
-import logging
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-import lightning
 import torch
-from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
@@ -28,19 +25,17 @@ from trials.training.diagnostics import diagnose
 from trials.training.evaluation import evaluate
 from trials.training.failures import Diverged, OutOfMemory, TimedOut, TrainingFailed, memory_errors
 from trials.training.footprint import fit_batch
-from trials.training.loss import cross_entropy
 from trials.training.memory import PeakMemory, usable_bytes
 from trials.training.optimizers import make_optimizers, set_rates
 from trials.training.parametrization import reparametrize
 from trials.training.schedules import Plan, ending_at, rate_factor
+from trials.training.stretch import Batches, Stretch, trainer
 from trials.training.tally import Tally
 
 CURVE_POINTS = 32
 """Points of a whole run's curve, evenly spaced; an evaluation between two of them adds its own."""
 STEPS_BETWEEN_CHECKS = 16
 """How often the loss is looked at: looking makes a GPU wait, and a sum that was once not finite stays so."""
-
-logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # Lightning greets on stderr at every Trainer
 
 
 def train(
@@ -65,13 +60,8 @@ def train(
         seed=seed, threads=threads, device=device, pause=pause, deadline_seconds=deadline_seconds, memory_bytes=memory_bytes,
         progress=progress,
     )  # fmt: skip
-    try:
-        for share in proxy.rungs:
-            run.add_rung(share)
-        run.run()
-    except TrainingFailed as failure:
-        failure.training = run.result() if run.steps else None
-        raise
+    for _ in run.stretches():
+        pass
     return run.network, replace(run.result(), diagnostics=run.diagnose())
 
 
@@ -124,6 +114,7 @@ class ProxyRun:
         self.tally = Tally()
         self._losses: list[Tensor] = []
         self._loss_sum, self._loss_steps = 0.0, 0
+        self._process_since = 0.0
 
     @property
     def compiles_loss(self) -> bool:
@@ -148,16 +139,36 @@ class ProxyRun:
         if self._ends_here(until_tokens):
             return
         torch.set_num_threads(self._threads)
-        memory, process_seconds = PeakMemory(self._device), time.process_time()
+        memory, self._process_since = PeakMemory(self._device), time.process_time()
         try:
             with memory_errors(), warnings.catch_warnings(), compiled_blocks(self.network, self._proxy.compile is True):
                 # Lightning 2.6 asks torch 2.13 for a class that torch is about to drop
                 warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)`", category=FutureWarning)
-                _trainer(self._device, self._proxy.precision).fit(_Stretch(self, until_tokens), _Batches(self))
+                trainer(self._device, self._proxy.precision).fit(Stretch(self, until_tokens), Batches(self))
         finally:
             peaks = [peak for peak in (memory.peak_bytes(), self.tally.peak_memory_bytes) if peak is not None]
             self.tally.peak_memory_bytes = max(peaks, default=None)
-            self.tally.process_seconds += time.process_time() - process_seconds
+            self._count_process_seconds()
+
+    def stretches(self, looks: Sequence[float] = ()) -> Iterator[int]:
+        """Train to the end with the recipe's rungs; yields, evaluated, the tokens at each of these shares of the run before it goes on.
+
+        A run that was restored goes on from where it is: rungs that it has are not made again, and looks that lie behind are passed over.
+        Raises as `run` does, with what was measured until then.
+        """
+        shares = [(ending_at(self._proxy, self.plan, share)[1], share, True) for share in self._proxy.rungs[len(self.tally.rungs) :]]
+        shares += [(self.plan.look_tokens(share) // self.plan.tokens_per_step, share, False) for share in looks]
+        try:
+            for steps, share, is_rung in sorted(shares):
+                if is_rung:
+                    self.add_rung(share)
+                elif self.steps <= steps and not self._ends_here(None):
+                    self.run(until_tokens=steps * self.plan.tokens_per_step)
+                    yield self.tokens
+            self.run()
+        except TrainingFailed as failure:
+            failure.training = self.result() if self.steps else None
+            raise
 
     def branch(self, share: float) -> ProxyRun:
         """The run that ends at that share of this one's tokens, brought to its decay; this one is taken there too and stays as it is.
@@ -229,12 +240,17 @@ class ProxyRun:
             self.network.cpu()
 
     def state(self) -> dict[str, Any]:
-        """A copy, between two stretches, of all that `restore` needs: tensors and plain values, ready for `torch.save`."""
+        """A copy, between two stretches or at a point of the curve, of all that `restore` needs: tensors and plain values."""
         return {
             "weights": {name: parameter.detach().clone() for name, parameter in self.network.named_parameters()},
             "optimizers": [copy.deepcopy(optimizer.state_dict()) for optimizer in self.optimizers],
             "tally": self.tally.as_dict(),
         }
+
+    def _count_process_seconds(self) -> None:
+        now = time.process_time()
+        self.tally.process_seconds += now - self._process_since
+        self._process_since = now
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go to the moment of a `state` that a run of the same shape, recipe and seed gave."""
@@ -290,6 +306,7 @@ class ProxyRun:
             learning_rate=self.optimizers[0].param_groups[0]["lr"],
         )
         self.tally.curve.append(point)
+        self._count_process_seconds()
         if self._progress is not None:
             self._progress(point)
 
@@ -325,76 +342,6 @@ class ProxyRun:
                 f"the deadline of {self._deadline_seconds:g} seconds passed after {self.tokens:,} tokens, "
                 f"{self.tally.share:.0%} of the proxy; raise search.deadline_seconds or shorten the proxy"
             )
-
-
-class _Stretch(lightning.LightningModule):  # type: ignore[misc]  # Lightning is not typed for mypy's strict mode
-    """A stretch of a run as Lightning sees it: Lightning brings the network to its device and precision and turns the loop."""
-
-    def __init__(self, run: ProxyRun, until_tokens: int | None) -> None:
-        super().__init__()
-        self.automatic_optimization = False  # Lightning's own way knows one optimizer only
-        self.network = run.network
-        self.proxy_run, self.until_tokens = run, until_tokens
-        self.compiled_loss = run.compiles_loss
-
-    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """The run's own, so that their states follow the network to its device."""
-        return self.proxy_run.optimizers
-
-    def on_train_start(self) -> None:
-        """Take the optimizers' step counts to the device too: torch's fused AdamW wants them there, and Lightning leaves them behind."""
-        for optimizer in self.proxy_run.optimizers:
-            for parameter, values in optimizer.state.items():
-                for name, value in values.items():
-                    if isinstance(value, Tensor):
-                        values[name] = value.to(parameter.device)
-
-    def training_step(self, batch: Tensor) -> None:
-        """Forward, backward and update for tokens [sequences, context + 1]."""
-        total = torch.zeros((), device=batch.device)
-        for part in torch.split(batch, -(-len(batch) // self.proxy_run.micro_batches)):
-            states = self.network.hidden_states(part[:, :-1])
-            loss = cross_entropy(states.flatten(0, 1), self.network.output_weight, part[:, 1:].flatten(), compiled=self.compiled_loss)
-            self.manual_backward(loss * (len(part) / len(batch)))
-            total += loss.detach() * (len(part) / len(batch))
-        self.proxy_run.step(total)
-
-    def on_train_batch_end(self, *_: object) -> None:
-        """End the loop where the stretch ends."""
-        if self.proxy_run.after_step(self.until_tokens):
-            self.trainer.should_stop = True
-
-
-class _Batches:
-    """The batches of a run from its present step on, without end."""
-
-    def __init__(self, run: ProxyRun) -> None:
-        self._run = run
-
-    def __len__(self) -> int:
-        """As good as endless; were there no length, Lightning would ask for a batch before the step in front of it is done."""
-        return 1 << 40
-
-    def __iter__(self) -> Iterator[Tensor]:
-        self._run.tally.start_clock()  # Lightning's own preparations are not training
-        while True:
-            yield self._run.before_step()
-
-
-def _trainer(device: torch.device, precision: str) -> lightning.Trainer:
-    """A Trainer that writes no file and no line."""
-    return lightning.Trainer(
-        accelerator=device.type,
-        devices=1 if device.index is None else [device.index],
-        precision="bf16-mixed" if precision == "bfloat16" else "32-true",
-        plugins=[LightningEnvironment()],  # or a SLURM job's variables would have a say
-        min_epochs=0,
-        max_epochs=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
 
 
 def _crosses(before: float, after: float, parts: int) -> bool:

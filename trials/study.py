@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from analysis.timing import Latency
 from search_space.budget import Budget
 from search_space.describe import is_file_name
 from search_space.errors import SpecError
@@ -28,12 +29,32 @@ DEFAULT_RATES = {"muon": 4e-2, "adamw": 4e-3}
 """Of AdamW, by the recipe's optimizer."""
 
 
+class LimitsSpec(Section):
+    """What a shape may not pass: one that does is recorded with its latency, and not trained."""
+
+    latency_ms: AboveZero | None = None
+    """Of `latency`'s workload, prompt and new tokens together."""
+    memory_bytes: AboveZero | None = None
+    """Of the runtime with the shape in it, at its peak; read where the runtime's memory is measured."""
+
+    def passed(self, latency: Latency) -> str | None:
+        """Which limit a shape passes, as a sentence; None where it keeps to all."""
+        for name, limit, found, said in (
+            ("latency_ms", self.latency_ms, latency.total_ms.median, "{:.4g} ms"),
+            ("memory_bytes", self.memory_bytes, latency.peak_memory_bytes, "{:,.0f} bytes"),
+        ):
+            if limit is not None and found is not None and found > limit:
+                return f"{said.format(found)} are above objectives.limits.{name}, {said.format(limit)}, so it was not trained"
+        return None
+
+
 class ObjectivesSpec(Section):
     """What a front is made of."""
 
     quality: Literal["bits_per_byte"] = "bits_per_byte"
     """Validation loss in bits per byte: it survives a change of vocabulary."""
     latency: LatencySpec = LatencySpec()
+    limits: LimitsSpec = LimitsSpec()
 
 
 class BaseShape(Section):
@@ -124,6 +145,9 @@ class ProxySpec(Section):
         return self
 
 
+STOPPING_RUNGS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4)
+
+
 class SearchSpec(Section):
     """How the shapes to try are chosen and where they run."""
 
@@ -156,6 +180,10 @@ class SearchSpec(Section):
     rate_bracket: bool = True
     """Whether the shapes that the report names are also trained at half and at twice the learning rate, after the search: a winner whose
     rank flips with it is flagged."""
+    early_stopping: Literal["none", "front"] = "none"
+    """`front`: a trial stops at a rung once it is unlikely to add to the front (docs/method.md); references and replicates never do."""
+    stopping_rungs: tuple[Annotated[float, Number, Field(gt=0, lt=1)], ...] = STOPPING_RUNGS
+    """Ascending shares of the tokens at which a trial is evaluated and judged; read only where trials may stop early."""
     deadline_seconds: AboveZero = 3600.0
     """A trial that takes longer is ended and recorded as timed out."""
 
@@ -168,6 +196,12 @@ class SearchSpec(Section):
     def device(self) -> str:
         """Where trials train."""
         return "cuda" if self.gpus else "cpu"
+
+    @model_validator(mode="after")
+    def _rungs_ascend(self) -> SearchSpec:
+        if list(self.stopping_rungs) != sorted(set(self.stopping_rungs)) or not self.stopping_rungs:
+            raise ValueError(f"stopping_rungs must be at least one share, ascending, found {list(self.stopping_rungs)}")
+        return self
 
     def replicates_of(self, shapes: int) -> int:
         """How many trials repeat a shape where so many shapes are sampled."""
@@ -210,6 +244,13 @@ class StudySpec(Section):
             if self.budget is not None or self.search.trials:
                 raise ValueError("a study with `scaling` must have neither budget nor search.trials; leave them out")
             require_constants(self.space)
+        return self
+
+    @model_validator(mode="after")
+    def _stops_at_equal_tokens(self) -> StudySpec:
+        if self.search.early_stopping != "none" and (self.scaling is not None or self.proxy.tokens is None):
+            found = "a study with `scaling`" if self.scaling is not None else "another budget"
+            raise ValueError(f"search.early_stopping compares trials at equal tokens and needs proxy.tokens, found {found}; set it to none")
         return self
 
     @cached_property

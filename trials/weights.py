@@ -22,11 +22,11 @@ def save_weights(path: Path, network: Network) -> None:
     write_safetensors(path, weights)
 
 
-def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors that share no memory to a file, in one step as every reader sees it."""
+def write_safetensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, str] | None = None) -> None:
+    """Write tensors that share no memory to a file, with `facts` in its metadata, in one step as every reader sees it."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        save_file(dict(tensors), beside, {"format": "pt"})
+        save_file(dict(tensors), beside, {"format": "pt", **(facts or {})})
         with open(beside, "rb") as file:
             os.fsync(file.fileno())
         os.replace(beside, path)
