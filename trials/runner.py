@@ -154,6 +154,9 @@ class _Run:
                     finally:
                         if equipment.device is not None:
                             ray.kill(equipment.device)  # else the next study here waits for the device until Python forgets this one
+        except BaseException:
+            self._tracker.abandon()
+            raise
         finally:
             self._background.shutdown(wait=False, cancel_futures=True)
         records = tuple(sorted(self._agenda.records.values(), key=lambda record: record.number))
