@@ -30,10 +30,10 @@ class Estimate:
 def estimates(records: Iterable[TrialRecord]) -> dict[int, Estimate]:
     """By the trial's number, of each stopped one that at least `PAIRS` finished ones of equal budget passed at the same tokens."""
     records = list(records)
-    finished = [(record, course) for record in records if record.finished and (course := _course(record))]
+    finished = [(record, course) for record in records if record.finished and (course := bits_by_tokens(record))]
     found: dict[int, Estimate] = {}
     for record in records:
-        course = _course(record) if record.outcome is Outcome.STOPPED else {}
+        course = bits_by_tokens(record) if record.outcome is Outcome.STOPPED else {}
         if not course:
             continue
         tokens = max(course)
@@ -58,7 +58,7 @@ def _line(pairs: np.ndarray[tuple[int, int], np.dtype[np.float64]], at: float) -
     return Estimate(float(level + slope * (at - centre)), deviation)
 
 
-def _course(record: TrialRecord) -> Mapping[int, float]:
+def bits_by_tokens(record: TrialRecord) -> Mapping[int, float]:
     """Validation bits per byte by tokens; empty where the record has no quality to convert nats by."""
     training = record.training
     if training is None or training.validation is None or not training.validation.loss:

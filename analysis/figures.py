@@ -17,7 +17,7 @@ from plotly.offline import get_plotlyjs
 from analysis import look, traces, words
 from analysis.front import Front, QualityName, front_of
 from analysis.membership import Membership, membership
-from analysis.record import FinalRecord, Kind, TrialRecord
+from analysis.record import FinalRecord, Kind, Outcome, TrialRecord
 
 
 def front_figure(
@@ -67,10 +67,13 @@ def curves_figure(
     if not drawn:
         return _say_empty(figure)
     finished = [record for record in drawn if record.finished]
-    unfinished = [record for record in drawn if not record.finished]
+    stopped = [record for record in drawn if record.outcome is Outcome.STOPPED]
+    unfinished = [record for record in drawn if not record.finished and record.outcome is not Outcome.STOPPED]
     beaten, members, references = _standing(finished, front)
     if beaten:
         figure.add_trace(traces.lines(beaten, curves, "not on the front", look.DOMINATED, width=1.2))
+    if stopped:
+        figure.add_trace(traces.lines(stopped, curves, "stopped early", look.DOMINATED, width=1.2, dash="dot"))
     if unfinished:
         figure.add_trace(traces.lines(unfinished, curves, "did not finish", look.UNFINISHED, width=1.5, dash="dot", symbol="x"))
     if members:

@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import t as student
 
+from analysis.extrapolation import bits_by_tokens
 from analysis.front import front, hypervolume
+from analysis.record import TrialRecord
 
 Array = npt.NDArray[np.float64]
 LEAST_FINISHED = 6
@@ -47,6 +49,17 @@ class Verdict:
     """Of adding to the front what counts; 1 where too little is known to say."""
     reason: str
     """A sentence."""
+
+
+def course_of(record: TrialRecord) -> Course:
+    """What a record says of its trial; the latency is that of the whole workload."""
+    quality = record.training.validation if record.finished and record.training else None
+    return Course(
+        number=record.number,
+        latency_ms=None if record.latency is None else record.latency.total_ms.median,
+        seen=bits_by_tokens(record),
+        final=None if quality is None else quality.bits_per_byte,
+    )
 
 
 def judge(own: Course, others: Sequence[Course], tokens: int) -> Verdict:

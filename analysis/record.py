@@ -35,6 +35,8 @@ class Outcome(StrEnum):
     FINISHED = "finished"
     STOPPED = "stopped"
     """Ended early by the scheduler, at the tokens that its record says."""
+    OVER_LIMIT = "over_limit"
+    """Not trained, because its latency or its memory passed a limit of the study."""
     DIVERGED = "diverged"
     OUT_OF_MEMORY = "out_of_memory"
     TIMED_OUT = "timed_out"

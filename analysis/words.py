@@ -12,6 +12,7 @@ YEAR_SECONDS = 365.25 * 86_400
 OUTCOMES = {
     Outcome.FINISHED: "finished",
     Outcome.STOPPED: "stopped early",
+    Outcome.OVER_LIMIT: "was over a limit",
     Outcome.DIVERGED: "diverged",
     Outcome.OUT_OF_MEMORY: "ran out of memory",
     Outcome.TIMED_OUT: "timed out",

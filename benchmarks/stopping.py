@@ -50,7 +50,7 @@ def condense(folder: Path) -> None:
     with CURVES.open("w", encoding="utf-8") as file:
         for record in sorted(read_records(folder), key=lambda record: record.number):
             training, latency = record.training, record.latency
-            if not record.finished or training is None or latency is None:
+            if not record.finished or training is None or training.validation is None or latency is None:
                 raise SystemExit(f"trial {record.number} must have finished to be condensed; found {record.outcome}")
             bits = training.validation.bits_per_byte / training.validation.loss
             seen = {point.tokens: round(bits * point.validation_loss, 6) for point in training.curve if point.validation_loss is not None}
@@ -106,7 +106,7 @@ def ours(own: Course, others: Sequence[Course], tokens: int) -> bool:
 def on_loss(own: Course, others: Sequence[Course], tokens: int, factor: int) -> bool:
     """Asynchronous successive halving as Ray Tune has it: among the best 1 / factor of the losses at this rung so far."""
     losses = [other.seen[tokens] for other in others if tokens in other.seen]
-    return not losses or own.seen[tokens] <= np.percentile(losses, 100 / factor)
+    return not losses or bool(own.seen[tokens] <= np.percentile(losses, 100 / factor))
 
 
 def on_rank(own: Course, others: Sequence[Course], tokens: int, factor: int) -> bool:

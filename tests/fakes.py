@@ -6,14 +6,15 @@ import math
 import os
 import resource
 import time
+from dataclasses import replace
 from typing import Any
 
 import yaml
 
-from analysis.record import Latency, Outcome, Quality, Spread, Training, TrialRecord
+from analysis.record import CurvePoint, Latency, Outcome, Quality, Spread, Training, TrialRecord
 from search_space import cost
 from search_space.architecture import Architecture
-from trials.study import StudySpec, parse_study
+from trials.study import LimitsSpec, StudySpec, parse_study
 from trials.task import Start, TrialTask, count_costs, record_of
 
 VALUES: dict[str, Any] = {
@@ -54,6 +55,25 @@ def answer(task: TrialTask, **changes: Any) -> TrialRecord:
     fields = {"outcome": Outcome.FINISHED, "reason": None, "latency": _latency(shape), "training": _training(shape), **changes}
     costs = count_costs(shape, study.objectives.latency, study.proxy)
     return record_of(task, fields.pop("outcome"), fields.pop("reason"), costs, Start.now(), **fields)
+
+
+def with_a_curve(task: TrialTask) -> TrialRecord:
+    """As `plausible`, with a curve of 16 evaluations that comes down to the last one; ends out of order."""
+    time.sleep(0.02 * (task.number % 3))
+    record = answer(task)
+    training = record.training
+    assert training is not None
+    assert training.validation is not None
+    whole, loss = training.planned_tokens, training.validation.loss
+    points = [CurvePoint(tokens=whole * k // 16, seconds=k / 8, validation_loss=loss * (0.7 + 0.3 * (16 / k) ** 0.3)) for k in range(1, 17)]
+    return replace(record, training=replace(training, curve=tuple(points)))
+
+
+def with_a_limit(task: TrialTask) -> TrialRecord:
+    """As `plausible`, and as a trial does where a shape takes more than 30 milliseconds."""
+    record, limit = answer(task), LimitsSpec(latency_ms=30)
+    passed = limit.passed(record.latency) if record.latency else None
+    return record if passed is None else replace(record, outcome=Outcome.OVER_LIMIT, reason=passed, training=None)
 
 
 def slow(task: TrialTask) -> TrialRecord:

@@ -14,8 +14,9 @@ FLOORS = ("search_space", "analysis", "trials", "archfront")
 FILES = [*sorted(path.relative_to(ROOT) for floor in FLOORS[:3] for path in (ROOT / floor).rglob("*.py")), Path("archfront.py")]
 
 ROOMS = {
-    "ray": {f"trials/{room}.py" for room in ("runner", "scheduler", "jobs", "driver/searcher", "driver/workers", "driver/cluster")},
-    "optuna": {"trials/sampler.py", "trials/front_sampler.py", "trials/dimensions.py"},
+    "ray": {"trials/runner.py", "trials/jobs.py"}
+    | {f"trials/driver/{desk}.py" for desk in ("searcher", "scheduler", "trial_actor", "workers", "cluster")},
+    "optuna": {"trials/sampler.py", "trials/known_trials.py", "trials/front_sampler.py", "trials/dimensions.py"},
     "mlflow": {"trials/mlflow_runs.py"},
     "lightning": {"trials/training/stretch.py"},
     "datasets": {"trials/text/dataset.py"},

@@ -9,6 +9,9 @@ import random
 from collections.abc import Callable
 
 import pytest
+from optuna.distributions import BaseDistribution, IntDistribution
+from optuna.samplers import RandomSampler
+from optuna.trial import TrialState, create_trial
 
 from analysis.front import hypervolume
 from analysis.record import Kind, Outcome, TrialRecord
@@ -18,6 +21,7 @@ from tests.fakes import answer, small_study
 from tests.sample_study import SPACE as LARGER
 from trials.driver.agenda import HOPELESS, Agenda, Answer
 from trials.driver.references import references
+from trials.known_trials import study_of
 from trials.sampler import POPULATION, SAMPLERS, Proposer
 from trials.study import StudySpec
 from trials.task import TrialTask, plain
@@ -88,6 +92,30 @@ def test_a_shape_that_stands_as_a_reference_is_not_proposed_again() -> None:
 def search_with(propose: Callable[[int, list[TrialRecord]], tuple[object, Architecture] | None], count: int) -> list[Architecture]:
     found = [propose(number, []) for number in range(1, count)]
     return [proposal[1] for proposal in found if proposal is not None]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_proposer_that_has_seen_other_records_of_the_same_numbers_proposes_as_a_fresh_one(sampler: str) -> None:
+    used, records = Proposer(SPACE, 0, sampler), search(Proposer(SPACE, 0, sampler), 16)
+    used.propose(16, records, [])
+    lost = [dataclasses.replace(record, outcome=Outcome.FAILED, training=None) for record in records[:4]] + records[4:]
+    for seen in (lost, records, records[:12]):
+        assert used.propose(20, seen, []) == Proposer(SPACE, 0, sampler).propose(20, seen, [])
+
+
+def test_a_known_trial_is_not_copied_and_what_a_study_changes_leaves_it_as_it_was() -> None:
+    space: dict[str, BaseDistribution] = {"width": IntDistribution(0, 9)}
+    trial, open_trial = (
+        create_trial(state=state, values=values, params={"width": 3}, distributions=space)
+        for state, values in ((TrialState.COMPLETE, [1.0, 2.0]), (TrialState.RUNNING, None))
+    )
+    study = study_of([trial, open_trial], RandomSampler(0))
+    assert study.get_trials(deepcopy=False) == [trial, open_trial]
+    assert study.get_trials(deepcopy=False)[0] is trial
+    study.tell(1, [3.0, 4.0])
+    assert study.get_trials()[1].values == [3.0, 4.0]
+    assert open_trial.values is None
+    assert study.ask({"width": IntDistribution(0, 9)}).number == 2
 
 
 def test_another_seed_searches_elsewhere() -> None:

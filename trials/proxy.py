@@ -6,7 +6,7 @@ import copy
 import math
 import time
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -60,13 +60,8 @@ def train(
         seed=seed, threads=threads, device=device, pause=pause, deadline_seconds=deadline_seconds, memory_bytes=memory_bytes,
         progress=progress,
     )  # fmt: skip
-    try:
-        for share in proxy.rungs:
-            run.add_rung(share)
-        run.run()
-    except TrainingFailed as failure:
-        failure.training = run.result() if run.steps else None
-        raise
+    for _ in run.stretches():
+        pass
     return run.network, replace(run.result(), diagnostics=run.diagnose())
 
 
@@ -119,6 +114,7 @@ class ProxyRun:
         self.tally = Tally()
         self._losses: list[Tensor] = []
         self._loss_sum, self._loss_steps = 0.0, 0
+        self._process_since = 0.0
 
     @property
     def compiles_loss(self) -> bool:
@@ -143,7 +139,7 @@ class ProxyRun:
         if self._ends_here(until_tokens):
             return
         torch.set_num_threads(self._threads)
-        memory, process_seconds = PeakMemory(self._device), time.process_time()
+        memory, self._process_since = PeakMemory(self._device), time.process_time()
         try:
             with memory_errors(), warnings.catch_warnings(), compiled_blocks(self.network, self._proxy.compile is True):
                 # Lightning 2.6 asks torch 2.13 for a class that torch is about to drop
@@ -152,7 +148,27 @@ class ProxyRun:
         finally:
             peaks = [peak for peak in (memory.peak_bytes(), self.tally.peak_memory_bytes) if peak is not None]
             self.tally.peak_memory_bytes = max(peaks, default=None)
-            self.tally.process_seconds += time.process_time() - process_seconds
+            self._count_process_seconds()
+
+    def stretches(self, looks: Sequence[float] = ()) -> Iterator[int]:
+        """Train to the end with the recipe's rungs; yields, evaluated, the tokens at each of these shares of the run before it goes on.
+
+        A run that was restored goes on from where it is: rungs that it has are not made again, and looks that lie behind are passed over.
+        Raises as `run` does, with what was measured until then.
+        """
+        shares = [(ending_at(self._proxy, self.plan, share)[1], share, True) for share in self._proxy.rungs[len(self.tally.rungs) :]]
+        shares += [(self.plan.look_tokens(share) // self.plan.tokens_per_step, share, False) for share in looks]
+        try:
+            for steps, share, is_rung in sorted(shares):
+                if is_rung:
+                    self.add_rung(share)
+                elif self.steps <= steps and not self._ends_here(None):
+                    self.run(until_tokens=steps * self.plan.tokens_per_step)
+                    yield self.tokens
+            self.run()
+        except TrainingFailed as failure:
+            failure.training = self.result() if self.steps else None
+            raise
 
     def branch(self, share: float) -> ProxyRun:
         """The run that ends at that share of this one's tokens, brought to its decay; this one is taken there too and stays as it is.
@@ -224,12 +240,17 @@ class ProxyRun:
             self.network.cpu()
 
     def state(self) -> dict[str, Any]:
-        """A copy, between two stretches, of all that `restore` needs: tensors and plain values, ready for `torch.save`."""
+        """A copy, between two stretches or at a point of the curve, of all that `restore` needs: tensors and plain values."""
         return {
             "weights": {name: parameter.detach().clone() for name, parameter in self.network.named_parameters()},
             "optimizers": [copy.deepcopy(optimizer.state_dict()) for optimizer in self.optimizers],
             "tally": self.tally.as_dict(),
         }
+
+    def _count_process_seconds(self) -> None:
+        now = time.process_time()
+        self.tally.process_seconds += now - self._process_since
+        self._process_since = now
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go to the moment of a `state` that a run of the same shape, recipe and seed gave."""
@@ -285,6 +306,7 @@ class ProxyRun:
             learning_rate=self.optimizers[0].param_groups[0]["lr"],
         )
         self.tally.curve.append(point)
+        self._count_process_seconds()
         if self._progress is not None:
             self._progress(point)
 

@@ -22,6 +22,7 @@ from trials.study import StudySpec
 STATUSES = {
     Outcome.FINISHED: "FINISHED",
     Outcome.STOPPED: "KILLED",
+    Outcome.OVER_LIMIT: "KILLED",
     Outcome.TIMED_OUT: "KILLED",
     Outcome.LOST: "KILLED",
     Outcome.DIVERGED: "FAILED",

@@ -28,13 +28,15 @@ from trials.corpus import require_corpus
 from trials.driver.again import SEED_AWAY, Again, fresh_seed, missing_again, rate_bracket, train_again
 from trials.driver.agenda import Agenda
 from trials.driver.cluster import connected
-from trials.driver.directory import claim, tokenizer_file, weights_file, write_whole
+from trials.driver.directory import claim, stamp, tokenizer_file, weights_file, write_whole
 from trials.driver.finals import measure_finals, missing_finals
 from trials.driver.references import references
 from trials.driver.reuse import Reuse
 from trials.driver.same_text import require_same_text
+from trials.driver.scheduler import FrontScheduler
 from trials.driver.searcher import AgendaSearcher, Progress, Scribe
-from trials.driver.workers import LATENCY_DEVICE, Equipment, Evaluate, Examiner, LatencyDevice, TrialActor, ask_device
+from trials.driver.trial_actor import Equipment, Evaluate, TrialActor
+from trials.driver.workers import LATENCY_DEVICE, Examiner, LatencyDevice, ask_device
 from trials.latency_table import frozen_table, require_first
 from trials.runtimes import COMMAND, RUNTIMES
 from trials.runtimes.refusals import refusal_of, require_libraries, require_measurable
@@ -208,7 +210,7 @@ class _Run:
             if found.tokenizer_file is not None:
                 write_whole(tokenizer_file(self._directory, size), found.tokenizer_file.read_bytes())
         if self._evaluate:
-            return Equipment(self._study, {}, None, self._evaluate)
+            return Equipment(self._study, {}, None, self._evaluate, self._directory, stamp(self._directory))
         texts = {size: Text.of(found) for size, found in blocks.items()}
         self._reuse = self._scribe.reuse = Reuse(self._study, self._directory, texts)
         earlier = sorted(self._agenda.records.values(), key=lambda record: record.number)
@@ -217,7 +219,8 @@ class _Run:
             .options(num_cpus=0, resources={LATENCY_DEVICE: 1}, max_restarts=-1)
             .remote(self._study.objectives.latency, [record.latency for record in earlier if record.latency is not None])
         )
-        return Equipment(self._study, {size: ray.put(found) for size, found in blocks.items()}, device, None)
+        placed = {size: ray.put(found) for size, found in blocks.items()}
+        return Equipment(self._study, placed, device, None, self._directory, stamp(self._directory))
 
     def _search(self, equipment: Equipment) -> None:
         while not self._agenda.finished:
@@ -246,6 +249,7 @@ class _Run:
                 name="study",
                 num_samples=-1,
                 search_alg=AgendaSearcher(self._agenda, search.workers, self._reuse),
+                scheduler=FrontScheduler(self._agenda),
                 callbacks=[self._scribe],
                 reuse_actors=True,
                 raise_on_failed_trial=False,

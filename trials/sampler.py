@@ -28,6 +28,7 @@ from search_space import cost
 from search_space.architecture import Architecture
 from search_space.space import Point, SearchSpace
 from trials.front_sampler import DEVIATION, ESTIMATE, FrontSampler
+from trials.known_trials import study_of
 from trials.task import TrialTask, plain
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -98,6 +99,7 @@ class Proposer:
         self._predict_ms = None if sampler == "random" else predict_ms
         self._is_front = sampler == "front"
         self._asked: dict[int, float] = {}
+        self._made: dict[int, tuple[TrialRecord, Estimate | None, FrozenTrial]] = {}
         self._seed, self._spreads_first = seed, sampler in SPREAD_FIRST
         self._table = space.table()
         self._rows = {shape: row for row, (_, shape) in enumerate(self._table)}
@@ -145,14 +147,20 @@ class Proposer:
 
     def _ask(self, told: Sequence[TrialRecord], pending: Sequence[TrialTask], seed: int, estimated: Mapping[int, Estimate]) -> list[int]:
         """Optuna's suggestion: a place on each dimension, feasible or not."""
-        study = optuna.create_study(directions=["minimize", "minimize"], sampler=self._sampler(seed))
-        study.add_trials([self._told(record, estimated.get(record.number)) for record in told])
+        trials = [self._told(record, estimated.get(record.number)) for record in told]
         running = [task.point for task in pending if task.point is not None and task.replicates is None]
-        study.add_trials([self._trial(point, TrialState.RUNNING) for point in running])
-        suggested = study.ask(self._distributions).params
+        trials += [self._trial(point, TrialState.RUNNING) for point in running]
+        suggested = study_of(trials, self._sampler(seed)).ask(self._distributions).params
         return [int(suggested[dimension.name]) for dimension in self._dimensions]
 
     def _told(self, record: TrialRecord, estimate: Estimate | None) -> FrozenTrial:
+        """What Optuna is told of a record; made once, since nothing but these two enters it."""
+        kept = self._made.get(record.number)
+        if kept is None or kept[0] is not record or kept[1] != estimate:
+            kept = self._made[record.number] = (record, estimate, self._make(record, estimate))
+        return kept[2]
+
+    def _make(self, record: TrialRecord, estimate: Estimate | None) -> FrozenTrial:
         assert record.point is not None
         if record.outcome is Outcome.STOPPED:
             return self._trial(record.point, TrialState.PRUNED, said=self._said(record, estimate))

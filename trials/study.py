@@ -39,12 +39,12 @@ class LimitsSpec(Section):
 
     def passed(self, latency: Latency) -> str | None:
         """Which limit a shape passes, as a sentence; None where it keeps to all."""
-        for name, limit, found, unit in (
-            ("latency_ms", self.latency_ms, latency.total_ms.median, "ms"),
-            ("memory_bytes", self.memory_bytes, latency.peak_memory_bytes, "bytes"),
+        for name, limit, found, said in (
+            ("latency_ms", self.latency_ms, latency.total_ms.median, "{:.4g} ms"),
+            ("memory_bytes", self.memory_bytes, latency.peak_memory_bytes, "{:,.0f} bytes"),
         ):
             if limit is not None and found is not None and found > limit:
-                return f"{found:,.6g} {unit} are above objectives.limits.{name}, {limit:,.6g} {unit}, so it was not trained"
+                return f"{said.format(found)} are above objectives.limits.{name}, {said.format(limit)}, so it was not trained"
         return None
 
 

@@ -9,7 +9,7 @@ from enum import Enum
 
 from analysis.front import front_of
 from analysis.membership import contenders, membership
-from analysis.record import Kind, TrialRecord
+from analysis.record import Kind, Outcome, TrialRecord
 from search_space.architecture import Architecture
 from trials.sampler import Proposer
 from trials.study import StudySpec
@@ -60,6 +60,8 @@ class Agenda:
         self._tasks: list[TrialTask] = []
         self._again: list[TrialTask] = []
         self._failed: list[TrialRecord] = []
+        self.stopped: dict[int, str] = {}
+        """Trials that stop where they are, and why; their records are not back yet."""
         self.interrupted = False
         """Set by Ctrl-C: nothing more is handed out."""
 
@@ -87,8 +89,12 @@ class Agenda:
     def add(self, record: TrialRecord) -> None:
         """A trial is back."""
         self.records[record.number] = record
-        if not record.finished:
+        if not record.finished and record.outcome is not Outcome.STOPPED:
             self._failed.append(record)
+
+    def known_to(self, number: int) -> list[TrialRecord]:
+        """The records that a sampled trial's proposal knew, in their order: all that may decide what becomes of it."""
+        return [self.records[earlier] for earlier in range(self._seen_by(number)) if earlier in self.records]
 
     def leave_out(self, numbers: Container[int]) -> None:
         """Hand out none of these planned tasks; those that have a record stay. To be called before any task is handed out."""
@@ -129,7 +135,7 @@ class Agenda:
         return self._sampled(number) if len(shapes) < self._shapes else self._replicate(number, shapes[-1] + 1)
 
     def _sampled(self, number: int) -> TrialTask | Answer:
-        seen = max(0, number - self._lag + 1)
+        seen = self._seen_by(number)
         if not self._knows(seen):
             return Answer.WAIT
         if self._proposer is None:
@@ -153,6 +159,9 @@ class Agenda:
         earlier = sum(task.replicates == original for task in self._tasks)
         task, seed = TrialTask.of(self.records[original]), self._search.seed + 1 + earlier
         return replace(task, number=number, kind=Kind.REPLICATE, name=None, replicates=original, seed=seed)
+
+    def _seen_by(self, number: int) -> int:
+        return max(0, number - self._lag + 1)
 
     def _knows(self, seen: int) -> bool:
         return all(earlier in self.records for earlier in range(seen))

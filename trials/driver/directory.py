@@ -17,7 +17,7 @@ from trials.study import parse_study
 
 STUDY = "study.yaml"
 LOCK = "lock"
-WEIGHTS, TOKENIZERS = "weights", "tokenizers"
+WEIGHTS, TOKENIZERS, CHECKPOINTS = "weights", "tokenizers", "checkpoints"
 MAY_CHANGE = ("search.trials", "search.replicates", "search.workers", "search.deadline_seconds", "search.reuse")
 """What a continued study may say otherwise: how much and how fast, never what is measured."""
 
@@ -55,6 +55,17 @@ def hold(directory: Path) -> Iterator[Path]:
 def weights_file(directory: Path, number: int) -> Path:
     """Where the weights of a trial lie, if it finished."""
     return directory / WEIGHTS / f"{number:04d}.safetensors"
+
+
+def checkpoint_file(directory: Path, number: int) -> Path:
+    """Where a trial that is under way leaves its state."""
+    return directory / CHECKPOINTS / f"{number:04d}.safetensors"
+
+
+def stamp(directory: Path) -> tuple[int, int]:
+    """Tells a study's directory from another one under the same path, on another machine say; raises OSError where there is none."""
+    found = (directory / STUDY).stat()
+    return found.st_ino, found.st_mtime_ns
 
 
 def tokenizer_file(directory: Path, vocab_size: int) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +15,10 @@ from ray.tune import Callback
 from ray.tune.search import Searcher
 
 from analysis.front import front_of
-from analysis.record import TrialRecord, append
+from analysis.record import Outcome, TrialRecord, append
 from search_space.errors import WorkError
 from trials.driver.agenda import Agenda, Answer
-from trials.driver.directory import weights_file, write_whole
+from trials.driver.directory import checkpoint_file, weights_file, write_whole
 from trials.driver.reuse import Reuse
 from trials.driver.workers import explain_loss
 from trials.study import StudySpec
@@ -35,13 +35,16 @@ class Progress:
     done: int
     of: int
     failed: int
-    """Of those done, trials that did not finish."""
+    """Of those done, trials that came to nothing."""
+    stopped: int
+    """Of those done, trials that were stopped early."""
     front_size: int
     seconds_left: float | None
     """Estimated from the trials of this run; None before the first is back."""
 
     def __str__(self) -> str:
-        failed = f", {self.failed} failed" if self.failed else ""
+        failed = f", {self.stopped} stopped early" if self.stopped else ""
+        failed += f", {self.failed} failed" if self.failed else ""
         left = "" if self.seconds_left is None else f", about {self.seconds_left // 60:.0f}m {self.seconds_left % 60:02.0f}s left"
         return f"{self.done} of {self.of} trials{failed}, {self.front_size} on the front{left}"
 
@@ -115,8 +118,14 @@ class Scribe(Callback):  # type: ignore[misc]
         self._running[task.number] = _Running(task, Start.now(), trial.temporary_state.ray_actor.get_current_ip_pid.remote())
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:
-        """Keep what came back; Tune need not hold on to it."""
-        self._keep(result.pop("record"), result.pop("weights"))
+        """Keep what came back, if it is the last that comes; Tune need not hold on to it."""
+        record, weights = result.pop("record"), result.pop("weights")
+        if record.outcome is Outcome.STOPPED:
+            reason = self._agenda.stopped.pop(record.number, None)
+            if reason is None:
+                return
+            record = replace(record, reason=reason)
+        self._keep(record, weights)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Nothing came back: say what is known."""
@@ -149,6 +158,7 @@ class Scribe(Callback):  # type: ignore[misc]
             elif not record.finished:
                 path.unlink(missing_ok=True)  # taken over for a shape whose latency could not be measured then
             append(self._directory, record)
+            checkpoint_file(self._directory, record.number).unlink(missing_ok=True)
         except OSError as error:
             self.complaint = WorkError(
                 f"{self._directory} cannot be written any more ({error.strerror}); make room and run the same command again, "
@@ -168,7 +178,8 @@ class Scribe(Callback):  # type: ignore[misc]
         return Progress(
             done=len(records),
             of=self._agenda.count,
-            failed=sum(not record.finished for record in records.values()),
+            failed=sum(not record.finished and record.outcome is not Outcome.STOPPED for record in records.values()),
+            stopped=sum(record.outcome is Outcome.STOPPED for record in records.values()),
             front_size=len(front_of(records.values()).members),
             seconds_left=(time.monotonic() - self._begun) / done_here * left if done_here else None,
         )

@@ -1,24 +1,19 @@
-"""What lives on Ray's workers: the trainable that Tune drives, the latency device, and the examiner of the finals."""
+"""What serves the trials on Ray's workers, the latency device and the examiner of the finals; and what a lost worker is said to be."""
 
 from __future__ import annotations
 
-import faulthandler
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
-from ray import tune
 from ray.exceptions import RayActorError, RayTaskError
 
 from analysis.record import FreshSeed, Latency, Outcome, Quality, RatePoint, TrialRecord
 from search_space.architecture import Architecture
-from trials.runtimes import RUNTIMES
 from trials.study import LatencySpec, StudySpec
-from trials.task import Start, TrialTask, count_costs, explain, record_of
+from trials.task import explain
 from trials.training.failures import TrainingFailed
 
 if TYPE_CHECKING:
@@ -26,89 +21,6 @@ if TYPE_CHECKING:
 
 LATENCY_DEVICE = "latency_device"
 """The Ray resource of the node where latency is taken; one measurement at a time for each unit."""
-GRACE_SECONDS = 5.0
-GRACE_SHARE = 0.5
-"""A worker that is this much past its deadline, in all, hangs in native code and is ended: pauses for latency may take some."""
-Evaluate = Callable[[TrialTask], TrialRecord]
-
-
-@dataclass(frozen=True)
-class Equipment:
-    """What every trial of a study needs and no trial changes; sent to each worker once."""
-
-    study: StudySpec
-    blocks: dict[int, Any]
-    """Vocabulary size -> reference to its TokenBlocks in Ray's object store."""
-    device: Any
-    """The LatencyDevice's handle; None with a fake evaluator."""
-    evaluate: Evaluate | None
-    """A fake in place of `run_trial`; None for the real thing."""
-
-
-class TrialActor(tune.Trainable):  # type: ignore[misc]
-    """Runs one trial after another in one process, so that torch and lightning are imported once."""
-
-    def setup(self, config: dict[str, Any], equipment: Equipment) -> None:
-        """Import what the first trial needs."""
-        self._equipment = equipment
-        self._blocks: dict[int, TokenBlocks] = {}
-        if equipment.evaluate is None:
-            import trials.trial  # noqa: F401
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """The next trial may have this process."""
-        return True
-
-    def step(self) -> dict[str, Any]:
-        """The whole trial: its record, and its weights as a file's bytes where it finished."""
-        task: TrialTask = self.config["task"]
-        with _ended_at(self._equipment.study.search.deadline_seconds):
-            record, weights = self._fake(task) if self._equipment.evaluate else self._real(task)
-        return {"record": record, "weights": weights, "done": True}
-
-    def _real(self, task: TrialTask) -> tuple[TrialRecord, bytes | None]:
-        from trials.quiet import QuietLock, should_pause
-        from trials.training.memory import trials_on_a_machine, usable_bytes
-        from trials.trial import run_trial
-
-        study = self._equipment.study
-        with ExitStack() as stack:
-            quiet = QuietLock()
-            stack.callback(quiet.close)
-            record, network = run_trial(
-                task,
-                self._blocks_of(task.architecture.vocab_size),
-                task.recipe(study.proxy),
-                workload=study.objectives.latency,
-                latency=lambda shape: ask_device(self._equipment.device, shape),
-                threads=study.search.trial_threads,
-                device=study.search.device,
-                peak_flops=study.search.peak_flops,
-                memory_bytes=usable_bytes(study.search.device, trials_on_a_machine(study.search)),
-                pause=_pause(quiet, stack, _measures_on_gpu(study)) if should_pause() or _measures_on_gpu(study) else None,
-                deadline_seconds=study.search.deadline_seconds,
-                reused=self.config["reused"],
-            )
-        return record, None if network is None else _file_of(network)
-
-    def _fake(self, task: TrialTask) -> tuple[TrialRecord, None]:
-        evaluate, study, start = self._equipment.evaluate, self._equipment.study, Start.now()
-        assert evaluate is not None
-        try:
-            return evaluate(task), None
-        except Exception as error:
-            outcome, reason = explain(error)
-            return record_of(task, outcome, reason, count_costs(task.architecture, study.objectives.latency, study.proxy), start), None
-
-    def _blocks_of(self, vocab_size: int) -> TokenBlocks:
-        if vocab_size not in self._blocks:
-            self._blocks[vocab_size] = ray.get(self._equipment.blocks[vocab_size])
-        return self._blocks[vocab_size]
-
-
-def _measures_on_gpu(study: StudySpec) -> bool:
-    """Whether latencies are taken where this study trains."""
-    return bool(study.search.gpus) and RUNTIMES[study.objectives.latency.runtime].device == "cuda"
 
 
 class LatencyDevice:
@@ -204,46 +116,3 @@ def explain_loss(said: str, elapsed_seconds: float, deadline_seconds: float) -> 
 
 def _last_line(text: str) -> str:
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no reason given")
-
-
-def _pause(quiet: Any, stack: ExitStack, on_gpu: bool) -> Callable[[], float]:
-    """Join the quiet at the first step, not before: the trial's own latency is taken first, and it would wait for itself.
-
-    Where latencies are taken `on_gpu`, what is still to be done there ends first.
-    """
-    joined = False
-
-    def pause() -> float:
-        nonlocal joined
-        if on_gpu:
-            import torch
-
-            torch.cuda.synchronize()
-        if joined:
-            waited: float = quiet.pause()
-            return waited
-        start, joined = Start.now(), True
-        stack.enter_context(quiet.training())
-        return start.elapsed_seconds
-
-    return pause
-
-
-@contextmanager
-def _ended_at(deadline_seconds: float) -> Iterator[None]:
-    """End this process, with its threads' stacks on stderr, where the trial hangs far beyond its deadline."""
-    limit = deadline_seconds * (1 + GRACE_SHARE) + GRACE_SECONDS
-    faulthandler.dump_traceback_later(limit, exit=True, file=2)
-    try:
-        yield
-    finally:
-        faulthandler.cancel_dump_traceback_later()
-
-
-def _file_of(network: Any) -> bytes:
-    from trials.weights import save_weights
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "weights.safetensors"
-        save_weights(path, network)
-        return path.read_bytes()

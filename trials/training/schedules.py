@@ -35,6 +35,12 @@ class Plan:
         done = steps / self.steps if self.steps is not None else seconds / (self.seconds or math.inf)
         return min(1.0, done)
 
+    def look_tokens(self, share: float) -> int:
+        """Tokens after the whole step that is nearest to that share of a run of known length; ValueError for one that lasts seconds."""
+        if self.steps is None:
+            raise ValueError("a run that lasts seconds has no share of its steps")
+        return max(1, round(share * self.steps)) * self.tokens_per_step
+
     def planned_tokens(self, steps: int, seconds: float) -> int:
         """Tokens of the whole run; where it lasts seconds, as many as the pace so far would make of them."""
         share = self.share(steps, seconds)

@@ -1,0 +1,88 @@
+"""Trials that stop early, or never start: through Ray, with a fake evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.front import front_of
+from analysis.record import Kind, Outcome, TrialRecord
+from tests import fakes
+from trials.driver.cluster import connected
+from trials.runner import run_study
+from trials.task import TrialTask
+
+pytestmark = pytest.mark.filterwarnings("default::ResourceWarning", "ignore::DeprecationWarning:ray", "ignore::FutureWarning:ray")
+
+
+@pytest.fixture(scope="module")
+def tracking(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('tracking')}/mlflow.db"
+
+
+@pytest.fixture(scope="module")
+def ray_here() -> Iterator[None]:
+    with connected(fakes.small_study()[0], None):
+        yield
+
+
+def run(directory: Path, tracking: str, trials: int, replicates: float = 0.1) -> list[TrialRecord]:
+    study, text = fakes.small_study(search={"trials": trials, "early_stopping": "front", "sampler": "random", "replicates": replicates})
+    return list(run_study(study, directory, study_text=text, tracking_uri=tracking, evaluate=fakes.with_a_curve).records)
+
+
+def told(records: list[TrialRecord]) -> list[tuple[Any, ...]]:
+    return [(r.number, r.architecture, r.outcome, r.reason, r.training and r.training.tokens) for r in records]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, ray_here: None, tracking: str) -> list[TrialRecord]:
+    """A study that nobody disturbed."""
+    return run(tmp_path_factory.mktemp("whole") / "study", tracking, 30)
+
+
+@pytest.mark.slow
+def test_trials_without_hope_stop_at_a_rung_and_never_stand_on_the_front(whole: list[TrialRecord]) -> None:
+    stopped = [record for record in whole if record.outcome is Outcome.STOPPED]
+    assert len(whole) == 35
+    assert 5 < len(stopped) < 30
+    for record in stopped:
+        assert record.kind is Kind.SAMPLED
+        assert record.training is not None
+        assert record.training.tokens < record.training.planned_tokens
+        assert record.training.curve[-1].tokens <= record.training.tokens
+        assert f"after {record.training.tokens:,} tokens its chance of adding to the front was" in (record.reason or "")
+    assert not {record.number for record in stopped} & set(front_of(whole).members)
+    everyone = [fakes.with_a_curve(TrialTask.of(record)) for record in whole]
+    assert set(front_of(everyone).members) == set(front_of(whole).members)
+
+
+@pytest.mark.slow
+def test_a_study_that_is_continued_stops_the_same_trials(whole: list[TrialRecord], tmp_path: Path, ray_here: None, tracking: str) -> None:
+    first = run(tmp_path / "study", tracking, 13, replicates=0)
+    assert told(first) == told(whole[:15])
+    assert told(run(tmp_path / "study", tracking, 30, replicates=0)) == told(whole[:32])
+
+
+@pytest.mark.slow
+def test_a_shape_over_a_limit_is_recorded_with_its_latency_alone(tmp_path: Path, ray_here: None, tracking: str) -> None:
+    study, text = fakes.small_study(search={"trials": 16, "sampler": "front"}, objectives={"limits": {"latency_ms": 30}})
+    result = run_study(study, tmp_path / "study", study_text=text, tracking_uri=tracking, evaluate=fakes.with_a_limit)
+    over = [record for record in result.records if record.outcome is Outcome.OVER_LIMIT]
+    assert over
+    assert all(record.training is None and record.latency is not None for record in over)
+
+
+@pytest.mark.slow
+def test_a_stopped_trial_is_told_apart_while_a_study_runs(tmp_path: Path, ray_here: None, tracking: str) -> None:
+    lines: list[str] = []
+    study, text = fakes.small_study(search={"trials": 24, "early_stopping": "front", "sampler": "random"})
+    run_study(
+        study, tmp_path / "study", study_text=text, tracking_uri=tracking, evaluate=fakes.with_a_curve,
+        progress=lambda progress: lines.append(str(progress)),
+    )  # fmt: skip
+    assert " stopped early, " in lines[-1]
+    assert "failed" not in lines[-1]

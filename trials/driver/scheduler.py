@@ -1,0 +1,35 @@
+"""Ray Tune's scheduler for a front: at a look a trial goes on if it is likely to matter to the front, as `analysis.halving` judges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray.tune.schedulers import FIFOScheduler
+
+from analysis.halving import course_of, judge
+from analysis.record import Outcome
+from trials.driver.agenda import Agenda
+
+
+class FrontScheduler(FIFOScheduler):  # type: ignore[misc]
+    """Starts trials in the agenda's order, and stops those without hope.
+
+    What a trial is judged by is what the agenda proposed it by: the records up to its number less the agenda's lag. So neither the
+    order in which trials end nor an interruption changes who is stopped.
+    """
+
+    def __init__(self, agenda: Agenda) -> None:
+        """`agenda` has the records; it is told who stopped, and why."""
+        super().__init__()
+        self._agenda = agenda
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Tune's word for the trial that reports: STOP or CONTINUE."""
+        record = result["record"]
+        if record.outcome is not Outcome.STOPPED or record.training is None:
+            return self.CONTINUE  # type: ignore[no-any-return]
+        verdict = judge(course_of(record), [course_of(other) for other in self._agenda.known_to(record.number)], record.training.tokens)
+        if verdict.goes_on:
+            return self.CONTINUE  # type: ignore[no-any-return]
+        self._agenda.stopped[record.number] = verdict.reason
+        return self.STOP  # type: ignore[no-any-return]

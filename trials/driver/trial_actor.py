@@ -1,0 +1,196 @@
+"""One trial after another on a worker of Ray: the trainable that Tune drives."""
+
+from __future__ import annotations
+
+import faulthandler
+import tempfile
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray import tune
+
+from analysis.record import Kind, Outcome, TrialRecord
+from trials.driver.directory import checkpoint_file, stamp
+from trials.driver.turn import Turn
+from trials.driver.workers import ask_device
+from trials.runtimes import RUNTIMES
+from trials.study import ProxySpec, StudySpec
+from trials.task import Start, TrialTask, count_costs, explain, record_of
+
+if TYPE_CHECKING:
+    from trials.checkpoint import Checkpoint
+    from trials.text.blocks import TokenBlocks
+
+GRACE_SECONDS = 5.0
+GRACE_SHARE = 0.5
+"""A worker that is this much past its deadline, in all, hangs in native code and is ended: pauses for latency may take some."""
+Evaluate = Callable[[TrialTask], TrialRecord]
+Trial = Generator[TrialRecord, None, tuple[TrialRecord, Any]]
+"""A trial on its way, see `trial_in_stretches`."""
+
+
+@dataclass(frozen=True)
+class Equipment:
+    """What every trial of a study needs and no trial changes; sent to each worker once."""
+
+    study: StudySpec
+    blocks: dict[int, Any]
+    """Vocabulary size -> reference to its TokenBlocks in Ray's object store."""
+    device: Any
+    """The LatencyDevice's handle; None with a fake evaluator."""
+    evaluate: Evaluate | None
+    """A fake in place of a trial; None for the real thing."""
+    directory: Path
+    """The study's, where trials leave their states if they see it."""
+    stamp: tuple[int, int]
+    """Of that directory on the driver's machine."""
+
+
+class TrialActor(tune.Trainable):  # type: ignore[misc]
+    """Runs one trial after another in one process, so that torch and lightning are imported once."""
+
+    def setup(self, config: dict[str, Any], equipment: Equipment) -> None:
+        """Import what the first trial needs."""
+        self._equipment = equipment
+        self._blocks: dict[int, TokenBlocks] = {}
+        self._trial: Trial | None = None
+        self._turn: Turn | None = None
+        self._start = Start.now()
+        if equipment.evaluate is None:
+            import trials.trial  # noqa: F401
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """The next trial may have this process; the one before it, where it was stopped at a look, ends here."""
+        self._end()
+        return True
+
+    def cleanup(self) -> None:
+        """Nothing of a trial outlives its worker."""
+        self._end()
+
+    def step(self) -> dict[str, Any]:
+        """The trial to its next look, or to its end: its record, and its weights as a file's bytes where it finished."""
+        if self._trial is None:
+            self._start = Start.now()
+            self._trial = self._fake() if self._equipment.evaluate else self._real()
+        left_seconds = self._equipment.study.search.deadline_seconds - self._start.elapsed_seconds
+        try:
+            with _ended_at(max(0.0, left_seconds)):
+                record = next(self._trial)
+        except StopIteration as end:
+            record, network = end.value
+            self._end()
+            return {"record": record, "weights": None if network is None else _file_of(network), "done": True}
+        if self._turn is not None:
+            self._turn.leave()  # measurements need not wait for the driver's answer
+        return {"record": record, "weights": None}
+
+    def _real(self) -> Trial:
+        from trials.quiet import should_pause
+        from trials.training.memory import trials_on_a_machine, usable_bytes
+        from trials.trial import trial_in_stretches
+
+        study, task = self._equipment.study, self.config["task"]
+        if should_pause() or _measures_on_gpu(study):
+            self._turn = Turn(_measures_on_gpu(study))
+        blocks, proxy = self._blocks_of(task.architecture.vocab_size), task.recipe(study.proxy)
+        return trial_in_stretches(
+            task,
+            blocks,
+            proxy,
+            workload=study.objectives.latency,
+            limits=study.objectives.limits,
+            latency=lambda shape: ask_device(self._equipment.device, shape),
+            looks=looks(study, task),
+            checkpoint=self._checkpoint(task, proxy, blocks),
+            threads=study.search.trial_threads,
+            device=study.search.device,
+            peak_flops=study.search.peak_flops,
+            memory_bytes=usable_bytes(study.search.device, trials_on_a_machine(study.search)),
+            pause=None if self._turn is None else self._turn.pause,
+            deadline_seconds=study.search.deadline_seconds,
+            reused=self.config["reused"],
+        )
+
+    def _checkpoint(self, task: TrialTask, proxy: ProxySpec, blocks: TokenBlocks) -> Checkpoint | None:
+        """Where this machine sees the study's directory; else, and where the budget is seconds, such a trial begins anew."""
+        from trials.checkpoint import Checkpoint, checkpoint_key
+
+        directory, search = self._equipment.directory, self._equipment.study.search
+        try:
+            if proxy.seconds is not None or stamp(directory) != self._equipment.stamp:
+                return None
+        except OSError:
+            return None
+        return Checkpoint(checkpoint_file(directory, task.number), checkpoint_key(task, proxy, blocks, search.trial_threads, search.device))
+
+    def _fake(self) -> Trial:
+        evaluate, study, start, task = self._equipment.evaluate, self._equipment.study, Start.now(), self.config["task"]
+        assert evaluate is not None
+        try:
+            record = evaluate(task)
+        except Exception as error:
+            outcome, reason = explain(error)
+            return record_of(task, outcome, reason, count_costs(task.architecture, study.objectives.latency, study.proxy), start), None
+        for share in looks(study, task):
+            yield stopped_at(record, share)
+        return record, None
+
+    def _blocks_of(self, vocab_size: int) -> TokenBlocks:
+        if vocab_size not in self._blocks:
+            self._blocks[vocab_size] = ray.get(self._equipment.blocks[vocab_size])
+        return self._blocks[vocab_size]
+
+    def _end(self) -> None:
+        if self._trial is not None:
+            self._trial.close()
+        if self._turn is not None:
+            self._turn.close()
+        self._trial = self._turn = None
+
+
+def looks(study: StudySpec, task: TrialTask) -> tuple[float, ...]:
+    """Shares of its training at which this trial may be stopped: none of a reference's or a replicate's, which a front is judged by."""
+    return study.search.stopping_rungs if study.search.early_stopping != "none" and task.kind is Kind.SAMPLED else ()
+
+
+def stopped_at(record: TrialRecord, share: float) -> TrialRecord:
+    """What a finished trial's record was at a share of its training, so far as its curve tells."""
+    training = record.training
+    if training is None or training.validation is None:
+        return replace(record, outcome=Outcome.STOPPED)
+    tokens = round(share * training.planned_tokens)
+    seen = [point for point in training.curve if point.tokens <= tokens]
+    loss = next((point.validation_loss for point in reversed(seen) if point.validation_loss is not None), None)
+    bits = training.validation.bits_per_byte / training.validation.loss
+    quality = None if loss is None else replace(training.validation, loss=loss, bits_per_byte=bits * loss)
+    return replace(record, outcome=Outcome.STOPPED, training=replace(training, tokens=tokens, curve=tuple(seen), validation=quality))
+
+
+def _measures_on_gpu(study: StudySpec) -> bool:
+    """Whether latencies are taken where this study trains."""
+    return bool(study.search.gpus) and RUNTIMES[study.objectives.latency.runtime].device == "cuda"
+
+
+@contextmanager
+def _ended_at(deadline_seconds: float) -> Iterator[None]:
+    """End this process, with its threads' stacks on stderr, where the trial hangs far beyond its deadline."""
+    limit = deadline_seconds * (1 + GRACE_SHARE) + GRACE_SECONDS
+    faulthandler.dump_traceback_later(limit, exit=True, file=2)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def _file_of(network: Any) -> bytes:
+    from trials.weights import save_weights
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "weights.safetensors"
+        save_weights(path, network)
+        return path.read_bytes()
