@@ -40,6 +40,8 @@ KINDS = ("driver", "driver", "worker", "both")
 """What is killed; a driver twice as often as the others, because a worker's death costs the study a trial."""
 UNTOUCHED = ("lock", "study.yaml")
 """Never cut: an empty lock means nothing, and the study was on the disk before its first record."""
+WORKERS = (b"TrialActor", b"ResourceTrainable")
+"""How Ray names the process of a worker that waits, and of one in which a trial runs."""
 WORDS = ("the", "shape", "of", "a", "small", "model", "matters", "more", "than", "its", "size")
 
 
@@ -305,7 +307,7 @@ def _workers(driver: int) -> list[int]:
             title = Path(f"/proc/{process}/cmdline").read_bytes()
         except OSError:
             continue
-        if title.startswith(b"ray::") and any(name in title for name in (b"TrialActor", b"ImplicitFunc")):
+        if title.startswith(b"ray::") and any(name in title for name in WORKERS):
             found.append(process)
     return found
 

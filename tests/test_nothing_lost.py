@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,7 +39,7 @@ def test_a_clock_that_goes_back_changes_neither_what_is_tried_nor_how_long_it_to
     space = study.search_space
 
     def tried(agenda: Agenda) -> list[TrialTask]:
-        tasks = []
+        tasks: list[TrialTask] = []
         while len(tasks) < 5 and isinstance(task := agenda.next(), TrialTask):
             start = Start.now()
             time.sleep(0.001)
@@ -66,8 +67,10 @@ def test_a_clock_that_goes_back_changes_neither_what_is_tried_nor_how_long_it_to
 
 def test_a_full_disk_is_one_sentence_wherever_it_is_met(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     records = sample_records(8)
-    for record in [*records, *sample_finals(records).values()]:
+    for record in records:
         append(tmp_path, record)
+    for final in sample_finals(records).values():
+        append(tmp_path, final)
     (tmp_path / STUDY).write_text(small_study()[1])
     before = (tmp_path / "records.jsonl").read_bytes()
     (tmp_path / "report.html.part").symlink_to("/dev/full")
@@ -87,3 +90,13 @@ def test_a_folder_where_nothing_may_be_written_is_one_sentence_for_other_verbs_t
     monkeypatch.setitem(VERBS, "report", refuse)
     assert main(["report", str(tmp_path)]) == STUDY_FAILED
     assert f"the system refuses a file {tmp_path / 'config.json'} (Permission denied)" in capsys.readouterr().err
+
+
+def test_the_design_names_tests_that_there_are() -> None:
+    folder = Path(__file__).parent
+    there = set(
+        re.findall(r"^def (test_\w+)", "\n".join(path.read_text(encoding="utf-8") for path in folder.glob("test_*.py")), re.MULTILINE)
+    )
+    named = set(re.findall(r"`(test_\w+)`", (folder.parent / "docs" / "design.md").read_text(encoding="utf-8")))
+    assert len(named) > 15
+    assert named <= there
