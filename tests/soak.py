@@ -40,6 +40,8 @@ KINDS = ("driver", "driver", "worker", "both")
 """What is killed; a driver twice as often as the others, because a worker's death costs the study a trial."""
 UNTOUCHED = ("lock", "study.yaml")
 """Never cut: an empty lock means nothing, and the study was on the disk before its first record."""
+WORKERS = (b"TrialActor", b"ResourceTrainable")
+"""How Ray names the process of a worker that waits, and of one in which a trial runs."""
 WORDS = ("the", "shape", "of", "a", "small", "model", "matters", "more", "than", "its", "size")
 
 
@@ -53,6 +55,7 @@ class Soak:
     real: bool
     kills: Counter[str] = field(default_factory=Counter)
     cuts: Counter[str] = field(default_factory=Counter)
+    starts: int = 0
     clocks_back: int = 0
     kept: dict[str, list[bytes]] = field(default_factory=lambda: {RECORDS: [], FINALS: []})
     """Every complete line that was seen, by file, in their order."""
@@ -71,10 +74,10 @@ class Soak:
         try:
             while self.kills.total() < kills:
                 if driver is None:
-                    driver = self._start(self.directory, draw)
+                    driver = self._start(self.directory)
                 driver = self._disturb(driver, draw, kills - self.kills.total())
             if driver is None:
-                driver = self._start(self.directory, draw)
+                driver = self._start(self.directory)
             assert driver.wait(timeout=2 * WAIT_SECONDS) == 0, f"the last driver ended badly: {self.said()}"
             self._look()
             return self._compared()
@@ -95,8 +98,9 @@ class Soak:
             if _stat(process)[1:] == [began]:
                 _kill(process)
 
-    def _start(self, directory: Path, draw: random.Random) -> subprocess.Popen[bytes]:
-        back = draw.random() < 0.2
+    def _start(self, directory: Path) -> subprocess.Popen[bytes]:
+        back = self.starts % 4 == 2
+        self.starts += 1
         self.clocks_back += back
         if back:  # files from a future are what a clock that went back leaves
             for path in directory.rglob("*"):
@@ -305,7 +309,7 @@ def _workers(driver: int) -> list[int]:
             title = Path(f"/proc/{process}/cmdline").read_bytes()
         except OSError:
             continue
-        if title.startswith(b"ray::") and any(name in title for name in (b"TrialActor", b"ImplicitFunc")):
+        if title.startswith(b"ray::") and any(name in title for name in WORKERS):
             found.append(process)
     return found
 
