@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -351,6 +352,31 @@ def validate(options: argparse.Namespace) -> int:
     return DONE
 
 
+def promote(options: argparse.Namespace) -> int:
+    """Train a front's shapes longer and say whether the order held."""
+    from analysis.promotion import promotion_text
+    from trials.promote import run_promotion
+    from trials.study import load_study
+
+    directory = Path(options.directory)
+    file = Path(options.study) if options.study is not None else directory / "study.yaml"
+    found = run_promotion(
+        load_study(file),
+        directory,
+        study_text=file.read_text(encoding="utf-8"),
+        times=options.times,
+        top=options.top,
+        progress=lambda count, total, run: say(
+            f"{count} of {total}: #{run.number} {run.reason or f'{run.bits_per_byte:.3f} bits per byte'}"
+        ),
+    )
+    if options.json:
+        emit(asdict(found))
+    else:
+        print(promotion_text(found))
+    return DONE
+
+
 def fit(options: argparse.Namespace) -> int:
     """Fit a scaling law to a table of runs, or to studies' records, and print it with its intervals and its backtest."""
     from analysis.scaling_answer import answer_runs
@@ -451,10 +477,19 @@ def print_front(stored: StoredStudy, as_json: bool) -> None:
     from analysis.rows import front_rows
     from analysis.terminal import front_text
 
+    ahead = stored.outlook
     if as_json:
-        emit(front_rows(stored.records, stored.finals, stored.front, membership(stored.front)))
-    else:
-        print(front_text(stored.records, stored.finals, stored.front))
+        rows = front_rows(stored.records, stored.finals, stored.front, membership(stored.front))
+        if ahead is not None:
+            prospects = {} if isinstance(ahead, str) else {prospect.number: asdict(prospect) for prospect in ahead.prospects}
+            rows = [row | {"target": prospects.get(row["trial"])} for row in rows]
+        emit(rows)
+        return
+    print(front_text(stored.records, stored.finals, stored.front))
+    if ahead is not None:
+        from analysis.outlook_page import outlook_text
+
+        print(f"\n{ahead if isinstance(ahead, str) else outlook_text(ahead, stored.records)}")
 
 
 def print_progress(progress: Progress) -> None:
@@ -489,6 +524,7 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "profile-device": profile_device,
     "lr-check": lr_check,
     "validate": validate,
+    "promote": promote,
     "fit": fit,
     "ui": ui,
     "job submit": job_submit,

@@ -95,15 +95,20 @@ def membership(front: Front, deviations: Mapping[int, float] | None = None) -> M
 
 def share_on_front(qualities: Array, latencies: Array) -> Array:
     """In which share of the draws each shape is on the front; both [draws, shapes], better where smaller."""
+    share: Array = members_of_draws(qualities, latencies).mean(axis=0)
+    return share
+
+
+def members_of_draws(qualities: Array, latencies: Array) -> npt.NDArray[np.bool_]:
+    """Which shapes are on the front of each draw; all three [draws, shapes]."""
     order = np.argsort(latencies, axis=1, kind="stable")
     sorted_qualities = np.take_along_axis(qualities, order, axis=1)
     before = np.minimum.accumulate(sorted_qualities, axis=1)
     member = np.ones_like(order, dtype=bool)
     member[:, 1:] = sorted_qualities[:, 1:] < before[:, :-1]
-    found = np.empty_like(member)
+    found: npt.NDArray[np.bool_] = np.empty_like(member)
     np.put_along_axis(found, order, member, axis=1)
-    share: Array = found.mean(axis=0)
-    return share
+    return found
 
 
 def ties(truths: Array) -> npt.NDArray[np.bool_]:

@@ -19,6 +19,7 @@ from analysis.findings import against, outcomes, picks, winners
 from analysis.front import REFERENCE_MARGIN, Front, front_of
 from analysis.luck import luck
 from analysis.membership import Membership, membership
+from analysis.outlook_page import Found, outlook_part
 from analysis.page import Html, document, element, folded, paragraphs, section
 from analysis.record import FinalRecord, Kind, TrialRecord
 from analysis.report_facts import asked, cost, environment
@@ -34,6 +35,7 @@ PARTS = {
     "front": "The front",
     "asked": "What was asked",
     "curves": "Learning curves",
+    "outlook": "After longer training",
     "validity": "Whether the ranking can be trusted",
     "signs": "Signs of trouble",
     "unfinished": "Trials that did not finish",
@@ -49,17 +51,27 @@ def write_report(
     records: Sequence[TrialRecord],
     finals: Mapping[int, FinalRecord],
     longer: Validity | None = None,
+    ahead: Found = None,
 ) -> Path:
     """Write `report.html` into the study's directory, in one step, and return its path."""
     path = directory / REPORT
     draft = path.with_suffix(".html.part")
-    draft.write_text(report(summary, records, finals, longer), encoding="utf-8")
+    draft.write_text(report(summary, records, finals, longer, ahead), encoding="utf-8")
     os.replace(draft, path)
     return path
 
 
-def report(summary: StudySummary, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], longer: Validity | None = None) -> str:
-    """The whole page; the same records give the same page. `longer` is what longer trainings say of the ranking, where there are any."""
+def report(
+    summary: StudySummary,
+    records: Sequence[TrialRecord],
+    finals: Mapping[int, FinalRecord],
+    longer: Validity | None = None,
+    ahead: Found = None,
+) -> str:
+    """The whole page; the same records give the same page.
+
+    `longer` is what longer trainings say of the ranking, where there are any; `ahead` the front at the study's target, if it has one.
+    """
     front = front_of(records, finals)
     sure = membership(front)
     bodies = {
@@ -67,6 +79,7 @@ def report(summary: StudySummary, records: Sequence[TrialRecord], finals: Mappin
         "front": _front(records, finals, front, sure),
         "asked": asked(summary, records),
         "curves": _curves(records, finals),
+        "outlook": outlook_part(ahead, records, front),
         "validity": validity_part(longer),
         "signs": signs_part(records),
         "unfinished": [unfinished(records)] if any(not record.finished for record in records) else [],

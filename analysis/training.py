@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+FARTHEST = 8.0
+"""Times a training's tokens beyond which nothing is foreseen."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:

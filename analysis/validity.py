@@ -16,7 +16,8 @@ from analysis.replicates import averaged, repetitions, validation
 from analysis.words import plural
 from search_space.errors import SpecError
 
-VALIDITY = "validity.jsonl"
+VALIDITY, PROMOTED = "validity.jsonl", "promoted.jsonl"
+"""Long trainings that judge a ranking, and those of a front's shapes."""
 ENOUGH = 3
 """Shapes that an agreement needs."""
 KEPT = 0.95
@@ -85,16 +86,14 @@ class Validity:
         return asdict(self)
 
 
-def read_long_runs(directory: Path) -> list[LongRun]:
-    """The long trainings of a study's directory; SpecError with the line's place where the file holds anything else."""
+def read_long_runs(directory: Path, file: str = VALIDITY) -> list[LongRun]:
+    """The long trainings in a file of a study's directory; SpecError with the line's place where it holds anything else."""
     runs = []
-    for place, line in complete_lines(directory / VALIDITY):
+    for place, line in complete_lines(directory / file):
         try:
             runs.append(LongRun.from_dict(json.loads(line)))
         except (ValueError, TypeError):
-            raise SpecError(
-                f"{directory / VALIDITY}:{place} does not hold a long training; delete that line to have it run again"
-            ) from None
+            raise SpecError(f"{directory / file}:{place} does not hold a long training; delete that line to have it run again") from None
     return runs
 
 

@@ -25,7 +25,7 @@ ROOMS = {
     "executorch": {"trials/runtimes/executorch_runtime.py"},
     "openvino": {"trials/runtimes/openvino_runtime.py"},
     "llama_cpp": {"trials/runtimes/llama_cpp_runtime.py"},
-    "plotly": {"analysis/figures.py", "analysis/scaling_figures.py"},
+    "plotly": {"analysis/figures.py", "analysis/outlook_page.py", "analysis/scaling_figures.py"},
 }
 """Where each library may be imported."""
 BARE = {

@@ -147,6 +147,13 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--times", type=float, default=4.0, metavar="X", help="how many times longer (default %(default)g)")
     json_option(made, "print one JSON object")
 
+    made = verb("promote", "train the shapes of a front longer and say whether their order held")
+    made.add_argument("directory", metavar="DIR", help="the directory of a study that has been run; the same command continues")
+    made.add_argument("--times", type=float, default=2.0, metavar="X", help="how many times longer, at most 8 (default %(default)g)")
+    made.add_argument("--top", type=positive, metavar="N", help="those most likely on the front alone (default: its members and near-ties)")
+    made.add_argument("--study", metavar="FILE", help="the study's YAML, where its corpus is named relative to it (default DIR/study.yaml)")
+    json_option(made, "print one JSON object")
+
     made = verb("fit", "fit a scaling law to runs, with intervals and a backtest")
     made.add_argument(
         "runs",

@@ -12,6 +12,8 @@ import yaml
 
 from analysis import words
 from analysis.front import Front, front_of
+from analysis.membership import membership
+from analysis.outlook import Outlook, outlook
 from analysis.record import RECORDS, FinalRecord, TrialRecord, read_finals, read_records
 from analysis.report import REPORT, write_report
 from analysis.summary import StudySummary
@@ -49,6 +51,17 @@ class StoredStudy:
 
         return fitted(self.records, self.study.scaling.form)
 
+    @cached_property
+    def outlook(self) -> Outlook | str | None:
+        """The front at the study's target, or a sentence on what it lacks; None where the study has no target."""
+        target, tokens = self.study.target, self.study.proxy.tokens
+        if target is None or tokens is None:
+            return None
+        try:
+            return outlook(self.records, self.front, membership(self.front), target.tokens / tokens)
+        except SpecError as error:
+            return str(error)
+
     @property
     def front(self) -> Front:
         """By bits per byte, with the latencies measured again after the search."""
@@ -79,7 +92,8 @@ def report_study(stored: StoredStudy) -> Path:
     """Write the study's report.html and return its path."""
     law = stored.law
     if law is None:
-        return write_report(stored.directory, summarise(stored), stored.records, stored.finals, validity(stored.records, stored.long_runs))
+        judged = validity(stored.records, stored.long_runs)
+        return write_report(stored.directory, summarise(stored), stored.records, stored.finals, judged, stored.outlook)
     from analysis.scaling_page import write_page
     from analysis.scaling_report import scaling_report
 

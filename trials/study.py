@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from analysis.timing import Latency
+from analysis.training import FARTHEST
 from search_space.budget import Budget
 from search_space.describe import is_file_name
 from search_space.errors import SpecError
@@ -208,6 +209,13 @@ class SearchSpec(Section):
         return int(shapes * self.replicates / (1 - self.replicates) + 1e-9)
 
 
+class TargetSpec(Section):
+    """The training that the front is wanted for."""
+
+    tokens: Positive
+    """Of each training, at most eight times the proxy's: the report then says what the front's shapes should reach (docs/method.md)."""
+
+
 class StudySpec(Section):
     """One study."""
 
@@ -224,6 +232,8 @@ class StudySpec(Section):
     objectives: ObjectivesSpec = ObjectivesSpec()
     proxy: ProxySpec
     search: SearchSpec
+    target: TargetSpec | None = None
+    """A longer training that the front is foreseen at; needs `proxy.tokens` and `proxy.rungs`."""
     references: tuple[str, ...] = ("deep-thin", "wide-shallow")
     """Shapes that every front is compared with: `deep-thin`, `wide-shallow`, a family's name (scaled to the budget), or a YAML file."""
 
@@ -251,6 +261,18 @@ class StudySpec(Section):
         if self.search.early_stopping != "none" and (self.scaling is not None or self.proxy.tokens is None):
             found = "a study with `scaling`" if self.scaling is not None else "another budget"
             raise ValueError(f"search.early_stopping compares trials at equal tokens and needs proxy.tokens, found {found}; set it to none")
+        return self
+
+    @model_validator(mode="after")
+    def _foresees_from_rungs(self) -> StudySpec:
+        if self.target is not None:
+            if self.scaling is not None or self.proxy.tokens is None or not self.proxy.rungs:
+                raise ValueError("target needs a search with proxy.tokens and proxy.rungs, such as [0.25, 0.5]; add them or drop it")
+            if not self.proxy.tokens < self.target.tokens <= FARTHEST * self.proxy.tokens:
+                raise ValueError(
+                    f"target.tokens must be above proxy.tokens ({self.proxy.tokens:,}) and at most {FARTHEST:g} times as many, "
+                    f"found {self.target.tokens:,}"
+                )
         return self
 
     @cached_property

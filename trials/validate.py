@@ -9,7 +9,7 @@ from pathlib import Path
 
 from analysis.lines import append_line
 from analysis.record import TrialRecord, read_records
-from analysis.validity import VALIDITY, LongRun, Validity, read_long_runs, stratified, validity
+from analysis.validity import PROMOTED, VALIDITY, LongRun, Validity, read_long_runs, stratified, validity
 from search_space.errors import SpecError
 from trials.calibration import settled
 from trials.corpus import prepare
@@ -50,10 +50,7 @@ def run_validation(
         reuse = Reuse(study, directory, {size: Text.of(found) for size, found in blocks.items()})
         done = {(run.number, run.architecture_key) for run in read_long_runs(directory) if run.times == times}
         missing = [record for record in chosen if (record.number, record.architecture.key) not in done]
-        for count, (record, run) in enumerate(_long_runs(missing, study, times, reuse), start=len(chosen) - len(missing) + 1):
-            append_line(directory / VALIDITY, run.as_dict())
-            if run.bits_per_byte is not None:
-                reuse.leave_result("long_run", record, run.seed, partial(lengthened, times=times))
+        for count, run in enumerate(long_runs(missing, study, times, reuse, directory / VALIDITY), len(chosen) - len(missing) + 1):
             if progress is not None:
                 progress(count, len(chosen), run)
         told = validity(records, read_long_runs(directory), times)
@@ -61,26 +58,26 @@ def run_validation(
     return told
 
 
-def _long_runs(records: Sequence[TrialRecord], study: StudySpec, times: float, reuse: Reuse) -> Iterator[tuple[TrialRecord, LongRun]]:
-    """First those that another study has trained, then the others as they end."""
-    to_train = []
-    for record in records:
-        known = _known(record, study, times, reuse)
-        if known is None:
-            to_train.append(record)
-        else:
-            yield record, known
+def long_runs(records: Sequence[TrialRecord], study: StudySpec, times: float, reuse: Reuse, file: Path) -> Iterator[LongRun]:
+    """Train the shapes of these trials longer, those first that another study has trained; a line of the file is written for each."""
+    known = {record.number: run for record in records if (run := _known(record, study, times, reuse)) is not None}
+    to_train = [record for record in records if record.number not in known]
+    for run in known.values():
+        append_line(file, run.as_dict())
+        yield run
     calls = [(record, study, times) for record in to_train]
     for place, run in side_by_side(train_longer, calls, study.search.workers, lower="search.workers or proxy.batch_sequences"):
-        yield to_train[place], run
+        append_line(file, run.as_dict())
+        if run.bits_per_byte is not None:
+            reuse.leave_result("long_run", to_train[place], run.seed, partial(lengthened, times=times))
+        yield run
 
 
 def _known(record: TrialRecord, study: StudySpec, times: float, reuse: Reuse) -> LongRun | None:
     def read(directory: Path, there: TrialRecord) -> tuple[int, LongRun]:
-        runs = {(run.number, run.times, run.architecture_key): run for run in read_long_runs(directory)}
+        both = [*read_long_runs(directory, PROMOTED), *read_long_runs(directory)]
+        runs = {(run.number, run.times, run.architecture_key): run for run in both if run.bits_per_byte is not None}
         run = runs[there.number, times, there.architecture.key]
-        if run.bits_per_byte is None:
-            raise KeyError(times)
         return run.seed, replace(run, number=record.number)
 
     return reuse.result("long_run", record.architecture, study.search.seed + SEED_AWAY, partial(lengthened, times=times), read)

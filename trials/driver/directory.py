@@ -18,7 +18,7 @@ from trials.study import parse_study
 STUDY = "study.yaml"
 LOCK = "lock"
 WEIGHTS, TOKENIZERS, CHECKPOINTS = "weights", "tokenizers", "checkpoints"
-MAY_CHANGE = ("search.trials", "search.replicates", "search.workers", "search.deadline_seconds", "search.reuse")
+MAY_CHANGE = ("search.trials", "search.replicates", "search.workers", "search.deadline_seconds", "search.reuse", "target", "target.tokens")
 """What a continued study may say otherwise: how much and how fast, never what is measured."""
 
 
