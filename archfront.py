@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from trials.reporting import StoredStudy
 
 DONE, STUDY_FAILED, WRONG_INPUT = 0, 1, 2
+REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+"""What the system says where a disk is full or may not be written; no fault of ours, so a sentence without a trace."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,6 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+        which = f" {error.filename}" if error.filename else ""
+        say(f"archfront: the system refuses a file{which} ({error.strerror}); see to room and permissions, and run the same command again")
+        return STUDY_FAILED
 
 
 def say(text: str) -> None:

@@ -40,6 +40,8 @@ KINDS = ("driver", "driver", "worker", "both")
 """What is killed; a driver twice as often as the others, because a worker's death costs the study a trial."""
 UNTOUCHED = ("lock", "study.yaml")
 """Never cut: an empty lock means nothing, and the study was on the disk before its first record."""
+WORKERS = (b"TrialActor", b"ResourceTrainable")
+"""How Ray names the process of a worker that waits, and of one in which a trial runs."""
 WORDS = ("the", "shape", "of", "a", "small", "model", "matters", "more", "than", "its", "size")
 
 
@@ -53,6 +55,7 @@ class Soak:
     real: bool
     kills: Counter[str] = field(default_factory=Counter)
     cuts: Counter[str] = field(default_factory=Counter)
+    starts: int = 0
     clocks_back: int = 0
     kept: dict[str, list[bytes]] = field(default_factory=lambda: {RECORDS: [], FINALS: []})
     """Every complete line that was seen, by file, in their order."""
@@ -71,10 +74,10 @@ class Soak:
         try:
             while self.kills.total() < kills:
                 if driver is None:
-                    driver = self._start(self.directory, draw)
-                driver = self._disturb(driver, draw)
+                    driver = self._start(self.directory)
+                driver = self._disturb(driver, draw, kills - self.kills.total())
             if driver is None:
-                driver = self._start(self.directory, draw)
+                driver = self._start(self.directory)
             assert driver.wait(timeout=2 * WAIT_SECONDS) == 0, f"the last driver ended badly: {self.said()}"
             self._look()
             return self._compared()
@@ -95,8 +98,9 @@ class Soak:
             if _stat(process)[1:] == [began]:
                 _kill(process)
 
-    def _start(self, directory: Path, draw: random.Random) -> subprocess.Popen[bytes]:
-        back = draw.random() < 0.2
+    def _start(self, directory: Path) -> subprocess.Popen[bytes]:
+        back = self.starts % 4 == 2
+        self.starts += 1
         self.clocks_back += back
         if back:  # files from a future are what a clock that went back leaves
             for path in directory.rglob("*"):
@@ -110,13 +114,14 @@ class Soak:
             command = [sys.executable, "-m", "tests.soak", "drive", *values]
             return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=said, stderr=said)
 
-    def _disturb(self, driver: subprocess.Popen[bytes], draw: random.Random) -> subprocess.Popen[bytes] | None:
-        """Wait for a moment and kill; returns the driver where it still lives."""
+    def _disturb(self, driver: subprocess.Popen[bytes], draw: random.Random, left: int) -> subprocess.Popen[bytes] | None:
+        """Wait for a moment and kill, so that the trials last for all kills that are left; returns the driver where it still lives."""
+        lines = (self.trials - len(_lines(self.directory / RECORDS))) // left
         kind = draw.choice(KINDS)
         if kind != "worker" and draw.random() < 0.4:
             self._sleep(driver, draw.uniform(0.0, 10.0))  # somewhere in the start
         else:
-            self._await_line(driver, draw.choice((0, 1, 1, 2)) if kind != "worker" else 0)
+            self._await_line(driver, min(lines, draw.choice((0, 1, 1, 2))) if kind != "worker" else 0)
             self._await_worker(driver)
             self._sleep(driver, draw.uniform(0.0, 1.0))
         self._note(driver)
@@ -178,7 +183,7 @@ class Soak:
             newest = max(others, key=lambda path: path.stat().st_mtime_ns)
             os.truncate(newest, newest.stat().st_size * draw.randrange(0, 100) // 100)
             self.kept[FINALS] = _lines(self.directory / FINALS)
-        elif not records.exists() or not records.stat().st_size:
+        elif not self.kept[RECORDS]:
             return
         elif how == "end":
             os.truncate(records, records.stat().st_size - min(records.stat().st_size, draw.randrange(1, 1_500)))
@@ -210,7 +215,11 @@ class Soak:
         lost = {record.number: record for record in records if not record.finished}
         if self.real:
             driver = self._drive(self.folder / "undisturbed", 0)
-            assert driver.wait(timeout=2 * WAIT_SECONDS) == 0, self.said()
+            try:
+                assert driver.wait(timeout=2 * WAIT_SECONDS) == 0, self.said()
+            finally:
+                self._note(driver)
+                driver.kill()
             return [lost.get(record.number, record) for record in read_records(self.folder / "undisturbed")]
         agenda = agenda_of(study)
         while isinstance(task := agenda.next(), TrialTask):
@@ -242,7 +251,7 @@ def agenda_of(study: StudySpec) -> Agenda:
 
 def unhurried(task: TrialTask) -> TrialRecord:
     """The fake evaluator of the soak: trials of different length, long enough to be killed."""
-    time.sleep(0.3 + 0.3 * (task.number % 3))
+    time.sleep(1.0 + 0.5 * (task.number % 3))
     return fakes.answer(task)
 
 
@@ -300,7 +309,7 @@ def _workers(driver: int) -> list[int]:
             title = Path(f"/proc/{process}/cmdline").read_bytes()
         except OSError:
             continue
-        if title.startswith(b"ray::") and any(name in title for name in (b"TrialActor", b"ImplicitFunc")):
+        if title.startswith(b"ray::") and any(name in title for name in WORKERS):
             found.append(process)
     return found
 

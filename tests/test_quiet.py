@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from search_space.errors import SpecError
-from trials.quiet import QuietLock, QuietTimeoutError, should_pause
+from trials.quiet import MOMENTS, QuietLock, QuietTimeoutError, should_pause
 
 ROOT = Path(__file__).parent.parent
 
@@ -46,6 +46,18 @@ from trials.quiet import QuietLock
 with QuietLock(Path(sys.argv[1])).training():
     print("in a step that does not end", flush=True)
     time.sleep(60)
+"""
+
+MEASURES = """
+import sys, time
+from pathlib import Path
+from trials.quiet import QuietLock
+quiet = QuietLock(Path(sys.argv[1]))
+print("begins", flush=True)
+while not (Path(sys.argv[1]) / "stop").exists():
+    with quiet.measuring(60):
+        time.sleep(0.1)
+        print("measured", flush=True)
 """
 
 MEASURER = """
@@ -101,6 +113,44 @@ def test_a_measurer_is_not_starved_by_two_trainers_that_do_nothing_but_ask(tmp_p
                 waits.append(waited)
         quiet.close()
     assert max(waits) < 5
+
+
+def test_studies_that_measure_all_the_time_leave_a_third_to_trainers_and_each_other_half_of_the_rest(tmp_path: Path) -> None:
+    quiet = QuietLock(tmp_path)
+    with process(MEASURES, tmp_path) as one, process(MEASURES, tmp_path) as other:
+        with quiet.training():
+            began, paused = time.monotonic(), 0.0
+            while (passed := time.monotonic() - began) < 4:
+                paused += quiet.pause()
+                time.sleep(0.002)
+        (tmp_path / "stop").touch()
+        counts = [child.communicate(timeout=60)[0].count("measured") for child in (one, other)]
+    quiet.close()
+    assert paused < 0.75 * passed  # 0.67, and what a busy machine adds
+    assert min(counts) >= 3
+    assert min(counts) > 0.5 * max(counts)
+
+
+def test_what_an_earlier_clock_has_left_in_the_file_means_nothing(tmp_path: Path) -> None:
+    quiet = QuietLock(tmp_path)
+    for left in (b"torn", MOMENTS.pack(1e12, 1e12 + 5), MOMENTS.pack(time.monotonic(), 1e12), MOMENTS.pack(float("nan"), float("inf"))):
+        with quiet.measuring(10):
+            pass
+        (gate,) = tmp_path.glob("*.gate")
+        gate.write_bytes(left)
+        with QuietLock(tmp_path).training(), pytest.raises(QuietTimeoutError, match="training run"), quiet.measuring(0.1):
+            pass
+    quiet.close()
+
+
+def test_a_measurement_that_raises_lets_go_of_both_files(tmp_path: Path) -> None:
+    quiet, other = QuietLock(tmp_path), QuietLock(tmp_path)
+    with pytest.raises(ValueError, match="no such shape"), quiet.measuring(1):
+        raise ValueError("no such shape")
+    with other.measuring(1):
+        pass
+    quiet.close()
+    other.close()
 
 
 def test_a_measurer_that_is_killed_frees_the_trainers(tmp_path: Path) -> None:

@@ -72,6 +72,15 @@ def test_a_runtime_that_is_not_installed_is_refused_before_ray_starts(monkeypatc
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_here")
+def test_trials_have_the_priority_of_whoever_started_the_study() -> None:
+    import ray
+
+    asked = ray.remote(lambda: os.getpriority(os.PRIO_PROCESS, 0))
+    assert ray.get(asked.remote()) == os.getpriority(os.PRIO_PROCESS, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_here")
 def test_a_runtime_that_the_measuring_node_lacks_is_refused_before_anything_trains(
     tmp_path: Path, tracking: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

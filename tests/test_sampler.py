@@ -256,6 +256,23 @@ def test_a_study_in_which_everything_fails_ends_early_and_may_be_tried_again() -
     assert isinstance(again.next(), TrialTask)
 
 
+def test_the_default_sampler_avoids_where_trials_diverged() -> None:
+    proposer, records = Proposer(SPACE, 0, STUDY.search.sampler), list[TrialRecord]()
+    failed = []
+    for number in range(36):
+        proposal = proposer.propose(number, records, [])
+        assert proposal is not None
+        point, shape = proposal
+        task = TrialTask(number=number, kind=Kind.SAMPLED, point=plain(point), architecture=shape, seed=0)
+        failed.append(shape.mlp == "relu")
+        reason = "the training loss was nan"
+        changes = {"outcome": Outcome.DIVERGED, "reason": reason, "training": None} if failed[-1] else {}
+        records.append(stored(answer(task, **changes)))
+    relu = sum(shape.mlp == "relu" for _, shape in SPACE.table()) / len(SPACE.table())
+    assert relu > 0.3
+    assert sum(failed[18:]) / 18 < relu / 3
+
+
 def test_tasks_that_nobody_works_at_any_more_are_handed_out_again() -> None:
     study, _ = small_study(search={"trials": 30, "workers": 2})
     agenda = agenda_of(study)

@@ -3,6 +3,9 @@
 Two files, locked with flock. Trainers share the *lock* and let go of it between two steps whenever somebody is at the *gate*; whoever
 measures takes the gate first, so that no trainer can come back, and then the lock, which is free as soon as the last trainer has
 ended its step. The kernel lets go of both when a process dies, however it dies.
+
+Several studies on one machine meet here, and one that measures all the time must not keep another from training. So the gate says until
+when trainers are to be left alone: after a measurement, for a share of the time that it took.
 """
 
 from __future__ import annotations
@@ -10,10 +13,11 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import struct
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from search_space.errors import SpecError
@@ -21,6 +25,14 @@ from search_space.errors import SpecError
 PAUSE_BELOW_PROCESSORS = 8
 """On a smaller machine a trainer and a measurement meet on the same processors and caches; chosen, not measured."""
 POLL_SECONDS = 0.002
+TRAINING_SHARE = 0.5
+"""Of a measurement's time, for which trainers are left alone after it: they have a third of the machine, however much is measured."""
+LONGEST_TURN_SECONDS = 10.0
+"""Of the trainers between two measurements; after a reboot the clock begins anew, and what lies in the file means nothing."""
+RETURN_SECONDS = 0.05
+"""In which a trainer that waited has come back; where none has, nobody trains, and the next measurement need not wait."""
+MOMENTS = struct.Struct("=dd")
+"""What the gate's file holds: when the last measurement ended, and until when trainers are left alone, both monotonic."""
 
 
 class QuietTimeoutError(TimeoutError):
@@ -46,6 +58,7 @@ class QuietLock:
         folder = Path(tempfile.gettempdir()) if directory is None else directory
         self._gate = _open(folder / f"{name}.gate")
         self._lock = _open(folder / f"{name}.lock")
+        self._mine = b""
 
     def close(self) -> None:
         """Let go of everything; the object is of no use afterwards."""
@@ -85,15 +98,54 @@ class QuietLock:
     def measuring(self, timeout_seconds: float) -> Iterator[float]:
         """Have the machine for oneself inside; yields the seconds waited, QuietTimeoutError where it takes longer than allowed."""
         since = time.monotonic()
-        _take(self._gate, since + timeout_seconds, f"another measurement did not end within {timeout_seconds:g} seconds")
+        self._take_turn(since + timeout_seconds, timeout_seconds)
         try:
             _take(self._lock, since + timeout_seconds, f"a training run did not pause within {timeout_seconds:g} seconds")
+            began = time.monotonic()
             try:
-                yield time.monotonic() - since
+                yield began - since
             finally:
+                self._give_turn(began)
                 fcntl.flock(self._lock, fcntl.LOCK_UN)
         finally:
             fcntl.flock(self._gate, fcntl.LOCK_UN)
+
+    def _give_turn(self, began: float) -> None:
+        """Leave the machine to trainers for a while, after a measurement that began then."""
+        ended = time.monotonic()
+        self._mine = MOMENTS.pack(ended, ended + min(TRAINING_SHARE * (ended - began), LONGEST_TURN_SECONDS))
+        with suppress(OSError):  # a full disk makes it unfair, and fails nothing
+            os.pwrite(self._gate, self._mine, 0)
+
+    def _take_turn(self, deadline: float, timeout_seconds: float) -> None:
+        """Take the gate when the trainers have had their turn; they are not disturbed before."""
+        while True:
+            said = self._said()
+            while len(said) == MOMENTS.size and not self._is_over(*MOMENTS.unpack(said)):
+                time.sleep(POLL_SECONDS)
+            if said and said == self._mine:
+                time.sleep(4 * POLL_SECONDS)  # whoever waits for longer goes first
+            _take(self._gate, deadline, f"another measurement did not end within {timeout_seconds:g} seconds")
+            if self._said() == said:
+                return
+            fcntl.flock(self._gate, fcntl.LOCK_UN)  # another measurement came between, and it is the trainers' turn again
+
+    def _said(self) -> bytes:
+        return os.pread(self._gate, MOMENTS.size, 0)
+
+    def _is_over(self, ended: float, until: float) -> bool:
+        """Whether the trainers' turn is, or nobody has taken it."""
+        now = time.monotonic()
+        if not ended <= now < until <= ended + LONGEST_TURN_SECONDS:
+            return True
+        if now < ended + RETURN_SECONDS:
+            return False
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        fcntl.flock(self._lock, fcntl.LOCK_UN)
+        return True
 
 
 def _take(file: int, deadline: float, complaint: str) -> None:

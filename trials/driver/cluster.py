@@ -25,6 +25,7 @@ CONNECT_SECONDS = 10.0
 """Longest wait for the first answer of a cluster's address."""
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -33,7 +34,10 @@ SETTINGS = {
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
-"""Tune's own files, loggers and signal handler are not wanted: the records are the only state, and Ctrl-C ends the study at once."""
+"""Tune's own files, loggers and signal handler are not wanted: the records are the only state, and Ctrl-C ends the study at once.
+
+Ray would give its workers the niceness 15: beside two busy processes they then have a thirtieth of the machine, and a study stands still.
+"""
 
 
 @contextmanager
