@@ -1,4 +1,4 @@
-"""What other searches propose on a space of which about a tenth spends the budget; writes benchmarks/neighbours.md.
+"""What other searches propose on a space of which a seventh spends the budget; writes benchmarks/neighbours.md.
 
     python -m benchmarks.neighbours [--trials 120] [--seed 0] [--syne-tune PYTHON] [--neps PYTHON]
 
@@ -175,7 +175,8 @@ def table(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:
         f"Written by `python -m benchmarks.neighbours --trials {options.trials} --seed {options.seed}`; do not edit.\n\n"
         f"A rectangular space of {size:,} points, {_feasible():,} of which spend {PARAMETERS:,} parameters within {TOLERANCE:.0%}.\n"
         "Each search is asked for one point after the other and told how it did; NePS, whose proposals are slow, for fewer.\n\n"
-        "| search | proposed | spend the budget | of these distinct | ms a proposal | lines of code here |\n|---|---|---|---|---|---|\n"
+        "| search | proposed | spend the budget | of these distinct | ms a proposal, imports included | lines of code here |\n"
+        "|---|---|---|---|---|---|\n"
     )
     body = "".join(f"| {r['peer']} | {r['proposed']} | {r['feasible']} | {r['distinct']} | {r['ms']:.1f} | {r['lines']} |\n" for r in rows)
     return head + body

@@ -44,7 +44,8 @@ TINY: dict[str, Any] = {
     **fakes.VALUES,
     "budget": {"parameters": 1_000_000},
     "space": {"vocab_size": 512, "hidden_size": [128, 160, 192], "intermediate_size": {"solve": True, "ratio": [1, 6]}},
-    "search": {**fakes.VALUES["search"], "trials": 4, "reuse": False},
+    "references": [],
+    "search": {**fakes.VALUES["search"], "trials": 2, "reuse": False, "fresh_seed": False},
 }
 """Shapes of a million parameters, for the memory of a worker."""
 
