@@ -44,7 +44,8 @@ TINY: dict[str, Any] = {
     **fakes.VALUES,
     "budget": {"parameters": 1_000_000},
     "space": {"vocab_size": 512, "hidden_size": [128, 160, 192], "intermediate_size": {"solve": True, "ratio": [1, 6]}},
-    "search": {**fakes.VALUES["search"], "trials": 4, "reuse": False},
+    "references": [],
+    "search": {**fakes.VALUES["search"], "trials": 2, "reuse": False, "fresh_seed": False},
 }
 """Shapes of a million parameters, for the memory of a worker."""
 
@@ -175,17 +176,25 @@ def _run_and_watch(folder: Path, name: str) -> tuple[str, dict[str, float]]:
 
 
 def _processes(driver: int) -> list[tuple[str, int]]:
-    """The driver, its MLflow writer, and workers on trials."""
-    found = [("driver", driver)]
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    """The driver, its MLflow writer, and its workers on trials."""
+    found, kinds = [("driver", driver)], {"Trainable": "worker", "trials.tracking_writer": "MLflow's writer"}
+    for folder in Path("/proc").glob("[0-9]*"):
         try:
-            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
+            line = (folder / "cmdline").read_bytes().decode(errors="replace")
+            kind = next((kind for word, kind in kinds.items() if word in line), None)
+            if kind is not None and driver in _parents(int(folder.name)):
+                found.append((kind, int(folder.name)))
+        except (OSError, IndexError):  # it is gone
             continue
-        if line.startswith("ray::") and "Trial" in line:
-            found.append(("worker", int(path.parent.name)))
-        elif "trials.tracking_writer" in line:
-            found.append(("MLflow's writer", int(path.parent.name)))
+    return found
+
+
+def _parents(pid: int) -> list[int]:
+    """Its parent, that one's parent, and so on."""
+    found = []
+    while pid > 1:
+        pid = int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+        found.append(pid)
     return found
 
 
