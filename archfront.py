@@ -128,10 +128,14 @@ def plan(options: argparse.Namespace) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Run a study, or continue it, and print its front."""
+    from trials.driver.stages import Stages
+
+    stages = Stages(say)
     from trials.reporting import read_study, report_study
     from trials.runner import run_study
     from trials.study import load_study
 
+    stages.end("imports")
     study = load_study(options.study)
     directory = Path(options.directory or f"runs/{study.name}")
     show_progress = print_progress if sys.stderr.isatty() else None
@@ -142,6 +146,7 @@ def run(options: argparse.Namespace) -> int:
         address=options.address,
         tracking_uri=options.tracking_uri,
         progress=show_progress,
+        stages=stages,
     )
     stored = read_study(directory)
     page = report_study(stored)

@@ -78,7 +78,14 @@ def outcomes(records: Sequence[TrialRecord]) -> str:
     )
     reused = sum(record.training is not None and record.training.reused_from is not None for record in records)
     taken = f" {plural(reused, 'training')} had been finished before and {'was' if reused == 1 else 'were'} taken over." if reused else ""
-    return f"{counts[Outcome.FINISHED]} of {plural(len(records), 'trial')} finished{f'; {others}' if others else ''}.{taken}"
+    spared = f" Stopping early spared {_spared(records):.0%} of the tokens." if counts[Outcome.STOPPED] else ""
+    return f"{counts[Outcome.FINISHED]} of {plural(len(records), 'trial')} finished{f'; {others}' if others else ''}.{spared}{taken}"
+
+
+def _spared(records: Sequence[TrialRecord]) -> float:
+    """Share of the tokens planned that trials which finished or stopped were not trained on."""
+    trained = [r.training for r in records if r.training is not None and (r.finished or r.outcome is Outcome.STOPPED)]
+    return 1 - sum(training.tokens for training in trained) / sum(training.planned_tokens for training in trained)
 
 
 def winners(records: Sequence[TrialRecord], front: Front, sure: Membership) -> list[str]:

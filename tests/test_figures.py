@@ -92,8 +92,11 @@ def test_a_stopped_trial_keeps_its_own_look_among_the_curves() -> None:
     figure = curves_figure(RECORDS, FINALS)
     [unfinished] = [trace for trace in figure.data if trace.name == "did not finish"]
     assert (unfinished.line.dash, unfinished.marker.symbol) == ("dot", "x")
-    assert all("finish" in trace.name or trace.line.dash == "solid" for trace in figure.data)
-    assert any("stopped early" in text for text in unfinished.hovertext)
+    [stopped] = [trace for trace in figure.data if trace.name == "stopped early"]
+    assert (stopped.line.dash, stopped.marker.symbol) == ("dot", "circle")
+    others = [trace for trace in figure.data if trace.name not in ("did not finish", "stopped early")]
+    assert all(trace.line.dash == "solid" for trace in others)
+    assert any("stopped early" in text for text in stopped.hovertext)
     assert figure.layout.title.subtitle.text == "4 trials ended before an evaluation"
 
 

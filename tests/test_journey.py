@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +72,7 @@ def test_from_a_study_to_a_model_that_transformers_loads(tmp_path: Path) -> None
 
     ran = archfront("run", "study.yaml", "--json", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
+    assert re.search(r"^ready after \d+\.\d s: imports .*Ray .*, workers ", ran.stderr, re.MULTILINE)
     directory = tmp_path / "runs" / "journey"
     records, finals = read_records(directory), read_finals(directory)
     assert [record.number for record in records] == [0, 1, 2, 3]

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from analysis.findings import outcomes
 from analysis.front import front_of
 from analysis.record import Kind, Outcome, TrialRecord
+from search_space.errors import SpecError
 from tests import fakes
 from trials.driver.cluster import connected
 from trials.runner import run_study
@@ -86,3 +88,28 @@ def test_a_stopped_trial_is_told_apart_while_a_study_runs(tmp_path: Path, ray_he
     )  # fmt: skip
     assert " stopped early, " in lines[-1]
     assert "failed" not in lines[-1]
+
+
+@pytest.mark.slow
+def test_a_report_says_what_stopping_spared(whole: list[TrialRecord]) -> None:
+    said = outcomes(whole)
+    trained = [record.training for record in whole if record.training is not None]
+    spared = 1 - sum(training.tokens for training in trained) / sum(training.planned_tokens for training in trained)
+    assert 0.1 < spared < 0.9
+    assert f"stopped early. Stopping early spared {spared:.0%} of the tokens." in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"search": {"trials": 3, "early_stopping": "front"}, "proxy": {"tokens": None, "flops": 1e9}},
+            "needs proxy.tokens, found another budget",
+        ),
+        ({"search": {"trials": 3, "stopping_rungs": [0.5, 0.25]}}, "stopping_rungs must be at least one share, ascending"),
+        ({"objectives": {"limits": {"latency_ms": 0}}}, "objectives.limits.latency_ms"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        fakes.small_study(**changes)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
@@ -354,6 +355,65 @@ def test_two_writers_of_one_study_do_not_meet(copied: Path, caplog: pytest.LogCa
     assert set(Store(copied).children) == set(range(16))
 
 
+@pytest.mark.slow
+def test_the_writer_ends_with_its_driver(tmp_path: Path) -> None:
+    place_of(tmp_path, None)
+    code = (
+        "import time; from pathlib import Path; from tests.test_tracking import *\n"
+        f"tracker = Tracker(Path({str(tmp_path)!r}), study(), STUDY_YAML); tracker.start(); time.sleep(600)"
+    )
+    driver = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    try:
+        while _is_free(tmp_path):
+            assert driver.poll() is None
+            time.sleep(0.02)
+    finally:
+        driver.send_signal(signal.SIGKILL)
+        driver.wait()
+    deadline = time.monotonic() + 10
+    while not _is_free(tmp_path):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _is_free(directory: Path) -> bool:
+    """Whether nobody writes a directory's runs."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+@pytest.mark.slow
+def test_a_writer_that_is_killed_costs_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tracker = Tracker(tmp_path, study(), STUDY_YAML)
+    with caplog.at_level(logging.WARNING, logger="trials"):
+        tracker.start()
+        assert tracker._process is not None
+        tracker._process.kill()
+        for record in records():
+            tracker.record(record)
+        tracker.finish(records(), {})
+    (said,) = [record.getMessage() for record in caplog.records if record.name.startswith("trials")]
+    assert "the process that writes them was ended by SIGKILL" in said
+
+
+@pytest.mark.slow
+def test_an_abandoned_tracker_leaves_the_directory_to_the_next_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tracker = Tracker(tmp_path, study(), STUDY_YAML)
+    with caplog.at_level(logging.WARNING, logger="trials"):
+        tracker.start()
+        tracker.catch_up(records())
+        tracker.abandon()
+        track(tmp_path, records())
+    assert caplog.text == ""
+    assert set(Store(tmp_path).children) == set(range(COUNT))
+
+
 # --- where the runs are
 
 
@@ -434,7 +494,8 @@ def _free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def test_the_driver_does_not_wait_for_mlflow() -> None:
-    code = "import sys, trials.tracking; print([name for name in ('mlflow', 'plotly', 'torch', 'ray') if name in sys.modules])"
+@pytest.mark.parametrize(("module", "heavy"), [("tracking", ("mlflow", "plotly", "torch", "ray")), ("tracking_writer", ("torch", "ray"))])
+def test_the_driver_does_not_wait_for_mlflow_nor_its_writer_for_torch(module: str, heavy: tuple[str, ...]) -> None:
+    code = f"import sys, trials.{module}; print([name for name in {heavy} if name in sys.modules])"
     printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, env=dict(os.environ))
     assert printed.stdout.strip() == "[]"

@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--seed", type=int, default=0, metavar="N", help="which ones (default %(default)s)")
     json_option(made, "print one JSON object a line: architecture and parameters")
 
-    made = verb("run", "run a study, or continue it")
+    made = verb("run", "run a study, or continue it; says where the time went before the first trial began")
     made.add_argument("study", metavar="STUDY", help="a study's YAML file")
     made.add_argument("--directory", metavar="DIR", help="where records, weights and report go (default runs/NAME)")
     made.add_argument("--address", metavar="ADDRESS", help="a running Ray cluster, such as auto (default: Ray is started on this machine)")

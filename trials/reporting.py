@@ -126,9 +126,10 @@ def _search(study: StudySpec) -> str:
     search = study.search
     if study.scaling is not None:
         return f"a grid for the law {study.scaling.form}, from seed {search.seed}, {search.workers} at a time"
+    stops = "; those unlikely to add to the front stop early" if search.early_stopping == "front" else ""
     replicates = search.replicates_of(search.trials)
     again = f"{words.plural(replicates, 'contender')} trained again" if replicates else "no shape is trained again"
-    return f"proposed by {search.sampler} from seed {search.seed}, {search.workers} at a time; {again} with another seed"
+    return f"proposed by {search.sampler} from seed {search.seed}, {search.workers} at a time; {again} with another seed{stops}"
 
 
 def _corpus(stored: StoredStudy) -> str:

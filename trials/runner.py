@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
@@ -35,6 +35,7 @@ from trials.driver.reuse import Reuse
 from trials.driver.same_text import require_same_text
 from trials.driver.scheduler import FrontScheduler
 from trials.driver.searcher import AgendaSearcher, Progress, Scribe
+from trials.driver.stages import Stages
 from trials.driver.trial_actor import Equipment, Evaluate, TrialActor
 from trials.driver.workers import LATENCY_DEVICE, Examiner, LatencyDevice, ask_device
 from trials.latency_table import frozen_table, require_first
@@ -80,12 +81,14 @@ def run_study(
     tracking_uri: str | None = None,
     progress: Callable[[Progress], None] | None = None,
     evaluate: Evaluate | None = None,
+    stages: Stages | None = None,
 ) -> StudyResult:
     """Run a study in its directory, or what is left of it; `study_text` is the YAML as it was given.
 
     `address` is that of a Ray cluster; without it, and outside of a Ray job, one is started on this machine for the time of the run.
-    `evaluate`, a function at the top of a module, takes the place of training and measuring. Raises SpecError for wrong input;
-    whatever happens to single trials stands in their records. After an interruption of any kind the same call continues.
+    `evaluate`, a function at the top of a module, takes the place of training and measuring. `stages` tells where the start's time went.
+    Raises SpecError for wrong input; whatever happens to single trials stands in their records. After an interruption of any kind the
+    same call continues.
     """
     if evaluate is None and study.scaling is None:
         space = study.search_space
@@ -95,7 +98,7 @@ def run_study(
         )
     require_first(study, directory)
     with claim(directory, study_text) as place:
-        return _Run(study, place, study_text, tracking_uri, progress, evaluate).go(address)
+        return _Run(study, place, study_text, tracking_uri, progress, evaluate, stages or Stages()).go(address)
 
 
 class _Run:
@@ -109,10 +112,11 @@ class _Run:
         tracking_uri: str | None,
         progress: Callable[[Progress], None] | None,
         evaluate: Evaluate | None,
+        stages: Stages,
     ) -> None:
         from trials.tracking import Tracker
 
-        self._study, self._directory, self._evaluate = study, directory, evaluate
+        self._study, self._directory, self._evaluate, self._stages = study, directory, evaluate, stages
         self._planned = planned_tasks(study)
         self._references = [] if study.scaling else references(study.references, study.search_space)
         self._background = ThreadPoolExecutor(2, thread_name_prefix="start-up")
@@ -122,11 +126,12 @@ class _Run:
             self._agenda = Agenda(study, (), records, _nothing_to_propose, largest_first(self._planned, study))
         else:
             study.search_space.require_feasible()
-            made = self._background.submit(_proposer, study, frozen_table(study, directory))
+            made = self._background.submit(self._beside, "search space", _proposer, study, frozen_table(study, directory))
             self._agenda = Agenda(study, self._references, records, made.result)
         self._left_out = {} if evaluate else self._leave_out(study, None)
         self._tracker = Tracker(directory, study, study_text, tracking_uri)
         self._scribe = Scribe(study, directory, self._agenda, self._tracker, progress)
+        self._scribe.on_ready = stages.ready
         self._reuse: Reuse | None = None
 
     def go(self, address: str | None) -> StudyResult:
@@ -137,15 +142,18 @@ class _Run:
             if not self._agenda.finished or self._missing_finals():
                 if self._evaluate is None:
                     require_corpus(self._study.corpus, self._vocabularies())  # before Ray takes its seconds to start
-                blocks = (
-                    {} if self._evaluate else {size: self._background.submit(_blocks, self._study, size) for size in self._vocabularies()}
-                )
+                sizes = () if self._evaluate else self._vocabularies()
+                blocks = {size: self._background.submit(self._beside, "corpus", _blocks, self._study, size) for size in sizes}
+                self._stages.end("study")
                 with connected(self._study, address):
                     self._require_runtime()
+                    self._stages.end("Ray")
                     ready = {size: found.result() for size, found in blocks.items()}  # a calibration wants the machine for itself
+                    self._stages.end("rest of the corpus")
                     if self._evaluate is None:
                         self._study = _placeable(settled(self._study, self._directory, _calibrated_on_a_worker))
                         self._left_out = self._leave_out(self._study, _timed_on_a_worker)
+                        self._stages.end("calibration")
                     equipment = self._equip(ready)
                     try:
                         with _heard(self._agenda):
@@ -154,6 +162,9 @@ class _Run:
                     finally:
                         if equipment.device is not None:
                             ray.kill(equipment.device)  # else the next study here waits for the device until Python forgets this one
+        except BaseException:
+            self._tracker.abandon()
+            raise
         finally:
             self._background.shutdown(wait=False, cancel_futures=True)
         records = tuple(sorted(self._agenda.records.values(), key=lambda record: record.number))
@@ -167,6 +178,10 @@ class _Run:
             left_out={number: reason for number, reason in self._left_out.items() if number not in self._agenda.records},
             failure=_failure(records),
         )
+
+    def _beside(self, name: str, work: Callable[..., Any], *arguments: object) -> Any:
+        with self._stages.beside(name):
+            return work(*arguments)
 
     def _leave_out(self, study: StudySpec, measure: MeasurePace | None) -> dict[int, str]:
         """Take from the agenda what is out of this machine's reach, with the reasons; nothing while its pace is not known."""

@@ -1,15 +1,16 @@
 """Records as MLflow runs, written beside the study and never in its way; and MLflow's own interface.
 
-A thread owns everything that speaks to MLflow, its import included. Records are the only state: what MLflow misses because it was not
-reachable, or because the driver was killed, is written at the next catch-up.
+A process of its own does everything that speaks to MLflow, its import included (`trials.tracking_writer`). Records are the only state:
+what MLflow misses because it was not reachable, or because the driver was killed, is written at the next catch-up.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import json
 import logging
 import os
+import pickle
 import queue
 import signal
 import socket
@@ -19,50 +20,49 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.record import FinalRecord, TrialRecord
 from search_space.errors import SpecError
-from trials.mlflow_runs import SETTINGS, StudyRuns
+from trials.apart import ROOT, how_it_ended
+from trials.mlflow_runs import SETTINGS
 from trials.study import StudySpec
-from trials.tracking_place import DATABASE, PLACE, Place, check_uri, follow_move, is_database, page_of, place_of
+from trials.tracking_place import DATABASE, PLACE, check_uri, follow_move, is_database, page_of, place_of
+from trials.tracking_writer import End, Task
 
-RETRY_SECONDS = 60.0
-"""Longest wait for the next attempt where MLflow could not be written; a new record brings one sooner."""
 START_SECONDS = 120.0
 """Longest start of MLflow's interface."""
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _End:
-    records: tuple[TrialRecord, ...]
-    finals: Mapping[int, FinalRecord]
-
-
 class Tracker:
-    """Writes a study's records to MLflow in a thread of its own; no method but `finish` waits.
+    """Has a study's records written to MLflow by a process of its own; no method but `finish` waits.
 
     Where MLflow cannot be written there is one warning, the study goes on, and later attempts follow.
     """
 
     def __init__(self, directory: Path, study: StudySpec, study_yaml: str, uri: str | None = None) -> None:
         """`uri` None is the one that the directory was tracked with before, or SQLite in the directory. Raises SpecError for a bad one."""
-        self._directory, self._study, self._study_yaml = directory, study, study_yaml
-        self._place: Place = place_of(directory, uri)
-        self._queue: queue.SimpleQueue[TrialRecord | _End] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
-        self._lock: int | None = None
-        self._runs: StudyRuns | None = None
-        self._waiting: dict[int, TrialRecord] = {}
-        self._end: _End | None = None
+        self._directory, self._place = directory, place_of(directory, uri)
+        self._queue: queue.SimpleQueue[object] = queue.SimpleQueue()
+        self._queue.put(Task(directory, study, study_yaml, self._place))
+        self._process: subprocess.Popen[bytes] | None = None
+        self._threads = [threading.Thread(target=work, name="tracking", daemon=True) for work in (self._send, self._hear)]
         self._warned = False
 
     def start(self) -> None:
         """Begin importing MLflow and opening the store, beside whatever else starts."""
-        self._thread.start()
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        self._process = subprocess.Popen(  # in the caller's folder, where a relative URI leads, but never with the caller's packages
+            [sys.executable, "-P", "-c", "from trials.tracking_writer import main; main()"],
+            env={**os.environ, "PYTHONPATH": path},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is the driver's
+        )
+        for thread in self._threads:
+            thread.start()
 
     def record(self, record: TrialRecord) -> None:
         """Have one trial written soon."""
@@ -75,69 +75,57 @@ class Tracker:
 
     def finish(self, records: Iterable[TrialRecord], finals: Mapping[int, FinalRecord]) -> None:
         """Wait until everything is written, the parent's artifacts and the runs' ends included, or MLflow has failed once more."""
-        self._queue.put(_End(tuple(records), dict(finals)))
-        self._thread.join()
+        self._queue.put(End(tuple(records), dict(finals)))
+        self._close()
 
-    def _work(self) -> None:
-        while True:
-            written = self._written()
-            if self._end:
-                break
-            self._collect(None if written else RETRY_SECONDS)
-        if self._lock is not None:
-            os.close(self._lock)
+    def abandon(self) -> None:
+        """Leave what is not written to the next catch-up, and the directory to its writer."""
+        if self._process is not None:
+            self._warned = True
+            self._process.kill()
+            self._queue.put(None)
+            self._close()
 
-    def _collect(self, timeout: float | None) -> None:
-        """Wait for something to do, or for the next attempt; then take all there is."""
-        try:
-            self._take(self._queue.get(timeout=timeout))
-            while True:
-                self._take(self._queue.get_nowait())
-        except queue.Empty:
-            return
+    def _close(self) -> None:
+        assert self._process is not None
+        for thread in self._threads:
+            thread.join()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(BrokenPipeError):
+                assert pipe is not None
+                pipe.close()
 
-    def _take(self, item: TrialRecord | _End) -> None:
-        if isinstance(item, _End):
-            self._end = item
-        else:
-            self._waiting[item.number] = item
+    def _send(self) -> None:
+        """Give the process what comes, to the end."""
+        assert self._process is not None
+        said, item = self._process.stdin, None
+        assert said is not None
+        with contextlib.suppress(BrokenPipeError):  # it is gone, as `_hear` says
+            while not isinstance(item, End) and (item := self._queue.get()) is not None:
+                pickle.dump(item, said)
+                said.flush()
 
-    def _written(self) -> bool:
-        """Write what waits; whatever MLflow raises is said once and never reaches the study."""
-        try:
-            if self._lock is None:
-                self._lock = _claim(self._directory)
-            if self._runs is None:
-                self._runs = StudyRuns(self._directory, self._study, self._study_yaml, self._place)
-            for number in sorted(self._waiting):
-                self._runs.write_trial(self._waiting[number])
-                del self._waiting[number]
-            if self._end:
-                self._runs.write_study(self._end.records, self._end.finals)
-        except Exception as error:
-            self._warn(error)
-            return False
-        return True
+    def _hear(self) -> None:
+        """Warn of what the process complains about, or of its own end."""
+        assert self._process is not None
+        answers, done = self._process.stdout, False
+        assert answers is not None
+        for line in answers:
+            answer = json.loads(line)
+            done = done or "done" in answer
+            if "failed" in answer:
+                self._warn(answer["failed"])
+        if not done:
+            self._warn(f"the process that writes them {how_it_ended(self._process.wait())}")
 
-    def _warn(self, error: Exception) -> None:
+    def _warn(self, reason: str) -> None:
         if not self._warned:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             logger.warning(
                 "MLflow's runs at %s cannot be written (%s); the study goes on, its records are safe, "
                 "and `archfront report %s` catches up later", self._place.shown_uri, reason, self._directory,
             )  # fmt: skip
         self._warned = True
-
-
-def _claim(directory: Path) -> int:
-    """Be the only writer of a directory's runs until the descriptor is closed: a report may be asked for while the study runs."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise RuntimeError("another archfront is writing them") from None
-    return descriptor
 
 
 def serve_ui(directory: Path, port: int = 5000, uri: str | None = None) -> None:

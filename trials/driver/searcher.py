@@ -111,9 +111,12 @@ class Scribe(Callback):  # type: ignore[misc]
         """Why writing failed; Tune makes a long trace of whatever is raised here."""
         self.reuse: Reuse | None = None
         """Where other studies find what finished here; None where nothing is trained."""
+        self.on_ready: Callable[[], None] = lambda: None
+        """Called as each trial begins."""
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Remember who and when, in case that its worker cannot say."""
+        self.on_ready()
         task = trial.config["task"]
         self._running[task.number] = _Running(task, Start.now(), trial.temporary_state.ray_actor.get_current_ip_pid.remote())
 

@@ -1,0 +1,49 @@
+"""Where the time goes before the first trial begins, in one line."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+WORTH_NAMING_SECONDS = 0.05
+"""A shorter part is left out of the line."""
+
+
+class Stages:
+    """The parts of a start-up one after the other, which add up to the whole, and what goes on beside them."""
+
+    def __init__(self, say: Callable[[str], None] | None = None) -> None:
+        """The time runs from now on; `say` is given the line once the first trial begins."""
+        self._say, self._begun = say, time.monotonic()
+        self._last = self._begun
+        self._parts: dict[str, float] = {}
+        self._beside: dict[str, float] = {}
+
+    def end(self, name: str) -> None:
+        """What went on since the part before it was this one."""
+        now = time.monotonic()
+        self._parts[name], self._last = self._parts.get(name, 0.0) + now - self._last, now
+
+    @contextmanager
+    def beside(self, name: str) -> Iterator[None]:
+        """What runs inside goes on while the parts do, in a thread of its own."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self._beside[name] = self._beside.get(name, 0.0) + time.monotonic() - begun
+
+    def ready(self) -> None:
+        """The first trial begins, for which the last part was the workers; told once."""
+        if self._say is None:
+            return
+        self.end("workers")
+        beside = _listed(self._beside)
+        line = f"ready after {self._last - self._begun:.1f} s: {_listed(self._parts)}"
+        self._say(f"{line}; beside them: {beside}" if beside else line)
+        self._say = None
+
+
+def _listed(seconds: dict[str, float]) -> str:
+    return ", ".join(f"{name} {spent:.1f}" for name, spent in list(seconds.items()) if spent >= WORTH_NAMING_SECONDS)
