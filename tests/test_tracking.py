@@ -439,6 +439,16 @@ def test_a_tracking_uri_is_remembered_but_not_its_password(tmp_path: Path) -> No
 # --- MLflow's own interface
 
 
+@pytest.mark.parametrize("left", [b"", b'{"study_id": "1', b"\x00" * 40, b"\xff", b"3", b"{}"])
+def test_a_place_that_was_cut_short_is_decided_anew(left: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first = place_of(tmp_path, None)
+    (tmp_path / "tracking.json").write_bytes(left)
+    second = place_of(tmp_path, None)
+    assert "was damaged, so the study's MLflow runs are written once more" in caplog.text
+    assert second.study_id != first.study_id
+    assert place_of(tmp_path, None) == second
+
+
 def test_the_interface_needs_a_tracked_study_and_a_free_port(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="nothing was tracked there"):
         serve_ui(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
@@ -12,10 +13,13 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from search_space.errors import SpecError
+from trials.driver.directory import write_whole
 from trials.provenance import environment
 
 DATABASE, ARTIFACTS, PLACE = "mlflow.db", "mlflow-artifacts", "tracking.json"
 HIDDEN = "***"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +69,12 @@ def check_uri(uri: str | None) -> None:
 def place_of(directory: Path, uri: str | None) -> Place:
     """The place of a study's runs, decided and kept at the first call; a URI given later replaces the one that was kept.
 
-    A password in a URI is not written to the file: without that URI given again, the runs cannot be reached (SpecError).
+    A password in a URI is not written to the file: without that URI given again, the runs cannot be reached (SpecError). A damaged file
+    counts as none, with a warning: records are the only state, and runs can be written once more.
     """
     check_uri(uri)
     path = directory / PLACE
-    kept = Place(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+    kept = _kept(path)
     if uri is None and kept and HIDDEN in (kept.tracking_uri or ""):
         raise SpecError(f"the tracking URI of this study must be given again because its password was not kept: {kept.tracking_uri}")
     place = kept or Place(study_id=uuid4().hex, tracking_uri=None, environment=environment())
@@ -96,13 +101,23 @@ def page_of(directory: Path) -> str:
     return f"/#/experiments/{experiment}/runs?workflowType=machine_learning"
 
 
+def _kept(path: Path) -> Place | None:
+    if not path.exists():
+        return None
+    try:
+        return Place(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError):
+        logger.warning(
+            "%s was damaged, so the study's MLflow runs are written once more, to the default place unless --tracking-uri says", path
+        )
+        return None
+
+
 def _keep(path: Path, place: Place) -> None:
     uri = _without_password(place.tracking_uri) if place.tracking_uri else None
     text = json.dumps(asdict(replace(place, tracking_uri=uri)), indent=2) + "\n"
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        fresh = path.with_suffix(".new")
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(path)
+    if not path.exists() or path.read_bytes() != text.encode():
+        write_whole(path, text.encode())
 
 
 def _without_password(uri: str) -> str:
