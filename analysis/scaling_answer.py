@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.accuracy import accuracy_answer
 from analysis.backtest import Cut
 from analysis.forecast import calibrate, predict_band
 from analysis.intervals import LEVEL, allocation, interval, repeat_worth, warnings_of
@@ -50,6 +51,8 @@ def answer_runs(runs: Runs, options: FitOptions) -> Answered:
     if options.form == "isoflop":
         if options.predict:
             raise SpecError("isoflop predicts the best size for a budget and no loss, found --predict; choose another form for that")
+        if "accuracy" in runs.variables:
+            raise SpecError("a curve from loss to accuracy goes with a law of the loss, found --form isoflop; choose another form")
         found = fit_isoflop(runs, options.refits, options.seed)
         answered = Answered(describe_isoflop(found, runs), runs, None, found)
     else:
@@ -57,6 +60,8 @@ def answer_runs(runs: Runs, options: FitOptions) -> Answered:
         answer = describe(study) | {"predictions": [predict_point(study, point, options.far) for point in options.predict]}
         effects = [shape_effect(study.form, runs, name, min(options.refits, 1000), options.seed) for name in options.columns.effects]
         answer["effects"] = [vars(effect) | {"sentence": effect.sentence} for effect in effects]
+        if "accuracy" in runs.variables:
+            answer["accuracy"] = accuracy_answer(runs, answer["predictions"], options.seed)
         answered = Answered(answer, runs, study, None)
     answered.answer["total_seconds"] = time.perf_counter() - started
     return answered

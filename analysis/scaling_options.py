@@ -35,6 +35,8 @@ class Columns:
     """Blocks executed; over the stored ones it is the number of times a block is repeated."""
     group: str | None = None
     """What tells two trainings of one size apart, such as a seed or a run's name."""
+    accuracy: str | None = None
+    """Share of right answers on a task, 0 to 1; a cell may be empty. Its curve over the loss is fitted, too."""
     exclude: str = "excluded"
     """Rows that say true here are left out; the column may be absent."""
     effects: tuple[str, ...] = ()
@@ -69,6 +71,7 @@ ARGUMENTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("--depth", {"metavar": "COLUMN", "help": "blocks stored, for --form shape"}),
     ("--executed-depth", {"metavar": "COLUMN", "help": "blocks executed, where blocks are shared"}),
     ("--group", {"metavar": "COLUMN", "help": "tells trainings of one size apart (a seed, a name): rows of one are resampled together"}),
+    ("--accuracy", {"metavar": "COLUMN", "help": "accuracy on a task, 0 to 1: its curve over the loss is fitted and predicted, too"}),
     ("--exclude", {"metavar": "COLUMN", "help": "rows that say true here are left out (default: excluded, where there is one)"}),
     ("--effect", {"metavar": "COLUMN", "action": "append", "dest": "effects", "help": "does it matter at equal N? may be repeated"}),
     ("--form", {"choices": FORMS, "help": "the law (default: chinchilla)"}),

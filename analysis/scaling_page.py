@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from analysis import words
+from analysis.accuracy import accuracy_sentences
 from analysis.figures import figure_html, plotly_script
 from analysis.isoflop import fit_isoflop
 from analysis.page import Html, document, element, html, paragraphs, section
@@ -159,6 +160,7 @@ def _derived(answer: Mapping[str, Any]) -> list[Html]:
             f"(90 %: {low:.2f} to {high:.2f}; 1 is as good as a new block, 0 adds nothing)."
         )
     texts += [effect["sentence"] for effect in answer["effects"]]
+    texts += accuracy_sentences(answer["accuracy"]) if "accuracy" in answer else []
     return known(texts)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from analysis.accuracy import accuracy_sentences
+
 
 def answer_text(answer: Mapping[str, Any]) -> str:
     """The law with its intervals, its backtest, predictions, effects and notes; `answer` is what `fit_command` returns."""
@@ -18,6 +20,8 @@ def answer_text(answer: Mapping[str, Any]) -> str:
     for prediction in answer.get("predictions", ()):
         lines.append("predicted: " + ", ".join(f"{name} {_short(value)}" for name, value in prediction.items() if value is not None))
     lines += [effect["sentence"] for effect in answer.get("effects", ())]
+    if "accuracy" in answer:
+        lines += accuracy_sentences(answer["accuracy"])
     return "\n".join([*lines, *answer.get("notes", ())])
 
 

@@ -68,6 +68,8 @@ def read_runs(path: Path, columns: Columns, checkpoints: str = "all") -> Runs:
     names = {"params": columns.params, "tokens": columns.tokens, "flops": columns.flops, "width": columns.width}
     names |= {"depth": columns.depth, "executed_depth": columns.executed_depth} | {name: name for name in columns.effects}
     values = {name: _numbers(path, kept, column) for name, column in names.items() if column}
+    if columns.accuracy:
+        values["accuracy"] = _shares(path, kept, columns.accuracy)
     labels = [row[columns.group] for _, row in kept] if columns.group else None
     return _runs(_numbers(path, kept, columns.loss), values, labels, notes, checkpoints)
 
@@ -139,7 +141,7 @@ def _above(x: Array, y: Array, left: int, middle: int, right: int) -> bool:
 
 def _check_columns(path: Path, header: Sequence[str], columns: Columns) -> None:
     wanted = {"params": columns.params, "tokens": columns.tokens, "loss": columns.loss, "flops": columns.flops, "width": columns.width}
-    wanted |= {"depth": columns.depth, "executed-depth": columns.executed_depth, "group": columns.group}
+    wanted |= {"depth": columns.depth, "executed-depth": columns.executed_depth, "group": columns.group, "accuracy": columns.accuracy}
     for option, name in (*wanted.items(), *(("effect", name) for name in columns.effects)):
         if name is not None and name not in header:
             raise SpecError(f"{path}: {unknown_key(f'column {name}', name, header)}; name the column with --{option}")
@@ -168,6 +170,21 @@ def _numbers(path: Path, rows: Iterable[tuple[int, Mapping[str, str | None]]], c
             raise SpecError(
                 f"{path}:{line}: {column} must be above 0 and finite, found {text}; correct the cell, or flag the row as excluded"
             )
+        values.append(value)
+    return np.array(values)
+
+
+def _shares(path: Path, rows: Iterable[tuple[int, Mapping[str, str | None]]], column: str) -> Array:
+    """Shares of 1, NaN where a cell is empty."""
+    values = []
+    for line, row in rows:
+        text = (row[column] or "").strip()
+        try:
+            value = float(text) if text else math.nan
+        except ValueError:
+            value = math.inf
+        if not (math.isnan(value) or 0 <= value <= 1):
+            raise SpecError(f"{path}:{line}: {column} must be a share from 0 to 1 or empty, found {text!r}; divide percentages by 100")
         values.append(value)
     return np.array(values)
 
