@@ -131,6 +131,7 @@ def test_a_place_that_cannot_be_written_costs_the_checkpoint_alone(tmp_path: Pat
 
 def test_a_state_is_left_once_a_minute_between_looks_too(tmp_path: Path, blocks: TokenBlocks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trials.trial.INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr("trials.trial.SHARE_OF_TIME", 1e9)
     checkpoint = place(tmp_path / "0003.safetensors", blocks)
     undisturbed = ended(trial_in_stretches(TASK, blocks, LONGER, workload=WORKLOAD, checkpoint=checkpoint))
     kept = checkpoint.read()

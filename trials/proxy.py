@@ -308,7 +308,9 @@ class ProxyRun:
         self.tally.curve.append(point)
         self._count_process_seconds()
         if self._progress is not None:
+            since = time.perf_counter()
             self._progress(point)
+            self.tally.leave_out(time.perf_counter() - since)  # a state may be written there
 
     def _look_at_losses(self) -> None:
         """Add the newest losses to the mean that the next point of the curve will show; raises Diverged where one is no number."""

@@ -20,6 +20,8 @@ from trials.training.evaluation import evaluate_named
 from trials.training.failures import TrainingFailed, memory_errors
 from trials.training.utilisation import known_peak, utilisation
 
+SHARE_OF_TIME = 0.02
+"""That states may take beside the looks: those of a large shape are gigabytes."""
 Measure = Callable[[Architecture], Latency]
 """Takes the latency of a shape; may wait its turn, and may raise."""
 Ended = tuple[TrialRecord, Network | None]
@@ -140,17 +142,19 @@ class _Keeper:
 
     def __init__(self, checkpoint: Checkpoint | None, latency: Latency | None) -> None:
         self._checkpoint, self._latency = checkpoint, latency
-        self._kept_at = time.monotonic()
+        self._next_at = time.monotonic() + INTERVAL_SECONDS
 
     def keep(self, run: ProxyRun) -> None:
-        """The state as it is now."""
+        """The state as it is now; the next one is due after so long that writing takes a fiftieth of the time at most."""
         if self._checkpoint is not None:
+            since = time.monotonic()
             self._checkpoint.write(run.state(), self._latency)
-            self._kept_at = time.monotonic()
+            now = time.monotonic()
+            self._next_at = now + max(INTERVAL_SECONDS, (now - since) / SHARE_OF_TIME)
 
     def after(self, point: CurvePoint, run: ProxyRun, progress: Callable[[CurvePoint], None] | None) -> None:
         """The state where the last one is old, at a point of the curve, which is where a run has one."""
-        if time.monotonic() - self._kept_at >= INTERVAL_SECONDS:
+        if time.monotonic() >= self._next_at:
             self.keep(run)
         if progress is not None:
             progress(point)
