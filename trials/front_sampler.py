@@ -30,6 +30,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+from threadpoolctl import ThreadpoolController
 
 from analysis.axes import Array
 from analysis.candidates import Grid, Rows, Source, Table
@@ -90,6 +91,7 @@ class FrontSampler(BaseSampler):
         self._proposer = Proposer(axes, source, self._look)
         self._known: dict[bytes, _Known] = {}
         self._signs = (1.0, 1.0)
+        self._threads = ThreadpoolController()
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """The declared space."""
@@ -107,7 +109,8 @@ class FrontSampler(BaseSampler):
         self._signs = (first, second)
         random = np.random.default_rng([self._seed, trial.number])
         try:
-            return self._dimensions.params(self._proposer.propose(self._told(study, trial.number), random))
+            with self._threads.limit(limits=1):  # more would wait for each other, beside trials that want the processors
+                return self._dimensions.params(self._proposer.propose(self._told(study, trial.number), random))
         except LookupError:
             raise SpecError("feasible accepted none of the points looked at; pass `candidates`, a list of those that may be") from None
 
