@@ -70,7 +70,9 @@ def judge(own: Course, others: Sequence[Course], tokens: int) -> Verdict:
     if tokens not in own.seen:
         raise ValueError(f"a trial is judged where it was seen, at {', '.join(map(str, own.seen))} tokens, found {tokens}")
     finished = [course for course in others if course.final is not None and tokens in course.seen and course.latency_ms is not None]
-    if own.latency_ms is None or len(finished) < LEAST_FINISHED:
+    if own.latency_ms is None:
+        return Verdict(goes_on=True, chance=1.0, reason="it has no latency to be judged by")
+    if len(finished) < LEAST_FINISHED:
         return Verdict(goes_on=True, chance=1.0, reason=f"{len(finished)} finished trials are too few to judge it by")
     if all(own.latency_ms < (course.latency_ms or 0) for course in finished):
         return Verdict(goes_on=True, chance=1.0, reason="no finished trial is as fast: it stands on the front whatever it reaches")

@@ -91,7 +91,7 @@ def promotion_sentences(found: Promotion) -> list[str]:
     ]
     if found.foreseen is None:
         seen = [shape.low <= bits <= shape.high for shape, bits in done.items() if shape.low is not None and shape.high is not None]
-        said.append(f"{sum(seen)} of {len(seen)} losses fell inside the 90 % intervals that the study foresaw.")
+        said += [] if not seen else [f"{sum(seen)} of {len(seen)} losses fell inside the 90 % intervals that the study foresaw."]
     else:
         said.append(f"Nothing was foreseen: {found.foreseen}.")
     return said + failed

@@ -59,9 +59,7 @@ def load_runs(path: Path, options: FitOptions) -> Runs:
     """Runs of a CSV or of a study's directory."""
     if path.is_dir():
         if options.columns.accuracy is not None:
-            raise SpecError(
-                f"--accuracy names a column of a table, found the study {path}; write losses and a task's accuracies as CSV"
-            )
+            raise SpecError(f"--accuracy names a column of a table, found the study {path}; write losses and a task's accuracies as CSV")
         return runs_from_records(read_records(path), "parameters" if options.columns.params == "params" else options.columns.params)
     return read_runs(path, options.columns, options.checkpoints)
 

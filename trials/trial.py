@@ -133,7 +133,7 @@ def trial_in_stretches(
             network, training = network.to("cpu"), replace(training, validations=judged)
     except Exception as error:
         outcome, reason = explain(error)
-        return now(outcome, reason, error.training if isinstance(error, TrainingFailed) else None), None
+        return now(outcome, reason, error.training if isinstance(error, TrainingFailed) and error.training else training), None
     return now(Outcome.FINISHED, None, training), network
 
 

@@ -89,7 +89,7 @@ class Agenda:
     def add(self, record: TrialRecord) -> None:
         """A trial is back."""
         self.records[record.number] = record
-        if not record.finished and record.outcome is not Outcome.STOPPED:
+        if not record.finished and record.outcome not in (Outcome.STOPPED, Outcome.OVER_LIMIT):
             self._failed.append(record)
 
     def known_to(self, number: int) -> list[TrialRecord]:
