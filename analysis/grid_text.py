@@ -7,6 +7,7 @@ from typing import Any
 
 from analysis import words
 from analysis.record import TrialRecord
+from analysis.text_columns import aligned
 
 
 def grid_rows(records: Sequence[TrialRecord]) -> list[dict[str, Any]]:
@@ -26,16 +27,7 @@ def grid_text(records: Sequence[TrialRecord]) -> str:
             failed.append(f"#{record.number} {record.outcome}: {record.reason}")
         shape = record.architecture.label
         lines.append((f"#{record.number}", record.name or "", shape, f"{record.costs.parameters:,}", f"{record.seed}", losses))
-    widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
-    rows = [
-        "  ".join(cell.rjust(width) if place in (0, 3, 4) else cell.ljust(width) for place, (cell, width) in _cells(line, widths)).rstrip()
-        for line in lines
-    ]
-    return "\n".join([*rows, *failed])
-
-
-def _cells(line: Sequence[str], widths: Sequence[int]) -> list[tuple[int, tuple[str, int]]]:
-    return list(enumerate(zip(line, widths, strict=True)))
+    return "\n".join([*aligned(lines, (1, 2, 5)), *failed])
 
 
 def _rows(record: TrialRecord) -> list[dict[str, Any]]:

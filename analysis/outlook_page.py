@@ -12,6 +12,7 @@ from analysis.front import Front
 from analysis.outlook import Outlook, outlook_sentences
 from analysis.page import Html, element, paragraphs, table
 from analysis.record import TrialRecord
+from analysis.text_columns import aligned
 
 CAPTION = (
     "Bars are the 90 % intervals of what one training of the target's length would measure, at each shape's latency; hollow marks are what "
@@ -81,7 +82,7 @@ def outlook_table(found: Outlook, records: Sequence[TrialRecord], front: Front) 
             words.milliseconds(front.places[p.number].latency_ms),
             f"{p.now:.3f}",
             f"{p.expected:.3f}",
-            f"{p.low:.3f} to {p.high:.3f}",
+            words.interval(p.low, p.high, "bits_per_byte"),
             f"{p.on_front:.0%}",
             f"{p.most_accurate:.0%}",
         )
@@ -95,11 +96,9 @@ def outlook_text(found: Outlook, records: Sequence[TrialRecord]) -> str:
     labels = _labels(records)
     lines = [("trial", "shape", "now", "foreseen", "90 %", "on front then")]
     for p in found.prospects:
-        numbers = (f"{p.now:.3f}", f"{p.expected:.3f}", f"{p.low:.3f} to {p.high:.3f}", f"{p.on_front:.0%}")
+        numbers = (f"{p.now:.3f}", f"{p.expected:.3f}", words.interval(p.low, p.high, "bits_per_byte"), f"{p.on_front:.0%}")
         lines.append((f"#{p.number}", labels[p.number], *numbers))
-    widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
-    rows = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
-    return "\n".join([*rows, "", *outlook_sentences(found, labels)])
+    return "\n".join([*aligned(lines, range(len(lines[0]))), "", *outlook_sentences(found, labels)])
 
 
 def _labels(records: Sequence[TrialRecord]) -> Mapping[int, str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from analysis import words
 from analysis.front import Front, front
 from analysis.outlook import Outlook
+from analysis.text_columns import aligned
 from analysis.validity import LongRun
 
 
@@ -101,10 +102,7 @@ def promotion_text(found: Promotion) -> str:
     """A table and the sentences, for a terminal."""
     lines: list[tuple[str, ...]] = [("trial", "shape", "latency", "before", "after", "foreseen, 90 %", "front before", "front after")]
     for shape in found.shapes:
-        seen = words.ABSENT if shape.low is None or shape.high is None else f"{shape.low:.3f} to {shape.high:.3f}"
-        after = words.ABSENT if shape.after is None else f"{shape.after:.3f}"
+        seen, after = words.interval(shape.low, shape.high, "bits_per_byte"), words.quality(shape.after, "bits_per_byte")
         marks = ("yes" if on else "no" for on in (shape.on_front_before, shape.on_front_after))
         lines.append((f"#{shape.number}", shape.shape, words.milliseconds(shape.latency_ms), f"{shape.before:.3f}", after, seen, *marks))
-    widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
-    rows = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
-    return "\n".join([*rows, "", *promotion_sentences(found)])
+    return "\n".join([*aligned(lines, range(len(lines[0]))), "", *promotion_sentences(found)])

@@ -108,6 +108,11 @@ class TrialRecord:
         return self.outcome is Outcome.FINISHED
 
     @property
+    def failed(self) -> bool:
+        """Whether the trial came to nothing; one that was stopped, or that a limit kept from training, did what it should."""
+        return self.outcome not in (Outcome.FINISHED, Outcome.STOPPED, Outcome.OVER_LIMIT)
+
+    @property
     def title(self) -> str:
         """`#7 12x64 4/2x16 f172`, with the shape's name, or the trial that it repeats, before the shape."""
         again = "" if self.replicates is None else f"again #{self.replicates}: "

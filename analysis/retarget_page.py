@@ -13,6 +13,7 @@ from analysis.page import Html, document, element, facts, section, table
 from analysis.record import Kind
 from analysis.replicates import averaged
 from analysis.retarget import Retargeted
+from analysis.text_columns import aligned
 
 COLUMNS = ("trial", "shape", "predicted", "90 %", "measured", "bits per byte", "on front", "")
 
@@ -99,13 +100,8 @@ def sentences(moved: Retargeted) -> list[str]:
 def retarget_text(moved: Retargeted) -> str:
     """The front for a terminal."""
     rows = [COLUMNS, *(_cells(_row(moved, number)) for number in _shown(moved))]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(COLUMNS))]
-    left = ("trial", "shape", "")
-    lines = [
-        "  ".join(cell.ljust(width) if name in left else cell.rjust(width) for cell, width, name in zip(row, widths, COLUMNS, strict=True))
-        for row in rows
-    ]
-    return "\n".join([*(line.rstrip() for line in lines), "", *sentences(moved)])
+    left = [place for place, name in enumerate(COLUMNS) if name in ("trial", "shape", "")]
+    return "\n".join([*aligned(rows, left), "", *sentences(moved)])
 
 
 def write_retargeted(directory: Path, study: str, moved: Retargeted) -> Path:

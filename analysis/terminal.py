@@ -11,6 +11,7 @@ from analysis.luck import luck
 from analysis.membership import membership
 from analysis.record import FinalRecord, TrialRecord
 from analysis.rows import front_rows
+from analysis.text_columns import aligned
 
 COLUMNS = ("trial", "shape", "parameters", "latency", "bits per byte", "true, 90 %", "on front", "accuracy", "")
 TEXT = ("trial", "shape", "")
@@ -39,11 +40,6 @@ def front_text(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]
                 ", ".join(notes),
             )
         )
-    widths = [max(len(cells[place]) for cells in rows) for place in range(len(COLUMNS))]
-    lines = ["  ".join(map(_cell, cells, widths, COLUMNS)).rstrip() for cells in rows]
+    lines = aligned(rows, [place for place, column in enumerate(COLUMNS) if column in TEXT])
     sentences = [*findings(records, finals, front), *luck(records, finals, front, sure)]
     return "\n".join([*(lines if len(rows) > 1 else []), "", *sentences]).strip()
-
-
-def _cell(cell: str, width: int, column: str) -> str:
-    return cell.ljust(width) if column in TEXT else cell.rjust(width)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +12,13 @@ from analysis.front import front_of
 from analysis.record import Kind, Outcome, TrialRecord
 from search_space.errors import SpecError
 from tests import fakes
-from trials.driver.cluster import connected
+from tests.test_runner import ray_here, tracking
 from trials.runner import run_study
 from trials.task import TrialTask
 
+__all__ = ["ray_here", "tracking"]
+
 pytestmark = pytest.mark.filterwarnings("default::ResourceWarning", "ignore::DeprecationWarning:ray", "ignore::FutureWarning:ray")
-
-
-@pytest.fixture(scope="module")
-def tracking(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return f"sqlite:///{tmp_path_factory.mktemp('tracking')}/mlflow.db"
-
-
-@pytest.fixture(scope="module")
-def ray_here() -> Iterator[None]:
-    with connected(fakes.small_study()[0], None):
-        yield
 
 
 def run(directory: Path, tracking: str, trials: int, replicates: float = 0.1) -> list[TrialRecord]:

@@ -62,7 +62,7 @@ class StoredStudy:
         except SpecError as error:
             return str(error)
 
-    @property
+    @cached_property
     def front(self) -> Front:
         """By bits per byte, with the latencies measured again after the search."""
         return front_of(self.records, self.finals)

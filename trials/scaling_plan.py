@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from analysis.grid import Outlook, outlook, rows_of
+from analysis.text_columns import aligned
 from analysis.words import disk, duration, hours, quantity, short, span
 from search_space import cost
 from trials.corpus import prepare, require_corpus
@@ -199,9 +200,9 @@ def _lines(plan: ScalingPlan) -> Iterator[str]:
     yield from (f"warning     {warning}" for warning in plan.warnings)
     yield ""
     if len(plan.rungs) > LONG:
-        yield from _table(_summary(plan), words=0)
+        yield from aligned(_summary(plan), ())
         yield ""
-    yield from _table([_head(plan), *(_row(rung, plan) for rung in plan.rungs)], words=2)
+    yield from aligned([_head(plan), *(_row(rung, plan) for rung in plan.rungs)], (1, 2))
     yield ""
     paid, separate = (sum(getattr(rung, name) for rung in plan.rungs) for name in ("paid_tokens", "separate_tokens"))
     yield f"training    {quantity(paid)} tokens, {sum(rung.training_flops for rung in plan.rungs):.2e} FLOPs"
@@ -282,14 +283,3 @@ def _summary(plan: ScalingPlan) -> list[tuple[str, ...]]:
             )
         )
     return rows
-
-
-def _table(rows: Sequence[Sequence[str]], words: int) -> Iterator[str]:
-    """Columns with numbers on the right; after the first, so many have words, on the left."""
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    for row in rows:
-        cells = [
-            cell.ljust(width) if 1 <= place <= words else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        yield "  ".join(cells).rstrip()

@@ -9,7 +9,7 @@ from enum import Enum
 
 from analysis.front import front_of
 from analysis.membership import contenders, membership
-from analysis.record import Kind, Outcome, TrialRecord
+from analysis.record import Kind, TrialRecord
 from search_space.architecture import Architecture
 from trials.sampler import Proposer
 from trials.study import StudySpec
@@ -89,7 +89,7 @@ class Agenda:
     def add(self, record: TrialRecord) -> None:
         """A trial is back."""
         self.records[record.number] = record
-        if not record.finished and record.outcome not in (Outcome.STOPPED, Outcome.OVER_LIMIT):
+        if record.failed:
             self._failed.append(record)
 
     def known_to(self, number: int) -> list[TrialRecord]:

@@ -181,7 +181,7 @@ class Scribe(Callback):  # type: ignore[misc]
         return Progress(
             done=len(records),
             of=self._agenda.count,
-            failed=sum(not r.finished and r.outcome not in (Outcome.STOPPED, Outcome.OVER_LIMIT) for r in records.values()),
+            failed=sum(record.failed for record in records.values()),
             stopped=sum(record.outcome is Outcome.STOPPED for record in records.values()),
             front_size=len(front_of(records.values()).members),
             seconds_left=(time.monotonic() - self._begun) / done_here * left if done_here else None,
