@@ -10,7 +10,6 @@ from statistics import fmean
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
-from scipy.stats import kendalltau, spearmanr
 
 Array = npt.NDArray[np.float64]
 LEVEL = 0.9
@@ -42,6 +41,8 @@ class Errors:
 
 def errors(predicted: Array, deviations: Array, measured: Array) -> Errors:
     """Times [shapes], deviations of the predicted ones' logarithms, and what was measured."""
+    from scipy.stats import kendalltau, spearmanr  # a third of a second, which a study that reads a table of errors does not need
+
     missed = np.abs(predicted / measured - 1)
     reach = float(ndtri(0.5 + LEVEL / 2)) * deviations
     enough = len(measured) > 2 and np.ptp(predicted) > 0 and np.ptp(measured) > 0

@@ -196,7 +196,9 @@ def serve(runtime: str) -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not become an answer
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(requests,), daemon=True).start()
-    find_runtime(runtime)  # before the first request
+    find_runtime(runtime)  # before the first request, as is
+    import trials.network  # noqa: F401  torch, which nobody else here needs: while the trial's worker imports its own
+
     protocol, quiet = Protocol(), QuietLock()
     while True:
         print(json.dumps(_answer(json.loads(requests.get()), protocol, quiet)), file=answers, flush=True)

@@ -6,14 +6,17 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import replace
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from analysis.front import front_of
 from analysis.membership import contenders, membership
 from analysis.record import Kind, TrialRecord
 from search_space.architecture import Architecture
-from trials.sampler import Proposer
 from trials.study import StudySpec
 from trials.task import TrialTask, plain
+
+if TYPE_CHECKING:
+    from trials.sampler import Proposer  # Optuna and SciPy, which are imported beside Ray's start
 
 HOPELESS = 5
 """A study whose first so many trials all fail, with none that finished, stops and says why."""

@@ -6,7 +6,6 @@ from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler
 
-from analysis.halving import course_of, judge
 from analysis.record import Outcome
 from trials.driver.agenda import Agenda
 
@@ -28,6 +27,8 @@ class FrontScheduler(FIFOScheduler):  # type: ignore[misc]
         record = result["record"]
         if record.outcome is not Outcome.STOPPED or record.training is None:
             return self.CONTINUE  # type: ignore[no-any-return]
+        from analysis.halving import course_of, judge  # SciPy's distributions: no study waits for them to start
+
         verdict = judge(course_of(record), [course_of(other) for other in self._agenda.known_to(record.number)], record.training.tokens)
         if verdict.goes_on:
             return self.CONTINUE  # type: ignore[no-any-return]
