@@ -1,0 +1,36 @@
+"""archfront's study with `train` in place of a training; a user has the YAML alone, for `archfront run`."""
+
+import sys
+from pathlib import Path
+
+import yaml
+
+from analysis.record import Outcome, TrialRecord
+from benchmarks.peers.task import train
+from tests.fakes import answer
+from trials.runner import run_study
+from trials.study import parse_study
+from trials.task import TrialTask
+
+STUDY = Path(__file__).with_name("archfront_study.yaml")
+
+
+def evaluate(task: TrialTask) -> TrialRecord:
+    """As a training ends: with a loss, or as diverged."""
+    shape = task.architecture
+    loss, _ = train(
+        {name: getattr(shape, name) for name in ("num_unique_layers", "hidden_size", "num_key_value_heads", "intermediate_size")}
+    )
+    if loss != loss:
+        return answer(task, outcome=Outcome.DIVERGED, reason="the training loss was nan", training=None)
+    return answer(task)
+
+
+def search(directory: str, trials: int) -> None:
+    """The study with so many trials, or what is left of it."""
+    text = STUDY.read_text(encoding="utf-8").replace("trials: 12", f"trials: {trials}")
+    run_study(parse_study(yaml.safe_load(text)), Path(directory) / "search", study_text=text, evaluate=evaluate)
+
+
+if __name__ == "__main__":
+    search(sys.argv[1], int(sys.argv[2]))
