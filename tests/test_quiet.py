@@ -205,10 +205,32 @@ def test_pause_returns_the_seconds_that_a_measurement_took(tmp_path: Path) -> No
 
 def test_two_measurements_exclude_each_other(tmp_path: Path) -> None:
     quiet, other = QuietLock(tmp_path), QuietLock(tmp_path)
-    with quiet.measuring(1), pytest.raises(QuietTimeoutError, match="another measurement"), other.measuring(0.05):
+    with quiet.measuring(1), pytest.raises(QuietTimeoutError, match="other measurements"), other.measuring(0.05):
         pass
     quiet.close()
     other.close()
+
+
+def test_the_wait_for_the_trainers_turn_ends_in_the_time_allowed(tmp_path: Path) -> None:
+    quiet, trainer = QuietLock(tmp_path), QuietLock(tmp_path)
+    with quiet.measuring(1):
+        time.sleep(2)  # the trainers have a second now
+    with trainer.training():
+        since = time.monotonic()
+        with pytest.raises(QuietTimeoutError, match=r"training.s turns between them, did not end"), quiet.measuring(0.1):
+            pass
+        assert time.monotonic() - since < 0.9
+    quiet.close()
+    trainer.close()
+
+
+def test_training_is_not_blamed_for_the_time_that_another_measurement_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    quiet, trainer = QuietLock(tmp_path), QuietLock(tmp_path)
+    monkeypatch.setattr("trials.quiet._take", lambda *_: time.sleep(0.2))  # the gate comes free when the time is over
+    with trainer.training(), pytest.raises(QuietTimeoutError, match="other measurements"), quiet.measuring(0.1):
+        pass
+    quiet.close()
+    trainer.close()
 
 
 def test_the_files_are_private_and_links_are_not_followed(tmp_path: Path) -> None:

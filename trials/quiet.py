@@ -76,15 +76,21 @@ class QuietLock:
 
     def pause(self) -> float:
         """Seconds that training was held up here, inside `training`: 0.0 unless somebody measures or waits to."""
+        if not self.is_wanted():
+            return 0.0
+        since = time.monotonic()
+        fcntl.flock(self._lock, fcntl.LOCK_UN)
+        self._join()
+        return time.monotonic() - since
+
+    def is_wanted(self) -> bool:
+        """Whether somebody measures or waits to, so that a `pause` takes a while."""
         try:
             fcntl.flock(self._gate, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            since = time.monotonic()
-            fcntl.flock(self._lock, fcntl.LOCK_UN)
-            self._join()
-            return time.monotonic() - since
+            return True
         fcntl.flock(self._gate, fcntl.LOCK_UN)
-        return 0.0
+        return False
 
     def _join(self) -> None:
         """Share the lock; at the gate's inner side nobody can hold it exclusively."""
@@ -119,16 +125,21 @@ class QuietLock:
 
     def _take_turn(self, deadline: float, timeout_seconds: float) -> None:
         """Take the gate when the trainers have had their turn; they are not disturbed before."""
+        complaint = f"other measurements, and training's turns between them, did not end within {timeout_seconds:g} seconds"
         while True:
             said = self._said()
             while len(said) == MOMENTS.size and not self._is_over(*MOMENTS.unpack(said)):
+                if time.monotonic() > deadline:
+                    raise QuietTimeoutError(complaint)
                 time.sleep(POLL_SECONDS)
             if said and said == self._mine:
                 time.sleep(4 * POLL_SECONDS)  # whoever waits for longer goes first
-            _take(self._gate, deadline, f"another measurement did not end within {timeout_seconds:g} seconds")
-            if self._said() == said:
+            _take(self._gate, deadline, complaint)
+            if self._said() == said and time.monotonic() <= deadline:
                 return
             fcntl.flock(self._gate, fcntl.LOCK_UN)  # another measurement came between, and it is the trainers' turn again
+            if time.monotonic() > deadline:
+                raise QuietTimeoutError(complaint)  # training was not asked to pause, and is not to blame
 
     def _said(self) -> bytes:
         return os.pread(self._gate, MOMENTS.size, 0)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import faulthandler
 import tempfile
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +14,7 @@ from ray import tune
 from analysis.record import Kind, Outcome, TrialRecord
 from trials.driver.directory import checkpoint_file, stamp
 from trials.driver.turn import Turn
+from trials.driver.watchdog import Watchdog
 from trials.driver.workers import ask_device
 from trials.runtimes import RUNTIMES
 from trials.study import ProxySpec, StudySpec
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
     from trials.checkpoint import Checkpoint
     from trials.text.blocks import TokenBlocks
 
-GRACE_SECONDS = 5.0
-GRACE_SHARE = 0.5
-"""A worker that is this much past its deadline, in all, hangs in native code and is ended: pauses for latency may take some."""
 Evaluate = Callable[[TrialTask], TrialRecord]
 Trial = Generator[TrialRecord, None, tuple[TrialRecord, Any]]
 """A trial on its way, see `trial_in_stretches`."""
@@ -59,7 +55,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._blocks: dict[int, TokenBlocks] = {}
         self._trial: Trial | None = None
         self._turn: Turn | None = None
-        self._start = Start.now()
+        self._watchdog = Watchdog()
         if equipment.evaluate is None:
             import trials.trial  # noqa: F401
 
@@ -75,11 +71,10 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
     def step(self) -> dict[str, Any]:
         """The trial to its next look, or to its end: its record, and its weights as a file's bytes where it finished."""
         if self._trial is None:
-            self._start = Start.now()
+            self._watchdog.begin(self._equipment.study.search.deadline_seconds)
             self._trial = self._fake() if self._equipment.evaluate else self._real()
-        left_seconds = self._equipment.study.search.deadline_seconds - self._start.elapsed_seconds
         try:
-            with _ended_at(max(0.0, left_seconds)):
+            with self._watchdog.watching():
                 record = next(self._trial)
         except StopIteration as end:
             record, network = end.value
@@ -96,7 +91,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
         study, task = self._equipment.study, self.config["task"]
         if should_pause() or _measures_on_gpu(study):
-            self._turn = Turn(_measures_on_gpu(study))
+            self._turn = Turn(_measures_on_gpu(study), self._watchdog.held_up)
         blocks, proxy = self._blocks_of(task.architecture.vocab_size), task.recipe(study.proxy)
         return trial_in_stretches(
             task,
@@ -174,17 +169,6 @@ def stopped_at(record: TrialRecord, share: float) -> TrialRecord:
 def _measures_on_gpu(study: StudySpec) -> bool:
     """Whether latencies are taken where this study trains."""
     return bool(study.search.gpus) and RUNTIMES[study.objectives.latency.runtime].device == "cuda"
-
-
-@contextmanager
-def _ended_at(deadline_seconds: float) -> Iterator[None]:
-    """End this process, with its threads' stacks on stderr, where the trial hangs far beyond its deadline."""
-    limit = deadline_seconds * (1 + GRACE_SHARE) + GRACE_SECONDS
-    faulthandler.dump_traceback_later(limit, exit=True, file=2)
-    try:
-        yield
-    finally:
-        faulthandler.cancel_dump_traceback_later()
 
 
 def _file_of(network: Any) -> bytes:

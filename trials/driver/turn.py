@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 
 from trials.quiet import QuietLock
 from trials.task import Start
@@ -11,9 +12,12 @@ from trials.task import Start
 class Turn:
     """Joined at the trial's first step, not before: its own latency is taken first, and would wait for itself. Left between stretches."""
 
-    def __init__(self, on_gpu: bool) -> None:
-        """Where latencies are taken `on_gpu`, what is still to be done there ends before anybody measures."""
-        self._on_gpu, self._quiet, self._joined = on_gpu, QuietLock(), ExitStack()
+    def __init__(self, on_gpu: bool, held_up: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
+        """Where latencies are taken `on_gpu`, what is still to be done there ends before anybody measures.
+
+        The trial is inside a `held_up()` while it waits for others.
+        """
+        self._on_gpu, self._held_up, self._quiet, self._joined = on_gpu, held_up, QuietLock(), ExitStack()
         self._is_joined = False
 
     def pause(self) -> float:
@@ -22,11 +26,14 @@ class Turn:
             import torch
 
             torch.cuda.synchronize()
-        if self._is_joined:
-            return self._quiet.pause()
-        start, self._is_joined = Start.now(), True
-        self._joined.enter_context(self._quiet.training())
-        return start.elapsed_seconds
+        if self._is_joined and not self._quiet.is_wanted():
+            return 0.0
+        with self._held_up():
+            if self._is_joined:
+                return self._quiet.pause()
+            start, self._is_joined = Start.now(), True
+            self._joined.enter_context(self._quiet.training())
+            return start.elapsed_seconds
 
     def leave(self) -> None:
         """Train no more, until the next `pause`."""
