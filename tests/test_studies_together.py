@@ -114,7 +114,7 @@ def test_a_training_that_two_studies_have_counts_once_with_all_its_rungs(tmp_pat
     for order in ([grid, search], [search, grid]):
         runs = runs_of_studies(order)
         assert len(runs) == 12
-        assert any("1 training that another study has, too, counted once" in note for note in runs.notes)
+        assert any("1 training left out, of a shape, seed and length that is there already" in note for note in runs.notes)
 
 
 def test_another_tokenizer_is_another_recipe(tmp_path: Path) -> None:

@@ -499,3 +499,28 @@ def test_the_driver_does_not_wait_for_mlflow_nor_its_writer_for_torch(module: st
     code = f"import sys, trials.{module}; print([name for name in {heavy} if name in sys.modules])"
     printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, env=dict(os.environ))
     assert printed.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("moment", ["start", "catch_up"])
+def test_ctrl_c_while_the_tracking_starts_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+    from tests.fakes import plausible, small_study
+    from trials.runner import run_study
+
+    trackers: list[Tracker] = []
+    begin = Tracker.start
+
+    def interrupted(tracker: Tracker, *_: object) -> None:
+        if moment == "start":  # the process is there, its threads are not
+            monkeypatch.setattr(tracker._threads[0], "start", lambda: None)
+            monkeypatch.setattr(tracker._threads[1], "start", lambda: None)
+            begin(tracker)
+        trackers.append(tracker)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Tracker, moment, interrupted)
+    spec, text = small_study()
+    with pytest.raises(KeyboardInterrupt):
+        run_study(spec, tmp_path / "study", study_text=text, evaluate=plausible)
+    process = trackers[0]._process
+    assert process is not None
+    assert process.poll() is not None

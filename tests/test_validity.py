@@ -137,6 +137,11 @@ def test_the_command_trains_longer_and_continues_where_it_was_stopped(tmp_path: 
     assert archfront.main(command) == 0
     assert json.loads(capsys.readouterr().out) == first
     assert (directory / VALIDITY).read_bytes() == kept
+    lines = [json.loads(line) for line in kept.splitlines()]
+    lines[1] |= {"tokens": None, "bits_per_byte": None, "reason": "out_of_memory: 3 GiB asked"}
+    (directory / VALIDITY).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    assert archfront.main(command) == 0
+    assert json.loads(capsys.readouterr().out) == first  # what failed was tried again
     assert "Whether the ranking can be trusted" in (directory / "report.html").read_text(encoding="utf-8")
     assert archfront.main([*command[:-2], "1"]) == 2
     assert "--times must be above 1" in capsys.readouterr().err

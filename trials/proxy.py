@@ -193,8 +193,7 @@ class ProxyRun:
         branch = self.branch(share)
         before = branch.tally.seconds
         branch.run()
-        if self._deadline_seconds is not None:
-            self._deadline_seconds -= branch.tally.seconds - before
+        self.tally.branch_seconds += branch.tally.seconds - before
         found = branch.result().validation
         assert found is not None  # a run that came to its end was evaluated there
         self.tally.rungs.append(Rung(tokens=branch.tokens, loss=found.loss, bits_per_byte=found.bits_per_byte))
@@ -339,7 +338,7 @@ class ProxyRun:
         if self._pause is not None:
             self.tally.leave_out(self._pause())
         self.tally.tick()
-        if self._deadline_seconds is not None and self.tally.seconds > self._deadline_seconds:
+        if self._deadline_seconds is not None and self.tally.seconds + self.tally.branch_seconds > self._deadline_seconds:
             raise TimedOut(
                 f"the deadline of {self._deadline_seconds:g} seconds passed after {self.tokens:,} tokens, "
                 f"{self.tally.share:.0%} of the proxy; raise search.deadline_seconds or shorten the proxy"

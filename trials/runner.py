@@ -136,9 +136,9 @@ class _Run:
 
     def go(self, address: str | None) -> StudyResult:
         """Search, measure the finals, and say how it went."""
-        self._tracker.start()
-        self._tracker.catch_up(self._agenda.records.values())
         try:
+            self._tracker.start()
+            self._tracker.catch_up(self._agenda.records.values())
             if not self._agenda.finished or self._missing_finals():
                 if self._evaluate is None:
                     require_corpus(self._study.corpus, self._vocabularies())  # before Ray takes its seconds to start

@@ -40,7 +40,7 @@ def runs_of_studies(directories: Sequence[Path], params: str = "parameters") -> 
     if not parts:
         raise SpecError(f"a law needs finished trials, found none in {joined([str(each) for each in directories])}; run the studies first")
     if len(finished) > len(best):
-        notes.append(f"{plural(len(finished) - len(best), 'training')} that another study has, too, counted once")
+        notes.append(f"{plural(len(finished) - len(best), 'training')} left out, of a shape, seed and length that is there already")
     return together(parts, notes)
 
 

@@ -89,7 +89,8 @@ class Tracker:
     def _close(self) -> None:
         assert self._process is not None
         for thread in self._threads:
-            thread.join()
+            if thread.ident is not None:  # Ctrl-C may have come before it was started
+                thread.join()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(BrokenPipeError):

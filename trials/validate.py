@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from analysis.lines import append_line
-from analysis.record import TrialRecord, read_records
+from analysis.record import RECORDS, TrialRecord, read_records
 from analysis.validity import PROMOTED, VALIDITY, LongRun, Validity, read_long_runs, stratified, validity
 from search_space.errors import SpecError
 from trials.calibration import settled
@@ -29,15 +29,16 @@ Progress = Callable[[int, int, LongRun], None]
 def run_validation(
     study: StudySpec, directory: Path, *, study_text: str, shapes: int, times: float, progress: Progress | None = None
 ) -> Validity:
-    """Train shapes from the best to the worst loss so many times longer than the study did; what the directory holds is kept.
+    """Train shapes from the best to the worst loss so many times longer than the study did; what the directory holds is kept, and what
+    failed is tried again.
 
     Runs `search.workers` processes on this machine. Raises SpecError where the directory is another study's, has too few finished
     trials, or the corpus is another text than theirs.
     """
     if times <= 1:
         raise SpecError(f"--times must be above 1, for a longer training is what judges, found {times:g}")
-    if not (directory / "records.jsonl").exists():
-        raise SpecError(f"{directory} has no records.jsonl yet; run the study first: archfront run")
+    if not (directory / RECORDS).exists():
+        raise SpecError(f"{directory} has no {RECORDS} yet; run the study first: archfront run")
     with claim(directory, study_text):
         study = settled(study, directory)
         records = read_records(directory)
@@ -48,7 +49,8 @@ def run_validation(
         for found in blocks.values():
             require_same_text(found, chosen)
         reuse = Reuse(study, directory, {size: Text.of(found) for size, found in blocks.items()})
-        done = {(run.number, run.architecture_key) for run in read_long_runs(directory) if run.times == times}
+        kept = [run for run in read_long_runs(directory) if run.times == times and run.bits_per_byte is not None]
+        done = {(run.number, run.architecture_key) for run in kept}
         missing = [record for record in chosen if (record.number, record.architecture.key) not in done]
         for count, run in enumerate(long_runs(missing, study, times, reuse, directory / VALIDITY), len(chosen) - len(missing) + 1):
             if progress is not None:

@@ -22,6 +22,8 @@ class Tally:
     seconds: float = 0.0
     """Of training and evaluation, pauses left out, until the last `tick`."""
     evaluation_seconds: float = 0.0
+    branch_seconds: float = 0.0
+    """Of rungs' branches, which count towards the deadline alone."""
     process_seconds: float = 0.0
     peak_memory_bytes: int | None = None
     validation: Quality | None = None
