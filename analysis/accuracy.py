@@ -22,6 +22,8 @@ from search_space.errors import SpecError
 
 ENOUGH = 6
 """Rows with an accuracy: the sigmoid has four unknowns."""
+ENOUGH_GROUPS = 3
+"""Trainings with an accuracy: the intervals come from resampling trainings, and of fewer there is hardly another sample."""
 REFITS = 200
 QUANTILE = 1.645
 """Standard deviations from the middle to either end of a 90 % interval of a normal distribution."""
@@ -82,8 +84,13 @@ def fit_accuracy(runs: Runs, seed: int = 0) -> AccuracyCurve:
             f"a curve from loss to accuracy needs runs of at least {ENOUGH} different losses with an accuracy, "
             f"found {len(np.unique(losses))}; add runs"
         )
-    fit = _fit(losses, accuracies)
-    random, names = np.random.default_rng(seed), np.unique(groups)
+    names = np.unique(groups)
+    if len(names) < ENOUGH_GROUPS:
+        raise SpecError(
+            f"an interval of the accuracy needs accuracies of at least {ENOUGH_GROUPS} trainings, found {len(names)}, whose points lie on "
+            "one curve; add trainings"
+        )
+    fit, random = _fit(losses, accuracies), np.random.default_rng(seed)
     members = [np.flatnonzero(groups == name) for name in names]
     refits: list[Array] = []
     while len(refits) < REFITS:

@@ -50,7 +50,7 @@ CURES = {
 
 
 @dataclass(frozen=True)
-class Outlook:
+class Resolution:
     """What a grid can tell of a form."""
 
     exponents: Mapping[str, float]
@@ -62,10 +62,10 @@ class Outlook:
         return ", ".join(f"{name} to ±{half:.2g}" for name, half in self.exponents.items())
 
 
-def outlook(form: str, variables: Mapping[str, Array]) -> Outlook:
+def resolution(form: str, variables: Mapping[str, Array]) -> Resolution:
     """Of a form's name at the planned rows, each variable (rows,): `params`, `tokens`, `flops`, `width`, `depth`, `repeats`."""
     if form == "isoflop":
-        return Outlook({}, tuple(_parabolas(variables)))
+        return Resolution({}, tuple(_parabolas(variables)))
     law = form_named(form)
     found = [*_few(law, variables), *_together(law, variables)]
     halves = _half_widths(law, variables)
@@ -77,7 +77,7 @@ def outlook(form: str, variables: Mapping[str, Array]) -> Outlook:
             f"{joined(still_open)} would stay open: the grid spans too little; {cure}widen the range of budgets and tokens, or fit a "
             "smaller form"
         )
-    return Outlook(known, tuple(found))
+    return Resolution(known, tuple(found))
 
 
 def _few(law: Form, variables: Mapping[str, Array]) -> list[str]:

@@ -118,7 +118,8 @@ def _expected(own: Course, finished: Sequence[Course], tokens: int) -> tuple[flo
     """Centre, scale and degrees of freedom of the Student's t of its final loss, by Bayesian regression on the finished ones.
 
     Features: the loss here, the loss one look before (how fast it falls), log latency (deep ones start slowly). In units of their
-    spreads the coefficients have standard normal priors but that of the loss here, which is centred at 1 loss a loss.
+    spreads the coefficients have standard normal priors but that of the loss here, which is centred at what keeps differences as they
+    are, or makes them smaller where the losses lie farther apart here than at the end.
     """
     earlier = [at for at in own.seen if at < tokens and all(at in course.seen for course in finished)]
     looks = [tokens, *sorted(earlier)[-1:]]

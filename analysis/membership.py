@@ -70,7 +70,7 @@ def membership(front: Front, deviations: Mapping[int, float] | None = None) -> M
     latency, spread = latencies(places)
     if deviations is not None:
         spread = np.array([deviations[place.number] for place in places])
-    truths = draw_truths(seeds := _seeds(places, front), latency, random := np.random.default_rng(0))
+    truths, _ = draw_truths(seeds := _seeds(places, front), latency, random := np.random.default_rng(0))
     on_front = share_on_front(truths, latency + spread * random.standard_normal(truths.shape))
     best = np.bincount(truths.argmin(axis=1), minlength=len(places)) / len(truths)
     low, expected, high = np.quantile(truths, ((1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2), axis=0)

@@ -23,10 +23,12 @@ from search_space.errors import SpecError
 CLOSE = 0.1
 """Chance of standing on the front from which a shape beside it is a near-tie."""
 FACTORS = (1.0, 2.0, 4.0)
-"""Lengths of the experiments that are weighed, over the study's own; the first is a further seed."""
+"""Lengths of the experiments that are weighed, over the study's own, as far as the target; the first is a further seed."""
 SIMULATED = 64
 DOUBTFUL = 0.05
 """Expected wrong decisions below which an order counts as settled."""
+WORTH = 0.01
+"""Share of the expected wrong decisions that a training must spare to be named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +72,7 @@ class Outlook:
     wrong: float
     """Expected number of shapes among them that are taken for members of that front, or not, wrongly."""
     experiment: Experiment | None
-    """The cheapest that spares much of that; None where the order is as good as settled."""
+    """The cheapest that spares much of that; None where the order is as good as settled, or none spares enough."""
 
 
 def outlook(records: Sequence[TrialRecord], front: Front, sure: Membership, times: float) -> Outlook:
@@ -82,15 +84,16 @@ def outlook(records: Sequence[TrialRecord], front: Front, sure: Membership, time
     rows = drops_of(records)
     chosen = [number for number in near(front, sure) if number in rows]
     if len(rows) < 2 or not chosen:
+        found = f"{len(rows)}" if len(rows) < 2 else f"{len(rows)}, none of them near the front"
         raise SpecError(
-            "a prediction needs two finished trainings with losses at several token counts, found "
-            f"{len(rows)}; state proxy.rungs, such as [0.25, 0.5], in a new study"
+            "a prediction needs two finished trainings with losses at several token counts, one of them of a shape near the front, found "
+            f"{found}; state proxy.rungs, such as [0.25, 0.5], in a new study"
         )
     places = [front.places[number] for number in sorted(front.places)]
     numbers = [place.number for place in places]
     random = np.random.default_rng(0)
     logs, spread = latencies(places)
-    levels = draw_truths([place.qualities for place in places], logs, random)
+    levels, noises = draw_truths([place.qualities for place in places], logs, random)
     times_ms = logs + spread * random.standard_normal(levels.shape)
     steepness, exponents = draw_steepness(rows, numbers, levels.mean(), len(levels), random)
     keep = [numbers.index(number) for number in chosen]
@@ -102,7 +105,7 @@ def outlook(records: Sequence[TrialRecord], front: Front, sure: Membership, time
 
     there = at(times)
     member = members_of_draws(there, times_ms[:, keep])
-    seen = there + sure.noise.size * random.standard_normal(there.shape)
+    seen = there + noises[:, None] * random.standard_normal(there.shape)
     ends = np.quantile(seen, ((1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2), axis=0)
     best = np.bincount(there.argmin(axis=1), minlength=len(keep)) / len(there)
     prospects = tuple(
@@ -119,7 +122,7 @@ def outlook(records: Sequence[TrialRecord], front: Front, sure: Membership, time
     )
     wrong = _wrong(member.mean(axis=0))
     flops = {record.number: _flops(record) for record in records}
-    tried = {length: at(length) for length in FACTORS}
+    tried = {length: at(length) for length in FACTORS if length <= times}
     experiment = None if wrong < DOUBTFUL else _cheapest(tried, member, [numbers[place] for place in keep], sure.noise.size, flops, random)
     low, high = np.quantile(exponents, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     return Outlook(times=times, prospects=prospects, exponent=(float(low), float(high)), wrong=wrong, experiment=experiment)
@@ -143,8 +146,11 @@ def _cheapest(
     noise: float,
     flops: Mapping[int, float],
     random: np.random.Generator,
-) -> Experiment:
-    """Of the experiments that spare at least half of what any does, the one that spares most for its FLOPs; each is simulated."""
+) -> Experiment | None:
+    """Of the experiments that spare at least half of what any does, the one that spares most for its FLOPs; each is simulated.
+
+    None where none spares enough to be worth its training.
+    """
     before, standing = _wrong(member.mean(axis=0)), member.astype(float)
     weighed = []
     for times, losses in tried.items():
@@ -154,7 +160,10 @@ def _cheapest(
             share = (odds / odds.sum(axis=1, keepdims=True)) @ standing
             after = float(np.minimum(share, 1 - share).sum(axis=1).mean())
             weighed.append(Experiment(number=number, times=times, flops=times * flops[number], settles=max(0.0, 1 - after / before)))
-    worthwhile = max(found.settles for found in weighed) / 2
+    most = max(found.settles for found in weighed)
+    if most < WORTH:
+        return None
+    worthwhile = max(most / 2, WORTH)
     return max((found for found in weighed if found.settles >= worthwhile), key=lambda found: found.settles / found.flops)
 
 
@@ -170,6 +179,8 @@ def outlook_sentences(found: Outlook, labels: Mapping[int, str]) -> list[str]:
         f"After {found.times:.3g} times the tokens {len(tops)} of these {plural(len(found.prospects), 'shape')} are likely to be on the "
         f"front; {found.wrong:.1f} such decisions are expected to be wrong. Loss falls by a power of the tokens of {low:.2f} to {high:.2f}."
     ]
+    if found.experiment is None and found.wrong >= DOUBTFUL:
+        return [*said, f"No single further training would spare {WORTH:.0%} of them."]
     if found.experiment is None:
         return [*said, "Their order is as good as settled: no training would change it much."]
     wanted = found.experiment

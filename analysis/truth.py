@@ -49,8 +49,13 @@ def noise_of(seeds: Sequence[Sequence[float]]) -> Noise:
     return Noise(float(np.sqrt((NOISE_FREEDOM * prior**2 + squares) / (NOISE_FREEDOM + freedom))), freedom)
 
 
-def draw_truths(seeds: Sequence[Sequence[float]], log_latency: Array, random: np.random.Generator, draws: int = DRAWS) -> Array:
-    """True qualities as they may be, [draws, shapes], from the values that each shape's seeds gave (better where smaller)."""
+def draw_truths(
+    seeds: Sequence[Sequence[float]], log_latency: Array, random: np.random.Generator, draws: int = DRAWS
+) -> tuple[Array, Array]:
+    """True qualities as they may be, [draws, shapes], from the values that each shape's seeds gave (better where smaller).
+
+    With each draw comes the noise that it takes for true, a standard deviation between seeds; [draws].
+    """
     means = np.array([np.mean(values) for values in seeds])
     counts = np.array([len(values) for values in seeds], dtype=float)
     trend = _trend(log_latency)
@@ -70,7 +75,7 @@ def draw_truths(seeds: Sequence[Sequence[float]], log_latency: Array, random: np
     kept = np.where(usual, own * weights, 1.0)[cells]  # share of a measured difference from the trend that is the shape's own
     centre = shaken @ trend.T * (1 - kept) + means * kept
     truths: Array = centre + np.sqrt(luck[cells] * kept) * random.standard_normal(centre.shape)
-    return truths
+    return truths, noises[cells]
 
 
 def _trend(log_latency: Array) -> Array:

@@ -128,7 +128,7 @@ def _curve(log_latency: Array) -> Array:
 
 def _states(seeds: list[list[float]], log_latency: Array, spread: Array) -> tuple[Array, Array]:
     random = np.random.default_rng(0)
-    draws = draw_truths(seeds, log_latency, random)
+    draws, _ = draw_truths(seeds, log_latency, random)
     return share_on_front(draws, log_latency + spread * random.standard_normal(draws.shape)), draws
 
 

@@ -59,6 +59,12 @@ def test_runs_without_an_accuracy_are_passed_over_and_too_few_are_refused() -> N
         fit_accuracy(Runs(runs.losses, {"accuracy": accuracy}, runs.groups))
 
 
+def test_accuracies_of_one_training_have_no_interval() -> None:
+    runs = ladder(0)
+    with pytest.raises(SpecError, match="accuracies of at least 3 trainings, found 1, whose points lie on one curve; add trainings"):
+        fit_accuracy(Runs(runs.losses, runs.variables, np.zeros(len(runs.losses), dtype=int)))
+
+
 def table(path: Path, spoilt: str | None = None) -> Path:
     """A ladder of sizes and lengths with a planted law and curve."""
     random = np.random.default_rng(0)

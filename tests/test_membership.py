@@ -192,5 +192,5 @@ def test_true_qualities_are_drawn_around_the_trend_along_latency() -> None:
     latency = np.linspace(2, 4, 20)
     values = 3 - 0.2 * latency
     values[3] += 0.4  # a bad shape says nothing about the others
-    truths = draw_truths([[value] for value in values], latency, np.random.default_rng(0))
+    truths, _ = draw_truths([[value] for value in values], latency, np.random.default_rng(0))
     assert np.abs(truths.mean(axis=0) - values).max() < 0.01

@@ -22,7 +22,7 @@ SHAPES = [record.architecture for record in sample_records(24) if record.replica
 WHOLE, NOISE, SCATTER = 1_000_000, 0.008, 0.002
 
 
-def planted(seed: int, rungs: Sequence[float] = (0.25, 0.5)) -> tuple[list[TrialRecord], Array]:
+def planted(seed: int, rungs: Sequence[float] = (0.25, 0.5), noise: float = NOISE) -> tuple[list[TrialRecord], Array]:
     """A study whose losses follow a law for each shape, and what each shape truly loses at 1, 2 and 4 times its tokens."""
     random = np.random.default_rng(seed)
     exponent = random.normal(0.35, 0.08)
@@ -35,7 +35,7 @@ def planted(seed: int, rungs: Sequence[float] = (0.25, 0.5)) -> tuple[list[Trial
         def loss(times: float, level: float = level, steep: float = steep) -> float:
             return float(level + steep * (times**-exponent - 1))
 
-        luck = random.normal(0, NOISE)
+        luck = random.normal(0, noise)
         seen = [loss(times) + luck + random.normal(0, SCATTER) for times in (*rungs, 1.0)]
         record = answer(TrialTask(number=number, kind=Kind.SAMPLED, architecture=shape, seed=0))
         assert record.training is not None
@@ -110,6 +110,28 @@ def test_a_target_out_of_reach_is_refused(times: float) -> None:
         looked(planted(0)[0], times)
 
 
+def test_no_experiment_is_longer_than_the_target_and_none_is_named_that_spares_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in range(6):
+        found = looked(planted(seed)[0], 2.0)
+        assert found.experiment is None or found.experiment.times <= 2
+    monkeypatch.setattr("analysis.outlook.WORTH", 1.1)
+    found = looked(planted(3)[0])
+    assert found.experiment is None
+    said = outlook_sentences(found, {})
+    assert said[-1].startswith("No single further training would spare")
+
+
+def test_rungs_of_shapes_far_from_the_front_alone_are_not_enough_and_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    records, _ = planted(0)
+    bare = [
+        replace(record, training=replace(record.training, rungs=())) if record.training and record.number == 5 else record
+        for record in records
+    ]
+    monkeypatch.setattr("analysis.outlook.near", lambda *_: [5])
+    with pytest.raises(SpecError, match=rf"found {len(records) - 1}, none of them near the front; state proxy\.rungs"):
+        looked(bare)
+
+
 def test_without_rungs_it_says_what_is_missing() -> None:
-    with pytest.raises(SpecError, match=r"losses at several token counts, found 0; state proxy\.rungs"):
+    with pytest.raises(SpecError, match=r"losses at several token counts, one of .* found 0; state proxy\.rungs"):
         looked(planted(0, rungs=())[0])

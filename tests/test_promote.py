@@ -13,7 +13,7 @@ import yaml
 import archfront
 from analysis.front import front_of
 from analysis.membership import membership
-from analysis.outlook import near, outlook
+from analysis.outlook import Outlook, near, outlook
 from analysis.outlook_page import outlook_part, outlook_text
 from analysis.promotion import Promotion, promotion, promotion_sentences, promotion_text
 from analysis.record import RECORDS, append, read_records
@@ -100,8 +100,10 @@ def test_a_report_foresees_the_target(tmp_path: Path, capsys: pytest.CaptureFixt
     rows = json.loads(capsys.readouterr().out)
     assert all(row["target"]["low"] < row["target"]["expected"] < row["target"]["high"] for row in rows)
     stored = read_study(directory)
-    assert isinstance(stored.outlook, type(outlook(stored.records, stored.front, membership(stored.front), 4.0)))
+    assert isinstance(stored.outlook, Outlook)
     assert outlook_text(stored.outlook, stored.records) in said
+    named = [row["next_experiment"] for row in rows if row["next_experiment"]]
+    assert [each["number"] for each in named] == ([] if stored.outlook.experiment is None else [stored.outlook.experiment.number])
 
 
 def test_what_a_target_lacks_is_a_sentence() -> None:

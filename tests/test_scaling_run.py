@@ -211,8 +211,8 @@ def test_the_study_from_1m_to_10b_is_costed_budget_by_budget(monkeypatch: pytest
     monkeypatch.setattr(scaling_plan, "prepare", lambda corpus, size: type("Blocks", (), {"train": range(3_000_000)}))
     study = load_study(Path(__file__).parent.parent / "studies" / "scale-1m-10b.yaml")
     plan = scaling_plan.plan_scaling(study)
-    assert plan.outlook.warnings == ()
-    assert set(plan.outlook.exponents) == {"omega", "gamma", "rho", "beta"}
+    assert plan.resolution.warnings == ()
+    assert set(plan.resolution.exponents) == {"omega", "gamma", "rho", "beta"}
     assert [(budget, len(rungs)) for budget, rungs in plan.by_budget.items()] == [(size, 6) for size in plan.budgets]
     assert (plan.budgets[0], plan.budgets[-1]) == (1e6, 1e10)
     for budget, rungs in plan.by_budget.items():

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.grid import outlook, rows_of
+from analysis.grid import resolution, rows_of
 from analysis.record import Kind, TrialRecord
 from search_space import cost
 from search_space.errors import SpecError
@@ -187,7 +187,7 @@ def test_a_study_with_scaling_has_no_space_to_search() -> None:
 
 def warnings(form: str, **scaling: Any) -> list[str]:
     study = ladder(scaling={"form": form, **scaling})
-    return list(outlook(form, rows_of(grid_rows(study, planned_tasks(study)))).warnings)
+    return list(resolution(form, rows_of(grid_rows(study, planned_tasks(study)))).warnings)
 
 
 THIN: dict[str, Any] = {"shapes": {"thin": {}}}
@@ -236,7 +236,7 @@ def test_depth_is_told_from_width_only_where_shapes_differ_in_more_than_size() -
 
 def test_the_forecast_of_a_grid_sharpens_as_it_widens() -> None:
     narrow, wide = (
-        outlook("chinchilla", {"params": sizes, "tokens": tokens}).exponents
+        resolution("chinchilla", {"params": sizes, "tokens": tokens}).exponents
         for sizes, tokens in (
             map(np.array, zip(*itertools.product(10.0 ** np.linspace(6, top, 5), 10.0 ** np.linspace(8, top + 2, 4)), strict=True))
             for top in (7.5, 9)

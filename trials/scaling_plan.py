@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from analysis.grid import Outlook, outlook, rows_of
+from analysis.grid import Resolution, resolution, rows_of
 from analysis.text_columns import aligned
 from analysis.words import disk, duration, hours, quantity, short, span
 from search_space import cost
@@ -72,7 +72,7 @@ class ScalingPlan:
     """Of the budgets."""
     budgets: tuple[float, ...]
     form: str
-    outlook: Outlook
+    resolution: Resolution
     hardware: HardwareSpec | None
     workers: int
     machine: str
@@ -99,7 +99,7 @@ class ScalingPlan:
         return {
             "name": self.name,
             "form": self.form,
-            "outlook": dict(self.outlook.exponents),
+            "resolution": dict(self.resolution.exponents),
             "warnings": self.warnings,
             "hardware": None if self.hardware is None else self.hardware.model_dump(),
             "machine": self.machine,
@@ -109,7 +109,7 @@ class ScalingPlan:
     @property
     def warnings(self) -> list[str]:
         """What a reader must know before paying."""
-        found = [*self.outlook.warnings]
+        found = [*self.resolution.warnings]
         most = max(rung.tokens[-1] for rung in self.rungs)
         if self.text_tokens is not None and most > GOOD_EPOCHS * self.text_tokens:
             repeated = sum(rung.tokens[-1] > GOOD_EPOCHS * self.text_tokens for rung in self.rungs)
@@ -137,7 +137,7 @@ def plan_scaling(study: StudySpec) -> ScalingPlan:
         quantity=study.scaling.budgets.quantity,
         budgets=study.scaling.budgets.values,
         form=study.scaling.form,
-        outlook=outlook(study.scaling.form, rows_of(grid_rows(study, tasks))),
+        resolution=resolution(study.scaling.form, rows_of(grid_rows(study, tasks))),
         hardware=study.scaling.hardware,
         workers=study.search.workers,
         machine=pace.machine,
@@ -196,7 +196,7 @@ def _planned(study: StudySpec, task: TrialTask, pace: Pace) -> RungPlan:
 def _lines(plan: ScalingPlan) -> Iterator[str]:
     yield f"study       {plan.name}: {len(plan.rungs)} trainings, {sum(len(rung.tokens) for rung in plan.rungs)} losses"
     yield f"grid        {plan.grid}"
-    yield f"law         {plan.form}{f'; at best it tells {plan.outlook}' if plan.outlook.exponents else ''}"
+    yield f"law         {plan.form}{f'; at best it tells {plan.resolution}' if plan.resolution.exponents else ''}"
     yield from (f"warning     {warning}" for warning in plan.warnings)
     yield ""
     if len(plan.rungs) > LONG:

@@ -1,0 +1,56 @@
+"""Whether what is foreseen of longer trainings comes true, on planted studies whose seeds move a loss more or less than the prior takes.
+
+    python -m benchmarks.outlook [--studies 60]
+
+Prints for each planted noise the share of 90 % intervals that held what a new training measured, and how often shapes stated to be on
+the front were. The studies are those of tests/test_outlook.py: 24 shapes, two rungs, no replicates, looked at at 4 times the tokens.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+
+from analysis.front import front
+from tests.test_outlook import looked, planted
+
+NOISES = (0.004, 0.008, 0.016, 0.024)
+"""Standard deviations between seeds, bits per byte; what is taken before a study has replicates is 0.016 at the planted level."""
+BANDS = ((0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0))
+
+
+def judged(noise: float, studies: int) -> str:
+    """One line of the table."""
+    inside, widths, stated, held = [], [], [], []
+    for seed in range(studies):
+        records, truths = planted(seed, noise=noise)
+        random = np.random.default_rng(1_000 + seed)
+        prospects = looked(records).prospects
+        ms = {record.number: record.latency.total_ms.median for record in records if record.latency}
+        numbers = [prospect.number for prospect in prospects]
+        members = {numbers[place] for place in front([(ms[number], truths[number, 2]) for number in numbers])}
+        for prospect in prospects:
+            inside.append(prospect.low <= truths[prospect.number, 2] + random.normal(0, noise) <= prospect.high)
+            widths.append((prospect.high - prospect.low) / prospect.expected)
+            stated.append(prospect.on_front)
+            held.append(prospect.number in members)
+    said, true = np.array(stated), np.array(held)
+    bands = [(said >= low) & ((said < high) | (high == 1)) for low, high in BANDS]
+    cells = [f"{said[band].mean():.0%} → {true[band].mean():.0%}" for band in bands]
+    return " | ".join([f"| {noise:g}", f"{np.mean(inside):.1%}", f"{np.mean(widths):.1%}", *cells]) + " |"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--studies", type=int, default=60, help="for each noise (default 60)")
+    options = parser.parse_args()
+    chances = " | ".join(f"stated {low:.0%} to {high:.0%} → true" for low, high in BANDS)
+    print(f"| planted noise | inside 90 % intervals | their width | {chances} |\n" + "|---" * (3 + len(BANDS)) + "|")
+    for noise in NOISES:
+        print(judged(noise, options.studies), flush=True)
+
+
+if __name__ == "__main__":
+    main()
