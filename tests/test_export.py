@@ -206,6 +206,9 @@ def test_saved_weights_come_back_bit_by_bit_and_each_is_stored_once(architecture
     tokens = torch.arange(20)[None]
     assert torch.equal(back(tokens), network(tokens))
     assert all(parameter.requires_grad for parameter in back.parameters())
+    (tmp_path / "plain").touch()
+    assert file.stat().st_mode == (tmp_path / "plain").stat().st_mode  # whoever may read the study may load its models
+    (tmp_path / "plain").unlink()
     assert [path.name for path in tmp_path.iterdir()] == ["weights.safetensors"]
 
 

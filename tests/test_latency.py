@@ -24,7 +24,7 @@ from search_space.cost import parameters
 from search_space.errors import SpecError
 from trials.latency import LatencyError, LatencyProcess, LatencyTimeoutError
 from trials.network import Network
-from trials.protocol import PROTOCOL
+from trials.protocol import PROTOCOL, Protocol
 from trials.quiet import QuietLock
 from trials.runtimes import RUNTIMES, onnx_runtime
 from trials.runtimes.interface import Logits
@@ -359,3 +359,8 @@ def test_a_neighbour_on_the_same_processor_is_noticed() -> None:
         neighbour.kill()
         neighbour.wait()
         os.sched_setaffinity(0, allowed)
+
+
+def test_a_text_that_no_memory_holds_is_refused_in_a_sentence() -> None:
+    with pytest.raises(SpecError, match=r"a text of 1,000,000,128 tokens must fit .* lower prompt_tokens, new_tokens or context_positions"):
+        Protocol().measure(SHALLOW, LatencySpec(context_positions=(1_000_000_000,)))

@@ -24,8 +24,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from analysis.timing import AtPosition, Latency
+from analysis.words import disk
 from search_space.architecture import Architecture
-from search_space.cost import decode_bytes
+from search_space.cost import decode_bytes, kv_cache_bytes
 from search_space.errors import SpecError
 from trials.latency_spec import LONGEST_DRIFT, LatencySpec
 from trials.quiet import QuietLock
@@ -97,6 +98,7 @@ class Protocol:
         if refusal is not None:
             raise SpecError(refusal)
         require_processors(spec.threads)
+        _require_room(architecture, spec)
         bench = self._bench(yardstick_for(architecture), spec)
         with ExitStack() as stack:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="archfront-latency-")))
@@ -205,6 +207,18 @@ def _at_position(session: Session, position: int, vocab_size: int, bench: Bench,
 def cache_value_bytes(spec: LatencySpec) -> int:
     """Of a cached key or value in this runtime and precision."""
     return 2 if RUNTIMES[spec.runtime].low_cache and spec.precision != "float32" else 4
+
+
+def _require_room(architecture: Architecture, spec: LatencySpec) -> None:
+    """Raise SpecError where the text's keys and values alone are more than the machine has; a runtime would be killed for it."""
+    from trials.training.memory import usable_bytes
+
+    needed, there = kv_cache_bytes(architecture, spec.longest_text, cache_value_bytes(spec)), usable_bytes(RUNTIMES[spec.runtime].device)
+    if needed > there:
+        raise SpecError(
+            f"a text of {spec.longest_text:,} tokens must fit into this machine's {disk(there)}, found {disk(needed)} of keys and values "
+            "for this shape; lower prompt_tokens, new_tokens or context_positions"
+        )
 
 
 def _memory_beside_no_measurement(directory: Path, architecture: Architecture, spec: LatencySpec, quiet: QuietLock | None) -> int | None:

@@ -26,7 +26,10 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[
     """Write tensors that share no memory to a file, with `facts` in its metadata, in one step as every reader sees it."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        beside.touch()
+        mode = beside.stat().st_mode  # the umask's, where safetensors gives its files to their owner alone
         save_file(dict(tensors), beside, {"format": "pt", **(facts or {})})
+        beside.chmod(mode)
         with open(beside, "rb") as file:
             os.fsync(file.fileno())
         os.replace(beside, path)
