@@ -86,6 +86,12 @@ def test_sample_says_when_the_space_is_smaller_than_asked(tmp_path: Path, capsys
     assert "fewer than the 9 asked for" in printed.err
 
 
+def test_plan_says_that_trials_may_stop_early(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    search = yaml.safe_load(QUICKSTART.read_text(encoding="utf-8"))["search"]
+    assert archfront.main(["plan", str(study(tmp_path, search=search | {"early_stopping": "front"}))]) == 0
+    assert "FLOPs, less what stops early\n" in capsys.readouterr().out
+
+
 def test_plan_counts_without_training(capsys: pytest.CaptureFixture[str]) -> None:
     assert archfront.main(["plan", str(QUICKSTART), "--json"]) == 0
     made = json.loads(capsys.readouterr().out)
@@ -94,6 +100,7 @@ def test_plan_counts_without_training(capsys: pytest.CaptureFixture[str]) -> Non
     assert made["training_tokens"] > 0
     assert made["training_flops"] > 0
     assert made["estimated_seconds"] > 0
+    assert made["stops_early"] is False
     assert made["disk_bytes"] > 0
     assert made["exports"]["gguf"] == "every shape"
     assert "of 100 shapes looked at; hidden_size" in made["exports"]["gguf int8, int4"]

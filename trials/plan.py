@@ -89,7 +89,9 @@ class Plan:
     training_tokens: int
     training_flops: int
     estimated_seconds: float
-    """From start to report with this machine's speed; cached tokens assumed."""
+    """From start to report with this machine's speed; cached tokens assumed, and no trial that stops early."""
+    stops_early: bool
+    """Whether trials may stop early, so that tokens, FLOPs and time are the most that the study takes."""
     disk_bytes: int
     """Weights of every trial in float32; records and MLflow add about 50 KiB a trial."""
     memory: Memory
@@ -108,7 +110,7 @@ class Plan:
             f"study       {self.name}: {self.trials} shapes of {self.budget}",
             f"beside      {self.references} references, {self.replicates} replicates",
             f"space       {str(self.space).replace(chr(10), chr(10) + ' ' * 12)}",
-            f"training    {self.training_tokens:,} tokens, {self.training_flops:.2e} FLOPs",
+            f"training    {self.training_tokens:,} tokens, {self.training_flops:.2e} FLOPs{', less what stops early' * self.stops_early}",
             f"time        about {_duration(self.estimated_seconds)} with {self.workers} workers on this machine",
             f"disk        about {self.disk_bytes / 1e6:,.0f} MB",
             f"memory      {self.memory}",
@@ -152,6 +154,7 @@ def plan_study(study: StudySpec) -> Plan:
         training_tokens=round(runs * tokens),
         training_flops=round(runs * flops),
         estimated_seconds=START_SECONDS + (waves + again) * seconds + 2 * runs * LATENCY_SECONDS,
+        stops_early=study.search.early_stopping != "none",
         disk_bytes=round(runs * (mean(4 * cost.parameters(shape) for shape in shapes) + 50 * 1024)),
         memory=_memory(study),
         latency=_timed(study, compared, shapes),
