@@ -24,6 +24,9 @@ CLOSE = 0.1
 """Chance of standing on the front from which a shape beside it is a near-tie."""
 FACTORS = (1.0, 2.0, 4.0)
 """Lengths of the experiments that are weighed, over the study's own, as far as the target; the first is a further seed."""
+DRIFT = 0.1
+"""Standard deviation by which all shapes' losses together fall more or less than the power says, over the fall itself, for each doubling
+beyond the study's own length. Of the one study that was followed: over two doublings they fell by a fifth more (docs/findings.md)."""
 SIMULATED = 64
 DOUBTFUL = 0.05
 """Expected wrong decisions below which an order counts as settled."""
@@ -97,10 +100,12 @@ def outlook(records: Sequence[TrialRecord], front: Front, sure: Membership, time
     times_ms = logs + spread * random.standard_normal(levels.shape)
     steepness, exponents = draw_steepness(rows, numbers, levels.mean(), len(levels), random)
     keep = [numbers.index(number) for number in chosen]
+    drift = DRIFT * random.standard_normal((len(levels), 1))
 
     def at(length: float) -> Array:
         """Losses after that many times the tokens, [draws, chosen]."""
-        found: Array = (levels + steepness * (length ** -exponents[:, None] - 1))[:, keep]
+        fall = steepness * (1 - length ** -exponents[:, None]) * (1 + drift * np.log2(length))
+        found: Array = (levels - fall)[:, keep]
         return found
 
     there = at(times)
