@@ -13,7 +13,7 @@ import pytest
 
 import trials.task
 from analysis.record import Outcome, append, read_records
-from archfront import STUDY_FAILED, VERBS, main
+from archfront import main
 from tests.fakes import answer, small_study
 from tests.sample_study import sample_finals, sample_records
 from trials.driver.agenda import Agenda
@@ -21,6 +21,8 @@ from trials.driver.directory import STUDY
 from trials.driver.references import references
 from trials.sampler import Proposer
 from trials.task import Start, TrialTask, record_of
+from trials.verbs import VERBS
+from trials.verbs.talk import STUDY_FAILED
 
 
 class Backwards(datetime):
