@@ -14,7 +14,7 @@ import numpy.typing as npt
 from analysis.front import Front
 from analysis.membership import LEVEL, Membership, latencies, members_of_draws
 from analysis.record import TrialRecord
-from analysis.steepness import draw_steepness, drops_of
+from analysis.steepness import EXPONENTS, draw_steepness, drops_of
 from analysis.training import FARTHEST
 from analysis.truth import Array, draw_truths
 from analysis.words import plural, quantity
@@ -24,9 +24,9 @@ CLOSE = 0.1
 """Chance of standing on the front from which a shape beside it is a near-tie."""
 FACTORS = (1.0, 2.0, 4.0)
 """Lengths of the experiments that are weighed, over the study's own, as far as the target; the first is a further seed."""
-DRIFT = 0.1
-"""Standard deviation by which all shapes' losses together fall more or less than the power says, over the fall itself, for each doubling
-beyond the study's own length. Of the one study that was followed: over two doublings they fell by a fifth more (docs/findings.md)."""
+DRIFT = 0.2
+"""Standard deviation by which all shapes' losses together fall more or less beyond the study's own length than the power says, over the
+fall itself. Of the one study that was followed: in one doubling and in two they fell by a fifth more (docs/findings.md)."""
 SIMULATED = 64
 DOUBTFUL = 0.05
 """Expected wrong decisions below which an order counts as settled."""
@@ -104,7 +104,7 @@ def outlook(records: Sequence[TrialRecord], front: Front, sure: Membership, time
 
     def at(length: float) -> Array:
         """Losses after that many times the tokens, [draws, chosen]."""
-        fall = steepness * (1 - length ** -exponents[:, None]) * (1 + drift * np.log2(length))
+        fall = steepness * (1 - length ** -exponents[:, None]) * (1 + drift)
         found: Array = (levels - fall)[:, keep]
         return found
 
@@ -184,6 +184,11 @@ def outlook_sentences(found: Outlook, labels: Mapping[int, str]) -> list[str]:
         f"After {found.times:.3g} times the tokens {len(tops)} of these {plural(len(found.prospects), 'shape')} are likely to be on the "
         f"front; {found.wrong:.1f} such decisions are expected to be wrong. Loss falls by a power of the tokens of {low:.2f} to {high:.2f}."
     ]
+    if low <= EXPONENTS[0]:
+        said.append(
+            "The rungs hardly bend as a power does: loss still falls in nearly a straight line along the logarithm of the tokens, as it "
+            "does early in training, and is likely to fall more than foreseen."
+        )
     if found.experiment is None and found.wrong >= DOUBTFUL:
         return [*said, f"No single further training would spare {WORTH:.0%} of them."]
     if found.experiment is None:

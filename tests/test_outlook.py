@@ -33,7 +33,7 @@ def planted(seed: int, rungs: Sequence[float] = (0.25, 0.5), noise: float = NOIS
         steep = random.normal(0.25, 0.03)
 
         def loss(times: float, level: float = level, steep: float = steep) -> float:
-            return float(level - steep * (1 - times**-exponent) * (1 + drift * max(0.0, np.log2(times))))
+            return float(level - steep * (1 - times**-exponent) * (1 + drift * (times > 1)))
 
         luck = random.normal(0, noise)
         seen = [loss(times) + luck + random.normal(0, SCATTER) for times in (*rungs, 1.0)]
@@ -108,6 +108,20 @@ def test_farther_targets_are_less_sure_and_lower() -> None:
 def test_a_target_out_of_reach_is_refused(times: float) -> None:
     with pytest.raises(SpecError, match="at most 8 times"):
         looked(planted(0)[0], times)
+
+
+def test_losses_that_do_not_bend_yet_are_said_to_fall_more_than_foreseen() -> None:
+    records, _ = planted(3)
+    early = []
+    for record in records:
+        assert record.training is not None
+        assert record.training.validation is not None
+        end = record.training.validation.bits_per_byte
+        rungs = tuple(replace(rung, bits_per_byte=end + 0.2 * np.log2(WHOLE / rung.tokens)) for rung in record.training.rungs)
+        early.append(replace(record, training=replace(record.training, rungs=rungs)))
+    labels = {record.number: record.architecture.label for record in records}
+    assert any("likely to fall more than foreseen" in said for said in outlook_sentences(looked(early), labels))
+    assert not any("likely to fall more than foreseen" in said for said in outlook_sentences(looked(records), labels))
 
 
 def test_no_experiment_is_longer_than_the_target_and_none_is_named_that_spares_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

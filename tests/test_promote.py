@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +102,8 @@ def test_a_report_foresees_the_target(tmp_path: Path, capsys: pytest.CaptureFixt
     stored = read_study(directory)
     assert isinstance(stored.outlook, Outlook)
     assert outlook_text(stored.outlook, stored.records) in said
-    named = [row["next_experiment"] for row in rows if row["next_experiment"]]
-    assert [each["number"] for each in named] == ([] if stored.outlook.experiment is None else [stored.outlook.experiment.number])
+    experiment = stored.outlook.experiment
+    assert all(row["next_experiment"] == (None if experiment is None else asdict(experiment)) for row in rows)
 
 
 def test_what_a_target_lacks_is_a_sentence() -> None:

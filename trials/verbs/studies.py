@@ -184,9 +184,8 @@ def print_front(stored: StoredStudy, as_json: bool) -> None:
         rows = front_rows(stored.records, stored.finals, stored.front, membership(stored.front))
         if ahead is not None:
             prospects = {} if isinstance(ahead, str) else {prospect.number: asdict(prospect) for prospect in ahead.prospects}
-            next_one = None if isinstance(ahead, str) else ahead.experiment
-            experiments = {next_one.number: asdict(next_one)} if next_one else {}
-            rows = [row | {"target": prospects.get(row["trial"]), "next_experiment": experiments.get(row["trial"])} for row in rows]
+            experiment = None if isinstance(ahead, str) or ahead.experiment is None else asdict(ahead.experiment)
+            rows = [row | {"target": prospects.get(row["trial"]), "next_experiment": experiment} for row in rows]
         emit(rows)
         return
     print(front_text(stored.records, stored.finals, stored.front))
