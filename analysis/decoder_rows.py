@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from analysis.latency_terms import Layer, Stack, Workload, decode_terms, prefill_terms
@@ -59,21 +59,21 @@ def work(stack: Stack, stated: Mapping[str, float]) -> dict[str, float]:
 
 def stack_of(row: Mapping[str, Any]) -> Stack:
     """A row's decoder; a list holds one value for each block. Raises ValueError, IndexError or ArithmeticError where it is none."""
-    hidden, depth = positive(row["hidden_size"]), int(positive(row["num_hidden_layers"]))
-    heads = _each(row.get("num_attention_heads"), depth) or [max(1.0, hidden // 64)] * depth
-    groups = _each(row.get("num_key_value_heads"), depth) or heads
-    dims = _each(row.get("head_dim"), depth) or [hidden / number for number in heads]
-    ratios = _each(row.get("mlp_ratio"), depth)
-    inner = _each(row.get("intermediate_size"), depth) or [hidden * ratio for ratio in ratios or [4.0] * depth]
-    unique = int(positive(row.get("num_unique_layers") or depth))
+    hidden, depth = whole(row["hidden_size"]), whole(row["num_hidden_layers"])
+    heads = _each(row.get("num_attention_heads"), depth, whole) or [max(1.0, hidden // 64)] * depth
+    groups = _each(row.get("num_key_value_heads"), depth, whole) or heads
+    dims = _each(row.get("head_dim"), depth, whole) or [hidden / number for number in heads]
+    ratios = _each(row.get("mlp_ratio"), depth, positive)
+    inner = _each(row.get("intermediate_size"), depth, whole) or [hidden * ratio for ratio in ratios or [4.0] * depth]
+    unique = whole(row.get("num_unique_layers") or depth)
     strategy = row.get("sharing") or ("none" if unique == depth else "immediate")
     schedule = Sharing(strategy if unique < depth else "none", depth // unique).schedule(unique)
     kinds = [word for word in re.split(r"[^a-z_]+", str(row.get("layer_types") or "").lower()) if word]
     reach = float(row.get("sliding_window") or 0)
-    window = int(positive(reach)) if reach else None
+    window = whole(reach) if reach else None
     return Stack(
         hidden_size=hidden,
-        vocab_size=positive(row.get("vocab_size") or VOCABULARY),
+        vocab_size=whole(row.get("vocab_size") or VOCABULARY),
         layers=tuple(
             Layer(
                 heads=heads[place],
@@ -112,11 +112,11 @@ def size(stack: Stack) -> float:
     return stack.hidden_size * (blocks + stack.vocab_size)
 
 
-def _each(cell: str | None, depth: int) -> list[float] | None:
-    """A block's value each, from one number or a list of at least as many; None from an empty cell. Raises ValueError otherwise."""
+def _each(cell: str | None, depth: int, read: Callable[[float], float]) -> list[float] | None:
+    """A block's value each, from one number or a list of at least as many; None from an empty cell. Raises ValueError as `read` does."""
     if cell is None or not cell.strip():
         return None
-    found = [positive(number) for number in numbers(cell)]
+    found = [read(number) for number in numbers(cell)]
     if len(found) == 1:
         return found * depth
     if len(found) < depth:
@@ -130,6 +130,14 @@ def positive(cell: str | float) -> float:
     if not (math.isfinite(number) and number > 0):
         raise ValueError(cell)
     return number
+
+
+def whole(cell: str | float) -> int:
+    """A cell's number; raises ValueError where it is not a whole one above 0."""
+    number = positive(cell)
+    if number != int(number):
+        raise ValueError(cell)
+    return int(number)
 
 
 def numbers(cell: str) -> list[float]:

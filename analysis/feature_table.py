@@ -114,7 +114,8 @@ def _decoders(
             positive(sum(terms[-1].values()))
         except (ValueError, IndexError, ArithmeticError):
             raise SpecError(
-                f"{path}:{line} must hold a decoder in numbers above 0, found {row}; correct it, or choose columns with --features"
+                f"{path}:{line} must hold a decoder in numbers above 0, sizes and counts in whole ones, found {row}; "
+                "correct it, or choose columns with --features"
             ) from None
     extra = [scaled for made in beside.values() for _, scaled in made]
     used = [*read, *(name for name, made in beside.items() if made and name not in read)]

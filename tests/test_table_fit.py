@@ -125,14 +125,14 @@ def test_a_published_shape_is_read_as_itself() -> None:
         ({"latency_ms": "fast"}, "must have milliseconds above 0 in latency_ms, found 'fast'"),
         ({"latency_ms": "-1"}, "must have milliseconds above 0"),
         *(
-            ({name: cell}, r"table\.csv:3 must hold a decoder in numbers above 0, found")
+            ({name: cell}, r"table\.csv:3 must hold a decoder in numbers above 0, sizes and counts in whole ones, found")
             for name, cells in {
-                "num_attention_heads": ("1-2", "0", "inf", "nan-1-1-1"),
-                "hidden_size": ("wide", "0", "-64", "inf", "nan", "1e300"),
-                "num_hidden_layers": ("0", "inf", "0.5"),
+                "num_attention_heads": ("1-2", "0", "inf", "nan-1-1-1", "1.5"),
+                "hidden_size": ("wide", "0", "-64", "inf", "nan", "1e300", "64.5"),
+                "num_hidden_layers": ("0", "inf", "0.5", "12.7"),
                 "vocab_size": ("-1",),
                 "num_unique_layers": ("0", "0.5", "9"),
-                "sliding_window": ("-8", "inf"),
+                "sliding_window": ("-8", "inf", "8.5"),
                 "prompt_tokens": ("0", "", "nan"),
             }.items()
             for cell in cells

@@ -140,7 +140,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--tokens", type=positive, metavar="N", help="training tokens in place of the study's")
     json_option(made, "print one JSON object")
 
-    made = verb("validate", "train shapes of a study longer and say whether its short trainings rank them alike")
+    made = verb(
+        "validate", "train shapes of a study longer and say whether its short trainings rank them alike; what failed is tried again"
+    )
     made.add_argument("study", metavar="STUDY", help="the YAML file of a study that has been run")
     made.add_argument("--directory", metavar="DIR", help="the study's directory; the same command continues (default runs/NAME)")
     made.add_argument("--shapes", type=positive, default=12, metavar="N", help="from the best to the worst loss (default %(default)s)")
