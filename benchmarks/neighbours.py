@@ -27,12 +27,13 @@ from benchmarks.peers.task import PARAMETERS, TOLERANCE, all_points, spends
 
 ROOT = Path(__file__).resolve().parent.parent
 PROPOSE = {
-    "optuna": "Optuna, TPE (Ray's OptunaSearch)",
-    "optuna-constrained": "Optuna with `set_constraint`",
-    "syne-tune": "syne-tune, random search",
-    "neps": "NePS, Bayesian optimization",
-    "archfront": "archfront",
+    "optuna": ("optuna", "Optuna, TPE (Ray's OptunaSearch)"),
+    "optuna-constrained": ("optuna", "Optuna with `set_constraint`"),
+    "syne-tune": ("syne-tune", "syne-tune, random search"),
+    "neps": ("neps", "NePS, Bayesian optimization"),
+    "archfront": ("archfront", "archfront"),
 }
+"""Of each way to propose, whose environment it needs and its title."""
 RUN = {
     "ray": "Ray Tune with OptunaSearch",
     "optuna": "Optuna in SQLite, two threads",
@@ -71,8 +72,8 @@ Of the program that a user of each would write (`peers/`), {few} trials, two at 
 def proposals(pythons: dict[str, str], trials: int, seed: int) -> str:
     """The table of what is proposed."""
     rows = []
-    for peer, title in PROPOSE.items():
-        if (python := pythons.get(peer.partition("-c")[0])) is None:
+    for peer, (environment_of, title) in PROPOSE.items():
+        if (python := pythons.get(environment_of)) is None:
             continue
         command = [python, "-m", "benchmarks.peers.proposals", peer, str(trials), str(seed)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

@@ -37,11 +37,16 @@ class Life:
     """Whether the program ended by itself."""
 
 
+def program(peer: str) -> Path:
+    """What a user of it writes."""
+    return HERE / ("archfront_study.yaml" if peer == "archfront" else f"{peer.removesuffix('-tune')}_program.py")
+
+
 def command(peer: str, python: str, directory: Path, trials: int) -> list[str]:
     """What a user types."""
     if peer == "archfront":
         return [python, "-c", f"from benchmarks.peers.archfront_program import search; search({str(directory)!r}, {trials})"]
-    return [python, str(HERE / f"{peer.partition('-')[0]}_program.py"), str(directory), str(trials)]
+    return [python, str(program(peer)), str(directory), str(trials)]
 
 
 def with_no_numbers(peer: str, python: str) -> Life:
@@ -77,7 +82,7 @@ def seconds_between(peer: str, python: str, trials: int) -> float | None:
 
 def lines(peer: str) -> int:
     """Of the program, or of our YAML, without docstrings, comments and empty ones."""
-    path = HERE / ("archfront_study.yaml" if peer == "archfront" else f"{peer.partition('-')[0]}_program.py")
+    path = program(peer)
     text = path.read_text(encoding="utf-8")
     words: set[int] = set()
     if path.suffix == ".py":
