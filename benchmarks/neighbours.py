@@ -60,6 +60,7 @@ Each search is asked for one point after the other and told how it did; NePS, wh
 Of the program that a user of each would write (`peers/`), {few} trials, two at a time but for NePS.
 
 - *NaN*: a third of the points have a loss that is no number. Optuna alone keeps these as failed, archfront as diverged.
+  Ray Tune's row is of the study that its OptunaSearch proposes from.
 - *Kill*: the driver gets `kill -9` while the trainings after the first {killed_after} are on their way, and ten seconds later the same
   command is given again. Each training takes {training_seconds:g} s. {few} to {most} trainings begin where only those that were cut off
   are made again.
