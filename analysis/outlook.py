@@ -189,10 +189,9 @@ def outlook_sentences(found: Outlook, labels: Mapping[int, str]) -> list[str]:
             "The rungs hardly bend as a power does: loss still falls in nearly a straight line along the logarithm of the tokens, as it "
             "does early in training, and is likely to fall more than foreseen."
         )
-    if found.experiment is None and found.wrong >= DOUBTFUL:
-        return [*said, f"No single further training would spare {WORTH:.0%} of them."]
     if found.experiment is None:
-        return [*said, "Their order is as good as settled: no training would change it much."]
+        settled = "Their order is as good as settled: no training would change it much."
+        return [*said, settled if found.wrong < DOUBTFUL else f"No single further training would spare {WORTH:.0%} of them."]
     wanted = found.experiment
     what = "with a further seed" if wanted.times == 1 else f"for {wanted.times:g} times the tokens"
     cost = f"{quantity(wanted.flops)} FLOPs, spares {wanted.settles:.0%} of the wrong decisions"

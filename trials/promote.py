@@ -11,7 +11,7 @@ from analysis.outlook import Outlook, near, outlook
 from analysis.promotion import Promotion, promotion
 from analysis.record import RECORDS, TrialRecord, read_finals, read_records
 from analysis.training import FARTHEST
-from analysis.validity import PROMOTED, read_long_runs
+from analysis.validity import PROMOTED
 from search_space.errors import SpecError
 from trials.calibration import settled
 from trials.corpus import prepare
@@ -20,7 +20,7 @@ from trials.driver.reuse import Reuse
 from trials.driver.same_text import require_same_text
 from trials.study import StudySpec
 from trials.trained import Text
-from trials.validate import Progress, long_runs
+from trials.validate import Progress, finished_runs, long_runs
 
 
 def run_promotion(
@@ -54,7 +54,7 @@ def run_promotion(
             require_same_text(found, chosen)
         reuse = Reuse(study, directory, {size: Text.of(found) for size, found in blocks.items()})
         keys = {record.number: record.architecture.key for record in chosen}
-        done = [run for run in read_long_runs(directory, PROMOTED) if run.times == times and run.bits_per_byte is not None]
+        done = finished_runs(directory, PROMOTED, times)
         runs = {run.number: run for run in done if keys.get(run.number) == run.architecture_key}
         missing = [record for record in chosen if record.number not in runs]
         for count, run in enumerate(long_runs(missing, study, times, reuse, directory / PROMOTED), len(chosen) - len(missing) + 1):

@@ -135,10 +135,11 @@ class QuietLock:
             if said and said == self._mine:
                 time.sleep(4 * POLL_SECONDS)  # whoever waits for longer goes first
             _take(self._gate, deadline, complaint)
-            if self._said() == said and time.monotonic() <= deadline:
+            late = time.monotonic() > deadline
+            if self._said() == said and not late:
                 return
             fcntl.flock(self._gate, fcntl.LOCK_UN)  # another measurement came between, and it is the trainers' turn again
-            if time.monotonic() > deadline:
+            if late:
                 raise QuietTimeoutError(complaint)  # training was not asked to pause, and is not to blame
 
     def _said(self) -> bytes:

@@ -49,8 +49,7 @@ def run_validation(
         for found in blocks.values():
             require_same_text(found, chosen)
         reuse = Reuse(study, directory, {size: Text.of(found) for size, found in blocks.items()})
-        kept = [run for run in read_long_runs(directory) if run.times == times and run.bits_per_byte is not None]
-        done = {(run.number, run.architecture_key) for run in kept}
+        done = {(run.number, run.architecture_key) for run in finished_runs(directory, VALIDITY, times)}
         missing = [record for record in chosen if (record.number, record.architecture.key) not in done]
         for count, run in enumerate(long_runs(missing, study, times, reuse, directory / VALIDITY), len(chosen) - len(missing) + 1):
             if progress is not None:
@@ -58,6 +57,11 @@ def run_validation(
         told = validity(records, read_long_runs(directory), times)
     assert told is not None
     return told
+
+
+def finished_runs(directory: Path, file: str, times: float) -> list[LongRun]:
+    """The trainings in a file of the directory that need not be made again, of those so many times longer."""
+    return [run for run in read_long_runs(directory, file) if run.times == times and run.bits_per_byte is not None]
 
 
 def long_runs(records: Sequence[TrialRecord], study: StudySpec, times: float, reuse: Reuse, file: Path) -> Iterator[LongRun]:

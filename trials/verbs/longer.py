@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trials.verbs.talk import DONE, emit, say
+
+if TYPE_CHECKING:
+    from analysis.validity import LongRun
 
 
 def lr_check(options: argparse.Namespace) -> int:
@@ -47,9 +51,7 @@ def validate(options: argparse.Namespace) -> int:
         study_text=Path(options.study).read_text(encoding="utf-8"),
         shapes=options.shapes,
         times=options.times,
-        progress=lambda count, total, run: say(
-            f"{count} of {total}: #{run.number} {run.reason or f'{run.bits_per_byte:.3f} bits per byte'}"
-        ),
+        progress=_say_run,
     )
     if options.json:
         emit(found.as_dict())
@@ -62,23 +64,26 @@ def validate(options: argparse.Namespace) -> int:
 def promote(options: argparse.Namespace) -> int:
     """Train a front's shapes longer and say whether the order held."""
     from analysis.promotion import promotion_text
+    from trials.driver.directory import STUDY
     from trials.promote import run_promotion
     from trials.study import load_study
 
     directory = Path(options.directory)
-    file = Path(options.study) if options.study is not None else directory / "study.yaml"
+    file = Path(options.study) if options.study is not None else directory / STUDY
     found = run_promotion(
         load_study(file),
         directory,
         study_text=file.read_text(encoding="utf-8"),
         times=options.times,
         top=options.top,
-        progress=lambda count, total, run: say(
-            f"{count} of {total}: #{run.number} {run.reason or f'{run.bits_per_byte:.3f} bits per byte'}"
-        ),
+        progress=_say_run,
     )
     if options.json:
         emit(asdict(found))
     else:
         print(promotion_text(found))
     return DONE
+
+
+def _say_run(count: int, total: int, run: LongRun) -> None:
+    say(f"{count} of {total}: #{run.number} {run.reason or f'{run.bits_per_byte:.3f} bits per byte'}")
