@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -73,12 +72,11 @@ Of the program that a user of each would write (`peers/`), {few} trials, two at 
 def proposals(pythons: dict[str, str], trials: int, seed: int) -> str:
     """The table of what is proposed."""
     rows = []
-    for peer, (environment_of, title) in PROPOSE.items():
-        if (python := pythons.get(environment_of)) is None:
+    for peer, (whose, title) in PROPOSE.items():
+        if (python := pythons.get(whose)) is None:
             continue
         command = [python, "-m", "benchmarks.peers.proposals", peer, str(trials), str(seed)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+        done = subprocess.run(command, cwd=ROOT, env=lives.environment(), stdout=subprocess.PIPE, text=True, check=True)
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         print(peer, found, file=sys.stderr)
         numbers = (found["proposed"], found["feasible"], found["distinct"], f"{found['ms']:.1f}")

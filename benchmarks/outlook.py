@@ -3,17 +3,14 @@
     python -m benchmarks.outlook [--studies 60]
 
 Prints for each planted noise the share of 90 % intervals that held what a new training measured, and how often shapes stated to be on
-the front were. The studies are those of tests/test_outlook.py: 24 shapes, two rungs, no replicates, looked at at 4 times the tokens.
+the front were. The studies are those of tests/planted_outlook.py: 24 shapes, two rungs, no replicates, looked at at 4 times the tokens.
 """
 
 from __future__ import annotations
 
 import argparse
 
-import numpy as np
-
-from analysis.front import front
-from tests.test_outlook import looked, planted
+from tests.planted_outlook import followed
 
 NOISES = (0.004, 0.008, 0.016, 0.024)
 """Standard deviations between seeds, bits per byte; what is taken before a study has replicates is 0.016 at the planted level."""
@@ -22,23 +19,10 @@ BANDS = ((0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0))
 
 def judged(noise: float, studies: int) -> str:
     """One line of the table."""
-    inside, widths, stated, held = [], [], [], []
-    for seed in range(studies):
-        records, truths = planted(seed, noise=noise)
-        random = np.random.default_rng(1_000 + seed)
-        prospects = looked(records).prospects
-        ms = {record.number: record.latency.total_ms.median for record in records if record.latency}
-        numbers = [prospect.number for prospect in prospects]
-        members = {numbers[place] for place in front([(ms[number], truths[number, 2]) for number in numbers])}
-        for prospect in prospects:
-            inside.append(prospect.low <= truths[prospect.number, 2] + random.normal(0, noise) <= prospect.high)
-            widths.append((prospect.high - prospect.low) / prospect.expected)
-            stated.append(prospect.on_front)
-            held.append(prospect.number in members)
-    said, true = np.array(stated), np.array(held)
-    bands = [(said >= low) & ((said < high) | (high == 1)) for low, high in BANDS]
-    cells = [f"{said[band].mean():.0%} → {true[band].mean():.0%}" for band in bands]
-    return " | ".join([f"| {noise:g}", f"{np.mean(inside):.1%}", f"{np.mean(widths):.1%}", *cells]) + " |"
+    found = followed(range(studies), noise)
+    bands = [(found.stated >= low) & ((found.stated < high) | (high == 1)) for low, high in BANDS]
+    cells = [f"{found.stated[band].mean():.0%} → {found.held[band].mean():.0%}" for band in bands]
+    return " | ".join([f"| {noise:g}", f"{found.inside.mean():.1%}", f"{found.widths.mean():.1%}", *cells]) + " |"
 
 
 def main() -> None:

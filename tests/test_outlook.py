@@ -2,80 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from analysis.front import front, front_of
-from analysis.membership import membership
-from analysis.outlook import DRIFT, Outlook, outlook, outlook_sentences
-from analysis.record import Kind, Quality, Rung, Spread, TrialRecord
-from analysis.truth import Array
+from analysis.outlook import outlook_sentences
 from search_space.errors import SpecError
-from tests.fakes import answer
-from tests.sample_study import sample_records
-from trials.task import TrialTask
-
-SHAPES = [record.architecture for record in sample_records(24) if record.replicates is None]
-WHOLE, NOISE, SCATTER = 1_000_000, 0.008, 0.002
-
-
-def planted(seed: int, rungs: Sequence[float] = (0.25, 0.5), noise: float = NOISE) -> tuple[list[TrialRecord], Array]:
-    """A study whose losses follow a law for each shape, and what each shape truly loses at 1, 2 and 4 times its tokens."""
-    random = np.random.default_rng(seed)
-    exponent, drift = random.normal(0.35, 0.08), random.normal(0, DRIFT)
-    records, truths = [], []
-    for number, shape in enumerate(SHAPES):
-        latency_ms = float(np.exp(random.normal(3.0, 0.6)))
-        level = 2.3 - 0.08 * np.log(latency_ms / 20) + random.normal(0, 0.02)
-        steep = random.normal(0.25, 0.03)
-
-        def loss(times: float, level: float = level, steep: float = steep) -> float:
-            return float(level - steep * (1 - times**-exponent) * (1 + drift * (times > 1)))
-
-        luck = random.normal(0, noise)
-        seen = [loss(times) + luck + random.normal(0, SCATTER) for times in (*rungs, 1.0)]
-        record = answer(TrialTask(number=number, kind=Kind.SAMPLED, architecture=shape, seed=0))
-        assert record.training is not None
-        assert record.latency is not None
-        quality = Quality(loss=1.5 * seen[-1], bits_per_byte=seen[-1], next_token_accuracy=0.3, tokens=2_048)
-        before = tuple(
-            Rung(tokens=round(times * WHOLE), loss=1.5 * bits, bits_per_byte=bits) for times, bits in zip(rungs, seen[:-1], strict=True)
-        )
-        training = replace(record.training, tokens=WHOLE, planned_tokens=WHOLE, validation=quality, rungs=before)
-        ms = Spread(median=latency_ms, p10=latency_ms * 0.99, p90=latency_ms * 1.01)
-        records.append(replace(record, training=training, latency=replace(record.latency, total_ms=ms)))
-        truths.append([loss(times) for times in (1.0, 2.0, 4.0)])
-    return records, np.array(truths)
-
-
-def looked(records: Sequence[TrialRecord], times: float = 4.0) -> Outlook:
-    here = front_of(records)
-    return outlook(records, here, membership(here), times)
+from tests.planted_outlook import WHOLE, followed, looked, planted
 
 
 def test_nine_of_ten_intervals_hold_what_a_new_training_measures_and_probabilities_come_true() -> None:
-    inside, stated, held, widths = [], [], [], []
-    for seed in range(24):
-        records, truths = planted(seed)
-        random = np.random.default_rng(1_000 + seed)
-        found = looked(records)
-        numbers = [prospect.number for prospect in found.prospects]
-        ms = {record.number: record.latency.total_ms.median for record in records if record.latency}
-        members = {numbers[place] for place in front([(ms[number], truths[number, 2]) for number in numbers])}
-        for prospect in found.prospects:
-            measured = truths[prospect.number, 2] + random.normal(0, NOISE)
-            inside.append(prospect.low <= measured <= prospect.high)
-            widths.append((prospect.high - prospect.low) / prospect.expected)
-            stated.append(prospect.on_front)
-            held.append(prospect.number in members)
-    assert 0.86 < np.mean(inside) <= 0.96
-    assert np.mean(widths) < 0.06
-    likely = np.array(stated) > 0.8
-    assert np.mean(np.array(held)[likely]) > 0.8
-    assert abs(np.mean(stated) - np.mean(held)) < 0.08
+    found = followed(range(24))
+    assert 0.86 < np.mean(found.inside) <= 0.96
+    assert np.mean(found.widths) < 0.06
+    assert np.mean(found.held[found.stated > 0.8]) > 0.8
+    assert abs(np.mean(found.stated) - np.mean(found.held)) < 0.08
 
 
 def test_the_experiment_named_settles_more_for_its_flops_than_a_random_one_and_is_said() -> None:

@@ -20,7 +20,7 @@ from analysis.record import RECORDS, append, read_records
 from analysis.validity import PROMOTED, LongRun, read_long_runs
 from search_space.errors import SpecError
 from tests.fakes import answer, small_study
-from tests.test_outlook import WHOLE, planted
+from tests.planted_outlook import WHOLE, planted
 from tests.test_validity import STUDY_VALUES, run_without_ray
 from trials.promote import run_promotion
 from trials.reporting import read_study

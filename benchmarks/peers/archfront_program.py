@@ -1,12 +1,13 @@
 """archfront's study with `train` in place of a training; a user has the YAML alone, for `archfront run`."""
 
+import math
 import sys
 from pathlib import Path
 
 import yaml
 
 from analysis.record import Outcome, TrialRecord
-from benchmarks.peers.task import train
+from benchmarks.peers.task import point_of, train
 from tests.fakes import answer
 from trials.runner import run_study
 from trials.study import parse_study
@@ -17,11 +18,8 @@ STUDY = Path(__file__).with_name("archfront_study.yaml")
 
 def evaluate(task: TrialTask) -> TrialRecord:
     """As a training ends: with a loss, or as diverged."""
-    shape = task.architecture
-    loss, _ = train(
-        {name: getattr(shape, name) for name in ("num_unique_layers", "hidden_size", "num_key_value_heads", "intermediate_size")}
-    )
-    if loss != loss:
+    loss, _ = train(point_of(task.architecture))
+    if math.isnan(loss):
         return answer(task, outcome=Outcome.DIVERGED, reason="the training loss was nan", training=None)
     return answer(task)
 

@@ -37,6 +37,11 @@ class Life:
     """Whether the program ended by itself."""
 
 
+def environment(**settings: str) -> dict[str, str]:
+    """What a peer's interpreter needs to find the task, and to take one processor; with these variables."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0", **settings}
+
+
 def program(peer: str) -> Path:
     """What a user of it writes."""
     return HERE / ("archfront_study.yaml" if peer == "archfront" else f"{peer.removesuffix('-tune')}_program.py")
@@ -92,13 +97,15 @@ def lines(peer: str) -> int:
 
 
 def _start(peer: str, python: str, directory: Path, trials: int, **settings: str) -> subprocess.Popen[bytes]:
-    environment = {
-        **os.environ, **settings, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PEER_LOG": str(directory / "log.jsonl"),
-        "SYNETUNE_FOLDER": str(directory), "RAY_USAGE_STATS_ENABLED": "0",
-    }  # fmt: skip
+    places = {"PEER_LOG": str(directory / "log.jsonl"), "SYNETUNE_FOLDER": str(directory)}
     talk = (directory / "talk.txt").open("ab")
     return subprocess.Popen(
-        command(peer, python, directory, trials), cwd=directory, env=environment, stdout=talk, stderr=talk, start_new_session=True
+        command(peer, python, directory, trials),
+        cwd=directory,
+        env=environment(**places, **settings),
+        stdout=talk,
+        stderr=talk,
+        start_new_session=True,
     )
 
 
@@ -115,9 +122,7 @@ def _run(peer: str, python: str, directory: Path, trials: int = TRIALS, **settin
 
 def _life(peer: str, python: str, directory: Path, ended: bool) -> Life:
     reader = [python, "-m", "benchmarks.peers.readers", peer, str(directory)]
-    done = subprocess.run(
-        reader, cwd=ROOT, capture_output=True, text=True, check=True, env={**os.environ, "SYNETUNE_FOLDER": str(directory)}
-    )
+    done = subprocess.run(reader, cwd=ROOT, capture_output=True, text=True, check=True, env=environment(SYNETUNE_FOLDER=str(directory)))
     return Life(**json.loads(done.stdout.splitlines()[-1]), trained=len(_log(directory, "begun")), ended=ended)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from importlib import metadata
 from typing import Any
 
-from benchmarks.peers.task import CHOICES, FIXED, PARAMETERS, TOLERANCE, Point, losses, spends
+from benchmarks.peers.task import CHOICES, FIXED, PARAMETERS, TOLERANCE, Point, losses, point_of, spends
 
 SLOW_TRIALS = 60
 """Of NePS, whose proposals take seconds."""
@@ -105,7 +105,7 @@ def ours(trials: int, seed: int) -> list[Point]:
             break  # the space has no more
         task = TrialTask(number=number, kind=Kind.SAMPLED, point=plain(proposed[0]), architecture=proposed[1], seed=seed)
         records.append(answer(task))
-    return [{name: getattr(record.architecture, name) for name in CHOICES} for record in records]
+    return [point_of(record.architecture) for record in records]
 
 
 PROPOSERS: dict[str, tuple[str, Callable[[int, int], list[Point]]]] = {

@@ -37,6 +37,11 @@ def shape_of(point: Point) -> Architecture:
     return Architecture(**FIXED, **sizes)
 
 
+def point_of(shape: Architecture) -> dict[str, int]:
+    """The point of an architecture."""
+    return {name: getattr(shape, name) for name in CHOICES}
+
+
 def spends(point: Point) -> bool:
     """Whether a point spends the budget."""
     return abs(parameters(shape_of(point)) / PARAMETERS - 1) <= TOLERANCE
