@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 
 from search_space.errors import SpecError, WorkError
-from trials.arguments import parser
-from trials.verbs import VERBS
-from trials.verbs.talk import DONE, INTERRUPTED, STUDY_FAILED, WRONG_INPUT, say
+from trials.commands.arguments import parser
+from trials.commands.talk import DONE, INTERRUPTED, STUDY_FAILED, WRONG_INPUT, say
+from trials.commands.verbs import VERBS
 
 REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 """What the system says where a disk is full or may not be written; no fault of ours, so a sentence without a trace."""

@@ -10,12 +10,12 @@ import argparse
 import time
 from pathlib import Path
 
-from analysis.record import Training, TrialRecord
-from trials.corpus import prepare
-from trials.proxy import train
-from trials.reporting import read_study
-from trials.study import ProxySpec, StudySpec
-from trials.text.blocks import TokenBlocks
+from analysis.records.record import Training, TrialRecord
+from trials.corpus.blocks import TokenBlocks
+from trials.corpus.prepare import prepare
+from trials.reporting.stored_study import read_study
+from trials.study.spec import ProxySpec, StudySpec
+from trials.training.proxy_run import train
 from trials.training.schedules import Plan, ending_at
 
 

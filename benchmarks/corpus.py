@@ -19,12 +19,12 @@ import time
 from itertools import islice
 from pathlib import Path
 
-from trials.corpus import prepare
-from trials.text.documents import READERS, Documents, find_documents
-from trials.text.encoding import encode_splits
-from trials.text.spec import CorpusSpec
-from trials.text.splits import Inventory, read_pieces, take_inventory
-from trials.text.tokenizer import Encoder, load_encoder
+from trials.corpus.documents import READERS, Documents, find_documents
+from trials.corpus.encoding import encode_splits
+from trials.corpus.prepare import prepare
+from trials.corpus.splits import Inventory, read_pieces, take_inventory
+from trials.corpus.tokenizer import Encoder, load_encoder
+from trials.study.corpus_spec import CorpusSpec
 
 RUNS = 3
 COMPARED_PIECES = 200

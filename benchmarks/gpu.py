@@ -27,12 +27,12 @@ from benchmarks.memory import llama
 from search_space.architecture import Architecture
 from search_space.cost import parameters, training_flops_per_token
 from search_space.families import family
-from trials.export.hugging_face_config import hugging_face_config
-from trials.proxy import ProxyRun
-from trials.side_by_side import side_by_side
-from trials.study import ProxySpec
-from trials.text.blocks import TokenBlocks
+from trials.catalogue.hugging_face_config import hugging_face_config
+from trials.corpus.blocks import TokenBlocks
+from trials.machine.process_pool import side_by_side
+from trials.study.spec import ProxySpec
 from trials.training.footprint import footprint
+from trials.training.proxy_run import ProxyRun
 from trials.training.utilisation import peak_of
 
 STRETCHES = 4

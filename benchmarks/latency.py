@@ -24,8 +24,8 @@ from scipy.stats import spearmanr
 from search_space.architecture import Architecture
 from search_space.budget import Budget
 from search_space.space import SearchSpace
-from trials.latency import LatencyProcess
-from trials.study import LatencySpec
+from trials.latency.process import LatencyProcess
+from trials.study.spec import LatencySpec
 
 SPACE = {
     "num_unique_layers": {"from": 1, "to": 16},

@@ -19,9 +19,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from analysis.front import front
-from analysis.membership import LATENCY_NOISE, contenders, share_on_front
-from analysis.truth import Array, draw_truths
+from analysis.fronts.front import front
+from analysis.fronts.membership import LATENCY_NOISE, contenders, share_on_front
+from analysis.statistics.seed_noise import Array, draw_truths
 
 BINS = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 1.0)
 LEVEL = 2.2

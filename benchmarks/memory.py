@@ -18,7 +18,7 @@ from typing import get_args
 from search_space.architecture import Architecture
 from search_space.cost import parameters
 from search_space.families import family
-from trials.study import ProxySpec
+from trials.study.spec import ProxySpec
 from trials.training.footprint import footprint
 
 STEPS = 2
@@ -103,8 +103,8 @@ def measure(case: Case, proxy: ProxySpec, threads: int) -> dict[str, float]:
     """Train a few steps on random tokens; the peak is that of the whole process."""
     import numpy as np
 
-    from trials.proxy import train
-    from trials.text.blocks import TokenBlocks
+    from trials.corpus.blocks import TokenBlocks
+    from trials.training.proxy_run import train
 
     vocab = case.shape.vocab_size
     ids = np.random.default_rng(0).integers(0, vocab, 20 * case.context_tokens).astype(np.uint16)

@@ -2,15 +2,16 @@
 
     python -m benchmarks.outlook [--studies 60]
 
-Prints for each planted noise the share of 90 % intervals that held what a new training measured, and how often shapes stated to be on
-the front were. The studies are those of tests/planted_outlook.py: 24 shapes, two rungs, no replicates, looked at at 4 times the tokens.
+Prints for each planted noise the share of 90 % intervals that held what a new training measured, and how often shapes stated to be on the
+front were. The studies are those of tests/support/planted_forecast.py: 24 shapes, two rungs, no replicates, looked at at 4 times the
+tokens.
 """
 
 from __future__ import annotations
 
 import argparse
 
-from tests.planted_outlook import followed
+from tests.support.planted_forecast import followed
 
 NOISES = (0.004, 0.008, 0.016, 0.024)
 """Standard deviations between seeds, bits per byte; what is taken before a study has replicates is 0.016 at the planted level."""

@@ -32,8 +32,8 @@ from typing import Any
 
 import yaml
 
-from analysis.record import read_records
-from tests import fakes
+from analysis.records.record import read_records
+from tests.support import fakes
 
 ROOT = Path(__file__).resolve().parent.parent
 WARM_UP = 10
@@ -54,8 +54,8 @@ TINY: dict[str, Any] = {
 
 def ours(sampler: str, trials: int, workers: int) -> dict[str, float]:
     """A study of the fakes."""
-    from trials.driver.searcher import Progress
-    from trials.runner import run_study
+    from trials.driver.run_study import run_study
+    from trials.driver.tune_adapters import Progress
 
     study, text = fakes.small_study(search={"trials": trials, "workers": workers, "sampler": sampler})
     came: list[tuple[float, float]] = []
@@ -182,7 +182,7 @@ def _run(folder: Path, name: str, *, watched: bool) -> tuple[str, dict[str, floa
 
 def _processes(driver: int) -> list[tuple[str, int]]:
     """The driver, its MLflow writer, and its workers on trials."""
-    found, kinds = [("driver", driver)], {"Trainable": "worker", "trials.tracking_writer": "MLflow's writer"}
+    found, kinds = [("driver", driver)], {"Trainable": "worker", "trials.reporting.mlflow_writer": "MLflow's writer"}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             line = (folder / "cmdline").read_bytes().decode(errors="replace")

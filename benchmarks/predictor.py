@@ -15,15 +15,15 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from analysis.device_report import table_text
-from analysis.device_table import DeviceTable, Row
+from analysis.latency.device_report import table_text
+from analysis.latency.device_table import DeviceTable, Row
 from benchmarks.latency import SPACE, WIDTHS
 from search_space.budget import Budget
 from search_space.cost import parameters
 from search_space.space import SearchSpace
-from trials.device_profile import choose_shapes, profile
-from trials.runtimes import RUNTIMES
-from trials.study import parse_latency
+from trials.catalogue.runtimes import RUNTIMES
+from trials.latency.device_profile import choose_shapes, profile
+from trials.study.spec import parse_latency
 
 FITTED, CHECKED = 40, 28
 LARGER = 1.5

@@ -22,17 +22,17 @@ from typing import Any
 
 import yaml
 
-from analysis.agreement import Agreement, mean_agreement
-from analysis.lines import append_line, complete_lines
+from analysis.records.jsonl import append_line, complete_lines
+from analysis.statistics.rank_correlation import Agreement, mean_agreement
 from benchmarks.proxy_contenders import CONTENDERS, Point
 from search_space.architecture import Architecture
-from trials.corpus import prepare
-from trials.driver.references import references
-from trials.section import parsed
-from trials.side_by_side import side_by_side
-from trials.study import ProxySpec, load_study
-from trials.text.blocks import TokenBlocks
-from trials.text.spec import CorpusSpec
+from trials.corpus.blocks import TokenBlocks
+from trials.corpus.prepare import prepare
+from trials.machine.process_pool import side_by_side
+from trials.study.corpus_spec import CorpusSpec
+from trials.study.section import parsed
+from trials.study.spec import ProxySpec, load_study
+from trials.trial.references import references
 
 SETS = Path(__file__).with_suffix(".yaml")
 SHAPE_SEED = 0

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from search_space.architecture import Architecture
-from trials.study import ProxySpec
-from trials.text.blocks import TokenBlocks
+from trials.corpus.blocks import TokenBlocks
+from trials.study.spec import ProxySpec
 
 AVERAGED_SHARE = 0.3
 """Last part of a run whose weights are averaged: as long as the decay that it takes the place of."""
@@ -33,7 +33,7 @@ Contender = Callable[[Architecture, TokenBlocks, ProxySpec, int], list[Point]]
 
 def ours(shape: Architecture, blocks: TokenBlocks, proxy: ProxySpec, seed: int) -> list[Point]:
     """The recipe as a study trains it, with its rungs."""
-    from trials.proxy import train  # here, so that the parent process does not load torch
+    from trials.training.proxy_run import train  # here, so that the parent process does not load torch
 
     _, training = train(shape, blocks, proxy, seed=seed)
     assert training.validation is not None
@@ -46,8 +46,8 @@ def averaged(shape: Architecture, blocks: TokenBlocks, proxy: ProxySpec, seed: i
     """The rate stays at its peak to the end, and the mean of the weights along the last part is judged (arXiv 2306.03241)."""
     import torch
 
-    from trials.proxy import ProxyRun
     from trials.training.evaluation import evaluate
+    from trials.training.proxy_run import ProxyRun
 
     run = ProxyRun(shape, blocks, proxy.model_copy(update={"decay": 0.0, "evaluation_tokens": proxy.context_tokens}), seed=seed)
     tokens = proxy.tokens or 0
@@ -68,8 +68,8 @@ def trainer(shape: Architecture, blocks: TokenBlocks, proxy: ProxySpec, seed: in
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, PrinterCallback, Trainer, TrainingArguments, set_seed
 
-    from trials.export.hugging_face_config import hugging_face_config
-    from trials.network import Network
+    from trials.catalogue.hugging_face_config import hugging_face_config
+    from trials.network.decoder import Network
     from trials.training.evaluation import evaluate
 
     torch.set_num_threads(1)

@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.forecast import law_interval
-from analysis.laws import Array
-from analysis.scaling import Study, study_law
-from analysis.scaling_options import Columns, FitOptions
-from analysis.table import Runs, read_runs
+from analysis.laws.fit_law import Study, study_law
+from analysis.laws.forecast import law_interval
+from analysis.laws.forms import Array
+from analysis.laws.options import Columns, FitOptions
+from analysis.laws.runs import Runs, read_runs
 
 TRUTH = {"E": 1.8172, "A": 477.8, "B": 2143.4, "alpha": 0.3473, "beta": 0.3672}
 SEED_NOISE_NATS, RESIDUAL = 0.0015, 0.003

@@ -20,8 +20,8 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 
-from analysis.axes import Array
-from trials.front_sampler import FrontSampler
+from analysis.search.axes import Array
+from trials.search.front_sampler import FrontSampler
 
 WIDTHS, DEPTHS, HEADS, RATIOS = (192, 384, 768), (10, 11, 12), (4, 8, 12), (2, 3, 4)
 LAYERS = max(DEPTHS)

@@ -1,7 +1,7 @@
 """An analytic loss over archfront's own space at three budgets: the search benchmark's second problem.
 
 Nothing here was measured. The loss falls with the network's size and is worst where its proportions are extreme, and every sampler
-goes the way of a real study: through `trials.sampler.Proposer`, which brings a suggestion to the nearest feasible new shape. The
+goes the way of a real study: through `trials.search.proposer.Proposer`, which brings a suggestion to the nearest feasible new shape. The
 front is exact, over all shapes of the space.
 """
 
@@ -17,16 +17,16 @@ import numpy as np
 import numpy.typing as npt
 from optuna.samplers import BaseSampler, GPSampler
 
-from analysis.axes import Array
-from analysis.front import front, hypervolume
-from analysis.record import Costs, Kind, Latency, Outcome, Quality, Spread, Training, TrialRecord
+from analysis.fronts.front import front, hypervolume
+from analysis.records.record import Costs, Kind, Latency, Outcome, Quality, Spread, Training, TrialRecord
+from analysis.search.axes import Array
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.budget import Budget
 from search_space.space import Point, SearchSpace
-from trials.front_sampler import FrontSampler
-from trials.sampler import SAMPLERS, Choices, Proposer
-from trials.task import plain
+from trials.search.front_sampler import FrontSampler
+from trials.search.proposer import SAMPLERS, Choices, Proposer
+from trials.trial.task import plain
 
 SIZES = {
     "1M": (1_000_000, 24, (512, 1024, 2048)),

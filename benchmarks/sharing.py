@@ -14,13 +14,13 @@ import argparse
 from dataclasses import replace
 from statistics import median
 
-from analysis.timing import Latency
+from analysis.records.latency import Latency
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from search_space.families import family
-from trials.latency import LatencyProcess
-from trials.runtimes import COMMAND, RUNTIMES
-from trials.study import parse_latency
+from trials.catalogue.runtimes import COMMAND, RUNTIMES
+from trials.latency.process import LatencyProcess
+from trials.study.spec import parse_latency
 
 PLAIN = family("mobilellm-125m")
 SHAPES: dict[str, Architecture] = {

@@ -21,11 +21,11 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis import halving
-from analysis.front import front, hypervolume
-from analysis.halving import Course
-from analysis.record import read_records
-from trials.study import STOPPING_RUNGS
+from analysis.fronts.front import front, hypervolume
+from analysis.records.record import read_records
+from analysis.search import early_stopping as halving
+from analysis.search.early_stopping import Course
+from trials.study.spec import STOPPING_RUNGS
 
 CURVES = Path(__file__).parent / "results" / "curves-0.2M.jsonl"
 DELAY = 4

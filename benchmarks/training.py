@@ -25,18 +25,18 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from analysis.calibration import Way, saves
 from benchmarks.memory import llama
 from search_space.architecture import Architecture
 from search_space.cost import parameters, training_flops
-from trials.export.hugging_face_config import hugging_face_config
-from trials.network import Network
-from trials.proxy import ProxyRun
-from trials.study import ProxySpec
-from trials.text.blocks import TokenBlocks
+from trials.catalogue.hugging_face_config import hugging_face_config
+from trials.corpus.blocks import TokenBlocks
+from trials.network.decoder import Network
+from trials.study.spec import ProxySpec
 from trials.training.loss import cross_entropy
+from trials.training.mode import Way, saves
 from trials.training.optimizers import make_optimizers
 from trials.training.pace import time_way
+from trials.training.proxy_run import ProxyRun
 
 Stretch = Callable[[int], list[float]]
 """Makes that many steps and returns the seconds of each."""

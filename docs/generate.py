@@ -21,10 +21,13 @@ from pydantic_core import PydanticUndefined
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent))
 
-from analysis import record, signs, timing, training  # noqa: E402
+from analysis.records import health_checks as signs  # noqa: E402
+from analysis.records import latency as timing  # noqa: E402
+from analysis.records import record, training  # noqa: E402
 from search_space import architecture, sharing  # noqa: E402
-from trials import ablation, study  # noqa: E402
-from trials.arguments import parser  # noqa: E402
+from trials.commands.arguments import parser  # noqa: E402
+from trials.study import ablation_spec as ablation  # noqa: E402
+from trials.study import spec as study  # noqa: E402
 
 PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

@@ -17,4 +17,4 @@ def no_training_is_taken_over(tmp_path_factory: pytest.TempPathFactory, monkeypa
     def another() -> Path:
         return tmp_path_factory.mktemp("trainings")
 
-    monkeypatch.setattr("trials.driver.reuse.trainings_folder", another)
+    monkeypatch.setattr("trials.trial.reuse.trainings_folder", another)

@@ -24,13 +24,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from analysis.record import FINALS, RECORDS, Outcome, TrialRecord, read_records
-from tests import fakes
+from analysis.records.record import FINALS, RECORDS, Outcome, TrialRecord, read_records
+from tests.support import fakes
 from trials.driver.agenda import Agenda
-from trials.driver.references import references
-from trials.sampler import Proposer
-from trials.study import StudySpec
-from trials.task import TrialTask
+from trials.search.proposer import Proposer
+from trials.study.spec import StudySpec
+from trials.trial.references import references
+from trials.trial.task import TrialTask
 
 ROOT = Path(__file__).resolve().parent.parent
 WAIT_SECONDS = 300.0
@@ -259,7 +259,7 @@ def drive(directory: Path, folder: Path, trials: int, real: bool, back_seconds: 
     """What the second process does; `back_seconds` is how far its clock has gone back."""
     clock = time.time
     time.time = lambda: clock() - back_seconds
-    from trials.runner import run_study
+    from trials.driver.run_study import run_study
 
     study, text = study_of(trials, real, folder)
     tracking = f"sqlite:///{folder}/mlflow.db"

@@ -13,14 +13,14 @@ import pytest
 import yaml
 
 import archfront
-from analysis.record import append
+from analysis.records.record import append
 from search_space.architecture import KEYS, Architecture
 from search_space.cost import parameters
 from search_space.describe import named_shape
 from search_space.errors import SpecError
-from tests.sample_study import sample_finals, sample_records
+from tests.support.sample_study import sample_finals, sample_records
 from trials.export.write import write_formats
-from trials.study import load_study
+from trials.study.spec import load_study
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICKSTART = ROOT / "studies" / "quickstart.yaml"

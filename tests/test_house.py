@@ -14,18 +14,19 @@ FLOORS = ("search_space", "analysis", "trials", "archfront")
 FILES = [*sorted(path.relative_to(ROOT) for floor in FLOORS[:3] for path in (ROOT / floor).rglob("*.py")), Path("archfront.py")]
 
 ROOMS = {
-    "ray": {"trials/runner.py", "trials/jobs.py"}
-    | {f"trials/driver/{desk}.py" for desk in ("searcher", "scheduler", "trial_actor", "workers", "cluster")},
-    "optuna": {"trials/sampler.py", "trials/known_trials.py", "trials/front_sampler.py", "trials/dimensions.py"},
-    "mlflow": {"trials/mlflow_runs.py"},
-    "lightning": {"trials/training/stretch.py"},
-    "datasets": {"trials/text/dataset.py"},
-    "pyarrow": {"trials/text/dataset.py", "trials/text/parquet.py"},
-    "gguf": {f"trials/export/gguf_{room}.py" for room in ("file", "reading", "tokenizer")},
-    "executorch": {"trials/runtimes/executorch_runtime.py"},
-    "openvino": {"trials/runtimes/openvino_runtime.py"},
-    "llama_cpp": {"trials/runtimes/llama_cpp_runtime.py"},
-    "plotly": {"analysis/figures.py", "analysis/outlook_page.py", "analysis/scaling_figures.py"},
+    "ray": {
+        f"trials/driver/{desk}.py" for desk in ("run_study", "jobs", "tune_adapters", "scheduler", "trial_actor", "workers", "ray_session")
+    },
+    "optuna": {f"trials/search/{desk}.py" for desk in ("proposer", "optuna_storage", "front_sampler", "optuna_axes")},
+    "mlflow": {"trials/reporting/mlflow_runs.py"},
+    "lightning": {"trials/training/lightning_loop.py"},
+    "datasets": {"trials/corpus/dataset.py"},
+    "pyarrow": {"trials/corpus/dataset.py", "trials/corpus/parquet.py"},
+    "gguf": {"trials/formats/gguf_file.py", "trials/formats/gguf_tokenizer.py", "trials/export/gguf_reading.py"},
+    "executorch": {"trials/latency/runtimes/executorch_runtime.py"},
+    "openvino": {"trials/latency/runtimes/openvino_runtime.py"},
+    "llama_cpp": {"trials/latency/runtimes/llama_cpp_runtime.py"},
+    "plotly": {"analysis/report/figures.py", "analysis/report/forecast_section.py", "analysis/report/law_figures.py"},
 }
 """Where each library may be imported."""
 BARE = {

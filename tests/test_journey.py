@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from analysis.record import Kind, read_finals, read_records
-from trials.driver.directory import tokenizer_file, weights_file
-from trials.weights import load_network
+from analysis.records.record import Kind, read_finals, read_records
+from trials.network.weights import load_network
+from trials.study.directory import tokenizer_file, weights_file
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = """

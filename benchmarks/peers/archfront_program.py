@@ -6,12 +6,12 @@ from pathlib import Path
 
 import yaml
 
-from analysis.record import Outcome, TrialRecord
+from analysis.records.record import Outcome, TrialRecord
 from benchmarks.peers.task import point_of, train
-from tests.fakes import answer
-from trials.runner import run_study
-from trials.study import parse_study
-from trials.task import TrialTask
+from tests.support.fakes import answer
+from trials.driver.run_study import run_study
+from trials.study.spec import parse_study
+from trials.trial.task import TrialTask
 
 STUDY = Path(__file__).with_name("archfront_study.yaml")
 

@@ -90,12 +90,12 @@ def neps_bayesian(trials: int, seed: int) -> list[Point]:
 
 def ours(trials: int, seed: int) -> list[Point]:
     """What a study with sampler nsga2 proposes, told by the records of the fakes."""
-    from analysis.record import Kind, TrialRecord
+    from analysis.records.record import Kind, TrialRecord
     from search_space.budget import Budget
     from search_space.space import SearchSpace
-    from tests.fakes import answer
-    from trials.sampler import Proposer
-    from trials.task import TrialTask, plain
+    from tests.support.fakes import answer
+    from trials.search.proposer import Proposer
+    from trials.trial.task import TrialTask, plain
 
     space = SearchSpace.parse(FIXED | CHOICES, Budget.parse({"parameters": {"target": PARAMETERS, "tolerance": TOLERANCE}}))
     proposer, records = Proposer(space, seed, "nsga2"), list[TrialRecord]()

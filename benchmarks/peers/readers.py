@@ -59,7 +59,7 @@ def _neps(directory: Path) -> Kept:
 
 
 def _archfront(directory: Path) -> Kept:
-    from analysis.record import read_records
+    from analysis.records.record import read_records
 
     judged = [(record, record.training and record.training.validation) for record in read_records(directory / "search")]
     return [("finished" if record.finished else "failed", quality.loss if quality else None) for record, quality in judged]

@@ -1,1 +1,1 @@
-"""One study's driver: what is tried next, where it runs, and the directory it writes; `trials.runner` is the door."""
+"""Many trials on Ray: agenda, workers, finals, jobs; `trials.driver.run_study` is the door."""

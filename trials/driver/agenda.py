@@ -8,15 +8,15 @@ from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from analysis.front import front_of
-from analysis.membership import contenders, membership
-from analysis.record import Kind, TrialRecord
+from analysis.fronts.front import front_of
+from analysis.fronts.membership import contenders, membership
+from analysis.records.record import Kind, TrialRecord
 from search_space.architecture import Architecture
-from trials.study import StudySpec
-from trials.task import TrialTask, plain
+from trials.study.spec import StudySpec
+from trials.trial.task import TrialTask, plain
 
 if TYPE_CHECKING:
-    from trials.sampler import Proposer  # Optuna and SciPy, which are imported beside Ray's start
+    from trials.search.proposer import Proposer  # Optuna and SciPy, which are imported beside Ray's start
 
 HOPELESS = 5
 """A study whose first so many trials all fail, with none that finished, stops and says why."""

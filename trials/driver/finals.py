@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from analysis.front import front_of
-from analysis.record import FinalRecord, Kind, Latency, Quality, TrialRecord, append
+from analysis.fronts.front import front_of
+from analysis.records.record import FinalRecord, Kind, Latency, Quality, TrialRecord, append
 
 Measure = Callable[[TrialRecord], Latency]
 Judge = Callable[[TrialRecord], Quality]

@@ -1,4 +1,4 @@
-"""Ray Tune's scheduler for a front: at a look a trial goes on if it is likely to matter to the front, as `analysis.halving` judges."""
+"""Ray Tune's scheduler for a front: at a look a trial goes on if it is likely to matter (`analysis.search.early_stopping`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler
 
-from analysis.record import Outcome
+from analysis.records.record import Outcome
 from trials.driver.agenda import Agenda
 
 
@@ -27,7 +27,7 @@ class FrontScheduler(FIFOScheduler):  # type: ignore[misc]
         record = result["record"]
         if record.outcome is not Outcome.STOPPED or record.training is None:
             return self.CONTINUE  # type: ignore[no-any-return]
-        from analysis.halving import course_of, judge  # SciPy's distributions: no study waits for them to start
+        from analysis.search.early_stopping import course_of, judge  # SciPy's distributions: no study waits for them to start
 
         verdict = judge(course_of(record), [course_of(other) for other in self._agenda.known_to(record.number)], record.training.tokens)
         if verdict.goes_on:

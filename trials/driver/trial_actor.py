@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray import tune
 
-from analysis.record import Kind, Outcome, TrialRecord
-from trials.driver.directory import checkpoint_file, stamp
-from trials.driver.turn import Turn
+from analysis.records.record import Kind, Outcome, TrialRecord
+from trials.catalogue.runtimes import RUNTIMES
+from trials.driver.quiet_turn import Turn
 from trials.driver.watchdog import Watchdog
 from trials.driver.workers import ask_device
-from trials.runtimes import RUNTIMES
-from trials.study import ProxySpec, StudySpec
-from trials.task import Start, TrialTask, count_costs, explain, record_of
+from trials.study.directory import checkpoint_file, stamp
+from trials.study.spec import ProxySpec, StudySpec
+from trials.trial.task import Start, TrialTask, count_costs, explain, record_of
 
 if TYPE_CHECKING:
-    from trials.checkpoint import Checkpoint
-    from trials.text.blocks import TokenBlocks
+    from trials.corpus.blocks import TokenBlocks
+    from trials.trial.checkpoint import Checkpoint
 
 Evaluate = Callable[[TrialTask], TrialRecord]
 Trial = Generator[TrialRecord, None, tuple[TrialRecord, Any]]
@@ -57,7 +57,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._turn: Turn | None = None
         self._watchdog = Watchdog()
         if equipment.evaluate is None:
-            import trials.trial  # noqa: F401
+            import trials.trial.run_trial  # noqa: F401
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """The next trial may have this process; the one before it, where it was stopped at a look, ends here."""
@@ -85,9 +85,9 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         return {"record": record, "weights": None}
 
     def _real(self) -> Trial:
-        from trials.quiet import should_pause
-        from trials.training.memory import trials_on_a_machine, usable_bytes
-        from trials.trial import trial_in_stretches
+        from trials.machine.memory import trials_on_a_machine, usable_bytes
+        from trials.machine.quiet_lock import should_pause
+        from trials.trial.run_trial import trial_in_stretches
 
         study, task = self._equipment.study, self.config["task"]
         if should_pause() or _measures_on_gpu(study):
@@ -113,7 +113,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def _checkpoint(self, task: TrialTask, proxy: ProxySpec, blocks: TokenBlocks) -> Checkpoint | None:
         """Where this machine sees the study's directory; else, and where the budget is seconds, such a trial begins anew."""
-        from trials.checkpoint import Checkpoint, checkpoint_key
+        from trials.trial.checkpoint import Checkpoint, checkpoint_key
 
         directory, search = self._equipment.directory, self._equipment.study.search
         try:
@@ -172,7 +172,7 @@ def _measures_on_gpu(study: StudySpec) -> bool:
 
 
 def _file_of(network: Any) -> bytes:
-    from trials.weights import save_weights
+    from trials.network.weights import save_weights
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "weights.safetensors"

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.exceptions import RayActorError, RayTaskError
 
-from analysis.record import FreshSeed, Latency, Outcome, Quality, RatePoint, TrialRecord
+from analysis.records.record import FreshSeed, Latency, Outcome, Quality, RatePoint, TrialRecord
 from search_space.architecture import Architecture
-from trials.study import LatencySpec, StudySpec
-from trials.task import explain
+from trials.study.spec import LatencySpec, StudySpec
 from trials.training.failures import TrainingFailed
+from trials.trial.task import explain
 
 if TYPE_CHECKING:
-    from trials.text.blocks import TokenBlocks
+    from trials.corpus.blocks import TokenBlocks
 
 LATENCY_DEVICE = "latency_device"
 """The Ray resource of the node where latency is taken; one measurement at a time for each unit."""
@@ -27,7 +27,7 @@ class LatencyDevice:
     """Takes latencies one after another on the node that has the resource, in a process of its own."""
 
     def __init__(self, spec: LatencySpec, earlier: Sequence[Latency]) -> None:
-        from trials.latency import LatencyProcess
+        from trials.latency.process import LatencyProcess
 
         self._process = LatencyProcess(spec, earlier)
 
@@ -43,8 +43,8 @@ class Examiner:
         """Of the weights in a safetensors file's bytes, on as many tokens as an evaluation of the search had."""
         import torch
 
+        from trials.network.weights import load_network
         from trials.training.evaluation import evaluate
-        from trials.weights import load_network
 
         torch.set_num_threads(study.search.trial_threads)
         with tempfile.TemporaryDirectory() as folder:
@@ -55,8 +55,8 @@ class Examiner:
 
     def fresh(self, record: TrialRecord, blocks: TokenBlocks, study: StudySpec, seed: int) -> FreshSeed:
         """The trial's shape trained by the study's recipe with this seed, judged on both splits; a failure is its reason."""
-        from trials.proxy import train
         from trials.training.evaluation import evaluate
+        from trials.training.proxy_run import train
 
         search, proxy = study.search, study.proxy
         try:
@@ -72,7 +72,7 @@ class Examiner:
 
     def rate_point(self, record: TrialRecord, blocks: TokenBlocks, study: StudySpec, factor: float) -> RatePoint:
         """The finalist's loss at a multiple of the study's rate."""
-        from trials.rate_check import bits_at
+        from trials.experiments.lr_check import bits_at
 
         try:
             bits = bits_at(record.architecture, blocks, study, study.proxy, factor, record.seed)

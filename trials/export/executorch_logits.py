@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy
 from numpy.typing import NDArray
 
-from trials.apart import TIMEOUT_SECONDS, run_apart
+from trials.machine.subprocesses import TIMEOUT_SECONDS, run_apart
 
 
 def logits_apart(program: Path, tokens: Sequence[int]) -> NDArray[numpy.float32]:
@@ -29,7 +29,7 @@ def logits_apart(program: Path, tokens: Sequence[int]) -> NDArray[numpy.float32]
 
 
 def _main(program: str, answer: str) -> None:
-    from trials.runtimes.executorch_runtime import open_program
+    from trials.latency.runtimes.executorch_runtime import open_program
 
     tokens = json.load(sys.stdin)
     session = open_program(Path(program), threads=1)

@@ -17,11 +17,11 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from trials.catalogue.runtimes import RUNTIMES
 from trials.export.gguf_reading import GgufFile, misplaced, network_of, read_gguf, tokenizer_of
 from trials.export.llama_cpp_reading import LlamaCppError, read_by_llama_cpp
 from trials.export.verification import LARGEST_DIFFERENCE, STRINGS, Check, Original, judged, strings_of_many_scripts
-from trials.runtimes import RUNTIMES
-from trials.weights import load_weights
+from trials.network.weights import load_weights
 
 LARGEST_ROUNDING = 0.2
 """Root mean square of what rounded activations do to logits, relative to their spread. It was 0.015 in int8 over the 30 blocks of

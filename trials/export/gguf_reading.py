@@ -15,11 +15,11 @@ from tokenizers.pre_tokenizers import ByteLevel, Digits, PreTokenizer, Sequence,
 from torch import Tensor
 
 from search_space.architecture import Architecture
-from trials.export.block_rows import BLOCK
-from trials.export.gguf_file import apart, gguf_name, named_tensors
-from trials.export.gguf_layout import PRECISIONS, permutes_heads
-from trials.export.gguf_tokenizer import EXPRESSIONS
-from trials.network import Network
+from trials.catalogue.block_rows import BLOCK
+from trials.catalogue.gguf_layout import PRECISIONS, permutes_heads
+from trials.formats.gguf_file import apart, gguf_name, named_tensors
+from trials.formats.gguf_tokenizer import EXPRESSIONS
+from trials.network.decoder import Network
 
 SCALE_ERROR = 2.0**-11
 """Of a float16, relative."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from search_space.errors import WorkError
-from trials.apart import TIMEOUT_SECONDS, run_apart
+from trials.machine.subprocesses import TIMEOUT_SECONDS, run_apart
 
 
 class LlamaCppError(Exception):
@@ -46,7 +46,7 @@ def read_by_llama_cpp(model: Path, tokens: list[int], strings: list[str]) -> Rea
 
 
 def _answer(model: Path, asked: dict[str, Any]) -> dict[str, Any]:
-    from trials.runtimes import llama_cpp_runtime
+    from trials.latency.runtimes import llama_cpp_runtime
 
     tokens = asked["tokens"]
     session = llama_cpp_runtime.open_model(model, len(tokens), threads=1)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from analysis.timing import Latency
+from analysis.records.latency import Latency
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
-from trials.export import MODEL_FILES
+from trials.catalogue.formats import MODEL_FILES
 from trials.export.verification import Check
-from trials.latency import LatencyError, LatencyProcess
-from trials.study import LatencySpec, parse_latency
+from trials.latency.process import LatencyError, LatencyProcess
+from trials.study.spec import LatencySpec, parse_latency
 
 
 def with_latencies(

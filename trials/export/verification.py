@@ -17,11 +17,11 @@ import yaml
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from analysis.timing import Latency
+from analysis.records.latency import Latency
 from search_space.architecture import Architecture
 from search_space.errors import WorkError
-from trials.export import ARCHITECTURE, EXECUTORCH, GGUF, ONNX
-from trials.weights import load_network
+from trials.catalogue.formats import ARCHITECTURE, EXECUTORCH, GGUF, ONNX
+from trials.network.weights import load_network
 
 VERIFICATION = "verification.json"
 POSITIONS = 64
@@ -166,7 +166,7 @@ def _quiet(logging: Any) -> Iterator[None]:
 
 
 def _check_onnx(directory: Path, original: Original) -> Check:
-    from trials.runtimes import onnx_runtime
+    from trials.latency.runtimes import onnx_runtime
 
     session = onnx_runtime.open_graph(directory / ONNX, original.architecture, threads=1)
     ids = original.tokens[0].tolist()
@@ -185,7 +185,7 @@ def _check_gguf(directory: Path, original: Original) -> Check:
 
 def _check_executorch(directory: Path, original: Original) -> Check:
     from trials.export.executorch_logits import logits_apart
-    from trials.runtimes import executorch_runtime
+    from trials.latency.runtimes import executorch_runtime
 
     loaded_by = f"executorch {executorch_runtime.version()}"
     try:
@@ -224,4 +224,4 @@ CHECKS: dict[str, Callable[[Path, Original], Check]] = {
     "executorch": _check_executorch,
     "yaml": _check_yaml,
 }
-"""What verifies each format of `trials.export.FORMATS`."""
+"""What verifies each format of `trials.catalogue.formats.FORMATS`."""

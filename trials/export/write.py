@@ -7,16 +7,16 @@ from pathlib import Path
 
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
-from trials.export import ARCHITECTURE, EXECUTORCH, GGUF, ONNX, require_writer, supported_exports
-from trials.export.architecture_yaml import export_architecture_yaml
+from trials.catalogue.formats import ARCHITECTURE, EXECUTORCH, GGUF, ONNX, require_writer, supported_exports
+from trials.catalogue.gguf_layout import USUAL_PRECISION
 from trials.export.card import CARD
-from trials.export.executorch import LONGEST_TEXT, write_executorch
-from trials.export.gguf_file import write_gguf
-from trials.export.gguf_layout import USUAL_PRECISION
-from trials.export.hugging_face import export_hugging_face
-from trials.export.onnx_graph import write_onnx
 from trials.export.verification import VERIFICATION
-from trials.weights import load_weights
+from trials.formats.architecture_yaml import export_architecture_yaml
+from trials.formats.executorch import LONGEST_TEXT, write_executorch
+from trials.formats.gguf_file import write_gguf
+from trials.formats.hugging_face import export_hugging_face
+from trials.formats.onnx_graph import write_onnx
+from trials.network.weights import load_weights
 
 
 def write_formats(
@@ -40,7 +40,7 @@ def write_formats(
     for name in formats:
         require_writer(name)
     if "gguf" in formats:
-        from trials.export.gguf_tokenizer import require_tokenizer  # gguf is not among the dependencies
+        from trials.formats.gguf_tokenizer import require_tokenizer  # gguf is not among the dependencies
 
         require_tokenizer(tokenizer)
     try:

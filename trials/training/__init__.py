@@ -1,1 +1,1 @@
-"""What a training run is made of: optimizers, schedules, evaluation, failures; `trials.proxy` is the door."""
+"""A shape and blocks of tokens become a learning curve."""

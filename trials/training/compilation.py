@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch._dynamo import config
 
-from trials.network import Network, run_block
-from trials.network_parts.kv_cache import Slot
+from trials.network.decoder import Network, run_block
+from trials.network.kv_cache import Slot
 
 SHAPES_OF_A_PROCESS = 1 << 16
 """That may be compiled; after 8, torch would run the blocks as they are and say so nowhere that a record could tell."""

@@ -1,4 +1,4 @@
-"""What a trained network does inside, looked at once on a few sequences: the numbers behind `analysis.signs`."""
+"""What a trained network does inside, looked at once on a few sequences: the numbers behind `analysis.records.health_checks`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from analysis.record import Diagnostics
-from trials.network import Attention, Block, Network, rotate, visible_keys
-from trials.text.blocks import TokenBlocks
+from analysis.records.record import Diagnostics
+from trials.corpus.blocks import TokenBlocks
+from trials.network.decoder import Attention, Block, Network, rotate, visible_keys
 from trials.training.loss import cross_entropy
 
 TOKENS = 1024

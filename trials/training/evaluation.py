@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from analysis.record import Quality
-from trials.network import Network
-from trials.text.blocks import TokenBlocks
+from analysis.records.record import Quality
+from trials.corpus.blocks import TokenBlocks
+from trials.network.decoder import Network
 from trials.training.loss import tokens_at_once
 
 TOKENS_AT_ONCE = 4096

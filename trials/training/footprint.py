@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from search_space import cost
 from search_space.architecture import Architecture
-from trials.network_parts.blocked_attention import BLOCK, LONGEST, SHORTEST
-from trials.network_parts.kv_cache import windows
-from trials.study import ProxySpec
+from trials.network.blocked_attention import BLOCK, LONGEST, SHORTEST
+from trials.network.kv_cache import windows
+from trials.study.spec import ProxySpec
 from trials.training.failures import OutOfMemory
 from trials.training.loss import tokens_at_once
 from trials.training.muon import STACKED_VALUES

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from trials.network import Network
-from trials.study import ProxySpec
+from trials.network.decoder import Network
+from trials.study.spec import ProxySpec
 from trials.training.muon import Muon
 from trials.training.parametrization import scales
 

@@ -8,11 +8,11 @@ from statistics import fmean, median
 
 import numpy as np
 
-from analysis.calibration import Timed, Way
 from search_space.architecture import Architecture
-from trials.proxy import ProxyRun
-from trials.study import ProxySpec
-from trials.text.blocks import TokenBlocks
+from trials.corpus.blocks import TokenBlocks
+from trials.study.spec import ProxySpec
+from trials.training.mode import Timed, Way
+from trials.training.proxy_run import ProxyRun
 
 TIMED_SECONDS = 0.7
 """For each shape, in steps after the first two; at least two more."""

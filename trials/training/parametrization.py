@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import torch
 
-from trials.network import Network
-from trials.study import ProxySpec
+from trials.network.decoder import Network
+from trials.study.spec import ProxySpec
 
 MLP_RATIO = 8 / 3
 """Of the base shape, whose heads span its width: what a matrix's inputs and outputs are compared with."""

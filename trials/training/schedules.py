@@ -8,7 +8,7 @@ from typing import Self
 
 from search_space.architecture import Architecture
 from search_space.cost import parameters, training_flops_per_token
-from trials.study import ProxySpec
+from trials.study.spec import ProxySpec
 
 COSINE_FLOOR = 0.1
 """What the cosine schedule ends at, relative to the peak (arXiv 2203.15556, section 3.1)."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from analysis.record import CurvePoint, Quality, Rung
+from analysis.records.record import CurvePoint, Quality, Rung
 
 
 @dataclass

@@ -1,0 +1,199 @@
+"""What the shapes of a front would reach after a longer training, how sure that is, and which experiment would settle it cheapest.
+
+A shape's loss is its level at the study's own length (`analysis.statistics.seed_noise`) and what longer training takes from it
+(`analysis.fidelity.token_exponent`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.fidelity.token_exponent import EXPONENTS, draw_steepness, drops_of
+from analysis.fronts.front import Front
+from analysis.fronts.membership import LEVEL, Membership, latencies, members_of_draws
+from analysis.records.record import TrialRecord
+from analysis.records.training import FARTHEST
+from analysis.statistics.seed_noise import Array, draw_truths
+from analysis.text.format import plural, quantity
+from search_space.errors import SpecError
+
+CLOSE = 0.1
+"""Chance of standing on the front from which a shape beside it is a near-tie."""
+FACTORS = (1.0, 2.0, 4.0)
+"""Lengths of the experiments that are weighed, over the study's own, as far as the target; the first is a further seed."""
+DRIFT = 0.2
+"""Standard deviation by which all shapes' losses together fall more or less beyond the study's own length than the power says, over the
+fall itself. Of the one study that was followed: in one doubling and in two they fell by a fifth more (docs/findings.md)."""
+SIMULATED = 64
+DOUBTFUL = 0.05
+"""Expected wrong decisions below which an order counts as settled."""
+WORTH = 0.01
+"""Share of the expected wrong decisions that a training must spare to be named."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prospect:
+    """One shape after the target's tokens."""
+
+    number: int
+    now: float
+    """Bits per byte at the study's own length, the mean of its seeds."""
+    low: float
+    """Lower end of the 90 % interval of what one training would measure."""
+    expected: float
+    high: float
+    on_front: float
+    """Probability that nothing as fast is truly better then, among the shapes that have a prospect."""
+    most_accurate: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """A training that would say something about the order."""
+
+    number: int
+    times: float
+    """Its tokens over the study's own."""
+    flops: float
+    settles: float
+    """Share of the expected wrong decisions that it would spare."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """A front at a longer training."""
+
+    times: float
+    """The target's tokens over the study's own."""
+    prospects: tuple[Prospect, ...]
+    """Members of the front and near-ties, fastest first."""
+    exponent: tuple[float, float]
+    """90 % interval of the tokens' exponent."""
+    wrong: float
+    """Expected number of shapes among them that are taken for members of that front, or not, wrongly."""
+    experiment: Experiment | None
+    """The cheapest that spares much of that; None where the order is as good as settled, or none spares enough."""
+
+
+def outlook(records: Sequence[TrialRecord], front: Front, sure: Membership, times: float) -> Outlook:
+    """The front at so many times the study's tokens; raises SpecError where the records cannot say."""
+    if not 1 < times <= FARTHEST:
+        raise SpecError(
+            f"a target must be longer than the study's trainings and at most {FARTHEST:g} times as long, found {times:.3g} times"
+        )
+    rows = drops_of(records)
+    chosen = [number for number in near(front, sure) if number in rows]
+    if len(rows) < 2 or not chosen:
+        found = f"{len(rows)}" if len(rows) < 2 else f"{len(rows)}, none of them near the front"
+        raise SpecError(
+            "a prediction needs two finished trainings with losses at several token counts, one of them of a shape near the front, found "
+            f"{found}; state proxy.rungs, such as [0.25, 0.5], in a new study"
+        )
+    places = [front.places[number] for number in sorted(front.places)]
+    numbers = [place.number for place in places]
+    random = np.random.default_rng(0)
+    logs, spread = latencies(places)
+    levels, noises = draw_truths([place.qualities for place in places], logs, random)
+    times_ms = logs + spread * random.standard_normal(levels.shape)
+    steepness, exponents = draw_steepness(rows, numbers, levels.mean(), len(levels), random)
+    keep = [numbers.index(number) for number in chosen]
+    drift = DRIFT * random.standard_normal((len(levels), 1))
+
+    def at(length: float) -> Array:
+        """Losses after that many times the tokens, [draws, chosen]."""
+        fall = steepness * (1 - length ** -exponents[:, None]) * (1 + drift)
+        found: Array = (levels - fall)[:, keep]
+        return found
+
+    there = at(times)
+    member = members_of_draws(there, times_ms[:, keep])
+    seen = there + noises[:, None] * random.standard_normal(there.shape)
+    ends = np.quantile(seen, ((1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2), axis=0)
+    best = np.bincount(there.argmin(axis=1), minlength=len(keep)) / len(there)
+    prospects = tuple(
+        Prospect(
+            number=numbers[place],
+            now=places[place].quality,
+            low=float(ends[0, i]),
+            expected=float(ends[1, i]),
+            high=float(ends[2, i]),
+            on_front=float(member[:, i].mean()),
+            most_accurate=float(best[i]),
+        )
+        for i, place in enumerate(keep)
+    )
+    wrong = _wrong(member.mean(axis=0))
+    flops = {record.number: _flops(record) for record in records}
+    tried = {length: at(length) for length in FACTORS if length <= times}
+    experiment = None if wrong < DOUBTFUL else _cheapest(tried, member, [numbers[place] for place in keep], sure.noise.size, flops, random)
+    low, high = np.quantile(exponents, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    return Outlook(times=times, prospects=prospects, exponent=(float(low), float(high)), wrong=wrong, experiment=experiment)
+
+
+def near(front: Front, sure: Membership) -> list[int]:
+    """Members of a front and near-ties, fastest first."""
+    found = [number for number, standing in sure.standings.items() if number in front.members or standing.on_front >= CLOSE]
+    return sorted(found, key=lambda number: front.places[number].latency_ms)
+
+
+def _wrong(on_front: Array) -> float:
+    """Expected wrong decisions where each shape is taken for what it more probably is."""
+    return float(np.minimum(on_front, 1 - on_front).sum())
+
+
+def _cheapest(
+    tried: Mapping[float, Array],
+    member: npt.NDArray[np.bool_],
+    numbers: Sequence[int],
+    noise: float,
+    flops: Mapping[int, float],
+    random: np.random.Generator,
+) -> Experiment | None:
+    """Of the experiments that spare at least half of what any does, the one that spares most for its FLOPs; each is simulated.
+
+    None where none spares enough to be worth its training.
+    """
+    before, standing = _wrong(member.mean(axis=0)), member.astype(float)
+    weighed = []
+    for times, losses in tried.items():
+        for i, number in enumerate(numbers):
+            shown = random.choice(losses[:, i], size=SIMULATED) + noise * random.standard_normal(SIMULATED)
+            odds = np.exp(-0.5 * ((shown[:, None] - losses[None, :, i]) / noise) ** 2)
+            share = (odds / odds.sum(axis=1, keepdims=True)) @ standing
+            after = float(np.minimum(share, 1 - share).sum(axis=1).mean())
+            weighed.append(Experiment(number=number, times=times, flops=times * flops[number], settles=max(0.0, 1 - after / before)))
+    most = max(found.settles for found in weighed)
+    if most < WORTH:
+        return None
+    worthwhile = max(most / 2, WORTH)
+    return max((found for found in weighed if found.settles >= worthwhile), key=lambda found: found.settles / found.flops)
+
+
+def _flops(record: TrialRecord) -> float:
+    return 0.0 if record.training is None else record.costs.training_flops_per_token * record.training.tokens
+
+
+def outlook_sentences(found: Outlook, labels: Mapping[int, str]) -> list[str]:
+    """The outlook in words, the experiment last."""
+    tops = [prospect for prospect in found.prospects if prospect.on_front >= 0.5]
+    low, high = found.exponent
+    said = [
+        f"After {found.times:.3g} times the tokens {len(tops)} of these {plural(len(found.prospects), 'shape')} are likely to be on the "
+        f"front; {found.wrong:.1f} such decisions are expected to be wrong. Loss falls by a power of the tokens of {low:.2f} to {high:.2f}."
+    ]
+    if low <= EXPONENTS[0]:
+        said.append(
+            "The rungs hardly bend as a power does: loss still falls in nearly a straight line along the logarithm of the tokens, as it "
+            "does early in training, and is likely to fall more than foreseen."
+        )
+    if found.experiment is None:
+        settled = "Their order is as good as settled: no training would change it much."
+        return [*said, settled if found.wrong < DOUBTFUL else f"No single further training would spare {WORTH:.0%} of them."]
+    wanted = found.experiment
+    what = "with a further seed" if wanted.times == 1 else f"for {wanted.times:g} times the tokens"
+    cost = f"{quantity(wanted.flops)} FLOPs, spares {wanted.settles:.0%} of the wrong decisions"
+    return [*said, f"The cheapest next experiment is #{wanted.number} {labels[wanted.number]} trained {what} ({cost})."]

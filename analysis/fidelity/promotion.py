@@ -1,0 +1,108 @@
+"""Whether what a front promised held when its shapes were trained longer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from analysis.fidelity.forecast import Outlook
+from analysis.fidelity.rank_validity import LongRun
+from analysis.fronts.front import Front, front
+from analysis.text import format as words
+from analysis.text.columns import aligned
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promoted:
+    """One shape before and after."""
+
+    number: int
+    shape: str
+    latency_ms: float
+    before: float
+    """Bits per byte in the study."""
+    after: float | None
+    """After the longer training, with another seed; None where it did not finish."""
+    reason: str | None
+    low: float | None
+    """Lower end of the 90 % interval that the study foresaw; None where it has no rungs to see by."""
+    high: float | None
+    on_front_before: bool
+    """Among the shapes that were promoted and finished."""
+    on_front_after: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promotion:
+    """All shapes that were trained longer."""
+
+    times: float
+    """Their tokens over the study's."""
+    shapes: tuple[Promoted, ...]
+    """Fastest first."""
+    foreseen: str | None
+    """Why nothing was foreseen; None where it was."""
+
+
+def promotion(
+    numbers: Sequence[int], runs: Mapping[int, LongRun], labels: Mapping[int, str], study: Front, times: float, ahead: Outlook | str
+) -> Promotion:
+    """Compare the long trainings of these trials, in the order given, with their places in the study and what it foresaw."""
+    done = [number for number in numbers if runs[number].bits_per_byte is not None]
+    ms = {number: study.places[number].latency_ms for number in numbers}
+    before = {number: study.cost(number) for number in done}
+    after = {number: bits for number in done if (bits := runs[number].bits_per_byte) is not None}
+    members = [{done[place] for place in front([(ms[n], losses[n]) for n in done])} if done else set() for losses in (before, after)]
+    prospects = {} if isinstance(ahead, str) else {prospect.number: prospect for prospect in ahead.prospects}
+    shapes = tuple(
+        Promoted(
+            number=number,
+            shape=labels[number],
+            latency_ms=ms[number],
+            before=study.cost(number),
+            after=runs[number].bits_per_byte,
+            reason=runs[number].reason,
+            low=prospects[number].low if number in prospects else None,
+            high=prospects[number].high if number in prospects else None,
+            on_front_before=number in members[0],
+            on_front_after=number in members[1],
+        )
+        for number in numbers
+    )
+    return Promotion(times=times, shapes=shapes, foreseen=ahead if isinstance(ahead, str) else None)
+
+
+def promotion_sentences(found: Promotion) -> list[str]:
+    """What held and what did not."""
+    done = {shape: shape.after for shape in found.shapes if shape.after is not None}
+    failed = [f"#{shape.number} did not finish: {shape.reason}." for shape in found.shapes if shape.after is None]
+    if not done:
+        return failed
+    was, now = min(done, key=lambda shape: shape.before), min(done, key=lambda shape: done[shape])
+    held = [shape for shape in done if shape.on_front_before]
+    gone = [f"#{shape.number}" for shape in held if not shape.on_front_after]
+    new = [f"#{shape.number}" for shape in done if not shape.on_front_before and shape.on_front_after]
+    left, joined = (f"; {words.joined(them)} {verb} it" if them else "" for them, verb in ((gone, "left"), (new, "joined")))
+    members = words.plural(len(held), "member")
+    said = [
+        f"After {found.times:g} times the tokens, {len(held) - len(gone)} of the {members} of their front are still on it{left}{joined}.",
+        f"The most accurate is still #{now.number}."
+        if was is now
+        else f"The most accurate was #{was.number} and is #{now.number}, {done[was] - done[now]:.3f} bits per byte ahead of it now.",
+    ]
+    if found.foreseen is None:
+        seen = [shape.low <= bits <= shape.high for shape, bits in done.items() if shape.low is not None and shape.high is not None]
+        said += [] if not seen else [f"{sum(seen)} of {len(seen)} losses fell inside the 90 % intervals that the study foresaw."]
+    else:
+        said.append(f"Nothing was foreseen: {found.foreseen}.")
+    return said + failed
+
+
+def promotion_text(found: Promotion) -> str:
+    """A table and the sentences, for a terminal."""
+    lines: list[tuple[str, ...]] = [("trial", "shape", "latency", "before", "after", "foreseen, 90 %", "front before", "front after")]
+    for shape in found.shapes:
+        seen, after = words.interval(shape.low, shape.high, "bits_per_byte"), words.quality(shape.after, "bits_per_byte")
+        marks = ("yes" if on else "no" for on in (shape.on_front_before, shape.on_front_after))
+        lines.append((f"#{shape.number}", shape.shape, words.milliseconds(shape.latency_ms), f"{shape.before:.3f}", after, seen, *marks))
+    return "\n".join([*aligned(lines, range(len(lines[0]))), "", *promotion_sentences(found)])

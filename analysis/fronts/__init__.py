@@ -1,0 +1,1 @@
+"""Which shapes stand on the front, and how sure that is."""

@@ -1,0 +1,73 @@
+"""Trials as flat rows of plain values: one form for the report's tables, MLflow's tables and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from analysis.fronts.front import Front
+from analysis.fronts.membership import Membership, Standing
+from analysis.records.health_checks import fired, readings
+from analysis.records.record import FinalRecord, Kind, Quality, TrialRecord
+from analysis.records.replicates import averaged
+
+
+def front_rows(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, sure: Membership) -> list[dict[str, Any]]:
+    """One row per member of the front, fastest first, then the finished references that are not members.
+
+    The validation numbers of a shape with replicates are the means of its seeds.
+    """
+    by_number = {record.number: record for record in averaged(records)}
+    beaten = [n for n, place in sorted(front.places.items()) if place.kind is Kind.REFERENCE and n not in front.members]
+    return [row(by_number[number], finals.get(number), front, sure) for number in (*front.members, *beaten)]
+
+
+def row(record: TrialRecord, final: FinalRecord | None, front: Front, sure: Membership) -> dict[str, Any]:
+    """One trial; what was not measured is None. `signs` names the signs of trouble that fire, nothing where all is well."""
+    a, training = record.architecture, record.training
+    searched, again = record.latency, final.latency if final else None
+    return {
+        "trial": record.number,
+        "kind": record.kind.value,
+        "name": record.name,
+        "shape": a.label,
+        "outcome": record.outcome.value,
+        "replicates": record.replicates,
+        "reused_from": training.reused_from if training else None,
+        "seeds": len(front.places[record.number].qualities) if record.number in front.places else None,
+        "on_front": record.number in front.members,
+        **_standing(sure.standings.get(record.number), front),
+        "recommended": record.number == sure.recommended,
+        "latency_ms": again.total_ms.median if again else searched.total_ms.median if searched else None,
+        "searched_latency_ms": searched.total_ms.median if searched else None,
+        "final_latency_ms": again.total_ms.median if again else None,
+        **_quality("validation", training.validation if training else None),
+        **_quality("test", final.test if final else None),
+        "fresh_seed_test_bits_per_byte": final.fresh.test.bits_per_byte if final and final.fresh and final.fresh.test else None,
+        "parameters": record.costs.parameters,
+        "num_unique_layers": a.num_unique_layers,
+        "num_hidden_layers": a.num_hidden_layers,
+        "hidden_size": a.hidden_size,
+        "num_attention_heads": a.num_attention_heads,
+        "num_key_value_heads": a.num_key_value_heads,
+        "head_dim": a.head_dim,
+        "intermediate_size": a.intermediate_size,
+        "mlp": a.mlp,
+        "sharing": a.sharing.strategy,
+        "signs": ", ".join(reading.sign.name for reading in fired(record)) if readings(record) else None,
+    }
+
+
+def _standing(standing: Standing | None, front: Front) -> dict[str, Any]:
+    """The 90 % interval of the true quality, the probability of being on the front, and the shapes that tie."""
+    return {
+        "front_probability": standing and standing.on_front,
+        f"true_{front.quality}_low": standing and standing.low,
+        f"true_{front.quality}_high": standing and standing.high,
+        "ties": standing and list(standing.ties),
+    }
+
+
+def _quality(split: str, quality: Quality | None) -> dict[str, float | None]:
+    names = ("bits_per_byte", "next_token_accuracy")
+    return {f"{split}_{name}": getattr(quality, name) if quality else None for name in names}

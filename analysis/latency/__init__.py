@@ -1,0 +1,1 @@
+"""A shape's predicted time on a device."""

@@ -1,0 +1,65 @@
+"""What a device's table says of itself: what was measured, what the time is made of, and how well other shapes are predicted."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from analysis.latency.device_table import DeviceTable
+from search_space.architecture import Architecture
+from search_space.cost import parameters
+
+LEAST_SHARE = 0.005
+"""Of the time, below which a term is not named."""
+
+
+def table_facts(table: DeviceTable) -> dict[str, Any]:
+    """Ready for JSON."""
+    sizes = [parameters(row.architecture) for row in table.rows]
+    prefill, decode = table.model.shares()
+    checks = table.check_errors()
+    return {
+        "name": table.name,
+        **asdict(table.header),
+        "fitted": sum(row.role != "check" for row in table.rows),
+        "checks": sum(row.role == "check" for row in table.rows),
+        "disturbed": sum(row.latency.disturbed for row in table.rows),
+        "parameters": [min(sizes), max(sizes)],
+        "left_out_errors": asdict(table.left_out_errors),
+        "check_errors": None if checks is None else asdict(checks),
+        "prefill_shares": prefill,
+        "decode_shares": decode,
+    }
+
+
+def table_text(table: DeviceTable) -> str:
+    """The same for a terminal."""
+    found = table_facts(table)
+    low, high = found["parameters"]
+    checks = table.check_errors()
+    lines = [
+        f"device   {table.header}",
+        f"shapes   {found['fitted']} fitted, {found['checks']} to check, {low:,} to {high:,} parameters"
+        + (f"; {found['disturbed']} disturbed" if found["disturbed"] else ""),
+        f"left out {table.left_out_errors}",
+    ]
+    lines += [f"checks   {checks}"] if checks is not None else []
+    for phase in ("prefill", "decode"):
+        shares = sorted(found[f"{phase}_shares"].items(), key=lambda each: -each[1])
+        lines.append(f"{phase:<8} {', '.join(f'{name} {share:.0%}' for name, share in shares if share >= LEAST_SHARE)}")
+    return "\n".join(lines)
+
+
+def predicted_facts(table: DeviceTable, shape: Architecture) -> dict[str, Any]:
+    """What the table says of a shape's latency, ready for JSON."""
+    found = table.predict([shape])[0]
+    low, high = found.total.between()
+    return {
+        "device": str(table.header),
+        "total_ms": round(found.total.ms, 4),
+        "total_ms_low": round(low, 4),
+        "total_ms_high": round(high, 4),
+        "prefill_ms": round(found.prefill.ms, 4),
+        "decode_ms_per_token": round(found.decode.ms, 4),
+        "outside": found.outside,
+    }

@@ -1,0 +1,189 @@
+"""A published table of architecture features and milliseconds, as terms and outlines that a time can be modelled from.
+
+Columns with Hugging Face's names (and a few others' names for the same) make up a decoder, block by block where a cell is a list. Other
+tables are taken column by column.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.latency.cost_terms import columns, decode_terms, outline
+from analysis.latency.decoder_rows import (
+    ALONE,
+    ASSUMED,
+    BESIDE,
+    NAMES,
+    NEEDED,
+    UNKNOWN_WORKLOAD,
+    numbers,
+    positive,
+    size,
+    stack_of,
+    unread,
+    work,
+)
+from search_space.errors import SpecError, unknown_key
+
+Array = npt.NDArray[np.float64]
+OUTCOMES = re.compile(
+    r"(^|_)(latency|ms|us|s|seconds|time|energy|power|watts?|ppl|perplexity|loss|acc|accuracy|std|sd|latsd|throughput)(_|$)"
+)
+"""Columns named so are measurements, not features, unless they are asked for."""
+NAMELESS = re.compile(r"\s*|Unnamed: \d+")
+"""A column without a name, such as pandas writes for its index."""
+KINDS = 12
+"""Most different texts in a column that is a feature."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """A table's rows, ready to be modelled."""
+
+    times: Array
+    """In ms; shape [rows]."""
+    terms: Array
+    """Amounts of work, none negative; shape [rows, terms]."""
+    outlines: Array
+    """Logarithms or scaled values of what tells rows apart; shape [rows, numbers]."""
+    sizes: Array | None
+    """Weights that a token is multiplied with; None for a table that is taken column by column."""
+    used: tuple[str, ...]
+    """Columns that were read."""
+    notes: tuple[str, ...]
+    """What a reader of the errors must know: what was assumed and left out."""
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+
+def read_features(path: Path, column: str = "latency_ms", chosen: Sequence[str] = ()) -> Features:
+    """The rows that have a time; `chosen` names columns that are features beside, or in place of, a decoder's.
+
+    Raises SpecError where the table, a column or a cell is not what it must be.
+    """
+    rows = _rows(path)
+    header = [name for name in rows[0][1] if not NAMELESS.fullmatch(name)]
+    for name in (column, *chosen):
+        if name not in header:
+            raise unknown_key(f"the column {name} of {path}", name, header)
+    kept = [(line, row) for line, row in rows if (row[column] or "").strip()]
+    if not kept:
+        raise SpecError(f"{path} must have milliseconds in its column {column}, found none")
+    if column in chosen:
+        raise SpecError(f"--features must name other columns than {column}, which is what is predicted; leave it out")
+    times = np.array([_time(path, line, column, row[column]) for line, row in kept])
+    notes = [f"{len(rows) - len(kept)} rows without {column} are left out"] if len(kept) < len(rows) else []
+    values = {name: [row[name] or "" for _, row in kept] for name in header if name != column}
+    found = {name: next((word for word in (name, *others) if word in values), None) for name, others in NAMES.items()}
+    named = {name: values[word] for name, word in found.items() if word is not None}
+    if all(name in named for name in NEEDED):
+        beside = {name: _parts(name, values[name]) for name in dict.fromkeys([*chosen, *(name for name in BESIDE if name in values)])}
+        idle = unread(named)
+        read = [word for name, word in found.items() if word and name not in idle]
+        return _decoders(path, times, [line for line, _ in kept], named, beside, list(values), read, notes)
+    parts = {name: _parts(name, values[name]) for name in chosen or [name for name in values if not OUTCOMES.search(name.lower())]}
+    used = [name for name, made in parts.items() if made]
+    left = [name for name in values if name not in used]
+    notes += [f"taken column by column, for {' and '.join(NEEDED)} are not both there"]
+    notes += [f"not used: {', '.join(left)}"] if left else []
+    made = [part for name in used for part in parts[name]]
+    if not made:
+        raise SpecError(f"{path} must have columns of features beside {column}, found none; name them with --features")
+    plain, scaled = (np.column_stack(each) for each in zip(*made, strict=True))
+    terms = np.column_stack([np.ones(len(times)), plain])
+    return Features(times, terms, scaled, None, tuple(used), tuple(notes))
+
+
+def _decoders(
+    path: Path,
+    times: Array,
+    lines: Sequence[int],
+    named: Mapping[str, list[str]],
+    beside: Mapping[str, list[tuple[Array, Array]]],
+    header: Sequence[str],
+    read: list[str],
+    notes: list[str],
+) -> Features:
+    stated = [name for name in ALONE if name in named]
+    sizes: list[float] = []
+    terms: list[dict[str, float]] = []
+    outlines: list[dict[str, float]] = []
+    for place, line in enumerate(lines):
+        row = {name: cells[place] for name, cells in named.items()}
+        try:
+            stack, tokens = stack_of(row), {name: positive(row[name]) for name in stated}
+            sizes.append(positive(size(stack)))
+            terms.append(work(stack, tokens) if stated else decode_terms(stack, UNKNOWN_WORKLOAD))
+            outlines.append({name: positive(number) for name, number in {**outline(stack, UNKNOWN_WORKLOAD), **tokens}.items()})
+            positive(sum(terms[-1].values()))
+        except (ValueError, IndexError, ArithmeticError):
+            raise SpecError(
+                f"{path}:{line} must hold a decoder in numbers above 0, sizes and counts in whole ones, found {row}; "
+                "correct it, or choose columns with --features"
+            ) from None
+    extra = [scaled for made in beside.values() for _, scaled in made]
+    used = [*read, *(name for name, made in beside.items() if made and name not in read)]
+    known = {*named, *(["intermediate_size"] if "mlp_ratio" in named else []), *([] if stated else ALONE)}
+    assumed = [f"{name} = {rule}" for name, rule in (*ASSUMED.items(), *ALONE.items()) if name not in known]
+    left = [name for name in header if name not in used]
+    notes = [*notes, f"assumed: {', '.join(assumed)}"] if assumed else notes
+    notes = [*notes, f"not used: {', '.join(left)}; --features takes some of them in"] if left else notes
+    logs = np.log(columns(outlines)[1])
+    return Features(times, columns(terms)[1], np.column_stack([logs, *extra]), np.array(sizes), tuple(used), tuple(notes))
+
+
+def _parts(name: str, cells: Sequence[str]) -> list[tuple[Array, Array]]:
+    """A column as amounts that are not negative, and as what tells rows apart; a list counts with its sum, a text as one column a kind."""
+    flags = {"true": "1", "yes": "1", "false": "0", "no": "0", "": "0"}
+    try:
+        values = np.array([sum(numbers(flags.get(cell.strip().lower(), cell))) for cell in cells])
+    except ValueError:
+        kinds = sorted(set(cells))
+        if len(kinds) > KINDS:
+            return []
+        return [(column := np.array([float(cell == kind) for cell in cells]), column) for kind in kinds[1:]]
+    if not np.isfinite(values).all():
+        raise SpecError(f"the column {name} must hold finite numbers; correct it, or choose other columns with --features") from None
+    scale = float(np.abs(values).max()) or 1.0
+    if values.min() > 0:
+        return [(values, np.log(values))]
+    return [(np.maximum(values, 0.0), values / scale)] + ([(np.maximum(-values, 0.0), np.abs(values) / scale)] if values.min() < 0 else [])
+
+
+def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """Each with the number of the line that it ends on."""
+    if not path.is_file():
+        raise SpecError(f"{path} is not a file; name a CSV with a row for each shape")
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows = [(reader.line_num, row) for row in reader]
+    except (csv.Error, UnicodeDecodeError):
+        raise SpecError(f"{path} must be a CSV in UTF-8, found other bytes; export the table as CSV") from None
+    for line, row in rows:
+        if None in row:
+            raise SpecError(
+                f"{path}:{line} must have a cell for each of the {len(row) - 1} column names, found more; put a cell with commas in quotes"
+            )
+    if not rows:
+        raise SpecError(f"{path} must have a line of column names and rows below it, found none")
+    return rows
+
+
+def _time(path: Path, line: int, column: str, cell: str) -> float:
+    try:
+        value = float(cell)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise SpecError(f"{path}:{line} must have milliseconds above 0 in {column}, found {cell!r}; correct it, or leave the cell empty")
+    return value

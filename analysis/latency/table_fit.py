@@ -1,0 +1,121 @@
+"""How well a published table's latencies are predicted from a few of its rows: fitted to some, judged on the rest, several times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.latency.errors import Errors, errors, mean_errors
+from analysis.latency.feature_table import Features, read_features
+from analysis.latency.latency_model import LEAST_SHAPES, stretch
+from analysis.latency.time_model import Powers, Prices, TimeModel
+from search_space.errors import SpecError
+
+Array = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+FITTED_AT_MOST = 0.8
+"""Share of a small table's rows."""
+LEAST_ABOVE = 10
+"""Rows larger than half of the largest, below which nothing is said of twice the size."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableFit:
+    """What came of it."""
+
+    table: str
+    column: str
+    rows: int
+    fitted: int
+    """Rows that each fit saw."""
+    fits: tuple[Errors, ...]
+    """On the rows that were not in the fit, one for each seed."""
+    larger: tuple[Errors, ...]
+    """Fitted to rows up to half of the largest size, judged on all above; none where the table has too few of either."""
+    used: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        larger = {"mean": asdict(mean_errors(self.larger)), "fits": list(map(asdict, self.larger))} if self.larger else None
+        unseen = {"mean": asdict(mean_errors(self.fits)), "fits": list(map(asdict, self.fits))}
+        return {
+            "table": self.table,
+            "column": self.column,
+            "rows": self.rows,
+            "fitted": self.fitted,
+            "seeds": len(self.fits),
+            "not_in_the_fit": unseen,
+            "above_half_of_the_largest": larger,
+            "features": list(self.used),
+            "notes": list(self.notes),
+        }
+
+    def __str__(self) -> str:
+        lines = [f"{self.table}: {self.rows:,} rows, {self.fitted} of them in each of {len(self.fits)} fits of {self.column}"]
+        for name, found in (("not in the fit", self.fits), ("above half of the largest, fitted below", self.larger)):
+            if found:
+                lines += [f"{name}: {found[0].shapes:,} rows", f"  mean    {mean_errors(found)}"]
+                lines += [f"  seed {seed:<2} {each}" for seed, each in enumerate(found)]
+        return "\n".join([*lines, f"features: {', '.join(self.used)}", *self.notes])
+
+
+def fit_table(path: Path, column: str, shapes: int, seeds: int, chosen: Sequence[str] = ()) -> TableFit:
+    """Fit `shapes` rows of a CSV, predict all others, once for each seed; raises SpecError where the table cannot be used."""
+    features = read_features(path, column, chosen)
+    fitted = min(shapes, int(FITTED_AT_MOST * len(features)))
+    if fitted < LEAST_SHAPES:
+        least = int(np.ceil(LEAST_SHAPES / FITTED_AT_MOST))
+        raise SpecError(
+            f"a fit needs at least {LEAST_SHAPES} rows and others to judge it, found {len(features)} rows in {path} and --shapes {shapes}; "
+            f"give {least} rows or more, and --shapes {LEAST_SHAPES} or more"
+        )
+    everything = np.arange(len(features))
+    fits = [_judged(features, everything, fitted, seed) for seed in range(seeds)]
+    return TableFit(
+        table=str(path),
+        column=column,
+        rows=len(features),
+        fitted=fitted,
+        fits=tuple(fits),
+        larger=tuple(_larger(features, fitted, seeds)),
+        used=features.used,
+        notes=features.notes,
+    )
+
+
+def _larger(features: Features, fitted: int, seeds: int) -> list[Errors]:
+    if features.sizes is None:
+        return []
+    small = np.flatnonzero(features.sizes <= features.sizes.max() / 2)
+    large = np.flatnonzero(features.sizes > features.sizes.max() / 2)
+    if len(small) < max(fitted, LEAST_SHAPES) or len(large) < LEAST_ABOVE:
+        return []
+    return [_judged(features, small, fitted, seed, large) for seed in range(seeds)]
+
+
+def _judged(features: Features, rows: Rows, fitted: int, seed: int, others: Rows | None = None) -> Errors:
+    """Errors on other rows, or on those of `rows` that are not fitted."""
+    order = np.random.default_rng(seed).permutation(rows)
+    seen, unseen = order[:fitted], order[fitted:] if others is None else others
+    means, deviations = predict(features, seen, unseen)
+    return errors(np.exp(means), deviations, features.times[unseen])
+
+
+def predict(features: Features, seen: Rows, unseen: Rows) -> tuple[Array, Array]:
+    """Logarithms of times and their deviations, noise included; columns by the trend that predicts the seen rows better from each other."""
+    logs, outlines = np.log(features.times[seen]), features.outlines
+    models = [(features.terms, TimeModel(Prices(), features.terms[seen], outlines[seen], features.times[seen]))]
+    if features.sizes is None:
+        powers = np.column_stack([np.ones(len(features)), outlines])
+        models.append((powers, TimeModel(Powers(), powers[seen], outlines[seen], features.times[seen])))
+    terms, model = min(models, key=lambda each: float(np.abs(each[1].left_out[0] - logs).mean()))
+    left, doubts = model.left_out
+    wide = stretch((left - logs) / np.hypot(doubts, model.noise))
+    means, deviations = model.predict(terms[unseen], outlines[unseen])
+    return means, wide * np.hypot(deviations, model.noise)

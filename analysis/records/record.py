@@ -1,0 +1,255 @@
+"""What is known of a trial: TrialRecord and FinalRecord, one JSON line each; the only state of a study."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from analysis.records.jsonl import append_line, complete_lines
+from analysis.records.latency import Latency as Latency
+from analysis.records.latency import Spread as Spread
+from analysis.records.latency import latency_from_dict as latency_from_dict
+from analysis.records.training import CurvePoint as CurvePoint
+from analysis.records.training import Diagnostics as Diagnostics
+from analysis.records.training import Quality as Quality
+from analysis.records.training import Rung as Rung
+from analysis.records.training import Training as Training
+from analysis.records.training import quality_from_dict, training_from_dict
+from search_space.architecture import Architecture
+from search_space.errors import SpecError
+
+SCHEMA = 1
+RECORDS, FINALS = "records.jsonl", "finals.jsonl"
+Record = TypeVar("Record")
+
+
+class Outcome(StrEnum):
+    """How a trial ended; only a finished one may stand on a front."""
+
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    """Ended early by the scheduler, at the tokens that its record says."""
+    OVER_LIMIT = "over_limit"
+    """Not trained, because its latency or its memory passed a limit of the study."""
+    DIVERGED = "diverged"
+    OUT_OF_MEMORY = "out_of_memory"
+    TIMED_OUT = "timed_out"
+    FAILED = "failed"
+    """Raised an exception."""
+    LOST = "lost"
+    """Its process vanished."""
+
+
+class Kind(StrEnum):
+    """Why a shape was tried."""
+
+    SAMPLED = "sampled"
+    REFERENCE = "reference"
+    RUNG = "rung"
+    """A training of a scaling study's grid."""
+    REPLICATE = "replicate"
+    """A shape of an earlier trial with another seed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """Closed forms of a shape, counted before anything is built."""
+
+    parameters: int
+    non_embedding_parameters: int
+    weight_bytes: int
+    """Of the stored weights in the precision in which the study takes latencies."""
+    kv_cache_bytes: int
+    """Of a float16 cache after the latency workload (prompt and new tokens)."""
+    decode_flops: int
+    """Forward FLOPs of the workload's last token."""
+    training_flops_per_token: int
+    """At the proxy's context."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRecord:
+    """One evaluated shape."""
+
+    number: int
+    """Place in the study, from 0; references come first."""
+    kind: Kind
+    name: str | None = None
+    """Of a reference, or of a scaling study's shape; None for other kinds."""
+    replicates: int | None = None
+    """The trial whose shape this one trains again with another seed; None for other kinds."""
+    point: Mapping[str, Any] | None = None
+    """Raw sampled values; None where nothing was sampled."""
+    architecture: Architecture
+    seed: int
+    outcome: Outcome
+    reason: str | None = None
+    """Why it did not finish, in a sentence a person can act on; None where it did."""
+    costs: Costs
+    latency: Latency | None = None
+    training: Training | None = None
+    started_at: str
+    """UTC, ISO 8601."""
+    wall_seconds: float
+    """From start to record, pauses included."""
+    machine: Mapping[str, Any] = field(default_factory=dict)
+    """Host, processor and library versions."""
+    schema: int = SCHEMA
+
+    @property
+    def finished(self) -> bool:
+        """Whether the trial may stand on a front."""
+        return self.outcome is Outcome.FINISHED
+
+    @property
+    def failed(self) -> bool:
+        """Whether the trial came to nothing; one that was stopped, or that a limit kept from training, did what it should."""
+        return self.outcome not in (Outcome.FINISHED, Outcome.STOPPED, Outcome.OVER_LIMIT)
+
+    @property
+    def title(self) -> str:
+        """`#7 12x64 4/2x16 f172`, with the shape's name, or the trial that it repeats, before the shape."""
+        again = "" if self.replicates is None else f"again #{self.replicates}: "
+        return f"#{self.number} {again}{self.name + ': ' if self.name else ''}{self.architecture.label}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON; sharing and layer types as `Architecture.as_dict` has them."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {name: _plain(value) for name, value in values.items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The reverse of `as_dict`; fields of a later schema are refused with one sentence."""
+        _check_schema(values)
+        fields = dict(values)
+        fields["architecture"] = Architecture.from_dict(values["architecture"])
+        fields["kind"], fields["outcome"] = Kind(values["kind"]), Outcome(values["outcome"])
+        fields["costs"] = Costs(**values["costs"])
+        fields["latency"] = latency_from_dict(values.get("latency"))
+        fields["training"] = training_from_dict(values.get("training"))
+        return cls(**fields)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RatePoint:
+    """What a finalist reaches at one of three learning rates, trained with its own seed."""
+
+    factor: float
+    """Of both optimizers' rates, over the study's."""
+    bits_per_byte: float | None
+    """On the validation split; None where that training did not come to its end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreshSeed:
+    """A chosen shape trained once more after the selection, with a seed that had no part in it."""
+
+    seed: int
+    validation: Quality | None = None
+    test: Quality | None = None
+    reason: str | None = None
+    """Why it did not finish; None where it did."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinalRecord:
+    """What was measured of a chosen trial after the search; the trial's own record is never altered."""
+
+    number: int
+    """Of the trial."""
+    latency: Latency | None = None
+    """Measured again on the quiet machine."""
+    test: Quality | None = None
+    """On the test split, which no search has seen."""
+    rate_bracket: tuple[RatePoint, ...] = ()
+    """Its losses at half, once and twice the study's rate, where the report names it and `search.rate_bracket` asks for them."""
+    fresh: FreshSeed | None = None
+    """The shape with a fresh seed, where `search.fresh_seed` asks for it and the report names the shape."""
+    measured_at: str
+    schema: int = SCHEMA
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The reverse of `as_dict`."""
+        _check_schema(values)
+        fields = dict(values)
+        fields["latency"] = latency_from_dict(values.get("latency"))
+        fields["test"] = quality_from_dict(values.get("test"))
+        fields["fresh"] = _fresh(values.get("fresh"))
+        fields["rate_bracket"] = tuple(RatePoint(**point) for point in values.get("rate_bracket", ()))
+        return cls(**fields)
+
+
+def read_records(directory: Path) -> list[TrialRecord]:
+    """The study's records in the order of their numbers; a last line that was cut short is left out."""
+    return sorted(_read(directory / RECORDS, TrialRecord.from_dict), key=lambda record: record.number)
+
+
+def read_record(directory: Path, number: int) -> TrialRecord | None:
+    """The newest record of one trial, the others not parsed; None where there is none."""
+    start = f'{{"number":{number},'.encode()  # as `append` begins its lines
+    lines = [line for _, line in complete_lines(directory / RECORDS) if line.startswith(start)]
+    return TrialRecord.from_dict(json.loads(lines[-1])) if lines else None
+
+
+def read_finals(directory: Path) -> dict[int, FinalRecord]:
+    """The newest FinalRecord of each trial that has one."""
+    return {final.number: final for final in _read(directory / FINALS, FinalRecord.from_dict)}
+
+
+def append(directory: Path, record: TrialRecord | FinalRecord) -> None:
+    """Write one line and bring it to the disk; a line that an earlier crash cut short is removed first.
+
+    One process writes: the study's lock sees to that.
+    """
+    append_line(directory / (RECORDS if isinstance(record, TrialRecord) else FINALS), record.as_dict())
+
+
+def _fresh(values: Mapping[str, Any] | None) -> FreshSeed | None:
+    if values is None:
+        return None
+    return FreshSeed(**{**values, "validation": quality_from_dict(values["validation"]), "test": quality_from_dict(values["test"])})
+
+
+def _check_schema(values: Mapping[str, Any]) -> None:
+    if values.get("schema") != SCHEMA:
+        raise SpecError(f"a record must have schema {SCHEMA}, found {values.get('schema')!r}; use the archfront version that wrote it")
+
+
+def _read(path: Path, parse: Callable[[Mapping[str, Any]], Record]) -> Iterable[Record]:
+    """Every complete line; raises SpecError with the line's place where one does not hold a record."""
+    for place, line in complete_lines(path):
+        try:
+            yield parse(json.loads(line))
+        except SpecError as error:
+            raise SpecError(f"{path}:{place}: {error}") from None
+        except (ValueError, TypeError, KeyError, AttributeError):
+            cure = "restore the file from a copy, or delete that line to have the trial run again"
+            raise SpecError(f"{path}:{place} does not hold a record of schema {SCHEMA}; {cure}") from None
+
+
+def _plain(value: Any) -> Any:
+    """JSON types only; a number that is not finite is absent (None), never NaN."""
+    if isinstance(value, Architecture):
+        return value.as_dict()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        if hasattr(value, "as_dict"):
+            return value.as_dict()
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value

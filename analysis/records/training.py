@@ -1,0 +1,147 @@
+"""What a proxy run measured: its curve, how well the network predicts, and what it looks like inside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+FARTHEST = 8.0
+"""Times a training's tokens beyond which nothing is foreseen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """How well a network predicts one split."""
+
+    loss: float
+    """Cross-entropy in nats per token."""
+    bits_per_byte: float
+    """Cross-entropy in bits per byte of the text: comparable across vocabularies."""
+    next_token_accuracy: float
+    """Share of next tokens that are the most probable one."""
+    tokens: int
+    """Tokens predicted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePoint:
+    """One moment of a training run."""
+
+    tokens: int
+    seconds: float
+    """Since training began, pauses left out."""
+    training_loss: float | None = None
+    """Mean since the previous point, nats per token."""
+    validation_loss: float | None = None
+    learning_rate: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnostics:
+    """What a trained network does inside, on a few sequences of the validation split; `analysis.records.health_checks` judges it.
+
+    Where a field has several values, there is one for each executed block.
+    """
+
+    tokens: int
+    """Tokens looked at."""
+    attention_entropies: tuple[tuple[float, ...], ...]
+    """Of each block's heads, over the entropy of a head that sees all its keys alike: 0 is one key, 1 is all of them."""
+    head_similarities_in_group: tuple[float, ...] | None
+    """Mean cosine between attention maps of heads that share keys; None where each head has its own."""
+    head_similarities_across_groups: tuple[float, ...] | None
+    """Mean cosine between attention maps of heads with different keys; None where all share one key-value head."""
+    embedding_effective_rank: float
+    """Of the table that makes logits (the embedding where tied): exp of the entropy of its singular values, over the full rank."""
+    embedding_mean_cosine: float
+    """Between two rows of that table: 0 where they point everywhere, 1 where all point one way."""
+    gradient_norms: tuple[float, ...]
+    """Of the loss, by the block's weights; for a part that runs several times the mean of its passes."""
+    residual_changes: tuple[float, ...]
+    """Norm of what the block adds to the residual stream over the stream's own norm, mean over tokens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """A finished loss before the run's own end: of a branch that left the run and decayed, on the validation split."""
+
+    tokens: int
+    """Tokens that the branch had been trained on at its end, those of the run before it included."""
+    loss: float
+    """Nats per token."""
+    bits_per_byte: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """What a proxy run measured."""
+
+    tokens: int
+    """Tokens trained on."""
+    planned_tokens: int
+    """Tokens that the recipe asked for; more than `tokens` where the run ended early."""
+    steps: int
+    parameters: int
+    """Counted in the built network."""
+    validation: Quality | None
+    """On the validation split at the end; None where the run did not reach an evaluation."""
+    tokens_per_second: float
+    wall_seconds: float
+    """Of training, without pauses and evaluation."""
+    process_seconds: float
+    """Processor time of training and evaluation, all threads."""
+    peak_memory_bytes: int | None
+    """Highest resident set of the process, or allocated device memory on a GPU."""
+    device: str
+    precision: str
+    threads: int
+    validations: Mapping[str, Quality] = field(default_factory=dict)
+    """On each validation set that the study names beside the held-out split, at the end of a finished run."""
+    model_flops_utilisation: float | None = None
+    """Tokens a second times training_flops_per_token over the device's stated peak; None where no peak is known."""
+    compiled: bool = False
+    """Whether torch compiled the blocks for it."""
+    micro_batches: int = 1
+    """Parts that each step's batch was split into, so that it fits the memory; their gradients are summed."""
+    corpus_sha256: str | None = None
+    """Of the text that it was trained on."""
+    curve: tuple[CurvePoint, ...] = ()
+    rungs: tuple[Rung, ...] = ()
+    """Finished losses at fewer tokens, where the recipe asks for them."""
+    diagnostics: Diagnostics | None = None
+    """Taken once, when the run had ended; None where it did not reach its end."""
+    reused_from: str | None = None
+    """Directory and trial that this training was taken over from, such as `/data/runs/small #7`: all of these numbers, seconds and memory
+    too, are of that one, and nothing was spent on it here. None where it was trained for this trial."""
+
+
+def training_from_dict(values: Mapping[str, Any] | None) -> Training | None:
+    """A Training from its JSON form; None from None."""
+    if values is None:
+        return None
+    parsed = {
+        "validation": quality_from_dict(values["validation"]),
+        "validations": {name: found for name, judged in values.get("validations", {}).items() if (found := quality_from_dict(judged))},
+        "curve": tuple(CurvePoint(**point) for point in values["curve"]),
+        "rungs": tuple(Rung(**rung) for rung in values.get("rungs", ())),
+        "diagnostics": _diagnostics(values.get("diagnostics")),
+    }
+    return Training(**{**values, **parsed})
+
+
+def _diagnostics(values: Mapping[str, Any] | None) -> Diagnostics | None:
+    """None too where one of its numbers, such as a gradient, was not finite when it was written."""
+    if values is None or any(None in _tuple(value) for value in values.values() if isinstance(value, list)):
+        return None
+    parsed: dict[str, Any] = {name: _tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return Diagnostics(**parsed)
+
+
+def _tuple(values: list[Any]) -> tuple[Any, ...]:
+    return tuple(tuple(value) if isinstance(value, list) else value for value in values)
+
+
+def quality_from_dict(values: Mapping[str, Any] | None) -> Quality | None:
+    """A Quality from its JSON form; None from None, and where one of its numbers is absent, for it was not finite when it was written."""
+    return None if values is None or None in values.values() else Quality(**values)

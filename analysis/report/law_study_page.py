@@ -1,0 +1,87 @@
+"""The report of a scaling study: its law with the backtest first, or what it lacks where too few trainings have finished."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from analysis.laws.answer import Answered, answer_runs
+from analysis.laws.options import FitOptions
+from analysis.laws.runs import runs_from_records
+from analysis.records.record import TrialRecord
+from analysis.records.summary import StudySummary
+from analysis.report.facts import asked, cost, environment
+from analysis.report.figures import curves_figure
+from analysis.report.health_section import signs_part
+from analysis.report.html import Html, element, table
+from analysis.report.law_figures import points_figure
+from analysis.report.law_page import fit_parts, page_of, picture
+from analysis.report.law_tables import losses_table
+from analysis.report.tables import unfinished
+from analysis.text import format as words
+from search_space.errors import SpecError
+
+PARTS = {
+    "trainings": "The trainings",
+    "asked": "What was asked",
+    "curves": "Learning curves",
+    "signs": "Signs of trouble",
+    "unfinished": "Trainings that did not finish",
+    "cost": "What it cost",
+    "environment": "Environment",
+}
+CURVES_CAPTION = (
+    "Loss on the validation split at each evaluation of the trunk; the losses that the law is fitted to are those after a decay."
+)
+
+
+def fitted(records: Sequence[TrialRecord], law: str) -> Answered | str:
+    """The study's law, or a sentence on what it lacks."""
+    try:
+        return answer_runs(runs_from_records(records), FitOptions(form=law))
+    except SpecError as error:
+        return str(error)
+
+
+def scaling_report(summary: StudySummary, records: Sequence[TrialRecord], answered: Answered | str) -> str:
+    """The whole page; the same records give the same page. `answered` is what `fitted` says."""
+    finished = [record for record in records if record.finished]
+    found = _law_parts(records, answered)
+    curves = curves_figure(records)
+    failed = [record for record in records if not record.finished]
+    bodies = found | {
+        "trainings": [losses_table(records)] if finished else [],
+        "known": [*found.get("known", []), *_without_record(summary)],
+        "asked": asked(summary, records),
+        "curves": [picture("curves", curves, CURVES_CAPTION)] if curves.data else [],
+        "signs": signs_part(records),
+        "unfinished": [unfinished(records)] if failed else [],
+        "cost": cost(summary, records),
+        "environment": environment(summary, records),
+    }
+    lead = f"Scaling study: {words.plural(summary.planned_trials, 'training')} planned for the law {summary.law}, {len(finished)} finished."
+    return page_of(summary.name, lead, bodies, PARTS)
+
+
+def law_page(name: str, records: Sequence[TrialRecord], answered: Answered | str) -> str:
+    """The law alone as a page of its own."""
+    finished = sum(record.finished for record in records)
+    return page_of(name, f"Scaling study: {words.plural(finished, 'finished training')}.", _law_parts(records, answered), {})
+
+
+def _law_parts(records: Sequence[TrialRecord], answered: Answered | str) -> dict[str, list[Html]]:
+    """The parts about the law, or in place of one what is missing and the losses that there are."""
+    if not isinstance(answered, str):
+        return fit_parts(answered)
+    finished = [record for record in records if record.finished]
+    points = (
+        [picture("points", points_figure(runs_from_records(finished)), "Each point is a loss; no law is fitted yet.")] if finished else []
+    )
+    return {"found": [element("p", element("strong", f"There is no law yet: {answered}.")), *points]}
+
+
+def _without_record(summary: StudySummary) -> list[Html]:
+    if not summary.without_record:
+        return []
+    rows = [(f"#{number}", text) for number, text in summary.without_record.items()]
+    share = f"{len(rows)} of {words.plural(summary.planned_trials, 'planned training')} have no record and are not in the law."
+    return [table({"Training": False, "What and why": False}, rows, share)]

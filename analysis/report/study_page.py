@@ -1,0 +1,190 @@
+"""One self-contained HTML page about a study, for a person: what was asked, found and spent, and how to take a winner away.
+
+Everything on it is computed from the records; plotly.js is inside, so that it opens without a network.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from analysis.fidelity.rank_validity import Validity
+from analysis.fronts.findings import against, outcomes, picks, winners
+from analysis.fronts.front import REFERENCE_MARGIN, Front, front_of
+from analysis.fronts.membership import Membership, membership
+from analysis.fronts.rate_bracket import bracket_findings
+from analysis.fronts.selection_bias import luck
+from analysis.fronts.uncertainty import certainty
+from analysis.records.record import FinalRecord, Kind, TrialRecord
+from analysis.records.summary import StudySummary
+from analysis.report.facts import asked, cost, environment
+from analysis.report.figures import curves_figure, figure_html, front_figure, plotly_script
+from analysis.report.forecast_section import Found, outlook_part
+from analysis.report.health_section import signs_part
+from analysis.report.html import Html, document, element, folded, paragraphs, section
+from analysis.report.tables import all_trials, front_table, unfinished, validations
+from analysis.report.validity_section import validity_part
+from analysis.text import format as words
+
+REPORT = "report.html"
+PARTS = {
+    "found": "What was found",
+    "front": "The front",
+    "asked": "What was asked",
+    "curves": "Learning curves",
+    "outlook": "After longer training",
+    "validity": "Whether the ranking can be trusted",
+    "signs": "Signs of trouble",
+    "unfinished": "Trials that did not finish",
+    "cost": "What it cost",
+    "export": "Taking a winner away",
+    "environment": "Environment",
+}
+
+
+def write_report(
+    directory: Path,
+    summary: StudySummary,
+    records: Sequence[TrialRecord],
+    finals: Mapping[int, FinalRecord],
+    longer: Validity | None = None,
+    ahead: Found = None,
+) -> Path:
+    """Write `report.html` into the study's directory, in one step, and return its path."""
+    path = directory / REPORT
+    draft = path.with_suffix(".html.part")
+    draft.write_text(report(summary, records, finals, longer, ahead), encoding="utf-8")
+    os.replace(draft, path)
+    return path
+
+
+def report(
+    summary: StudySummary,
+    records: Sequence[TrialRecord],
+    finals: Mapping[int, FinalRecord],
+    longer: Validity | None = None,
+    ahead: Found = None,
+) -> str:
+    """The whole page; the same records give the same page.
+
+    `longer` is what longer trainings say of the ranking, where there are any; `ahead` the front at the study's target, if it has one.
+    """
+    front = front_of(records, finals)
+    sure = membership(front)
+    bodies = {
+        "found": _found(records, finals, front, sure),
+        "front": _front(records, finals, front, sure),
+        "asked": asked(summary, records),
+        "curves": _curves(records, finals),
+        "outlook": outlook_part(ahead, records, front),
+        "validity": validity_part(longer),
+        "signs": signs_part(records),
+        "unfinished": [unfinished(records)] if any(not record.finished for record in records) else [],
+        "cost": cost(summary, records),
+        "export": _export(summary, records, front, sure),
+        "environment": environment(summary, records),
+    }
+    parts = [section(name, PARTS[name], *children) for name, children in bodies.items() if children]
+    links = [element("a", PARTS[name], href=f"#{name}") for name, children in bodies.items() if children]
+    lead = f"Architecture search: shapes that spend {summary.budget}, compared by bits per byte and by measured latency."
+    header = element("header", element("h1", summary.name), element("p", lead, class_="lead"), element("nav", *links))
+    return document(f"{summary.name} · archfront", Html(plotly_script()), [header, *parts])
+
+
+FRONT_CAPTION = (
+    "Each point is one trained shape, its level bar the p10 to p90 of the repeated latency measurement; the pale upright bar is the 90 % "
+    "interval of its quality without the luck of the seed, shown where it may be on the front. Latency is the median of the workload, "
+    "measured again on the quiet machine for the shapes that have such a measurement. Shapes on the line are the front: none is beaten in "
+    "both numbers. The knee is the one furthest below the straight line between the front's ends, on log latency. Hover to see a shape."
+)
+CURVES_CAPTION = (
+    "Loss on the validation split at each evaluation. Dotted lines belong to trials that did not finish; they stop where the trial did."
+)
+
+
+def _found(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, sure: Membership) -> list[Html]:
+    references = [record for record in records if record.kind is Kind.REFERENCE]
+    held = [against(record, finals, front) for record in references] if front.places else []
+    return [
+        paragraphs([outcomes(records), *winners(records, front, sure)[:1]]),
+        _cards(records, finals, front, sure),
+        paragraphs([*certainty(front, sure), *bracket_findings(finals, front), *held, *luck(records, finals, front, sure)]),
+    ]
+
+
+def _cards(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, sure: Membership) -> Html:
+    by_number = {record.number: record for record in records}
+    cards = []
+    for number, titles in picks(front, sure).items():
+        record, place, standing = by_number[number], front.places[number], sure.standings[number]
+        test = finals[number].test if number in finals else None
+        bits = words.quality(place.quality, "bits_per_byte")
+        cards.append(
+            element(
+                "div",
+                element("div", words.joined(titles), class_="what"),
+                element("div", bits, Html(" <small>bits per byte in</small> "), words.milliseconds(place.latency_ms), class_="figure"),
+                element("p", element("code", record.title)),
+                element("p", f"true: {words.interval(standing.low, standing.high, 'bits_per_byte')} (90 %)"),
+                element("p", f"on the true front with {words.probability(standing.on_front)}"),
+                element("p", ", ".join(words.shape(record.architecture)), class_="quiet"),
+                element("p", f"test split: {words.qualities(test)}" if test else "not measured on the test split", class_="quiet"),
+                class_="card reference" if record.kind is Kind.REFERENCE else "card",
+            )
+        )
+    return element("div", *cards, class_="cards")
+
+
+def _front(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, sure: Membership) -> list[Html]:
+    if not front.places:
+        return []
+    accuracy = front_figure(records, finals, "next_token_accuracy")
+    return [
+        _figure(front_figure(records, finals), "plot-bits-per-byte", FRONT_CAPTION),
+        front_table(records, finals, front, sure),
+        *validations(records, finals, front, sure),
+        _figure(accuracy, "plot-accuracy", "The same trials by next-token accuracy."),
+        _hypervolume(front),
+        folded(f"Every trial ({len(records)})", all_trials(records, finals, front, sure)),
+    ]
+
+
+def _hypervolume(front: Front) -> Html:
+    assert front.reference_point is not None  # there are places
+    latency_ms, bits = front.reference_point
+    corner = f"{words.milliseconds(latency_ms)} and {bits:.3f} bits per byte"
+    worst = "reference" if any(place.kind is Kind.REFERENCE for place in front.places.values()) else "trial"
+    rule = f"{REFERENCE_MARGIN:g} times the worst {worst} in each number"
+    text = f"Hypervolume: the front dominates {front.hypervolume:.1%} of the box from zero to {corner} ({rule})."
+    return element("p", text, class_="quiet")
+
+
+def _curves(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]) -> list[Html]:
+    figure = curves_figure(records, finals)
+    return [_figure(figure, "plot-curves", CURVES_CAPTION)] if figure.data else []
+
+
+def _export(summary: StudySummary, records: Sequence[TrialRecord], front: Front, sure: Membership) -> list[Html]:
+    if not front.members:
+        return []
+    chosen = picks(front, sure)
+    others = [number for number in front.members if number not in chosen]
+    shapes = {record.number: record for record in records}
+    text = "Each command writes config.json, safetensors and tokenizer files that transformers loads."
+    blocks = [
+        element("h3", f"{words.joined(titles).capitalize()}: {shapes[n].title}") + _command(summary, [n]) for n, titles in chosen.items()
+    ]
+    rest = [element("h3", "The rest of the front") + _command(summary, others)] if others else []
+    return [element("p", text), *map(Html, blocks), *map(Html, rest)]
+
+
+def _command(summary: StudySummary, numbers: Sequence[int]) -> Html:
+    directory = shlex.quote(summary.directory)
+    return element("pre", "\n".join(f"archfront export {directory} --trial {number} --format hf" for number in numbers))
+
+
+def _figure(figure: Any, identity: str, caption: str) -> Html:
+    return element("figure", Html(figure_html(figure, identity)), element("figcaption", caption))

@@ -1,0 +1,231 @@
+"""What a new point is expected to add to the front of two minimised objectives, in sight of everything that was told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.search.acquisition import expected_improvement
+from analysis.search.axes import Array, Axes, Feature
+from analysis.search.candidates import Rows
+from analysis.search.surrogate import Surrogate, Variances, fit_variances, prior_variances
+
+Flags = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.int64]
+MARGIN = 0.15
+"""The hypervolume's corner lies this share of the front's extent beyond its worst values."""
+MODELLED = 300
+"""Trials that a model sees at most."""
+FITTED = 120
+"""Trials that its variances are fitted to at most."""
+REFITTED = 40
+"""Up to so many trials the variances are fitted anew for each, beyond for every tenth or every quarter more."""
+LEAST_CHANCE = 1e-3
+"""Of success, however many neighbours failed."""
+OPTIMISM, WIDEST = 2.0, 2.0
+"""Deviations by which a point may be better than it looks, and how many extents of the front the corner may lie beyond its ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Points, and what is known of them without a trial."""
+
+    rows: Rows
+    """Nearest levels, 0 where an axis has no effect; shape [points, axes]."""
+    places: Array
+    """Shape [points, axes]."""
+    active: Flags
+    """Whether each axis has an effect; shape [points, axes]."""
+    costs: Array
+    """Objectives known beforehand, NaN in the column of one that is not; shape [points, 2]."""
+    hints: Array
+    """Other numbers that the objectives may follow, such as a computed size; shape [points, any]."""
+    allowed: Flags
+    """Shape [points]."""
+
+    def __getitem__(self, chosen: Any) -> Batch:
+        return Batch(*(getattr(self, name)[chosen] for name in self.__slots__))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The trials so far, each group in order of their numbers; the groups share no trial."""
+
+    finished: Batch
+    values: Array
+    """Of the finished, both to be minimised; shape [points, 2]."""
+    stopped: Batch
+    """Points whose trials ended early, with an estimate of what they would have reached: learnt from, never on the front."""
+    estimates: Array
+    """Of the stopped, as `values`."""
+    deviations: Array
+    """Standard deviations of the estimates, beside the noise that every value has; shape [points, 2]."""
+    pending: Batch
+    failed: Batch
+    """Points that turned out to be impossible."""
+    others: Batch
+    """Points that say nothing, and are not to be tried again."""
+
+    @property
+    def tried(self) -> list[Batch]:
+        """All of them."""
+        return [self.finished, self.stopped, self.pending, self.failed, self.others]
+
+
+class Expectation:
+    """Models of the objectives that are not known beforehand, and the front that they and the known ones make.
+
+    The front is made of what the models say of the points tried, so noise does not make a member. Points in flight count with the
+    values that are expected of them.
+    """
+
+    def __init__(self, axes: Axes, told: Told, fits: dict[bytes, Variances]) -> None:
+        """Needs at least one finished trial; `fits` is where variances are kept for the next call."""
+        self._axes, self._fits = axes, fits
+        kept = _kept(np.concatenate([told.values, told.estimates]))
+        whole, ended = kept[kept < len(told.values)], kept[kept >= len(told.values)] - len(told.values)
+        seen, values = told.finished[whole], told.values[whole]
+        stopped, estimates, deviations = told.stopped[ended], told.estimates[ended], told.deviations[ended]
+        sample = _sample(len(told.finished))
+        self._known: Flags = np.asarray(~np.isnan(seen.costs).any(axis=0))
+        sizes = self._sizes(told.finished[sample])
+        self._centre, self._scale = sizes.mean(axis=0), np.maximum(sizes.std(axis=0), 1e-9)
+        finished, pending = self._features(seen), self._features(told.pending)
+        learnt = _joined(finished, self._features(stopped)) if len(stopped) else finished
+        targets = np.concatenate([values, estimates])
+        doubts = np.concatenate([np.zeros_like(values), deviations])
+        self._models = [
+            None if known else self._model(objective, told, sample, learnt, targets[:, objective], doubts[:, objective], pending)
+            for objective, known in enumerate(self._known)
+        ]
+        self._success = self._success_model(finished, seen.allowed, told.failed)
+        points = np.concatenate([self._expected(seen, finished), self._expected(told.pending, pending)])
+        rows, allowed = np.concatenate([seen.rows, told.pending.rows]), np.concatenate([seen.allowed, told.pending.allowed])
+        eligible = np.flatnonzero(allowed) if allowed.any() else np.arange(len(rows))
+        members = eligible[undominated(points[eligible])]
+        self.rows: Rows = rows[members]
+        """Of the front's members."""
+        self._front = points[members]
+        extent = np.ptp(self._front, axis=0) if len(members) > 1 else np.ptp(points, axis=0)
+        self._corner = self._front.max(axis=0) + MARGIN * extent
+
+    def widen(self, batch: Batch) -> Array:
+        """As `gain`, after the corner is moved out to points that may be better than the front's best, beyond its other end.
+
+        Else a front whose ends are not the best there are would stay where it is.
+        """
+        expected, chance = self._outlook(batch)
+        best, furthest = self._front.min(axis=0), self._front.max(axis=0) + WIDEST * np.ptp(self._front, axis=0)
+        for objective, ((own, _), (other, deviation)) in enumerate(zip(expected, reversed(expected), strict=True)):
+            hopeful = (other - OPTIMISM * deviation < best[1 - objective]) & (chance > 0.5)
+            if hopeful.any():
+                self._corner[objective] = max(self._corner[objective], min(own[hopeful].max(), furthest[objective]))
+        return self._gain(expected, chance)
+
+    def gain(self, batch: Batch) -> Array:
+        """Expected growth of the front's hypervolume, times the chance that the trial does not fail; shape [points]."""
+        return self._gain(*self._outlook(batch))
+
+    def _gain(self, expected: Sequence[tuple[Array, Array]], chance: Array) -> Array:
+        return chance * expected_improvement(expected[0], expected[1], self._front, (self._corner[0], self._corner[1]))
+
+    def _outlook(self, batch: Batch) -> tuple[list[tuple[Array, Array]], Array]:
+        """Mean and deviation of each objective, and the chance of success."""
+        features = self._features(batch)
+        expected = [self._predict(objective, batch, features) for objective in range(2)]
+        if self._success is None:
+            return expected, np.ones(len(batch))
+        return expected, np.clip(self._success.predict(features)[0], LEAST_CHANCE, 1.0)
+
+    def _features(self, batch: Batch) -> list[Feature]:
+        return self._axes.features(batch.places, batch.active, (self._sizes(batch) - self._centre) / self._scale)
+
+    def _sizes(self, batch: Batch) -> Array:
+        """All that is known beforehand, as logarithms where positive; the width of hints is unknown where there are no points."""
+        if not len(batch):
+            return np.empty((0, len(self._centre)))
+        numbers = np.concatenate([batch.costs[:, self._known], batch.hints], axis=1)
+        sizes: Array = np.where(numbers > 0, np.log(np.maximum(numbers, 1e-300)), numbers)
+        return sizes
+
+    def _predict(self, objective: int, batch: Batch, features: Sequence[Feature]) -> tuple[Array, Array]:
+        model = self._models[objective]
+        return (batch.costs[:, objective], np.zeros(len(batch))) if model is None else model.predict(features)
+
+    def _expected(self, batch: Batch, features: Sequence[Feature]) -> Array:
+        return np.stack([self._predict(objective, batch, features)[0] for objective in range(2)], axis=1)
+
+    def _model(
+        self,
+        objective: int,
+        told: Told,
+        sample: Places,
+        learnt: list[Feature],
+        values: Array,
+        deviations: Array,
+        pending: list[Feature],
+    ) -> Surrogate:
+        """Its variances are those of the finished alone, whose values stay: so a fit serves again while estimates change."""
+        target = told.values[sample, objective]
+        key = b"%d" % objective + told.finished.places[sample].tobytes() + target.tobytes()
+        if key not in self._fits:
+            while len(self._fits) >= 4:
+                self._fits.pop(next(iter(self._fits)))
+            self._fits[key] = fit_variances(self._features(told.finished[sample]), target)
+        model = Surrogate(learnt, values, self._fits[key], deviations)
+        if not len(told.pending):
+            return model
+        believed = model.predict(pending)[0]
+        every, sure = np.concatenate([values, believed]), np.zeros(len(believed))
+        return Surrogate(_joined(learnt, pending), every, self._fits[key], np.concatenate([deviations, sure]))
+
+    def _success_model(self, finished: list[Feature], allowed: Flags, failed: Batch) -> Surrogate | None:
+        """Of 1 for a trial that finished within all limits and 0 for one that did not; None where all did."""
+        labels = np.concatenate([allowed, np.zeros(len(failed))])
+        if labels.all():
+            return None
+        features = _joined(finished, self._features(failed))
+        return Surrogate(features, labels, prior_variances(features, mean=1.0, scale=0.5))
+
+
+def undominated(points: Array) -> Places:
+    """Indices of the points that no other beats, by the second number; of equal ones the first."""
+    order = np.lexsort((points[:, 0], points[:, 1]))
+    best = np.minimum.accumulate(points[order, 0])
+    members: Places = order[np.concatenate([[True], points[order[1:], 0] < best[:-1]])]
+    return members
+
+
+def _joined(one: Sequence[Feature], other: Sequence[Feature]) -> list[Feature]:
+    return [Feature(a.name, a.kind, np.concatenate([a.columns, b.columns])) for a, b in zip(one, other, strict=True)]
+
+
+def _sample(count: int) -> Places:
+    """The finished trials that variances are fitted to: the same for several counts, so that a fit serves again."""
+    last = count
+    if count > FITTED:
+        last = FITTED
+        while last * 1.25 <= count:
+            last = int(last * 1.25)
+    elif count > REFITTED:
+        last = count // 10 * 10
+    return np.linspace(0, last - 1, min(last, FITTED)).astype(np.int64)
+
+
+def _kept(values: Array) -> Places:
+    """The trials that a model sees: the nearest to the front, and of the others evenly a third."""
+    if len(values) <= MODELLED:
+        return np.arange(len(values))
+    members = values[undominated(values)]
+    scale = np.maximum(np.ptp(values, axis=0), 1e-12)
+    beyond = ((values[:, None] - members[None]) / scale).max(axis=2).min(axis=1)
+    order = np.argsort(beyond, kind="stable")
+    near, rest = order[: 2 * MODELLED // 3], np.sort(order[2 * MODELLED // 3 :])
+    return np.sort(np.concatenate([near, rest[np.linspace(0, len(rest) - 1, MODELLED - len(near)).astype(np.int64)]]))

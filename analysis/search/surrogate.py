@@ -1,0 +1,145 @@
+"""A model of one objective over a space, with uncertainty: a Gaussian process of main effects and of their products in pairs.
+
+Each group of features is a linear kernel with a variance of its own; the sum of all products of two groups' kernels is added with
+one more variance (additive Gaussian processes, arXiv 1112.4394, orders one and two). The variances and that of the noise maximise
+the marginal likelihood times weak priors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.optimize import minimize
+
+from analysis.search.axes import Array, Feature
+
+PRIORS = {"known": 0.3, "main": 0.1, "curve": 0.01, "depth": 0.005, "layer": 0.005}
+"""Centre of the prior of a group's variance by its kind, in units of the objective's: what is simple is likelier to matter."""
+SPREAD = 1.5
+"""Standard deviation of that prior, in the variance's logarithm."""
+PAIRS = 0.3
+"""Centre for the variance of products, which multiplies those of their two groups."""
+NOISE, NOISE_SPREAD = 1e-3, 2.5
+"""The same for the noise, of which little is known."""
+OFFSET = 1.0
+"""Variance of the constant."""
+JITTER, ROUNDING = 1e-8, 1e-12
+"""Added to the noise, the second for each unit of the covariance's largest entry, so that rounding cannot spoil equal points."""
+STEPS = 25
+"""Of the optimiser."""
+
+
+@dataclass(frozen=True)
+class Variances:
+    """What the marginal likelihood decides."""
+
+    groups: Array
+    """Of each group of features; shape [groups]."""
+    pairs: float
+    """Of the products of two groups."""
+    noise: float
+    mean: float
+    scale: float
+    """Of the values that they were fitted to: variances are in units of its square."""
+
+
+def fit_variances(features: Sequence[Feature], raw: Array) -> Variances:
+    """The most plausible variances for these values."""
+    mean, scale = float(raw.mean()), float(raw.std()) or 1.0
+    start = prior_logs(features)
+    bounds = [(log - 8, log + 6) for log in start]
+    asked = surprise(features, (raw - mean) / scale)
+    found = np.exp(minimize(asked, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS}).x)
+    return Variances(found[:-2], float(found[-2]), float(found[-1]), mean, scale)
+
+
+def surprise(features: Sequence[Feature], values: Array) -> Callable[[Array], tuple[float, Array]]:
+    """The negative logarithm of likelihood times priors, and its slopes, as a function of the logarithms of all variances.
+
+    These are the groups' in order, that of the pairs and that of the noise; a constant is left out.
+    """
+    count = len(values)
+    kernels = np.stack([(feature.columns @ feature.columns.T).ravel() for feature in features])
+    squares = kernels**2
+    centre = prior_logs(features)
+    spread = np.append(np.full(len(centre) - 1, SPREAD), NOISE_SPREAD)
+    eye = np.eye(count)
+
+    def at(logs: Array) -> tuple[float, Array]:
+        weights, pairs, noise = np.exp(logs[:-2]), math.exp(logs[-2]), math.exp(logs[-1])
+        total = weights @ kernels
+        products = 0.5 * (total**2 - weights**2 @ squares)
+        covariance = (OFFSET + total + pairs * products).reshape(count, count)
+        lower = cholesky(covariance + (noise + JITTER + ROUNDING * covariance.max()) * eye, lower=True, check_finite=False)
+        inverse = cho_solve((lower, True), eye, check_finite=False)
+        answer = inverse @ values
+        excess = 0.5 * (inverse - np.outer(answer, answer)).ravel()
+        by_group = weights * (kernels @ (excess * (1 + pairs * total))) - pairs * weights**2 * (squares @ excess)
+        slopes = np.append(by_group, [pairs * (excess @ products), noise * excess[:: count + 1].sum()])
+        off = (logs - centre) / spread
+        return float(0.5 * values @ answer + np.log(np.diag(lower)).sum() + 0.5 * off @ off), slopes + off / spread
+
+    return at
+
+
+def prior_logs(features: Sequence[Feature]) -> Array:
+    """The centres of the priors, in the order of `surprise`."""
+    return np.log([*map(_prior, features), PAIRS, NOISE])
+
+
+def prior_variances(features: Sequence[Feature], mean: float, scale: float) -> Variances:
+    """What is plausible before anything is seen, for values about `mean` that differ by about `scale`."""
+    return Variances(np.array([*map(_prior, features)]), PAIRS, NOISE, mean, scale)
+
+
+def _prior(feature: Feature) -> float:
+    return PRIORS["known" if feature.name == "known" else feature.kind]
+
+
+class Surrogate:
+    """The process given the values of some points."""
+
+    def __init__(self, features: Sequence[Feature], values: Array, variances: Variances, deviations: Array | None = None) -> None:
+        """`deviations` are of what each value is off by beside the noise that all have; by default there is none such."""
+        self._variances = variances
+        own = np.zeros(len(values)) if deviations is None else (deviations / variances.scale) ** 2
+        scaled = (values - variances.mean) / variances.scale
+        self._seen = self._scaled(features)
+        kernel = self._kernel(self._seen)
+        noise = variances.noise + JITTER + ROUNDING * kernel.max() + own
+        self._lower = cholesky(kernel + np.diag(noise), lower=True, check_finite=False)
+        self._answer = cho_solve((self._lower, True), scaled, check_finite=False)
+
+    def predict(self, features: Sequence[Feature]) -> tuple[Array, Array]:
+        """Mean and standard deviation of the objective at other points, without noise."""
+        others = self._scaled(features)
+        kernel = self._kernel(others)
+        own = np.stack([(other * other).sum(axis=1) for other in others])
+        prior = self._summed(own.sum(axis=0), (own**2).sum(axis=0))
+        half = solve_triangular(self._lower, kernel.T, lower=True, check_finite=False)
+        variance = np.maximum(prior - (half * half).sum(axis=0), 1e-12)
+        mean, scale = self._variances.mean, self._variances.scale
+        return mean + scale * (kernel @ self._answer), scale * np.sqrt(variance)
+
+    def _scaled(self, features: Sequence[Feature]) -> list[Array]:
+        return [math.sqrt(variance) * feature.columns for variance, feature in zip(self._variances.groups, features, strict=True)]
+
+    def _kernel(self, others: Sequence[Array]) -> Array:
+        """Between other points and those seen; shape [others, seen]."""
+        pairs = list(zip(others, self._seen, strict=True))
+        total = np.concatenate(others, axis=1) @ np.concatenate(self._seen, axis=1).T
+        narrow = [(one**2, other**2) for one, other in pairs if one.shape[1] == 1]
+        squares = np.concatenate([one for one, _ in narrow], axis=1) @ np.concatenate([other for _, other in narrow], axis=1).T
+        for one, other in pairs:
+            if one.shape[1] > 1:
+                part = one @ other.T
+                squares += np.square(part, out=part)
+        return self._summed(total, squares)
+
+    def _summed(self, total: Array, squares: Array) -> Array:
+        """The kernel from the sum of the groups' kernels and the sum of their squares."""
+        return OFFSET + total + 0.5 * self._variances.pairs * (total**2 - squares)

@@ -1,0 +1,1 @@
+"""Numbers and columns as people read them."""

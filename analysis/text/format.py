@@ -1,0 +1,135 @@
+"""How numbers are written for people: the same in figures, sentences and tables."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from analysis.records.record import Outcome, Quality, Spread
+from search_space.architecture import Architecture
+
+ABSENT = "–"
+YEAR_SECONDS = 365.25 * 86_400
+OUTCOMES = {
+    Outcome.FINISHED: "finished",
+    Outcome.STOPPED: "stopped early",
+    Outcome.OVER_LIMIT: "was over a limit",
+    Outcome.DIVERGED: "diverged",
+    Outcome.OUT_OF_MEMORY: "ran out of memory",
+    Outcome.TIMED_OUT: "timed out",
+    Outcome.FAILED: "failed",
+    Outcome.LOST: "was lost",
+}
+QUALITIES = {"bits_per_byte": "bits per byte", "next_token_accuracy": "next-token accuracy"}
+
+
+def milliseconds(value: float | None) -> str:
+    """`24.0 ms`, three significant digits."""
+    return ABSENT if value is None else f"{_significant(value)} ms"
+
+
+def spread(value: Spread | None) -> str:
+    """`24.0 ms (p10 to p90: 23.6 to 24.7)`."""
+    return ABSENT if value is None else f"{milliseconds(value.median)} (p10 to p90: {_significant(value.p10)} to {_significant(value.p90)})"
+
+
+def quality(value: float | None, name: Literal["bits_per_byte", "next_token_accuracy"]) -> str:
+    """`2.071` bits per byte, or `43.8%`."""
+    if value is None:
+        return ABSENT
+    return f"{value:.3f}" if name == "bits_per_byte" else f"{value:.1%}"
+
+
+def interval(low: float | None, high: float | None, name: Literal["bits_per_byte", "next_token_accuracy"]) -> str:
+    """`2.058 to 2.084`."""
+    return ABSENT if low is None else f"{quality(low, name)} to {quality(high, name)}"
+
+
+def probability(value: float | None) -> str:
+    """`87%`; `<1%` and `>99%` near the ends, for nothing is certain here."""
+    if value is None:
+        return ABSENT
+    return "<1%" if value < 0.01 else ">99%" if value > 0.99 else f"{value:.0%}"
+
+
+def qualities(value: Quality) -> str:
+    """`2.071 bits per byte, 43.8% next-token accuracy`."""
+    bits, accuracy = quality(value.bits_per_byte, "bits_per_byte"), quality(value.next_token_accuracy, "next_token_accuracy")
+    return f"{bits} bits per byte, {accuracy} next-token accuracy"
+
+
+def shape(a: Architecture) -> list[str]:
+    """Depth and width, heads, MLP and sharing, a line each."""
+    stored = f" ({a.num_unique_layers} stored)" if a.num_hidden_layers != a.num_unique_layers else ""
+    sharing = "" if a.sharing.strategy == "none" else f", {a.sharing.strategy} sharing of the {a.sharing.part} x{a.sharing.repeats}"
+    return [
+        f"{plural(a.num_hidden_layers, 'layer')}{stored}, hidden size {a.hidden_size}",
+        f"{plural(a.num_attention_heads, 'head')}, {plural(a.num_key_value_heads, 'key-value head')}, head dim {a.head_dim}",
+        f"{a.mlp} MLP of {a.intermediate_size}{sharing}",
+    ]
+
+
+def quantity(value: float) -> str:
+    """`251,384` below a million, then `12.4 million`, `3.1 billion`, and powers of ten from 10^15 on."""
+    if value < 1e6:
+        return f"{value:,.0f}"
+    if value >= 1e15:
+        mantissa, exponent = f"{value:.1e}".split("e")
+        return f"{mantissa} × 10^{int(exponent)}"
+    size, word = max((size, word) for size, word in ((1e6, "million"), (1e9, "billion"), (1e12, "trillion")) if value >= size)
+    return f"{value / size:.3g} {word}"
+
+
+def short(count: float) -> str:
+    """`123k`, `1.23M`, `20.4B`, for narrow columns."""
+    for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if count >= size:
+            return f"{count / size:.3g}{unit}"
+    return f"{count:g}"
+
+
+def span(seconds: float) -> str:
+    """`41 s`, `12 min`, `7.7 h`, `23 days`, `6.3 years`, for narrow columns."""
+    steps = ((YEAR_SECONDS, "years"), (2 * 86_400.0, "days"), (3_600.0, "h"), (60.0, "min"))
+    for least, unit in steps:
+        if seconds >= least:
+            return f"{_two(seconds / (86_400 if unit == 'days' else least))} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def hours(count: float) -> str:
+    """`0.0012`, `1.7`, `10,438`: GPU hours to about two digits."""
+    return f"{count:.2g}" if count < 10 else f"{count:,.0f}"
+
+
+def disk(count: float) -> str:
+    """`4.0 MB`, `40 GB`, in powers of ten as disks are sold."""
+    size, unit = next(((size, unit) for size, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")) if count >= size), (1e3, "kB"))
+    return f"{_two(count / size)} {unit}"
+
+
+def _two(value: float) -> str:
+    return f"{value:.1f}" if value < 10 else f"{value:,.0f}"
+
+
+def duration(seconds: float) -> str:
+    """`41 s`, `3 min 5 s`, `2 h 10 min`, and years from a hundred on."""
+    if seconds < 60:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    if seconds >= 100 * YEAR_SECONDS:
+        return f"{seconds / YEAR_SECONDS:,.0f} years"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60:,} h {minutes % 60} min"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 trial`, `2 trials`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def joined(words: list[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def _significant(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}"

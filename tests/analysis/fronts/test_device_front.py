@@ -1,0 +1,129 @@
+"""A finished study's front, redrawn for a device that only a table knows."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import archfront
+from analysis.fronts.device_front import retarget
+from analysis.fronts.front import front_of
+from analysis.fronts.membership import membership
+from analysis.latency.device_table import DeviceTable, Row, append_row, read_table
+from analysis.records.record import append
+from analysis.report.device_page import retarget_page, retarget_rows, retarget_text
+from analysis.text import format as words
+from search_space.errors import SpecError
+from tests.support.planted_device import planted_latency
+from tests.support.sample_study import SPACE, sample_finals, sample_records
+
+RECORDS = sample_records()
+QUICKSTART = Path(__file__).resolve().parents[3] / "studies" / "quickstart.yaml"
+
+
+def write_table(path: Path, **changes: object) -> DeviceTable:
+    for shape in SPACE.sample(40, 7):
+        append_row(path, Row(architecture=shape, role="fit", latency=planted_latency(shape, **changes)))  # type: ignore[arg-type]
+    for shape in SPACE.sample(60, 8)[:10]:
+        append_row(path, Row(architecture=shape, role="check", latency=planted_latency(shape, seed=1, **changes)))  # type: ignore[arg-type]
+    return read_table(path)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> DeviceTable:
+    return write_table(tmp_path_factory.mktemp("devices") / "phone.jsonl", device="a <phone>")
+
+
+def test_the_front_is_that_of_the_other_device(table: DeviceTable) -> None:
+    moved = retarget(RECORDS, table)
+    truth = {record.number: planted_latency(record.architecture, noise=0.0).total_ms.median for record in RECORDS}
+    for number, place in moved.front.places.items():
+        assert place.latency_ms == pytest.approx(truth[number], rel=0.1)
+        assert place.latency.total_ms.p10 < place.latency_ms < place.latency.total_ms.p90
+    assert set(moved.front.places) == set(moved.measured_front.places)
+    assert {n: place.quality for n, place in moved.front.places.items()} == {n: p.quality for n, p in moved.measured_front.places.items()}
+
+
+def test_what_was_measured_after_the_search_is_the_measured_one(table: DeviceTable) -> None:
+    finals = sample_finals(RECORDS)
+    moved = retarget(RECORDS, table, finals)
+    assert {number: moved.measured[number] for number in finals} == {number: final.latency for number, final in finals.items()}
+    assert moved.measured_front == front_of(RECORDS, finals)
+    assert moved.front == retarget(RECORDS, table).front
+
+
+def test_a_predicted_front_is_as_sure_as_its_predictions(table: DeviceTable) -> None:
+    moved = retarget(RECORDS, table)
+    assert moved.sure == membership(moved.front, {number: moved.predictions[number].total.deviation for number in moved.front.places})
+    assert (moved.left_out.coverage, moved.checks is not None) == (None, True)
+    page = retarget_page("sample", moved)
+    for number in moved.front.members:
+        odds = words.probability(moved.sure.standings[number].on_front).replace(">", "\\u003e")  # as it stands in a script
+        assert f"on the true front with {odds}" in page
+
+
+def test_what_is_shown_says_predicted(table: DeviceTable) -> None:
+    moved = retarget(RECORDS, table)
+    text, page = retarget_text(moved), retarget_page("sample", moved)
+    for said in (text, page):
+        assert "Latencies are predicted, not measured: from the table phone" in said
+        assert "on the measured" in said
+    assert "float32, 1 thread<" in page
+    assert "a &lt;phone&gt;" in page
+    assert "a <phone>" not in page
+    assert "Predicted latency, ms for 64 prompt and 64 new tokens" in page
+    found = retarget_rows(moved)
+    assert found["predicted"] is True
+    assert [row["trial"] for row in found["front"] if row["on_front"]] == list(moved.front.members)
+    for row in found["front"]:
+        assert row["predicted_low_ms"] < row["predicted_latency_ms"] < row["predicted_high_ms"]
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_another_workload_is_refused(tmp_path: Path) -> None:
+    table = write_table(tmp_path / "table.jsonl", prompt_tokens=128)
+    with pytest.raises(SpecError, match="must be of the study's workload, 64 prompt and 64 new tokens, found 128 and 64; run"):
+        retarget(RECORDS, table)
+
+
+def test_a_study_that_measured_nothing_is_refused(table: DeviceTable) -> None:
+    with pytest.raises(SpecError, match="when trials have been measured, found none"):
+        retarget([], table)
+
+
+def test_shapes_beyond_the_table_are_marked(table: DeviceTable) -> None:
+    small = dataclasses.replace(table, rows=tuple(row for row in table.rows if row.architecture.hidden_size <= 48))
+    moved = retarget(RECORDS, small)
+    assert moved.outside
+    assert " is outside of what the table has seen: num_hidden_layers is 4, measured were 9 to 24." in retarget_text(moved)
+
+
+def test_the_command_leaves_the_measured_report_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    directory = tmp_path / "study"
+    directory.mkdir()
+    shutil.copy(QUICKSTART, directory / "study.yaml")
+    for record in RECORDS:
+        append(directory, record)
+    (directory / "report.html").write_text("measured", encoding="utf-8")
+    write_table(tmp_path / "phone.jsonl")
+    before = sorted(file.name for file in directory.iterdir())
+    assert archfront.main(["report", str(directory), "--device", str(tmp_path / "phone.jsonl"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["table"] == "phone"
+    assert archfront.main(["report", str(directory), "--device", str(tmp_path / "phone.jsonl")]) == 0
+    assert "predicted, not measured: " in capsys.readouterr().err
+    assert (directory / "report.html").read_text(encoding="utf-8") == "measured"
+    assert sorted(file.name for file in directory.iterdir()) == sorted([*before, "report-phone.html"])
+    assert archfront.main(["report", str(directory), "--device", "nowhere.jsonl"]) == 2
+    assert "nowhere.jsonl is not a file" in capsys.readouterr().err
+
+
+def test_a_shape_is_described_with_the_latency_that_a_table_predicts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_table(tmp_path / "phone.jsonl")
+    assert archfront.main(["describe", "mobilellm-125m", "--device", str(tmp_path / "phone.jsonl"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["predicted_latency"]
+    assert 0 < found["total_ms_low"] < found["total_ms"] < found["total_ms_high"]
+    assert found["outside"].startswith("parameters is 124,635,456")

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis.fronts.findings import compare, findings, picks
+from analysis.fronts.front import front, front_of, hypervolume, knee
+from analysis.fronts.membership import membership
+from analysis.records.record import FinalRecord, Kind, Latency, Outcome, Quality, TrialRecord
+from tests.support.sample_study import sample_finals, sample_records
+
+Point = tuple[float, float]
+GRID = st.lists(st.tuples(st.integers(1, 8), st.integers(1, 8)), max_size=20)
+"""A coarse grid, so that ties and equal points are common."""
+RECORDS = sample_records()
+FINALS = sample_finals(RECORDS)
+
+
+def dominates(a: Point, b: Point) -> bool:
+    return a[0] <= b[0] and a[1] <= b[1] and a != b
+
+
+def with_numbers(record: TrialRecord, latency_ms: float, bits_per_byte: float, **changes: object) -> TrialRecord:
+    """The record as if it had measured these."""
+    assert record.training is not None
+    quality = Quality(loss=bits_per_byte, bits_per_byte=bits_per_byte, next_token_accuracy=0.5 - bits_per_byte / 10, tokens=1)
+    training = dataclasses.replace(record.training, validation=quality)
+    changed: dict[str, object] = {"latency": with_latency(record, latency_ms), "training": training, **changes}
+    return dataclasses.replace(record, **changed)  # type: ignore[arg-type]
+
+
+def with_latency(record: TrialRecord, latency_ms: float) -> Latency:
+    assert record.latency is not None
+    spread = dataclasses.replace(record.latency.total_ms, median=latency_ms, p10=0.99 * latency_ms, p90=1.01 * latency_ms)
+    return dataclasses.replace(record.latency, total_ms=spread)
+
+
+def study(references: list[Point], sampled: list[Point]) -> list[TrialRecord]:
+    """Finished trials at these places, the references first."""
+    shapes = sample_records(7)[2:]
+    records = [with_numbers(shapes[0], *point, number=n, kind=Kind.REFERENCE, name=f"ref-{n}") for n, point in enumerate(references)]
+    return records + [with_numbers(shapes[n % 5], *point, number=len(references) + n) for n, point in enumerate(sampled)]
+
+
+@given(points=GRID)
+def test_the_front_is_what_no_point_dominates(points: list[Point]) -> None:
+    members = front(points)
+    assert sorted(members) == [n for n, point in enumerate(points) if not any(dominates(other, point) for other in points)]
+    assert members == sorted(members, key=lambda n: (points[n], n)), "in order of latency, equal points in the order given"
+
+
+def test_equal_points_all_stand_and_of_equally_fast_ones_only_the_best() -> None:
+    assert front([(1, 5), (2, 3), (1, 5), (1, 6), (2, 4), (3, 3)]) == [0, 2, 1]
+
+
+def test_a_point_without_a_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="leave out what was not measured"):
+        front([(1.0, float("nan"))])
+
+
+@given(points=GRID, reference=st.tuples(st.integers(1, 9), st.integers(1, 9)))
+def test_the_hypervolume_is_the_area_that_some_point_dominates(points: list[Point], reference: tuple[int, int]) -> None:
+    cells = [(x, y) for x in range(reference[0]) for y in range(reference[1])]
+    assert hypervolume(points, reference) == sum(any(px <= x and py <= y for px, py in points) for x, y in cells)
+
+
+@given(points=GRID.filter(bool))
+def test_the_knee_stands_on_the_front(points: list[Point]) -> None:
+    assert knee(points) in front(points)
+
+
+def test_the_knee_is_where_the_front_bends_most() -> None:
+    assert knee([(1, 10), (2, 2), (4, 1.5), (64, 1)]) == 1
+    assert knee([(1000, 10), (2000, 2), (4000, 1.5), (64000, 1)]) == 1, "whatever the unit of time"
+    assert knee([(1, 2), (10, 1)]) == 0, "of two points none stands out, and the fastest is named"
+    assert knee([(1, 3), (2, 2.9), (10, 1)]) == 0, "where the front bulges outwards too"
+    with pytest.raises(ValueError, match="at least one point"):
+        knee([])
+
+
+def test_only_finished_trials_with_both_numbers_stand_on_a_front() -> None:
+    records = [with_numbers(RECORDS[2], 1.0, 0.1, outcome=outcome) for outcome in Outcome if outcome is not Outcome.FINISHED]
+    records.append(dataclasses.replace(RECORDS[3], latency=None))
+    records.append(dataclasses.replace(RECORDS[4], training=None))
+    found = front_of(records)
+    assert not found.places
+    assert found.members == ()
+    assert (found.knee, found.fastest, found.most_accurate, found.reference_point) == (None, None, None, None)
+    assert found.hypervolume == 0.0
+
+
+def test_the_front_of_a_study_names_its_ends() -> None:
+    found = front_of(study([(30, 2.4)], [(10, 2.5), (20, 2.2), (21, 2.2), (40, 2.1)]))
+    assert found.members == (1, 2, 4)
+    assert (found.fastest, found.knee, found.most_accurate) == (1, 2, 4)
+    assert picks(found) == {4: ["most accurate"], 2: ["knee"], 1: ["fastest"]}
+
+
+def test_both_qualities_are_better_on_the_same_side() -> None:
+    accuracy = front_of(RECORDS, FINALS, "next_token_accuracy")
+    assert accuracy.members == front_of(RECORDS, FINALS).members  # the sample's accuracy is a function of its loss
+    best = accuracy.most_accurate
+    assert best is not None
+    assert accuracy.places[best].quality == max(place.quality for place in accuracy.places.values())
+    assert 0 < accuracy.hypervolume < 1
+
+
+def test_a_second_measurement_counts_and_the_first_is_kept() -> None:
+    records = study([], [(10, 2.2), (20, 2.3)])
+    again = {0: FinalRecord(number=0, latency=with_latency(records[0], 30.0), measured_at="2026-01-01T00:00:00+00:00")}
+    found = front_of(records, again)
+    assert found.places[0].latency_ms == 30.0
+    assert found.places[0].searched_latency.total_ms.median == 10.0
+    assert front_of(records).members == (0,)
+    assert found.members == (1, 0), "the other trial was beaten only by a time that did not hold"
+
+
+def test_a_final_record_without_latency_leaves_the_first_one() -> None:
+    records = study([], [(10, 2.2)])
+    assert front_of(records, {0: FinalRecord(number=0, measured_at="2026-01-01T00:00:00+00:00")}).places[0].latency_ms == 10
+
+
+def test_the_hypervolume_grows_with_a_study_because_its_corner_stands_still() -> None:
+    sizes = [front_of(RECORDS[:count]).hypervolume for count in range(2, len(RECORDS) + 1)]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[-1]
+    assert front_of(RECORDS).reference_point == front_of(RECORDS[:2]).reference_point
+
+
+def test_without_references_the_corner_lies_beyond_every_trial() -> None:
+    corner = front_of(study([], [(10, 2.5), (20, 2.0)])).reference_point
+    assert corner == pytest.approx((22, 2.75))
+
+
+def test_a_reference_is_compared_with_sampled_shapes_only() -> None:
+    found = front_of(study([(30, 2.4), (10, 2.3)], [(20, 2.4), (25, 2.2), (30, 2.1)]))
+    held = compare(found, 0)
+    assert (held.faster, held.better) == (2, 4)
+    held = compare(found, 1)
+    assert (held.faster, held.better) == (None, None)
+
+
+def said(records: list[TrialRecord], finals: dict[int, FinalRecord] | None = None) -> str:
+    return "\n".join(findings(records, finals or {}, front_of(records, finals)))
+
+
+def test_findings_say_by_how_much_a_reference_is_beaten() -> None:
+    text = said(study([(30, 2.4)], [(15, 2.35), (29, 2.1)]))
+    assert "Against ref-0 (30.0 ms, 2.400 bits per byte): #1 takes 50% less time at no worse bits per byte (15.0 ms, 2.350" in text
+    assert "#2 has 0.300 fewer bits per byte in no more time (29.0 ms, 2.100" in text
+
+
+def test_findings_call_a_time_within_the_spread_a_tie() -> None:
+    assert "a tie" in said(study([(30, 2.4)], [(29.9, 2.4)]))
+    assert "a tie" not in said(study([(30, 2.4)], [(25, 2.4)]))
+
+
+def test_findings_say_that_a_reference_is_not_beaten() -> None:
+    assert "No sampled shape beats ref-0 (30.0 ms, 2.400 bits per byte)" in said(study([(30, 2.4)], [(15, 2.5), (45, 2.1)]))
+
+
+def test_findings_say_what_the_test_split_does_not_confirm() -> None:
+    records = study([(30, 2.4)], [(15, 2.35)])
+    tests = {
+        number: FinalRecord(
+            number=number,
+            test=Quality(loss=1.0, bits_per_byte=bits, next_token_accuracy=0.4, tokens=1),
+            measured_at="2026-01-01T00:00:00+00:00",
+        )
+        for number, bits in ((0, 2.41), (1, 2.42))
+    }
+    assert "On the test split #1 has 2.420 against 2.410, which does not confirm #1." in said(records, tests)
+
+
+def test_findings_do_not_call_small_differences_significant() -> None:
+    different_shapes = [record for record in RECORDS if record.kind is not Kind.REPLICATE]
+    assert "trained with one seed" in said(different_shapes)
+    noise = membership(front_of(RECORDS)).noise
+    assert noise.freedom == 1
+    assert f"Another seed moves a shape by {noise.size:.3f} bits per byte (standard deviation, from 1 replicate and a prior)" in said(
+        RECORDS
+    )
+
+
+def test_findings_of_a_study_in_which_little_or_nothing_finished() -> None:
+    assert said([]) == "No trial has ended yet."
+    assert said([RECORDS[11], RECORDS[13]]).startswith("0 of 2 trials finished; 1 diverged and 1 failed.\nThere is no front")
+    assert "No sampled shape has finished, so nothing is compared with deep-thin." in said(RECORDS[:1])
+    lost = dataclasses.replace(RECORDS[0], outcome=Outcome.LOST, reason="gone")
+    assert "deep-thin was lost, so nothing is compared with it." in said([lost, *RECORDS[2:6]])

@@ -1,0 +1,88 @@
+"""Finalists at half and twice the learning rate: what is kept, and when a winner is said to owe its rank to the rate."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from analysis.fronts.findings import findings
+from analysis.fronts.front import front_of
+from analysis.fronts.rate_bracket import bracket_findings, overtaken
+from analysis.records.record import FinalRecord, RatePoint, TrialRecord, read_finals
+from analysis.report.front_text import front_text
+from analysis.report.study_page import report
+from tests.support.sample_study import sample_finals, sample_records, sample_summary
+from trials.driver.retrainings import missing_again, train_again
+
+RECORDS = [record for record in sample_records(12) if record.finished]
+
+
+def bits(record: TrialRecord) -> float:
+    assert record.training is not None
+    assert record.training.validation is not None
+    return record.training.validation.bits_per_byte
+
+
+def bracketed(gain: dict[int, float]) -> dict[int, FinalRecord]:
+    """The finals with brackets: twice the rate gains so many bits per byte, half of it loses a little."""
+    by_number = {record.number: record for record in RECORDS}
+    return {
+        number: dataclasses.replace(final, rate_bracket=bracket(bits(by_number[number]), gain.get(number, 0.0)))
+        for number, final in sample_finals(RECORDS).items()
+    }
+
+
+def bracket(own: float, gain: float) -> tuple[RatePoint, ...]:
+    return tuple(RatePoint(factor=f, bits_per_byte=b) for f, b in ((0.5, own + 0.01), (1.0, own), (2.0, own - gain)))
+
+
+def test_an_order_that_holds_at_every_rate_is_said_to() -> None:
+    finals = bracketed(dict.fromkeys((record.number for record in RECORDS), 0.005))
+    front = front_of(RECORDS, finals)
+    assert overtaken(finals, front) == {}
+    (said,) = bracket_findings(finals, front)
+    assert said == f"Trained at half and twice the learning rate too, the {len(finals)} finalists keep their order."
+    assert said in findings(RECORDS, finals, front)
+
+
+def test_a_winner_whose_rank_flips_is_flagged_on_the_page_and_in_the_terminal() -> None:
+    plain = sample_finals(RECORDS)
+    winner = front_of(RECORDS, plain).most_accurate
+    assert winner is not None
+    second = min((record for record in RECORDS if record.number in plain and record.number != winner), key=bits).number
+    finals = bracketed({second: 0.5})
+    front = front_of(RECORDS, finals)
+    assert second in overtaken(finals, front)[winner]
+    said = next(sentence for sentence in bracket_findings(finals, front) if f"The rank of #{winner} flips" in sentence)
+    assert f"#{second} " in said
+    assert "(x2)" in said
+    assert said in front_text(RECORDS, finals, front)
+    assert f"The rank of #{winner} flips" in report(sample_summary(), RECORDS, finals)
+
+
+def test_a_training_that_diverged_at_another_rate_is_no_loss() -> None:
+    finals = bracketed({})
+    number = next(iter(finals))
+    diverged = (RatePoint(factor=2.0, bits_per_byte=None), *finals[number].rate_bracket[:2])
+    finals[number] = dataclasses.replace(finals[number], rate_bracket=diverged)
+    assert "keep their order" in bracket_findings(finals, front_of(RECORDS, finals))[0]
+
+
+def test_a_study_without_brackets_says_nothing_of_them() -> None:
+    finals = sample_finals(RECORDS)
+    assert bracket_findings(finals, front_of(RECORDS, finals)) == []
+
+
+def test_every_named_shape_gets_its_bracket_once(tmp_path: Path) -> None:
+    finals, trained = sample_finals(RECORDS), []
+
+    def train(record: TrialRecord, final: FinalRecord) -> FinalRecord:
+        trained.append(record.number)
+        return dataclasses.replace(final, rate_bracket=bracket(bits(record), 0.01))
+
+    found = train_again(tmp_path, RECORDS, finals, "rate_bracket", train)
+    assert 2 <= len(trained) <= 4
+    assert {number for number, final in found.items() if len(final.rate_bracket) == 3} == set(trained)
+    assert read_finals(tmp_path) == {number: found[number] for number in trained}
+    assert missing_again(RECORDS, found, "rate_bracket") == []
+    assert {record.number for record in missing_again(RECORDS, found, "fresh")} == set(trained)

@@ -1,0 +1,227 @@
+"""Published tables: CSV in, errors out."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import archfront
+from analysis.latency.cost_terms import Stack
+from analysis.latency.decoder_rows import stack_of
+from analysis.latency.feature_table import read_features
+from search_space.architecture import SIZES
+from search_space.describe import named_shape
+from search_space.errors import SpecError
+from tests.support.planted_device import planted_latency, planted_space
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def planted_rows() -> list[dict[str, Any]]:
+    shapes = [shape for size in (500_000, 1_000_000, 2_000_000, 4_000_000) for shape in planted_space(size).sample(40, 3)]
+    names = [name for name in SIZES if name != "num_unique_layers"] + ["num_hidden_layers", "num_unique_layers", "mlp"]
+    return [
+        {
+            **{name: getattr(shape, name) for name in names},
+            "sharing": shape.sharing.strategy,
+            "latency_ms": planted_latency(shape).total_ms.median,
+            "energy": 1.0,
+        }
+        for shape in shapes
+    ]
+
+
+def listed_rows(count: int = 200) -> list[dict[str, Any]]:
+    """A device that takes a time for each head and each width, in a table with lists."""
+    draw = random.Random(0)
+    rows = []
+    for _ in range(count):
+        depth, width = draw.choice((4, 6, 8)), draw.choice((64, 128, 256))
+        heads, ratios = ([draw.choice(values) for _ in range(depth)] for values in ((2, 4, 8), (2, 3, 4)))
+        ms = (1 + depth + 0.1 * sum(heads) + 1e-5 * width**2 * sum(ratios)) * (1 + draw.gauss(0, 0.01))
+        rows.append({"embed_dim": width, "n_layer": depth, "n_head": "-".join(map(str, heads)), "mlp_ratio": str(ratios), "ms_on_a": ms})
+    return rows
+
+
+def fitted(path: Path, capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, Any]:
+    assert archfront.main(["profile-device", "--fit", str(path), "--json", *options]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_a_table_in_hugging_faces_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = fitted(write(tmp_path / "table.csv", planted_rows()), capsys, "--seeds", "3")
+    unseen = found["not_in_the_fit"]["mean"]
+    assert (found["rows"], found["fitted"], found["seeds"], unseen["shapes"]) == (160, 40, 3, 120)
+    assert unseen["median_error"] <= 0.04
+    assert unseen["spearman"] >= 0.98
+    assert unseen["coverage"] >= 0.8
+    assert "not used: energy; --features takes some of them in" in found["notes"]
+    assert found["above_half_of_the_largest"]["mean"]["median_error"] <= 0.06
+
+
+def test_lists_hold_a_value_for_each_block(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = fitted(write(tmp_path / "table.csv", listed_rows()), capsys, "--column", "ms_on_a")
+    unseen = found["not_in_the_fit"]["mean"]
+    assert unseen["median_error"] <= 0.02
+    assert unseen["spearman"] >= 0.98
+    assert any(note.startswith("assumed: num_key_value_heads = num_attention_heads") for note in found["notes"])
+
+
+def test_any_columns_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    draw = random.Random(1)
+    rows = []
+    for _ in range(150):
+        blocks, wide, kind, flag = draw.randint(1, 12), draw.choice((32, 64, 96)), draw.choice("abc"), draw.random() < 0.5
+        ms = (0.5 + 0.3 * blocks + 0.01 * wide + 0.4 * "abc".index(kind) + 0.2 * flag) * (1 + draw.gauss(0, 0.01))
+        rows.append({"blocks": blocks, "wide": wide, "kind": kind, "flag": flag, "perplexity": ms, "latency_ms": ms})
+    path = write(tmp_path / "table.csv", rows)
+    found = fitted(path, capsys)
+    assert found["features"] == ["blocks", "wide", "kind", "flag"]
+    assert found["not_in_the_fit"]["mean"]["median_error"] <= 0.03
+    assert found["above_half_of_the_largest"] is None
+    assert fitted(path, capsys, "--features", "blocks")["features"] == ["blocks"]
+
+
+def test_the_text_says_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "table.csv", listed_rows(60))
+    assert archfront.main(["profile-device", "--fit", str(path), "--column", "ms_on_a", "--shapes", "30", "--seeds", "2"]) == 0
+    printed = capsys.readouterr().out
+    assert "60 rows, 30 of them in each of 2 fits of ms_on_a" in printed
+    assert "rank correlation" in printed
+    assert "within their 90 % intervals" in printed
+
+
+def test_the_workload_may_differ_from_row_to_row(tmp_path: Path) -> None:
+    rows = [
+        {"hidden_size": 64, "num_hidden_layers": 2, "prompt_tokens": prompt, "new_tokens": 8, "latency_ms": 1.0 + prompt}
+        for prompt in (16, 32)
+    ]
+    features = read_features(write(tmp_path / "table.csv", rows))
+    assert (features.terms[1] > features.terms[0]).any()
+
+
+def test_a_published_shape_is_read_as_itself() -> None:
+    shape = named_shape("mobilellm-ls-125m")
+    row = {name: str(value) for name, value in shape.as_dict().items() if isinstance(value, str | int)}
+    assert stack_of({**row, "sharing": "immediate"}) == Stack.of(shape)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"latency_ms": "fast"}, "must have milliseconds above 0 in latency_ms, found 'fast'"),
+        ({"latency_ms": "-1"}, "must have milliseconds above 0"),
+        *(
+            ({name: cell}, r"table\.csv:3 must hold a decoder in numbers above 0, sizes and counts in whole ones, found")
+            for name, cells in {
+                "num_attention_heads": ("1-2", "0", "inf", "nan-1-1-1", "1.5"),
+                "hidden_size": ("wide", "0", "-64", "inf", "nan", "1e300", "64.5"),
+                "num_hidden_layers": ("0", "inf", "0.5", "12.7"),
+                "vocab_size": ("-1",),
+                "num_unique_layers": ("0", "0.5", "9"),
+                "sliding_window": ("-8", "inf", "8.5"),
+                "prompt_tokens": ("0", "", "nan"),
+            }.items()
+            for cell in cells
+        ),
+    ],
+)
+def test_wrong_cells_are_told(change: dict[str, Any], said: str, tmp_path: Path) -> None:
+    row: dict[str, Any] = {"hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 2, "latency_ms": 1.0}
+    row |= {name: 8 if name == "prompt_tokens" else "" for name in change if name not in row}
+    with pytest.raises(SpecError, match=said):
+        read_features(write(tmp_path / "table.csv", [row, {**row, **change}]))
+
+
+def test_wrong_tables_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "table.csv", [{"a": 1, "latency_ms": 2}] * 9)
+    for arguments, said in (
+        (["--fit", "nowhere.csv"], "nowhere.csv is not a file"),
+        (["--fit", str(path), "--column", "latency"], "did you mean `latency_ms`"),
+        (["--fit", str(path)], "a fit needs at least 8 rows and others to judge it, found 9 rows"),
+        ([], "profile-device needs a study's YAML"),
+    ):
+        assert archfront.main(["profile-device", *arguments]) == 2
+        assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("cell", "gated"),
+    [
+        ("swiglu", True),
+        ("SiLU", True),
+        ("gated-gelu", True),
+        ("ungated", False),
+        ("non-gated", False),
+        ("not gated", False),
+        ("relu", False),
+    ],
+)
+def test_an_mlp_is_gated_where_it_says_so(cell: str, gated: bool) -> None:
+    row = {"hidden_size": "64", "num_hidden_layers": "2", "mlp": cell}
+    assert [layer.gated for layer in stack_of(row).layers] == [gated] * 2
+
+
+def test_a_prompt_alone_is_read_alone(tmp_path: Path) -> None:
+    shape = {"hidden_size": 64, "num_hidden_layers": 2, "vocab_size": 256}
+    rows = [{**shape, "prompt_tokens": prompt, "latency_ms": 1.0 + prompt} for prompt in (16, 32)]
+    features = read_features(write(tmp_path / "table.csv", rows))
+    assert features.used[-1] == "prompt_tokens"
+    assert features.terms[1].sum() > features.terms[0].sum()
+    assert any("new_tokens = 0" in note for note in features.notes)
+    assert not any("not used" in note for note in features.notes)
+
+
+def test_what_enters_nothing_is_said_not_to_be_used(tmp_path: Path) -> None:
+    rows = [
+        {"hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 64 + n, "mlp_ratio": 2, "sharing": "none", "name": f"n{n}"}
+        for n in range(14)
+    ]
+    timed = [{**row, "layer_types": "full_attention", "latency_ms": 1.0} for row in rows]
+    features = read_features(write(tmp_path / "table.csv", timed), chosen=["name"])
+    assert features.used == ("hidden_size", "num_hidden_layers", "intermediate_size")
+    assert features.notes[-1].startswith("not used: mlp_ratio, sharing, name, layer_types;")
+    plain = read_features(write(tmp_path / "plain.csv", [{"a": n + 1, "name": f"net {n}", "latency_ms": 1.0} for n in range(14)]))
+    assert plain.used == ("a",)
+    assert plain.notes[-1] == "not used: name"
+
+
+def test_columns_without_a_name_are_no_features(tmp_path: Path) -> None:
+    rows = [{"": n, "Unnamed: 0": n, "a": n + 1, "latency_ms": 1.0 + n} for n in range(3)]
+    assert read_features(write(tmp_path / "table.csv", rows)).used == ("a",)
+
+
+def test_times_that_are_all_alike_leave_valid_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = fitted(write(tmp_path / "table.csv", [{"a": n + 1, "latency_ms": 2.0} for n in range(30)]), capsys, "--seeds", "2")
+    assert found["not_in_the_fit"]["mean"]["spearman"] is None
+
+
+def test_lines_are_counted_as_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text('a,latency_ms\n\n1,2\n"two\nlines",2\n3,fast\n', encoding="utf-8")
+    with pytest.raises(SpecError, match=r"table\.csv:6 must have milliseconds above 0"):
+        read_features(path)
+    path.write_text("a,latency_ms\n1,2\n3,4,5\n", encoding="utf-8")
+    with pytest.raises(SpecError, match=r"table\.csv:3 must have a cell for each of the 2 column names, found more"):
+        read_features(path)
+
+
+def test_rows_without_a_time_are_left_out(tmp_path: Path) -> None:
+    rows = [{"a": number + 1, "latency_ms": number or ""} for number in range(20)]
+    features = read_features(write(tmp_path / "table.csv", rows))
+    assert len(features) == 19
+    assert np.isfinite(features.outlines).all()
+    assert features.notes[0] == "1 rows without latency_ms are left out"

@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from analysis.fronts.front import front_of
+from analysis.fronts.membership import membership
+from analysis.fronts.rows import front_rows
+from analysis.records.record import Kind, Outcome, TrialRecord
+from analysis.records.summary import totals
+from analysis.report.figures import front_figure
+from analysis.report.study_page import report, write_report
+from analysis.text.format import duration, quantity
+from tests.support.sample_study import sample_finals, sample_records, sample_summary
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
+
+RECORDS = sample_records()
+FINALS = sample_finals(RECORDS)
+STATES: dict[str, list[TrialRecord]] = {
+    "nothing yet": [],
+    "one trial": RECORDS[2:3],
+    "one reference": RECORDS[:1],
+    "failures only": [record for record in RECORDS if not record.finished],
+    "whole": RECORDS,
+}
+
+
+class Page(HTMLParser):
+    """The text of a page, its identities, and whether every element is closed in order."""
+
+    VOID = ("meta", "br", "img", "link")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.identities: list[str] = []
+        self.texts: list[str] = []
+        self.feed(re.sub(r"(<script[^>]*>).*?(</script>)", r"\1\2", text, flags=re.DOTALL))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.identities += [value for name, value in attrs if name == "id" and value]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not {"script", "style"} & set(self.open):
+            self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.texts))
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_report_of_any_state_is_a_whole_page(state: str) -> None:
+    records = STATES[state]
+    page = Page(report(sample_summary(), records, sample_finals(records)))
+    assert page.open == []
+    assert len(page.identities) == len(set(page.identities))
+    assert "250,000 parameters within 1%" in page.text
+    links = set(re.findall(r'href="#([^"]+)"', report(sample_summary(), records, {})))
+    assert links <= set(page.identities)
+
+
+def test_a_report_says_what_was_asked_found_and_spent() -> None:
+    text = Page(report(sample_summary(), RECORDS, FINALS)).text
+    for part in (
+        "23 of 30 trials finished", "7 shapes stand on the front", "Against deep-thin", "No sampled shape beats wide-shallow",
+        "3,630 feasible", "python-stdlib: 11.6 MB", "archfront-1: torch 2.13.0, float32 on cpu, 1 thread, held to processor 0",
+        "RuntimeError: expected <4> heads & found '5'", "28 sampled shapes were planned", "git f011134, clean", "30 trials: host sample",
+    ):  # fmt: skip
+        assert part in text, part
+
+
+def test_every_member_of_the_front_can_be_taken_away_with_one_command() -> None:
+    summary = sample_summary(directory="my runs/it's")
+    commands = re.findall(r"archfront export .*? --format hf", unescape(report(summary, RECORDS, FINALS)))
+    assert {command.split("--trial ")[1] for command in commands} == {f"{n} --format hf" for n in front_of(RECORDS, FINALS).members}
+    assert all(command.startswith("archfront export 'my runs/it'\"'\"'s' --trial ") for command in commands)
+
+
+def test_the_table_of_the_front_has_both_latencies_and_both_splits() -> None:
+    rows = front_rows(RECORDS, FINALS, front_of(RECORDS, FINALS), membership(front_of(RECORDS, FINALS)))
+    assert [row["trial"] for row in rows] == [1, 15, 6, 22, 12, 18, 10, 0]
+    text = Page(report(sample_summary(), RECORDS, FINALS)).text
+    first = rows[1]
+    assert f"{first['final_latency_ms']:.1f} {first['searched_latency_ms']:.1f} {first['validation_bits_per_byte']:.3f}" in text
+    assert f"{first['test_bits_per_byte']:.3f}" in text
+
+
+def test_the_report_says_how_sure_each_place_is_and_what_ties() -> None:
+    front = front_of(RECORDS, FINALS)
+    sure = membership(front)
+    page, rows = Page(report(sample_summary(), RECORDS, FINALS)), front_rows(RECORDS, FINALS, front, sure)
+    [recommended] = [row for row in rows if row["recommended"]]
+    assert recommended["trial"] == sure.recommended == 18
+    assert front.most_accurate in recommended["ties"]
+    interval = f"{recommended['true_bits_per_byte_low']:.3f} to {recommended['true_bits_per_byte_high']:.3f}"
+    assert f"{interval} {recommended['front_probability']:.0%}" in page.text
+    assert "#18 recommended tie" in page.text
+    assert "9 other shapes tie with it: recommended is #18" in page.text
+    assert "again #5, finished" in page.text
+    lines = next(trace for trace in front_figure(RECORDS, FINALS).data if "interval" in trace.name)
+    assert {recommended["true_bits_per_byte_low"], recommended["true_bits_per_byte_high"]} <= set(lines.y)
+
+
+def test_what_was_not_measured_is_a_dash_and_never_a_zero() -> None:
+    rows = front_rows(RECORDS, {}, front_of(RECORDS), membership(front_of(RECORDS)))
+    assert {(row["final_latency_ms"], row["test_bits_per_byte"]) for row in rows} == {(None, None)}
+    text = Page(report(sample_summary(), RECORDS, {})).text
+    assert re.search(r"– 12\.0 2\.185 2\.\d+ to 2\.\d+ \d+% – 41\.1% –", text)
+
+
+def test_nothing_that_a_study_says_becomes_markup() -> None:
+    evil = "<script>alert(1)</script>&\"'</pre>"
+    records = [
+        dataclasses.replace(RECORDS[2], kind=Kind.REFERENCE, name=evil, machine={evil: evil}),
+        dataclasses.replace(RECORDS[13], reason=evil),
+        *RECORDS[3:7],
+    ]
+    told = dict.fromkeys(("name", "study_yaml", "directory", "budget", "space", "corpus", "recipe", "latency", "search"), evil)
+    page = report(sample_summary(**told, environment={evil: evil}), records, sample_finals(records))
+    assert "<script>alert" not in page
+    assert Page(page).open == []
+    assert Page(page).text.count("<script>alert(1)") > 10, "it is shown as the text that it is"
+
+
+def test_the_same_records_give_the_same_page(tmp_path: Path) -> None:
+    path = write_report(tmp_path, sample_summary(), RECORDS, FINALS)
+    assert path == tmp_path / "report.html"
+    assert path.read_text(encoding="utf-8") == report(sample_summary(), RECORDS, FINALS)
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"], "no draft is left behind"
+
+
+def test_totals_count_unfinished_trials_too() -> None:
+    spent = totals(RECORDS)
+    assert (spent.trials, spent.trained) == (30, 28)
+    trained = [record for record in RECORDS if record.training]
+    assert spent.tokens == sum(record.training.tokens for record in trained if record.training)
+    assert spent.flops == pytest.approx(
+        sum(record.training.tokens * record.costs.training_flops_per_token for record in trained if record.training)
+    )
+    assert spent.elapsed_seconds == pytest.approx(29 * 11 + RECORDS[29].wall_seconds)
+    assert totals([]).elapsed_seconds == 0.0
+
+
+def test_numbers_are_written_for_people() -> None:
+    assert [quantity(value) for value in (999, 12_345, 9.71e6, 2.73e13, 3.2e17)] == [
+        "999", "12,345", "9.71 million", "27.3 trillion", "3.2 × 10^17",
+    ]  # fmt: skip
+    assert [duration(value) for value in (3.21, 41.2, 185.0, 7800.0, 8e9)] == ["3.2 s", "41 s", "3 min 5 s", "2 h 10 min", "254 years"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chrome]:
+    """Headless Chromium with its console and its network written down."""
+    chromium, driver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("needs Chromium and chromedriver; on Debian: apt-get install chromium chromium-driver")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking", "disable-component-update", "disable-sync", "disable-dev-shm-usage"):  # fmt: skip  # noqa: E501
+        options.add_argument(f"--{argument}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield chrome
+    chrome.quit()
+
+
+def show(browser: Chrome, path: Path, width: int = 1200, scheme: str = "light") -> None:
+    """Open a page and wait until its figures are drawn; what was logged before is thrown away."""
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    )
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+    logged(browser, "browser")
+    logged(browser, "performance")
+    browser.get(path.as_uri())
+    drawn = "return [...document.querySelectorAll('.plotly-graph-div')].every(figure => figure.querySelector('.main-svg'))"
+    WebDriverWait(browser, 30).until(lambda chrome: chrome.execute_script(drawn))
+
+
+def logged(browser: Chrome, log: str) -> list[dict[str, Any]]:
+    """What the browser wrote down since the last call."""
+    entries: list[dict[str, Any]] = browser.get_log(log)  # type: ignore[no-untyped-call]
+    return entries
+
+
+def requests(browser: Chrome) -> list[str]:
+    messages = [json.loads(entry["message"])["message"] for entry in logged(browser, "performance")]
+    return [message["params"]["request"]["url"] for message in messages if message["method"] == "Network.requestWillBeSent"]
+
+
+def count(browser: Chrome, selector: str) -> Any:
+    return browser.execute_script("return document.querySelectorAll(arguments[0]).length", selector)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("state", ["nothing yet", "whole"])
+def test_a_browser_draws_every_finished_trial_without_errors_or_requests(browser: Chrome, tmp_path: Path, state: str) -> None:
+    records = STATES[state]
+    path = write_report(tmp_path, sample_summary(), records, sample_finals(records))
+    show(browser, path)
+    finished = sum(record.outcome is Outcome.FINISHED and record.replicates is None for record in records)
+    assert count(browser, "figure") == (3 if finished else 0)
+    assert count(browser, "#plot-bits-per-byte .point") == finished
+    assert count(browser, "#plot-accuracy .point") == finished
+    assert logged(browser, "browser") == []
+    assert requests(browser) == [path.as_uri()]
+
+
+@pytest.mark.slow
+def test_a_report_fits_a_narrow_screen_and_a_dark_one(browser: Chrome, tmp_path: Path) -> None:
+    path = write_report(tmp_path, sample_summary(), RECORDS, FINALS)
+    show(browser, path, width=420, scheme="dark")
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 420
+    brightness = "return getComputedStyle(arguments[0])[arguments[1]].match(/\\d+/g).slice(0, 3).reduce((sum, part) => sum + +part, 0)"
+    axis = browser.execute_script("return document.querySelector('#plot-bits-per-byte .xtick text')")
+    page = browser.execute_script("return document.body")
+    assert browser.execute_script(brightness, page, "backgroundColor") < 100
+    assert browser.execute_script(brightness, axis, "fill") > 600
+
+
+@pytest.mark.slow
+def test_hovering_a_point_names_its_shape(browser: Chrome, tmp_path: Path) -> None:
+    show(browser, write_report(tmp_path, sample_summary(), RECORDS, FINALS))
+    hover = "const p = document.getElementById('plot-bits-per-byte'); const t = p.data.findIndex(t => t.name === 'on the front'); Plotly.Fx.hover(p, [{curveNumber: t, pointNumber: 0}]); return p.querySelector('.hoverlayer').textContent"  # noqa: E501
+    assert re.search(r"#\d+ \d+x\d+ .* parameters.*bits per byte", browser.execute_script(hover))

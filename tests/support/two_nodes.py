@@ -1,0 +1,99 @@
+"""Latency on a node of its own, in a real cluster of two nodes; run by test_latency_device.py, each test in a process of its own."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.records.record import read_records
+from search_space.errors import SpecError
+from tests.support import fakes
+from trials.driver.run_study import run_study
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("default::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning"),
+]
+
+MEASURE = """
+import json, os, sys, time
+asked, began = json.load(sys.stdin), time.monotonic()
+time.sleep(0.5)
+with open(sys.argv[1], "a") as file:
+    print(json.dumps([began, time.monotonic()]), file=file)
+repeats = {"prefill_ms": [1.0, 1.0], "decode_ms_per_token": [1.0, 1.0]}
+print(json.dumps({"device": os.environ["NODE_OF_THIS_TEST"], "runtime": "none", "runtime_version": "0", **repeats}))
+"""
+TINY: dict[str, Any] = {
+    "budget": {"parameters": 20_000, "tolerance": 0.05},
+    "space": {
+        "vocab_size": 280,
+        "num_unique_layers": [1, 2],
+        "hidden_size": [24, 32],
+        "head_dim": 8,
+        "intermediate_size": {"solve": True, "ratio": [0.25, 12]},
+    },
+    "proxy": {"tokens": 4_096, "context_tokens": 32, "evaluation_tokens": 1_024},
+    "search": {"trials": 1, "workers": 2, "fresh_seed": False},
+    "references": ["deep-thin", "wide-shallow"],
+}
+
+
+@pytest.fixture
+def head(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A cluster of one node that trains, to which others can be added; this process is its driver's."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    store = {"object_store_memory": 100_000_000, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "env_vars": {"NODE_OF_THIS_TEST": "trains"}, **store})
+    try:
+        yield cluster
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+def study(folder: Path) -> dict[str, Any]:
+    """A tiny study whose latencies are taken by a command that says on which node it runs, and when."""
+    (folder / "measure.py").write_text(MEASURE)
+    words = ("the", "shape", "of", "a", "small", "model", "matters", "more", "than", "its", "size")
+    lines = (" ".join(words[(line * place + place * place) % len(words)] for place in range(12)) for line in range(4_000))
+    (folder / "text.txt").write_text("\n".join(lines))
+    command = [sys.executable, str(folder / "measure.py"), str(folder / "log")]
+    latency = {"runtime": "command", "command": command, "prompt_tokens": 8, "new_tokens": 8, "repeats": 2}
+    return {**TINY, "corpus": {"name": None, "files": [str(folder / "text.txt")]}, "objectives": {"latency": latency}}
+
+
+def test_latency_is_taken_on_the_node_that_offers_it_and_one_at_a_time(head: Any, tmp_path: Path) -> None:
+    head.add_node(num_cpus=0, resources={"latency_device": 1}, object_store_memory=100_000_000, env_vars={"NODE_OF_THIS_TEST": "measures"})
+    head.wait_for_nodes()
+    spec, text = fakes.small_study(**study(tmp_path))
+    result = run_study(spec, tmp_path / "study", study_text=text, tracking_uri=f"sqlite:///{tmp_path}/mlflow.db", address=head.address)
+    assert result.failure is None, [record.reason for record in result.records]
+    assert len(result.records) == 3
+    for record in result.records:
+        assert record.finished, record.reason
+        assert record.latency is not None
+        assert (record.latency.device, record.latency.protocol) == ("measures", "command-1")
+    turns = sorted(json.loads(line) for line in (tmp_path / "log").read_text().splitlines())
+    assert len(turns) >= 3
+    assert all(ended <= began for (_, ended), (began, _) in itertools.pairwise(turns))
+
+
+def test_a_cluster_without_such_a_node_is_refused_before_anything_trains(head: Any, tmp_path: Path) -> None:
+    spec, text = fakes.small_study(**study(tmp_path))
+    cure = r"ray start --address=HEAD:6379 --num-cpus=0 --resources='\{\"latency_device\": 1\}'"
+    with pytest.raises(SpecError, match=rf"must have a node with the resource latency_device.*found none.*{cure}"):
+        run_study(spec, tmp_path / "study", study_text=text, tracking_uri=f"sqlite:///{tmp_path}/mlflow.db", address=head.address)
+    assert read_records(tmp_path / "study") == []
+    assert not os.path.exists(tmp_path / "log")

@@ -1,0 +1,257 @@
+"""Ablations: arms that spend one budget, trainings that are continued and shared, and answers that are right on planted data."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+import archfront
+from analysis.fidelity.ablation import LEVEL, Difference, Verdict, compare, noise_of, table_text
+from search_space.cost import non_embedding_parameters, parameters
+from search_space.errors import SpecError
+from trials.experiments.ablation import run_ablations
+from trials.experiments.ablation_latency import equalised
+from trials.plans.plan_ablation import plan_ablation
+from trials.study.ablation_spec import arms_of, is_ablation, load_ablation
+
+SHIPPED = sorted((Path(__file__).resolve().parents[3] / "studies" / "mobilellm").glob("*.yaml"))
+VALUES: dict[str, Any] = {
+    "name": "tiny",
+    "question": "Is deep better than wide?",
+    "baseline": "wide",
+    "corpus": {"files": ["text.txt"]},
+    "published": {"source": "arXiv 2402.14905", "accuracy": {"125M": {"wide": 43.9, "deep": 44.8}}},
+    "scales": {
+        "proxy": {
+            "common": {"vocab_size": 260, "head_dim": 8, "intermediate_size": {"solve": True}},
+            "budget": {"parameters": 20_000},
+            "arms": {"wide": {"num_unique_layers": 1, "hidden_size": 40}, "deep": {"num_unique_layers": 3, "hidden_size": 24}},
+            "proxy": {"tokens": 2_048, "context_tokens": 16, "batch_sequences": 8, "evaluations": 1, "evaluation_tokens": 512},
+            "seeds": [0, 1],
+        }
+    },
+}
+
+
+def planted(effect: float, noise: float, seeds: int, generator: np.random.Generator) -> dict[str, dict[int, float]]:
+    """Losses of a baseline, of an arm that is better by `effect`, and of two that equal the baseline; each seed is easier or harder."""
+    ease = generator.normal(0, 0.05, seeds)
+    means = {"baseline": 2.0, "arm": 2.0 - effect, "other": 2.0, "third": 2.0}
+    return {name: {seed: float(mean + ease[seed] + generator.normal(0, noise)) for seed in range(seeds)} for name, mean in means.items()}
+
+
+def test_intervals_hold_the_planted_difference_as_often_as_they_say() -> None:
+    generator, effect, held = np.random.default_rng(0), 0.01, 0
+    for _ in range(2000):
+        found = compare(planted(effect, 0.01, 3, generator), "baseline", {})[0]
+        assert found.interval is not None
+        held += found.interval[0] <= effect <= found.interval[1]
+    assert held / 2000 == pytest.approx(LEVEL, abs=0.02)
+
+
+def test_two_arms_with_two_seeds_borrow_the_noise_of_more_arms() -> None:
+    generator, effect, held, widths = np.random.default_rng(3), 0.01, 0, []
+    for _ in range(2000):
+        losses = planted(effect, 0.01, 2, generator)
+        pair = {name: losses[name] for name in ("baseline", "arm")}
+        alone, found = compare(pair, "baseline", {})[0], compare(pair, "baseline", {}, noise_of(losses))[0]
+        assert alone.interval is not None
+        assert found.interval is not None
+        assert alone.gain == found.gain
+        held += found.interval[0] <= effect <= found.interval[1]
+        widths.append((found.interval[1] - found.interval[0]) / (alone.interval[1] - alone.interval[0]))
+    assert held / 2000 == pytest.approx(LEVEL, abs=0.02)
+    assert np.median(widths) < 0.7
+
+
+@pytest.mark.parametrize(
+    ("effect", "figures", "verdict"),
+    [
+        (0.05, {"125M": {"baseline": 43.0, "arm": 44.0}}, Verdict.AGREES),
+        (-0.05, {"125M": {"baseline": 43.0, "arm": 44.0}}, Verdict.DISAGREES),
+        (-0.05, {"125M": {"baseline": 43.0, "arm": 42.9}}, Verdict.AGREES),
+        (0.0, {"125M": {"baseline": 43.0, "arm": 44.0}}, Verdict.CANNOT_TELL),
+        (0.05, {"125M": {"baseline": 43.0, "arm": 43.0}}, Verdict.CANNOT_TELL),
+        (0.05, {"125M": {"baseline": 43.0, "arm": 44.0}, "350M": {"baseline": 49.0, "arm": 48.0}}, Verdict.CANNOT_TELL),
+        (0.05, {"125M": {"baseline": 43.0}}, Verdict.NO_FIGURE),
+    ],
+)
+def test_a_planted_difference_is_held_against_the_published_sign(
+    effect: float, figures: dict[str, dict[str, float]], verdict: Verdict
+) -> None:
+    found = compare(planted(effect, 0.004, 3, np.random.default_rng(1)), "baseline", figures)
+    assert [difference.arm for difference in found] == ["arm", "other", "third"]
+    assert found[0].verdict is verdict
+
+
+def test_a_wrong_verdict_is_as_rare_as_the_interval_promises() -> None:
+    """Where there is no difference, both signs together come up in a tenth of the cases."""
+    generator, figures = np.random.default_rng(2), {"125M": {"baseline": 43.0, "arm": 44.0}}
+    verdicts = [compare(planted(0.0, 0.01, 3, generator), "baseline", figures)[0].verdict for _ in range(1000)]
+    assert verdicts.count(Verdict.CANNOT_TELL) / 1000 == pytest.approx(LEVEL, abs=0.03)
+
+
+def test_only_seeds_that_finished_in_every_arm_count() -> None:
+    losses = {"baseline": {0: 2.0, 1: 2.1, 2: 2.2}, "arm": {0: 1.9, 2: 2.1}}
+    (found,) = compare(losses, "baseline", {})
+    assert found.seeds == 2
+    assert found.gain == pytest.approx(0.1)
+    (alone,) = compare({"baseline": {0: 2.0}, "arm": {0: 1.9}}, "baseline", {})
+    assert (alone.seeds, alone.interval) == (1, None)
+    (none,) = compare({"baseline": {0: 2.0}, "arm": {}}, "baseline", {"125M": {"baseline": 1.0, "arm": 2.0}})
+    assert (none.seeds, none.gain, none.verdict) == (0, None, Verdict.CANNOT_TELL)
+
+
+def test_the_table_marks_published_differences_that_are_noise_and_leaves_what_is_absent_empty() -> None:
+    small = Difference(arm="a", baseline="b", published={"125M": -0.2}, gain=None, interval=None, seeds=0)
+    large = Difference(arm="c", baseline="b", published={"125M": 1.3, "350M": 1.3}, gain=0.01, interval=(0.002, 0.018), seeds=3)
+    lines = table_text([("Why?", [small, large])]).splitlines()
+    assert lines[2] == "| Why? | a against b | -0.2 (125M) * | – | – | 0 | cannot tell |"
+    assert lines[3] == "|  | c against b | +1.3 (125M), +1.3 (350M) | +0.0100 | +0.0020 to +0.0180 | 3 | agrees |"
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_ablation_has_its_arms_at_both_of_the_papers_sizes_and_at_a_proxy(path: Path) -> None:
+    ablation = load_ablation(path)
+    assert ablation.name == path.stem
+    assert list(ablation.scales) == ["proxy", "125M", "350M"]
+    assert "arXiv" in ablation.published.source
+    names = {arm.name for arm in arms_of(ablation, "proxy")}
+    for figures in ablation.published.accuracy.values():
+        assert set(figures) <= names
+    for scale, about in (("proxy", 250_000), ("125M", 125_000_000), ("350M", 350_000_000)):
+        for arm in arms_of(ablation, scale):
+            assert parameters(arm.architecture) == pytest.approx(about, rel=0.4), "equal bodies have unequal totals"
+
+
+def test_the_shipped_arms_that_the_paper_counts_have_its_parameters() -> None:
+    def spent(name: str, scale: str) -> dict[str, int]:
+        ablation = load_ablation(next(path for path in SHIPPED if path.stem == name))
+        return {arm.name: parameters(arm.architecture) for arm in arms_of(ablation, scale)}
+
+    assert spent("embeddings", "125M") == {"untied": 135_035_392, "tied": 125_469_184}
+    assert spent("embeddings-body", "125M") == {"untied": 135_035_392, "tied": 118_651_392}
+    assert spent("attention-window", "350M")["full"] == 345_355_200
+
+
+def test_equal_body_means_equal_body() -> None:
+    ablation = load_ablation(next(path for path in SHIPPED if path.stem == "depth-width-body"))
+    for scale in ablation.scales:
+        bodies = [non_embedding_parameters(arm.architecture) for arm in arms_of(ablation, scale)]
+        assert max(bodies) / min(bodies) < 1.04
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    words = np.random.default_rng(0).choice(["shape", "width", "depth", "front", "bytes", "model"], 30_000)
+    (tmp_path / "text.txt").write_text("\n\n".join(" ".join(words[place : place + 40]) for place in range(0, 30_000, 40)))
+    return write(tmp_path, VALUES)
+
+
+def write(folder: Path, values: dict[str, Any]) -> Path:
+    path = folder / f"{values['name']}.yaml"
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
+    return path
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    values = copy.deepcopy(VALUES)
+    *way, last = path.split(".")
+    inner = values
+    for name in way:
+        inner = inner[name]
+    inner[last] = value
+    return values
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("scales.proxy.arms.deep.num_unique_layers", [2, 3], "arms.deep must be one shape, found several choices of num_unique_layers"),
+        ("scales.proxy.arms.deep.hidden_size", 400, "arms.deep has no shape that spends the budget"),
+        ("scales.proxy.arms.deep.width", 4, "space.width is unknown"),
+        ("scales.proxy.proxy.token", 4, "scales.proxy.proxy.token is unknown"),
+        ("baseline", "round", "must hold the baseline round and another arm, found wide, deep"),
+        ("questions", "why", "questions is unknown; did you mean `question`"),
+    ],
+)
+def test_a_wrong_ablation_is_refused_in_a_sentence(path: str, value: Any, said: str, tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=said) as caught:
+        load_ablation(write(tmp_path, changed(path, value)))
+    assert str(caught.value).startswith(f"{tmp_path}/tiny.yaml: ")
+
+
+@pytest.mark.parametrize("text", ["- 1", "a: [", "\xff"])
+def test_what_is_no_ablation_is_refused_in_a_sentence(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(text, encoding="latin-1")
+    assert not is_ablation(tmp_path / "a.yaml")
+    with pytest.raises(SpecError, match=r"see docs/ablations\.md"):
+        load_ablation(tmp_path / "a.yaml")
+    with pytest.raises(SpecError, match="is not a file"):
+        load_ablation(tmp_path / "b.yaml")
+
+
+def test_a_plan_costs_every_arm_and_trains_nothing(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plans = plan_ablation(load_ablation(file))
+    assert [(plan.scale, plan.arm, plan.seeds, plan.training_tokens) for plan in plans] == [
+        ("proxy", "wide", 2, 2048),
+        ("proxy", "deep", 2, 2048),
+    ]
+    assert archfront.main(["plan", str(file)]) == 0
+    assert "proxy: " in capsys.readouterr().out
+    assert archfront.main(["plan", str(file), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["arm"] == "wide"
+
+
+@pytest.mark.slow
+def test_ablate_trains_compares_and_continues(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first run is of one seed, the second adds the other one, the third trains nothing and says the same."""
+    directory = tmp_path / "out"
+    first = write(tmp_path, {**changed("scales.proxy.seeds", [0]), "name": "first"})
+    arguments = ["--directory", str(directory)]
+    assert archfront.main(["ablate", str(first), *arguments, "--workers", "2"]) == 0
+    told = capsys.readouterr()
+    assert "2 of 2:" in told.err
+    assert "| Is deep better than wide? | deep against wide | +0.9 (125M) |" in told.out
+    (records,) = directory.glob("recipe-*/records.jsonl")
+    begun = records.read_text()
+    assert archfront.main(["ablate", str(file), str(first), *arguments]) == 0
+    assert "2 of 2:" in capsys.readouterr().err
+    assert records.read_text().startswith(begun)
+    assert archfront.main(["ablate", str(file), *arguments, "--json"]) == 0
+    told = capsys.readouterr()
+    assert told.err == ""
+    (answer,) = json.loads(told.out)
+    assert answer["differences"][0]["seeds"] == 2
+    assert answer["differences"][0]["interval"] is not None
+    assert sorted(json.loads(line)["number"] for line in records.read_text().splitlines()) == [0, 1, 2, 3]
+
+
+def test_an_unknown_scale_is_refused_in_a_sentence(file: Path, tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="tiny has no scale 125M"):
+        run_ablations([load_ablation(file)], tmp_path / "out", scale="125M", report=print)
+
+
+@pytest.mark.slow
+def test_arms_of_equal_latency_take_as_long_as_the_baseline_and_are_measured_once(file: Path, tmp_path: Path) -> None:
+    values = changed("scales.proxy.equal_latency", {"runtime": "torch", "prompt_tokens": 8, "new_tokens": 8})
+    sizes = {"hidden_size": {"solve": True, "multiple_of": 8}, "intermediate_size": {"solve": True, "ratio": [1, 5]}}
+    values["scales"]["proxy"]["common"] |= sizes
+    values["scales"]["proxy"]["budget"] = {"parameters": 400_000, "tolerance": 0.05}
+    values["scales"]["proxy"]["arms"] = {"wide": {"num_unique_layers": 3}, "deep": {"num_unique_layers": 4}}
+    ablation, told = load_ablation(write(tmp_path, values)), list[str]()
+    arms = equalised(ablation, "proxy", arms_of(ablation, "proxy"), tmp_path / "out", told.append)
+    assert [arm.architecture.num_unique_layers for arm in arms] == [3, 4]
+    assert len(told) == 1
+    stored = json.loads((tmp_path / "out" / "tiny-proxy-latency.json").read_text())["found"]
+    assert arms[0].architecture == arms_of(ablation, "proxy")[0].architecture
+    assert stored["deep"]["total_ms"] > 0
+    again = equalised(ablation, "proxy", arms_of(ablation, "proxy"), tmp_path / "out", told.append)
+    assert [arm.architecture for arm in again] == [arm.architecture for arm in arms]
+    assert len(told) == 1

@@ -1,0 +1,194 @@
+"""What every runtime must do: the same logits as our network, for every kind of shape, in one pass and token by token."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+import torch
+
+from search_space.architecture import Architecture
+from search_space.cost import BITS_PER_WEIGHT
+from search_space.errors import SpecError
+from search_space.sharing import Sharing
+from trials.catalogue.block_rows import BLOCK
+from trials.catalogue.gguf_layout import PRECISIONS
+from trials.catalogue.runtime_interface import Logits
+from trials.catalogue.runtimes import RUNTIMES, find_runtime
+from trials.formats.block_quantisation import quantise
+from trials.network.decoder import Network
+
+PLAIN = Architecture(
+    vocab_size=70, hidden_size=48, num_unique_layers=3, num_attention_heads=6, num_key_value_heads=2, head_dim=8, intermediate_size=80
+)
+SLIDING = replace(PLAIN, layer_types=("sliding_attention", "full_attention"), sliding_window=5)
+WHOLE = replace(PLAIN, hidden_size=64, num_attention_heads=6, head_dim=16, intermediate_size=96)
+"""Every row is of whole blocks of 32, as some runtimes' quantised products want it."""
+SHAPES = {
+    "plain": PLAIN,
+    "whole blocks": WHOLE,
+    "whole blocks, untied, sliding and shared": replace(
+        WHOLE, tie_word_embeddings=False, layer_types=SLIDING.layer_types, sliding_window=5, sharing=Sharing("immediate", 2)
+    ),
+    "untied": replace(PLAIN, tie_word_embeddings=False),
+    "gelu": replace(PLAIN, mlp="gelu"),
+    "relu": replace(PLAIN, mlp="relu"),
+    "multi-head": replace(PLAIN, num_key_value_heads=6),
+    "multi-query": replace(PLAIN, num_key_value_heads=1),
+    "free head_dim": replace(PLAIN, head_dim=22, num_attention_heads=2),
+    "smallest head_dim": replace(PLAIN, head_dim=2),
+    "odd widths": replace(PLAIN, hidden_size=37, intermediate_size=51),
+    "sliding": SLIDING,
+    "sliding only": replace(PLAIN, layer_types=("sliding_attention",), sliding_window=7),
+    "window of one": replace(PLAIN, layer_types=("full_attention", "sliding_attention"), sliding_window=1),
+    **{
+        f"{strategy} {part}": replace(PLAIN, sharing=Sharing(strategy, 2, part), layer_types=("full_attention",))
+        for strategy in ("immediate", "repeat_all_over", "reverse")
+        for part in ("block", "attention", "mlp")
+    },
+    "shared and sliding": replace(SLIDING, sharing=Sharing("immediate", 2)),
+}
+PROMPT = [3, 1, 4, 15, 9, 2, 65, 35, 8, 69, 7, 0]
+NEW = [6, 28, 31, 8, 5, 3, 0, 7]
+
+
+def offered(*precisions: str) -> list[Any]:
+    """Runtimes with each of the precisions that they have; a test is skipped for those whose library is not installed."""
+    return [
+        pytest.param(
+            name, precision, marks=pytest.mark.skipif(not offer.installed, reason=f"{name} is not installed; pip install {offer.install}")
+        )
+        for name, offer in RUNTIMES.items()
+        for precision in offer.precisions
+        if precision in precisions and (offer.device == "cpu" or torch.cuda.is_available())
+    ]
+
+
+def refused(runtime: str, architecture: Architecture, precision: str) -> bool:
+    """Whether the runtime cannot hold the shape; it must say so in a sentence with what must hold, what was found and the cure."""
+    reason = find_runtime(runtime).refusal(architecture, precision)
+    assert reason is None or re.fullmatch(r"\S.* must .+, found .+; \w.+[^.]", reason)
+    return reason is not None
+
+
+def network(architecture: Architecture) -> Network:
+    """Weights larger than a fresh network's, so that every part of it shows in the logits."""
+    built = Network(architecture, seed=1)
+    with torch.no_grad():
+        for place, parameter in enumerate(built.parameters()):
+            if parameter.ndim == 2:
+                parameter.mul_(5)
+            else:
+                parameter.copy_(1 + 0.3 * torch.sin(torch.arange(len(parameter)) + place))
+    return built
+
+
+def uncached(built: Network, prompt: list[int], new: list[int]) -> list[Logits]:
+    """Our network's logits after the prompt and after each new token, from one pass without a cache."""
+    with torch.inference_mode():
+        rows = built(torch.tensor([prompt + new]))[0, len(prompt) - 1 :]
+    return list(rows.numpy())
+
+
+def cached(runtime: str, built: Network, directory: Path, precision: str, *, twice: bool = False) -> list[Logits]:
+    """The same from a runtime's prefill and decode; `twice` reads another text first, which must leave no trace."""
+    module, architecture = find_runtime(runtime), built.architecture
+    assert module.refusal(architecture, precision) is None
+    module.prepare(directory, architecture, dict(built.named_parameters()), precision)
+    session = module.load(directory, architecture, len(PROMPT) + len(NEW), threads=1)
+    if twice:
+        session.prefill(NEW)
+        session.decode(PROMPT[0])
+    rows = [session.prefill(PROMPT).copy()]
+    rows += [session.decode(token).copy() for token in NEW]
+    session.close()
+    return rows
+
+
+def difference(found: list[Logits], expected: list[Logits]) -> float:
+    """Largest difference, relative to the spread of the expected logits."""
+    return float(numpy.abs(numpy.stack(found) - numpy.stack(expected)).max() / numpy.stack(expected).std())
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("runtime", "precision"), offered("float32"))
+def test_float32_logits_are_those_of_our_network(runtime: str, precision: str, shape: str, tmp_path: Path) -> None:
+    if refused(runtime, SHAPES[shape], precision):
+        return
+    built = network(SHAPES[shape])
+    assert difference(cached(runtime, built, tmp_path, "float32"), uncached(built, PROMPT, NEW)) < 1e-4
+
+
+@pytest.mark.parametrize(("runtime", "precision"), offered("float32"))
+def test_a_prompt_forgets_the_text_before_it(runtime: str, precision: str, tmp_path: Path) -> None:
+    built = network(PLAIN if refused(runtime, SLIDING, precision) else SLIDING)
+    assert difference(cached(runtime, built, tmp_path, "float32", twice=True), uncached(built, PROMPT, NEW)) < 1e-4
+
+
+@pytest.mark.parametrize(("runtime", "precision"), offered("float32"))
+def test_a_prompt_may_be_a_single_token(runtime: str, precision: str, tmp_path: Path) -> None:
+    built, module = network(PLAIN), find_runtime(runtime)
+    module.prepare(tmp_path, PLAIN, dict(built.named_parameters()), "float32")
+    session = module.load(tmp_path, PLAIN, 2, threads=1)
+    found = [session.prefill([5]).copy(), session.decode(6).copy()]
+    session.close()
+    assert difference(found, uncached(built, [5], [6])) < 1e-4
+
+
+@pytest.mark.parametrize(("runtime", "precision"), offered("float32"))
+def test_a_runtime_says_its_version(runtime: str, precision: str) -> None:
+    assert find_runtime(runtime).version()[0].isdigit()
+
+
+def test_a_runtime_whose_library_is_missing_is_said_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RUNTIMES, "torch", replace(RUNTIMES["torch"], library="no_such_library", install="no-such-library"))
+    with pytest.raises(SpecError, match="runtime torch needs no_such_library, which is not installed; pip install no-such-library"):
+        find_runtime("torch")
+
+
+def test_an_unknown_runtime_names_the_nearest_one() -> None:
+    with pytest.raises(SpecError, match="did you mean `torch`"):
+        find_runtime("pytorch")
+
+
+@pytest.mark.parametrize(
+    "shape", ["plain", "untied", "odd widths", "shared and sliding", "whole blocks", "whole blocks, untied, sliding and shared"]
+)
+@pytest.mark.parametrize(("runtime", "precision"), offered("float16", "int8", "int4"))
+def test_quantised_logits_are_those_of_our_network_with_the_rounded_weights(
+    runtime: str, precision: str, shape: str, tmp_path: Path
+) -> None:
+    if refused(runtime, SHAPES[shape], precision):
+        return
+    built = network(SHAPES[shape])
+    found = cached(runtime, built, tmp_path, precision)
+    loss_of_rounding = root_mean_square(found, uncached(built, PROMPT, NEW))
+    with torch.no_grad():
+        for parameter in built.parameters():
+            if parameter.ndim == 2:
+                parameter.copy_(rounded(runtime, parameter, precision))
+    assert root_mean_square(found, uncached(built, PROMPT, NEW)) < 0.03  # activations are rounded too
+    allowed = {"float16": 0.03, "int8": 0.04 if runtime == "executorch" else 0.03, "int4": 0.5}  # one scale a row rounds more coarsely
+    assert loss_of_rounding < allowed[precision]
+
+
+def rounded(runtime: str, weight: torch.Tensor, precision: str) -> torch.Tensor:
+    """A matrix as the runtime's files hold it."""
+    if precision == "float16":
+        return weight.half().float()
+    if runtime == "llama.cpp":
+        import gguf
+
+        kind = gguf.GGMLQuantizationType[PRECISIONS[precision]]
+        return torch.from_numpy(gguf.dequantize(gguf.quantize(weight.numpy(), kind), kind))
+    block = weight.shape[1] if (runtime, precision) == ("executorch", "int8") else BLOCK  # XNNPACK has one scale a row there
+    return torch.from_numpy(quantise(weight.numpy(), BITS_PER_WEIGHT[precision], block).dequantised())
+
+
+def root_mean_square(found: list[Logits], expected: list[Logits]) -> float:
+    """Root of the mean squared difference, relative to the spread of the expected logits."""
+    return float(numpy.sqrt(((numpy.stack(found) - numpy.stack(expected)) ** 2).mean()) / numpy.stack(expected).std())

@@ -1,0 +1,1 @@
+"""What files and engines can hold: names, precisions, refusals. Standard library only."""

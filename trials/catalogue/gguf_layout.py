@@ -1,0 +1,38 @@
+"""What llama.cpp needs of a shape before a GGUF file can hold it, and how it names things. Standard library only.
+
+Two of its architectures compute our function. `llama` has a gated MLP and full attention in every block. `mimo2`, where no block has
+experts and nothing else that is optional is there, is the same with a sliding window in the blocks that a list names; its output
+matrix is always a tensor of its own. All that have an MLP without a gate differ in something: the MLP squares the ReLU (`arcee`,
+`nemotron`), or the norm subtracts the mean and the GELU is the tanh approximation (`starcoder2`, `gptneox`).
+"""
+
+from __future__ import annotations
+
+from search_space.architecture import Architecture
+from trials.catalogue.block_rows import broken_rows
+
+PRECISIONS = {"float32": "F32", "float16": "F16", "int8": "Q8_0", "int4": "Q4_0"}
+"""Of the matrices, and how GGUF names each; norms are float32 always."""
+USUAL_PRECISION = "float16"
+
+
+def architecture_name(a: Architecture) -> str:
+    """How llama.cpp calls what runs the shape."""
+    return "llama" if a.sliding_window is None else "mimo2"
+
+
+def permutes_heads(a: Architecture) -> bool:
+    """Whether RoPE turns neighbours there: `llama` turns the pairs (0, 1), (2, 3), ..., we and `mimo2` a half against the other."""
+    return architecture_name(a) == "llama"
+
+
+def gguf_refusal(a: Architecture, precision: str) -> str | None:
+    """Why a GGUF file for llama.cpp cannot hold the shape at this precision, in a sentence with the cure; None where it can."""
+    if a.mlp != "swiglu":
+        return (
+            f"mlp must be swiglu in a GGUF file, found {a.mlp}: no architecture of llama.cpp has RMSNorm, RoPE and an ungated MLP with "
+            f"{'the exact GELU' if a.mlp == 'gelu' else 'a ReLU that is not squared'}; choose swiglu, or another format"
+        )
+    if precision in ("int8", "int4"):
+        return broken_rows(a, f"in a GGUF file in {precision}", "the precision float16")
+    return None

@@ -1,0 +1,69 @@
+"""Verbs on single shapes and on the shapes of a space."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trials.commands.talk import DONE, emit, say
+
+if TYPE_CHECKING:
+    from search_space.architecture import Architecture
+
+
+def describe(options: argparse.Namespace) -> int:
+    """Print the closed forms of a shape and the exports that it can have."""
+    from search_space import describe as sheet
+    from trials.catalogue.formats import described_exports
+
+    shape = read_shape(options.shape)
+    facts = {"name": options.shape, **sheet.describe(shape, options.context_tokens), "exports": described_exports(shape)}
+    if options.device is not None:
+        from analysis.latency.device_report import predicted_facts
+        from trials.latency.device_tables import find_table
+
+        facts["predicted_latency"] = predicted_facts(find_table(options.device), shape)
+    if options.json:
+        emit(facts)
+        return DONE
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            print(name)
+            for key, inner in value.items():
+                print(f"  {key:<24} {_readable('possible' if name == 'exports' and inner is None else inner)}")
+        else:
+            print(f"{name:<26} {_readable(value)}")
+    return DONE
+
+
+def sample(options: argparse.Namespace) -> int:
+    """Print distinct shapes of a study's space, one a line."""
+    from search_space.cost import parameters
+    from trials.study.spec import load_study
+
+    space = load_study(options.study).search_space
+    space.require_feasible()
+    shapes = space.sample(options.count, options.seed)
+    for shape in shapes:
+        spent = parameters(shape)
+        print(json.dumps({"architecture": shape.as_dict(), "parameters": spent}) if options.json else f"{spent:>14,}  {shape.label}")
+    if len(shapes) < options.count:
+        say(f"archfront: the space has {len(shapes):,} distinct shapes that spend the budget, fewer than the {options.count:,} asked for")
+    return DONE
+
+
+def read_shape(name: str) -> Architecture:
+    """A family's name, or a YAML or JSON file with an architecture."""
+    from search_space import describe as sheet
+
+    if not sheet.is_file_name(name):
+        return sheet.named_shape(name)
+    from trials.trial import references
+
+    return references.read_shape(Path(name))
+
+
+def _readable(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -1,0 +1,153 @@
+"""TokenBlocks: a corpus as token ids, what workers get instead of text; numpy alone, so a bare machine can train on them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from search_space.errors import SpecError
+from trials.corpus.shuffle import draw, permute
+
+SPLITS: Final = ("train", "validation", "test")
+META, TOKENIZER, BYTES_PER_TOKEN = "meta.json", "tokenizer.json", "bytes_per_token.npy"
+
+Ids = npt.NDArray[np.uint16 | np.uint32]
+
+
+def id_type(vocab_size: int) -> type[np.uint16] | type[np.uint32]:
+    """The smallest type that holds every id."""
+    return np.uint16 if vocab_size <= 1 << 16 else np.uint32
+
+
+def split_file(split: str) -> str:
+    """The name of a split's file: its ids and nothing else."""
+    return f"{split}.bin"
+
+
+@dataclass(frozen=True, eq=False)
+class TokenBlocks:
+    """A corpus' three splits as token ids under one vocabulary; every piece of text ends with the end of text."""
+
+    train: Ids
+    """[tokens] Memory-mapped where loaded from a folder, in memory where it came through a pickle."""
+    validation: Ids
+    test: Ids
+    vocab_size: int
+    bytes_per_token: npt.NDArray[np.int32]
+    """[vocab_size] Bytes of text of each id, 0 for the end of text: `bytes_per_token[targets].sum()` turns nats into bits per byte."""
+    corpus: str
+    """The corpus' name or a summary of its files."""
+    corpus_sha256: str
+    tokenizer_file: Path | None
+    """tokenizer.json, where this machine has it."""
+    validations: Mapping[str, Ids] = field(default_factory=dict)
+    """[tokens] Each of the validation sets that the study names beside the corpus."""
+
+    def batch(self, seed: int, step: int, sequences: int, context_tokens: int) -> npt.NDArray[np.int64]:
+        """The training sequences of one step: [sequences, context_tokens + 1], inputs and the targets shifted by one.
+
+        A pure function of its arguments. The train split is walked in epochs: each starts at a random offset, cuts the tokens
+        into windows that share no target, and visits every window once in a random order that is the epoch's own.
+        """
+        targets = self._targets("train", context_tokens)
+        count = max((targets - (context_tokens - 1)) // context_tokens, 1)
+        offsets = min(targets - count * context_tokens, context_tokens - 1) + 1
+        walked = np.arange(step * sequences, (step + 1) * sequences, dtype=np.uint64)
+        epochs, places = np.divmod(walked, np.uint64(count))
+        windows = permute(places, count, seed, epochs)
+        starts = windows * np.uint64(context_tokens) + draw(offsets, seed, epochs)
+        return _windows_at(self.train, starts.astype(np.int64), context_tokens)
+
+    def evaluation(self, split: str, tokens: int, context_tokens: int) -> npt.NDArray[np.int64]:
+        """At most that many target tokens (at least one window) of a split, spread evenly: [sequences, context_tokens + 1].
+
+        Always the same windows, which share no target; fewer than asked for where the split is smaller.
+        """
+        count = self._targets(split, context_tokens) // context_tokens
+        wanted = min(max(tokens // context_tokens, 1), count)
+        return _windows_at(self._ids(split), np.arange(wanted) * count // wanted * context_tokens, context_tokens)
+
+    def save(self, folder: Path) -> None:
+        """Write a folder that `load` reads on any machine; it may exist, and is complete once meta.json is there."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for split in SPLITS:
+            self._ids(split).tofile(folder / split_file(split))
+        for name, ids in self.validations.items():
+            ids.tofile(folder / split_file(f"validation-{name}"))
+        np.save(folder / BYTES_PER_TOKEN, self.bytes_per_token)
+        if self.tokenizer_file is not None:
+            shutil.copyfile(self.tokenizer_file, folder / TOKENIZER)
+        write_meta(folder, self.corpus, self.corpus_sha256, self.vocab_size, tuple(self.validations))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Map the blocks that `save` or `trials.corpus.prepare.prepare` wrote; raises SpecError where the folder holds none."""
+        if not (folder / META).is_file():
+            raise SpecError(f"{folder} must hold token blocks, found no {META}; save them there first")
+        meta: dict[str, Any] = json.loads((folder / META).read_text(encoding="utf-8"))
+        train, validation, test = (_mapped(folder / split_file(split), meta, split) for split in SPLITS)
+        return cls(
+            train=train,
+            validation=validation,
+            test=test,
+            vocab_size=meta["vocab_size"],
+            bytes_per_token=np.load(folder / BYTES_PER_TOKEN),
+            corpus=meta["corpus"],
+            corpus_sha256=meta["corpus_sha256"],
+            tokenizer_file=folder / TOKENIZER if (folder / TOKENIZER).is_file() else None,
+            validations={
+                name: _mapped(folder / split_file(f"validation-{name}"), meta, f"validation-{name}") for name in meta.get("validations", ())
+            },
+        )
+
+    def require_context(self, context_tokens: int) -> None:
+        """Raise SpecError where a split or a named validation set does not fill one window."""
+        for split in (*SPLITS, *self.validations):
+            self._targets(split, context_tokens)
+
+    def _ids(self, split: str) -> Ids:
+        if split in self.validations:
+            return self.validations[split]
+        if split not in SPLITS:
+            raise SpecError(f"split must be one of {', '.join((*SPLITS, *self.validations))}, found {split}")
+        ids: Ids = getattr(self, split)
+        return ids
+
+    def _targets(self, split: str, context_tokens: int) -> int:
+        """Tokens that can be a target; raises SpecError where they do not fill one window."""
+        targets = len(self._ids(split)) - 1
+        if targets < context_tokens:
+            raise SpecError(
+                f"the {split} {'split' if split in SPLITS else 'set'} must hold {context_tokens + 1} tokens (context_tokens and one), "
+                f"found {targets + 1}; add text to {'the corpus' if split in SPLITS else 'it'} or lower proxy.context_tokens"
+            )
+        return targets
+
+
+def write_meta(folder: Path, corpus: str, corpus_sha256: str, vocab_size: int, validations: tuple[str, ...] = ()) -> None:
+    """Write what is known of the blocks beside their arrays, which must be complete."""
+    id_bytes = np.dtype(id_type(vocab_size)).itemsize
+    splits = (*SPLITS, *(f"validation-{name}" for name in validations))
+    tokens = {split: (folder / split_file(split)).stat().st_size // id_bytes for split in splits}
+    meta = {"corpus": corpus, "corpus_sha256": corpus_sha256, "vocab_size": vocab_size, "tokens": tokens, "validations": validations}
+    (folder / META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+
+
+def _windows_at(ids: Ids, starts: npt.NDArray[np.int64], context_tokens: int) -> npt.NDArray[np.int64]:
+    windows: Ids = ids[starts[:, None] + np.arange(context_tokens + 1)]
+    return windows.astype(np.int64)
+
+
+def _mapped(file: Path, meta: dict[str, Any], split: str) -> Ids:
+    """A split's ids; a plain view, not numpy's memmap subclass, so that it pickles and Ray stores it as an ordinary array."""
+    ids: Ids = np.asarray(np.memmap(file, id_type(meta["vocab_size"]), mode="r"))
+    if len(ids) != meta["tokens"][split]:
+        raise SpecError(f"{file} must hold {meta['tokens'][split]} tokens, found {len(ids)}; copy the folder again")
+    return ids

@@ -1,0 +1,135 @@
+"""Pieces of text to one file of ids per split: in parallel, in order, in bounded memory, continued where a killed call left off."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from trials.corpus.blocks import SPLITS, Ids, id_type, split_file
+from trials.corpus.documents import Documents
+from trials.corpus.splits import Inventory, Piece, read_pieces
+from trials.corpus.tokenizer import Encoder
+from trials.study.files import write_whole
+
+BUNDLE_BYTES = 1 << 20
+"""Text, about, that one thread encodes at a time."""
+CHECKPOINT_BUNDLES = 32
+"""After so many bundles what is written is made safe; at most this much is done twice after a kill."""
+CHECKED_CHARACTERS = 1000
+"""Of each bundle, encoded by the exported tokenizer too."""
+
+PROGRESS = "progress.json"
+
+log = logging.getLogger(__name__)
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+Bundle = list[Piece]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is safely written."""
+
+    pieces: int = 0
+    tokens: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
+
+
+def encode_splits(documents: Documents, inventory: Inventory, encoder: Encoder, folder: Path) -> str:
+    """Write every split's file of ids into the folder; returns the hash of the text that was read, for the caller to compare."""
+    kind = id_type(len(encoder.bytes_per_token))
+    progress = _resume(folder, np.dtype(kind).itemsize)
+    total = hashlib.sha256()
+    bundles = _bundles(_hashed(read_pieces(documents), total), progress.pieces)
+
+    def encode(bundle: Bundle) -> tuple[int, dict[str, Ids]]:
+        return len(bundle), _encode_bundle(bundle, inventory, encoder, kind)
+
+    for number, (pieces, ids) in enumerate(_in_order(encode, bundles), 1):
+        for split in SPLITS:
+            with (folder / split_file(split)).open("ab") as file:
+                file.write(ids[split].tobytes())
+        tokens = {split: progress.tokens[split] + len(ids[split]) for split in SPLITS}
+        progress = Progress(progress.pieces + pieces, tokens)
+        if number % CHECKPOINT_BUNDLES == 0:
+            _save(progress, folder)
+            log.info("encoded %.1f million tokens of %s", sum(tokens.values()) / 1e6, documents.summary)
+    _save(progress, folder)
+    return total.hexdigest()
+
+
+def _hashed(pieces: Iterable[Piece], total: hashlib._Hash) -> Iterator[Piece]:
+    """The same pieces, each added to the hash as it passes."""
+    for piece in pieces:
+        total.update(piece.digest)
+        yield piece
+
+
+def _bundles(pieces: Iterator[Piece], done: int) -> Iterator[Bundle]:
+    """Pieces after the first `done`, which are read all the same, in bundles of about BUNDLE_BYTES."""
+    bundle: Bundle = []
+    size_bytes = 0
+    for piece in islice(pieces, done, None):
+        bundle.append(piece)
+        size_bytes += piece.size_bytes
+        if size_bytes >= BUNDLE_BYTES:
+            yield bundle
+            bundle, size_bytes = [], 0
+    if bundle:
+        yield bundle
+
+
+def _encode_bundle(bundle: Bundle, inventory: Inventory, encoder: Encoder, kind: type[np.uint16] | type[np.uint32]) -> dict[str, Ids]:
+    checked = bundle[0].text[:CHECKED_CHARACTERS]
+    if encoder.encode([checked])[:-1].tolist() != encoder.exported.encode(checked, add_special_tokens=False).ids:
+        raise RuntimeError(f"tiktoken and tokenizers disagree on {checked!r}; report it with their versions")
+    texts: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for piece in bundle:
+        texts[inventory.split_of(piece)].append(piece.text)
+    ids: dict[str, Ids] = {}
+    for split in SPLITS:
+        ids[split] = encoder.encode(texts[split]).astype(kind)
+    return ids
+
+
+def _in_order(work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
+    """The work's results in the order of the items, on every processor, with few items at a time in memory."""
+    threads = os.cpu_count() or 1
+    waiting: deque[Future[Out]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _resume(folder: Path, id_bytes: int) -> Progress:
+    """What an earlier call left, its files cut back to what was safely written; or a fresh start."""
+    progress = Progress()
+    if (folder / PROGRESS).is_file():
+        progress = Progress(**json.loads((folder / PROGRESS).read_text(encoding="utf-8")))
+    for split, tokens in progress.tokens.items():
+        (folder / split_file(split)).touch()
+        os.truncate(folder / split_file(split), tokens * id_bytes)
+    return progress
+
+
+def _save(progress: Progress, folder: Path) -> None:
+    for split in SPLITS:
+        with (folder / split_file(split)).open("rb") as file:
+            os.fsync(file.fileno())
+    write_whole(folder / PROGRESS, json.dumps(asdict(progress)))

@@ -1,0 +1,138 @@
+"""Tokenizers that a study names in place of trained ones: found, and held against what token blocks need of them.
+
+Needed are byte-level BPE, which spells every text and whose tokens' bytes can be counted, and an end of text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search_space.errors import SpecError
+from trials.corpus.tiktoken_twin import byte_of_character
+from trials.study.corpus_spec import is_local_path
+
+FILE = "tokenizer.json"
+ENDS_OF_TEXT = ("<|endoftext|>", "<|end_of_text|>", "<｜end▁of▁sentence｜>", "</s>", "<eos>")
+"""What ends a document in published tokenizers, the first that one has; a chat's end of turn is another thing."""
+LARGEST_PADDING = 1024
+"""Ids that a shape may have beyond its tokenizer's: vocabularies are padded to a multiple of a power of two, rarely of more."""
+MULTIPLE = 128
+"""To which a refused vocabulary is advised to be padded."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """One tokenizer that may be used."""
+
+    file: Path
+    sha256: str
+    size: int
+    """Ids from 0 to the highest."""
+    end_name: str
+    """Of the special token that ends a document."""
+    end_of_text: int
+    """Its id."""
+
+    def fits(self, vocab_size: int) -> bool:
+        """Whether a shape of that vocabulary may use it, with some ids to spare."""
+        return vocab_size - LARGEST_PADDING < self.size <= vocab_size
+
+
+def given_tokenizer(names: Sequence[str], vocab_size: int) -> Given:
+    """The largest of the named tokenizers that fits into the vocabulary; raises SpecError where none does, or one cannot be used."""
+    found = [read_tokenizer(_file(name)) for name in names]
+    fitting = [given for given in found if given.fits(vocab_size)]
+    if fitting:
+        return max(fitting, key=lambda given: given.size)
+    sizes = " and ".join(f"{given.size} of {given.file}" for given in found)
+    nearest = min(found, key=lambda given: abs(given.size - vocab_size)).size
+    padded = -(-nearest // MULTIPLE) * MULTIPLE
+    cure = f"set it to {nearest}" + (f", or to {padded}, the next multiple of {MULTIPLE}" if padded > nearest else "")
+    raise SpecError(
+        f"space.vocab_size must be that of the corpus' tokenizer, or at most {LARGEST_PADDING - 1} more, found {vocab_size} for {sizes}; "
+        f"{cure}"
+    )
+
+
+def read_tokenizer(file: Path) -> Given:
+    """What a tokenizer.json is; raises SpecError where it cannot be used."""
+    data, definition = read_definition(file)
+    ids = [*definition["model"]["vocab"].values(), *(token["id"] for token in definition["added_tokens"])]
+    return Given(file, hashlib.sha256(data).hexdigest(), max(ids) + 1, *_end_of_text(file, definition))
+
+
+def read_definition(file: Path) -> tuple[bytes, dict[str, Any]]:
+    """A tokenizer.json's bytes and what they say; raises SpecError where it is not byte-level BPE."""
+    try:
+        data = file.read_bytes()
+        definition = json.loads(data)
+        model, splitter = definition["model"], definition["pre_tokenizer"] or {}
+        steps = splitter.get("pretokenizers") or [splitter]
+        vocab, kind = model["vocab"], model.get("type", "BPE")
+        definition.setdefault("added_tokens", [])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SpecError(
+            f"the tokenizer {file} must be a tokenizer.json of the library tokenizers, found {_what(error)}; save it with save_pretrained"
+        ) from None
+    if kind != "BPE" or any(model.get(key) for key in ("continuing_subword_prefix", "end_of_word_suffix", "dropout")):
+        raise _unfit(file, kind)
+    if steps[-1].get("type") != "ByteLevel" or steps[-1].get("add_prefix_space"):
+        raise _unfit(file, "BPE that splits text by " + ", ".join(str(step.get("type", "nothing")) for step in steps))
+    if (normalizer := definition.get("normalizer")) and normalizer["type"] != "NFC":
+        raise _unfit(file, f"a normalizer ({normalizer['type']})")
+    if missing := byte_of_character().keys() - vocab.keys():
+        raise _unfit(file, f"{len(missing)} bytes without a token")
+    return data, definition
+
+
+def _unfit(file: Path, found: str) -> SpecError:
+    return SpecError(
+        f"the tokenizer {file} must be byte-level BPE without prefix space, as GPT-2, Llama 3 or SmolLM have it, so that bytes can be "
+        f"counted, found {found}; name another one, or leave corpus.tokenizer out and one is trained"
+    )
+
+
+def _end_of_text(file: Path, definition: Mapping[str, Any]) -> tuple[str, int]:
+    special = {token["content"]: token["id"] for token in definition["added_tokens"] if token["special"]}
+    for name in ENDS_OF_TEXT:
+        if name in special:
+            return name, special[name]
+    raise SpecError(
+        f"the tokenizer {file} must have a special token that ends a document ({', '.join(ENDS_OF_TEXT)}), "
+        f"found {', '.join(sorted(special)) or 'none'}; add one"
+    )
+
+
+def _file(name: str) -> Path:
+    """The tokenizer.json that a file, a folder or a name on the hub stands for."""
+    path = Path(name)
+    if path.is_dir():
+        path = path / FILE
+    if path.is_file():
+        return path
+    if is_local_path(name):
+        raise SpecError(f"corpus.tokenizer must name a {FILE} or a folder with one, found none at {path}; check the path")
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(name, FILE))
+    except Exception as error:  # the hub's client raises whatever it likes
+        raise SpecError(
+            f"corpus.tokenizer must be a file, a folder or a name on the hub, found for {name}: {_what(error)}; "
+            "check the name and the network"
+        ) from None
+
+
+def _what(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+        return "no JSON"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, KeyError | TypeError | AttributeError):
+        return "other JSON"
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

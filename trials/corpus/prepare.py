@@ -1,0 +1,127 @@
+"""Text to token blocks: split, tokenize, encode, and keep by content, so that each (corpus, vocabulary) is encoded once."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from search_space.errors import SpecError
+from trials.corpus.blocks import BYTES_PER_TOKEN, META, TOKENIZER, TokenBlocks, write_meta
+from trials.corpus.dataset import COLUMN, fetch_dataset, require_dataset_folder
+from trials.corpus.documents import Documents, find_documents
+from trials.corpus.encoding import PROGRESS, encode_splits
+from trials.corpus.given_tokenizer import Given, given_tokenizer
+from trials.corpus.splits import FORMAT, Inventory, read_pieces, take_inventory
+from trials.corpus.tokenizer import load_encoder, require_vocab_size, train_tokenizer
+from trials.corpus.validation_sets import encode_validations, find_validations
+from trials.study.corpus_spec import CorpusSpec, is_local_path
+from trials.study.files import sole
+
+__all__ = ["TokenBlocks", "corpus_hash", "prepare", "require_corpus"]
+
+SAMPLE_BYTES = 32 << 20
+"""Text of the train split, about, that the merges are learned on."""
+
+log = logging.getLogger(__name__)
+
+
+def prepare(spec: CorpusSpec, vocab_size: int, cache: Path | None = None) -> TokenBlocks:
+    """The corpus as token blocks under its tokenizer, or a byte-level BPE of its own; a second call maps the files of the first.
+
+    A call that was killed is continued by the next one; of two at once, one encodes and the other waits. Blocks lie in `cache`
+    (default: archfront in $XDG_CACHE_HOME or ~/.cache). Raises SpecError where corpus or vocabulary cannot be used.
+    """
+    require_vocab_size(vocab_size)
+    given = given_tokenizer(spec.tokenizer, vocab_size) if spec.tokenizer else None
+    cache = cache_folder(cache)
+    documents = _documents(spec, cache)
+    inventory = take_inventory(documents, cache)
+    tokenizer = f"{vocab_size}-{given.sha256[:16]}" if given else f"{vocab_size}"
+    folder = cache / f"{inventory.sha256[:32]}-{tokenizer}-v{FORMAT}"
+    if not (folder / META).is_file():
+        with sole(folder.with_suffix(".lock")):
+            if not (folder / META).is_file():
+                _build(folder, documents, inventory, vocab_size, given)
+    # Equal text under another name shares the folder, so the name is this call's.
+    validations = encode_validations(spec, folder / TOKENIZER, vocab_size, folder)
+    return dataclasses.replace(TokenBlocks.load(folder), corpus=documents.summary, validations=validations)
+
+
+def corpus_hash(spec: CorpusSpec, cache: Path | None = None) -> str:
+    """SHA-256 of the corpus: of its text, its order and where it is cut."""
+    cache = cache_folder(cache)
+    return take_inventory(_documents(spec, cache), cache).sha256
+
+
+def require_corpus(spec: CorpusSpec, vocab_sizes: Iterable[int]) -> None:
+    """Raise SpecError for files that are not there and vocabularies that cannot be had; reads no text and asks no hub."""
+    if spec.files is not None and not any(path.stat().st_size for path in find_documents(spec).files):
+        raise SpecError(f"the corpus must hold text, found only empty files for {', '.join(spec.files)}; name others")
+    require_dataset_folder(spec)
+    find_validations(spec)
+    local = spec.tokenizer and all(is_local_path(name) or Path(name).exists() for name in spec.tokenizer)
+    for size in vocab_sizes:
+        require_vocab_size(size)
+        if spec.tokenizer and local:
+            given_tokenizer(spec.tokenizer, size)
+
+
+def _documents(spec: CorpusSpec, cache: Path) -> Documents:
+    """The files of the corpus; a dataset's are fetched into the cache where they are not there yet."""
+    if spec.dataset is None:
+        return find_documents(spec)
+    return Documents(spec.title, fetch_dataset(spec, cache), embedded=False, column=COLUMN)
+
+
+def _build(folder: Path, documents: Documents, inventory: Inventory, vocab_size: int, given: Given | None) -> None:
+    """Fill a folder beside the final one, continuing what a killed call left there, and rename it when it is complete."""
+    partial = folder.with_suffix(".partial")
+    partial.mkdir(exist_ok=True)
+    try:
+        _fill(partial, documents, inventory, vocab_size, given)
+    except SpecError:  # nothing there is worth continuing; a kill or a full disk leaves it for the next call
+        shutil.rmtree(partial)
+        raise
+    os.replace(partial, folder)
+    (folder / PROGRESS).unlink()
+
+
+def _fill(folder: Path, documents: Documents, inventory: Inventory, vocab_size: int, given: Given | None) -> None:
+    if not (folder / TOKENIZER).is_file():
+        draft = folder / f"{TOKENIZER}.draft"
+        if given is not None:
+            log.info("%d ids of a tokenizer of %d: %d are padding, which no text has", vocab_size, given.size, vocab_size - given.size)
+            shutil.copyfile(given.file, draft)
+        else:
+            log.info("learning %d tokens from %s", vocab_size, documents.summary)
+            train_tokenizer(_sample(documents, inventory), vocab_size, draft)
+        draft.replace(folder / TOKENIZER)
+    encoder = load_encoder(folder / TOKENIZER, vocab_size)
+    if encode_splits(documents, inventory, encoder, folder) != inventory.sha256:
+        raise SpecError(f"the corpus {documents.summary} must stay as it is while it is encoded, found it changed; run again")
+    np.save(folder / BYTES_PER_TOKEN, encoder.bytes_per_token)
+    write_meta(folder, documents.summary, inventory.sha256, vocab_size)
+
+
+def _sample(documents: Documents, inventory: Inventory) -> Iterator[str]:
+    """About SAMPLE_BYTES of the train split, drawn by content: as good as all of it to learn merges, and bounded in memory."""
+    share = SAMPLE_BYTES / inventory.train_bytes
+    return (piece.text for piece in read_pieces(documents) if piece.lot < share and inventory.split_of(piece) == "train")
+
+
+def cache_folder(cache: Path | None = None) -> Path:
+    """Where blocks and calibrations lie: archfront's folder in $XDG_CACHE_HOME or ~/.cache, or another; SpecError where none can be."""
+    cache = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "archfront"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SpecError(f"the cache folder {cache} must be writable, found {error.strerror}; set XDG_CACHE_HOME to one that is") from None
+    if not os.access(cache, os.W_OK | os.X_OK):
+        raise SpecError(f"the cache folder {cache} must be writable, found that it is not; set XDG_CACHE_HOME to one that is")
+    return cache

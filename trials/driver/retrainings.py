@@ -1,0 +1,87 @@
+"""After the finals: the shapes that the report names are trained again, against the luck of a seed and of a learning rate."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from analysis.fronts.findings import picks
+from analysis.fronts.front import front_of
+from analysis.fronts.membership import membership
+from analysis.records.record import FinalRecord, FreshSeed, RatePoint, TrialRecord, append, read_finals
+from trials.experiments.lr_check import scaled
+from trials.trial.reuse import Reuse, as_it_is
+
+SEED_AWAY = 2_000
+"""Added to the study's seed for a fresh one: far from those of replicates."""
+Again = Literal["fresh", "rate_bracket"]
+"""A field of a final record: one training with a seed that chose nothing, or one at half and one at twice the rate."""
+Train = Callable[[TrialRecord, FinalRecord], FinalRecord]
+"""The final record of a trial with that field."""
+
+logger = logging.getLogger(__name__)
+
+
+def missing_again(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], field: Again) -> list[TrialRecord]:
+    """The shapes that the report names (recommended, most accurate, knee, fastest) whose finals have nothing there yet."""
+    front = front_of(records, finals)
+    chosen = picks(front, membership(front))
+    named = [record for record in records if record.number in chosen and record.number in finals]
+    return [record for record in named if not getattr(finals[record.number], field)]
+
+
+def train_again(
+    directory: Path, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], field: Again, train: Train
+) -> dict[int, FinalRecord]:
+    """All final records, those of the named shapes with that field; each is written anew, and the newest counts.
+
+    What `train` raises leaves that one out, with a warning, and the next run tries again.
+    """
+    known = dict(finals)
+    for record in missing_again(records, known, field):
+        try:
+            known[record.number] = train(record, known[record.number])
+        except Exception as error:
+            logger.warning("the %s of %s is missing: %s", field.replace("_", " "), record.title, error)
+            continue
+        append(directory, known[record.number])
+    return known
+
+
+def fresh_seed(record: TrialRecord, seed: int, train: Callable[[TrialRecord, int], FreshSeed], reuse: Reuse) -> FreshSeed:
+    """The trial's shape with a fresh seed, trained where no other study has."""
+
+    def read(directory: Path, there: TrialRecord) -> tuple[int, FreshSeed]:
+        fresh = read_finals(directory)[there.number].fresh
+        if fresh is None or fresh.validation is None or fresh.test is None:
+            raise KeyError("fresh")
+        return fresh.seed, fresh
+
+    found = reuse.result("fresh_seed", record.architecture, seed, as_it_is, read) or train(record, seed)
+    if found.reason is None:
+        reuse.leave_result("fresh_seed", record, seed, as_it_is)
+    return found
+
+
+def rate_bracket(record: TrialRecord, train: Callable[[TrialRecord, float], RatePoint], reuse: Reuse) -> tuple[RatePoint, ...]:
+    """The trial at half, once (its own) and twice the study's rate, trained where no other study has."""
+    own = record.training.validation if record.training else None
+    once = RatePoint(factor=1.0, bits_per_byte=own.bits_per_byte if own else None)
+    return _rate_point(record, 0.5, train, reuse), once, _rate_point(record, 2.0, train, reuse)
+
+
+def _rate_point(record: TrialRecord, factor: float, train: Callable[[TrialRecord, float], RatePoint], reuse: Reuse) -> RatePoint:
+    def read(directory: Path, there: TrialRecord) -> tuple[int, RatePoint]:
+        points = {point.factor: point for point in read_finals(directory)[there.number].rate_bracket}
+        if points[factor].bits_per_byte is None:
+            raise KeyError(factor)
+        return there.seed, points[factor]
+
+    recipe = partial(scaled, factor=factor)
+    found = reuse.result("rate_bracket", record.architecture, record.seed, recipe, read) or train(record, factor)
+    if found.bits_per_byte is not None:
+        reuse.leave_result("rate_bracket", record, record.seed, recipe)
+    return found

@@ -1,0 +1,112 @@
+"""What travels to a cluster with a study: our code, the study's file, and the files that it names beside it."""
+
+from __future__ import annotations
+
+import glob
+import importlib.util
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from search_space.describe import is_file_name
+from search_space.errors import SpecError
+from trials.corpus.given_tokenizer import FILE
+from trials.study.corpus_spec import CorpusSpec, is_local_path
+from trials.study.latency_spec import is_file
+from trials.study.spec import is_table_file, load_study
+
+PACKAGES = ("search_space", "analysis", "trials")
+FRONT_DOOR = "archfront"
+STUDY_FOLDER = "study"
+LARGEST_BYTES = 100 * 2**20
+"""Ray keeps a job's files in the head's memory and refuses more than some hundred megabytes."""
+
+logger = logging.getLogger(__name__)
+
+
+def pack(study_path: Path, folder: Path) -> str:
+    """Fill a folder with all that a job needs and return the study's path in it.
+
+    Our packages are taken from where they are imported from, so a checkout and an installed archfront ship alike. Relative corpus and
+    reference files travel with the study; an absolute path names a file of the cluster, which is said. Raises SpecError for a study
+    that would be refused here, a relative file that does not exist or lies outside the study's folder, and too large a corpus.
+    """
+    study_path = study_path.resolve()
+    load_study(study_path)
+    for name in PACKAGES:
+        shutil.copytree(_source(name).parent, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy2(_source(FRONT_DOOR), folder)
+    target = folder / STUDY_FOLDER
+    target.mkdir()
+    shutil.copy2(study_path, target)
+    files = dict(_companions(study_path))
+    size = sum(source.stat().st_size for source in files.values())
+    if size > LARGEST_BYTES:
+        raise SpecError(
+            f"a job may carry at most {LARGEST_BYTES >> 20} MiB of text, found {size >> 20} MiB beside {study_path.name}; "
+            "put the corpus where every machine of the cluster sees it and name it by its absolute path"
+        )
+    for name, source in files.items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, target / name)
+    return f"{STUDY_FOLDER}/{study_path.name}"
+
+
+def _source(module: str) -> Path:
+    found = importlib.util.find_spec(module)
+    if found is None or found.origin is None:
+        raise SpecError(f"{module} must be importable to be shipped; run from a checkout of archfront, or install it")
+    return Path(found.origin)
+
+
+def _companions(study_path: Path) -> Iterator[tuple[str, Path]]:
+    """Relative name in the study's folder and file, for each file that the study names."""
+    values = yaml.safe_load(study_path.read_text(encoding="utf-8"))
+    corpus = CorpusSpec.model_validate(values["corpus"])
+    for pattern in corpus.files or ():
+        yield from _named("corpus.files", pattern, study_path.parent)
+    for name, patterns in corpus.validation.items():
+        for pattern in patterns:
+            yield from _named(f"corpus.validation.{name}", pattern, study_path.parent)
+    if corpus.dataset is not None and (corpus.is_local or (study_path.parent / corpus.dataset).is_dir()):
+        yield from _named("corpus.dataset", f"{corpus.dataset}/**", study_path.parent)
+    for name in corpus.tokenizer or ():
+        if (study_path.parent / name).is_dir():
+            yield from _named("corpus.tokenizer", f"{name}/{FILE}", study_path.parent)
+        elif is_local_path(name):
+            yield from _named("corpus.tokenizer", name, study_path.parent)
+    for part in ((values.get("objectives") or {}).get("latency") or {}).get("command") or ():
+        if not Path(part).is_absolute() and is_file(study_path.parent / part):
+            raise SpecError(
+                f"objectives.latency.command: {part} must be an absolute path of the node that measures, found a file beside the study, "
+                "which is not sent; copy it there and name it by its path there"
+            )
+    for name in values.get("references") or ():
+        if is_file_name(name):
+            yield from _named("references", name, study_path.parent)
+
+    table = (values.get("search") or {}).get("latency_table")
+    if table is not None and not is_table_file(table):
+        raise SpecError(
+            f"search.latency_table: {table} is a name on this machine; copy the table beside the study's file and name it as {table}.jsonl"
+        )
+    if table is not None:
+        yield from _named("search.latency_table", table, study_path.parent)
+
+
+def _named(key: str, pattern: str, folder: Path) -> Iterator[tuple[str, Path]]:
+    if Path(pattern).is_absolute():
+        logger.warning("%s: %s is an absolute path, so the job reads it on the cluster; it is not shipped", key, pattern)
+        return
+    if ".." in Path(pattern).parts:
+        raise SpecError(
+            f"{key}: {pattern} must lie in the study's folder to be shipped; copy it there, or name an absolute path of the cluster"
+        )
+    names = [pattern] if (folder / pattern).is_file() else sorted(glob.glob(pattern, root_dir=folder, recursive=True))
+    files = [(name, folder / name) for name in names if (folder / name).is_file()]
+    if not files:
+        raise SpecError(f"{key}: {pattern} must name a file in {folder}, found none; check the path, which is relative to the study's file")
+    yield from files

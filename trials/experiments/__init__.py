@@ -1,0 +1,1 @@
+"""Trainings beside a study: validate, promote, lr-check, ablate."""

@@ -1,0 +1,180 @@
+"""Trains the arms of ablations: processes side by side, one writer, and the same command continues what was cut short."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from analysis.fidelity.ablation import Difference, Noise, compare, noise_of
+from analysis.records.record import Kind, TrialRecord, append, read_records
+from search_space.architecture import Architecture
+from trials.corpus.prepare import corpus_hash, prepare
+from trials.experiments.ablation_latency import equalised
+from trials.machine.process_pool import side_by_side
+from trials.study.ablation_spec import AblationSpec, Arm, arms_of
+from trials.study.directory import hold
+from trials.study.spec import StudySpec
+from trials.trial.task import TrialTask
+
+Report = Callable[[str], None]
+_Key = tuple[Path, str, int]
+"""Recipe's folder, shape's key and seed: equal for equal trainings, whichever ablation asks."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an ablation found at one scale."""
+
+    ablation: AblationSpec
+    scale: str
+    arms: Sequence[Arm]
+    differences: Sequence[Difference]
+    failures: Sequence[TrialRecord]
+    """Trainings that did not finish."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "name": self.ablation.name,
+            "question": self.ablation.question,
+            "scale": self.scale,
+            "source": self.ablation.published.source,
+            "arms": {arm.name: arm.architecture.as_dict() for arm in self.arms},
+            "differences": [difference.as_dict() for difference in self.differences],
+            "failures": [f"{record.title}, seed {record.seed}: {record.reason}" for record in self.failures],
+        }
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One training, and the folder of the recipe that it follows."""
+
+    folder: Path
+    study: StudySpec
+    architecture: Architecture
+    seed: int
+
+    @property
+    def key(self) -> _Key:
+        """Names the training."""
+        return self.folder, self.architecture.key, self.seed
+
+
+def run_ablations(
+    ablations: Sequence[AblationSpec], directory: Path, *, scale: str = "proxy", workers: int = 1, report: Report
+) -> list[Answer]:
+    """Train what `directory` does not hold yet, the first seed of every arm before the second of any, and compare.
+
+    A shape that several ablations ask for under one recipe is trained once, and the noise is that of all shapes under it. Raises
+    WorkError where a training process vanishes; what was recorded is kept.
+    """
+    with hold(directory) as held:
+        arms = [_arms(ablation, scale, held, report) for ablation in ablations]
+        plans = [[_jobs(arm, ablation.scales[scale].seeds, held) for arm in found] for ablation, found in zip(ablations, arms, strict=True)]
+        wanted = {job.key: job for plan in plans for jobs in plan for job in jobs}
+        done = _recorded({job.folder for job in wanted.values()})
+        missing = sorted((job for key, job in wanted.items() if key not in done), key=lambda job: job.seed)
+        for place, record in enumerate(_train(missing, workers, done), start=1):
+            report(f"{place} of {len(missing)}: {record.architecture.label}, seed {record.seed}: {_result(record)}")
+    noise = {folder: noise_of(_losses(folder, wanted, done)) for folder in {job.folder for job in wanted.values()}}
+    return [_answer(*each, scale, done, noise) for each in zip(ablations, arms, plans, strict=True)]
+
+
+def _arms(ablation: AblationSpec, scale: str, directory: Path, report: Report) -> list[Arm]:
+    arms = arms_of(ablation, scale)
+    return arms if ablation.scales[scale].equal_latency is None else equalised(ablation, scale, arms, directory, report)
+
+
+def _jobs(arm: Arm, seeds: Sequence[int], directory: Path) -> list[_Job]:
+    recipe = {
+        "proxy": arm.study.proxy.plain().model_dump(mode="json"),
+        "corpus_sha256": corpus_hash(arm.study.corpus),
+        "threads": arm.study.search.trial_threads,
+    }
+    text = json.dumps(recipe, indent=2, sort_keys=True)
+    folder = directory / f"recipe-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "recipe.json").write_text(text + "\n", encoding="utf-8")
+    return [_Job(folder, arm.study, arm.architecture, seed) for seed in seeds]
+
+
+def _recorded(folders: set[Path]) -> dict[_Key, TrialRecord]:
+    return {(folder, record.architecture.key, record.seed): record for folder in folders for record in read_records(folder)}
+
+
+def _train(jobs: Sequence[_Job], workers: int, done: dict[_Key, TrialRecord]) -> Iterator[TrialRecord]:
+    """Run the jobs, write each record as it comes and add it to `done`."""
+    texts = {(job.study.corpus.model_dump_json(), job.architecture.vocab_size): job.study.corpus for job in jobs}
+    for (_, vocab_size), corpus in texts.items():
+        prepare(corpus, vocab_size)  # here, so that the workers only map the files
+    numbers = {job.folder: sum(folder == job.folder for folder, _, _ in done) for job in jobs}
+    calls = []
+    for job in jobs:
+        calls.append((job.study, _task(job, numbers[job.folder])))
+        numbers[job.folder] += 1
+    for place, record in side_by_side(_one, calls, workers, lower="--workers"):
+        append(jobs[place].folder, record)
+        done[jobs[place].key] = record
+        yield record
+
+
+def _task(job: _Job, number: int) -> TrialTask:
+    return TrialTask(number=number, kind=Kind.SAMPLED, architecture=job.architecture, seed=job.seed)
+
+
+def _one(study: StudySpec, task: TrialTask) -> TrialRecord:
+    """In a process of its own."""
+    from trials.trial.run_trial import run_trial
+
+    blocks = prepare(study.corpus, task.architecture.vocab_size)
+    record, _ = run_trial(
+        task,
+        blocks,
+        study.proxy,
+        workload=study.objectives.latency,
+        threads=study.search.trial_threads,
+        deadline_seconds=study.search.deadline_seconds,
+    )
+    return record
+
+
+def _result(record: TrialRecord) -> str:
+    validation = record.training.validation if record.training else None
+    return f"{validation.bits_per_byte:.4f} bits per byte" if validation and record.finished else f"{record.outcome}: {record.reason}"
+
+
+def _losses(folder: Path, wanted: Iterable[_Key], done: Mapping[_Key, TrialRecord]) -> dict[str, dict[int, float]]:
+    """Bits per byte by shape and seed of what one recipe has trained; a shape of which a seed did not finish is left out."""
+    losses: dict[str, dict[int, float]] = {}
+    for key in wanted:
+        if key[0] == folder:
+            losses.setdefault(key[1], {}).update(_bits(done[key]))
+    whole = max(len(found) for found in losses.values())
+    return {shape: found for shape, found in losses.items() if len(found) == whole}
+
+
+def _bits(record: TrialRecord) -> dict[int, float]:
+    validation = record.training.validation if record.training else None
+    return {record.seed: validation.bits_per_byte} if record.finished and validation else {}
+
+
+def _answer(
+    ablation: AblationSpec,
+    arms: Sequence[Arm],
+    plan: Sequence[Sequence[_Job]],
+    scale: str,
+    done: Mapping[_Key, TrialRecord],
+    noise: Mapping[Path, Noise | None],
+) -> Answer:
+    losses: dict[str, dict[int, float]] = {arm.name: {} for arm in arms}
+    failures = []
+    for arm, jobs in zip(arms, plan, strict=True):
+        for job in jobs:
+            losses[arm.name] |= _bits(done[job.key])
+            failures += [] if done[job.key].finished else [done[job.key]]
+    differences = compare(losses, ablation.baseline, ablation.published.accuracy, noise[plan[0][0].folder])
+    return Answer(ablation, scale, arms, differences, failures)

@@ -1,0 +1,126 @@
+"""A small grid of learning rates for a spread of a study's shapes, in processes of their own; needs neither Ray nor MLflow."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from analysis.fidelity.lr_transfer import RateCheck, RateRun, check_rates
+from analysis.records.jsonl import append_line, complete_lines
+from analysis.records.record import Outcome
+from search_space.architecture import Architecture
+from search_space.errors import SpecError
+from search_space.spread import SEEN, spread_of_shapes
+from trials.corpus.prepare import TokenBlocks, prepare
+from trials.machine.process_pool import side_by_side
+from trials.study.spec import ProxySpec, StudySpec
+from trials.trial.calibration import settled
+from trials.trial.task import explain
+
+RUNS = "rates.jsonl"
+Progress = Callable[[int, int, RateRun], None]
+"""Told of every training that ended: how many did, of how many, and which."""
+
+
+def run_rate_check(
+    study: StudySpec, directory: Path, *, shapes: int, rates: int, tokens: int | None = None, progress: Progress | None = None
+) -> RateCheck:
+    """Train every shape at every rate, and once more with another seed at the study's; what the directory already holds is kept.
+
+    `rates` is odd: factors of 2 around the study's rates, both optimizers' scaled together. `tokens` takes the place of the proxy's
+    budget. Runs `search.workers` processes.
+    """
+    if rates % 2 == 0:
+        raise SpecError(f"--rates must be odd, so that the study's own rate stands in the middle, found {rates}")
+    study.search_space.require_feasible()
+    proxy = study.proxy if tokens is None else shortened(study.proxy, tokens)
+    study = settled(study.model_copy(update={"proxy": proxy}), directory)
+    proxy = study.proxy
+    spread = spread_of_shapes(study.search_space.sample(SEEN, study.search.seed), shapes)
+    texts = {shape.vocab_size: prepare(study.corpus, shape.vocab_size).corpus_sha256 for shape in spread}
+    seed, factors = study.search.seed, [2.0**power for power in range(-(rates // 2), rates // 2 + 1)]
+    wanted = [
+        RateRun(architecture=shape, factor=factor, seed=run_seed, recipe=_digest(proxy, texts[shape.vocab_size]), bits_per_byte=None)
+        for run_seed, factor in ((seed, 1.0), (seed + 1, 1.0), *((seed, factor) for factor in factors if factor != 1))
+        for shape in spread
+    ]
+    directory.mkdir(parents=True, exist_ok=True)
+    known = {_identity(run): run for run in read_runs(directory / RUNS) if _answers(run)}
+    missing = [run for run in wanted if _identity(run) not in known]
+    ended = side_by_side(
+        train_at, [(run, study, proxy) for run in missing], study.search.workers, lower="search.workers or proxy.batch_sequences"
+    )
+    for count, (_, run) in enumerate(ended, start=len(wanted) - len(missing) + 1):
+        append_line(directory / RUNS, run.as_dict())
+        known[_identity(run)] = run
+        if progress is not None:
+            progress(count, len(wanted), run)
+    return check_rates([known[_identity(run)] for run in wanted], seed)
+
+
+def train_at(run: RateRun, study: StudySpec, proxy: ProxySpec) -> RateRun:
+    """The run with its outcome; whatever goes wrong is its reason."""
+    shape = run.architecture
+    try:
+        return _ended(run, bits_at(shape, prepare(study.corpus, shape.vocab_size), study, proxy, run.factor, run.seed), None)
+    except Exception as error:
+        outcome, reason = explain(error)
+        return _ended(run, None, f"{outcome}: {reason}")
+
+
+def bits_at(shape: Architecture, blocks: TokenBlocks, study: StudySpec, proxy: ProxySpec, factor: float, seed: int) -> float:
+    """Bits per byte on the validation split after the recipe at a multiple of its rates; raises what `train` raises."""
+    from trials.training.proxy_run import train  # the parent process of a check does not need torch
+
+    _, training = train(
+        shape,
+        blocks,
+        scaled(proxy, factor),
+        seed=seed,
+        threads=study.search.trial_threads,
+        device=study.search.device,
+        deadline_seconds=study.search.deadline_seconds,
+    )
+    assert training.validation is not None  # a run that came to its end was evaluated there
+    return training.validation.bits_per_byte
+
+
+def scaled(proxy: ProxySpec, factor: float) -> ProxySpec:
+    """The recipe with both optimizers' rates times a factor, and no rungs."""
+    rates = {"learning_rate": proxy.learning_rate * factor, "muon_learning_rate": proxy.muon_learning_rate * factor}
+    return proxy.model_copy(update={**rates, "rungs": ()})
+
+
+def shortened(proxy: ProxySpec, tokens: int) -> ProxySpec:
+    """The recipe with so many tokens as its budget."""
+    return proxy.model_copy(update={"tokens": tokens, "tokens_per_parameter": None, "flops": None, "seconds": None})
+
+
+def read_runs(path: Path) -> list[RateRun]:
+    """The runs of a file; SpecError with the line's place where it holds anything else."""
+    runs = []
+    for place, line in complete_lines(path):
+        try:
+            runs.append(RateRun.from_dict(json.loads(line)))
+        except (SpecError, ValueError, TypeError, KeyError, AttributeError):
+            raise SpecError(f"{path}:{place} does not hold a training; delete that line to have it run again") from None
+    return runs
+
+
+def _ended(run: RateRun, bits_per_byte: float | None, reason: str | None) -> RateRun:
+    return RateRun.from_dict(run.as_dict() | {"bits_per_byte": bits_per_byte, "reason": reason})
+
+
+def _answers(run: RateRun) -> bool:
+    """Whether the run says something of its rate; what failed for another reason is tried again."""
+    return run.bits_per_byte is not None or (run.reason or "").startswith(Outcome.DIVERGED)
+
+
+def _identity(run: RateRun) -> tuple[Architecture, float, int, str]:
+    return run.architecture, run.factor, run.seed, run.recipe
+
+
+def _digest(proxy: ProxySpec, text: str) -> str:
+    return hashlib.sha256(f"{proxy.model_dump_json()} {text}".encode()).hexdigest()[:12]

@@ -1,0 +1,126 @@
+"""Longer trainings of a study's shapes, to see whether the short ones rank alike; needs neither Ray nor MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from analysis.fidelity.rank_validity import PROMOTED, VALIDITY, LongRun, Validity, read_long_runs, stratified, validity
+from analysis.records.jsonl import append_line
+from analysis.records.record import RECORDS, TrialRecord, read_records
+from search_space.errors import SpecError
+from trials.corpus.prepare import prepare
+from trials.machine.process_pool import side_by_side
+from trials.study.directory import claim
+from trials.study.spec import ProxySpec, StudySpec
+from trials.trial.calibration import settled
+from trials.trial.reuse import Reuse
+from trials.trial.same_corpus import require_same_text
+from trials.trial.training_index import Text
+
+SEED_AWAY = 1_000
+"""Added to the study's seed: a long training that shared the short one's luck would agree with it too well."""
+Progress = Callable[[int, int, LongRun], None]
+"""Told of every training that ended: how many did, of how many, and which."""
+
+
+def run_validation(
+    study: StudySpec, directory: Path, *, study_text: str, shapes: int, times: float, progress: Progress | None = None
+) -> Validity:
+    """Train shapes from the best to the worst loss so many times longer than the study did; what the directory holds is kept, and what
+    failed is tried again.
+
+    Runs `search.workers` processes on this machine. Raises SpecError where the directory is another study's, has too few finished
+    trials, or the corpus is another text than theirs.
+    """
+    if times <= 1:
+        raise SpecError(f"--times must be above 1, for a longer training is what judges, found {times:g}")
+    if not (directory / RECORDS).exists():
+        raise SpecError(f"{directory} has no {RECORDS} yet; run the study first: archfront run")
+    with claim(directory, study_text):
+        study = settled(study, directory)
+        records = read_records(directory)
+        chosen = stratified(records, shapes)
+        if len(chosen) < 3:
+            raise SpecError(f"{directory} must have at least 3 finished shapes to compare, found {len(chosen)}")
+        blocks = {size: prepare(study.corpus, size) for size in {record.architecture.vocab_size for record in chosen}}
+        for found in blocks.values():
+            require_same_text(found, chosen)
+        reuse = Reuse(study, directory, {size: Text.of(found) for size, found in blocks.items()})
+        done = {(run.number, run.architecture_key) for run in finished_runs(directory, VALIDITY, times)}
+        missing = [record for record in chosen if (record.number, record.architecture.key) not in done]
+        for count, run in enumerate(long_runs(missing, study, times, reuse, directory / VALIDITY), len(chosen) - len(missing) + 1):
+            if progress is not None:
+                progress(count, len(chosen), run)
+        told = validity(records, read_long_runs(directory), times)
+    assert told is not None
+    return told
+
+
+def finished_runs(directory: Path, file: str, times: float) -> list[LongRun]:
+    """The trainings in a file of the directory that need not be made again, of those so many times longer."""
+    return [run for run in read_long_runs(directory, file) if run.times == times and run.bits_per_byte is not None]
+
+
+def long_runs(records: Sequence[TrialRecord], study: StudySpec, times: float, reuse: Reuse, file: Path) -> Iterator[LongRun]:
+    """Train the shapes of these trials longer, those first that another study has trained; a line of the file is written for each."""
+    known = {record.number: run for record in records if (run := _known(record, study, times, reuse)) is not None}
+    to_train = [record for record in records if record.number not in known]
+    for run in known.values():
+        append_line(file, run.as_dict())
+        yield run
+    calls = [(record, study, times) for record in to_train]
+    for place, run in side_by_side(train_longer, calls, study.search.workers, lower="search.workers or proxy.batch_sequences"):
+        append_line(file, run.as_dict())
+        if run.bits_per_byte is not None:
+            reuse.leave_result("long_run", to_train[place], run.seed, partial(lengthened, times=times))
+        yield run
+
+
+def _known(record: TrialRecord, study: StudySpec, times: float, reuse: Reuse) -> LongRun | None:
+    def read(directory: Path, there: TrialRecord) -> tuple[int, LongRun]:
+        both = [*read_long_runs(directory, PROMOTED), *read_long_runs(directory)]
+        runs = {(run.number, run.times, run.architecture_key): run for run in both if run.bits_per_byte is not None}
+        run = runs[there.number, times, there.architecture.key]
+        return run.seed, replace(run, number=record.number)
+
+    return reuse.result("long_run", record.architecture, study.search.seed + SEED_AWAY, partial(lengthened, times=times), read)
+
+
+def train_longer(record: TrialRecord, study: StudySpec, times: float) -> LongRun:
+    """The long training of a trial's shape; whatever goes wrong is its reason."""
+    from trials.training.proxy_run import train
+    from trials.trial.task import explain
+
+    shape, seed = record.architecture, study.search.seed + SEED_AWAY
+    tokens, bits_per_byte, reason = None, None, None
+    try:
+        _, training = train(
+            shape,
+            prepare(study.corpus, shape.vocab_size),
+            lengthened(study.proxy, times),
+            seed=seed,
+            threads=study.search.trial_threads,
+            device=study.search.device,
+            deadline_seconds=times * study.search.deadline_seconds,
+        )
+        tokens, bits_per_byte = training.tokens, training.validation.bits_per_byte if training.validation else None
+    except Exception as error:
+        outcome, said = explain(error)
+        reason = f"{outcome}: {said}"
+    return LongRun(
+        number=record.number, architecture_key=shape.key, times=times, seed=seed, tokens=tokens, bits_per_byte=bits_per_byte, reason=reason
+    )
+
+
+def lengthened(proxy: ProxySpec, times: float) -> ProxySpec:
+    """The recipe with so many times the budget, and no rungs."""
+    budget = {
+        "tokens": None if proxy.tokens is None else round(times * proxy.tokens),
+        "tokens_per_parameter": None if proxy.tokens_per_parameter is None else times * proxy.tokens_per_parameter,
+        "flops": None if proxy.flops is None else times * proxy.flops,
+        "seconds": None if proxy.seconds is None else times * proxy.seconds,
+    }
+    return proxy.model_copy(update={**budget, "rungs": ()})

@@ -1,0 +1,61 @@
+"""From a study's directory to files that other tools load: choose a trial, find its weights, write the formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from analysis.fronts.membership import membership
+from analysis.records.record import TrialRecord
+from search_space.errors import SpecError, unknown_key
+from trials.catalogue.formats import FORMATS
+from trials.catalogue.gguf_layout import USUAL_PRECISION
+from trials.reporting.stored_study import StoredStudy
+from trials.study.directory import tokenizer_file, weights_file
+
+PICKS = ("recommended", "knee", "fastest", "most-accurate")
+
+
+def pick(stored: StoredStudy, choice: str) -> TrialRecord:
+    """The member of the front that a word of `PICKS` stands for; raises SpecError where nothing finished."""
+    front = stored.front
+    named = {"knee": front.knee, "fastest": front.fastest, "most-accurate": front.most_accurate}
+    number = membership(front).recommended if choice == "recommended" else named[choice]
+    if number is None:
+        raise SpecError(f"{stored.directory} has no finished trial to export; `archfront report {stored.directory}` says what happened")
+    return stored.record(number)
+
+
+def export_trial(
+    stored: StoredStudy, record: TrialRecord, formats: list[str], output: Path, gguf_precision: str = USUAL_PRECISION
+) -> list[Path]:
+    """Write a trial's shape and weights into a directory in each format, verify, time and describe them; returns the files.
+
+    Raises SpecError, before anything is written, where a format does not exist or cannot hold the shape, where the weights are not
+    there, or the directory holds another trial's export; WorkError where what was written is not the trained model.
+    """
+    for name in formats:
+        if name not in FORMATS:
+            raise unknown_key(f"the format {name}", name, FORMATS)
+    if output.exists() and not output.is_dir():
+        raise SpecError(f"{output} must be a directory, found a file; name another with --output")
+    weights, tokenizer = weights_file(stored.directory, record.number), tokenizer_file(stored.directory, record.architecture.vocab_size)
+    if not record.finished or not weights.is_file():
+        raise SpecError(
+            f"trial {record.number} has no weights to export (it {record.outcome}{': ' + record.reason if record.reason else ''}); "
+            f"choose one with --pick {'|'.join(PICKS)}"
+        )
+    from trials.export.card import CARD, title, write_card  # torch, only once there is something to write
+    from trials.export.remeasure import with_latencies
+    from trials.export.verification import keep, verify
+    from trials.export.write import write_formats
+
+    ours = title(stored.study.name, record)
+    if (output / CARD).is_file() and (found := (output / CARD).read_text(encoding="utf-8").partition("\n")[0]) != ours:
+        raise SpecError(f"{output} must hold no other export, found the card of `{found.strip('# ')}`; name another folder with --output")
+    write_formats(formats, output, record.architecture, weights, tokenizer, stored.study.proxy.context_tokens, gguf_precision)
+    checks = verify(formats, output, record.architecture, weights, tokenizer)
+    earlier = [record.latency for record in stored.records if record.latency is not None]
+    checks = with_latencies(checks, record.architecture, stored.study.objectives.latency, gguf_precision, earlier)
+    keep(checks, output)
+    write_card(output / CARD, stored.study.name, record, stored.finals.get(record.number), formats, checks)
+    return sorted(path for path in output.iterdir() if path.is_file())

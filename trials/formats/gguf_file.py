@@ -1,0 +1,138 @@
+"""One GGUF file: the shape as llama.cpp reads it, the weights, and the tokenizer where there is one.
+
+llama.cpp reads a tensor of its own for every place of every executed block, so a block that runs several times is written once for
+each: its reader refuses two tensors at one offset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy
+from numpy.typing import NDArray
+from torch import Tensor
+
+from search_space.architecture import RMS_NORM_EPS, ROPE_THETA, Architecture
+from search_space.errors import SpecError
+from trials.catalogue.formats import require_writer
+from trials.catalogue.gguf_layout import PRECISIONS, architecture_name, gguf_refusal, permutes_heads
+from trials.network.weights import unroll
+
+if TYPE_CHECKING:
+    import gguf
+
+FILE_TYPES = {"float32": "ALL_F32", "float16": "MOSTLY_F16", "int8": "MOSTLY_Q8_0", "int4": "MOSTLY_Q4_0"}
+"""What GGUF calls a file by the precision of its matrices."""
+OUTSIDE = {
+    "model.embed_tokens.weight": "token_embd.weight",
+    "model.norm.weight": "output_norm.weight",
+    "lm_head.weight": "output.weight",
+}
+PLACES = {
+    "input_layernorm": "attn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "post_attention_layernorm": "ffn_norm",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+"""Weights outside and inside of a block by our names and by llama.cpp's."""
+
+CONTEXT_TOKENS = 2048
+"""Told in a file that nobody says otherwise of; what a session makes room for is another matter."""
+
+
+def write_gguf(
+    path: Path,
+    architecture: Architecture,
+    weights: Mapping[str, Tensor],
+    precision: str,
+    context_tokens: int = CONTEXT_TOKENS,
+    tokenizer_file: Path | None = None,
+) -> None:
+    """Write what llama.cpp loads; `weights` are the stored ones, and a file without tokenizer takes and gives ids.
+
+    Raises SpecError, before anything is written, where GGUF cannot hold the shape or the tokenizer, or gguf is not installed.
+    """
+    refusal = gguf_refusal(architecture, precision)
+    if refusal is not None:
+        raise SpecError(refusal)
+    require_writer("gguf")
+    import gguf
+
+    from trials.formats.gguf_tokenizer import add_no_tokenizer, add_tokenizer  # it imports gguf
+
+    writer = gguf.GGUFWriter(path, architecture_name(architecture))
+    _add_shape(writer, architecture, context_tokens)
+    writer.add_file_type(gguf.LlamaFileType[FILE_TYPES[precision]])
+    if tokenizer_file is None:
+        add_no_tokenizer(writer, architecture.vocab_size)
+    else:
+        add_tokenizer(writer, tokenizer_file, architecture.vocab_size)
+    kind = gguf.GGMLQuantizationType[PRECISIONS[precision]]
+    for name, values in named_tensors(architecture, weights):
+        if values.ndim == 1 or precision == "float32":
+            writer.add_tensor(name, values)
+        else:
+            writer.add_tensor(name, gguf.quantize(values, kind), raw_dtype=kind)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def named_tensors(a: Architecture, weights: Mapping[str, Tensor]) -> Iterator[tuple[str, NDArray[numpy.float32]]]:
+    """Every tensor of the file by its name, float32, rows as llama.cpp's RoPE wants them."""
+    for name, weight in unroll(a, weights).items():
+        values: NDArray[numpy.float32] = numpy.ascontiguousarray(weight.detach().float().numpy())
+        if permutes_heads(a) and name.endswith(("q_proj.weight", "k_proj.weight")):
+            values = neighbouring(values, a.head_dim)
+        yield gguf_name(name), values
+        if name == "model.embed_tokens.weight" and a.tie_word_embeddings and architecture_name(a) != "llama":
+            yield "output.weight", values
+
+
+def gguf_name(name: str) -> str:
+    """Of a weight that our network has under this name."""
+    if name in OUTSIDE:
+        return OUTSIDE[name]
+    depth, _, part = name.removeprefix("model.layers.").removesuffix(".weight").partition(".")
+    return f"blk.{depth}.{PLACES[part]}.weight"
+
+
+def neighbouring(rows: NDArray[numpy.float32], head_dim: int) -> NDArray[numpy.float32]:
+    """Rows of a query or key projection [heads * head_dim, in] so that those that RoPE turns together are neighbours."""
+    heads = rows.reshape(-1, 2, head_dim // 2, rows.shape[1])
+    return numpy.ascontiguousarray(heads.swapaxes(1, 2)).reshape(rows.shape)
+
+
+def apart(rows: NDArray[numpy.float32], head_dim: int) -> NDArray[numpy.float32]:
+    """The reverse of `neighbouring`."""
+    heads = rows.reshape(-1, head_dim // 2, 2, rows.shape[1])
+    return numpy.ascontiguousarray(heads.swapaxes(1, 2)).reshape(rows.shape)
+
+
+def _add_shape(writer: gguf.GGUFWriter, a: Architecture, context_tokens: int) -> None:
+    writer.add_name(a.label)
+    writer.add_vocab_size(a.vocab_size)
+    writer.add_context_length(context_tokens)
+    writer.add_embedding_length(a.hidden_size)
+    writer.add_block_count(a.num_hidden_layers)
+    writer.add_feed_forward_length(a.intermediate_size)
+    writer.add_head_count(a.num_attention_heads)
+    writer.add_head_count_kv(a.num_key_value_heads)
+    writer.add_key_length(a.head_dim)
+    writer.add_value_length(a.head_dim)
+    writer.add_rope_dimension_count(a.head_dim)
+    writer.add_rope_freq_base(ROPE_THETA)
+    writer.add_layer_norm_rms_eps(RMS_NORM_EPS)
+    if a.sliding_window is not None:
+        writer.add_sliding_window(a.sliding_window)
+        writer.add_sliding_window_pattern([name == "sliding_attention" for name in a.layer_types])
+        writer.add_rope_freq_base_swa(ROPE_THETA)
+        writer.add_expert_feed_forward_length(a.intermediate_size)  # it must be there, and no block reads it

@@ -1,0 +1,67 @@
+"""A directory that transformers loads: config.json, model.safetensors and the tokenizer's files, written without transformers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from search_space.architecture import Architecture
+from search_space.errors import SpecError
+from trials.catalogue.hugging_face_config import hugging_face_config
+from trials.corpus.given_tokenizer import Given, read_tokenizer
+from trials.network.weights import unroll, write_safetensors
+
+
+def export_hugging_face(
+    directory: Path,
+    architecture: Architecture,
+    weights: Mapping[str, Tensor],
+    tokenizer_file: Path,
+    context_tokens: int,
+) -> None:
+    """Write what `AutoModelForCausalLM` and `AutoTokenizer` load with the same logits and ids.
+
+    `weights` are the stored ones (`trials.network.weights.load_weights`); a block that runs several times is written once for each.
+    `context_tokens` is the length that the network was trained at. Raises SpecError, before anything is written, where no class of
+    transformers fits the shape, or weights or tokenizer are not its own.
+    """
+    given = _tokenizer_of(tokenizer_file, architecture.vocab_size)
+    config = hugging_face_config(architecture, context_tokens, given.end_of_text)
+    tensors = _without_shared_memory(unroll(architecture, weights))
+    dtype = str(tensors["model.embed_tokens.weight"].dtype).removeprefix("torch.")
+    directory.mkdir(parents=True, exist_ok=True)
+    write_safetensors(directory / "model.safetensors", tensors)
+    _write_json(directory / "config.json", config | {"dtype": dtype})
+    _write_json(directory / "generation_config.json", {f"{role}_token_id": given.end_of_text for role in ("bos", "eos", "pad")})
+    shutil.copyfile(tokenizer_file, directory / "tokenizer.json")
+    special = {f"{role}_token": given.end_name for role in ("bos", "eos", "pad")}
+    tokenizer = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": context_tokens, "clean_up_tokenization_spaces": False}
+    _write_json(directory / "tokenizer_config.json", tokenizer | special)
+    _write_json(directory / "special_tokens_map.json", special)
+
+
+def _tokenizer_of(file: Path, vocab_size: int) -> Given:
+    """The tokenizer of a vocabulary, which may be padded beyond its tokens."""
+    given = read_tokenizer(file)
+    if not given.fits(vocab_size):
+        raise SpecError(f"{file} must have {vocab_size} tokens or a few less, found {given.size}; take the network's own tokenizer")
+    return given
+
+
+def _without_shared_memory(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A copy of each tensor that occurs again: safetensors stores no tensor twice under two names."""
+    seen: set[int] = set()
+    alone = {}
+    for name, tensor in tensors.items():
+        alone[name] = tensor.clone() if tensor.data_ptr() in seen else tensor.contiguous()
+        seen.add(tensor.data_ptr())
+    return alone
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,1 @@
+"""A shape becomes measured milliseconds."""

@@ -1,0 +1,88 @@
+"""What a latency command prints: its fields, how it is read, and what is wrong with one that cannot be."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+from pydantic import Field, ValidationError, model_validator
+
+from search_space.errors import WorkError
+from trials.latency.repeats import LEAST_REPEATS, Repeat
+from trials.study.section import AboveZero, Positive, Section, sentence
+from trials.study.spec import LatencySpec
+
+LAST_WORDS = 400
+"""Most characters of what a command said at last."""
+
+Times = Annotated[tuple[AboveZero, ...], Field(min_length=1)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Timed(Section):
+    """What a command measured of one model."""
+
+    prefill_ms: Times
+    """Of every repeat."""
+    decode_ms_per_token: Times
+    """Of every repeat: the mean of its new tokens."""
+    load_ms: AboveZero | None = None
+    first_prefill_ms: AboveZero | None = None
+    peak_memory_bytes: Positive | None = None
+
+    @model_validator(mode="after")
+    def _both_of_every_repeat(self) -> Timed:
+        if len(self.prefill_ms) != len(self.decode_ms_per_token):
+            found = f"{len(self.prefill_ms)} and {len(self.decode_ms_per_token)}"
+            raise ValueError(f"prefill_ms and decode_ms_per_token must have a value for every repeat each, found {found}")
+        return self
+
+    def repeats(self, new_tokens: int) -> list[Repeat]:
+        """One for each; what their threads waited is not known."""
+        return [Repeat(prefill, token * new_tokens, 0.0) for prefill, token in zip(self.prefill_ms, self.decode_ms_per_token, strict=True)]
+
+
+class Answer(Timed):
+    """What a command prints: where it measured, the shape's times, and the yardstick's where it took them."""
+
+    device: Text
+    runtime: Text
+    runtime_version: Text
+    yardstick: Timed | None = None
+    """One repeat before each of the shape's and one after the last."""
+
+    @model_validator(mode="after")
+    def _yardstick_goes_around(self) -> Answer:
+        wanted = len(self.prefill_ms) + 1
+        if self.yardstick is not None and len(self.yardstick.prefill_ms) != wanted:
+            found = len(self.yardstick.prefill_ms)
+            raise ValueError(f"yardstick must have a repeat before each of the model's and one after, {wanted} in all, found {found}")
+        return self
+
+
+def command_name(spec: LatencySpec) -> str:
+    """The command, for a sentence about it."""
+    assert spec.command is not None
+    return f"the latency command {' '.join(spec.command)}"
+
+
+def read_answer(printed: str, spec: LatencySpec) -> Answer:
+    """The JSON object that a command printed, alone or as the last line; WorkError says what is wrong with it."""
+    lines = printed.strip().splitlines()
+    for text in (printed, lines[-1] if lines else ""):
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(values, dict):
+            break
+    else:
+        raise WorkError(f"{command_name(spec)} must print one JSON object, found {printed.strip()[-LAST_WORDS:]!r}; see docs/runtimes.md")
+    try:
+        answer = Answer.model_validate(values)
+    except ValidationError as errors:
+        raise WorkError(f"{command_name(spec)} printed what cannot be read: {sentence(errors, Answer)}; see docs/runtimes.md") from None
+    if len(answer.prefill_ms) < (least := min(spec.repeats, LEAST_REPEATS)):
+        found = len(answer.prefill_ms)
+        raise WorkError(f"{command_name(spec)} must repeat the workload {least} times or more, found {found}; see docs/runtimes.md")
+    return answer

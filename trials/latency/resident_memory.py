@@ -1,0 +1,76 @@
+"""The memory that a shape takes in a runtime, seen in a fresh process: in one that lives through many, what is freed is not given back."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from search_space.architecture import Architecture
+from trials.catalogue.runtimes import RUNTIMES, find_runtime
+from trials.latency.repeats import run_once, some_tokens
+from trials.study.spec import LatencySpec
+
+ROOT = Path(__file__).resolve().parents[2]
+STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+NEW_TOKENS = 4
+"""Decoded after the prompt."""
+TIMEOUT_SECONDS = 120.0
+
+
+def peak_memory_bytes(directory: Path, architecture: Architecture, spec: LatencySpec) -> int | None:
+    """The most that loading prepared files, reading the prompt and decoding take; None where the system or the runtime does not say.
+
+    Of a processor's runtime: resident bytes beyond those of the process with the runtime's libraries in it, mapped files included.
+    Of a GPU's: what torch allocated there.
+    """
+    request = {"directory": str(directory), "architecture": architecture.as_dict(), "spec": spec.model_dump()}
+    command = [sys.executable, "-m", "trials.latency.resident_memory"]
+    try:
+        answer = subprocess.run(
+            command, input=json.dumps(request).encode(), capture_output=True, cwd=ROOT, timeout=TIMEOUT_SECONDS, check=True
+        )
+        found: int | None = json.loads(answer.stdout.splitlines()[-1])
+    except (subprocess.SubprocessError, ValueError, IndexError):
+        return None  # what does not run here will not run in the measurement either, which says why
+    return found
+
+
+def main() -> None:
+    """The fresh process: a request as JSON on standard input, bytes or null on standard output."""
+    request = json.load(sys.stdin)
+    spec, architecture = LatencySpec(**request["spec"]), Architecture.from_dict(request["architecture"])
+    runtime, gpu = find_runtime(spec.runtime), RUNTIMES[spec.runtime].device == "cuda"
+    prompt, new = some_tokens(architecture.vocab_size, spec.prompt_tokens, NEW_TOKENS)
+    with suppress(OSError):
+        CLEAR.write_text("5")  # begins the kernel's mark of the most anew, proc(5)
+    before = _status("VmRSS")
+    session = runtime.load(Path(request["directory"]), architecture, len(prompt) + len(new), spec.threads)
+    run_once(session, prompt, new)
+    print(json.dumps(_allocated() if gpu else _difference(before, _status("VmHWM"))), flush=True)
+    session.close()
+
+
+def _allocated() -> int:
+    import torch
+
+    return torch.cuda.max_memory_allocated()
+
+
+def _difference(before: int | None, after: int | None) -> int | None:
+    return None if before is None or after is None else after - before
+
+
+def _status(name: str) -> int | None:
+    """One of the kernel's figures of this process, in bytes; None where there is none."""
+    try:
+        lines = STATUS.read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:")), None)
+
+
+if __name__ == "__main__":
+    main()

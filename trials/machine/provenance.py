@@ -1,0 +1,47 @@
+"""With what a study runs: versions, platform, and the state of the code in git."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+LIBRARIES = ("torch", "lightning", "ray", "optuna", "mlflow", "numpy", "scipy", "plotly", "tokenizers")
+CODE = Path(__file__).resolve().parents[2]
+
+
+def environment() -> dict[str, str]:
+    """Name -> version of everything a repetition would need to know; `git_commit` and `git_dirty` where git knows the code.
+
+    Reads package metadata only: nothing is imported.
+    """
+    versions = {name: version for name in LIBRARIES if (version := _version(name))}
+    facts = {"archfront": _version("archfront") or "unknown", "python": platform.python_version(), "platform": platform.platform()}
+    return facts | versions | git_state()
+
+
+def git_state() -> dict[str, str]:
+    """The commit of the code (or of the working directory, where the code is installed) and whether tracked files differ from it."""
+    for folder in (CODE, Path.cwd()):
+        commit = _git(folder, "rev-parse", "HEAD")
+        if commit:
+            changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+            return {"git_commit": commit, "git_dirty": "unknown" if changes is None else str(bool(changes)).lower()}
+    return {}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """What git prints, None where it fails or is not there."""
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,84 @@
+"""Stored weights as one safetensors file: each once, however often it runs, under the name of its first place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from search_space.architecture import Architecture
+from search_space.errors import SpecError
+from trials.network.decoder import Network
+
+
+def save_weights(path: Path, network: Network) -> None:
+    """Write the network's weights; a reader finds the old file or the whole new one, also after a crash."""
+    weights = {name: parameter.detach().cpu().contiguous() for name, parameter in network.named_parameters()}
+    write_safetensors(path, weights)
+
+
+def write_safetensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, str] | None = None) -> None:
+    """Write tensors that share no memory to a file, with `facts` in its metadata, in one step as every reader sees it."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        beside.touch()
+        mode = beside.stat().st_mode  # the umask's, where safetensors gives its files to their owner alone
+        save_file(dict(tensors), beside, {"format": "pt", **(facts or {})})
+        beside.chmod(mode)
+        with open(beside, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file by name; raises SpecError where it is missing or damaged."""
+    try:
+        weights: dict[str, Tensor] = load_file(path)
+    except (OSError, SafetensorError) as reason:
+        raise SpecError(
+            f"{path} must be a readable safetensors file, found: {reason}; train the trial again or name another file"
+        ) from None
+    return weights
+
+
+def load_network(path: Path, architecture: Architecture) -> Network:
+    """A network with the weights that `save_weights` wrote, in their precision, on the CPU.
+
+    Raises SpecError where the file is unreadable or holds the weights of another architecture.
+    """
+    with torch.device("meta"):
+        network = Network(architecture)
+    try:
+        unrolled = unroll(architecture, load_weights(path))
+    except SpecError as reason:
+        raise SpecError(f"{path}: {reason}") from None
+    network.load_state_dict(unrolled, assign=True)
+    return network
+
+
+def unroll(architecture: Architecture, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Every place of the executed network by name, with the stored weight that stands there; a repeated weight is one tensor.
+
+    Raises SpecError where the stored weights are not those of this architecture.
+    """
+    with torch.device("meta"):
+        network = Network(architecture)
+    _require_weights(architecture, dict(network.named_parameters()), weights)
+    stored = {parameter: name for name, parameter in network.named_parameters()}
+    return {name: weights[stored[parameter]] for name, parameter in network.named_parameters(remove_duplicate=False)}
+
+
+def _require_weights(architecture: Architecture, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    for name in sorted(expected.keys() | found.keys()):
+        wanted, given = (str(list(tensors[name].shape)) if name in tensors else "nothing" for tensors in (expected, found))
+        if wanted != given:
+            raise SpecError(
+                f"{name} must be {wanted} in {architecture.label}, found {given}; these are the weights of another architecture"
+            )

@@ -1,0 +1,134 @@
+"""Which trainings of a scaling study this machine can run: what its memory holds, and what its measured speed ends in time."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from analysis.text.format import duration, plural
+from search_space import cost
+from search_space.architecture import Architecture
+from search_space.errors import SpecError
+from trials.machine.memory import trials_on_a_machine, usable_bytes
+from trials.machine.processors import device_name
+from trials.study.directory import write_whole
+from trials.study.spec import ProxySpec, StudySpec
+from trials.training.failures import OutOfMemory
+from trials.training.footprint import fit_batch
+from trials.training.pace import time_way
+from trials.training.schedules import Plan
+from trials.trial.calibration import way_of
+from trials.trial.task import TrialTask
+
+MeasurePace = Callable[[StudySpec, Sequence[TrialTask]], "Pace"]
+PACE = "pace.json"
+LARGEST_TIMED = 30_000_000
+"""Parameters of the largest shape that is timed; larger ones are taken to go at its FLOPs a second."""
+SLOW = "it takes about"
+"""With which a reason of time begins; the others are of memory."""
+TIMED = 3
+"""Shapes that are timed, from the smallest to the largest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How fast a machine trains, and the memory that a trial may take there."""
+
+    machine: str
+    flops_per_token: tuple[int, ...]
+    """Of the timed shapes' training, ascending."""
+    flops_per_second: tuple[float, ...]
+    """Of each."""
+    usable_bytes: int
+
+    def seconds(self, shape: Architecture, proxy: ProxySpec) -> float:
+        """Of a training with its branches and evaluations; between two timed shapes the slower one's speed, so that none is late."""
+        flops = cost.training_flops_per_token(shape, proxy.context_tokens)
+        place = bisect_left(self.flops_per_token, flops)
+        speed = min(self.flops_per_second[max(0, place - 1) : place + 1])
+        judged = (proxy.evaluations + len(proxy.rungs)) * proxy.evaluation_tokens / 3  # forward is a third of a step
+        return (paid_tokens(shape, proxy) + judged) * flops / speed
+
+
+def paid_tokens(shape: Architecture, proxy: ProxySpec) -> int:
+    """Tokens that a training with a budget of tokens or FLOPs makes steps on, those of its branches' decays included."""
+    plan = Plan.of(proxy, shape)
+    assert plan.steps is not None
+    branches = (round(share * plan.steps) for share in proxy.rungs)
+    return plan.tokens_per_step * (plan.steps + sum(steps - int((1 - proxy.decay) * steps) for steps in branches))
+
+
+def time_pace(study: StudySpec, tasks: Sequence[TrialTask]) -> Pace:
+    """Time a few of the shapes on the machine that asks, in the study's way of making steps."""
+    shapes = sorted({task.architecture for task in tasks}, key=lambda shape: _flops(shape, study))
+    small = [shape for shape in shapes if cost.parameters(shape) <= LARGEST_TIMED] or shapes[:1]
+    chosen = dict.fromkeys(small[round(place * (len(small) - 1) / (TIMED - 1))] for place in range(TIMED))
+    device, way = study.search.device, way_of(study)
+    timed = [(_flops(shape, study), time_way(study.proxy, [shape], way, device).seconds_per_token) for shape in chosen]
+    return Pace(
+        machine=torch.cuda.get_device_name() if study.search.gpus else device_name(),
+        flops_per_token=tuple(flops for flops, _ in timed),
+        flops_per_second=tuple(flops / seconds for flops, seconds in timed),
+        usable_bytes=usable_bytes(device, trials_on_a_machine(study.search)),
+    )
+
+
+def why_not(study: StudySpec, task: TrialTask, pace: Pace) -> str | None:
+    """Why a machine of that pace cannot run the training, with the cure; None where it can."""
+    proxy = task.recipe(study.proxy).plain()
+    try:
+        fit_batch(task.architecture, proxy, pace.usable_bytes, device=study.search.device)
+    except OutOfMemory as error:
+        return str(error)
+    seconds, limit = pace.seconds(task.architecture, proxy), study.search.deadline_seconds
+    if seconds > limit:
+        return f"{SLOW} {duration(seconds)} here, more than the {duration(limit)} of search.deadline_seconds"
+    return None
+
+
+def out_of_reach(
+    study: StudySpec, directory: Path, tasks: Sequence[TrialTask], measure: MeasurePace | None = None
+) -> dict[int, str] | None:
+    """Numbers of the trainings that are left out, each with the reason, by the pace that the directory has.
+
+    Where it has none, `measure` finds it and it is kept there, so that a continued study has the same part; None without `measure`.
+    """
+    path = directory / PACE
+    if not path.exists():
+        if measure is None:
+            return None
+        write_whole(path, (json.dumps(asdict(measure(study, tasks)), indent=2) + "\n").encode())
+    pace = _read(path)
+    return {task.number: reason for task in tasks if (reason := why_not(study, task, pace)) is not None}
+
+
+def grouped(left_out: Mapping[int, str]) -> list[str]:
+    """What is left out in a line for each kind of reason, memory and time, with the reason of the cheapest of its kind."""
+    kinds: dict[bool, list[int]] = {}
+    for number, reason in left_out.items():
+        kinds.setdefault(reason.startswith(SLOW), []).append(number)
+    return [f"{plural(len(those), 'training')} ({_numbers(those)}): {left_out[those[0]]}" for _, those in sorted(kinds.items())]
+
+
+def _numbers(those: Sequence[int]) -> str:
+    shown = [f"#{number}" for number in those]
+    return ", ".join(shown if len(shown) < 5 else [*shown[:3], f"... {shown[-1]}"])
+
+
+def _flops(shape: Architecture, study: StudySpec) -> int:
+    return cost.training_flops_per_token(shape, study.proxy.context_tokens)
+
+
+def _read(path: Path) -> Pace:
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        settled: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        return Pace(**settled)
+    except (ValueError, TypeError, AttributeError):
+        raise SpecError(f"{path} must hold how fast this machine trains, found something else; delete it to have it timed again") from None

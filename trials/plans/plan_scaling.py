@@ -1,0 +1,285 @@
+"""What a scaling study will cost, training by training, before anything runs; and whether its grid can identify its law."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from analysis.laws.identifiability import Resolution, resolution, rows_of
+from analysis.text.columns import aligned
+from analysis.text.format import disk, duration, hours, quantity, short, span
+from search_space import cost
+from trials.corpus.prepare import prepare, require_corpus
+from trials.plans.feasible_here import SLOW, Pace, grouped, paid_tokens, time_pace, why_not
+from trials.study.scaling_spec import HardwareSpec
+from trials.study.spec import ProxySpec, StudySpec
+from trials.training.footprint import footprint, readable_bytes
+from trials.training.schedules import Plan as Schedule
+from trials.trial.scaling_grid import planned_tasks
+from trials.trial.task import TrialTask
+
+RECORD_BYTES = 50 * 1024
+"""Of a trial's record and MLflow's rows."""
+LONG = 12
+"""Trainings from which a row for each budget stands before them."""
+MANY = 64
+"""GPUs for which the whole study's time is said."""
+GOOD_EPOCHS = 4
+"""Passes over a text up to which repeated tokens are worth about as much as new ones (arXiv 2305.16264)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RungPlan:
+    """The cost of one training of the grid."""
+
+    number: int
+    name: str
+    label: str
+    parameters: int
+    non_embedding_parameters: int
+    seed: int
+    tokens: tuple[int, ...]
+    """At which it has a finished loss, ascending."""
+    paid_tokens: int
+    """That steps are made on, branches included."""
+    separate_tokens: int
+    """What as many trainings without branches would make steps on."""
+    training_flops: int
+    """Of the paid tokens."""
+    memory_bytes: int
+    """Peak of a step whose batch goes through at once, on the hardware that the study states, else on the device that trials train on."""
+    disk_bytes: int
+    """Weights in float32, and the record."""
+    seconds: float
+    """On this machine, by the speed of the shapes that were timed."""
+    gpu_hours: float | None
+    """On the stated hardware; None where none is stated."""
+    gpus: int | None
+    """How many of them hold weights, optimizer and the activations of one sequence; None where none is stated."""
+    left_out: str | None
+    """Why this machine does not run it; None where it does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScalingPlan:
+    """The cost of a scaling study."""
+
+    name: str
+    grid: str
+    quantity: str
+    """Of the budgets."""
+    budgets: tuple[float, ...]
+    form: str
+    resolution: Resolution
+    hardware: HardwareSpec | None
+    workers: int
+    machine: str
+    text_tokens: int | None
+    """Of the train split; None where the corpus was not read for the plan."""
+    rungs: tuple[RungPlan, ...]
+
+    @property
+    def by_budget(self) -> dict[float, list[RungPlan]]:
+        """The trainings of each budget of the grid."""
+        found: dict[float, list[RungPlan]] = {}
+        for rung in self.rungs:
+            spent = {"flops": rung.training_flops, "parameters": rung.parameters}.get(self.quantity, rung.non_embedding_parameters)
+            found.setdefault(min(self.budgets, key=lambda budget: abs(math.log(spent / budget))), []).append(rung)
+        return dict(sorted(found.items()))
+
+    @property
+    def here(self) -> list[RungPlan]:
+        """The part that this machine runs."""
+        return [rung for rung in self.rungs if rung.left_out is None]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "name": self.name,
+            "form": self.form,
+            "resolution": dict(self.resolution.exponents),
+            "warnings": self.warnings,
+            "hardware": None if self.hardware is None else self.hardware.model_dump(),
+            "machine": self.machine,
+            "rungs": [asdict(rung) for rung in self.rungs],
+        }
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader must know before paying."""
+        found = [*self.resolution.warnings]
+        most = max(rung.tokens[-1] for rung in self.rungs)
+        if self.text_tokens is not None and most > GOOD_EPOCHS * self.text_tokens:
+            repeated = sum(rung.tokens[-1] > GOOD_EPOCHS * self.text_tokens for rung in self.rungs)
+            found.append(
+                f"the corpus has {quantity(self.text_tokens)} training tokens, which {repeated} trainings repeat more than "
+                f"{GOOD_EPOCHS} times (up to {most / self.text_tokens:,.0f}); their losses are of repeated text, so name a larger "
+                "corpus for them"
+            )
+        return found
+
+    def __str__(self) -> str:
+        return "\n".join(_lines(self))
+
+
+def plan_scaling(study: StudySpec) -> ScalingPlan:
+    """Count, and time a few small shapes; raises SpecError where a shape cannot spend a budget or the corpus cannot be had."""
+    assert study.scaling is not None
+    tasks = planned_tasks(study)
+    vocab_size = tasks[0].architecture.vocab_size
+    require_corpus(study.corpus, [vocab_size])
+    pace = time_pace(study, tasks)
+    return ScalingPlan(
+        name=study.name,
+        grid=str(study.scaling),
+        quantity=study.scaling.budgets.quantity,
+        budgets=study.scaling.budgets.values,
+        form=study.scaling.form,
+        resolution=resolution(study.scaling.form, rows_of(grid_rows(study, tasks))),
+        hardware=study.scaling.hardware,
+        workers=study.search.workers,
+        machine=pace.machine,
+        text_tokens=len(prepare(study.corpus, vocab_size).train) if study.corpus.name else None,
+        rungs=tuple(_planned(study, task, pace) for task in tasks),
+    )
+
+
+def loss_tokens(proxy: ProxySpec, task: TrialTask) -> tuple[int, ...]:
+    """Tokens at which a training has a finished loss, ascending."""
+    plan = Schedule.of(proxy, task.architecture)
+    assert plan.steps is not None
+    return tuple(plan.tokens_per_step * max(1, round(share * plan.steps)) for share in (*proxy.rungs, 1.0))
+
+
+def grid_rows(study: StudySpec, tasks: Sequence[TrialTask]) -> list[dict[str, float]]:
+    """Every loss that the trainings will give, by the variables of the laws."""
+    rows = []
+    for task in tasks:
+        shape = task.architecture
+        flops = cost.training_flops_per_token(shape, study.proxy.context_tokens)
+        sizes = {"params": cost.parameters(shape), "width": shape.hidden_size, "depth": shape.num_unique_layers}
+        repeats = {"repeats": shape.num_hidden_layers / shape.num_unique_layers}
+        rows += [{**sizes, **repeats, "tokens": tokens, "flops": flops * tokens} for tokens in loss_tokens(task.recipe(study.proxy), task)]
+    return rows
+
+
+def _planned(study: StudySpec, task: TrialTask, pace: Pace) -> RungPlan:
+    proxy, shape = task.recipe(study.proxy).plain(), task.architecture
+    assert study.scaling is not None
+    hardware, paid = study.scaling.hardware, paid_tokens(shape, proxy)
+    flops = paid * cost.training_flops_per_token(shape, proxy.context_tokens)
+    there = proxy if hardware is None else proxy.model_copy(update={"precision": hardware.precision})
+    device = study.search.device if hardware is None else "cuda"
+    least = footprint(shape, there, device=device, sequences=1)
+    return RungPlan(
+        number=task.number,
+        name=task.name or "",
+        label=shape.label,
+        parameters=cost.parameters(shape),
+        non_embedding_parameters=cost.non_embedding_parameters(shape),
+        seed=task.seed,
+        tokens=(tokens := loss_tokens(proxy, task)),
+        paid_tokens=paid,
+        separate_tokens=sum(tokens),
+        training_flops=flops,
+        memory_bytes=footprint(shape, there, device=device).peak,
+        disk_bytes=4 * cost.parameters(shape) + RECORD_BYTES,
+        seconds=pace.seconds(shape, proxy),
+        gpu_hours=None if hardware is None else flops / (hardware.peak_flops * hardware.utilisation) / 3600,
+        gpus=None if hardware is None else -int(-least.peak // hardware.memory_bytes),
+        left_out=why_not(study, task, pace),
+    )
+
+
+def _lines(plan: ScalingPlan) -> Iterator[str]:
+    yield f"study       {plan.name}: {len(plan.rungs)} trainings, {sum(len(rung.tokens) for rung in plan.rungs)} losses"
+    yield f"grid        {plan.grid}"
+    yield f"law         {plan.form}{f'; at best it tells {plan.resolution}' if plan.resolution.exponents else ''}"
+    yield from (f"warning     {warning}" for warning in plan.warnings)
+    yield ""
+    if len(plan.rungs) > LONG:
+        yield from aligned(_summary(plan), ())
+        yield ""
+    yield from aligned([_head(plan), *(_row(rung, plan) for rung in plan.rungs)], (1, 2))
+    yield ""
+    paid, separate = (sum(getattr(rung, name) for rung in plan.rungs) for name in ("paid_tokens", "separate_tokens"))
+    yield f"training    {quantity(paid)} tokens, {sum(rung.training_flops for rung in plan.rungs):.2e} FLOPs"
+    if paid < separate:
+        yield f"branches    {paid / separate:.0%} of the {quantity(separate)} tokens that a training of its own for each loss would take"
+    yield f"disk        {disk(sum(rung.disk_bytes for rung in plan.rungs))}"
+    if plan.hardware is not None:
+        spent, of = sum(rung.gpu_hours or 0 for rung in plan.rungs), plan.hardware
+        yield f"hardware    {hours(spent)} GPU hours of {of.name} at {of.utilisation:.0%} of {of.peak_flops:.3g} FLOPs a second"
+        yield f"            {_rented(plan, spent)}"
+    yield f"here        {_here(plan)}"
+    yield from (
+        f"left out    {those}" for those in grouped({rung.number: rung.left_out for rung in plan.rungs if rung.left_out is not None})
+    )
+
+
+def _here(plan: ScalingPlan) -> str:
+    """The part that this machine runs, and its time."""
+    if not plan.here:
+        return f"none of the trainings can run on this machine ({plan.machine})"
+    seconds = sum(rung.seconds for rung in plan.here) / plan.workers
+    longest = max(rung.seconds for rung in plan.here)
+    return (
+        f"{len(plan.here)} of {len(plan.rungs)} trainings, {disk(sum(rung.disk_bytes for rung in plan.here))} of disk, "
+        f"about {duration(max(seconds, longest))} with {plan.workers} workers on this machine ({plan.machine})"
+    )
+
+
+def _head(plan: ScalingPlan) -> tuple[str, ...]:
+    there = ("GPU hours", "least GPUs") if plan.hardware is not None else ()
+    return ("trial", "name", "shape", "parameters", "losses at", "FLOPs", "memory", "disk", *there, "here")
+
+
+def _row(rung: RungPlan, plan: ScalingPlan) -> tuple[str, ...]:
+    there = () if plan.hardware is None else (hours(rung.gpu_hours or 0), f"{rung.gpus}")
+    return (
+        f"#{rung.number}",
+        rung.name,
+        rung.label,
+        f"{rung.parameters:,}",
+        " ".join(short(tokens) for tokens in rung.tokens),
+        f"{rung.training_flops:.1e}",
+        readable_bytes(rung.memory_bytes),
+        disk(rung.disk_bytes),
+        *there,
+        span(rung.seconds) if rung.left_out is None else f"no: {_why(rung)}",
+    )
+
+
+def _why(rung: RungPlan) -> str:
+    """What stands in the way here, in a word or two: memory, or time."""
+    return span(rung.seconds) if (rung.left_out or "").startswith(SLOW) else "memory"
+
+
+def _rented(plan: ScalingPlan, spent: float) -> str:
+    largest = max(plan.rungs, key=lambda rung: rung.gpu_hours or 0)
+    share = (largest.gpu_hours or 0) / spent
+    return f"{span(spent * 3600 / MANY)} on {MANY} of them; {share:.0%} goes into #{largest.number} alone"
+
+
+def _summary(plan: ScalingPlan) -> list[tuple[str, ...]]:
+    """A row for each budget of the grid: what its trainings cost together."""
+    there = ("GPU hours", "least GPUs") if plan.hardware is not None else ()
+    rows: list[tuple[str, ...]] = [("budget", "trainings", "tokens", "FLOPs", "memory", "disk", *there, "here")]
+    for budget, rungs in plan.by_budget.items():
+        spent = () if plan.hardware is None else (hours(sum(r.gpu_hours or 0 for r in rungs)), f"{max(r.gpus or 0 for r in rungs)}")
+        here = [rung for rung in rungs if rung.left_out is None]
+        rows.append(
+            (
+                short(budget),
+                f"{len(rungs)}",
+                short(sum(rung.paid_tokens for rung in rungs)),
+                f"{sum(rung.training_flops for rung in rungs):.1e}",
+                f"up to {readable_bytes(max(rung.memory_bytes for rung in rungs))}",
+                disk(sum(rung.disk_bytes for rung in rungs)),
+                *spent,
+                f"{len(here)} in {span(sum(rung.seconds for rung in here) / plan.workers)}" if here else "none",
+            )
+        )
+    return rows

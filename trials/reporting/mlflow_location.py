@@ -1,0 +1,127 @@
+"""Where a study's MLflow runs are, and what joins them to the study's directory."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from search_space.errors import SpecError
+from trials.machine.provenance import environment
+from trials.study.directory import write_whole
+
+DATABASE, ARTIFACTS, PLACE = "mlflow.db", "mlflow-artifacts", "tracking.json"
+HIDDEN = "***"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Kept in the study's directory as `tracking.json`, so that a resumed study finds its runs again."""
+
+    study_id: str
+    """Tag of the study's run; unique, since studies of one name may share a server."""
+    tracking_uri: str | None
+    """None for the SQLite database in the directory itself."""
+    environment: Mapping[str, str]
+    """With what the study was begun; a later catch-up must not pass off its own versions as these."""
+
+    def uri(self, directory: Path) -> str:
+        """What MLflow is given."""
+        return self.tracking_uri or f"sqlite:///{directory.resolve() / DATABASE}"
+
+    @property
+    def shown_uri(self) -> str:
+        """For messages: without a password."""
+        return _without_password(self.tracking_uri) if self.tracking_uri else DATABASE
+
+    def artifacts_uri(self, directory: Path) -> str | None:
+        """Where files go: to the server where there is one (None), else into the directory."""
+        served = self.tracking_uri is not None and not is_database(self.tracking_uri)
+        return None if served else (directory.resolve() / ARTIFACTS).as_uri()
+
+
+SERVERS = ("http", "https", "databricks", "databricks-uc", "uc")
+"""Schemes of what MLflow asks over the network."""
+
+
+def is_database(uri: str) -> bool:
+    """Whether MLflow opens it itself instead of asking a server."""
+    return urlsplit(uri).scheme.partition("+")[0] in ("sqlite", "postgresql", "mysql", "mssql")
+
+
+def check_uri(uri: str | None) -> None:
+    """Raise SpecError for what MLflow 3 cannot keep runs in."""
+    if uri is not None and not is_database(uri) and urlsplit(uri).scheme not in SERVERS:
+        raise SpecError(
+            f"a tracking URI must name a server or a database, found {uri!r}; give http://HOST:PORT or sqlite:///FILE.db, "
+            "or leave it out for a database in the study's directory"
+        )
+
+
+def place_of(directory: Path, uri: str | None) -> Place:
+    """The place of a study's runs, decided and kept at the first call; a URI given later replaces the one that was kept.
+
+    A password in a URI is not written to the file: without that URI given again, the runs cannot be reached (SpecError). A damaged file
+    counts as none, with a warning: records are the only state, and runs can be written once more.
+    """
+    check_uri(uri)
+    path = directory / PLACE
+    kept = _kept(path)
+    if uri is None and kept and HIDDEN in (kept.tracking_uri or ""):
+        raise SpecError(f"the tracking URI of this study must be given again because its password was not kept: {kept.tracking_uri}")
+    place = kept or Place(study_id=uuid4().hex, tracking_uri=None, environment=environment())
+    place = replace(place, tracking_uri=uri or place.tracking_uri)
+    _keep(path, place)
+    return place
+
+
+def follow_move(directory: Path) -> None:
+    """Tell the directory's own database where its files are now: MLflow keeps absolute paths, and a directory may be moved or copied."""
+    now = (directory.resolve() / ARTIFACTS).as_uri()
+    with closing(sqlite3.connect(directory / DATABASE)) as database, database:
+        for (before,) in database.execute("SELECT artifact_location FROM experiments").fetchall():
+            if before and before != now and before.endswith(f"/{ARTIFACTS}"):
+                database.execute("UPDATE experiments SET artifact_location = ? WHERE artifact_location = ?", (now, before))
+                moved = "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) WHERE substr(artifact_uri, 1, ?) = ?"
+                database.execute(moved, (now, len(before) + 1, len(before) + 1, f"{before}/"))
+
+
+def page_of(directory: Path) -> str:
+    """The part of MLflow's address that shows the study in the directory's own database, in the view made for training."""
+    with closing(sqlite3.connect(directory / DATABASE)) as database:
+        (experiment,) = database.execute("SELECT max(experiment_id) FROM experiments WHERE lifecycle_stage = 'active'").fetchone()
+    return f"/#/experiments/{experiment}/runs?workflowType=machine_learning"
+
+
+def _kept(path: Path) -> Place | None:
+    if not path.exists():
+        return None
+    try:
+        return Place(**json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError):
+        logger.warning(
+            "%s was damaged, so the study's MLflow runs are written once more, to the default place unless --tracking-uri says", path
+        )
+        return None
+
+
+def _keep(path: Path, place: Place) -> None:
+    uri = _without_password(place.tracking_uri) if place.tracking_uri else None
+    text = json.dumps(asdict(replace(place, tracking_uri=uri)), indent=2) + "\n"
+    if not path.exists() or path.read_bytes() != text.encode():
+        write_whole(path, text.encode())
+
+
+def _without_password(uri: str) -> str:
+    parts = urlsplit(uri)
+    if parts.password is None:
+        return uri
+    return parts._replace(netloc=f"{parts.username}:{HIDDEN}@{parts.netloc.rpartition('@')[2]}").geturl()

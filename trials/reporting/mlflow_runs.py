@@ -1,0 +1,249 @@
+"""A study's runs in one MLflow store: found if they are there, completed if they were cut short, written if they are not.
+
+Whatever is written twice is there once: a trial's run carries its number and its record's digest from the moment it exists, it is
+RUNNING until all of it is written, and equal metric points are one point.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from getpass import getuser
+from pathlib import Path
+from typing import Any
+
+from analysis.fronts.front import Front, front_of
+from analysis.fronts.membership import membership
+from analysis.fronts.rows import front_rows
+from analysis.records.record import FinalRecord, TrialRecord
+from trials.reporting.mlflow_location import DATABASE, Place, follow_move
+from trials.reporting.mlflow_trial_content import (
+    MetricPoint,
+    digest,
+    final_metrics,
+    front_note,
+    front_table,
+    study_metrics,
+    study_parameters,
+    trial_run,
+)
+from trials.study.spec import StudySpec
+from trials.trial.scaling_grid import planned_tasks
+
+SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+}
+"""No telemetry, nothing on stdout, and a server that does not answer is given up in seconds; what the user has set stays."""
+LARGEST_BATCH = 900
+"""Metric points of one request; MLflow takes 1,000 entities, parameters and tags included."""
+LONGEST_TAG = 5000
+"""Characters; MLflow refuses tags of more than 8,000 bytes."""
+PAGE = 1000
+"""Runs of one answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Child:
+    """What the store has of one trial."""
+
+    run_id: str
+    digest: str
+    complete: bool
+    final_digest: str | None = None
+    on_front: bool = False
+
+
+class StudyRuns:
+    """One parent run for the study and a nested one for each trial; every method may be repeated, by one process at a time."""
+
+    def __init__(self, directory: Path, study: StudySpec, study_yaml: str, place: Place) -> None:
+        """Open the store, which takes seconds: importing MLflow, and creating the tables of a fresh database."""
+        self._study, self._study_yaml, self._place = study, study_yaml, place
+        self._client = _open(directory, place)
+        self._experiment_id = self._experiment(directory)
+        parent = self._find_parent() or self._create_parent()
+        self._parent_id: str = parent.info.run_id
+        self._status: str = parent.info.status
+        asked = study_parameters(study)
+        self._log(self._parent_id, parameters={name: asked[name] for name in asked if name not in parent.data.params})
+        self._children = self._find_children()
+
+    def write_trial(self, record: TrialRecord) -> None:
+        """Bring one trial's run to what its record says."""
+        content = trial_run(record)
+        known = self._children.get(record.number)
+        if known and known.digest != content.digest:  # its line was deleted and the trial ran again
+            self._client.delete_run(known.run_id)
+            known = None
+        if known and known.complete:
+            return
+        self._set_status("RUNNING")
+        if not known:
+            tags = {"mlflow.parentRunId": self._parent_id, "archfront.digest": content.digest, **content.tags, **_origin()}
+            run = self._client.create_run(self._experiment_id, start_time=content.started_ms, tags=tags, run_name=content.name)
+            known = _Child(run.info.run_id, content.digest, complete=False)
+        self._children[record.number] = known
+        self._log_corpus(known.run_id, content.corpus_sha256)
+        self._log(known.run_id, content.metrics, content.parameters)
+        self._client.set_terminated(known.run_id, content.status, content.ended_ms)
+        self._children[record.number] = replace(known, complete=True)
+
+    def write_study(self, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]) -> None:
+        """Bring everything to what the records say, the parent's artifacts and its end included."""
+        for record in records:
+            self.write_trial(record)
+        self._log_corpus(
+            self._parent_id, next((r.training.corpus_sha256 for r in records if r.training and r.training.corpus_sha256), None)
+        )
+        front = front_of(records, finals)
+        for number, child in self._children.items():
+            self._children[number] = self._write_standing(child, finals.get(number), number in front.members)
+        if self._study.scaling is None:
+            self._write_front(records, finals, front)
+        else:
+            self._write_law(records, self._study.scaling.form)
+        self._set_status(_end(self._study, records, finals, front))
+
+    def _experiment(self, directory: Path) -> str:
+        found = self._client.get_experiment_by_name(self._study.name)
+        if found:
+            return str(found.experiment_id)
+        files, tags = self._place.artifacts_uri(directory), {"mlflow.experimentKind": "custom_model_development"}  # not MLflow's GenAI view
+        return str(self._client.create_experiment(self._study.name, artifact_location=files, tags=tags))
+
+    def _find_parent(self) -> Any:
+        query = f"tags.`archfront.study_id` = '{self._place.study_id}'"
+        return next(iter(self._client.search_runs([self._experiment_id], query, max_results=1)), None)
+
+    def _create_parent(self) -> Any:
+        facts = self._place.environment
+        tags = {"archfront.study_id": self._place.study_id, **{f"environment.{name}": value for name, value in facts.items()}, **_origin()}
+        if "git_commit" in facts:
+            tags["mlflow.source.git.commit"] = facts["git_commit"]  # MLflow's own name, which its interface shows
+        return self._client.create_run(self._experiment_id, tags=tags, run_name=self._study.name)
+
+    def _find_children(self) -> dict[int, _Child]:
+        found: dict[int, _Child] = {}
+        query = f"tags.`mlflow.parentRunId` = '{self._parent_id}' AND tags.`archfront.digest` != ''"
+        page = self._client.search_runs([self._experiment_id], query, max_results=PAGE)
+        while True:
+            for run in page:
+                tags = run.data.tags
+                found[int(tags["archfront.number"])] = _Child(
+                    run.info.run_id,
+                    tags["archfront.digest"],
+                    complete=run.info.status != "RUNNING",
+                    final_digest=tags.get("archfront.final_digest"),
+                    on_front=tags.get("archfront.on_front") == "true",
+                )
+            if not page.token:
+                return found
+            page = self._client.search_runs([self._experiment_id], query, max_results=PAGE, page_token=page.token)
+
+    def _log(
+        self,
+        run_id: str,
+        metrics: Sequence[MetricPoint] = (),
+        parameters: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """One request, unless there are very many points."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        points = [Metric(point.name, point.value, point.time_ms, point.step) for point in metrics]
+        first = [Param(*item) for item in (parameters or {}).items()], [RunTag(*item) for item in (tags or {}).items()]
+        for start in range(0, max(1, len(points)), LARGEST_BATCH):
+            self._client.log_batch(run_id, points[start : start + LARGEST_BATCH], *(first if start == 0 else ((), ())))
+
+    def _log_corpus(self, run_id: str, sha256: str | None) -> None:
+        """The text that it was trained on, as MLflow's data set; MLflow takes 36 digits of the hash, the source has them all."""
+        if sha256 is None:
+            return
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        names = self._study.corpus.files or (self._study.corpus.title,)
+        dataset = Dataset(self._study.corpus.title[:500], sha256[:36], "archfront corpus", json.dumps({"sha256": sha256, "names": names}))
+        self._client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+
+    def _write_standing(self, child: _Child, final: FinalRecord | None, on_front: bool) -> _Child:
+        """What became known of a trial after its own record: whether it is on the front, and its second measurement."""
+        mark = digest(final) if final else child.final_digest
+        if (mark, on_front) != (child.final_digest, child.on_front):
+            tags = {"archfront.on_front": str(on_front).lower()} | ({"archfront.final_digest": mark} if mark else {})
+            self._log(child.run_id, final_metrics(final) if final else (), tags=tags)
+        return replace(child, final_digest=mark, on_front=on_front)
+
+    def _write_front(self, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> None:
+        from analysis.report.figures import figure_page, front_figure  # Plotly is needed once, at the end
+
+        rows = front_rows(records, finals, front, membership(front))
+        page = figure_page(front_figure(records, finals))
+        self._client.log_text(self._parent_id, page, "front.html")
+        self._client.log_dict(self._parent_id, front_table(rows), "front.json")
+        listed = json.dumps([{"path": "front.json", "type": "table"}])  # what `mlflow.load_table` looks for
+        self._write_asked({"mlflow.loggedArtifacts": listed, "mlflow.note.content": front_note(rows)}, study_metrics(records, front))
+
+    def _write_law(self, records: Sequence[TrialRecord], law: str) -> None:
+        """A scaling study's pictures on one page, since plotly.js would be in each file, and what it found as data."""
+        from analysis.report.law_study_page import fitted, law_page
+        from trials.reporting.mlflow_law_content import law_data, law_metrics, law_note
+
+        answered = fitted(records, law)
+        self._client.log_text(self._parent_id, law_page(self._study.name, records, answered), "scaling.html")
+        self._client.log_dict(self._parent_id, law_data(answered), "scaling.json")
+        self._write_asked({"mlflow.note.content": law_note(answered)[:LONGEST_TAG]}, law_metrics(records, answered))
+
+    def _write_asked(self, tags: Mapping[str, str], metrics: Sequence[MetricPoint]) -> None:
+        self._client.log_text(self._parent_id, self._study_yaml, "study.yaml")
+        self._client.log_dict(self._parent_id, dict(self._place.environment), "environment.json")
+        self._log(self._parent_id, metrics, tags=tags)
+
+    def _set_status(self, status: str) -> None:
+        """Of the parent; an equal one is left alone, so that a second catch-up does not move the study's end."""
+        if status == self._status:
+            return
+        if status == "RUNNING":
+            self._client.update_run(self._parent_id, status=status)
+        else:
+            self._client.set_terminated(self._parent_id, status)
+        self._status = status
+
+
+def _open(directory: Path, place: Place) -> Any:
+    """MLflow's client; the tables of the directory's own database are created under another name, lest a crash leave half of them."""
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    from mlflow.tracking import MlflowClient
+
+    if place.tracking_uri is None:
+        database = directory.resolve() / DATABASE
+        if not database.exists():
+            fresh = database.with_suffix(".new")
+            fresh.unlink(missing_ok=True)
+            MlflowClient(tracking_uri=f"sqlite:///{fresh}").delete_experiment("0")  # MLflow's empty example, which would come first
+            fresh.replace(database)
+        follow_move(directory)
+    return MlflowClient(tracking_uri=place.uri(directory))
+
+
+def _end(study: StudySpec, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> str:
+    """MLflow's word for how a study ended: whole where all its trials, or the second measurements of its front, are there."""
+    if not front.members:
+        return "FAILED"
+    references = 0 if study.scaling else len(study.references)
+    planned = len(planned_tasks(study)) + study.search.trials + study.search.replicates_of(study.search.trials) + references
+    return "FINISHED" if len(records) >= planned or set(front.members) <= set(finals) else "KILLED"
+
+
+def _origin() -> dict[str, str]:
+    try:
+        user = getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        user = "unknown"
+    return {"mlflow.user": user, "mlflow.source.name": "archfront", "mlflow.source.type": "JOB"}

@@ -1,0 +1,197 @@
+"""Records as MLflow runs, written beside the study and never in its way; and MLflow's own interface.
+
+A process of its own does everything that speaks to MLflow, its import included (`trials.reporting.mlflow_writer`). Records are the only
+state: what MLflow misses because it was not reachable, or because the driver was killed, is written at the next catch-up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import pickle
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from analysis.records.record import FinalRecord, TrialRecord
+from search_space.errors import SpecError
+from trials.machine.subprocesses import ROOT, how_it_ended
+from trials.reporting.mlflow_location import DATABASE, PLACE, check_uri, follow_move, is_database, page_of, place_of
+from trials.reporting.mlflow_runs import SETTINGS
+from trials.reporting.mlflow_writer import End, Task
+from trials.study.spec import StudySpec
+
+START_SECONDS = 120.0
+"""Longest start of MLflow's interface."""
+
+logger = logging.getLogger(__name__)
+
+
+class Tracker:
+    """Has a study's records written to MLflow by a process of its own; no method but `finish` waits.
+
+    Where MLflow cannot be written there is one warning, the study goes on, and later attempts follow.
+    """
+
+    def __init__(self, directory: Path, study: StudySpec, study_yaml: str, uri: str | None = None) -> None:
+        """`uri` None is the one that the directory was tracked with before, or SQLite in the directory. Raises SpecError for a bad one."""
+        self._directory, self._place = directory, place_of(directory, uri)
+        self._queue: queue.SimpleQueue[object] = queue.SimpleQueue()
+        self._queue.put(Task(directory, study, study_yaml, self._place))
+        self._process: subprocess.Popen[bytes] | None = None
+        self._threads = [threading.Thread(target=work, name="tracking", daemon=True) for work in (self._send, self._hear)]
+        self._warned = False
+
+    def start(self) -> None:
+        """Begin importing MLflow and opening the store, beside whatever else starts."""
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        self._process = subprocess.Popen(  # in the caller's folder, where a relative URI leads, but never with the caller's packages
+            [sys.executable, "-P", "-c", "from trials.reporting.mlflow_writer import main; main()"],
+            env={**os.environ, "PYTHONPATH": path},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is the driver's
+        )
+        for thread in self._threads:
+            thread.start()
+
+    def record(self, record: TrialRecord) -> None:
+        """Have one trial written soon."""
+        self._queue.put(record)
+
+    def catch_up(self, records: Iterable[TrialRecord]) -> None:
+        """Have written what MLflow lacks of these; what it has costs nothing."""
+        for record in records:
+            self._queue.put(record)
+
+    def finish(self, records: Iterable[TrialRecord], finals: Mapping[int, FinalRecord]) -> None:
+        """Wait until everything is written, the parent's artifacts and the runs' ends included, or MLflow has failed once more."""
+        self._queue.put(End(tuple(records), dict(finals)))
+        self._close()
+
+    def abandon(self) -> None:
+        """Leave what is not written to the next catch-up, and the directory to its writer."""
+        if self._process is not None:
+            self._warned = True
+            self._process.kill()
+            self._queue.put(None)
+            self._close()
+
+    def _close(self) -> None:
+        assert self._process is not None
+        for thread in self._threads:
+            if thread.ident is not None:  # Ctrl-C may have come before it was started
+                thread.join()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(BrokenPipeError):
+                assert pipe is not None
+                pipe.close()
+
+    def _send(self) -> None:
+        """Give the process what comes, to the end."""
+        assert self._process is not None
+        said, item = self._process.stdin, None
+        assert said is not None
+        with contextlib.suppress(BrokenPipeError):  # it is gone, as `_hear` says
+            while not isinstance(item, End) and (item := self._queue.get()) is not None:
+                pickle.dump(item, said)
+                said.flush()
+
+    def _hear(self) -> None:
+        """Warn of what the process complains about, or of its own end."""
+        assert self._process is not None
+        answers, done = self._process.stdout, False
+        assert answers is not None
+        for line in answers:
+            answer = json.loads(line)
+            done = done or "done" in answer
+            if "failed" in answer:
+                self._warn(answer["failed"])
+        if not done:
+            self._warn(f"the process that writes them {how_it_ended(self._process.wait())}")
+
+    def _warn(self, reason: str) -> None:
+        if not self._warned:
+            logger.warning(
+                "MLflow's runs at %s cannot be written (%s); the study goes on, its records are safe, "
+                "and `archfront report %s` catches up later", self._place.shown_uri, reason, self._directory,
+            )  # fmt: skip
+        self._warned = True
+
+
+def serve_ui(directory: Path, port: int = 5000, uri: str | None = None) -> None:
+    """Run MLflow's own interface on 127.0.0.1 until it is interrupted; its address goes to stderr once it answers.
+
+    Raises SpecError where nothing was tracked, the port is taken or the interface does not start. To be called in the main thread.
+    """
+    backend, page = _backend(directory, uri)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise SpecError(f"port {port} is taken on this machine; choose another one with --port") from None
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    quiet = {**SETTINGS, **os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # no helper processes for what studies do not use
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the server never outlives us
+    with tempfile.TemporaryFile() as talk:
+        server = subprocess.Popen(
+            [*command, "--backend-store-uri", backend],
+            env=quiet,
+            stdout=talk,
+            stderr=talk,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            if not _answers(server, port):
+                talk.seek(0)
+                last = talk.read().decode(errors="replace").strip().splitlines()[-1:]
+                raise SpecError(f"MLflow's interface did not start on port {port}; it said: {' '.join(last) or 'nothing'}")
+            print(f"MLflow is at http://127.0.0.1:{port}{page} (Ctrl-C ends it)", file=sys.stderr, flush=True)
+            server.wait()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGTERM)
+            server.wait()
+
+
+def _backend(directory: Path, uri: str | None) -> tuple[str, str]:
+    """What MLflow's server is given, and the page to open."""
+    check_uri(uri)
+    if uri is None and not (directory / PLACE).exists():
+        raise SpecError(
+            f"{directory} has no {PLACE}, so nothing was tracked there; name the directory of a study that `archfront run` has begun"
+        )
+    place = place_of(directory, uri)
+    if place.tracking_uri is None:
+        if not (directory / DATABASE).exists():
+            raise SpecError(f"{directory} has no {DATABASE}; `archfront report {directory}` writes it from the records")
+        follow_move(directory)
+        return place.uri(directory), page_of(directory)
+    if not is_database(place.tracking_uri):
+        raise SpecError(f"the runs of {directory} are on a server of their own; open {place.shown_uri} in a browser")
+    return place.uri(directory), ""
+
+
+def _answers(server: subprocess.Popen[bytes], port: int) -> bool:
+    """Wait until it listens, ends, or has had its time."""
+    deadline = time.monotonic() + START_SECONDS
+    while server.poll() is None and time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.2)
+        else:
+            return True
+    return False

@@ -1,0 +1,136 @@
+"""The process that writes a study's runs to MLflow, so that its seconds are not the driver's.
+
+On standard input it is given, pickled, a `Task` and then records as they come, last an `End`; it answers on standard output with lines of
+JSON: a complaint where MLflow cannot be written, and that all is done. It ends as soon as its input does, which is when the driver ends,
+however it ends: what is half written then is completed by the next catch-up.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pickle
+import queue
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from analysis.records.record import FinalRecord, TrialRecord
+from trials.reporting.mlflow_location import Place
+from trials.reporting.mlflow_runs import StudyRuns
+from trials.study.spec import StudySpec
+
+RETRY_SECONDS = 60.0
+"""Longest wait for the next attempt where MLflow could not be written; a new record brings one sooner."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Whose runs are written, and where."""
+
+    directory: Path
+    study: StudySpec
+    study_yaml: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Nothing more will come: bring everything to what these say."""
+
+    records: tuple[TrialRecord, ...]
+    finals: Mapping[int, FinalRecord]
+
+
+class Writer:
+    """Writes what comes from a queue, as often as MLflow refuses it."""
+
+    def __init__(self, task: Task, coming: queue.SimpleQueue[TrialRecord | End], answers: IO[str]) -> None:
+        self._task, self._coming, self._answers = task, coming, answers
+        self._lock: int | None = None
+        self._runs: StudyRuns | None = None
+        self._waiting: dict[int, TrialRecord] = {}
+        self._end: End | None = None
+
+    def work(self) -> None:
+        """Until the end has come and everything is written, or MLflow has failed once more."""
+        while True:
+            written = self._written()
+            if self._end:
+                return
+            self._collect(None if written else RETRY_SECONDS)
+
+    def _collect(self, timeout: float | None) -> None:
+        """Wait for something to do, or for the next attempt; then take all there is."""
+        try:
+            self._take(self._coming.get(timeout=timeout))
+            while True:
+                self._take(self._coming.get_nowait())
+        except queue.Empty:
+            return
+
+    def _take(self, item: TrialRecord | End) -> None:
+        if isinstance(item, End):
+            self._end = item
+        else:
+            self._waiting[item.number] = item
+
+    def _written(self) -> bool:
+        """Write what waits; whatever MLflow raises is told and never ends this process."""
+        task = self._task
+        try:
+            if self._lock is None:
+                self._lock = _claim(task.directory)
+            if self._runs is None:
+                self._runs = StudyRuns(task.directory, task.study, task.study_yaml, task.place)
+            for number in sorted(self._waiting):
+                self._runs.write_trial(self._waiting[number])
+                del self._waiting[number]
+            if self._end:
+                self._runs.write_study(self._end.records, self._end.finals)
+        except Exception as error:
+            said = str(error).strip()
+            self._answer({"failed": said.splitlines()[0] if said else type(error).__name__})
+            return False
+        return True
+
+    def _answer(self, answer: Mapping[str, Any]) -> None:
+        self._answers.write(json.dumps(answer) + "\n")
+        self._answers.flush()
+
+
+def _claim(directory: Path) -> int:
+    """Be the only writer of a directory's runs until this process ends: a report may be asked for while the study runs."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise RuntimeError("another archfront is writing them") from None
+    return descriptor
+
+
+def _listen(said: IO[bytes], coming: queue.SimpleQueue[TrialRecord | End]) -> None:
+    """Pass on what the driver says; end this process where it says no more."""
+    try:
+        while True:
+            coming.put(pickle.load(said))
+    except (EOFError, pickle.UnpicklingError):
+        os._exit(0)
+
+
+def main() -> None:
+    """Serve one driver."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever a library prints is not an answer
+    said = os.fdopen(os.dup(0), "rb")
+    task = pickle.load(said)
+    coming: queue.SimpleQueue[TrialRecord | End] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(said, coming), daemon=True).start()
+    Writer(task, coming, answers).work()
+    answers.write(json.dumps({"done": True}) + "\n")
+    answers.flush()
+    os._exit(0)  # the listener still waits for the driver's end

@@ -1,0 +1,172 @@
+"""A study's directory as its report: reads the records, writes the page, and brings MLflow up to date."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from analysis.fidelity.forecast import Outlook, outlook
+from analysis.fidelity.rank_validity import LongRun, read_long_runs, validity
+from analysis.fronts.front import Front, front_of
+from analysis.fronts.membership import membership
+from analysis.records.record import RECORDS, FinalRecord, TrialRecord, read_finals, read_records
+from analysis.records.summary import StudySummary
+from analysis.report.study_page import REPORT, write_report
+from analysis.text import format as words
+from search_space.errors import SpecError
+from trials.machine.provenance import environment
+from trials.study.directory import STUDY
+from trials.study.spec import StudySpec, parse_study
+from trials.trial.calibration import as_settled, way_of
+from trials.trial.scaling_grid import planned_tasks
+
+if TYPE_CHECKING:
+    from analysis.laws.answer import Answered
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredStudy:
+    """What lies in a study's directory."""
+
+    directory: Path
+    study: StudySpec
+    text: str
+    """The study as it was given."""
+    records: list[TrialRecord]
+    finals: dict[int, FinalRecord]
+    long_runs: list[LongRun]
+    """Longer trainings that judge the short ones; none before `archfront validate`."""
+
+    @cached_property
+    def law(self) -> Answered | str | None:
+        """A scaling study's law, or a sentence on what it lacks; None for a search."""
+        if self.study.scaling is None:
+            return None
+        from analysis.report.law_study_page import fitted
+
+        return fitted(self.records, self.study.scaling.form)
+
+    @cached_property
+    def outlook(self) -> Outlook | str | None:
+        """The front at the study's target, or a sentence on what it lacks; None where the study has no target."""
+        target, tokens = self.study.target, self.study.proxy.tokens
+        if target is None or tokens is None:
+            return None
+        try:
+            return outlook(self.records, self.front, membership(self.front), target.tokens / tokens)
+        except SpecError as error:
+            return str(error)
+
+    @cached_property
+    def front(self) -> Front:
+        """By bits per byte, with the latencies measured again after the search."""
+        return front_of(self.records, self.finals)
+
+    def record(self, number: int) -> TrialRecord:
+        """The trial of that number; raises SpecError naming those that exist."""
+        for record in self.records:
+            if record.number == number:
+                return record
+        there = f"0 to {self.records[-1].number}" if self.records else "none yet"
+        raise SpecError(f"{self.directory} has no trial {number}; its trials are {there}")
+
+
+def read_study(directory: Path) -> StoredStudy:
+    """Everything that a study's directory holds; raises SpecError where it is not one."""
+    path = directory / STUDY
+    if not path.is_file():
+        raise SpecError(f"{directory} is not a study's directory (it has no {STUDY}); name one that `archfront run` has made")
+    if not (directory / RECORDS).exists():
+        raise SpecError(f"{directory} has no {RECORDS} yet; `archfront run` writes it when the first trial ends")
+    text = path.read_text(encoding="utf-8")
+    study = as_settled(parse_study(yaml.safe_load(text), str(path)), directory)
+    return StoredStudy(directory, study, text, read_records(directory), read_finals(directory), read_long_runs(directory))
+
+
+def report_study(stored: StoredStudy) -> Path:
+    """Write the study's report.html and return its path."""
+    law = stored.law
+    if law is None:
+        judged = validity(stored.records, stored.long_runs)
+        return write_report(stored.directory, summarise(stored), stored.records, stored.finals, judged, stored.outlook)
+    from analysis.report.law_page import write_page
+    from analysis.report.law_study_page import scaling_report
+
+    return write_page(stored.directory / REPORT, scaling_report(summarise(stored), stored.records, law))
+
+
+def summarise(stored: StoredStudy) -> StudySummary:
+    """The study's intent in words."""
+    study, latency, search = stored.study, stored.study.objectives.latency, stored.study.search
+    return StudySummary(
+        name=study.name,
+        study_yaml=stored.text,
+        directory=str(stored.directory),
+        planned_trials=search.trials if study.scaling is None else len(planned_tasks(study)),
+        budget=str(study.search_space.budget if study.scaling is None else study.scaling),
+        space=str(study.search_space.explain()) if study.scaling is None else "",
+        corpus=_corpus(stored),
+        recipe=_recipe(study),
+        latency=f"{latency.prompt_tokens} prompt tokens and {latency.new_tokens} new ones with the KV cache, batch 1, {latency.runtime}, "
+        f"{latency.threads} pinned thread{'s' if latency.threads > 1 else ''}",
+        search=_search(study),
+        law=None if study.scaling is None else study.scaling.form,
+        without_record=_without_record(stored),
+        environment=environment(),
+    )
+
+
+def _without_record(stored: StoredStudy) -> Mapping[int, str]:
+    """Planned trainings that have none, with the reason where the directory knows this machine's pace."""
+    there = {record.number for record in stored.records}
+    missing = {task.number: task for task in planned_tasks(stored.study) if task.number not in there}
+    if not missing:
+        return {}
+    from trials.plans.feasible_here import out_of_reach  # torch: a second or more
+
+    reasons = out_of_reach(stored.study, stored.directory, list(missing.values())) or {}
+    return {
+        number: f"{task.name or ''} {task.architecture.label}, {reasons.get(number, 'not trained yet')}".strip()
+        for number, task in missing.items()
+    }
+
+
+def _search(study: StudySpec) -> str:
+    search = study.search
+    if study.scaling is not None:
+        return f"a grid for the law {study.scaling.form}, from seed {search.seed}, {search.workers} at a time"
+    stops = "; those unlikely to add to the front stop early" if search.early_stopping == "front" else ""
+    replicates = search.replicates_of(search.trials)
+    again = f"{words.plural(replicates, 'contender')} trained again" if replicates else "no shape is trained again"
+    return f"proposed by {search.sampler} from seed {search.seed}, {search.workers} at a time; {again} with another seed{stops}"
+
+
+def _corpus(stored: StoredStudy) -> str:
+    name = stored.study.corpus.title
+    digests = {record.training.corpus_sha256 for record in stored.records if record.training and record.training.corpus_sha256}
+    return f"{name}, SHA-256 {' and '.join(sorted(digests))}" if digests else name
+
+
+def _recipe(study: StudySpec) -> str:
+    proxy = study.proxy
+    budgets = {
+        "tokens": proxy.tokens,
+        "tokens per parameter": proxy.tokens_per_parameter,
+        "training FLOPs": proxy.flops,
+        "seconds": proxy.seconds,
+    }
+    length = next(f"{value:,} {name}" if name == "tokens" else f"{value:g} {name}" for name, value in budgets.items() if value is not None)
+    rates = f"AdamW at {proxy.learning_rate:g}"
+    if proxy.optimizer == "muon":
+        rates = f"Muon at {proxy.muon_learning_rate:g} for the matrices of the blocks, {rates} for the rest"
+    if proxy.parametrization != "standard":
+        rates += f" at {proxy.base.num_hidden_layers} x {proxy.base.hidden_size} and by {proxy.parametrization} elsewhere"
+    return (
+        f"{length} in steps of {proxy.batch_sequences} x {proxy.context_tokens}, {rates}, weight decay {proxy.weight_decay:g}, "
+        f"{proxy.schedule} schedule, {way_of(study)}"
+    )

@@ -1,0 +1,1 @@
+"""Ask and tell: Optuna around `analysis.search`."""

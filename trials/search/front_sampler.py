@@ -1,0 +1,172 @@
+"""An Optuna sampler for fronts of two objectives, of which some are known without a trial: what a shape costs is computed, not learnt.
+
+    sampler = FrontSampler(space, cheap={1: latency_ms}, feasible=within_budget, seed=0)
+    study = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
+
+Objectives that are not cheap are modelled with uncertainty (`analysis.search.surrogate`) on what the space declares; the proposal is the
+new allowed point that is expected to add most to the front's hypervolume (`analysis.search.acquisition`), looked for near the front, all
+over the space, and by changing one choice at a time from the best found (`analysis.search.candidates`).
+
+A trial that was stopped early is told to Optuna as pruned, and says by attributes what it would have reached, so that the models learn
+from it without its standing on the front:
+
+    trial.set_user_attr(ESTIMATE, [3.1, 14.0])      # values at the full budget
+    trial.set_user_attr(DEVIATION, [0.05, 0.0])     # how far off each may be (one standard deviation)
+    study.tell(trial, state=TrialState.PRUNED)
+
+A point that was tried several times stands in the study as several complete trials: how far they differ tells the noise, and together
+they weigh as much as their number says.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+from threadpoolctl import ThreadpoolController
+
+from analysis.search.axes import Array
+from analysis.search.candidates import Grid, Rows, Source, Table
+from analysis.search.objective_models import Batch, Told
+from analysis.search.propose import Proposer
+from search_space.errors import SpecError
+from trials.search.optuna_axes import Dimensions, Params
+
+ESTIMATE, DEVIATION = "estimate", "deviation"
+"""User attributes of a pruned trial: the values that it is expected to have had at its end, and their standard deviations."""
+REMEMBERED = 50_000
+"""Points whose costs are kept between proposals."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    active: list[bool]
+    costs: tuple[float, float]
+    hints: tuple[float, ...]
+    allowed: bool
+
+
+class FrontSampler(BaseSampler):
+    """Proposes what adds most to a two-objective front; a pure function of the seed and the study's trials."""
+
+    def __init__(
+        self,
+        space: Mapping[str, BaseDistribution],
+        *,
+        cheap: Mapping[int, Callable[[Params], float]] | None = None,
+        feasible: Callable[[Params], bool] | None = None,
+        candidates: Sequence[Mapping[str, Any]] | None = None,
+        sequences: Mapping[str, Sequence[str]] | None = None,
+        active: Callable[[Params], Collection[str]] | None = None,
+        hints: Callable[[Params], Sequence[float]] | None = None,
+        seed: int = 0,
+    ) -> None:
+        """`space` is what every trial asks for.
+
+        `cheap` computes objectives, by their index, from parameters; `feasible` says what may be proposed; `candidates` lists all that
+        may be; `sequences` names the parameters of each per-layer list (by default those that differ in a final number, such as
+        heads_0 to heads_11); `active` names the parameters that have an effect at a point; `hints` computes numbers, the same ones for
+        every point, that the objectives may follow more simply than the parameters (a size that is solved for, say).
+        """
+        self._space, self._cheap, self._seed = dict(space), dict(cheap or {}), seed
+        self._feasible, self._active, self._hints = feasible, active, hints
+        if not self._space:
+            raise SpecError("a FrontSampler's space must name at least one parameter, found none")
+        if not set(self._cheap) <= {0, 1}:
+            raise SpecError(f"cheap must be keyed by objective 0 or 1, found {sorted(self._cheap)}")
+        self._dimensions = Dimensions(space, sequences)
+        axes = self._dimensions.axes
+        source: Source = Grid(axes)
+        if candidates is not None:
+            if not candidates:
+                raise SpecError("candidates must list at least one point, found none; leave it out to search the whole space")
+            source = Table(axes, np.unique(self._dimensions.rows(self._dimensions.places(candidates)), axis=0))
+        self._proposer = Proposer(axes, source, self._look)
+        self._known: dict[bytes, _Known] = {}
+        self._signs = (1.0, 1.0)
+        self._threads = ThreadpoolController()
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """The declared space."""
+        return self._space
+
+    def sample_independent(self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution) -> Any:
+        """A random value: only parameters that the declared space lacks come here."""
+        return RandomSampler(self._seed + trial.number).sample_independent(study, trial, param_name, param_distribution)
+
+    def sample_relative(self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]) -> Params:
+        """The next point."""
+        if len(study.directions) != 2:
+            raise SpecError(f"a FrontSampler needs a study of two objectives, found {len(study.directions)}")
+        first, second = (-1.0 if direction is StudyDirection.MAXIMIZE else 1.0 for direction in study.directions)
+        self._signs = (first, second)
+        random = np.random.default_rng([self._seed, trial.number])
+        try:
+            with self._threads.limit(limits=1):  # more would wait for each other, beside trials that want the processors
+                return self._dimensions.params(self._proposer.propose(self._told(study, trial.number), random))
+        except LookupError:
+            raise SpecError("feasible accepted none of the points looked at; pass `candidates`, a list of those that may be") from None
+
+    def _told(self, study: Study, number: int) -> Told:
+        groups: dict[TrialState, list[FrozenTrial]] = {state: [] for state in TrialState}
+        for trial in study.get_trials(deepcopy=False):
+            if trial.number != number and self._space.keys() <= trial.params.keys():
+                broken = trial.state is TrialState.COMPLETE and not all(map(math.isfinite, trial.values))
+                groups[TrialState.FAIL if broken else trial.state].append(trial)
+        finished = groups[TrialState.COMPLETE]
+        stopped = [trial for trial in groups[TrialState.PRUNED] if _is_estimated(trial)]
+        groups[TrialState.PRUNED] = [trial for trial in groups[TrialState.PRUNED] if not _is_estimated(trial)]
+        estimates = np.array([trial.user_attrs[ESTIMATE] for trial in stopped], dtype=float).reshape(-1, 2) * self._signs
+        deviations = np.array([trial.user_attrs[DEVIATION] for trial in stopped], dtype=float).reshape(-1, 2)
+        values = np.array([trial.values for trial in finished], dtype=float).reshape(-1, 2) * self._signs
+        batches = {state: self._recall(trials) for state, trials in groups.items()}
+        kept = np.array([all(value <= 0 for value in trial.constraints.values()) for trial in finished], dtype=bool)
+        complete = replace(batches[TrialState.COMPLETE], allowed=batches[TrialState.COMPLETE].allowed & kept)
+        pending, failed, others = (batches[state] for state in (TrialState.RUNNING, TrialState.FAIL, TrialState.PRUNED))
+        return Told(complete, values, self._recall(stopped), estimates, deviations, pending, failed, others)
+
+    def _look(self, rows: Rows) -> Batch:
+        """What is known of rows of levels."""
+        places = self._dimensions.places_at(rows)
+        return self._batch(rows, places, lambda number: self._dimensions.params(rows[number]))
+
+    def _recall(self, trials: Sequence[FrozenTrial]) -> Batch:
+        places = self._dimensions.places([trial.params for trial in trials])
+        return self._batch(self._dimensions.rows(places), places, lambda number: trials[number].params)
+
+    def _batch(self, rows: Rows, places: Array, params: Callable[[int], Params]) -> Batch:
+        known = [self._ask(key.tobytes(), params, number) for number, key in enumerate(places)]
+        active = np.array([k.active for k in known], dtype=bool).reshape(rows.shape)
+        costs = np.array([k.costs for k in known], dtype=float).reshape(-1, 2) * self._signs
+        hints = np.array([k.hints for k in known], dtype=float).reshape(len(known), -1 if known else 0)
+        return Batch(np.where(active, rows, 0), places, active, costs, hints, np.array([k.allowed for k in known], dtype=bool))
+
+    def _ask(self, key: bytes, params: Callable[[int], Params], number: int) -> _Known:
+        """What the callables say of a point, asked once."""
+        if key not in self._known:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            self._known[key] = self._answer(params(number))
+        return self._known[key]
+
+    def _answer(self, point: Params) -> _Known:
+        active = [True] * len(self._space)
+        if self._active is not None:
+            names = self._active(point)
+            active = [name in names for name in self._space]
+        costs = [float(self._cheap[objective](point)) if objective in self._cheap else math.nan for objective in range(2)]
+        countable = all(math.isfinite(costs[objective]) for objective in self._cheap)
+        allowed = countable and (self._feasible is None or bool(self._feasible(point)))
+        return _Known(active, (costs[0], costs[1]), tuple(self._hints(point)) if self._hints else (), allowed)
+
+
+def _is_estimated(trial: FrozenTrial) -> bool:
+    numbers = [trial.user_attrs.get(name, ()) for name in (ESTIMATE, DEVIATION)]
+    return all(len(pair) == 2 and all(map(math.isfinite, pair)) for pair in numbers)

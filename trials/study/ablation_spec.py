@@ -1,0 +1,143 @@
+"""An ablation: one question, the published answer, and named arms at one or several scales, in one YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from search_space.architecture import Architecture
+from search_space.errors import SpecError, unknown_key
+from search_space.solve import InfeasibleError
+from trials.study.section import Positive, Section, parsed
+from trials.study.spec import CorpusSpec, LatencySpec, ProxySpec, StudySpec, parse_study
+from trials.study.yaml_file import read_yaml
+
+NO_BUDGET = {"parameters": {"at_most": 1e15}}
+"""Of arms that state every size."""
+
+
+class PublishedSpec(Section):
+    """What a paper found; figures only, with their source."""
+
+    source: str
+    """Paper and place, with its arXiv number, and how sure the figures are."""
+    accuracy: dict[str, dict[str, float]] = Field({})
+    """Percent, by scale and arm; an arm that was not published is left out."""
+
+
+class ScaleSpec(Section):
+    """The arms at one size, and the recipe that all of them are trained by."""
+
+    arms: dict[str, dict[str, Any]]
+    """Each arm as the keys of a study's `space`, one value each; sizes may be solved."""
+    common: dict[str, Any] = Field({})
+    """Keys that every arm has; an arm's own take precedence."""
+    budget: dict[str, Any] | None = None
+    """As in a study: what solved sizes spend. Not needed where the arms state every size."""
+    equal_latency: LatencySpec | None = None
+    """Where given, the budget holds for the baseline alone; the other arms spend as much as makes them take its time in this workload."""
+    proxy: ProxySpec
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = (0, 1, 2)
+    """Each decides initial weights and the order of the data, for every arm alike."""
+    threads: Positive = 1
+    """Processor threads of each training."""
+
+
+class AblationSpec(Section):
+    """One question with its arms."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    """Letters, digits, dots, dashes and underscores."""
+    question: str
+    """In one sentence."""
+    baseline: str
+    """The arm that the others are compared with."""
+    corpus: CorpusSpec
+    published: PublishedSpec
+    scales: dict[str, ScaleSpec]
+    """By name; `archfront ablate` trains `proxy` unless told otherwise."""
+
+    @model_validator(mode="after")
+    def _every_scale_has_the_baseline(self) -> AblationSpec:
+        for name, scale in self.scales.items():
+            if self.baseline not in scale.arms or len(scale.arms) < 2:
+                raise ValueError(
+                    f"scales.{name}.arms must hold the baseline {self.baseline} and another arm, found {', '.join(scale.arms)}"
+                )
+        return self
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One arm at one scale."""
+
+    name: str
+    study: StudySpec
+    """A study whose space has this shape alone: corpus, recipe and threads are its own."""
+    architecture: Architecture
+
+
+def load_ablation(path: Path) -> AblationSpec:
+    """Read an ablation's YAML and try its shapes; raises SpecError with path, what was found and the cure."""
+    values = read_yaml(path, "name an ablation's YAML, such as studies/mobilellm/depth-width.yaml", "see docs/ablations.md")
+    ablation = parsed(AblationSpec, values, str(path), "docs/ablations.md")
+    ablation = _beside(ablation, path.resolve().parent)
+    for scale in ablation.scales:
+        try:
+            arms_of(ablation, scale)
+        except SpecError as error:
+            raise SpecError(f"{path}: {error}") from None
+    return ablation
+
+
+def _beside(ablation: AblationSpec, folder: Path) -> AblationSpec:
+    """The same with the files that it names by their whole paths."""
+    scales = {
+        name: scale if scale.equal_latency is None else scale.model_copy(update={"equal_latency": scale.equal_latency.beside(folder)})
+        for name, scale in ablation.scales.items()
+    }
+    return ablation.model_copy(update={"corpus": ablation.corpus.beside(folder), "scales": scales})
+
+
+def is_ablation(path: Path) -> bool:
+    """Whether a YAML file holds an ablation rather than a study."""
+    try:
+        values = read_yaml(path, "", "")
+    except SpecError:
+        return False
+    return isinstance(values, Mapping) and "scales" in values
+
+
+def arms_of(ablation: AblationSpec, scale: str) -> list[Arm]:
+    """The arms of one scale with their shapes, where latencies are made equal those before that; SpecError where there is none."""
+    if scale not in ablation.scales:
+        raise unknown_key(f"{ablation.name} has no scale {scale}: it", scale, tuple(ablation.scales))
+    wanted = ablation.scales[scale]
+    return [arm_at(ablation, scale, name, wanted.budget or NO_BUDGET) for name in wanted.arms]
+
+
+def arm_at(ablation: AblationSpec, scale: str, name: str, budget: Mapping[str, Any]) -> Arm:
+    """An arm that spends this budget; SpecError where it has no shape or several."""
+    wanted, place = ablation.scales[scale], f"scales.{scale}.arms.{name}"
+    values = {
+        "name": f"{ablation.name}-{scale}",
+        "corpus": ablation.corpus.model_dump(exclude_defaults=True),
+        "budget": dict(budget),
+        "space": {**wanted.common, **wanted.arms[name]},
+        "proxy": wanted.proxy.model_dump(exclude_defaults=True),
+        "search": {"trials": 1, "threads": wanted.threads},
+        "references": (),
+    }
+    study = parse_study(values, place)
+    space = study.search_space
+    if space.size != 1:
+        several = ", ".join(dimension.name for dimension in space.free)
+        raise SpecError(f"{place} must be one shape, found several choices of {several}; state one of each, here or in `common`")
+    try:
+        return Arm(name, study, space.architecture(space.point(0)))
+    except InfeasibleError as error:
+        raise SpecError(f"{place} has no shape that spends the budget: {error.reason} ({error.near or 'nothing comes near'})") from None

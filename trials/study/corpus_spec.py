@@ -1,0 +1,107 @@
+"""CorpusSpec: which text a study is trained on, as its YAML says it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from trials.study.section import Positive, Section
+
+SOURCES = ("name", "files", "dataset")
+TAKEN = ("train", "validation", "test")
+"""The study's own splits."""
+OF_A_DATASET = ("config", "split", "revision", "limit_bytes")
+
+
+class CorpusSpec(Section):
+    """The text that every trial of the study is trained on; exactly one of `name`, `files` and `dataset` (see docs/corpora.md)."""
+
+    name: Literal["python-stdlib"] | None = None
+    """An embedded corpus: `python-stdlib` is the source text of this machine's Python standard library, without its tests."""
+    files: tuple[str, ...] | None = None
+    """`.txt` (one document each), `.jsonl` (one object a line) and `.parquet` files, or globs, relative to the study file."""
+    dataset: str | None = None
+    """What the `datasets` library loads: a folder, relative to the study file, or a name on the Hugging Face hub."""
+    config: str | None = None
+    """Of the dataset, where it has several."""
+    split: str = "train"
+    """Of the dataset; the study's own splits are all cut from it."""
+    revision: str | None = None
+    """Of the dataset on the hub: a commit, tag or branch; the newest where absent."""
+    limit_bytes: Positive | None = None
+    """Text of the dataset, in UTF-8, after which no further document is read; all of it where absent."""
+    column: str = "text"
+    """Where the documents are: a column of the dataset or of `.parquet` files, a key in `.jsonl` files."""
+    tokenizer: tuple[str, ...] | None = None
+    """A `tokenizer.json`, a folder with one, or a name on the hub, or several, one for each `vocab_size`; trained where absent."""
+    validation: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Files by a name of your own, beside the held-out split: every finished shape is also judged on these, in bits per byte."""
+
+    @field_validator("files", "tokenizer", mode="before")
+    @classmethod
+    def _one_name(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("validation", mode="before")
+    @classmethod
+    def _one_name_each(cls, value: object) -> object:
+        return {name: cls._one_name(files) for name, files in value.items()} if isinstance(value, dict) else value
+
+    @field_validator("validation")
+    @classmethod
+    def _fit_names(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for name, files in value.items():
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name in TAKEN:
+                raise ValueError(
+                    f"must have names of letters, digits, dots and dashes other than {', '.join(TAKEN)}, found {name!r}; rename it"
+                )
+            if not files:
+                raise ValueError(f"must name files for {name}, found none; add them or leave {name} out")
+        return value
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if sum(getattr(self, source) is not None for source in SOURCES) != 1:
+            raise ValueError("must have exactly one of `name`, `files` and `dataset`")
+        misplaced = [key for key in OF_A_DATASET if key in self.model_fields_set]
+        if misplaced and self.dataset is None:
+            raise ValueError(f"has `{misplaced[0]}`, which belongs to a `dataset`; leave it out")
+        return self
+
+    @property
+    def title(self) -> str:
+        """What a person calls the corpus, without folders."""
+        if self.dataset is not None:
+            named = f"{Path(self.dataset).name if self.is_local else self.dataset} {self.config or ''}".strip()
+            return f"{named}, split {self.split}"
+        return self.name or ", ".join(Path(file).name for file in self.files or ())
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the dataset is a folder of this machine, so that no network is asked; as `beside` has placed it."""
+        return self.dataset is not None and is_local_path(self.dataset)
+
+    def beside(self, folder: Path) -> Self:
+        """The same corpus with every relative path taken from the folder."""
+        files = self.files and _all_placed(self.files, folder)
+        validation = {name: _all_placed(names, folder) for name, names in self.validation.items()}
+        tokenizer = self.tokenizer and tuple(_placed(name, folder) for name in self.tokenizer)
+        dataset = self.dataset and _placed(self.dataset, folder)
+        return self.model_copy(update={"files": files, "dataset": dataset, "tokenizer": tokenizer, "validation": validation})
+
+
+def _all_placed(names: tuple[str, ...], folder: Path) -> tuple[str, ...]:
+    return tuple(str(folder / name) for name in names)
+
+
+def is_local_path(name: str) -> bool:
+    """Whether a name is written as a path, so that the hub is never asked for it."""
+    return name.startswith((".", "/")) or name.endswith(".json")
+
+
+def _placed(name: str, folder: Path) -> str:
+    """A name that may be a path: absolute where it is written as one or something lies there, else as it is, for the hub."""
+    return str(folder / name) if is_local_path(name) or (folder / name).exists() else name

@@ -1,0 +1,95 @@
+"""The workload whose time is the latency: the section `objectives.latency` of a study."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from trials.catalogue.formats import MODEL_FILES
+from trials.catalogue.runtimes import COMMAND, RUNTIMES
+from trials.study.section import Positive, Section
+
+LONGEST_DRIFT = 128
+"""By how many tokens a text may grow around one of the `context_positions` while tokens there are timed."""
+
+
+class LatencySpec(Section):
+    """The workload whose time is the latency."""
+
+    runtime: Literal["torch", "torch-cuda", "onnxruntime", "llama.cpp", "openvino", "executorch", "command"] = "onnxruntime"
+    """What runs the shape: ONNX Runtime or another engine, as on a device; our own network in PyTorch; or a command of your own
+    (see docs/runtimes.md)."""
+    precision: Literal["float32", "bfloat16", "float16", "int8", "int4"] = "float32"
+    """Of the weights while the latency is taken."""
+    prompt_tokens: Positive = 64
+    """Tokens of the prompt, read in one pass."""
+    new_tokens: Positive = 64
+    """Tokens decoded one by one with the KV cache."""
+    context_positions: tuple[Positive, ...] | None = None
+    """Tokens in the cache at which a decoded token is timed as well, beside the workload, such as [128, 1024]."""
+    threads: Positive = 1
+    """Threads of the runtime; each is pinned to a processor of its own."""
+    repeats: Positive = 5
+    """Timed repeats of the whole workload after the warm-up."""
+    command: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Only where the runtime is `command`: program and arguments, run without a shell, that measure a model file; `{model}` and
+    `{yardstick}` in them become paths (see docs/runtimes.md)."""
+    format: Literal["onnx", "gguf", "executorch"] | None = None
+    """Only where the runtime is `command`: of the files that it is given; by default `onnx`."""
+
+    @property
+    def longest_text(self) -> int:
+        """Tokens that a session must have room for."""
+        deepest = max(self.context_positions or (0,)) + LONGEST_DRIFT
+        return max(self.prompt_tokens + self.new_tokens, deepest if self.context_positions else 0)
+
+    @property
+    def model_format(self) -> str:
+        """Of the files that a command is given."""
+        return self.format or "onnx"
+
+    def beside(self, folder: Path) -> LatencySpec:
+        """The same with the command's files in a folder by their whole paths; what is no file there stays as it is."""
+        if self.command is None:
+            return self
+        return self.model_copy(update={"command": tuple(str(folder / part) if is_file(folder / part) else part for part in self.command)})
+
+    @model_validator(mode="after")
+    def _runtime_has_precision(self) -> LatencySpec:
+        runtime = RUNTIMES[self.runtime] if self.runtime != COMMAND else MODEL_FILES[self.model_format]
+        if self.precision not in runtime.precisions:
+            offered = " or ".join(runtime.precisions)
+            raise ValueError(f"precision must be {offered} where the runtime is {self.runtime}, found {self.precision}")
+        return self
+
+    @model_validator(mode="after")
+    def _text_has_room(self) -> LatencySpec:
+        room = RUNTIMES[self.runtime if self.runtime != COMMAND else MODEL_FILES[self.model_format].runtime].longest_text
+        if room is not None and self.longest_text > room:
+            raise ValueError(
+                f"prompt_tokens and new_tokens together, and context_positions with {LONGEST_DRIFT} more, must be {room:,} at most for "
+                f"{self.runtime}, found {self.longest_text:,}; lower them"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _command_is_whole(self) -> LatencySpec:
+        if self.runtime == COMMAND and self.command is None:
+            raise ValueError("command is missing; name the program that measures and its arguments, see docs/runtimes.md")
+        if self.runtime == COMMAND and self.context_positions:
+            raise ValueError(
+                f"context_positions must be left out where the runtime is {COMMAND}, which is asked for a prompt and new tokens"
+            )
+        if self.runtime != COMMAND and (self.command or self.format):
+            raise ValueError(f"command and format must be left out where the runtime is {self.runtime}; or take the runtime {COMMAND}")
+        return self
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file of that name; a part of a command may be no name at all."""
+    with suppress(OSError):
+        return path.is_file()
+    return False

@@ -1,0 +1,326 @@
+"""A study's whole intent, one YAML: StudySpec and load_study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+
+from analysis.records.latency import Latency
+from analysis.records.training import FARTHEST
+from search_space.budget import Budget
+from search_space.describe import is_file_name
+from search_space.errors import SpecError
+from search_space.space import SearchSpace
+from trials.study.corpus_spec import CorpusSpec as CorpusSpec
+from trials.study.latency_spec import LatencySpec as LatencySpec
+from trials.study.scaling_spec import ScalingSpec, require_constants, with_scaling
+from trials.study.section import AboveZero, Number, Positive, Section, Share, parsed, sentence
+from trials.study.yaml_file import read_yaml
+
+LARGEST_SEED = 2**32 - 1
+AUTO: Literal["auto"] = "auto"
+"""What a calibration of the machine decides (trials/trial/calibration.py)."""
+
+
+DEFAULT_RATES = {"muon": 4e-2, "adamw": 4e-3}
+"""Of AdamW, by the recipe's optimizer."""
+
+
+class LimitsSpec(Section):
+    """What a shape may not pass: one that does is recorded with its latency, and not trained."""
+
+    latency_ms: AboveZero | None = None
+    """Of `latency`'s workload, prompt and new tokens together."""
+    memory_bytes: AboveZero | None = None
+    """Of the runtime with the shape in it, at its peak; read where the runtime's memory is measured."""
+
+    def passed(self, latency: Latency) -> str | None:
+        """Which limit a shape passes, as a sentence; None where it keeps to all."""
+        for name, limit, found, said in (
+            ("latency_ms", self.latency_ms, latency.total_ms.median, "{:.4g} ms"),
+            ("memory_bytes", self.memory_bytes, latency.peak_memory_bytes, "{:,.0f} bytes"),
+        ):
+            if limit is not None and found is not None and found > limit:
+                return f"{said.format(found)} are above objectives.limits.{name}, {said.format(limit)}, so it was not trained"
+        return None
+
+
+class ObjectivesSpec(Section):
+    """What a front is made of."""
+
+    quality: Literal["bits_per_byte"] = "bits_per_byte"
+    """Validation loss in bits per byte: it survives a change of vocabulary."""
+    latency: LatencySpec = LatencySpec()
+    limits: LimitsSpec = LimitsSpec()
+
+
+class BaseShape(Section):
+    """The shape at which `mup` and `completep` have the study's rates as they stand; heads span its width, its MLP is 8/3 as wide."""
+
+    hidden_size: Positive = 64
+    """Its width."""
+    num_hidden_layers: Positive = 4
+    """Its executed blocks."""
+    head_dim: Positive = 16
+    """The width of its heads."""
+
+
+class ProxySpec(Section):
+    """The recipe of the short training run; the same for every shape of the study. Exactly one of the four budgets."""
+
+    tokens: Positive | None = None
+    """Training tokens of every trial."""
+    tokens_per_parameter: AboveZero | None = None
+    """Training tokens per stored parameter."""
+    flops: AboveZero | None = None
+    """Training FLOPs of every trial, as docs/method.md counts them (such as 1e12); the tokens then differ."""
+    seconds: AboveZero | None = None
+    """Training seconds of every trial, pauses left out; the tokens then differ."""
+    context_tokens: Positive = 64
+    """Tokens of one sequence."""
+    batch_sequences: Positive = 16
+    """Sequences of one step."""
+    optimizer: Literal["muon", "adamw"] = "muon"
+    """`muon`: Muon for the matrices of the blocks and AdamW for the rest; `adamw`: AdamW for all."""
+    learning_rate: AboveZero = Field(default_factory=lambda given: DEFAULT_RATES[given.get("optimizer", "muon")])
+    """Peak rate of AdamW; by default 0.04 beside Muon, 0.004 where it moves everything (docs/findings.md)."""
+    muon_learning_rate: AboveZero = 4e-2
+    """Peak rate of Muon; read only where the optimizer is `muon`."""
+    parametrization: Literal["standard", "mup", "completep"] = "mup"
+    """How rates and initial weights follow the shape: not at all, its width (arXiv 2203.03466), or width and depth (2505.01618)."""
+    base: BaseShape = BaseShape()
+    """Read only where the parametrization is `mup` or `completep`."""
+    weight_decay: Annotated[float, Number, Field(ge=0)] = 0.1
+    """On matrices only; norms and the embedding have none."""
+    gradient_clip: AboveZero = 1.0
+    """Largest norm of the gradient."""
+    schedule: Literal["wsd", "cosine"] = "wsd"
+    """Warm-up, stable, linear decay to zero (arXiv 2404.06395); or warm-up and cosine to a tenth."""
+    warmup: Share = 0.05
+    """Share of the steps that warm up."""
+    decay: Share = 0.3
+    """Share of the steps that decay; read only where the schedule is `wsd`."""
+    rungs: tuple[Annotated[float, Number, Field(gt=0, lt=1)], ...] = ()
+    """Ascending shares of the tokens at which a branch of a `wsd` run decays to a finished loss; each costs `decay` of its share."""
+    precision: Literal["auto", "float32", "bfloat16"] = AUTO
+    """Of the products; weights and optimizer states stay float32. `auto`: what a short calibration of the machine finds faster."""
+    compile: Literal["auto"] | bool = AUTO
+    """Whether torch compiles the blocks, once for each shape, which its seconds count; `auto`: where trials are long enough to win that
+    time back, and have another budget than seconds."""
+    evaluations: Positive = 4
+    """Evaluations on the validation split over the run, the last at its end."""
+    evaluation_tokens: Positive = 65_536
+    """Tokens of each evaluation, always the same ones."""
+
+    def plain(self) -> ProxySpec:
+        """The recipe as it is followed where nothing has been calibrated: in float32 and not compiled where that is left open."""
+        ways = {"precision": "float32", "compile": False}
+        return self.model_copy(update={name: way for name, way in ways.items() if getattr(self, name) == AUTO})
+
+    def with_tokens(self, tokens: int) -> ProxySpec:
+        """The recipe with this budget."""
+        return self.model_copy(update={"tokens_per_parameter": None, "flops": None, "seconds": None, "tokens": tokens})
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> ProxySpec:
+        if sum(value is not None for value in (self.tokens, self.tokens_per_parameter, self.flops, self.seconds)) != 1:
+            raise ValueError("must have exactly one of `tokens`, `tokens_per_parameter`, `flops` and `seconds`")
+        if self.compile is True and self.seconds is not None:
+            raise ValueError("must not be compiled where its budget is `seconds`, which compiling would use up; state another budget")
+        if self.schedule == "wsd" and self.warmup + self.decay > 1:
+            raise ValueError(f"warmup and decay must not exceed 1 together, found {self.warmup:g} and {self.decay:g}")
+        return self
+
+    @model_validator(mode="after")
+    def _rungs_follow_the_trunk(self) -> ProxySpec:
+        if self.rungs and (self.schedule != "wsd" or self.seconds is not None):
+            raise ValueError("rungs need the schedule wsd and a budget that is not seconds; drop them, or change those")
+        if list(self.rungs) != sorted(set(self.rungs)):
+            raise ValueError(f"rungs must ascend, found {', '.join(f'{share:g}' for share in self.rungs)}")
+        if self.rungs and self.rungs[0] * (1 - self.decay) < self.warmup:
+            raise ValueError(f"the first rung must not begin to decay within the warm-up, found {self.rungs[0]:g}; raise it")
+        return self
+
+
+STOPPING_RUNGS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4)
+
+
+class SearchSpec(Section):
+    """How the shapes to try are chosen and where they run."""
+
+    trials: Annotated[int, Number, Field(ge=0)] = 0
+    """Shapes to sample, at least one but beside `scaling`; references and replicates come on top."""
+    replicates: Annotated[float, Number, Field(ge=0, lt=1)] = 0.15
+    """Share of the trials, references not counted, that train a contender for the front again with another seed, once all shapes were
+    tried: they tell luck from quality (docs/method.md); 0 for none."""
+    workers: Positive = 2
+    """Trials that run side by side."""
+    threads: Literal["auto"] | Positive = AUTO
+    """Processor threads of each trial; `auto`: as many of its share of the machine's processors as a calibration finds fastest."""
+    gpus: Annotated[float, Number, Field(ge=0)] = 0.0
+    """GPUs of each trial; a fraction shares one."""
+    peak_flops: Annotated[float, Number, Field(gt=0)] | None = None
+    """FLOPs a second of each trial's device at its best, for the record's utilisation; by default those of a GPU that is known."""
+    seed: Annotated[int, Number, Field(ge=0, le=LARGEST_SEED)] = 0
+    """Decides proposals, initial weights and the order of the data; a replicate has a later one."""
+    fresh_seed: bool = True
+    """Whether the shapes that the report names (recommended, most accurate, knee, fastest) are trained once more after the search, with
+    a seed that chose nothing: the test split then says how much of their gain was luck."""
+    sampler: Literal["front", "nsga2", "tpe", "random"] = "front"
+    """What proposes the next shape: ours, which models the front (docs/method.md), or one of Optuna's."""
+    latency_table: str | None = None
+    """A table of `archfront profile-device`, a `.jsonl` file or its name: proposals then follow the latencies that it predicts, and can be
+    replayed; a copy stays in the study's directory. Every trial is measured all the same."""
+    reuse: bool = True
+    """Whether a training that is finished already in any study's directory on this storage, of the same shape, text, recipe and seed, is
+    taken over instead of made again; a budget in seconds is always made again (docs/method.md)."""
+    rate_bracket: bool = True
+    """Whether the shapes that the report names are also trained at half and at twice the learning rate, after the search: a winner whose
+    rank flips with it is flagged."""
+    early_stopping: Literal["none", "front"] = "none"
+    """`front`: a trial stops at a rung once it is unlikely to add to the front (docs/method.md); references and replicates never do."""
+    stopping_rungs: tuple[Annotated[float, Number, Field(gt=0, lt=1)], ...] = STOPPING_RUNGS
+    """Ascending shares of the tokens at which a trial is evaluated and judged; read only where trials may stop early."""
+    deadline_seconds: AboveZero = 3600.0
+    """A trial that takes longer is ended and recorded as timed out."""
+
+    @property
+    def trial_threads(self) -> int:
+        """Threads of each trial; 1 where nothing has been calibrated."""
+        return 1 if self.threads == AUTO else self.threads
+
+    @property
+    def device(self) -> str:
+        """Where trials train."""
+        return "cuda" if self.gpus else "cpu"
+
+    @model_validator(mode="after")
+    def _rungs_ascend(self) -> SearchSpec:
+        if list(self.stopping_rungs) != sorted(set(self.stopping_rungs)) or not self.stopping_rungs:
+            raise ValueError(f"stopping_rungs must be at least one share, ascending, found {list(self.stopping_rungs)}")
+        return self
+
+    def replicates_of(self, shapes: int) -> int:
+        """How many trials repeat a shape where so many shapes are sampled."""
+        return int(shapes * self.replicates / (1 - self.replicates) + 1e-9)
+
+
+class TargetSpec(Section):
+    """The training that the front is wanted for."""
+
+    tokens: Positive
+    """Of each training, at most eight times the proxy's: the report then says what the front's shapes should reach (docs/method.md)."""
+
+
+class StudySpec(Section):
+    """One study."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    """Letters, digits, dots, dashes and underscores; MLflow's experiment has it too."""
+    corpus: CorpusSpec
+    scaling: ScalingSpec | None = None
+    """Where given, the study is a grid of sizes, shapes and token counts in place of a search."""
+    budget: dict[str, Any] | None = None
+    """What every shape spends (see above); a scaling study has `scaling.budgets` instead."""
+    space: dict[str, Any]
+    """What there is to choose (see above); of a scaling study `vocab_size`, `head_dim`, `tie_word_embeddings` and the
+    `intermediate_size.multiple_of` alone."""
+    objectives: ObjectivesSpec = ObjectivesSpec()
+    proxy: ProxySpec
+    search: SearchSpec
+    target: TargetSpec | None = None
+    """A longer training that the front is foreseen at; needs `proxy.tokens` and `proxy.rungs`."""
+    references: tuple[str, ...] = ("deep-thin", "wide-shallow")
+    """Shapes that every front is compared with: `deep-thin`, `wide-shallow`, a family's name (scaled to the budget), or a YAML file."""
+
+    @field_validator("proxy", mode="before")
+    @classmethod
+    def _scaling_states_the_budget(cls, proxy: object, given: ValidationInfo) -> object:
+        scaling = given.data.get("scaling")
+        return proxy if scaling is None else with_scaling(proxy, scaling)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> StudySpec:
+        if self.scaling is None:
+            if self.budget is None:
+                raise ValueError("budget is missing; add it")
+            if not self.search.trials:
+                raise ValueError("search.trials is missing or 0; say how many shapes to sample, or state `scaling`")
+        else:
+            if self.budget is not None or self.search.trials:
+                raise ValueError("a study with `scaling` must have neither budget nor search.trials; leave them out")
+            require_constants(self.space)
+        return self
+
+    @model_validator(mode="after")
+    def _stops_at_equal_tokens(self) -> StudySpec:
+        if self.search.early_stopping != "none" and (self.scaling is not None or self.proxy.tokens is None):
+            found = "a study with `scaling`" if self.scaling is not None else "another budget"
+            raise ValueError(f"search.early_stopping compares trials at equal tokens and needs proxy.tokens, found {found}; set it to none")
+        return self
+
+    @model_validator(mode="after")
+    def _foresees_from_rungs(self) -> StudySpec:
+        if self.target is not None:
+            if self.scaling is not None or self.proxy.tokens is None or not self.proxy.rungs:
+                raise ValueError("target needs a search with proxy.tokens and proxy.rungs, such as [0.25, 0.5]; add them or drop it")
+            if not self.proxy.tokens < self.target.tokens <= FARTHEST * self.proxy.tokens:
+                raise ValueError(
+                    f"target.tokens must be above proxy.tokens ({self.proxy.tokens:,}) and at most {FARTHEST:g} times as many, "
+                    f"found {self.target.tokens:,}"
+                )
+        return self
+
+    @cached_property
+    def search_space(self) -> SearchSpace:
+        """The parsed space with its budget; SpecError for a scaling study, which has nothing to search."""
+        if self.scaling is not None:
+            raise SpecError(f"{self.name} must be a search here, found a study with `scaling`; name a study with budget and space")
+        return self.space_at(Budget.parse(self.budget))
+
+    def space_at(self, budget: Budget) -> SearchSpace:
+        """The space with another budget than the study's."""
+        return SearchSpace.parse(self.space, budget)
+
+
+def parse_study(values: object, source: str = "study") -> StudySpec:
+    """Check a study's mapping; raises SpecError with path, what was found and the cure."""
+    study = parsed(StudySpec, values, source, "docs/study.md")
+    try:  # the space is read here so that its errors name the file
+        study.space_at(Budget.parse(study.budget if study.scaling is None else {"parameters": 1}))
+    except SpecError as error:
+        raise SpecError(f"{source}: {error}") from None
+    return study
+
+
+def parse_latency(values: Mapping[str, Any]) -> LatencySpec:
+    """A workload of its own, outside of a study; raises SpecError with the cure."""
+    try:
+        return LatencySpec.model_validate(dict(values))
+    except ValidationError as errors:
+        raise SpecError(sentence(errors, LatencySpec)) from None
+
+
+def is_table_file(name: str) -> bool:
+    """Whether a device's table is named by its file rather than by its name among this user's, which may have dots in it."""
+    return name.endswith(".jsonl") or "/" in name
+
+
+def load_study(path: str | Path) -> StudySpec:
+    """Read a study file; relative files of corpus, references, a latency command and a table are resolved against its folder."""
+    path = Path(path)
+    values = read_yaml(path, "name a study's YAML, such as studies/quickstart.yaml", "see docs/study.md for what a study looks like")
+    study = parse_study(values, str(path))
+    folder = path.resolve().parent
+    references = tuple(str(folder / name) if is_file_name(name) else name for name in study.references)
+    latency = study.objectives.latency.beside(folder)
+    objectives = study.objectives.model_copy(update={"latency": latency})
+    search, table = study.search, study.search.latency_table
+    if table is not None and is_table_file(table):
+        search = search.model_copy(update={"latency_table": str(folder / table)})
+    placed = {"corpus": study.corpus.beside(folder), "references": references, "objectives": objectives, "search": search}
+    return study.model_copy(update=placed)

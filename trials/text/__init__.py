@@ -1,1 +1,0 @@
-"""From text to token blocks: documents, splits, tokenizer, encoding; `trials.corpus` is the door."""

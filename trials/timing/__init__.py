@@ -1,1 +1,0 @@
-"""What a latency measurement is made of: the machine, repeats in pairs, and the yardstick."""

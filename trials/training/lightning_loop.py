@@ -1,0 +1,89 @@
+"""A stretch of a proxy run as Lightning sees it, which brings the network to its device and precision and turns the loop."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import lightning
+import torch
+from lightning.pytorch.plugins.environments import LightningEnvironment
+from torch import Tensor
+
+from trials.training.loss import cross_entropy
+
+if TYPE_CHECKING:
+    from trials.training.proxy_run import ProxyRun
+
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # Lightning greets on stderr at every Trainer
+
+
+class Stretch(lightning.LightningModule):  # type: ignore[misc]  # Lightning is not typed for mypy's strict mode
+    """The network, and what one step of it does."""
+
+    def __init__(self, run: ProxyRun, until_tokens: int | None) -> None:
+        super().__init__()
+        self.automatic_optimization = False  # Lightning's own way knows one optimizer only
+        self.network = run.network
+        self.proxy_run, self.until_tokens = run, until_tokens
+        self.compiled_loss = run.compiles_loss
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """The run's own, so that their states follow the network to its device."""
+        return self.proxy_run.optimizers
+
+    def on_train_start(self) -> None:
+        """Take the optimizers' step counts to the device too: torch's fused AdamW wants them there, and Lightning leaves them behind."""
+        for optimizer in self.proxy_run.optimizers:
+            for parameter, values in optimizer.state.items():
+                for name, value in values.items():
+                    if isinstance(value, Tensor):
+                        values[name] = value.to(parameter.device)
+
+    def training_step(self, batch: Tensor) -> None:
+        """Forward, backward and update for tokens [sequences, context + 1]."""
+        total = torch.zeros((), device=batch.device)
+        for part in torch.split(batch, -(-len(batch) // self.proxy_run.micro_batches)):
+            states = self.network.hidden_states(part[:, :-1])
+            loss = cross_entropy(states.flatten(0, 1), self.network.output_weight, part[:, 1:].flatten(), compiled=self.compiled_loss)
+            self.manual_backward(loss * (len(part) / len(batch)))
+            total += loss.detach() * (len(part) / len(batch))
+        self.proxy_run.step(total)
+
+    def on_train_batch_end(self, *_: object) -> None:
+        """End the loop where the stretch ends."""
+        if self.proxy_run.after_step(self.until_tokens):
+            self.trainer.should_stop = True
+
+
+class Batches:
+    """The batches of a run from its present step on, without end."""
+
+    def __init__(self, run: ProxyRun) -> None:
+        self._run = run
+
+    def __len__(self) -> int:
+        """As good as endless; were there no length, Lightning would ask for a batch before the step in front of it is done."""
+        return 1 << 40
+
+    def __iter__(self) -> Iterator[Tensor]:
+        self._run.tally.start_clock()  # Lightning's own preparations are not training
+        while True:
+            yield self._run.before_step()
+
+
+def trainer(device: torch.device, precision: str) -> lightning.Trainer:
+    """A Trainer that writes no file and no line."""
+    return lightning.Trainer(
+        accelerator=device.type,
+        devices=1 if device.index is None else [device.index],
+        precision="bf16-mixed" if precision == "bfloat16" else "32-true",
+        plugins=[LightningEnvironment()],  # or a SLURM job's variables would have a say
+        min_epochs=0,
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )

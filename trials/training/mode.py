@@ -1,0 +1,72 @@
+"""Which way of making training steps a machine is fastest in: what was timed, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from analysis.text import format as words
+
+MARGIN = 0.03
+"""A way must save this share of a trial, also where its slowest timing stands against the fastest of the way before it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How training steps are made."""
+
+    precision: str = "float32"
+    """Of the products."""
+    threads: int = 1
+    compile: bool = False
+    """Whether torch compiles the blocks."""
+
+    def __str__(self) -> str:
+        return f"{self.precision}, {words.plural(self.threads, 'thread')}, blocks {'compiled' if self.compile else 'not compiled'}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timed:
+    """A way, and what it takes."""
+
+    way: Way
+    seconds_per_token: float
+    """Mean over the timed shapes."""
+    start_seconds: float
+    """Before the first step: compiling."""
+
+    def trial_seconds(self, tokens: float) -> float:
+        """Of a trial of so many tokens."""
+        return self.start_seconds + tokens * self.seconds_per_token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """What was timed on a machine, and what was chosen from it."""
+
+    chosen: Way
+    machine: str
+    """Processor or GPU."""
+    shapes: tuple[str, ...] = ()
+    """Labels of the timed shapes; none where nothing was to be chosen."""
+    tokens: float | None = None
+    """Of the trial that was to be fast; None where nothing was timed."""
+    timed: tuple[Timed, ...] = ()
+    """Every timing, in the order in which they were taken."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The reverse of `as_dict`; raises TypeError or KeyError for anything else."""
+        timed = tuple(Timed(**{**each, "way": Way(**each["way"])}) for each in values["timed"])
+        return cls(**{**values, "chosen": Way(**values["chosen"]), "shapes": tuple(values["shapes"]), "timed": timed})
+
+
+def saves(rival: Sequence[Timed], present: Sequence[Timed], tokens: float) -> bool:
+    """Whether every timing of a rival makes a trial of so many tokens shorter, by more than MARGIN, than all of the present way do."""
+    slowest, fastest = (pick(each.trial_seconds(tokens) for each in timed) for pick, timed in ((max, rival), (min, present)))
+    return slowest < (1 - MARGIN) * fastest

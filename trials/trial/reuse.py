@@ -1,0 +1,133 @@
+"""What a study takes over from trainings that are finished elsewhere, and leaves to others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+import yaml
+
+from analysis.records.record import Training, TrialRecord, read_record
+from search_space.architecture import Architecture
+from trials.study.directory import STUDY, tokenizer_file, weights_file, write_whole
+from trials.study.spec import ProxySpec, StudySpec, parse_study
+from trials.training.mode import Way
+from trials.trial.calibration import way_of
+from trials.trial.task import TrialTask
+from trials.trial.training_index import Found, Place, Text, What, find, note, sha256, training_key, trainings_folder
+
+Recipe = Callable[[ProxySpec], ProxySpec]
+"""What a training makes of its study's recipe."""
+Read = Callable[[Path, TrialRecord], tuple[int, Found]]
+"""The seed and the result of a finished training beside a trial in a study's directory; raises KeyError where there is none."""
+
+
+class Reuse:
+    """The index of finished trainings as one study uses it.
+
+    What is looked up is checked where it lies; what does not fit counts as not there, and nothing here is ever an error.
+    """
+
+    def __init__(self, study: StudySpec, directory: Path, texts: Mapping[int, Text]) -> None:
+        """`study` has nothing left open; `texts` has each vocabulary's."""
+        self._study, self._directory, self._texts = study, directory.absolute(), texts
+        self._folder = trainings_folder()
+
+    def take(self, task: TrialTask) -> Training | None:
+        """The finished training of a task, its weights put where the trial's belong; None where there is none."""
+
+        def read(place: Place) -> tuple[str | None, tuple[Training, bytes]]:
+            directory, record = _recorded(place)
+            weights = weights_file(directory, record.number).read_bytes()
+            if record.training is None or sha256(weights) != place.weights_sha256:
+                raise KeyError(place.number)
+            origin = record.training.reused_from or f"{directory} #{record.number}"
+            return self._key_at(directory, record, record.seed, as_it_is), (replace(record.training, reused_from=origin), weights)
+
+        taken = self._find("trial", task.architecture, task.seed, task.recipe, read)
+        if taken is None:
+            return None
+        training, weights = taken
+        try:
+            write_whole(weights_file(self._directory, task.number), weights)
+        except OSError:  # whoever writes the record next will say so
+            return None
+        return training
+
+    def leave(self, record: TrialRecord) -> None:
+        """Let others find a trial that is recorded; one that did not finish is nobody's."""
+        if record.finished and record.training is not None:
+            with suppress(OSError):
+                weights = weights_file(self._directory, record.number).read_bytes()
+                self._note("trial", record, record.seed, lambda _: _recipe_of(self._study, record), sha256(weights))
+
+    def result(self, what: What, shape: Architecture, seed: int, recipe: Recipe, read: Read[Found]) -> Found | None:
+        """What a training after some search has found; None where there is none."""
+
+        def read_there(place: Place) -> tuple[str | None, Found]:
+            directory, record = _recorded(place)
+            its_seed, found = read(directory, record)
+            return self._key_at(directory, record, its_seed, recipe), found
+
+        return self._find(what, shape, seed, recipe, read_there)
+
+    def leave_result(self, what: What, record: TrialRecord, seed: int, recipe: Recipe) -> None:
+        """Let others find what such a training of a trial's shape has found here."""
+        self._note(what, record, seed, recipe, None)
+
+    def _find(
+        self, what: What, shape: Architecture, seed: int, recipe: Recipe, read: Callable[[Place], tuple[str | None, Found]]
+    ) -> Found | None:
+        key = self._key(shape, seed, recipe)
+        return find(self._folder, key, what, read) if key is not None and self._study.search.reuse else None
+
+    def _note(self, what: What, record: TrialRecord, seed: int, recipe: Recipe, weights_sha256: str | None) -> None:
+        key = self._key(record.architecture, seed, recipe)
+        if key is not None:
+            with suppress(OSError):  # a full cache costs somebody a training, and this study nothing
+                place = Place(directory=str(self._directory), number=record.number, what=what, weights_sha256=weights_sha256)
+                note(self._folder, key, place)
+
+    def _key(self, shape: Architecture, seed: int, recipe: Recipe) -> str | None:
+        study = self._study
+        return training_key(shape, seed, recipe(study.proxy), way_of(study), study.search.device, self._texts[shape.vocab_size])
+
+    def _key_at(self, directory: Path, record: TrialRecord, seed: int, recipe: Recipe) -> str | None:
+        """The key of a training there from what lies there; validation sets can only be told by their names."""
+        vocab_size, training = record.architecture.vocab_size, record.training
+        ours = self._texts[vocab_size].validations
+        if not record.finished or training is None or training.corpus_sha256 is None or training.validations.keys() != ours.keys():
+            return None
+        proxy = recipe(_recipe_of(_study_of((directory / STUDY).read_text(encoding="utf-8")), record))
+        way = Way(precision=training.precision, threads=training.threads, compile=training.compiled)
+        tokenizer = sha256(tokenizer_file(directory, vocab_size).read_bytes())
+        text = Text(corpus_sha256=training.corpus_sha256, tokenizer_sha256=tokenizer, validations=ours)
+        return training_key(record.architecture, seed, proxy, way, training.device, text)
+
+
+def as_it_is(proxy: ProxySpec) -> ProxySpec:
+    """The study's recipe itself."""
+    return proxy
+
+
+def _recorded(place: Place) -> tuple[Path, TrialRecord]:
+    directory = Path(place.directory)
+    record = read_record(directory, place.number)
+    if record is None:
+        raise KeyError(place.number)
+    return directory, record
+
+
+def _recipe_of(study: StudySpec, record: TrialRecord) -> ProxySpec:
+    """What a trial of the study was trained by: in a grid each has tokens of its own."""
+    if study.scaling is None or record.training is None:
+        return study.proxy
+    return study.proxy.with_tokens(record.training.planned_tokens)
+
+
+@lru_cache(maxsize=8)
+def _study_of(study_text: str) -> StudySpec:
+    return parse_study(yaml.safe_load(study_text))

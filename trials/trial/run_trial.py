@@ -1,0 +1,160 @@
+"""One shape becomes one record: count, measure, train. The only place that knows the order; needs torch, lightning and pydantic alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
+
+import torch
+
+from analysis.records.record import CurvePoint, Latency, Outcome, Training, TrialRecord
+from search_space.architecture import Architecture
+from trials.corpus.prepare import TokenBlocks
+from trials.network.decoder import Network
+from trials.study.spec import LatencySpec, LimitsSpec, ProxySpec
+from trials.training.evaluation import evaluate_named
+from trials.training.failures import TrainingFailed, memory_errors
+from trials.training.proxy_run import ProxyRun
+from trials.training.utilisation import known_peak, utilisation
+from trials.trial.checkpoint import INTERVAL_SECONDS, Checkpoint
+from trials.trial.task import Start, TrialTask, count_costs, explain, record_of, this_machine
+
+SHARE_OF_TIME = 0.02
+"""That states may take beside the looks: those of a large shape are gigabytes."""
+Measure = Callable[[Architecture], Latency]
+"""Takes the latency of a shape; may wait its turn, and may raise."""
+Ended = tuple[TrialRecord, Network | None]
+"""A trial's record, and its network where it was trained here and the trial finished."""
+
+
+def run_trial(
+    task: TrialTask,
+    blocks: TokenBlocks,
+    proxy: ProxySpec,
+    *,
+    workload: LatencySpec,
+    latency: Measure | None = None,
+    threads: int = 1,
+    device: str = "cpu",
+    pause: Callable[[], float] | None = None,
+    deadline_seconds: float | None = None,
+    memory_bytes: int | None = None,
+    peak_flops: float | None = None,
+    progress: Callable[[CurvePoint], None] | None = None,
+    reused: Training | None = None,
+) -> Ended:
+    """Evaluate one shape; the arguments are those of `trial_in_stretches`, which says more."""
+    return ended(
+        trial_in_stretches(
+            task, blocks, proxy,
+            workload=workload, latency=latency, threads=threads, device=device, pause=pause, deadline_seconds=deadline_seconds,
+            memory_bytes=memory_bytes, peak_flops=peak_flops, progress=progress, reused=reused,
+        )
+    )  # fmt: skip
+
+
+def ended(trial: Generator[TrialRecord, None, Ended]) -> Ended:
+    """What a trial in stretches comes to where nobody stops it."""
+    while True:
+        try:
+            next(trial)
+        except StopIteration as end:
+            result: Ended = end.value
+            return result
+
+
+def trial_in_stretches(
+    task: TrialTask,
+    blocks: TokenBlocks,
+    proxy: ProxySpec,
+    *,
+    workload: LatencySpec,
+    limits: LimitsSpec | None = None,
+    latency: Measure | None = None,
+    looks: Sequence[float] = (),
+    checkpoint: Checkpoint | None = None,
+    threads: int = 1,
+    device: str = "cpu",
+    pause: Callable[[], float] | None = None,
+    deadline_seconds: float | None = None,
+    memory_bytes: int | None = None,
+    peak_flops: float | None = None,
+    progress: Callable[[CurvePoint], None] | None = None,
+    reused: Training | None = None,
+) -> Generator[TrialRecord, None, Ended]:
+    """Evaluate one shape: the cheapest question first, so that a shape that cannot be measured, or passes `limits`, is not trained.
+
+    Yields at each of the `looks`, shares of the training, the record that the trial has if it is stopped there; returns its last
+    record and the network. Whatever goes wrong becomes the record's outcome and reason; what was measured until then is kept. With a
+    `checkpoint` the trial goes on from what lies there, and leaves its state at every look and once a minute. `workload` says what
+    the KV cache and the decode FLOPs are counted at; without `latency` nothing is timed. `deadline_seconds` hold for the whole trial.
+    A finished training's utilisation is of `peak_flops`, by default those that are known of the device. `reused` is a finished
+    training that is taken over: only the latency is measured then. The other arguments are those of `ProxyRun`. The network comes
+    back only where it was trained here and the trial finished.
+    """
+    start = Start.now()
+    costs = count_costs(task.architecture, workload, proxy)
+    machine = {**this_machine(), "torch": torch.__version__}
+    kept = None if checkpoint is None else checkpoint.read()
+    measured = None if kept is None else kept.latency
+    training: Training | None = None
+
+    def now(outcome: Outcome, reason: str | None, training: Training | None) -> TrialRecord:
+        return record_of(task, outcome, reason, costs, start, latency=measured, training=training, machine=machine)
+
+    try:
+        if latency is not None and measured is None:
+            with memory_errors():
+                measured = latency(task.architecture)
+        passed = limits.passed(measured) if limits and measured else None
+        if passed is not None:
+            return now(Outcome.OVER_LIMIT, passed, None), None
+        if reused is not None:
+            return now(Outcome.FINISHED, None, reused), None
+        keeper = _Keeper(checkpoint, measured)
+        run = ProxyRun(
+            task.architecture, blocks, proxy,
+            seed=task.seed, threads=threads, device=device, pause=pause, memory_bytes=memory_bytes,
+            deadline_seconds=None if deadline_seconds is None else max(0.0, deadline_seconds - start.elapsed_seconds),
+            progress=lambda point: keeper.after(point, run, progress),
+        )  # fmt: skip
+        if kept is not None:
+            run.restore(kept.state)
+        for _ in run.stretches(looks):
+            keeper.keep(run)
+            yield now(Outcome.STOPPED, None, run.result())
+        network, training = run.network, replace(run.result(), diagnostics=run.diagnose())
+        peak = known_peak(device, training.precision) if peak_flops is None else peak_flops
+        used = utilisation(training.tokens_per_second, costs.training_flops_per_token, peak)
+        training = replace(training, model_flops_utilisation=used)
+        if blocks.validations:
+            judged = evaluate_named(network.to(device), blocks, proxy.evaluation_tokens, proxy.context_tokens, pause=pause)
+            network, training = network.to("cpu"), replace(training, validations=judged)
+    except Exception as error:
+        outcome, reason = explain(error)
+        return now(outcome, reason, error.training if isinstance(error, TrainingFailed) and error.training else training), None
+    return now(Outcome.FINISHED, None, training), network
+
+
+class _Keeper:
+    """Leaves a run's state where a checkpoint is wanted."""
+
+    def __init__(self, checkpoint: Checkpoint | None, latency: Latency | None) -> None:
+        self._checkpoint, self._latency = checkpoint, latency
+        self._next_at = time.monotonic() + INTERVAL_SECONDS
+
+    def keep(self, run: ProxyRun) -> None:
+        """The state as it is now; the next one is due after so long that writing takes a fiftieth of the time at most."""
+        if self._checkpoint is not None:
+            since = time.monotonic()
+            self._checkpoint.write(run.state(), self._latency)
+            now = time.monotonic()
+            self._next_at = now + max(INTERVAL_SECONDS, (now - since) / SHARE_OF_TIME)
+
+    def after(self, point: CurvePoint, run: ProxyRun, progress: Callable[[CurvePoint], None] | None) -> None:
+        """The state where the last one is old, at a point of the curve, which is where a run has one."""
+        if time.monotonic() >= self._next_at:
+            self.keep(run)
+        if progress is not None:
+            progress(point)
