@@ -159,6 +159,9 @@ def _latency(a: Architecture, noise: random.Random) -> Latency:
         load_average=0.4,
         disturbed=False,
         protocol="archfront-1",
+        load_ms=4.0 + 9e-9 * cost.weight_bytes(a, "float32") * a.num_hidden_layers,
+        first_prefill_ms=3 * prefill,
+        peak_memory_bytes=2 * cost.weight_bytes(a, "float32") + 1_000_000,
     )
 
 

@@ -1,0 +1,72 @@
+"""What a study is read for: two or three objectives, and limits of any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from analysis.objectives.objective import Known, Objective
+from analysis.objectives.observed import Observed
+from analysis.objectives.registry import USUAL, find_objective
+from search_space.errors import SpecError
+
+FEWEST, MOST = 2, 3
+"""Objectives of one problem."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A multi-objective problem; `problem_of` makes one from names."""
+
+    objectives: tuple[Objective, ...]
+    limits: Mapping[str, float] = field(default_factory=dict)
+    """The worst value that a shape may have, by the name of any objective."""
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Of the objectives, in order."""
+        return tuple(objective.name for objective in self.objectives)
+
+    @cached_property
+    def ordering(self) -> int:
+        """Place of the objective by which fronts are listed and drawn from left to right: the first that is known before a training."""
+        before = (place for place, objective in enumerate(self.objectives) if objective.known != "training")
+        return next(before, 1)
+
+    @cached_property
+    def columns(self) -> tuple[int, ...]:
+        """Places of all objectives, the ordering one first: the order of columns in which fronts are computed."""
+        return (self.ordering, *(place for place in range(len(self.objectives)) if place != self.ordering))
+
+    def values(self, seen: Observed) -> tuple[float, ...] | None:
+        """Of every objective, in order; None where one is not known."""
+        found = [objective.value(seen) for objective in self.objectives]
+        return None if None in found else tuple(value for value in found if value is not None)
+
+    def passed_limit(self, seen: Observed, *known: Known) -> str | None:
+        """Which limit a shape passes, as the beginning of a sentence; None where it keeps to all that can be told.
+
+        Asked are the objectives that are `known` at one of these moments.
+        """
+        for name, limit in self.limits.items():
+            objective = find_objective(name)
+            value = objective.value(seen) if objective.known in known else None
+            if value is not None and objective.passes(value, limit):
+                words, side = objective.words, "above" if objective.better == "lower" else "below"
+                return f"its {words.label} of {words.write(value)} is {side} limits.{name}, {words.write(limit)}"
+        return None
+
+
+def problem_of(names: Sequence[str], limits: Mapping[str, float] | None = None) -> Problem:
+    """The problem of these objectives and limits; SpecError where one is unknown or stands twice, or there are too few or many."""
+    if not FEWEST <= len(names) <= MOST or len(set(names)) < len(names):
+        found = ", ".join(names) or "none"
+        raise SpecError(f"objectives must be {FEWEST} or {MOST} different ones, found {found}; name some such as {', '.join(USUAL)}")
+    for name in limits or {}:
+        find_objective(name)
+    return Problem(tuple(map(find_objective, names)), dict(limits or {}))
+
+
+STANDARD = problem_of(USUAL)
+"""Where a study says nothing."""

@@ -1,0 +1,74 @@
+"""How well a shape predicts text after its training: on the held-out split, or on a named validation set."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from analysis.objectives.objective import Objective, Wording
+from analysis.objectives.observed import Observed
+
+BITS_PER_BYTE = "bits_per_byte"
+ON = f"{BITS_PER_BYTE}."
+"""With which the name of bits per byte on a named validation set begins."""
+
+
+def _bits(label: str, phrase: str, best: str, meaning: str) -> Wording:
+    return Wording(
+        label=label,
+        axis=f"Validation {label}",
+        write=lambda value: f"{value:.3f}",
+        phrase=phrase,
+        best=best,
+        no_worse=f"at no worse {label}",
+        gain=lambda ours, theirs: f"has {theirs - ours:.3f} fewer {label}",
+        amount=lambda size: f"{size:.3f} {label}",
+        meaning=meaning,
+    )
+
+
+@cache
+def bits_per_byte_on(name: str) -> Objective:
+    """Bits per byte of the validation set that a study's corpus names so."""
+
+    def value(seen: Observed) -> float | None:
+        quality = seen.validations.get(name)
+        return None if quality is None else quality.bits_per_byte
+
+    label = f"bits per byte of {name}"
+    words = _bits(label, f"{{}} {label}", f"most accurate on {name}", f"Bits per byte on the validation set `{name}`, at a training's end.")
+    return Objective(name=f"{ON}{name}", words=words, value=value, known="training", noise="seed")
+
+
+QUALITY = (
+    Objective(
+        name=BITS_PER_BYTE,
+        words=_bits(
+            "bits per byte",
+            "{} bits per byte",
+            "most accurate",
+            "Cross-entropy on the validation split in bits per byte of the text, so that vocabularies compare. "
+            "`bits_per_byte.NAME` is that of the validation set which the corpus names so.",
+        ),
+        value=lambda seen: None if seen.quality is None else seen.quality.bits_per_byte,
+        known="training",
+        noise="seed",
+    ),
+    Objective(
+        name="next_token_accuracy",
+        words=Wording(
+            label="next-token accuracy",
+            axis="Validation next-token accuracy",
+            write=lambda value: f"{value:.1%}",
+            phrase="{} next-token accuracy",
+            best="most accurate by next token",
+            no_worse="at no worse next-token accuracy",
+            gain=lambda ours, theirs: f"has {100 * (ours - theirs):.1f} points more next-token accuracy",
+            amount=lambda size: f"{100 * size:.1f} points",
+            meaning="Share of the validation split's tokens that are the ones which the network holds for most probable.",
+        ),
+        value=lambda seen: None if seen.quality is None else seen.quality.next_token_accuracy,
+        better="higher",
+        known="training",
+        noise="seed",
+    ),
+)

@@ -1,0 +1,26 @@
+"""Every objective by its name."""
+
+from __future__ import annotations
+
+from analysis.objectives.compute import COMPUTE
+from analysis.objectives.latency import LATENCY
+from analysis.objectives.memory import MEMORY
+from analysis.objectives.objective import Objective
+from analysis.objectives.quality import ON, QUALITY, bits_per_byte_on
+from search_space.errors import unknown_key
+
+OBJECTIVES = {objective.name: objective for objective in (*QUALITY, *LATENCY, *MEMORY, *COMPUTE)}
+"""All but those of named validation sets, which `find_objective` makes."""
+USUAL = ("bits_per_byte", "total_ms")
+"""What a study is judged by where it names nothing."""
+BESIDE = "next_token_accuracy"
+"""Shown beside a study's own objectives wherever it was measured."""
+
+
+def find_objective(name: str) -> Objective:
+    """The objective of that name; raises SpecError with the nearest one that exists."""
+    if name.startswith(ON) and name != ON:
+        return bits_per_byte_on(name.removeprefix(ON))
+    if name not in OBJECTIVES:
+        raise unknown_key(f"the objective {name}", name, (*OBJECTIVES, f"{ON}NAME"))
+    return OBJECTIVES[name]
