@@ -31,6 +31,7 @@ from trials.catalogue.hugging_face_config import hugging_face_config
 from trials.corpus.blocks import TokenBlocks
 from trials.machine.process_pool import side_by_side
 from trials.study.spec import ProxySpec
+from trials.training.conditions import Conditions
 from trials.training.footprint import footprint
 from trials.training.proxy_run import ProxyRun
 from trials.training.utilisation import peak_of
@@ -57,7 +58,7 @@ SIZES = {
 
 def ours(size: Size, steps: int, **changes: Any) -> list[float]:
     """Seconds a step of every stretch."""
-    run = ProxyRun(size.shape, _made_up(size), recipe(size, **changes), seed=0, device="cuda", memory_bytes=1 << 40)
+    run = ProxyRun(size.shape, _made_up(size), recipe(size, **changes), seed=0, conditions=Conditions(device="cuda", memory_bytes=1 << 40))
     tokens, found = run.plan.tokens_per_step, []
     for _ in range(STRETCHES):
         before, seconds = run.tokens, run.tally.training_seconds
@@ -164,7 +165,13 @@ def profile(name: str, steps: int = 3) -> None:
     from torch.profiler import ProfilerActivity, profile
 
     size = SIZES[name]
-    run = ProxyRun(size.shape, _made_up(size), recipe(size, optimizer="adamw", compile=True), seed=0, device="cuda", memory_bytes=1 << 40)
+    run = ProxyRun(
+        size.shape,
+        _made_up(size),
+        recipe(size, optimizer="adamw", compile=True),
+        seed=0,
+        conditions=Conditions(device="cuda", memory_bytes=1 << 40),
+    )
     run.run(until_tokens=3 * run.plan.tokens_per_step)
     with profile(activities=[ProfilerActivity.CUDA]) as watched:
         run.run(until_tokens=run.tokens + steps * run.plan.tokens_per_step)

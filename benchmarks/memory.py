@@ -19,6 +19,7 @@ from search_space.architecture import Architecture
 from search_space.cost import parameters
 from search_space.families import family
 from trials.study.spec import ProxySpec
+from trials.training.conditions import Conditions
 from trials.training.footprint import footprint
 
 STEPS = 2
@@ -109,7 +110,7 @@ def measure(case: Case, proxy: ProxySpec, threads: int) -> dict[str, float]:
     vocab = case.shape.vocab_size
     ids = np.random.default_rng(0).integers(0, vocab, 20 * case.context_tokens).astype(np.uint16)
     blocks = TokenBlocks(ids, ids, ids, vocab, np.ones(vocab, np.int32), "random", "0" * 64, None)
-    _, training = train(case.shape, blocks, proxy, seed=0, threads=threads)
+    _, training = train(case.shape, blocks, proxy, seed=0, conditions=Conditions(threads=threads))
     if training.peak_memory_bytes is None:
         raise SystemExit("this system does not tell the highest resident set of a process")
     return {"peak_bytes": training.peak_memory_bytes, "seconds_a_step": training.wall_seconds / training.steps}

@@ -32,6 +32,7 @@ from trials.catalogue.hugging_face_config import hugging_face_config
 from trials.corpus.blocks import TokenBlocks
 from trials.network.decoder import Network
 from trials.study.spec import ProxySpec
+from trials.training.conditions import Conditions
 from trials.training.loss import cross_entropy
 from trials.training.mode import Way, saves
 from trials.training.optimizers import make_optimizers
@@ -92,7 +93,7 @@ def ours(race: Race) -> Stretch:
         stamps.append(race.clock())
         return 0.0
 
-    run = ProxyRun(race.size.shape, race.blocks, race.proxy, seed=0, threads=race.threads, pause=note)
+    run = ProxyRun(race.size.shape, race.blocks, race.proxy, seed=0, conditions=Conditions(threads=race.threads, pause=note))
 
     def stretch(steps: int) -> list[float]:
         stamps.clear()

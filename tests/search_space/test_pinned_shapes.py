@@ -21,6 +21,7 @@ from search_space.space import SearchSpace
 from trials.corpus.blocks import TokenBlocks
 from trials.search.proposer import Proposer, _key
 from trials.study.spec import ProxySpec
+from trials.training.conditions import Conditions
 from trials.training.mode import Way
 from trials.trial.checkpoint import checkpoint_key
 from trials.trial.task import TrialTask, plain
@@ -76,7 +77,7 @@ def test_finished_trainings_and_checkpoints_of_pinned_shapes_are_still_found(mon
         assert training_key(shape, SEED, PROXY, Way(), "cpu:0", TEXT) == values["training_key"]
         kind = Kind.REFERENCE if values["name"] else Kind.SAMPLED
         task = TrialTask(number=number, kind=kind, name=values["name"], point=values["point"], architecture=shape, seed=SEED)
-        assert checkpoint_key(task, PROXY, blocks, 1, "cpu:0") == values["checkpoint_key"]
+        assert checkpoint_key(task, PROXY, blocks, Conditions(device="cpu:0")) == values["checkpoint_key"]
 
 
 @pytest.mark.parametrize("sampler", ["front", "random", "nsga2"])

@@ -16,10 +16,11 @@ from tests.support.sample_network import spread_out
 from trials.corpus.blocks import TokenBlocks
 from trials.latency.protocol import Protocol
 from trials.study.spec import LatencySpec, ProxySpec
+from trials.training.conditions import Conditions
 from trials.training.footprint import footprint
 from trials.training.loss import cross_entropy
 from trials.training.proxy_run import ProxyRun, train
-from trials.trial.run_trial import run_trial
+from trials.trial.run_trial import ended, trial_in_stretches
 from trials.trial.task import TrialTask
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
@@ -46,7 +47,7 @@ def blocks() -> TokenBlocks:
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_a_gpu_learns_what_a_processor_learns(blocks: TokenBlocks, shape: Architecture) -> None:
     proxy = RECIPE.model_copy(update={"optimizer": "adamw", "learning_rate": 0.001})  # Muon's products are in bfloat16 on a GPU
-    (_, here), (_, there) = (train(shape, blocks, proxy, seed=0, device=device) for device in ("cpu", "cuda"))
+    (_, here), (_, there) = (train(shape, blocks, proxy, seed=0, conditions=Conditions(device=device)) for device in ("cpu", "cuda"))
     assert there.device == "cuda"
     for one, other in zip(here.curve, there.curve, strict=True):
         assert other.training_loss == pytest.approx(one.training_loss, rel=1e-3)
@@ -57,8 +58,14 @@ def test_a_gpu_learns_what_a_processor_learns(blocks: TokenBlocks, shape: Archit
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_bfloat16_and_compiled_blocks_learn_as_much(blocks: TokenBlocks, compiled: bool) -> None:
-    _, exact = train(SHAPE, blocks, RECIPE, seed=0, device="cuda")
-    _, low = train(SHAPE, blocks, RECIPE.model_copy(update={"precision": "bfloat16", "compile": compiled}), seed=0, device="cuda")
+    _, exact = train(SHAPE, blocks, RECIPE, seed=0, conditions=Conditions(device="cuda"))
+    _, low = train(
+        SHAPE,
+        blocks,
+        RECIPE.model_copy(update={"precision": "bfloat16", "compile": compiled}),
+        seed=0,
+        conditions=Conditions(device="cuda"),
+    )
     assert low.compiled is compiled
     assert exact.curve[0].training_loss == pytest.approx(low.curve[0].training_loss, rel=0.02)
     for training in (exact, low):
@@ -84,11 +91,11 @@ def test_the_loss_and_its_gradients_are_those_of_a_processor(compiled: bool) -> 
 
 
 def test_a_run_that_stops_and_goes_on_makes_the_same_steps(blocks: TokenBlocks) -> None:
-    whole = ProxyRun(SHAPE, blocks, RECIPE, seed=0, device="cuda")
+    whole = ProxyRun(SHAPE, blocks, RECIPE, seed=0, conditions=Conditions(device="cuda"))
     whole.run()
-    parts = ProxyRun(SHAPE, blocks, RECIPE, seed=0, device="cuda")
+    parts = ProxyRun(SHAPE, blocks, RECIPE, seed=0, conditions=Conditions(device="cuda"))
     parts.run(until_tokens=4_096)
-    later = ProxyRun(SHAPE, blocks, RECIPE, seed=0, device="cuda")
+    later = ProxyRun(SHAPE, blocks, RECIPE, seed=0, conditions=Conditions(device="cuda"))
     later.restore(parts.state())
     later.run()
     one, other = whole.result().validation, later.result().validation
@@ -99,9 +106,11 @@ def test_a_run_that_stops_and_goes_on_makes_the_same_steps(blocks: TokenBlocks) 
 
 def test_memory_that_is_not_there_is_the_outcome_and_not_the_end(blocks: TokenBlocks) -> None:
     task = TrialTask(number=0, kind=Kind.SAMPLED, point={}, architecture=SHAPE, seed=0)
-    record, _ = run_trial(task, blocks, RECIPE, workload=LatencySpec(), device="cuda", memory_bytes=1 << 20)
+    record, _ = ended(
+        trial_in_stretches(task, blocks, RECIPE, workload=LatencySpec(), conditions=Conditions(device="cuda", memory_bytes=1 << 20))
+    )
     assert record.outcome is Outcome.OUT_OF_MEMORY
-    record, network = run_trial(task, blocks, RECIPE, workload=LatencySpec(), device="cuda")
+    record, network = ended(trial_in_stretches(task, blocks, RECIPE, workload=LatencySpec(), conditions=Conditions(device="cuda")))
     assert record.finished, record.reason
     assert record.training is not None
     assert record.training.peak_memory_bytes is not None
@@ -117,7 +126,7 @@ def test_the_memory_of_a_step_is_foreseen(precision: Literal["float32", "bfloat1
     proxy = ProxySpec(
         tokens=2 * 32 * 512, context_tokens=512, batch_sequences=32, evaluations=1, evaluation_tokens=512, precision=precision
     )
-    _, training = train(shape, made_up, proxy, seed=0, device="cuda")
+    _, training = train(shape, made_up, proxy, seed=0, conditions=Conditions(device="cuda"))
     assert training.peak_memory_bytes is not None
     assert footprint(shape, proxy, device="cuda").peak == pytest.approx(training.peak_memory_bytes, rel=0.2)
 

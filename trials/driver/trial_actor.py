@@ -18,6 +18,7 @@ from trials.driver.watchdog import Watchdog
 from trials.driver.workers import ask_device
 from trials.study.directory import checkpoint_file, stamp
 from trials.study.spec import ProxySpec, StudySpec
+from trials.training.conditions import Conditions
 from trials.trial.task import Start, TrialTask, count_costs, explain, record_of
 
 if TYPE_CHECKING:
@@ -93,6 +94,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         if should_pause() or _measures_on_gpu(study):
             self._turn = Turn(_measures_on_gpu(study), self._watchdog.held_up)
         blocks, proxy = self._blocks_of(task.architecture.vocab_size), task.recipe(study.proxy)
+        conditions = replace(
+            Conditions.of(study.search),
+            memory_bytes=usable_bytes(study.search.device, trials_on_a_machine(study.search)),
+            pause=None if self._turn is None else self._turn.pause,
+        )
         return trial_in_stretches(
             task,
             blocks,
@@ -101,27 +107,22 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             limits=study.objectives.limits,
             latency=lambda shape: ask_device(self._equipment.device, shape),
             looks=looks(study, task),
-            checkpoint=self._checkpoint(task, proxy, blocks),
-            threads=study.search.trial_threads,
-            device=study.search.device,
-            peak_flops=study.search.peak_flops,
-            memory_bytes=usable_bytes(study.search.device, trials_on_a_machine(study.search)),
-            pause=None if self._turn is None else self._turn.pause,
-            deadline_seconds=study.search.deadline_seconds,
+            checkpoint=self._checkpoint(task, proxy, blocks, conditions),
+            conditions=conditions,
             reused=self.config["reused"],
         )
 
-    def _checkpoint(self, task: TrialTask, proxy: ProxySpec, blocks: TokenBlocks) -> Checkpoint | None:
+    def _checkpoint(self, task: TrialTask, proxy: ProxySpec, blocks: TokenBlocks, conditions: Conditions) -> Checkpoint | None:
         """Where this machine sees the study's directory; else, and where the budget is seconds, such a trial begins anew."""
         from trials.trial.checkpoint import Checkpoint, checkpoint_key
 
-        directory, search = self._equipment.directory, self._equipment.study.search
+        directory = self._equipment.directory
         try:
             if proxy.seconds is not None or stamp(directory) != self._equipment.stamp:
                 return None
         except OSError:
             return None
-        return Checkpoint(checkpoint_file(directory, task.number), checkpoint_key(task, proxy, blocks, search.trial_threads, search.device))
+        return Checkpoint(checkpoint_file(directory, task.number), checkpoint_key(task, proxy, blocks, conditions))
 
     def _fake(self) -> Trial:
         evaluate, study, start, task = self._equipment.evaluate, self._equipment.study, Start.now(), self.config["task"]

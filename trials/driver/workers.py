@@ -13,6 +13,7 @@ from ray.exceptions import RayActorError, RayTaskError
 from analysis.records.record import FreshSeed, Latency, Outcome, Quality, RatePoint, TrialRecord
 from search_space.architecture import Architecture
 from trials.study.spec import LatencySpec, StudySpec
+from trials.training.conditions import Conditions
 from trials.training.failures import TrainingFailed
 from trials.trial.task import explain
 
@@ -58,13 +59,10 @@ class Examiner:
         from trials.training.evaluation import evaluate
         from trials.training.proxy_run import train
 
-        search, proxy = study.search, study.proxy
+        proxy, conditions = study.proxy, Conditions.of(study.search)
         try:
-            network, training = train(
-                record.architecture, blocks, proxy,
-                seed=seed, threads=search.trial_threads, device=search.device, deadline_seconds=search.deadline_seconds,
-            )  # fmt: skip
-            test = evaluate(network.to(search.device), blocks, "test", proxy.evaluation_tokens, proxy.context_tokens)
+            network, training = train(record.architecture, blocks, proxy, seed=seed, conditions=conditions)
+            test = evaluate(network.to(conditions.device), blocks, "test", proxy.evaluation_tokens, proxy.context_tokens)
         except Exception as error:
             outcome, reason = explain(error)
             return FreshSeed(seed=seed, reason=f"{outcome}: {reason}")

@@ -18,6 +18,7 @@ from trials.machine.process_pool import side_by_side
 from trials.study.ablation_spec import AblationSpec, Arm, arms_of
 from trials.study.directory import hold
 from trials.study.spec import StudySpec
+from trials.training.conditions import Conditions
 from trials.trial.task import TrialTask
 
 Report = Callable[[str], None]
@@ -128,17 +129,10 @@ def _task(job: _Job, number: int) -> TrialTask:
 
 def _one(study: StudySpec, task: TrialTask) -> TrialRecord:
     """In a process of its own."""
-    from trials.trial.run_trial import run_trial
+    from trials.trial.run_trial import ended, trial_in_stretches
 
-    blocks = prepare(study.corpus, task.architecture.vocab_size)
-    record, _ = run_trial(
-        task,
-        blocks,
-        study.proxy,
-        workload=study.objectives.latency,
-        threads=study.search.trial_threads,
-        deadline_seconds=study.search.deadline_seconds,
-    )
+    blocks, conditions = prepare(study.corpus, task.architecture.vocab_size), Conditions.of(study.search)
+    record, _ = ended(trial_in_stretches(task, blocks, study.proxy, workload=study.objectives.latency, conditions=conditions))
     return record
 
 

@@ -16,6 +16,7 @@ from search_space.spread import SEEN, spread_of_shapes
 from trials.corpus.prepare import TokenBlocks, prepare
 from trials.machine.process_pool import side_by_side
 from trials.study.spec import ProxySpec, StudySpec
+from trials.training.conditions import Conditions
 from trials.trial.calibration import settled
 from trials.trial.task import explain
 
@@ -74,15 +75,7 @@ def bits_at(shape: Architecture, blocks: TokenBlocks, study: StudySpec, proxy: P
     """Bits per byte on the validation split after the recipe at a multiple of its rates; raises what `train` raises."""
     from trials.training.proxy_run import train  # the parent process of a check does not need torch
 
-    _, training = train(
-        shape,
-        blocks,
-        scaled(proxy, factor),
-        seed=seed,
-        threads=study.search.trial_threads,
-        device=study.search.device,
-        deadline_seconds=study.search.deadline_seconds,
-    )
+    _, training = train(shape, blocks, scaled(proxy, factor), seed=seed, conditions=Conditions.of(study.search))
     assert training.validation is not None  # a run that came to its end was evaluated there
     return training.validation.bits_per_byte
 

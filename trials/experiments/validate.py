@@ -15,6 +15,7 @@ from trials.corpus.prepare import prepare
 from trials.machine.process_pool import side_by_side
 from trials.study.directory import claim
 from trials.study.spec import ProxySpec, StudySpec
+from trials.training.conditions import Conditions
 from trials.trial.calibration import settled
 from trials.trial.reuse import Reuse
 from trials.trial.same_corpus import require_same_text
@@ -102,9 +103,7 @@ def train_longer(record: TrialRecord, study: StudySpec, times: float) -> LongRun
             prepare(study.corpus, shape.vocab_size),
             lengthened(study.proxy, times),
             seed=seed,
-            threads=study.search.trial_threads,
-            device=study.search.device,
-            deadline_seconds=times * study.search.deadline_seconds,
+            conditions=replace(Conditions.of(study.search), deadline_seconds=times * study.search.deadline_seconds),
         )
         tokens, bits_per_byte = training.tokens, training.validation.bits_per_byte if training.validation else None
     except Exception as error:

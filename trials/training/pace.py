@@ -11,6 +11,7 @@ import numpy as np
 from search_space.architecture import Architecture
 from trials.corpus.blocks import TokenBlocks
 from trials.study.spec import ProxySpec
+from trials.training.conditions import Conditions
 from trials.training.mode import Timed, Way
 from trials.training.proxy_run import ProxyRun
 
@@ -35,7 +36,7 @@ def _paces(proxy: ProxySpec, shape: Architecture, way: Way, device: str) -> tupl
         stamps.append(time.perf_counter())
         return 0.0
 
-    run = ProxyRun(shape, _made_up(shape.vocab_size), proxy, seed=0, threads=way.threads, device=device, pause=note)
+    run = ProxyRun(shape, _made_up(shape.vocab_size), proxy, seed=0, conditions=Conditions(threads=way.threads, device=device, pause=note))
     tokens, begun = run.plan.tokens_per_step, time.perf_counter()
     run.run(until_tokens=2 * tokens)  # compiles, and warms up
     first, steps = stamps[1] - stamps[0], list[float]()

@@ -22,6 +22,7 @@ from trials.machine.memory import PeakMemory, usable_bytes
 from trials.network.decoder import Network
 from trials.study.spec import ProxySpec
 from trials.training.compilation import compiled_blocks
+from trials.training.conditions import ALONE, Conditions
 from trials.training.diagnostics import diagnose
 from trials.training.evaluation import evaluate
 from trials.training.failures import Diverged, OutOfMemory, TimedOut, TrainingFailed, memory_errors
@@ -44,22 +45,14 @@ def train(
     proxy: ProxySpec,
     *,
     seed: int,
-    threads: int = 1,
-    device: str = "cpu",
-    pause: Callable[[], float] | None = None,
-    deadline_seconds: float | None = None,
-    memory_bytes: int | None = None,
+    conditions: Conditions = ALONE,
     progress: Callable[[CurvePoint], None] | None = None,
 ) -> tuple[Network, Training]:
     """Train a shape by the recipe from its first step to its last; the arguments are those of ProxyRun.
 
     Raises Diverged, OutOfMemory or TimedOut, with what was measured until then. The network comes back on the CPU.
     """
-    run = ProxyRun(
-        architecture, blocks, proxy,
-        seed=seed, threads=threads, device=device, pause=pause, deadline_seconds=deadline_seconds, memory_bytes=memory_bytes,
-        progress=progress,
-    )  # fmt: skip
+    run = ProxyRun(architecture, blocks, proxy, seed=seed, conditions=conditions, progress=progress)
     for _ in run.stretches():
         pass
     return run.network, replace(run.result(), diagnostics=run.diagnose())
@@ -80,19 +73,14 @@ class ProxyRun:
         proxy: ProxySpec,
         *,
         seed: int,
-        threads: int = 1,
-        device: str = "cpu",
-        pause: Callable[[], float] | None = None,
-        deadline_seconds: float | None = None,
-        memory_bytes: int | None = None,
+        conditions: Conditions = ALONE,
         progress: Callable[[CurvePoint], None] | None = None,
     ) -> None:
         """Build the network; `seed` decides its weights and the order of the data.
 
-        `pause` is called before every step and every pass of an evaluation; the seconds that it returns count nowhere.
-        `deadline_seconds` are of training and evaluation together. `progress` gets every new point of the curve. A batch that does
-        not fit into `memory_bytes` (by default most of the machine's) goes through in parts whose gradients are summed; raises
-        OutOfMemory where not even one sequence fits.
+        The deadline of the `conditions` is for training and evaluation together. `progress` gets every new point of the curve. A batch
+        that does not fit into their memory goes through in parts whose gradients are summed; raises OutOfMemory where not even one
+        sequence fits.
         """
         proxy = proxy.plain()
         if blocks.vocab_size != architecture.vocab_size:
@@ -100,8 +88,8 @@ class ProxyRun:
                 f"the shape's vocab_size must be that of its token blocks ({blocks.vocab_size}), found {architecture.vocab_size}; "
                 "prepare the corpus for the shape's vocabulary"
             )
-        self._device = torch.device(device)
-        available = usable_bytes(self._device) if memory_bytes is None else memory_bytes
+        self._device = torch.device(conditions.device)
+        available = usable_bytes(self._device) if conditions.memory_bytes is None else conditions.memory_bytes
         self.micro_batches = fit_batch(architecture, proxy, available, device=self._device.type).micro_batches
         with memory_errors():
             self.network = Network(architecture, seed)
@@ -109,8 +97,8 @@ class ProxyRun:
         self._parameters = list(self.network.parameters())  # finding them takes longer than clipping, where a step is short
         self.optimizers = make_optimizers(self.network, proxy)
         self.plan = Plan.of(proxy, architecture)
-        self._blocks, self._proxy, self._seed, self._threads = blocks, proxy, seed, threads
-        self._pause, self._deadline_seconds, self._progress = pause, deadline_seconds, progress
+        self._blocks, self._proxy, self._seed = blocks, proxy, seed
+        self._conditions, self._progress = conditions, progress
         self.tally = Tally()
         self._losses: list[Tensor] = []
         self._loss_sum, self._loss_steps = 0.0, 0
@@ -138,7 +126,7 @@ class ProxyRun:
         """
         if self._ends_here(until_tokens):
             return
-        torch.set_num_threads(self._threads)
+        torch.set_num_threads(self._conditions.threads)
         memory, self._process_since = PeakMemory(self._device), time.process_time()
         try:
             with memory_errors(), warnings.catch_warnings(), compiled_blocks(self.network, self._proxy.compile is True):
@@ -180,10 +168,7 @@ class ProxyRun:
         if self.steps > start:
             raise ValueError(f"a branch that decays from step {start} cannot leave a run that has made {self.steps}")
         self.run(until_tokens=start * self.plan.tokens_per_step)
-        branch = ProxyRun(
-            self.network.architecture, self._blocks, proxy,
-            seed=self._seed, threads=self._threads, device=str(self._device), pause=self._pause, deadline_seconds=self._deadline_seconds,
-        )  # fmt: skip
+        branch = ProxyRun(self.network.architecture, self._blocks, proxy, seed=self._seed, conditions=self._conditions)
         branch.restore(self.state())
         branch.tally.share = branch.plan.share(branch.steps, branch.tally.training_seconds)
         return branch
@@ -217,7 +202,7 @@ class ProxyRun:
             device=str(self._device),
             precision=self._proxy.precision,
             compiled=self._proxy.compile is True,
-            threads=self._threads,
+            threads=self._conditions.threads,
             micro_batches=self.micro_batches,
             corpus_sha256=self._blocks.corpus_sha256,
             curve=tuple(tally.curve),
@@ -226,8 +211,8 @@ class ProxyRun:
 
     def diagnose(self) -> Diagnostics | None:
         """What the network does inside by now, for the end of a run; None where there is no memory to look."""
-        if self._pause is not None:
-            self._pause()
+        if self._conditions.pause is not None:
+            self._conditions.pause()
         proxy = self._proxy
         try:
             with memory_errors():
@@ -335,12 +320,13 @@ class ProxyRun:
 
     def _hold(self) -> None:
         """Let a measurement pass, and see whether the deadline has."""
-        if self._pause is not None:
-            self.tally.leave_out(self._pause())
+        pause, deadline_seconds = self._conditions.pause, self._conditions.deadline_seconds
+        if pause is not None:
+            self.tally.leave_out(pause())
         self.tally.tick()
-        if self._deadline_seconds is not None and self.tally.seconds + self.tally.branch_seconds > self._deadline_seconds:
+        if deadline_seconds is not None and self.tally.seconds + self.tally.branch_seconds > deadline_seconds:
             raise TimedOut(
-                f"the deadline of {self._deadline_seconds:g} seconds passed after {self.tokens:,} tokens, "
+                f"the deadline of {deadline_seconds:g} seconds passed after {self.tokens:,} tokens, "
                 f"{self.tally.share:.0%} of the proxy; raise search.deadline_seconds or shorten the proxy"
             )
 

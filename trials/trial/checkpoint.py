@@ -22,6 +22,7 @@ from analysis.records.record import Latency, latency_from_dict
 from trials.corpus.blocks import TokenBlocks
 from trials.network.weights import write_safetensors
 from trials.study.spec import ProxySpec
+from trials.training.conditions import Conditions
 from trials.trial.task import TrialTask
 
 INTERVAL_SECONDS = 60.0
@@ -76,14 +77,14 @@ class Checkpoint:
             return None
 
 
-def checkpoint_key(task: TrialTask, proxy: ProxySpec, blocks: TokenBlocks, threads: int, device: str) -> str:
+def checkpoint_key(task: TrialTask, proxy: ProxySpec, blocks: TokenBlocks, conditions: Conditions) -> str:
     """The same for two trainings only where one may go on from the other's state."""
     facts = {
         "task": task.as_dict(),
         "recipe": proxy.model_dump(mode="json"),
         "corpus_sha256": blocks.corpus_sha256,
-        "threads": threads,
-        "device": device.partition(":")[0],
+        "threads": conditions.threads,
+        "device": conditions.device.partition(":")[0],
         "torch": torch.__version__,
         "meaning": MEANING,
     }

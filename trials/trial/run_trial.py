@@ -13,6 +13,7 @@ from search_space.architecture import Architecture
 from trials.corpus.prepare import TokenBlocks
 from trials.network.decoder import Network
 from trials.study.spec import LatencySpec, LimitsSpec, ProxySpec
+from trials.training.conditions import ALONE, Conditions
 from trials.training.evaluation import evaluate_named
 from trials.training.failures import TrainingFailed, memory_errors
 from trials.training.proxy_run import ProxyRun
@@ -26,32 +27,6 @@ Measure = Callable[[Architecture], Latency]
 """Takes the latency of a shape; may wait its turn, and may raise."""
 Ended = tuple[TrialRecord, Network | None]
 """A trial's record, and its network where it was trained here and the trial finished."""
-
-
-def run_trial(
-    task: TrialTask,
-    blocks: TokenBlocks,
-    proxy: ProxySpec,
-    *,
-    workload: LatencySpec,
-    latency: Measure | None = None,
-    threads: int = 1,
-    device: str = "cpu",
-    pause: Callable[[], float] | None = None,
-    deadline_seconds: float | None = None,
-    memory_bytes: int | None = None,
-    peak_flops: float | None = None,
-    progress: Callable[[CurvePoint], None] | None = None,
-    reused: Training | None = None,
-) -> Ended:
-    """Evaluate one shape; the arguments are those of `trial_in_stretches`, which says more."""
-    return ended(
-        trial_in_stretches(
-            task, blocks, proxy,
-            workload=workload, latency=latency, threads=threads, device=device, pause=pause, deadline_seconds=deadline_seconds,
-            memory_bytes=memory_bytes, peak_flops=peak_flops, progress=progress, reused=reused,
-        )
-    )  # fmt: skip
 
 
 def ended(trial: Generator[TrialRecord, None, Ended]) -> Ended:
@@ -74,12 +49,7 @@ def trial_in_stretches(
     latency: Measure | None = None,
     looks: Sequence[float] = (),
     checkpoint: Checkpoint | None = None,
-    threads: int = 1,
-    device: str = "cpu",
-    pause: Callable[[], float] | None = None,
-    deadline_seconds: float | None = None,
-    memory_bytes: int | None = None,
-    peak_flops: float | None = None,
+    conditions: Conditions = ALONE,
     progress: Callable[[CurvePoint], None] | None = None,
     reused: Training | None = None,
 ) -> Generator[TrialRecord, None, Ended]:
@@ -88,10 +58,10 @@ def trial_in_stretches(
     Yields at each of the `looks`, shares of the training, the record that the trial has if it is stopped there; returns its last
     record and the network. Whatever goes wrong becomes the record's outcome and reason; what was measured until then is kept. With a
     `checkpoint` the trial goes on from what lies there, and leaves its state at every look and once a minute. `workload` says what
-    the KV cache and the decode FLOPs are counted at; without `latency` nothing is timed. `deadline_seconds` hold for the whole trial.
-    A finished training's utilisation is of `peak_flops`, by default those that are known of the device. `reused` is a finished
-    training that is taken over: only the latency is measured then. The other arguments are those of `ProxyRun`. The network comes
-    back only where it was trained here and the trial finished.
+    the KV cache and the decode FLOPs are counted at; without `latency` nothing is timed. The deadline of the `conditions` is for the
+    whole trial, and a finished training's utilisation is of their peak. `progress` gets every new point of the curve. `reused` is a
+    finished training that is taken over: only the latency is measured then. The network comes back only where it was trained here and
+    the trial finished.
     """
     start = Start.now()
     costs = count_costs(task.architecture, workload, proxy)
@@ -113,10 +83,11 @@ def trial_in_stretches(
         if reused is not None:
             return now(Outcome.FINISHED, None, reused), None
         keeper = _Keeper(checkpoint, measured)
+        whole = conditions.deadline_seconds
+        left = None if whole is None else max(0.0, whole - start.elapsed_seconds)
         run = ProxyRun(
             task.architecture, blocks, proxy,
-            seed=task.seed, threads=threads, device=device, pause=pause, memory_bytes=memory_bytes,
-            deadline_seconds=None if deadline_seconds is None else max(0.0, deadline_seconds - start.elapsed_seconds),
+            seed=task.seed, conditions=replace(conditions, deadline_seconds=left),
             progress=lambda point: keeper.after(point, run, progress),
         )  # fmt: skip
         if kept is not None:
@@ -125,11 +96,12 @@ def trial_in_stretches(
             keeper.keep(run)
             yield now(Outcome.STOPPED, None, run.result())
         network, training = run.network, replace(run.result(), diagnostics=run.diagnose())
-        peak = known_peak(device, training.precision) if peak_flops is None else peak_flops
+        peak = known_peak(conditions.device, training.precision) if conditions.peak_flops is None else conditions.peak_flops
         used = utilisation(training.tokens_per_second, costs.training_flops_per_token, peak)
         training = replace(training, model_flops_utilisation=used)
         if blocks.validations:
-            judged = evaluate_named(network.to(device), blocks, proxy.evaluation_tokens, proxy.context_tokens, pause=pause)
+            there, pause = network.to(conditions.device), conditions.pause
+            judged = evaluate_named(there, blocks, proxy.evaluation_tokens, proxy.context_tokens, pause=pause)
             network, training = network.to("cpu"), replace(training, validations=judged)
     except Exception as error:
         outcome, reason = explain(error)

@@ -22,7 +22,7 @@ from trials.driver.shipment import pack
 from trials.reporting.mlflow_trial_content import trial_run
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.spec import LatencySpec, ProxySpec, load_study, parse_study
-from trials.trial.run_trial import run_trial
+from trials.trial.run_trial import ended, trial_in_stretches
 from trials.trial.task import TrialTask
 
 
@@ -63,7 +63,7 @@ def shape_of(vocab_size: int) -> Architecture:
 def trained(blocks: TokenBlocks) -> TrialRecord:
     proxy = ProxySpec(tokens=12_800, evaluation_tokens=4096)
     task = TrialTask(number=0, kind=Kind.SAMPLED, architecture=shape_of(blocks.vocab_size), seed=0)
-    record, _ = run_trial(task, blocks, proxy, workload=LatencySpec())
+    record, _ = ended(trial_in_stretches(task, blocks, proxy, workload=LatencySpec()))
     assert record.finished, record.reason
     return record
 

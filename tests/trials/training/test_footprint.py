@@ -22,6 +22,7 @@ from search_space.sharing import Sharing
 from trials.corpus.blocks import TokenBlocks
 from trials.network.decoder import Network
 from trials.study.spec import ProxySpec
+from trials.training.conditions import Conditions
 from trials.training.failures import OutOfMemory
 from trials.training.footprint import PROCESS_BYTES, activation_bytes, fit_batch, footprint
 from trials.training.proxy_run import train
@@ -92,7 +93,7 @@ def test_a_batch_in_parts_learns_what_the_whole_batch_learns_and_the_record_says
     blocks = TokenBlocks(ids, ids, ids, SHAPE.vocab_size, np.ones(SHAPE.vocab_size, np.int32), "made up", "0" * 64, None)
     whole_network, whole = train(SHAPE, blocks, RECIPE, seed=0)
     available = footprint(SHAPE, RECIPE, sequences=3).peak
-    network, parts = train(SHAPE, blocks, RECIPE, seed=0, memory_bytes=available)
+    network, parts = train(SHAPE, blocks, RECIPE, seed=0, conditions=Conditions(memory_bytes=available))
     assert (whole.micro_batches, parts.micro_batches) == (1, 3)
     assert parts.tokens == whole.tokens
     for ours, theirs in zip(parts.curve, whole.curve, strict=True):
@@ -105,7 +106,7 @@ def test_a_run_that_cannot_fit_ends_before_its_first_step() -> None:
     ids = np.zeros(100, np.uint16)
     blocks = TokenBlocks(ids, ids, ids, SHAPE.vocab_size, np.ones(SHAPE.vocab_size, np.int32), "made up", "0" * 64, None)
     with pytest.raises(OutOfMemory, match="a training step of"):
-        train(SHAPE, blocks, RECIPE, seed=0, memory_bytes=PROCESS_BYTES)
+        train(SHAPE, blocks, RECIPE, seed=0, conditions=Conditions(memory_bytes=PROCESS_BYTES))
 
 
 @pytest.mark.slow

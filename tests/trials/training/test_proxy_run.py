@@ -22,6 +22,7 @@ from trials.corpus.blocks import TokenBlocks
 from trials.machine.memory import PeakMemory
 from trials.network.decoder import Network
 from trials.study.spec import ProxySpec
+from trials.training.conditions import Conditions
 from trials.training.evaluation import evaluate
 from trials.training.failures import Diverged, OutOfMemory, TimedOut, memory_errors
 from trials.training.muon import Muon, orthogonalised
@@ -327,7 +328,7 @@ def test_pauses_count_in_no_time_that_is_reported(periodic: TokenBlocks) -> None
         return 0.01
 
     began = time.perf_counter()
-    _, training = train(SHAPE, periodic, recipe(), seed=0, pause=pause, deadline_seconds=30)
+    _, training = train(SHAPE, periodic, recipe(), seed=0, conditions=Conditions(pause=pause, deadline_seconds=30))
     paused = 0.01 * 40
     assert training.wall_seconds < time.perf_counter() - began - paused
 
@@ -344,7 +345,7 @@ def test_a_loss_that_is_no_number_is_a_divergence_that_keeps_what_was_measured(p
 @pytest.mark.usefixtures("even_clock")
 def test_the_deadline_ends_a_run_and_says_how_far_it_came(noise: TokenBlocks) -> None:
     with pytest.raises(TimedOut, match=r"deadline of 0\.3 seconds passed after [\d,]+ tokens, \d+% of the proxy") as caught:
-        train(SHAPE, noise, recipe(tokens=10**9), seed=0, deadline_seconds=0.3)
+        train(SHAPE, noise, recipe(tokens=10**9), seed=0, conditions=Conditions(deadline_seconds=0.3))
     training = caught.value.training
     assert training is not None
     assert training.tokens < training.planned_tokens == pytest.approx(10**9, rel=1e-6)
@@ -359,7 +360,7 @@ def test_what_was_evaluated_earlier_is_not_the_result_of_a_run_that_fell_later(p
             raise RuntimeError("the machine is on fire")
         return 0.0
 
-    run = ProxyRun(SHAPE, periodic, recipe(evaluations=4), seed=0, pause=fall)
+    run = ProxyRun(SHAPE, periodic, recipe(evaluations=4), seed=0, conditions=Conditions(pause=fall))
     with pytest.raises(RuntimeError, match="on fire"):
         run.run()
     result = run.result()
@@ -370,7 +371,7 @@ def test_what_was_evaluated_earlier_is_not_the_result_of_a_run_that_fell_later(p
 
 def test_a_deadline_that_has_passed_already_makes_no_step(noise: TokenBlocks) -> None:
     with pytest.raises(TimedOut) as caught:
-        train(SHAPE, noise, recipe(), seed=0, deadline_seconds=-1.0)
+        train(SHAPE, noise, recipe(), seed=0, conditions=Conditions(deadline_seconds=-1.0))
     assert caught.value.training is None
 
 

@@ -13,6 +13,7 @@ from analysis.records.record import Training, TrialRecord
 from tests.support.sample_study import sample_records
 from tests.trials.training.test_proxy_run import SHAPE, STEP, periodic, recipe
 from trials.corpus.blocks import TokenBlocks
+from trials.training.conditions import Conditions
 from trials.training.failures import TimedOut
 from trials.training.proxy_run import ProxyRun, train
 
@@ -62,11 +63,13 @@ def test_a_record_has_a_finished_loss_at_every_rung(periodic: TokenBlocks) -> No
 
 
 def test_the_seconds_of_a_branch_count_towards_the_deadline_and_in_no_rate(periodic: TokenBlocks) -> None:
-    run = ProxyRun(SHAPE, periodic, recipe(**WHOLE), seed=0, deadline_seconds=1000.0)
+    run = ProxyRun(SHAPE, periodic, recipe(**WHOLE), seed=0, conditions=Conditions(deadline_seconds=1000.0))
     run.add_rung(0.5)
     assert run.tally.branch_seconds > 0
     assert run.tally.training_seconds < run.tally.branch_seconds + run.tally.seconds
-    again = ProxyRun(SHAPE, periodic, recipe(**WHOLE), seed=0, deadline_seconds=run.tally.seconds + run.tally.branch_seconds / 2)
+    again = ProxyRun(
+        SHAPE, periodic, recipe(**WHOLE), seed=0, conditions=Conditions(deadline_seconds=run.tally.seconds + run.tally.branch_seconds / 2)
+    )
     again.restore(run.state())
     with pytest.raises(TimedOut, match="the deadline of"):
         again.run()

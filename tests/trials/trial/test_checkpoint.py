@@ -21,6 +21,7 @@ from tests.trials.trial.test_run_trial import RECIPE, TASK, WORKLOAD, blocks, so
 from trials.corpus.blocks import TokenBlocks
 from trials.network.decoder import Network
 from trials.study.spec import LimitsSpec, ProxySpec
+from trials.training.conditions import Conditions
 from trials.trial.checkpoint import Checkpoint, checkpoint_key
 from trials.trial.run_trial import Ended, Measure, ended, trial_in_stretches
 
@@ -34,7 +35,7 @@ WITH_RUNGS = LONGER.model_copy(update={"rungs": (0.4, 0.6)})
 
 
 def place(path: Path, blocks: TokenBlocks, recipe: ProxySpec = LONGER, threads: int = 1) -> Checkpoint:
-    return Checkpoint(path, checkpoint_key(TASK, recipe, blocks, threads, "cpu"))
+    return Checkpoint(path, checkpoint_key(TASK, recipe, blocks, Conditions(threads=threads)))
 
 
 def start(blocks: TokenBlocks, checkpoint: Checkpoint | None, recipe: ProxySpec = LONGER, measure: Measure = some_latency) -> Trial:

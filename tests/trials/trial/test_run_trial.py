@@ -18,7 +18,8 @@ from search_space.architecture import Architecture
 from tests.support.fakes import answer
 from trials.corpus.blocks import TokenBlocks
 from trials.study.spec import LatencySpec, ProxySpec
-from trials.trial.run_trial import run_trial
+from trials.training.conditions import Conditions
+from trials.trial.run_trial import ended, trial_in_stretches
 from trials.trial.task import TrialTask
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -50,7 +51,9 @@ def test_a_trial_is_counted_measured_trained_and_recorded(blocks: TokenBlocks) -
         asked.append(shape)
         return some_latency(shape)
 
-    record, network = run_trial(TASK, blocks, RECIPE, workload=WORKLOAD, latency=measure, deadline_seconds=60)
+    record, network = ended(
+        trial_in_stretches(TASK, blocks, RECIPE, workload=WORKLOAD, latency=measure, conditions=Conditions(deadline_seconds=60))
+    )
     assert record.outcome is Outcome.FINISHED
     assert record.reason is None
     assert asked == [SHAPE]
@@ -70,8 +73,8 @@ def test_a_trial_is_counted_measured_trained_and_recorded(blocks: TokenBlocks) -
 
 
 def test_utilisation_is_of_the_stated_peak_and_absent_where_none_is_known(blocks: TokenBlocks) -> None:
-    stated, _ = run_trial(TASK, blocks, RECIPE, workload=WORKLOAD, peak_flops=1e9)
-    unknown, _ = run_trial(TASK, blocks, RECIPE, workload=WORKLOAD)
+    stated, _ = ended(trial_in_stretches(TASK, blocks, RECIPE, workload=WORKLOAD, conditions=Conditions(peak_flops=1e9)))
+    unknown, _ = ended(trial_in_stretches(TASK, blocks, RECIPE, workload=WORKLOAD))
     assert stated.training is not None
     assert unknown.training is not None
     assert unknown.training.model_flops_utilisation is None
@@ -81,7 +84,7 @@ def test_utilisation_is_of_the_stated_peak_and_absent_where_none_is_known(blocks
 
 def test_equal_seeds_give_equal_losses_and_a_replicate_differs(blocks: TokenBlocks) -> None:
     def loss(task: TrialTask) -> float:
-        record, _ = run_trial(task, blocks, RECIPE, workload=WORKLOAD)
+        record, _ = ended(trial_in_stretches(task, blocks, RECIPE, workload=WORKLOAD))
         assert record.training is not None
         assert record.training.validation is not None
         return record.training.validation.loss
@@ -93,10 +96,10 @@ def test_a_shape_that_cannot_be_measured_is_not_trained(blocks: TokenBlocks) -> 
     def broken(shape: Architecture) -> Latency:
         raise RuntimeError("the clock has stopped")
 
-    record, network = run_trial(TASK, blocks, RECIPE, workload=WORKLOAD, latency=broken)
+    record, network = ended(trial_in_stretches(TASK, blocks, RECIPE, workload=WORKLOAD, latency=broken))
     assert record.outcome is Outcome.FAILED
     assert record.reason is not None
-    assert record.reason.startswith("RuntimeError: the clock has stopped (in broken, test_trial.py:")
+    assert record.reason.startswith("RuntimeError: the clock has stopped (in broken, test_run_trial.py:")
     assert record.latency is None
     assert record.training is None
     assert network is None
@@ -104,7 +107,7 @@ def test_a_shape_that_cannot_be_measured_is_not_trained(blocks: TokenBlocks) -> 
 
 def test_a_loss_that_is_no_number_is_diverged_and_keeps_what_was_measured(blocks: TokenBlocks) -> None:
     wild = RECIPE.model_copy(update={"learning_rate": 1e30, "muon_learning_rate": 1e30, "gradient_clip": 1e30})
-    record, network = run_trial(TASK, blocks, wild, workload=WORKLOAD, latency=some_latency)
+    record, network = ended(trial_in_stretches(TASK, blocks, wild, workload=WORKLOAD, latency=some_latency))
     assert record.outcome is Outcome.DIVERGED
     assert record.reason
     assert record.latency is not None
@@ -113,15 +116,19 @@ def test_a_loss_that_is_no_number_is_diverged_and_keeps_what_was_measured(blocks
 
 def test_a_deadline_is_for_the_whole_trial(blocks: TokenBlocks) -> None:
     endless = ProxySpec(seconds=60, context_tokens=16, batch_sequences=4)
-    record, _ = run_trial(TASK, blocks, endless, workload=WORKLOAD, latency=some_latency, deadline_seconds=0.2)
+    record, _ = ended(
+        trial_in_stretches(TASK, blocks, endless, workload=WORKLOAD, latency=some_latency, conditions=Conditions(deadline_seconds=0.2))
+    )
     assert record.outcome is Outcome.TIMED_OUT
     assert record.reason
     assert record.wall_seconds < 20
 
 
 def test_an_exception_in_training_is_failed_with_its_own_words(blocks: TokenBlocks) -> None:
-    record, _ = run_trial(
-        dataclasses.replace(TASK, architecture=dataclasses.replace(SHAPE, vocab_size=64)), blocks, RECIPE, workload=WORKLOAD
+    record, _ = ended(
+        trial_in_stretches(
+            dataclasses.replace(TASK, architecture=dataclasses.replace(SHAPE, vocab_size=64)), blocks, RECIPE, workload=WORKLOAD
+        )
     )
     assert record.outcome is Outcome.FAILED
     assert record.reason is not None
@@ -146,7 +153,7 @@ import sys
 from tests.trials.trial.test_run_trial import *
 ids = np.resize(np.arange(0, 28, 4), 4_000).astype(np.uint16)
 blocks = TokenBlocks(ids, ids[:600], ids[:600], VOCAB, np.full(VOCAB, 2, np.int32), "made up", "0" * 64, None)
-record, network = run_trial(TASK, blocks, RECIPE, workload=WORKLOAD)
+record, network = ended(trial_in_stretches(TASK, blocks, RECIPE, workload=WORKLOAD))
 print(record.outcome, [name for name in ("ray", "optuna", "mlflow", "plotly") if name in sys.modules])
 """
     assert run_alone(code).splitlines()[-1] == "finished []"
@@ -159,11 +166,11 @@ import resource
 from tests.trials.trial.test_run_trial import *
 ids = np.resize(np.arange(0, 28, 4), 400_000).astype(np.uint16)
 blocks = TokenBlocks(ids, ids[:600], ids[:600], VOCAB, np.full(VOCAB, 2, np.int32), "made up", "0" * 64, None)
-run_trial(TASK, blocks, RECIPE, workload=WORKLOAD)
+ended(trial_in_stretches(TASK, blocks, RECIPE, workload=WORKLOAD))
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + (256 << 20), -1))
 huge = RECIPE.model_copy(update={"batch_sequences": 16_000, "tokens": 1_000_000})
-record, network = run_trial(TASK, blocks, huge, workload=WORKLOAD)
+record, network = ended(trial_in_stretches(TASK, blocks, huge, workload=WORKLOAD))
 print(record.outcome, "lower proxy.batch_sequences" in record.reason, network)
 """
     assert run_alone(code).splitlines()[-1] == "out_of_memory True None"
