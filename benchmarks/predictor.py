@@ -15,8 +15,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from analysis.latency.device_report import table_text
 from analysis.latency.device_table import DeviceTable, Row
+from analysis.report.terminal import device_table_text
 from benchmarks.latency import SPACE, WIDTHS
 from search_space.budget import Budget
 from search_space.cost import parameters
@@ -43,7 +43,7 @@ def main() -> None:
     wanted = choose_shapes(space, spec, FITTED, CHECKED)
     start = time.perf_counter()
     table = profile(options.table, spec, wanted, progress=lambda done, of, text: print(f"{done} of {of}: {text}", file=sys.stderr))
-    print(f"{table_text(table)}\nmeasured in {time.perf_counter() - start:.0f} s")
+    print(f"{device_table_text(table)}\nmeasured in {time.perf_counter() - start:.0f} s")
     judge(table, LARGER * options.parameters)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -126,26 +126,3 @@ def _table(losses: Losses) -> NDArray[np.float64]:
     """[arms, seeds] of the seeds that every arm has."""
     seeds = sorted(set.intersection(*(set(by_seed) for by_seed in losses.values())))
     return np.array([[by_seed[seed] for seed in seeds] for by_seed in losses.values()]).reshape(len(losses), len(seeds))
-
-
-HEADINGS = ("question", "arm against baseline", "published, points", "ours, bits per byte saved", "90 % interval", "seeds", "verdict")
-
-
-def table_text(answers: Sequence[tuple[str, Sequence[Difference]]]) -> str:
-    """One Markdown table of every question's differences; a star marks published differences within the noise of their measure."""
-    lines = [HEADINGS, ("---",) * len(HEADINGS)]
-    for question, differences in answers:
-        lines += [(question if not place else "", *_cells(difference)) for place, difference in enumerate(differences)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _cells(found: Difference) -> tuple[str, ...]:
-    published = ", ".join(f"{value:+.1f} ({scale})" for scale, value in found.published.items())
-    return (
-        f"{found.arm} against {found.baseline}",
-        f"{published}{' *' if found.published_is_noise else ''}" if published else "–",
-        "–" if found.gain is None else f"{found.gain:+.4f}",
-        "–" if found.interval is None else f"{found.interval[0]:+.4f} to {found.interval[1]:+.4f}",
-        str(found.seeds),
-        found.verdict.value,
-    )

@@ -9,7 +9,6 @@ from analysis.fidelity.forecast import Outlook
 from analysis.fidelity.rank_validity import LongRun
 from analysis.fronts.front import Front, front
 from analysis.text import format as words
-from analysis.text.columns import aligned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,13 +95,3 @@ def promotion_sentences(found: Promotion) -> list[str]:
     else:
         said.append(f"Nothing was foreseen: {found.foreseen}.")
     return said + failed
-
-
-def promotion_text(found: Promotion) -> str:
-    """A table and the sentences, for a terminal."""
-    lines: list[tuple[str, ...]] = [("trial", "shape", "latency", "before", "after", "foreseen, 90 %", "front before", "front after")]
-    for shape in found.shapes:
-        seen, after = words.interval(shape.low, shape.high, "bits_per_byte"), words.quality(shape.after, "bits_per_byte")
-        marks = ("yes" if on else "no" for on in (shape.on_front_before, shape.on_front_after))
-        lines.append((f"#{shape.number}", shape.shape, words.milliseconds(shape.latency_ms), f"{shape.before:.3f}", after, seen, *marks))
-    return "\n".join([*aligned(lines, range(len(lines[0]))), "", *promotion_sentences(found)])

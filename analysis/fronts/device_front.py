@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from analysis.fronts.front import Front, front_of
 from analysis.fronts.membership import Membership, membership
 from analysis.latency.device_table import DeviceTable, Header
 from analysis.latency.errors import Errors
 from analysis.latency.latency_model import Prediction
-from analysis.records.record import FinalRecord, Latency, TrialRecord
+from analysis.records.record import FinalRecord, Kind, Latency, TrialRecord
+from analysis.records.replicates import averaged
+from analysis.text import format as words
 from search_space.errors import SpecError
 
 
@@ -97,3 +100,86 @@ def _latency(prediction: Prediction, header: Header) -> Latency:
         disturbed=False,
         protocol="predicted",
     )
+
+
+def retarget_rows(moved: Retargeted) -> dict[str, Any]:
+    """Ready for JSON: the table and the front, and the references that it beats."""
+    return {
+        "table": moved.name,
+        "device": str(moved.header),
+        "predicted": True,
+        "left_out_median_error": moved.left_out.median_error,
+        "check_median_error": None if moved.checks is None else moved.checks.median_error,
+        "front": [_row(moved, number) for number in _shown(moved)],
+    }
+
+
+def _shown(moved: Retargeted) -> list[int]:
+    """The front from fast to slow, the references beside it, and what was on the measured front and is not on this one."""
+    others = [
+        number
+        for number, place in sorted(moved.front.places.items(), key=lambda each: each[1].latency_ms)
+        if number not in moved.front.members and (place.kind is Kind.REFERENCE or number in moved.measured_front.members)
+    ]
+    return [*moved.front.members, *others]
+
+
+def _row(moved: Retargeted, number: int) -> dict[str, Any]:
+    record = next(record for record in averaged(moved.records) if record.number == number)
+    prediction, place = moved.predictions[number], moved.front.places[number]
+    low, high = prediction.total.between()
+    return {
+        "trial": number,
+        "name": record.name,
+        "shape": record.architecture.label,
+        "parameters": record.costs.parameters,
+        "predicted_latency_ms": prediction.total.ms,
+        "predicted_low_ms": low,
+        "predicted_high_ms": high,
+        "predicted_prefill_ms": prediction.prefill.ms,
+        "predicted_decode_ms_per_token": prediction.decode.ms,
+        "outside": prediction.outside,
+        "measured_latency_ms": moved.measured[number].total_ms.median,
+        "validation_bits_per_byte": place.quality,
+        "on_front": number in moved.front.members,
+        "on_measured_front": number in moved.measured_front.members,
+        "front_probability": moved.sure.standings[number].on_front,
+    }
+
+
+DEVICE_COLUMNS = ("trial", "shape", "predicted", "90 %", "measured", "bits per byte", "on front", "")
+
+
+def device_cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """A row of `retarget_rows` as people read it, under `DEVICE_COLUMNS`."""
+    return (
+        f"#{row['trial']}",
+        row["shape"],
+        words.milliseconds(row["predicted_latency_ms"]),
+        f"{words.milliseconds(row['predicted_low_ms']).removesuffix(' ms')} to {words.milliseconds(row['predicted_high_ms'])}",
+        words.milliseconds(row["measured_latency_ms"]),
+        words.quality(row["validation_bits_per_byte"], "bits_per_byte"),
+        words.probability(row["front_probability"]),
+        "; ".join(_notes(row)),
+    )
+
+
+def _notes(row: dict[str, Any]) -> list[str]:
+    notes = [row["name"]] if row["name"] else []
+    if row["on_front"] != row["on_measured_front"]:
+        notes.append("not on the measured front" if row["on_front"] else "on the measured front only")
+    elif not row["on_front"]:
+        notes.append("not on the front")
+    return notes + ([f"outside of the table's range: {row['outside']}"] if row["outside"] else [])
+
+
+def retarget_sentences(moved: Retargeted) -> list[str]:
+    """What is to be known of the prediction, first that it is one."""
+    both = len(set(moved.front.members) & set(moved.measured_front.members))
+    found = [
+        f"Latencies are predicted, not measured: from the table {moved.name} ({moved.header}).",
+        f"Its shapes, each predicted from the others: {moved.left_out}.",
+    ]
+    found += [f"Shapes measured to check it: {moved.checks}."] if moved.checks is not None else []
+    found.append(f"The predicted front has {words.plural(len(moved.front.members), 'shape')}, of which the measured one has {both}.")
+    return found + [f"#{number} is outside of what the table has seen: {text}." for number, text in moved.outside.items()]

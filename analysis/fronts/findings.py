@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from analysis.fronts.doubts import bracket_findings, certainty
 from analysis.fronts.front import Front, Place
-from analysis.fronts.membership import Membership, membership
-from analysis.fronts.rate_bracket import bracket_findings
-from analysis.fronts.uncertainty import certainty
+from analysis.fronts.membership import Membership, membership, picks
 from analysis.records.record import FinalRecord, Kind, Outcome, TrialRecord
 from analysis.text.format import OUTCOMES, QUALITIES, joined, milliseconds, plural, quality
 
@@ -24,21 +23,6 @@ class Comparison:
     """The fastest sampled trial among those that are at least as accurate, if it is faster than the reference."""
     better: int | None
     """The most accurate sampled trial among those that are at least as fast, if it is more accurate than the reference."""
-
-
-def picks(front: Front, sure: Membership | None = None) -> dict[int, list[str]]:
-    """The front's chosen trials and what each was chosen for: recommended, most accurate, knee, fastest; one may be all of them."""
-    chosen: dict[int, list[str]] = {}
-    named = {
-        "recommended": sure.recommended if sure else None,
-        "most accurate": front.most_accurate,
-        "knee": front.knee,
-        "fastest": front.fastest,
-    }
-    for what, number in named.items():
-        if number is not None:
-            chosen.setdefault(number, []).append(what)
-    return chosen
 
 
 def compare(front: Front, reference: int) -> Comparison:

@@ -93,6 +93,21 @@ def membership(front: Front, deviations: Mapping[int, float] | None = None) -> M
     return Membership(noise=noise_of(seeds), standings=standings, recommended=recommended)
 
 
+def picks(front: Front, sure: Membership | None = None) -> dict[int, list[str]]:
+    """The front's chosen trials and what each was chosen for: recommended, most accurate, knee, fastest; one may be all of them."""
+    chosen: dict[int, list[str]] = {}
+    named = {
+        "recommended": sure.recommended if sure else None,
+        "most accurate": front.most_accurate,
+        "knee": front.knee,
+        "fastest": front.fastest,
+    }
+    for what, number in named.items():
+        if number is not None:
+            chosen.setdefault(number, []).append(what)
+    return chosen
+
+
 def share_on_front(qualities: Array, latencies: Array) -> Array:
     """In which share of the draws each shape is on the front; both [draws, shapes], better where smaller."""
     share: Array = members_of_draws(qualities, latencies).mean(axis=0)

@@ -9,9 +9,6 @@ from analysis.latency.device_table import DeviceTable
 from search_space.architecture import Architecture
 from search_space.cost import parameters
 
-LEAST_SHARE = 0.005
-"""Of the time, below which a term is not named."""
-
 
 def table_facts(table: DeviceTable) -> dict[str, Any]:
     """Ready for JSON."""
@@ -30,24 +27,6 @@ def table_facts(table: DeviceTable) -> dict[str, Any]:
         "prefill_shares": prefill,
         "decode_shares": decode,
     }
-
-
-def table_text(table: DeviceTable) -> str:
-    """The same for a terminal."""
-    found = table_facts(table)
-    low, high = found["parameters"]
-    checks = table.check_errors()
-    lines = [
-        f"device   {table.header}",
-        f"shapes   {found['fitted']} fitted, {found['checks']} to check, {low:,} to {high:,} parameters"
-        + (f"; {found['disturbed']} disturbed" if found["disturbed"] else ""),
-        f"left out {table.left_out_errors}",
-    ]
-    lines += [f"checks   {checks}"] if checks is not None else []
-    for phase in ("prefill", "decode"):
-        shares = sorted(found[f"{phase}_shares"].items(), key=lambda each: -each[1])
-        lines.append(f"{phase:<8} {', '.join(f'{name} {share:.0%}' for name, share in shares if share >= LEAST_SHARE)}")
-    return "\n".join(lines)
 
 
 def predicted_facts(table: DeviceTable, shape: Architecture) -> dict[str, Any]:

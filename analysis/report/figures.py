@@ -1,4 +1,4 @@
-"""Records drawn with Plotly: the front in either quality, and the learning curves.
+"""Records drawn with Plotly: the front in either quality, the learning curves, and the front that longer training may give.
 
 A trial that did not finish is never drawn as one that did: the front leaves it out and says so; among the learning curves it is dotted
 and ends in a cross.
@@ -14,6 +14,7 @@ from itertools import cycle
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from analysis.fidelity.forecast import Outlook
 from analysis.fronts.front import Front, QualityName, front_of
 from analysis.fronts.membership import Membership, membership
 from analysis.records.record import FinalRecord, Kind, Outcome, TrialRecord
@@ -84,6 +85,42 @@ def curves_figure(
         figure.add_trace(traces.lines([record], curves, _reference(record), look.REFERENCE, width=2.2, symbol=symbol))
     figure.update_xaxes(title_text="Training tokens", tickformat="~s", rangemode="tozero")
     figure.update_yaxes(title_text="Validation loss, nats per token")
+    return figure
+
+
+def outlook_figure(found: Outlook, records: Sequence[TrialRecord], front: Front) -> go.Figure:
+    """Predicted loss over latency with its intervals, beside the measured one."""
+    labels = {record.number: record.architecture.label for record in records}
+    ms = [front.places[prospect.number].latency_ms for prospect in found.prospects]
+    hover = [
+        f"#{p.number} {labels[p.number]}<br>{words.interval(p.low, p.high, 'bits_per_byte')} foreseen, on the front with {p.on_front:.0%}"
+        for p in found.prospects
+    ]
+    figure = go.Figure(layout=look.layout("Bits per byte after longer training", f"{found.times:.3g} times the tokens of the study"))
+    now = [prospect.now for prospect in found.prospects]
+    mark = {"symbol": "circle-open", "size": 9, "color": look.DOMINATED}
+    figure.add_trace(go.Scatter(x=ms, y=now, mode="markers", name="measured at the study's length", marker=mark))
+    expected = [prospect.expected for prospect in found.prospects]
+    ends = {
+        "type": "data",
+        "symmetric": False,
+        "array": [prospect.high - prospect.expected for prospect in found.prospects],
+        "arrayminus": [prospect.expected - prospect.low for prospect in found.prospects],
+        "color": look.INTERVAL,
+        "thickness": 4,
+        "width": 0,
+    }
+    figure.add_trace(
+        go.Scatter(
+            x=ms, y=expected, error_y=ends, mode="markers+text", name="foreseen, 90 % interval",
+            text=[f"#{p.number}" for p in found.prospects], textposition="bottom center",
+            marker={"size": 9, "color": look.FRONT}, hovertext=hover, hoverinfo="text",
+        )
+    )  # fmt: skip
+    if look.wants_log(ms):
+        figure.update_xaxes(type="log", tickvals=look.log_ticks(ms), ticktext=[f"{tick:g}" for tick in look.log_ticks(ms)])
+    figure.update_xaxes(title_text="Latency, ms")
+    figure.update_yaxes(title_text="Validation bits per byte")
     return figure
 
 

@@ -9,13 +9,12 @@ from analysis.laws.options import FitOptions
 from analysis.laws.runs import runs_from_records
 from analysis.records.record import TrialRecord
 from analysis.records.summary import StudySummary
-from analysis.report.facts import asked, cost, environment
 from analysis.report.figures import curves_figure
-from analysis.report.health_section import signs_part
 from analysis.report.html import Html, element, table
 from analysis.report.law_figures import points_figure
 from analysis.report.law_page import fit_parts, page_of, picture
 from analysis.report.law_tables import losses_table
+from analysis.report.sections import asked, cost, environment, signs_part
 from analysis.report.tables import unfinished
 from analysis.text import format as words
 from search_space.errors import SpecError

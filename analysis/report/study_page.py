@@ -12,21 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from analysis.fidelity.rank_validity import Validity
-from analysis.fronts.findings import against, outcomes, picks, winners
+from analysis.fronts.doubts import bracket_findings, certainty, luck
+from analysis.fronts.findings import against, outcomes, winners
 from analysis.fronts.front import REFERENCE_MARGIN, Front, front_of
-from analysis.fronts.membership import Membership, membership
-from analysis.fronts.rate_bracket import bracket_findings
-from analysis.fronts.selection_bias import luck
-from analysis.fronts.uncertainty import certainty
+from analysis.fronts.membership import Membership, membership, picks
 from analysis.records.record import FinalRecord, Kind, TrialRecord
 from analysis.records.summary import StudySummary
-from analysis.report.facts import asked, cost, environment
 from analysis.report.figures import curves_figure, figure_html, front_figure, plotly_script
-from analysis.report.forecast_section import Found, outlook_part
-from analysis.report.health_section import signs_part
 from analysis.report.html import Html, document, element, folded, paragraphs, section
+from analysis.report.sections import Found, asked, cost, environment, outlook_part, signs_part, validity_part
 from analysis.report.tables import all_trials, front_table, unfinished, validations
-from analysis.report.validity_section import validity_part
 from analysis.text import format as words
 
 REPORT = "report.html"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from analysis.fronts.findings import picks
 from analysis.fronts.front import Front
-from analysis.fronts.membership import Membership
+from analysis.fronts.membership import Membership, picks
 from analysis.fronts.rows import front_rows, row
 from analysis.records.record import FinalRecord, TrialRecord
 from analysis.report.html import Html, element, html, table

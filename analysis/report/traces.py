@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from analysis.fronts.findings import picks
+from analysis.fronts.doubts import POSSIBLE
 from analysis.fronts.front import Front, Place
-from analysis.fronts.membership import LEVEL, Membership
-from analysis.fronts.uncertainty import POSSIBLE
+from analysis.fronts.membership import LEVEL, Membership, picks
 from analysis.records.record import Kind, TrialRecord
 from analysis.report import theme as look
 from analysis.text import format as words

@@ -13,7 +13,7 @@ from trials.commands.talk import DONE, emit, say
 
 def latency(options: argparse.Namespace) -> int:
     """Measure the latency of a shape on this machine."""
-    from analysis.latency.latency_text import latency_text
+    from analysis.report.terminal import latency_text
     from trials.latency.process import LatencyProcess
     from trials.study.spec import parse_latency
 
@@ -48,9 +48,10 @@ def profile_device(options: argparse.Namespace) -> int:
         return DONE
     if options.study is None:
         raise SpecError("profile-device needs a study's YAML, whose shapes are measured, or --fit TABLE.csv; name one of them")
-    from analysis.latency.device_report import table_facts, table_text
+    from analysis.latency.device_report import table_facts
     from analysis.latency.device_table import read_table
     from analysis.latency.latency_model import LEAST_SHAPES
+    from analysis.report.terminal import device_table_text
     from trials.latency.add_trials import add_trials
     from trials.latency.device_profile import choose_shapes, default_table, latency_spec, profile
     from trials.reporting.stored_study import read_study
@@ -73,5 +74,5 @@ def profile_device(options: argparse.Namespace) -> int:
     if options.json:
         emit({"table": str(path), **table_facts(table)})
     else:
-        print(table_text(table))
+        print(device_table_text(table))
     return DONE

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def fit(options: argparse.Namespace) -> int:
     """Fit a scaling law to a table of runs, or to studies' records, and print it with its intervals and its backtest."""
     from analysis.laws.answer import answer_runs
-    from analysis.laws.answer_text import answer_text
+    from analysis.report.terminal import answer_text
 
     paths, asked = [Path(runs) for runs in options.runs], options_from(vars(options))
     answered = answer_runs(read_runs(paths, asked), asked)

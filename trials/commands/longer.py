@@ -63,7 +63,7 @@ def validate(options: argparse.Namespace) -> int:
 
 def promote(options: argparse.Namespace) -> int:
     """Train a front's shapes longer and say whether the order held."""
-    from analysis.fidelity.promotion import promotion_text
+    from analysis.report.terminal import promotion_text
     from trials.experiments.promote import run_promotion
     from trials.study.directory import STUDY
     from trials.study.spec import load_study

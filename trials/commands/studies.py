@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
 
 def ablate(options: argparse.Namespace) -> int:
     """Train the arms of ablations and print what they say beside the published figures."""
-    from analysis.fidelity.ablation import table_text
+    from analysis.report.terminal import ablation_text
     from trials.experiments.ablation import run_ablations
     from trials.study.ablation_spec import load_ablation
 
@@ -90,7 +90,7 @@ def ablate(options: argparse.Namespace) -> int:
     if options.json:
         emit([answer.as_dict() for answer in answers])
     else:
-        print(table_text([(answer.ablation.question, answer.differences) for answer in answers]))
+        print(ablation_text([(answer.ablation.question, answer.differences) for answer in answers]))
     for answer in answers:
         for record in answer.failures:
             say(f"archfront: {answer.ablation.name}: {record.architecture.label}, seed {record.seed} {record.outcome}: {record.reason}")
@@ -117,8 +117,9 @@ def report(options: argparse.Namespace) -> int:
 
 def _report_for_device(stored: StoredStudy, options: argparse.Namespace) -> int:
     """Draw a study's front as another device's table predicts it; trains and measures nothing."""
-    from analysis.fronts.device_front import retarget
-    from analysis.report.device_page import retarget_rows, retarget_text, write_retargeted
+    from analysis.fronts.device_front import retarget, retarget_rows
+    from analysis.report.device_page import write_retargeted
+    from analysis.report.terminal import retarget_text
     from trials.latency.device_tables import find_table
 
     moved = retarget(stored.records, find_table(options.device), stored.finals)
@@ -164,20 +165,19 @@ def print_result(stored: StoredStudy, as_json: bool) -> None:
 
 def print_law(records: Sequence[TrialRecord], law: Answered | str, as_json: bool) -> None:
     """The losses of a scaling study and their law, or what the law lacks, as data or as text."""
-    from analysis.laws.answer_text import answer_text
-    from analysis.report.losses_text import grid_rows, grid_text
+    from analysis.report.terminal import answer_text, loss_rows, losses_text
 
     if as_json:
-        emit(({"form": None, "missing": law} if isinstance(law, str) else law.answer) | {"losses": grid_rows(records)})
+        emit(({"form": None, "missing": law} if isinstance(law, str) else law.answer) | {"losses": loss_rows(records)})
     else:
-        print(f"{grid_text(records)}\n\n{f'no law yet: {law}' if isinstance(law, str) else answer_text(law.answer)}")
+        print(f"{losses_text(records)}\n\n{f'no law yet: {law}' if isinstance(law, str) else answer_text(law.answer)}")
 
 
 def print_front(stored: StoredStudy, as_json: bool) -> None:
     """The front as data or as text."""
     from analysis.fronts.membership import membership
     from analysis.fronts.rows import front_rows
-    from analysis.report.front_text import front_text
+    from analysis.report.terminal import front_text
 
     ahead = stored.outlook
     if as_json:
@@ -190,7 +190,7 @@ def print_front(stored: StoredStudy, as_json: bool) -> None:
         return
     print(front_text(stored.records, stored.finals, stored.front))
     if ahead is not None:
-        from analysis.report.forecast_section import outlook_text
+        from analysis.report.terminal import outlook_text
 
         print(f"\n{ahead if isinstance(ahead, str) else outlook_text(ahead, stored.records)}")
 

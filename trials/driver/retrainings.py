@@ -8,9 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from analysis.fronts.findings import picks
 from analysis.fronts.front import front_of
-from analysis.fronts.membership import membership
+from analysis.fronts.membership import membership, picks
 from analysis.records.record import FinalRecord, FreshSeed, RatePoint, TrialRecord, append, read_finals
 from trials.experiments.lr_check import scaled
 from trials.trial.reuse import Reuse, as_it_is

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.laws.answer import Answered
-from analysis.laws.answer_text import answer_text
 from analysis.records.record import TrialRecord
+from analysis.report.terminal import answer_text
 from trials.reporting.mlflow_trial_content import MetricPoint, ended_ms
 
 

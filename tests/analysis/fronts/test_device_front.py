@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 import archfront
-from analysis.fronts.device_front import retarget
+from analysis.fronts.device_front import retarget, retarget_rows
 from analysis.fronts.front import front_of
 from analysis.fronts.membership import membership
 from analysis.latency.device_table import DeviceTable, Row, append_row, read_table
 from analysis.records.record import append
-from analysis.report.device_page import retarget_page, retarget_rows, retarget_text
+from analysis.report.device_page import retarget_page
+from analysis.report.terminal import retarget_text
 from analysis.text import format as words
 from search_space.errors import SpecError
 from tests.support.planted_device import planted_latency

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.fronts.findings import compare, findings, picks
+from analysis.fronts.findings import compare, findings
 from analysis.fronts.front import front, front_of, hypervolume, knee
-from analysis.fronts.membership import membership
+from analysis.fronts.membership import membership, picks
 from analysis.records.record import FinalRecord, Kind, Latency, Outcome, Quality, TrialRecord
 from tests.support.sample_study import sample_finals, sample_records
 

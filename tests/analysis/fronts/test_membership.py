@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
+from analysis.fronts.doubts import certainty
 from analysis.fronts.front import Front, front_of
 from analysis.fronts.membership import Membership, contenders, latency_noise, membership, share_on_front
-from analysis.fronts.uncertainty import certainty
 from analysis.records.record import Kind, Quality, Spread, TrialRecord
 from analysis.records.replicates import averaged
 from analysis.statistics.seed_noise import NOISE_SHARE, draw_truths, noise_of

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from analysis.fronts.doubts import luck
 from analysis.fronts.front import front_of
 from analysis.fronts.membership import membership
-from analysis.fronts.selection_bias import luck
 from analysis.records.record import FinalRecord, FreshSeed, Quality, TrialRecord, read_finals
-from analysis.report.front_text import front_text
 from analysis.report.study_page import report
+from analysis.report.terminal import front_text
 from tests.support.sample_study import sample_finals, sample_records, sample_summary
 from trials.driver.retrainings import missing_again, train_again
 from trials.reporting.mlflow_trial_content import final_metrics

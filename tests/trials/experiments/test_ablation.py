@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 import archfront
-from analysis.fidelity.ablation import LEVEL, Difference, Verdict, compare, noise_of, table_text
+from analysis.fidelity.ablation import LEVEL, Difference, Verdict, compare, noise_of
+from analysis.report.terminal import ablation_text
 from search_space.cost import non_embedding_parameters, parameters
 from search_space.errors import SpecError
 from trials.experiments.ablation import run_ablations
@@ -111,7 +112,7 @@ def test_only_seeds_that_finished_in_every_arm_count() -> None:
 def test_the_table_marks_published_differences_that_are_noise_and_leaves_what_is_absent_empty() -> None:
     small = Difference(arm="a", baseline="b", published={"125M": -0.2}, gain=None, interval=None, seeds=0)
     large = Difference(arm="c", baseline="b", published={"125M": 1.3, "350M": 1.3}, gain=0.01, interval=(0.002, 0.018), seeds=3)
-    lines = table_text([("Why?", [small, large])]).splitlines()
+    lines = ablation_text([("Why?", [small, large])]).splitlines()
     assert lines[2] == "| Why? | a against b | -0.2 (125M) * | – | – | 0 | cannot tell |"
     assert lines[3] == "|  | c against b | +1.3 (125M), +1.3 (350M) | +0.0100 | +0.0020 to +0.0180 | 3 | agrees |"
 

@@ -12,12 +12,13 @@ import yaml
 
 import archfront
 from analysis.fidelity.forecast import Outlook, near, outlook
-from analysis.fidelity.promotion import Promotion, promotion, promotion_sentences, promotion_text
+from analysis.fidelity.promotion import Promotion, promotion, promotion_sentences
 from analysis.fidelity.rank_validity import PROMOTED, LongRun, read_long_runs
 from analysis.fronts.front import front_of
 from analysis.fronts.membership import membership
 from analysis.records.record import RECORDS, append, read_records
-from analysis.report.forecast_section import outlook_part, outlook_text
+from analysis.report.sections import outlook_part
+from analysis.report.terminal import outlook_text, promotion_text
 from search_space.errors import SpecError
 from tests.support.fakes import answer, small_study
 from tests.support.planted_forecast import WHOLE, planted

@@ -11,10 +11,11 @@ import pytest
 import yaml
 
 import archfront
-from analysis.latency.device_report import table_facts, table_text
+from analysis.latency.device_report import table_facts
 from analysis.latency.device_table import DeviceTable, Row, append_row, read_table
 from analysis.records.latency import Yardstick
 from analysis.records.record import Latency, Spread, append
+from analysis.report.terminal import device_table_text
 from search_space.architecture import Architecture
 from search_space.cost import parameters
 from search_space.errors import SpecError
@@ -164,7 +165,7 @@ def test_the_table_says_how_good_it_is(table: DeviceTable) -> None:
     assert facts["check_errors"]["coverage"] is not None
     assert sum(facts["decode_shares"].values()) == pytest.approx(1.0)
     assert json.loads(json.dumps(facts)) == facts
-    text = table_text(table)
+    text = device_table_text(table)
     assert "40 fitted, 10 to check" in text
     assert "rank correlation" in text
     assert [line.split()[0] for line in text.splitlines() if "within their 90 % intervals" in line] == ["checks"]

@@ -14,8 +14,8 @@ import yaml
 from analysis.fronts.front import front_of
 from analysis.records.record import FinalRecord, FreshSeed, Kind, Outcome, Quality, RatePoint, TrialRecord, append, read_records
 from analysis.records.summary import totals
-from analysis.report.front_text import front_text
 from analysis.report.study_page import report
+from analysis.report.terminal import front_text
 from tests.support import fakes
 from tests.support.sample_study import sample_records, sample_summary
 from tests.trials.driver.test_run_study import ray_here, run, tracking  # noqa: F401  one Ray and one database for both runs

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from analysis.fronts.doubts import bracket_findings, overtaken
 from analysis.fronts.findings import findings
 from analysis.fronts.front import front_of
-from analysis.fronts.rate_bracket import bracket_findings, overtaken
 from analysis.records.record import FinalRecord, RatePoint, TrialRecord, read_finals
-from analysis.report.front_text import front_text
 from analysis.report.study_page import report
+from analysis.report.terminal import front_text
 from tests.support.sample_study import sample_finals, sample_records, sample_summary
 from trials.driver.retrainings import missing_again, train_again
 

@@ -1,0 +1,187 @@
+"""The sections of a report that are one function each: what was asked and spent, whether the ranking holds, and signs of trouble."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from analysis.fidelity.forecast import Outlook, outlook_sentences
+from analysis.fidelity.rank_validity import Validity, validity_sentences
+from analysis.fronts.front import Front
+from analysis.records.health_checks import SIGNS, fired, readings, sentence
+from analysis.records.record import Kind, TrialRecord
+from analysis.records.summary import StudySummary, totals
+from analysis.report.figures import figure_html, outlook_figure
+from analysis.report.html import Html, element, facts, folded, paragraphs, table
+from analysis.text import format as words
+
+
+def asked(summary: StudySummary, records: Sequence[TrialRecord]) -> list[Html]:
+    """What the study was asked, and its YAML."""
+    references = [f"{r.name}: {r.architecture.label}, {r.costs.parameters:,} parameters" for r in records if r.kind is Kind.REFERENCE]
+    measured = next((record.latency for record in records if record.latency is not None), None)
+    rows = {
+        "Grid" if summary.law else "Budget": summary.budget,
+        "Space": "" if summary.law else summary.space,
+        "Trainings" if summary.law else "Search": f"{words.plural(summary.planned_trials, 'training' if summary.law else 'shape')}, "
+        f"{summary.search}",
+        "References": "\n".join(references),
+        "Corpus": summary.corpus,
+        "Recipe": summary.recipe,
+        "Latency": summary.latency,
+    }
+    if measured is not None:
+        pinned = "" if measured.pinned_cpus is None else f", held to processor {words.joined([*map(str, measured.pinned_cpus)])}"
+        rows["Protocol"] = (
+            f"{measured.protocol}: {measured.runtime} {measured.runtime_version}, {measured.precision} on {measured.device}, "
+            f"{words.plural(measured.threads, 'thread')}{pinned}, batch 1, {words.plural(measured.repeats, 'repeat')}"
+        )
+    yaml = folded("The study as it was given", element("pre", summary.study_yaml))
+    return [facts({name: text for name, text in rows.items() if text}), yaml]
+
+
+def cost(summary: StudySummary, records: Sequence[TrialRecord]) -> list[Html]:
+    """What its trials cost; nothing where there are none."""
+    if not records:
+        return []
+    spent = totals(records)
+    counted = "" if spent.trained == spent.trials else f" (of the {spent.trained} trials that trained here and left numbers)"
+    taken = {"Taken over": f"{words.plural(spent.reused, 'training')} finished before, not paid again"} if spent.reused else {}
+    return [
+        facts(
+            {
+                "Trials": _planned(summary, records),
+                "Training": f"{words.quantity(spent.tokens)} tokens, {words.quantity(spent.flops)} FLOPs in closed form{counted}",
+                "Processor": f"{words.duration(spent.process_seconds)} of core time in training and evaluation",
+                **taken,
+                "Time": f"{words.duration(spent.elapsed_seconds)} from the first start to the last end, interruptions included; "
+                f"{words.duration(spent.trial_seconds)} with the trials end to end",
+            }
+        )
+    ]
+
+
+def _planned(summary: StudySummary, records: Sequence[TrialRecord]) -> str:
+    if summary.law:
+        return f"{len(records)} of {words.plural(summary.planned_trials, 'planned training')}"
+    return f"{len(records)}, {_extras(records)} included; {summary.planned_trials} sampled shapes were planned"
+
+
+def _extras(records: Sequence[TrialRecord]) -> str:
+    again = sum(record.replicates is not None for record in records)
+    return f"references and {words.plural(again, 'replicate')}" if again else "references"
+
+
+def environment(summary: StudySummary, records: Sequence[TrialRecord]) -> list[Html]:
+    """What a repetition would need to know, and where trials ran."""
+    machines: dict[str, int] = {}
+    for record in records:
+        described = ", ".join(f"{name} {value}" for name, value in record.machine.items())
+        machines[described] = machines.get(described, 0) + 1
+    rows: dict[str, object] = dict(summary.environment)
+    ran = "\n".join(f"{words.plural(count, 'trial')}: {described}" for described, count in machines.items() if described)
+    return [facts({**rows, **({"Trials ran on": ran} if ran else {})})] if rows or ran else []
+
+
+OUTLOOK_CAPTION = (
+    "Bars are the 90 % intervals of what one training of the target's length would measure, at each shape's latency; hollow marks are what "
+    "the study measured at its own length. Members of the front and near-ties."
+)
+
+
+Found = Outlook | str | None
+"""An outlook, a sentence on what it lacks, or None where the study has no target."""
+
+
+def outlook_part(found: Found, records: Sequence[TrialRecord], front: Front) -> list[Html]:
+    """The part's content; nothing where the study has no target."""
+    if found is None:
+        return []
+    if isinstance(found, str):
+        return [paragraphs([found])]
+    labels = {record.number: record.architecture.label for record in records}
+    drawn = Html(figure_html(outlook_figure(found, records, front), "plot-outlook"))
+    figure = element("figure", drawn, element("figcaption", OUTLOOK_CAPTION))
+    return [paragraphs(outlook_sentences(found, labels)), figure, outlook_table(found, records, front)]
+
+
+def outlook_table(found: Outlook, records: Sequence[TrialRecord], front: Front) -> Html:
+    """A row for each shape."""
+    labels = {record.number: record.architecture.label for record in records}
+    columns = {
+        "Trial": False, "Shape": False, "Latency": True, "bits per byte now": True, "foreseen": True, "90 %": True,
+        "on the front then": True, "most accurate then": True,
+    }  # fmt: skip
+    rows = [
+        (
+            f"#{p.number}",
+            element("code", labels[p.number]),
+            words.milliseconds(front.places[p.number].latency_ms),
+            f"{p.now:.3f}",
+            f"{p.expected:.3f}",
+            words.interval(p.low, p.high, "bits_per_byte"),
+            f"{p.on_front:.0%}",
+            f"{p.most_accurate:.0%}",
+        )
+        for p in found.prospects
+    ]
+    return table(columns, rows, f"After {found.times:.3g} times the study's tokens, fastest first.")
+
+
+RUNG_CAPTION = (
+    "Kendall's tau between the ranking at each evaluation of the short trainings and the one after the long trainings, with its 95 % "
+    "interval over the shapes."
+)
+
+
+def validity_part(found: Validity | None) -> list[Html]:
+    """The sentences and both tables; nothing where no shape was trained longer."""
+    if found is None:
+        return []
+    rungs = table(
+        {"of the short training": True, "tau": True, "from": True, "to": True},
+        [(f"{r.share:.0%}", *(f"{value:.2f}" for value in (r.agreement.tau, r.agreement.low, r.agreement.high))) for r in found.rungs],
+        RUNG_CAPTION,
+    )
+    shapes = table(
+        {"Trial": False, "Shape": False, "short, bits per byte": True, "long, bits per byte": True},
+        [(f"#{n}", label, *(words.quality(bits, "bits_per_byte") for bits in (short, long))) for n, label, short, long in found.shapes],
+        f"Every shape that was trained {found.times:g} times longer, the best long training first.",
+    )
+    each = folded(f"Each of them ({len(found.shapes)})", shapes)
+    return [paragraphs(validity_sentences(found)), *([rungs] if found.rungs else []), each]
+
+
+def signs_part(records: Sequence[TrialRecord]) -> list[Html]:
+    """Every sign that fires, then the rules and every number; nothing where no trial was diagnosed."""
+    judged = [record for record in records if readings(record)]
+    if not judged:
+        return []
+    sick = [record for record in judged if fired(record)]
+    shown = [_fired(sick)] if sick else []
+    lead = f"{len(sick)} of {words.plural(len(judged), 'diagnosed trial')} {'shows' if len(sick) == 1 else 'show'} a sign of trouble."
+    return [paragraphs([lead]), *shown, folded(f"The rules ({len(SIGNS)})", _rules()), folded("Every number", _numbers(judged))]
+
+
+def _fired(records: Sequence[TrialRecord]) -> Html:
+    rows = [
+        (f"#{record.number}", element("code", record.architecture.label), reading.sign.name, f"{reading.value:.3g}", reading.sign.rule,
+         sentence(reading, record))
+        for record in records
+        for reading in fired(record)
+    ]  # fmt: skip
+    columns = {"Trial": False, "Shape": False, "Sign": False, "Value": True, "Fires": False, "What it means": False}
+    return table(columns, rows, "A sign says that something is known to go wrong so, not that the shape is bad.")
+
+
+def _rules() -> Html:
+    rows = [(sign.name, sign.measure, sign.rule, sign.source) for sign in SIGNS]
+    return table({"Sign": False, "What is measured": False, "Fires": False, "Source": False}, rows, "Thresholds are those of archfront.")
+
+
+def _numbers(records: Sequence[TrialRecord]) -> Html:
+    rows = []
+    for record in records:
+        values = {reading.sign.name: f"{reading.value:.3g}{' !' if reading.fires else ''}" for reading in readings(record)}
+        rows.append((f"#{record.number}", element("code", record.architecture.label), *(values.get(s.name, words.ABSENT) for s in SIGNS)))
+    columns = {"Trial": False, "Shape": False, **{sign.name: True for sign in SIGNS}}
+    return table(columns, rows, "A dash: the shape cannot have that failure. An exclamation mark: the sign fires.")

@@ -1,0 +1,222 @@
+"""What the commands print: the front, what it may become, losses, laws and latencies as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from analysis.fidelity.ablation import Difference
+from analysis.fidelity.forecast import Outlook, outlook_sentences
+from analysis.fidelity.promotion import Promotion, promotion_sentences
+from analysis.fronts.device_front import DEVICE_COLUMNS, Retargeted, device_cells, retarget_rows, retarget_sentences
+from analysis.fronts.doubts import luck
+from analysis.fronts.findings import findings
+from analysis.fronts.front import Front
+from analysis.fronts.membership import membership, picks
+from analysis.fronts.rows import front_rows
+from analysis.latency.device_report import table_facts
+from analysis.latency.device_table import DeviceTable
+from analysis.laws.accuracy import accuracy_sentences
+from analysis.records.latency import Latency
+from analysis.records.record import FinalRecord, TrialRecord
+from analysis.text import format as words
+from analysis.text.columns import aligned
+
+FRONT_COLUMNS = ("trial", "shape", "parameters", "latency", "bits per byte", "true, 90 %", "on front", "accuracy", "")
+ON_THE_LEFT = ("trial", "shape", "")
+"""Columns whose cells stand on the left."""
+
+
+def front_text(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> str:
+    """The front from fast to slow with the references that it beats, then the findings in sentences."""
+    sure = membership(front)
+    chosen = picks(front, sure)
+    rows = [FRONT_COLUMNS]
+    for row in front_rows(records, finals, front, sure):
+        notes = [*([row["name"]] if row["name"] else []), *chosen.get(row["trial"], []), *([] if row["on_front"] else ["not on the front"])]
+        notes += ["reused"] if row["reused_from"] else []
+        notes += ["tie"] if front.most_accurate in row["ties"] else []
+        rows.append(
+            (
+                f"#{row['trial']}",
+                row["shape"],
+                f"{row['parameters']:,}",
+                words.milliseconds(row["latency_ms"]),
+                words.quality(row["validation_bits_per_byte"], "bits_per_byte"),
+                words.interval(row["true_bits_per_byte_low"], row["true_bits_per_byte_high"], "bits_per_byte"),
+                words.probability(row["front_probability"]),
+                words.quality(row["validation_next_token_accuracy"], "next_token_accuracy"),
+                ", ".join(notes),
+            )
+        )
+    lines = aligned(rows, [place for place, column in enumerate(FRONT_COLUMNS) if column in ON_THE_LEFT])
+    sentences = [*findings(records, finals, front), *luck(records, finals, front, sure)]
+    return "\n".join([*(lines if len(rows) > 1 else []), "", *sentences]).strip()
+
+
+def outlook_text(found: Outlook, records: Sequence[TrialRecord]) -> str:
+    """What each shape may have after longer training, then the sentences."""
+    labels = {record.number: record.architecture.label for record in records}
+    lines = [("trial", "shape", "now", "foreseen", "90 %", "on front then")]
+    for p in found.prospects:
+        numbers = (f"{p.now:.3f}", f"{p.expected:.3f}", words.interval(p.low, p.high, "bits_per_byte"), f"{p.on_front:.0%}")
+        lines.append((f"#{p.number}", labels[p.number], *numbers))
+    return "\n".join([*aligned(lines, range(len(lines[0]))), "", *outlook_sentences(found, labels)])
+
+
+def retarget_text(moved: Retargeted) -> str:
+    """The front that a device's table predicts, then what is to be known of the prediction."""
+    rows = [DEVICE_COLUMNS, *map(device_cells, retarget_rows(moved)["front"])]
+    left = [place for place, name in enumerate(DEVICE_COLUMNS) if name in ON_THE_LEFT]
+    return "\n".join([*aligned(rows, left), "", *retarget_sentences(moved)])
+
+
+def promotion_text(found: Promotion) -> str:
+    """Each promoted shape before and after, then what held."""
+    lines: list[tuple[str, ...]] = [("trial", "shape", "latency", "before", "after", "foreseen, 90 %", "front before", "front after")]
+    for shape in found.shapes:
+        seen, after = words.interval(shape.low, shape.high, "bits_per_byte"), words.quality(shape.after, "bits_per_byte")
+        marks = ("yes" if on else "no" for on in (shape.on_front_before, shape.on_front_after))
+        lines.append((f"#{shape.number}", shape.shape, words.milliseconds(shape.latency_ms), f"{shape.before:.3f}", after, seen, *marks))
+    return "\n".join([*aligned(lines, range(len(lines[0]))), "", *promotion_sentences(found)])
+
+
+ABLATION_COLUMNS = (
+    "question",
+    "arm against baseline",
+    "published, points",
+    "ours, bits per byte saved",
+    "90 % interval",
+    "seeds",
+    "verdict",
+)
+
+
+def ablation_text(answers: Sequence[tuple[str, Sequence[Difference]]]) -> str:
+    """One Markdown table of every question's differences; a star marks published differences within the noise of their measure."""
+    lines = [ABLATION_COLUMNS, ("---",) * len(ABLATION_COLUMNS)]
+    for question, differences in answers:
+        lines += [(question if not place else "", *_difference(difference)) for place, difference in enumerate(differences)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _difference(found: Difference) -> tuple[str, ...]:
+    published = ", ".join(f"{value:+.1f} ({scale})" for scale, value in found.published.items())
+    return (
+        f"{found.arm} against {found.baseline}",
+        f"{published}{' *' if found.published_is_noise else ''}" if published else "–",
+        "–" if found.gain is None else f"{found.gain:+.4f}",
+        "–" if found.interval is None else f"{found.interval[0]:+.4f} to {found.interval[1]:+.4f}",
+        str(found.seeds),
+        found.verdict.value,
+    )
+
+
+def loss_rows(records: Sequence[TrialRecord]) -> list[dict[str, Any]]:
+    """Every finished loss of the grid, rungs included, in the order of the trials; a training that did not finish has a row with None."""
+    return [row for record in sorted(records, key=lambda record: record.number) for row in _losses(record)]
+
+
+def losses_text(records: Sequence[TrialRecord]) -> str:
+    """A line for each training with its losses by tokens, and what did not finish, each with its reason."""
+    lines = [("trial", "name", "shape", "parameters", "seed", "loss (nats per token) at tokens")]
+    failed = []
+    for record in sorted(records, key=lambda record: record.number):
+        found = [row for row in _losses(record) if row["loss"] is not None]
+        losses = "  ".join(f"{row['loss']:.4f} at {words.short(row['tokens'])}" for row in found)
+        if not found:
+            losses = f"{record.outcome}"
+            failed.append(f"#{record.number} {record.outcome}: {record.reason}")
+        shape = record.architecture.label
+        lines.append((f"#{record.number}", record.name or "", shape, f"{record.costs.parameters:,}", f"{record.seed}", losses))
+    return "\n".join([*aligned(lines, (1, 2, 5)), *failed])
+
+
+def _losses(record: TrialRecord) -> list[dict[str, Any]]:
+    known = {
+        "trial": record.number,
+        "name": record.name,
+        "shape": record.architecture.label,
+        "parameters": record.costs.parameters,
+        "seed": record.seed,
+    }
+    training = record.training
+    if not record.finished or training is None or training.validation is None:
+        return [{**known, "tokens": None, "loss": None, "bits_per_byte": None}]
+    last = training.validation
+    losses = [*((rung.tokens, rung.loss, rung.bits_per_byte) for rung in training.rungs), (training.tokens, last.loss, last.bits_per_byte)]
+    return [{**known, "tokens": tokens, "loss": loss, "bits_per_byte": bits} for tokens, loss, bits in losses]
+
+
+def answer_text(answer: Mapping[str, Any]) -> str:
+    """The law with its intervals, its backtest, predictions, effects and notes; `answer` is that of `analysis.laws.answer`."""
+    lines = [f"{answer['form']}: {answer['formula']}" if "formula" in answer else str(answer["form"])]
+    lines += [_parameter(name, value, answer) for name, value in answer.get("parameters", {}).items()]
+    if answer.get("allocation"):
+        low, high = answer["allocation"]["interval"]
+        lines.append(f"best N grows as FLOPs to the {answer['allocation']['exponent']:.3f} [{low:.3f}, {high:.3f}]")
+    if answer.get("backtest"):
+        lines.append(f"backtest: {answer['backtest']['headline']}")
+    for prediction in answer.get("predictions", ()):
+        lines.append("predicted: " + ", ".join(f"{name} {_short(value)}" for name, value in prediction.items() if value is not None))
+    lines += [effect["sentence"] for effect in answer.get("effects", ())]
+    if "accuracy" in answer:
+        lines += accuracy_sentences(answer["accuracy"])
+    return "\n".join([*lines, *answer.get("notes", ())])
+
+
+def _parameter(name: str, value: float, answer: Mapping[str, Any]) -> str:
+    interval = answer.get("intervals", {}).get(name)
+    range_text = f"[{interval[0]:.4g}, {interval[1]:.4g}]" if interval else ""
+    reason = answer.get("unidentified", {}).get(name)
+    return f"  {name:<6} {value:<12.6g} {range_text}{f'  not identified: {reason}' if reason else ''}".rstrip()
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_short, value))}]"
+    return "(" + ", ".join(f"{k} {_short(v)}" for k, v in value.items()) + ")" if isinstance(value, Mapping) else str(value)
+
+
+def latency_text(taken: Latency) -> str:
+    """A line for each time, and one that says how they were taken."""
+    spreads = {"total": taken.total_ms, "prefill": taken.prefill_ms, "decode, a token": taken.decode_ms_per_token}
+    spreads |= {f"at {at.cached_tokens:,}{', disturbed' if at.disturbed else ''}": at.decode_ms_per_token for at in taken.at_positions}
+    lines = [f"{name:<16} {spread.median:10.3f} ms   p10 {spread.p10:.3f}   p90 {spread.p90:.3f}" for name, spread in spreads.items()]
+    if taken.yardstick is not None:
+        ratio = taken.yardstick.ratio
+        lines.append(f"{'ratio':<16} {ratio.median:10.3f}      p10 {ratio.p10:.3f}   p90 {ratio.p90:.3f}, to {taken.yardstick.label}")
+    for name, once in (("load", taken.load_ms), ("first prefill", taken.first_prefill_ms)):
+        if once is not None:
+            lines.append(f"{name:<16} {once:10.3f} ms   once")
+    if taken.peak_memory_bytes is not None:
+        lines.append(f"{'memory':<16} {taken.peak_memory_bytes / (1 << 20):10.1f} MiB  at most")
+    if taken.bandwidth_share is not None:
+        lines.append(f"{'decoding reads':<16} {taken.bandwidth_share:10.1%}      of the memory's bandwidth")
+    tokens, runtime = f"{taken.prompt_tokens} + {taken.new_tokens} tokens", f"{taken.runtime} {taken.runtime_version}"
+    lines.append(f"{tokens}, {taken.repeats} repeats, {runtime}, {taken.device}")
+    return "\n".join(lines)
+
+
+LEAST_SHARE = 0.005
+"""Of the time, below which a term is not named."""
+
+
+def device_table_text(table: DeviceTable) -> str:
+    """What a device's table was fitted to, how well it predicts, and what the time is made of."""
+    found = table_facts(table)
+    low, high = found["parameters"]
+    checks = table.check_errors()
+    lines = [
+        f"device   {table.header}",
+        f"shapes   {found['fitted']} fitted, {found['checks']} to check, {low:,} to {high:,} parameters"
+        + (f"; {found['disturbed']} disturbed" if found["disturbed"] else ""),
+        f"left out {table.left_out_errors}",
+    ]
+    lines += [f"checks   {checks}"] if checks is not None else []
+    for phase in ("prefill", "decode"):
+        shares = sorted(found[f"{phase}_shares"].items(), key=lambda each: -each[1])
+        lines.append(f"{phase:<8} {', '.join(f'{name} {share:.0%}' for name, share in shares if share >= LEAST_SHARE)}")
+    return "\n".join(lines)
