@@ -1,16 +1,21 @@
 # make demo   installs into .venv and runs the quickstart study
-# make test   installs into .venv and runs every check
+# make test   installs into .venv and runs every check that takes seconds
+# make test-more  installs every runtime, for a quarter of an hour the first time, and runs the rest; what is missing fails
 # make soak   kills studies again and again, for about a quarter of an hour, and sees that nothing is lost
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(if $(shell command -v $(name)),$(name))))
 BIN := .venv/bin
 STUDY := runs/quickstart
+LLAMA_CPP := .wheels/llama-cpp-python-$(shell sed -n 's/^llama_cpp_python==//p' constraints.txt)
 
-.PHONY: demo test soak format lint types tests clean
+.PHONY: demo test test-more soak format lint types tests clean
 
 demo: .venv/installed
 	$(BIN)/archfront run studies/quickstart.yaml --directory $(STUDY)
 
 test: .venv/installed-tests format lint types tests
+
+test-more: .venv/installed-more
+	ARCHFRONT_REQUIRE_ALL=1 $(BIN)/pytest -m "more or needs" --durations=25
 
 soak: .venv/installed-tests
 	$(BIN)/python -m tests.soak --kills 30 --trials 40
@@ -26,7 +31,7 @@ types:
 	$(BIN)/mypy
 
 tests:
-	$(BIN)/pytest --durations=15
+	$(BIN)/pytest -m "not more" --durations=25
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "archfront needs Python 3.11 or newer; set PYTHON=")'
@@ -40,5 +45,16 @@ tests:
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
 	touch .venv/installed $@
 
+.venv/installed-more: .venv/installed-tests $(LLAMA_CPP)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --find-links .wheels -e '.[test,executorch,llama]'
+	touch $@
+
+# llama.cpp has no wheel; built for one machine's processor it may crash on another, and in some of its own kernels
+$(LLAMA_CPP): | .venv/bin/python
+	CMAKE_ARGS=-DGGML_NATIVE=OFF CMAKE_BUILD_PARALLEL_LEVEL=2 $(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps \
+		-c constraints.txt --wheel-dir .wheels llama-cpp-python
+	touch $@
+
+# .wheels stays: what lies in it takes minutes to build
 clean:
 	rm -rf .venv runs .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

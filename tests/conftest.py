@@ -1,10 +1,33 @@
-"""What holds for every test."""
+"""What holds for every test, and what all of them share."""
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.support.browser import headless
+from tests.support.needs import demanded
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The shared Ray comes last: no test before it finds this process connected."""
+    items.sort(key=lambda item: "ray_here" in getattr(item, "fixturenames", ()))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    return demanded((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    return demanded((yield))
 
 
 @pytest.fixture(autouse=True)
@@ -18,3 +41,29 @@ def no_training_is_taken_over(tmp_path_factory: pytest.TempPathFactory, monkeypa
         return tmp_path_factory.mktemp("trainings")
 
     monkeypatch.setattr("trials.trial.reuse.trainings_folder", another)
+
+
+@pytest.fixture(scope="session")
+def tracking(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One MLflow database for all studies that need one: making its tables takes seconds."""
+    return f"sqlite:///{tmp_path_factory.mktemp('tracking')}/mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def ray_here() -> Iterator[None]:
+    """One Ray of our own for all tests where no cluster's life is the point; a study that runs in this process finds and uses it."""
+    import ray
+
+    from tests.support.fakes import small_study
+    from trials.driver.ray_session import connected
+
+    with connected(small_study()[0], None):
+        assert ray.is_initialized()
+        yield
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Chrome]:
+    """One headless Chromium for all pages."""
+    with headless() as chrome:
+        yield chrome

@@ -21,13 +21,12 @@ from analysis.report.law_page import AHEAD, expected_ahead, fit_page, write_page
 from analysis.report.law_study_page import fitted, scaling_report
 from archfront import main
 from search_space.errors import SpecError
-from tests.analysis.report.test_study_page import Page, browser, count, logged, requests, show
+from tests.analysis.report.test_study_page import Page
+from tests.support.browser import count, logged, requests, show
 from tests.support.sample_scaling import PLANTED, planted, sample_scaling, scaling_records, unfinished, write_scaling
 from trials.reporting.mlflow_law_content import law_metrics, law_note
 from trials.reporting.mlflow_tracker import Tracker
 from trials.reporting.stored_study import read_study, report_study, summarise
-
-__all__ = ["browser"]
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")  # MLflow's own use of SQLAlchemy
 
@@ -261,6 +260,7 @@ def test_what_the_runs_do_not_determine_is_no_metric() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.needs
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_browser_draws_the_report_without_errors_or_requests(browser: Any, directory: Path, scheme: str) -> None:
     path = report_study(read_study(directory))

@@ -1,14 +1,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
-import shutil
-from collections.abc import Iterator
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,6 +17,7 @@ from analysis.records.summary import totals
 from analysis.report.figures import front_figure
 from analysis.report.study_page import report, write_report
 from analysis.text.format import duration, quantity
+from tests.support.browser import count, logged, requests, show
 from tests.support.sample_study import sample_finals, sample_records, sample_summary
 
 if TYPE_CHECKING:
@@ -165,55 +163,8 @@ def test_numbers_are_written_for_people() -> None:
     assert [duration(value) for value in (3.21, 41.2, 185.0, 7800.0, 8e9)] == ["3.2 s", "41 s", "3 min 5 s", "2 h 10 min", "254 years"]
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Chrome]:
-    """Headless Chromium with its console and its network written down."""
-    chromium, driver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("needs Chromium and chromedriver; on Debian: apt-get install chromium chromium-driver")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking", "disable-component-update", "disable-sync", "disable-dev-shm-usage"):  # fmt: skip  # noqa: E501
-        options.add_argument(f"--{argument}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield chrome
-    chrome.quit()
-
-
-def show(browser: Chrome, path: Path, width: int = 1200, scheme: str = "light") -> None:
-    """Open a page and wait until its figures are drawn; what was logged before is thrown away."""
-    from selenium.webdriver.support.wait import WebDriverWait
-
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-    )
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
-    logged(browser, "browser")
-    logged(browser, "performance")
-    browser.get(path.as_uri())
-    drawn = "return [...document.querySelectorAll('.plotly-graph-div')].every(figure => figure.querySelector('.main-svg'))"
-    WebDriverWait(browser, 30).until(lambda chrome: chrome.execute_script(drawn))
-
-
-def logged(browser: Chrome, log: str) -> list[dict[str, Any]]:
-    """What the browser wrote down since the last call."""
-    entries: list[dict[str, Any]] = browser.get_log(log)  # type: ignore[no-untyped-call]
-    return entries
-
-
-def requests(browser: Chrome) -> list[str]:
-    messages = [json.loads(entry["message"])["message"] for entry in logged(browser, "performance")]
-    return [message["params"]["request"]["url"] for message in messages if message["method"] == "Network.requestWillBeSent"]
-
-
-def count(browser: Chrome, selector: str) -> Any:
-    return browser.execute_script("return document.querySelectorAll(arguments[0]).length", selector)
-
-
 @pytest.mark.slow
+@pytest.mark.needs
 @pytest.mark.parametrize("state", ["nothing yet", "whole"])
 def test_a_browser_draws_every_finished_trial_without_errors_or_requests(browser: Chrome, tmp_path: Path, state: str) -> None:
     records = STATES[state]
@@ -228,6 +179,7 @@ def test_a_browser_draws_every_finished_trial_without_errors_or_requests(browser
 
 
 @pytest.mark.slow
+@pytest.mark.needs
 def test_a_report_fits_a_narrow_screen_and_a_dark_one(browser: Chrome, tmp_path: Path) -> None:
     path = write_report(tmp_path, sample_summary(), RECORDS, FINALS)
     show(browser, path, width=420, scheme="dark")
@@ -240,6 +192,7 @@ def test_a_report_fits_a_narrow_screen_and_a_dark_one(browser: Chrome, tmp_path:
 
 
 @pytest.mark.slow
+@pytest.mark.needs
 def test_hovering_a_point_names_its_shape(browser: Chrome, tmp_path: Path) -> None:
     show(browser, write_report(tmp_path, sample_summary(), RECORDS, FINALS))
     hover = "const p = document.getElementById('plot-bits-per-byte'); const t = p.data.findIndex(t => t.name === 'on the front'); Plotly.Fx.hover(p, [{curveNumber: t, pointNumber: 0}]); return p.querySelector('.hoverlayer').textContent"  # noqa: E501

@@ -15,6 +15,7 @@ import trials.trial.task
 from analysis.records.record import Outcome, append, read_records
 from archfront import main
 from tests.support.fakes import answer, small_study
+from tests.support.needs import FULL_DEVICE
 from tests.support.sample_study import sample_finals, sample_records
 from trials.commands.talk import STUDY_FAILED
 from trials.commands.verbs import VERBS
@@ -67,6 +68,8 @@ def test_a_clock_that_goes_back_changes_neither_what_is_tried_nor_how_long_it_to
     assert [task.number for task in tried(agenda())] == list(range(5, 10))
 
 
+@pytest.mark.needs
+@FULL_DEVICE
 def test_a_full_disk_is_one_sentence_wherever_it_is_met(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     records = sample_records(8)
     for record in records:

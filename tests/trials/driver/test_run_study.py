@@ -8,7 +8,6 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from analysis.fronts.front import front_of
 from analysis.records.record import Kind, Outcome, TrialRecord, append, read_finals, read_records
 from search_space.errors import SpecError, WorkError
 from tests.support import fakes
+from tests.support.needs import FULL_DEVICE
 from trials.catalogue.runtimes import RUNTIMES, Offer
 from trials.driver.ray_session import connected, require_gpus
 from trials.driver.run_study import StudyResult, run_study
@@ -30,22 +30,6 @@ from trials.trial.task import TrialTask, plain
 ROOT = Path(__file__).resolve().parents[3]
 
 pytestmark = pytest.mark.filterwarnings("default::ResourceWarning", "ignore::DeprecationWarning:ray", "ignore::FutureWarning:ray")
-
-
-@pytest.fixture(scope="module")
-def tracking(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """One MLflow database for all: making its tables takes seconds."""
-    return f"sqlite:///{tmp_path_factory.mktemp('tracking')}/mlflow.db"
-
-
-@pytest.fixture(scope="module")
-def ray_here() -> Iterator[None]:
-    """One Ray for all tests of this module."""
-    import ray
-
-    with connected(fakes.small_study()[0], None):
-        assert ray.is_initialized()
-        yield
 
 
 def run(directory: Path, tracking: str | None, evaluate: Any = None, progress: Any = None, **changes: Any) -> StudyResult:
@@ -167,6 +151,8 @@ def test_a_study_in_which_everything_fails_stops_early_and_says_why(tmp_path: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.needs
+@FULL_DEVICE
 @pytest.mark.usefixtures("ray_here")
 def test_a_full_disk_ends_the_study_in_one_sentence_and_it_can_be_continued(tmp_path: Path, tracking: str) -> None:
     records = tmp_path / "study" / "records.jsonl"

@@ -19,7 +19,6 @@ from analysis.text.format import duration
 from search_space.errors import SpecError
 from tests.support import fakes
 from tests.test_journey import WORDS, archfront
-from tests.trials.driver.test_run_study import ray_here, tracking
 from tests.trials.training.test_proxy_run import SHAPE, STEP, periodic, recipe
 from tests.trials.trial.test_scaling_grid import VALUES, ladder
 from trials.corpus.blocks import TokenBlocks
@@ -32,7 +31,7 @@ from trials.training.schedules import ending_at
 from trials.trial.scaling_grid import planned_tasks
 from trials.trial.task import TrialTask
 
-__all__ = ["periodic", "ray_here", "tracking"]
+__all__ = ["periodic"]
 pytestmark = pytest.mark.filterwarnings("default::ResourceWarning", "ignore::DeprecationWarning:ray", "ignore::FutureWarning:ray")
 GIGABYTE = 10**9
 PACE = Pace(machine="a machine", flops_per_token=(10**5, 10**6), flops_per_second=(1e9, 2e9), usable_bytes=4 * GIGABYTE)

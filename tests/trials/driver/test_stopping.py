@@ -12,11 +12,8 @@ from analysis.fronts.front import front_of
 from analysis.records.record import Kind, Outcome, TrialRecord
 from search_space.errors import SpecError
 from tests.support import fakes
-from tests.trials.driver.test_run_study import ray_here, tracking
 from trials.driver.run_study import run_study
 from trials.trial.task import TrialTask
-
-__all__ = ["ray_here", "tracking"]
 
 pytestmark = pytest.mark.filterwarnings("default::ResourceWarning", "ignore::DeprecationWarning:ray", "ignore::FutureWarning:ray")
 

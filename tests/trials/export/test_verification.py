@@ -30,6 +30,7 @@ SHAPE = Architecture(
     intermediate_size=80,
     sharing=Sharing("immediate", 2),
 )
+pytestmark = pytest.mark.needs
 EVERY = tuple(name for name in FORMATS if name != "gguf" and (name not in MODEL_FILES or RUNTIMES[MODEL_FILES[name].runtime].installed))
 """Every format whose library is here, but for GGUF, which tests/trials/formats/test_gguf_file.py is about."""
 

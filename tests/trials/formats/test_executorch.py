@@ -65,6 +65,7 @@ def test_a_shared_part_is_one_stage_that_runs_several_times() -> None:
     assert (len(stages(shared_mlp)), len(set(stages(shared_mlp)))) == (24, 20)
 
 
+@pytest.mark.needs
 @INSTALLED
 def test_the_file_has_every_weight_once(tmp_path: Path) -> None:
     large = replace(FOUR, vocab_size=4096)  # its table is both the embedding and the output
@@ -72,6 +73,7 @@ def test_the_file_has_every_weight_once(tmp_path: Path) -> None:
         assert 4 * parameters(architecture) < written(architecture, tmp_path).stat().st_size < 1.01 * 4 * parameters(architecture) + 100_000
 
 
+@pytest.mark.needs
 @INSTALLED
 def test_the_file_is_smaller_where_weights_are_rounded(tmp_path: Path) -> None:
     sizes = [written(EIGHT, tmp_path, precision).stat().st_size for precision in ("float32", "int8", "int4")]
@@ -79,6 +81,7 @@ def test_the_file_is_smaller_where_weights_are_rounded(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.needs
 @INSTALLED
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux, which counts the memory of a process")
 def test_a_shared_part_is_packed_once(tmp_path: Path) -> None:
@@ -86,6 +89,7 @@ def test_a_shared_part_is_packed_once(tmp_path: Path) -> None:
     assert twice - once < 0.3 * (unshared - once)
 
 
+@pytest.mark.needs
 @INSTALLED
 @pytest.mark.parametrize(("length", "start"), [(17, 0), (1, 16)])
 def test_more_tokens_than_there_is_room_for_fail_and_leave_the_process_alive(length: int, start: int, tmp_path: Path) -> None:
@@ -96,6 +100,7 @@ def test_more_tokens_than_there_is_room_for_fail_and_leave_the_process_alive(len
         program.run_method("forward", (torch.zeros((1, length), dtype=torch.int64), torch.tensor([start])))
 
 
+@pytest.mark.needs
 @INSTALLED
 def test_a_workload_beyond_the_longest_text_is_refused(tmp_path: Path) -> None:
     runtime = find_runtime("executorch")
@@ -104,6 +109,7 @@ def test_a_workload_beyond_the_longest_text_is_refused(tmp_path: Path) -> None:
         runtime.load(tmp_path, FOUR, LONGEST_TEXT + 1, threads=1)
 
 
+@pytest.mark.needs
 @INSTALLED
 def test_a_program_that_does_not_load_is_said_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / EXECUTORCH).write_bytes(written(FOUR, tmp_path).read_bytes()[:20_000])
@@ -111,6 +117,7 @@ def test_a_program_that_does_not_load_is_said_in_a_sentence(tmp_path: Path) -> N
         logits_apart(tmp_path / EXECUTORCH, [1, 2, 3])
 
 
+@pytest.mark.needs
 @INSTALLED
 def test_a_schema_that_has_changed_is_said_in_a_sentence() -> None:
     with pytest.raises(WorkError, match=r"ExecuTorch's schema/program.fbs must hold what archfront writes, found: .*no_such_field"):
@@ -124,6 +131,7 @@ def test_a_process_that_does_not_end_in_time_is_said_in_a_sentence(tmp_path: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.needs
 @INSTALLED
 def test_executorchs_own_interface_runs_a_program_as_the_card_says(tmp_path: Path) -> None:
     network, path = spread_out(FOUR), tmp_path / EXECUTORCH

@@ -39,6 +39,7 @@ gguf = pytest.importorskip("gguf", reason="gguf is not installed; pip install 'a
 from trials.export.gguf_reading import misplaced, read_gguf  # noqa: E402
 from trials.formats.gguf_file import apart, neighbouring, write_gguf  # noqa: E402  they import gguf
 
+pytestmark = pytest.mark.needs
 ROOT = Path(__file__).resolve().parents[3]
 llama_cpp_installed = importlib.util.find_spec("llama_cpp") is not None
 INSTALL = RUNTIMES["llama.cpp"].install

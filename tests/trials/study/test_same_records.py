@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from analysis.records.record import read_finals, read_records
-from tests.trials.driver.test_run_study import ray_here, run, tracking  # noqa: F401  one Ray and one database for both runs
+from tests.trials.driver.test_run_study import run
 from trials.study.directory import weights_file
 
 pytestmark = pytest.mark.filterwarnings("default::ResourceWarning", "ignore::DeprecationWarning:ray", "ignore::FutureWarning:ray")
@@ -41,7 +41,7 @@ def untimed(value: Any) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_here")
-def test_the_same_study_run_twice_has_the_same_records_bit_for_bit(tmp_path: Path, tracking: str) -> None:  # noqa: F811
+def test_the_same_study_run_twice_has_the_same_records_bit_for_bit(tmp_path: Path, tracking: str) -> None:
     text = "\n".join(" ".join(WORDS[(line * place + place * place) % len(WORDS)] for place in range(12)) for line in range(4_000))
     (tmp_path / "text.txt").write_text(text)
     runs = []

@@ -18,7 +18,7 @@ from analysis.report.study_page import report
 from analysis.report.terminal import front_text
 from tests.support import fakes
 from tests.support.sample_study import sample_records, sample_summary
-from tests.trials.driver.test_run_study import ray_here, run, tracking  # noqa: F401  one Ray and one database for both runs
+from tests.trials.driver.test_run_study import run
 from tests.trials.study.test_same_records import CHANGES, WORDS
 from trials.driver.retrainings import fresh_seed, rate_bracket
 from trials.reporting.mlflow_trial_content import trial_run
@@ -262,7 +262,7 @@ def test_a_report_does_not_count_what_was_taken_over_as_paid() -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_here")
-def test_a_second_study_trains_nothing_that_the_first_has_trained(tmp_path: Path, tracking: str, index: Path) -> None:  # noqa: F811
+def test_a_second_study_trains_nothing_that_the_first_has_trained(tmp_path: Path, tracking: str, index: Path) -> None:
     text = "\n".join(" ".join(WORDS[(line * place + place * place) % len(WORDS)] for place in range(12)) for line in range(4_000))
     (tmp_path / "text.txt").write_text(text)
     changes = CHANGES | {"corpus": {"name": None, "files": [str(tmp_path / "text.txt")]}}

@@ -44,6 +44,7 @@ def test_transformers_reads_the_file_with_the_same_logits(name: str, tmp_path: P
         torch.testing.assert_close(model(tokens).logits, spread_out(architecture)(tokens), atol=1e-4, rtol=0)
 
 
+@pytest.mark.needs
 @needs_llama_cpp
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["plain", "untied, free head_dim", "shared attention, sliding"])
@@ -71,6 +72,7 @@ def test_llama_cpp_writes_the_text_that_transformers_writes(name: str, tmp_path:
     assert compared == 1000
 
 
+@pytest.mark.needs
 @needs_llama_cpp
 def test_two_tensors_at_one_place_of_a_file_are_refused_by_llama_cpp(tmp_path: Path) -> None:
     """Why a shared block is written once for each time it runs."""
@@ -88,6 +90,7 @@ def test_two_tensors_at_one_place_of_a_file_are_refused_by_llama_cpp(tmp_path: P
         open_model(path, 16, threads=1)
 
 
+@pytest.mark.needs
 @needs_llama_cpp
 def test_a_crash_of_llama_cpp_is_a_failed_export(tmp_path: Path, tokenizer_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trials.export.llama_cpp_reading.sys.executable", "/bin/false")
@@ -95,6 +98,7 @@ def test_a_crash_of_llama_cpp_is_a_failed_export(tmp_path: Path, tokenizer_file:
         exported(SHAPE, tmp_path, tokenizer_file, "float16")
 
 
+@pytest.mark.needs
 @needs_llama_cpp
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS)

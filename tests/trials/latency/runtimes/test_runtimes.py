@@ -59,13 +59,17 @@ NEW = [6, 28, 31, 8, 5, 3, 0, 7]
 def offered(*precisions: str) -> list[Any]:
     """Runtimes with each of the precisions that they have; a test is skipped for those whose library is not installed."""
     return [
-        pytest.param(
-            name, precision, marks=pytest.mark.skipif(not offer.installed, reason=f"{name} is not installed; pip install {offer.install}")
-        )
+        pytest.param(name, precision, marks=_needs(name) if offer.library else ())
         for name, offer in RUNTIMES.items()
         for precision in offer.precisions
         if precision in precisions and (offer.device == "cpu" or torch.cuda.is_available())
     ]
+
+
+def _needs(runtime: str) -> tuple[pytest.MarkDecorator, ...]:
+    offer = RUNTIMES[runtime]
+    lacking = pytest.mark.skipif(not offer.installed, reason=f"{runtime} is not installed; pip install {offer.install}")
+    return pytest.mark.needs, lacking
 
 
 def refused(runtime: str, architecture: Architecture, precision: str) -> bool:
