@@ -16,7 +16,7 @@ from trials.corpus.prepare import prepare
 from trials.reporting.stored_study import read_study
 from trials.study.spec import ProxySpec, StudySpec
 from trials.training.proxy_run import train
-from trials.training.schedules import Plan, ending_at
+from trials.training.schedules import RunLength, ending_at
 
 
 def compare(study: StudySpec, record: TrialRecord, blocks: TokenBlocks) -> None:
@@ -24,7 +24,7 @@ def compare(study: StudySpec, record: TrialRecord, blocks: TokenBlocks) -> None:
     proxy, separate = record_recipe(study, record), 0.0
     whole, with_branches = timed(record, proxy, blocks)
     for share, rung in zip(proxy.rungs, whole.rungs, strict=True):
-        ending, _ = ending_at(proxy, Plan.of(proxy, record.architecture), share)
+        ending, _ = ending_at(proxy, RunLength.of(proxy, record.architecture), share)
         alone, seconds = timed(record, ending, blocks)
         own, _ = timed(record, ending.model_copy(update={"warmup": proxy.warmup}), blocks)
         separate += seconds

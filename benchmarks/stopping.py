@@ -23,7 +23,7 @@ import numpy as np
 
 from analysis.fronts.front import front, hypervolume
 from analysis.records.record import read_records
-from analysis.search import early_stopping as halving
+from analysis.search import early_stopping
 from analysis.search.early_stopping import Course
 from trials.study.spec import STOPPING_RUNGS
 
@@ -100,7 +100,7 @@ def trained(course: Course, known: Sequence[Course], asked: Asked, rungs: Sequen
 
 
 def ours(own: Course, others: Sequence[Course], tokens: int) -> bool:
-    return halving.judge(own, others, tokens).goes_on
+    return early_stopping.judge(own, others, tokens).goes_on
 
 
 def on_loss(own: Course, others: Sequence[Course], tokens: int, factor: int) -> bool:

@@ -21,20 +21,25 @@ from pydantic_core import PydanticUndefined
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent))
 
-from analysis.records import health_checks as signs  # noqa: E402
-from analysis.records import latency as timing  # noqa: E402
-from analysis.records import record, training  # noqa: E402
+from analysis.records import (  # noqa: E402
+    health_checks,
+    latency,
+    record,
+    training,
+)
 from search_space import architecture, sharing  # noqa: E402
 from trials.commands.arguments import parser  # noqa: E402
-from trials.study import ablation_spec as ablation  # noqa: E402
-from trials.study import spec as study  # noqa: E402
+from trials.study import (  # noqa: E402
+    ablation_spec,
+    spec,
+)
 
 PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def study_tables() -> str:
     """One table for each section of a study: key, type, default, meaning."""
-    return "\n".join(_section(name, model) for name, model in _models("", study.StudySpec))
+    return "\n".join(_section(name, model) for name, model in _models("", spec.StudySpec))
 
 
 def _models(path: str, model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
@@ -97,9 +102,9 @@ def _kind(annotation: Any) -> str:
 def ablation_tables() -> str:
     """One table for each section of an ablation."""
     sections: dict[str, type[BaseModel]] = {
-        "": ablation.AblationSpec,
-        "published": ablation.PublishedSpec,
-        "scales.NAME": ablation.ScaleSpec,
+        "": ablation_spec.AblationSpec,
+        "published": ablation_spec.PublishedSpec,
+        "scales.NAME": ablation_spec.ScaleSpec,
     }
     return "\n".join(_section(path, model) for path, model in sections.items())
 
@@ -161,7 +166,7 @@ def _verb(name: str, parser: argparse.ArgumentParser) -> str:
 def sign_table() -> str:
     """Every sign of trouble: what is measured, when it fires, what that means and who said so."""
     lines = ["| sign | what is measured | fires | what it means | source |", "|---|---|---|---|---|"]
-    lines += [f"| `{sign.name}` | {sign.measure} | {sign.rule} | {sign.meaning} | {sign.source} |" for sign in signs.SIGNS]
+    lines += [f"| `{sign.name}` | {sign.measure} | {sign.rule} | {sign.meaning} | {sign.source} |" for sign in health_checks.SIGNS]
     return "\n".join([*lines, ""])
 
 
@@ -170,7 +175,7 @@ GENERATED = {
     "architecture": lambda: field_tables(architecture, "Architecture") + "\n" + field_tables(sharing, "Sharing"),
     "record": lambda: field_tables(record, "TrialRecord", "Outcome", "Kind", "Costs", "FinalRecord", "RatePoint", "FreshSeed"),
     "training": lambda: field_tables(training, "Training", "CurvePoint", "Quality", "Rung", "Diagnostics"),
-    "latency": lambda: field_tables(timing, "Latency", "Yardstick", "AtPosition", "Spread"),
+    "latency": lambda: field_tables(latency, "Latency", "Yardstick", "AtPosition", "Spread"),
     "commands": command_tables,
     "signs": sign_table,
     "ablation": ablation_tables,

@@ -18,7 +18,7 @@ from analysis.fronts.membership import LEVEL, Membership, latencies, members_of_
 from analysis.records.record import TrialRecord
 from analysis.records.training import FARTHEST
 from analysis.statistics.seed_noise import Array, draw_truths
-from analysis.text.format import plural, quantity
+from analysis.text.words import plural, quantity
 from search_space.errors import SpecError
 
 CLOSE = 0.1

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from statistics import mean
 from typing import Any, Self
 
-from analysis.text import format as words
+from analysis.text import words
 from search_space.architecture import Architecture
 
 NEAR = 2.0

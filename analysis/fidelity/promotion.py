@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from analysis.fidelity.forecast import Outlook
 from analysis.fidelity.rank_validity import LongRun
 from analysis.fronts.front import Front, front
-from analysis.text import format as words
+from analysis.text import words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from analysis.records.jsonl import complete_lines
 from analysis.records.record import TrialRecord
 from analysis.records.replicates import averaged, repetitions, validation
 from analysis.statistics.rank_correlation import Agreement, agreement
-from analysis.text.format import plural
+from analysis.text.words import plural
 from search_space.errors import SpecError
 
 VALIDITY, PROMOTED = "validity.jsonl", "promoted.jsonl"

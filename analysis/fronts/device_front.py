@@ -16,7 +16,7 @@ from analysis.latency.errors import Errors
 from analysis.latency.latency_model import Prediction
 from analysis.records.record import FinalRecord, Kind, Latency, TrialRecord
 from analysis.records.replicates import averaged
-from analysis.text import format as words
+from analysis.text import words
 from search_space.errors import SpecError
 
 

@@ -8,7 +8,7 @@ from analysis.fronts.front import Front
 from analysis.fronts.membership import Membership, picks
 from analysis.records.record import FinalRecord, Kind, TrialRecord
 from analysis.statistics.seed_noise import NOISE_SHARE
-from analysis.text.format import QUALITIES, joined, milliseconds, plural, quality
+from analysis.text.words import QUALITIES, joined, milliseconds, plural, quality
 
 LIKELY, POSSIBLE = 0.5, 0.2
 """A member of the measured front is in doubt below the first; another shape is named from the second on."""

@@ -10,7 +10,7 @@ from analysis.fronts.doubts import bracket_findings, certainty
 from analysis.fronts.front import Front, Place
 from analysis.fronts.membership import Membership, membership, picks
 from analysis.records.record import FinalRecord, Kind, Outcome, TrialRecord
-from analysis.text.format import OUTCOMES, QUALITIES, joined, milliseconds, plural, quality
+from analysis.text.words import OUTCOMES, QUALITIES, joined, milliseconds, plural, quality
 
 
 @dataclass(frozen=True, slots=True)

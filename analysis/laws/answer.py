@@ -20,7 +20,7 @@ from analysis.laws.isoflop import IsoFlop, fit_isoflop
 from analysis.laws.options import FitOptions
 from analysis.laws.runs import Runs
 from analysis.laws.shape_effect import shape_effect
-from analysis.text.format import plural
+from analysis.text.words import plural
 from search_space.errors import SpecError
 
 

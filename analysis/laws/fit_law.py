@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.laws import forms as laws
+from analysis.laws import forms
 from analysis.laws.backtest import Cut, Forecast, backtest, forecast_of
 from analysis.laws.fit import fit_law
 from analysis.laws.forecast import Band, Calibration, calibrate, law_interval, predict_band
@@ -21,7 +21,7 @@ from analysis.laws.runs import Runs, read_runs, runs_from_records
 from analysis.records.record import read_records
 from search_space.errors import SpecError, unknown_key
 
-JOINT_FORMS = (laws.CHINCHILLA, laws.CHINCHILLA_TIED, laws.NO_FLOOR, laws.KAPLAN)
+JOINT_FORMS = (forms.CHINCHILLA, forms.CHINCHILLA_TIED, forms.NO_FLOOR, forms.KAPLAN)
 """Forms of N and D that are asked for every prediction, whichever one is fitted."""
 FAR = 10.0
 """Times beyond the runs, in any variable, from which a prediction must be asked for, unless the runs span more than that."""
@@ -68,8 +68,8 @@ def form_named(name: str, against: str = "flops") -> Form:
     """The form of that name; raises SpecError with the likeliest one that exists."""
     if against not in VARIABLES:
         raise unknown_key(f"variable {against}", against, VARIABLES)
-    known = {form.name: form for form in (*JOINT_FORMS, laws.CHINCHILLA_PRODUCT, laws.SHAPE)}
-    known |= {law.name: law for law in (laws.power_law(against), laws.power_law(against, floor=False))}
+    known = {form.name: form for form in (*JOINT_FORMS, forms.CHINCHILLA_PRODUCT, forms.SHAPE)}
+    known |= {law.name: law for law in (forms.power_law(against), forms.power_law(against, floor=False))}
     if name not in known:
         raise unknown_key(f"form {name}", name, FORMS)
     return known[name]
@@ -81,17 +81,17 @@ def study_law(runs: Runs, options: FitOptions) -> Study:
     started = time.perf_counter()
     fit = fit_law(form, runs.variables, runs.losses, options.loss_function)
     fit_seconds = time.perf_counter() - started
-    one_variable = (laws.power_law(options.against), laws.power_law(options.against, floor=False))
+    one_variable = (forms.power_law(options.against), forms.power_law(options.against, floor=False))
     rivals: tuple[Form, ...] = one_variable if form.name.startswith("power") else JOINT_FORMS
-    forms = [form, *(rival for rival in rivals if rival.name != form.name and len(rival.unknowns) < len(runs))]
-    others = [fit_law(other, runs.variables, runs.losses, options.loss_function) for other in forms[1:]]
-    cuts = backtest(runs, forms, options.loss_function, options.seed)
+    compared = [form, *(rival for rival in rivals if rival.name != form.name and len(rival.unknowns) < len(runs))]
+    others = [fit_law(other, runs.variables, runs.losses, options.loss_function) for other in compared[1:]]
+    cuts = backtest(runs, compared, options.loss_function, options.seed)
     return Study(
         runs,
         resample(fit, runs, options.refits, options.seed),
         {other.form.name: resample(other, runs, PREDICTION_REFITS, options.seed) for other in others},
         tuple(cuts),
-        calibrate(cuts, [other.name for other in forms], runs, options.seed),
+        calibrate(cuts, [other.name for other in compared], runs, options.seed),
         fit_seconds,
     )
 

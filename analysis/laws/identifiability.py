@@ -13,7 +13,7 @@ import numpy as np
 
 from analysis.laws.fit_law import form_named
 from analysis.laws.forms import Array, Form, design, inner_slopes, log_sum, log_terms
-from analysis.text.format import joined
+from analysis.text.words import joined
 
 NOISE = 0.003
 """Standard deviation of log loss between a training and its law: residual and seed."""

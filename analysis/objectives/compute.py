@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analysis.objectives.objective import Objective, Wording
 from analysis.objectives.observed import Observed
-from analysis.text.format import quantity
+from analysis.text.words import quantity
 
 
 def _training_flops(seen: Observed) -> float | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from analysis.objectives.objective import Objective, Phase, Wording
 from analysis.objectives.observed import Observed
 from analysis.records.latency import Latency, Spread
-from analysis.text.format import milliseconds
+from analysis.text.words import milliseconds
 
 WORKLOAD = "{prompt_tokens} prompt and {new_tokens} new tokens"
 BETWEEN = 0.03

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.objectives.objective import Objective, Wording
-from analysis.text.format import size
+from analysis.text.words import size
 
 BETWEEN = 0.02
 """Four fresh processes agreed within 0.2 MiB from 1M to 125M parameters (docs/runtimes.md): this is that at 10 MiB."""

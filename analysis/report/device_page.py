@@ -9,7 +9,7 @@ from pathlib import Path
 from analysis.fronts.device_front import DEVICE_COLUMNS, Retargeted, device_cells, retarget_rows, retarget_sentences
 from analysis.report.figures import figure_html, front_figure, plotly_script
 from analysis.report.html import Html, document, element, facts, section, table
-from analysis.text import format as words
+from analysis.text import words
 
 
 def write_retargeted(directory: Path, study: str, moved: Retargeted) -> Path:

@@ -18,9 +18,8 @@ from analysis.fidelity.forecast import Outlook
 from analysis.fronts.front import Front, QualityName, front_of
 from analysis.fronts.membership import Membership, membership
 from analysis.records.record import FinalRecord, Kind, Outcome, TrialRecord
-from analysis.report import theme as look
-from analysis.report import traces
-from analysis.text import format as words
+from analysis.report import theme, traces
+from analysis.text import words
 
 
 def front_figure(
@@ -44,13 +43,13 @@ def front_figure(
     figure.add_trace(traces.step_line(front))
     beaten, members, references = _standing([record for record in records if record.number in front.places], front)
     if beaten:
-        figure.add_trace(traces.points(beaten, front, sure, "not on the front", color=look.DOMINATED, size=8))
+        figure.add_trace(traces.points(beaten, front, sure, "not on the front", color=theme.DOMINATED, size=8))
     if members:
         labels = ["" if record.number == front.knee else f"#{record.number}" for record in members]
-        figure.add_trace(traces.points(members, front, sure, "on the front", labels, look.FRONT, size=11))
-    for record, symbol in zip(references, cycle(look.SYMBOLS), strict=False):
+        figure.add_trace(traces.points(members, front, sure, "on the front", labels, theme.FRONT, size=11))
+    for record, symbol in zip(references, cycle(theme.SYMBOLS), strict=False):
         figure.add_trace(
-            traces.points([record], front, sure, _reference(record), [escape(record.name or "")], look.REFERENCE, size=12, symbol=symbol)
+            traces.points([record], front, sure, _reference(record), [escape(record.name or "")], theme.REFERENCE, size=12, symbol=symbol)
         )
     _name_knee(figure, front)
     _latency_axis(figure, front)
@@ -74,15 +73,15 @@ def curves_figure(
     unfinished = [record for record in drawn if not record.finished and record.outcome is not Outcome.STOPPED]
     beaten, members, references = _standing(finished, front)
     if beaten:
-        figure.add_trace(traces.lines(beaten, curves, "not on the front", look.DOMINATED, width=1.2))
+        figure.add_trace(traces.lines(beaten, curves, "not on the front", theme.DOMINATED, width=1.2))
     if stopped:
-        figure.add_trace(traces.lines(stopped, curves, "stopped early", look.DOMINATED, width=1.2, dash="dot"))
+        figure.add_trace(traces.lines(stopped, curves, "stopped early", theme.DOMINATED, width=1.2, dash="dot"))
     if unfinished:
-        figure.add_trace(traces.lines(unfinished, curves, "did not finish", look.UNFINISHED, width=1.5, dash="dot", symbol="x"))
+        figure.add_trace(traces.lines(unfinished, curves, "did not finish", theme.UNFINISHED, width=1.5, dash="dot", symbol="x"))
     if members:
-        figure.add_trace(traces.lines(members, curves, "on the front", look.FRONT, width=2.2))
-    for record, symbol in zip(references, cycle(look.SYMBOLS), strict=False):
-        figure.add_trace(traces.lines([record], curves, _reference(record), look.REFERENCE, width=2.2, symbol=symbol))
+        figure.add_trace(traces.lines(members, curves, "on the front", theme.FRONT, width=2.2))
+    for record, symbol in zip(references, cycle(theme.SYMBOLS), strict=False):
+        figure.add_trace(traces.lines([record], curves, _reference(record), theme.REFERENCE, width=2.2, symbol=symbol))
     figure.update_xaxes(title_text="Training tokens", tickformat="~s", rangemode="tozero")
     figure.update_yaxes(title_text="Validation loss, nats per token")
     return figure
@@ -96,9 +95,9 @@ def outlook_figure(found: Outlook, records: Sequence[TrialRecord], front: Front)
         f"#{p.number} {labels[p.number]}<br>{words.interval(p.low, p.high, 'bits_per_byte')} foreseen, on the front with {p.on_front:.0%}"
         for p in found.prospects
     ]
-    figure = go.Figure(layout=look.layout("Bits per byte after longer training", f"{found.times:.3g} times the tokens of the study"))
+    figure = go.Figure(layout=theme.layout("Bits per byte after longer training", f"{found.times:.3g} times the tokens of the study"))
     now = [prospect.now for prospect in found.prospects]
-    mark = {"symbol": "circle-open", "size": 9, "color": look.DOMINATED}
+    mark = {"symbol": "circle-open", "size": 9, "color": theme.DOMINATED}
     figure.add_trace(go.Scatter(x=ms, y=now, mode="markers", name="measured at the study's length", marker=mark))
     expected = [prospect.expected for prospect in found.prospects]
     ends = {
@@ -106,7 +105,7 @@ def outlook_figure(found: Outlook, records: Sequence[TrialRecord], front: Front)
         "symmetric": False,
         "array": [prospect.high - prospect.expected for prospect in found.prospects],
         "arrayminus": [prospect.expected - prospect.low for prospect in found.prospects],
-        "color": look.INTERVAL,
+        "color": theme.INTERVAL,
         "thickness": 4,
         "width": 0,
     }
@@ -114,11 +113,11 @@ def outlook_figure(found: Outlook, records: Sequence[TrialRecord], front: Front)
         go.Scatter(
             x=ms, y=expected, error_y=ends, mode="markers+text", name="foreseen, 90 % interval",
             text=[f"#{p.number}" for p in found.prospects], textposition="bottom center",
-            marker={"size": 9, "color": look.FRONT}, hovertext=hover, hoverinfo="text",
+            marker={"size": 9, "color": theme.FRONT}, hovertext=hover, hoverinfo="text",
         )
     )  # fmt: skip
-    if look.wants_log(ms):
-        figure.update_xaxes(type="log", tickvals=look.log_ticks(ms), ticktext=[f"{tick:g}" for tick in look.log_ticks(ms)])
+    if theme.wants_log(ms):
+        figure.update_xaxes(type="log", tickvals=theme.log_ticks(ms), ticktext=[f"{tick:g}" for tick in theme.log_ticks(ms)])
     figure.update_xaxes(title_text="Latency, ms")
     figure.update_yaxes(title_text="Validation bits per byte")
     return figure
@@ -126,13 +125,13 @@ def outlook_figure(found: Outlook, records: Sequence[TrialRecord], front: Front)
 
 def figure_html(figure: go.Figure, identity: str) -> str:
     """A figure as a piece of a page that has `plotly_script` in its head; `identity` names the element that holds it."""
-    html: str = figure.to_html(full_html=False, include_plotlyjs=False, div_id=identity, config=look.OPTIONS, default_height=look.HEIGHT)
+    html: str = figure.to_html(full_html=False, include_plotlyjs=False, div_id=identity, config=theme.OPTIONS, default_height=theme.HEIGHT)
     return html
 
 
 def figure_page(figure: go.Figure) -> str:
     """A figure as a page of its own, plotly.js inside, that opens without a network and sends nothing."""
-    html: str = figure.to_html(full_html=True, include_plotlyjs=True, config=look.OPTIONS)
+    html: str = figure.to_html(full_html=True, include_plotlyjs=True, config=theme.OPTIONS)
     return html
 
 
@@ -142,7 +141,7 @@ def plotly_script() -> str:
 
 
 def _blank(title: str, note: str) -> go.Figure:
-    return go.Figure(layout=look.layout(title, note))
+    return go.Figure(layout=theme.layout(title, note))
 
 
 def _say_empty(figure: go.Figure) -> go.Figure:
@@ -184,11 +183,11 @@ def _name_knee(figure: go.Figure, front: Front) -> None:
         text="knee" if place.kind is Kind.REFERENCE else f"knee #{place.number}",
         ax=-64,  # to the side where no other trial can lie
         ay=-14 if front.quality == "next_token_accuracy" else 14,
-        arrowcolor=look.FRONT,
+        arrowcolor=theme.FRONT,
         arrowwidth=1.5,
         arrowhead=2,
         standoff=7,
-        font={"color": look.FRONT, "size": 13},
+        font={"color": theme.FRONT, "size": 13},
     )
 
 
@@ -196,12 +195,12 @@ def _latency_axis(figure: go.Figure, front: Front) -> None:
     workload = next(iter(front.places.values())).latency
     figure.update_xaxes(title_text=f"Latency, ms for {workload.prompt_tokens} prompt and {workload.new_tokens} new tokens")
     if _logarithmic(front):
-        ticks = look.log_ticks([place.latency_ms for place in front.places.values()])
+        ticks = theme.log_ticks([place.latency_ms for place in front.places.values()])
         figure.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
 
 
 def _logarithmic(front: Front) -> bool:
-    return look.wants_log([place.latency_ms for place in front.places.values()])
+    return theme.wants_log([place.latency_ms for place in front.places.values()])
 
 
 def _curve(record: TrialRecord) -> list[tuple[int, float]]:

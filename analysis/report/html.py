@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from analysis.report import theme as look
+from analysis.report import theme
 
 
 class Html(str):
@@ -83,9 +83,9 @@ def _recoloured(light: str, dark: str) -> str:
 
 
 STYLE = f"""
-:root {{ color-scheme: light dark; --page: #fff; --ink: #1f2933; --quiet: #5b6672; --line: #dde3e9; --soft: #f5f7f9; --front: {look.FRONT}; --reference: #b84f00 }}
+:root {{ color-scheme: light dark; --page: #fff; --ink: #1f2933; --quiet: #5b6672; --line: #dde3e9; --soft: #f5f7f9; --front: {theme.FRONT}; --reference: #b84f00 }}
 * {{ box-sizing: border-box }}
-body {{ margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 68rem; background: var(--page); color: var(--ink); font: 16px/1.55 {look.FONT} }}
+body {{ margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 68rem; background: var(--page); color: var(--ink); font: 16px/1.55 {theme.FONT} }}
 h1 {{ font-size: 1.9rem; line-height: 1.2; margin: 0 0 .4rem; overflow-wrap: anywhere }}
 h2 {{ font-size: 1.3rem; margin: 2.8rem 0 .8rem; padding-top: .8rem; border-top: 1px solid var(--line) }}
 h3 {{ font-size: 1rem; margin: 1.5rem 0 .4rem }}
@@ -133,7 +133,7 @@ summary {{ cursor: pointer; color: var(--front); margin: .6rem 0 }}
 .js-plotly-plot .bg {{ fill: transparent !important }}
 .js-plotly-plot .point[style*="stroke: rgb(255, 255, 255)"] {{ stroke: var(--page) !important }}
 .js-plotly-plot :is(.xtick, .ytick, .g-xtitle, .g-ytitle, .g-gtitle, .legend) text {{ fill: var(--ink) !important }}
-{_recoloured(look.GRID, "#2a323a")}{_recoloured(look.FRONT, "#56b4e9")}{_recoloured(look.REFERENCE, "#ff9a4d")}{_recoloured(look.DOMINATED, "#5c6772")}{_recoloured(look.INTERVAL, "#2f4c63")}}}
+{_recoloured(theme.GRID, "#2a323a")}{_recoloured(theme.FRONT, "#56b4e9")}{_recoloured(theme.REFERENCE, "#ff9a4d")}{_recoloured(theme.DOMINATED, "#5c6772")}{_recoloured(theme.INTERVAL, "#2f4c63")}}}
 @media print {{
   body {{ max-width: none; padding: 0; font-size: 11pt }}
   nav, .modebar {{ display: none !important }}

@@ -16,7 +16,7 @@ from analysis.laws.forms import Array
 from analysis.laws.intervals import LEVEL
 from analysis.laws.isoflop import IsoFlop
 from analysis.laws.runs import Runs
-from analysis.report import theme as look
+from analysis.report import theme
 
 Trace = dict[str, Any]
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
@@ -66,10 +66,10 @@ def points_figure(runs: Runs, predicted: Array | None = None) -> go.Figure:
     """Loss of the runs over FLOPs where no line can be drawn; with `predicted` (rows,), what the law says at each run."""
     note = f"{len(runs)} losses, no law drawn" if predicted is None else "the law depends on more than FLOPs: a cross at each run"
     figure = _blank("Loss against training FLOPs", note)
-    figure.add_trace(_points(runs.variables["flops"], runs.losses, "runs", look.FRONT))
+    figure.add_trace(_points(runs.variables["flops"], runs.losses, "runs", theme.FRONT))
     if predicted is not None:
-        law = _points(runs.variables["flops"], predicted, "law at each run", look.REFERENCE)
-        figure.add_trace({**law, "marker": {"color": look.REFERENCE, "size": 8, "symbol": "x-thin-open"}})
+        law = _points(runs.variables["flops"], predicted, "law at each run", theme.REFERENCE)
+        figure.add_trace({**law, "marker": {"color": theme.REFERENCE, "size": 8, "symbol": "x-thin-open"}})
     figure.update_xaxes(title_text=TITLES["flops"], **_log_axis(runs.variables["flops"]))
     return figure.update_yaxes(type="log", title_text="Loss, nats per token")
 
@@ -89,7 +89,7 @@ def isoflop_figure(found: IsoFlop, runs: Runs) -> go.Figure:
     minima = [(parabola.params, parabola.loss) for parabola in found.parabolas]
     sizes, losses = np.array(minima).T
     figure.add_trace(
-        {**_line(sizes, losses, "minima", look.REFERENCE, dash="dot"), "mode": "lines+markers", "marker": {"symbol": "x", "size": 9}}
+        {**_line(sizes, losses, "minima", theme.REFERENCE, dash="dot"), "mode": "lines+markers", "marker": {"symbol": "x", "size": 9}}
     )
     figure.update_layout(legend_title_text="FLOPs")
     figure.update_xaxes(title_text=TITLES["params"], **_log_axis(runs.variables["params"]))
@@ -102,7 +102,7 @@ def residuals_figure(study: Study) -> go.Figure:
     spread = float(np.std(residuals))
     figure = _blank("Residuals over training FLOPs", f"observed over predicted loss; standard deviation {spread:.2f} %")
     figure.add_trace(_points(study.runs.variables["flops"], residuals, "runs"))
-    figure.add_hline(y=0, line={"color": look.LINE})
+    figure.add_hline(y=0, line={"color": theme.LINE})
     figure.update_xaxes(title_text=TITLES["flops"], **_log_axis(study.runs.variables["flops"]))
     return figure.update_yaxes(title_text="Observed above predicted loss, %")
 
@@ -116,10 +116,10 @@ def intervals_figure(study: Study) -> go.Figure:
     figure = _blank("How well each parameter is known", note)
     for name, ends in drawn.items():
         label = f"{name} = {fit[name]:.4g}" + (", not identified" if name in unidentified else "")
-        line = {"color": look.REFERENCE if name in unidentified else look.FRONT, "width": 6}
-        figure.add_trace({**_line(ends, [label] * 2, label, look.FRONT, legend=False), "line": line})
-        figure.add_trace({**_points([1.0], [label], label, look.INK), "showlegend": False})
-    figure.add_vline(x=1, line={"color": look.LINE, "dash": "dot"})
+        line = {"color": theme.REFERENCE if name in unidentified else theme.FRONT, "width": 6}
+        figure.add_trace({**_line(ends, [label] * 2, label, theme.FRONT, legend=False), "line": line})
+        figure.add_trace({**_points([1.0], [label], label, theme.INK), "showlegend": False})
+    figure.add_vline(x=1, line={"color": theme.LINE, "dash": "dot"})
     span = np.array([end for ends in drawn.values() for end in ends])
     span = np.array([span.min() * 0.9, span.max() * 1.1])
     return figure.update_xaxes(title_text="Times the fitted value", range=np.log10(span), **_log_axis(span))
@@ -134,9 +134,9 @@ def backtest_figure(study: Study) -> go.Figure:
         errors = 100 * np.expm1(cut.forecasts[study.form.name].centre - cut.logs)
         held = "" if row["covered"] is None else f", held {row['covered']:.0%}"
         label = f"{SHORT.get(cut.axis, cut.axis)} up to {_count(cut.limit)}: {row['hidden']} hidden{held}"
-        mean = {**_points([errors.mean()], [label], label), "marker": {"color": look.FRONT, "size": 11}}
+        mean = {**_points([errors.mean()], [label], label), "marker": {"color": theme.FRONT, "size": 11}}
         figure.add_traces([{**each, "showlegend": False} for each in (_points(errors, [label] * len(errors), label), mean)])
-    figure.add_vline(x=0, line={"color": look.LINE})
+    figure.add_vline(x=0, line={"color": theme.LINE})
     return figure.update_xaxes(title_text="Predicted above observed loss, % (grey: hidden runs; blue: their mean)")
 
 
@@ -150,10 +150,10 @@ def shape_figure(study: Study) -> go.Figure:
     figure = _blank(
         "Depth against width", f"predicted loss at {_count(variables['tokens'].max())} tokens; points: shapes that were trained"
     )
-    lines = {"coloring": "fill", "showlabels": True, "labelfont": {"size": 12, "color": look.INK}}
-    contour = {"type": "contour", "x": width, "y": depth, "z": losses, "contours": lines, "colorscale": [[0, look.INTERVAL], [1, "white"]]}
-    figure.add_trace({**contour, "line": {"color": look.FRONT, "width": 1}, "showscale": False, "name": "law"})
-    figure.add_trace(_points(variables["width"], variables["depth"], "runs", look.REFERENCE))
+    lines = {"coloring": "fill", "showlabels": True, "labelfont": {"size": 12, "color": theme.INK}}
+    contour = {"type": "contour", "x": width, "y": depth, "z": losses, "contours": lines, "colorscale": [[0, theme.INTERVAL], [1, "white"]]}
+    figure.add_trace({**contour, "line": {"color": theme.FRONT, "width": 1}, "showscale": False, "name": "law"})
+    figure.add_trace(_points(variables["width"], variables["depth"], "runs", theme.REFERENCE))
     figure.update_xaxes(title_text=TITLES["width"], **_log_axis(width))
     return figure.update_yaxes(title_text=TITLES["depth"], **_log_axis(depth))
 
@@ -195,7 +195,7 @@ def _slices(study: Study, axis: str) -> dict[str, dict[str, Array]]:
 
 def _mark_largest(figure: go.Figure, value: float) -> None:
     """An upright line where the runs end and the law goes on alone."""
-    figure.add_vline(x=value, line={"color": look.LINE, "dash": "dot"})
+    figure.add_vline(x=value, line={"color": theme.LINE, "dash": "dot"})
     figure.add_annotation(
         x=math.log10(value),  # plotly wants the exponent on such an axis
         y=1, yref="paper", text="largest run", showarrow=False, xanchor="right", yanchor="top", xshift=-4,
@@ -239,7 +239,7 @@ def _log_axis(values: Array) -> Trace:
         first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
         ticks = [10.0**decade for decade in range(first, last + 1)]
     else:
-        ticks = look.log_ticks([low, high])
+        ticks = theme.log_ticks([low, high])
     return {"type": "log", "tickvals": ticks, "ticktext": [_tick(tick) for tick in ticks]}
 
 
@@ -249,7 +249,7 @@ def _tick(value: float) -> str:
 
 
 def _blank(title: str, note: str) -> go.Figure:
-    return go.Figure(layout=look.layout(title, note))
+    return go.Figure(layout=theme.layout(title, note))
 
 
 def scaling_figures(study: Study) -> Mapping[str, go.Figure]:

@@ -17,7 +17,7 @@ from analysis.report.figures import figure_html, plotly_script
 from analysis.report.html import Html, document, element, html, paragraphs, section
 from analysis.report.law_figures import best_allocation, isoflop_figure, points_figure, scaling_figures
 from analysis.report.law_tables import backtest_table, parabolas_table, parameters_table, predictions_table
-from analysis.text import format as words
+from analysis.text import words
 from search_space.errors import SpecError
 
 AHEAD = (1.0, 3.0, 10.0)

@@ -16,7 +16,7 @@ from analysis.report.law_page import fit_parts, page_of, picture
 from analysis.report.law_tables import losses_table
 from analysis.report.sections import asked, cost, environment, signs_part
 from analysis.report.tables import unfinished
-from analysis.text import format as words
+from analysis.text import words
 from search_space.errors import SpecError
 
 PARTS = {

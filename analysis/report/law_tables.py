@@ -8,7 +8,7 @@ from typing import Any
 from analysis.laws.isoflop import IsoFlop
 from analysis.records.record import TrialRecord
 from analysis.report.html import Html, element, table
-from analysis.text import format as words
+from analysis.text import words
 
 AXES = {"params": "N", "tokens": "D", "flops": "FLOPs"}
 """Short names of the variables that runs are hidden by."""

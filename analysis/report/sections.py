@@ -12,7 +12,7 @@ from analysis.records.record import Kind, TrialRecord
 from analysis.records.summary import StudySummary, totals
 from analysis.report.figures import figure_html, outlook_figure
 from analysis.report.html import Html, element, facts, folded, paragraphs, table
-from analysis.text import format as words
+from analysis.text import words
 
 
 def asked(summary: StudySummary, records: Sequence[TrialRecord]) -> list[Html]:

@@ -22,7 +22,7 @@ from analysis.report.figures import curves_figure, figure_html, front_figure, pl
 from analysis.report.html import Html, document, element, folded, paragraphs, section
 from analysis.report.sections import Found, asked, cost, environment, outlook_part, signs_part, validity_part
 from analysis.report.tables import all_trials, front_table, unfinished, validations
-from analysis.text import format as words
+from analysis.text import words
 
 REPORT = "report.html"
 PARTS = {

@@ -9,7 +9,7 @@ from analysis.fronts.membership import Membership, picks
 from analysis.fronts.rows import front_rows, row
 from analysis.records.record import FinalRecord, TrialRecord
 from analysis.report.html import Html, element, html, table
-from analysis.text import format as words
+from analysis.text import words
 
 TABLE_CAPTION = (
     "The front from fast to slow, then the references that are beaten. The search chose by the validation split; the test split was "

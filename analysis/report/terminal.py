@@ -19,7 +19,7 @@ from analysis.latency.device_table import DeviceTable
 from analysis.laws.accuracy import accuracy_sentences
 from analysis.records.latency import Latency
 from analysis.records.record import FinalRecord, TrialRecord
-from analysis.text import format as words
+from analysis.text import words
 from analysis.text.columns import aligned
 
 FRONT_COLUMNS = ("trial", "shape", "parameters", "latency", "bits per byte", "true, 90 %", "on front", "accuracy", "")

@@ -10,8 +10,8 @@ from analysis.fronts.doubts import POSSIBLE
 from analysis.fronts.front import Front, Place
 from analysis.fronts.membership import LEVEL, Membership, picks
 from analysis.records.record import Kind, TrialRecord
-from analysis.report import theme as look
-from analysis.text import format as words
+from analysis.report import theme
+from analysis.text import words
 
 Trace = dict[str, Any]
 Curves = Mapping[int, Sequence[tuple[int, float]]]
@@ -24,15 +24,15 @@ def points(
     sure: Membership,
     name: str,
     labels: Sequence[str] | None = None,
-    color: str = look.DOMINATED,
+    color: str = theme.DOMINATED,
     size: int = 8,
     symbol: str = "circle",
 ) -> Trace:
     """Trials as points with their p10 to p90, each named by its label where there are labels."""
     places = [front.places[record.number] for record in records]
     spreads = [place.latency.total_ms for place in places]
-    pale, reference = color == look.DOMINATED, color == look.REFERENCE
-    ring = look.FRONT if reference and records[0].number in front.members else "white"
+    pale, reference = color == theme.DOMINATED, color == theme.REFERENCE
+    ring = theme.FRONT if reference and records[0].number in front.members else "white"
     return {
         "type": "scatter",
         "x": [place.latency_ms for place in places],
@@ -69,7 +69,7 @@ def intervals(front: Front, sure: Membership) -> Trace:
         "type": "scatter",
         **columns,
         "mode": "lines",
-        "line": {"color": look.INTERVAL, "width": 5},
+        "line": {"color": theme.INTERVAL, "width": 5},
         "name": f"{LEVEL:.0%} interval of the true quality",
         "hoverinfo": "skip",
     }
@@ -83,7 +83,7 @@ def step_line(front: Front) -> Trace:
         "x": [place.latency_ms for place in members],
         "y": [place.quality for place in members],
         "mode": "lines",
-        "line": {"color": look.FRONT, "width": 2, "shape": "hv"},
+        "line": {"color": theme.FRONT, "width": 2, "shape": "hv"},
         "name": "front",
         "hoverinfo": "skip",
         "showlegend": False,

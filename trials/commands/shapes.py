@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 def describe(options: argparse.Namespace) -> int:
     """Print the closed forms of a shape and the exports that it can have."""
-    from search_space import describe as sheet
+    from search_space import describe
     from trials.catalogue.formats import described_exports
 
     shape = read_shape(options.shape)
-    facts = {"name": options.shape, **sheet.describe(shape, options.context_tokens), "exports": described_exports(shape)}
+    facts = {"name": options.shape, **describe.describe(shape, options.context_tokens), "exports": described_exports(shape)}
     if options.device is not None:
         from analysis.latency.device_report import predicted_facts
         from trials.latency.device_tables import find_table
@@ -56,10 +56,10 @@ def sample(options: argparse.Namespace) -> int:
 
 def read_shape(name: str) -> Architecture:
     """A family's name, or a YAML or JSON file with an architecture."""
-    from search_space import describe as sheet
+    from search_space import describe
 
-    if not sheet.is_file_name(name):
-        return sheet.named_shape(name)
+    if not describe.is_file_name(name):
+        return describe.named_shape(name)
     from trials.trial import references
 
     return references.read_shape(Path(name))

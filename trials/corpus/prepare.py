@@ -21,7 +21,7 @@ from trials.corpus.splits import FORMAT, Inventory, read_pieces, take_inventory
 from trials.corpus.tokenizer import load_encoder, require_vocab_size, train_tokenizer
 from trials.corpus.validation_sets import encode_validations, find_validations
 from trials.study.corpus_spec import CorpusSpec, is_local_path
-from trials.study.files import sole
+from trials.study.files import cache_folder, sole
 
 __all__ = ["TokenBlocks", "corpus_hash", "prepare", "require_corpus"]
 
@@ -113,15 +113,3 @@ def _sample(documents: Documents, inventory: Inventory) -> Iterator[str]:
     """About SAMPLE_BYTES of the train split, drawn by content: as good as all of it to learn merges, and bounded in memory."""
     share = SAMPLE_BYTES / inventory.train_bytes
     return (piece.text for piece in read_pieces(documents) if piece.lot < share and inventory.split_of(piece) == "train")
-
-
-def cache_folder(cache: Path | None = None) -> Path:
-    """Where blocks and calibrations lie: archfront's folder in $XDG_CACHE_HOME or ~/.cache, or another; SpecError where none can be."""
-    cache = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "archfront"
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SpecError(f"the cache folder {cache} must be writable, found {error.strerror}; set XDG_CACHE_HOME to one that is") from None
-    if not os.access(cache, os.W_OK | os.X_OK):
-        raise SpecError(f"the cache folder {cache} must be writable, found that it is not; set XDG_CACHE_HOME to one that is")
-    return cache

@@ -29,7 +29,7 @@ from trials.latency.yardstick import NEW_TOKENS, PROMPT_TOKENS, yardstick_for
 from trials.machine.quiet_lock import QuietLock
 from trials.study.spec import LatencySpec
 
-PROTOCOL = "command-1"
+COMMAND_PROTOCOL = "command-1"
 NO_YARDSTICK = Repeat(1.0, 1.0, 0.0)
 """Takes no part: times that are relative to it are as they were."""
 
@@ -55,7 +55,7 @@ def measure_by_command(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="archfront-latency-")))
         model = _write(folder / "model", architecture, spec, spec.prompt_tokens, spec.new_tokens)
         request = {
-            "protocol": PROTOCOL,
+            "protocol": COMMAND_PROTOCOL,
             "format": spec.model_format,
             "precision": spec.precision,
             "threads": spec.threads,
@@ -130,7 +130,7 @@ def _latency(
         device=answer.device,
         load_average=None,
         disturbed=not steady(taken, device),
-        protocol=PROTOCOL,
+        protocol=COMMAND_PROTOCOL,
         yardstick=None if answer.yardstick is None else beside_of(taken, device, yardstick_for(architecture).label),
         load_ms=answer.load_ms,
         first_prefill_ms=answer.first_prefill_ms,

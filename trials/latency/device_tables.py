@@ -10,9 +10,8 @@ from analysis.latency.device_table import DeviceTable, Header, read_table
 from analysis.records.record import RECORDS
 from search_space.errors import SpecError
 from trials.catalogue.runtimes import COMMAND
-from trials.corpus.prepare import cache_folder
 from trials.study.directory import write_whole
-from trials.study.files import sole
+from trials.study.files import cache_folder, sole
 from trials.study.spec import LatencySpec, StudySpec, is_table_file
 
 SUFFIX = ".jsonl"

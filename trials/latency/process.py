@@ -30,8 +30,7 @@ from analysis.records.record import Latency, latency_from_dict
 from search_space.architecture import Architecture
 from search_space.errors import SpecError, WorkError
 from trials.catalogue.runtimes import COMMAND, RUNTIMES, find_runtime
-from trials.latency.command import PROTOCOL as COMMAND_PROTOCOL
-from trials.latency.command import measure_by_command
+from trials.latency.command import COMMAND_PROTOCOL, measure_by_command
 from trials.latency.protocol import PROTOCOL, Protocol
 from trials.latency.refusals import require_libraries
 from trials.latency.repeats import Repeat

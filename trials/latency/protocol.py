@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from analysis.records.latency import AtPosition, Latency
-from analysis.text.format import disk
+from analysis.text.words import disk
 from search_space.architecture import Architecture
 from search_space.cost import decode_bytes, kv_cache_bytes
 from search_space.errors import SpecError

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from analysis.text.format import duration, plural
+from analysis.text.words import duration, plural
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
@@ -22,7 +22,7 @@ from trials.study.spec import ProxySpec, StudySpec
 from trials.training.failures import OutOfMemory
 from trials.training.footprint import fit_batch
 from trials.training.pace import time_way
-from trials.training.schedules import Plan
+from trials.training.schedules import RunLength
 from trials.trial.calibration import way_of
 from trials.trial.task import TrialTask
 
@@ -58,7 +58,7 @@ class Pace:
 
 def paid_tokens(shape: Architecture, proxy: ProxySpec) -> int:
     """Tokens that a training with a budget of tokens or FLOPs makes steps on, those of its branches' decays included."""
-    plan = Plan.of(proxy, shape)
+    plan = RunLength.of(proxy, shape)
     assert plan.steps is not None
     branches = (round(share * plan.steps) for share in proxy.rungs)
     return plan.tokens_per_step * (plan.steps + sum(steps - int((1 - proxy.decay) * steps) for steps in branches))

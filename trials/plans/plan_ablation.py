@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from analysis.text.format import duration, quantity
+from analysis.text.words import duration, quantity
 from search_space import cost
 from trials.plans.plan_study import plan_study
 from trials.study.ablation_spec import AblationSpec, Arm, arms_of

@@ -9,14 +9,14 @@ from typing import Any
 
 from analysis.laws.identifiability import Resolution, resolution, rows_of
 from analysis.text.columns import aligned
-from analysis.text.format import disk, duration, hours, quantity, short, span
+from analysis.text.words import disk, duration, hours, quantity, short, span
 from search_space import cost
 from trials.corpus.prepare import prepare, require_corpus
 from trials.plans.feasible_here import SLOW, Pace, grouped, paid_tokens, time_pace, why_not
 from trials.study.scaling_spec import HardwareSpec
 from trials.study.spec import ProxySpec, StudySpec
 from trials.training.footprint import footprint, readable_bytes
-from trials.training.schedules import Plan as Schedule
+from trials.training.schedules import RunLength
 from trials.trial.scaling_grid import planned_tasks
 from trials.trial.task import TrialTask
 
@@ -148,7 +148,7 @@ def plan_scaling(study: StudySpec) -> ScalingPlan:
 
 def loss_tokens(proxy: ProxySpec, task: TrialTask) -> tuple[int, ...]:
     """Tokens at which a training has a finished loss, ascending."""
-    plan = Schedule.of(proxy, task.architecture)
+    plan = RunLength.of(proxy, task.architecture)
     assert plan.steps is not None
     return tuple(plan.tokens_per_step * max(1, round(share * plan.steps)) for share in (*proxy.rungs, 1.0))
 

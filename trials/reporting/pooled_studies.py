@@ -8,7 +8,7 @@ from typing import Any
 
 from analysis.laws.runs import Runs, runs_from_records, together
 from analysis.records.record import TrialRecord
-from analysis.text.format import joined, plural
+from analysis.text.words import joined, plural
 from search_space.errors import SpecError
 from trials.reporting.stored_study import StoredStudy, read_study
 from trials.study.directory import tokenizer_file

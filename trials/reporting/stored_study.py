@@ -17,7 +17,7 @@ from analysis.fronts.membership import membership
 from analysis.records.record import RECORDS, FinalRecord, TrialRecord, read_finals, read_records
 from analysis.records.summary import StudySummary
 from analysis.report.study_page import REPORT, write_report
-from analysis.text import format as words
+from analysis.text import words
 from search_space.errors import SpecError
 from trials.machine.provenance import environment
 from trials.study.directory import STUDY

@@ -1,4 +1,4 @@
-"""Small files that are there as a whole or not at all, and locks that end with their process."""
+"""Where files are kept between studies, small files that are there as a whole or not at all, and locks that end with their process."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from search_space.errors import SpecError
 
 
 def write_whole(file: Path, text: str) -> None:
@@ -23,3 +25,15 @@ def sole(file: Path) -> Iterator[None]:
     with file.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+def cache_folder(cache: Path | None = None) -> Path:
+    """Where blocks and calibrations lie: archfront's folder in $XDG_CACHE_HOME or ~/.cache, or another; SpecError where none can be."""
+    cache = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "archfront"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SpecError(f"the cache folder {cache} must be writable, found {error.strerror}; set XDG_CACHE_HOME to one that is") from None
+    if not os.access(cache, os.W_OK | os.X_OK):
+        raise SpecError(f"the cache folder {cache} must be writable, found that it is not; set XDG_CACHE_HOME to one that is")
+    return cache

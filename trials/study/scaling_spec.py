@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from analysis.laws.options import FormName
-from analysis.text.format import short
+from analysis.text.words import short
 from search_space.sharing import Sharing
 from trials.study.section import AboveZero, Number, Positive, Section
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from analysis.text import format as words
+from analysis.text import words
 
 MARGIN = 0.03
 """A way must save this share of a trial, also where its slowest timing stands against the fastest of the way before it."""

@@ -30,7 +30,7 @@ from trials.training.footprint import fit_batch
 from trials.training.lightning_loop import Batches, Stretch, trainer
 from trials.training.optimizers import make_optimizers, set_rates
 from trials.training.parametrization import reparametrize
-from trials.training.schedules import Plan, ending_at, rate_factor
+from trials.training.schedules import RunLength, ending_at, rate_factor
 from trials.training.tally import Tally
 
 CURVE_POINTS = 32
@@ -96,7 +96,7 @@ class ProxyRun:
             reparametrize(self.network, proxy)
         self._parameters = list(self.network.parameters())  # finding them takes longer than clipping, where a step is short
         self.optimizers = make_optimizers(self.network, proxy)
-        self.plan = Plan.of(proxy, architecture)
+        self.plan = RunLength.of(proxy, architecture)
         self._blocks, self._proxy, self._seed = blocks, proxy, seed
         self._conditions, self._progress = conditions, progress
         self.tally = Tally()

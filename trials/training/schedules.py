@@ -15,7 +15,7 @@ COSINE_FLOOR = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RunLength:
     """The length of one run: a number of steps known beforehand, or a number of seconds."""
 
     tokens_per_step: int
@@ -57,7 +57,7 @@ def stated_tokens(proxy: ProxySpec, architecture: Architecture) -> float | None:
     return proxy.tokens
 
 
-def ending_at(proxy: ProxySpec, plan: Plan, share: float) -> tuple[ProxySpec, int]:
+def ending_at(proxy: ProxySpec, plan: RunLength, share: float) -> tuple[ProxySpec, int]:
     """The recipe whose run ends at that share of the plan's steps with the plan's warm-up, and the steps before its decay.
 
     Until that decay its rates are the plan's, so that the two runs are one.

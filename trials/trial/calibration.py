@@ -20,10 +20,10 @@ from search_space import cost
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from search_space.spread import SEEN, spread_of_shapes
-from trials.corpus.prepare import cache_folder
 from trials.machine.process_pool import side_by_side
 from trials.machine.processors import device_name
 from trials.study.directory import write_whole
+from trials.study.files import cache_folder
 from trials.study.spec import AUTO, StudySpec
 from trials.training.failures import TrainingFailed
 from trials.training.mode import Calibration, Timed, Way, saves

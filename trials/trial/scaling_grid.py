@@ -16,7 +16,7 @@ from search_space.proportions import Proportions, scaled
 from search_space.sharing import Sharing
 from trials.study.scaling_spec import ScalingSpec, ShapeSpec
 from trials.study.spec import StudySpec
-from trials.training.schedules import Plan
+from trials.training.schedules import RunLength
 from trials.trial.references import MODELS
 from trials.trial.task import TrialTask
 
@@ -138,6 +138,6 @@ def _spending(study: StudySpec, scaling: ScalingSpec, name: str, model: Proporti
 
 
 def _whole_steps(study: StudySpec, shape: Architecture, tokens: int) -> int:
-    plan = Plan.of(study.proxy.with_tokens(tokens), shape)
+    plan = RunLength.of(study.proxy.with_tokens(tokens), shape)
     assert plan.steps is not None
     return plan.steps * plan.tokens_per_step

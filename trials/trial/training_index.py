@@ -19,9 +19,8 @@ import yaml
 
 from search_space.architecture import Architecture
 from trials.corpus.blocks import TokenBlocks
-from trials.corpus.prepare import cache_folder
 from trials.corpus.splits import FORMAT
-from trials.study.files import write_whole
+from trials.study.files import cache_folder, write_whole
 from trials.study.spec import ProxySpec
 from trials.training.mode import Way
 

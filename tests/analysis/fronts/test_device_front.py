@@ -17,7 +17,7 @@ from analysis.latency.device_table import DeviceTable, Row, append_row, read_tab
 from analysis.records.record import append
 from analysis.report.device_page import retarget_page
 from analysis.report.terminal import retarget_text
-from analysis.text import format as words
+from analysis.text import words
 from search_space.errors import SpecError
 from tests.support.planted_device import planted_latency
 from tests.support.sample_study import SPACE, sample_finals, sample_records

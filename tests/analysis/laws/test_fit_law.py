@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.laws import forms as laws
+from analysis.laws import forms
 from analysis.laws.answer import describe, fit_command
 from analysis.laws.backtest import backtest
 from analysis.laws.fit import fit_law, predict, project_law
@@ -44,7 +44,7 @@ def published() -> Runs:
 @pytest.fixture(scope="module")
 def refits(published: Runs) -> Refits:
     """The published law with 4,000 refits."""
-    return resample(fit_law(laws.CHINCHILLA, published.variables, published.losses), published, 4000, seed=0)
+    return resample(fit_law(forms.CHINCHILLA, published.variables, published.losses), published, 4000, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -79,20 +79,20 @@ def write_runs(path: Path, runs: Runs, **columns: object) -> Path:
 
 
 def test_the_huber_optimum_of_the_published_runs_is_met_to_eight_digits(published: Runs) -> None:
-    fit = fit_law(laws.CHINCHILLA, published.variables, published.losses)
+    fit = fit_law(forms.CHINCHILLA, published.variables, published.losses)
     assert fit.objective == pytest.approx(0.0010182740178, rel=1e-10)
     assert fit.parameters == pytest.approx({"A": 477.826, "B": 2143.417, "E": 1.817218, "alpha": 0.3473105, "beta": 0.3671724}, rel=5e-7)
 
 
 def test_the_least_absolute_deviations_of_the_published_runs_are_met(published: Runs) -> None:
-    fit = fit_law(laws.CHINCHILLA, published.variables, published.losses, "lad")
+    fit = fit_law(forms.CHINCHILLA, published.variables, published.losses, "lad")
     assert fit.objective <= 1.129494664
     assert fit.objective == pytest.approx(1.129494664, rel=2e-8)
     assert fit.parameters == pytest.approx({"A": 482.005, "B": 2085.432, "E": 1.816864, "alpha": 0.347813, "beta": 0.365854}, rel=5e-6)
 
 
 def test_variable_projection_finds_the_same_optimum_by_another_route(published: Runs) -> None:
-    direct, projected = (route(laws.CHINCHILLA, published.variables, published.losses) for route in (fit_law, project_law))
+    direct, projected = (route(forms.CHINCHILLA, published.variables, published.losses) for route in (fit_law, project_law))
     assert projected.objective == pytest.approx(direct.objective, rel=1e-8)
     assert projected.parameters == pytest.approx(direct.parameters, rel=1e-5)
 
@@ -100,18 +100,18 @@ def test_variable_projection_finds_the_same_optimum_by_another_route(published: 
 def test_a_fit_takes_under_half_a_second_of_processor_time(published: Runs) -> None:
     def seconds() -> float:
         began = time.process_time()
-        fit_law(laws.CHINCHILLA, published.variables, published.losses)
+        fit_law(forms.CHINCHILLA, published.variables, published.losses)
         return time.process_time() - began
 
     assert min(seconds() for _ in range(3)) < 0.5
 
 
 @pytest.mark.parametrize(
-    "form", [laws.CHINCHILLA, laws.CHINCHILLA_TIED, laws.CHINCHILLA_PRODUCT, laws.NO_FLOOR, laws.KAPLAN], ids=lambda form: form.name
+    "form", [forms.CHINCHILLA, forms.CHINCHILLA_TIED, forms.CHINCHILLA_PRODUCT, forms.NO_FLOOR, forms.KAPLAN], ids=lambda form: form.name
 )
 def test_gradient_and_curvature_are_those_of_the_objective(form: Form) -> None:
     runs = grid(noise=0.2)
-    plan, logs, weights = laws.design(form, runs.variables), np.log(runs.losses), np.linspace(0.5, 1.5, 30)[None]
+    plan, logs, weights = forms.design(form, runs.variables), np.log(runs.losses), np.linspace(0.5, 1.5, 30)[None]
     theta = np.array([[0.3 + 0.1 * place for place in range(len(form.unknowns))]])
     slope, curvature, _ = _derivatives(plan, logs, weights, theta, 0.1)
     step = 1e-6 * np.eye(theta.shape[1])
@@ -124,27 +124,27 @@ def test_gradient_and_curvature_are_those_of_the_objective(form: Form) -> None:
 
 def test_a_planted_law_without_noise_is_found_exactly() -> None:
     runs = grid()
-    assert fit_law(laws.CHINCHILLA, runs.variables, runs.losses).parameters == pytest.approx(PLANTED, rel=1e-4)
+    assert fit_law(forms.CHINCHILLA, runs.variables, runs.losses).parameters == pytest.approx(PLANTED, rel=1e-4)
 
 
 def test_kaplans_form_is_found_in_its_own_words() -> None:
     runs, planted = grid(), {"N_c": 8.8e13, "D_c": 5.4e13, "alpha_N": 0.076, "alpha_D": 0.095}
     ratio = planted["alpha_N"] / planted["alpha_D"]
     losses = ((planted["N_c"] / runs.variables["params"]) ** ratio + planted["D_c"] / runs.variables["tokens"]) ** planted["alpha_D"]
-    assert fit_law(laws.KAPLAN, runs.variables, losses).parameters == pytest.approx(planted, rel=1e-3)
+    assert fit_law(forms.KAPLAN, runs.variables, losses).parameters == pytest.approx(planted, rel=1e-3)
 
 
 def test_a_power_law_keeps_its_floor_and_loses_it_when_told_to() -> None:
     flops = np.geomspace(1e17, 1e21, 12)
-    with_floor = fit_law(laws.power_law("flops"), {"flops": flops}, 1.7 + 3e3 / flops**0.2).parameters
+    with_floor = fit_law(forms.power_law("flops"), {"flops": flops}, 1.7 + 3e3 / flops**0.2).parameters
     assert with_floor == pytest.approx({"E": 1.7, "A": 3e3, "alpha": 0.2}, rel=1e-4)
-    without = fit_law(laws.power_law("flops", floor=False), {"flops": flops}, 25 / flops**0.05).parameters
+    without = fit_law(forms.power_law("flops", floor=False), {"flops": flops}, 25 / flops**0.05).parameters
     assert without == pytest.approx({"A": 25.0, "alpha": 0.05}, rel=1e-4)
 
 
 def test_the_shape_law_tells_a_repeated_block_from_a_new_one() -> None:
     shapes, planted, losses = shaped_runs()
-    assert fit_law(laws.SHAPE, shapes, losses).parameters == pytest.approx(planted, rel=2e-3)
+    assert fit_law(forms.SHAPE, shapes, losses).parameters == pytest.approx(planted, rel=2e-3)
 
 
 def shaped_runs() -> tuple[dict[str, Array], dict[str, float], Array]:
@@ -195,7 +195,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(published: Runs,
 
 def test_checkpoints_of_one_training_count_as_one() -> None:
     runs = grid(noise=0.01)
-    fit = fit_law(laws.CHINCHILLA_TIED, runs.variables, runs.losses)
+    fit = fit_law(forms.CHINCHILLA_TIED, runs.variables, runs.losses)
     copied = Runs(
         np.repeat(runs.losses, 4), {name: np.repeat(values, 4) for name, values in runs.variables.items()}, np.repeat(runs.groups, 4)
     )
@@ -211,7 +211,7 @@ def test_what_the_runs_cannot_tell_is_said() -> None:
     params = np.geomspace(1e7, 1e9, 12)
     ladder = Runs(surface(params, 20 * params), {"params": params, "tokens": 20 * params}, np.arange(12))
     assert "move together" in " ".join(warnings_of(ladder, ("params", "tokens")))
-    unidentified = resample(fit_law(laws.CHINCHILLA, runs.variables, runs.losses), runs, 200).unidentified
+    unidentified = resample(fit_law(forms.CHINCHILLA, runs.variables, runs.losses), runs, 200).unidentified
     assert unidentified["beta"] == "beta changes no prediction at these runs"
     assert unidentified["E"] == unidentified["B"] == "the runs tell only a combination of E, B"
 
@@ -244,8 +244,8 @@ def test_ninety_percent_intervals_hold_planted_truths() -> None:
     target = {"params": np.array([1e10]), "tokens": np.array([2e11])}
     for seed in range(40):
         runs = grid(noise=0.003, seed=seed)
-        drawn = resample(fit_law(laws.CHINCHILLA, runs.variables, runs.losses), runs, 300, seed)
-        predicted = interval(predict(laws.CHINCHILLA, drawn.theta, drawn.fit.centres, target)[:, 0])
+        drawn = resample(fit_law(forms.CHINCHILLA, runs.variables, runs.losses), runs, 300, seed)
+        predicted = interval(predict(forms.CHINCHILLA, drawn.theta, drawn.fit.centres, target)[:, 0])
         truths = [*((PLANTED[name], ends) for name, ends in drawn.intervals.items()), (float(surface(*target.values())[0]), predicted)]
         held.append([low <= truth <= high for truth, (low, high) in truths])
     assert np.all(np.mean(held, axis=0) >= 0.8)
@@ -272,8 +272,8 @@ def test_a_law_that_extrapolates_badly_gets_little_weight(quick_study: Study) ->
 
 def test_planted_runs_leave_their_own_form_nearly_alone() -> None:
     runs = grid(noise=0.003)
-    forms = [laws.CHINCHILLA, laws.NO_FLOOR, laws.KAPLAN]
-    calibration = calibrate(backtest(runs, forms), [form.name for form in forms], runs)
+    compared = [forms.CHINCHILLA, forms.NO_FLOOR, forms.KAPLAN]
+    calibration = calibrate(backtest(runs, compared), [form.name for form in compared], runs)
     assert calibration.weights["chinchilla"] > 0.9
     assert calibration.allowance < 0.006
 
@@ -349,7 +349,7 @@ def test_an_effect_of_shape_is_found_where_there_is_one_and_only_there() -> None
     depth, heads = (generator.choice(values, len(runs)) for values in ([8.0, 16.0, 32.0], [1.0, 2.0, 4.0]))
     losses = runs.losses + PLANTED["A"] / runs.variables["params"] ** PLANTED["alpha"] * (depth**-0.1 - 1)
     shaped = Runs(losses, {**runs.variables, "depth": depth, "kv_heads": heads}, runs.groups)
-    deep, kv = (shape_effect(laws.CHINCHILLA, shaped, name, 300) for name in ("depth", "kv_heads"))
+    deep, kv = (shape_effect(forms.CHINCHILLA, shaped, name, 300) for name in ("depth", "kv_heads"))
     assert deep.high < 0
     assert "more than nothing" in deep.sentence or "it matters beyond N" in deep.sentence
     assert kv.low < 0 < kv.high

@@ -16,7 +16,7 @@ from analysis.records.record import Kind, Outcome, TrialRecord
 from analysis.records.summary import totals
 from analysis.report.figures import front_figure
 from analysis.report.study_page import report, write_report
-from analysis.text.format import duration, quantity
+from analysis.text.words import duration, quantity
 from tests.support.browser import count, logged, requests, show
 from tests.support.sample_study import sample_finals, sample_records, sample_summary
 

@@ -15,7 +15,7 @@ import archfront as front_door
 from analysis.laws.fit_law import load_runs
 from analysis.laws.options import FitOptions
 from analysis.records.record import Kind, read_records
-from analysis.text.format import duration
+from analysis.text.words import duration
 from search_space.errors import SpecError
 from tests.support import fakes
 from tests.test_journey import WORDS, archfront
@@ -23,7 +23,7 @@ from tests.trials.training.test_proxy_run import SHAPE, STEP, periodic, recipe
 from tests.trials.trial.test_scaling_grid import VALUES, ladder
 from trials.corpus.blocks import TokenBlocks
 from trials.driver.run_study import run_study
-from trials.plans import plan_scaling as scaling_plan
+from trials.plans import plan_scaling
 from trials.plans.feasible_here import Pace, grouped, out_of_reach, why_not
 from trials.study.spec import StudySpec, load_study
 from trials.training.proxy_run import ProxyRun, train
@@ -95,11 +95,11 @@ def test_reasons_are_said_once_for_each_kind() -> None:
 
 
 def test_a_plan_costs_each_training_and_marks_what_this_machine_leaves_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scaling_plan, "time_pace", lambda study, tasks: PACE)
-    monkeypatch.setattr(scaling_plan, "prepare", lambda corpus, size: type("Blocks", (), {"train": range(10_000)}))
+    monkeypatch.setattr(plan_scaling, "time_pace", lambda study, tasks: PACE)
+    monkeypatch.setattr(plan_scaling, "prepare", lambda corpus, size: type("Blocks", (), {"train": range(10_000)}))
     hardware = {"name": "a card", "peak_flops": 1e15, "utilisation": 0.4, "memory_bytes": 8 * GIGABYTE}
     study = ladder(scaling={**SIZES, "hardware": hardware}, search={"deadline_seconds": 1_000})
-    plan = scaling_plan.plan_scaling(study)
+    plan = plan_scaling.plan_scaling(study)
     assert [rung.left_out is None for rung in plan.rungs] == [True, False, False]
     assert plan.here == [plan.rungs[0]]
     assert [rung.gpus for rung in plan.rungs] == [1, 1, 2]
@@ -192,7 +192,7 @@ def test_from_a_grid_to_its_losses(tmp_path: Path) -> None:
 
 
 def test_the_front_door_plans_a_grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(scaling_plan, "time_pace", lambda study, tasks: PACE)
+    monkeypatch.setattr(plan_scaling, "time_pace", lambda study, tasks: PACE)
     (tmp_path / "ladder.yaml").write_text(yaml.safe_dump({**VALUES, "corpus": {"files": ["text.txt"]}}))
     (tmp_path / "text.txt").write_text("some text")
     assert front_door.main(["plan", str(tmp_path / "ladder.yaml"), "--json"]) == 0
@@ -206,10 +206,10 @@ def test_the_front_door_plans_a_grid(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_the_study_from_1m_to_10b_is_costed_budget_by_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     pace = replace(PACE, flops_per_second=(1.5e10, 1.5e10), usable_bytes=10 * GIGABYTE)
-    monkeypatch.setattr(scaling_plan, "time_pace", lambda study, tasks: pace)
-    monkeypatch.setattr(scaling_plan, "prepare", lambda corpus, size: type("Blocks", (), {"train": range(3_000_000)}))
+    monkeypatch.setattr(plan_scaling, "time_pace", lambda study, tasks: pace)
+    monkeypatch.setattr(plan_scaling, "prepare", lambda corpus, size: type("Blocks", (), {"train": range(3_000_000)}))
     study = load_study(Path(__file__).resolve().parents[3] / "studies" / "scale-1m-10b.yaml")
-    plan = scaling_plan.plan_scaling(study)
+    plan = plan_scaling.plan_scaling(study)
     assert plan.resolution.warnings == ()
     assert set(plan.resolution.exponents) == {"omega", "gamma", "rho", "beta"}
     assert [(budget, len(rungs)) for budget, rungs in plan.by_budget.items()] == [(size, 6) for size in plan.budgets]

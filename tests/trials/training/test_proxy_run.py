@@ -28,7 +28,7 @@ from trials.training.failures import Diverged, OutOfMemory, TimedOut, memory_err
 from trials.training.muon import Muon, orthogonalised
 from trials.training.optimizers import make_optimizers
 from trials.training.proxy_run import ProxyRun, train
-from trials.training.schedules import COSINE_FLOOR, Plan, rate_factor
+from trials.training.schedules import COSINE_FLOOR, RunLength, rate_factor
 
 VOCAB = 32
 SHAPE = Architecture(
@@ -273,12 +273,12 @@ def test_cosine_falls_to_a_tenth() -> None:
 
 
 def test_the_plan_rounds_tokens_to_steps_and_counts_tokens_per_parameter_and_flops() -> None:
-    assert Plan.of(recipe(tokens=1000), SHAPE).steps == 16
-    assert Plan.of(recipe(tokens=1), SHAPE).steps == 1
-    assert Plan.of(recipe(tokens_per_parameter=2.5), SHAPE).steps == round(2.5 * parameters(SHAPE) / STEP)
-    assert Plan.of(recipe(flops=1e9), SHAPE).steps == round(1e9 / training_flops_per_token(SHAPE, 16) / STEP)
-    assert Plan.of(recipe(seconds=3.0), SHAPE).share(7, 1.5) == 0.5
-    assert Plan.of(recipe(seconds=3.0), SHAPE).planned_tokens(7, 1.5) == 14 * STEP
+    assert RunLength.of(recipe(tokens=1000), SHAPE).steps == 16
+    assert RunLength.of(recipe(tokens=1), SHAPE).steps == 1
+    assert RunLength.of(recipe(tokens_per_parameter=2.5), SHAPE).steps == round(2.5 * parameters(SHAPE) / STEP)
+    assert RunLength.of(recipe(flops=1e9), SHAPE).steps == round(1e9 / training_flops_per_token(SHAPE, 16) / STEP)
+    assert RunLength.of(recipe(seconds=3.0), SHAPE).share(7, 1.5) == 0.5
+    assert RunLength.of(recipe(seconds=3.0), SHAPE).planned_tokens(7, 1.5) == 14 * STEP
 
 
 @pytest.mark.parametrize("changes", [{"tokens": 40 * STEP}, {"flops": 2e8}])

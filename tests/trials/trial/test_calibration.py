@@ -17,12 +17,11 @@ from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from search_space.sharing import Sharing
 from tests.support.fakes import plausible, small_study
-from trials.corpus.prepare import cache_folder
-from trials.driver import run_study as runner
-from trials.driver.run_study import run_study
+from trials.driver.run_study import _placeable, run_study
 from trials.machine.processors import device_name
 from trials.network.decoder import Network, run_block
 from trials.study.directory import claim
+from trials.study.files import cache_folder
 from trials.study.spec import ProxySpec, StudySpec
 from trials.training import pace
 from trials.training.compilation import compiled_blocks
@@ -112,8 +111,8 @@ def test_threads_of_another_machine_are_no_more_than_the_largest_node_has(monkey
     nodes = [{"Alive": True, "Resources": {"CPU": 2.0}}, {"Alive": True, "Resources": {}}, {"Alive": False, "Resources": {"CPU": 64.0}}]
     monkeypatch.setattr("ray.nodes", lambda: nodes)
     study, _ = small_study(search={"threads": 8})
-    assert runner._placeable(study).search.threads == 2
-    assert runner._placeable(small_study(search={"threads": 1})[0]).search.threads == 1
+    assert _placeable(study).search.threads == 2
+    assert _placeable(small_study(search={"threads": 1})[0]).search.threads == 1
 
 
 def test_short_trials_are_not_worth_compiling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,13 +25,13 @@ from trials.reporting.mlflow_trial_content import trial_run
 from trials.study.directory import STUDY, tokenizer_file, weights_file
 from trials.study.spec import ProxySpec, parse_study
 from trials.training.mode import Way
-from trials.trial import training_index as trained
+from trials.trial import training_index
 from trials.trial.reuse import Reuse
 from trials.trial.task import TrialTask
 from trials.trial.training_index import Text, training_key
 
 pytestmark = pytest.mark.filterwarnings("default::ResourceWarning", "ignore::DeprecationWarning:ray", "ignore::FutureWarning:ray")
-TEXT = Text(corpus_sha256="c" * 64, tokenizer_sha256=trained.sha256(b"tokenizer"), validations={})
+TEXT = Text(corpus_sha256="c" * 64, tokenizer_sha256=training_index.sha256(b"tokenizer"), validations={})
 TASK = TrialTask(
     number=3, kind=Kind.SAMPLED, architecture=fakes.small_study()[0].search_space.sample(1)[0], seed=0,
 )  # fmt: skip
@@ -75,7 +75,7 @@ def test_every_key_of_a_recipe_changes_the_key_of_a_training_and_a_budget_in_sec
 
 def test_another_meaning_of_the_same_recipe_is_another_training(monkeypatch: pytest.MonkeyPatch) -> None:
     before = training_key(**ASKED)
-    monkeypatch.setattr(trained, "MEANING", trained.MEANING + 1)
+    monkeypatch.setattr(training_index, "MEANING", training_index.MEANING + 1)
     assert training_key(**ASKED) != before
 
 

@@ -22,7 +22,7 @@ from trials.plans.feasible_here import paid_tokens
 from trials.plans.plan_scaling import grid_rows, loss_tokens
 from trials.study.scaling_spec import ShapeSpec
 from trials.study.spec import StudySpec, parse_study
-from trials.training.schedules import Plan
+from trials.training.schedules import RunLength
 from trials.trial.scaling_grid import largest_first, planned_tasks, proportions
 from trials.trial.task import TrialTask
 
@@ -72,7 +72,7 @@ def test_isoflop_grids_spend_equal_flops_at_sizes_that_differ(lengths: dict[str,
     count = len(study.scaling.lengths)
     tasks = planned_tasks(study)
     assert len(tasks) == 3 * count
-    steps = [Plan.of(task.recipe(study.proxy), task.architecture) for task in tasks]
+    steps = [RunLength.of(task.recipe(study.proxy), task.architecture) for task in tasks]
     flops = [
         plan.steps * plan.tokens_per_step * cost.training_flops_per_token(task.architecture, 32)
         for plan, task in zip(steps, tasks, strict=True)
