@@ -11,10 +11,12 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
 
+import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
@@ -28,6 +30,10 @@ from analysis.records import (  # noqa: E402
     training,
 )
 from search_space import architecture, sharing  # noqa: E402
+from search_space.dimensions import ORDER  # noqa: E402
+from search_space.families import family  # noqa: E402
+from search_space.field import Field  # noqa: E402
+from search_space.fields import FIELDS  # noqa: E402
 from trials.commands.arguments import parser  # noqa: E402
 from trials.study import (  # noqa: E402
     ablation_spec,
@@ -163,6 +169,36 @@ def _verb(name: str, parser: argparse.ArgumentParser) -> str:
     return "\n".join([*lines, ""])
 
 
+def space_table() -> str:
+    """Every dimension of a space: its default, what may stand for it, and what a published shape takes from a study."""
+    lines = ["| dimension | values | default | forms beside a value and a list |", "|---|---|---|---|"]
+    for row in ORDER:
+        values = " or ".join(f"`{name}`" for name in row.choices) or str(row.kind)
+        default = row.in_space if row.in_space is not None else row.default
+        forms = [*(["range"] if row.counted else []), *([f"`{row.ratio}`"] if row.ratio else []), *(["solved"] if row.solvable else [])]
+        lines.append(f"| `{row.name}` | {values} | {_yaml(default)} | {', '.join(forms)} |")
+    return "\n".join([*lines, ""])
+
+
+def field_costs() -> str:
+    """What every field does to each closed form."""
+    lines = ["| field | parameters | FLOPs of a token | KV cache | activations of a token | in a label |", "|---|---|---|---|---|---|"]
+    lines += [f"| `{row.name}` | {row.parameters} | {row.flops} | {row.kv_cache} | {row.activations} | {_label(row)} |" for row in FIELDS]
+    return "\n".join([*lines, ""])
+
+
+def _yaml(value: Any) -> str:
+    """As a study would say it."""
+    if value is None or isinstance(value, sharing.Sharing):
+        return "`none`"
+    return f"`{yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=200).removesuffix('...' + chr(10)).strip()}`"
+
+
+def _label(row: Field) -> str:
+    """The words of an example."""
+    return "" if row.label is None else f"`{row.label(replace(family('mobilellm-125m'), **row.example))}`"
+
+
 def sign_table() -> str:
     """Every sign of trouble: what is measured, when it fires, what that means and who said so."""
     lines = ["| sign | what is measured | fires | what it means | source |", "|---|---|---|---|---|"]
@@ -178,6 +214,8 @@ GENERATED = {
     "latency": lambda: field_tables(latency, "Latency", "Yardstick", "AtPosition", "Spread"),
     "commands": command_tables,
     "signs": sign_table,
+    "space": space_table,
+    "fields": field_costs,
     "ablation": ablation_tables,
 }
 

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from dataclasses import fields as attributes
+from functools import cache
 from typing import Any, Self
 
 from search_space.errors import SpecError, unknown_key
+from search_space.field import Kind
+from search_space.fields import BY_NAME, FIELDS
 from search_space.sharing import Sharing
 
-MLPS = ("swiglu", "gelu", "relu")
-LAYER_TYPES = ("full_attention", "sliding_attention")
+LAYER_TYPES = BY_NAME["layer_types"].choices
 RMS_NORM_EPS = 1e-5
 ROPE_THETA = 10_000.0
 INITIALIZER_RANGE = 0.02
 
-KEYS = (
-    "vocab_size", "hidden_size", "num_hidden_layers", "num_unique_layers", "num_attention_heads", "num_key_value_heads",
-    "head_dim", "intermediate_size", "mlp", "tie_word_embeddings", "sharing", "layer_types", "sliding_window",
-)  # fmt: skip
-SIZES = ("vocab_size", "hidden_size", "num_unique_layers", "num_attention_heads", "num_key_value_heads", "head_dim", "intermediate_size")
-OPTIONAL_KEYS = ("num_hidden_layers", "num_unique_layers", "mlp", "tie_word_embeddings", "sharing", "layer_types", "sliding_window")
+SIZES = tuple(field.name for field in FIELDS if field.counted)
+READ = tuple(field for field in FIELDS if field.kind in (Kind.BOOL, Kind.CHOICE, Kind.REAL))
+"""What is read alike here and in a space."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,14 +66,14 @@ class Architecture:
         if self.num_attention_heads % self.num_key_value_heads:
             raise SpecError(
                 f"num_attention_heads must be a multiple of num_key_value_heads, found {self.num_attention_heads} and "
-                f"{self.num_key_value_heads}; choose one of {', '.join(map(str, _divisors(self.num_attention_heads)))} key-value heads"
+                f"{self.num_key_value_heads}; choose one of {', '.join(map(str, divisors(self.num_attention_heads)))} key-value heads"
             )
         if self.head_dim % 2:
             raise SpecError(f"head_dim must be even because RoPE turns pairs, found {self.head_dim}; choose {self.head_dim + 1}")
-        if self.mlp not in MLPS:
-            raise SpecError(f"mlp must be one of {', '.join(MLPS)}, found {self.mlp!r}")
-        if type(self.tie_word_embeddings) is not bool:
-            raise SpecError(f"tie_word_embeddings must be true or false, found {self.tie_word_embeddings!r}")
+        for field in READ:
+            value = getattr(self, field.name)
+            if value is not field.default:
+                object.__setattr__(self, field.name, field.read(field.name, value))
         if self.num_unique_layers == 1 and self.sharing.strategy not in ("none", "immediate"):
             object.__setattr__(self, "sharing", replace(self.sharing, strategy="immediate"))
         self._settle_attention()
@@ -127,18 +127,7 @@ class Architecture:
     @property
     def label(self) -> str:
         """A short name for tables and hovers: `30x576 9/3x64 f1536`, with what departs from the usual after it."""
-        words = [f"{self.num_unique_layers}x{self.hidden_size}", f"{self.num_attention_heads}/{self.num_key_value_heads}x{self.head_dim}"]
-        words.append(f"f{self.intermediate_size}")
-        if self.mlp != "swiglu":
-            words.append(self.mlp)
-        if self.sharing.strategy != "none":
-            part = "" if self.sharing.part == "block" else f" {self.sharing.part}"
-            words.append(f"{self.sharing.strategy}{part} x{self.sharing.repeats}")
-        if not self.tie_word_embeddings:
-            words.append("untied")
-        if self.sliding_window is not None:
-            words.append(f"{self.layer_types.count('sliding_attention')} sliding {self.sliding_window}")
-        return " ".join(words)
+        return " ".join(field.label(self) for field in FIELDS if field.label is not None and field.departs(self))
 
     @property
     def key(self) -> str:
@@ -146,21 +135,22 @@ class Architecture:
         return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()[:12]
 
     def as_dict(self) -> dict[str, Any]:
-        """Every field by its name, `num_hidden_layers` included, ready for JSON and YAML."""
-        values: dict[str, Any] = {name: getattr(self, name) for name in KEYS}
+        """Every field by its name, `num_hidden_layers` included, ready for JSON and YAML; later fields only where they depart."""
+        later = tuple(name for name in ALL_KEYS if name not in KEYS and BY_NAME[name].departs(self))
+        values: dict[str, Any] = {name: getattr(self, name) for name in (*KEYS, *later)}
         return values | {"sharing": self.sharing.as_dict(), "layer_types": list(self.layer_types)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The reverse of `as_dict`, kind to people: what has a usual value may be left out."""
         if not isinstance(values, Mapping):
-            raise SpecError(f"an architecture must be a mapping of {', '.join(KEYS)}, found {type(values).__name__}")
+            raise SpecError(f"an architecture must be a mapping of {', '.join(ALL_KEYS)}, found {type(values).__name__}")
         for key in values:
-            if key not in KEYS:
-                raise unknown_key(str(key), key, KEYS)
-        for key in KEYS:
-            if key not in values and key not in OPTIONAL_KEYS:
-                raise SpecError(f"{key} is missing from the architecture; add it")
+            if key not in ALL_KEYS:
+                raise unknown_key(str(key), key, ALL_KEYS)
+        for name in SIZES:
+            if name not in values and name != "num_unique_layers":
+                raise SpecError(f"{name} is missing from the architecture; add it")
         fields = dict(values)
         sharing = fields["sharing"] = Sharing.parse(fields.get("sharing", "none"))
         executed = fields.pop("num_hidden_layers", None)
@@ -181,5 +171,19 @@ class Architecture:
         return built
 
 
-def _divisors(number: int) -> list[int]:
-    return [n for n in range(1, number + 1) if number % n == 0]
+def _keys() -> Iterator[str]:
+    """The attributes in their order, and the executed depth before the stored one."""
+    for attribute in attributes(Architecture):
+        yield from ("num_hidden_layers", attribute.name) if attribute.name == "num_unique_layers" else (attribute.name,)
+
+
+ALL_KEYS = tuple(_keys())
+"""All that an architecture's mapping may have."""
+KEYS = tuple(name for name in ALL_KEYS if name not in BY_NAME or BY_NAME[name].always_written)
+"""What it always has."""
+
+
+@cache
+def divisors(number: int) -> tuple[int, ...]:
+    """All whole numbers that divide one, ascending."""
+    return tuple(n for n in range(1, number + 1) if number % n == 0)

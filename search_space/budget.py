@@ -9,6 +9,7 @@ from typing import Any
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.errors import SpecError, unknown_key
+from search_space.parse import above_zero, number
 
 QUANTITIES = ("parameters", "non_embedding_parameters", "weight_bytes", "flops_per_token")
 DEFAULT_TOLERANCE = 0.01
@@ -114,7 +115,7 @@ def _percent(share: float) -> str:
 def _limit(name: str, value: object, common: float) -> Limit:
     path = f"budget.{name}"
     if not isinstance(value, Mapping):
-        return Limit(name, _positive(path, value), common)
+        return Limit(name, above_zero(path, value), common)
     extra = {"weight_bytes": ("precision",), "flops_per_token": ("context_tokens",)}.get(name, ())
     for key in value:
         if key not in ("target", "at_most", "tolerance", *extra):
@@ -125,32 +126,13 @@ def _limit(name: str, value: object, common: float) -> Limit:
     if options.get("precision", "float16") not in cost.BITS_PER_WEIGHT:
         raise SpecError(f"{path}.precision must be one of {', '.join(cost.BITS_PER_WEIGHT)}, found {options['precision']!r}")
     if "context_tokens" in options:
-        options["context_tokens"] = int(_positive(f"{path}.context_tokens", options["context_tokens"]))
+        options["context_tokens"] = int(above_zero(f"{path}.context_tokens", options["context_tokens"]))
     if "at_most" in value:
         if "tolerance" in value:
             raise SpecError(f"{path}.tolerance goes with `target`; an `at_most` is a sharp limit, so leave it out")
-        return Limit(name, _positive(f"{path}.at_most", value["at_most"]), None, **options)
+        return Limit(name, above_zero(f"{path}.at_most", value["at_most"]), None, **options)
     tolerance = _tolerance(f"{path}.tolerance", value.get("tolerance", common))
-    return Limit(name, _positive(f"{path}.target", value["target"]), tolerance, **options)
-
-
-def number(path: str, value: object) -> float:
-    """A number; YAML 1.1 reads ``1e6`` as text, so numeric text is one too."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            pass
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise SpecError(f"{path} must be a number, found {value!r}")
-    return value
-
-
-def _positive(path: str, value: object) -> float:
-    found = number(path, value)
-    if not 0 < found < float("inf"):
-        raise SpecError(f"{path} must be above 0, found {value!r}")
-    return found
+    return Limit(name, above_zero(f"{path}.target", value["target"]), tolerance, **options)
 
 
 def _tolerance(path: str, value: object) -> float:

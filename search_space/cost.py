@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
+from search_space.fields import OPTIONAL
 
 BITS_PER_WEIGHT = {"float32": 32, "bfloat16": 16, "float16": 16, "int8": 8, "int4": 4}
+VECTORS = tuple(field.attention_vectors for field in OPTIONAL if field.attention_vectors is not None)
 
 
 def attention_matrix_parameters(a: Architecture) -> int:
@@ -23,14 +25,19 @@ def mlp_matrix_parameters(a: Architecture) -> int:
     return (3 if a.mlp == "swiglu" else 2) * a.hidden_size * a.intermediate_size
 
 
+def attention_vector_parameters(a: Architecture) -> int:
+    """Weights of one attention beside its matrices: the norm in front of it, and what fields add that have vectors."""
+    return a.hidden_size + sum(count(a) for count in VECTORS)
+
+
 def embedding_parameters(a: Architecture) -> int:
     """Weights of the embedding table, and of the output projection where it is a table of its own."""
     return a.vocab_size * a.hidden_size * (1 if a.tie_word_embeddings else 2)
 
 
 def non_embedding_parameters(a: Architecture) -> int:
-    """All stored weights but the vocabulary's tables: matrices and norms of the stored parts, and the final norm."""
-    attentions = a.stored_attentions * (attention_matrix_parameters(a) + a.hidden_size)
+    """All stored weights but the vocabulary's tables: matrices and vectors of the stored parts, and the final norm."""
+    attentions = a.stored_attentions * (attention_matrix_parameters(a) + attention_vector_parameters(a))
     mlps = a.stored_mlps * (mlp_matrix_parameters(a) + a.hidden_size)
     return attentions + mlps + a.hidden_size
 
@@ -42,7 +49,8 @@ def parameters(a: Architecture) -> int:
 
 def unrolled_parameters(a: Architecture) -> int:
     """Weights of a file that knows of no sharing and has every executed block, as `hf` and `gguf` exports do."""
-    blocks = a.num_hidden_layers * (attention_matrix_parameters(a) + mlp_matrix_parameters(a) + 2 * a.hidden_size)
+    attention = attention_matrix_parameters(a) + attention_vector_parameters(a)
+    blocks = a.num_hidden_layers * (attention + mlp_matrix_parameters(a) + a.hidden_size)
     return embedding_parameters(a) + blocks + a.hidden_size
 
 

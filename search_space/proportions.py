@@ -9,6 +9,7 @@ from typing import Self
 
 from search_space.architecture import Architecture
 from search_space.budget import DEFAULT_TOLERANCE, Budget
+from search_space.fields import OF_STUDY
 from search_space.sharing import Sharing
 from search_space.solve import InfeasibleError
 from search_space.space import SearchSpace
@@ -93,8 +94,7 @@ def _spaces(model: Proportions, space: SearchSpace, step: int) -> Iterator[Searc
         for multiple in (head_dim * group, head_dim, 8):
             yield SearchSpace.parse(
                 {
-                    "vocab_size": space.choices("vocab_size")[0],
-                    "tie_word_embeddings": space.choices("tie_word_embeddings")[0],
+                    **{name: found[0] for name in OF_STUDY if (found := space.choices(name))},
                     "num_unique_layers": model.num_unique_layers or {"from": 1, "to": DEEPEST},
                     "sharing": [model.sharing],
                     "hidden_size": {"solve": True, "multiple_of": multiple},

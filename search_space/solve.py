@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from functools import cache
 from typing import Any
 
-from search_space.architecture import Architecture
+from search_space.architecture import Architecture, divisors
 from search_space.budget import Budget, Limit
 from search_space.dimensions import Dimension, Solved
 
@@ -108,7 +107,7 @@ class _Draft:
             heads = unit * max(1, round(heads * width / (self.point["head_dim"] * unit)))
         if not grouped:
             wanted = groups * heads
-            groups = min(_divisors(heads), key=lambda n: (abs(n - wanted), n))
+            groups = min(divisors(heads), key=lambda n: (abs(n - wanted), n))
         if heads % groups:
             raise InfeasibleError("num_attention_heads is not a multiple of num_key_value_heads")
         return heads, groups
@@ -121,20 +120,8 @@ class _Draft:
         return relative.multiple_of * units
 
     def _build(self, width: int, heads: int, groups: int, inner: int) -> Architecture:
-        return Architecture(
-            vocab_size=self.point["vocab_size"],
-            hidden_size=width,
-            num_unique_layers=self.point["num_unique_layers"],
-            num_attention_heads=heads,
-            num_key_value_heads=groups,
-            head_dim=self.point["head_dim"],
-            intermediate_size=inner,
-            mlp=self.point["mlp"],
-            tie_word_embeddings=self.point["tie_word_embeddings"],
-            sharing=self.point["sharing"],
-            layer_types=self.layer_types,
-            sliding_window=self.point["sliding_window"],
-        )
+        sizes = {"hidden_size": width, "num_attention_heads": heads, "num_key_value_heads": groups, "intermediate_size": inner}
+        return Architecture(**{**self.point, **sizes, "layer_types": self.layer_types})
 
     def _limit_lines(self, width: int, heads: int, groups: int) -> list[tuple[float, float]]:
         """For each limit: cost without an MLP and cost of one unit of intermediate_size; exact over 16 units (whole bytes of int4)."""
@@ -235,8 +222,3 @@ class _Draft:
             return self._target.holds(self._spent(width, heads, groups))
         slack = self.inner.multiple_of  # rounding may bring it inside
         return self.ratio[0] * width - slack <= self._wanted(width, heads, groups) <= self.ratio[1] * width + slack
-
-
-@cache
-def _divisors(number: int) -> tuple[int, ...]:
-    return tuple(n for n in range(1, number + 1) if number % n == 0)

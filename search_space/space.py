@@ -11,7 +11,7 @@ from typing import Any
 
 from search_space.architecture import Architecture
 from search_space.budget import Budget
-from search_space.dimensions import DEFAULTS, Dimension, Solved, parse_dimension, parse_ratio
+from search_space.dimensions import ORDER, Dimension, Solved, parse_dimension, parse_ratio
 from search_space.errors import SpecError, unknown_key
 from search_space.solve import InfeasibleError, solve
 
@@ -51,7 +51,7 @@ class SearchSpace:
     """Dimensions to choose, sizes to solve for, and the budget that every shape spends."""
 
     dimensions: tuple[Dimension, ...]
-    """In the order of `dimensions.DEFAULTS`."""
+    """In the order of `dimensions.ORDER`; a field that is absent at its default is not among them where nothing else may be."""
     solved: Mapping[str, Solved]
     """Sizes that the budget decides."""
     mlp_ratio: tuple[float, float]
@@ -64,13 +64,14 @@ class SearchSpace:
         """Read a study's ``space``; dimensions that it does not name have their defaults."""
         if not isinstance(values, Mapping):
             raise SpecError(f"space must be a mapping of dimensions such as {{hidden_size: [256, 512]}}, found {values!r}")
+        fields = {field.name: field.default if field.in_space is None else field.in_space for field in ORDER}
         for key in values:
-            if key not in DEFAULTS:
-                raise unknown_key(f"space.{key}", key, DEFAULTS)
-        stated = {**DEFAULTS, **values}
-        parsed = {name: parse_dimension(name, stated[name]) for name in DEFAULTS}
+            if key not in fields:
+                raise unknown_key(f"space.{key}", key, fields)
+        stated = {**fields, **values}
+        parsed = {name: parse_dimension(name, stated[name]) for name in fields}
         solved = {name: part for name, part in parsed.items() if isinstance(part, Solved)}
-        dimensions = tuple(part for part in parsed.values() if isinstance(part, Dimension))
+        dimensions = tuple(part for part in parsed.values() if isinstance(part, Dimension) and not part.implied)
         space = cls(dimensions, solved, parse_ratio(stated["intermediate_size"]), budget)
         if solved and budget.target is None:
             raise SpecError(
@@ -84,7 +85,7 @@ class SearchSpace:
         return space
 
     def choices(self, name: str) -> tuple[Any, ...]:
-        """The choices of one dimension, in order; empty where it is solved for."""
+        """The choices of one dimension, in order; empty where it is solved for or absent."""
         return next((d.choices for d in self.dimensions if d.name == name), ())
 
     @cached_property

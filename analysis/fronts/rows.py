@@ -10,6 +10,7 @@ from analysis.fronts.membership import Membership, Standing
 from analysis.records.health_checks import fired, readings
 from analysis.records.record import FinalRecord, Kind, Quality, TrialRecord
 from analysis.records.replicates import averaged
+from search_space.fields import FIELDS
 
 
 def front_rows(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, sure: Membership) -> list[dict[str, Any]]:
@@ -45,15 +46,8 @@ def row(record: TrialRecord, final: FinalRecord | None, front: Front, sure: Memb
         **_quality("test", final.test if final else None),
         "fresh_seed_test_bits_per_byte": final.fresh.test.bits_per_byte if final and final.fresh and final.fresh.test else None,
         "parameters": record.costs.parameters,
-        "num_unique_layers": a.num_unique_layers,
         "num_hidden_layers": a.num_hidden_layers,
-        "hidden_size": a.hidden_size,
-        "num_attention_heads": a.num_attention_heads,
-        "num_key_value_heads": a.num_key_value_heads,
-        "head_dim": a.head_dim,
-        "intermediate_size": a.intermediate_size,
-        "mlp": a.mlp,
-        "sharing": a.sharing.strategy,
+        **{field.name: field.cell(a) for field in FIELDS if field.column},
         "signs": ", ".join(reading.sign.name for reading in fired(record)) if readings(record) else None,
     }
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from analysis.records.record import Outcome, Quality, Spread
 from search_space.architecture import Architecture
+from search_space.fields import OPTIONAL
 
 ABSENT = "–"
 YEAR_SECONDS = 365.25 * 86_400
@@ -58,13 +59,15 @@ def qualities(value: Quality) -> str:
 
 
 def shape(a: Architecture) -> list[str]:
-    """Depth and width, heads, MLP and sharing, a line each."""
+    """Depth and width, heads, MLP and sharing, a line each; then what else departs from the usual, where something does."""
     stored = f" ({a.num_unique_layers} stored)" if a.num_hidden_layers != a.num_unique_layers else ""
     sharing = "" if a.sharing.strategy == "none" else f", {a.sharing.strategy} sharing of the {a.sharing.part} x{a.sharing.repeats}"
+    others = [field.label(a) for field in OPTIONAL if field.label is not None and field.departs(a)]
     return [
         f"{plural(a.num_hidden_layers, 'layer')}{stored}, hidden size {a.hidden_size}",
         f"{plural(a.num_attention_heads, 'head')}, {plural(a.num_key_value_heads, 'key-value head')}, head dim {a.head_dim}",
         f"{a.mlp} MLP of {a.intermediate_size}{sharing}",
+        *([", ".join(others)] if others else []),
     ]
 
 

@@ -16,9 +16,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from search_space import cost
-from search_space.architecture import MLPS, Architecture
+from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from search_space.families import FAMILIES
+from search_space.fields import BY_NAME
 from search_space.sharing import PARTS, STRATEGIES, Sharing
 from trials.network.decoder import Network
 from trials.network.kv_cache import Cache
@@ -60,7 +61,7 @@ def random_shape(draw: random.Random) -> Architecture:
         num_key_value_heads=groups,
         head_dim=2 * draw.randint(1, 16),
         intermediate_size=draw.randint(1, 200),
-        mlp=draw.choice(MLPS),
+        mlp=draw.choice(BY_NAME["mlp"].choices),
         tie_word_embeddings=draw.random() < 0.5,
         sharing=sharing,
         layer_types=pattern,

@@ -9,6 +9,7 @@ matrix is always a tensor of its own. All that have an MLP without a gate differ
 from __future__ import annotations
 
 from search_space.architecture import Architecture
+from search_space.fields import refusal
 from trials.catalogue.block_rows import broken_rows
 
 PRECISIONS = {"float32": "F32", "float16": "F16", "int8": "Q8_0", "int4": "Q4_0"}
@@ -28,11 +29,9 @@ def permutes_heads(a: Architecture) -> bool:
 
 def gguf_refusal(a: Architecture, precision: str) -> str | None:
     """Why a GGUF file for llama.cpp cannot hold the shape at this precision, in a sentence with the cure; None where it can."""
-    if a.mlp != "swiglu":
-        return (
-            f"mlp must be swiglu in a GGUF file, found {a.mlp}: no architecture of llama.cpp has RMSNorm, RoPE and an ungated MLP with "
-            f"{'the exact GELU' if a.mlp == 'gelu' else 'a ReLU that is not squared'}; choose swiglu, or another format"
-        )
+    whatever = refusal(a, "gguf")
+    if whatever is not None:
+        return whatever
     if precision in ("int8", "int4"):
         return broken_rows(a, f"in a GGUF file in {precision}", "the precision float16")
     return None

@@ -9,12 +9,13 @@ from pydantic import Field, model_validator
 
 from analysis.laws.options import FormName
 from analysis.text.words import short
+from search_space.fields import OF_STUDY
 from search_space.sharing import Sharing
 from trials.study.section import AboveZero, Number, Positive, Section
 
 STATED = ("tokens", "tokens_per_parameter", "flops", "seconds", "rungs")
 """Keys of the recipe that `scaling` decides."""
-CONSTANTS = ("vocab_size", "head_dim", "tie_word_embeddings", "intermediate_size")
+CONSTANTS = ("head_dim", "intermediate_size", *OF_STUDY)
 """Keys that the `space` of a scaling study may have."""
 
 

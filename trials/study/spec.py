@@ -227,8 +227,8 @@ class StudySpec(Section):
     budget: dict[str, Any] | None = None
     """What every shape spends (see above); a scaling study has `scaling.budgets` instead."""
     space: dict[str, Any]
-    """What there is to choose (see above); of a scaling study `vocab_size`, `head_dim`, `tie_word_embeddings` and the
-    `intermediate_size.multiple_of` alone."""
+    """What there is to choose (see above); of a scaling study constants alone: `vocab_size`, `head_dim`, `tie_word_embeddings`, the
+    `intermediate_size.multiple_of`, and what a published shape takes from the study."""
     objectives: ObjectivesSpec = ObjectivesSpec()
     proxy: ProxySpec
     search: SearchSpec

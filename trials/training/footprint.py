@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from search_space import cost
 from search_space.architecture import Architecture
+from search_space.fields import OPTIONAL
 from trials.network.blocked_attention import BLOCK, LONGEST, SHORTEST
 from trials.network.kv_cache import windows
 from trials.study.spec import ProxySpec
@@ -97,6 +98,7 @@ def activation_bytes(a: Architecture, sequences: int, context_tokens: int, preci
     else:
         of_token = 16 * a.hidden_size + 8 * (queries + keys) + 4 * inner * a.intermediate_size
     of_token += 4 * a.num_attention_heads + 8
+    of_token += sum(field.attention_bytes(a) for field in OPTIONAL if field.attention_bytes is not None)
     tokens = sequences * context_tokens
     masks = slides * (2 if low else 4) * context_tokens**2
     blocked = a.num_hidden_layers - slides if not low and SHORTEST <= context_tokens <= LONGEST else 0

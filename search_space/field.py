@@ -1,0 +1,106 @@
+"""What a field of a shape is: how it is written, named and read, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from search_space.errors import SpecError
+from search_space.parse import above_zero, flag
+
+REQUIRED = object()
+"""In the place of a default: there is none."""
+NOTHING = "nothing"
+"""What a field does to a closed form that it does not enter."""
+
+
+class Kind(StrEnum):
+    """What the values of a field are."""
+
+    INT = "whole number"
+    REAL = "number"
+    BOOL = "true or false"
+    CHOICE = "choice"
+    LAYERS = "list, one for each block"
+    SHARING = "mapping"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One field of a shape; functions take an `Architecture`, which lies above this file, untyped as `a`."""
+
+    name: str
+    """In Hugging Face's config, or ours where that has none."""
+    kind: Kind
+    choices: tuple[str, ...] = ()
+    """Of a choice."""
+    spellings: Mapping[str, str] = field(default_factory=dict)
+    """Other ways to write a choice, in lower case."""
+    cures: Mapping[str, str] = field(default_factory=dict)
+    """What to say of a value that is no choice, by how it is written in lower case."""
+    default: Any = REQUIRED
+    """Of an architecture that does not name it."""
+    always_written: bool = False
+    """Whether it stands in dicts, hashes and keys at its default too, as the fields of the first records do. No other may: a field that is
+    absent at its default leaves the name of every earlier shape as it was."""
+    in_space: Any = None
+    """What a study has that does not name it; its default where None, and several choices where it is searched by default."""
+    even: bool = False
+    ratio: str | None = None
+    """The key that states it as a ratio in a space."""
+    solvable: bool = False
+    """Whether a space may have it computed from the budget."""
+    of_study: bool = False
+    """Whether a published shape that is brought to a study takes it from there."""
+    column: bool = False
+    """Whether the tables of trials show it."""
+    label: Callable[[Any], str] | None = None
+    """The words of a shape's label; where there is a default, they stand there only where the shape departs from it."""
+    example: Mapping[str, Any] = field(default_factory=dict)
+    """Changes of a shape that show it, for tests and documents; none of a field without a default."""
+    parameters: str = NOTHING
+    """What it does to stored weights, in words."""
+    flops: str = NOTHING
+    """The same for forward FLOPs of one token."""
+    kv_cache: str = NOTHING
+    """The same for values in the KV cache of a text."""
+    activations: str = NOTHING
+    """The same for what a training step keeps of each token for its backward pass."""
+    attention_vectors: Callable[[Any], int] | None = None
+    """Weights of a stored attention beside its matrices and the norm in front of it."""
+    attention_bytes: Callable[[Any], int] | None = None
+    """Bytes that an executed attention keeps of each token beside what all keep, in float32 and in bfloat16 alike."""
+    refused: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Values that an export cannot hold whatever the rest of the shape is: by format and value, a sentence with the cure."""
+
+    def departs(self, a: Any) -> bool:
+        """Whether a shape has another value than the default; always where there is none."""
+        return bool(getattr(a, self.name) != self.default)
+
+    def cell(self, a: Any) -> Any:
+        """What a table of trials shows of a shape: of a sharing its strategy, else the value."""
+        return a.sharing.strategy if self.kind is Kind.SHARING else getattr(a, self.name)
+
+    @property
+    def ordered(self) -> bool:
+        """Whether neighbouring values are alike, so that a sampler may walk along them."""
+        return self.kind in (Kind.INT, Kind.REAL)
+
+    @property
+    def counted(self) -> bool:
+        """Whether it is a size or a count that every shape has; such a one may be a range in a space."""
+        return self.kind is Kind.INT and self.default is REQUIRED
+
+    def read(self, path: str, value: object) -> Any:
+        """A choice, number or flag as an architecture has it; raises SpecError, with the path, where it is none."""
+        if self.kind is Kind.BOOL:
+            return flag(path, value)
+        if self.kind is Kind.REAL:
+            return float(above_zero(path, value))
+        written = str(value).lower()
+        found = self.spellings.get(written, value)
+        if found not in self.choices:
+            raise SpecError(f"{path} must be one of {', '.join(self.choices)}, found {value!r}{self.cures.get(written, '')}")
+        return found

@@ -1,0 +1,107 @@
+"""The fields of a shape, one row each, from which everything is made that names them: shapes, spaces, labels, hashes, costs, documents.
+
+`search_space.architecture.Architecture` has an attribute for each. Closed forms are told in the letters of docs/method.md: V `vocab_size`,
+d `hidden_size`, H and K query and key-value heads, h `head_dim`, f `intermediate_size`; A and M attentions and MLPs stored, L blocks
+executed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from search_space.field import Field, Kind
+from search_space.sharing import Sharing
+
+SLIDING = {"layer_types": ("sliding_attention", "full_attention"), "sliding_window": 64}
+
+
+def _shared(a: Any) -> str:
+    part = "" if a.sharing.part == "block" else f" {a.sharing.part}"
+    return f"{a.sharing.strategy}{part} x{a.sharing.repeats}"
+
+
+def _ungated(of: str) -> str:
+    return (
+        f"mlp must be swiglu in a GGUF file, found {of}: no architecture of llama.cpp has RMSNorm, RoPE and an ungated MLP with "
+        f"{'the exact GELU' if of == 'gelu' else 'a ReLU that is not squared'}; choose swiglu, or another format"
+    )
+
+
+FIELDS: tuple[Field, ...] = (
+    Field(
+        name="vocab_size", kind=Kind.INT, always_written=True, in_space=32_000, of_study=True,
+        parameters="V d, twice where untied", flops="2 V d", activations="the logits of one piece of the tokens",
+    ),
+    Field(
+        name="num_unique_layers", kind=Kind.INT, always_written=True, in_space={"from": 2, "to": 40}, column=True,
+        label=lambda a: f"{a.num_unique_layers}x{a.hidden_size}",
+        parameters="A and M", flops="L", kv_cache="L", activations="L",
+    ),
+    Field(
+        name="hidden_size", kind=Kind.INT, always_written=True, in_space={"solve": True, "multiple_of": 8}, solvable=True, column=True,
+        parameters="d in every matrix and norm", flops="d in every matrix", activations="16 d bytes an executed block",
+    ),
+    Field(
+        name="num_attention_heads", kind=Kind.INT, always_written=True, in_space={"ratio_of_hidden": [1.0]}, ratio="ratio_of_hidden",
+        column=True, label=lambda a: f"{a.num_attention_heads}/{a.num_key_value_heads}x{a.head_dim}",
+        parameters="2 d H h of each attention", flops="2 times its matrices, and 4 H h for each key that a query meets",
+        activations="8 H h bytes an executed block",
+    ),
+    Field(
+        name="num_key_value_heads", kind=Kind.INT, always_written=True, in_space={"ratio_of_heads": [1.0]}, ratio="ratio_of_heads",
+        column=True,
+        parameters="2 d K h of each attention", flops="2 times its matrices", kv_cache="2 K h of each token and executed block",
+        activations="8 K h bytes an executed block",
+    ),
+    Field(
+        name="head_dim", kind=Kind.INT, always_written=True, in_space=64, even=True, column=True,
+        parameters="h of each head", flops="h of each head", kv_cache="h of each key-value head", activations="h of each head",
+    ),
+    Field(
+        name="intermediate_size", kind=Kind.INT, always_written=True, in_space={"solve": True, "multiple_of": 8, "ratio": [1.0, 6.0]},
+        ratio="ratio_of_hidden", solvable=True, column=True, label=lambda a: f"f{a.intermediate_size}",
+        parameters="3 d f of each gated MLP, else 2 d f", flops="2 times its matrices", activations="16 f bytes an executed block",
+    ),
+    Field(
+        name="mlp", kind=Kind.CHOICE, choices=("swiglu", "gelu", "relu"), default="swiglu", always_written=True, column=True,
+        label=lambda a: a.mlp, example={"mlp": "relu"},
+        parameters="d f less without a gate", flops="2 d f less without a gate",
+        activations="8 f bytes with gelu, 4 f with relu, in the place of 16 f",
+        refused={"gguf": {of: _ungated(of) for of in ("gelu", "relu")}},
+    ),
+    Field(
+        name="sharing", kind=Kind.SHARING, default=Sharing(), always_written=True, column=True,
+        label=_shared, example={"sharing": Sharing("reverse", 2)},
+        parameters="A or M or both stay while L grows", flops="L", kv_cache="L", activations="L",
+    ),
+    Field(
+        name="tie_word_embeddings", kind=Kind.BOOL, default=True, always_written=True, of_study=True,
+        label=lambda a: "untied", example={"tie_word_embeddings": False},
+        parameters="V d once, else twice",
+    ),
+    Field(
+        name="layer_types", kind=Kind.LAYERS, choices=("full_attention", "sliding_attention"), default=("full_attention",),
+        always_written=True, in_space=[["full_attention"]], example=SLIDING,
+        flops="fewer keys where a block slides", kv_cache="fewer keys where a block slides",
+        activations="a mask where a block slides within the context",
+    ),
+    Field(
+        name="sliding_window", kind=Kind.INT, default=None, always_written=True,
+        label=lambda a: f"{a.layer_types.count('sliding_attention')} sliding {a.sliding_window}", example=SLIDING,
+        flops="at most so many keys", kv_cache="at most so many tokens",
+    ),
+)  # fmt: skip
+"""Every field, in the order of a label's words. A new one comes last, and is not `always_written`."""
+BY_NAME = {row.name: row for row in FIELDS}
+OPTIONAL = tuple(row for row in FIELDS if not row.always_written)
+"""Those that came after the first records."""
+OF_STUDY = tuple(row.name for row in FIELDS if row.of_study)
+
+
+def refusal(a: Any, export: str) -> str | None:
+    """Why an export cannot hold a value of a shape, whatever the rest of it is, in a sentence with the cure; None where it can."""
+    for row in FIELDS:
+        sentence = row.refused.get(export, {}).get(str(getattr(a, row.name)))
+        if sentence is not None:
+            return sentence
+    return None
