@@ -8,9 +8,8 @@ import sys
 from collections.abc import Sequence
 
 from search_space.errors import SpecError, WorkError
-from trials.commands.arguments import parser
 from trials.commands.talk import DONE, INTERRUPTED, STUDY_FAILED, WRONG_INPUT, say
-from trials.commands.verbs import VERBS
+from trials.commands.verbs import VERBS, parser
 
 REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 """What the system says where a disk is full or may not be written; no fault of ours, so a sentence without a trace."""
@@ -20,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; returns 0 done, 1 the study failed, 2 the input is wrong, 130 interrupted."""
     options = parser().parse_args(arguments)
     try:
-        return VERBS[options.verb](options)
+        return VERBS[options.verb].run(options)
     except SpecError as error:
         say(f"archfront: {error}")
         return WRONG_INPUT

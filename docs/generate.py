@@ -34,7 +34,7 @@ from search_space.dimensions import ORDER  # noqa: E402
 from search_space.families import family  # noqa: E402
 from search_space.field import Field  # noqa: E402
 from search_space.fields import FIELDS  # noqa: E402
-from trials.commands.arguments import parser  # noqa: E402
+from trials.commands.verbs import parser  # noqa: E402
 from trials.study import (  # noqa: E402
     ablation_spec,
     spec,
@@ -164,7 +164,7 @@ def _verb(name: str, parser: argparse.ArgumentParser) -> str:
         words = ", ".join(action.option_strings)
         shown = f"{words} {metavar}".strip() if words and action.nargs != 0 else (words or metavar)
         shown = shown.replace("|", "\\|")
-        text = (action.help or "") % {"default": action.default} if "%(" in (action.help or "") else (action.help or "")
+        text = parser._get_formatter()._expand_help(action)
         lines.append(f"| `{shown}` | {text} |")
     return "\n".join([*lines, ""])
 

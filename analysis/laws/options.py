@@ -1,4 +1,4 @@
-"""What can be asked of a scaling fit: the options of `archfront fit`. Imports nothing heavy, since `--help` reads it."""
+"""What can be asked of a scaling fit: the options of `archfront fit`. Imports nothing heavy, since `--help` reads the choices."""
 
 from __future__ import annotations
 
@@ -60,31 +60,6 @@ class FitOptions:
     """Whether to predict far outside the runs, too."""
     refits: int = 4000
     seed: int = 0
-
-
-ARGUMENTS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("--params", {"metavar": "COLUMN", "help": "parameters N, as you count them; of a study: non_embedding_parameters and the like"}),
-    ("--tokens", {"metavar": "COLUMN", "help": "training tokens D"}),
-    ("--loss", {"metavar": "COLUMN", "help": "loss, nats per token"}),
-    ("--flops", {"metavar": "COLUMN", "help": "training FLOPs; 6 N D where not given"}),
-    ("--width", {"metavar": "COLUMN", "help": "hidden size, for --form shape"}),
-    ("--depth", {"metavar": "COLUMN", "help": "blocks stored, for --form shape"}),
-    ("--executed-depth", {"metavar": "COLUMN", "help": "blocks executed, where blocks are shared"}),
-    ("--group", {"metavar": "COLUMN", "help": "tells trainings of one size apart (a seed, a name): rows of one are resampled together"}),
-    ("--accuracy", {"metavar": "COLUMN", "help": "accuracy on a task, 0 to 1: its curve over the loss is fitted and predicted, too"}),
-    ("--exclude", {"metavar": "COLUMN", "help": "rows that say true here are left out (default: excluded, where there is one)"}),
-    ("--effect", {"metavar": "COLUMN", "action": "append", "dest": "effects", "help": "does it matter at equal N? may be repeated"}),
-    ("--form", {"choices": FORMS, "help": "the law (default: chinchilla)"}),
-    ("--against", {"choices": VARIABLES, "help": "variable of the power forms (default: flops)"}),
-    ("--loss-function", {"choices": LOSS_FUNCTIONS, "help": "huber: delta 1e-3 on log loss; lad: least absolute deviations"}),
-    ("--checkpoints", {"choices": CHECKPOINTS, "help": "rows that enter: all, the last of each training, or the lower hull against FLOPs"}),
-    ("--predict", {"metavar": "N,D", "action": "append", "help": "predict the loss there, with a 90 % band; may be repeated"}),
-    ("--far", {"action": "store_true", "help": "predict far outside the runs, too"}),
-    ("--refits", {"type": int, "metavar": "COUNT", "help": "refits behind every interval (default: 4000)"}),
-    ("--html", {"metavar": "FILE", "help": "write a page with pictures and tables that opens without a network"}),
-    ("--seed", {"type": int, "help": "of the refits (default: 0); the same seed gives the same bits"}),
-)  # fmt: skip
-"""Flags and keywords for `add_argument`; what is not given is None and takes its default in `options_from`."""
 
 
 def options_from(given: Mapping[str, Any]) -> FitOptions:

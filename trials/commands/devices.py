@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 
 from search_space.errors import SpecError
+from trials.catalogue.formats import MODEL_FILES
+from trials.catalogue.runtimes import RUNTIMES
+from trials.commands.arguments import add_json, add_shape, positive
 from trials.commands.shapes import read_shape
 from trials.commands.talk import DONE, emit, say
+
+EVERY_PRECISION = tuple(dict.fromkeys(name for offer in RUNTIMES.values() for name in offer.precisions))
+
+
+def add_latency_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `latency` reads."""
+    add = parser.add_argument
+    add_shape(parser)
+    add("--runtime", default="onnxruntime", choices=tuple(RUNTIMES), help="what runs the shape (default %(default)s)")
+    add("--precision", default="float32", choices=EVERY_PRECISION, help="of the weights (default %(default)s)")
+    add("--prompt-tokens", type=positive, default=64, metavar="N", help="tokens of the prompt (default %(default)s)")
+    add("--new-tokens", type=positive, default=64, metavar="N", help="tokens decoded with the KV cache (default %(default)s)")
+    add("--context-positions", type=positive, nargs="+", metavar="N", help="time a decoded token after so many others, too")
+    add("--threads", type=positive, default=1, metavar="N", help="pinned threads (default %(default)s)")
+    add("--repeats", type=positive, default=5, metavar="N", help="timed repeats (default %(default)s)")
+    add("--command", type=shlex.split, metavar="TEXT", help="what measures, quoted, where the runtime is command; see docs/runtimes.md")
+    add("--format", choices=tuple(MODEL_FILES), help="of the files that a command is given (default onnx)")
+    add_json(parser)
 
 
 def latency(options: argparse.Namespace) -> int:
@@ -34,8 +56,29 @@ def latency(options: argparse.Namespace) -> int:
     return DONE
 
 
+def add_profile_device_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `profile_device` reads."""
+    add = parser.add_argument
+    add("study", metavar="STUDY", nargs="?", help="a study's YAML file: its space, sizes and workload")
+    add("--runtime", choices=tuple(RUNTIMES), help="in place of the study's")
+    add("--precision", choices=EVERY_PRECISION, help="in place of the study's")
+    add("--shapes", type=positive, default=40, metavar="N", help="that are fitted, at most (default %(default)s)")
+    add("--checks", type=positive, default=10, metavar="N", help="further shapes that judge the fit (default %(default)s)")
+    add(
+        "--output",
+        metavar="FILE",
+        help="the table; the same one continues (default: named in this user's cache folder; to be named where a command measures)",
+    )
+    add("--trials", metavar="DIR", help="a study's directory whose trials' latencies are fitted too")
+    add("--fit", metavar="TABLE.csv", help="measure nothing: fit some rows of a published table and predict the others")
+    add("--column", default="latency_ms", metavar="NAME", help="milliseconds in that table (default %(default)s)")
+    add("--features", metavar="LIST", help="columns of that table, with commas, that are features beside the known ones")
+    add("--seeds", type=positive, default=5, metavar="N", help="fits of that table, to other rows each (default %(default)s)")
+    add_json(parser)
+
+
 def profile_device(options: argparse.Namespace) -> int:
-    """Measure the shapes that a device's latencies are predicted from, or judge the fit of a published table."""
+    """Measure a few dozen shapes once, so that a device's latency is known for all others; or check a table's fit."""
     if options.fit is not None:
         from analysis.latency.table_fit import fit_table
 

@@ -5,11 +5,39 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from trials.commands.arguments import add_study, add_tracking_uri
 from trials.commands.talk import DONE
 
 
+def add_submit_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `job_submit` reads."""
+    add_study(parser)
+    parser.add_argument(
+        "--directory", metavar="DIR", help="where the records go, an absolute path on the cluster (default ~/archfront/NAME there)"
+    )
+    add_tracking_uri(parser)
+    _add_address(parser)
+
+
+def add_logs_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `job_logs` reads."""
+    parser.add_argument("job", metavar="JOB", help="the id that submit printed")
+    parser.add_argument("--follow", action="store_true", help="go on until the job ends")
+    _add_address(parser)
+
+
+def add_job_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `job_status` and `job_stop` read."""
+    parser.add_argument("job", metavar="JOB", help="the id that submit printed")
+    _add_address(parser)
+
+
+def _add_address(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--address", required=True, metavar="URL", help="of the cluster's dashboard, such as http://127.0.0.1:8265")
+
+
 def job_submit(options: argparse.Namespace) -> int:
-    """Ship the code and a study to a Ray cluster and print the job's id."""
+    """Ship the code and a study to a cluster and print the job's id."""
     from trials.driver.jobs import submit
     from trials.study.spec import load_study
 

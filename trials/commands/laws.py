@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.laws.options import options_from
+from analysis.laws.options import CHECKPOINTS, FORMS, LOSS_FUNCTIONS, VARIABLES, options_from
 from search_space.errors import SpecError
+from trials.commands.arguments import add_json
 from trials.commands.talk import DONE, emit, say
 
 if TYPE_CHECKING:
@@ -15,8 +16,40 @@ if TYPE_CHECKING:
     from analysis.laws.runs import Runs
 
 
+def add_fit_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `fit` reads; what is not given is None and takes its default in `options_from`."""
+    add = parser.add_argument
+    add(
+        "runs",
+        nargs="+",
+        metavar="RUNS.csv|DIR",
+        help="a table with a row for each run, or a study's directory; several directories are fitted together where their recipe is one",
+    )
+    add("--params", metavar="COLUMN", help="parameters N, as you count them; of a study: non_embedding_parameters and the like")
+    add("--tokens", metavar="COLUMN", help="training tokens D")
+    add("--loss", metavar="COLUMN", help="loss, nats per token")
+    add("--flops", metavar="COLUMN", help="training FLOPs; 6 N D where not given")
+    add("--width", metavar="COLUMN", help="hidden size, for --form shape")
+    add("--depth", metavar="COLUMN", help="blocks stored, for --form shape")
+    add("--executed-depth", metavar="COLUMN", help="blocks executed, where blocks are shared")
+    add("--group", metavar="COLUMN", help="tells trainings of one size apart (a seed, a name): rows of one are resampled together")
+    add("--accuracy", metavar="COLUMN", help="accuracy on a task, 0 to 1: its curve over the loss is fitted and predicted, too")
+    add("--exclude", metavar="COLUMN", help="rows that say true here are left out (default: excluded, where there is one)")
+    add("--effect", metavar="COLUMN", action="append", dest="effects", help="does it matter at equal N? may be repeated")
+    add("--form", choices=FORMS, help="the law (default: chinchilla)")
+    add("--against", choices=VARIABLES, help="variable of the power forms (default: flops)")
+    add("--loss-function", choices=LOSS_FUNCTIONS, help="huber: delta 1e-3 on log loss; lad: least absolute deviations")
+    add("--checkpoints", choices=CHECKPOINTS, help="rows that enter: all, the last of each training, or the lower hull against FLOPs")
+    add("--predict", metavar="N,D", action="append", help="predict the loss there, with a 90 %% band; may be repeated")
+    add("--far", action="store_true", help="predict far outside the runs, too")
+    add("--refits", type=int, metavar="COUNT", help="refits behind every interval (default: 4000)")
+    add("--html", metavar="FILE", help="write a page with pictures and tables that opens without a network")
+    add("--seed", type=int, help="of the refits (default: 0); the same seed gives the same bits")
+    add_json(parser)
+
+
 def fit(options: argparse.Namespace) -> int:
-    """Fit a scaling law to a table of runs, or to studies' records, and print it with its intervals and its backtest."""
+    """Fit a scaling law to runs, with intervals and a backtest."""
     from analysis.laws.answer import answer_runs
     from analysis.report.terminal import answer_text
 

@@ -7,10 +7,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trials.commands.arguments import add_directory, add_json, add_study, positive
 from trials.commands.talk import DONE, emit, say
 
 if TYPE_CHECKING:
     from analysis.fidelity.rank_validity import LongRun
+
+
+def add_lr_check_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `lr_check` reads."""
+    add = parser.add_argument
+    add_study(parser)
+    add("--directory", metavar="DIR", help="where the trainings are kept; the same command continues (default runs/NAME-lr-check)")
+    add("--shapes", type=positive, default=6, metavar="N", help="from deep-thin to wide-shallow (default %(default)s)")
+    add("--rates", type=positive, default=5, metavar="N", help="factors of 2 around the study's rates, an odd number (default %(default)s)")
+    add("--tokens", type=positive, metavar="N", help="training tokens in place of the study's")
+    add_json(parser)
 
 
 def lr_check(options: argparse.Namespace) -> int:
@@ -36,8 +48,18 @@ def lr_check(options: argparse.Namespace) -> int:
     return DONE
 
 
+def add_validate_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `validate` reads."""
+    add = parser.add_argument
+    add_study(parser, "the YAML file of a study that has been run")
+    add("--directory", metavar="DIR", help="the study's directory; the same command continues (default runs/NAME)")
+    add("--shapes", type=positive, default=12, metavar="N", help="from the best to the worst loss (default %(default)s)")
+    add("--times", type=float, default=4.0, metavar="X", help="how many times longer (default %(default)g)")
+    add_json(parser)
+
+
 def validate(options: argparse.Namespace) -> int:
-    """Train shapes of a study longer and say whether its short trainings rank them alike."""
+    """Train shapes of a study longer and say whether its short trainings rank them alike; what failed is tried again."""
     from analysis.fidelity.rank_validity import validity_sentences
     from trials.experiments.validate import run_validation
     from trials.reporting.stored_study import read_study, report_study
@@ -61,8 +83,18 @@ def validate(options: argparse.Namespace) -> int:
     return DONE
 
 
+def add_promote_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `promote` reads."""
+    add = parser.add_argument
+    add_directory(parser, "the directory of a study that has been run; the same command continues")
+    add("--times", type=float, default=2.0, metavar="X", help="how many times longer, at most 8 (default %(default)g)")
+    add("--top", type=positive, metavar="N", help="those most likely on the front alone (default: its members and near-ties)")
+    add("--study", metavar="FILE", help="the study's YAML, where its corpus is named relative to it (default DIR/study.yaml)")
+    add_json(parser)
+
+
 def promote(options: argparse.Namespace) -> int:
-    """Train a front's shapes longer and say whether the order held."""
+    """Train the shapes of a front longer and say whether their order held."""
     from analysis.report.terminal import promotion_text
     from trials.experiments.promote import run_promotion
     from trials.study.directory import STUDY

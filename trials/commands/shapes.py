@@ -7,14 +7,31 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trials.commands.arguments import add_json, add_shape, add_study, positive
 from trials.commands.talk import DONE, emit, say
 
 if TYPE_CHECKING:
     from search_space.architecture import Architecture
 
+DEFAULT_CONTEXT_TOKENS = 2048
+
+
+def add_describe_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `describe` reads."""
+    add_shape(parser)
+    parser.add_argument(
+        "--context-tokens",
+        type=positive,
+        default=DEFAULT_CONTEXT_TOKENS,
+        metavar="N",
+        help="length at which FLOPs and cache are counted (default %(default)s)",
+    )
+    parser.add_argument("--device", metavar="TABLE", help="predict the latency, too: a file of profile-device or its name")
+    add_json(parser)
+
 
 def describe(options: argparse.Namespace) -> int:
-    """Print the closed forms of a shape and the exports that it can have."""
+    """Print a shape's parameters, FLOPs, bytes and possible exports."""
     from search_space import describe
     from trials.catalogue.formats import described_exports
 
@@ -38,8 +55,16 @@ def describe(options: argparse.Namespace) -> int:
     return DONE
 
 
+def add_sample_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `sample` reads."""
+    add_study(parser)
+    parser.add_argument("-n", "--count", type=positive, default=10, metavar="N", help="how many (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="which ones (default %(default)s)")
+    add_json(parser, "print one JSON object a line: architecture and parameters")
+
+
 def sample(options: argparse.Namespace) -> int:
-    """Print distinct shapes of a study's space, one a line."""
+    """Print distinct shapes of a study's space."""
     from search_space.cost import parameters
     from trials.study.spec import load_study
 

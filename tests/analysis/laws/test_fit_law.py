@@ -21,13 +21,14 @@ from analysis.laws.forms import Array, Form
 from analysis.laws.intervals import Refits, allocation, interval, resample, warnings_of
 from analysis.laws.isoflop import fit_isoflop
 from analysis.laws.newton import _derivatives, objective
-from analysis.laws.options import ARGUMENTS, Columns, FitOptions, options_from, parse_point
+from analysis.laws.options import Columns, FitOptions, options_from, parse_point
 from analysis.laws.runs import Runs, read_runs, runs_from_records
 from analysis.laws.shape_effect import shape_effect
 from analysis.records.record import append
 from analysis.report.law_figures import best_allocation, isoflop_figure, scaling_figures
 from search_space.errors import SpecError
 from tests.support.sample_study import sample_records
+from trials.commands.laws import add_fit_arguments
 
 CHINCHILLA_RUNS = Path(__file__).resolve().parents[2] / "data" / "chinchilla_epoch.csv"
 CHINCHILLA_COLUMNS = Columns(params="N", tokens="D", loss="loss")
@@ -379,10 +380,10 @@ def test_the_command_answers_in_plain_data() -> None:
 
 def test_every_option_of_the_command_reaches_the_fit() -> None:
     parser = argparse.ArgumentParser()
-    for flag, keywords in ARGUMENTS:
-        parser.add_argument(flag, **keywords)
-    line = """--params N --tokens D --loss L --flops C --width w --depth d --executed-depth x --group seed --exclude bad --effect kv
-        --form shape --against params --loss-function lad --checkpoints last --predict 1e9,2e10,width=512 --far --refits 300 --seed 3"""
+    add_fit_arguments(parser)
+    line = """runs.csv --params N --tokens D --loss L --flops C --width w --depth d --executed-depth x --group seed --exclude bad
+        --effect kv --form shape --against params --loss-function lad --checkpoints last
+        --predict 1e9,2e10,width=512 --far --refits 300 --seed 3"""
     options = options_from(vars(parser.parse_args(shlex.split(line))))
     assert options.columns == Columns(
         params="N", tokens="D", loss="L", flops="C", width="w", depth="d", executed_depth="x", group="seed", exclude="bad", effects=("kv",)
@@ -390,7 +391,7 @@ def test_every_option_of_the_command_reaches_the_fit() -> None:
     assert (options.form, options.against, options.loss_function, options.checkpoints) == ("shape", "params", "lad", "last")
     assert (options.far, options.refits, options.seed) == (True, 300, 3)
     assert options.predict == ({"params": 1e9, "tokens": 2e10, "width": 512.0},)
-    assert options_from(vars(parser.parse_args([]))) == FitOptions()
+    assert options_from(vars(parser.parse_args(["runs.csv"]))) == FitOptions()
 
 
 def test_rows_of_one_seed_and_size_are_one_training_and_the_last_can_be_kept(tmp_path: Path) -> None:

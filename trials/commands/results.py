@@ -1,0 +1,154 @@
+"""Verbs on what a study has left: its report, its models, its MLflow runs."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trials.catalogue.formats import FORMATS
+from trials.catalogue.gguf_layout import PRECISIONS, USUAL_PRECISION
+from trials.commands.arguments import add_directory, add_json, port
+from trials.commands.talk import DONE, emit, say
+
+if TYPE_CHECKING:
+    from analysis.laws.answer import Answered
+    from analysis.records.record import TrialRecord
+    from trials.reporting.stored_study import StoredStudy
+
+RESULT_JSON = "print the front, or a scaling study's law, as JSON"
+
+
+def add_report_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `report` reads."""
+    add_directory(parser)
+    parser.add_argument(
+        "--device",
+        metavar="TABLE",
+        help="draw the front that another device's table predicts instead, as a page of its own: a file or a name of profile-device",
+    )
+    add_json(parser, RESULT_JSON)
+
+
+def report(options: argparse.Namespace) -> int:
+    """Write the report of a study's directory anew, and bring MLflow up to date."""
+    from trials.reporting.mlflow_tracker import Tracker
+    from trials.reporting.stored_study import read_study, report_study
+
+    stored = read_study(Path(options.directory))
+    if options.device is not None:
+        return _report_for_device(stored, options)
+    page = report_study(stored)
+    tracker = Tracker(stored.directory, stored.study, stored.text)
+    tracker.start()
+    tracker.catch_up(stored.records)
+    tracker.finish(stored.records, stored.finals)
+    print_result(stored, options.json)
+    say(f"\nreport   {page}")
+    return DONE
+
+
+def _report_for_device(stored: StoredStudy, options: argparse.Namespace) -> int:
+    """Draw a study's front as another device's table predicts it; trains and measures nothing."""
+    from analysis.fronts.device_front import retarget, retarget_rows
+    from analysis.report.device_page import write_retargeted
+    from analysis.report.terminal import retarget_text
+    from trials.latency.device_tables import find_table
+
+    moved = retarget(stored.records, find_table(options.device), stored.finals)
+    page = write_retargeted(stored.directory, stored.study.name, moved)
+    if options.json:
+        emit(retarget_rows(moved))
+    else:
+        print(retarget_text(moved))
+    say(f"\npredicted, not measured: {page}")
+    return DONE
+
+
+def add_export_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `export` reads."""
+    add = parser.add_argument
+    add_directory(parser)
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--trial", type=int, metavar="N", help="the trial of that number")
+    which.add_argument("--pick", choices=("recommended", "knee", "fastest", "most-accurate"), help="a member of the front")
+    add("--format", default="hf,yaml", metavar="LIST", help=f"formats, with commas: {', '.join(FORMATS)} (default %(default)s)")
+    add(
+        "--gguf-precision",
+        default=USUAL_PRECISION,
+        choices=tuple(PRECISIONS),
+        help=f"of the matrices in a GGUF file, llama.cpp's {', '.join(kind.lower() for kind in PRECISIONS.values())} (default %(default)s)",
+    )
+    add("--output", metavar="PATH", help="where to (default DIR/exports/NUMBER)")
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write a trial's model in formats that other tools load."""
+    from trials.export.export_trial import export_trial, pick
+    from trials.reporting.stored_study import read_study
+
+    stored = read_study(Path(options.directory))
+    record = stored.record(options.trial) if options.trial is not None else pick(stored, options.pick)
+    output = Path(options.output or stored.directory / "exports" / f"{record.number:04d}")
+    files = export_trial(stored, record, options.format.split(","), output, options.gguf_precision)
+    say(f"{record.title} is in {output}, verified as its README.md says")
+    for file in files:
+        print(file)
+    return DONE
+
+
+def add_ui_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `ui` reads."""
+    add_directory(parser)
+    parser.add_argument("--port", type=port, default=5000, metavar="N", help="port on localhost (default %(default)s)")
+    parser.add_argument("--tracking-uri", metavar="URI", help="a database elsewhere that the study was tracked in")
+
+
+def ui(options: argparse.Namespace) -> int:
+    """Open MLflow's own interface on a study's directory, on localhost."""
+    from trials.reporting.mlflow_tracker import serve_ui
+
+    serve_ui(Path(options.directory), options.port, options.tracking_uri)
+    return DONE
+
+
+def print_result(stored: StoredStudy, as_json: bool) -> None:
+    """A search's front, or a scaling study's losses and their law."""
+    if stored.law is None:
+        print_front(stored, as_json)
+    else:
+        print_law(stored.records, stored.law, as_json)
+
+
+def print_law(records: Sequence[TrialRecord], law: Answered | str, as_json: bool) -> None:
+    """The losses of a scaling study and their law, or what the law lacks, as data or as text."""
+    from analysis.report.terminal import answer_text, loss_rows, losses_text
+
+    if as_json:
+        emit(({"form": None, "missing": law} if isinstance(law, str) else law.answer) | {"losses": loss_rows(records)})
+    else:
+        print(f"{losses_text(records)}\n\n{f'no law yet: {law}' if isinstance(law, str) else answer_text(law.answer)}")
+
+
+def print_front(stored: StoredStudy, as_json: bool) -> None:
+    """The front as data or as text."""
+    from analysis.fronts.membership import membership
+    from analysis.fronts.rows import front_rows
+    from analysis.report.terminal import front_text
+
+    ahead = stored.outlook
+    if as_json:
+        rows = front_rows(stored.records, stored.finals, stored.front, membership(stored.front))
+        if ahead is not None:
+            prospects = {} if isinstance(ahead, str) else {prospect.number: asdict(prospect) for prospect in ahead.prospects}
+            experiment = None if isinstance(ahead, str) or ahead.experiment is None else asdict(ahead.experiment)
+            rows = [row | {"target": prospects.get(row["trial"]), "next_experiment": experiment} for row in rows]
+        emit(rows)
+        return
+    print(front_text(stored.records, stored.finals, stored.front))
+    if ahead is not None:
+        from analysis.report.terminal import outlook_text
+
+        print(f"\n{ahead if isinstance(ahead, str) else outlook_text(ahead, stored.records)}")
