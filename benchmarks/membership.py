@@ -19,7 +19,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from analysis.fronts.front import front
+from analysis.fronts.domination import non_dominated
 from analysis.fronts.membership import LATENCY_NOISE, contenders, share_on_front
 from analysis.statistics.seed_noise import Array, draw_truths
 
@@ -134,7 +134,7 @@ def _states(seeds: list[list[float]], log_latency: Array, spread: Array) -> tupl
 
 def _members(log_latency: Array, quality: Array) -> Array:
     member = np.zeros(len(quality))
-    member[front(np.column_stack([log_latency, quality]))] = 1
+    member[non_dominated(np.column_stack([log_latency, quality]))] = 1
     return member
 
 

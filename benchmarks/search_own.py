@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from optuna.samplers import BaseSampler, GPSampler
 
-from analysis.fronts.front import front, hypervolume
+from analysis.fronts.domination import hypervolume, non_dominated
 from analysis.records.record import Costs, Kind, Latency, Outcome, Quality, Spread, Training, TrialRecord
 from analysis.search.axes import Array
 from search_space import cost
@@ -79,7 +79,7 @@ class OwnSpace:
     def _bounds(self) -> tuple[Array, Array]:
         """Of the exact front: its best values, and its worst."""
         every = np.array(list(self._truth.values()))
-        ends = every[front([(float(x), float(y)) for x, y in every])]
+        ends = every[non_dominated([(float(x), float(y)) for x, y in every])]
         return ends.min(axis=0), ends.max(axis=0)
 
     @cached_property

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.fronts.front import front, hypervolume
+from analysis.fronts.domination import hypervolume, non_dominated
 from analysis.records.record import read_records
 from analysis.search import early_stopping
 from analysis.search.early_stopping import Course
@@ -114,7 +114,7 @@ def on_rank(own: Course, others: Sequence[Course], tokens: int, factor: int) -> 
     points = [(float(other.latency_ms or 0), other.seen[tokens]) for other in [*others, own] if tokens in other.seen]
     ranks, left, rank = [0] * len(points), list(range(len(points))), 0
     while left:
-        members = {left[index] for index in front([points[index] for index in left])}
+        members = {left[index] for index in non_dominated([points[index] for index in left])}
         ranks = [rank if index in members else old for index, old in enumerate(ranks)]
         left, rank = [index for index in left if index not in members], rank + 1
     return sum(other < ranks[-1] for other in ranks) < max(len(points) / factor, 1)
@@ -140,7 +140,7 @@ def figures(courses: Sequence[Course], ran: Ran, corners: Corners) -> list[float
     """Share of tokens, the two hypervolumes, share of members, and the strict hypervolume at equal tokens."""
     points = {course.number: (float(course.latency_ms or 0), float(course.final or 0)) for course in courses}
     numbers = list(points)
-    members = {numbers[index] for index in front(list(points.values()))}
+    members = {numbers[index] for index in non_dominated(list(points.values()))}
     finished = [course.number for course, _ in ran if course.final is not None]
     spent = np.cumsum([share for _, share in ran]) / len(courses)
 

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.fidelity.token_exponent import EXPONENTS, draw_steepness, drops_of
+from analysis.fronts.domination import non_dominated_draws
 from analysis.fronts.front import Front
-from analysis.fronts.membership import LEVEL, Membership, latencies, members_of_draws
+from analysis.fronts.membership import LEVEL, Membership, latencies
 from analysis.records.record import TrialRecord
 from analysis.records.training import FARTHEST
 from analysis.statistics.seed_noise import Array, draw_truths
@@ -110,7 +111,7 @@ def outlook(records: Sequence[TrialRecord], front: Front, sure: Membership, time
         return found
 
     there = at(times)
-    member = members_of_draws(there, times_ms[:, keep])
+    member = non_dominated_draws([times_ms[:, keep], there])
     seen = there + noises[:, None] * random.standard_normal(there.shape)
     ends = np.quantile(seen, ((1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2), axis=0)
     best = np.bincount(there.argmin(axis=1), minlength=len(keep)) / len(there)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from analysis.fidelity.forecast import Outlook
 from analysis.fidelity.rank_validity import LongRun
-from analysis.fronts.front import Front, front
+from analysis.fronts.domination import non_dominated
+from analysis.fronts.front import Front
 from analysis.text import words
 
 
@@ -51,7 +52,7 @@ def promotion(
     ms = {number: study.places[number].latency_ms for number in numbers}
     before = {number: study.cost(number) for number in done}
     after = {number: bits for number in done if (bits := runs[number].bits_per_byte) is not None}
-    members = [{done[place] for place in front([(ms[n], losses[n]) for n in done])} if done else set() for losses in (before, after)]
+    members = [{done[place] for place in non_dominated([(ms[n], losses[n]) for n in done])} for losses in (before, after)]
     prospects = {} if isinstance(ahead, str) else {prospect.number: prospect for prospect in ahead.prospects}
     shapes = tuple(
         Promoted(

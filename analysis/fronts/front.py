@@ -13,15 +13,14 @@ from statistics import fmean
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from analysis.fronts.domination import hypervolume, knee, non_dominated
 from analysis.records.record import FinalRecord, Kind, Latency, TrialRecord
 from analysis.records.replicates import repetitions, validation
 
 QualityName = Literal["bits_per_byte", "next_token_accuracy"]
-Points = Sequence[tuple[float, float]] | npt.NDArray[np.float64]
-"""Pairs (latency, quality), both better where smaller; shape [points, 2]."""
-
+LOGARITHMIC = (True, False)
+"""Whether the knee sees latency and quality as logarithms."""
 REFERENCE_MARGIN = 1.1
 """The hypervolume's reference point lies this much beyond the worst reference shape in each number."""
 
@@ -106,40 +105,11 @@ def front_of(
     return Front(
         quality=quality,
         places=places,
-        members=tuple(numbers[index] for index in front(points)),
+        members=tuple(numbers[index] for index in non_dominated(points)),
         reference_point=None if corner is None else (corner[0], _cost(corner[1], quality)),
         hypervolume=0.0 if corner is None else hypervolume(points, corner) / (corner[0] * corner[1]),
-        knee=numbers[knee(points)] if points else None,
+        knee=numbers[knee(points, LOGARITHMIC)] if points else None,
     )
-
-
-def front(points: Points) -> list[int]:
-    """Indices of the points that no other point dominates, in order of latency.
-
-    A point dominates another where it is no worse in both numbers and better in one. So equal points do not dominate each other and
-    are all kept (in the order given), while of two equally fast points only the better one is. Raises ValueError where a number is
-    not finite.
-    """
-    array = _checked(points)
-    if not len(array):
-        return []
-    order = np.lexsort((array[:, 1], array[:, 0]))
-    latency, quality = array[order].T
-    starts = np.searchsorted(latency, latency, side="left")  # of each group of equally fast points, whose best comes first
-    best_faster = np.concatenate(([np.inf], np.minimum.accumulate(quality)))[starts]
-    kept = (quality == quality[starts]) & (quality < best_faster)
-    return [int(index) for index in order[kept]]
-
-
-def hypervolume(points: Points, reference: tuple[float, float]) -> float:
-    """The area that the points dominate below a reference point (Zitzler and Thiele 1998); points beyond it count nothing."""
-    array = _checked(points)
-    inside = array[(array < np.asarray(reference)).all(axis=1)]
-    if not len(inside):
-        return 0.0
-    latency, quality = inside[front(inside)].T
-    widths = np.diff(np.append(latency, reference[0]))
-    return float(np.sum(widths * (reference[1] - quality)))
 
 
 def reference_point(points: Sequence[tuple[tuple[float, float], Kind]]) -> tuple[float, float] | None:
@@ -151,22 +121,8 @@ def reference_point(points: Sequence[tuple[tuple[float, float], Kind]]) -> tuple
     chosen = [point for point, kind in points if kind is Kind.REFERENCE] or [point for point, _ in points]
     if not chosen:
         return None
-    worst = np.max(_checked(chosen), axis=0) * REFERENCE_MARGIN
+    worst = np.max(chosen, axis=0) * REFERENCE_MARGIN
     return float(worst[0]), float(worst[1])
-
-
-def knee(points: Points) -> int:
-    """Index of the front's point that lies furthest below the chord between the front's ends, the fastest of equals.
-
-    Log latency and quality are each brought to 0 to 1 over the front first: a chord's farthest point as in Das 1999 (On characterizing
-    the "knee" of the Pareto curve), on axes as in Satopää et al. 2011 (Kneedle). Where no point lies below the chord it is the fastest.
-    Raises ValueError without points.
-    """
-    members = front(points)
-    if not members:
-        raise ValueError("a knee needs at least one point")
-    latency, quality = _checked(points)[members].T
-    return members[int(np.argmin(_unit(np.log(latency)) + _unit(quality)))]
 
 
 def _places(records: Iterable[TrialRecord], finals: Mapping[int, FinalRecord], quality: QualityName) -> Iterable[Place]:
@@ -189,15 +145,3 @@ def _places(records: Iterable[TrialRecord], finals: Mapping[int, FinalRecord], q
 def _cost(value: float, quality: QualityName) -> float:
     """Accuracy to error rate and back; bits per byte as they are."""
     return 1 - value if quality == "next_token_accuracy" else value
-
-
-def _unit(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    span = np.ptp(values)
-    return (values - values.min()) / span if span else np.zeros_like(values)
-
-
-def _checked(points: Points) -> npt.NDArray[np.float64]:
-    array = np.asarray(points, dtype=np.float64).reshape(-1, 2)
-    if not np.isfinite(array).all():
-        raise ValueError("every point must have two finite numbers; leave out what was not measured")
-    return array

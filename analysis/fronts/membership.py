@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from analysis.fronts.domination import non_dominated_draws
 from analysis.fronts.front import Front, Place
 from analysis.statistics.seed_noise import Array, Noise, draw_truths, noise_of
 
@@ -110,20 +111,8 @@ def picks(front: Front, sure: Membership | None = None) -> dict[int, list[str]]:
 
 def share_on_front(qualities: Array, latencies: Array) -> Array:
     """In which share of the draws each shape is on the front; both [draws, shapes], better where smaller."""
-    share: Array = members_of_draws(qualities, latencies).mean(axis=0)
+    share: Array = non_dominated_draws([latencies, qualities]).mean(axis=0)
     return share
-
-
-def members_of_draws(qualities: Array, latencies: Array) -> npt.NDArray[np.bool_]:
-    """Which shapes are on the front of each draw; all three [draws, shapes]."""
-    order = np.argsort(latencies, axis=1, kind="stable")
-    sorted_qualities = np.take_along_axis(qualities, order, axis=1)
-    before = np.minimum.accumulate(sorted_qualities, axis=1)
-    member = np.ones_like(order, dtype=bool)
-    member[:, 1:] = sorted_qualities[:, 1:] < before[:, :-1]
-    found: npt.NDArray[np.bool_] = np.empty_like(member)
-    np.put_along_axis(found, order, member, axis=1)
-    return found
 
 
 def ties(truths: Array) -> npt.NDArray[np.bool_]:

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr
 
+from analysis.fronts.domination import non_dominated
+
 Array = npt.NDArray[np.float64]
 
 
@@ -30,11 +32,7 @@ def expected_improvement(first: tuple[Array, Array], second: tuple[Array, Array]
     product of one expectation for each objective (Emmerich, Yang and Deutz, 2016).
     """
     inside = front[(front < corner).all(axis=1)]
-    order = np.lexsort((inside[:, 0], inside[:, 1]))
-    inside = inside[order]
-    best = np.minimum.accumulate(inside[:, 0]) if len(inside) else np.empty(0)
-    kept = np.r_[True, best[1:] < best[:-1]] if len(inside) else np.empty(0, dtype=bool)
-    inside = inside[kept]
+    inside = inside[non_dominated(inside[:, ::-1], distinct=True)]
     ceilings = np.r_[corner[0], inside[:, 0]]
     edges = np.r_[inside[:, 1], corner[1]]
     height = expected_shortfall(ceilings, *first)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import t as student
 
-from analysis.fronts.front import front, hypervolume
+from analysis.fronts.domination import hypervolume, non_dominated
 from analysis.records.record import TrialRecord
 from analysis.search.loss_extrapolation import bits_by_tokens
 
@@ -96,7 +96,7 @@ def _needed(log_ms: float, finished: Sequence[Course]) -> float:
     low, corner = places.min(axis=0), places.max(axis=0)
     scale = np.where(corner > low, corner - low, 1.0)
     points = [(float(x), float(y)) for x, y in (places - low) / scale]
-    points = [points[place] for place in front(points)]
+    points = [points[place] for place in non_dominated(points)]
     whole, x = hypervolume(points, (1.0, 1.0)), (log_ms - low[0]) / scale[0]
     if x >= 1:  # the slowest so far: only a lower loss than any yet is worth a look, however narrow the strip
         return float(low[1])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from analysis.fronts.domination import non_dominated
 from analysis.search.acquisition import expected_improvement
 from analysis.search.axes import Array, Axes, Feature
 from analysis.search.candidates import Rows
@@ -109,7 +110,7 @@ class Expectation:
         points = np.concatenate([self._expected(seen, finished), self._expected(told.pending, pending)])
         rows, allowed = np.concatenate([seen.rows, told.pending.rows]), np.concatenate([seen.allowed, told.pending.allowed])
         eligible = np.flatnonzero(allowed) if allowed.any() else np.arange(len(rows))
-        members = eligible[undominated(points[eligible])]
+        members = eligible[_members(points[eligible])]
         self.rows: Rows = rows[members]
         """Of the front's members."""
         self._front = points[members]
@@ -195,12 +196,9 @@ class Expectation:
         return Surrogate(features, labels, prior_variances(features, mean=1.0, scale=0.5))
 
 
-def undominated(points: Array) -> Places:
-    """Indices of the points that no other beats, by the second number; of equal ones the first."""
-    order = np.lexsort((points[:, 0], points[:, 1]))
-    best = np.minimum.accumulate(points[order, 0])
-    members: Places = order[np.concatenate([[True], points[order[1:], 0] < best[:-1]])]
-    return members
+def _members(points: Array) -> Places:
+    """Indices of the front's members by their last objective, of equal ones the first."""
+    return np.array(non_dominated(points[:, ::-1], distinct=True), dtype=np.int64)
 
 
 def _joined(one: Sequence[Feature], other: Sequence[Feature]) -> list[Feature]:
@@ -223,7 +221,7 @@ def _kept(values: Array) -> Places:
     """The trials that a model sees: the nearest to the front, and of the others evenly a third."""
     if len(values) <= MODELLED:
         return np.arange(len(values))
-    members = values[undominated(values)]
+    members = values[_members(values)]
     scale = np.maximum(np.ptp(values, axis=0), 1e-12)
     beyond = ((values[:, None] - members[None]) / scale).max(axis=2).min(axis=1)
     order = np.argsort(beyond, kind="stable")

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.fidelity.forecast import DRIFT, Outlook, outlook
-from analysis.fronts.front import front, front_of
+from analysis.fronts.domination import non_dominated
+from analysis.fronts.front import front_of
 from analysis.fronts.membership import membership
 from analysis.records.record import Kind, Quality, Rung, Spread, TrialRecord
 from analysis.statistics.seed_noise import Array
@@ -78,7 +79,7 @@ def followed(seeds: Iterable[int], noise: float = NOISE) -> Followed:
         prospects = looked(records).prospects
         numbers = [prospect.number for prospect in prospects]
         ms = {record.number: record.latency.total_ms.median for record in records if record.latency}
-        members = {numbers[place] for place in front([(ms[number], truths[number, 2]) for number in numbers])}
+        members = {numbers[place] for place in non_dominated([(ms[number], truths[number, 2]) for number in numbers])}
         for prospect in prospects:
             measured = truths[prospect.number, 2] + random.normal(0, noise)
             width = (prospect.high - prospect.low) / prospect.expected

@@ -3,11 +3,10 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.fronts.findings import compare, findings
-from analysis.fronts.front import front, front_of, hypervolume, knee
+from analysis.fronts.front import front_of
 from analysis.fronts.membership import membership, picks
 from analysis.records.record import FinalRecord, Kind, Latency, Outcome, Quality, TrialRecord
 from tests.support.sample_study import sample_finals, sample_records
@@ -43,42 +42,6 @@ def study(references: list[Point], sampled: list[Point]) -> list[TrialRecord]:
     shapes = sample_records(7)[2:]
     records = [with_numbers(shapes[0], *point, number=n, kind=Kind.REFERENCE, name=f"ref-{n}") for n, point in enumerate(references)]
     return records + [with_numbers(shapes[n % 5], *point, number=len(references) + n) for n, point in enumerate(sampled)]
-
-
-@given(points=GRID)
-def test_the_front_is_what_no_point_dominates(points: list[Point]) -> None:
-    members = front(points)
-    assert sorted(members) == [n for n, point in enumerate(points) if not any(dominates(other, point) for other in points)]
-    assert members == sorted(members, key=lambda n: (points[n], n)), "in order of latency, equal points in the order given"
-
-
-def test_equal_points_all_stand_and_of_equally_fast_ones_only_the_best() -> None:
-    assert front([(1, 5), (2, 3), (1, 5), (1, 6), (2, 4), (3, 3)]) == [0, 2, 1]
-
-
-def test_a_point_without_a_number_is_refused() -> None:
-    with pytest.raises(ValueError, match="leave out what was not measured"):
-        front([(1.0, float("nan"))])
-
-
-@given(points=GRID, reference=st.tuples(st.integers(1, 9), st.integers(1, 9)))
-def test_the_hypervolume_is_the_area_that_some_point_dominates(points: list[Point], reference: tuple[int, int]) -> None:
-    cells = [(x, y) for x in range(reference[0]) for y in range(reference[1])]
-    assert hypervolume(points, reference) == sum(any(px <= x and py <= y for px, py in points) for x, y in cells)
-
-
-@given(points=GRID.filter(bool))
-def test_the_knee_stands_on_the_front(points: list[Point]) -> None:
-    assert knee(points) in front(points)
-
-
-def test_the_knee_is_where_the_front_bends_most() -> None:
-    assert knee([(1, 10), (2, 2), (4, 1.5), (64, 1)]) == 1
-    assert knee([(1000, 10), (2000, 2), (4000, 1.5), (64000, 1)]) == 1, "whatever the unit of time"
-    assert knee([(1, 2), (10, 1)]) == 0, "of two points none stands out, and the fastest is named"
-    assert knee([(1, 3), (2, 2.9), (10, 1)]) == 0, "where the front bulges outwards too"
-    with pytest.raises(ValueError, match="at least one point"):
-        knee([])
 
 
 def test_only_finished_trials_with_both_numbers_stand_on_a_front() -> None:

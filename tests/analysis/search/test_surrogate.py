@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.fronts.front import hypervolume
+from analysis.fronts.domination import hypervolume
 from analysis.search.acquisition import expected_improvement
 from analysis.search.axes import Array, Axes, Axis, Feature
 from analysis.search.surrogate import Surrogate, fit_variances, prior_logs, prior_variances, surprise

@@ -15,7 +15,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState, create_trial
 
-from analysis.fronts.front import hypervolume
+from analysis.fronts.domination import hypervolume
 from search_space.errors import SpecError
 from trials.search.front_sampler import DEVIATION, ESTIMATE, FrontSampler
 

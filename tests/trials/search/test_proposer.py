@@ -13,7 +13,7 @@ from optuna.distributions import BaseDistribution, IntDistribution
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState, create_trial
 
-from analysis.fronts.front import hypervolume
+from analysis.fronts.domination import hypervolume
 from analysis.records.record import Kind, Outcome, TrialRecord
 from search_space.architecture import Architecture
 from search_space.space import SearchSpace
