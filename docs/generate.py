@@ -37,6 +37,7 @@ from search_space.fields import FIELDS  # noqa: E402
 from trials.commands.verbs import parser  # noqa: E402
 from trials.study import (  # noqa: E402
     ablation_spec,
+    section,
     spec,
 )
 
@@ -69,7 +70,7 @@ def _section(path: str, model: type[BaseModel]) -> str:
     lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
     for name, field in model.model_fields.items():
         nested = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-        kind = "section" if nested else _kind(field.annotation)
+        kind = "section" if nested else _kind(field.annotation, field.metadata)
         default = (
             "required"
             if field.is_required()
@@ -86,13 +87,14 @@ def _default(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _kind(annotation: Any) -> str:
+def _kind(annotation: Any, metadata: list[Any]) -> str:
     text = str(annotation.__name__ if isinstance(annotation, type) and not hasattr(annotation, "__args__") else annotation)
+    text += "".join(str(part) for part in metadata if isinstance(part, section.OneOf))
     if text.startswith("dict["):
         return "mapping"
     if "Spec |" in text:
         return "section"
-    literal = re.search(r"Literal\[(.*?)\]", text)
+    literal = re.search(r"Literal\[(.*?)\]", text) or re.search(r"OneOf\(names=\((.*?)\)\)", text)
     if literal:
         others = [name for kind, name in (("int", "whole number"), ("bool", "`true` or `false`")) if kind in text.replace(literal[0], "")]
         return " or ".join([*(f"`{word.strip()[1:-1]}`" for word in literal[1].split(",")), *others])

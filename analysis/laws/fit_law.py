@@ -64,12 +64,17 @@ def load_runs(path: Path, options: FitOptions) -> Runs:
     return read_runs(path, options.columns, options.checkpoints)
 
 
+def forms_by_name(against: str = "flops") -> dict[str, Form]:
+    """Every form that is fitted to runs, by its name; those in one variable with this one."""
+    one_variable = (forms.power_law(against), forms.power_law(against, floor=False))
+    return {form.name: form for form in (*JOINT_FORMS, forms.CHINCHILLA_PRODUCT, forms.SHAPE, *one_variable)}
+
+
 def form_named(name: str, against: str = "flops") -> Form:
     """The form of that name; raises SpecError with the likeliest one that exists."""
     if against not in VARIABLES:
         raise unknown_key(f"variable {against}", against, VARIABLES)
-    known = {form.name: form for form in (*JOINT_FORMS, forms.CHINCHILLA_PRODUCT, forms.SHAPE)}
-    known |= {law.name: law for law in (forms.power_law(against), forms.power_law(against, floor=False))}
+    known = forms_by_name(against)
     if name not in known:
         raise unknown_key(f"form {name}", name, FORMS)
     return known[name]

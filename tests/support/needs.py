@@ -8,12 +8,21 @@ from typing import TypeVar
 
 import pytest
 
+from trials.catalogue.formats import Format
+from trials.catalogue.runtimes import Runtime
+
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 REQUIRE_ALL = os.environ.get("ARCHFRONT_REQUIRE_ALL") == "1"
 """Whether this machine must have every library, program and device that a test asks for, as `make test-more` wants it."""
 
 FULL_DEVICE = pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="/dev/full, the disk without room, is no device here")
+
+
+def library_of(name: str, row: Format | Runtime) -> tuple[pytest.MarkDecorator, ...]:
+    """Marks of a test that uses a format or a runtime: none where everybody has its library."""
+    lacking = pytest.mark.skipif(not row.installed, reason=f"{name} is not installed; pip install {row.install}")
+    return (pytest.mark.needs, lacking) if row.library else ()
 
 
 def demanded(report: Report) -> Report:

@@ -9,7 +9,8 @@ from search_space.architecture import Architecture
 from search_space.sharing import Sharing
 from tests.support.sample_network import spread_out
 from trials.corpus.tokenizer import train_tokenizer
-from trials.export.verification import Check, verify
+from trials.export.check import Check
+from trials.export.verification import verify
 from trials.export.write import write_formats
 from trials.network.weights import save_weights
 
@@ -53,5 +54,5 @@ def exported(
 ) -> list[Check]:
     """Written and verified as the command does it."""
     weights = weights_of(architecture, directory)
-    write_formats(formats, directory, architecture, weights, tokenizer, CONTEXT, precision)
+    write_formats(formats, directory, architecture, weights, tokenizer, CONTEXT, {"gguf": precision})
     return verify(formats, directory, architecture, weights, tokenizer)

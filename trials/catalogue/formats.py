@@ -1,102 +1,160 @@
-"""A finished trial as files that other tools load; what every format is, its file and its writer."""
+"""Every format that a trial can be exported in, one row each: its file, what writes and checks it, what it cannot hold, its words.
+
+A row names functions as `module:function` and they are imported where they are called (`pkgutil.resolve_name`), so that what a format
+is can be asked without torch. Standard library only.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from search_space.architecture import Architecture
+from search_space.cost import BITS_PER_WEIGHT
 from search_space.errors import SpecError
 from trials.catalogue.gguf_layout import PRECISIONS, USUAL_PRECISION, gguf_refusal
-from trials.catalogue.hugging_face_config import hugging_face_class
+from trials.catalogue.refusals import Refusal, hugging_face_refusal, no_refusal
 
 ARCHITECTURE, EXECUTORCH, GGUF, ONNX = "architecture.yaml", "model.pte", "model.gguf", "model.onnx"
 """Names of files in an export."""
-FORMATS = {
-    "hf": "what transformers loads: config.json, safetensors, tokenizer",
-    "onnx": "a graph with its KV cache, for ONNX Runtime and other tools",
-    "gguf": "one file with the tokenizer, for llama.cpp",
-    "executorch": "a program with its KV cache inside, for ExecuTorch with XNNPACK",
-    "yaml": "the plain architecture",
-}
-"""Every format by its name."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModelFile:
-    """A format that is one model with its cache, so that it can be handed to a command that measures it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """What a format is."""
 
-    name: str
-    """The file's; what belongs to it lies beside it."""
-    precisions: tuple[str, ...]
-    """What its weights can be, in the names of `search_space.cost.BITS_PER_WEIGHT`."""
-    module: str
-    """Where its writer is."""
+    summary: str
+    """A line for those who choose one."""
+    usage: str
+    """How the files are loaded, for the card of an export, in Markdown."""
+    file: str
+    """Name of its file in an export, beside which its other files lie; empty where what loads it is given the folder."""
     writer: str
-    """A function of path, architecture, stored weights by their names, and precision."""
-    runtime: str
-    """What executes it as it is, by its name in `trials.catalogue.runtimes.RUNTIMES`."""
+    """Function of the file's path and a `trials.formats.model.Model`, which writes it."""
+    check: str
+    """Function of the format's name, the written file's path and a `trials.export.check.Original`; returns a `Check` against it."""
+    tokenizer_check: str | None = None
+    """Function of a tokenizer's path, which raises SpecError where the format cannot hold that tokenizer; None where it holds any."""
+    refusal: Refusal = no_refusal
+    """Why a shape cannot be held in a precision, in a sentence with the cure; None where it can."""
+    precisions: tuple[str, ...] = ("float32",)
+    """What the writer can make of the weights, in the names of `search_space.cost.BITS_PER_WEIGHT`."""
+    export_precisions: tuple[str, ...] = ("float32",)
+    """Those that an export may have, because `check` knows what rounding explains; the first is the usual one."""
+    precision_help: str = ""
+    """Of the option that chooses one of them."""
+    runtime: str | None = None
+    """What runs the file and times it, by its name in `trials.catalogue.runtimes.RUNTIMES`; None where nothing of ours does."""
+    unrolled: bool = False
+    """Whether a block that runs several times is written once for each."""
+    usual: bool = False
+    """Whether it is written where no format is named."""
     library: str = ""
     """The module that its writer needs where it is not among the dependencies."""
     install: str = ""
     """What `pip install` takes to bring it."""
 
     @property
-    def writable(self) -> bool:
+    def installed(self) -> bool:
         """Whether what its writer needs is there; nothing is imported."""
         return not self.library or importlib.util.find_spec(self.library) is not None
 
 
-MODEL_FILES = {
-    "onnx": ModelFile(ONNX, ("float32", "int8", "int4"), "trials.formats.onnx_graph", "write_onnx", "onnxruntime"),
-    "gguf": ModelFile(
-        GGUF,
-        tuple(PRECISIONS),
-        "trials.formats.gguf_file",
-        "write_gguf",
-        "llama.cpp",
+FORMATS = {
+    "hf": Format(
+        summary="what transformers loads: config.json, safetensors, tokenizer",
+        usage="```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
+        'model, tokenizer = AutoModelForCausalLM.from_pretrained("."), AutoTokenizer.from_pretrained(".")\n'
+        'text = tokenizer("def ", return_tensors="pt")\nprint(tokenizer.decode(model.generate(**text, max_new_tokens=16)[0]))\n```',
+        file="",
+        writer="trials.formats.hugging_face:write_hugging_face",
+        check="trials.export.hugging_face_check:check_hugging_face",
+        refusal=hugging_face_refusal,
+        unrolled=True,
+        usual=True,
+    ),
+    "onnx": Format(
+        summary="a graph with its KV cache, for ONNX Runtime and other tools",
+        usage="`model.onnx` with `model.onnx_data` beside it, for ONNX Runtime: `input_ids`, `position_ids`, `num_logits_to_keep` and\n"
+        "`past_key_values.N.key|value` in, `logits` and `present.N.key|value` out; the present is the next past. Batch 1.",
+        file=ONNX,
+        writer="trials.formats.onnx_graph:write_onnx",
+        check="trials.export.runtime_check:check_in_runtime",
+        precisions=("float32", "int8", "int4"),
+        runtime="onnxruntime",
+    ),
+    "gguf": Format(
+        summary="one file with the tokenizer, for llama.cpp",
+        usage="`model.gguf`, for llama.cpp: `llama-cli -m model.gguf -p 'def ' -n 16`, or with `pip install llama-cpp-python`\n\n"
+        '```python\nfrom llama_cpp import Llama\n\nmodel = Llama("model.gguf", n_ctx=0)\n'
+        'print(model("def ", max_tokens=16)["choices"][0]["text"])\n```',
+        file=GGUF,
+        writer="trials.formats.gguf_file:write_gguf",
+        check="trials.export.gguf_check:check_gguf",
+        tokenizer_check="trials.formats.gguf_tokenizer:require_tokenizer",
+        refusal=gguf_refusal,
+        precisions=tuple(PRECISIONS),
+        export_precisions=(USUAL_PRECISION, *(name for name in PRECISIONS if name != USUAL_PRECISION)),
+        precision_help=f"of the matrices in a GGUF file, llama.cpp's {', '.join(kind.lower() for kind in PRECISIONS.values())}",
+        runtime="llama.cpp",
+        unrolled=True,
         library="gguf",
         install="'archfront[gguf]'",
     ),
-    "executorch": ModelFile(
-        EXECUTORCH,
-        ("float32", "int8", "int4"),
-        "trials.formats.executorch",
-        "write_executorch",
-        "executorch",
+    "executorch": Format(
+        summary="a program with its KV cache inside, for ExecuTorch with XNNPACK",
+        usage="`model.pte` for ExecuTorch with XNNPACK: `forward(tokens, input_pos)`, int64 [1, tokens] and [1], gives the last\n"
+        "token's logits, [1, vocab_size]. Keys and values stay inside; a text begins at position 0. In Python:\n\n"
+        "```python\nimport torch\nfrom executorch.runtime import Runtime\n\n"
+        'forward = Runtime.get().load_program("model.pte").load_method("forward")\n'
+        "logits = forward.execute([torch.tensor([[5, 6, 7]]), torch.tensor([0])])[0]\n"
+        "logits = forward.execute([torch.tensor([[8]]), torch.tensor([3])])[0]\n```",
+        file=EXECUTORCH,
+        writer="trials.formats.executorch:write_executorch",
+        check="trials.export.runtime_check:check_apart",
+        precisions=("float32", "int8", "int4"),
+        runtime="executorch",
         library="executorch",
         install="'archfront[executorch]'",
     ),
+    "yaml": Format(
+        summary="the plain architecture",
+        usage="`architecture.yaml` is the shape: `archfront describe architecture.yaml`, or a study's `references: [architecture.yaml]`.",
+        file=ARCHITECTURE,
+        writer="trials.export.architecture_yaml:write_architecture_yaml",
+        check="trials.export.architecture_yaml:check_architecture_yaml",
+        usual=True,
+    ),
 }
-"""Every such format by its name."""
+"""Every format by its name, in the order in which several are written."""
+MODEL_FORMATS = {name: row.runtime for name, row in FORMATS.items() if row.runtime is not None}
+"""The runtime of those that are one model with its cache, so that it can be handed to a command that measures it."""
+USUAL_MODEL_FORMAT = next(iter(MODEL_FORMATS))
+"""What a command is handed where no format is named."""
 
 
 def require_writer(name: str) -> None:
     """Raise SpecError, before anything is imported, where the library that writes a format is not installed."""
-    file = MODEL_FILES.get(name)
-    if file is not None and not file.writable:
-        raise SpecError(f"the format {name} is written with the library {file.library}, which is not installed; pip install {file.install}")
+    row = FORMATS[name]
+    if not row.installed:
+        raise SpecError(f"the format {name} is written with the library {row.library}, which is not installed; pip install {row.install}")
 
 
-def supported_exports(architecture: Architecture, gguf_precision: str = USUAL_PRECISION) -> dict[str, str | None]:
-    """Every format, and why this shape cannot have it; None where it can."""
-    gguf = gguf_refusal(architecture, gguf_precision)
-    return {"hf": _reason_against_hugging_face(architecture), "onnx": None, "gguf": gguf, "executorch": None, "yaml": None}
+def supported_exports(architecture: Architecture, precisions: Mapping[str, str] = {}) -> dict[str, str | None]:
+    """Every format, and why this shape cannot have it; None where it can.
+
+    `precisions` are those of the formats' weights where they are not the usual ones.
+    """
+    return {name: row.refusal(architecture, precisions.get(name, row.export_precisions[0])) for name, row in FORMATS.items()}
 
 
 def described_exports(architecture: Architecture) -> dict[str, str | None]:
-    """The same, with rounded weights in a GGUF file told apart: their blocks want widths of their own."""
-    found: dict[str, str | None] = {}
+    """The same, with rounded weights told apart where an export may have them: their blocks want widths of their own."""
+    found = {}
     for name, reason in supported_exports(architecture).items():
         found[name] = reason
-        if name == "gguf":
-            found["gguf int8, int4"] = gguf_refusal(architecture, "int8")
+        rounded = [precision for precision in FORMATS[name].export_precisions if BITS_PER_WEIGHT[precision] < 16]
+        if rounded:
+            found[f"{name} {', '.join(rounded)}"] = FORMATS[name].refusal(architecture, rounded[0])
     return found
-
-
-def _reason_against_hugging_face(architecture: Architecture) -> str | None:
-    try:
-        hugging_face_class(architecture)
-    except SpecError as reason:
-        return str(reason)
-    return None

@@ -1,26 +1,24 @@
-"""What can run a shape and be timed: one file per runtime, each offering the functions of `interface.Runtime`."""
+"""Every runtime that a shape can be timed in, one row each: what it can do, known without importing it. Standard library only."""
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
 
-from search_space.errors import SpecError, unknown_key
-
-if TYPE_CHECKING:
-    from trials.catalogue.runtime_interface import Runtime
+from trials.catalogue.gguf_layout import gguf_refusal
+from trials.catalogue.refusals import Refusal, no_refusal, openvino_refusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
-    """What a runtime can do, known without importing it."""
+class Runtime:
+    """What a runtime can do."""
 
     module: str
-    """Where its functions are."""
+    """Where its functions are: those of `trials.latency.runtimes.interface.RuntimeModule`."""
     precisions: tuple[str, ...]
     """What its weights can be, in the names of `search_space.cost.BITS_PER_WEIGHT`; the first is the usual one."""
+    refusal: Refusal = no_refusal
+    """Why a shape cannot run there in a precision, in a sentence with the cure; None where it can."""
     device: str = "cpu"
     """Where it runs, in torch's words: `cpu` or `cuda`."""
     low_cache: bool = False
@@ -37,59 +35,43 @@ class Offer:
         """Whether its library is there; nothing is imported."""
         return not self.library or importlib.util.find_spec(self.library) is not None
 
+    def cache_value_bytes(self, precision: str) -> int:
+        """Of a cached key or value where the weights have this precision."""
+        return 2 if self.low_cache and precision != "float32" else 4
+
 
 COMMAND = "command"
 """The one that is no library: a command of the user's measures, and no session is opened here."""
+USUAL_RUNTIME = "onnxruntime"
+"""The one that is taken where none is named."""
 RUNTIMES = {
-    "torch": Offer(module="trials.latency.runtimes.torch_runtime", precisions=("float32",)),
-    "torch-cuda": Offer(
+    "torch": Runtime(module="trials.latency.runtimes.torch_runtime", precisions=("float32",)),
+    "torch-cuda": Runtime(
         module="trials.latency.runtimes.torch_cuda_runtime", precisions=("float32", "bfloat16", "float16"), device="cuda", low_cache=True
     ),
-    "onnxruntime": Offer(module="trials.latency.runtimes.onnx_runtime", precisions=("float32", "int8", "int4")),
-    "llama.cpp": Offer(
+    "onnxruntime": Runtime(module="trials.latency.runtimes.onnx_runtime", precisions=("float32", "int8", "int4")),
+    "llama.cpp": Runtime(
         module="trials.latency.runtimes.llama_cpp_runtime",
         precisions=("float32", "float16", "int8", "int4"),
+        refusal=gguf_refusal,
         low_cache=True,
         library="llama_cpp",
         install="'archfront[llama]'",
     ),
-    "openvino": Offer(
+    "openvino": Runtime(
         module="trials.latency.runtimes.openvino_runtime",
         precisions=("float32", "int8", "int4"),
+        refusal=openvino_refusal,
         library="openvino",
         install="'archfront[openvino]'",
     ),
-    "executorch": Offer(
+    "executorch": Runtime(
         module="trials.latency.runtimes.executorch_runtime",
         precisions=("float32", "int8", "int4"),
         longest_text=2048,
         library="executorch",
         install="'archfront[executorch]'",
     ),
-    COMMAND: Offer(module="trials.latency.command", precisions=()),
+    COMMAND: Runtime(module="trials.latency.command", precisions=()),
 }
-"""Every runtime by the name that a study gives it; a command's precisions are its format's (`trials.catalogue.formats.MODEL_FILES`)."""
-
-
-def find_runtime(name: str) -> Runtime:
-    """The runtime of that name; SpecError names the nearest one that exists, or how to install its library."""
-    require_runtime(name)
-    return cast("Runtime", importlib.import_module(RUNTIMES[name].module))
-
-
-def require_runtime(name: str) -> None:
-    """Raise SpecError, before its module is imported, where there is no such runtime, or its library or its GPU is not there."""
-    if name not in RUNTIMES:
-        raise unknown_key(f"the runtime {name}", name, RUNTIMES)
-    offer = RUNTIMES[name]
-    if offer.device == "cuda":
-        _require_gpu(name)
-    if not offer.installed:
-        raise SpecError(f"the runtime {name} needs {offer.library}, which is not installed; pip install {offer.install}")
-
-
-def _require_gpu(name: str) -> None:
-    import torch  # seconds, for those who measure on GPUs
-
-    if not torch.cuda.is_available():
-        raise SpecError(f"the runtime {name} must have an NVIDIA GPU that torch can use, found none; take the runtime torch or onnxruntime")
+"""Every runtime by the name that a study gives it; a command's precisions are its format's (`trials.catalogue.formats.FORMATS`)."""

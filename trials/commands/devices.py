@@ -8,20 +8,20 @@ from dataclasses import asdict
 from pathlib import Path
 
 from search_space.errors import SpecError
-from trials.catalogue.formats import MODEL_FILES
-from trials.catalogue.runtimes import RUNTIMES
+from trials.catalogue.formats import MODEL_FORMATS, USUAL_MODEL_FORMAT
+from trials.catalogue.runtimes import RUNTIMES, USUAL_RUNTIME
 from trials.commands.arguments import add_json, add_shape, positive
 from trials.commands.shapes import read_shape
 from trials.commands.talk import DONE, emit, say
 
-EVERY_PRECISION = tuple(dict.fromkeys(name for offer in RUNTIMES.values() for name in offer.precisions))
+EVERY_PRECISION = tuple(dict.fromkeys(name for row in RUNTIMES.values() for name in row.precisions))
 
 
 def add_latency_arguments(parser: argparse.ArgumentParser) -> None:
     """What `latency` reads."""
     add = parser.add_argument
     add_shape(parser)
-    add("--runtime", default="onnxruntime", choices=tuple(RUNTIMES), help="what runs the shape (default %(default)s)")
+    add("--runtime", default=USUAL_RUNTIME, choices=tuple(RUNTIMES), help="what runs the shape (default %(default)s)")
     add("--precision", default="float32", choices=EVERY_PRECISION, help="of the weights (default %(default)s)")
     add("--prompt-tokens", type=positive, default=64, metavar="N", help="tokens of the prompt (default %(default)s)")
     add("--new-tokens", type=positive, default=64, metavar="N", help="tokens decoded with the KV cache (default %(default)s)")
@@ -29,7 +29,7 @@ def add_latency_arguments(parser: argparse.ArgumentParser) -> None:
     add("--threads", type=positive, default=1, metavar="N", help="pinned threads (default %(default)s)")
     add("--repeats", type=positive, default=5, metavar="N", help="timed repeats (default %(default)s)")
     add("--command", type=shlex.split, metavar="TEXT", help="what measures, quoted, where the runtime is command; see docs/runtimes.md")
-    add("--format", choices=tuple(MODEL_FILES), help="of the files that a command is given (default onnx)")
+    add("--format", choices=tuple(MODEL_FORMATS), help=f"of the files that a command is given (default {USUAL_MODEL_FORMAT})")
     add_json(parser)
 
 

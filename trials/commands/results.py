@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trials.catalogue.formats import FORMATS
-from trials.catalogue.gguf_layout import PRECISIONS, USUAL_PRECISION
 from trials.commands.arguments import add_directory, add_json, port
 from trials.commands.talk import DONE, emit, say
 
@@ -67,6 +66,10 @@ def _report_for_device(stored: StoredStudy, options: argparse.Namespace) -> int:
     return DONE
 
 
+OF_SEVERAL_PRECISIONS = {name: row for name, row in FORMATS.items() if len(row.export_precisions) > 1}
+"""Formats for which the precision of an export is an option."""
+
+
 def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     """What `export` reads."""
     add = parser.add_argument
@@ -74,13 +77,12 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--trial", type=int, metavar="N", help="the trial of that number")
     which.add_argument("--pick", choices=("recommended", "knee", "fastest", "most-accurate"), help="a member of the front")
-    add("--format", default="hf,yaml", metavar="LIST", help=f"formats, with commas: {', '.join(FORMATS)} (default %(default)s)")
-    add(
-        "--gguf-precision",
-        default=USUAL_PRECISION,
-        choices=tuple(PRECISIONS),
-        help=f"of the matrices in a GGUF file, llama.cpp's {', '.join(kind.lower() for kind in PRECISIONS.values())} (default %(default)s)",
-    )
+    usual = ",".join(name for name, row in FORMATS.items() if row.usual)
+    add("--format", default=usual, metavar="LIST", help=f"formats, with commas: {', '.join(FORMATS)} (default %(default)s)")
+    for name, row in OF_SEVERAL_PRECISIONS.items():
+        choices = [precision for precision in row.precisions if precision in row.export_precisions]
+        text = f"{row.precision_help} (default %(default)s)"
+        add(f"--{name}-precision", default=row.export_precisions[0], choices=choices, help=text)
     add("--output", metavar="PATH", help="where to (default DIR/exports/NUMBER)")
 
 
@@ -92,7 +94,8 @@ def export(options: argparse.Namespace) -> int:
     stored = read_study(Path(options.directory))
     record = stored.record(options.trial) if options.trial is not None else pick(stored, options.pick)
     output = Path(options.output or stored.directory / "exports" / f"{record.number:04d}")
-    files = export_trial(stored, record, options.format.split(","), output, options.gguf_precision)
+    precisions = {name: getattr(options, f"{name}_precision") for name in OF_SEVERAL_PRECISIONS}
+    files = export_trial(stored, record, options.format.split(","), output, precisions)
     say(f"{record.title} is in {output}, verified as its README.md says")
     for file in files:
         print(file)

@@ -208,8 +208,8 @@ class _Run:
                 f"""there with: ray start --address=HEAD:6379 --num-cpus=0 --resources='{{"{LATENCY_DEVICE}": 1}}'"""
             )
         spec = self._study.objectives.latency
-        offer = RUNTIMES[spec.runtime]
-        if spec.runtime != COMMAND and not offer.library and offer.device == "cpu":
+        row = RUNTIMES[spec.runtime]
+        if spec.runtime != COMMAND and not row.library and row.device == "cpu":
             return  # it is among the dependencies, and asking takes a process there
         try:
             asked = ray.remote(require_libraries).options(num_cpus=0, resources={LATENCY_DEVICE: 1})

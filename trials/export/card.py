@@ -8,26 +8,10 @@ from pathlib import Path
 from analysis.records.record import FinalRecord, TrialRecord
 from search_space.architecture import Architecture
 from search_space.cost import parameters, unrolled_parameters
-from trials.export.verification import Check
+from trials.catalogue.formats import FORMATS
+from trials.export.check import Check
 
 CARD = "README.md"
-RUN = {
-    "hf": "```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
-    'model, tokenizer = AutoModelForCausalLM.from_pretrained("."), AutoTokenizer.from_pretrained(".")\n'
-    'text = tokenizer("def ", return_tensors="pt")\nprint(tokenizer.decode(model.generate(**text, max_new_tokens=16)[0]))\n```',
-    "onnx": "`model.onnx` with `model.onnx_data` beside it, for ONNX Runtime: `input_ids`, `position_ids`, `num_logits_to_keep` and\n"
-    "`past_key_values.N.key|value` in, `logits` and `present.N.key|value` out; the present is the next past. Batch 1.",
-    "gguf": "`model.gguf`, for llama.cpp: `llama-cli -m model.gguf -p 'def ' -n 16`, or with `pip install llama-cpp-python`\n\n"
-    '```python\nfrom llama_cpp import Llama\n\nmodel = Llama("model.gguf", n_ctx=0)\n'
-    'print(model("def ", max_tokens=16)["choices"][0]["text"])\n```',
-    "executorch": "`model.pte` for ExecuTorch with XNNPACK: `forward(tokens, input_pos)`, int64 [1, tokens] and [1], gives the last\n"
-    "token's logits, [1, vocab_size]. Keys and values stay inside; a text begins at position 0. In Python:\n\n"
-    "```python\nimport torch\nfrom executorch.runtime import Runtime\n\n"
-    'forward = Runtime.get().load_program("model.pte").load_method("forward")\n'
-    "logits = forward.execute([torch.tensor([[5, 6, 7]]), torch.tensor([0])])[0]\n"
-    "logits = forward.execute([torch.tensor([[8]]), torch.tensor([3])])[0]\n```",
-    "yaml": "`architecture.yaml` is the shape: `archfront describe architecture.yaml`, or a study's `references: [architecture.yaml]`.",
-}
 
 
 def title(study_name: str, record: TrialRecord) -> str:
@@ -57,7 +41,7 @@ def write_card(
         "",
         "## How to run it",
         "",
-        "\n\n".join(RUN[name] for name in formats),
+        "\n\n".join(FORMATS[name].usage for name in formats),
         *_written_again(shape, formats),
         "",
         "## Verified as it was written",
@@ -69,7 +53,7 @@ def write_card(
 
 def _written_again(shape: Architecture, formats: Sequence[str]) -> list[str]:
     """What sharing costs in files that know of none."""
-    unrolled = [f"`{name}`" for name in formats if name in ("hf", "gguf")]
+    unrolled = [f"`{name}`" for name in formats if FORMATS[name].unrolled]
     if not unrolled or unrolled_parameters(shape) == parameters(shape):
         return []
     return [

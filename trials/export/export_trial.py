@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from analysis.fronts.membership import membership
 from analysis.records.record import TrialRecord
 from search_space.errors import SpecError, unknown_key
 from trials.catalogue.formats import FORMATS
-from trials.catalogue.gguf_layout import USUAL_PRECISION
 from trials.reporting.stored_study import StoredStudy
 from trials.study.directory import tokenizer_file, weights_file
 
@@ -26,10 +26,11 @@ def pick(stored: StoredStudy, choice: str) -> TrialRecord:
 
 
 def export_trial(
-    stored: StoredStudy, record: TrialRecord, formats: list[str], output: Path, gguf_precision: str = USUAL_PRECISION
+    stored: StoredStudy, record: TrialRecord, formats: list[str], output: Path, precisions: Mapping[str, str] = {}
 ) -> list[Path]:
     """Write a trial's shape and weights into a directory in each format, verify, time and describe them; returns the files.
 
+    `precisions` are those of the formats' weights where they are not the usual ones.
     Raises SpecError, before anything is written, where a format does not exist or cannot hold the shape, where the weights are not
     there, or the directory holds another trial's export; WorkError where what was written is not the trained model.
     """
@@ -52,10 +53,10 @@ def export_trial(
     ours = title(stored.study.name, record)
     if (output / CARD).is_file() and (found := (output / CARD).read_text(encoding="utf-8").partition("\n")[0]) != ours:
         raise SpecError(f"{output} must hold no other export, found the card of `{found.strip('# ')}`; name another folder with --output")
-    write_formats(formats, output, record.architecture, weights, tokenizer, stored.study.proxy.context_tokens, gguf_precision)
+    write_formats(formats, output, record.architecture, weights, tokenizer, stored.study.proxy.context_tokens, precisions)
     checks = verify(formats, output, record.architecture, weights, tokenizer)
     earlier = [record.latency for record in stored.records if record.latency is not None]
-    checks = with_latencies(checks, record.architecture, stored.study.objectives.latency, gguf_precision, earlier)
+    checks = with_latencies(checks, record.architecture, stored.study.objectives.latency, earlier)
     keep(checks, output)
     write_card(output / CARD, stored.study.name, record, stored.finals.get(record.number), formats, checks)
     return sorted(path for path in output.iterdir() if path.is_file())

@@ -14,13 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor
 
+from search_space.errors import WorkError
+from trials.catalogue.formats import MODEL_FORMATS
 from trials.catalogue.runtimes import RUNTIMES
-from trials.export.gguf_reading import GgufFile, misplaced, network_of, read_gguf, tokenizer_of
-from trials.export.llama_cpp_reading import LlamaCppError, read_by_llama_cpp
-from trials.export.verification import LARGEST_DIFFERENCE, STRINGS, Check, Original, judged, strings_of_many_scripts
+from trials.export.check import LARGEST_DIFFERENCE, STRINGS, Check, Original, judged, strings_of_many_scripts
+from trials.export.gguf_reading import misplaced, network_of, read_gguf, tokenizer_of
+from trials.export.read_apart import read_apart
 from trials.network.weights import load_weights
 
 LARGEST_ROUNDING = 0.2
@@ -28,51 +29,41 @@ LARGEST_ROUNDING = 0.2
 MobileLLM-125M as it is initialised, and a trained network may amplify more; see the docstring for what a mistake does."""
 
 
-def check_gguf(path: Path, original: Original) -> Check:
+def check_gguf(name: str, path: Path, original: Original) -> Check:
     """The check of a file that was just written."""
     try:
         file = read_gguf(path)
     except (OSError, ValueError, KeyError, IndexError) as error:
-        return Check(format="gguf", loaded_by=_gguf(), passed=False, failure=f"it cannot be read back: {error}")
-    return _check(path, file, original)
-
-
-def _check(path: Path, file: GgufFile, original: Original) -> Check:
-    strings = strings_of_many_scripts()
+        return Check(format=name, loaded_by=_gguf(), passed=False, failure=f"it cannot be read back: {error}")
     moved = misplaced(file, original.architecture, load_weights(original.weights))
     if moved:
         some = ", ".join(moved[:3])
-        return Check(format="gguf", loaded_by=_gguf(), passed=False, failure=f"{len(moved)} tensors are not the trained ones ({some})")
+        return Check(format=name, loaded_by=_gguf(), passed=False, failure=f"{len(moved)} tensors are not the trained ones ({some})")
     with torch.no_grad():
         rounded: Tensor = network_of(file, original.architecture)(original.tokens)[0]
-    runtime = RUNTIMES["llama.cpp"]
+    strings, runtime = strings_of_many_scripts(), RUNTIMES[MODEL_FORMATS[name]]
     if not runtime.installed:
         loaded_by = f"{_gguf()}, not by llama.cpp (pip install {runtime.install}, and export again, for that)"
         ids = [tokenizer_of(file).encode(text, add_special_tokens=False).ids for text in strings]
-        return _judged(file.precision, loaded_by, original, rounded, rounded, ids)
+        check = judged(name, loaded_by, original.logits, rounded, original.equal_strings(ids))
+        return _with_rounding(check, file.precision, rounded, rounded)
     try:
-        reading = read_by_llama_cpp(path, original.tokens[0].tolist(), strings)
-    except LlamaCppError as failure:
+        reading = read_apart(MODEL_FORMATS[name], path, original.architecture, original.tokens[0].tolist(), strings, what="it")
+    except WorkError as failure:
         version = importlib.metadata.version("llama-cpp-python")
-        return Check(format="gguf", loaded_by=f"llama-cpp-python {version}", passed=False, failure=f"llama.cpp failed: {failure}")
-    found = torch.tensor(reading.logits)
-    return _judged(file.precision, f"llama-cpp-python {reading.version}", original, _and_last(rounded), found, reading.ids)
+        return Check(format=name, loaded_by=f"llama-cpp-python {version}", passed=False, failure=f"llama.cpp failed: {failure}")
+    found = torch.from_numpy(reading.logits)
+    loaded_by = f"llama-cpp-python {reading.version}"
+    check = judged(name, loaded_by, original.logits_both_ways, found, original.equal_strings(reading.ids))
+    return _with_rounding(check, file.precision, torch.cat((rounded, rounded[-1:])), found)
 
 
-def _judged(precision: str, loaded_by: str, original: Original, rounded: Tensor, found: Tensor, ids: list[list[int]]) -> Check:
-    own, strings = Tokenizer.from_file(str(original.tokenizer)), strings_of_many_scripts()
-    equal = sum(own.encode(text, add_special_tokens=False).ids == theirs for text, theirs in zip(strings, ids, strict=True))
-    trained = original.logits if len(found) == len(original.logits) else _and_last(original.logits)
-    check = judged("gguf", loaded_by, trained, found, equal)
+def _with_rounding(check: Check, precision: str, rounded: Tensor, found: Tensor) -> Check:
+    """The check with how far logits are from those of the file's weights, which decides where the file is not in float32."""
     rounding = ((found - rounded).square().mean().sqrt() / rounded.std()).item()
     close = check.largest_difference is not None and check.largest_difference <= LARGEST_DIFFERENCE
     right = close if precision == "float32" else rounding <= LARGEST_ROUNDING
-    return replace(check, precision=precision, rounding=rounding, passed=right and equal == STRINGS)
-
-
-def _and_last(logits: Tensor) -> Tensor:
-    """Read one by one, and the last of them once more, read in one pass."""
-    return torch.cat((logits, logits[-1:]))
+    return replace(check, precision=precision, rounding=rounding, passed=right and check.strings_equal == STRINGS)
 
 
 def _gguf() -> str:

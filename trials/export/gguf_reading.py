@@ -15,8 +15,8 @@ from tokenizers.pre_tokenizers import ByteLevel, Digits, PreTokenizer, Sequence,
 from torch import Tensor
 
 from search_space.architecture import Architecture
-from trials.catalogue.block_rows import BLOCK
 from trials.catalogue.gguf_layout import PRECISIONS, permutes_heads
+from trials.catalogue.refusals import BLOCK
 from trials.formats.gguf_file import apart, gguf_name, named_tensors
 from trials.formats.gguf_tokenizer import EXPRESSIONS
 from trials.network.decoder import Network

@@ -8,15 +8,13 @@ from dataclasses import replace
 from analysis.records.latency import Latency
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
-from trials.catalogue.formats import MODEL_FILES
-from trials.export.verification import Check
+from trials.catalogue.formats import MODEL_FORMATS
+from trials.export.check import Check
 from trials.latency.process import LatencyError, LatencyProcess
 from trials.study.spec import LatencySpec, parse_latency
 
 
-def with_latencies(
-    checks: Sequence[Check], architecture: Architecture, spec: LatencySpec, gguf_precision: str, earlier: Sequence[Latency]
-) -> list[Check]:
+def with_latencies(checks: Sequence[Check], architecture: Architecture, spec: LatencySpec, earlier: Sequence[Latency]) -> list[Check]:
     """The checks with a latency each, by the study's workload, where there is a runtime for the format; a reason where it cannot be taken.
 
     `earlier` latencies of the study say what the yardstick counts as on this device, so that new ones compare with them. The protocol
@@ -24,12 +22,11 @@ def with_latencies(
     """
     found = []
     for check in checks:
-        file = MODEL_FILES.get(check.format)
-        if file is None:
+        if check.format not in MODEL_FORMATS:
             found.append(check)
             continue
         try:
-            taken = _measure(architecture, spec, file.runtime, gguf_precision if check.format == "gguf" else "float32", earlier)
+            taken = _measure(architecture, spec, MODEL_FORMATS[check.format], check.precision or "float32", earlier)
             found.append(replace(check, latency=taken))
         except (SpecError, LatencyError) as error:
             found.append(replace(check, not_measured=str(error)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy
 from numpy.typing import NDArray
 
-from trials.catalogue.block_rows import BLOCK
+from trials.catalogue.refusals import BLOCK
 
 
 @dataclass(frozen=True, slots=True)

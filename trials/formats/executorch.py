@@ -21,23 +21,21 @@ from typing import Any
 
 import numpy
 from numpy.typing import NDArray
-from torch import Tensor
 
 from search_space.architecture import ROPE_THETA, Architecture
 from search_space.cost import BITS_PER_WEIGHT
 from trials.formats.executorch_pieces import EMBEDDING, UNSEEN, Piece, Pieces, arguments, held_width, stages
 from trials.formats.executorch_program import CHAR, FLOAT, LONG, Program
+from trials.formats.model import Model
 
 LONGEST_TEXT = 2048
 """Tokens that a program has room for unless more are asked for; room costs memory, not time."""
 
 
-def write_executorch(
-    path: Path, architecture: Architecture, weights: Mapping[str, Tensor], precision: str = "float32", max_tokens: int = LONGEST_TEXT
-) -> None:
-    """Write a program for texts of up to that many tokens; `weights` are the stored ones, as `Network.named_parameters` names them."""
-    arrays = {name: weight.detach().cpu().float().numpy() for name, weight in weights.items()}
-    _Writer(architecture, arrays, max_tokens, precision).write(path)
+def write_executorch(path: Path, model: Model, room_tokens: int = LONGEST_TEXT) -> None:
+    """Write a program with room for that many tokens, or for the model's context where that is longer; it holds no tokenizer."""
+    arrays = {name: weight.detach().cpu().float().numpy() for name, weight in model.weights.items()}
+    _Writer(model.architecture, arrays, max(room_tokens, model.context_tokens or 0), model.precision).write(path)
 
 
 class _Writer:

@@ -9,7 +9,7 @@ import numpy
 from numpy.typing import NDArray
 
 from search_space.architecture import RMS_NORM_EPS, Architecture
-from trials.catalogue.block_rows import BLOCK
+from trials.catalogue.refusals import BLOCK
 from trials.formats.block_quantisation import Quantised, quantise
 from trials.formats.xnnpack_graph import NamedData, XnnpackGraph
 

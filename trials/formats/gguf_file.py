@@ -18,6 +18,7 @@ from search_space.architecture import RMS_NORM_EPS, ROPE_THETA, Architecture
 from search_space.errors import SpecError
 from trials.catalogue.formats import require_writer
 from trials.catalogue.gguf_layout import PRECISIONS, architecture_name, gguf_refusal, permutes_heads
+from trials.formats.model import Model
 from trials.network.weights import unroll
 
 if TYPE_CHECKING:
@@ -47,18 +48,12 @@ CONTEXT_TOKENS = 2048
 """Told in a file that nobody says otherwise of; what a session makes room for is another matter."""
 
 
-def write_gguf(
-    path: Path,
-    architecture: Architecture,
-    weights: Mapping[str, Tensor],
-    precision: str,
-    context_tokens: int = CONTEXT_TOKENS,
-    tokenizer_file: Path | None = None,
-) -> None:
-    """Write what llama.cpp loads; `weights` are the stored ones, and a file without tokenizer takes and gives ids.
+def write_gguf(path: Path, model: Model) -> None:
+    """Write what llama.cpp loads; a file without tokenizer takes and gives ids.
 
     Raises SpecError, before anything is written, where GGUF cannot hold the shape or the tokenizer, or gguf is not installed.
     """
+    architecture, precision = model.architecture, model.precision
     refusal = gguf_refusal(architecture, precision)
     if refusal is not None:
         raise SpecError(refusal)
@@ -68,14 +63,14 @@ def write_gguf(
     from trials.formats.gguf_tokenizer import add_no_tokenizer, add_tokenizer  # it imports gguf
 
     writer = gguf.GGUFWriter(path, architecture_name(architecture))
-    _add_shape(writer, architecture, context_tokens)
+    _add_shape(writer, architecture, model.context_tokens or CONTEXT_TOKENS)
     writer.add_file_type(gguf.LlamaFileType[FILE_TYPES[precision]])
-    if tokenizer_file is None:
+    if model.tokenizer_file is None:
         add_no_tokenizer(writer, architecture.vocab_size)
     else:
-        add_tokenizer(writer, tokenizer_file, architecture.vocab_size)
+        add_tokenizer(writer, model.tokenizer_file, architecture.vocab_size)
     kind = gguf.GGMLQuantizationType[PRECISIONS[precision]]
-    for name, values in named_tensors(architecture, weights):
+    for name, values in named_tensors(architecture, model.weights):
         if values.ndim == 1 or precision == "float32":
             writer.add_tensor(name, values)
         else:

@@ -10,29 +10,25 @@ from typing import Any
 
 from torch import Tensor
 
-from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from trials.catalogue.hugging_face_config import hugging_face_config
 from trials.corpus.given_tokenizer import Given, read_tokenizer
+from trials.formats.model import Model
 from trials.network.weights import unroll, write_safetensors
 
 
-def export_hugging_face(
-    directory: Path,
-    architecture: Architecture,
-    weights: Mapping[str, Tensor],
-    tokenizer_file: Path,
-    context_tokens: int,
-) -> None:
-    """Write what `AutoModelForCausalLM` and `AutoTokenizer` load with the same logits and ids.
+def write_hugging_face(directory: Path, model: Model) -> None:
+    """Write what `AutoModelForCausalLM` and `AutoTokenizer` load with the same logits and ids; the weights keep the type that they have.
 
-    `weights` are the stored ones (`trials.network.weights.load_weights`); a block that runs several times is written once for each.
-    `context_tokens` is the length that the network was trained at. Raises SpecError, before anything is written, where no class of
-    transformers fits the shape, or weights or tokenizer are not its own.
+    A block that runs several times is written once for each. The model must have a tokenizer and the length that it was trained at.
+    Raises SpecError, before anything is written, where no class of transformers fits the shape, or weights or tokenizer are not its own.
     """
+    architecture, tokenizer_file, context_tokens = model.architecture, model.tokenizer_file, model.context_tokens
+    assert tokenizer_file is not None
+    assert context_tokens is not None
     given = _tokenizer_of(tokenizer_file, architecture.vocab_size)
     config = hugging_face_config(architecture, context_tokens, given.end_of_text)
-    tensors = _without_shared_memory(unroll(architecture, weights))
+    tensors = _without_shared_memory(unroll(architecture, model.weights))
     dtype = str(tensors["model.embed_tokens.weight"].dtype).removeprefix("torch.")
     directory.mkdir(parents=True, exist_ok=True)
     write_safetensors(directory / "model.safetensors", tensors)

@@ -27,8 +27,9 @@ from torch import Tensor
 
 from search_space.architecture import RMS_NORM_EPS, ROPE_THETA, Architecture
 from search_space.cost import BITS_PER_WEIGHT
-from trials.catalogue.block_rows import BLOCK
+from trials.catalogue.refusals import BLOCK
 from trials.formats.block_quantisation import quantise
+from trials.formats.model import Model
 
 OPERATOR_SET = 23
 RUNTIME_OPERATORS = "com.microsoft"
@@ -38,23 +39,24 @@ INT8_ACTIVATIONS = 4
 ALL = numpy.iinfo(numpy.int64).max
 
 
-def write_onnx(path: Path, architecture: Architecture, weights: Mapping[str, Tensor], precision: str = "float32") -> None:
-    """Write `path` and, beside it, its weights; `weights` are the stored ones, named as `Network.named_parameters` names them."""
+def write_onnx(path: Path, model: Model) -> None:
+    """Write `path` and, beside it, its weights, each once; a graph holds no tokenizer."""
+    architecture, precision = model.architecture, model.precision
     data_path = path.with_name(path.name + "_data")
     with open(data_path, "wb") as data:
-        graph = _Graph(weights, precision, data, data_path.name)
+        graph = _Graph(model.weights, precision, data, data_path.name)
         _decoder(graph, architecture)
     imports = [helper.make_opsetid("", OPERATOR_SET)]
     if precision != "float32":
         imports.append(helper.make_opsetid(RUNTIME_OPERATORS, 1))
-    model = helper.make_model(
+    made = helper.make_model(
         helper.make_graph(graph.nodes, "decoder", graph.inputs, graph.outputs, graph.initializers),
         opset_imports=imports,
         ir_version=helper.find_min_ir_version_for([imports[0]]),
         producer_name="archfront",
     )
-    helper.set_model_props(model, {"architecture": json.dumps(architecture.as_dict()), "precision": precision})
-    path.write_bytes(model.SerializeToString())
+    helper.set_model_props(made, {"architecture": json.dumps(architecture.as_dict()), "precision": precision})
+    path.write_bytes(made.SerializeToString())
 
 
 class _Graph:

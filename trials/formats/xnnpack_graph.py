@@ -14,7 +14,7 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from trials.catalogue.block_rows import BLOCK
+from trials.catalogue.refusals import BLOCK
 from trials.formats.block_quantisation import Quantised
 from trials.formats.flatbuffer import union
 

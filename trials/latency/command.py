@@ -6,7 +6,6 @@ answer, and judges by the same rules as its own measurements whether the repeats
 
 from __future__ import annotations
 
-import importlib
 import json
 import subprocess
 import tempfile
@@ -15,6 +14,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
+from pkgutil import resolve_name
 from statistics import median
 from typing import Any
 
@@ -22,7 +22,8 @@ from analysis.records.latency import Latency
 from search_space.architecture import Architecture
 from search_space.cost import decode_bytes
 from search_space.errors import SpecError, WorkError
-from trials.catalogue.formats import MODEL_FILES, supported_exports
+from trials.catalogue.formats import FORMATS
+from trials.formats.model import fresh_model
 from trials.latency.command_answer import LAST_WORDS, Answer, command_name, read_answer
 from trials.latency.repeats import Pair, Repeat, beside_of, pairs, steady, times_of
 from trials.latency.yardstick import NEW_TOKENS, PROMPT_TOKENS, yardstick_for
@@ -48,7 +49,7 @@ def measure_by_command(
     `device_times` are what the yardstick counts as, by device and runtime; `deadline`, by `time.monotonic`, is when the command is
     ended. Raises SpecError where the format cannot hold the shape or there is no such program, WorkError where the command failed.
     """
-    reason = supported_exports(architecture)[spec.model_format]
+    reason = FORMATS[spec.model_format].refusal(architecture, spec.precision)
     if reason is not None:
         raise SpecError(f"the format {spec.model_format} cannot hold this shape: {reason}")
     with ExitStack() as stack:
@@ -72,14 +73,10 @@ def measure_by_command(
 
 def _write(folder: Path, architecture: Architecture, spec: LatencySpec, prompt_tokens: int, new_tokens: int) -> dict[str, Any]:
     """Write a model with random weights; what the command is told of it."""
-    from trials.network.decoder import Network  # torch takes seconds to import, and the parent of a LatencyProcess never needs it
-
-    file = MODEL_FILES[spec.model_format]
+    row = FORMATS[spec.model_format]
     folder.mkdir()
-    path = folder / file.name
-    getattr(importlib.import_module(file.module), file.writer)(
-        path, architecture, dict(Network(architecture).named_parameters()), spec.precision
-    )
+    path = folder / row.file
+    resolve_name(row.writer)(path, fresh_model(architecture, spec.precision))
     return {
         "path": str(path),
         "files": [str(each) for each in sorted(folder.rglob("*")) if each.is_file()],

@@ -29,11 +29,12 @@ from typing import IO, Any
 from analysis.records.record import Latency, latency_from_dict
 from search_space.architecture import Architecture
 from search_space.errors import SpecError, WorkError
-from trials.catalogue.runtimes import COMMAND, RUNTIMES, find_runtime
+from trials.catalogue.runtimes import COMMAND, RUNTIMES
 from trials.latency.command import COMMAND_PROTOCOL, measure_by_command
 from trials.latency.protocol import PROTOCOL, Protocol
 from trials.latency.refusals import require_libraries
 from trials.latency.repeats import Repeat
+from trials.latency.runtimes import find_runtime
 from trials.latency.yardstick import yardstick_for
 from trials.machine.processors import device_name
 from trials.machine.quiet_lock import QuietLock, QuietTimeoutError

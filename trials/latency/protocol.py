@@ -28,8 +28,8 @@ from analysis.text.words import disk
 from search_space.architecture import Architecture
 from search_space.cost import decode_bytes, kv_cache_bytes
 from search_space.errors import SpecError
-from trials.catalogue.runtime_interface import Runtime, Session
-from trials.catalogue.runtimes import RUNTIMES, find_runtime
+from trials.catalogue.runtimes import RUNTIMES
+from trials.formats.model import fresh_model
 from trials.latency.repeats import (
     ATTEMPTS,
     TURN_MS,
@@ -46,6 +46,8 @@ from trials.latency.repeats import (
     turn,
 )
 from trials.latency.resident_memory import peak_memory_bytes
+from trials.latency.runtimes import find_runtime
+from trials.latency.runtimes.interface import RuntimeModule, Session
 from trials.latency.yardstick import Bench, yardstick_for
 from trials.machine.processors import clock_mhz, device_name, no_garbage_collection, pinned, read_bandwidth, require_processors
 from trials.machine.quiet_lock import QuietLock
@@ -91,10 +93,8 @@ class Protocol:
         `device_time` is what the yardstick counts as on this device, from an earlier measurement; without it, that is found now.
         Raises SpecError where the runtime cannot hold the shape, QuietTimeoutError where training does not pause.
         """
-        from trials.network.decoder import Network  # torch takes seconds to import, and the parent of a LatencyProcess never needs it
-
-        runtime, hardware = find_runtime(spec.runtime), RUNTIMES[spec.runtime].device
-        refusal = runtime.refusal(architecture, spec.precision)
+        runtime, row = find_runtime(spec.runtime), RUNTIMES[spec.runtime]
+        refusal = row.refusal(architecture, spec.precision)
         if refusal is not None:
             raise SpecError(refusal)
         require_processors(spec.threads)
@@ -102,14 +102,14 @@ class Protocol:
         bench = self._bench(yardstick_for(architecture), spec)
         with ExitStack() as stack:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="archfront-latency-")))
-            runtime.prepare(directory, architecture, dict(Network(architecture).named_parameters()), spec.precision)
+            runtime.prepare(directory, fresh_model(architecture, spec.precision))
             memory = _memory_beside_no_measurement(directory, architecture, spec, quiet)
             stack.enter_context(no_garbage_collection())
             if quiet is not None:
                 stack.enter_context(quiet.measuring(quiet_timeout_seconds))
             load_average = os.getloadavg()[0]
             held = stack.enter_context(pinned(spec.threads))
-            bandwidth, clock = read_bandwidth(spec.threads, hardware), clock_mhz(held)
+            bandwidth, clock = read_bandwidth(spec.threads, row.device), clock_mhz(held)
             start = time.perf_counter()
             session = runtime.load(directory, architecture, spec.prompt_tokens + spec.new_tokens, spec.threads)
             loaded = time.perf_counter()
@@ -127,7 +127,7 @@ class Protocol:
                 precision=spec.precision,
                 threads=spec.threads,
                 pinned_cpus=held,
-                device=device_name(hardware),
+                device=device_name(row.device),
                 load_average=load_average,
                 disturbed=disturbed,
                 protocol=PROTOCOL,
@@ -136,7 +136,7 @@ class Protocol:
                 first_prefill_ms=first.prefill_ms,
                 peak_memory_bytes=memory,
                 file_bytes=sum(file.stat().st_size for file in directory.rglob("*") if file.is_file()),
-                decode_bytes_per_token=decode_bytes(architecture, middle, spec.precision, cache_value_bytes(spec)),
+                decode_bytes_per_token=decode_bytes(architecture, middle, spec.precision, row.cache_value_bytes(spec.precision)),
                 bandwidth_bytes_per_second=bandwidth,
                 at_positions=deeper,
                 clock_mhz_before=clock,
@@ -168,7 +168,7 @@ def take_pairs(session: Session, bench: Bench, vocab_size: int, spec: LatencySpe
 
 
 def decode_at_positions(
-    runtime: Runtime, directory: Path, architecture: Architecture, bench: Bench, spec: LatencySpec, device: Repeat
+    runtime: RuntimeModule, directory: Path, architecture: Architecture, bench: Bench, spec: LatencySpec, device: Repeat
 ) -> tuple[AtPosition, ...]:
     """Decoded tokens around each of `spec.context_positions`, in pairs with the yardstick.
 
@@ -204,16 +204,12 @@ def _at_position(session: Session, position: int, vocab_size: int, bench: Bench,
     return AtPosition(cached_tokens=position, decode_ms_per_token=spread(times), disturbed=disturbed)
 
 
-def cache_value_bytes(spec: LatencySpec) -> int:
-    """Of a cached key or value in this runtime and precision."""
-    return 2 if RUNTIMES[spec.runtime].low_cache and spec.precision != "float32" else 4
-
-
 def _require_room(architecture: Architecture, spec: LatencySpec) -> None:
     """Raise SpecError where the text's keys and values alone are more than the machine has; a runtime would be killed for it."""
     from trials.machine.memory import usable_bytes
 
-    needed, there = kv_cache_bytes(architecture, spec.longest_text, cache_value_bytes(spec)), usable_bytes(RUNTIMES[spec.runtime].device)
+    row = RUNTIMES[spec.runtime]
+    needed, there = kv_cache_bytes(architecture, spec.longest_text, row.cache_value_bytes(spec.precision)), usable_bytes(row.device)
     if needed > there:
         raise SpecError(
             f"a text of {spec.longest_text:,} tokens must fit into this machine's {disk(there)}, found {disk(needed)} of keys and values "

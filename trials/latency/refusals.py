@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
-from trials.catalogue.formats import MODEL_FILES, require_writer
-from trials.catalogue.gguf_layout import gguf_refusal
-from trials.catalogue.openvino_shape import openvino_refusal
-from trials.catalogue.runtimes import COMMAND, require_runtime
+from trials.catalogue.formats import require_writer
+from trials.catalogue.runtimes import COMMAND
+from trials.latency.runtimes import require_runtime
 from trials.study.latency_spec import LatencySpec
-
-REFUSALS: dict[str, Callable[[Architecture, str], str | None]] = {"llama.cpp": gguf_refusal, "openvino": openvino_refusal}
-"""Of the runtimes that cannot hold every shape: why not at a precision, in a sentence with the cure, or None."""
 
 
 def refusal_of(shape: Architecture, spec: LatencySpec) -> str | None:
     """Why a workload's runtime, or what executes the files that a command is given, cannot hold a shape; None where it can."""
-    runtime = MODEL_FILES[spec.model_format].runtime if spec.runtime == COMMAND else spec.runtime
-    ask = REFUSALS.get(runtime)
-    return None if ask is None else ask(shape, spec.precision)
+    return spec.row.refusal(shape, spec.precision)
 
 
 def require_libraries(spec: LatencySpec) -> None:

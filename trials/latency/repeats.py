@@ -12,7 +12,7 @@ from typing import Any
 import numpy
 
 from analysis.records.latency import Spread, Yardstick
-from trials.catalogue.runtime_interface import Session
+from trials.latency.runtimes.interface import Session
 from trials.machine.processors import waited_seconds
 
 ATTEMPTS = 2

@@ -9,8 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from search_space.architecture import Architecture
-from trials.catalogue.runtimes import RUNTIMES, find_runtime
+from trials.catalogue.runtimes import RUNTIMES
 from trials.latency.repeats import run_once, some_tokens
+from trials.latency.runtimes import find_runtime
 from trials.study.spec import LatencySpec
 
 ROOT = Path(__file__).resolve().parents[2]

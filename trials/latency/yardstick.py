@@ -10,9 +10,10 @@ from typing import Self
 
 from search_space.architecture import Architecture
 from search_space.cost import parameters
-from trials.catalogue.runtime_interface import Session
-from trials.catalogue.runtimes import find_runtime
+from trials.formats.model import fresh_model
 from trials.latency.repeats import LARGEST_WAIT, Repeat, run_once, some_tokens, turn
+from trials.latency.runtimes import find_runtime
+from trials.latency.runtimes.interface import Session
 from trials.study.spec import LatencySpec
 
 PROMPT_TOKENS, NEW_TOKENS = 64, 16
@@ -53,11 +54,9 @@ class Bench:
     @classmethod
     def load(cls, architecture: Architecture, spec: LatencySpec) -> Self:
         """Prepare and load a yardstick in the runtime, precision and threads of a workload."""
-        from trials.network.decoder import Network  # torch takes seconds to import, and the parent of a LatencyProcess never needs it
-
         runtime = find_runtime(spec.runtime)
         with tempfile.TemporaryDirectory(prefix="archfront-yardstick-") as folder:  # a session keeps what it needs of its files
-            runtime.prepare(Path(folder), architecture, dict(Network(architecture).named_parameters()), spec.precision)
+            runtime.prepare(Path(folder), fresh_model(architecture, spec.precision))
             return cls(architecture, runtime.load(Path(folder), architecture, PROMPT_TOKENS + NEW_TOKENS, spec.threads))
 
     def run(self) -> Repeat:

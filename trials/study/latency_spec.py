@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from trials.catalogue.formats import MODEL_FILES
-from trials.catalogue.runtimes import COMMAND, RUNTIMES
-from trials.study.section import Positive, Section
+from search_space.cost import BITS_PER_WEIGHT
+from trials.catalogue.formats import FORMATS, MODEL_FORMATS, USUAL_MODEL_FORMAT, Format
+from trials.catalogue.runtimes import COMMAND, RUNTIMES, USUAL_RUNTIME, Runtime
+from trials.study.section import OneOf, Positive, Section
 
 LONGEST_DRIFT = 128
 """By how many tokens a text may grow around one of the `context_positions` while tokens there are timed."""
@@ -19,10 +20,10 @@ LONGEST_DRIFT = 128
 class LatencySpec(Section):
     """The workload whose time is the latency."""
 
-    runtime: Literal["torch", "torch-cuda", "onnxruntime", "llama.cpp", "openvino", "executorch", "command"] = "onnxruntime"
+    runtime: Annotated[str, OneOf(tuple(RUNTIMES))] = USUAL_RUNTIME
     """What runs the shape: ONNX Runtime or another engine, as on a device; our own network in PyTorch; or a command of your own
     (see docs/runtimes.md)."""
-    precision: Literal["float32", "bfloat16", "float16", "int8", "int4"] = "float32"
+    precision: Annotated[str, OneOf(tuple(BITS_PER_WEIGHT))] = "float32"
     """Of the weights while the latency is taken."""
     prompt_tokens: Positive = 64
     """Tokens of the prompt, read in one pass."""
@@ -37,7 +38,7 @@ class LatencySpec(Section):
     command: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Only where the runtime is `command`: program and arguments, run without a shell, that measure a model file; `{model}` and
     `{yardstick}` in them become paths (see docs/runtimes.md)."""
-    format: Literal["onnx", "gguf", "executorch"] | None = None
+    format: Annotated[str, OneOf(tuple(MODEL_FORMATS))] | None = None
     """Only where the runtime is `command`: of the files that it is given; by default `onnx`."""
 
     @property
@@ -49,7 +50,12 @@ class LatencySpec(Section):
     @property
     def model_format(self) -> str:
         """Of the files that a command is given."""
-        return self.format or "onnx"
+        return self.format or USUAL_MODEL_FORMAT
+
+    @property
+    def row(self) -> Runtime | Format:
+        """What says which shapes and precisions are possible: the runtime, or the format of the files that a command is given."""
+        return RUNTIMES[self.runtime] if self.runtime != COMMAND else FORMATS[self.model_format]
 
     def beside(self, folder: Path) -> LatencySpec:
         """The same with the command's files in a folder by their whole paths; what is no file there stays as it is."""
@@ -59,15 +65,14 @@ class LatencySpec(Section):
 
     @model_validator(mode="after")
     def _runtime_has_precision(self) -> LatencySpec:
-        runtime = RUNTIMES[self.runtime] if self.runtime != COMMAND else MODEL_FILES[self.model_format]
-        if self.precision not in runtime.precisions:
-            offered = " or ".join(runtime.precisions)
+        if self.precision not in self.row.precisions:
+            offered = " or ".join(self.row.precisions)
             raise ValueError(f"precision must be {offered} where the runtime is {self.runtime}, found {self.precision}")
         return self
 
     @model_validator(mode="after")
     def _text_has_room(self) -> LatencySpec:
-        room = RUNTIMES[self.runtime if self.runtime != COMMAND else MODEL_FILES[self.model_format].runtime].longest_text
+        room = RUNTIMES[self.runtime if self.runtime != COMMAND else MODEL_FORMATS[self.model_format]].longest_text
         if room is not None and self.longest_text > room:
             raise ValueError(
                 f"prompt_tokens and new_tokens together, and context_positions with {LONGEST_DRIFT} more, must be {room:,} at most for "

@@ -9,9 +9,9 @@ from pydantic import Field, model_validator
 
 from analysis.laws.options import FormName
 from analysis.text.words import short
-from search_space.fields import OF_STUDY
+from search_space.fields import BY_NAME, OF_STUDY
 from search_space.sharing import Sharing
-from trials.study.section import AboveZero, Number, Positive, Section
+from trials.study.section import AboveZero, Number, OneOf, Positive, Section
 
 STATED = ("tokens", "tokens_per_parameter", "flops", "seconds", "rungs")
 """Keys of the recipe that `scaling` decides."""
@@ -67,7 +67,7 @@ class ShapeSpec(Section):
     """num_attention_heads times head_dim over hidden_size."""
     key_value_ratio: Annotated[float, Number, Field(gt=0, le=1)] | None = None
     """num_key_value_heads over num_attention_heads."""
-    mlp: Literal["swiglu", "gelu", "relu"] | None = None
+    mlp: Annotated[str, OneOf(BY_NAME["mlp"].choices)] | None = None
     """The kind of the MLP."""
     sharing: Literal["none"] | dict[str, Any] | None = None
     """As in `space`: `none`, or `{strategy: immediate, repeats: 2}`."""

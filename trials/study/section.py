@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
 from search_space.errors import SpecError, unknown_key
 
@@ -31,6 +32,16 @@ def _number(value: object) -> object:
             return value
         return int(number) if number.is_integer() else number
     return value
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """Text that must be one of these names, refused as pydantic refuses what a `Literal` does not have; for names that a table has."""
+
+    names: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.literal_schema(list(self.names))
 
 
 Number = BeforeValidator(_number)

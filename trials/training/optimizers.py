@@ -16,6 +16,9 @@ from trials.training.parametrization import scales
 
 BETAS = (0.9, 0.95)
 EPSILON = 1e-8
+Parameters = list[nn.Parameter]
+ByRate = Mapping[float, Parameters]
+"""Parameters by their peak rate, relative to the recipe's."""
 
 
 def make_optimizers(network: Network, proxy: ProxySpec) -> list[torch.optim.Optimizer]:
@@ -26,14 +29,10 @@ def make_optimizers(network: Network, proxy: ProxySpec) -> list[torch.optim.Opti
     rate as `initial_lr`; rates that the parametrization sets apart are groups of their own, and decay as fast as the others do.
     """
     found = scales(network, proxy)
-    rest, matrices = defaultdict[float, list[nn.Parameter]](list), defaultdict[float, list[nn.Parameter]](list)
+    rest, matrices = defaultdict[float, Parameters](list), defaultdict[float, Parameters](list)
     for name, parameter in network.named_parameters():
         (matrices if is_block_matrix(name, parameter) else rest)[found[name].rate].append(parameter)
-    if proxy.optimizer == "muon":
-        muon = _groups(matrices, proxy.muon_learning_rate, proxy.weight_decay)
-        optimizers = [_adamw(_groups(rest, proxy.learning_rate, 0.0)), Muon(muon)]
-    else:
-        optimizers = [_adamw([*_groups(rest, proxy.learning_rate, 0.0), *_groups(matrices, proxy.learning_rate, proxy.weight_decay)])]
+    optimizers = OPTIMIZERS[proxy.optimizer](rest, matrices, proxy)
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]
@@ -52,7 +51,19 @@ def set_rates(optimizers: Iterable[torch.optim.Optimizer], factor: float) -> Non
             group["lr"] = group["initial_lr"] * factor
 
 
-def _groups(parameters: Mapping[float, list[nn.Parameter]], rate: float, decay: float) -> list[dict[str, Any]]:
+def _muon_and_adamw(rest: ByRate, matrices: ByRate, proxy: ProxySpec) -> list[torch.optim.Optimizer]:
+    return [_adamw(_groups(rest, proxy.learning_rate, 0.0)), Muon(_groups(matrices, proxy.muon_learning_rate, proxy.weight_decay))]
+
+
+def _adamw_alone(rest: ByRate, matrices: ByRate, proxy: ProxySpec) -> list[torch.optim.Optimizer]:
+    return [_adamw([*_groups(rest, proxy.learning_rate, 0.0), *_groups(matrices, proxy.learning_rate, proxy.weight_decay)])]
+
+
+OPTIMIZERS = {"muon": _muon_and_adamw, "adamw": _adamw_alone}
+"""By the name in `proxy.optimizer`: the optimizers of the blocks' matrices and of the rest, each by its relative rate."""
+
+
+def _groups(parameters: ByRate, rate: float, decay: float) -> list[dict[str, Any]]:
     """A group for each relative rate; a step takes lr x weight_decay of a weight, which is the same for all."""
     return [{"params": several, "lr": rate * relative, "weight_decay": decay / relative} for relative, several in parameters.items()]
 

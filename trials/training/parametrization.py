@@ -17,6 +17,8 @@ from trials.study.spec import ProxySpec
 
 MLP_RATIO = 8 / 3
 """Of the base shape, whose heads span its width: what a matrix's inputs and outputs are compared with."""
+FOLLOWED: dict[str, tuple[str, ...]] = {"standard": (), "mup": ("width",), "completep": ("width", "depth")}
+"""By the name in `proxy.parametrization`: what of a shape its initial weights and its rates follow."""
 RESIDUAL = ("o_proj", "down_proj")
 """What writes to the residual stream."""
 
@@ -34,7 +36,7 @@ class Scale:
 def scales(network: Network, proxy: ProxySpec) -> dict[str, Scale]:
     """The scale of every stored parameter by its name; docs/method.md has the table and where it comes from."""
     names = dict(network.named_parameters())
-    if proxy.parametrization == "standard":
+    if not FOLLOWED[proxy.parametrization]:
         return dict.fromkeys(names, Scale())
     return {name: _scale(name, parameter, network, proxy) for name, parameter in names.items()}
 
@@ -65,7 +67,7 @@ def _scale(name: str, parameter: torch.Tensor, network: Network, proxy: ProxySpe
     if role == "q_proj":  # scores over head_dim instead of over its root
         heads = math.sqrt(base.head_dim / shape.head_dim)
         initial, rate = initial * heads, rate * heads
-    if role in RESIDUAL and proxy.parametrization == "completep":
+    if role in RESIDUAL and "depth" in FOLLOWED[proxy.parametrization]:
         depth = base.num_hidden_layers / shape.num_hidden_layers
         initial, rate = initial * math.sqrt(depth), rate * depth  # the standard ones have the other root of the depth already
     return Scale(initial, rate)

@@ -71,14 +71,20 @@ def ending_at(proxy: ProxySpec, plan: RunLength, share: float) -> tuple[ProxySpe
 
 
 def rate_factor(proxy: ProxySpec, share: float) -> float:
-    """Learning rate relative to its peak, where `share` (0 to 1) of the run is over.
+    """Learning rate relative to its peak, where `share` (0 to 1) of the run is over; every schedule rises linearly over `warmup`."""
+    return share / proxy.warmup if share < proxy.warmup else SCHEDULES[proxy.schedule](proxy, share)
 
-    Both schedules rise linearly over `warmup`. `wsd` then stays at the peak and falls linearly to 0 over the last `decay`
-    (arXiv 2404.06395; linear: arXiv 2405.18392); `cosine` falls to a tenth along half a wave (arXiv 1608.03983).
-    """
-    if share < proxy.warmup:
-        return share / proxy.warmup
-    if proxy.schedule == "cosine":
-        fallen = (share - proxy.warmup) / (1 - proxy.warmup) if proxy.warmup < 1 else 1.0
-        return COSINE_FLOOR + (1 - COSINE_FLOOR) * (1 + math.cos(math.pi * fallen)) / 2
+
+def _wsd(proxy: ProxySpec, share: float) -> float:
+    """Stays at the peak and falls linearly to 0 over the last `decay` (arXiv 2404.06395; linear: arXiv 2405.18392)."""
     return min(1.0, (1 - share) / proxy.decay) if proxy.decay else 1.0
+
+
+def _cosine(proxy: ProxySpec, share: float) -> float:
+    """Falls to a tenth along half a wave (arXiv 1608.03983)."""
+    fallen = (share - proxy.warmup) / (1 - proxy.warmup) if proxy.warmup < 1 else 1.0
+    return COSINE_FLOOR + (1 - COSINE_FLOOR) * (1 + math.cos(math.pi * fallen)) / 2
+
+
+SCHEDULES = {"wsd": _wsd, "cosine": _cosine}
+"""By the name in `proxy.schedule`: the rate after the warm-up, relative to its peak."""

@@ -18,7 +18,7 @@ from analysis.records.record import Kind, Outcome, TrialRecord, append, read_fin
 from search_space.errors import SpecError, WorkError
 from tests.support import fakes
 from tests.support.needs import FULL_DEVICE
-from trials.catalogue.runtimes import RUNTIMES, Offer
+from trials.catalogue.runtimes import RUNTIMES, Runtime
 from trials.driver.ray_session import connected, require_gpus
 from trials.driver.run_study import StudyResult, run_study
 from trials.driver.tune_adapters import Progress
@@ -42,7 +42,7 @@ def test_more_gpus_than_this_machine_has_are_refused_before_ray_starts() -> None
         require_gpus(1_000)
 
 
-MISSING = Offer(
+MISSING = Runtime(
     module="trials.latency.runtimes.torch_runtime", precisions=("float32",), library="no_such_library", install="no-such-library"
 )
 """A runtime that is not installed, whatever is."""

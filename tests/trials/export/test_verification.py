@@ -13,10 +13,11 @@ from search_space.architecture import Architecture
 from search_space.errors import WorkError
 from search_space.sharing import Sharing
 from tests.support.sample_network import spread_out
-from trials.catalogue.formats import FORMATS, MODEL_FILES
+from trials.catalogue.formats import FORMATS, MODEL_FORMATS
 from trials.catalogue.runtimes import RUNTIMES
 from trials.corpus.tokenizer import train_tokenizer
-from trials.export.verification import LARGEST_DIFFERENCE, STRINGS, VERIFICATION, strings_of_many_scripts, verify
+from trials.export.check import LARGEST_DIFFERENCE, STRINGS, strings_of_many_scripts
+from trials.export.verification import VERIFICATION, verify
 from trials.export.write import write_formats
 from trials.network.weights import save_weights
 
@@ -31,7 +32,7 @@ SHAPE = Architecture(
     sharing=Sharing("immediate", 2),
 )
 pytestmark = pytest.mark.needs
-EVERY = tuple(name for name in FORMATS if name != "gguf" and (name not in MODEL_FILES or RUNTIMES[MODEL_FILES[name].runtime].installed))
+EVERY = tuple(name for name in FORMATS if name != "gguf" and (name not in MODEL_FORMATS or RUNTIMES[MODEL_FORMATS[name]].installed))
 """Every format whose library is here, but for GGUF, which tests/trials/formats/test_gguf_file.py is about."""
 
 
@@ -86,7 +87,7 @@ def test_an_export_that_is_not_the_model_fails(file: str, source: Path, tmp_path
 def test_a_crash_while_a_program_is_verified_is_a_failed_check(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = _export(source, tmp_path)
     verify(EVERY, tmp_path, SHAPE, *files)
-    monkeypatch.setattr("trials.export.executorch_logits.sys.executable", "/bin/false")
+    monkeypatch.setattr("trials.export.read_apart.sys.executable", "/bin/false")
     with pytest.raises(WorkError, match=r"executorch, loaded by .*: the process that runs model.pte ended with exit code 1; do not"):
         verify(EVERY, tmp_path, SHAPE, *_export(source, tmp_path))
     assert {name for name, check in _written(tmp_path).items() if not check["passed"]} == {"executorch"}

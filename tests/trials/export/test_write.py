@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 from tokenizers import Tokenizer
@@ -16,14 +16,14 @@ from tokenizers.normalizers import NFC
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from tests.support.sample_network import spread_out
-from trials.catalogue.formats import ARCHITECTURE, MODEL_FILES
+from trials.catalogue.formats import ARCHITECTURE, FORMATS, MODEL_FORMATS
 from trials.catalogue.runtimes import RUNTIMES
 from trials.corpus.tokenizer import train_tokenizer
 from trials.export.card import CARD
 from trials.export.verification import VERIFICATION
 from trials.export.write import write_formats
+from trials.formats.model import fresh_model
 from trials.latency.command import measure_by_command
-from trials.network.decoder import Network
 from trials.network.weights import save_weights
 from trials.study.spec import LatencySpec
 
@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[3]
 SHAPE = Architecture(
     vocab_size=300, hidden_size=32, num_unique_layers=1, num_attention_heads=2, num_key_value_heads=1, head_dim=16, intermediate_size=64
 )
-WITH_A_LIBRARY = sorted(name for name, file in MODEL_FILES.items() if file.library)
+WITH_A_LIBRARY = sorted(name for name, row in FORMATS.items() if row.library)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def write(formats: list[str], output: Path, source: Path, tokenizer: str = "toke
 
 def without_library(name: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The sentence that is expected where a format's library is not installed."""
-    monkeypatch.setitem(MODEL_FILES, name, replace(MODEL_FILES[name], library="no_such_library"))
+    monkeypatch.setitem(FORMATS, name, replace(FORMATS[name], library="no_such_library"))
     return rf"the format {name} is written with the library no_such_library, which is not installed; pip install 'archfront\[{name}\]'$"
 
 
@@ -61,11 +61,9 @@ def test_without_its_library_a_format_is_refused_with_the_command(
     with pytest.raises(SpecError, match=sentence):
         write(["hf", name], tmp_path / "export", source)
     assert not (tmp_path / "export").exists()
-    file = MODEL_FILES[name]
+    row = FORMATS[name]
     with pytest.raises(SpecError, match=sentence):
-        getattr(importlib.import_module(file.module), file.writer)(
-            tmp_path / file.name, SHAPE, dict(Network(SHAPE).named_parameters()), "float32"
-        )
+        resolve_name(row.writer)(tmp_path / row.file, fresh_model(SHAPE))
     assert not any(tmp_path.iterdir())
 
 
@@ -79,8 +77,8 @@ def test_a_command_s_format_without_its_library_is_refused_with_the_command(name
 
 @pytest.mark.parametrize("name", WITH_A_LIBRARY)
 def test_what_writes_a_format_is_imported_without_its_library(name: str) -> None:
-    file = MODEL_FILES[name]
-    code = f"import sys; sys.modules[{file.library!r}] = None; import {file.module}, trials.export.write"
+    row = FORMATS[name]
+    code = f"import sys; sys.modules[{row.library!r}] = None; import {row.writer.partition(':')[0]}, trials.export.write"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
@@ -109,4 +107,4 @@ def test_a_refused_export_leaves_an_earlier_one_as_it_was(source: Path, tmp_path
 
 
 def test_every_model_file_is_for_a_runtime_that_exists() -> None:
-    assert {file.runtime for file in MODEL_FILES.values()} < set(RUNTIMES)
+    assert set(MODEL_FORMATS.values()) < set(RUNTIMES)

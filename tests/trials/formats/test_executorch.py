@@ -16,13 +16,14 @@ from search_space.errors import SpecError, WorkError
 from search_space.sharing import Sharing
 from tests.support.sample_network import spread_out
 from trials.catalogue.formats import EXECUTORCH
-from trials.catalogue.runtimes import RUNTIMES, find_runtime
-from trials.export.executorch_logits import logits_apart
+from trials.catalogue.runtimes import RUNTIMES
+from trials.export.read_apart import read_apart
 from trials.formats.block_quantisation import quantise
 from trials.formats.executorch import LONGEST_TEXT, write_executorch
 from trials.formats.executorch_pieces import stages
 from trials.formats.flatbuffer import PROGRAM, flatbuffers
-from trials.network.decoder import Network
+from trials.formats.model import Model, fresh_model
+from trials.latency.runtimes import find_runtime
 
 INSTALLED = pytest.mark.skipif(
     not RUNTIMES["executorch"].installed, reason="executorch is not installed; pip install 'archfront[executorch]'"
@@ -40,7 +41,7 @@ SMALL = replace(FOUR, num_unique_layers=1, hidden_size=32, layer_types=("full_at
 def written(architecture: Architecture, folder: Path, precision: str = "float32") -> Path:
     """A program of random weights, for 16 tokens."""
     path = folder / f"{architecture.key}-{precision}.pte"
-    write_executorch(path, architecture, dict(Network(architecture).named_parameters()), precision, 16)
+    write_executorch(path, fresh_model(architecture, precision), room_tokens=16)
     return path
 
 
@@ -53,7 +54,7 @@ def packed_bytes(program: Path) -> int:
         "session = open_program(Path(sys.argv[2]), threads=1); session.prefill([1]); print(taken() - before)\n"
     )
     small = program.with_name("small.pte")
-    write_executorch(small, SMALL, dict(Network(SMALL).named_parameters()), max_tokens=16)
+    write_executorch(small, fresh_model(SMALL), room_tokens=16)
     done = subprocess.run([sys.executable, "-c", code, small, program], cwd=ROOT, capture_output=True, text=True, check=True)
     return 1024 * int(done.stdout)
 
@@ -104,7 +105,7 @@ def test_more_tokens_than_there_is_room_for_fail_and_leave_the_process_alive(len
 @INSTALLED
 def test_a_workload_beyond_the_longest_text_is_refused(tmp_path: Path) -> None:
     runtime = find_runtime("executorch")
-    runtime.prepare(tmp_path, FOUR, dict(Network(FOUR).named_parameters()), "float32")
+    runtime.prepare(tmp_path, fresh_model(FOUR))
     with pytest.raises(SpecError, match=rf"must be {LONGEST_TEXT} at most together in executorch, found {LONGEST_TEXT + 1}; lower them"):
         runtime.load(tmp_path, FOUR, LONGEST_TEXT + 1, threads=1)
 
@@ -114,7 +115,7 @@ def test_a_workload_beyond_the_longest_text_is_refused(tmp_path: Path) -> None:
 def test_a_program_that_does_not_load_is_said_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / EXECUTORCH).write_bytes(written(FOUR, tmp_path).read_bytes()[:20_000])
     with pytest.raises(WorkError, match=r"the process that runs model.pte (ended with exit code|was ended by)"):
-        logits_apart(tmp_path / EXECUTORCH, [1, 2, 3])
+        read_apart("executorch", tmp_path / EXECUTORCH, FOUR, [1, 2, 3])
 
 
 @pytest.mark.needs
@@ -125,9 +126,9 @@ def test_a_schema_that_has_changed_is_said_in_a_sentence() -> None:
 
 
 def test_a_process_that_does_not_end_in_time_is_said_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trials.export.executorch_logits.TIMEOUT_SECONDS", 0.001)
+    monkeypatch.setattr("trials.export.read_apart.TIMEOUT_SECONDS", 0.001)
     with pytest.raises(WorkError, match=r"the process that runs model.pte did not end within 0.001 seconds"):
-        logits_apart(tmp_path / EXECUTORCH, [1, 2, 3])
+        read_apart("executorch", tmp_path / EXECUTORCH, FOUR, [1, 2, 3])
 
 
 @pytest.mark.slow
@@ -135,7 +136,7 @@ def test_a_process_that_does_not_end_in_time_is_said_in_a_sentence(tmp_path: Pat
 @INSTALLED
 def test_executorchs_own_interface_runs_a_program_as_the_card_says(tmp_path: Path) -> None:
     network, path = spread_out(FOUR), tmp_path / EXECUTORCH
-    write_executorch(path, FOUR, dict(network.named_parameters()), max_tokens=16)
+    write_executorch(path, Model(FOUR, dict(network.named_parameters())), room_tokens=16)
     code = (
         "import sys, torch; from executorch.runtime import Runtime\n"
         "forward = Runtime.get().load_program(sys.argv[1]).load_method('forward')\n"

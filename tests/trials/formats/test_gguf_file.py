@@ -28,8 +28,10 @@ from trials.catalogue.formats import GGUF, described_exports, supported_exports
 from trials.catalogue.gguf_layout import PRECISIONS, gguf_refusal
 from trials.catalogue.runtimes import RUNTIMES
 from trials.corpus.tokenizer import END_OF_TEXT
-from trials.export.verification import STRINGS, verify
+from trials.export.check import STRINGS
+from trials.export.verification import verify
 from trials.export.write import write_formats
+from trials.formats.model import Model
 from trials.network.weights import load_weights, save_weights
 from trials.study.directory import tokenizer_file as directory_tokenizer
 from trials.study.directory import weights_file
@@ -125,7 +127,7 @@ def test_query_and_key_rows_that_rope_turns_together_become_neighbours() -> None
 @pytest.mark.parametrize("architecture", SHAPES.values(), ids=SHAPES)
 def test_a_block_that_runs_several_times_is_written_for_each(architecture: Architecture, tmp_path: Path) -> None:
     path = tmp_path / GGUF
-    write_gguf(path, architecture, load_weights(weights_of(architecture, tmp_path)), "float32", CONTEXT)
+    write_gguf(path, Model(architecture, load_weights(weights_of(architecture, tmp_path))))
     held = sum(values.size for values in read_gguf(path).tensors.values())
     output = architecture.vocab_size * architecture.hidden_size  # always a tensor of its own where a block slides
     assert held == unrolled_parameters(architecture) + (output if architecture.sliding_window is not None else 0)
@@ -154,10 +156,10 @@ def test_a_block_that_runs_several_times_is_written_for_each(architecture: Archi
 def test_a_shape_that_the_format_cannot_hold_is_refused(changes: dict[str, Any], precision: str, sentence: str, tmp_path: Path) -> None:
     architecture = replace(SHAPE, **changes)
     with pytest.raises(SpecError, match=f"the format gguf cannot hold this shape, though .*onnx.* can: {sentence}"):
-        write_formats(["gguf"], tmp_path / "no", architecture, tmp_path / "none", tmp_path / "none", CONTEXT, precision)
+        write_formats(["gguf"], tmp_path / "no", architecture, tmp_path / "none", tmp_path / "none", CONTEXT, {"gguf": precision})
     assert not (tmp_path / "no").exists()
     with pytest.raises(SpecError, match=sentence):
-        write_gguf(tmp_path / GGUF, architecture, {}, precision, CONTEXT)
+        write_gguf(tmp_path / GGUF, Model(architecture, {}, precision))
     described = described_exports(architecture)
     assert (described["gguf"] is None) == ("mlp" not in changes)
     assert described["gguf int8, int4"] is not None
@@ -185,7 +187,7 @@ def test_a_damaged_file_fails(tmp_path: Path, tokenizer_file: Path) -> None:
 def test_rounding_explains_what_the_library_rounds_and_little_more(scale: float, precision: str, tmp_path: Path) -> None:
     weights = {name: scale * weight for name, weight in load_weights(weights_of(SHAPE, tmp_path)).items()}
     path, part = tmp_path / GGUF, "model.layers.1.mlp.up_proj.weight"
-    write_gguf(path, SHAPE, weights, precision, CONTEXT)
+    write_gguf(path, Model(SHAPE, weights, precision))
     assert misplaced(read_gguf(path), SHAPE, weights) == []
     moved = weights | {part: weights[part] + weights[part].std() * (torch.arange(64) == 5)}
     assert misplaced(read_gguf(path), SHAPE, moved) == ["blk.1.ffn_up.weight"]
@@ -193,7 +195,7 @@ def test_rounding_explains_what_the_library_rounds_and_little_more(scale: float,
 
 def test_refusals_need_nothing_heavy() -> None:
     heavy = ("torch", "gguf", "openvino", "numpy")
-    code = f"import sys, trials.catalogue.gguf_layout, trials.catalogue.openvino_shape; print([n for n in {heavy} if n in sys.modules])"
+    code = f"import sys, trials.catalogue.formats, trials.catalogue.runtimes; print([n for n in {heavy} if n in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout == "[]\n"
 
 

@@ -14,7 +14,9 @@ from search_space.errors import SpecError, WorkError
 from tests.support.sample_gguf import CONTEXT, SHAPE, exported, padded_tokenizer, weights_of
 from trials.catalogue.formats import GGUF
 from trials.corpus.tokenizer import train_tokenizer
-from trials.export.verification import STRINGS, strings_of_many_scripts, verify
+from trials.export.check import STRINGS, strings_of_many_scripts
+from trials.export.verification import verify
+from trials.formats.model import Model
 from trials.network.weights import load_weights
 
 pytest.importorskip("gguf", reason="gguf is not installed; pip install 'archfront[gguf]'")
@@ -73,7 +75,7 @@ def test_a_splitting_that_llama_cpp_does_not_have_is_refused(tmp_path: Path, tok
     steps = Sequence([Split(Regex(r"\w+|\s+"), "isolated"), ByteLevel(add_prefix_space=False, use_regex=False)])
     odd = _with_steps(tokenizer_file, steps)
     with pytest.raises(SpecError, match=r"must split text as GPT-2, SmolLM, Llama 3 or Qwen 2 do in a GGUF file.*found another expression"):
-        write_gguf(tmp_path / GGUF, SHAPE, load_weights(weights_of(SHAPE, tmp_path)), "float16", CONTEXT, odd)
+        write_gguf(tmp_path / GGUF, Model(SHAPE, load_weights(weights_of(SHAPE, tmp_path)), "float16", CONTEXT, odd))
     assert not (tmp_path / GGUF).exists()
     with pytest.raises(SpecError, match="found ignore_merges True beside the expression of gpt-2"):
         splitter_name(odd, {"model": {"ignore_merges": True}, "pre_tokenizer": {"type": "ByteLevel"}})

@@ -22,8 +22,9 @@ from tests.support.sample_network import spread_out
 from trials.catalogue.formats import supported_exports
 from trials.catalogue.hugging_face_config import hugging_face_class
 from trials.corpus.tokenizer import END_OF_TEXT, train_tokenizer
-from trials.formats.architecture_yaml import export_architecture_yaml
-from trials.formats.hugging_face import export_hugging_face
+from trials.export.architecture_yaml import write_architecture_yaml
+from trials.formats.hugging_face import write_hugging_face
+from trials.formats.model import Model
 from trials.network.decoder import Network
 from trials.network.weights import load_network, load_weights, save_weights
 
@@ -78,7 +79,8 @@ def exported(directory: Path, network: Network, tokenizer_file: Path) -> Path:
     """As the command does it: weights to a file, the file to an export."""
     save_weights(directory / "weights.safetensors", network)
     target = directory / "export"
-    export_hugging_face(target, network.architecture, load_weights(directory / "weights.safetensors"), tokenizer_file, CONTEXT)
+    weights = load_weights(directory / "weights.safetensors")
+    write_hugging_face(target, Model(network.architecture, weights, context_tokens=CONTEXT, tokenizer_file=tokenizer_file))
     return target
 
 
@@ -249,5 +251,5 @@ def test_missing_and_damaged_weights_are_one_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize("architecture", SHAPES.values(), ids=SHAPES)
 def test_the_plain_architecture_is_yaml_that_reads_back_equal(architecture: Architecture, tmp_path: Path) -> None:
     file = tmp_path / "new" / "architecture.yaml"
-    export_architecture_yaml(file, architecture)
+    write_architecture_yaml(file, Model(architecture, {}))
     assert Architecture.from_dict(yaml.safe_load(file.read_text())) == architecture

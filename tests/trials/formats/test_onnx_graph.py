@@ -16,8 +16,9 @@ from onnx.reference import ReferenceEvaluator
 from search_space.architecture import Architecture
 from search_space.cost import parameters, weight_bytes
 from search_space.sharing import Sharing
-from trials.catalogue.block_rows import BLOCK
+from trials.catalogue.refusals import BLOCK
 from trials.formats.block_quantisation import quantise
+from trials.formats.model import Model
 from trials.formats.onnx_graph import write_onnx
 from trials.network.decoder import Network
 
@@ -38,7 +39,7 @@ TEXT = [3, 1, 4, 15, 9, 2, 6, 5, 35, 8, 9, 7]
 def written(directory: Path, architecture: Architecture, precision: str = "float32") -> tuple[Path, Network]:
     network = Network(architecture)
     path = directory / "model.onnx"
-    write_onnx(path, architecture, dict(network.named_parameters()), precision)
+    write_onnx(path, Model(architecture, dict(network.named_parameters()), precision))
     return path, network
 
 

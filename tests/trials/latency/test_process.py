@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy
 import pytest
@@ -22,15 +21,15 @@ from analysis.records.latency import latency_from_dict
 from search_space.architecture import Architecture
 from search_space.cost import parameters
 from search_space.errors import SpecError
-from trials.catalogue.runtime_interface import Logits
 from trials.catalogue.runtimes import RUNTIMES
+from trials.formats.model import fresh_model
 from trials.latency.process import LatencyError, LatencyProcess, LatencyTimeoutError
 from trials.latency.protocol import PROTOCOL, Protocol
 from trials.latency.repeats import LARGEST_WAIT, LONGEST_TURN, Pair, Repeat, calm_pairs, pairs, run_once, turn
 from trials.latency.resident_memory import peak_memory_bytes
 from trials.latency.runtimes import onnx_runtime
+from trials.latency.runtimes.interface import Logits
 from trials.machine.quiet_lock import QuietLock
-from trials.network.decoder import Network
 from trials.study.spec import LatencySpec
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -88,10 +87,9 @@ def test_tokens_deeper_in_a_text_are_timed_where_they_are_asked_for() -> None:
 def test_memory_is_that_of_the_shape_and_the_same_again(tmp_path: Path) -> None:
     shape = replace(SHALLOW, vocab_size=8_192, hidden_size=256, intermediate_size=1_024, num_attention_heads=8, num_key_value_heads=8)
     taken: dict[str, list[int]] = {}
-    precisions: tuple[Literal["float32", "int8"], ...] = ("float32", "int8")
-    for precision in precisions:
+    for precision in ("float32", "int8"):
         (tmp_path / precision).mkdir()
-        onnx_runtime.prepare(tmp_path / precision, shape, dict(Network(shape).named_parameters()), precision)
+        onnx_runtime.prepare(tmp_path / precision, fresh_model(shape, precision))
         spec = LatencySpec(precision=precision)
         found = [peak_memory_bytes(tmp_path / precision, shape, spec) for _ in range(2)]
         if None in found:

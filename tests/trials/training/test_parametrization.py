@@ -14,7 +14,8 @@ from transformers import AutoModelForCausalLM
 from search_space.architecture import Architecture
 from search_space.sharing import Sharing
 from trials.corpus.tokenizer import train_tokenizer
-from trials.formats.hugging_face import export_hugging_face
+from trials.formats.hugging_face import write_hugging_face
+from trials.formats.model import Model
 from trials.network.decoder import Network
 from trials.network.weights import load_weights, save_weights
 from trials.study.spec import ProxySpec
@@ -135,7 +136,7 @@ def test_a_parametrized_network_is_exported_as_it_stands(tmp_path: Path) -> None
     train_tokenizer(["one text and another text"], 260, tmp_path / "tokenizer.json")
     save_weights(tmp_path / "weights.safetensors", network)
     weights = load_weights(tmp_path / "weights.safetensors")
-    export_hugging_face(tmp_path / "export", built, weights, tmp_path / "tokenizer.json", 64)
+    write_hugging_face(tmp_path / "export", Model(built, weights, context_tokens=64, tokenizer_file=tmp_path / "tokenizer.json"))
     tokens = torch.arange(40)[None]
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "export")
     with torch.no_grad():

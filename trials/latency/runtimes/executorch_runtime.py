@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 from executorch.extension.pybindings import _portable_lib as library
-from torch import Tensor
 
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from trials.catalogue.formats import EXECUTORCH
-from trials.catalogue.runtime_interface import Logits
 from trials.formats.executorch import LONGEST_TEXT, write_executorch
+from trials.formats.model import Model
+from trials.latency.runtimes.interface import Logits
 
 
 def version() -> str:
@@ -23,14 +23,9 @@ def version() -> str:
     return metadata.version("executorch")
 
 
-def refusal(architecture: Architecture, precision: str) -> str | None:
-    """None: every shape runs."""
-    return None
-
-
-def prepare(directory: Path, architecture: Architecture, weights: Mapping[str, Tensor], precision: str) -> None:
+def prepare(directory: Path, model: Model) -> None:
     """Write the program with its weights."""
-    write_executorch(directory / EXECUTORCH, architecture, weights, precision)
+    write_executorch(directory / EXECUTORCH, model)
 
 
 def load(directory: Path, architecture: Architecture, max_tokens: int, threads: int) -> ExecutorchSession:
@@ -70,7 +65,7 @@ class ExecutorchSession:
         """Let go of the program."""
         del self._program
 
-    def _read(self, tokens: Tensor) -> Logits:
+    def _read(self, tokens: torch.Tensor) -> Logits:
         (found,) = self._program.run_method("forward", (tokens, torch.tensor([self._length])), clone_outputs=False)
         self._length += tokens.shape[1]
         logits: Logits = found[0].numpy()

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import llama_cpp
 import numpy
-from torch import Tensor
 
 from search_space.architecture import Architecture
 from trials.catalogue.formats import GGUF
-from trials.catalogue.gguf_layout import gguf_refusal
-from trials.catalogue.runtime_interface import Logits
 from trials.formats.gguf_file import write_gguf
+from trials.formats.model import Model
+from trials.latency.runtimes.interface import Logits
 
 FLOAT32_FILE = "0"
 """The `general.file_type` of a file in float32. It gets a cache in float32 too, and no flash attention, which rounds the cache to float16:
@@ -29,14 +28,9 @@ def version() -> str:
     return str(llama_cpp.__version__)
 
 
-def refusal(architecture: Architecture, precision: str) -> str | None:
-    """Why a GGUF file cannot hold the shape, or None where it can."""
-    return gguf_refusal(architecture, precision)
-
-
-def prepare(directory: Path, architecture: Architecture, weights: Mapping[str, Tensor], precision: str) -> None:
+def prepare(directory: Path, model: Model) -> None:
     """Write a GGUF file without tokenizer; raises SpecError where the library that writes it is not installed."""
-    write_gguf(directory / GGUF, architecture, weights, precision)
+    write_gguf(directory / GGUF, model)
 
 
 def load(directory: Path, architecture: Architecture, max_tokens: int, threads: int) -> LlamaCppSession:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy
 import onnxruntime
@@ -12,10 +11,8 @@ from numpy.typing import NDArray
 
 from search_space.architecture import Architecture
 from trials.catalogue.formats import ONNX
-from trials.catalogue.runtime_interface import Logits
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from trials.formats.model import Model
+from trials.latency.runtimes.interface import Logits
 
 LAST = numpy.ones(1, numpy.int64)
 
@@ -25,16 +22,11 @@ def version() -> str:
     return str(onnxruntime.__version__)
 
 
-def refusal(architecture: Architecture, precision: str) -> str | None:
-    """None: every shape runs."""
-    return None
-
-
-def prepare(directory: Path, architecture: Architecture, weights: Mapping[str, Tensor], precision: str) -> None:
+def prepare(directory: Path, model: Model) -> None:
     """Write the graph and its weights."""
     from trials.formats.onnx_graph import write_onnx  # loading a graph needs neither onnx nor torch
 
-    write_onnx(directory / ONNX, architecture, weights, precision)
+    write_onnx(directory / ONNX, model)
 
 
 def load(directory: Path, architecture: Architecture, max_tokens: int, threads: int) -> OnnxSession:

@@ -7,21 +7,21 @@ matrix's place. The numbers are those of `trials/formats/block_quantisation.py`,
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy
 from numpy.typing import NDArray
-from torch import Tensor
 
 from search_space.architecture import Architecture
 from search_space.cost import BITS_PER_WEIGHT
-from trials.catalogue.block_rows import BLOCK
-from trials.catalogue.openvino_shape import openvino_refusal
-from trials.catalogue.runtime_interface import Logits
+from trials.catalogue.refusals import BLOCK
 from trials.formats.block_quantisation import quantise
+from trials.formats.model import Model
 from trials.formats.onnx_graph import write_onnx
+from trials.latency.runtimes.interface import Logits
 
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # else importing openvino is reported over the network
 import openvino  # noqa: E402
@@ -39,20 +39,15 @@ def version() -> str:
     return str(openvino.__version__).partition("-")[0]
 
 
-def refusal(architecture: Architecture, precision: str) -> str | None:
-    """Why its rows cannot be rounded in blocks, or None where they can."""
-    return openvino_refusal(architecture, precision)
-
-
-def prepare(directory: Path, architecture: Architecture, weights: Mapping[str, Tensor], precision: str) -> None:
+def prepare(directory: Path, model: Model) -> None:
     """Write the graph and its weights in OpenVINO's own format."""
     graph = directory / GRAPH
-    write_onnx(graph, architecture, weights)
-    model = openvino.Core().read_model(graph)
-    if precision != "float32":
-        _compress(model, BITS_PER_WEIGHT[precision])
-    openvino.save_model(model, directory / MODEL, compress_to_fp16=False)
-    del model  # it maps the graph's weights
+    write_onnx(graph, replace(model, precision="float32"))
+    read = openvino.Core().read_model(graph)
+    if model.precision != "float32":
+        _compress(read, BITS_PER_WEIGHT[model.precision])
+    openvino.save_model(read, directory / MODEL, compress_to_fp16=False)
+    del read  # it maps the graph's weights
     for file in directory.glob(f"{GRAPH}*"):
         file.unlink()
 

@@ -7,7 +7,8 @@ the host, where the next token is chosen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,8 +16,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from search_space.architecture import Architecture
-from trials.catalogue.runtime_interface import Logits
+from trials.formats.model import Model
 from trials.latency.runtimes import torch_runtime
+from trials.latency.runtimes.interface import Logits
 from trials.latency.runtimes.torch_runtime import network_of
 from trials.network.decoder import Network
 from trials.network.kv_cache import Cache
@@ -31,14 +33,10 @@ def version() -> str:
     return torch_runtime.version()
 
 
-def refusal(architecture: Architecture, precision: str) -> str | None:
-    """None: every shape runs."""
-    return None
-
-
-def prepare(directory: Path, architecture: Architecture, weights: Mapping[str, Tensor], precision: str) -> None:
+def prepare(directory: Path, model: Model) -> None:
     """Write the weights in their precision, each once."""
-    torch_runtime.prepare(directory, architecture, {name: weight.to(DTYPES[precision]) for name, weight in weights.items()}, precision)
+    weights = {name: weight.to(DTYPES[model.precision]) for name, weight in model.weights.items()}
+    torch_runtime.prepare(directory, replace(model, weights=weights))
 
 
 def load(directory: Path, architecture: Architecture, max_tokens: int, threads: int) -> TorchCudaSession:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from search_space.architecture import Architecture
-from trials.catalogue.runtime_interface import Logits
+from trials.formats.model import Model
+from trials.latency.runtimes.interface import Logits
 from trials.network.decoder import Network
 from trials.network.kv_cache import Cache
 
@@ -23,14 +24,9 @@ def version() -> str:
     return str(torch.__version__)
 
 
-def refusal(architecture: Architecture, precision: str) -> str | None:
-    """None: every shape runs."""
-    return None
-
-
-def prepare(directory: Path, architecture: Architecture, weights: Mapping[str, Tensor], precision: str) -> None:
+def prepare(directory: Path, model: Model) -> None:
     """Write the weights, each once."""
-    save_file({name: weight.detach().contiguous() for name, weight in weights.items()}, directory / WEIGHTS)
+    save_file({name: weight.detach().contiguous() for name, weight in model.weights.items()}, directory / WEIGHTS)
 
 
 def load(directory: Path, architecture: Architecture, max_tokens: int, threads: int) -> TorchSession:

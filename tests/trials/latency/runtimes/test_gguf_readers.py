@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from search_space.errors import WorkError
-from tests.support.sample_gguf import CONTEXT, SHAPE, SHAPES, VOCABULARY, exported, padded_tokenizer, weights_of
+from tests.support.sample_gguf import SHAPE, SHAPES, VOCABULARY, exported, padded_tokenizer, weights_of
 from tests.support.sample_network import spread_out
 from trials.catalogue.formats import GGUF
 from trials.catalogue.gguf_layout import PRECISIONS
 from trials.catalogue.runtimes import RUNTIMES
-from trials.export.verification import strings_of_many_scripts
+from trials.export.check import strings_of_many_scripts
 from trials.formats.gguf_file import write_gguf
+from trials.formats.model import Model
 from trials.latency.process import LatencyProcess
 from trials.network.weights import load_weights
 from trials.study.spec import LatencySpec
@@ -79,7 +80,7 @@ def test_two_tensors_at_one_place_of_a_file_are_refused_by_llama_cpp(tmp_path: P
     from trials.latency.runtimes.llama_cpp_runtime import open_model
 
     path, shared = tmp_path / GGUF, SHAPES["shared blocks"]
-    write_gguf(path, shared, load_weights(weights_of(shared, tmp_path)), "float32", CONTEXT)
+    write_gguf(path, Model(shared, load_weights(weights_of(shared, tmp_path))))
     first, second = (tensor for tensor in gguf.GGUFReader(path).tensors if tensor.name in ("blk.0.ffn_up.weight", "blk.1.ffn_up.weight"))
     place, offset = int(second.field.offset + sum(part.nbytes for part in second.field.parts[:-1])), first.field.parts[-1]
     data = bytearray(path.read_bytes())
@@ -93,7 +94,7 @@ def test_two_tensors_at_one_place_of_a_file_are_refused_by_llama_cpp(tmp_path: P
 @pytest.mark.needs
 @needs_llama_cpp
 def test_a_crash_of_llama_cpp_is_a_failed_export(tmp_path: Path, tokenizer_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trials.export.llama_cpp_reading.sys.executable", "/bin/false")
+    monkeypatch.setattr("trials.export.read_apart.sys.executable", "/bin/false")
     with pytest.raises(WorkError, match=r"gguf, loaded by llama-cpp-python .*: llama.cpp failed: it ended with exit code 1; do not use it"):
         exported(SHAPE, tmp_path, tokenizer_file, "float16")
 
@@ -103,7 +104,7 @@ def test_a_crash_of_llama_cpp_is_a_failed_export(tmp_path: Path, tokenizer_file:
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_latency_is_taken_with_llama_cpp(precision: str) -> None:
-    process = LatencyProcess(LatencySpec(runtime="llama.cpp", precision=precision, prompt_tokens=16, new_tokens=16, repeats=3))  # type: ignore[arg-type]
+    process = LatencyProcess(LatencySpec(runtime="llama.cpp", precision=precision, prompt_tokens=16, new_tokens=16, repeats=3))
     try:
         taken = process.measure(SHAPE)
     finally:

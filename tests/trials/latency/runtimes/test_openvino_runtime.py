@@ -16,9 +16,10 @@ pytest.importorskip("trials.latency.runtimes.openvino_runtime", reason="openvino
 from search_space.architecture import Architecture
 from search_space.cost import BITS_PER_WEIGHT, parameters
 from tests.trials.latency.runtimes.test_runtimes import PLAIN, WHOLE
+from trials.catalogue.refusals import openvino_refusal
+from trials.formats.model import fresh_model
 from trials.latency.process import LatencyProcess
 from trials.latency.runtimes import openvino_runtime
-from trials.network.decoder import Network
 from trials.study.spec import LatencySpec
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -26,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[4]
 
 def compiled(architecture: Architecture, directory: Path, precision: str, threads: int = 1) -> Any:
     """The model that a session runs."""
-    openvino_runtime.prepare(directory, architecture, dict(Network(architecture).named_parameters()), precision)
+    openvino_runtime.prepare(directory, fresh_model(architecture, precision))
     return openvino_runtime.compiled(directory, threads)
 
 
@@ -62,12 +63,12 @@ def test_quantised_weights_stay_so_in_memory_and_each_is_written_once(precision:
     ids=lambda shape: shape.label,
 )
 def test_a_quantised_row_that_is_not_of_whole_blocks_is_refused(shape: Architecture) -> None:
-    reason = openvino_runtime.refusal(shape, "int8")
+    reason = openvino_refusal(shape, "int8")
     assert reason is not None
     assert "must be a multiple of 32 for openvino in int8, where each scale stands for 32 weights of a row, found" in reason
     assert reason.endswith("or the runtime onnxruntime or the precision float32, which takes any width")
-    assert openvino_runtime.refusal(WHOLE, "int4") is None
-    assert openvino_runtime.refusal(PLAIN, "float32") is None
+    assert openvino_refusal(WHOLE, "int4") is None
+    assert openvino_refusal(PLAIN, "float32") is None
 
 
 def test_its_import_reports_to_nobody() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +17,15 @@ from search_space.architecture import Architecture
 from search_space.cost import BITS_PER_WEIGHT
 from search_space.errors import SpecError
 from search_space.sharing import Sharing
-from trials.catalogue.block_rows import BLOCK
+from tests.support.needs import library_of
 from trials.catalogue.gguf_layout import PRECISIONS
-from trials.catalogue.runtime_interface import Logits
-from trials.catalogue.runtimes import RUNTIMES, find_runtime
+from trials.catalogue.refusals import BLOCK
+from trials.catalogue.runtimes import COMMAND, RUNTIMES
 from trials.formats.block_quantisation import quantise
+from trials.formats.executorch import LONGEST_TEXT
+from trials.formats.model import Model
+from trials.latency.runtimes import find_runtime
+from trials.latency.runtimes.interface import Logits
 from trials.network.decoder import Network
 
 PLAIN = Architecture(
@@ -52,6 +58,8 @@ SHAPES = {
     },
     "shared and sliding": replace(SLIDING, sharing=Sharing("immediate", 2)),
 }
+ROOT = Path(__file__).resolve().parents[4]
+SENTENCE = r"\S.* must .+, found .+; \w.+[^.]"
 PROMPT = [3, 1, 4, 15, 9, 2, 65, 35, 8, 69, 7, 0]
 NEW = [6, 28, 31, 8, 5, 3, 0, 7]
 
@@ -59,23 +67,17 @@ NEW = [6, 28, 31, 8, 5, 3, 0, 7]
 def offered(*precisions: str) -> list[Any]:
     """Runtimes with each of the precisions that they have; a test is skipped for those whose library is not installed."""
     return [
-        pytest.param(name, precision, marks=_needs(name) if offer.library else ())
-        for name, offer in RUNTIMES.items()
-        for precision in offer.precisions
-        if precision in precisions and (offer.device == "cpu" or torch.cuda.is_available())
+        pytest.param(name, precision, marks=library_of(name, row))
+        for name, row in RUNTIMES.items()
+        for precision in row.precisions
+        if precision in precisions and (row.device == "cpu" or torch.cuda.is_available())
     ]
-
-
-def _needs(runtime: str) -> tuple[pytest.MarkDecorator, ...]:
-    offer = RUNTIMES[runtime]
-    lacking = pytest.mark.skipif(not offer.installed, reason=f"{runtime} is not installed; pip install {offer.install}")
-    return pytest.mark.needs, lacking
 
 
 def refused(runtime: str, architecture: Architecture, precision: str) -> bool:
     """Whether the runtime cannot hold the shape; it must say so in a sentence with what must hold, what was found and the cure."""
-    reason = find_runtime(runtime).refusal(architecture, precision)
-    assert reason is None or re.fullmatch(r"\S.* must .+, found .+; \w.+[^.]", reason)
+    reason = RUNTIMES[runtime].refusal(architecture, precision)
+    assert reason is None or re.fullmatch(SENTENCE, reason)
     return reason is not None
 
 
@@ -101,8 +103,8 @@ def uncached(built: Network, prompt: list[int], new: list[int]) -> list[Logits]:
 def cached(runtime: str, built: Network, directory: Path, precision: str, *, twice: bool = False) -> list[Logits]:
     """The same from a runtime's prefill and decode; `twice` reads another text first, which must leave no trace."""
     module, architecture = find_runtime(runtime), built.architecture
-    assert module.refusal(architecture, precision) is None
-    module.prepare(directory, architecture, dict(built.named_parameters()), precision)
+    assert RUNTIMES[runtime].refusal(architecture, precision) is None
+    module.prepare(directory, Model(architecture, dict(built.named_parameters()), precision))
     session = module.load(directory, architecture, len(PROMPT) + len(NEW), threads=1)
     if twice:
         session.prefill(NEW)
@@ -111,6 +113,38 @@ def cached(runtime: str, built: Network, directory: Path, precision: str, *, twi
     rows += [session.decode(token).copy() for token in NEW]
     session.close()
     return rows
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_a_row_says_all_that_is_asked_of_it(name: str) -> None:
+    row, documented = RUNTIMES[name], (ROOT / "docs" / "runtimes.md").read_text(encoding="utf-8")
+    wrong = {
+        "module: there is no such file": not Path(ROOT, *row.module.split(".")).with_suffix(".py").is_file(),
+        "precisions: none, or one that no cost is known for": not set(row.precisions) <= set(BITS_PER_WEIGHT)
+        or bool(row.precisions) == (name == COMMAND),
+        "device: neither cpu nor cuda": row.device not in ("cpu", "cuda"),
+        "library and install: one without the other": bool(row.library) != bool(row.install),
+        "refusal: not a sentence with what must hold, what was found and the cure": any(
+            not re.fullmatch(SENTENCE, reason)
+            for shape in SHAPES.values()
+            for precision in row.precisions
+            if (reason := row.refusal(shape, precision)) is not None
+        ),
+        "docs/runtimes.md: its table has no line for it": f"\n| `{name}` |" not in documented,
+    }
+    assert [what for what, is_so in wrong.items() if is_so] == []
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=library_of(name, row)) for name, row in RUNTIMES.items() if name != COMMAND])
+def test_a_runtime_s_functions_are_there_and_take_what_they_are_given(name: str) -> None:
+    module = importlib.import_module(RUNTIMES[name].module)
+    assert list(inspect.signature(module.version).parameters) == []
+    assert list(inspect.signature(module.prepare).parameters) == ["directory", "model"]
+    assert list(inspect.signature(module.load).parameters) == ["directory", "architecture", "max_tokens", "threads"]
+
+
+def test_a_runtime_with_a_longest_text_has_room_for_it() -> None:
+    assert {name: row.longest_text for name, row in RUNTIMES.items() if row.longest_text} == {"executorch": LONGEST_TEXT}
 
 
 def difference(found: list[Logits], expected: list[Logits]) -> float:
@@ -136,7 +170,7 @@ def test_a_prompt_forgets_the_text_before_it(runtime: str, precision: str, tmp_p
 @pytest.mark.parametrize(("runtime", "precision"), offered("float32"))
 def test_a_prompt_may_be_a_single_token(runtime: str, precision: str, tmp_path: Path) -> None:
     built, module = network(PLAIN), find_runtime(runtime)
-    module.prepare(tmp_path, PLAIN, dict(built.named_parameters()), "float32")
+    module.prepare(tmp_path, Model(PLAIN, dict(built.named_parameters())))
     session = module.load(tmp_path, PLAIN, 2, threads=1)
     found = [session.prefill([5]).copy(), session.decode(6).copy()]
     session.close()

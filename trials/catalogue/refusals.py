@@ -1,11 +1,37 @@
-"""Weights that are rounded in blocks share a scale within a row; what that asks of a shape. Standard library only."""
+"""Why a format or a runtime cannot hold a shape, in a sentence with the cure. Standard library only."""
 
 from __future__ import annotations
 
-from search_space.architecture import Architecture
+from collections.abc import Callable
 
+from search_space.architecture import Architecture
+from search_space.errors import SpecError
+from trials.catalogue.hugging_face_config import hugging_face_class
+
+Refusal = Callable[[Architecture, str], str | None]
+"""Of a shape with its weights in a precision: why not, or None where it can be held."""
 BLOCK = 32
-"""Weights of a row that share a scale; as llama.cpp's q8_0 and q4_0 have it."""
+"""Weights of a row that share a scale where they are rounded; as llama.cpp's q8_0 and q4_0 have it."""
+
+
+def no_refusal(architecture: Architecture, precision: str) -> None:
+    """Every shape can be held."""
+
+
+def hugging_face_refusal(architecture: Architecture, precision: str) -> str | None:
+    """Why no class of transformers computes the same function; None where one does."""
+    try:
+        hugging_face_class(architecture)
+    except SpecError as reason:
+        return str(reason)
+    return None
+
+
+def openvino_refusal(architecture: Architecture, precision: str) -> str | None:
+    """Why not: a row that is not of whole blocks has no compressed product, and would be multiplied in float32."""
+    if precision == "float32":
+        return None
+    return broken_rows(architecture, f"for openvino in {precision}", "the runtime onnxruntime or the precision float32")
 
 
 def broken_rows(a: Architecture, place: str, other: str) -> str | None:

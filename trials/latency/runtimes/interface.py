@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy
 from numpy.typing import NDArray
 
 from search_space.architecture import Architecture
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from trials.formats.model import Model
 
 Logits = NDArray[numpy.float32]
 """Scores of the next token, [vocab_size]; valid until the session runs again."""
@@ -31,17 +29,14 @@ class Session(Protocol):
         """Give the memory back; the session is of no use afterwards."""
 
 
-class Runtime(Protocol):
-    """A runtime's module."""
+class RuntimeModule(Protocol):
+    """A runtime's module; which shapes and precisions it is asked for stands in its row of `trials.catalogue.runtimes`."""
 
     def version(self) -> str:
         """Version of the library that does the work."""
 
-    def refusal(self, architecture: Architecture, precision: str) -> str | None:
-        """Why this shape cannot run here, in a sentence with the cure, or None where it can."""
-
-    def prepare(self, directory: Path, architecture: Architecture, weights: Mapping[str, Tensor], precision: str) -> None:
-        """Write the files that `load` reads; `weights` are the stored ones, float32, named as `Network.named_parameters` names them."""
+    def prepare(self, directory: Path, model: Model) -> None:
+        """Write the files that `load` reads."""
 
     def load(self, directory: Path, architecture: Architecture, max_tokens: int, threads: int) -> Session:
         """Bring prepared files into memory, with room for a text of that many tokens."""

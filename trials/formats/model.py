@@ -1,0 +1,35 @@
+"""What a format's writer and a runtime's `prepare` are given: a shape and its weights, and what a trained one has beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search_space.architecture import Architecture
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that is to be written."""
+
+    architecture: Architecture
+    weights: Mapping[str, Tensor]
+    """The stored ones, named as `Network.named_parameters` names them; matrices are [out, in]."""
+    precision: str = "float32"
+    """That the written weights shall have, in the names of `search_space.cost.BITS_PER_WEIGHT`."""
+    context_tokens: int | None = None
+    """Length at which it was trained; None where it was not."""
+    tokenizer_file: Path | None = None
+    """Its tokenizer.json; None where it takes and gives ids."""
+
+
+def fresh_model(architecture: Architecture, precision: str = "float32") -> Model:
+    """A model with the weights of a network as it is initialised, always the same ones."""
+    from trials.network.decoder import Network  # torch takes seconds to import, and the parent of a LatencyProcess never needs it
+
+    return Model(architecture, dict(Network(architecture).named_parameters()), precision)
