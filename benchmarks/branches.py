@@ -12,7 +12,7 @@ from pathlib import Path
 
 from analysis.records.record import Training, TrialRecord
 from trials.corpus.blocks import TokenBlocks
-from trials.corpus.prepare import prepare
+from trials.corpus.prepare import prepare_corpus
 from trials.reporting.stored_study import read_study
 from trials.study.spec import ProxySpec, StudySpec
 from trials.training.proxy_run import train
@@ -67,7 +67,7 @@ def main() -> None:
     stored = read_study(options.directory)
     for number in options.trials:
         record = stored.record(number)
-        compare(stored.study, record, prepare(stored.study.corpus, record.architecture.vocab_size))
+        compare(stored.study, record, prepare_corpus(stored.study.corpus, record.architecture.vocab_size))
 
 
 if __name__ == "__main__":

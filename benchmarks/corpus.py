@@ -1,7 +1,7 @@
 """How fast text becomes token blocks, per core and in how much memory: ``python -m benchmarks.corpus TEXT --megabytes 300``.
 
 TEXT is a file or a folder of .txt, .jsonl and .parquet files, read again and again under other names until there is enough of it.
-Prints one JSON object. `prepare` is timed once from nothing: hashing, learning the merges, encoding. The encoding is then timed
+Prints one JSON object. `prepare_corpus` is timed once from nothing: hashing, learning the merges, encoding. The encoding is then timed
 alone, reading, hashing and writing included, the best of three. The megabytes per second and core are those of processor time, which
 other work on the machine disturbs less than the wall's. `tokenizers`, the encoder that the ids are compared with, is timed once on the
 first pieces in one thread.
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from trials.corpus.documents import READERS, Documents, find_documents
 from trials.corpus.encoding import encode_splits
-from trials.corpus.prepare import prepare
+from trials.corpus.prepare import prepare_corpus
 from trials.corpus.splits import Inventory, read_pieces, take_inventory
 from trials.corpus.tokenizer import Encoder, load_encoder
 from trials.study.corpus_spec import CorpusSpec
@@ -60,7 +60,7 @@ def repeated(text: Path, least_bytes: float, folder: Path) -> list[Path]:
 def measure(spec: CorpusSpec, vocab_size: int, folder: Path) -> dict[str, float]:
     documents = find_documents(spec)
     wall, processor = time.perf_counter(), time.process_time()
-    blocks = prepare(spec, vocab_size, folder / "cache")
+    blocks = prepare_corpus(spec, vocab_size, folder / "cache")
     whole_wall, whole_processor = time.perf_counter() - wall, time.process_time() - processor
     peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     assert blocks.tokenizer_file is not None

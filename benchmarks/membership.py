@@ -20,8 +20,8 @@ from itertools import pairwise
 import numpy as np
 
 from analysis.fronts.domination import non_dominated
-from analysis.fronts.membership import LATENCY_NOISE, contenders, share_on_front
-from analysis.statistics.seed_noise import Array, draw_truths
+from analysis.fronts.membership import LATENCY_NOISE, contenders, front_probabilities
+from analysis.statistics.seed_noise import Array, draw_true_qualities
 
 BINS = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 1.0)
 LEVEL = 2.2
@@ -128,8 +128,8 @@ def _curve(log_latency: Array) -> Array:
 
 def _states(seeds: list[list[float]], log_latency: Array, spread: Array) -> tuple[Array, Array]:
     random = np.random.default_rng(0)
-    draws, _ = draw_truths(seeds, log_latency, random)
-    return share_on_front(draws, log_latency + spread * random.standard_normal(draws.shape)), draws
+    draws, _ = draw_true_qualities(seeds, log_latency, random)
+    return front_probabilities(draws, log_latency + spread * random.standard_normal(draws.shape)), draws
 
 
 def _members(log_latency: Array, quality: Array) -> Array:

@@ -55,12 +55,12 @@ TINY: dict[str, Any] = {
 def ours(sampler: str, trials: int, workers: int) -> dict[str, float]:
     """A study of the fakes."""
     from trials.driver.run_study import run_study
-    from trials.driver.tune_adapters import Progress
+    from trials.driver.tune_adapters import StudyProgress
 
     study, text = fakes.small_study(search={"trials": trials, "workers": workers, "sampler": sampler})
     came: list[tuple[float, float]] = []
 
-    def note(progress: Progress) -> None:
+    def note(progress: StudyProgress) -> None:
         came.append((time.perf_counter(), time.process_time()))
 
     begun = time.perf_counter()

@@ -23,11 +23,11 @@ from typing import Any
 import yaml
 
 from analysis.records.jsonl import append_line, complete_lines
-from analysis.statistics.rank_correlation import Agreement, mean_agreement
+from analysis.statistics.rank_correlation import RankCorrelation, mean_rank_correlation
 from benchmarks.proxy_contenders import CONTENDERS, Point
 from search_space.architecture import Architecture
 from trials.corpus.blocks import TokenBlocks
-from trials.corpus.prepare import prepare
+from trials.corpus.prepare import prepare_corpus
 from trials.machine.process_pool import side_by_side
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.section import parsed
@@ -108,7 +108,7 @@ def main() -> None:
     done = read_results(options.results)
     missing = [] if options.report else [run for run in comparison.runs() if _key(*run) not in done]
     if missing:
-        blocks = prepare(comparison.corpus, comparison.shapes[0].vocab_size)
+        blocks = prepare_corpus(comparison.corpus, comparison.shapes[0].vocab_size)
         for place, points in side_by_side(train_one, [(*run, blocks) for run in missing], options.jobs, lower="--jobs"):
             shape, recipe, seed = missing[place]
             done[_key(*missing[place])] = points
@@ -150,7 +150,7 @@ def report(comparison: Comparison, done: Results) -> None:
 
 
 def _print_agreement(
-    recipe: str, of_seeds: Mapping[int, Sequence[Point]], longest: Mapping[int, list[float]], ceiling: Agreement | None
+    recipe: str, of_seeds: Mapping[int, Sequence[Point]], longest: Mapping[int, list[float]], ceiling: RankCorrelation | None
 ) -> None:
     pairs = [
         ([point.bits_per_byte for point in points], losses)
@@ -166,8 +166,8 @@ def _print_agreement(
         print(f"| {recipe} | {every[0].tokens:,} | {f'{fmean(seconds):.1f}' if seconds else '–'} | {found} | {share} |")
 
 
-def _mean(pairs: Sequence[tuple[list[float], list[float]]]) -> Agreement | None:
-    return mean_agreement(pairs) if pairs else None
+def _mean(pairs: Sequence[tuple[list[float], list[float]]]) -> RankCorrelation | None:
+    return mean_rank_correlation(pairs) if pairs else None
 
 
 def _complete(comparison: Comparison, recipe: Recipe, done: Results) -> dict[int, list[list[Point]]]:

@@ -24,7 +24,7 @@ import numpy as np
 from analysis.fronts.domination import hypervolume, non_dominated
 from analysis.records.record import read_records
 from analysis.search import early_stopping
-from analysis.search.early_stopping import Course
+from analysis.search.early_stopping import LearningCurve
 from trials.study.spec import STOPPING_RUNGS
 
 CURVES = Path(__file__).parent / "results" / "curves-0.2M.jsonl"
@@ -32,8 +32,8 @@ DELAY = 4
 """Places between a trial and the last record that judges it: with two workers, what its proposal knew."""
 EQUAL = (0.35, 0.5)
 """Shares of the full run's tokens at which policies are compared."""
-Asked = Callable[[Course, Sequence[Course], int], bool]
-Ran = list[tuple[Course, float]]
+Asked = Callable[[LearningCurve, Sequence[LearningCurve], int], bool]
+Ran = list[tuple[LearningCurve, float]]
 """Each trial as it ended, and the share of its tokens that it took."""
 
 
@@ -68,48 +68,48 @@ def condense(folder: Path) -> None:
             file.write(json.dumps(row) + "\n")
 
 
-def read() -> tuple[list[Course], list[Course]]:
+def read() -> tuple[list[LearningCurve], list[LearningCurve]]:
     """Courses of the random shapes and of the references."""
     rows = [json.loads(line) for line in CURVES.read_text(encoding="utf-8").splitlines()]
-    courses: dict[bool, list[Course]] = {True: [], False: []}
+    curves: dict[bool, list[LearningCurve]] = {True: [], False: []}
     for row in rows:
         seen = {int(tokens): loss for tokens, loss in row["seen"].items()}
-        course = Course(number=row["number"], latency_ms=row["latency_ms"], seen=seen, final=row["final"])
-        courses[row["kind"] == "reference"].append(course)
-    return courses[False], courses[True]
+        curve = LearningCurve(number=row["number"], latency_ms=row["latency_ms"], seen=seen, final=row["final"])
+        curves[row["kind"] == "reference"].append(curve)
+    return curves[False], curves[True]
 
 
-def run(courses: Sequence[Course], asked: Asked, rungs: Sequence[float]) -> Ran:
+def run(curves: Sequence[LearningCurve], asked: Asked, rungs: Sequence[float]) -> Ran:
     """A study of these shapes in this order, two at a time."""
     ran: Ran = []
-    for place, course in enumerate(courses):
+    for place, curve in enumerate(curves):
         known = [other for other, _ in ran[: max(place - DELAY + 1, 0)]]
-        ran.append(trained(course, known, asked, rungs))
+        ran.append(trained(curve, known, asked, rungs))
     return ran
 
 
-def trained(course: Course, known: Sequence[Course], asked: Asked, rungs: Sequence[float]) -> tuple[Course, float]:
-    whole = max(course.seen)
+def trained(curve: LearningCurve, known: Sequence[LearningCurve], asked: Asked, rungs: Sequence[float]) -> tuple[LearningCurve, float]:
+    whole = max(curve.seen)
     for share in rungs:
         tokens = round(share * whole)
-        seen = {at: loss for at, loss in course.seen.items() if at <= tokens}
-        own = Course(number=course.number, latency_ms=course.latency_ms, seen=seen, final=None)
+        seen = {at: loss for at, loss in curve.seen.items() if at <= tokens}
+        own = LearningCurve(number=curve.number, latency_ms=curve.latency_ms, seen=seen, final=None)
         if not asked(own, known, tokens):
             return own, share
-    return course, 1.0
+    return curve, 1.0
 
 
-def ours(own: Course, others: Sequence[Course], tokens: int) -> bool:
-    return early_stopping.judge(own, others, tokens).goes_on
+def ours(own: LearningCurve, others: Sequence[LearningCurve], tokens: int) -> bool:
+    return early_stopping.decide_stop(own, others, tokens).goes_on
 
 
-def on_loss(own: Course, others: Sequence[Course], tokens: int, factor: int) -> bool:
+def on_loss(own: LearningCurve, others: Sequence[LearningCurve], tokens: int, factor: int) -> bool:
     """Asynchronous successive halving as Ray Tune has it: among the best 1 / factor of the losses at this rung so far."""
     losses = [other.seen[tokens] for other in others if tokens in other.seen]
     return not losses or bool(own.seen[tokens] <= np.percentile(losses, 100 / factor))
 
 
-def on_rank(own: Course, others: Sequence[Course], tokens: int, factor: int) -> bool:
+def on_rank(own: LearningCurve, others: Sequence[LearningCurve], tokens: int, factor: int) -> bool:
     """The same on fronts: among the best 1 / factor by the number of the front that a trial is on, latency and loss at this rung."""
     points = [(float(other.latency_ms or 0), other.seen[tokens]) for other in [*others, own] if tokens in other.seen]
     ranks, left, rank = [0] * len(points), list(range(len(points))), 0
@@ -120,46 +120,45 @@ def on_rank(own: Course, others: Sequence[Course], tokens: int, factor: int) -> 
     return sum(other < ranks[-1] for other in ranks) < max(len(points) / factor, 1)
 
 
-def halved(courses: Sequence[Course], rungs: Sequence[float], factor: int) -> Ran:
+def halved(curves: Sequence[LearningCurve], rungs: Sequence[float], factor: int) -> Ran:
     """Successive halving with everybody waiting: the best 1 / factor by loss go on from each rung. Its order is that of its stops."""
     ran: Ran = []
-    left = list(courses)
+    left = list(curves)
     for share in rungs:
         tokens = round(share * max(left[0].seen))
-        best = sorted(left, key=lambda course: course.seen[tokens])[: max(len(left) // factor, 1)]
+        best = sorted(left, key=lambda curve: curve.seen[tokens])[: max(len(left) // factor, 1)]
         ran += [
-            (Course(number=course.number, latency_ms=course.latency_ms, seen={}, final=None), share)
-            for course in left
-            if course not in best
+            (LearningCurve(number=curve.number, latency_ms=curve.latency_ms, seen={}, final=None), share)
+            for curve in left
+            if curve not in best
         ]
         left = best
-    return ran + [(course, 1.0) for course in left]
+    return ran + [(curve, 1.0) for curve in left]
 
 
-def figures(courses: Sequence[Course], ran: Ran, corners: Corners) -> list[float]:
+def figures(curves: Sequence[LearningCurve], ran: Ran, corners: Corners) -> list[float]:
     """Share of tokens, the two hypervolumes, share of members, and the strict hypervolume at equal tokens."""
-    points = {course.number: (float(course.latency_ms or 0), float(course.final or 0)) for course in courses}
+    points = {curve.number: (float(curve.latency_ms or 0), float(curve.final or 0)) for curve in curves}
     numbers = list(points)
     members = {numbers[index] for index in non_dominated(list(points.values()))}
-    finished = [course.number for course, _ in ran if course.final is not None]
-    spent = np.cumsum([share for _, share in ran]) / len(courses)
+    finished = [curve.number for curve, _ in ran if curve.final is not None]
+    spent = np.cumsum([share for _, share in ran]) / len(curves)
 
     def reached(among: Sequence[int], corner: tuple[float, float]) -> float:
         return hypervolume([points[number] for number in among], corner) / hypervolume(list(points.values()), corner)
 
     within = [
-        [course.number for (course, _), cost in zip(ran, spent, strict=True) if course.final is not None and cost <= share]
-        for share in EQUAL
+        [curve.number for (curve, _), cost in zip(ran, spent, strict=True) if curve.final is not None and cost <= share] for share in EQUAL
     ]
     kept = len(members.intersection(finished)) / len(members)
     equal = [reached(among, corners.strict) for among in within]
     return [float(spent[-1]), reached(finished, corners.strict), reached(finished, corners.report), kept, *equal]
 
 
-def policies() -> dict[str, Callable[[Sequence[Course]], Ran]]:
+def policies() -> dict[str, Callable[[Sequence[LearningCurve]], Ran]]:
     rungs = STOPPING_RUNGS
-    made: dict[str, Callable[[Sequence[Course]], Ran]] = {
-        "no stopping": lambda courses: [(course, 1.0) for course in courses],
+    made: dict[str, Callable[[Sequence[LearningCurve]], Ran]] = {
+        "no stopping": lambda curves: [(curve, 1.0) for curve in curves],
         "ours": partial(run, asked=ours, rungs=rungs),
     }
     for factor, chosen in ((2, rungs), (3, (rungs[1], 0.375)), (4, (rungs[0], rungs[2])), (3, rungs), (4, rungs)):
@@ -182,10 +181,10 @@ def main() -> None:
         return
     shapes, references = read()
     if asked.shapes != "all":
-        shapes = [course for course in shapes if course.number % 2 == (asked.shapes == "odd")]
+        shapes = [curve for curve in shapes if curve.number % 2 == (asked.shapes == "odd")]
     corners = Corners(
-        strict=(float(np.median([course.latency_ms for course in shapes])), float(np.median([course.final for course in shapes]))),
-        report=(1.1 * max(course.latency_ms or 0 for course in references), 1.1 * max(course.final or 0 for course in references)),
+        strict=(float(np.median([curve.latency_ms for curve in shapes])), float(np.median([curve.final for curve in shapes]))),
+        report=(1.1 * max(curve.latency_ms or 0 for curve in references), 1.1 * max(curve.final or 0 for curve in references)),
     )
     print(f"{len(shapes)} shapes, {asked.orders} orders; strict corner {corners.strict}, report's {corners.report}")
     print(f"{'':<32}" + "".join(f"{name:>22}" for name in ("tokens", "strict", "report", "members", *(f"{share:.0%}" for share in EQUAL))))
@@ -194,7 +193,9 @@ def main() -> None:
             print(line(name, policy, shapes, corners, asked.orders), flush=True)
 
 
-def line(name: str, policy: Callable[[Sequence[Course]], Ran], shapes: Sequence[Course], corners: Corners, orders: int) -> str:
+def line(
+    name: str, policy: Callable[[Sequence[LearningCurve]], Ran], shapes: Sequence[LearningCurve], corners: Corners, orders: int
+) -> str:
     rows = []
     for seed in range(orders):
         order = [shapes[index] for index in np.random.default_rng(seed).permutation(len(shapes))]

@@ -34,9 +34,9 @@ from trials.network.decoder import Network
 from trials.study.spec import ProxySpec
 from trials.training.conditions import Conditions
 from trials.training.loss import cross_entropy
-from trials.training.mode import Way, saves
+from trials.training.mode import TrainingMode, saves
 from trials.training.optimizers import make_optimizers
-from trials.training.pace import time_way
+from trials.training.pace import time_mode
 from trials.training.proxy_run import ProxyRun
 
 Stretch = Callable[[int], list[float]]
@@ -105,11 +105,11 @@ def ours(race: Race) -> Stretch:
 
 def calibrated(race: Race) -> Stretch:
     """Ours in the way that a calibration chooses for a trial of 20 tokens per parameter."""
-    shape, plain = race.size.shape, Way(threads=race.threads)
-    best, timed = plain, [time_way(race.proxy, [shape], plain)]
+    shape, plain = race.size.shape, TrainingMode(threads=race.threads)
+    best, timed = plain, [time_mode(race.proxy, [shape], plain)]
     for change in ({"precision": "bfloat16"}, {"compile": True}):
         rival = replace(best, **change)
-        timed += [time_way(race.proxy, [shape], way) for way in (rival, rival, best)]
+        timed += [time_mode(race.proxy, [shape], way) for way in (rival, rival, best)]
         present = [each for each in timed if each.way == best]
         best = rival if saves(timed[-3:-1], present, 20 * parameters(shape)) else best
     print(f"calibrated: {best}; {', '.join(f'{each.way}: {each.seconds_per_token * 1e6:.1f} us a token' for each in timed)}")

@@ -201,10 +201,12 @@ def _label(row: Field) -> str:
     return "" if row.label is None else f"`{row.label(replace(family('mobilellm-125m'), **row.example))}`"
 
 
-def sign_table() -> str:
-    """Every sign of trouble: what is measured, when it fires, what that means and who said so."""
-    lines = ["| sign | what is measured | fires | what it means | source |", "|---|---|---|---|---|"]
-    lines += [f"| `{sign.name}` | {sign.measure} | {sign.rule} | {sign.meaning} | {sign.source} |" for sign in health_checks.SIGNS]
+def health_check_table() -> str:
+    """Every health check: what is measured, when it fails, what that means and who said so."""
+    lines = ["| health check | what is measured | fails | what it means | source |", "|---|---|---|---|---|"]
+    lines += [
+        f"| `{check.name}` | {check.measure} | {check.rule} | {check.meaning} | {check.source} |" for check in health_checks.HEALTH_CHECKS
+    ]
     return "\n".join([*lines, ""])
 
 
@@ -212,10 +214,10 @@ GENERATED = {
     "study": study_tables,
     "architecture": lambda: field_tables(architecture, "Architecture") + "\n" + field_tables(sharing, "Sharing"),
     "record": lambda: field_tables(record, "TrialRecord", "Outcome", "Kind", "Costs", "FinalRecord", "RatePoint", "FreshSeed"),
-    "training": lambda: field_tables(training, "Training", "CurvePoint", "Quality", "Rung", "Diagnostics"),
+    "training": lambda: field_tables(training, "Training", "CurvePoint", "Quality", "Cooldown", "Diagnostics"),
     "latency": lambda: field_tables(latency, "Latency", "Yardstick", "AtPosition", "Spread"),
     "commands": command_tables,
-    "signs": sign_table,
+    "health_checks": health_check_table,
     "space": space_table,
     "fields": field_costs,
     "ablation": ablation_tables,

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, Self
 
 from search_space.errors import SpecError, unknown_key
-from search_space.field import Kind
+from search_space.field import FieldKind
 from search_space.fields import BY_NAME, FIELDS
 from search_space.sharing import Sharing
 
@@ -21,7 +21,7 @@ ROPE_THETA = 10_000.0
 INITIALIZER_RANGE = 0.02
 
 SIZES = tuple(field.name for field in FIELDS if field.counted)
-READ = tuple(field for field in FIELDS if field.kind in (Kind.BOOL, Kind.CHOICE, Kind.REAL))
+READ = tuple(field for field in FIELDS if field.kind in (FieldKind.BOOL, FieldKind.CHOICE, FieldKind.REAL))
 """What is read alike here and in a space."""
 
 

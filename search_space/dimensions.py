@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from search_space.errors import SpecError
-from search_space.field import Field, Kind
+from search_space.field import Field, FieldKind
 from search_space.fields import BY_NAME, FIELDS
-from search_space.parse import LARGEST, above_zero, even, flag, listed, number, only, size
+from search_space.parse import LARGEST, above_zero, even, flag, listed, number, only, whole_number
 from search_space.sharing import Sharing
 
 FIRST = (
@@ -63,22 +63,22 @@ class Solved:
 def parse_dimension(name: str, value: object) -> Dimension | Solved:
     """Read one entry of ``space``; raises SpecError with the path, what was found and the cure."""
     path, field = f"space.{name}", BY_NAME[name]
-    if isinstance(value, Mapping) and field.kind is not Kind.SHARING:
+    if isinstance(value, Mapping) and field.kind is not FieldKind.SHARING:
         return _mapping(field, path, value)
-    if field.kind is Kind.LAYERS:
+    if field.kind is FieldKind.LAYERS:
         return Dimension(name, _patterns(path, value, field.choices))
     return Dimension(name, tuple(dict.fromkeys(_value(field, path, each) for each in listed(path, value))))
 
 
 def _value(field: Field, path: str, value: object) -> Any:
     """One choice as a person writes it."""
-    if field.kind is Kind.SHARING:
+    if field.kind is FieldKind.SHARING:
         return _sharing(value)
-    if field.kind is not Kind.INT:
+    if field.kind is not FieldKind.INT:
         return field.read(path, value)
     if value is None and field.default is None:
         return None
-    return (even if field.even else size)(path, value)
+    return (even if field.even else whole_number)(path, value)
 
 
 def _mapping(field: Field, path: str, value: Mapping[str, Any]) -> Dimension | Solved:
@@ -91,12 +91,14 @@ def _mapping(field: Field, path: str, value: Mapping[str, Any]) -> Dimension | S
         inner = field.solvable
         only(path, value, (ratio_key, "multiple_of", "ratio") if inner else (ratio_key,))
         ratios = tuple(dict.fromkeys(above_zero(f"{path}.{ratio_key}", v) for v in listed(path, value[ratio_key])))
-        return Dimension(field.name, ratios, True, size(f"{path}.multiple_of", value.get("multiple_of", ROUNDED_TO if inner else 1)))
+        return Dimension(
+            field.name, ratios, True, whole_number(f"{path}.multiple_of", value.get("multiple_of", ROUNDED_TO if inner else 1))
+        )
     only(path, value, ("from", "to", "step", *([ratio_key] if ratio_key else []), *(["solve"] if field.solvable else [])))
     if "from" not in value or "to" not in value:
         raise SpecError(f"{path} must have `from` and `to` for a range, found {', '.join(map(str, value)) or 'nothing'}")
-    low, high = size(f"{path}.from", value["from"]), size(f"{path}.to", value["to"])
-    step = size(f"{path}.step", value.get("step", 1))
+    low, high = whole_number(f"{path}.from", value["from"]), whole_number(f"{path}.to", value["to"])
+    step = whole_number(f"{path}.step", value.get("step", 1))
     if high < low:
         raise SpecError(f"{path}.to must be at least {path}.from, found {low} to {high}")
     return Dimension(field.name, tuple(_value(field, path, n) for n in range(low, high + 1, step)))
@@ -106,8 +108,8 @@ def _solved(field: Field, path: str, value: Mapping[str, Any]) -> Solved:
     if not field.solvable:
         raise SpecError(f"{path} cannot be solved for; only {' and '.join(row.name for row in FIELDS if row.solvable)} can")
     only(path, value, ("solve", "multiple_of", "from", "to", *(["ratio"] if field.ratio else [])))
-    multiple = size(f"{path}.multiple_of", value.get("multiple_of", 1))
-    solved = Solved(multiple, size(f"{path}.from", value.get("from", 1)), size(f"{path}.to", value.get("to", LARGEST)))
+    multiple = whole_number(f"{path}.multiple_of", value.get("multiple_of", 1))
+    solved = Solved(multiple, whole_number(f"{path}.from", value.get("from", 1)), whole_number(f"{path}.to", value.get("to", LARGEST)))
     if solved.high // multiple < -(-solved.low // multiple):
         raise SpecError(f"{path} must leave a multiple of {multiple} between {solved.low} and {solved.high}, found none; widen from and to")
     return solved

@@ -16,7 +16,7 @@ NOTHING = "nothing"
 """What a field does to a closed form that it does not enter."""
 
 
-class Kind(StrEnum):
+class FieldKind(StrEnum):
     """What the values of a field are."""
 
     INT = "whole number"
@@ -33,7 +33,7 @@ class Field:
 
     name: str
     """In Hugging Face's config, or ours where that has none."""
-    kind: Kind
+    kind: FieldKind
     choices: tuple[str, ...] = ()
     """Of a choice."""
     spellings: Mapping[str, str] = field(default_factory=dict)
@@ -81,23 +81,23 @@ class Field:
 
     def cell(self, a: Any) -> Any:
         """What a table of trials shows of a shape: of a sharing its strategy, else the value."""
-        return a.sharing.strategy if self.kind is Kind.SHARING else getattr(a, self.name)
+        return a.sharing.strategy if self.kind is FieldKind.SHARING else getattr(a, self.name)
 
     @property
     def ordered(self) -> bool:
         """Whether neighbouring values are alike, so that a sampler may walk along them."""
-        return self.kind in (Kind.INT, Kind.REAL)
+        return self.kind in (FieldKind.INT, FieldKind.REAL)
 
     @property
     def counted(self) -> bool:
         """Whether it is a size or a count that every shape has; such a one may be a range in a space."""
-        return self.kind is Kind.INT and self.default is REQUIRED
+        return self.kind is FieldKind.INT and self.default is REQUIRED
 
     def read(self, path: str, value: object) -> Any:
         """A choice, number or flag as an architecture has it; raises SpecError, with the path, where it is none."""
-        if self.kind is Kind.BOOL:
+        if self.kind is FieldKind.BOOL:
             return flag(path, value)
-        if self.kind is Kind.REAL:
+        if self.kind is FieldKind.REAL:
             return float(above_zero(path, value))
         written = str(value).lower()
         found = self.spellings.get(written, value)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from search_space.field import Field, Kind
+from search_space.field import Field, FieldKind
 from search_space.sharing import Sharing
 
 SLIDING = {"layer_types": ("sliding_attention", "full_attention"), "sliding_window": 64}
@@ -29,64 +29,64 @@ def _ungated(of: str) -> str:
 
 FIELDS: tuple[Field, ...] = (
     Field(
-        name="vocab_size", kind=Kind.INT, always_written=True, in_space=32_000, of_study=True,
+        name="vocab_size", kind=FieldKind.INT, always_written=True, in_space=32_000, of_study=True,
         parameters="V d, twice where untied", flops="2 V d", activations="the logits of one piece of the tokens",
     ),
     Field(
-        name="num_unique_layers", kind=Kind.INT, always_written=True, in_space={"from": 2, "to": 40}, column=True,
+        name="num_unique_layers", kind=FieldKind.INT, always_written=True, in_space={"from": 2, "to": 40}, column=True,
         label=lambda a: f"{a.num_unique_layers}x{a.hidden_size}",
         parameters="A and M", flops="L", kv_cache="L", activations="L",
     ),
     Field(
-        name="hidden_size", kind=Kind.INT, always_written=True, in_space={"solve": True, "multiple_of": 8}, solvable=True, column=True,
+        name="hidden_size", kind=FieldKind.INT, always_written=True, in_space={"solve": True, "multiple_of": 8}, solvable=True, column=True,
         parameters="d in every matrix and norm", flops="d in every matrix", activations="16 d bytes an executed block",
     ),
     Field(
-        name="num_attention_heads", kind=Kind.INT, always_written=True, in_space={"ratio_of_hidden": [1.0]}, ratio="ratio_of_hidden",
+        name="num_attention_heads", kind=FieldKind.INT, always_written=True, in_space={"ratio_of_hidden": [1.0]}, ratio="ratio_of_hidden",
         column=True, label=lambda a: f"{a.num_attention_heads}/{a.num_key_value_heads}x{a.head_dim}",
         parameters="2 d H h of each attention", flops="2 times its matrices, and 4 H h for each key that a query meets",
         activations="8 H h bytes an executed block",
     ),
     Field(
-        name="num_key_value_heads", kind=Kind.INT, always_written=True, in_space={"ratio_of_heads": [1.0]}, ratio="ratio_of_heads",
+        name="num_key_value_heads", kind=FieldKind.INT, always_written=True, in_space={"ratio_of_heads": [1.0]}, ratio="ratio_of_heads",
         column=True,
         parameters="2 d K h of each attention", flops="2 times its matrices", kv_cache="2 K h of each token and executed block",
         activations="8 K h bytes an executed block",
     ),
     Field(
-        name="head_dim", kind=Kind.INT, always_written=True, in_space=64, even=True, column=True,
+        name="head_dim", kind=FieldKind.INT, always_written=True, in_space=64, even=True, column=True,
         parameters="h of each head", flops="h of each head", kv_cache="h of each key-value head", activations="h of each head",
     ),
     Field(
-        name="intermediate_size", kind=Kind.INT, always_written=True, in_space={"solve": True, "multiple_of": 8, "ratio": [1.0, 6.0]},
+        name="intermediate_size", kind=FieldKind.INT, always_written=True, in_space={"solve": True, "multiple_of": 8, "ratio": [1.0, 6.0]},
         ratio="ratio_of_hidden", solvable=True, column=True, label=lambda a: f"f{a.intermediate_size}",
         parameters="3 d f of each gated MLP, else 2 d f", flops="2 times its matrices", activations="16 f bytes an executed block",
     ),
     Field(
-        name="mlp", kind=Kind.CHOICE, choices=("swiglu", "gelu", "relu"), default="swiglu", always_written=True, column=True,
+        name="mlp", kind=FieldKind.CHOICE, choices=("swiglu", "gelu", "relu"), default="swiglu", always_written=True, column=True,
         label=lambda a: a.mlp, example={"mlp": "relu"},
         parameters="d f less without a gate", flops="2 d f less without a gate",
         activations="8 f bytes with gelu, 4 f with relu, in the place of 16 f",
         refused={"gguf": {of: _ungated(of) for of in ("gelu", "relu")}},
     ),
     Field(
-        name="sharing", kind=Kind.SHARING, default=Sharing(), always_written=True, column=True,
+        name="sharing", kind=FieldKind.SHARING, default=Sharing(), always_written=True, column=True,
         label=_shared, example={"sharing": Sharing("reverse", 2)},
         parameters="A or M or both stay while L grows", flops="L", kv_cache="L", activations="L",
     ),
     Field(
-        name="tie_word_embeddings", kind=Kind.BOOL, default=True, always_written=True, of_study=True,
+        name="tie_word_embeddings", kind=FieldKind.BOOL, default=True, always_written=True, of_study=True,
         label=lambda a: "untied", example={"tie_word_embeddings": False},
         parameters="V d once, else twice",
     ),
     Field(
-        name="layer_types", kind=Kind.LAYERS, choices=("full_attention", "sliding_attention"), default=("full_attention",),
+        name="layer_types", kind=FieldKind.LAYERS, choices=("full_attention", "sliding_attention"), default=("full_attention",),
         always_written=True, in_space=[["full_attention"]], example=SLIDING,
         flops="fewer keys where a block slides", kv_cache="fewer keys where a block slides",
         activations="a mask where a block slides within the context",
     ),
     Field(
-        name="sliding_window", kind=Kind.INT, default=None, always_written=True,
+        name="sliding_window", kind=FieldKind.INT, default=None, always_written=True,
         label=lambda a: f"{a.layer_types.count('sliding_attention')} sliding {a.sliding_window}", example=SLIDING,
         flops="at most so many keys", kv_cache="at most so many tokens",
     ),

@@ -31,7 +31,7 @@ def above_zero(path: str, value: object) -> float:
     return found
 
 
-def size(path: str, value: object) -> int:
+def whole_number(path: str, value: object) -> int:
     """A whole number from 1 to `LARGEST`, also where it is written as ``64.0`` or ``1e3``."""
     found = number(path, value)
     if not 1 <= found <= LARGEST or found != int(found):
@@ -41,7 +41,7 @@ def size(path: str, value: object) -> int:
 
 def even(path: str, value: object) -> int:
     """A size that RoPE can halve."""
-    found = size(path, value)
+    found = whole_number(path, value)
     if found % 2:
         raise SpecError(f"{path} must be even because RoPE turns pairs, found {found}; choose {found + 1}")
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 
@@ -30,6 +31,14 @@ BARE = {
     "analysis": set(sys.stdlib_module_names) | {"search_space", "analysis", "numpy", "scipy", "plotly"},
 }
 """All that a floor may import."""
+
+SHARED = {
+    **dict.fromkeys(("load", "prepare", "version"), "what each runtime has"),
+    "main": "the beginning of a process of its own",
+    "describe": "a verb, and what it prints",
+    "write_whole": "bytes with their way to the disk, and small texts of a cache",
+}
+"""Names that several files define, and why each means one thing all the same."""
 
 
 CIRCLES_LEFT = {
@@ -91,3 +100,14 @@ def test_help_loads_nothing_heavy() -> None:
 def test_every_benchmark_stands_in_their_readme() -> None:
     text = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
     assert [path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py") if f"`{path.stem}`" not in text] == []
+
+
+def test_a_public_name_is_defined_once() -> None:
+    places: dict[str, list[str]] = {}
+    for path in files():
+        for node in ast.parse((ROOT / path).read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(path)
+    several = {name: found for name, found in places.items() if len(found) > 1}
+    assert {name: found for name, found in several.items() if name not in SHARED} == {}, "one name, one meaning: rename one of each"
+    assert set(SHARED) <= set(several), "a name that is defined once needs no exception"

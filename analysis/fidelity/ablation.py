@@ -21,7 +21,7 @@ Losses = Mapping[str, Mapping[int, float]]
 """Bits per byte of each arm by seed."""
 
 
-class Verdict(StrEnum):
+class Conclusion(StrEnum):
     """Whether our difference and the published one have the same sign."""
 
     AGREES = "agrees"
@@ -47,14 +47,14 @@ class Difference:
     """That have finished in every arm."""
 
     @property
-    def verdict(self) -> Verdict:
+    def conclusion(self) -> Conclusion:
         """Read off the signs alone: points of accuracy and bits per byte have no common measure."""
         if not self.published:
-            return Verdict.NO_FIGURE
+            return Conclusion.NO_FIGURE
         signs = {math.copysign(1, value) if value else 0 for value in self.published.values()}
         if self.interval is None or self.interval[0] <= 0 <= self.interval[1] or len(signs) > 1 or 0 in signs:
-            return Verdict.CANNOT_TELL
-        return Verdict.AGREES if signs == {math.copysign(1, self.interval[0])} else Verdict.DISAGREES
+            return Conclusion.CANNOT_TELL
+        return Conclusion.AGREES if signs == {math.copysign(1, self.interval[0])} else Conclusion.DISAGREES
 
     @property
     def published_is_noise(self) -> bool:
@@ -71,12 +71,12 @@ class Difference:
             "gain_bits_per_byte": self.gain,
             "interval": self.interval,
             "seeds": self.seeds,
-            "verdict": self.verdict.value,
+            "conclusion": self.conclusion.value,
         }
 
 
 @dataclass(frozen=True, slots=True)
-class Noise:
+class PooledNoise:
     """What a loss moves by when neither its arm nor its seed changes."""
 
     deviation: float
@@ -85,7 +85,7 @@ class Noise:
     """Degrees of freedom that it was estimated with."""
 
 
-def noise_of(losses: Losses) -> Noise | None:
+def pooled_noise(losses: Losses) -> PooledNoise | None:
     """From what is left of all losses when their arms' means and their seeds' means are taken away (a randomised block design).
 
     A seed gives every arm the same data in the same order, and only seeds that finished in every arm count. None where fewer than two
@@ -97,17 +97,19 @@ def noise_of(losses: Losses) -> Noise | None:
         return None
     left = table - table.mean(0, keepdims=True) - table.mean(1, keepdims=True) + table.mean()
     freedom = (arms - 1) * (seeds - 1)
-    return Noise(math.sqrt(float((left**2).sum()) / freedom), freedom)
+    return PooledNoise(math.sqrt(float((left**2).sum()) / freedom), freedom)
 
 
-def compare(losses: Losses, baseline: str, published: Mapping[str, Mapping[str, float]], noise: Noise | None = None) -> list[Difference]:
+def compare_arms(
+    losses: Losses, baseline: str, published: Mapping[str, Mapping[str, float]], noise: PooledNoise | None = None
+) -> list[Difference]:
     """Each arm of `losses` but the baseline; `published` has the accuracy of arms, in percent, by scale.
 
     Only seeds that finished in every arm count. `noise` is that of more arms trained in the same way; without it, of these alone.
     """
     table, names = _table(losses), list(losses)
     seeds = table.shape[1]
-    found = noise or noise_of(losses)
+    found = noise or pooled_noise(losses)
     spread = None
     if found is not None and seeds > 1:
         spread = float(stats.t.ppf((1 + LEVEL) / 2, found.freedom)) * found.deviation * math.sqrt(2 / seeds)

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fidelity.token_exponent import EXPONENTS, draw_steepness, drops_of
+from analysis.fidelity.token_exponent import EXPONENTS, draw_token_exponents, loss_drops
 from analysis.fronts.domination import non_dominated_draws
 from analysis.fronts.front import Front
-from analysis.fronts.membership import LEVEL, Membership, latencies
+from analysis.fronts.membership import LEVEL, Membership, log_latencies
 from analysis.records.record import TrialRecord
 from analysis.records.training import FARTHEST
-from analysis.statistics.seed_noise import Array, draw_truths
+from analysis.statistics.seed_noise import Array, draw_true_qualities
 from analysis.text.words import plural, quantity
 from search_space.errors import SpecError
 
@@ -37,7 +37,7 @@ WORTH = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prospect:
+class ShapeForecast:
     """One shape after the target's tokens."""
 
     number: int
@@ -65,12 +65,12 @@ class Experiment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outlook:
+class FrontForecast:
     """A front at a longer training."""
 
     times: float
     """The target's tokens over the study's own."""
-    prospects: tuple[Prospect, ...]
+    forecasts: tuple[ShapeForecast, ...]
     """Members of the front and near-ties, fastest first."""
     exponent: tuple[float, float]
     """90 % interval of the tokens' exponent."""
@@ -80,14 +80,14 @@ class Outlook:
     """The cheapest that spares much of that; None where the order is as good as settled, or none spares enough."""
 
 
-def outlook(records: Sequence[TrialRecord], front: Front, sure: Membership, times: float) -> Outlook:
+def forecast_front(records: Sequence[TrialRecord], front: Front, membership: Membership, times: float) -> FrontForecast:
     """The front at so many times the study's tokens; raises SpecError where the records cannot say."""
     if not 1 < times <= FARTHEST:
         raise SpecError(
             f"a target must be longer than the study's trainings and at most {FARTHEST:g} times as long, found {times:.3g} times"
         )
-    rows = drops_of(records)
-    chosen = [number for number in near(front, sure) if number in rows]
+    rows = loss_drops(records)
+    chosen = [number for number in near_front(front, membership) if number in rows]
     if len(rows) < 2 or not chosen:
         found = f"{len(rows)}" if len(rows) < 2 else f"{len(rows)}, none of them near the front"
         raise SpecError(
@@ -97,16 +97,16 @@ def outlook(records: Sequence[TrialRecord], front: Front, sure: Membership, time
     places = [front.places[number] for number in sorted(front.places)]
     numbers = [place.number for place in places]
     random = np.random.default_rng(0)
-    logs, spread = latencies(places)
-    levels, noises = draw_truths([place.qualities for place in places], logs, random)
+    logs, spread = log_latencies(places)
+    levels, noises = draw_true_qualities([place.qualities for place in places], logs, random)
     times_ms = logs + spread * random.standard_normal(levels.shape)
-    steepness, exponents = draw_steepness(rows, numbers, levels.mean(), len(levels), random)
+    coefficients, exponents = draw_token_exponents(rows, numbers, levels.mean(), len(levels), random)
     keep = [numbers.index(number) for number in chosen]
     drift = DRIFT * random.standard_normal((len(levels), 1))
 
     def at(length: float) -> Array:
         """Losses after that many times the tokens, [draws, chosen]."""
-        fall = steepness * (1 - length ** -exponents[:, None]) * (1 + drift)
+        fall = coefficients * (1 - length ** -exponents[:, None]) * (1 + drift)
         found: Array = (levels - fall)[:, keep]
         return found
 
@@ -115,8 +115,8 @@ def outlook(records: Sequence[TrialRecord], front: Front, sure: Membership, time
     seen = there + noises[:, None] * random.standard_normal(there.shape)
     ends = np.quantile(seen, ((1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2), axis=0)
     best = np.bincount(there.argmin(axis=1), minlength=len(keep)) / len(there)
-    prospects = tuple(
-        Prospect(
+    forecasts = tuple(
+        ShapeForecast(
             number=numbers[place],
             now=places[place].quality,
             low=float(ends[0, i]),
@@ -130,14 +130,16 @@ def outlook(records: Sequence[TrialRecord], front: Front, sure: Membership, time
     wrong = _wrong(member.mean(axis=0))
     flops = {record.number: _flops(record) for record in records}
     tried = {length: at(length) for length in FACTORS if length <= times}
-    experiment = None if wrong < DOUBTFUL else _cheapest(tried, member, [numbers[place] for place in keep], sure.noise.size, flops, random)
+    experiment = (
+        None if wrong < DOUBTFUL else _cheapest(tried, member, [numbers[place] for place in keep], membership.noise.size, flops, random)
+    )
     low, high = np.quantile(exponents, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-    return Outlook(times=times, prospects=prospects, exponent=(float(low), float(high)), wrong=wrong, experiment=experiment)
+    return FrontForecast(times=times, forecasts=forecasts, exponent=(float(low), float(high)), wrong=wrong, experiment=experiment)
 
 
-def near(front: Front, sure: Membership) -> list[int]:
+def near_front(front: Front, membership: Membership) -> list[int]:
     """Members of a front and near-ties, fastest first."""
-    found = [number for number, standing in sure.standings.items() if number in front.members or standing.on_front >= CLOSE]
+    found = [number for number, posterior in membership.posteriors.items() if number in front.members or posterior.on_front >= CLOSE]
     return sorted(found, key=lambda number: front.places[number].latency_ms)
 
 
@@ -158,13 +160,13 @@ def _cheapest(
 
     None where none spares enough to be worth its training.
     """
-    before, standing = _wrong(member.mean(axis=0)), member.astype(float)
+    before, posterior = _wrong(member.mean(axis=0)), member.astype(float)
     weighed = []
     for times, losses in tried.items():
         for i, number in enumerate(numbers):
             shown = random.choice(losses[:, i], size=SIMULATED) + noise * random.standard_normal(SIMULATED)
             odds = np.exp(-0.5 * ((shown[:, None] - losses[None, :, i]) / noise) ** 2)
-            share = (odds / odds.sum(axis=1, keepdims=True)) @ standing
+            share = (odds / odds.sum(axis=1, keepdims=True)) @ posterior
             after = float(np.minimum(share, 1 - share).sum(axis=1).mean())
             weighed.append(Experiment(number=number, times=times, flops=times * flops[number], settles=max(0.0, 1 - after / before)))
     most = max(found.settles for found in weighed)
@@ -178,18 +180,18 @@ def _flops(record: TrialRecord) -> float:
     return 0.0 if record.training is None else record.costs.training_flops_per_token * record.training.tokens
 
 
-def outlook_sentences(found: Outlook, labels: Mapping[int, str]) -> list[str]:
-    """The outlook in words, the experiment last."""
-    tops = [prospect for prospect in found.prospects if prospect.on_front >= 0.5]
+def forecast_sentences(found: FrontForecast, labels: Mapping[int, str]) -> list[str]:
+    """The forecast in words, the experiment last."""
+    tops = [forecast for forecast in found.forecasts if forecast.on_front >= 0.5]
     low, high = found.exponent
     said = [
-        f"After {found.times:.3g} times the tokens {len(tops)} of these {plural(len(found.prospects), 'shape')} are likely to be on the "
+        f"After {found.times:.3g} times the tokens {len(tops)} of these {plural(len(found.forecasts), 'shape')} are likely to be on the "
         f"front; {found.wrong:.1f} such decisions are expected to be wrong. Loss falls by a power of the tokens of {low:.2f} to {high:.2f}."
     ]
     if low <= EXPONENTS[0]:
         said.append(
-            "The rungs hardly bend as a power does: loss still falls in nearly a straight line along the logarithm of the tokens, as it "
-            "does early in training, and is likely to fall more than foreseen."
+            "The cooldowns hardly bend as a power does: loss still falls in nearly a straight line along the logarithm of the tokens, as "
+            "it does early in training, and is likely to fall more than forecast."
         )
     if found.experiment is None:
         settled = "Their order is as good as settled: no training would change it much."

@@ -89,9 +89,9 @@ class RateCheck:
         return sum(each.lost is not None and self.seed_noise is not None and each.lost < self.seed_noise for each in self.shapes)
 
     def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON, with the verdict."""
+        """Ready for JSON, with the conclusion."""
         shapes = [asdict(each) | {"losses": {f"{factor:g}": loss for factor, loss in each.losses.items()}} for each in self.shapes]
-        return {**asdict(self), "shapes": shapes, "verdict": verdict(self)}
+        return {**asdict(self), "shapes": shapes, "conclusion": rate_check_sentence(self)}
 
 
 def check_rates(runs: Iterable[RateRun], common_seed: int) -> RateCheck:
@@ -160,7 +160,7 @@ def _mean_losses(shapes: Sequence[ShapeRates]) -> dict[float, float]:
 
 
 def rate_table(check: RateCheck) -> str:
-    """A row for each shape, then the verdict."""
+    """A row for each shape, then the conclusion."""
     factors = sorted({factor for each in check.shapes for factor in each.losses})
     rows = [["shape", "layers", *(f"x{factor:g}" for factor in factors), "best rate", "lost", "seeds differ by"]]
     for each in check.shapes:
@@ -172,10 +172,10 @@ def rate_table(check: RateCheck) -> str:
         "  ".join(cell.rjust(width) if place else cell.ljust(width) for place, (cell, width) in enumerate(zip(row, widths, strict=True)))
         for row in rows
     ]
-    return "\n".join([*lines, "", verdict(check)])
+    return "\n".join([*lines, "", rate_check_sentence(check)])
 
 
-def verdict(check: RateCheck) -> str:
+def rate_check_sentence(check: RateCheck) -> str:
     """The answer in plain words."""
     count = len(check.shapes)
     if not count:

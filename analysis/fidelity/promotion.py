@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis.fidelity.forecast import Outlook
+from analysis.fidelity.forecast import FrontForecast
 from analysis.fidelity.rank_validity import LongRun
 from analysis.fronts.domination import non_dominated
 from analysis.fronts.front import Front
@@ -41,11 +41,11 @@ class Promotion:
     shapes: tuple[Promoted, ...]
     """Fastest first."""
     foreseen: str | None
-    """Why nothing was foreseen; None where it was."""
+    """Why nothing was forecast; None where it was."""
 
 
 def promotion(
-    numbers: Sequence[int], runs: Mapping[int, LongRun], labels: Mapping[int, str], study: Front, times: float, ahead: Outlook | str
+    numbers: Sequence[int], runs: Mapping[int, LongRun], labels: Mapping[int, str], study: Front, times: float, ahead: FrontForecast | str
 ) -> Promotion:
     """Compare the long trainings of these trials, in the order given, with their places in the study and what it foresaw."""
     done = [number for number in numbers if runs[number].bits_per_byte is not None]
@@ -53,7 +53,7 @@ def promotion(
     before = {number: study.cost(number) for number in done}
     after = {number: bits for number in done if (bits := runs[number].bits_per_byte) is not None}
     members = [{done[place] for place in non_dominated([(ms[n], losses[n]) for n in done])} for losses in (before, after)]
-    prospects = {} if isinstance(ahead, str) else {prospect.number: prospect for prospect in ahead.prospects}
+    forecasts = {} if isinstance(ahead, str) else {forecast.number: forecast for forecast in ahead.forecasts}
     shapes = tuple(
         Promoted(
             number=number,
@@ -62,8 +62,8 @@ def promotion(
             before=study.cost(number),
             after=runs[number].bits_per_byte,
             reason=runs[number].reason,
-            low=prospects[number].low if number in prospects else None,
-            high=prospects[number].high if number in prospects else None,
+            low=forecasts[number].low if number in forecasts else None,
+            high=forecasts[number].high if number in forecasts else None,
             on_front_before=number in members[0],
             on_front_after=number in members[1],
         )
@@ -94,5 +94,5 @@ def promotion_sentences(found: Promotion) -> list[str]:
         seen = [shape.low <= bits <= shape.high for shape, bits in done.items() if shape.low is not None and shape.high is not None]
         said += [] if not seen else [f"{sum(seen)} of {len(seen)} losses fell inside the 90 % intervals that the study foresaw."]
     else:
-        said.append(f"Nothing was foreseen: {found.foreseen}.")
+        said.append(f"Nothing was forecast: {found.foreseen}.")
     return said + failed

@@ -12,7 +12,7 @@ from typing import Any, Self
 from analysis.records.jsonl import complete_lines
 from analysis.records.record import TrialRecord
 from analysis.records.replicates import averaged, repetitions, validation
-from analysis.statistics.rank_correlation import Agreement, agreement
+from analysis.statistics.rank_correlation import RankCorrelation, rank_correlation
 from analysis.text.words import plural
 from search_space.errors import SpecError
 
@@ -57,12 +57,12 @@ class LongRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rung:
+class ShareCorrelation:
     """How the ranking at one evaluation of the short trainings agrees with the long ones."""
 
     share: float
     """Of the short training, 0 to 1."""
-    agreement: Agreement
+    correlation: RankCorrelation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ class Validity:
     times: float
     shapes: tuple[tuple[int, str, float, float], ...]
     """Trial, label, and bits per byte after the short and after the long training, best long one first."""
-    rungs: tuple[Rung, ...]
+    correlations: tuple[ShareCorrelation, ...]
     """By share; the last is the whole short training. None where fewer than 3 shapes finished."""
     trusted_difference: float | None
     """Pairs of shapes at least so many bits per byte apart after the short training kept their order in 95 %; None where none did."""
@@ -119,7 +119,7 @@ def validity(records: Iterable[TrialRecord], runs: Sequence[LongRun], times: flo
     return Validity(
         times=times,
         shapes=tuple(shapes),
-        rungs=tuple(_rungs([(known[number], bits) for number, bits in long.items()])),
+        correlations=tuple(_correlations([(known[number], bits) for number, bits in long.items()])),
         trusted_difference=difference,
         trusted_pairs=pairs,
         failed=tuple(f"{known[number].title}: {run.reason}" for number, run in ours.items() if run.bits_per_byte is None),
@@ -132,9 +132,9 @@ def validity_sentences(found: Validity) -> list[str]:
     asked = (
         f"{plural(count, 'shape')} from the best to the worst loss {'was' if count == 1 else 'were'} trained {found.times:g} times longer"
     )
-    if not found.rungs:
+    if not found.correlations:
         return [f"{asked}: too few to say anything about the ranking.", *_failures(found)]
-    whole = found.rungs[-1].agreement
+    whole = found.correlations[-1].correlation
     answer = "cannot be trusted" if not whole.tau >= POOR or not whole.low > 0 else "can be trusted"
     if answer == "can be trusted" and whole.tau < GOOD:
         answer = "can be trusted in part"
@@ -156,13 +156,13 @@ def _failures(found: Validity) -> list[str]:
     return [f"{plural(len(found.failed), 'long training')} did not finish: {'; '.join(found.failed)}."] if found.failed else []
 
 
-def _rungs(pairs: Sequence[tuple[TrialRecord, float]]) -> Iterable[Rung]:
+def _correlations(pairs: Sequence[tuple[TrialRecord, float]]) -> Iterable[ShareCorrelation]:
     """At each share of the training at which all of these were evaluated."""
     if len(pairs) < ENOUGH:
         return
     curves = [_curve(record) for record, _ in pairs]
     for share in sorted(set.intersection(*map(set, curves))):
-        yield Rung(share=share, agreement=agreement([curve[share] for curve in curves], [bits for _, bits in pairs]))
+        yield ShareCorrelation(share=share, correlation=rank_correlation([curve[share] for curve in curves], [bits for _, bits in pairs]))
 
 
 def _curve(record: TrialRecord) -> dict[float, float]:

@@ -1,6 +1,6 @@
 """What tokens beyond a training's end would take from the loss, learnt from the finished losses before it.
 
-A training with rungs has finished losses at several token counts, made by one seed, so that their differences hold no luck of the seed.
+A training with rungs has finished losses at several token counts, made by one seed, so that their differences hold no seed noise.
 Along tokens a shape's loss is taken to follow a power whose exponent all shapes share; how steep each is has a spread of its own.
 Exponent, spread and scatter are summed over a grid (docs/method.md, "After longer training").
 """
@@ -22,12 +22,12 @@ EXPONENTS, USUAL, UNUSUAL = np.linspace(0.05, 1.0, 20), 0.35, 0.2
 """Grid of the tokens' exponent; middle and deviation of its prior, about where published fits lie (0.28 in arXiv 2203.15556, 0.37 in
 2404.10102, 0.33 and more for short trainings: docs/findings.md)."""
 SPREADS = np.array([0.01, 0.03, 0.1, 0.3, 1.0])
-"""Grid of the shapes' spread in steepness, over the mean steepness."""
+"""Grid of the shapes' spread in coefficient, over the mean coefficient."""
 SCATTERS = np.geomspace(1e-4, 1e-2, 9)
 """Grid of the scatter of one loss around its shape's curve, over the losses' mean."""
 
 
-def drops_of(records: Sequence[TrialRecord]) -> dict[int, list[tuple[Array, Array]]]:
+def loss_drops(records: Sequence[TrialRecord]) -> dict[int, list[tuple[Array, Array]]]:
     """By a shape's first trial, each training with rungs: its lengths and losses over those at its own end."""
     found: dict[int, list[tuple[Array, Array]]] = {}
     for first, *again in repetitions(records):
@@ -40,12 +40,12 @@ def drops_of(records: Sequence[TrialRecord]) -> dict[int, list[tuple[Array, Arra
     return found
 
 
-def draw_steepness(
+def draw_token_exponents(
     rows: Mapping[int, Sequence[tuple[Array, Array]]], numbers: Sequence[int], level: float, draws: int, random: np.random.Generator
 ) -> tuple[Array, Array]:
-    """Each shape's steepness and the shared exponent as they may be: [draws, shapes] and [draws].
+    """Each shape's coefficient and the shared exponent as they may be: [draws, shapes] and [draws].
 
-    A difference to the end is steepness x (length^-exponent - 1) with the scatter of two losses; shapes without rungs follow the others.
+    A difference to the end is coefficient x (length^-exponent - 1) with the scatter of two losses; shapes without rungs follow the others.
     """
     trainings = [(number, lengths, drops) for number, found in rows.items() for lengths, drops in found]
     cells: list[tuple[float, float, float, float]] = []
@@ -62,20 +62,20 @@ def draw_steepness(
                 odds.append(log_odds + odd - 0.5 * ((exponent - USUAL) / UNUSUAL) ** 2)
     share = np.exp(np.array(odds) - max(odds))
     picked = random.choice(len(cells), size=draws, p=share / share.sum())
-    steepness, exponents = np.empty((draws, len(numbers))), np.empty(draws)
+    coefficients, exponents = np.empty((draws, len(numbers))), np.empty(draws)
     for place in np.unique(picked):
         exponent, spread, mean, precision = cells[place]
         these = np.flatnonzero(picked == place)
         common = mean + random.standard_normal((len(these), 1)) / np.sqrt(precision)
         information, estimates = (np.array([each.get(number, 0.0) for number in numbers]) for each in told[place])
         own = information + spread**-2
-        steepness[these] = (estimates + common * spread**-2) / own + random.standard_normal((len(these), len(numbers))) / np.sqrt(own)
+        coefficients[these] = (estimates + common * spread**-2) / own + random.standard_normal((len(these), len(numbers))) / np.sqrt(own)
         exponents[these] = exponent
-    return steepness, exponents
+    return coefficients, exponents
 
 
 def _typical(trainings: Sequence[tuple[int, Array, Array]], exponent: float) -> float:
-    """Mean steepness, each training for itself."""
+    """Mean coefficient, each training for itself."""
     curves = [(_curve(lengths, exponent), drops) for _, lengths, drops in trainings]
     return float(np.mean([(drops @ curve) / (curve @ curve) for curve, drops in curves]))
 
@@ -87,7 +87,7 @@ def _curve(lengths: Array, exponent: float) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class _Fit:
-    """What drops say of each shape's steepness at one exponent, in units of the scatter's variance."""
+    """What drops say of each shape's coefficient at one exponent, in units of the scatter's variance."""
 
     information: dict[int, float]
     estimates: dict[int, float]
@@ -110,7 +110,7 @@ class _Fit:
         return cls(information, estimates, squares, sum(len(drops) for _, _, drops in trainings))
 
     def scaled(self, scatter: float) -> tuple[dict[int, float], dict[int, float], float]:
-        """Information and estimates at a scatter, and the log likelihood of the drops less what a steepness explains."""
+        """Information and estimates at a scatter, and the log likelihood of the drops less what a coefficient explains."""
         variance = scatter**2
         log_odds = -0.5 * self.squares / variance - self.count * math.log(scatter)
         information, estimates = ({n: value / variance for n, value in part.items()} for part in (self.information, self.estimates))
@@ -118,7 +118,7 @@ class _Fit:
 
 
 def _pooled(information: Mapping[int, float], weighted: Mapping[int, float], spread: float) -> tuple[float, float, float]:
-    """The mean steepness with its precision under a flat prior, and the log likelihood of the shapes' own around it."""
+    """The mean coefficient with its precision under a flat prior, and the log likelihood of the shapes' own around it."""
     inside = np.array(list(information.values()))
     told = np.array(list(weighted.values()))
     joint = inside + spread**-2

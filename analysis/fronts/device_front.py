@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from analysis.fronts.front import Front, front_of
-from analysis.fronts.membership import Membership, membership
+from analysis.fronts.membership import Membership, estimate_membership
 from analysis.latency.device_table import DeviceTable, Header
 from analysis.latency.errors import Errors
 from analysis.latency.latency_model import Prediction
@@ -21,7 +21,7 @@ from search_space.errors import SpecError
 
 
 @dataclass(frozen=True)
-class Retargeted:
+class DeviceTransfer:
     """A study with predicted latencies."""
 
     name: str
@@ -33,7 +33,7 @@ class Retargeted:
     """What the study measured, by trial; after the search where it did so again."""
     predictions: dict[int, Prediction]
     front: Front
-    sure: Membership
+    membership: Membership
     measured_front: Front
     left_out: Errors
     """Of the shapes that the table was fitted to, each predicted from the others."""
@@ -47,7 +47,9 @@ class Retargeted:
         return {number: text for number, text in found.items() if text is not None}
 
 
-def retarget(records: Sequence[TrialRecord], device: DeviceTable, finals: Mapping[int, FinalRecord] | None = None) -> Retargeted:
+def transfer_to_device(
+    records: Sequence[TrialRecord], device: DeviceTable, finals: Mapping[int, FinalRecord] | None = None
+) -> DeviceTransfer:
     """Give every measured trial the latency that the table predicts; raises SpecError where the table is of another workload."""
     again = {number: final.latency for number, final in (finals or {}).items() if final.latency is not None}
     measured = {record.number: again.get(record.number, record.latency) for record in records if record.latency is not None}
@@ -63,18 +65,18 @@ def retarget(records: Sequence[TrialRecord], device: DeviceTable, finals: Mappin
             )
     shapes = [record.architecture for record in records if record.number in measured]
     predictions = dict(zip(measured, device.predict(shapes), strict=True))
-    moved = tuple(
+    transfer = tuple(
         replace(record, latency=_latency(predictions[record.number], header)) if record.number in measured else record for record in records
     )
-    front = front_of(moved)
-    return Retargeted(
+    front = front_of(transfer)
+    return DeviceTransfer(
         name=device.name,
         header=header,
-        records=moved,
+        records=transfer,
         measured=measured,
         predictions=predictions,
         front=front,
-        sure=membership(front, {number: prediction.total.deviation for number, prediction in predictions.items()}),
+        membership=estimate_membership(front, {number: prediction.total.deviation for number, prediction in predictions.items()}),
         measured_front=front_of(records, finals),
         left_out=device.left_out_errors,
         checks=device.check_errors(),
@@ -102,31 +104,31 @@ def _latency(prediction: Prediction, header: Header) -> Latency:
     )
 
 
-def retarget_rows(moved: Retargeted) -> dict[str, Any]:
+def transfer_rows(transfer: DeviceTransfer) -> dict[str, Any]:
     """Ready for JSON: the table and the front, and the references that it beats."""
     return {
-        "table": moved.name,
-        "device": str(moved.header),
+        "table": transfer.name,
+        "device": str(transfer.header),
         "predicted": True,
-        "left_out_median_error": moved.left_out.median_error,
-        "check_median_error": None if moved.checks is None else moved.checks.median_error,
-        "front": [_row(moved, number) for number in _shown(moved)],
+        "left_out_median_error": transfer.left_out.median_error,
+        "check_median_error": None if transfer.checks is None else transfer.checks.median_error,
+        "front": [_row(transfer, number) for number in _shown(transfer)],
     }
 
 
-def _shown(moved: Retargeted) -> list[int]:
+def _shown(transfer: DeviceTransfer) -> list[int]:
     """The front from fast to slow, the references beside it, and what was on the measured front and is not on this one."""
     others = [
         number
-        for number, place in sorted(moved.front.places.items(), key=lambda each: each[1].latency_ms)
-        if number not in moved.front.members and (place.kind is Kind.REFERENCE or number in moved.measured_front.members)
+        for number, place in sorted(transfer.front.places.items(), key=lambda each: each[1].latency_ms)
+        if number not in transfer.front.members and (place.kind is Kind.REFERENCE or number in transfer.measured_front.members)
     ]
-    return [*moved.front.members, *others]
+    return [*transfer.front.members, *others]
 
 
-def _row(moved: Retargeted, number: int) -> dict[str, Any]:
-    record = next(record for record in averaged(moved.records) if record.number == number)
-    prediction, place = moved.predictions[number], moved.front.places[number]
+def _row(transfer: DeviceTransfer, number: int) -> dict[str, Any]:
+    record = next(record for record in averaged(transfer.records) if record.number == number)
+    prediction, place = transfer.predictions[number], transfer.front.places[number]
     low, high = prediction.total.between()
     return {
         "trial": number,
@@ -139,11 +141,11 @@ def _row(moved: Retargeted, number: int) -> dict[str, Any]:
         "predicted_prefill_ms": prediction.prefill.ms,
         "predicted_decode_ms_per_token": prediction.decode.ms,
         "outside": prediction.outside,
-        "measured_latency_ms": moved.measured[number].total_ms.median,
+        "measured_latency_ms": transfer.measured[number].total_ms.median,
         "validation_bits_per_byte": place.quality,
-        "on_front": number in moved.front.members,
-        "on_measured_front": number in moved.measured_front.members,
-        "front_probability": moved.sure.standings[number].on_front,
+        "on_front": number in transfer.front.members,
+        "on_measured_front": number in transfer.measured_front.members,
+        "front_probability": transfer.membership.posteriors[number].on_front,
     }
 
 
@@ -151,7 +153,7 @@ DEVICE_COLUMNS = ("trial", "shape", "predicted", "90 %", "measured", "bits per b
 
 
 def device_cells(row: dict[str, Any]) -> tuple[str, ...]:
-    """A row of `retarget_rows` as people read it, under `DEVICE_COLUMNS`."""
+    """A row of `transfer_rows` as people read it, under `DEVICE_COLUMNS`."""
     return (
         f"#{row['trial']}",
         row["shape"],
@@ -173,13 +175,13 @@ def _notes(row: dict[str, Any]) -> list[str]:
     return notes + ([f"outside of the table's range: {row['outside']}"] if row["outside"] else [])
 
 
-def retarget_sentences(moved: Retargeted) -> list[str]:
+def transfer_sentences(transfer: DeviceTransfer) -> list[str]:
     """What is to be known of the prediction, first that it is one."""
-    both = len(set(moved.front.members) & set(moved.measured_front.members))
+    both = len(set(transfer.front.members) & set(transfer.measured_front.members))
     found = [
-        f"Latencies are predicted, not measured: from the table {moved.name} ({moved.header}).",
-        f"Its shapes, each predicted from the others: {moved.left_out}.",
+        f"Latencies are predicted, not measured: from the table {transfer.name} ({transfer.header}).",
+        f"Its shapes, each predicted from the others: {transfer.left_out}.",
     ]
-    found += [f"Shapes measured to check it: {moved.checks}."] if moved.checks is not None else []
-    found.append(f"The predicted front has {words.plural(len(moved.front.members), 'shape')}, of which the measured one has {both}.")
-    return found + [f"#{number} is outside of what the table has seen: {text}." for number, text in moved.outside.items()]
+    found += [f"Shapes measured to check it: {transfer.checks}."] if transfer.checks is not None else []
+    found.append(f"The predicted front has {words.plural(len(transfer.front.members), 'shape')}, of which the measured one has {both}.")
+    return found + [f"#{number} is outside of what the table has seen: {text}." for number, text in transfer.outside.items()]

@@ -16,52 +16,60 @@ NAMED = 8
 """Shapes of one kind that are named in a sentence, at most."""
 
 
-def certainty(front: Front, sure: Membership) -> list[str]:
+def uncertainty_sentences(front: Front, membership: Membership) -> list[str]:
     """The sentences; none where nothing finished."""
-    return [noise(front, sure), recommendation(front, sure), *doubts(front, sure)] if front.places else []
+    return (
+        [noise_sentence(front, membership), recommendation_sentence(front, membership), *membership_sentences(front, membership)]
+        if front.places
+        else []
+    )
 
 
-def noise(front: Front, sure: Membership) -> str:
-    """How much luck moves a quality, and how that is known."""
-    amount = _amount(sure.noise.size, front)
-    if not sure.noise.freedom:
+def noise_sentence(front: Front, membership: Membership) -> str:
+    """How much a seed moves a quality, and how that is known."""
+    amount = _amount(membership.noise.size, front)
+    if not membership.noise.freedom:
         return (
-            f"Every shape was trained with one seed, so how much luck moves these numbers is not known; the intervals take it for {amount} "
-            f"(standard deviation, {NOISE_SHARE:.1%} of the quality, as other studies had)."
+            f"Every shape was trained with one seed, so how much a seed moves these numbers is not known; the intervals take it for "
+            f"{amount} (standard deviation, {NOISE_SHARE:.1%} of the quality, as other studies had)."
         )
-    return f"Another seed moves a shape by {amount} (standard deviation, from {plural(sure.noise.freedom, 'replicate')} and a prior)."
+    return f"Another seed moves a shape by {amount} (standard deviation, from {plural(membership.noise.freedom, 'replicate')} and a prior)."
 
 
-def recommendation(front: Front, sure: Membership) -> str:
+def recommendation_sentence(front: Front, membership: Membership) -> str:
     """Which shape to take where quality counts: the fastest that cannot be told from the best."""
     top = front.most_accurate
     assert top is not None
-    standing, unit = sure.standings[top], QUALITIES[front.quality]
-    if not standing.ties:
-        return f"Recommended for {unit}: #{top}; no other shape ties with it (it is the best with {standing.most_accurate:.0%})."
-    tied = f"#{top} measured best in {unit}, and {plural(len(standing.ties), 'other shape')} {'ties' if len(standing.ties) == 1 else 'tie'}"
-    if sure.recommended == top:
+    posterior, unit = membership.posteriors[top], QUALITIES[front.quality]
+    if not posterior.ties:
+        return f"Recommended for {unit}: #{top}; no other shape ties with it (it is the best with {posterior.most_accurate:.0%})."
+    tied = (
+        f"#{top} measured best in {unit}, and {plural(len(posterior.ties), 'other shape')} {'ties' if len(posterior.ties) == 1 else 'tie'}"
+    )
+    if membership.recommended == top:
         return f"{tied} with it: recommended is #{top} itself, the fastest of them on the front."
-    assert sure.recommended is not None
-    latency = milliseconds(front.places[sure.recommended].latency_ms)
-    return f"{tied} with it: recommended is #{sure.recommended}, the fastest of them on the front ({latency})."
+    assert membership.recommended is not None
+    latency = milliseconds(front.places[membership.recommended].latency_ms)
+    return f"{tied} with it: recommended is #{membership.recommended}, the fastest of them on the front ({latency})."
 
 
-def doubts(front: Front, sure: Membership) -> list[str]:
+def membership_sentences(front: Front, membership: Membership) -> list[str]:
     """Members that are probably none, and shapes beside the measured front that may be members."""
-    doubtful = [number for number in front.members if sure.standings[number].on_front < LIKELY]
-    others = [number for number, standing in sure.standings.items() if standing.on_front >= POSSIBLE and number not in front.members]
-    others.sort(key=lambda number: -sure.standings[number].on_front)
+    doubtful = [number for number in front.members if membership.posteriors[number].on_front < LIKELY]
+    others = [
+        number for number, posterior in membership.posteriors.items() if posterior.on_front >= POSSIBLE and number not in front.members
+    ]
+    others.sort(key=lambda number: -membership.posteriors[number].on_front)
     found = []
     if doubtful:
-        found.append(f"On the measured front, but more probably beaten: {_with_odds(doubtful, sure)}.")
+        found.append(f"On the measured front, but more probably beaten: {_with_odds(doubtful, membership)}.")
     if others:
-        found.append(f"Beside the measured front, but possibly on the true one: {_with_odds(others, sure)}.")
+        found.append(f"Beside the measured front, but possibly on the true one: {_with_odds(others, membership)}.")
     return found
 
 
-def _with_odds(numbers: list[int], sure: Membership) -> str:
-    return _named(numbers, {number: f" ({sure.standings[number].on_front:.0%})" for number in numbers})
+def _with_odds(numbers: list[int], membership: Membership) -> str:
+    return _named(numbers, {number: f" ({membership.posteriors[number].on_front:.0%})" for number in numbers})
 
 
 def _named(numbers: list[int], notes: dict[int, str] | None = None) -> str:
@@ -73,16 +81,18 @@ def _amount(size: float, front: Front) -> str:
     return f"{size:.3f} bits per byte" if front.quality == "bits_per_byte" else f"{100 * size:.1f} points"
 
 
-def luck(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, sure: Membership) -> list[str]:
+def selection_bias_sentences(
+    records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, membership: Membership
+) -> list[str]:
     """One sentence for each named shape that was trained again with a fresh seed after the selection."""
     return [
-        _sentence(number, finals, _rival(records, finals), sure)
-        for number in picks(front, sure)
+        _sentence(number, finals, _rival(records, finals), membership)
+        for number in picks(front, membership)
         if number in finals and finals[number].fresh is not None
     ]
 
 
-def _sentence(number: int, finals: Mapping[int, FinalRecord], rival: TrialRecord | None, sure: Membership) -> str:
+def _sentence(number: int, finals: Mapping[int, FinalRecord], rival: TrialRecord | None, membership: Membership) -> str:
     fresh, test = finals[number].fresh, finals[number].test
     assert fresh is not None
     if fresh.test is None:
@@ -92,21 +102,21 @@ def _sentence(number: int, finals: Mapping[int, FinalRecord], rival: TrialRecord
         return f"With a fresh seed #{number} has {quality(again, 'bits_per_byte')} bits per byte on the test split."
     mine = test.bits_per_byte
     said = f"With a fresh seed #{number} has {quality(again, 'bits_per_byte')} bits per byte on the test split against {mine:.3f} selected"
-    noise = f"seeds differ by {sure.noise.size:.3f}"
+    noise = f"seeds differ by {membership.noise.size:.3f}"
     rival_test = finals[rival.number].test if rival is not None else None
     if rival is None or rival_test is None or rival.number == number or rival_test.bits_per_byte <= mine:
         return f"{said} ({again - mine:+.3f}; {noise})."
     claimed, kept = rival_test.bits_per_byte - mine, rival_test.bits_per_byte - again
     against = f"its gain of {claimed:.3f} over {rival.name or f'#{rival.number}'}"
     if kept >= claimed:
-        return f"{said}: {against} was no luck ({noise})."
+        return f"{said}: {against} shows no selection bias ({noise})."
     if kept <= 0:
-        return f"{said}: nothing of {against} is left, all of it was luck ({noise})."
-    return f"{said}: of {against} {kept:.3f} is left, {1 - kept / claimed:.0%} of it was luck ({noise})."
+        return f"{said}: nothing of {against} is left, all of it was selection bias ({noise})."
+    return f"{said}: of {against} {kept:.3f} is left, {1 - kept / claimed:.0%} of it was selection bias ({noise})."
 
 
 def _rival(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]) -> TrialRecord | None:
-    """The reference that is best on the test split; none was selected, so its own seed is no luck."""
+    """The reference that is best on the test split; none was selected, so it has no selection bias."""
     tests = {number: final.test.bits_per_byte for number, final in finals.items() if final.test is not None}
     measured = [record for record in records if record.kind is Kind.REFERENCE and record.number in tests]
     return min(measured, key=lambda record: tests[record.number], default=None)
@@ -116,12 +126,12 @@ COMMON = 1.0
 """The factor of the study's own rate."""
 
 
-def losses_of(final: FinalRecord) -> dict[float, float]:
+def bracket_losses(final: FinalRecord) -> dict[float, float]:
     """Factor -> bits per byte, of the trainings that came to their end."""
     return {point.factor: point.bits_per_byte for point in final.rate_bracket if point.bits_per_byte is not None}
 
 
-def overtaken(finals: Mapping[int, FinalRecord], front: Front) -> dict[int, list[int]]:
+def rank_flips(finals: Mapping[int, FinalRecord], front: Front) -> dict[int, list[int]]:
     """Each winner whose rank flips: a member of the front -> the finalists behind it at the common rate and before it at the best."""
     losses = _bracketed(finals)
     best = {number: min(each.values()) for number, each in losses.items()}
@@ -133,12 +143,12 @@ def overtaken(finals: Mapping[int, FinalRecord], front: Front) -> dict[int, list
     return {winner: others for winner, others in flips.items() if others}
 
 
-def bracket_findings(finals: Mapping[int, FinalRecord], front: Front) -> list[str]:
+def bracket_sentences(finals: Mapping[int, FinalRecord], front: Front) -> list[str]:
     """What the bracket says of the ranking, in sentences; none where fewer than two finalists have one."""
     losses = _bracketed(finals)
     if len(losses) < 2:
         return []
-    flips = overtaken(finals, front)
+    flips = rank_flips(finals, front)
     if not flips:
         return [f"Trained at half and twice the learning rate too, the {len(losses)} finalists keep their order."]
     return [
@@ -150,7 +160,7 @@ def bracket_findings(finals: Mapping[int, FinalRecord], front: Front) -> list[st
 
 def _bracketed(finals: Mapping[int, FinalRecord]) -> dict[int, dict[float, float]]:
     """The losses of the finalists that have a bracket with the common rate in it."""
-    found = {number: losses_of(final) for number, final in sorted(finals.items())}
+    found = {number: bracket_losses(final) for number, final in sorted(finals.items())}
     return {number: losses for number, losses in found.items() if COMMON in losses and len(losses) > 1}
 
 

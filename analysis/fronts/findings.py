@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis.fronts.doubts import bracket_findings, certainty
-from analysis.fronts.front import Front, Place
-from analysis.fronts.membership import Membership, membership, picks
+from analysis.fronts.doubts import bracket_sentences, uncertainty_sentences
+from analysis.fronts.front import Front, ObjectivePoint
+from analysis.fronts.membership import Membership, estimate_membership, picks
 from analysis.records.record import FinalRecord, Kind, Outcome, TrialRecord
 from analysis.text.words import OUTCOMES, QUALITIES, joined, milliseconds, plural, quality
 
@@ -25,7 +25,7 @@ class Comparison:
     """The most accurate sampled trial among those that are at least as fast, if it is more accurate than the reference."""
 
 
-def compare(front: Front, reference: int) -> Comparison:
+def compare_with_reference(front: Front, reference: int) -> Comparison:
     """Hold all sampled shapes against a reference that has finished."""
     mine = front.places[reference]
     others = [place for place in front.places.values() if place.kind is not Kind.REFERENCE]
@@ -42,17 +42,17 @@ def compare(front: Front, reference: int) -> Comparison:
 
 def findings(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> list[str]:
     """The answer in a few sentences: the front's ends and knee, every reference, and how sure that is."""
-    sure = membership(front)
+    membership = estimate_membership(front)
     return [
-        outcomes(records),
-        *winners(records, front, sure),
-        *(against(record, finals, front) for record in records if record.kind is Kind.REFERENCE),
-        *certainty(front, sure),
-        *bracket_findings(finals, front),
+        outcome_sentence(records),
+        *front_sentences(records, front, membership),
+        *(reference_sentence(record, finals, front) for record in records if record.kind is Kind.REFERENCE),
+        *uncertainty_sentences(front, membership),
+        *bracket_sentences(finals, front),
     ]
 
 
-def outcomes(records: Sequence[TrialRecord]) -> str:
+def outcome_sentence(records: Sequence[TrialRecord]) -> str:
     """How many trials finished, and how the others ended."""
     if not records:
         return "No trial has ended yet."
@@ -72,20 +72,20 @@ def _spared(records: Sequence[TrialRecord]) -> float:
     return 1 - sum(training.tokens for training in trained) / sum(training.planned_tokens for training in trained)
 
 
-def winners(records: Sequence[TrialRecord], front: Front, sure: Membership) -> list[str]:
+def front_sentences(records: Sequence[TrialRecord], front: Front, membership: Membership) -> list[str]:
     """How large the front is, and its recommended shape, most accurate, knee and fastest."""
     if not front.members:
         return ["There is no front: no trial finished with both a latency and a validation loss."] if records else []
     shapes = {record.number: record for record in records}
     count = len(front.members)
     sentences = [f"{plural(count, 'shape')} {'stands' if count == 1 else 'stand'} on the front of latency and {QUALITIES[front.quality]}."]
-    for number, titles in picks(front, sure).items():
+    for number, titles in picks(front, membership).items():
         what = joined([title if title == "recommended" else f"the {title}" for title in titles])
         sentences.append(f"{what[0].upper()}{what[1:]} is {shapes[number].title}: {_numbers(front.places[number], front)}.")
     return sentences
 
 
-def against(reference: TrialRecord, finals: Mapping[int, FinalRecord], front: Front) -> str:
+def reference_sentence(reference: TrialRecord, finals: Mapping[int, FinalRecord], front: Front) -> str:
     """What the sampled shapes hold against one reference, on the split that chose them and on the one that did not."""
     name = reference.name or reference.title
     if reference.number not in front.places:
@@ -93,7 +93,7 @@ def against(reference: TrialRecord, finals: Mapping[int, FinalRecord], front: Fr
         return f"{name} {why}, so nothing is compared with it."
     if all(place.kind is Kind.REFERENCE for place in front.places.values()):
         return f"No sampled shape has finished, so nothing is compared with {name}."
-    held = compare(front, reference.number)
+    held = compare_with_reference(front, reference.number)
     numbers = _numbers(front.places[reference.number], front)
     if held.faster is None and held.better is None:
         return f"No sampled shape beats {name} ({numbers}): none is at least as good in both numbers."
@@ -130,6 +130,6 @@ def _on_test_split(chosen: Sequence[int], reference: int, finals: Mapping[int, F
     return f" On the test split {said} against {quality(tests[reference], front.quality)}{doubt}."
 
 
-def _numbers(place: Place, front: Front) -> str:
+def _numbers(place: ObjectivePoint, front: Front) -> str:
     unit = " bits per byte" if front.quality == "bits_per_byte" else " next-token accuracy"
     return f"{milliseconds(place.latency_ms)}, {quality(place.quality, front.quality)}{unit}"

@@ -26,7 +26,7 @@ REFERENCE_MARGIN = 1.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class ObjectivePoint:
     """Where one shape stands: a finished trial with its replicates."""
 
     number: int
@@ -54,7 +54,7 @@ class Front:
     """The trials that nothing beats, and where all finished trials stand."""
 
     quality: QualityName
-    places: Mapping[int, Place]
+    places: Mapping[int, ObjectivePoint]
     """Every shape that may stand on a front, by the number of its first trial."""
     members: tuple[int, ...]
     """Numbers of the trials on the front, fastest first; equal points are all members, lower number first."""
@@ -125,13 +125,13 @@ def reference_point(points: Sequence[tuple[tuple[float, float], Kind]]) -> tuple
     return float(worst[0]), float(worst[1])
 
 
-def _places(records: Iterable[TrialRecord], finals: Mapping[int, FinalRecord], quality: QualityName) -> Iterable[Place]:
+def _places(records: Iterable[TrialRecord], finals: Mapping[int, FinalRecord], quality: QualityName) -> Iterable[ObjectivePoint]:
     for record, *replicates in repetitions(records):
         if record.latency is None:
             continue
         final = finals.get(record.number)
         qualities = tuple(getattr(validation(again), quality) for again in (record, *replicates))
-        yield Place(
+        yield ObjectivePoint(
             number=record.number,
             kind=record.kind,
             latency=(final.latency if final else None) or record.latency,

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.fronts.domination import non_dominated_draws
-from analysis.fronts.front import Front, Place
-from analysis.statistics.seed_noise import Array, Noise, draw_truths, noise_of
+from analysis.fronts.front import Front, ObjectivePoint
+from analysis.statistics.seed_noise import Array, SeedNoise, draw_true_qualities, estimate_seed_noise
 
 LEVEL = 0.9
 """Of the intervals."""
@@ -31,7 +31,7 @@ MEDIAN = 1.2533
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class ShapePosterior:
     """How sure the place of one shape is."""
 
     low: float
@@ -51,36 +51,36 @@ class Standing:
 class Membership:
     """How sure a front is."""
 
-    noise: Noise
+    noise: SeedNoise
     """Of one training, in the unit of the quality."""
-    standings: Mapping[int, Standing]
+    posteriors: Mapping[int, ShapePosterior]
     """By trial, all places of the front."""
     recommended: int | None
     """The fastest member of the measured front that ties with the most accurate one, or that one; None where nothing finished."""
 
 
-def membership(front: Front, deviations: Mapping[int, float] | None = None) -> Membership:
+def estimate_membership(front: Front, deviations: Mapping[int, float] | None = None) -> Membership:
     """Intervals and probabilities of all places of a front.
 
     `deviations` are those of log latency, by place, where latencies are predicted: a prediction knows its own, a measurement's noise
     included, and repeats and replicates say nothing of it.
     """
     if not front.places:
-        return Membership(noise=noise_of([[0.0]]), standings={}, recommended=None)
+        return Membership(noise=estimate_seed_noise([[0.0]]), posteriors={}, recommended=None)
     places = sorted(front.places.values(), key=lambda place: place.number)
-    latency, spread = latencies(places)
+    latency, spread = log_latencies(places)
     if deviations is not None:
         spread = np.array([deviations[place.number] for place in places])
-    truths, _ = draw_truths(seeds := _seeds(places, front), latency, random := np.random.default_rng(0))
-    on_front = share_on_front(truths, latency + spread * random.standard_normal(truths.shape))
-    best = np.bincount(truths.argmin(axis=1), minlength=len(places)) / len(truths)
-    low, expected, high = np.quantile(truths, ((1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2), axis=0)
-    tied = ties(truths)
+    true_qualities, _ = draw_true_qualities(seeds := _seeds(places, front), latency, random := np.random.default_rng(0))
+    on_front = front_probabilities(true_qualities, latency + spread * random.standard_normal(true_qualities.shape))
+    best = np.bincount(true_qualities.argmin(axis=1), minlength=len(places)) / len(true_qualities)
+    low, expected, high = np.quantile(true_qualities, ((1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2), axis=0)
+    tied = ties(true_qualities)
     by_speed = sorted(range(len(places)), key=lambda i: places[i].latency_ms)
-    standings = {}
+    posteriors = {}
     for i, place in enumerate(places):
         ends = sorted((front.cost_of(float(low[i])), front.cost_of(float(high[i]))))
-        standings[place.number] = Standing(
+        posteriors[place.number] = ShapePosterior(
             low=ends[0],
             expected=front.cost_of(float(expected[i])),
             high=ends[1],
@@ -90,15 +90,15 @@ def membership(front: Front, deviations: Mapping[int, float] | None = None) -> M
         )
     top = front.most_accurate
     assert top is not None
-    recommended = next(number for number in front.members if number == top or number in standings[top].ties)
-    return Membership(noise=noise_of(seeds), standings=standings, recommended=recommended)
+    recommended = next(number for number in front.members if number == top or number in posteriors[top].ties)
+    return Membership(noise=estimate_seed_noise(seeds), posteriors=posteriors, recommended=recommended)
 
 
-def picks(front: Front, sure: Membership | None = None) -> dict[int, list[str]]:
+def picks(front: Front, membership: Membership | None = None) -> dict[int, list[str]]:
     """The front's chosen trials and what each was chosen for: recommended, most accurate, knee, fastest; one may be all of them."""
     chosen: dict[int, list[str]] = {}
     named = {
-        "recommended": sure.recommended if sure else None,
+        "recommended": membership.recommended if membership else None,
         "most accurate": front.most_accurate,
         "knee": front.knee,
         "fastest": front.fastest,
@@ -109,21 +109,21 @@ def picks(front: Front, sure: Membership | None = None) -> dict[int, list[str]]:
     return chosen
 
 
-def share_on_front(qualities: Array, latencies: Array) -> Array:
+def front_probabilities(qualities: Array, latencies: Array) -> Array:
     """In which share of the draws each shape is on the front; both [draws, shapes], better where smaller."""
     share: Array = non_dominated_draws([latencies, qualities]).mean(axis=0)
     return share
 
 
-def ties(truths: Array) -> npt.NDArray[np.bool_]:
+def ties(true_qualities: Array) -> npt.NDArray[np.bool_]:
     """Which pairs of shapes cannot be told apart; [shapes, shapes], false on the diagonal."""
-    better = np.array([(truths < truths[:, [i]]).mean(axis=0) for i in range(truths.shape[1])])
+    better = np.array([(true_qualities < true_qualities[:, [i]]).mean(axis=0) for i in range(true_qualities.shape[1])])
     found: npt.NDArray[np.bool_] = np.minimum(better, better.T) >= TIE
     np.fill_diagonal(found, False)
     return found
 
 
-def latencies(places: Sequence[Place]) -> tuple[Array, Array]:
+def log_latencies(places: Sequence[ObjectivePoint]) -> tuple[Array, Array]:
     """Log latency of each place, and its standard deviation: of the median of its repeats, and between measurements."""
     log = np.log([place.latency_ms for place in places])
     between = latency_noise(places)
@@ -134,7 +134,7 @@ def latencies(places: Sequence[Place]) -> tuple[Array, Array]:
     return log, np.hypot(within, between)
 
 
-def latency_noise(places: Iterable[Place]) -> float:
+def latency_noise(places: Iterable[ObjectivePoint]) -> float:
     """Standard deviation of log latency between measurements of one shape: replicates and second measurements, shrunk to the prior.
 
     What the quiet machine saves every shape alike is no noise and is taken out of the second measurements.
@@ -158,5 +158,5 @@ def contenders(on_front: Mapping[int, float], tries: Mapping[int, int]) -> list[
     return sorted(on_front, key=lambda number: (-on_front[number] * (1 - on_front[number]) / (1 + tries.get(number, 0)), number))
 
 
-def _seeds(places: Sequence[Place], front: Front) -> list[list[float]]:
+def _seeds(places: Sequence[ObjectivePoint], front: Front) -> list[list[float]]:
     return [[front.cost_of(quality) for quality in place.qualities] for place in places]

@@ -63,7 +63,7 @@ def stack_of(row: Mapping[str, Any]) -> Stack:
     heads = _each(row.get("num_attention_heads"), depth, whole) or [max(1.0, hidden // 64)] * depth
     groups = _each(row.get("num_key_value_heads"), depth, whole) or heads
     dims = _each(row.get("head_dim"), depth, whole) or [hidden / number for number in heads]
-    ratios = _each(row.get("mlp_ratio"), depth, positive)
+    ratios = _each(row.get("mlp_ratio"), depth, positive_number)
     inner = _each(row.get("intermediate_size"), depth, whole) or [hidden * ratio for ratio in ratios or [4.0] * depth]
     unique = whole(row.get("num_unique_layers") or depth)
     strategy = row.get("sharing") or ("none" if unique == depth else "immediate")
@@ -124,7 +124,7 @@ def _each(cell: str | None, depth: int, read: Callable[[float], float]) -> list[
     return found[:depth]
 
 
-def positive(cell: str | float) -> float:
+def positive_number(cell: str | float) -> float:
     """A cell's number; raises ValueError where it is not finite and above 0."""
     number = float(cell)
     if not (math.isfinite(number) and number > 0):
@@ -134,7 +134,7 @@ def positive(cell: str | float) -> float:
 
 def whole(cell: str | float) -> int:
     """A cell's number; raises ValueError where it is not a whole one above 0."""
-    number = positive(cell)
+    number = positive_number(cell)
     if number != int(number):
         raise ValueError(cell)
     return int(number)

@@ -25,7 +25,7 @@ from analysis.latency.decoder_rows import (
     NEEDED,
     UNKNOWN_WORKLOAD,
     numbers,
-    positive,
+    positive_number,
     size,
     stack_of,
     unread,
@@ -120,11 +120,11 @@ def _decoders(
     for place, line in enumerate(lines):
         row = {name: cells[place] for name, cells in named.items()}
         try:
-            stack, tokens = stack_of(row), {name: positive(row[name]) for name in stated}
-            sizes.append(positive(size(stack)))
+            stack, tokens = stack_of(row), {name: positive_number(row[name]) for name in stated}
+            sizes.append(positive_number(size(stack)))
             terms.append(work(stack, tokens) if stated else decode_terms(stack, UNKNOWN_WORKLOAD))
-            outlines.append({name: positive(number) for name, number in {**outline(stack, UNKNOWN_WORKLOAD), **tokens}.items()})
-            positive(sum(terms[-1].values()))
+            outlines.append({name: positive_number(number) for name, number in {**outline(stack, UNKNOWN_WORKLOAD), **tokens}.items()})
+            positive_number(sum(terms[-1].values()))
         except (ValueError, IndexError, ArithmeticError):
             raise SpecError(
                 f"{path}:{line} must hold a decoder in numbers above 0, sizes and counts in whole ones, found {row}; "

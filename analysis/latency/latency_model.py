@@ -37,7 +37,7 @@ DISTURBED_WEIGHT = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class LatencyEstimate:
     """One predicted time."""
 
     ms: float
@@ -60,9 +60,9 @@ class Estimate:
 class Prediction:
     """What a shape's workload will take."""
 
-    total: Estimate
-    prefill: Estimate
-    decode: Estimate
+    total: LatencyEstimate
+    prefill: LatencyEstimate
+    decode: LatencyEstimate
     """Of one new token."""
     outside: str | None
     """Which of the shape's numbers lies outside of what was measured; None where none does."""
@@ -105,9 +105,9 @@ class LatencyModel:
         noises = [model.noise for model in self._models]
         return [
             Prediction(
-                total=Estimate(float(totals[place]), float(wide * total_sd[place])),
-                prefill=Estimate(math.exp(prefills[place]), wide * math.hypot(prefill_sd[place], noises[0])),
-                decode=Estimate(math.exp(decodes[place]), wide * math.hypot(decode_sd[place], noises[1])),
+                total=LatencyEstimate(float(totals[place]), float(wide * total_sd[place])),
+                prefill=LatencyEstimate(math.exp(prefills[place]), wide * math.hypot(prefill_sd[place], noises[0])),
+                decode=LatencyEstimate(math.exp(decodes[place]), wide * math.hypot(decode_sd[place], noises[1])),
                 outside=self._outside(shape),
             )
             for place, shape in enumerate(shapes)

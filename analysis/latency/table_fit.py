@@ -103,11 +103,11 @@ def _judged(features: Features, rows: Rows, fitted: int, seed: int, others: Rows
     """Errors on other rows, or on those of `rows` that are not fitted."""
     order = np.random.default_rng(seed).permutation(rows)
     seen, unseen = order[:fitted], order[fitted:] if others is None else others
-    means, deviations = predict(features, seen, unseen)
+    means, deviations = predict_rows(features, seen, unseen)
     return errors(np.exp(means), deviations, features.times[unseen])
 
 
-def predict(features: Features, seen: Rows, unseen: Rows) -> tuple[Array, Array]:
+def predict_rows(features: Features, seen: Rows, unseen: Rows) -> tuple[Array, Array]:
     """Logarithms of times and their deviations, noise included; columns by the trend that predicts the seen rows better from each other."""
     logs, outlines = np.log(features.times[seen]), features.outlines
     models = [(features.terms, TimeModel(Prices(), features.terms[seen], outlines[seen], features.times[seen]))]

@@ -13,9 +13,9 @@ import numpy as np
 from analysis.laws.accuracy import accuracy_answer
 from analysis.laws.backtest import Cut
 from analysis.laws.fit_law import Study, load_runs, predict_point, study_law
-from analysis.laws.forecast import calibrate, predict_band
+from analysis.laws.forecast import calibrate_bands, predict_band
 from analysis.laws.forms import Array
-from analysis.laws.intervals import LEVEL, allocation, interval, repeat_worth, warnings_of
+from analysis.laws.intervals import LEVEL, allocation, percentile_interval, repeat_worth, warnings_of
 from analysis.laws.isoflop import IsoFlop, fit_isoflop
 from analysis.laws.options import FitOptions
 from analysis.laws.runs import Runs
@@ -57,7 +57,7 @@ def answer_runs(runs: Runs, options: FitOptions) -> Answered:
         answered = Answered(describe_isoflop(found, runs), runs, None, found)
     else:
         study = study_law(runs, options)
-        answer = describe(study) | {"predictions": [predict_point(study, point, options.far) for point in options.predict]}
+        answer = law_answer(study) | {"predictions": [predict_point(study, point, options.far) for point in options.predict]}
         effects = [shape_effect(study.form, runs, name, min(options.refits, 1000), options.seed) for name in options.columns.effects]
         answer["effects"] = [vars(effect) | {"sentence": effect.sentence} for effect in effects]
         if "accuracy" in runs.variables:
@@ -67,7 +67,7 @@ def answer_runs(runs: Runs, options: FitOptions) -> Answered:
     return answered
 
 
-def describe(study: Study) -> dict[str, Any]:
+def law_answer(study: Study) -> dict[str, Any]:
     """The fit, its intervals and its backtest."""
     fit, refits = study.refits.fit, study.refits
     return {
@@ -99,7 +99,7 @@ def _derived(study: Study, of: Callable[[Mapping[str, Array]], Array | None]) ->
     at_optimum = of({name: np.array([value]) for name, value in study.refits.fit.parameters.items()})
     if draws is None or at_optimum is None:
         return None
-    return {"exponent": float(at_optimum[0]), "interval": list(interval(draws)), "standard_error": float(draws.std(ddof=1))}
+    return {"exponent": float(at_optimum[0]), "interval": list(percentile_interval(draws)), "standard_error": float(draws.std(ddof=1))}
 
 
 def describe_backtest(study: Study) -> dict[str, Any]:
@@ -121,13 +121,13 @@ def describe_backtest(study: Study) -> dict[str, Any]:
 def _describe_cut(study: Study, cut: Cut) -> dict[str, Any]:
     """One backtest; its band uses only what earlier cuts on the axis had shown, so that `covered` is a forecast's honest score."""
     errors = cut.forecasts[study.form.name].centre - cut.logs
-    row = {"axis": cut.axis, "seen_up_to": cut.limit, "reach": cut.reach, "hidden": int(cut.hidden.sum())}
+    row = {"axis": cut.axis, "seen_up_to": cut.limit, "times_beyond": cut.times_beyond, "hidden": int(cut.hidden.sum())}
     row |= {"mean_error": float(errors.mean()), "mean_absolute_error": float(np.abs(errors).mean())}
     earlier = [known for other in study.cuts if other.limit < cut.limit and (known := other.known_to(cut))]
     if not earlier:
         return row | {"covered": None, "band_width": None}
     seen = study.runs.where(~cut.hidden)
-    band = predict_band(cut.forecasts, calibrate(earlier, list(cut.forecasts), seen), seen)
+    band = predict_band(cut.forecasts, calibrate_bands(earlier, list(cut.forecasts), seen), seen)
     losses = np.exp(cut.logs)
     width = float(np.mean((band.high - band.low) / band.centre))
     return row | {"covered": float(np.mean((band.low <= losses) & (losses <= band.high))), "band_width": width}
@@ -150,7 +150,7 @@ def describe_isoflop(found: IsoFlop, runs: Runs) -> dict[str, Any]:
         "runs": len(runs),
         "trainings": len(set(runs.groups.tolist())),
         "interval_level": LEVEL,
-        "intervals": {name: list(interval(values)) for name, values in found.draws.items()},
+        "intervals": {name: list(percentile_interval(values)) for name, values in found.draws.items()},
         "standard_errors": {name: float(values.std(ddof=1)) for name, values in found.draws.items()},
         "parabolas": [{name: value for name, value in vars(parabola).items() if name != "rows"} for parabola in found.parabolas],
         "notes": [*runs.notes, *found.notes],

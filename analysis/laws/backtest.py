@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.laws.fit import Fit, fit_law, predict
+from analysis.laws.fit import Fit, fit_law, predict_losses
 from analysis.laws.forms import Array, Form
 from analysis.laws.intervals import Refits, resample
 from analysis.laws.runs import Runs
@@ -39,7 +39,7 @@ class Cut:
     axis: str
     limit: float
     """The largest value that was seen."""
-    reach: float
+    times_beyond: float
     """Largest hidden value over `limit`."""
     hidden: NDArray[np.bool_]
     """Shape (rows,)."""
@@ -87,7 +87,7 @@ def forecast(form: Form, seen: Runs, points: Runs, loss_function: str, refits: i
 def forecast_of(refits: Refits, points: Mapping[str, Array]) -> Forecast:
     """What a fitted and resampled form says of `points` (each variable (points,))."""
     fit = refits.fit
-    return Forecast(fit, np.log(fit.predict(points)), np.log(predict(fit.form, refits.theta, fit.centres, points)))
+    return Forecast(fit, np.log(fit.predict(points)), np.log(predict_losses(fit.form, refits.theta, fit.centres, points)))
 
 
 def _cuts(runs: Runs, axes: Sequence[str], least: int) -> Iterator[tuple[str, float, NDArray[np.bool_]]]:

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import minimize as search_directly
 from scipy.optimize import nnls
 
-from analysis.laws.forms import Array, Design, Form, bounds, design, log_loss, log_terms, parameters
+from analysis.laws.forms import Array, Design, Form, bounds, design, form_parameters, log_loss, log_terms
 from analysis.laws.newton import huber, minimise
 from analysis.laws.options import LOSS_FUNCTIONS
 from search_space.errors import SpecError, unknown_key
@@ -46,11 +46,11 @@ class Fit:
     @property
     def parameters(self) -> dict[str, float]:
         """The law's parameters by name, as its formula writes them."""
-        return {name: float(value[0]) for name, value in parameters(self.form, self.theta[None], self.centres).items()}
+        return {name: float(value[0]) for name, value in form_parameters(self.form, self.theta[None], self.centres).items()}
 
     def predict(self, variables: Mapping[str, Array]) -> Array:
         """Predicted loss at the rows of `variables`, shape (rows,)."""
-        return np.asarray(predict(self.form, self.theta[None], self.centres, variables)[0])
+        return np.asarray(predict_losses(self.form, self.theta[None], self.centres, variables)[0])
 
 
 def fit_law(form: Form, variables: Mapping[str, Array], losses: Array, loss_function: str = "huber", *, quick: bool = False) -> Fit:
@@ -85,7 +85,7 @@ def refine(plan: Design, logs: Array, weights: Array, theta: Array, loss_functio
     return theta
 
 
-def predict(form: Form, theta: Array, centres: Mapping[str, float], variables: Mapping[str, Array]) -> Array:
+def predict_losses(form: Form, theta: Array, centres: Mapping[str, float], variables: Mapping[str, Array]) -> Array:
     """Predicted losses, shape (fits, rows), of `theta` (fits, unknowns) at the rows of `variables`."""
     return np.asarray(np.exp(log_loss(design(form, variables, centres), theta)))
 

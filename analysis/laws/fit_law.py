@@ -13,7 +13,7 @@ import numpy as np
 from analysis.laws import forms
 from analysis.laws.backtest import Cut, Forecast, backtest, forecast_of
 from analysis.laws.fit import fit_law
-from analysis.laws.forecast import Band, Calibration, calibrate, law_interval, predict_band
+from analysis.laws.forecast import Band, BandCalibration, calibrate_bands, law_interval, predict_band
 from analysis.laws.forms import Array, Form
 from analysis.laws.intervals import Refits, resample
 from analysis.laws.options import FORMS, VARIABLES, FitOptions
@@ -38,7 +38,7 @@ class Study:
     others: Mapping[str, Refits]
     """The other forms of the combination, by name."""
     cuts: tuple[Cut, ...]
-    calibration: Calibration
+    calibration: BandCalibration
     fit_seconds: float
 
     @property
@@ -96,7 +96,7 @@ def study_law(runs: Runs, options: FitOptions) -> Study:
         resample(fit, runs, options.refits, options.seed),
         {other.form.name: resample(other, runs, PREDICTION_REFITS, options.seed) for other in others},
         tuple(cuts),
-        calibrate(cuts, [other.name for other in compared], runs, options.seed),
+        calibrate_bands(cuts, [other.name for other in compared], runs, options.seed),
         fit_seconds,
     )
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from analysis.laws.backtest import Cut, Forecast
 from analysis.laws.forms import Array
-from analysis.laws.intervals import LEVEL, interval
+from analysis.laws.intervals import LEVEL, percentile_interval
 from analysis.laws.runs import Runs
 
 DRAWS = 2000
@@ -35,7 +35,7 @@ class Band:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class BandCalibration:
     """What the backtest says of the forms."""
 
     weights: Mapping[str, float]
@@ -46,10 +46,10 @@ class Calibration:
     """Backtests that this rests on; with 0 nothing tells the forms apart, and all weigh the same."""
 
 
-def calibrate(cuts: Sequence[Cut], forms: Sequence[str], runs: Runs, seed: int = 0) -> Calibration:
+def calibrate_bands(cuts: Sequence[Cut], forms: Sequence[str], runs: Runs, seed: int = 0) -> BandCalibration:
     """Weigh the forms and size the allowance by the cuts."""
     if not cuts:
-        return Calibration(dict.fromkeys(forms, 1 / len(forms)), 0.0, 0)
+        return BandCalibration(dict.fromkeys(forms, 1 / len(forms)), 0.0, 0)
     errors = np.array([np.median([cut.squared_error(form) for cut in cuts]) for form in forms])
     shares = 1 / np.maximum(errors, 1e-12)
     weights = {form: float(share) for form, share in zip(forms, shares / shares.sum(), strict=True)}
@@ -61,17 +61,17 @@ def calibrate(cuts: Sequence[Cut], forms: Sequence[str], runs: Runs, seed: int =
         error = np.abs(cut.logs - np.log(band.centre))
         missing.append(np.sqrt(np.maximum(error**2 - half**2, 0.0)))
         mass.append(np.full(len(error), 1 / len(error)))
-    return Calibration(weights, _weighted_quantile(np.concatenate(missing), np.concatenate(mass), LEVEL), len(cuts))
+    return BandCalibration(weights, _weighted_quantile(np.concatenate(missing), np.concatenate(mass), LEVEL), len(cuts))
 
 
-def predict_band(forecasts: Mapping[str, Forecast], calibration: Calibration, runs: Runs, seed: int = 0) -> Band:
+def predict_band(forecasts: Mapping[str, Forecast], calibration: BandCalibration, runs: Runs, seed: int = 0) -> Band:
     """The band of new runs at the forecasts' points, for laws that were fitted to `runs`."""
     return _band(forecasts, calibration.weights, calibration.allowance, runs, seed)
 
 
 def law_interval(forecast: Forecast) -> tuple[Array, Array]:
     """Ends of the 90 % interval of the law itself at the points, were the form true: no noise, no other forms."""
-    ends = [interval(column) for column in forecast.draws.T]
+    ends = [percentile_interval(column) for column in forecast.draws.T]
     return np.exp([low for low, _ in ends]), np.exp([high for _, high in ends])
 
 

@@ -165,7 +165,7 @@ def log_loss(plan: Design, theta: Array) -> Array:
     return value if plan.form.outer is None else theta[:, -1, None] * value
 
 
-def parameters(form: Form, theta: Array, centres: Mapping[str, float]) -> dict[str, Array]:
+def form_parameters(form: Form, theta: Array, centres: Mapping[str, float]) -> dict[str, Array]:
     """The law's parameters by name, each of shape (fits,), as the formula writes them (no centring, no logarithms).
 
     A form with an outer power s states its exponents and coefficients as Kaplan does: term k inside the power is (C_k / x)^(a_k / s).

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.laws.fit import HUBER_DELTA, Fit, refine, screened_starts
-from analysis.laws.forms import Array, Design, bounds, design, inner_slopes, log_sum, log_terms, parameters
+from analysis.laws.forms import Array, Design, bounds, design, form_parameters, inner_slopes, log_sum, log_terms
 from analysis.laws.newton import objective
 from analysis.laws.runs import Runs
 
@@ -50,12 +50,12 @@ class Refits:
     @cached_property
     def parameters(self) -> dict[str, Array]:
         """Each parameter's values, shape (refits,)."""
-        return parameters(self.fit.form, self.theta, self.fit.centres)
+        return form_parameters(self.fit.form, self.theta, self.fit.centres)
 
     @property
     def intervals(self) -> dict[str, tuple[float, float]]:
         """Each parameter's 90 % interval."""
-        return {name: interval(values) for name, values in self.parameters.items()}
+        return {name: percentile_interval(values) for name, values in self.parameters.items()}
 
     @property
     def standard_errors(self) -> dict[str, float]:
@@ -133,7 +133,7 @@ def training_weights(groups: NDArray[np.int64], draws: int, generator: np.random
     return generator.exponential(size=(draws, len(numbers)))[:, places]
 
 
-def interval(values: Array, level: float = LEVEL) -> tuple[float, float]:
+def percentile_interval(values: Array, level: float = LEVEL) -> tuple[float, float]:
     """Central interval of draws (draws,) that holds the share `level`."""
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.laws.fit import fit_law, predict
+from analysis.laws.fit import fit_law, predict_losses
 from analysis.laws.forms import Form
-from analysis.laws.intervals import interval, resample
+from analysis.laws.intervals import percentile_interval, resample
 from analysis.laws.runs import Runs
 from search_space.errors import SpecError
 
@@ -52,6 +52,6 @@ def shape_effect(form: Form, runs: Runs, variable: str, refits: int = 1000, seed
     median = {name: np.repeat(np.median(runs.variables[name]), 2) for name in widened.variables}
     median[variable] = median[variable] * np.array([1.0, 2.0])
     theta = resample(fit, runs, refits, seed).theta
-    losses = predict(widened, np.concatenate([fit.theta[None], theta]), fit.centres, median)
+    losses = predict_losses(widened, np.concatenate([fit.theta[None], theta]), fit.centres, median)
     changes = losses[:, 1] / losses[:, 0] - 1
-    return ShapeEffect(variable, form.name, float(changes[0]), *interval(changes[1:]))
+    return ShapeEffect(variable, form.name, float(changes[0]), *percentile_interval(changes[1:]))

@@ -1,4 +1,4 @@
-"""Signs of trouble inside a trained network: each with its threshold, and the paper that names the failure.
+"""Health checks of a trained network: each with its threshold, and the paper that names the failure.
 
 A threshold lies between what a network made sick shows and what healthy shapes of the shipped quickstart show (docs/findings.md).
 """
@@ -19,7 +19,7 @@ IDLE_CHANGE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Sign:
+class HealthCheck:
     """A number that tells a known failure."""
 
     name: str
@@ -42,41 +42,41 @@ class Sign:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """A sign's number in one trial."""
+class CheckResult:
+    """The number of a health check in one trial."""
 
-    sign: Sign
+    check: HealthCheck
     value: float
 
     @property
     def fires(self) -> bool:
         """Whether it is beyond the limit."""
-        return self.value > self.sign.limit if self.sign.fires_above else self.value < self.sign.limit
+        return self.value > self.check.limit if self.check.fires_above else self.value < self.check.limit
 
 
-def readings(record: TrialRecord) -> list[Reading]:
-    """Every sign that applies to the trial's shape; empty where it has no diagnostics."""
+def check_results(record: TrialRecord) -> list[CheckResult]:
+    """Every health check that applies to the trial's shape; empty where it has no diagnostics."""
     found = record.training.diagnostics if record.training else None
-    return [] if found is None else judge(found, record.architecture)
+    return [] if found is None else run_checks(found, record.architecture)
 
 
-def judge(found: Diagnostics, architecture: Architecture) -> list[Reading]:
-    """Every sign that applies to the shape."""
-    values = ((sign, sign.value(found, architecture)) for sign in SIGNS)
-    return [Reading(sign, value) for sign, value in values if value is not None]
+def run_checks(found: Diagnostics, architecture: Architecture) -> list[CheckResult]:
+    """Every health check that applies to the shape."""
+    values = ((check, check.value(found, architecture)) for check in HEALTH_CHECKS)
+    return [CheckResult(check, value) for check, value in values if value is not None]
 
 
-def fired(record: TrialRecord) -> list[Reading]:
-    """The signs of trouble that a trial shows."""
-    return [reading for reading in readings(record) if reading.fires]
+def failed_checks(record: TrialRecord) -> list[CheckResult]:
+    """The health checks that a trial fails."""
+    return [result for result in check_results(record) if result.fires]
 
 
-def sentence(reading: Reading, record: TrialRecord) -> str:
-    """What a sign that fires means for this trial."""
+def check_sentence(result: CheckResult, record: TrialRecord) -> str:
+    """What a failed check means for this trial."""
     found = record.training.diagnostics if record.training else None
-    idle = plateau(found.residual_changes) if found and reading.sign.name == "idle_blocks" else 0
+    idle = plateau(found.residual_changes) if found and result.check.name == "idle_blocks" else 0
     where = f" The stream is on a plateau: the last {idle} of {len(found.residual_changes)} are idle." if found and idle > 1 else ""
-    return reading.sign.meaning + where
+    return result.check.meaning + where
 
 
 def plateau(changes: Sequence[float]) -> int:
@@ -116,8 +116,8 @@ def _later_change(found: Diagnostics, architecture: Architecture) -> float | Non
     return median(found.residual_changes[place] for place in places) if places else None
 
 
-SIGNS = (
-    Sign(
+HEALTH_CHECKS = (
+    HealthCheck(
         "alike_heads_in_group",
         "cosine between attention maps of heads that share keys, mean over blocks",
         lambda found, _: _mean(found.head_similarities_in_group),
@@ -126,7 +126,7 @@ SIGNS = (
         "Li et al., arXiv 1810.10183; grouping: Ainslie et al., arXiv 2305.13245",
         "Query heads of one key-value group attend alike, so that fewer of them would do.",
     ),
-    Sign(
+    HealthCheck(
         "alike_heads_across_groups",
         "cosine between attention maps of heads with different keys, mean over blocks",
         lambda found, _: _mean(found.head_similarities_across_groups),
@@ -135,7 +135,7 @@ SIGNS = (
         "Michel et al., arXiv 1905.10650; Li et al., arXiv 1810.10183",
         "Heads attend alike although their keys differ, so that the shape pays for heads which it does not use.",
     ),
-    Sign(
+    HealthCheck(
         "uniform_attention",
         f"share of heads whose entropy is above {UNIFORM_ENTROPY:g} of the largest possible",
         lambda found, _: _share(entropy > UNIFORM_ENTROPY for entropy in _heads(found)),
@@ -144,7 +144,7 @@ SIGNS = (
         "Dong et al., arXiv 2103.03404",
         "Most heads average over all tokens instead of choosing some, as they did before training.",
     ),
-    Sign(
+    HealthCheck(
         "pointed_attention",
         f"share of heads whose entropy is below {POINTED_ENTROPY:g} of the largest possible",
         lambda found, _: _share(entropy < POINTED_ENTROPY for entropy in _heads(found)),
@@ -153,7 +153,7 @@ SIGNS = (
         "Zhai et al., arXiv 2303.06296",
         "Most heads look at one token only, the entropy collapse that goes with unstable training.",
     ),
-    Sign(
+    HealthCheck(
         "low_rank_embedding",
         "effective rank of the output table over its full rank",
         lambda found, _: found.embedding_effective_rank,
@@ -162,7 +162,7 @@ SIGNS = (
         "Gao et al., arXiv 1907.12009; Godey et al., arXiv 2404.07647",
         "The embedding has come to use few of its dimensions, so that the width is paid for and not used.",
     ),
-    Sign(
+    HealthCheck(
         "embedding_cone",
         "mean cosine between two rows of the output table",
         lambda found, _: found.embedding_mean_cosine,
@@ -171,7 +171,7 @@ SIGNS = (
         "Gao et al., arXiv 1907.12009; Ethayarajh, arXiv 1909.00512",
         "All tokens' embeddings point one way, which leaves little room to tell tokens apart.",
     ),
-    Sign(
+    HealthCheck(
         "vanishing_gradient",
         "gradient norm of the first quarter of the blocks over that of the last",
         lambda found, _: _first_to_last(found.gradient_norms),
@@ -180,7 +180,7 @@ SIGNS = (
         "Xiong et al., arXiv 2002.04745; Noci et al., arXiv 2206.03126",
         "The first blocks get next to no gradient, so that the stack is too deep for this recipe.",
     ),
-    Sign(
+    HealthCheck(
         "idle_blocks",
         f"share of executed blocks that change the residual stream by less than {IDLE_CHANGE:g} of its norm",
         lambda found, _: _share(change < IDLE_CHANGE for change in found.residual_changes),
@@ -189,7 +189,7 @@ SIGNS = (
         "Men et al., arXiv 2403.03853; Sun et al., arXiv 2502.05795",
         "Many blocks leave the residual stream as it is, so that a shallower shape would do the same in less time.",
     ),
-    Sign(
+    HealthCheck(
         "idle_passes",
         "change of the residual stream by the later passes of shared parts, over its norm, median",
         _later_change,

@@ -15,10 +15,10 @@ from analysis.records.jsonl import append_line, complete_lines
 from analysis.records.latency import Latency as Latency
 from analysis.records.latency import Spread as Spread
 from analysis.records.latency import latency_from_dict as latency_from_dict
+from analysis.records.training import Cooldown as Cooldown
 from analysis.records.training import CurvePoint as CurvePoint
 from analysis.records.training import Diagnostics as Diagnostics
 from analysis.records.training import Quality as Quality
-from analysis.records.training import Rung as Rung
 from analysis.records.training import Training as Training
 from analysis.records.training import quality_from_dict, training_from_dict
 from search_space.architecture import Architecture
@@ -115,7 +115,7 @@ class TrialRecord:
     @property
     def title(self) -> str:
         """`#7 12x64 4/2x16 f172`, with the shape's name, or the trial that it repeats, before the shape."""
-        again = "" if self.replicates is None else f"again #{self.replicates}: "
+        again = "" if self.replicates is None else f"replicate of #{self.replicates}: "
         return f"#{self.number} {again}{self.name + ': ' if self.name else ''}{self.architecture.label}"
 
     def as_dict(self) -> dict[str, Any]:

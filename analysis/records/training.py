@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 FARTHEST = 8.0
-"""Times a training's tokens beyond which nothing is foreseen."""
+"""Times a training's tokens beyond which nothing is forecast."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ class Diagnostics:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rung:
+class Cooldown:
     """A finished loss before the run's own end: of a branch that left the run and decayed, on the validation split."""
 
     tokens: int
@@ -107,7 +107,7 @@ class Training:
     corpus_sha256: str | None = None
     """Of the text that it was trained on."""
     curve: tuple[CurvePoint, ...] = ()
-    rungs: tuple[Rung, ...] = ()
+    rungs: tuple[Cooldown, ...] = ()
     """Finished losses at fewer tokens, where the recipe asks for them."""
     diagnostics: Diagnostics | None = None
     """Taken once, when the run had ended; None where it did not reach its end."""
@@ -124,7 +124,7 @@ def training_from_dict(values: Mapping[str, Any] | None) -> Training | None:
         "validation": quality_from_dict(values["validation"]),
         "validations": {name: found for name, judged in values.get("validations", {}).items() if (found := quality_from_dict(judged))},
         "curve": tuple(CurvePoint(**point) for point in values["curve"]),
-        "rungs": tuple(Rung(**rung) for rung in values.get("rungs", ())),
+        "rungs": tuple(Cooldown(**rung) for rung in values.get("rungs", ())),
         "diagnostics": _diagnostics(values.get("diagnostics")),
     }
     return Training(**{**values, **parsed})

@@ -14,9 +14,9 @@ from itertools import cycle
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from analysis.fidelity.forecast import Outlook
+from analysis.fidelity.forecast import FrontForecast
 from analysis.fronts.front import Front, QualityName, front_of
-from analysis.fronts.membership import Membership, membership
+from analysis.fronts.membership import Membership, estimate_membership
 from analysis.records.record import FinalRecord, Kind, Outcome, TrialRecord
 from analysis.report import theme, traces
 from analysis.text import words
@@ -26,7 +26,7 @@ def front_figure(
     records: Sequence[TrialRecord],
     finals: Mapping[int, FinalRecord] | None = None,
     quality: QualityName = "bits_per_byte",
-    sure: Membership | None = None,
+    membership: Membership | None = None,
 ) -> go.Figure:
     """Quality over latency: each finished trial once, p10 to p90 as bars, the front as a step line with its knee named.
 
@@ -38,18 +38,20 @@ def front_figure(
     figure = _blank(title, _front_note(records, front))
     if not front.places:
         return _say_empty(figure)
-    sure = sure or membership(front)
-    figure.add_trace(traces.intervals(front, sure))
+    membership = membership or estimate_membership(front)
+    figure.add_trace(traces.intervals(front, membership))
     figure.add_trace(traces.step_line(front))
     beaten, members, references = _standing([record for record in records if record.number in front.places], front)
     if beaten:
-        figure.add_trace(traces.points(beaten, front, sure, "not on the front", color=theme.DOMINATED, size=8))
+        figure.add_trace(traces.points(beaten, front, membership, "not on the front", color=theme.DOMINATED, size=8))
     if members:
         labels = ["" if record.number == front.knee else f"#{record.number}" for record in members]
-        figure.add_trace(traces.points(members, front, sure, "on the front", labels, theme.FRONT, size=11))
+        figure.add_trace(traces.points(members, front, membership, "on the front", labels, theme.FRONT, size=11))
     for record, symbol in zip(references, cycle(theme.SYMBOLS), strict=False):
         figure.add_trace(
-            traces.points([record], front, sure, _reference(record), [escape(record.name or "")], theme.REFERENCE, size=12, symbol=symbol)
+            traces.points(
+                [record], front, membership, _reference(record), [escape(record.name or "")], theme.REFERENCE, size=12, symbol=symbol
+            )
         )
     _name_knee(figure, front)
     _latency_axis(figure, front)
@@ -87,32 +89,32 @@ def curves_figure(
     return figure
 
 
-def outlook_figure(found: Outlook, records: Sequence[TrialRecord], front: Front) -> go.Figure:
+def forecast_figure(found: FrontForecast, records: Sequence[TrialRecord], front: Front) -> go.Figure:
     """Predicted loss over latency with its intervals, beside the measured one."""
     labels = {record.number: record.architecture.label for record in records}
-    ms = [front.places[prospect.number].latency_ms for prospect in found.prospects]
+    ms = [front.places[forecast.number].latency_ms for forecast in found.forecasts]
     hover = [
-        f"#{p.number} {labels[p.number]}<br>{words.interval(p.low, p.high, 'bits_per_byte')} foreseen, on the front with {p.on_front:.0%}"
-        for p in found.prospects
+        f"#{p.number} {labels[p.number]}<br>{words.interval(p.low, p.high, 'bits_per_byte')} forecast, on the front with {p.on_front:.0%}"
+        for p in found.forecasts
     ]
     figure = go.Figure(layout=theme.layout("Bits per byte after longer training", f"{found.times:.3g} times the tokens of the study"))
-    now = [prospect.now for prospect in found.prospects]
+    now = [forecast.now for forecast in found.forecasts]
     mark = {"symbol": "circle-open", "size": 9, "color": theme.DOMINATED}
     figure.add_trace(go.Scatter(x=ms, y=now, mode="markers", name="measured at the study's length", marker=mark))
-    expected = [prospect.expected for prospect in found.prospects]
+    expected = [forecast.expected for forecast in found.forecasts]
     ends = {
         "type": "data",
         "symmetric": False,
-        "array": [prospect.high - prospect.expected for prospect in found.prospects],
-        "arrayminus": [prospect.expected - prospect.low for prospect in found.prospects],
+        "array": [forecast.high - forecast.expected for forecast in found.forecasts],
+        "arrayminus": [forecast.expected - forecast.low for forecast in found.forecasts],
         "color": theme.INTERVAL,
         "thickness": 4,
         "width": 0,
     }
     figure.add_trace(
         go.Scatter(
-            x=ms, y=expected, error_y=ends, mode="markers+text", name="foreseen, 90 % interval",
-            text=[f"#{p.number}" for p in found.prospects], textposition="bottom center",
+            x=ms, y=expected, error_y=ends, mode="markers+text", name="forecast, 90 % interval",
+            text=[f"#{p.number}" for p in found.forecasts], textposition="bottom center",
             marker={"size": 9, "color": theme.FRONT}, hovertext=hover, hoverinfo="text",
         )
     )  # fmt: skip

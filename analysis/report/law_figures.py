@@ -159,7 +159,7 @@ def shape_figure(study: Study) -> go.Figure:
 
 
 def best_allocation(study: Study, flops: Array) -> dict[str, Array]:
-    """Points (params, tokens, flops) where the law is lowest for each of `flops` (points,), within the drawn reach."""
+    """Points (params, tokens, flops) where the law is lowest for each of `flops` (points,), within the drawn range."""
     params, each = study.runs.variables["params"], _flops_each(study.runs)
     sizes = np.geomspace(params.min() / BEYOND, params.max() * BEYOND, 400)
     grid = {"params": np.tile(sizes, len(flops)), "flops": np.repeat(flops, len(sizes))}

@@ -53,10 +53,10 @@ def fit_page(title: str, answered: Answered) -> str:
     """The whole page of a fit; `title` says what was fitted, such as the table's file name."""
     answer = answered.answer
     lead = f"Scaling law {answer['form']} fitted to {len(answered.runs):,} losses of {words.plural(answer['trainings'], 'training')}."
-    return page_of(title, lead, fit_parts(answered), {})
+    return law_document(title, lead, fit_parts(answered), {})
 
 
-def page_of(title: str, lead: str, bodies: Mapping[str, Sequence[Html]], further: Mapping[str, str]) -> str:
+def law_document(title: str, lead: str, bodies: Mapping[str, Sequence[Html]], further: Mapping[str, str]) -> str:
     """A page of parts by identity, those that are empty left out; `further` has the titles of those that are not this file's."""
     titles = {**PARTS, **further}
     shown = {name: children for name, children in bodies.items() if children}
@@ -93,7 +93,7 @@ def fit_parts(answered: Answered) -> dict[str, list[Html]]:
     losses = [drawn[name] for name in drawn if name.startswith("loss_")]
     backtest = [backtest_table(answer["backtest"]), drawn["backtest"]] if study.cuts else []
     return {
-        "found": [element("p", element("strong", sentence(answer["backtest"]["headline"]))), *backtest],
+        "found": [element("p", element("strong", sentence_html(answer["backtest"]["headline"]))), *backtest],
         "predictions": _predictions(study, answer),
         "law": [element("p", _formula(answer)), parameters_table(answer), drawn["intervals"], *_derived(answer)],
         "losses": losses
@@ -107,10 +107,10 @@ def fit_parts(answered: Answered) -> dict[str, list[Html]]:
 
 def known(notes: Sequence[str]) -> list[Html]:
     """Notes as sentences, a paragraph each."""
-    return [paragraphs(_with_code(sentence(note)) for note in notes)] if notes else []
+    return [paragraphs(_with_code(sentence_html(note)) for note in notes)] if notes else []
 
 
-def sentence(text: str) -> str:
+def sentence_html(text: str) -> str:
     """A note with a capital and a full stop."""
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
 

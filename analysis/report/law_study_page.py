@@ -12,9 +12,9 @@ from analysis.records.summary import StudySummary
 from analysis.report.figures import curves_figure
 from analysis.report.html import Html, element, table
 from analysis.report.law_figures import points_figure
-from analysis.report.law_page import fit_parts, page_of, picture
+from analysis.report.law_page import fit_parts, law_document, picture
 from analysis.report.law_tables import losses_table
-from analysis.report.sections import asked, cost, environment, signs_part
+from analysis.report.sections import asked_facts, cost_facts, environment_facts, health_part
 from analysis.report.tables import unfinished
 from analysis.text import words
 from search_space.errors import SpecError
@@ -23,7 +23,7 @@ PARTS = {
     "trainings": "The trainings",
     "asked": "What was asked",
     "curves": "Learning curves",
-    "signs": "Signs of trouble",
+    "health": "Health checks",
     "unfinished": "Trainings that did not finish",
     "cost": "What it cost",
     "environment": "Environment",
@@ -50,21 +50,21 @@ def scaling_report(summary: StudySummary, records: Sequence[TrialRecord], answer
     bodies = found | {
         "trainings": [losses_table(records)] if finished else [],
         "known": [*found.get("known", []), *_without_record(summary)],
-        "asked": asked(summary, records),
+        "asked": asked_facts(summary, records),
         "curves": [picture("curves", curves, CURVES_CAPTION)] if curves.data else [],
-        "signs": signs_part(records),
+        "health": health_part(records),
         "unfinished": [unfinished(records)] if failed else [],
-        "cost": cost(summary, records),
-        "environment": environment(summary, records),
+        "cost": cost_facts(summary, records),
+        "environment": environment_facts(summary, records),
     }
     lead = f"Scaling study: {words.plural(summary.planned_trials, 'training')} planned for the law {summary.law}, {len(finished)} finished."
-    return page_of(summary.name, lead, bodies, PARTS)
+    return law_document(summary.name, lead, bodies, PARTS)
 
 
 def law_page(name: str, records: Sequence[TrialRecord], answered: Answered | str) -> str:
     """The law alone as a page of its own."""
     finished = sum(record.finished for record in records)
-    return page_of(name, f"Scaling study: {words.plural(finished, 'finished training')}.", _law_parts(records, answered), {})
+    return law_document(name, f"Scaling study: {words.plural(finished, 'finished training')}.", _law_parts(records, answered), {})
 
 
 def _law_parts(records: Sequence[TrialRecord], answered: Answered | str) -> dict[str, list[Html]]:

@@ -24,7 +24,7 @@ def backtest_table(backtest: Mapping[str, Any]) -> Html:
         (
             AXES.get(cut["axis"], cut["axis"]),
             words.quantity(cut["seen_up_to"]),
-            f"{cut['reach']:.3g}",
+            f"{cut['times_beyond']:.3g}",
             f"{cut['hidden']:,}",
             f"{cut['mean_error']:+.2%}",
             f"{cut['mean_absolute_error']:.2%}",

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.fidelity.forecast import Outlook, outlook_sentences
+from analysis.fidelity.forecast import FrontForecast, forecast_sentences
 from analysis.fidelity.rank_validity import Validity, validity_sentences
 from analysis.fronts.front import Front
-from analysis.records.health_checks import SIGNS, fired, readings, sentence
+from analysis.records.health_checks import HEALTH_CHECKS, check_results, check_sentence, failed_checks
 from analysis.records.record import Kind, TrialRecord
 from analysis.records.summary import StudySummary, totals
-from analysis.report.figures import figure_html, outlook_figure
+from analysis.report.figures import figure_html, forecast_figure
 from analysis.report.html import Html, element, facts, folded, paragraphs, table
 from analysis.text import words
 
 
-def asked(summary: StudySummary, records: Sequence[TrialRecord]) -> list[Html]:
+def asked_facts(summary: StudySummary, records: Sequence[TrialRecord]) -> list[Html]:
     """What the study was asked, and its YAML."""
     references = [f"{r.name}: {r.architecture.label}, {r.costs.parameters:,} parameters" for r in records if r.kind is Kind.REFERENCE]
     measured = next((record.latency for record in records if record.latency is not None), None)
@@ -39,7 +39,7 @@ def asked(summary: StudySummary, records: Sequence[TrialRecord]) -> list[Html]:
     return [facts({name: text for name, text in rows.items() if text}), yaml]
 
 
-def cost(summary: StudySummary, records: Sequence[TrialRecord]) -> list[Html]:
+def cost_facts(summary: StudySummary, records: Sequence[TrialRecord]) -> list[Html]:
     """What its trials cost; nothing where there are none."""
     if not records:
         return []
@@ -71,7 +71,7 @@ def _extras(records: Sequence[TrialRecord]) -> str:
     return f"references and {words.plural(again, 'replicate')}" if again else "references"
 
 
-def environment(summary: StudySummary, records: Sequence[TrialRecord]) -> list[Html]:
+def environment_facts(summary: StudySummary, records: Sequence[TrialRecord]) -> list[Html]:
     """What a repetition would need to know, and where trials ran."""
     machines: dict[str, int] = {}
     for record in records:
@@ -82,33 +82,33 @@ def environment(summary: StudySummary, records: Sequence[TrialRecord]) -> list[H
     return [facts({**rows, **({"Trials ran on": ran} if ran else {})})] if rows or ran else []
 
 
-OUTLOOK_CAPTION = (
+FORECAST_CAPTION = (
     "Bars are the 90 % intervals of what one training of the target's length would measure, at each shape's latency; hollow marks are what "
     "the study measured at its own length. Members of the front and near-ties."
 )
 
 
-Found = Outlook | str | None
-"""An outlook, a sentence on what it lacks, or None where the study has no target."""
+ForecastFound = FrontForecast | str | None
+"""A forecast, a sentence on what it lacks, or None where the study has no target."""
 
 
-def outlook_part(found: Found, records: Sequence[TrialRecord], front: Front) -> list[Html]:
+def forecast_part(found: ForecastFound, records: Sequence[TrialRecord], front: Front) -> list[Html]:
     """The part's content; nothing where the study has no target."""
     if found is None:
         return []
     if isinstance(found, str):
         return [paragraphs([found])]
     labels = {record.number: record.architecture.label for record in records}
-    drawn = Html(figure_html(outlook_figure(found, records, front), "plot-outlook"))
-    figure = element("figure", drawn, element("figcaption", OUTLOOK_CAPTION))
-    return [paragraphs(outlook_sentences(found, labels)), figure, outlook_table(found, records, front)]
+    drawn = Html(figure_html(forecast_figure(found, records, front), "plot-forecast"))
+    figure = element("figure", drawn, element("figcaption", FORECAST_CAPTION))
+    return [paragraphs(forecast_sentences(found, labels)), figure, forecast_table(found, records, front)]
 
 
-def outlook_table(found: Outlook, records: Sequence[TrialRecord], front: Front) -> Html:
+def forecast_table(found: FrontForecast, records: Sequence[TrialRecord], front: Front) -> Html:
     """A row for each shape."""
     labels = {record.number: record.architecture.label for record in records}
     columns = {
-        "Trial": False, "Shape": False, "Latency": True, "bits per byte now": True, "foreseen": True, "90 %": True,
+        "Trial": False, "Shape": False, "Latency": True, "bits per byte now": True, "forecast": True, "90 %": True,
         "on the front then": True, "most accurate then": True,
     }  # fmt: skip
     rows = [
@@ -122,12 +122,12 @@ def outlook_table(found: Outlook, records: Sequence[TrialRecord], front: Front) 
             f"{p.on_front:.0%}",
             f"{p.most_accurate:.0%}",
         )
-        for p in found.prospects
+        for p in found.forecasts
     ]
     return table(columns, rows, f"After {found.times:.3g} times the study's tokens, fastest first.")
 
 
-RUNG_CAPTION = (
+CORRELATION_CAPTION = (
     "Kendall's tau between the ranking at each evaluation of the short trainings and the one after the long trainings, with its 95 % "
     "interval over the shapes."
 )
@@ -137,10 +137,13 @@ def validity_part(found: Validity | None) -> list[Html]:
     """The sentences and both tables; nothing where no shape was trained longer."""
     if found is None:
         return []
-    rungs = table(
+    correlations = table(
         {"of the short training": True, "tau": True, "from": True, "to": True},
-        [(f"{r.share:.0%}", *(f"{value:.2f}" for value in (r.agreement.tau, r.agreement.low, r.agreement.high))) for r in found.rungs],
-        RUNG_CAPTION,
+        [
+            (f"{r.share:.0%}", *(f"{value:.2f}" for value in (r.correlation.tau, r.correlation.low, r.correlation.high)))
+            for r in found.correlations
+        ],
+        CORRELATION_CAPTION,
     )
     shapes = table(
         {"Trial": False, "Shape": False, "short, bits per byte": True, "long, bits per byte": True},
@@ -148,40 +151,44 @@ def validity_part(found: Validity | None) -> list[Html]:
         f"Every shape that was trained {found.times:g} times longer, the best long training first.",
     )
     each = folded(f"Each of them ({len(found.shapes)})", shapes)
-    return [paragraphs(validity_sentences(found)), *([rungs] if found.rungs else []), each]
+    return [paragraphs(validity_sentences(found)), *([correlations] if found.correlations else []), each]
 
 
-def signs_part(records: Sequence[TrialRecord]) -> list[Html]:
-    """Every sign that fires, then the rules and every number; nothing where no trial was diagnosed."""
-    judged = [record for record in records if readings(record)]
+def health_part(records: Sequence[TrialRecord]) -> list[Html]:
+    """Every failed health check, then the rules and every number; nothing where no trial was diagnosed."""
+    judged = [record for record in records if check_results(record)]
     if not judged:
         return []
-    sick = [record for record in judged if fired(record)]
+    sick = [record for record in judged if failed_checks(record)]
     shown = [_fired(sick)] if sick else []
-    lead = f"{len(sick)} of {words.plural(len(judged), 'diagnosed trial')} {'shows' if len(sick) == 1 else 'show'} a sign of trouble."
-    return [paragraphs([lead]), *shown, folded(f"The rules ({len(SIGNS)})", _rules()), folded("Every number", _numbers(judged))]
+    lead = f"{len(sick)} of {words.plural(len(judged), 'diagnosed trial')} {'shows' if len(sick) == 1 else 'show'} a failed health check."
+    return [paragraphs([lead]), *shown, folded(f"The rules ({len(HEALTH_CHECKS)})", _rules()), folded("Every number", _numbers(judged))]
 
 
 def _fired(records: Sequence[TrialRecord]) -> Html:
     rows = [
-        (f"#{record.number}", element("code", record.architecture.label), reading.sign.name, f"{reading.value:.3g}", reading.sign.rule,
-         sentence(reading, record))
+        (f"#{record.number}", element("code", record.architecture.label), result.check.name, f"{result.value:.3g}", result.check.rule,
+         check_sentence(result, record))
         for record in records
-        for reading in fired(record)
+        for result in failed_checks(record)
     ]  # fmt: skip
-    columns = {"Trial": False, "Shape": False, "Sign": False, "Value": True, "Fires": False, "What it means": False}
-    return table(columns, rows, "A sign says that something is known to go wrong so, not that the shape is bad.")
+    columns = {"Trial": False, "Shape": False, "Health check": False, "Value": True, "Fails": False, "What it means": False}
+    return table(columns, rows, "A failed check says that something is known to go wrong so, not that the shape is bad.")
 
 
 def _rules() -> Html:
-    rows = [(sign.name, sign.measure, sign.rule, sign.source) for sign in SIGNS]
-    return table({"Sign": False, "What is measured": False, "Fires": False, "Source": False}, rows, "Thresholds are those of archfront.")
+    rows = [(check.name, check.measure, check.rule, check.source) for check in HEALTH_CHECKS]
+    return table(
+        {"Health check": False, "What is measured": False, "Fails": False, "Source": False}, rows, "Thresholds are those of archfront."
+    )
 
 
 def _numbers(records: Sequence[TrialRecord]) -> Html:
     rows = []
     for record in records:
-        values = {reading.sign.name: f"{reading.value:.3g}{' !' if reading.fires else ''}" for reading in readings(record)}
-        rows.append((f"#{record.number}", element("code", record.architecture.label), *(values.get(s.name, words.ABSENT) for s in SIGNS)))
-    columns = {"Trial": False, "Shape": False, **{sign.name: True for sign in SIGNS}}
-    return table(columns, rows, "A dash: the shape cannot have that failure. An exclamation mark: the sign fires.")
+        values = {result.check.name: f"{result.value:.3g}{' !' if result.fires else ''}" for result in check_results(record)}
+        rows.append(
+            (f"#{record.number}", element("code", record.architecture.label), *(values.get(s.name, words.ABSENT) for s in HEALTH_CHECKS))
+        )
+    columns = {"Trial": False, "Shape": False, **{check.name: True for check in HEALTH_CHECKS}}
+    return table(columns, rows, "A dash: the shape cannot have that failure. An exclamation mark: the check fails.")

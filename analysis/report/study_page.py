@@ -1,4 +1,4 @@
-"""One self-contained HTML page about a study, for a person: what was asked, found and spent, and how to take a winner away.
+"""One self-contained HTML page about a study, for a person: what was asked, found and spent, and how to export a shape.
 
 Everything on it is computed from the records; plotly.js is inside, so that it opens without a network.
 """
@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from analysis.fidelity.rank_validity import Validity
-from analysis.fronts.doubts import bracket_findings, certainty, luck
-from analysis.fronts.findings import against, outcomes, winners
+from analysis.fronts.doubts import bracket_sentences, selection_bias_sentences, uncertainty_sentences
+from analysis.fronts.findings import front_sentences, outcome_sentence, reference_sentence
 from analysis.fronts.front import REFERENCE_MARGIN, Front, front_of
-from analysis.fronts.membership import Membership, membership, picks
+from analysis.fronts.membership import Membership, estimate_membership, picks
 from analysis.records.record import FinalRecord, Kind, TrialRecord
 from analysis.records.summary import StudySummary
 from analysis.report.figures import curves_figure, figure_html, front_figure, plotly_script
 from analysis.report.html import Html, document, element, folded, paragraphs, section
-from analysis.report.sections import Found, asked, cost, environment, outlook_part, signs_part, validity_part
-from analysis.report.tables import all_trials, front_table, unfinished, validations
+from analysis.report.sections import ForecastFound, asked_facts, cost_facts, environment_facts, forecast_part, health_part, validity_part
+from analysis.report.tables import all_trials, front_table, unfinished, validation_tables
 from analysis.text import words
 
 REPORT = "report.html"
@@ -30,12 +30,12 @@ PARTS = {
     "front": "The front",
     "asked": "What was asked",
     "curves": "Learning curves",
-    "outlook": "After longer training",
+    "forecast": "After longer training",
     "validity": "Whether the ranking can be trusted",
-    "signs": "Signs of trouble",
+    "health": "Health checks",
     "unfinished": "Trials that did not finish",
     "cost": "What it cost",
-    "export": "Taking a winner away",
+    "export": "Export",
     "environment": "Environment",
 }
 
@@ -46,41 +46,41 @@ def write_report(
     records: Sequence[TrialRecord],
     finals: Mapping[int, FinalRecord],
     longer: Validity | None = None,
-    ahead: Found = None,
+    ahead: ForecastFound = None,
 ) -> Path:
     """Write `report.html` into the study's directory, in one step, and return its path."""
     path = directory / REPORT
     draft = path.with_suffix(".html.part")
-    draft.write_text(report(summary, records, finals, longer, ahead), encoding="utf-8")
+    draft.write_text(report_page(summary, records, finals, longer, ahead), encoding="utf-8")
     os.replace(draft, path)
     return path
 
 
-def report(
+def report_page(
     summary: StudySummary,
     records: Sequence[TrialRecord],
     finals: Mapping[int, FinalRecord],
     longer: Validity | None = None,
-    ahead: Found = None,
+    ahead: ForecastFound = None,
 ) -> str:
     """The whole page; the same records give the same page.
 
     `longer` is what longer trainings say of the ranking, where there are any; `ahead` the front at the study's target, if it has one.
     """
     front = front_of(records, finals)
-    sure = membership(front)
+    membership = estimate_membership(front)
     bodies = {
-        "found": _found(records, finals, front, sure),
-        "front": _front(records, finals, front, sure),
-        "asked": asked(summary, records),
+        "found": _found(records, finals, front, membership),
+        "front": _front(records, finals, front, membership),
+        "asked": asked_facts(summary, records),
         "curves": _curves(records, finals),
-        "outlook": outlook_part(ahead, records, front),
+        "forecast": forecast_part(ahead, records, front),
         "validity": validity_part(longer),
-        "signs": signs_part(records),
+        "health": health_part(records),
         "unfinished": [unfinished(records)] if any(not record.finished for record in records) else [],
-        "cost": cost(summary, records),
-        "export": _export(summary, records, front, sure),
-        "environment": environment(summary, records),
+        "cost": cost_facts(summary, records),
+        "export": _export(summary, records, front, membership),
+        "environment": environment_facts(summary, records),
     }
     parts = [section(name, PARTS[name], *children) for name, children in bodies.items() if children]
     links = [element("a", PARTS[name], href=f"#{name}") for name, children in bodies.items() if children]
@@ -91,30 +91,38 @@ def report(
 
 FRONT_CAPTION = (
     "Each point is one trained shape, its level bar the p10 to p90 of the repeated latency measurement; the pale upright bar is the 90 % "
-    "interval of its quality without the luck of the seed, shown where it may be on the front. Latency is the median of the workload, "
-    "measured again on the quiet machine for the shapes that have such a measurement. Shapes on the line are the front: none is beaten in "
-    "both numbers. The knee is the one furthest below the straight line between the front's ends, on log latency. Hover to see a shape."
+    "credible interval of its quality with the selection bias taken out, shown where it may be on the front. Latency is the median of the "
+    "workload, measured again on the quiet machine for the shapes that have such a measurement. Shapes on the line are the front: none "
+    "is beaten in both numbers. The knee is the one furthest below the straight line between the front's ends, on log latency. Hover to "
+    "see a shape."
 )
 CURVES_CAPTION = (
     "Loss on the validation split at each evaluation. Dotted lines belong to trials that did not finish; they stop where the trial did."
 )
 
 
-def _found(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, sure: Membership) -> list[Html]:
+def _found(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, membership: Membership) -> list[Html]:
     references = [record for record in records if record.kind is Kind.REFERENCE]
-    held = [against(record, finals, front) for record in references] if front.places else []
+    held = [reference_sentence(record, finals, front) for record in references] if front.places else []
     return [
-        paragraphs([outcomes(records), *winners(records, front, sure)[:1]]),
-        _cards(records, finals, front, sure),
-        paragraphs([*certainty(front, sure), *bracket_findings(finals, front), *held, *luck(records, finals, front, sure)]),
+        paragraphs([outcome_sentence(records), *front_sentences(records, front, membership)[:1]]),
+        _cards(records, finals, front, membership),
+        paragraphs(
+            [
+                *uncertainty_sentences(front, membership),
+                *bracket_sentences(finals, front),
+                *held,
+                *selection_bias_sentences(records, finals, front, membership),
+            ]
+        ),
     ]
 
 
-def _cards(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, sure: Membership) -> Html:
+def _cards(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, membership: Membership) -> Html:
     by_number = {record.number: record for record in records}
     cards = []
-    for number, titles in picks(front, sure).items():
-        record, place, standing = by_number[number], front.places[number], sure.standings[number]
+    for number, titles in picks(front, membership).items():
+        record, place, posterior = by_number[number], front.places[number], membership.posteriors[number]
         test = finals[number].test if number in finals else None
         bits = words.quality(place.quality, "bits_per_byte")
         cards.append(
@@ -123,8 +131,8 @@ def _cards(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], fr
                 element("div", words.joined(titles), class_="what"),
                 element("div", bits, Html(" <small>bits per byte in</small> "), words.milliseconds(place.latency_ms), class_="figure"),
                 element("p", element("code", record.title)),
-                element("p", f"true: {words.interval(standing.low, standing.high, 'bits_per_byte')} (90 %)"),
-                element("p", f"on the true front with {words.probability(standing.on_front)}"),
+                element("p", f"90 % credible interval: {words.interval(posterior.low, posterior.high, 'bits_per_byte')}"),
+                element("p", f"on the true front with {words.probability(posterior.on_front)}"),
                 element("p", ", ".join(words.shape(record.architecture)), class_="quiet"),
                 element("p", f"test split: {words.qualities(test)}" if test else "not measured on the test split", class_="quiet"),
                 class_="card reference" if record.kind is Kind.REFERENCE else "card",
@@ -133,17 +141,17 @@ def _cards(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], fr
     return element("div", *cards, class_="cards")
 
 
-def _front(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, sure: Membership) -> list[Html]:
+def _front(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, membership: Membership) -> list[Html]:
     if not front.places:
         return []
     accuracy = front_figure(records, finals, "next_token_accuracy")
     return [
         _figure(front_figure(records, finals), "plot-bits-per-byte", FRONT_CAPTION),
-        front_table(records, finals, front, sure),
-        *validations(records, finals, front, sure),
+        front_table(records, finals, front, membership),
+        *validation_tables(records, finals, front, membership),
         _figure(accuracy, "plot-accuracy", "The same trials by next-token accuracy."),
         _hypervolume(front),
-        folded(f"Every trial ({len(records)})", all_trials(records, finals, front, sure)),
+        folded(f"Every trial ({len(records)})", all_trials(records, finals, front, membership)),
     ]
 
 
@@ -162,10 +170,10 @@ def _curves(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]) -
     return [_figure(figure, "plot-curves", CURVES_CAPTION)] if figure.data else []
 
 
-def _export(summary: StudySummary, records: Sequence[TrialRecord], front: Front, sure: Membership) -> list[Html]:
+def _export(summary: StudySummary, records: Sequence[TrialRecord], front: Front, membership: Membership) -> list[Html]:
     if not front.members:
         return []
-    chosen = picks(front, sure)
+    chosen = picks(front, membership)
     others = [number for number in front.members if number not in chosen]
     shapes = {record.number: record for record in records}
     text = "Each command writes config.json, safetensors and tokenizer files that transformers loads."

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from analysis.fronts.front import Front
 from analysis.fronts.membership import Membership, picks
-from analysis.fronts.rows import front_rows, row
+from analysis.fronts.rows import front_rows, trial_row
 from analysis.records.record import FinalRecord, TrialRecord
 from analysis.report.html import Html, element, html, table
 from analysis.text import words
@@ -14,20 +14,20 @@ from analysis.text import words
 TABLE_CAPTION = (
     "The front from fast to slow, then the references that are beaten. The search chose by the validation split; the test split was "
     "measured once, after it. “In search” is the latency that the search saw; “after” was measured again when nothing else ran. "
-    "“True” is the 90 % interval of the validation quality without the luck of the seed; “on the front” the probability that no other "
-    "shape truly beats this one. Shapes marked “tie” cannot be told from the most accurate one."
+    "“Credible, 90 %” is its interval of the validation quality with the selection bias taken out; “on the front” the probability that no "
+    "other shape truly beats this one. Shapes marked “tie” cannot be told from the most accurate one."
 )
 
 
-def front_table(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, sure: Membership) -> Html:
+def front_table(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, membership: Membership) -> Html:
     """The front from fast to slow and the references, with both latencies, both splits and how sure each place is."""
-    chosen = picks(front, sure)
+    chosen = picks(front, membership)
     columns = {
         "Trial": False, "Shape": False, "Parameters": True, "latency after, ms": True, "latency in search, ms": True,
-        "bits per byte, validation": True, "true, 90 %": True, "on the front": True, "bits per byte, test": True,
+        "bits per byte, validation": True, "credible, 90 %": True, "on the front": True, "bits per byte, test": True,
         "accuracy, validation": True, "accuracy, test": True,
     }  # fmt: skip
-    found = front_rows(records, finals, front, sure)
+    found = front_rows(records, finals, front, membership)
     rows = [
         (
             _name(r["trial"], r["name"], [*chosen.get(r["trial"], []), *(["tie"] if front.most_accurate in r["ties"] else [])]),
@@ -35,7 +35,7 @@ def front_table(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord
             f"{r['parameters']:,}",
             *(words.milliseconds(r[name]).removesuffix(" ms") for name in ("final_latency_ms", "searched_latency_ms")),
             words.quality(r["validation_bits_per_byte"], "bits_per_byte"),
-            words.interval(r["true_bits_per_byte_low"], r["true_bits_per_byte_high"], "bits_per_byte"),
+            words.interval(r["credible_bits_per_byte_low"], r["credible_bits_per_byte_high"], "bits_per_byte"),
             words.probability(r["front_probability"]),
             words.quality(r["test_bits_per_byte"], "bits_per_byte"),
             *(words.quality(r[f"{split}_next_token_accuracy"], "next_token_accuracy") for split in ("validation", "test")),
@@ -45,13 +45,15 @@ def front_table(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord
     return table(columns, rows, TABLE_CAPTION, [place for place, r in enumerate(found) if r["trial"] in chosen])
 
 
-def validations(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, sure: Membership) -> list[Html]:
+def validation_tables(
+    records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, membership: Membership
+) -> list[Html]:
     """The same shapes on each validation set that the study names; nothing where it names none."""
     judged = {record.number: record.training.validations for record in records if record.training and record.training.validations}
     if not judged:
         return []
     names = sorted({name for sets in judged.values() for name in sets})
-    found = front_rows(records, finals, front, sure)
+    found = front_rows(records, finals, front, membership)
     rows = [
         (
             _name(r["trial"], r["name"], []),
@@ -71,16 +73,16 @@ def _name(number: int, name: str | None, titles: Sequence[str]) -> Html:
     return Html(" ".join([html(f"#{number}"), *tags]))
 
 
-def all_trials(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, sure: Membership) -> Html:
+def all_trials(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, membership: Membership) -> Html:
     """Every trial on one line."""
     columns = {"Trial": False, "Shape": False, "Outcome": False, "Parameters": True, "ms": True, "bits per byte": True, "accuracy": True}
     columns["on the front"] = True
     rows = []
     for record in records:
-        r = row(record, finals.get(record.number), front, sure)
-        again = "" if record.replicates is None else f" again #{record.replicates},"
-        standing = "on the front" if r["on_front"] else f"{again} {words.OUTCOMES[record.outcome]}".strip()
-        standing += f", training of {r['reused_from']}" if r["reused_from"] else ""
+        r = trial_row(record, finals.get(record.number), front, membership)
+        again = "" if record.replicates is None else f" replicate of #{record.replicates},"
+        ending = "on the front" if r["on_front"] else f"{again} {words.OUTCOMES[record.outcome]}".strip()
+        ending += f", training of {r['reused_from']}" if r["reused_from"] else ""
         latency = words.milliseconds(r["latency_ms"]).removesuffix(" ms")
         bits = words.quality(r["validation_bits_per_byte"] if record.finished else None, "bits_per_byte")
         odds = words.probability(r["front_probability"])
@@ -89,7 +91,7 @@ def all_trials(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]
             (
                 _name(record.number, record.name, []),
                 element("code", r["shape"]),
-                standing,
+                ending,
                 f"{r['parameters']:,}",
                 latency,
                 bits,

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.fidelity.ablation import Difference
-from analysis.fidelity.forecast import Outlook, outlook_sentences
+from analysis.fidelity.forecast import FrontForecast, forecast_sentences
 from analysis.fidelity.promotion import Promotion, promotion_sentences
-from analysis.fronts.device_front import DEVICE_COLUMNS, Retargeted, device_cells, retarget_rows, retarget_sentences
-from analysis.fronts.doubts import luck
+from analysis.fronts.device_front import DEVICE_COLUMNS, DeviceTransfer, device_cells, transfer_rows, transfer_sentences
+from analysis.fronts.doubts import selection_bias_sentences
 from analysis.fronts.findings import findings
 from analysis.fronts.front import Front
-from analysis.fronts.membership import membership, picks
+from analysis.fronts.membership import estimate_membership, picks
 from analysis.fronts.rows import front_rows
 from analysis.latency.device_report import table_facts
 from analysis.latency.device_table import DeviceTable
@@ -22,17 +22,17 @@ from analysis.records.record import FinalRecord, TrialRecord
 from analysis.text import words
 from analysis.text.columns import aligned
 
-FRONT_COLUMNS = ("trial", "shape", "parameters", "latency", "bits per byte", "true, 90 %", "on front", "accuracy", "")
+FRONT_COLUMNS = ("trial", "shape", "parameters", "latency", "bits per byte", "credible, 90 %", "on front", "accuracy", "")
 ON_THE_LEFT = ("trial", "shape", "")
 """Columns whose cells stand on the left."""
 
 
 def front_text(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> str:
     """The front from fast to slow with the references that it beats, then the findings in sentences."""
-    sure = membership(front)
-    chosen = picks(front, sure)
+    membership = estimate_membership(front)
+    chosen = picks(front, membership)
     rows = [FRONT_COLUMNS]
-    for row in front_rows(records, finals, front, sure):
+    for row in front_rows(records, finals, front, membership):
         notes = [*([row["name"]] if row["name"] else []), *chosen.get(row["trial"], []), *([] if row["on_front"] else ["not on the front"])]
         notes += ["reused"] if row["reused_from"] else []
         notes += ["tie"] if front.most_accurate in row["ties"] else []
@@ -43,37 +43,37 @@ def front_text(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]
                 f"{row['parameters']:,}",
                 words.milliseconds(row["latency_ms"]),
                 words.quality(row["validation_bits_per_byte"], "bits_per_byte"),
-                words.interval(row["true_bits_per_byte_low"], row["true_bits_per_byte_high"], "bits_per_byte"),
+                words.interval(row["credible_bits_per_byte_low"], row["credible_bits_per_byte_high"], "bits_per_byte"),
                 words.probability(row["front_probability"]),
                 words.quality(row["validation_next_token_accuracy"], "next_token_accuracy"),
                 ", ".join(notes),
             )
         )
     lines = aligned(rows, [place for place, column in enumerate(FRONT_COLUMNS) if column in ON_THE_LEFT])
-    sentences = [*findings(records, finals, front), *luck(records, finals, front, sure)]
+    sentences = [*findings(records, finals, front), *selection_bias_sentences(records, finals, front, membership)]
     return "\n".join([*(lines if len(rows) > 1 else []), "", *sentences]).strip()
 
 
-def outlook_text(found: Outlook, records: Sequence[TrialRecord]) -> str:
+def forecast_text(found: FrontForecast, records: Sequence[TrialRecord]) -> str:
     """What each shape may have after longer training, then the sentences."""
     labels = {record.number: record.architecture.label for record in records}
-    lines = [("trial", "shape", "now", "foreseen", "90 %", "on front then")]
-    for p in found.prospects:
+    lines = [("trial", "shape", "now", "forecast", "90 %", "on front then")]
+    for p in found.forecasts:
         numbers = (f"{p.now:.3f}", f"{p.expected:.3f}", words.interval(p.low, p.high, "bits_per_byte"), f"{p.on_front:.0%}")
         lines.append((f"#{p.number}", labels[p.number], *numbers))
-    return "\n".join([*aligned(lines, range(len(lines[0]))), "", *outlook_sentences(found, labels)])
+    return "\n".join([*aligned(lines, range(len(lines[0]))), "", *forecast_sentences(found, labels)])
 
 
-def retarget_text(moved: Retargeted) -> str:
+def transfer_text(transfer: DeviceTransfer) -> str:
     """The front that a device's table predicts, then what is to be known of the prediction."""
-    rows = [DEVICE_COLUMNS, *map(device_cells, retarget_rows(moved)["front"])]
+    rows = [DEVICE_COLUMNS, *map(device_cells, transfer_rows(transfer)["front"])]
     left = [place for place, name in enumerate(DEVICE_COLUMNS) if name in ON_THE_LEFT]
-    return "\n".join([*aligned(rows, left), "", *retarget_sentences(moved)])
+    return "\n".join([*aligned(rows, left), "", *transfer_sentences(transfer)])
 
 
 def promotion_text(found: Promotion) -> str:
     """Each promoted shape before and after, then what held."""
-    lines: list[tuple[str, ...]] = [("trial", "shape", "latency", "before", "after", "foreseen, 90 %", "front before", "front after")]
+    lines: list[tuple[str, ...]] = [("trial", "shape", "latency", "before", "after", "forecast, 90 %", "front before", "front after")]
     for shape in found.shapes:
         seen, after = words.interval(shape.low, shape.high, "bits_per_byte"), words.quality(shape.after, "bits_per_byte")
         marks = ("yes" if on else "no" for on in (shape.on_front_before, shape.on_front_after))
@@ -92,7 +92,7 @@ ABLATION_COLUMNS = (
 )
 
 
-def ablation_text(answers: Sequence[tuple[str, Sequence[Difference]]]) -> str:
+def ablation_table_text(answers: Sequence[tuple[str, Sequence[Difference]]]) -> str:
     """One Markdown table of every question's differences; a star marks published differences within the noise of their measure."""
     lines = [ABLATION_COLUMNS, ("---",) * len(ABLATION_COLUMNS)]
     for question, differences in answers:
@@ -108,7 +108,7 @@ def _difference(found: Difference) -> tuple[str, ...]:
         "–" if found.gain is None else f"{found.gain:+.4f}",
         "–" if found.interval is None else f"{found.interval[0]:+.4f} to {found.interval[1]:+.4f}",
         str(found.seeds),
-        found.verdict.value,
+        found.conclusion.value,
     )
 
 

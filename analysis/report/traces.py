@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from analysis.fronts.doubts import POSSIBLE
-from analysis.fronts.front import Front, Place
+from analysis.fronts.front import Front, ObjectivePoint
 from analysis.fronts.membership import LEVEL, Membership, picks
 from analysis.records.record import Kind, TrialRecord
 from analysis.report import theme
@@ -21,7 +21,7 @@ Curves = Mapping[int, Sequence[tuple[int, float]]]
 def points(
     records: Sequence[TrialRecord],
     front: Front,
-    sure: Membership,
+    membership: Membership,
     name: str,
     labels: Sequence[str] | None = None,
     color: str = theme.DOMINATED,
@@ -52,19 +52,19 @@ def points(
         "cliponaxis": False,
         "marker": {"color": color, "symbol": symbol, "size": size, "line": {"color": ring, "width": 2 if reference else 1}},
         "name": name,
-        "hovertext": [_hover(record, front, sure) for record in records],
+        "hovertext": [_hover(record, front, membership) for record in records],
         "hovertemplate": "%{hovertext}<extra></extra>",
     }
 
 
-def intervals(front: Front, sure: Membership) -> Trace:
+def intervals(front: Front, membership: Membership) -> Trace:
     """An upright line from end to end of the true quality's interval of each shape that may be on the front, and of the references."""
     columns: dict[str, list[float | None]] = {"x": [], "y": []}
     for number, place in front.places.items():
-        standing = sure.standings[number]
-        if standing.on_front >= POSSIBLE or number in front.members or place.kind is Kind.REFERENCE:
+        posterior = membership.posteriors[number]
+        if posterior.on_front >= POSSIBLE or number in front.members or place.kind is Kind.REFERENCE:
             columns["x"] += [place.latency_ms, place.latency_ms, None]
-            columns["y"] += [standing.low, standing.high, None]
+            columns["y"] += [posterior.low, posterior.high, None]
     return {
         "type": "scatter",
         **columns,
@@ -123,22 +123,22 @@ def _free_side(front: Front) -> str:
     return "top left" if front.quality == "next_token_accuracy" else "bottom left"
 
 
-def _inward(place: Place, front: Front) -> str:
+def _inward(place: ObjectivePoint, front: Front) -> str:
     """Above a point, away from the nearer end of the latency axis."""
     latencies = [other.latency_ms for other in front.places.values()]
     return "top left" if place.latency_ms**2 > min(latencies) * max(latencies) else "top right"
 
 
-def _hover(record: TrialRecord, front: Front, sure: Membership) -> str:
+def _hover(record: TrialRecord, front: Front, membership: Membership) -> str:
     """The shape and its numbers, a line each."""
     place, validation = front.places[record.number], record.training.validation if record.training else None
-    standing = ["on the front"] if record.number in front.members else []
-    standing += picks(front, sure).get(record.number, []) + ([record.kind.value] if record.kind is not Kind.SAMPLED else [])
-    place_sure = sure.standings[record.number]
+    posterior = ["on the front"] if record.number in front.members else []
+    posterior += picks(front, membership).get(record.number, []) + ([record.kind.value] if record.kind is not Kind.SAMPLED else [])
+    place_sure = membership.posteriors[record.number]
     again = place.latency is not place.searched_latency
     lines = [
         f"<b>{escape(record.title)}</b>",
-        ", ".join(standing),
+        ", ".join(posterior),
         f"{record.costs.parameters:,} parameters",
         *words.shape(record.architecture),
         words.spread(place.latency.total_ms) + (", disturbed" if place.latency.disturbed else ""),

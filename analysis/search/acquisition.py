@@ -24,7 +24,9 @@ def expected_shortfall(limits: Array, mean: Array, deviation: Array) -> Array:
     return shortfall
 
 
-def expected_improvement(first: tuple[Array, Array], second: tuple[Array, Array], front: Array, corner: tuple[float, float]) -> Array:
+def expected_hypervolume_improvement(
+    first: tuple[Array, Array], second: tuple[Array, Array], front: Array, corner: tuple[float, float]
+) -> Array:
     """Expected growth of the hypervolume below `corner` for each candidate.
 
     `first` and `second` hold mean and deviation of the two objectives, independent and normal, deviation 0 where known; `front` has

@@ -28,7 +28,7 @@ LEAST_CHANCE = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Course:
+class LearningCurve:
     """What is known of a trial."""
 
     number: int
@@ -41,7 +41,7 @@ class Course:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class StoppingDecision:
     """Whether a trial is trained on."""
 
     goes_on: bool
@@ -51,10 +51,10 @@ class Verdict:
     """A sentence."""
 
 
-def course_of(record: TrialRecord) -> Course:
+def learning_curve(record: TrialRecord) -> LearningCurve:
     """What a record says of its trial; the latency is that of the whole workload."""
     quality = record.training.validation if record.finished and record.training else None
-    return Course(
+    return LearningCurve(
         number=record.number,
         latency_ms=None if record.latency is None else record.latency.total_ms.median,
         seen=bits_by_tokens(record),
@@ -62,20 +62,20 @@ def course_of(record: TrialRecord) -> Course:
     )
 
 
-def judge(own: Course, others: Sequence[Course], tokens: int) -> Verdict:
+def decide_stop(own: LearningCurve, others: Sequence[LearningCurve], tokens: int) -> StoppingDecision:
     """At so many tokens, which `own` has been seen at, in sight of `others`, of which those that did not finish say nothing.
 
-    A pure function: the same courses give the same verdict. ValueError where `own` was not seen there.
+    A pure function: the same curves give the same decision. ValueError where `own` was not seen there.
     """
     if tokens not in own.seen:
         raise ValueError(f"a trial is judged where it was seen, at {', '.join(map(str, own.seen))} tokens, found {tokens}")
-    finished = [course for course in others if course.final is not None and tokens in course.seen and course.latency_ms is not None]
+    finished = [curve for curve in others if curve.final is not None and tokens in curve.seen and curve.latency_ms is not None]
     if own.latency_ms is None:
-        return Verdict(goes_on=True, chance=1.0, reason="it has no latency to be judged by")
+        return StoppingDecision(goes_on=True, chance=1.0, reason="it has no latency to be judged by")
     if len(finished) < LEAST_FINISHED:
-        return Verdict(goes_on=True, chance=1.0, reason=f"{len(finished)} finished trials are too few to judge it by")
-    if all(own.latency_ms < (course.latency_ms or 0) for course in finished):
-        return Verdict(goes_on=True, chance=1.0, reason="no finished trial is as fast: it stands on the front whatever it reaches")
+        return StoppingDecision(goes_on=True, chance=1.0, reason=f"{len(finished)} finished trials are too few to judge it by")
+    if all(own.latency_ms < (curve.latency_ms or 0) for curve in finished):
+        return StoppingDecision(goes_on=True, chance=1.0, reason="no finished trial is as fast: it stands on the front whatever it reaches")
     needed = _needed(math.log(own.latency_ms), finished)
     centre, scale, freedom = _expected(own, finished, tokens)
     chance = 0.0 if needed == -math.inf else float(student.cdf((needed - centre) / scale, freedom))
@@ -84,15 +84,15 @@ def judge(own: Course, others: Sequence[Course], tokens: int) -> Verdict:
         f"after {tokens:,} tokens its chance of adding to the front was {chance:.1%}{'' if goes_on else f', below {LEAST_CHANCE:.0%}'}: "
         f"{centre:.4f} bits per byte were expected of it, and {needed:.4f} needed at its {own.latency_ms:.3g} ms"
     )
-    return Verdict(goes_on=goes_on, chance=chance, reason=reason)
+    return StoppingDecision(goes_on=goes_on, chance=chance, reason=reason)
 
 
-def _needed(log_ms: float, finished: Sequence[Course]) -> float:
+def _needed(log_ms: float, finished: Sequence[LearningCurve]) -> float:
     """Bits per byte at which a trial of this latency adds `COUNTS` of the hypervolume of the finished; -inf where none does.
 
     The corner is the worst that finished, in log latency and loss, so that units do not matter.
     """
-    places = np.array([(math.log(course.latency_ms or 0), course.final) for course in finished], dtype=float)
+    places = np.array([(math.log(curve.latency_ms or 0), curve.final) for curve in finished], dtype=float)
     low, corner = places.min(axis=0), places.max(axis=0)
     scale = np.where(corner > low, corner - low, 1.0)
     points = [(float(x), float(y)) for x, y in (places - low) / scale]
@@ -114,17 +114,17 @@ def _added(points: Sequence[tuple[float, float]], point: tuple[float, float], wh
     return (hypervolume([*points, point], (1.0, 1.0)) - whole) / max(whole, 1e-12)
 
 
-def _expected(own: Course, finished: Sequence[Course], tokens: int) -> tuple[float, float, float]:
+def _expected(own: LearningCurve, finished: Sequence[LearningCurve], tokens: int) -> tuple[float, float, float]:
     """Centre, scale and degrees of freedom of the Student's t of its final loss, by Bayesian regression on the finished ones.
 
     Features: the loss here, the loss one look before (how fast it falls), log latency (deep ones start slowly). In units of their
     spreads the coefficients have standard normal priors but that of the loss here, which is centred at what keeps differences as they
     are, or makes them smaller where the losses lie farther apart here than at the end.
     """
-    earlier = [at for at in own.seen if at < tokens and all(at in course.seen for course in finished)]
+    earlier = [at for at in own.seen if at < tokens and all(at in curve.seen for curve in finished)]
     looks = [tokens, *sorted(earlier)[-1:]]
-    table = np.array([_features(course, looks) for course in (*finished, own)])
-    final = np.array([course.final for course in finished], dtype=float)
+    table = np.array([_features(curve, looks) for curve in (*finished, own)])
+    final = np.array([curve.final for curve in finished], dtype=float)
     centre, spread = table[:-1].mean(axis=0), table[:-1].std(axis=0)
     scaled = (table - centre) / np.where(spread > 0, spread, 1.0)
     level, unit = float(final.mean()), float(final.std()) or 1e-6
@@ -144,6 +144,6 @@ PRIOR_VARIANCE = 0.25
 """Of the final losses' variance, what a look is taken to leave open before anything is known."""
 
 
-def _features(course: Course, looks: Sequence[int]) -> list[float]:
-    here, *before = (course.seen[at] for at in looks)
-    return [here, *(seen - here for seen in before), math.log(course.latency_ms or 1.0)]
+def _features(curve: LearningCurve, looks: Sequence[int]) -> list[float]:
+    here, *before = (curve.seen[at] for at in looks)
+    return [here, *(seen - here for seen in before), math.log(curve.latency_ms or 1.0)]

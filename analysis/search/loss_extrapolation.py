@@ -19,7 +19,7 @@ PAIRS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class LossEstimate:
     """What a stopped trial would have reached at its full budget."""
 
     bits_per_byte: float
@@ -27,11 +27,11 @@ class Estimate:
     """Standard deviation of what that may be off by."""
 
 
-def estimates(records: Iterable[TrialRecord]) -> dict[int, Estimate]:
+def loss_estimates(records: Iterable[TrialRecord]) -> dict[int, LossEstimate]:
     """By the trial's number, of each stopped one that at least `PAIRS` finished ones of equal budget passed at the same tokens."""
     records = list(records)
     finished = [(record, course) for record in records if record.finished and (course := bits_by_tokens(record))]
-    found: dict[int, Estimate] = {}
+    found: dict[int, LossEstimate] = {}
     for record in records:
         course = bits_by_tokens(record) if record.outcome is Outcome.STOPPED else {}
         if not course:
@@ -45,7 +45,7 @@ def estimates(records: Iterable[TrialRecord]) -> dict[int, Estimate]:
     return found
 
 
-def _line(pairs: np.ndarray[tuple[int, int], np.dtype[np.float64]], at: float) -> Estimate:
+def _line(pairs: np.ndarray[tuple[int, int], np.dtype[np.float64]], at: float) -> LossEstimate:
     """Least squares with a slope that one pair more draws to 1, its predictive deviation by Student's t (Gelman et al. 2013, ch. 14)."""
     count, (centre, level) = len(pairs), pairs.mean(axis=0)
     x, y = (pairs - pairs.mean(axis=0)).T
@@ -55,7 +55,7 @@ def _line(pairs: np.ndarray[tuple[int, int], np.dtype[np.float64]], at: float) -
     scatter = float(((y - slope * x) ** 2).sum()) / freedom
     beyond = (at - centre) ** 2 / weight if weight else 0.0
     deviation = math.sqrt(scatter * (1 + 1 / count + beyond) * freedom / (freedom - 2))
-    return Estimate(float(level + slope * (at - centre)), deviation)
+    return LossEstimate(float(level + slope * (at - centre)), deviation)
 
 
 def bits_by_tokens(record: TrialRecord) -> Mapping[int, float]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.fronts.domination import non_dominated
-from analysis.search.acquisition import expected_improvement
+from analysis.search.acquisition import expected_hypervolume_improvement
 from analysis.search.axes import Array, Axes, Feature
 from analysis.search.candidates import Rows
 from analysis.search.surrogate import Surrogate, Variances, fit_variances, prior_variances
@@ -56,7 +56,7 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Observations:
     """The trials so far, each group in order of their numbers; the groups share no trial."""
 
     finished: Batch
@@ -80,14 +80,14 @@ class Told:
         return [self.finished, self.stopped, self.pending, self.failed, self.others]
 
 
-class Expectation:
+class ObjectiveModels:
     """Models of the objectives that are not known beforehand, and the front that they and the known ones make.
 
     The front is made of what the models say of the points tried, so noise does not make a member. Points in flight count with the
     values that are expected of them.
     """
 
-    def __init__(self, axes: Axes, told: Told, fits: dict[bytes, Variances]) -> None:
+    def __init__(self, axes: Axes, told: Observations, fits: dict[bytes, Variances]) -> None:
         """Needs at least one finished trial; `fits` is where variances are kept for the next call."""
         self._axes, self._fits = axes, fits
         kept = _kept(np.concatenate([told.values, told.estimates]))
@@ -122,7 +122,7 @@ class Expectation:
 
         Else a front whose ends are not the best there are would stay where it is.
         """
-        expected, chance = self._outlook(batch)
+        expected, chance = self._lookahead(batch)
         best, furthest = self._front.min(axis=0), self._front.max(axis=0) + WIDEST * np.ptp(self._front, axis=0)
         for objective, ((own, _), (other, deviation)) in enumerate(zip(expected, reversed(expected), strict=True)):
             hopeful = (other - OPTIMISM * deviation < best[1 - objective]) & (chance > 0.5)
@@ -132,12 +132,12 @@ class Expectation:
 
     def gain(self, batch: Batch) -> Array:
         """Expected growth of the front's hypervolume, times the chance that the trial does not fail; shape [points]."""
-        return self._gain(*self._outlook(batch))
+        return self._gain(*self._lookahead(batch))
 
     def _gain(self, expected: Sequence[tuple[Array, Array]], chance: Array) -> Array:
-        return chance * expected_improvement(expected[0], expected[1], self._front, (self._corner[0], self._corner[1]))
+        return chance * expected_hypervolume_improvement(expected[0], expected[1], self._front, (self._corner[0], self._corner[1]))
 
-    def _outlook(self, batch: Batch) -> tuple[list[tuple[Array, Array]], Array]:
+    def _lookahead(self, batch: Batch) -> tuple[list[tuple[Array, Array]], Array]:
         """Mean and deviation of each objective, and the chance of success."""
         features = self._features(batch)
         expected = [self._predict(objective, batch, features) for objective in range(2)]
@@ -166,7 +166,7 @@ class Expectation:
     def _model(
         self,
         objective: int,
-        told: Told,
+        told: Observations,
         sample: Places,
         learnt: list[Feature],
         values: Array,
@@ -184,8 +184,8 @@ class Expectation:
         if not len(told.pending):
             return model
         believed = model.predict(pending)[0]
-        every, sure = np.concatenate([values, believed]), np.zeros(len(believed))
-        return Surrogate(_joined(learnt, pending), every, self._fits[key], np.concatenate([deviations, sure]))
+        every, membership = np.concatenate([values, believed]), np.zeros(len(believed))
+        return Surrogate(_joined(learnt, pending), every, self._fits[key], np.concatenate([deviations, membership]))
 
     def _success_model(self, finished: list[Feature], allowed: Flags, failed: Batch) -> Surrogate | None:
         """Of 1 for a trial that finished within all limits and 0 for one that did not; None where all did."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from analysis.search.axes import Axes
 from analysis.search.candidates import Rows, Source
-from analysis.search.objective_models import Batch, Expectation, Told
+from analysis.search.objective_models import Batch, ObjectiveModels, Observations
 from analysis.search.surrogate import Variances
 
 STARTS = 4
@@ -29,7 +29,7 @@ CLIMBS, STEPS = 2, 6
 
 
 @dataclass
-class Proposer:
+class AcquisitionOptimizer:
     """Proposes points of one space; what it keeps between calls saves time and decides nothing."""
 
     axes: Axes
@@ -38,7 +38,7 @@ class Proposer:
     """What is known of rows of levels."""
     fits: dict[bytes, Variances] = field(default_factory=dict)
 
-    def propose(self, told: Told, random: np.random.Generator) -> Rows:
+    def propose(self, told: Observations, random: np.random.Generator) -> Rows:
         """The row to try next: a new one, or one of the front's again where none is left; raises LookupError where none is allowed."""
         seen = {key for batch in told.tried for key in _keys(batch.rows)}
         if len(told.finished) < STARTS:
@@ -47,7 +47,7 @@ class Proposer:
                 return _row(pool, _spread(pool, sum(map(len, told.tried)), random))
         if not len(told.finished):
             raise LookupError
-        expectation = Expectation(self.axes, told, self.fits)
+        expectation = ObjectiveModels(self.axes, told, self.fits)
         front = expectation.rows
         pool = self._new(np.concatenate([self.source.draw(DRAWN, random), self.source.near(front, NEAR, random)]), seen)
         if not len(pool):
@@ -58,7 +58,9 @@ class Proposer:
         climbed = [self._climb(_row(pool, top), float(gains[top]), expectation, seen, random) for top in tops]
         return max(climbed, key=lambda end: end[0])[1]
 
-    def _climb(self, row: Rows, gain: float, expectation: Expectation, seen: set[bytes], random: np.random.Generator) -> tuple[float, Rows]:
+    def _climb(
+        self, row: Rows, gain: float, expectation: ObjectiveModels, seen: set[bytes], random: np.random.Generator
+    ) -> tuple[float, Rows]:
         """Goes to the best neighbour as long as it is better."""
         for _ in range(STEPS):
             batch = self._new(self.source.around(row, random), seen)

@@ -16,7 +16,7 @@ Matrix = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class RankCorrelation:
     """Kendall's tau-b of two rankings: 1 where all pairs are in the same order, -1 where all are in the opposite one."""
 
     tau: float
@@ -28,17 +28,17 @@ class Agreement:
         return f"{self.tau:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
-def agreement(first: Sequence[float], second: Sequence[float]) -> Agreement:
+def rank_correlation(first: Sequence[float], second: Sequence[float]) -> RankCorrelation:
     """How far two measurements of the same things agree on their order; NaN where one of them knows no order.
 
     The interval is the percentile bootstrap's over the things (Efron & Tibshirani 1993, chapter 13), seeded: it says what other
     things of the same kind might have given, and is wide where there are few. ValueError for fewer than 3 or unequal numbers.
     """
-    return mean_agreement([(first, second)])
+    return mean_rank_correlation([(first, second)])
 
 
-def mean_agreement(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Agreement:
-    """The mean tau of several pairs of measurements, all of the same things in one order; interval and errors as `agreement` has them."""
+def mean_rank_correlation(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> RankCorrelation:
+    """The mean tau of pairs of measurements of the same things in one order; interval and errors are those of `rank_correlation`."""
     number = len(pairs[0][0])
     for first, second in pairs:
         if not 3 <= number == len(first) == len(second):
@@ -49,7 +49,7 @@ def mean_agreement(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> 
     taus = taus[np.isfinite(taus)]
     low, high = np.quantile(taus, ((1 - LEVEL) / 2, (1 + LEVEL) / 2)) if len(taus) else (np.nan, np.nan)
     whole = np.ones((1, number))
-    return Agreement(float(np.mean([_taus(a, b, whole)[0] for a, b in signs])), float(low), float(high))
+    return RankCorrelation(float(np.mean([_taus(a, b, whole)[0] for a, b in signs])), float(low), float(high))
 
 
 def _taus(a: Matrix, b: Matrix, times: npt.NDArray[Any]) -> Matrix:

@@ -1,6 +1,6 @@
 """What the true qualities behind noisy ones may be: the shapes' own distribution and the seeds' noise, fitted together.
 
-A measured quality is the shape's true one and the luck of its seed. The best of many measured ones had luck more often than not (the
+A measured quality is the shape's true one and the noise of its seed. The best of many measured ones has a selection bias (the
 winner's curse), so each true quality is drawn towards what shapes of its latency have, the more the larger the noise is beside the
 shapes' own differences: empirical Bayes (Efron and Morris 1975; Efron 2011, "Tweedie's formula and selection bias"). Neither of
 the two spreads is taken for known: both are summed over a grid, so that few trials give wide answers.
@@ -33,7 +33,7 @@ SPREADS = np.geomspace(1 / 30, 3, 33)
 
 
 @dataclass(frozen=True, slots=True)
-class Noise:
+class SeedNoise:
     """How much the seed moves a quality."""
 
     size: float
@@ -42,14 +42,14 @@ class Noise:
     """Degrees of freedom of the study's own replicates; 0 where only the prior is known."""
 
 
-def noise_of(seeds: Sequence[Sequence[float]]) -> Noise:
+def estimate_seed_noise(seeds: Sequence[Sequence[float]]) -> SeedNoise:
     """The standard deviation within shapes, pooled with the stated prior by degrees of freedom; `seeds` has each shape's values."""
     freedom, squares = _within(seeds)
     prior = _prior(seeds)
-    return Noise(float(np.sqrt((NOISE_FREEDOM * prior**2 + squares) / (NOISE_FREEDOM + freedom))), freedom)
+    return SeedNoise(float(np.sqrt((NOISE_FREEDOM * prior**2 + squares) / (NOISE_FREEDOM + freedom))), freedom)
 
 
-def draw_truths(
+def draw_true_qualities(
     seeds: Sequence[Sequence[float]], log_latency: Array, random: np.random.Generator, draws: int = DRAWS
 ) -> tuple[Array, Array]:
     """True qualities as they may be, [draws, shapes], from the values that each shape's seeds gave (better where smaller).
@@ -61,8 +61,8 @@ def draw_truths(
     trend = _trend(log_latency)
     usual = _usual(means, trend)
     noises, spreads = (grid.ravel() for grid in np.meshgrid(_prior(seeds) * SIZES, _scale(means[usual], seeds) * SPREADS))
-    own, luck = spreads[:, None] ** 2, noises[:, None] ** 2 / counts  # variances; [cells, 1] and [cells, shapes]
-    weights = usual / (own + luck)
+    own, error = spreads[:, None] ** 2, noises[:, None] ** 2 / counts  # variances; [cells, 1] and [cells, shapes]
+    weights = usual / (own + error)
     gram = np.einsum("cs,si,sj->cij", weights, trend, trend)
     lines = np.linalg.solve(gram, ((weights * means) @ trend)[:, :, None])[:, :, 0]  # [cells, terms]
     misfit = (weights * (means - lines @ trend.T) ** 2).sum(axis=1)
@@ -74,8 +74,8 @@ def draw_truths(
     shaken = lines[cells] + np.einsum("dji,dj->di", roots[cells], random.standard_normal((draws, trend.shape[1])))
     kept = np.where(usual, own * weights, 1.0)[cells]  # share of a measured difference from the trend that is the shape's own
     centre = shaken @ trend.T * (1 - kept) + means * kept
-    truths: Array = centre + np.sqrt(luck[cells] * kept) * random.standard_normal(centre.shape)
-    return truths, noises[cells]
+    true_qualities: Array = centre + np.sqrt(error[cells] * kept) * random.standard_normal(centre.shape)
+    return true_qualities, noises[cells]
 
 
 def _trend(log_latency: Array) -> Array:

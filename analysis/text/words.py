@@ -110,7 +110,7 @@ def disk(count: float) -> str:
     return f"{_two(count / size)} {unit}"
 
 
-def size(count: float) -> str:
+def bytes_text(count: float) -> str:
     """`131 kB`, `4.19 MB`, in powers of ten, three significant digits."""
     unit, name = next(((unit, name) for unit, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")) if count >= unit), (1.0, "B"))
     return f"{_significant(count / unit)} {name}" if unit > 1 else f"{count:.0f} B"

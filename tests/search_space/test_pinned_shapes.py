@@ -22,15 +22,15 @@ from trials.corpus.blocks import TokenBlocks
 from trials.search.proposer import Proposer, _key
 from trials.study.spec import ProxySpec
 from trials.training.conditions import Conditions
-from trials.training.mode import Way
+from trials.training.mode import TrainingMode
 from trials.trial.checkpoint import checkpoint_key
 from trials.trial.task import TrialTask, plain
-from trials.trial.training_index import Text, training_key
+from trials.trial.training_index import TrainingText, training_key
 
 PINNED: dict[str, Any] = json.loads((Path(__file__).resolve().parents[1] / "data" / "pinned_shapes.json").read_text(encoding="utf-8"))
 SHAPES: list[dict[str, Any]] = PINNED["shapes"]
 PROXY, SEED = ProxySpec(tokens=100_000), 7
-TEXT = Text(corpus_sha256="c" * 64, tokenizer_sha256="d" * 64, validations={"news": "e" * 64})
+TEXT = TrainingText(corpus_sha256="c" * 64, tokenizer_sha256="d" * 64, validations={"news": "e" * 64})
 SAMPLED_WITH = 3
 """The seed that the shapes of each space were drawn with."""
 PROPOSED_WITH = 5
@@ -74,7 +74,7 @@ def test_finished_trainings_and_checkpoints_of_pinned_shapes_are_still_found(mon
     blocks = cast(TokenBlocks, SimpleNamespace(corpus_sha256=TEXT.corpus_sha256))
     for number, values in enumerate(SHAPES):
         shape = Architecture.from_dict(values["architecture"])
-        assert training_key(shape, SEED, PROXY, Way(), "cpu:0", TEXT) == values["training_key"]
+        assert training_key(shape, SEED, PROXY, TrainingMode(), "cpu:0", TEXT) == values["training_key"]
         kind = Kind.REFERENCE if values["name"] else Kind.SAMPLED
         task = TrialTask(number=number, kind=kind, name=values["name"], point=values["point"], architecture=shape, seed=SEED)
         assert checkpoint_key(task, PROXY, blocks, Conditions(device="cpu:0")) == values["checkpoint_key"]

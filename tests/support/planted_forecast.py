@@ -1,4 +1,4 @@
-"""Studies whose losses follow a law, so that what is foreseen of longer trainings can be held against the truth."""
+"""Studies whose losses follow a law, so that what is forecast of longer trainings can be held against the truth."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fidelity.forecast import DRIFT, Outlook, outlook
+from analysis.fidelity.forecast import DRIFT, FrontForecast, forecast_front
 from analysis.fronts.domination import non_dominated
 from analysis.fronts.front import front_of
-from analysis.fronts.membership import membership
-from analysis.records.record import Kind, Quality, Rung, Spread, TrialRecord
+from analysis.fronts.membership import estimate_membership
+from analysis.records.record import Cooldown, Kind, Quality, Spread, TrialRecord
 from analysis.statistics.seed_noise import Array
 from tests.support.fakes import answer
 from tests.support.sample_study import sample_records
@@ -26,7 +26,7 @@ def planted(seed: int, rungs: Sequence[float] = (0.25, 0.5), noise: float = NOIS
     """A study whose losses follow a law for each shape, and what each shape truly loses at 1, 2 and 4 times its tokens."""
     random = np.random.default_rng(seed)
     exponent, drift = random.normal(0.35, 0.08), random.normal(0, DRIFT)
-    records, truths = [], []
+    records, true_qualities = [], []
     for number, shape in enumerate(SHAPES):
         latency_ms = float(np.exp(random.normal(3.0, 0.6)))
         level = 2.3 - 0.08 * np.log(latency_ms / 20) + random.normal(0, 0.02)
@@ -42,18 +42,18 @@ def planted(seed: int, rungs: Sequence[float] = (0.25, 0.5), noise: float = NOIS
         assert record.latency is not None
         quality = Quality(loss=1.5 * seen[-1], bits_per_byte=seen[-1], next_token_accuracy=0.3, tokens=2_048)
         before = tuple(
-            Rung(tokens=round(times * WHOLE), loss=1.5 * bits, bits_per_byte=bits) for times, bits in zip(rungs, seen[:-1], strict=True)
+            Cooldown(tokens=round(times * WHOLE), loss=1.5 * bits, bits_per_byte=bits) for times, bits in zip(rungs, seen[:-1], strict=True)
         )
         training = replace(record.training, tokens=WHOLE, planned_tokens=WHOLE, validation=quality, rungs=before)
         ms = Spread(median=latency_ms, p10=latency_ms * 0.99, p90=latency_ms * 1.01)
         records.append(replace(record, training=training, latency=replace(record.latency, total_ms=ms)))
-        truths.append([loss(times) for times in (1.0, 2.0, 4.0)])
-    return records, np.array(truths)
+        true_qualities.append([loss(times) for times in (1.0, 2.0, 4.0)])
+    return records, np.array(true_qualities)
 
 
-def looked(records: Sequence[TrialRecord], times: float = 4.0) -> Outlook:
+def looked(records: Sequence[TrialRecord], times: float = 4.0) -> FrontForecast:
     here = front_of(records)
-    return outlook(records, here, membership(here), times)
+    return forecast_front(records, here, estimate_membership(here), times)
 
 
 @dataclass(frozen=True)
@@ -74,15 +74,15 @@ def followed(seeds: Iterable[int], noise: float = NOISE) -> Followed:
     """Plant these studies, look ahead, and train on."""
     rows = []
     for seed in seeds:
-        records, truths = planted(seed, noise=noise)
+        records, true_qualities = planted(seed, noise=noise)
         random = np.random.default_rng(1_000 + seed)
-        prospects = looked(records).prospects
-        numbers = [prospect.number for prospect in prospects]
+        forecasts = looked(records).forecasts
+        numbers = [forecast.number for forecast in forecasts]
         ms = {record.number: record.latency.total_ms.median for record in records if record.latency}
-        members = {numbers[place] for place in non_dominated([(ms[number], truths[number, 2]) for number in numbers])}
-        for prospect in prospects:
-            measured = truths[prospect.number, 2] + random.normal(0, noise)
-            width = (prospect.high - prospect.low) / prospect.expected
-            rows.append((prospect.low <= measured <= prospect.high, width, prospect.on_front, prospect.number in members))
+        members = {numbers[place] for place in non_dominated([(ms[number], true_qualities[number, 2]) for number in numbers])}
+        for forecast in forecasts:
+            measured = true_qualities[forecast.number, 2] + random.normal(0, noise)
+            width = (forecast.high - forecast.low) / forecast.expected
+            rows.append((forecast.low <= measured <= forecast.high, width, forecast.on_front, forecast.number in members))
     inside, widths, stated, held = (np.array(column) for column in zip(*rows, strict=True))
     return Followed(inside, widths, stated, held)

@@ -11,7 +11,7 @@ import numpy as np
 import yaml
 
 from analysis.records.record import Outcome, Quality, TrialRecord, append
-from analysis.records.training import Rung
+from analysis.records.training import Cooldown
 from search_space import cost
 from tests.support.fakes import answer
 from trials.plans.plan_scaling import loss_tokens
@@ -44,7 +44,7 @@ def scaling_records(study: StudySpec, seed: int = 0) -> list[TrialRecord]:
         assert record.training is not None
         quality = Quality(loss=losses[-1], bits_per_byte=losses[-1] / 1.45, next_token_accuracy=0.3, tokens=32_768)
         rungs = tuple(
-            Rung(tokens=count, loss=loss, bits_per_byte=loss / 1.45) for count, loss in zip(tokens[:-1], losses[:-1], strict=True)
+            Cooldown(tokens=count, loss=loss, bits_per_byte=loss / 1.45) for count, loss in zip(tokens[:-1], losses[:-1], strict=True)
         )
         training = replace(record.training, tokens=tokens[-1], planned_tokens=tokens[-1], validation=quality, rungs=rungs)
         found.append(replace(record, training=training))

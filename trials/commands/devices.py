@@ -11,7 +11,7 @@ from search_space.errors import SpecError
 from trials.catalogue.formats import MODEL_FORMATS, USUAL_MODEL_FORMAT
 from trials.catalogue.runtimes import RUNTIMES, USUAL_RUNTIME
 from trials.commands.arguments import add_json, add_shape, positive
-from trials.commands.shapes import read_shape
+from trials.commands.shapes import shape_named
 from trials.commands.talk import DONE, emit, say
 
 EVERY_PRECISION = tuple(dict.fromkeys(name for row in RUNTIMES.values() for name in row.precisions))
@@ -39,7 +39,7 @@ def latency(options: argparse.Namespace) -> int:
     from trials.latency.process import LatencyProcess
     from trials.study.spec import parse_latency
 
-    shape = read_shape(options.shape)
+    shape = shape_named(options.shape)
     asked = ("runtime", "precision", "prompt_tokens", "new_tokens", "context_positions", "threads", "repeats", "command", "format")
     spec = parse_latency({name: getattr(options, name) for name in asked}).beside(Path.cwd())
     process = LatencyProcess(spec)

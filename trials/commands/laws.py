@@ -54,7 +54,7 @@ def fit(options: argparse.Namespace) -> int:
     from analysis.report.terminal import answer_text
 
     paths, asked = [Path(runs) for runs in options.runs], options_from(vars(options))
-    answered = answer_runs(read_runs(paths, asked), asked)
+    answered = answer_runs(runs_from(paths, asked), asked)
     if options.json:
         emit(answered.answer)
     else:
@@ -67,7 +67,7 @@ def fit(options: argparse.Namespace) -> int:
     return DONE
 
 
-def read_runs(paths: list[Path], asked: FitOptions) -> Runs:
+def runs_from(paths: list[Path], asked: FitOptions) -> Runs:
     """The runs of a table or of a study, or those of several studies together."""
     from analysis.laws.fit_law import load_runs
     from trials.reporting.pooled_studies import runs_of_studies

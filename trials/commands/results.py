@@ -51,17 +51,17 @@ def report(options: argparse.Namespace) -> int:
 
 def _report_for_device(stored: StoredStudy, options: argparse.Namespace) -> int:
     """Draw a study's front as another device's table predicts it; trains and measures nothing."""
-    from analysis.fronts.device_front import retarget, retarget_rows
-    from analysis.report.device_page import write_retargeted
-    from analysis.report.terminal import retarget_text
+    from analysis.fronts.device_front import transfer_rows, transfer_to_device
+    from analysis.report.device_page import write_transfer
+    from analysis.report.terminal import transfer_text
     from trials.latency.device_tables import find_table
 
-    moved = retarget(stored.records, find_table(options.device), stored.finals)
-    page = write_retargeted(stored.directory, stored.study.name, moved)
+    moved = transfer_to_device(stored.records, find_table(options.device), stored.finals)
+    page = write_transfer(stored.directory, stored.study.name, moved)
     if options.json:
-        emit(retarget_rows(moved))
+        emit(transfer_rows(moved))
     else:
-        print(retarget_text(moved))
+        print(transfer_text(moved))
     say(f"\npredicted, not measured: {page}")
     return DONE
 
@@ -137,21 +137,21 @@ def print_law(records: Sequence[TrialRecord], law: Answered | str, as_json: bool
 
 def print_front(stored: StoredStudy, as_json: bool) -> None:
     """The front as data or as text."""
-    from analysis.fronts.membership import membership
+    from analysis.fronts.membership import estimate_membership
     from analysis.fronts.rows import front_rows
     from analysis.report.terminal import front_text
 
-    ahead = stored.outlook
+    ahead = stored.forecast
     if as_json:
-        rows = front_rows(stored.records, stored.finals, stored.front, membership(stored.front))
+        rows = front_rows(stored.records, stored.finals, stored.front, estimate_membership(stored.front))
         if ahead is not None:
-            prospects = {} if isinstance(ahead, str) else {prospect.number: asdict(prospect) for prospect in ahead.prospects}
+            forecasts = {} if isinstance(ahead, str) else {forecast.number: asdict(forecast) for forecast in ahead.forecasts}
             experiment = None if isinstance(ahead, str) or ahead.experiment is None else asdict(ahead.experiment)
-            rows = [row | {"target": prospects.get(row["trial"]), "next_experiment": experiment} for row in rows]
+            rows = [row | {"target": forecasts.get(row["trial"]), "next_experiment": experiment} for row in rows]
         emit(rows)
         return
     print(front_text(stored.records, stored.finals, stored.front))
     if ahead is not None:
-        from analysis.report.terminal import outlook_text
+        from analysis.report.terminal import forecast_text
 
-        print(f"\n{ahead if isinstance(ahead, str) else outlook_text(ahead, stored.records)}")
+        print(f"\n{ahead if isinstance(ahead, str) else forecast_text(ahead, stored.records)}")

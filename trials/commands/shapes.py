@@ -35,7 +35,7 @@ def describe(options: argparse.Namespace) -> int:
     from search_space import describe
     from trials.catalogue.formats import described_exports
 
-    shape = read_shape(options.shape)
+    shape = shape_named(options.shape)
     facts = {"name": options.shape, **describe.describe(shape, options.context_tokens), "exports": described_exports(shape)}
     if options.device is not None:
         from analysis.latency.device_report import predicted_facts
@@ -79,7 +79,7 @@ def sample(options: argparse.Namespace) -> int:
     return DONE
 
 
-def read_shape(name: str) -> Architecture:
+def shape_named(name: str) -> Architecture:
     """A family's name, or a YAML or JSON file with an architecture."""
     from search_space import describe
 

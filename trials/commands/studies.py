@@ -12,7 +12,7 @@ from trials.commands.results import RESULT_JSON, print_result
 from trials.commands.talk import DONE, STUDY_FAILED, emit, say
 
 if TYPE_CHECKING:
-    from trials.driver.tune_adapters import Progress
+    from trials.driver.tune_adapters import StudyProgress
 
 
 def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
@@ -105,7 +105,7 @@ def add_ablate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def ablate(options: argparse.Namespace) -> int:
     """Train the arms of ablations and compare them with published figures."""
-    from analysis.report.terminal import ablation_text
+    from analysis.report.terminal import ablation_table_text
     from trials.experiments.ablation import run_ablations
     from trials.study.ablation_spec import load_ablation
 
@@ -114,13 +114,13 @@ def ablate(options: argparse.Namespace) -> int:
     if options.json:
         emit([answer.as_dict() for answer in answers])
     else:
-        print(ablation_text([(answer.ablation.question, answer.differences) for answer in answers]))
+        print(ablation_table_text([(answer.ablation.question, answer.differences) for answer in answers]))
     for answer in answers:
         for record in answer.failures:
             say(f"archfront: {answer.ablation.name}: {record.architecture.label}, seed {record.seed} {record.outcome}: {record.reason}")
     return DONE
 
 
-def print_progress(progress: Progress) -> None:
+def print_progress(progress: StudyProgress) -> None:
     """One line on a terminal, written over itself."""
     print(f"\r\033[K{progress}", end="", file=sys.stderr, flush=True)

@@ -88,7 +88,7 @@ class TokenBlocks:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Map the blocks that `save` or `trials.corpus.prepare.prepare` wrote; raises SpecError where the folder holds none."""
+        """Map the blocks that `save` or `trials.corpus.prepare.prepare_corpus` wrote; raises SpecError where the folder holds none."""
         if not (folder / META).is_file():
             raise SpecError(f"{folder} must hold token blocks, found no {META}; save them there first")
         meta: dict[str, Any] = json.loads((folder / META).read_text(encoding="utf-8"))

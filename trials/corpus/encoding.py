@@ -18,7 +18,7 @@ import numpy as np
 
 from trials.corpus.blocks import SPLITS, Ids, id_type, split_file
 from trials.corpus.documents import Documents
-from trials.corpus.splits import Inventory, Piece, read_pieces
+from trials.corpus.splits import Inventory, TextPiece, read_pieces
 from trials.corpus.tokenizer import Encoder
 from trials.study.files import write_whole
 
@@ -36,11 +36,11 @@ log = logging.getLogger(__name__)
 In = TypeVar("In")
 Out = TypeVar("Out")
 
-Bundle = list[Piece]
+Bundle = list[TextPiece]
 
 
 @dataclass(frozen=True)
-class Progress:
+class EncodingProgress:
     """What is safely written."""
 
     pieces: int = 0
@@ -62,7 +62,7 @@ def encode_splits(documents: Documents, inventory: Inventory, encoder: Encoder, 
             with (folder / split_file(split)).open("ab") as file:
                 file.write(ids[split].tobytes())
         tokens = {split: progress.tokens[split] + len(ids[split]) for split in SPLITS}
-        progress = Progress(progress.pieces + pieces, tokens)
+        progress = EncodingProgress(progress.pieces + pieces, tokens)
         if number % CHECKPOINT_BUNDLES == 0:
             _save(progress, folder)
             log.info("encoded %.1f million tokens of %s", sum(tokens.values()) / 1e6, documents.summary)
@@ -70,14 +70,14 @@ def encode_splits(documents: Documents, inventory: Inventory, encoder: Encoder, 
     return total.hexdigest()
 
 
-def _hashed(pieces: Iterable[Piece], total: hashlib._Hash) -> Iterator[Piece]:
+def _hashed(pieces: Iterable[TextPiece], total: hashlib._Hash) -> Iterator[TextPiece]:
     """The same pieces, each added to the hash as it passes."""
     for piece in pieces:
         total.update(piece.digest)
         yield piece
 
 
-def _bundles(pieces: Iterator[Piece], done: int) -> Iterator[Bundle]:
+def _bundles(pieces: Iterator[TextPiece], done: int) -> Iterator[Bundle]:
     """Pieces after the first `done`, which are read all the same, in bundles of about BUNDLE_BYTES."""
     bundle: Bundle = []
     size_bytes = 0
@@ -117,18 +117,18 @@ def _in_order(work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
             yield waiting.popleft().result()
 
 
-def _resume(folder: Path, id_bytes: int) -> Progress:
+def _resume(folder: Path, id_bytes: int) -> EncodingProgress:
     """What an earlier call left, its files cut back to what was safely written; or a fresh start."""
-    progress = Progress()
+    progress = EncodingProgress()
     if (folder / PROGRESS).is_file():
-        progress = Progress(**json.loads((folder / PROGRESS).read_text(encoding="utf-8")))
+        progress = EncodingProgress(**json.loads((folder / PROGRESS).read_text(encoding="utf-8")))
     for split, tokens in progress.tokens.items():
         (folder / split_file(split)).touch()
         os.truncate(folder / split_file(split), tokens * id_bytes)
     return progress
 
 
-def _save(progress: Progress, folder: Path) -> None:
+def _save(progress: EncodingProgress, folder: Path) -> None:
     for split in SPLITS:
         with (folder / split_file(split)).open("rb") as file:
             os.fsync(file.fileno())

@@ -23,7 +23,7 @@ from trials.corpus.validation_sets import encode_validations, find_validations
 from trials.study.corpus_spec import CorpusSpec, is_local_path
 from trials.study.files import cache_folder, sole
 
-__all__ = ["TokenBlocks", "corpus_hash", "prepare", "require_corpus"]
+__all__ = ["TokenBlocks", "corpus_hash", "prepare_corpus", "require_corpus"]
 
 SAMPLE_BYTES = 32 << 20
 """Text of the train split, about, that the merges are learned on."""
@@ -31,7 +31,7 @@ SAMPLE_BYTES = 32 << 20
 log = logging.getLogger(__name__)
 
 
-def prepare(spec: CorpusSpec, vocab_size: int, cache: Path | None = None) -> TokenBlocks:
+def prepare_corpus(spec: CorpusSpec, vocab_size: int, cache: Path | None = None) -> TokenBlocks:
     """The corpus as token blocks under its tokenizer, or a byte-level BPE of its own; a second call maps the files of the first.
 
     A call that was killed is continued by the next one; of two at once, one encodes and the other waits. Blocks lie in `cache`

@@ -30,7 +30,7 @@ SETTLED_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class Piece:
+class TextPiece:
     """One piece of text with what its hash decides."""
 
     text: str
@@ -63,18 +63,18 @@ class Inventory:
     train_bytes: int
     """Bytes of the train split's text."""
 
-    def split_of(self, piece: Piece) -> str:
+    def split_of(self, piece: TextPiece) -> str:
         """The name of the split that the piece belongs to."""
         if piece.rank < self.test_below:
             return "test"
         return "validation" if piece.rank < self.validation_below else "train"
 
 
-def read_pieces(documents: Documents) -> Iterator[Piece]:
+def read_pieces(documents: Documents) -> Iterator[TextPiece]:
     """Every piece of the corpus, hashed."""
     for text in documents.pieces():
         data = text.encode()
-        yield Piece(text, len(data), hashlib.sha256(data).digest())
+        yield TextPiece(text, len(data), hashlib.sha256(data).digest())
 
 
 def take_inventory(documents: Documents, cache: Path) -> Inventory:

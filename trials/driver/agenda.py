@@ -9,7 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from analysis.fronts.front import front_of
-from analysis.fronts.membership import contenders, membership
+from analysis.fronts.membership import contenders, estimate_membership
 from analysis.records.record import Kind, TrialRecord
 from search_space.architecture import Architecture
 from trials.study.spec import StudySpec
@@ -22,7 +22,7 @@ HOPELESS = 5
 """A study whose first so many trials all fail, with none that finished, stops and says why."""
 
 
-class Answer(Enum):
+class NoTask(Enum):
     """What `Agenda.next` says where it has no task."""
 
     WAIT = "wait"
@@ -108,16 +108,16 @@ class Agenda:
         """Nobody works any more: hand out again what has no record."""
         self._again = [task for task in self._tasks if task.number not in self.records]
 
-    def next(self) -> TrialTask | Answer:
+    def next(self) -> TrialTask | NoTask:
         """The next task that has no record yet."""
         if self.interrupted:
-            return Answer.END
+            return NoTask.END
         if self._again:
             return self._again.pop(0)
         while True:
             number = len(self._tasks)
             if number >= self.count or self.hopeless:
-                return Answer.END
+                return NoTask.END
             if number < len(self._given):
                 self._tasks.append(self._given[number])
                 if self._tasks[-1].number in self.records:
@@ -129,36 +129,36 @@ class Agenda:
             task = self._task(number)
             if isinstance(task, TrialTask):
                 self._tasks.append(task)
-            if task is not Answer.END:
+            if task is not NoTask.END:
                 return task
 
-    def _task(self, number: int) -> TrialTask | Answer:
+    def _task(self, number: int) -> TrialTask | NoTask:
         """The task of that number; END where there are no more of its kind, which lowers `count`."""
         shapes = [task.number for task in self._tasks if task.replicates is None]
         return self._sampled(number) if len(shapes) < self._shapes else self._replicate(number, shapes[-1] + 1)
 
-    def _sampled(self, number: int) -> TrialTask | Answer:
+    def _sampled(self, number: int) -> TrialTask | NoTask:
         seen = self._seen_by(number)
         if not self._knows(seen):
-            return Answer.WAIT
+            return NoTask.WAIT
         if self._proposer is None:
             self._proposer = self._make_proposer()
         proposal = self._proposer.propose(number, [self.records[earlier] for earlier in range(seen)], self._tasks[seen:])
         if proposal is None:
             self._shapes = sum(task.replicates is None for task in self._tasks)
             self._replicates = self._search.replicates_of(self._shapes - len(self._given))
-            return Answer.END
+            return NoTask.END
         point, shape = proposal
         return TrialTask(number=number, kind=Kind.SAMPLED, point=plain(point), architecture=shape, seed=self._search.seed)
 
-    def _replicate(self, number: int, after_shapes: int) -> TrialTask | Answer:
+    def _replicate(self, number: int, after_shapes: int) -> TrialTask | NoTask:
         seen = max(after_shapes, number - self._lag + 1)
         if not self._knows(seen):
-            return Answer.WAIT
+            return NoTask.WAIT
         original = contender([self.records[earlier] for earlier in range(seen)], self._tasks[seen:])
         if original is None:
             self._replicates = sum(task.replicates is not None for task in self._tasks)
-            return Answer.END
+            return NoTask.END
         earlier = sum(task.replicates == original for task in self._tasks)
         task, seed = TrialTask.of(self.records[original]), self._search.seed + 1 + earlier
         return replace(task, number=number, kind=Kind.REPLICATE, name=None, replicates=original, seed=seed)
@@ -176,7 +176,7 @@ def _reference(number: int, name: str, shape: Architecture, seed: int) -> TrialT
 
 def contender(records: Sequence[TrialRecord], pending: Sequence[TrialTask]) -> int | None:
     """The trial whose repetition says most about the front: whether it is on it is the least sure; None where nothing finished."""
-    sure = membership(front_of(records))
+    membership = estimate_membership(front_of(records))
     told_nothing = [*pending, *(TrialTask.of(record) for record in records if not record.finished)]
     tries = Counter(task.replicates for task in told_nothing if task.replicates is not None)
-    return next(iter(contenders({number: standing.on_front for number, standing in sure.standings.items()}, tries)), None)
+    return next(iter(contenders({number: standing.on_front for number, standing in membership.posteriors.items()}, tries)), None)

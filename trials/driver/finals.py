@@ -11,9 +11,9 @@ from typing import TypeVar
 from analysis.fronts.front import front_of
 from analysis.records.record import FinalRecord, Kind, Latency, Quality, TrialRecord, append
 
-Measure = Callable[[TrialRecord], Latency]
-Judge = Callable[[TrialRecord], Quality]
-Told = TypeVar("Told")
+MeasureFinal = Callable[[TrialRecord], Latency]
+JudgeFinal = Callable[[TrialRecord], Quality]
+Measured = TypeVar("Measured")
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +29,8 @@ def measure_finals(
     directory: Path,
     records: Sequence[TrialRecord],
     finals: Mapping[int, FinalRecord],
-    measure: Measure,
-    judge: Judge,
+    measure: MeasureFinal,
+    judge: JudgeFinal,
 ) -> dict[int, FinalRecord]:
     """All final records, those that were missing measured one at a time and written to the directory.
 
@@ -55,7 +55,7 @@ def measure_finals(
     return known
 
 
-def _told(what: str, ask: Callable[[TrialRecord], Told], record: TrialRecord) -> Told | None:
+def _told(what: str, ask: Callable[[TrialRecord], Measured], record: TrialRecord) -> Measured | None:
     try:
         return ask(record)
     except Exception as error:

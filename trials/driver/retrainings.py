@@ -1,4 +1,4 @@
-"""After the finals: the shapes that the report names are trained again, against the luck of a seed and of a learning rate."""
+"""After the finals: the shapes that the report names are trained again, against the noise of a seed and the choice of a learning rate."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Literal
 
 from analysis.fronts.front import front_of
-from analysis.fronts.membership import membership, picks
+from analysis.fronts.membership import estimate_membership, picks
 from analysis.records.record import FinalRecord, FreshSeed, RatePoint, TrialRecord, append, read_finals
-from trials.experiments.lr_check import scaled
+from trials.experiments.lr_check import with_scaled_rates
 from trials.trial.reuse import Reuse, as_it_is
 
 SEED_AWAY = 2_000
 """Added to the study's seed for a fresh one: far from those of replicates."""
-Again = Literal["fresh", "rate_bracket"]
+Retraining = Literal["fresh", "rate_bracket"]
 """A field of a final record: one training with a seed that chose nothing, or one at half and one at twice the rate."""
 Train = Callable[[TrialRecord, FinalRecord], FinalRecord]
 """The final record of a trial with that field."""
@@ -24,23 +24,23 @@ Train = Callable[[TrialRecord, FinalRecord], FinalRecord]
 logger = logging.getLogger(__name__)
 
 
-def missing_again(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], field: Again) -> list[TrialRecord]:
+def missing_retrainings(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], field: Retraining) -> list[TrialRecord]:
     """The shapes that the report names (recommended, most accurate, knee, fastest) whose finals have nothing there yet."""
     front = front_of(records, finals)
-    chosen = picks(front, membership(front))
+    chosen = picks(front, estimate_membership(front))
     named = [record for record in records if record.number in chosen and record.number in finals]
     return [record for record in named if not getattr(finals[record.number], field)]
 
 
-def train_again(
-    directory: Path, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], field: Again, train: Train
+def retrain(
+    directory: Path, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], field: Retraining, train: Train
 ) -> dict[int, FinalRecord]:
     """All final records, those of the named shapes with that field; each is written anew, and the newest counts.
 
     What `train` raises leaves that one out, with a warning, and the next run tries again.
     """
     known = dict(finals)
-    for record in missing_again(records, known, field):
+    for record in missing_retrainings(records, known, field):
         try:
             known[record.number] = train(record, known[record.number])
         except Exception as error:
@@ -65,7 +65,7 @@ def fresh_seed(record: TrialRecord, seed: int, train: Callable[[TrialRecord, int
     return found
 
 
-def rate_bracket(record: TrialRecord, train: Callable[[TrialRecord, float], RatePoint], reuse: Reuse) -> tuple[RatePoint, ...]:
+def learning_rate_bracket(record: TrialRecord, train: Callable[[TrialRecord, float], RatePoint], reuse: Reuse) -> tuple[RatePoint, ...]:
     """The trial at half, once (its own) and twice the study's rate, trained where no other study has."""
     own = record.training.validation if record.training else None
     once = RatePoint(factor=1.0, bits_per_byte=own.bits_per_byte if own else None)
@@ -79,7 +79,7 @@ def _rate_point(record: TrialRecord, factor: float, train: Callable[[TrialRecord
             raise KeyError(factor)
         return there.seed, points[factor]
 
-    recipe = partial(scaled, factor=factor)
+    recipe = partial(with_scaled_rates, factor=factor)
     found = reuse.result("rate_bracket", record.architecture, record.seed, recipe, read) or train(record, factor)
     if found.bits_per_byte is not None:
         reuse.leave_result("rate_bracket", record, record.seed, recipe)

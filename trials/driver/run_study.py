@@ -27,11 +27,11 @@ from trials.corpus.prepare import require_corpus
 from trials.driver.agenda import Agenda
 from trials.driver.finals import measure_finals, missing_finals
 from trials.driver.ray_session import connected
-from trials.driver.retrainings import SEED_AWAY, Again, fresh_seed, missing_again, rate_bracket, train_again
+from trials.driver.retrainings import SEED_AWAY, Retraining, fresh_seed, learning_rate_bracket, missing_retrainings, retrain
 from trials.driver.scheduler import FrontScheduler
 from trials.driver.startup_times import Stages
 from trials.driver.trial_actor import Equipment, Evaluate, TrialActor
-from trials.driver.tune_adapters import AgendaSearcher, Progress, Scribe
+from trials.driver.tune_adapters import AgendaSearcher, Scribe, StudyProgress
 from trials.driver.workers import LATENCY_DEVICE, Examiner, LatencyDevice, ask_device
 from trials.latency.device_tables import frozen_table, require_first
 from trials.latency.refusals import refusal_of, require_libraries, require_measurable
@@ -44,7 +44,7 @@ from trials.trial.reuse import Reuse
 from trials.trial.same_corpus import require_same_text
 from trials.trial.scaling_grid import largest_first, planned_tasks
 from trials.trial.task import TrialTask
-from trials.trial.training_index import Text
+from trials.trial.training_index import TrainingText
 
 if TYPE_CHECKING:
     from analysis.latency.device_table import DeviceTable
@@ -79,7 +79,7 @@ def run_study(
     study_text: str,
     address: str | None = None,
     tracking_uri: str | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[StudyProgress], None] | None = None,
     evaluate: Evaluate | None = None,
     stages: Stages | None = None,
 ) -> StudyResult:
@@ -110,7 +110,7 @@ class _Run:
         directory: Path,
         study_text: str,
         tracking_uri: str | None,
-        progress: Callable[[Progress], None] | None,
+        progress: Callable[[StudyProgress], None] | None,
         evaluate: Evaluate | None,
         stages: Stages,
     ) -> None:
@@ -187,9 +187,9 @@ class _Run:
         """Take from the agenda what is out of this machine's reach, with the reasons; nothing while its pace is not known."""
         if not self._planned:
             return {}
-        from trials.plans.feasible_here import out_of_reach  # torch: a second or more, for scaling studies alone
+        from trials.plans.feasible_here import infeasible_here  # torch: a second or more, for scaling studies alone
 
-        reasons = out_of_reach(as_settled(study, self._directory), self._directory, self._planned, measure) or {}
+        reasons = infeasible_here(as_settled(study, self._directory), self._directory, self._planned, measure) or {}
         self._agenda.leave_out(reasons)
         return reasons
 
@@ -226,7 +226,7 @@ class _Run:
                 write_whole(tokenizer_file(self._directory, size), found.tokenizer_file.read_bytes())
         if self._evaluate:
             return Equipment(self._study, {}, None, self._evaluate, self._directory, stamp(self._directory))
-        texts = {size: Text.of(found) for size, found in blocks.items()}
+        texts = {size: TrainingText.of(found) for size, found in blocks.items()}
         self._reuse = self._scribe.reuse = Reuse(self._study, self._directory, texts)
         earlier = sorted(self._agenda.records.values(), key=lambda record: record.number)
         device = (
@@ -279,14 +279,16 @@ class _Run:
         if self._evaluate is not None:
             return False
         records = list(self._agenda.records.values())
-        return bool(missing_finals(records, self._finals) or any(missing_again(records, self._finals, field) for field in self._again()))
+        return bool(
+            missing_finals(records, self._finals) or any(missing_retrainings(records, self._finals, field) for field in self._again())
+        )
 
-    def _again(self) -> list[Again]:
+    def _again(self) -> list[Retraining]:
         """What the study wants of the shapes that its report names; a grid has chosen none."""
         if self._planned:
             return []
         search = self._study.search
-        wanted: list[tuple[Again, bool]] = [("fresh", search.fresh_seed), ("rate_bracket", search.rate_bracket)]
+        wanted: list[tuple[Retraining, bool]] = [("fresh", search.fresh_seed), ("rate_bracket", search.rate_bracket)]
         return [field for field, asked in wanted if asked]
 
     def _measure_finals(self, equipment: Equipment) -> None:
@@ -318,12 +320,12 @@ class _Run:
             return replace(final, fresh=fresh_seed(record, self._study.search.seed + SEED_AWAY, with_seed, reuse))
 
         def bracket(record: TrialRecord, final: FinalRecord) -> FinalRecord:
-            return replace(final, rate_bracket=rate_bracket(record, at_rate, reuse))
+            return replace(final, rate_bracket=learning_rate_bracket(record, at_rate, reuse))
 
         records = sorted(self._agenda.records.values(), key=lambda record: record.number)
         self._finals = measure_finals(self._directory, records, self._finals, measure, judge)
         for again in self._again():
-            self._finals = train_again(self._directory, records, self._finals, again, fresh if again == "fresh" else bracket)
+            self._finals = retrain(self._directory, records, self._finals, again, fresh if again == "fresh" else bracket)
 
 
 @contextmanager
@@ -390,9 +392,9 @@ def _placeable(study: StudySpec) -> StudySpec:
 
 
 def _blocks(study: StudySpec, vocab_size: int) -> TokenBlocks:
-    from trials.corpus.prepare import prepare
+    from trials.corpus.prepare import prepare_corpus
 
-    return prepare(study.corpus, vocab_size)
+    return prepare_corpus(study.corpus, vocab_size)
 
 
 def _failure(records: Sequence[TrialRecord]) -> str | None:

@@ -27,10 +27,12 @@ class FrontScheduler(FIFOScheduler):  # type: ignore[misc]
         record = result["record"]
         if record.outcome is not Outcome.STOPPED or record.training is None:
             return self.CONTINUE  # type: ignore[no-any-return]
-        from analysis.search.early_stopping import course_of, judge  # SciPy's distributions: no study waits for them to start
+        from analysis.search.early_stopping import decide_stop, learning_curve  # SciPy's distributions: no study waits for them to start
 
-        verdict = judge(course_of(record), [course_of(other) for other in self._agenda.known_to(record.number)], record.training.tokens)
-        if verdict.goes_on:
+        decision = decide_stop(
+            learning_curve(record), [learning_curve(other) for other in self._agenda.known_to(record.number)], record.training.tokens
+        )
+        if decision.goes_on:
             return self.CONTINUE  # type: ignore[no-any-return]
-        self._agenda.stopped[record.number] = verdict.reason
+        self._agenda.stopped[record.number] = decision.reason
         return self.STOP  # type: ignore[no-any-return]

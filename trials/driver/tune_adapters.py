@@ -17,7 +17,7 @@ from ray.tune.search import Searcher
 from analysis.fronts.front import front_of
 from analysis.records.record import Outcome, TrialRecord, append
 from search_space.errors import WorkError
-from trials.driver.agenda import Agenda, Answer
+from trials.driver.agenda import Agenda, NoTask
 from trials.driver.workers import explain_loss
 from trials.study.directory import checkpoint_file, weights_file, write_whole
 from trials.study.spec import StudySpec
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class StudyProgress:
     """Where a running study stands."""
 
     done: int
@@ -69,7 +69,7 @@ class AgendaSearcher(Searcher):  # type: ignore[misc]
         task = self._agenda.next()
         if isinstance(task, TrialTask):
             return {"task": task, "reused": self._reuse and self._reuse.take(task)}
-        return None if task is Answer.WAIT else Searcher.FINISHED
+        return None if task is NoTask.WAIT else Searcher.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tune insists on this."""
@@ -102,7 +102,7 @@ class Scribe(Callback):  # type: ignore[misc]
     """The one writer: weights, then the record that vouches for them, then everybody who wants to know."""
 
     def __init__(
-        self, study: StudySpec, directory: Path, agenda: Agenda, tracker: Tracker, progress: Callable[[Progress], None] | None
+        self, study: StudySpec, directory: Path, agenda: Agenda, tracker: Tracker, progress: Callable[[StudyProgress], None] | None
     ) -> None:
         self._study, self._directory, self._agenda, self._tracker, self._progress = study, directory, agenda, tracker, progress
         self._running: dict[int, _Running] = {}
@@ -175,10 +175,10 @@ class Scribe(Callback):  # type: ignore[misc]
         if self._progress is not None:
             self._progress(self._standing())
 
-    def _standing(self) -> Progress:
+    def _standing(self) -> StudyProgress:
         records, done_here = self._agenda.records, len(self._agenda.records) - self._earlier
         left = max(0, self._agenda.count - len(records))
-        return Progress(
+        return StudyProgress(
             done=len(records),
             of=self._agenda.count,
             failed=sum(record.failed for record in records.values()),

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis.fidelity.ablation import Difference, Noise, compare, noise_of
+from analysis.fidelity.ablation import Difference, PooledNoise, compare_arms, pooled_noise
 from analysis.records.record import Kind, TrialRecord, append, read_records
 from search_space.architecture import Architecture
-from trials.corpus.prepare import corpus_hash, prepare
+from trials.corpus.prepare import corpus_hash, prepare_corpus
 from trials.experiments.ablation_latency import equalised
 from trials.machine.process_pool import side_by_side
 from trials.study.ablation_spec import AblationSpec, Arm, arms_of
@@ -27,7 +27,7 @@ _Key = tuple[Path, str, int]
 
 
 @dataclass(frozen=True)
-class Answer:
+class AblationAnswer:
     """What an ablation found at one scale."""
 
     ablation: AblationSpec
@@ -67,7 +67,7 @@ class _Job:
 
 def run_ablations(
     ablations: Sequence[AblationSpec], directory: Path, *, scale: str = "proxy", workers: int = 1, report: Report
-) -> list[Answer]:
+) -> list[AblationAnswer]:
     """Train what `directory` does not hold yet, the first seed of every arm before the second of any, and compare.
 
     A shape that several ablations ask for under one recipe is trained once, and the noise is that of all shapes under it. Raises
@@ -81,7 +81,7 @@ def run_ablations(
         missing = sorted((job for key, job in wanted.items() if key not in done), key=lambda job: job.seed)
         for place, record in enumerate(_train(missing, workers, done), start=1):
             report(f"{place} of {len(missing)}: {record.architecture.label}, seed {record.seed}: {_result(record)}")
-    noise = {folder: noise_of(_losses(folder, wanted, done)) for folder in {job.folder for job in wanted.values()}}
+    noise = {folder: pooled_noise(_losses(folder, wanted, done)) for folder in {job.folder for job in wanted.values()}}
     return [_answer(*each, scale, done, noise) for each in zip(ablations, arms, plans, strict=True)]
 
 
@@ -111,7 +111,7 @@ def _train(jobs: Sequence[_Job], workers: int, done: dict[_Key, TrialRecord]) ->
     """Run the jobs, write each record as it comes and add it to `done`."""
     texts = {(job.study.corpus.model_dump_json(), job.architecture.vocab_size): job.study.corpus for job in jobs}
     for (_, vocab_size), corpus in texts.items():
-        prepare(corpus, vocab_size)  # here, so that the workers only map the files
+        prepare_corpus(corpus, vocab_size)  # here, so that the workers only map the files
     numbers = {job.folder: sum(folder == job.folder for folder, _, _ in done) for job in jobs}
     calls = []
     for job in jobs:
@@ -131,7 +131,7 @@ def _one(study: StudySpec, task: TrialTask) -> TrialRecord:
     """In a process of its own."""
     from trials.trial.run_trial import ended, trial_in_stretches
 
-    blocks, conditions = prepare(study.corpus, task.architecture.vocab_size), Conditions.of(study.search)
+    blocks, conditions = prepare_corpus(study.corpus, task.architecture.vocab_size), Conditions.of(study.search)
     record, _ = ended(trial_in_stretches(task, blocks, study.proxy, workload=study.objectives.latency, conditions=conditions))
     return record
 
@@ -162,13 +162,13 @@ def _answer(
     plan: Sequence[Sequence[_Job]],
     scale: str,
     done: Mapping[_Key, TrialRecord],
-    noise: Mapping[Path, Noise | None],
-) -> Answer:
+    noise: Mapping[Path, PooledNoise | None],
+) -> AblationAnswer:
     losses: dict[str, dict[int, float]] = {arm.name: {} for arm in arms}
     failures = []
     for arm, jobs in zip(arms, plan, strict=True):
         for job in jobs:
             losses[arm.name] |= _bits(done[job.key])
             failures += [] if done[job.key].finished else [done[job.key]]
-    differences = compare(losses, ablation.baseline, ablation.published.accuracy, noise[plan[0][0].folder])
-    return Answer(ablation, scale, arms, differences, failures)
+    differences = compare_arms(losses, ablation.baseline, ablation.published.accuracy, noise[plan[0][0].folder])
+    return AblationAnswer(ablation, scale, arms, differences, failures)

@@ -13,7 +13,7 @@ from analysis.records.record import Outcome
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from search_space.spread import SEEN, spread_of_shapes
-from trials.corpus.prepare import TokenBlocks, prepare
+from trials.corpus.prepare import TokenBlocks, prepare_corpus
 from trials.machine.process_pool import side_by_side
 from trials.study.spec import ProxySpec, StudySpec
 from trials.training.conditions import Conditions
@@ -21,12 +21,12 @@ from trials.trial.calibration import settled
 from trials.trial.task import explain
 
 RUNS = "rates.jsonl"
-Progress = Callable[[int, int, RateRun], None]
+ReportRateRun = Callable[[int, int, RateRun], None]
 """Told of every training that ended: how many did, of how many, and which."""
 
 
 def run_rate_check(
-    study: StudySpec, directory: Path, *, shapes: int, rates: int, tokens: int | None = None, progress: Progress | None = None
+    study: StudySpec, directory: Path, *, shapes: int, rates: int, tokens: int | None = None, progress: ReportRateRun | None = None
 ) -> RateCheck:
     """Train every shape at every rate, and once more with another seed at the study's; what the directory already holds is kept.
 
@@ -40,7 +40,7 @@ def run_rate_check(
     study = settled(study.model_copy(update={"proxy": proxy}), directory)
     proxy = study.proxy
     spread = spread_of_shapes(study.search_space.sample(SEEN, study.search.seed), shapes)
-    texts = {shape.vocab_size: prepare(study.corpus, shape.vocab_size).corpus_sha256 for shape in spread}
+    texts = {shape.vocab_size: prepare_corpus(study.corpus, shape.vocab_size).corpus_sha256 for shape in spread}
     seed, factors = study.search.seed, [2.0**power for power in range(-(rates // 2), rates // 2 + 1)]
     wanted = [
         RateRun(architecture=shape, factor=factor, seed=run_seed, recipe=_digest(proxy, texts[shape.vocab_size]), bits_per_byte=None)
@@ -48,7 +48,7 @@ def run_rate_check(
         for shape in spread
     ]
     directory.mkdir(parents=True, exist_ok=True)
-    known = {_identity(run): run for run in read_runs(directory / RUNS) if _answers(run)}
+    known = {_identity(run): run for run in read_rate_runs(directory / RUNS) if _answers(run)}
     missing = [run for run in wanted if _identity(run) not in known]
     ended = side_by_side(
         train_at, [(run, study, proxy) for run in missing], study.search.workers, lower="search.workers or proxy.batch_sequences"
@@ -65,7 +65,7 @@ def train_at(run: RateRun, study: StudySpec, proxy: ProxySpec) -> RateRun:
     """The run with its outcome; whatever goes wrong is its reason."""
     shape = run.architecture
     try:
-        return _ended(run, bits_at(shape, prepare(study.corpus, shape.vocab_size), study, proxy, run.factor, run.seed), None)
+        return _ended(run, bits_at(shape, prepare_corpus(study.corpus, shape.vocab_size), study, proxy, run.factor, run.seed), None)
     except Exception as error:
         outcome, reason = explain(error)
         return _ended(run, None, f"{outcome}: {reason}")
@@ -75,12 +75,12 @@ def bits_at(shape: Architecture, blocks: TokenBlocks, study: StudySpec, proxy: P
     """Bits per byte on the validation split after the recipe at a multiple of its rates; raises what `train` raises."""
     from trials.training.proxy_run import train  # the parent process of a check does not need torch
 
-    _, training = train(shape, blocks, scaled(proxy, factor), seed=seed, conditions=Conditions.of(study.search))
+    _, training = train(shape, blocks, with_scaled_rates(proxy, factor), seed=seed, conditions=Conditions.of(study.search))
     assert training.validation is not None  # a run that came to its end was evaluated there
     return training.validation.bits_per_byte
 
 
-def scaled(proxy: ProxySpec, factor: float) -> ProxySpec:
+def with_scaled_rates(proxy: ProxySpec, factor: float) -> ProxySpec:
     """The recipe with both optimizers' rates times a factor, and no rungs."""
     rates = {"learning_rate": proxy.learning_rate * factor, "muon_learning_rate": proxy.muon_learning_rate * factor}
     return proxy.model_copy(update={**rates, "rungs": ()})
@@ -91,7 +91,7 @@ def shortened(proxy: ProxySpec, tokens: int) -> ProxySpec:
     return proxy.model_copy(update={"tokens": tokens, "tokens_per_parameter": None, "flops": None, "seconds": None})
 
 
-def read_runs(path: Path) -> list[RateRun]:
+def read_rate_runs(path: Path) -> list[RateRun]:
     """The runs of a file; SpecError with the line's place where it holds anything else."""
     runs = []
     for place, line in complete_lines(path):

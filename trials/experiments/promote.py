@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.fidelity.forecast import Outlook, near, outlook
+from analysis.fidelity.forecast import FrontForecast, forecast_front, near_front
 from analysis.fidelity.promotion import Promotion, promotion
 from analysis.fidelity.rank_validity import PROMOTED
 from analysis.fronts.front import Front, front_of
-from analysis.fronts.membership import Membership, membership
+from analysis.fronts.membership import Membership, estimate_membership
 from analysis.records.record import RECORDS, TrialRecord, read_finals, read_records
 from analysis.records.training import FARTHEST
 from search_space.errors import SpecError
-from trials.corpus.prepare import prepare
-from trials.experiments.validate import Progress, finished_runs, long_runs
+from trials.corpus.prepare import prepare_corpus
+from trials.experiments.validate import ReportLongRun, finished_runs, long_runs
 from trials.study.directory import claim
 from trials.study.spec import StudySpec
 from trials.trial.calibration import settled
 from trials.trial.reuse import Reuse
 from trials.trial.same_corpus import require_same_text
-from trials.trial.training_index import Text
+from trials.trial.training_index import TrainingText
 
 
 def run_promotion(
-    study: StudySpec, directory: Path, *, study_text: str, times: float, top: int | None = None, progress: Progress | None = None
+    study: StudySpec, directory: Path, *, study_text: str, times: float, top: int | None = None, progress: ReportLongRun | None = None
 ) -> Promotion:
     """Train members of the front and near-ties, or the `top` of them by their chance to be on it, so many times longer.
 
@@ -41,18 +41,18 @@ def run_promotion(
         study = settled(study, directory)
         records = {record.number: record for record in read_records(directory)}
         front = front_of(records.values(), read_finals(directory))
-        sure = membership(front)
-        numbers = near(front, sure)
+        membership = estimate_membership(front)
+        numbers = near_front(front, membership)
         if not numbers:
             raise SpecError(f"{directory} must have a finished trial to promote, found none; run the study to its end")
         if top is not None:
-            best = sorted(numbers, key=lambda number: -sure.standings[number].on_front)[:top]
+            best = sorted(numbers, key=lambda number: -membership.posteriors[number].on_front)[:top]
             numbers = [number for number in numbers if number in best]
         chosen = [records[number] for number in numbers]
-        blocks = {size: prepare(study.corpus, size) for size in {record.architecture.vocab_size for record in chosen}}
+        blocks = {size: prepare_corpus(study.corpus, size) for size in {record.architecture.vocab_size for record in chosen}}
         for found in blocks.values():
             require_same_text(found, chosen)
-        reuse = Reuse(study, directory, {size: Text.of(found) for size, found in blocks.items()})
+        reuse = Reuse(study, directory, {size: TrainingText.of(found) for size, found in blocks.items()})
         keys = {record.number: record.architecture.key for record in chosen}
         done = finished_runs(directory, PROMOTED, times)
         runs = {run.number: run for run in done if keys.get(run.number) == run.architecture_key}
@@ -61,12 +61,15 @@ def run_promotion(
             runs[run.number] = run
             if progress is not None:
                 progress(count, len(chosen), run)
-    labels, ahead = {record.number: record.architecture.label for record in chosen}, _ahead(list(records.values()), front, sure, times)
+    labels, ahead = (
+        {record.number: record.architecture.label for record in chosen},
+        _ahead(list(records.values()), front, membership, times),
+    )
     return promotion(numbers, runs, labels, front, times, ahead)
 
 
-def _ahead(records: Sequence[TrialRecord], front: Front, sure: Membership, times: float) -> Outlook | str:
+def _ahead(records: Sequence[TrialRecord], front: Front, membership: Membership, times: float) -> FrontForecast | str:
     try:
-        return outlook(records, front, sure, times)
+        return forecast_front(records, front, membership, times)
     except SpecError as error:
         return str(error)

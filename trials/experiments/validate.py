@@ -11,7 +11,7 @@ from analysis.fidelity.rank_validity import PROMOTED, VALIDITY, LongRun, Validit
 from analysis.records.jsonl import append_line
 from analysis.records.record import RECORDS, TrialRecord, read_records
 from search_space.errors import SpecError
-from trials.corpus.prepare import prepare
+from trials.corpus.prepare import prepare_corpus
 from trials.machine.process_pool import side_by_side
 from trials.study.directory import claim
 from trials.study.spec import ProxySpec, StudySpec
@@ -19,16 +19,16 @@ from trials.training.conditions import Conditions
 from trials.trial.calibration import settled
 from trials.trial.reuse import Reuse
 from trials.trial.same_corpus import require_same_text
-from trials.trial.training_index import Text
+from trials.trial.training_index import TrainingText
 
 SEED_AWAY = 1_000
-"""Added to the study's seed: a long training that shared the short one's luck would agree with it too well."""
-Progress = Callable[[int, int, LongRun], None]
+"""Added to the study's seed: a long training that shared the short one's seed noise would agree with it too well."""
+ReportLongRun = Callable[[int, int, LongRun], None]
 """Told of every training that ended: how many did, of how many, and which."""
 
 
 def run_validation(
-    study: StudySpec, directory: Path, *, study_text: str, shapes: int, times: float, progress: Progress | None = None
+    study: StudySpec, directory: Path, *, study_text: str, shapes: int, times: float, progress: ReportLongRun | None = None
 ) -> Validity:
     """Train shapes from the best to the worst loss so many times longer than the study did; what the directory holds is kept, and what
     failed is tried again.
@@ -46,10 +46,10 @@ def run_validation(
         chosen = stratified(records, shapes)
         if len(chosen) < 3:
             raise SpecError(f"{directory} must have at least 3 finished shapes to compare, found {len(chosen)}")
-        blocks = {size: prepare(study.corpus, size) for size in {record.architecture.vocab_size for record in chosen}}
+        blocks = {size: prepare_corpus(study.corpus, size) for size in {record.architecture.vocab_size for record in chosen}}
         for found in blocks.values():
             require_same_text(found, chosen)
-        reuse = Reuse(study, directory, {size: Text.of(found) for size, found in blocks.items()})
+        reuse = Reuse(study, directory, {size: TrainingText.of(found) for size, found in blocks.items()})
         done = {(run.number, run.architecture_key) for run in finished_runs(directory, VALIDITY, times)}
         missing = [record for record in chosen if (record.number, record.architecture.key) not in done]
         for count, run in enumerate(long_runs(missing, study, times, reuse, directory / VALIDITY), len(chosen) - len(missing) + 1):
@@ -100,7 +100,7 @@ def train_longer(record: TrialRecord, study: StudySpec, times: float) -> LongRun
     try:
         _, training = train(
             shape,
-            prepare(study.corpus, shape.vocab_size),
+            prepare_corpus(study.corpus, shape.vocab_size),
             lengthened(study.proxy, times),
             seed=seed,
             conditions=replace(Conditions.of(study.search), deadline_seconds=times * study.search.deadline_seconds),

@@ -1,1 +1,1 @@
-"""A winner becomes verified files."""
+"""A trained shape becomes verified files."""

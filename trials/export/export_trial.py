@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from analysis.fronts.membership import membership
+from analysis.fronts.membership import estimate_membership
 from analysis.records.record import TrialRecord
 from search_space.errors import SpecError, unknown_key
 from trials.catalogue.formats import FORMATS
@@ -19,7 +19,7 @@ def pick(stored: StoredStudy, choice: str) -> TrialRecord:
     """The member of the front that a word of `PICKS` stands for; raises SpecError where nothing finished."""
     front = stored.front
     named = {"knee": front.knee, "fastest": front.fastest, "most-accurate": front.most_accurate}
-    number = membership(front).recommended if choice == "recommended" else named[choice]
+    number = estimate_membership(front).recommended if choice == "recommended" else named[choice]
     if number is None:
         raise SpecError(f"{stored.directory} has no finished trial to export; `archfront report {stored.directory}` says what happened")
     return stored.record(number)

@@ -20,7 +20,7 @@ from search_space.errors import WorkError
 from trials.catalogue.formats import MODEL_FORMATS
 from trials.catalogue.runtimes import RUNTIMES
 from trials.export.check import LARGEST_DIFFERENCE, STRINGS, Check, Original, judged, strings_of_many_scripts
-from trials.export.gguf_reading import misplaced, network_of, read_gguf, tokenizer_of
+from trials.export.gguf_reading import misplaced, network_from_gguf, read_gguf, tokenizer_of
 from trials.export.read_apart import read_apart
 from trials.network.weights import load_weights
 
@@ -40,7 +40,7 @@ def check_gguf(name: str, path: Path, original: Original) -> Check:
         some = ", ".join(moved[:3])
         return Check(format=name, loaded_by=_gguf(), passed=False, failure=f"{len(moved)} tensors are not the trained ones ({some})")
     with torch.no_grad():
-        rounded: Tensor = network_of(file, original.architecture)(original.tokens)[0]
+        rounded: Tensor = network_from_gguf(file, original.architecture)(original.tokens)[0]
     strings, runtime = strings_of_many_scripts(), RUNTIMES[MODEL_FORMATS[name]]
     if not runtime.installed:
         loaded_by = f"{_gguf()}, not by llama.cpp (pip install {runtime.install}, and export again, for that)"

@@ -58,7 +58,7 @@ def read_gguf(path: Path) -> GgufFile:
     )
 
 
-def network_of(file: GgufFile, architecture: Architecture) -> Network:
+def network_from_gguf(file: GgufFile, architecture: Architecture) -> Network:
     """Our network with the file's weights; a block that was written several times is the last of them."""
     with torch.device("meta"):
         network = Network(architecture)

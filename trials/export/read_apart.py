@@ -20,7 +20,7 @@ import numpy
 from search_space.architecture import Architecture
 from trials.latency.runtimes import find_runtime
 from trials.latency.runtimes.interface import Logits, Session
-from trials.machine.subprocesses import TIMEOUT_SECONDS, run_apart
+from trials.machine.subprocesses import TIMEOUT_SECONDS, run_in_subprocess
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def read_apart(
     with tempfile.TemporaryDirectory(prefix="archfront-reading-") as folder:
         answer = Path(folder, "answer.npz")
         called = what or f"the process that runs {path.name}"
-        run_apart(__name__, [str(answer)], called, timeout_seconds=TIMEOUT_SECONDS, said=json.dumps(asked))
+        run_in_subprocess(__name__, [str(answer)], called, timeout_seconds=TIMEOUT_SECONDS, said=json.dumps(asked))
         with numpy.load(answer) as found:
             return Reading(str(found["version"]), found["logits"], json.loads(str(found["ids"])))
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from search_space.architecture import ROPE_THETA, Architecture
 from search_space.cost import BITS_PER_WEIGHT
-from trials.formats.executorch_pieces import EMBEDDING, UNSEEN, Piece, Pieces, arguments, held_width, stages
+from trials.formats.executorch_pieces import EMBEDDING, UNSEEN, Pieces, ProgramPiece, arguments, held_width, stages
 from trials.formats.executorch_program import CHAR, FLOAT, LONG, Program
 from trials.formats.model import Model
 
@@ -44,7 +44,7 @@ class _Writer:
         self._max_tokens = max_tokens
         self._pieces = Pieces(architecture, weights, BITS_PER_WEIGHT[precision] if precision != "float32" else None)
         self._program = Program()
-        self._delegates: dict[tuple[Piece, ...], int] = {}
+        self._delegates: dict[tuple[ProgramPiece, ...], int] = {}
 
     def write(self, path: Path) -> None:
         """Put the program together and write it."""
@@ -141,7 +141,7 @@ class _Writer:
         for name, values in (("cosine", numpy.cos(both)), ("sine", numpy.sin(both))):
             yield name, self._between(program.constant(name, values), (longest, 1, d), FLOAT, start, end)
 
-    def _run(self, stage: tuple[Piece, ...], held: Mapping[str, int]) -> dict[str, int]:
+    def _run(self, stage: tuple[ProgramPiece, ...], held: Mapping[str, int]) -> dict[str, int]:
         """Call a stage's delegate; returns what it leaves for the next one."""
         inputs, outputs = arguments(stage, self._a, self._max_tokens)
         if stage not in self._delegates:

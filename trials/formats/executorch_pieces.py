@@ -19,7 +19,7 @@ UNSEEN = 2.0**13
 power of two, so that positions times it are exact."""
 
 
-class Piece(NamedTuple):
+class ProgramPiece(NamedTuple):
     """A part of the work at one depth: `project` to queries, keys and values; `attend`; or run the `mlp`."""
 
     work: str
@@ -28,7 +28,7 @@ class Piece(NamedTuple):
     slides: bool = False
 
 
-Stage = tuple[Piece, ...]
+Stage = tuple[ProgramPiece, ...]
 Shapes = dict[str, tuple[int, ...]]
 """By name, in the order of a delegate's arguments."""
 
@@ -42,12 +42,12 @@ def stages(a: Architecture) -> list[Stage]:
     found: list[Stage] = [()]
     for depth in range(a.num_hidden_layers):
         attention, mlp = a.attention_schedule[depth], a.mlp_schedule[depth]
-        project, attend = Piece("project", attention), Piece("attend", attention, a.layer_types[depth] == "sliding_attention")
+        project, attend = ProgramPiece("project", attention), ProgramPiece("attend", attention, a.layer_types[depth] == "sliding_attention")
         found[-1] += (project,)
         found.append((attend,))
         if shared and a.sharing.part != "block":
             found.append(())
-        found[-1] += (Piece("mlp", mlp),)
+        found[-1] += (ProgramPiece("mlp", mlp),)
         if shared:
             found.append(())
     return [stage for stage in found if stage]
@@ -129,7 +129,7 @@ class Pieces:
         flat = self._linear(graph, normed, f"{name}.self_attn.v_proj.weight")
         graph.reshape(flat, (-1, held_width(a)), "new_values")
 
-    def _attend(self, graph: XnnpackGraph, piece: Piece, states: str, output: str | None) -> str:
+    def _attend(self, graph: XnnpackGraph, piece: ProgramPiece, states: str, output: str | None) -> str:
         a, d, groups = self._a, self._a.head_dim, self._a.num_key_value_heads
         by_group = graph.reshape("queries", (-1, groups, a.num_attention_heads // groups, d))
         queries = graph.transpose(by_group, (1, 2, 0, 3))

@@ -9,17 +9,17 @@ from pydantic import Field, ValidationError, model_validator
 
 from search_space.errors import WorkError
 from trials.latency.repeats import LEAST_REPEATS, Repeat
-from trials.study.section import AboveZero, Positive, Section, sentence
+from trials.study.section import AboveZero, Positive, Section, error_sentence
 from trials.study.spec import LatencySpec
 
 LAST_WORDS = 400
 """Most characters of what a command said at last."""
 
 Times = Annotated[tuple[AboveZero, ...], Field(min_length=1)]
-Text = Annotated[str, Field(min_length=1)]
+NonEmptyText = Annotated[str, Field(min_length=1)]
 
 
-class Timed(Section):
+class CommandTimes(Section):
     """What a command measured of one model."""
 
     prefill_ms: Times
@@ -31,7 +31,7 @@ class Timed(Section):
     peak_memory_bytes: Positive | None = None
 
     @model_validator(mode="after")
-    def _both_of_every_repeat(self) -> Timed:
+    def _both_of_every_repeat(self) -> CommandTimes:
         if len(self.prefill_ms) != len(self.decode_ms_per_token):
             found = f"{len(self.prefill_ms)} and {len(self.decode_ms_per_token)}"
             raise ValueError(f"prefill_ms and decode_ms_per_token must have a value for every repeat each, found {found}")
@@ -42,17 +42,17 @@ class Timed(Section):
         return [Repeat(prefill, token * new_tokens, 0.0) for prefill, token in zip(self.prefill_ms, self.decode_ms_per_token, strict=True)]
 
 
-class Answer(Timed):
+class CommandAnswer(CommandTimes):
     """What a command prints: where it measured, the shape's times, and the yardstick's where it took them."""
 
-    device: Text
-    runtime: Text
-    runtime_version: Text
-    yardstick: Timed | None = None
+    device: NonEmptyText
+    runtime: NonEmptyText
+    runtime_version: NonEmptyText
+    yardstick: CommandTimes | None = None
     """One repeat before each of the shape's and one after the last."""
 
     @model_validator(mode="after")
-    def _yardstick_goes_around(self) -> Answer:
+    def _yardstick_goes_around(self) -> CommandAnswer:
         wanted = len(self.prefill_ms) + 1
         if self.yardstick is not None and len(self.yardstick.prefill_ms) != wanted:
             found = len(self.yardstick.prefill_ms)
@@ -66,7 +66,7 @@ def command_name(spec: LatencySpec) -> str:
     return f"the latency command {' '.join(spec.command)}"
 
 
-def read_answer(printed: str, spec: LatencySpec) -> Answer:
+def read_answer(printed: str, spec: LatencySpec) -> CommandAnswer:
     """The JSON object that a command printed, alone or as the last line; WorkError says what is wrong with it."""
     lines = printed.strip().splitlines()
     for text in (printed, lines[-1] if lines else ""):
@@ -79,9 +79,11 @@ def read_answer(printed: str, spec: LatencySpec) -> Answer:
     else:
         raise WorkError(f"{command_name(spec)} must print one JSON object, found {printed.strip()[-LAST_WORDS:]!r}; see docs/runtimes.md")
     try:
-        answer = Answer.model_validate(values)
+        answer = CommandAnswer.model_validate(values)
     except ValidationError as errors:
-        raise WorkError(f"{command_name(spec)} printed what cannot be read: {sentence(errors, Answer)}; see docs/runtimes.md") from None
+        raise WorkError(
+            f"{command_name(spec)} printed what cannot be read: {error_sentence(errors, CommandAnswer)}; see docs/runtimes.md"
+        ) from None
     if len(answer.prefill_ms) < (least := min(spec.repeats, LEAST_REPEATS)):
         found = len(answer.prefill_ms)
         raise WorkError(f"{command_name(spec)} must repeat the workload {least} times or more, found {found}; see docs/runtimes.md")

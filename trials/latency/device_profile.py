@@ -38,8 +38,8 @@ AGAIN_AT_MOST = 0.3
 MOST_FAILURES = 5
 """In a row; then something else is wrong than a shape."""
 DISTURBED = ", disturbed by other work"
-Measure = Callable[[Architecture], Latency]
-Progress = Callable[[int, int, str], None]
+MeasureShape = Callable[[Architecture], Latency]
+ReportMeasurement = Callable[[int, int, str], None]
 """Told of each measurement: which of how many, and what came of it."""
 
 
@@ -98,8 +98,8 @@ def profile(
     spec: LatencySpec,
     wanted: Iterable[Wanted],
     *,
-    measure: Measure | None = None,
-    progress: Progress = lambda done, of, text: None,
+    measure: MeasureShape | None = None,
+    progress: ReportMeasurement = lambda done, of, text: None,
 ) -> DeviceTable:
     """Measure what the table lacks, one line each, and return it; the same call continues after any interruption.
 
@@ -128,7 +128,7 @@ def profile(
         return read_table(path)
 
 
-def _measure_all(path: Path, wanted: list[Wanted], measure: Measure, progress: Progress) -> None:
+def _measure_all(path: Path, wanted: list[Wanted], measure: MeasureShape, progress: ReportMeasurement) -> None:
     failed = 0
     for done, shape in enumerate(wanted, start=1):
         try:

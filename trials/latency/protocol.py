@@ -41,7 +41,7 @@ from trials.latency.repeats import (
     pairs,
     run_once,
     some_tokens,
-    spread,
+    spread_of_values,
     times_of,
     turn,
 )
@@ -201,7 +201,7 @@ def _at_position(session: Session, position: int, vocab_size: int, bench: Bench,
 
     taken, disturbed = calm_pairs(pairs(several, partial(turn, bench.run, device.total_ms)), -(-repeats // ATTEMPTS), device)
     times = [pair.at_pace_of(device).decode_ms / count for pair in taken]
-    return AtPosition(cached_tokens=position, decode_ms_per_token=spread(times), disturbed=disturbed)
+    return AtPosition(cached_tokens=position, decode_ms_per_token=spread_of_values(times), disturbed=disturbed)
 
 
 def _require_room(architecture: Architecture, spec: LatencySpec) -> None:

@@ -139,14 +139,14 @@ def steady(taken: Sequence[Pair], device: Repeat) -> bool:
     )
 
 
-def spread(values: Sequence[float]) -> Spread:
+def spread_of_values(values: Sequence[float]) -> Spread:
     """Median, 10th and 90th percentile."""
     p10, middle, p90 = numpy.percentile(values, (10, 50, 90))
     return Spread(median=float(middle), p10=float(p10), p90=float(p90))
 
 
 def _agree(values: Sequence[float]) -> bool:
-    found = spread(values)
+    found = spread_of_values(values)
     return found.p90 <= found.p10 * (1 + LARGEST_SPREAD)
 
 
@@ -158,9 +158,9 @@ def times_of(taken: Sequence[Pair], device: Repeat, new_tokens: int) -> dict[str
     """The fields of a Latency that pairs of a workload decide: times at the device's pace, and how many there are."""
     repeats = [pair.at_pace_of(device) for pair in taken]
     return {
-        "total_ms": spread([repeat.total_ms for repeat in repeats]),
-        "prefill_ms": spread([repeat.prefill_ms for repeat in repeats]),
-        "decode_ms_per_token": spread([repeat.decode_ms / new_tokens for repeat in repeats]),
+        "total_ms": spread_of_values([repeat.total_ms for repeat in repeats]),
+        "prefill_ms": spread_of_values([repeat.prefill_ms for repeat in repeats]),
+        "decode_ms_per_token": spread_of_values([repeat.decode_ms / new_tokens for repeat in repeats]),
         "repeats": len(repeats),
     }
 
@@ -169,8 +169,8 @@ def beside_of(taken: Sequence[Pair], device: Repeat, label: str) -> Yardstick:
     """What the yardstick of that label took in these pairs."""
     return Yardstick(
         label=label,
-        ratio=spread([pair.ratio for pair in taken]),
-        total_ms=spread([pair.yardstick.total_ms for pair in taken]),
+        ratio=spread_of_values([pair.ratio for pair in taken]),
+        total_ms=spread_of_values([pair.yardstick.total_ms for pair in taken]),
         device_prefill_ms=device.prefill_ms,
         device_decode_ms=device.decode_ms,
     )

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_SECONDS = 1800.0
 
 
-def run_apart(module: str, arguments: Sequence[str], what: str, *, timeout_seconds: float, said: str = "") -> None:
+def run_in_subprocess(module: str, arguments: Sequence[str], what: str, *, timeout_seconds: float, said: str = "") -> None:
     """Run a module of ours by `python -m`, with `said` on its standard input.
 
     Raises WorkError where the process does not end well, or not in time; `what` names it there, and its last line follows.

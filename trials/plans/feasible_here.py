@@ -21,9 +21,9 @@ from trials.study.directory import write_whole
 from trials.study.spec import ProxySpec, StudySpec
 from trials.training.failures import OutOfMemory
 from trials.training.footprint import fit_batch
-from trials.training.pace import time_way
+from trials.training.pace import time_mode
 from trials.training.schedules import RunLength
-from trials.trial.calibration import way_of
+from trials.trial.calibration import mode_of
 from trials.trial.task import TrialTask
 
 MeasurePace = Callable[[StudySpec, Sequence[TrialTask]], "Pace"]
@@ -69,8 +69,8 @@ def time_pace(study: StudySpec, tasks: Sequence[TrialTask]) -> Pace:
     shapes = sorted({task.architecture for task in tasks}, key=lambda shape: _flops(shape, study))
     small = [shape for shape in shapes if cost.parameters(shape) <= LARGEST_TIMED] or shapes[:1]
     chosen = dict.fromkeys(small[round(place * (len(small) - 1) / (TIMED - 1))] for place in range(TIMED))
-    device, way = study.search.device, way_of(study)
-    timed = [(_flops(shape, study), time_way(study.proxy, [shape], way, device).seconds_per_token) for shape in chosen]
+    device, way = study.search.device, mode_of(study)
+    timed = [(_flops(shape, study), time_mode(study.proxy, [shape], way, device).seconds_per_token) for shape in chosen]
     return Pace(
         machine=torch.cuda.get_device_name() if study.search.gpus else device_name(),
         flops_per_token=tuple(flops for flops, _ in timed),
@@ -79,7 +79,7 @@ def time_pace(study: StudySpec, tasks: Sequence[TrialTask]) -> Pace:
     )
 
 
-def why_not(study: StudySpec, task: TrialTask, pace: Pace) -> str | None:
+def infeasible_reason(study: StudySpec, task: TrialTask, pace: Pace) -> str | None:
     """Why a machine of that pace cannot run the training, with the cure; None where it can."""
     proxy = task.recipe(study.proxy).plain()
     try:
@@ -92,7 +92,7 @@ def why_not(study: StudySpec, task: TrialTask, pace: Pace) -> str | None:
     return None
 
 
-def out_of_reach(
+def infeasible_here(
     study: StudySpec, directory: Path, tasks: Sequence[TrialTask], measure: MeasurePace | None = None
 ) -> dict[int, str] | None:
     """Numbers of the trainings that are left out, each with the reason, by the pace that the directory has.
@@ -105,7 +105,7 @@ def out_of_reach(
             return None
         write_whole(path, (json.dumps(asdict(measure(study, tasks)), indent=2) + "\n").encode())
     pace = _read(path)
-    return {task.number: reason for task in tasks if (reason := why_not(study, task, pace)) is not None}
+    return {task.number: reason for task in tasks if (reason := infeasible_reason(study, task, pace)) is not None}
 
 
 def grouped(left_out: Mapping[int, str]) -> list[str]:

@@ -11,8 +11,8 @@ from analysis.laws.identifiability import Resolution, resolution, rows_of
 from analysis.text.columns import aligned
 from analysis.text.words import disk, duration, hours, quantity, short, span
 from search_space import cost
-from trials.corpus.prepare import prepare, require_corpus
-from trials.plans.feasible_here import SLOW, Pace, grouped, paid_tokens, time_pace, why_not
+from trials.corpus.prepare import prepare_corpus, require_corpus
+from trials.plans.feasible_here import SLOW, Pace, grouped, infeasible_reason, paid_tokens, time_pace
 from trials.study.scaling_spec import HardwareSpec
 from trials.study.spec import ProxySpec, StudySpec
 from trials.training.footprint import footprint, readable_bytes
@@ -31,7 +31,7 @@ GOOD_EPOCHS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class RungPlan:
+class TrainingPlan:
     """The cost of one training of the grid."""
 
     number: int
@@ -78,21 +78,23 @@ class ScalingPlan:
     machine: str
     text_tokens: int | None
     """Of the train split; None where the corpus was not read for the plan."""
-    rungs: tuple[RungPlan, ...]
+    trainings: tuple[TrainingPlan, ...]
 
     @property
-    def by_budget(self) -> dict[float, list[RungPlan]]:
+    def by_budget(self) -> dict[float, list[TrainingPlan]]:
         """The trainings of each budget of the grid."""
-        found: dict[float, list[RungPlan]] = {}
-        for rung in self.rungs:
-            spent = {"flops": rung.training_flops, "parameters": rung.parameters}.get(self.quantity, rung.non_embedding_parameters)
-            found.setdefault(min(self.budgets, key=lambda budget: abs(math.log(spent / budget))), []).append(rung)
+        found: dict[float, list[TrainingPlan]] = {}
+        for training in self.trainings:
+            spent = {"flops": training.training_flops, "parameters": training.parameters}.get(
+                self.quantity, training.non_embedding_parameters
+            )
+            found.setdefault(min(self.budgets, key=lambda budget: abs(math.log(spent / budget))), []).append(training)
         return dict(sorted(found.items()))
 
     @property
-    def here(self) -> list[RungPlan]:
+    def here(self) -> list[TrainingPlan]:
         """The part that this machine runs."""
-        return [rung for rung in self.rungs if rung.left_out is None]
+        return [training for training in self.trainings if training.left_out is None]
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -103,16 +105,16 @@ class ScalingPlan:
             "warnings": self.warnings,
             "hardware": None if self.hardware is None else self.hardware.model_dump(),
             "machine": self.machine,
-            "rungs": [asdict(rung) for rung in self.rungs],
+            "trainings": [asdict(training) for training in self.trainings],
         }
 
     @property
     def warnings(self) -> list[str]:
         """What a reader must know before paying."""
         found = [*self.resolution.warnings]
-        most = max(rung.tokens[-1] for rung in self.rungs)
+        most = max(training.tokens[-1] for training in self.trainings)
         if self.text_tokens is not None and most > GOOD_EPOCHS * self.text_tokens:
-            repeated = sum(rung.tokens[-1] > GOOD_EPOCHS * self.text_tokens for rung in self.rungs)
+            repeated = sum(training.tokens[-1] > GOOD_EPOCHS * self.text_tokens for training in self.trainings)
             found.append(
                 f"the corpus has {quantity(self.text_tokens)} training tokens, which {repeated} trainings repeat more than "
                 f"{GOOD_EPOCHS} times (up to {most / self.text_tokens:,.0f}); their losses are of repeated text, so name a larger "
@@ -137,12 +139,12 @@ def plan_scaling(study: StudySpec) -> ScalingPlan:
         quantity=study.scaling.budgets.quantity,
         budgets=study.scaling.budgets.values,
         form=study.scaling.form,
-        resolution=resolution(study.scaling.form, rows_of(grid_rows(study, tasks))),
+        resolution=resolution(study.scaling.form, rows_of(plan_rows(study, tasks))),
         hardware=study.scaling.hardware,
         workers=study.search.workers,
         machine=pace.machine,
-        text_tokens=len(prepare(study.corpus, vocab_size).train) if study.corpus.name else None,
-        rungs=tuple(_planned(study, task, pace) for task in tasks),
+        text_tokens=len(prepare_corpus(study.corpus, vocab_size).train) if study.corpus.name else None,
+        trainings=tuple(_planned(study, task, pace) for task in tasks),
     )
 
 
@@ -153,7 +155,7 @@ def loss_tokens(proxy: ProxySpec, task: TrialTask) -> tuple[int, ...]:
     return tuple(plan.tokens_per_step * max(1, round(share * plan.steps)) for share in (*proxy.rungs, 1.0))
 
 
-def grid_rows(study: StudySpec, tasks: Sequence[TrialTask]) -> list[dict[str, float]]:
+def plan_rows(study: StudySpec, tasks: Sequence[TrialTask]) -> list[dict[str, float]]:
     """Every loss that the trainings will give, by the variables of the laws."""
     rows = []
     for task in tasks:
@@ -165,7 +167,7 @@ def grid_rows(study: StudySpec, tasks: Sequence[TrialTask]) -> list[dict[str, fl
     return rows
 
 
-def _planned(study: StudySpec, task: TrialTask, pace: Pace) -> RungPlan:
+def _planned(study: StudySpec, task: TrialTask, pace: Pace) -> TrainingPlan:
     proxy, shape = task.recipe(study.proxy).plain(), task.architecture
     assert study.scaling is not None
     hardware, paid = study.scaling.hardware, paid_tokens(shape, proxy)
@@ -173,7 +175,7 @@ def _planned(study: StudySpec, task: TrialTask, pace: Pace) -> RungPlan:
     there = proxy if hardware is None else proxy.model_copy(update={"precision": hardware.precision})
     device = study.search.device if hardware is None else "cuda"
     least = footprint(shape, there, device=device, sequences=1)
-    return RungPlan(
+    return TrainingPlan(
         number=task.number,
         name=task.name or "",
         label=shape.label,
@@ -189,33 +191,34 @@ def _planned(study: StudySpec, task: TrialTask, pace: Pace) -> RungPlan:
         seconds=pace.seconds(shape, proxy),
         gpu_hours=None if hardware is None else flops / (hardware.peak_flops * hardware.utilisation) / 3600,
         gpus=None if hardware is None else -int(-least.peak // hardware.memory_bytes),
-        left_out=why_not(study, task, pace),
+        left_out=infeasible_reason(study, task, pace),
     )
 
 
 def _lines(plan: ScalingPlan) -> Iterator[str]:
-    yield f"study       {plan.name}: {len(plan.rungs)} trainings, {sum(len(rung.tokens) for rung in plan.rungs)} losses"
+    yield f"study       {plan.name}: {len(plan.trainings)} trainings, {sum(len(training.tokens) for training in plan.trainings)} losses"
     yield f"grid        {plan.grid}"
     yield f"law         {plan.form}{f'; at best it tells {plan.resolution}' if plan.resolution.exponents else ''}"
     yield from (f"warning     {warning}" for warning in plan.warnings)
     yield ""
-    if len(plan.rungs) > LONG:
+    if len(plan.trainings) > LONG:
         yield from aligned(_summary(plan), ())
         yield ""
-    yield from aligned([_head(plan), *(_row(rung, plan) for rung in plan.rungs)], (1, 2))
+    yield from aligned([_head(plan), *(_row(training, plan) for training in plan.trainings)], (1, 2))
     yield ""
-    paid, separate = (sum(getattr(rung, name) for rung in plan.rungs) for name in ("paid_tokens", "separate_tokens"))
-    yield f"training    {quantity(paid)} tokens, {sum(rung.training_flops for rung in plan.rungs):.2e} FLOPs"
+    paid, separate = (sum(getattr(training, name) for training in plan.trainings) for name in ("paid_tokens", "separate_tokens"))
+    yield f"training    {quantity(paid)} tokens, {sum(training.training_flops for training in plan.trainings):.2e} FLOPs"
     if paid < separate:
         yield f"branches    {paid / separate:.0%} of the {quantity(separate)} tokens that a training of its own for each loss would take"
-    yield f"disk        {disk(sum(rung.disk_bytes for rung in plan.rungs))}"
+    yield f"disk        {disk(sum(training.disk_bytes for training in plan.trainings))}"
     if plan.hardware is not None:
-        spent, of = sum(rung.gpu_hours or 0 for rung in plan.rungs), plan.hardware
+        spent, of = sum(training.gpu_hours or 0 for training in plan.trainings), plan.hardware
         yield f"hardware    {hours(spent)} GPU hours of {of.name} at {of.utilisation:.0%} of {of.peak_flops:.3g} FLOPs a second"
         yield f"            {_rented(plan, spent)}"
     yield f"here        {_here(plan)}"
     yield from (
-        f"left out    {those}" for those in grouped({rung.number: rung.left_out for rung in plan.rungs if rung.left_out is not None})
+        f"left out    {those}"
+        for those in grouped({training.number: training.left_out for training in plan.trainings if training.left_out is not None})
     )
 
 
@@ -223,10 +226,10 @@ def _here(plan: ScalingPlan) -> str:
     """The part that this machine runs, and its time."""
     if not plan.here:
         return f"none of the trainings can run on this machine ({plan.machine})"
-    seconds = sum(rung.seconds for rung in plan.here) / plan.workers
-    longest = max(rung.seconds for rung in plan.here)
+    seconds = sum(training.seconds for training in plan.here) / plan.workers
+    longest = max(training.seconds for training in plan.here)
     return (
-        f"{len(plan.here)} of {len(plan.rungs)} trainings, {disk(sum(rung.disk_bytes for rung in plan.here))} of disk, "
+        f"{len(plan.here)} of {len(plan.trainings)} trainings, {disk(sum(training.disk_bytes for training in plan.here))} of disk, "
         f"about {duration(max(seconds, longest))} with {plan.workers} workers on this machine ({plan.machine})"
     )
 
@@ -236,29 +239,29 @@ def _head(plan: ScalingPlan) -> tuple[str, ...]:
     return ("trial", "name", "shape", "parameters", "losses at", "FLOPs", "memory", "disk", *there, "here")
 
 
-def _row(rung: RungPlan, plan: ScalingPlan) -> tuple[str, ...]:
-    there = () if plan.hardware is None else (hours(rung.gpu_hours or 0), f"{rung.gpus}")
+def _row(training: TrainingPlan, plan: ScalingPlan) -> tuple[str, ...]:
+    there = () if plan.hardware is None else (hours(training.gpu_hours or 0), f"{training.gpus}")
     return (
-        f"#{rung.number}",
-        rung.name,
-        rung.label,
-        f"{rung.parameters:,}",
-        " ".join(short(tokens) for tokens in rung.tokens),
-        f"{rung.training_flops:.1e}",
-        readable_bytes(rung.memory_bytes),
-        disk(rung.disk_bytes),
+        f"#{training.number}",
+        training.name,
+        training.label,
+        f"{training.parameters:,}",
+        " ".join(short(tokens) for tokens in training.tokens),
+        f"{training.training_flops:.1e}",
+        readable_bytes(training.memory_bytes),
+        disk(training.disk_bytes),
         *there,
-        span(rung.seconds) if rung.left_out is None else f"no: {_why(rung)}",
+        span(training.seconds) if training.left_out is None else f"no: {_why(training)}",
     )
 
 
-def _why(rung: RungPlan) -> str:
+def _why(training: TrainingPlan) -> str:
     """What stands in the way here, in a word or two: memory, or time."""
-    return span(rung.seconds) if (rung.left_out or "").startswith(SLOW) else "memory"
+    return span(training.seconds) if (training.left_out or "").startswith(SLOW) else "memory"
 
 
 def _rented(plan: ScalingPlan, spent: float) -> str:
-    largest = max(plan.rungs, key=lambda rung: rung.gpu_hours or 0)
+    largest = max(plan.trainings, key=lambda training: training.gpu_hours or 0)
     share = (largest.gpu_hours or 0) / spent
     return f"{span(spent * 3600 / MANY)} on {MANY} of them; {share:.0%} goes into #{largest.number} alone"
 
@@ -267,19 +270,19 @@ def _summary(plan: ScalingPlan) -> list[tuple[str, ...]]:
     """A row for each budget of the grid: what its trainings cost together."""
     there = ("GPU hours", "least GPUs") if plan.hardware is not None else ()
     rows: list[tuple[str, ...]] = [("budget", "trainings", "tokens", "FLOPs", "memory", "disk", *there, "here")]
-    for budget, rungs in plan.by_budget.items():
-        spent = () if plan.hardware is None else (hours(sum(r.gpu_hours or 0 for r in rungs)), f"{max(r.gpus or 0 for r in rungs)}")
-        here = [rung for rung in rungs if rung.left_out is None]
+    for budget, trainings in plan.by_budget.items():
+        spent = () if plan.hardware is None else (hours(sum(r.gpu_hours or 0 for r in trainings)), f"{max(r.gpus or 0 for r in trainings)}")
+        here = [training for training in trainings if training.left_out is None]
         rows.append(
             (
                 short(budget),
-                f"{len(rungs)}",
-                short(sum(rung.paid_tokens for rung in rungs)),
-                f"{sum(rung.training_flops for rung in rungs):.1e}",
-                f"up to {readable_bytes(max(rung.memory_bytes for rung in rungs))}",
-                disk(sum(rung.disk_bytes for rung in rungs)),
+                f"{len(trainings)}",
+                short(sum(training.paid_tokens for training in trainings)),
+                f"{sum(training.training_flops for training in trainings):.1e}",
+                f"up to {readable_bytes(max(training.memory_bytes for training in trainings))}",
+                disk(sum(training.disk_bytes for training in trainings)),
                 *spent,
-                f"{len(here)} in {span(sum(rung.seconds for rung in here) / plan.workers)}" if here else "none",
+                f"{len(here)} in {span(sum(training.seconds for training in here) / plan.workers)}" if here else "none",
             )
         )
     return rows

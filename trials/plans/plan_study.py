@@ -75,7 +75,7 @@ class Memory:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class StudyPlan:
     """The cost of a study."""
 
     name: str
@@ -125,7 +125,7 @@ class Plan:
         return "\n".join(lines)
 
 
-def plan_study(study: StudySpec) -> Plan:
+def plan_study(study: StudySpec) -> StudyPlan:
     """Count and time; raises SpecError where no shape is feasible, or corpus or references cannot be what the study says."""
     space = study.search_space
     space.require_feasible()
@@ -143,7 +143,7 @@ def plan_study(study: StudySpec) -> Plan:
     seconds = study.proxy.seconds or mean(shape.training_seconds for shape in samples)
     waves = -(-runs // study.search.workers)
     again = NAMED * (study.search.fresh_seed + 2 * study.search.rate_bracket)
-    return Plan(
+    return StudyPlan(
         name=study.name,
         budget=str(space.budget),
         trials=trials,

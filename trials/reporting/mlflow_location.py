@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class MlflowLocation:
     """Kept in the study's directory as `tracking.json`, so that a resumed study finds its runs again."""
 
     study_id: str
@@ -66,7 +66,7 @@ def check_uri(uri: str | None) -> None:
         )
 
 
-def place_of(directory: Path, uri: str | None) -> Place:
+def location_of(directory: Path, uri: str | None) -> MlflowLocation:
     """The place of a study's runs, decided and kept at the first call; a URI given later replaces the one that was kept.
 
     A password in a URI is not written to the file: without that URI given again, the runs cannot be reached (SpecError). A damaged file
@@ -77,7 +77,7 @@ def place_of(directory: Path, uri: str | None) -> Place:
     kept = _kept(path)
     if uri is None and kept and HIDDEN in (kept.tracking_uri or ""):
         raise SpecError(f"the tracking URI of this study must be given again because its password was not kept: {kept.tracking_uri}")
-    place = kept or Place(study_id=uuid4().hex, tracking_uri=None, environment=environment())
+    place = kept or MlflowLocation(study_id=uuid4().hex, tracking_uri=None, environment=environment())
     place = replace(place, tracking_uri=uri or place.tracking_uri)
     _keep(path, place)
     return place
@@ -94,18 +94,18 @@ def follow_move(directory: Path) -> None:
                 database.execute(moved, (now, len(before) + 1, len(before) + 1, f"{before}/"))
 
 
-def page_of(directory: Path) -> str:
+def page_url(directory: Path) -> str:
     """The part of MLflow's address that shows the study in the directory's own database, in the view made for training."""
     with closing(sqlite3.connect(directory / DATABASE)) as database:
         (experiment,) = database.execute("SELECT max(experiment_id) FROM experiments WHERE lifecycle_stage = 'active'").fetchone()
     return f"/#/experiments/{experiment}/runs?workflowType=machine_learning"
 
 
-def _kept(path: Path) -> Place | None:
+def _kept(path: Path) -> MlflowLocation | None:
     if not path.exists():
         return None
     try:
-        return Place(**json.loads(path.read_text(encoding="utf-8")))
+        return MlflowLocation(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError):
         logger.warning(
             "%s was damaged, so the study's MLflow runs are written once more, to the default place unless --tracking-uri says", path
@@ -113,7 +113,7 @@ def _kept(path: Path) -> Place | None:
         return None
 
 
-def _keep(path: Path, place: Place) -> None:
+def _keep(path: Path, place: MlflowLocation) -> None:
     uri = _without_password(place.tracking_uri) if place.tracking_uri else None
     text = json.dumps(asdict(replace(place, tracking_uri=uri)), indent=2) + "\n"
     if not path.exists() or path.read_bytes() != text.encode():

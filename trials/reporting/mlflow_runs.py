@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from analysis.fronts.front import Front, front_of
-from analysis.fronts.membership import membership
+from analysis.fronts.membership import estimate_membership
 from analysis.fronts.rows import front_rows
 from analysis.records.record import FinalRecord, TrialRecord
-from trials.reporting.mlflow_location import DATABASE, Place, follow_move
+from trials.reporting.mlflow_location import DATABASE, MlflowLocation, follow_move
 from trials.reporting.mlflow_trial_content import (
     MetricPoint,
     digest,
     final_metrics,
+    front_data,
     front_note,
-    front_table,
     study_metrics,
     study_parameters,
     trial_run,
@@ -62,7 +62,7 @@ class _Child:
 class StudyRuns:
     """One parent run for the study and a nested one for each trial; every method may be repeated, by one process at a time."""
 
-    def __init__(self, directory: Path, study: StudySpec, study_yaml: str, place: Place) -> None:
+    def __init__(self, directory: Path, study: StudySpec, study_yaml: str, place: MlflowLocation) -> None:
         """Open the store, which takes seconds: importing MLflow, and creating the tables of a fresh database."""
         self._study, self._study_yaml, self._place = study, study_yaml, place
         self._client = _open(directory, place)
@@ -182,10 +182,10 @@ class StudyRuns:
     def _write_front(self, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> None:
         from analysis.report.figures import figure_page, front_figure  # Plotly is needed once, at the end
 
-        rows = front_rows(records, finals, front, membership(front))
+        rows = front_rows(records, finals, front, estimate_membership(front))
         page = figure_page(front_figure(records, finals))
         self._client.log_text(self._parent_id, page, "front.html")
-        self._client.log_dict(self._parent_id, front_table(rows), "front.json")
+        self._client.log_dict(self._parent_id, front_data(rows), "front.json")
         listed = json.dumps([{"path": "front.json", "type": "table"}])  # what `mlflow.load_table` looks for
         self._write_asked({"mlflow.loggedArtifacts": listed, "mlflow.note.content": front_note(rows)}, study_metrics(records, front))
 
@@ -215,7 +215,7 @@ class StudyRuns:
         self._status = status
 
 
-def _open(directory: Path, place: Place) -> Any:
+def _open(directory: Path, place: MlflowLocation) -> Any:
     """MLflow's client; the tables of the directory's own database are created under another name, lest a crash leave half of them."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)

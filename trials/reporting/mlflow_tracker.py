@@ -25,7 +25,7 @@ from pathlib import Path
 from analysis.records.record import FinalRecord, TrialRecord
 from search_space.errors import SpecError
 from trials.machine.subprocesses import ROOT, how_it_ended
-from trials.reporting.mlflow_location import DATABASE, PLACE, check_uri, follow_move, is_database, page_of, place_of
+from trials.reporting.mlflow_location import DATABASE, PLACE, check_uri, follow_move, is_database, location_of, page_url
 from trials.reporting.mlflow_runs import SETTINGS
 from trials.reporting.mlflow_writer import End, Task
 from trials.study.spec import StudySpec
@@ -44,7 +44,7 @@ class Tracker:
 
     def __init__(self, directory: Path, study: StudySpec, study_yaml: str, uri: str | None = None) -> None:
         """`uri` None is the one that the directory was tracked with before, or SQLite in the directory. Raises SpecError for a bad one."""
-        self._directory, self._place = directory, place_of(directory, uri)
+        self._directory, self._place = directory, location_of(directory, uri)
         self._queue: queue.SimpleQueue[object] = queue.SimpleQueue()
         self._queue.put(Task(directory, study, study_yaml, self._place))
         self._process: subprocess.Popen[bytes] | None = None
@@ -173,12 +173,12 @@ def _backend(directory: Path, uri: str | None) -> tuple[str, str]:
         raise SpecError(
             f"{directory} has no {PLACE}, so nothing was tracked there; name the directory of a study that `archfront run` has begun"
         )
-    place = place_of(directory, uri)
+    place = location_of(directory, uri)
     if place.tracking_uri is None:
         if not (directory / DATABASE).exists():
             raise SpecError(f"{directory} has no {DATABASE}; `archfront report {directory}` writes it from the records")
         follow_move(directory)
-        return place.uri(directory), page_of(directory)
+        return place.uri(directory), page_url(directory)
     if not is_database(place.tracking_uri):
         raise SpecError(f"the runs of {directory} are on a server of their own; open {place.shown_uri} in a browser")
     return place.uri(directory), ""

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from analysis.fronts.front import Front
-from analysis.records.health_checks import fired, readings
+from analysis.records.health_checks import check_results, failed_checks
 from analysis.records.record import FinalRecord, Latency, Outcome, TrialRecord
 from trials.study.directory import MAY_CHANGE
 from trials.study.spec import StudySpec
@@ -141,7 +141,7 @@ def ended_ms(records: Sequence[TrialRecord]) -> int:
     return max((_epoch_ms(record.started_at) + round(1000 * record.wall_seconds) for record in records), default=0)
 
 
-def front_table(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+def front_data(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """The rows of `analysis.fronts.rows` in the layout of MLflow's tables: `columns` and rows of `data`; None where not measured."""
     return {"columns": list(rows[0]) if rows else ["trial"], "data": [[_table_value(value) for value in row.values()] for row in rows]}
 
@@ -199,7 +199,7 @@ def _tags(record: TrialRecord) -> dict[str, str]:
         "archfront.replicates": record.replicates,
         "archfront.reused_from": record.training and record.training.reused_from,
         "archfront.latency_disturbed": record.latency and record.latency.disturbed,
-        "archfront.signs": ", ".join(reading.sign.name for reading in fired(record)) or None,
+        "archfront.failed_checks": ", ".join(result.check.name for result in failed_checks(record)) or None,
         "archfront.host": record.machine.get("host"),
         "mlflow.note.content": record.reason and record.reason[:LONGEST_REASON],
     }
@@ -245,8 +245,8 @@ def _totals(record: TrialRecord) -> Iterator[tuple[str, float]]:
         yield "model_flops_utilisation", training.model_flops_utilisation
     if training.peak_memory_bytes is not None:
         yield "peak_memory_bytes", training.peak_memory_bytes
-    for reading in readings(record):
-        yield f"sign_{reading.sign.name}", reading.value
+    for result in check_results(record):
+        yield f"check_{result.check.name}", result.value
 
 
 def _latency(latency: Latency | None) -> Iterator[tuple[str, float]]:

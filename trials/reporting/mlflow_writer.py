@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from analysis.records.record import FinalRecord, TrialRecord
-from trials.reporting.mlflow_location import Place
+from trials.reporting.mlflow_location import MlflowLocation
 from trials.reporting.mlflow_runs import StudyRuns
 from trials.study.spec import StudySpec
 
@@ -34,7 +34,7 @@ class Task:
     directory: Path
     study: StudySpec
     study_yaml: str
-    place: Place
+    place: MlflowLocation
 
 
 @dataclass(frozen=True, slots=True)

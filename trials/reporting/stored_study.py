@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from analysis.fidelity.forecast import Outlook, outlook
+from analysis.fidelity.forecast import FrontForecast, forecast_front
 from analysis.fidelity.rank_validity import LongRun, read_long_runs, validity
 from analysis.fronts.front import Front, front_of
-from analysis.fronts.membership import membership
+from analysis.fronts.membership import estimate_membership
 from analysis.records.record import RECORDS, FinalRecord, TrialRecord, read_finals, read_records
 from analysis.records.summary import StudySummary
 from analysis.report.study_page import REPORT, write_report
@@ -22,7 +22,7 @@ from search_space.errors import SpecError
 from trials.machine.provenance import environment
 from trials.study.directory import STUDY
 from trials.study.spec import StudySpec, parse_study
-from trials.trial.calibration import as_settled, way_of
+from trials.trial.calibration import as_settled, mode_of
 from trials.trial.scaling_grid import planned_tasks
 
 if TYPE_CHECKING:
@@ -52,13 +52,13 @@ class StoredStudy:
         return fitted(self.records, self.study.scaling.form)
 
     @cached_property
-    def outlook(self) -> Outlook | str | None:
+    def forecast(self) -> FrontForecast | str | None:
         """The front at the study's target, or a sentence on what it lacks; None where the study has no target."""
         target, tokens = self.study.target, self.study.proxy.tokens
         if target is None or tokens is None:
             return None
         try:
-            return outlook(self.records, self.front, membership(self.front), target.tokens / tokens)
+            return forecast_front(self.records, self.front, estimate_membership(self.front), target.tokens / tokens)
         except SpecError as error:
             return str(error)
 
@@ -93,7 +93,7 @@ def report_study(stored: StoredStudy) -> Path:
     law = stored.law
     if law is None:
         judged = validity(stored.records, stored.long_runs)
-        return write_report(stored.directory, summarise(stored), stored.records, stored.finals, judged, stored.outlook)
+        return write_report(stored.directory, summarise(stored), stored.records, stored.finals, judged, stored.forecast)
     from analysis.report.law_page import write_page
     from analysis.report.law_study_page import scaling_report
 
@@ -127,9 +127,9 @@ def _without_record(stored: StoredStudy) -> Mapping[int, str]:
     missing = {task.number: task for task in planned_tasks(stored.study) if task.number not in there}
     if not missing:
         return {}
-    from trials.plans.feasible_here import out_of_reach  # torch: a second or more
+    from trials.plans.feasible_here import infeasible_here  # torch: a second or more
 
-    reasons = out_of_reach(stored.study, stored.directory, list(missing.values())) or {}
+    reasons = infeasible_here(stored.study, stored.directory, list(missing.values())) or {}
     return {
         number: f"{task.name or ''} {task.architecture.label}, {reasons.get(number, 'not trained yet')}".strip()
         for number, task in missing.items()
@@ -168,5 +168,5 @@ def _recipe(study: StudySpec) -> str:
         rates += f" at {proxy.base.num_hidden_layers} x {proxy.base.hidden_size} and by {proxy.parametrization} elsewhere"
     return (
         f"{length} in steps of {proxy.batch_sequences} x {proxy.context_tokens}, {rates}, weight decay {proxy.weight_decay:g}, "
-        f"{proxy.schedule} schedule, {way_of(study)}"
+        f"{proxy.schedule} schedule, {mode_of(study)}"
     )

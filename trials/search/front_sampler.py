@@ -34,8 +34,8 @@ from threadpoolctl import ThreadpoolController
 
 from analysis.search.axes import Array
 from analysis.search.candidates import Grid, Rows, Source, Table
-from analysis.search.objective_models import Batch, Told
-from analysis.search.propose import Proposer
+from analysis.search.objective_models import Batch, Observations
+from analysis.search.propose import AcquisitionOptimizer
 from search_space.errors import SpecError
 from trials.search.optuna_axes import Dimensions, Params
 
@@ -88,7 +88,7 @@ class FrontSampler(BaseSampler):
             if not candidates:
                 raise SpecError("candidates must list at least one point, found none; leave it out to search the whole space")
             source = Table(axes, np.unique(self._dimensions.rows(self._dimensions.places(candidates)), axis=0))
-        self._proposer = Proposer(axes, source, self._look)
+        self._proposer = AcquisitionOptimizer(axes, source, self._look)
         self._known: dict[bytes, _Known] = {}
         self._signs = (1.0, 1.0)
         self._threads = ThreadpoolController()
@@ -114,7 +114,7 @@ class FrontSampler(BaseSampler):
         except LookupError:
             raise SpecError("feasible accepted none of the points looked at; pass `candidates`, a list of those that may be") from None
 
-    def _told(self, study: Study, number: int) -> Told:
+    def _told(self, study: Study, number: int) -> Observations:
         groups: dict[TrialState, list[FrozenTrial]] = {state: [] for state in TrialState}
         for trial in study.get_trials(deepcopy=False):
             if trial.number != number and self._space.keys() <= trial.params.keys():
@@ -130,7 +130,7 @@ class FrontSampler(BaseSampler):
         kept = np.array([all(value <= 0 for value in trial.constraints.values()) for trial in finished], dtype=bool)
         complete = replace(batches[TrialState.COMPLETE], allowed=batches[TrialState.COMPLETE].allowed & kept)
         pending, failed, others = (batches[state] for state in (TrialState.RUNNING, TrialState.FAIL, TrialState.PRUNED))
-        return Told(complete, values, self._recall(stopped), estimates, deviations, pending, failed, others)
+        return Observations(complete, values, self._recall(stopped), estimates, deviations, pending, failed, others)
 
     def _look(self, rows: Rows) -> Batch:
         """What is known of rows of levels."""

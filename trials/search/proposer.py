@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from analysis.records.record import Outcome, TrialRecord
 from analysis.records.replicates import averaged
-from analysis.search.loss_extrapolation import Estimate, estimates
+from analysis.search.loss_extrapolation import LossEstimate, loss_estimates
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.space import Point, SearchSpace
@@ -99,7 +99,7 @@ class Proposer:
         self._predict_ms = None if sampler == "random" else predict_ms
         self._is_front = sampler == "front"
         self._asked: dict[int, float] = {}
-        self._made: dict[int, tuple[TrialRecord, Estimate | None, FrozenTrial]] = {}
+        self._made: dict[int, tuple[TrialRecord, LossEstimate | None, FrozenTrial]] = {}
         self._seed, self._spreads_first = seed, sampler in SPREAD_FIRST
         self._table = space.table()
         self._rows = {shape: row for row, (_, shape) in enumerate(self._table)}
@@ -142,10 +142,12 @@ class Proposer:
         if self._spreads_first and sum(self._values(record) is not None for record in told) < POPULATION:
             row = self._farthest(free, known, random)
         else:
-            row = self._nearest(free, self._ask(told, pending, int(random.integers(2**32)), estimates(records)), random)
+            row = self._nearest(free, self._ask(told, pending, int(random.integers(2**32)), loss_estimates(records)), random)
         return self._table[row]
 
-    def _ask(self, told: Sequence[TrialRecord], pending: Sequence[TrialTask], seed: int, estimated: Mapping[int, Estimate]) -> list[int]:
+    def _ask(
+        self, told: Sequence[TrialRecord], pending: Sequence[TrialTask], seed: int, estimated: Mapping[int, LossEstimate]
+    ) -> list[int]:
         """Optuna's suggestion: a place on each dimension, feasible or not."""
         trials = [self._told(record, estimated.get(record.number)) for record in told]
         running = [task.point for task in pending if task.point is not None and task.replicates is None]
@@ -153,14 +155,14 @@ class Proposer:
         suggested = study_of(trials, self._sampler(seed)).ask(self._distributions).params
         return [int(suggested[dimension.name]) for dimension in self._dimensions]
 
-    def _told(self, record: TrialRecord, estimate: Estimate | None) -> FrozenTrial:
+    def _told(self, record: TrialRecord, estimate: LossEstimate | None) -> FrozenTrial:
         """What Optuna is told of a record; made once, since nothing but these two enters it."""
         kept = self._made.get(record.number)
         if kept is None or kept[0] is not record or kept[1] != estimate:
             kept = self._made[record.number] = (record, estimate, self._make(record, estimate))
         return kept[2]
 
-    def _make(self, record: TrialRecord, estimate: Estimate | None) -> FrozenTrial:
+    def _make(self, record: TrialRecord, estimate: LossEstimate | None) -> FrozenTrial:
         assert record.point is not None
         if record.outcome is Outcome.STOPPED:
             return self._trial(record.point, TrialState.PRUNED, said=self._said(record, estimate))
@@ -170,7 +172,7 @@ class Proposer:
         # One generation that holds everything known: Optuna then breeds from its best POPULATION members (steady-state NSGA-II).
         return self._trial(record.point, TrialState.COMPLETE, values, {GENERATION: 0})
 
-    def _said(self, record: TrialRecord, estimate: Estimate | None) -> dict[str, Any] | None:
+    def _said(self, record: TrialRecord, estimate: LossEstimate | None) -> dict[str, Any] | None:
         """Attributes of a stopped trial."""
         if estimate is None or record.latency is None:
             return None

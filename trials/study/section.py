@@ -60,7 +60,7 @@ def parsed(model: type[Model], values: object, source: str, document: str) -> Mo
     try:
         return model.model_validate(dict(values))
     except ValidationError as errors:
-        raise SpecError(f"{source}: {sentence(errors, model)}") from None
+        raise SpecError(f"{source}: {error_sentence(errors, model)}") from None
 
 
 KINDS = {"dictionary": "a mapping", "tuple": "a list", "string": "text"}
@@ -70,7 +70,7 @@ MEMBER = re.compile(r"(literal|function-before|function-after)\[.*\]|bool")
 """How pydantic names a member of a union, in the place of what did not fit it."""
 
 
-def sentence(errors: ValidationError, model: type[BaseModel]) -> str:
+def error_sentence(errors: ValidationError, model: type[BaseModel]) -> str:
     """The first error in a model's values as one sentence with its cure."""
     error = errors.errors()[0]
     where = _place(error)

@@ -18,7 +18,7 @@ from search_space.space import SearchSpace
 from trials.study.corpus_spec import CorpusSpec as CorpusSpec
 from trials.study.latency_spec import LatencySpec as LatencySpec
 from trials.study.scaling_spec import ScalingSpec, require_constants, with_scaling
-from trials.study.section import AboveZero, Number, Positive, Section, Share, parsed, sentence
+from trials.study.section import AboveZero, Number, Positive, Section, Share, error_sentence, parsed
 from trials.study.yaml_file import read_yaml
 
 LARGEST_SEED = 2**32 - 1
@@ -156,7 +156,7 @@ class SearchSpec(Section):
     """Shapes to sample, at least one but beside `scaling`; references and replicates come on top."""
     replicates: Annotated[float, Number, Field(ge=0, lt=1)] = 0.15
     """Share of the trials, references not counted, that train a contender for the front again with another seed, once all shapes were
-    tried: they tell luck from quality (docs/method.md); 0 for none."""
+    tried: they tell seed noise from quality (docs/method.md); 0 for none."""
     workers: Positive = 2
     """Trials that run side by side."""
     threads: Literal["auto"] | Positive = AUTO
@@ -169,7 +169,7 @@ class SearchSpec(Section):
     """Decides proposals, initial weights and the order of the data; a replicate has a later one."""
     fresh_seed: bool = True
     """Whether the shapes that the report names (recommended, most accurate, knee, fastest) are trained once more after the search, with
-    a seed that chose nothing: the test split then says how much of their gain was luck."""
+    a seed that chose nothing: the test split then says how much of their gain was selection bias."""
     sampler: Literal["front", "nsga2", "tpe", "random"] = "front"
     """What proposes the next shape: ours, which models the front (docs/method.md), or one of Optuna's."""
     latency_table: str | None = None
@@ -233,7 +233,7 @@ class StudySpec(Section):
     proxy: ProxySpec
     search: SearchSpec
     target: TargetSpec | None = None
-    """A longer training that the front is foreseen at; needs `proxy.tokens` and `proxy.rungs`."""
+    """A longer training at which the front is forecast; needs `proxy.tokens` and `proxy.rungs`."""
     references: tuple[str, ...] = ("deep-thin", "wide-shallow")
     """Shapes that every front is compared with: `deep-thin`, `wide-shallow`, a family's name (scaled to the budget), or a YAML file."""
 
@@ -302,7 +302,7 @@ def parse_latency(values: Mapping[str, Any]) -> LatencySpec:
     try:
         return LatencySpec.model_validate(dict(values))
     except ValidationError as errors:
-        raise SpecError(sentence(errors, LatencySpec)) from None
+        raise SpecError(error_sentence(errors, LatencySpec)) from None
 
 
 def is_table_file(name: str) -> bool:

@@ -13,7 +13,7 @@ MARGIN = 0.03
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
+class TrainingMode:
     """How training steps are made."""
 
     precision: str = "float32"
@@ -27,10 +27,10 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Timed:
+class TimedMode:
     """A way, and what it takes."""
 
-    way: Way
+    way: TrainingMode
     seconds_per_token: float
     """Mean over the timed shapes."""
     start_seconds: float
@@ -45,14 +45,14 @@ class Timed:
 class Calibration:
     """What was timed on a machine, and what was chosen from it."""
 
-    chosen: Way
+    chosen: TrainingMode
     machine: str
     """Processor or GPU."""
     shapes: tuple[str, ...] = ()
     """Labels of the timed shapes; none where nothing was to be chosen."""
     tokens: float | None = None
     """Of the trial that was to be fast; None where nothing was timed."""
-    timed: tuple[Timed, ...] = ()
+    timed: tuple[TimedMode, ...] = ()
     """Every timing, in the order in which they were taken."""
 
     def as_dict(self) -> dict[str, Any]:
@@ -62,11 +62,11 @@ class Calibration:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The reverse of `as_dict`; raises TypeError or KeyError for anything else."""
-        timed = tuple(Timed(**{**each, "way": Way(**each["way"])}) for each in values["timed"])
-        return cls(**{**values, "chosen": Way(**values["chosen"]), "shapes": tuple(values["shapes"]), "timed": timed})
+        timed = tuple(TimedMode(**{**each, "way": TrainingMode(**each["way"])}) for each in values["timed"])
+        return cls(**{**values, "chosen": TrainingMode(**values["chosen"]), "shapes": tuple(values["shapes"]), "timed": timed})
 
 
-def saves(rival: Sequence[Timed], present: Sequence[Timed], tokens: float) -> bool:
+def saves(rival: Sequence[TimedMode], present: Sequence[TimedMode], tokens: float) -> bool:
     """Whether every timing of a rival makes a trial of so many tokens shorter, by more than MARGIN, than all of the present way do."""
     slowest, fastest = (pick(each.trial_seconds(tokens) for each in timed) for pick, timed in ((max, rival), (min, present)))
     return slowest < (1 - MARGIN) * fastest

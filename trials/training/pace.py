@@ -12,7 +12,7 @@ from search_space.architecture import Architecture
 from trials.corpus.blocks import TokenBlocks
 from trials.study.spec import ProxySpec
 from trials.training.conditions import Conditions
-from trials.training.mode import Timed, Way
+from trials.training.mode import TimedMode, TrainingMode
 from trials.training.proxy_run import ProxyRun
 
 TIMED_SECONDS = 0.7
@@ -21,14 +21,14 @@ LONGEST_STEP_TOKENS = 1024
 """Of a timed step on a CPU, where more of them change little a token."""
 
 
-def time_way(proxy: ProxySpec, shapes: Sequence[Architecture], way: Way, device: str = "cpu") -> Timed:
+def time_mode(proxy: ProxySpec, shapes: Sequence[Architecture], way: TrainingMode, device: str = "cpu") -> TimedMode:
     """Train throw-away networks of these shapes on made-up tokens for a moment."""
     found = [_paces(proxy, shape, way, device) for shape in shapes]
     start = fmean(start for _, start in found) if way.compile else 0.0  # else it is the process that warms up
-    return Timed(way=way, seconds_per_token=fmean(pace for pace, _ in found), start_seconds=max(0.0, start))
+    return TimedMode(way=way, seconds_per_token=fmean(pace for pace, _ in found), start_seconds=max(0.0, start))
 
 
-def _paces(proxy: ProxySpec, shape: Architecture, way: Way, device: str) -> tuple[float, float]:
+def _paces(proxy: ProxySpec, shape: Architecture, way: TrainingMode, device: str) -> tuple[float, float]:
     """Seconds a token, and what the first step takes beyond its tokens."""
     proxy, stamps = _timing_recipe(proxy, way, device), list[float]()
 
@@ -47,7 +47,7 @@ def _paces(proxy: ProxySpec, shape: Architecture, way: Way, device: str) -> tupl
     return median(steps) / tokens, first - median(steps)
 
 
-def _timing_recipe(proxy: ProxySpec, way: Way, device: str) -> ProxySpec:
+def _timing_recipe(proxy: ProxySpec, way: TrainingMode, device: str) -> ProxySpec:
     """The study's recipe without end, in that way; on a CPU with steps of a bounded size."""
     context, sequences = proxy.context_tokens, proxy.batch_sequences
     if device == "cpu":

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from analysis.records.record import CurvePoint, Diagnostics, Quality, Rung, Training
+from analysis.records.record import Cooldown, CurvePoint, Diagnostics, Quality, Training
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from trials.corpus.blocks import TokenBlocks
@@ -181,7 +181,7 @@ class ProxyRun:
         self.tally.branch_seconds += branch.tally.seconds - before
         found = branch.result().validation
         assert found is not None  # a run that came to its end was evaluated there
-        self.tally.rungs.append(Rung(tokens=branch.tokens, loss=found.loss, bits_per_byte=found.bits_per_byte))
+        self.tally.rungs.append(Cooldown(tokens=branch.tokens, loss=found.loss, bits_per_byte=found.bits_per_byte))
 
     def result(self) -> Training:
         """What was measured so far; ValueError where no step was made."""

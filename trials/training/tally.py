@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from analysis.records.record import CurvePoint, Quality, Rung
+from analysis.records.record import Cooldown, CurvePoint, Quality
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Tally:
     validation: Quality | None = None
     """Of the last evaluation."""
     curve: list[CurvePoint] = field(default_factory=list)
-    rungs: list[Rung] = field(default_factory=list)
+    rungs: list[Cooldown] = field(default_factory=list)
     _since: float = 0.0
 
     @property
@@ -71,5 +71,5 @@ class Tally:
         """The reverse of `as_dict`."""
         curve = [CurvePoint(**point) for point in values["curve"]]
         validation = Quality(**values["validation"]) if values["validation"] else None
-        rungs = [Rung(**rung) for rung in values["rungs"]]
+        rungs = [Cooldown(**rung) for rung in values["rungs"]]
         return cls(**{**values, "curve": curve, "rungs": rungs, "validation": validation})

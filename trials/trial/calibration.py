@@ -26,7 +26,7 @@ from trials.study.directory import write_whole
 from trials.study.files import cache_folder
 from trials.study.spec import AUTO, StudySpec
 from trials.training.failures import TrainingFailed
-from trials.training.mode import Calibration, Timed, Way, saves
+from trials.training.mode import Calibration, TimedMode, TrainingMode, saves
 from trials.training.schedules import stated_tokens
 from trials.trial.scaling_grid import planned_tasks
 
@@ -35,10 +35,10 @@ SPREAD = 2
 """Shapes that are timed: a deep and thin one and a wide and shallow one."""
 COMPILED_FROM_SECONDS = 60.0
 """Shorter trials cannot win back what compiling takes: 10 to 30 s here, for at most 6 % of the rest (docs/findings.md)."""
-Measure = Callable[[StudySpec], Calibration]
+MeasureModes = Callable[[StudySpec], Calibration]
 
 
-def settled(study: StudySpec, directory: Path, measure: Measure | None = None) -> StudySpec:
+def settled(study: StudySpec, directory: Path, measure: MeasureModes | None = None) -> StudySpec:
     """The study with nothing left open: as its directory has it, or as `measure` finds it (default: `calibrate`, in a process of its own).
 
     Where a directory has trainings and no calibration, theirs is the way. Raises SpecError where the calibration is damaged.
@@ -62,10 +62,10 @@ def as_settled(study: StudySpec, directory: Path) -> StudySpec:
     return with_threads(study.model_copy(update={"proxy": proxy}), found.chosen.threads)
 
 
-def way_of(study: StudySpec) -> Way:
+def mode_of(study: StudySpec) -> TrainingMode:
     """How the study's steps are made: as it states, and in the plainest way where it leaves that open."""
     proxy = study.proxy.plain()
-    return Way(precision=proxy.precision, threads=study.search.trial_threads, compile=proxy.compile is True)
+    return TrainingMode(precision=proxy.precision, threads=study.search.trial_threads, compile=proxy.compile is True)
 
 
 def with_threads(study: StudySpec, threads: int) -> StudySpec:
@@ -79,7 +79,7 @@ def calibrate(study: StudySpec, cache: Path | None = None) -> Calibration:
     A trial may have as many threads as this machine has processors for each of the study's workers. Ways are timed alone, in turns:
     the present one, its rival twice, the present one.
     """
-    plain = way_of(study)
+    plain = mode_of(study)
     shapes = spread_of_shapes(_shapes(study), SPREAD)
     path = cache_folder(cache) / "calibrations" / f"{_digest(study, shapes)}.json"
     known = _read(path) if path.exists() else None
@@ -101,9 +101,9 @@ def calibrate(study: StudySpec, cache: Path | None = None) -> Calibration:
 class _Contest:
     """The best way so far, and what was timed on the way to it."""
 
-    def __init__(self, study: StudySpec, shapes: Sequence[Architecture], plain: Way) -> None:
+    def __init__(self, study: StudySpec, shapes: Sequence[Architecture], plain: TrainingMode) -> None:
         self._study, self._shapes, self._best = study, shapes, plain
-        self._timed: list[Timed] = []
+        self._timed: list[TimedMode] = []
         self._tokens: float | None = None
 
     @property
@@ -138,20 +138,20 @@ class _Contest:
             with suppress(TorchDynamoException, TrainingFailed):  # a machine without a C++ compiler trains as well
                 self._try(replace(self._best, compile=True))
 
-    def _try(self, rival: Way) -> bool:
+    def _try(self, rival: TrainingMode) -> bool:
         """Whether the rival is the best way from now on."""
         before, *rivals, after = (self._time(way) for way in (self._best, rival, rival, self._best))
         if won := saves(rivals, [before, after], self._trial_tokens(before)):
             self._best = rival
         return won
 
-    def _time(self, way: Way) -> Timed:
-        from trials.training.pace import time_way  # the parent process of a calibration does not need torch
+    def _time(self, way: TrainingMode) -> TimedMode:
+        from trials.training.pace import time_mode  # the parent process of a calibration does not need torch
 
-        self._timed.append(time_way(self._study.proxy, self._shapes, way, self._study.search.device))
+        self._timed.append(time_mode(self._study.proxy, self._shapes, way, self._study.search.device))
         return self._timed[-1]
 
-    def _trial_tokens(self, timed: Timed) -> float:
+    def _trial_tokens(self, timed: TimedMode) -> float:
         if self._tokens is None:
             proxy = self._study.proxy
             stated = fmean(stated_tokens(proxy, shape) or 0 for shape in self._shapes)
@@ -175,7 +175,7 @@ def _recorded(directory: Path) -> Calibration | None:
     """The way of the directory's first training; None where there is none."""
     for record in read_records(directory):
         if (training := record.training) is not None:
-            way = Way(precision=training.precision, threads=training.threads, compile=training.compiled)
+            way = TrainingMode(precision=training.precision, threads=training.threads, compile=training.compiled)
             return Calibration(chosen=way, machine=record.machine.get("processor", "unknown"))
     return None
 

@@ -14,10 +14,10 @@ from analysis.records.record import Training, TrialRecord, read_record
 from search_space.architecture import Architecture
 from trials.study.directory import STUDY, tokenizer_file, weights_file, write_whole
 from trials.study.spec import ProxySpec, StudySpec, parse_study
-from trials.training.mode import Way
-from trials.trial.calibration import way_of
+from trials.training.mode import TrainingMode
+from trials.trial.calibration import mode_of
 from trials.trial.task import TrialTask
-from trials.trial.training_index import Found, Place, Text, What, find, note, sha256, training_key, trainings_folder
+from trials.trial.training_index import Found, TrainingLocation, TrainingText, What, find, note, sha256, training_key, trainings_folder
 
 Recipe = Callable[[ProxySpec], ProxySpec]
 """What a training makes of its study's recipe."""
@@ -31,7 +31,7 @@ class Reuse:
     What is looked up is checked where it lies; what does not fit counts as not there, and nothing here is ever an error.
     """
 
-    def __init__(self, study: StudySpec, directory: Path, texts: Mapping[int, Text]) -> None:
+    def __init__(self, study: StudySpec, directory: Path, texts: Mapping[int, TrainingText]) -> None:
         """`study` has nothing left open; `texts` has each vocabulary's."""
         self._study, self._directory, self._texts = study, directory.absolute(), texts
         self._folder = trainings_folder()
@@ -39,7 +39,7 @@ class Reuse:
     def take(self, task: TrialTask) -> Training | None:
         """The finished training of a task, its weights put where the trial's belong; None where there is none."""
 
-        def read(place: Place) -> tuple[str | None, tuple[Training, bytes]]:
+        def read(place: TrainingLocation) -> tuple[str | None, tuple[Training, bytes]]:
             directory, record = _recorded(place)
             weights = weights_file(directory, record.number).read_bytes()
             if record.training is None or sha256(weights) != place.weights_sha256:
@@ -67,7 +67,7 @@ class Reuse:
     def result(self, what: What, shape: Architecture, seed: int, recipe: Recipe, read: Read[Found]) -> Found | None:
         """What a training after some search has found; None where there is none."""
 
-        def read_there(place: Place) -> tuple[str | None, Found]:
+        def read_there(place: TrainingLocation) -> tuple[str | None, Found]:
             directory, record = _recorded(place)
             its_seed, found = read(directory, record)
             return self._key_at(directory, record, its_seed, recipe), found
@@ -79,7 +79,7 @@ class Reuse:
         self._note(what, record, seed, recipe, None)
 
     def _find(
-        self, what: What, shape: Architecture, seed: int, recipe: Recipe, read: Callable[[Place], tuple[str | None, Found]]
+        self, what: What, shape: Architecture, seed: int, recipe: Recipe, read: Callable[[TrainingLocation], tuple[str | None, Found]]
     ) -> Found | None:
         key = self._key(shape, seed, recipe)
         return find(self._folder, key, what, read) if key is not None and self._study.search.reuse else None
@@ -88,12 +88,12 @@ class Reuse:
         key = self._key(record.architecture, seed, recipe)
         if key is not None:
             with suppress(OSError):  # a full cache costs somebody a training, and this study nothing
-                place = Place(directory=str(self._directory), number=record.number, what=what, weights_sha256=weights_sha256)
+                place = TrainingLocation(directory=str(self._directory), number=record.number, what=what, weights_sha256=weights_sha256)
                 note(self._folder, key, place)
 
     def _key(self, shape: Architecture, seed: int, recipe: Recipe) -> str | None:
         study = self._study
-        return training_key(shape, seed, recipe(study.proxy), way_of(study), study.search.device, self._texts[shape.vocab_size])
+        return training_key(shape, seed, recipe(study.proxy), mode_of(study), study.search.device, self._texts[shape.vocab_size])
 
     def _key_at(self, directory: Path, record: TrialRecord, seed: int, recipe: Recipe) -> str | None:
         """The key of a training there from what lies there; validation sets can only be told by their names."""
@@ -102,9 +102,9 @@ class Reuse:
         if not record.finished or training is None or training.corpus_sha256 is None or training.validations.keys() != ours.keys():
             return None
         proxy = recipe(_recipe_of(_study_of((directory / STUDY).read_text(encoding="utf-8")), record))
-        way = Way(precision=training.precision, threads=training.threads, compile=training.compiled)
+        way = TrainingMode(precision=training.precision, threads=training.threads, compile=training.compiled)
         tokenizer = sha256(tokenizer_file(directory, vocab_size).read_bytes())
-        text = Text(corpus_sha256=training.corpus_sha256, tokenizer_sha256=tokenizer, validations=ours)
+        text = TrainingText(corpus_sha256=training.corpus_sha256, tokenizer_sha256=tokenizer, validations=ours)
         return training_key(record.architecture, seed, proxy, way, training.device, text)
 
 
@@ -113,7 +113,7 @@ def as_it_is(proxy: ProxySpec) -> ProxySpec:
     return proxy
 
 
-def _recorded(place: Place) -> tuple[Path, TrialRecord]:
+def _recorded(place: TrainingLocation) -> tuple[Path, TrialRecord]:
     directory = Path(place.directory)
     record = read_record(directory, place.number)
     if record is None:

@@ -23,7 +23,7 @@ from trials.trial.task import Start, TrialTask, count_costs, explain, record_of,
 
 SHARE_OF_TIME = 0.02
 """That states may take beside the looks: those of a large shape are gigabytes."""
-Measure = Callable[[Architecture], Latency]
+MeasureLatency = Callable[[Architecture], Latency]
 """Takes the latency of a shape; may wait its turn, and may raise."""
 Ended = tuple[TrialRecord, Network | None]
 """A trial's record, and its network where it was trained here and the trial finished."""
@@ -46,7 +46,7 @@ def trial_in_stretches(
     *,
     workload: LatencySpec,
     limits: LimitsSpec | None = None,
-    latency: Measure | None = None,
+    latency: MeasureLatency | None = None,
     looks: Sequence[float] = (),
     checkpoint: Checkpoint | None = None,
     conditions: Conditions = ALONE,

@@ -22,7 +22,7 @@ from trials.corpus.blocks import TokenBlocks
 from trials.corpus.splits import FORMAT
 from trials.study.files import cache_folder, write_whole
 from trials.study.spec import ProxySpec
-from trials.training.mode import Way
+from trials.training.mode import TrainingMode
 
 MEANING = 1
 """Raised by whoever changes what the same recipe makes of the same seed (a loss, an initial weight, the order of the data, a schedule):
@@ -33,7 +33,7 @@ Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Text:
+class TrainingText:
     """What a training reads, by content."""
 
     corpus_sha256: str
@@ -53,7 +53,7 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class TrainingLocation:
     """Where a finished training is recorded."""
 
     directory: str
@@ -65,7 +65,7 @@ class Place:
     """Of the trial's weights file; None for what leaves none."""
 
 
-def training_key(architecture: Architecture, seed: int, proxy: ProxySpec, way: Way, device: str, text: Text) -> str | None:
+def training_key(architecture: Architecture, seed: int, proxy: ProxySpec, way: TrainingMode, device: str, text: TrainingText) -> str | None:
     """What names a training, 64 hexadecimal digits; None where its budget is seconds, for its numbers follow the clock.
 
     Processors and library versions, which round in other ways, are left out: they do not make it another training.
@@ -94,20 +94,20 @@ def trainings_folder() -> Path:
     return cache_folder() / "trainings"
 
 
-def note(folder: Path, key: str, place: Place) -> None:
+def note(folder: Path, key: str, place: TrainingLocation) -> None:
     """Have the place found under the key; it has a file of its own there, so that studies which end at once lose nothing."""
     name = f"{place.what}-{sha256(f'{place.directory} {place.number}'.encode())[:16]}.json"
     write_whole(folder / key / name, json.dumps(asdict(place), indent=2) + "\n")
 
 
-def find(folder: Path, key: str, what: What, read: Callable[[Place], tuple[str | None, Found]]) -> Found | None:
+def find(folder: Path, key: str, what: What, read: Callable[[TrainingLocation], tuple[str | None, Found]]) -> Found | None:
     """What `read` finds at the first place that still has a training of this key; the places before it are forgotten.
 
     `read` gives the key that follows from what it has read; None where that is no finished training.
     """
     for file in sorted((folder / key).glob(f"{what}-*.json")):
         try:
-            found_key, found = read(Place(**json.loads(file.read_text(encoding="utf-8"))))
+            found_key, found = read(TrainingLocation(**json.loads(file.read_text(encoding="utf-8"))))
         except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError):  # gone, cut short, or another version's
             found_key = None
         if found_key == key:

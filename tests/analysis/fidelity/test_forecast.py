@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.fidelity.forecast import outlook_sentences
+from analysis.fidelity.forecast import forecast_sentences
 from search_space.errors import SpecError
 from tests.support.planted_forecast import WHOLE, followed, looked, planted
 
@@ -26,9 +26,9 @@ def test_the_experiment_named_settles_more_for_its_flops_than_a_random_one_and_i
     assert found.experiment is not None
     assert found.experiment.times in (1.0, 2.0, 4.0)
     assert 0 < found.experiment.settles < 1
-    doubt = {prospect.number: abs(prospect.on_front - 0.5) for prospect in found.prospects}
+    doubt = {forecast.number: abs(forecast.on_front - 0.5) for forecast in found.forecasts}
     assert doubt[found.experiment.number] < max(doubt.values())
-    said = outlook_sentences(found, {record.number: record.architecture.label for record in records})
+    said = forecast_sentences(found, {record.number: record.architecture.label for record in records})
     assert said[-1].startswith(f"The cheapest next experiment is #{found.experiment.number} ")
     assert "expected to be wrong" in said[0]
 
@@ -41,7 +41,7 @@ def test_the_same_records_give_the_same_outlook() -> None:
 def test_farther_targets_are_less_sure_and_lower() -> None:
     records, _ = planted(7)
     near, far = looked(records, 2.0), looked(records, 8.0)
-    for one, other in zip(near.prospects, far.prospects, strict=True):
+    for one, other in zip(near.forecasts, far.forecasts, strict=True):
         assert other.expected < one.expected < one.now
         assert other.high - other.low > one.high - one.low
 
@@ -62,8 +62,8 @@ def test_losses_that_do_not_bend_yet_are_said_to_fall_more_than_foreseen() -> No
         rungs = tuple(replace(rung, bits_per_byte=end + 0.2 * np.log2(WHOLE / rung.tokens)) for rung in record.training.rungs)
         early.append(replace(record, training=replace(record.training, rungs=rungs)))
     labels = {record.number: record.architecture.label for record in records}
-    assert any("likely to fall more than foreseen" in said for said in outlook_sentences(looked(early), labels))
-    assert not any("likely to fall more than foreseen" in said for said in outlook_sentences(looked(records), labels))
+    assert any("likely to fall more than forecast" in said for said in forecast_sentences(looked(early), labels))
+    assert not any("likely to fall more than forecast" in said for said in forecast_sentences(looked(records), labels))
 
 
 def test_no_experiment_is_longer_than_the_target_and_none_is_named_that_spares_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +73,7 @@ def test_no_experiment_is_longer_than_the_target_and_none_is_named_that_spares_n
     monkeypatch.setattr("analysis.fidelity.forecast.WORTH", 1.1)
     found = looked(planted(3)[0])
     assert found.experiment is None
-    said = outlook_sentences(found, {})
+    said = forecast_sentences(found, {})
     assert said[-1].startswith("No single further training would spare")
 
 
@@ -83,7 +83,7 @@ def test_rungs_of_shapes_far_from_the_front_alone_are_not_enough_and_it_says_so(
         replace(record, training=replace(record.training, rungs=())) if record.training and record.number == 5 else record
         for record in records
     ]
-    monkeypatch.setattr("analysis.fidelity.forecast.near", lambda *_: [5])
+    monkeypatch.setattr("analysis.fidelity.forecast.near_front", lambda *_: [5])
     with pytest.raises(SpecError, match=rf"found {len(records) - 1}, none of them near the front; state proxy\.rungs"):
         looked(bare)
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 import archfront
-from analysis.fronts.device_front import retarget, retarget_rows
+from analysis.fronts.device_front import transfer_rows, transfer_to_device
 from analysis.fronts.front import front_of
-from analysis.fronts.membership import membership
+from analysis.fronts.membership import estimate_membership
 from analysis.latency.device_table import DeviceTable, Row, append_row, read_table
 from analysis.records.record import append
-from analysis.report.device_page import retarget_page
-from analysis.report.terminal import retarget_text
+from analysis.report.device_page import transfer_page
+from analysis.report.terminal import transfer_text
 from analysis.text import words
 from search_space.errors import SpecError
 from tests.support.planted_device import planted_latency
@@ -40,36 +40,40 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> DeviceTable:
 
 
 def test_the_front_is_that_of_the_other_device(table: DeviceTable) -> None:
-    moved = retarget(RECORDS, table)
+    transfer = transfer_to_device(RECORDS, table)
     truth = {record.number: planted_latency(record.architecture, noise=0.0).total_ms.median for record in RECORDS}
-    for number, place in moved.front.places.items():
+    for number, place in transfer.front.places.items():
         assert place.latency_ms == pytest.approx(truth[number], rel=0.1)
         assert place.latency.total_ms.p10 < place.latency_ms < place.latency.total_ms.p90
-    assert set(moved.front.places) == set(moved.measured_front.places)
-    assert {n: place.quality for n, place in moved.front.places.items()} == {n: p.quality for n, p in moved.measured_front.places.items()}
+    assert set(transfer.front.places) == set(transfer.measured_front.places)
+    assert {n: place.quality for n, place in transfer.front.places.items()} == {
+        n: p.quality for n, p in transfer.measured_front.places.items()
+    }
 
 
 def test_what_was_measured_after_the_search_is_the_measured_one(table: DeviceTable) -> None:
     finals = sample_finals(RECORDS)
-    moved = retarget(RECORDS, table, finals)
-    assert {number: moved.measured[number] for number in finals} == {number: final.latency for number, final in finals.items()}
-    assert moved.measured_front == front_of(RECORDS, finals)
-    assert moved.front == retarget(RECORDS, table).front
+    transfer = transfer_to_device(RECORDS, table, finals)
+    assert {number: transfer.measured[number] for number in finals} == {number: final.latency for number, final in finals.items()}
+    assert transfer.measured_front == front_of(RECORDS, finals)
+    assert transfer.front == transfer_to_device(RECORDS, table).front
 
 
 def test_a_predicted_front_is_as_sure_as_its_predictions(table: DeviceTable) -> None:
-    moved = retarget(RECORDS, table)
-    assert moved.sure == membership(moved.front, {number: moved.predictions[number].total.deviation for number in moved.front.places})
-    assert (moved.left_out.coverage, moved.checks is not None) == (None, True)
-    page = retarget_page("sample", moved)
-    for number in moved.front.members:
-        odds = words.probability(moved.sure.standings[number].on_front).replace(">", "\\u003e")  # as it stands in a script
+    transfer = transfer_to_device(RECORDS, table)
+    assert transfer.membership == estimate_membership(
+        transfer.front, {number: transfer.predictions[number].total.deviation for number in transfer.front.places}
+    )
+    assert (transfer.left_out.coverage, transfer.checks is not None) == (None, True)
+    page = transfer_page("sample", transfer)
+    for number in transfer.front.members:
+        odds = words.probability(transfer.membership.posteriors[number].on_front).replace(">", "\\u003e")  # as it stands in a script
         assert f"on the true front with {odds}" in page
 
 
 def test_what_is_shown_says_predicted(table: DeviceTable) -> None:
-    moved = retarget(RECORDS, table)
-    text, page = retarget_text(moved), retarget_page("sample", moved)
+    transfer = transfer_to_device(RECORDS, table)
+    text, page = transfer_text(transfer), transfer_page("sample", transfer)
     for said in (text, page):
         assert "Latencies are predicted, not measured: from the table phone" in said
         assert "on the measured" in said
@@ -77,9 +81,9 @@ def test_what_is_shown_says_predicted(table: DeviceTable) -> None:
     assert "a &lt;phone&gt;" in page
     assert "a <phone>" not in page
     assert "Predicted latency, ms for 64 prompt and 64 new tokens" in page
-    found = retarget_rows(moved)
+    found = transfer_rows(transfer)
     assert found["predicted"] is True
-    assert [row["trial"] for row in found["front"] if row["on_front"]] == list(moved.front.members)
+    assert [row["trial"] for row in found["front"] if row["on_front"]] == list(transfer.front.members)
     for row in found["front"]:
         assert row["predicted_low_ms"] < row["predicted_latency_ms"] < row["predicted_high_ms"]
     assert json.loads(json.dumps(found)) == found
@@ -88,19 +92,19 @@ def test_what_is_shown_says_predicted(table: DeviceTable) -> None:
 def test_another_workload_is_refused(tmp_path: Path) -> None:
     table = write_table(tmp_path / "table.jsonl", prompt_tokens=128)
     with pytest.raises(SpecError, match="must be of the study's workload, 64 prompt and 64 new tokens, found 128 and 64; run"):
-        retarget(RECORDS, table)
+        transfer_to_device(RECORDS, table)
 
 
 def test_a_study_that_measured_nothing_is_refused(table: DeviceTable) -> None:
     with pytest.raises(SpecError, match="when trials have been measured, found none"):
-        retarget([], table)
+        transfer_to_device([], table)
 
 
 def test_shapes_beyond_the_table_are_marked(table: DeviceTable) -> None:
     small = dataclasses.replace(table, rows=tuple(row for row in table.rows if row.architecture.hidden_size <= 48))
-    moved = retarget(RECORDS, small)
-    assert moved.outside
-    assert " is outside of what the table has seen: num_hidden_layers is 4, measured were 9 to 24." in retarget_text(moved)
+    transfer = transfer_to_device(RECORDS, small)
+    assert transfer.outside
+    assert " is outside of what the table has seen: num_hidden_layers is 4, measured were 9 to 24." in transfer_text(transfer)
 
 
 def test_the_command_leaves_the_measured_report_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from analysis.fronts.doubts import bracket_findings, overtaken
+from analysis.fronts.doubts import bracket_sentences, rank_flips
 from analysis.fronts.findings import findings
 from analysis.fronts.front import front_of
 from analysis.records.record import FinalRecord, RatePoint, TrialRecord, read_finals
-from analysis.report.study_page import report
+from analysis.report.study_page import report_page
 from analysis.report.terminal import front_text
 from tests.support.sample_study import sample_finals, sample_records, sample_summary
-from trials.driver.retrainings import missing_again, train_again
+from trials.driver.retrainings import missing_retrainings, retrain
 
 RECORDS = [record for record in sample_records(12) if record.finished]
 
@@ -39,8 +39,8 @@ def bracket(own: float, gain: float) -> tuple[RatePoint, ...]:
 def test_an_order_that_holds_at_every_rate_is_said_to() -> None:
     finals = bracketed(dict.fromkeys((record.number for record in RECORDS), 0.005))
     front = front_of(RECORDS, finals)
-    assert overtaken(finals, front) == {}
-    (said,) = bracket_findings(finals, front)
+    assert rank_flips(finals, front) == {}
+    (said,) = bracket_sentences(finals, front)
     assert said == f"Trained at half and twice the learning rate too, the {len(finals)} finalists keep their order."
     assert said in findings(RECORDS, finals, front)
 
@@ -52,12 +52,12 @@ def test_a_winner_whose_rank_flips_is_flagged_on_the_page_and_in_the_terminal() 
     second = min((record for record in RECORDS if record.number in plain and record.number != winner), key=bits).number
     finals = bracketed({second: 0.5})
     front = front_of(RECORDS, finals)
-    assert second in overtaken(finals, front)[winner]
-    said = next(sentence for sentence in bracket_findings(finals, front) if f"The rank of #{winner} flips" in sentence)
+    assert second in rank_flips(finals, front)[winner]
+    said = next(sentence for sentence in bracket_sentences(finals, front) if f"The rank of #{winner} flips" in sentence)
     assert f"#{second} " in said
     assert "(x2)" in said
     assert said in front_text(RECORDS, finals, front)
-    assert f"The rank of #{winner} flips" in report(sample_summary(), RECORDS, finals)
+    assert f"The rank of #{winner} flips" in report_page(sample_summary(), RECORDS, finals)
 
 
 def test_a_training_that_diverged_at_another_rate_is_no_loss() -> None:
@@ -65,12 +65,12 @@ def test_a_training_that_diverged_at_another_rate_is_no_loss() -> None:
     number = next(iter(finals))
     diverged = (RatePoint(factor=2.0, bits_per_byte=None), *finals[number].rate_bracket[:2])
     finals[number] = dataclasses.replace(finals[number], rate_bracket=diverged)
-    assert "keep their order" in bracket_findings(finals, front_of(RECORDS, finals))[0]
+    assert "keep their order" in bracket_sentences(finals, front_of(RECORDS, finals))[0]
 
 
 def test_a_study_without_brackets_says_nothing_of_them() -> None:
     finals = sample_finals(RECORDS)
-    assert bracket_findings(finals, front_of(RECORDS, finals)) == []
+    assert bracket_sentences(finals, front_of(RECORDS, finals)) == []
 
 
 def test_every_named_shape_gets_its_bracket_once(tmp_path: Path) -> None:
@@ -80,9 +80,9 @@ def test_every_named_shape_gets_its_bracket_once(tmp_path: Path) -> None:
         trained.append(record.number)
         return dataclasses.replace(final, rate_bracket=bracket(bits(record), 0.01))
 
-    found = train_again(tmp_path, RECORDS, finals, "rate_bracket", train)
+    found = retrain(tmp_path, RECORDS, finals, "rate_bracket", train)
     assert 2 <= len(trained) <= 4
     assert {number for number, final in found.items() if len(final.rate_bracket) == 3} == set(trained)
     assert read_finals(tmp_path) == {number: found[number] for number in trained}
-    assert missing_again(RECORDS, found, "rate_bracket") == []
-    assert {record.number for record in missing_again(RECORDS, found, "fresh")} == set(trained)
+    assert missing_retrainings(RECORDS, found, "rate_bracket") == []
+    assert {record.number for record in missing_retrainings(RECORDS, found, "fresh")} == set(trained)

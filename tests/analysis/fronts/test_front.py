@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 from hypothesis import strategies as st
 
-from analysis.fronts.findings import compare, findings
+from analysis.fronts.findings import compare_with_reference, findings
 from analysis.fronts.front import front_of
-from analysis.fronts.membership import membership, picks
+from analysis.fronts.membership import estimate_membership, picks
 from analysis.records.record import FinalRecord, Kind, Latency, Outcome, Quality, TrialRecord
 from tests.support.sample_study import sample_finals, sample_records
 
@@ -100,9 +100,9 @@ def test_without_references_the_corner_lies_beyond_every_trial() -> None:
 
 def test_a_reference_is_compared_with_sampled_shapes_only() -> None:
     found = front_of(study([(30, 2.4), (10, 2.3)], [(20, 2.4), (25, 2.2), (30, 2.1)]))
-    held = compare(found, 0)
+    held = compare_with_reference(found, 0)
     assert (held.faster, held.better) == (2, 4)
-    held = compare(found, 1)
+    held = compare_with_reference(found, 1)
     assert (held.faster, held.better) == (None, None)
 
 
@@ -141,7 +141,7 @@ def test_findings_say_what_the_test_split_does_not_confirm() -> None:
 def test_findings_do_not_call_small_differences_significant() -> None:
     different_shapes = [record for record in RECORDS if record.kind is not Kind.REPLICATE]
     assert "trained with one seed" in said(different_shapes)
-    noise = membership(front_of(RECORDS)).noise
+    noise = estimate_membership(front_of(RECORDS)).noise
     assert noise.freedom == 1
     assert f"Another seed moves a shape by {noise.size:.3f} bits per byte (standard deviation, from 1 replicate and a prior)" in said(
         RECORDS

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from analysis.fronts.doubts import certainty
+from analysis.fronts.doubts import uncertainty_sentences
 from analysis.fronts.front import Front, front_of
-from analysis.fronts.membership import Membership, contenders, latency_noise, membership, share_on_front
+from analysis.fronts.membership import Membership, contenders, estimate_membership, front_probabilities, latency_noise
 from analysis.records.record import Kind, Quality, Spread, TrialRecord
 from analysis.records.replicates import averaged
-from analysis.statistics.seed_noise import NOISE_SHARE, draw_truths, noise_of
+from analysis.statistics.seed_noise import NOISE_SHARE, draw_true_qualities, estimate_seed_noise
 from benchmarks.membership import NOISES, plant, reliability
 from tests.support.sample_study import sample_records
 
@@ -45,9 +45,9 @@ def again(records: list[TrialRecord], of: int, bits_per_byte: float) -> TrialRec
     )
 
 
-def sure(records: list[TrialRecord]) -> tuple[Front, Membership]:
+def membership(records: list[TrialRecord]) -> tuple[Front, Membership]:
     front = front_of(records)
-    return front, membership(front)
+    return front, estimate_membership(front)
 
 
 def test_stated_probabilities_come_true_on_planted_studies() -> None:
@@ -74,20 +74,20 @@ def test_stated_probabilities_come_true_on_planted_studies() -> None:
 def test_the_best_of_many_is_drawn_towards_the_others_and_a_second_seed_frees_it() -> None:
     numbers = [(10.0 + i, 2.2 + 0.01 * (-1) ** i) for i in range(9)]
     records = study(*numbers, (14.5, 2.15))
-    _, once = sure(records)
-    _, twice = sure([*records, again(records, 9, 2.15), *(again(records, 9, 2.15) for _ in range(3))])
-    assert once.standings[9].expected > 2.155
-    assert once.standings[9].expected > twice.standings[9].expected > 2.15
-    assert once.standings[9].high - once.standings[9].low > twice.standings[9].high - twice.standings[9].low
+    _, once = membership(records)
+    _, twice = membership([*records, again(records, 9, 2.15), *(again(records, 9, 2.15) for _ in range(3))])
+    assert once.posteriors[9].expected > 2.155
+    assert once.posteriors[9].expected > twice.posteriors[9].expected > 2.15
+    assert once.posteriors[9].high - once.posteriors[9].low > twice.posteriors[9].high - twice.posteriors[9].low
 
 
 def test_shapes_that_differ_by_less_than_the_noise_tie_and_the_fastest_is_recommended() -> None:
-    front, found = sure(study((10, 2.5), (20, 2.201), (30, 2.2), (40, 2.4)))
+    front, found = membership(study((10, 2.5), (20, 2.201), (30, 2.2), (40, 2.4)))
     assert front.most_accurate == 2
-    assert found.standings[2].ties == (1,)
-    assert found.standings[1].ties == (2,)
+    assert found.posteriors[2].ties == (1,)
+    assert found.posteriors[1].ties == (2,)
     assert found.recommended == 1
-    text = "\n".join(certainty(front, found))
+    text = "\n".join(uncertainty_sentences(front, found))
     assert (
         "#2 measured best in bits per byte, and 1 other shape ties with it: recommended is #1, the fastest of them on the front (20" in text
     )
@@ -96,26 +96,26 @@ def test_shapes_that_differ_by_less_than_the_noise_tie_and_the_fastest_is_recomm
 
 
 def test_a_clear_winner_is_recommended_itself_and_stands_on_the_front_for_sure() -> None:
-    front, found = sure(study((10, 2.9), (20, 2.6), (30, 2.2), (40, 2.6)))
+    front, found = membership(study((10, 2.9), (20, 2.6), (30, 2.2), (40, 2.6)))
     assert found.recommended == 2
-    assert found.standings[2].ties == ()
-    assert found.standings[2].on_front > 0.99
-    assert found.standings[2].most_accurate > 0.99
-    assert found.standings[3].on_front < 0.01
-    assert "no other shape ties with it (it is the best with 100%)" in "\n".join(certainty(front, found))
+    assert found.posteriors[2].ties == ()
+    assert found.posteriors[2].on_front > 0.99
+    assert found.posteriors[2].most_accurate > 0.99
+    assert found.posteriors[3].on_front < 0.01
+    assert "no other shape ties with it (it is the best with 100%)" in "\n".join(uncertainty_sentences(front, found))
 
 
 def test_a_shape_beside_the_measured_front_may_be_on_the_true_one() -> None:
-    front, found = sure(study((10, 2.3), (20, 2.2), (20.2, 2.201)))
+    front, found = membership(study((10, 2.3), (20, 2.2), (20.2, 2.201)))
     assert front.members == (0, 1)
-    assert 0.5 < found.standings[2].on_front < 0.8, "about as fast, about as good"
-    assert f"possibly on the true one: #2 ({found.standings[2].on_front:.0%})" in "\n".join(certainty(front, found))
+    assert 0.5 < found.posteriors[2].on_front < 0.8, "about as fast, about as good"
+    assert f"possibly on the true one: #2 ({found.posteriors[2].on_front:.0%})" in "\n".join(uncertainty_sentences(front, found))
 
 
 def test_a_shape_of_two_seeds_is_one_place_with_their_mean() -> None:
     records = study((10, 2.3), (20, 2.2))
     repeated = [*records, again(records, 1, 2.24)]
-    front, found = sure(repeated)
+    front, found = membership(repeated)
     assert [*front.places] == [0, 1]
     assert front.places[1].quality == pytest.approx(2.22)
     assert front.places[1].qualities == (2.2, 2.24)
@@ -129,8 +129,8 @@ def test_a_shape_of_two_seeds_is_one_place_with_their_mean() -> None:
 
 
 def test_the_noise_is_the_stated_prior_until_replicates_outweigh_it() -> None:
-    assert noise_of([[2.0], [2.2], [1.8]]).size == pytest.approx(NOISE_SHARE * 2.0)
-    quiet = noise_of([[2.0, 2.0], *[[1.9, 1.9]] * 5, [2.1]])
+    assert estimate_seed_noise([[2.0], [2.2], [1.8]]).size == pytest.approx(NOISE_SHARE * 2.0)
+    quiet = estimate_seed_noise([[2.0, 2.0], *[[1.9, 1.9]] * 5, [2.1]])
     assert quiet.freedom == 6
     assert quiet.size == pytest.approx(NOISE_SHARE * 1.9 * (2 / 8) ** 0.5)
 
@@ -144,42 +144,42 @@ def test_the_noise_of_latency_comes_from_measuring_again() -> None:
 
 def test_a_predicted_latency_is_as_unsure_as_its_prediction_says() -> None:
     front = front_of(records := study((10.0, 3.0), (10.5, 2.0)))
-    odds = {deviation: membership(front, {0: deviation, 1: deviation}).standings[0].on_front for deviation in (1e-6, 0.05)}
+    odds = {deviation: estimate_membership(front, {0: deviation, 1: deviation}).posteriors[0].on_front for deviation in (1e-6, 0.05)}
     assert odds[1e-6] == 1.0
     assert odds[0.05] == pytest.approx(ndtr(np.log(1.05) / (0.05 * 2**0.5)), abs=0.02)  # the chance that it is the faster one
     repeated = front_of([*records, again(records, 0, 3.0), again(records, 1, 2.0)])
-    assert membership(repeated, {0: 0.05, 1: 0.05}).standings[0].on_front == pytest.approx(odds[0.05], abs=0.02)
+    assert estimate_membership(repeated, {0: 0.05, 1: 0.05}).posteriors[0].on_front == pytest.approx(odds[0.05], abs=0.02)
 
 
 def test_the_accuracy_front_speaks_of_accuracy() -> None:
     front = front_of(sample_records(), quality="next_token_accuracy")
-    standings = membership(front).standings
-    assert standings.keys() == front.places.keys()
-    assert all(0 < standing.low < standing.expected < standing.high < 1 for standing in standings.values())
-    assert "points (standard deviation" in "\n".join(certainty(front, membership(front)))
+    posteriors = estimate_membership(front).posteriors
+    assert posteriors.keys() == front.places.keys()
+    assert all(0 < standing.low < standing.expected < standing.high < 1 for standing in posteriors.values())
+    assert "points (standard deviation" in "\n".join(uncertainty_sentences(front, estimate_membership(front)))
 
 
 @pytest.mark.parametrize("count", range(1, 6))
 def test_few_shapes_are_no_trouble(count: int) -> None:
-    _, found = sure(study(*[(10.0, 2.2)] * count))
+    _, found = membership(study(*[(10.0, 2.2)] * count))
     assert found.recommended is not None
-    assert all(0 <= standing.on_front <= 1 for standing in found.standings.values())
+    assert all(0 <= standing.on_front <= 1 for standing in found.posteriors.values())
 
 
 def test_nothing_finished_is_no_trouble() -> None:
-    front, found = sure([])
+    front, found = membership([])
     assert found.recommended is None
-    assert certainty(front, found) == []
+    assert uncertainty_sentences(front, found) == []
 
 
 def test_the_share_of_draws_knows_a_front_when_it_sees_one() -> None:
     latencies = np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]])
     qualities = np.array([[3.0, 2.0, 2.5], [1.0, 2.0, 0.5]])
-    assert share_on_front(qualities, latencies).tolist() == [1.0, 0.5, 0.5]
+    assert front_probabilities(qualities, latencies).tolist() == [1.0, 0.5, 0.5]
 
 
 def test_the_same_study_gives_the_same_numbers() -> None:
-    assert membership(front_of(sample_records())) == membership(front_of(sample_records()))
+    assert estimate_membership(front_of(sample_records())) == estimate_membership(front_of(sample_records()))
 
 
 def test_contenders_are_those_whose_place_is_the_least_sure() -> None:
@@ -192,5 +192,5 @@ def test_true_qualities_are_drawn_around_the_trend_along_latency() -> None:
     latency = np.linspace(2, 4, 20)
     values = 3 - 0.2 * latency
     values[3] += 0.4  # a bad shape says nothing about the others
-    truths, _ = draw_truths([[value] for value in values], latency, np.random.default_rng(0))
-    assert np.abs(truths.mean(axis=0) - values).max() < 0.01
+    true_qualities, _ = draw_true_qualities([[value] for value in values], latency, np.random.default_rng(0))
+    assert np.abs(true_qualities.mean(axis=0) - values).max() < 0.01

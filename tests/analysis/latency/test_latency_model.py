@@ -10,7 +10,7 @@ import pytest
 from analysis.latency.cost_terms import READ, Stack, Workload, decode_terms, prefill_terms
 from analysis.latency.errors import Errors, errors, mean_errors
 from analysis.latency.gaussian_process import TOGETHER, Kernel, Process, left_out
-from analysis.latency.latency_model import LEAST_SHAPES, Estimate, LatencyModel, stretch
+from analysis.latency.latency_model import LEAST_SHAPES, LatencyEstimate, LatencyModel, stretch
 from analysis.latency.time_model import Powers, Prices, TimeModel
 from search_space.architecture import Architecture
 from search_space.cost import decode_bytes, parameters
@@ -190,7 +190,7 @@ def test_powers_find_a_planted_product_and_terms_that_say_the_same_are_one() -> 
 
 
 def test_intervals_and_errors_are_arithmetic() -> None:
-    low, high = Estimate(100.0, 0.1).between()
+    low, high = LatencyEstimate(100.0, 0.1).between()
     assert (low, high) == pytest.approx((100 * np.exp(-0.16449), 100 * np.exp(0.16449)), rel=1e-4)
     assert stretch(np.zeros(20)) == 1.0
     assert stretch(np.full(20, 2 * 1.6449)) == pytest.approx(2.0, rel=1e-3)

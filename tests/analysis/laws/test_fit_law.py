@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from analysis.laws import forms
-from analysis.laws.answer import describe, fit_command
+from analysis.laws.answer import fit_command, law_answer
 from analysis.laws.backtest import backtest
-from analysis.laws.fit import fit_law, predict, project_law
+from analysis.laws.fit import fit_law, predict_losses, project_law
 from analysis.laws.fit_law import Study, predict_point, study_law
-from analysis.laws.forecast import calibrate, seed_noise
+from analysis.laws.forecast import calibrate_bands, seed_noise
 from analysis.laws.forms import Array, Form
-from analysis.laws.intervals import Refits, allocation, interval, resample, warnings_of
+from analysis.laws.intervals import Refits, allocation, percentile_interval, resample, warnings_of
 from analysis.laws.isoflop import fit_isoflop
 from analysis.laws.newton import _derivatives, objective
 from analysis.laws.options import Columns, FitOptions, options_from, parse_point
@@ -165,7 +165,7 @@ def test_a_study_of_shapes_says_what_an_execution_is_worth_and_draws_depth_again
     shapes, _, losses = shaped_runs()
     noisy = losses * np.exp(0.002 * np.random.default_rng(1).standard_normal(60))
     study = study_law(Runs(noisy, shapes, np.arange(60)), FitOptions(form="shape", refits=200))
-    worth = describe(study)["repeat_worth"]
+    worth = law_answer(study)["repeat_worth"]
     assert worth["interval"][0] < 0.5 < worth["interval"][1]
     assert worth["interval"][1] - worth["interval"][0] < 0.2
     assert [trace.type for trace in scaling_figures(study)["shape"].data] == ["contour", "scatter"]
@@ -185,7 +185,7 @@ def test_the_optimal_allocation_exponent_has_the_published_interval(refits: Refi
     exponents = allocation(refits.parameters)
     assert exponents is not None
     assert float(np.median(exponents)) == pytest.approx(0.516, abs=0.002)
-    assert interval(exponents, 0.95) == pytest.approx((0.481, 0.556), abs=0.006)
+    assert percentile_interval(exponents, 0.95) == pytest.approx((0.481, 0.556), abs=0.006)
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(published: Runs, refits: Refits) -> None:
@@ -221,7 +221,7 @@ def test_two_sizes_tell_no_exponent_and_the_band_at_a_third_is_wide() -> None:
     runs = grid(sizes=2, lengths=6, noise=0.001)
     study = study_law(runs, FitOptions(refits=200))
     assert set(study.refits.unidentified) >= {"E", "A", "alpha"}
-    assert describe(study)["allocation"] is None
+    assert law_answer(study)["allocation"] is None
     low, high = study.refits.intervals["alpha"]
     assert high > 2 * low
     low, high = study.refits.intervals["beta"]
@@ -246,9 +246,12 @@ def test_ninety_percent_intervals_hold_planted_truths() -> None:
     for seed in range(40):
         runs = grid(noise=0.003, seed=seed)
         drawn = resample(fit_law(forms.CHINCHILLA, runs.variables, runs.losses), runs, 300, seed)
-        predicted = interval(predict(forms.CHINCHILLA, drawn.theta, drawn.fit.centres, target)[:, 0])
-        truths = [*((PLANTED[name], ends) for name, ends in drawn.intervals.items()), (float(surface(*target.values())[0]), predicted)]
-        held.append([low <= truth <= high for truth, (low, high) in truths])
+        predicted = percentile_interval(predict_losses(forms.CHINCHILLA, drawn.theta, drawn.fit.centres, target)[:, 0])
+        true_qualities = [
+            *((PLANTED[name], ends) for name, ends in drawn.intervals.items()),
+            (float(surface(*target.values())[0]), predicted),
+        ]
+        held.append([low <= truth <= high for truth, (low, high) in true_qualities])
     assert np.all(np.mean(held, axis=0) >= 0.8)
 
 
@@ -274,7 +277,7 @@ def test_a_law_that_extrapolates_badly_gets_little_weight(quick_study: Study) ->
 def test_planted_runs_leave_their_own_form_nearly_alone() -> None:
     runs = grid(noise=0.003)
     compared = [forms.CHINCHILLA, forms.NO_FLOOR, forms.KAPLAN]
-    calibration = calibrate(backtest(runs, compared), [form.name for form in compared], runs)
+    calibration = calibrate_bands(backtest(runs, compared), [form.name for form in compared], runs)
     assert calibration.weights["chinchilla"] > 0.9
     assert calibration.allowance < 0.006
 

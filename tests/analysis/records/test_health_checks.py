@@ -1,4 +1,4 @@
-"""Each sign of trouble fires on a network that was made sick so, stays quiet on a healthy one, and reaches those who look."""
+"""Each health check fails on a network that was made sick so, passes on a healthy one, and reaches those who look."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from analysis.fronts.front import front_of
-from analysis.fronts.membership import membership
-from analysis.fronts.rows import row
-from analysis.records.health_checks import SIGNS, fired, judge, plateau, readings
+from analysis.fronts.membership import estimate_membership
+from analysis.fronts.rows import trial_row
+from analysis.records.health_checks import HEALTH_CHECKS, check_results, failed_checks, plateau, run_checks
 from analysis.records.record import Diagnostics, TrialRecord, append, read_records
-from analysis.report.study_page import report
+from analysis.report.study_page import report_page
 from search_space.architecture import Architecture
 from search_space.sharing import Sharing
 from tests.support.sample_study import sample_records, sample_summary
@@ -50,7 +50,7 @@ def healthy(copied_text: TokenBlocks) -> dict[Architecture, Network]:
 
 def ills(network: Network, blocks: TokenBlocks) -> set[str]:
     found = diagnose(network, blocks, 512, CONTEXT)
-    return {reading.sign.name for reading in judge(found, network.architecture) if reading.fires}
+    return {result.check.name for result in run_checks(found, network.architecture) if result.fires}
 
 
 def layers(network: Network) -> list[Block]:
@@ -132,8 +132,8 @@ SICK = {
 
 
 def test_every_sign_has_a_sickness_that_shows_it() -> None:
-    assert list(SICK) == [sign.name for sign in SIGNS]
-    assert all("arXiv" in sign.source and sign.meaning.endswith(".") for sign in SIGNS)
+    assert list(SICK) == [check.name for check in HEALTH_CHECKS]
+    assert all("arXiv" in check.source and check.meaning.endswith(".") for check in HEALTH_CHECKS)
 
 
 @pytest.mark.parametrize("shape", [SHAPE, SHARED], ids=lambda shape: shape.label)
@@ -141,14 +141,14 @@ def test_a_healthy_network_shows_no_sign(shape: Architecture, healthy: dict[Arch
     assert ills(healthy[shape], copied_text) == set()
 
 
-@pytest.mark.parametrize("sign", SICK)
-def test_a_network_made_sick_shows_its_sign(sign: str, healthy: dict[Architecture, Network], copied_text: TokenBlocks) -> None:
-    shape, make_sick = SICK[sign]
+@pytest.mark.parametrize("check", SICK)
+def test_a_network_made_sick_fails_its_check(check: str, healthy: dict[Architecture, Network], copied_text: TokenBlocks) -> None:
+    shape, make_sick = SICK[check]
     network = Network(shape)
     network.load_state_dict(healthy[shape].state_dict())
     with torch.no_grad():
         make_sick(network)
-    assert sign in ills(network, copied_text)
+    assert check in ills(network, copied_text)
 
 
 def test_looking_changes_nothing_and_sees_the_same_twice(healthy: dict[Architecture, Network], copied_text: TokenBlocks) -> None:
@@ -178,7 +178,7 @@ def test_similarities_that_a_shape_cannot_have_are_absent(groups: int, within: b
     shape = dataclasses.replace(SHAPE, num_key_value_heads=groups)
     found = diagnose(Network(shape), copied_text, 64, CONTEXT)
     assert (found.head_similarities_in_group is not None, found.head_similarities_across_groups is not None) == (within, across)
-    names = {reading.sign.name for reading in judge(found, shape)}
+    names = {result.check.name for result in run_checks(found, shape)}
     assert ("alike_heads_in_group" in names, "alike_heads_across_groups" in names) == (within, across)
     assert "idle_passes" not in names
 
@@ -188,7 +188,7 @@ def test_a_single_block_with_a_single_head_can_be_looked_at(copied_text: TokenBl
     found = diagnose(Network(shape), copied_text, 10_000, 1)
     assert found.tokens == 1024
     assert found.attention_entropies == ((0.0,),)
-    assert "vanishing_gradient" not in {reading.sign.name for reading in judge(found, shape)}
+    assert "vanishing_gradient" not in {result.check.name for result in run_checks(found, shape)}
 
 
 def test_a_plateau_is_the_idle_blocks_at_the_end() -> None:
@@ -226,29 +226,29 @@ def test_diagnostics_with_a_number_that_is_not_finite_are_absent(tmp_path: Path,
     [read] = read_records(tmp_path)
     assert read.training is not None
     assert read.training.diagnostics is None
-    assert readings(read) == []
+    assert check_results(read) == []
 
 
 def test_what_fires_stands_in_report_rows_and_mlflow(sick_record: TrialRecord) -> None:
-    names = [reading.sign.name for reading in fired(sick_record)]
+    names = [result.check.name for result in failed_checks(sick_record)]
     assert names[:2] == ["low_rank_embedding", "idle_blocks"]
     told = ", ".join(names)
-    page = report(sample_summary(), [sick_record], {})
+    page = report_page(sample_summary(), [sick_record], {})
     depth = sick_record.architecture.num_hidden_layers
-    assert "1 of 1 diagnosed trial shows a sign of trouble" in page
+    assert "1 of 1 diagnosed trial shows a failed health check" in page
     assert f"The stream is on a plateau: the last {depth - 1} of {depth} are idle." in page
     assert "arXiv 1907.12009" in page
-    assert row(sick_record, None, front_of([sick_record]), membership(front_of([sick_record])))["signs"] == told
+    assert trial_row(sick_record, None, front_of([sick_record]), estimate_membership(front_of([sick_record])))["failed_checks"] == told
     run = trial_run(sick_record)
-    assert run.tags["archfront.signs"] == told
-    assert {point.name: point.value for point in run.metrics}["sign_low_rank_embedding"] == 0.1
+    assert run.tags["archfront.failed_checks"] == told
+    assert {point.name: point.value for point in run.metrics}["check_low_rank_embedding"] == 0.1
 
 
 def test_a_trial_without_diagnostics_says_nothing() -> None:
     record = sample_records(3)[2]
-    assert row(record, None, front_of([record]), membership(front_of([record])))["signs"] is None
-    assert "archfront.signs" not in trial_run(record).tags
-    assert "Signs of trouble" not in report(sample_summary(), [record], {})
+    assert trial_row(record, None, front_of([record]), estimate_membership(front_of([record])))["failed_checks"] is None
+    assert "archfront.failed_checks" not in trial_run(record).tags
+    assert "Health checks" not in report_page(sample_summary(), [record], {})
 
 
 def test_training_leaves_diagnostics_that_json_can_hold(copied_text: TokenBlocks) -> None:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from analysis.fronts.front import front_of
-from analysis.fronts.membership import membership
+from analysis.fronts.membership import estimate_membership
 from analysis.fronts.rows import front_rows
 from analysis.records.record import Kind, Outcome, TrialRecord
 from analysis.records.summary import totals
 from analysis.report.figures import front_figure
-from analysis.report.study_page import report, write_report
+from analysis.report.study_page import report_page, write_report
 from analysis.text.words import duration, quantity
 from tests.support.browser import count, logged, requests, show
 from tests.support.sample_study import sample_finals, sample_records, sample_summary
@@ -66,16 +66,16 @@ class Page(HTMLParser):
 @pytest.mark.parametrize("state", STATES)
 def test_a_report_of_any_state_is_a_whole_page(state: str) -> None:
     records = STATES[state]
-    page = Page(report(sample_summary(), records, sample_finals(records)))
+    page = Page(report_page(sample_summary(), records, sample_finals(records)))
     assert page.open == []
     assert len(page.identities) == len(set(page.identities))
     assert "250,000 parameters within 1%" in page.text
-    links = set(re.findall(r'href="#([^"]+)"', report(sample_summary(), records, {})))
+    links = set(re.findall(r'href="#([^"]+)"', report_page(sample_summary(), records, {})))
     assert links <= set(page.identities)
 
 
 def test_a_report_says_what_was_asked_found_and_spent() -> None:
-    text = Page(report(sample_summary(), RECORDS, FINALS)).text
+    text = Page(report_page(sample_summary(), RECORDS, FINALS)).text
     for part in (
         "23 of 30 trials finished", "7 shapes stand on the front", "Against deep-thin", "No sampled shape beats wide-shallow",
         "3,630 feasible", "python-stdlib: 11.6 MB", "archfront-1: torch 2.13.0, float32 on cpu, 1 thread, held to processor 0",
@@ -86,15 +86,15 @@ def test_a_report_says_what_was_asked_found_and_spent() -> None:
 
 def test_every_member_of_the_front_can_be_taken_away_with_one_command() -> None:
     summary = sample_summary(directory="my runs/it's")
-    commands = re.findall(r"archfront export .*? --format hf", unescape(report(summary, RECORDS, FINALS)))
+    commands = re.findall(r"archfront export .*? --format hf", unescape(report_page(summary, RECORDS, FINALS)))
     assert {command.split("--trial ")[1] for command in commands} == {f"{n} --format hf" for n in front_of(RECORDS, FINALS).members}
     assert all(command.startswith("archfront export 'my runs/it'\"'\"'s' --trial ") for command in commands)
 
 
 def test_the_table_of_the_front_has_both_latencies_and_both_splits() -> None:
-    rows = front_rows(RECORDS, FINALS, front_of(RECORDS, FINALS), membership(front_of(RECORDS, FINALS)))
+    rows = front_rows(RECORDS, FINALS, front_of(RECORDS, FINALS), estimate_membership(front_of(RECORDS, FINALS)))
     assert [row["trial"] for row in rows] == [1, 15, 6, 22, 12, 18, 10, 0]
-    text = Page(report(sample_summary(), RECORDS, FINALS)).text
+    text = Page(report_page(sample_summary(), RECORDS, FINALS)).text
     first = rows[1]
     assert f"{first['final_latency_ms']:.1f} {first['searched_latency_ms']:.1f} {first['validation_bits_per_byte']:.3f}" in text
     assert f"{first['test_bits_per_byte']:.3f}" in text
@@ -102,24 +102,24 @@ def test_the_table_of_the_front_has_both_latencies_and_both_splits() -> None:
 
 def test_the_report_says_how_sure_each_place_is_and_what_ties() -> None:
     front = front_of(RECORDS, FINALS)
-    sure = membership(front)
-    page, rows = Page(report(sample_summary(), RECORDS, FINALS)), front_rows(RECORDS, FINALS, front, sure)
+    membership = estimate_membership(front)
+    page, rows = Page(report_page(sample_summary(), RECORDS, FINALS)), front_rows(RECORDS, FINALS, front, membership)
     [recommended] = [row for row in rows if row["recommended"]]
-    assert recommended["trial"] == sure.recommended == 18
+    assert recommended["trial"] == membership.recommended == 18
     assert front.most_accurate in recommended["ties"]
-    interval = f"{recommended['true_bits_per_byte_low']:.3f} to {recommended['true_bits_per_byte_high']:.3f}"
+    interval = f"{recommended['credible_bits_per_byte_low']:.3f} to {recommended['credible_bits_per_byte_high']:.3f}"
     assert f"{interval} {recommended['front_probability']:.0%}" in page.text
     assert "#18 recommended tie" in page.text
     assert "9 other shapes tie with it: recommended is #18" in page.text
-    assert "again #5, finished" in page.text
+    assert "replicate of #5, finished" in page.text
     lines = next(trace for trace in front_figure(RECORDS, FINALS).data if "interval" in trace.name)
-    assert {recommended["true_bits_per_byte_low"], recommended["true_bits_per_byte_high"]} <= set(lines.y)
+    assert {recommended["credible_bits_per_byte_low"], recommended["credible_bits_per_byte_high"]} <= set(lines.y)
 
 
 def test_what_was_not_measured_is_a_dash_and_never_a_zero() -> None:
-    rows = front_rows(RECORDS, {}, front_of(RECORDS), membership(front_of(RECORDS)))
+    rows = front_rows(RECORDS, {}, front_of(RECORDS), estimate_membership(front_of(RECORDS)))
     assert {(row["final_latency_ms"], row["test_bits_per_byte"]) for row in rows} == {(None, None)}
-    text = Page(report(sample_summary(), RECORDS, {})).text
+    text = Page(report_page(sample_summary(), RECORDS, {})).text
     assert re.search(r"– 12\.0 2\.185 2\.\d+ to 2\.\d+ \d+% – 41\.1% –", text)
 
 
@@ -131,7 +131,7 @@ def test_nothing_that_a_study_says_becomes_markup() -> None:
         *RECORDS[3:7],
     ]
     told = dict.fromkeys(("name", "study_yaml", "directory", "budget", "space", "corpus", "recipe", "latency", "search"), evil)
-    page = report(sample_summary(**told, environment={evil: evil}), records, sample_finals(records))
+    page = report_page(sample_summary(**told, environment={evil: evil}), records, sample_finals(records))
     assert "<script>alert" not in page
     assert Page(page).open == []
     assert Page(page).text.count("<script>alert(1)") > 10, "it is shown as the text that it is"
@@ -140,7 +140,7 @@ def test_nothing_that_a_study_says_becomes_markup() -> None:
 def test_the_same_records_give_the_same_page(tmp_path: Path) -> None:
     path = write_report(tmp_path, sample_summary(), RECORDS, FINALS)
     assert path == tmp_path / "report.html"
-    assert path.read_text(encoding="utf-8") == report(sample_summary(), RECORDS, FINALS)
+    assert path.read_text(encoding="utf-8") == report_page(sample_summary(), RECORDS, FINALS)
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"], "no draft is left behind"
 
 

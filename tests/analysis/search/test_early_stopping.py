@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from analysis.fronts.domination import hypervolume, non_dominated
-from analysis.search.early_stopping import LEAST_CHANCE, LEAST_FINISHED, Course, judge
+from analysis.search.early_stopping import LEAST_CHANCE, LEAST_FINISHED, LearningCurve, decide_stop
 from benchmarks.stopping import ours, run
 from trials.study.spec import STOPPING_RUNGS
 
@@ -12,77 +12,77 @@ WHOLE = 16_384
 TOKENS = WHOLE // 16
 
 
-def course(number: int, latency_ms: float | None, loss: float, final: float | None = None, tokens: int = TOKENS) -> Course:
-    return Course(number=number, latency_ms=latency_ms, seen={tokens: loss}, final=final)
+def curve(number: int, latency_ms: float | None, loss: float, final: float | None = None, tokens: int = TOKENS) -> LearningCurve:
+    return LearningCurve(number=number, latency_ms=latency_ms, seen={tokens: loss}, final=final)
 
 
-FINISHED = [course(number, 10.0 + number, 3.0 - 0.01 * number, 2.3 - 0.005 * number) for number in range(12)]
+FINISHED = [curve(number, 10.0 + number, 3.0 - 0.01 * number, 2.3 - 0.005 * number) for number in range(12)]
 
 
 def test_a_slow_shape_that_is_far_behind_stops() -> None:
-    verdict = judge(course(20, 40.0, 3.4), FINISHED, TOKENS)
-    assert not verdict.goes_on
-    assert verdict.chance < LEAST_CHANCE
-    assert "its chance of adding to the front was" in verdict.reason
+    decision = decide_stop(curve(20, 40.0, 3.4), FINISHED, TOKENS)
+    assert not decision.goes_on
+    assert decision.chance < LEAST_CHANCE
+    assert "its chance of adding to the front was" in decision.reason
 
 
 def test_the_fastest_shape_goes_on_whatever_it_lost() -> None:
-    assert judge(course(20, 5.0, 9.0), FINISHED, TOKENS).goes_on
+    assert decide_stop(curve(20, 5.0, 9.0), FINISHED, TOKENS).goes_on
 
 
 def test_while_few_have_finished_everything_goes_on() -> None:
-    stopped = [course(number, 10.0, 2.0) for number in range(30, 50)]
-    assert judge(course(20, 40.0, 3.4), FINISHED[: LEAST_FINISHED - 1] + stopped, TOKENS).goes_on
+    stopped = [curve(number, 10.0, 2.0) for number in range(30, 50)]
+    assert decide_stop(curve(20, 40.0, 3.4), FINISHED[: LEAST_FINISHED - 1] + stopped, TOKENS).goes_on
 
 
 def test_only_losses_after_equally_many_tokens_count() -> None:
-    elsewhere = [course(other.number, other.latency_ms, 1.0, other.final, tokens=2 * TOKENS) for other in FINISHED]
-    own = course(20, 40.0, 3.4)
-    assert judge(own, elsewhere, TOKENS).goes_on
-    assert judge(own, FINISHED + elsewhere, TOKENS) == judge(own, FINISHED, TOKENS)
+    elsewhere = [curve(other.number, other.latency_ms, 1.0, other.final, tokens=2 * TOKENS) for other in FINISHED]
+    own = curve(20, 40.0, 3.4)
+    assert decide_stop(own, elsewhere, TOKENS).goes_on
+    assert decide_stop(own, FINISHED + elsewhere, TOKENS) == decide_stop(own, FINISHED, TOKENS)
 
 
 @pytest.mark.parametrize("twin", FINISHED)
-def test_a_tie_with_the_front_does_not_stop(twin: Course) -> None:
-    assert judge(course(20, twin.latency_ms, twin.seen[TOKENS]), FINISHED, TOKENS).goes_on
+def test_a_tie_with_the_front_does_not_stop(twin: LearningCurve) -> None:
+    assert decide_stop(curve(20, twin.latency_ms, twin.seen[TOKENS]), FINISHED, TOKENS).goes_on
 
 
 def test_a_shape_without_a_latency_is_not_judged() -> None:
-    assert judge(course(20, None, 9.0), FINISHED, TOKENS).goes_on
+    assert decide_stop(curve(20, None, 9.0), FINISHED, TOKENS).goes_on
 
 
 def test_the_order_of_the_others_does_not_matter() -> None:
-    own = course(20, 40.0, 3.05)
-    one, other = judge(own, FINISHED, TOKENS), judge(own, FINISHED[::-1], TOKENS)
+    own = curve(20, 40.0, 3.05)
+    one, other = decide_stop(own, FINISHED, TOKENS), decide_stop(own, FINISHED[::-1], TOKENS)
     assert one.goes_on == other.goes_on
     assert one.chance == pytest.approx(other.chance)
-    assert judge(own, FINISHED, TOKENS) == one
+    assert decide_stop(own, FINISHED, TOKENS) == one
 
 
-def planted(seed: int, count: int = 120) -> list[Course]:
+def planted(seed: int, count: int = 120) -> list[LearningCurve]:
     """Curves that come closer to each other as they fall, with noise that fades; slower shapes are a little better."""
     random = np.random.default_rng(seed)
     latency = np.exp(random.normal(4.0, 0.6, count))
     final = 2.3 - 0.02 * np.log(latency / 50) + random.normal(0, 0.05, count)
-    courses = []
+    curves = []
     for number in range(count):
         seen = {
             round(share * WHOLE): float(final[number] + 0.2 * (1 / share - 1) ** 0.5 + random.normal(0, 0.03 * (1 - share)))
             for share in (*STOPPING_RUNGS, 1.0)
         }
-        courses.append(Course(number=number, latency_ms=float(latency[number]), seen=seen, final=float(final[number])))
-    return courses
+        curves.append(LearningCurve(number=number, latency_ms=float(latency[number]), seen=seen, final=float(final[number])))
+    return curves
 
 
 def test_planted_fronts_are_kept_for_a_fraction_of_the_tokens() -> None:
     spent, kept = [], []
     for seed in range(8):
-        courses = planted(seed)
-        ran = run(courses, ours, STOPPING_RUNGS)
-        points = [(float(course.latency_ms or 0), float(course.final or 0)) for course in courses]
+        curves = planted(seed)
+        ran = run(curves, ours, STOPPING_RUNGS)
+        points = [(float(curve.latency_ms or 0), float(curve.final or 0)) for curve in curves]
         corner = (float(np.median([point[0] for point in points])) * 2, float(np.median([point[1] for point in points])))
-        finished = [points[course.number] for course, _ in ran if course.final is not None]
-        spent.append(sum(share for _, share in ran) / len(courses))
+        finished = [points[curve.number] for curve, _ in ran if curve.final is not None]
+        spent.append(sum(share for _, share in ran) / len(curves))
         kept.append(hypervolume(finished, corner) / hypervolume(points, corner))
         assert non_dominated(finished)
     assert np.median(kept) > 0.98

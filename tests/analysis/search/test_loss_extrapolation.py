@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.records.record import CurvePoint, Kind, Outcome, Quality, TrialRecord
-from analysis.search.loss_extrapolation import PAIRS, estimates
+from analysis.search.loss_extrapolation import PAIRS, loss_estimates
 from search_space.architecture import Architecture
 from tests.support.fakes import answer, small_study
 from trials.search.proposer import Proposer
@@ -39,13 +39,13 @@ def finished(count: int, noise: float, seed: int = 0) -> list[TrialRecord]:
 
 
 def test_a_line_through_finished_trials_says_what_a_stopped_one_would_have_reached() -> None:
-    found = estimates([*finished(40, 0.01), record(40, 3.2, None)])[40]
+    found = loss_estimates([*finished(40, 0.01), record(40, 3.2, None)])[40]
     assert found.bits_per_byte == pytest.approx(0.8 + 0.6 * 3.2, abs=0.01)
     assert 0.007 < found.deviation < 0.015
 
 
 def test_losses_of_other_vocabularies_are_compared_in_bits_per_byte() -> None:
-    own, other = (estimates([*finished(10, 0.0), record(10, 3.0, None, nats)])[10] for nats in (1.5, 4.0))
+    own, other = (loss_estimates([*finished(10, 0.0), record(10, 3.0, None, nats)])[10] for nats in (1.5, 4.0))
     assert own.bits_per_byte == pytest.approx(other.bits_per_byte)
 
 
@@ -54,23 +54,23 @@ def test_the_deviation_holds_where_few_are_known() -> None:
     for seed in range(200):
         random = np.random.default_rng(1_000 + seed)
         at = float(random.uniform(2.5, 3.8))
-        found = estimates([*finished(PAIRS + 2, 0.02, seed), record(50, at, None)])[50]
+        found = loss_estimates([*finished(PAIRS + 2, 0.02, seed), record(50, at, None)])[50]
         off.append((found.bits_per_byte - (0.8 + 0.6 * at + random.normal(0, 0.02))) / found.deviation)
     assert np.mean(np.abs(off) < 2) > 0.85
 
 
 def test_too_few_pairs_other_tokens_and_another_budget_say_nothing() -> None:
     stopped = record(40, 3.0, None)
-    assert estimates([*finished(PAIRS - 1, 0.01), stopped]) == {}
+    assert loss_estimates([*finished(PAIRS - 1, 0.01), stopped]) == {}
     assert stopped.training is not None
     elsewhere = dataclasses.replace(stopped.training, curve=(CurvePoint(tokens=RUNG + 512, seconds=1.0, validation_loss=4.0),))
     longer = dataclasses.replace(stopped.training, planned_tokens=2 * END)
     for training in (elsewhere, longer, dataclasses.replace(stopped.training, validation=None)):
-        assert estimates([*finished(20, 0.01), dataclasses.replace(stopped, training=training)]) == {}
+        assert loss_estimates([*finished(20, 0.01), dataclasses.replace(stopped, training=training)]) == {}
 
 
 def test_equal_losses_at_the_rung_give_their_mean() -> None:
-    found = estimates([*(record(n, 3.0, 2.0 + 0.01 * n) for n in range(5)), record(9, 3.0, None)])[9]
+    found = loss_estimates([*(record(n, 3.0, 2.0 + 0.01 * n) for n in range(5)), record(9, 3.0, None)])[9]
     assert found.bits_per_byte == pytest.approx(2.02)
 
 

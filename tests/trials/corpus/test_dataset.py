@@ -21,7 +21,7 @@ from tests.trials.corpus.test_prepare import sentences
 from trials.corpus import dataset
 from trials.corpus.dataset import fetch_dataset
 from trials.corpus.documents import find_documents
-from trials.corpus.prepare import corpus_hash, prepare
+from trials.corpus.prepare import corpus_hash, prepare_corpus
 from trials.driver.shipment import pack
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.spec import load_study, parse_study
@@ -74,7 +74,7 @@ def test_a_parquet_file_is_the_same_text_as_its_documents_in_json_lines(tmp_path
 
 def test_a_parquet_file_becomes_token_blocks(tmp_path: Path) -> None:
     file = write_parquet(tmp_path / "a.parquet", {"text": pyarrow.array(TEXTS, pyarrow.large_string())})
-    assert prepare(CorpusSpec(files=(str(file),)), 300, tmp_path / "cache").corpus == "a.parquet"
+    assert prepare_corpus(CorpusSpec(files=(str(file),)), 300, tmp_path / "cache").corpus == "a.parquet"
 
 
 def _written(columns: dict[str, object]) -> Callable[[Path], None]:
@@ -94,7 +94,7 @@ def _written(columns: dict[str, object]) -> Callable[[Path], None]:
 def test_an_unusable_parquet_file_is_one_sentence(make: Callable[[Path], None], sentence: str, tmp_path: Path) -> None:
     make(tmp_path / "a.parquet")
     with pytest.raises(SpecError, match=sentence) as raised:
-        prepare(CorpusSpec(files=(str(tmp_path / "a.parquet"),)), 300, tmp_path / "cache")
+        prepare_corpus(CorpusSpec(files=(str(tmp_path / "a.parquet"),)), 300, tmp_path / "cache")
     assert "\n" not in str(raised.value)
 
 
@@ -104,11 +104,11 @@ def test_an_unusable_parquet_file_is_one_sentence(make: Callable[[Path], None], 
 def test_a_local_dataset_is_the_text_of_its_split_and_asks_no_network(folder: Path, tmp_path: Path, no_network: None) -> None:
     spec = CorpusSpec(dataset=str(folder))
     assert texts_of(spec, tmp_path / "cache") == TEXTS
-    blocks = prepare(spec, 300, tmp_path / "cache")
+    blocks = prepare_corpus(spec, 300, tmp_path / "cache")
     assert blocks.corpus == "stories, split train"
     rows = CorpusSpec(files=(f"{folder}/train-*.parquet",))
     assert sorted(texts_of(CorpusSpec(dataset=str(folder), split="test"), tmp_path / "cache")) == ["held out"]
-    assert blocks.train.size == prepare(rows, 300, tmp_path / "cache").train.size
+    assert blocks.train.size == prepare_corpus(rows, 300, tmp_path / "cache").train.size
 
 
 def test_json_lines_csv_and_saved_datasets_are_read_too(tmp_path: Path, no_network: None) -> None:

@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 from search_space.errors import SpecError
 from tests.trials.corpus.test_prepare import SCRIPTS, sentences
 from trials.corpus.given_tokenizer import read_tokenizer
-from trials.corpus.prepare import prepare, require_corpus
+from trials.corpus.prepare import prepare_corpus, require_corpus
 from trials.corpus.tokenizer import load_encoder, train_tokenizer
 from trials.driver.shipment import pack
 from trials.study.corpus_spec import CorpusSpec
@@ -130,12 +130,12 @@ def test_a_given_tokenizer_makes_the_blocks_and_lies_beside_them(definition: Def
     file = saved(renumbered(definition), tmp_path / "mine" / "tokenizer.json")
     spec = CorpusSpec(files=(str(text_file),))
     exact, padded = (
-        prepare(spec.model_copy(update={"tokenizer": (name,)}), size, tmp_path / "cache")
+        prepare_corpus(spec.model_copy(update={"tokenizer": (name,)}), size, tmp_path / "cache")
         for name, size in ((str(file), 700), (str(file.parent), 768))
     )
     assert (exact.vocab_size, padded.vocab_size, len(padded.bytes_per_token)) == (700, 768, 768)
     assert np.array_equal(exact.train, padded.train)
-    assert exact.corpus_sha256 == prepare(spec, 300, tmp_path / "cache").corpus_sha256
+    assert exact.corpus_sha256 == prepare_corpus(spec, 300, tmp_path / "cache").corpus_sha256
     assert exact.tokenizer_file is not None
     assert exact.tokenizer_file.read_bytes() == file.read_bytes()
     assert exact.train[-1] == 699
@@ -149,7 +149,7 @@ def test_each_vocabulary_takes_the_largest_tokenizer_that_fits(definition: Defin
     large = saved(definition, tmp_path / "large.json")
     spec = CorpusSpec(files=(str(text_file),), tokenizer=(str(large), str(small)))
     for vocab_size, file in ((400, small), (448, small), (700, large), (704, large)):
-        used = prepare(spec, vocab_size, tmp_path / "cache").tokenizer_file
+        used = prepare_corpus(spec, vocab_size, tmp_path / "cache").tokenizer_file
         assert used is not None
         assert used.read_bytes() == file.read_bytes()
 
@@ -159,7 +159,7 @@ def test_a_vocabulary_that_does_not_fit_is_said_with_those_that_would(definition
     spec = CorpusSpec(files=(str(text_file),), tokenizer=(str(file),))
     for vocab_size in (699, 8192):
         with pytest.raises(SpecError, match=rf"found {vocab_size} for 700 of .*; set it to 700, or to 768, the next multiple of 128"):
-            prepare(spec, vocab_size, tmp_path / "cache")
+            prepare_corpus(spec, vocab_size, tmp_path / "cache")
         with pytest.raises(SpecError, match=rf"found {vocab_size} for 700"):
             require_corpus(spec, [700, vocab_size])
     require_corpus(spec.model_copy(update={"tokenizer": ("some/name",)}), [8192])
@@ -187,7 +187,7 @@ def test_a_tokenizer_that_cannot_be_used_is_one_sentence(name: str, definition: 
     file = tmp_path / "tokenizer.json"
     file.write_text(json.dumps(change(definition)))
     with pytest.raises(SpecError, match=sentence) as raised:
-        prepare(CorpusSpec(files=(str(text_file),), tokenizer=(str(file),)), 700, tmp_path / "cache")
+        prepare_corpus(CorpusSpec(files=(str(text_file),), tokenizer=(str(file),)), 700, tmp_path / "cache")
     assert "\n" not in str(raised.value)
 
 
@@ -198,7 +198,7 @@ def test_a_tokenizer_that_is_not_there_or_no_json_is_one_sentence(text_file: Pat
         ("bytes.json", r"must be a tokenizer\.json of the library tokenizers, found no JSON"),
     ):
         with pytest.raises(SpecError, match=sentence):
-            prepare(CorpusSpec(files=(str(text_file),), tokenizer=(str(tmp_path / name),)), 700, tmp_path / "cache")
+            prepare_corpus(CorpusSpec(files=(str(text_file),), tokenizer=(str(tmp_path / name),)), 700, tmp_path / "cache")
 
 
 @pytest.mark.slow

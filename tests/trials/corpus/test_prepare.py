@@ -22,7 +22,7 @@ from search_space.errors import SpecError
 from trials.corpus import encoding
 from trials.corpus.blocks import SPLITS, Ids, TokenBlocks
 from trials.corpus.documents import find_documents
-from trials.corpus.prepare import corpus_hash, prepare
+from trials.corpus.prepare import corpus_hash, prepare_corpus
 from trials.corpus.shuffle import permute
 from trials.corpus.splits import take_inventory
 from trials.corpus.tiktoken_twin import byte_of_character
@@ -66,7 +66,7 @@ def text_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def blocks(text_file: Path, tmp_path_factory: pytest.TempPathFactory) -> TokenBlocks:
-    return prepare(spec_of(text_file), 600, tmp_path_factory.mktemp("cache"))
+    return prepare_corpus(spec_of(text_file), 600, tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")
@@ -112,7 +112,7 @@ def test_neither_the_order_of_the_files_nor_the_vocabulary_moves_a_piece(tmp_pat
     files = [write(tmp_path / f"{number}.txt", sentences(20, number)) for number in range(40)]
     splits = []
     for order, vocab_size in ((files, 300), (files[::-1], 300), (files, 400)):
-        blocks = prepare(spec_of(*order), vocab_size, tmp_path / "cache")
+        blocks = prepare_corpus(spec_of(*order), vocab_size, tmp_path / "cache")
         assert blocks.tokenizer_file is not None
         tokenizer = Tokenizer.from_file(str(blocks.tokenizer_file))
         splits.append([sorted(decoded(tokenizer, getattr(blocks, split))) for split in SPLITS])
@@ -122,7 +122,7 @@ def test_neither_the_order_of_the_files_nor_the_vocabulary_moves_a_piece(tmp_pat
 
 def test_equal_documents_share_a_split_and_three_different_ones_are_enough(tmp_path: Path) -> None:
     lines = [json.dumps({"text": sentences(5, number % 3)}) for number in range(30)]
-    blocks = prepare(spec_of(write(tmp_path / "a.jsonl", "\n".join(lines))), 257, tmp_path)
+    blocks = prepare_corpus(spec_of(write(tmp_path / "a.jsonl", "\n".join(lines))), 257, tmp_path)
     assert [len(np.flatnonzero(getattr(blocks, split) == 0)) for split in SPLITS] == [10, 10, 10]
 
 
@@ -192,20 +192,20 @@ def _bytes(data: bytes, name: str = "a.txt") -> Callable[[Path], CorpusSpec]:
 def test_unusable_text_is_one_sentence_with_file_line_and_cure(make: Callable[[Path], CorpusSpec], sentence: str, tmp_path: Path) -> None:
     spec = make(tmp_path)
     with pytest.raises(SpecError, match=sentence):
-        prepare(spec, 512, tmp_path / "cache")
+        prepare_corpus(spec, 512, tmp_path / "cache")
 
 
 def test_a_vocabulary_that_cannot_be_had_is_refused_and_leaves_nothing_behind(text_file: Path, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"vocab_size must be at least 257 .* found 256; raise it"):
-        prepare(spec_of(text_file), 256, tmp_path)
+        prepare_corpus(spec_of(text_file), 256, tmp_path)
     with pytest.raises(SpecError, match=r"vocab_size must be reached by the corpus, found \d+ tokens for 60000; lower it or add text"):
-        prepare(spec_of(text_file), 60_000, tmp_path)
+        prepare_corpus(spec_of(text_file), 60_000, tmp_path)
     assert not list(tmp_path.glob("*.partial"))
 
 
 def test_an_unwritable_cache_is_one_sentence(text_file: Path, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"cache folder .* must be writable, found .*; set XDG_CACHE_HOME"):
-        prepare(spec_of(text_file), 300, write(tmp_path / "file", "") / "cache")
+        prepare_corpus(spec_of(text_file), 300, write(tmp_path / "file", "") / "cache")
 
 
 def test_too_little_text_for_a_window_says_how_much_there_is(blocks: TokenBlocks) -> None:
@@ -281,13 +281,15 @@ def test_the_vocabulary_has_exactly_its_size_and_every_byte(encoder: Encoder, bl
 
 
 def test_equal_text_under_another_name_shares_the_blocks_and_keeps_its_name(tmp_path: Path) -> None:
-    first, second = (prepare(spec_of(write(tmp_path / name, sentences(400))), 300, tmp_path / "cache") for name in ("a.txt", "b.txt"))
+    first, second = (
+        prepare_corpus(spec_of(write(tmp_path / name, sentences(400))), 300, tmp_path / "cache") for name in ("a.txt", "b.txt")
+    )
     assert first.tokenizer_file == second.tokenizer_file
     assert (first.corpus, second.corpus) == ("a.txt", "b.txt")
 
 
 def test_the_same_corpus_gives_the_same_tokenizer_and_the_same_ids(text_file: Path, blocks: TokenBlocks, tmp_path: Path) -> None:
-    again = prepare(spec_of(text_file), 600, tmp_path)
+    again = prepare_corpus(spec_of(text_file), 600, tmp_path)
     assert again.tokenizer_file is not None
     assert blocks.tokenizer_file is not None
     assert again.tokenizer_file.read_bytes() == blocks.tokenizer_file.read_bytes()
@@ -297,7 +299,7 @@ def test_the_same_corpus_gives_the_same_tokenizer_and_the_same_ids(text_file: Pa
 def test_a_vocabulary_past_sixteen_bits_has_wide_ids(tmp_path: Path) -> None:
     words = np.random.default_rng(0).integers(0, 26, size=(60_000, 5)) + ord("a")
     text = "".join(bytes(word.tolist()).decode() + " " + "\n" * (place % 9 == 8) for place, word in enumerate(words))
-    blocks = prepare(spec_of(write(tmp_path / "a.txt", text)), 65_600, tmp_path)
+    blocks = prepare_corpus(spec_of(write(tmp_path / "a.txt", text)), 65_600, tmp_path)
     assert blocks.train.dtype == np.uint32
     assert blocks.train.max() > np.iinfo(np.uint16).max
 
@@ -308,12 +310,12 @@ def test_a_vocabulary_past_sixteen_bits_has_wide_ids(tmp_path: Path) -> None:
 def test_a_second_call_reads_no_text_and_a_changed_file_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file, cache = write(tmp_path / "a.txt", sentences(400)), tmp_path / "cache"
     monkeypatch.setattr("trials.corpus.splits.SETTLED_SECONDS", -60.0)  # the file is as good as old
-    first = prepare(spec_of(file), 300, cache)
+    first = prepare_corpus(spec_of(file), 300, cache)
     with monkeypatch.context() as patch:
         patch.setattr("trials.corpus.splits.read_pieces", lambda documents: pytest.fail("the text was read"))
-        assert prepare(spec_of(file), 300, cache).corpus_sha256 == first.corpus_sha256
+        assert prepare_corpus(spec_of(file), 300, cache).corpus_sha256 == first.corpus_sha256
     write(file, sentences(400, seed=1))
-    assert prepare(spec_of(file), 300, cache).corpus_sha256 != first.corpus_sha256
+    assert prepare_corpus(spec_of(file), 300, cache).corpus_sha256 != first.corpus_sha256
 
 
 def test_a_file_that_changed_just_now_is_not_trusted_by_its_time(tmp_path: Path) -> None:
@@ -324,7 +326,7 @@ def test_a_file_that_changed_just_now_is_not_trusted_by_its_time(tmp_path: Path)
 
 def test_the_default_cache_follows_the_desktop_standard(text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    blocks = prepare(spec_of(text_file), 300)
+    blocks = prepare_corpus(spec_of(text_file), 300)
     assert blocks.tokenizer_file is not None
     assert blocks.tokenizer_file.is_relative_to(tmp_path / "archfront")
 
@@ -333,7 +335,7 @@ PREPARE = """
 import os, signal, sys
 from pathlib import Path
 from trials.corpus import encoding
-from trials.corpus.prepare import prepare
+from trials.corpus.prepare import prepare_corpus
 from trials.study.corpus_spec import CorpusSpec
 encoding.BUNDLE_BYTES, encoding.CHECKPOINT_BUNDLES = 20_000, 2
 file, cache, saves = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
@@ -347,7 +349,7 @@ def save_and_die(progress, folder):
             torn.write(b"torn")
         os.kill(os.getpid(), signal.SIGKILL)
 encoding._save = save_and_die
-prepare(CorpusSpec(files=(file,)), 600, cache)
+prepare_corpus(CorpusSpec(files=(file,)), 600, cache)
 """
 
 
@@ -370,7 +372,7 @@ def test_a_killed_call_is_continued_and_gives_the_same_blocks(
 
     monkeypatch.setattr(encoding, "_encode_bundle", counted)
 
-    resumed = prepare(spec_of(text_file), 600, tmp_path)
+    resumed = prepare_corpus(spec_of(text_file), 600, tmp_path)
 
     assert done > 0
     assert done + sum(encoded) == len(list(find_documents(spec_of(text_file)).pieces()))
@@ -389,9 +391,9 @@ def test_text_that_changes_while_it_is_encoded_is_refused(tmp_path: Path, monkey
     file = write(tmp_path / "a.txt", sentences(400))
     monkeypatch.setattr("trials.corpus.prepare.load_encoder", lambda *named: write(file, sentences(400, seed=1)) and load_encoder(*named))
     with pytest.raises(SpecError, match=r"the corpus a\.txt must stay as it is while it is encoded, found it changed; run again"):
-        prepare(spec_of(file), 300, tmp_path / "cache")
+        prepare_corpus(spec_of(file), 300, tmp_path / "cache")
     monkeypatch.undo()
-    assert prepare(spec_of(file), 300, tmp_path / "cache").vocab_size == 300
+    assert prepare_corpus(spec_of(file), 300, tmp_path / "cache").vocab_size == 300
 
 
 # Batches

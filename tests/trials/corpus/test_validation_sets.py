@@ -11,13 +11,13 @@ import pytest
 from tokenizers import Tokenizer
 
 from analysis.records.record import Kind, TrialRecord
-from analysis.report.study_page import report
+from analysis.report.study_page import report_page
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from tests.support.sample_study import sample_records, sample_summary
 from tests.trials.corpus.test_prepare import sentences
 from trials.corpus.blocks import TokenBlocks
-from trials.corpus.prepare import prepare, require_corpus
+from trials.corpus.prepare import prepare_corpus, require_corpus
 from trials.driver.shipment import pack
 from trials.reporting.mlflow_trial_content import trial_run
 from trials.study.corpus_spec import CorpusSpec
@@ -45,7 +45,7 @@ def spec_of(folder: Path, **validation: str) -> CorpusSpec:
 
 @pytest.fixture(scope="module")
 def blocks(folder: Path) -> TokenBlocks:
-    return prepare(spec_of(folder, same="same.txt", digits="digits.txt"), 300, folder / "cache")
+    return prepare_corpus(spec_of(folder, same="same.txt", digits="digits.txt"), 300, folder / "cache")
 
 
 def shape_of(vocab_size: int) -> Architecture:
@@ -74,7 +74,7 @@ def test_a_set_is_its_files_under_the_tokenizer_of_the_corpus(folder: Path, bloc
     ids = blocks.validations["digits"]
     assert tokenizer.decode(ids[ids != 0].tolist()) == (folder / "digits.txt").read_text()
     assert blocks.evaluation("digits", 640, 64).shape == (10, 65)
-    assert np.array_equal(blocks.train, prepare(spec_of(folder), 300, folder / "cache").train)
+    assert np.array_equal(blocks.train, prepare_corpus(spec_of(folder), 300, folder / "cache").train)
 
 
 def test_a_set_is_encoded_again_where_its_file_has_changed(folder: Path, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_set_is_encoded_again_where_its_file_has_changed(folder: Path, tmp_pat
     sizes = []
     for text in ("a b c\n" * 100, "a b c\n" * 100, "a b c d e f\n" * 100):
         file.write_text(text)
-        sizes.append(prepare(spec, 300, folder / "cache").validations["mine"].size)
+        sizes.append(prepare_corpus(spec, 300, folder / "cache").validations["mine"].size)
     assert sizes[0] == sizes[1] < sizes[2]
 
 
@@ -96,7 +96,7 @@ def test_sets_travel_with_the_blocks(blocks: TokenBlocks, tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_a_finished_trial_is_judged_on_each_set_in_bits_per_byte_whatever_its_vocabulary(folder: Path, blocks: TokenBlocks) -> None:
     small = trained(blocks)
-    large = trained(prepare(spec_of(folder, same="same.txt", digits="digits.txt"), 600, folder / "cache"))
+    large = trained(prepare_corpus(spec_of(folder, same="same.txt", digits="digits.txt"), 600, folder / "cache"))
     for record, given in ((small, blocks), (large, None)):
         assert record.training is not None
         assert record.training.validation is not None
@@ -123,10 +123,10 @@ def test_the_report_shows_each_set_by_its_name() -> None:
         else record
         for record in sample_records()
     ]
-    page = report(sample_summary(), records, {})
+    page = report_page(sample_summary(), records, {})
     assert "legal &lt;text&gt;" in page
     assert "on the validation sets that the study names" in page
-    assert "on the validation sets that the study names" not in report(sample_summary(), sample_records(), {})
+    assert "on the validation sets that the study names" not in report_page(sample_summary(), sample_records(), {})
 
 
 def test_a_set_without_text_or_too_short_for_the_context_is_said_before_anything_is_trained(folder: Path, tmp_path: Path) -> None:
@@ -137,10 +137,10 @@ def test_a_set_without_text_or_too_short_for_the_context_is_said_before_anything
         ("none.txt", r"corpus\.validation\.mine must name files, found none for .*none\.txt; check the path"),
     ):
         with pytest.raises(SpecError, match=sentence):
-            prepare(spec_of(folder, mine=str(tmp_path / name)), 300, folder / "cache")
+            prepare_corpus(spec_of(folder, mine=str(tmp_path / name)), 300, folder / "cache")
     with pytest.raises(SpecError, match=r"found none for .*none\.txt"):
         require_corpus(spec_of(folder, mine=str(tmp_path / "none.txt")), [300])
-    short = prepare(spec_of(folder, mine=str(tmp_path / "short.txt")), 300, folder / "cache")
+    short = prepare_corpus(spec_of(folder, mine=str(tmp_path / "short.txt")), 300, folder / "cache")
     with pytest.raises(SpecError, match=r"the mine set must hold 65 tokens .*, found \d; add text to it or lower proxy\.context_tokens"):
         short.require_context(64)
 

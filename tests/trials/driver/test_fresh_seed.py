@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from analysis.fronts.doubts import luck
+from analysis.fronts.doubts import selection_bias_sentences
 from analysis.fronts.front import front_of
-from analysis.fronts.membership import membership
+from analysis.fronts.membership import estimate_membership
 from analysis.records.record import FinalRecord, FreshSeed, Quality, TrialRecord, read_finals
-from analysis.report.study_page import report
+from analysis.report.study_page import report_page
 from analysis.report.terminal import front_text
 from tests.support.sample_study import sample_finals, sample_records, sample_summary
-from trials.driver.retrainings import missing_again, train_again
+from trials.driver.retrainings import missing_retrainings, retrain
 from trials.reporting.mlflow_trial_content import final_metrics
 
 RECORDS = sample_records()
@@ -30,15 +30,15 @@ def told(selected: float, fresh: float, reference: float = 2.2) -> str:
     finals = {n: dataclasses.replace(final, test=quality(reference)) for n, final in FINALS.items()}
     finals[TOP] = dataclasses.replace(finals[TOP], test=quality(selected), fresh=FreshSeed(seed=2_000, test=quality(fresh)))
     front = front_of(RECORDS, finals)
-    [sentence] = luck(RECORDS, finals, front, membership(front))
+    [sentence] = selection_bias_sentences(RECORDS, finals, front, estimate_membership(front))
     return sentence
 
 
 def test_the_part_of_a_gain_that_is_gone_with_a_fresh_seed_was_luck() -> None:
     assert f"With a fresh seed #{TOP} has 2.125 bits per byte on the test split against 2.100 selected" in told(2.1, 2.125)
-    assert "of its gain of 0.100 over deep-thin 0.075 is left, 25% of it was luck (seeds differ by 0.0" in told(2.1, 2.125)
-    assert "its gain of 0.100 over deep-thin was no luck" in told(2.1, 2.09)
-    assert "nothing of its gain of 0.100 over deep-thin is left, all of it was luck" in told(2.1, 2.21)
+    assert "of its gain of 0.100 over deep-thin 0.075 is left, 25% of it was selection bias (seeds differ by 0.0" in told(2.1, 2.125)
+    assert "its gain of 0.100 over deep-thin shows no selection bias" in told(2.1, 2.09)
+    assert "nothing of its gain of 0.100 over deep-thin is left, all of it was selection bias" in told(2.1, 2.21)
     assert "(+0.025; seeds differ by" in told(2.3, 2.325), "there is no gain to lose"
 
 
@@ -46,7 +46,7 @@ def test_a_fresh_seed_that_fails_is_told_with_its_reason() -> None:
     assert TOP is not None
     finals = {**FINALS, TOP: dataclasses.replace(FINALS[TOP], fresh=FreshSeed(seed=2_000, reason="diverged: the loss was nan"))}
     assert f"#{TOP} with a fresh seed: diverged: the loss was nan." in front_text(RECORDS, finals, front_of(RECORDS, finals))
-    assert missing_again(RECORDS, finals, "fresh") != missing_again(RECORDS, FINALS, "fresh")
+    assert missing_retrainings(RECORDS, finals, "fresh") != missing_retrainings(RECORDS, FINALS, "fresh")
 
 
 def test_every_named_shape_gets_one_and_whatever_raises_is_tried_again(tmp_path: Path) -> None:
@@ -55,16 +55,16 @@ def test_every_named_shape_gets_one_and_whatever_raises_is_tried_again(tmp_path:
             raise RuntimeError("the worker was lost")
         return dataclasses.replace(final, fresh=FreshSeed(seed=2_000, validation=quality(2.1), test=quality(2.2)))
 
-    wanted = [record.number for record in missing_again(RECORDS, FINALS, "fresh")]
+    wanted = [record.number for record in missing_retrainings(RECORDS, FINALS, "fresh")]
     assert TOP in wanted
     assert len(wanted) == 4
-    finals = train_again(tmp_path, RECORDS, FINALS, "fresh", train)
+    finals = retrain(tmp_path, RECORDS, FINALS, "fresh", train)
     assert read_finals(tmp_path) == {number: finals[number] for number in wanted if number != TOP}
-    assert [record.number for record in missing_again(RECORDS, finals, "fresh")] == [TOP]
+    assert [record.number for record in missing_retrainings(RECORDS, finals, "fresh")] == [TOP]
     one = next(number for number in wanted if number != TOP)
     assert finals[one].test == FINALS[one].test
     assert {point.name: point.value for point in final_metrics(finals[one])}["fresh_seed_test_bits_per_byte"] == 2.2
-    assert "With a fresh seed #" in report(sample_summary(), RECORDS, finals)
+    assert "With a fresh seed #" in report_page(sample_summary(), RECORDS, finals)
 
 
 def test_final_records_of_before_have_no_fresh_seed() -> None:

@@ -21,7 +21,7 @@ from tests.support.needs import FULL_DEVICE
 from trials.catalogue.runtimes import RUNTIMES, Runtime
 from trials.driver.ray_session import connected, require_gpus
 from trials.driver.run_study import StudyResult, run_study
-from trials.driver.tune_adapters import Progress
+from trials.driver.tune_adapters import StudyProgress
 from trials.network.weights import load_network
 from trials.study.directory import claim, tokenizer_file, weights_file
 from trials.study.latency_spec import LatencySpec
@@ -93,7 +93,7 @@ def shapes(records: tuple[TrialRecord, ...] | list[TrialRecord]) -> dict[int, st
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_here")
 def test_fifty_trials_through_ray_are_recorded_each_once(tmp_path: Path, tracking: str) -> None:
-    seen: list[Progress] = []
+    seen: list[StudyProgress] = []
     result = run(tmp_path / "study", tracking, fakes.slow, seen.append, search={"trials": 50, "workers": 2})
     records = read_records(tmp_path / "study")
     assert tuple(records) == result.records
@@ -157,7 +157,7 @@ def test_a_study_in_which_everything_fails_stops_early_and_says_why(tmp_path: Pa
 def test_a_full_disk_ends_the_study_in_one_sentence_and_it_can_be_continued(tmp_path: Path, tracking: str) -> None:
     records = tmp_path / "study" / "records.jsonl"
 
-    def fill(progress: Progress) -> None:
+    def fill(progress: StudyProgress) -> None:
         if progress.done == 3:
             records.rename(tmp_path / "kept")
             records.symlink_to("/dev/full")

@@ -24,7 +24,7 @@ from tests.trials.trial.test_scaling_grid import VALUES, ladder
 from trials.corpus.blocks import TokenBlocks
 from trials.driver.run_study import run_study
 from trials.plans import plan_scaling
-from trials.plans.feasible_here import Pace, grouped, out_of_reach, why_not
+from trials.plans.feasible_here import Pace, grouped, infeasible_here, infeasible_reason
 from trials.study.spec import StudySpec, load_study
 from trials.training.proxy_run import ProxyRun, train
 from trials.training.schedules import ending_at
@@ -51,13 +51,13 @@ def test_a_branch_of_a_ladder_is_the_separate_run_bit_for_bit_at_the_usual_share
 def test_what_a_machine_cannot_hold_or_end_in_time_is_left_out_with_the_reason() -> None:
     study = ladder(scaling=SIZES, search={"deadline_seconds": 1_000})
     small, middle, large = planned_tasks(study)
-    assert why_not(study, small, PACE) is None
+    assert infeasible_reason(study, small, PACE) is None
     assert PACE.seconds(middle.architecture, study.proxy) > 1_000
-    assert why_not(study, middle, PACE) == (
+    assert infeasible_reason(study, middle, PACE) == (
         f"it takes about {duration(PACE.seconds(middle.architecture, study.proxy))} here, more than the 16 min 40 s of "
         "search.deadline_seconds"
     )
-    assert "must fit into 3.7 GiB" in str(why_not(study, large, PACE))
+    assert "must fit into 3.7 GiB" in str(infeasible_reason(study, large, PACE))
 
 
 def test_a_pace_says_the_slower_neighbours_speed_and_the_ends_beyond() -> None:
@@ -71,24 +71,24 @@ def test_a_pace_says_the_slower_neighbours_speed_and_the_ends_beyond() -> None:
 def test_the_pace_of_the_first_run_is_kept_so_that_a_continued_study_has_the_same_part(tmp_path: Path) -> None:
     study = ladder(scaling=SIZES, search={"deadline_seconds": 1_000})
     tasks = planned_tasks(study)
-    assert out_of_reach(study, tmp_path, tasks) is None
+    assert infeasible_here(study, tmp_path, tasks) is None
     calls = []
 
     def measure(study: StudySpec, tasks: object) -> Pace:
         calls.append(study.name)
         return PACE
 
-    assert set(out_of_reach(study, tmp_path, tasks, measure) or {}) == {1, 2}
-    assert out_of_reach(study, tmp_path, tasks) == out_of_reach(study, tmp_path, tasks, measure)
+    assert set(infeasible_here(study, tmp_path, tasks, measure) or {}) == {1, 2}
+    assert infeasible_here(study, tmp_path, tasks) == infeasible_here(study, tmp_path, tasks, measure)
     assert calls == ["ladder"]
     (tmp_path / "pace.json").write_text("[]")
     with pytest.raises(SpecError, match=r"must hold how fast this machine trains.*delete it"):
-        out_of_reach(study, tmp_path, tasks)
+        infeasible_here(study, tmp_path, tasks)
 
 
 def test_reasons_are_said_once_for_each_kind() -> None:
     study = ladder(scaling={**SIZES, "seeds": 2}, search={"deadline_seconds": 1_000})
-    reasons = {task.number: reason for task in planned_tasks(study) if (reason := why_not(study, task, PACE)) is not None}
+    reasons = {task.number: reason for task in planned_tasks(study) if (reason := infeasible_reason(study, task, PACE)) is not None}
     assert [text.partition(":")[0] for text in grouped(reasons)] == ["2 trainings (#2, #5)", "2 trainings (#1, #4)"]
     assert grouped({4: "it takes about 3 h"}) == ["1 training (#4): it takes about 3 h"]
     assert grouped(dict.fromkeys(range(9), "it takes about 3 h")) == ["9 trainings (#0, #1, #2, ... #8): it takes about 3 h"]
@@ -96,20 +96,20 @@ def test_reasons_are_said_once_for_each_kind() -> None:
 
 def test_a_plan_costs_each_training_and_marks_what_this_machine_leaves_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan_scaling, "time_pace", lambda study, tasks: PACE)
-    monkeypatch.setattr(plan_scaling, "prepare", lambda corpus, size: type("Blocks", (), {"train": range(10_000)}))
+    monkeypatch.setattr(plan_scaling, "prepare_corpus", lambda corpus, size: type("Blocks", (), {"train": range(10_000)}))
     hardware = {"name": "a card", "peak_flops": 1e15, "utilisation": 0.4, "memory_bytes": 8 * GIGABYTE}
     study = ladder(scaling={**SIZES, "hardware": hardware}, search={"deadline_seconds": 1_000})
     plan = plan_scaling.plan_scaling(study)
-    assert [rung.left_out is None for rung in plan.rungs] == [True, False, False]
-    assert plan.here == [plan.rungs[0]]
-    assert [rung.gpus for rung in plan.rungs] == [1, 1, 2]
-    for rung in plan.rungs:
+    assert [rung.left_out is None for rung in plan.trainings] == [True, False, False]
+    assert plan.here == [plan.trainings[0]]
+    assert [rung.gpus for rung in plan.trainings] == [1, 1, 2]
+    for rung in plan.trainings:
         assert rung.gpu_hours == pytest.approx(rung.training_flops / 1e15 / 0.4 / 3600)
         assert rung.paid_tokens < rung.separate_tokens
     said = str(plan)
     assert "1 of 3 trainings" in said
     assert any("3 trainings repeat more than 4 times" in warning for warning in plan.warnings)
-    assert json.loads(json.dumps(plan.as_dict()))["rungs"][2]["left_out"] == plan.rungs[2].left_out
+    assert json.loads(json.dumps(plan.as_dict()))["trainings"][2]["left_out"] == plan.trainings[2].left_out
 
 
 def run(directory: Path, tracking: str, study: StudySpec, values: dict[str, Any], evaluate: Any) -> Any:
@@ -197,7 +197,7 @@ def test_the_front_door_plans_a_grid(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "text.txt").write_text("some text")
     assert front_door.main(["plan", str(tmp_path / "ladder.yaml"), "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
-    assert len(plan["rungs"]) == 8
+    assert len(plan["trainings"]) == 8
     assert front_door.main(["plan", str(tmp_path / "ladder.yaml")]) == 0
     assert "8 trainings, 24 losses" in capsys.readouterr().out
     task = TrialTask(number=0, kind=Kind.RUNG, architecture=SHAPE, seed=0, tokens=64)
@@ -207,7 +207,7 @@ def test_the_front_door_plans_a_grid(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_the_study_from_1m_to_10b_is_costed_budget_by_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     pace = replace(PACE, flops_per_second=(1.5e10, 1.5e10), usable_bytes=10 * GIGABYTE)
     monkeypatch.setattr(plan_scaling, "time_pace", lambda study, tasks: pace)
-    monkeypatch.setattr(plan_scaling, "prepare", lambda corpus, size: type("Blocks", (), {"train": range(3_000_000)}))
+    monkeypatch.setattr(plan_scaling, "prepare_corpus", lambda corpus, size: type("Blocks", (), {"train": range(3_000_000)}))
     study = load_study(Path(__file__).resolve().parents[3] / "studies" / "scale-1m-10b.yaml")
     plan = plan_scaling.plan_scaling(study)
     assert plan.resolution.warnings == ()
@@ -216,7 +216,7 @@ def test_the_study_from_1m_to_10b_is_costed_budget_by_budget(monkeypatch: pytest
     assert (plan.budgets[0], plan.budgets[-1]) == (1e6, 1e10)
     for budget, rungs in plan.by_budget.items():
         assert [rung.parameters for rung in rungs] == pytest.approx([budget] * 6, rel=0.03)
-    largest = plan.rungs[-1]
+    largest = plan.trainings[-1]
     assert largest.training_flops > 1e22
     assert largest.gpu_hours == pytest.approx(largest.training_flops / (989e12 * 0.4) / 3600)
     assert (largest.gpus or 0) >= 2

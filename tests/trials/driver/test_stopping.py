@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from analysis.fronts.findings import outcomes
+from analysis.fronts.findings import outcome_sentence
 from analysis.fronts.front import front_of
 from analysis.records.record import Kind, Outcome, TrialRecord
 from search_space.errors import SpecError
@@ -79,7 +79,7 @@ def test_a_stopped_trial_is_told_apart_while_a_study_runs(tmp_path: Path, ray_he
 
 @pytest.mark.slow
 def test_a_report_says_what_stopping_spared(whole: list[TrialRecord]) -> None:
-    said = outcomes(whole)
+    said = outcome_sentence(whole)
     trained = [record.training for record in whole if record.training is not None]
     spared = 1 - sum(training.tokens for training in trained) / sum(training.planned_tokens for training in trained)
     assert 0.1 < spared < 0.9

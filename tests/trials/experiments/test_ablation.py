@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 import archfront
-from analysis.fidelity.ablation import LEVEL, Difference, Verdict, compare, noise_of
-from analysis.report.terminal import ablation_text
+from analysis.fidelity.ablation import LEVEL, Conclusion, Difference, compare_arms, pooled_noise
+from analysis.report.terminal import ablation_table_text
 from search_space.cost import non_embedding_parameters, parameters
 from search_space.errors import SpecError
 from trials.experiments.ablation import run_ablations
@@ -50,7 +50,7 @@ def planted(effect: float, noise: float, seeds: int, generator: np.random.Genera
 def test_intervals_hold_the_planted_difference_as_often_as_they_say() -> None:
     generator, effect, held = np.random.default_rng(0), 0.01, 0
     for _ in range(2000):
-        found = compare(planted(effect, 0.01, 3, generator), "baseline", {})[0]
+        found = compare_arms(planted(effect, 0.01, 3, generator), "baseline", {})[0]
         assert found.interval is not None
         held += found.interval[0] <= effect <= found.interval[1]
     assert held / 2000 == pytest.approx(LEVEL, abs=0.02)
@@ -61,7 +61,7 @@ def test_two_arms_with_two_seeds_borrow_the_noise_of_more_arms() -> None:
     for _ in range(2000):
         losses = planted(effect, 0.01, 2, generator)
         pair = {name: losses[name] for name in ("baseline", "arm")}
-        alone, found = compare(pair, "baseline", {})[0], compare(pair, "baseline", {}, noise_of(losses))[0]
+        alone, found = compare_arms(pair, "baseline", {})[0], compare_arms(pair, "baseline", {}, pooled_noise(losses))[0]
         assert alone.interval is not None
         assert found.interval is not None
         assert alone.gain == found.gain
@@ -72,47 +72,47 @@ def test_two_arms_with_two_seeds_borrow_the_noise_of_more_arms() -> None:
 
 
 @pytest.mark.parametrize(
-    ("effect", "figures", "verdict"),
+    ("effect", "figures", "conclusion"),
     [
-        (0.05, {"125M": {"baseline": 43.0, "arm": 44.0}}, Verdict.AGREES),
-        (-0.05, {"125M": {"baseline": 43.0, "arm": 44.0}}, Verdict.DISAGREES),
-        (-0.05, {"125M": {"baseline": 43.0, "arm": 42.9}}, Verdict.AGREES),
-        (0.0, {"125M": {"baseline": 43.0, "arm": 44.0}}, Verdict.CANNOT_TELL),
-        (0.05, {"125M": {"baseline": 43.0, "arm": 43.0}}, Verdict.CANNOT_TELL),
-        (0.05, {"125M": {"baseline": 43.0, "arm": 44.0}, "350M": {"baseline": 49.0, "arm": 48.0}}, Verdict.CANNOT_TELL),
-        (0.05, {"125M": {"baseline": 43.0}}, Verdict.NO_FIGURE),
+        (0.05, {"125M": {"baseline": 43.0, "arm": 44.0}}, Conclusion.AGREES),
+        (-0.05, {"125M": {"baseline": 43.0, "arm": 44.0}}, Conclusion.DISAGREES),
+        (-0.05, {"125M": {"baseline": 43.0, "arm": 42.9}}, Conclusion.AGREES),
+        (0.0, {"125M": {"baseline": 43.0, "arm": 44.0}}, Conclusion.CANNOT_TELL),
+        (0.05, {"125M": {"baseline": 43.0, "arm": 43.0}}, Conclusion.CANNOT_TELL),
+        (0.05, {"125M": {"baseline": 43.0, "arm": 44.0}, "350M": {"baseline": 49.0, "arm": 48.0}}, Conclusion.CANNOT_TELL),
+        (0.05, {"125M": {"baseline": 43.0}}, Conclusion.NO_FIGURE),
     ],
 )
 def test_a_planted_difference_is_held_against_the_published_sign(
-    effect: float, figures: dict[str, dict[str, float]], verdict: Verdict
+    effect: float, figures: dict[str, dict[str, float]], conclusion: Conclusion
 ) -> None:
-    found = compare(planted(effect, 0.004, 3, np.random.default_rng(1)), "baseline", figures)
+    found = compare_arms(planted(effect, 0.004, 3, np.random.default_rng(1)), "baseline", figures)
     assert [difference.arm for difference in found] == ["arm", "other", "third"]
-    assert found[0].verdict is verdict
+    assert found[0].conclusion is conclusion
 
 
-def test_a_wrong_verdict_is_as_rare_as_the_interval_promises() -> None:
+def test_a_wrong_conclusion_is_as_rare_as_the_interval_promises() -> None:
     """Where there is no difference, both signs together come up in a tenth of the cases."""
     generator, figures = np.random.default_rng(2), {"125M": {"baseline": 43.0, "arm": 44.0}}
-    verdicts = [compare(planted(0.0, 0.01, 3, generator), "baseline", figures)[0].verdict for _ in range(1000)]
-    assert verdicts.count(Verdict.CANNOT_TELL) / 1000 == pytest.approx(LEVEL, abs=0.03)
+    conclusions = [compare_arms(planted(0.0, 0.01, 3, generator), "baseline", figures)[0].conclusion for _ in range(1000)]
+    assert conclusions.count(Conclusion.CANNOT_TELL) / 1000 == pytest.approx(LEVEL, abs=0.03)
 
 
 def test_only_seeds_that_finished_in_every_arm_count() -> None:
     losses = {"baseline": {0: 2.0, 1: 2.1, 2: 2.2}, "arm": {0: 1.9, 2: 2.1}}
-    (found,) = compare(losses, "baseline", {})
+    (found,) = compare_arms(losses, "baseline", {})
     assert found.seeds == 2
     assert found.gain == pytest.approx(0.1)
-    (alone,) = compare({"baseline": {0: 2.0}, "arm": {0: 1.9}}, "baseline", {})
+    (alone,) = compare_arms({"baseline": {0: 2.0}, "arm": {0: 1.9}}, "baseline", {})
     assert (alone.seeds, alone.interval) == (1, None)
-    (none,) = compare({"baseline": {0: 2.0}, "arm": {}}, "baseline", {"125M": {"baseline": 1.0, "arm": 2.0}})
-    assert (none.seeds, none.gain, none.verdict) == (0, None, Verdict.CANNOT_TELL)
+    (none,) = compare_arms({"baseline": {0: 2.0}, "arm": {}}, "baseline", {"125M": {"baseline": 1.0, "arm": 2.0}})
+    assert (none.seeds, none.gain, none.conclusion) == (0, None, Conclusion.CANNOT_TELL)
 
 
 def test_the_table_marks_published_differences_that_are_noise_and_leaves_what_is_absent_empty() -> None:
     small = Difference(arm="a", baseline="b", published={"125M": -0.2}, gain=None, interval=None, seeds=0)
     large = Difference(arm="c", baseline="b", published={"125M": 1.3, "350M": 1.3}, gain=0.01, interval=(0.002, 0.018), seeds=3)
-    lines = ablation_text([("Why?", [small, large])]).splitlines()
+    lines = ablation_table_text([("Why?", [small, large])]).splitlines()
     assert lines[2] == "| Why? | a against b | -0.2 (125M) * | – | – | 0 | cannot tell |"
     assert lines[3] == "|  | c against b | +1.3 (125M), +1.3 (350M) | +0.0100 | +0.0020 to +0.0180 | 3 | agrees |"
 

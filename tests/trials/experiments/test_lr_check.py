@@ -17,7 +17,7 @@ from search_space.architecture import Architecture
 from search_space.errors import SpecError, WorkError
 from search_space.spread import spread_of_shapes
 from tests.support.sample_study import SPACE
-from trials.experiments.lr_check import RUNS, read_runs, run_rate_check
+from trials.experiments.lr_check import RUNS, read_rate_runs, run_rate_check
 from trials.study.spec import load_study
 
 SHAPES = SPACE.sample(5)
@@ -150,7 +150,7 @@ def test_the_command_trains_a_grid_and_continues_where_it_was_stopped(tmp_path: 
     assert json.loads(again.out) == first
     assert again.err == ""  # nothing was trained again
     (tmp_path / "rates" / RUNS).write_bytes(kept[:-20])  # as if killed while the last line was written
-    assert len(read_runs(tmp_path / "rates" / RUNS)) == 7
+    assert len(read_rate_runs(tmp_path / "rates" / RUNS)) == 7
 
 
 def test_an_even_number_of_rates_has_no_middle(tmp_path: Path) -> None:
@@ -161,4 +161,4 @@ def test_an_even_number_of_rates_has_no_middle(tmp_path: Path) -> None:
 def test_a_file_that_holds_no_trainings_is_named_with_its_line(tmp_path: Path) -> None:
     (tmp_path / RUNS).write_text('{"factor": 1}\n', encoding="utf-8")
     with pytest.raises(SpecError, match=r"rates\.jsonl:1 does not hold a training"):
-        read_runs(tmp_path / RUNS)
+        read_rate_runs(tmp_path / RUNS)

@@ -11,14 +11,14 @@ import pytest
 import yaml
 
 import archfront
-from analysis.fidelity.forecast import Outlook, near, outlook
+from analysis.fidelity.forecast import FrontForecast, forecast_front, near_front
 from analysis.fidelity.promotion import Promotion, promotion, promotion_sentences
 from analysis.fidelity.rank_validity import PROMOTED, LongRun, read_long_runs
 from analysis.fronts.front import front_of
-from analysis.fronts.membership import membership
+from analysis.fronts.membership import estimate_membership
 from analysis.records.record import RECORDS, append, read_records
-from analysis.report.sections import outlook_part
-from analysis.report.terminal import outlook_text, promotion_text
+from analysis.report.sections import forecast_part
+from analysis.report.terminal import forecast_text, promotion_text
 from search_space.errors import SpecError
 from tests.support.fakes import answer, small_study
 from tests.support.planted_forecast import WHOLE, planted
@@ -34,13 +34,13 @@ def told() -> tuple[list[int], Any, Any]:
     """Which trials, the study's front, and what it foresaw."""
     records, _ = planted(3)
     front = front_of(records)
-    sure = membership(front)
-    return near(front, sure), front, outlook(records, front, sure, 4.0)
+    membership = estimate_membership(front)
+    return near_front(front, membership), front, forecast_front(records, front, membership, 4.0)
 
 
 def promoted(told: tuple[list[int], Any, Any], changes: dict[int, float | None], ahead: Any = None) -> Promotion:
     numbers, front, seen = told
-    expected = {prospect.number: prospect.expected for prospect in seen.prospects}
+    expected = {forecast.number: forecast.expected for forecast in seen.forecasts}
     runs = {
         number: LongRun(
             number=number, architecture_key="", times=4.0, seed=1000, tokens=1, bits_per_byte=changes.get(number, expected[number]),
@@ -73,7 +73,7 @@ def test_what_did_not_finish_or_was_not_foreseen_is_said(told: tuple[list[int], 
     found = promoted(told, {told[0][0]: None}, "no rungs")
     said = promotion_sentences(found)
     assert said[-1] == f"#{told[0][0]} did not finish: diverged: nan."
-    assert "Nothing was foreseen: no rungs." in said
+    assert "Nothing was forecast: no rungs." in said
     assert "–" in promotion_text(found).splitlines()[1]
     assert promotion_sentences(replace(found, shapes=found.shapes[:1])) == said[-1:]
 
@@ -95,21 +95,21 @@ def test_a_report_foresees_the_target(tmp_path: Path, capsys: pytest.CaptureFixt
     said = capsys.readouterr().out
     assert "After 4 times the tokens" in said
     page = (directory / "report.html").read_text(encoding="utf-8")
-    assert 'id="plot-outlook"' in page
+    assert 'id="plot-forecast"' in page
     assert "After longer training" in page
     assert archfront.main(["report", str(directory), "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert all(row["target"]["low"] < row["target"]["expected"] < row["target"]["high"] for row in rows)
     stored = read_study(directory)
-    assert isinstance(stored.outlook, Outlook)
-    assert outlook_text(stored.outlook, stored.records) in said
-    experiment = stored.outlook.experiment
+    assert isinstance(stored.forecast, FrontForecast)
+    assert forecast_text(stored.forecast, stored.records) in said
+    experiment = stored.forecast.experiment
     assert all(row["next_experiment"] == (None if experiment is None else asdict(experiment)) for row in rows)
 
 
 def test_what_a_target_lacks_is_a_sentence() -> None:
-    assert outlook_part(None, [], front_of([])) == []
-    assert "state proxy.rungs" in str(outlook_part("state proxy.rungs", [], front_of([]))[0])
+    assert forecast_part(None, [], front_of([])) == []
+    assert "state proxy.rungs" in str(forecast_part("state proxy.rungs", [], front_of([]))[0])
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_the_command_trains_the_front_longer_and_continues_where_it_was_stopped(
     first = json.loads(capsys.readouterr().out)
     numbers = [shape["number"] for shape in first["shapes"]]
     stored = read_study(directory)
-    assert numbers == near(stored.front, membership(stored.front))
+    assert numbers == near_front(stored.front, estimate_membership(stored.front))
     assert [run.tokens for run in read_long_runs(directory, PROMOTED)] == [1280] * len(numbers)
     assert all(shape["after"] is not None for shape in first["shapes"])
     kept = (directory / PROMOTED).read_bytes()

@@ -12,10 +12,10 @@ import yaml
 import archfront
 from analysis.fidelity.rank_validity import VALIDITY, LongRun, read_long_runs, stratified, validity, validity_sentences
 from analysis.records.record import Kind, Outcome, TrialRecord, append
-from analysis.report.study_page import report
+from analysis.report.study_page import report_page
 from search_space.errors import SpecError
 from tests.support.sample_study import sample_records, sample_summary
-from trials.corpus.prepare import prepare
+from trials.corpus.prepare import prepare_corpus
 from trials.experiments.validate import lengthened
 from trials.study.directory import STUDY
 from trials.study.spec import load_study
@@ -51,8 +51,8 @@ def test_a_sample_spans_the_losses_from_the_best_to_the_worst() -> None:
 def test_the_same_order_is_trusted_at_every_rung() -> None:
     found = validity(RECORDS, [long_run(record, bits(record) - 0.3) for record in FINISHED])
     assert found is not None
-    assert [rung.share for rung in found.rungs] == [0.25, 0.5, 0.75, 1.0]
-    assert found.rungs[-1].agreement.tau == 1
+    assert [rung.share for rung in found.correlations] == [0.25, 0.5, 0.75, 1.0]
+    assert found.correlations[-1].correlation.tau == 1
     smallest = min(abs(bits(a) - bits(b)) for a in FINISHED for b in FINISHED if a is not b)
     assert found.trusted_difference == pytest.approx(smallest)
     text = " ".join(validity_sentences(found))
@@ -75,7 +75,7 @@ def test_large_differences_are_trusted_where_small_ones_turn_around() -> None:
     assert found is not None
     assert found.trusted_difference is not None
     assert 0.01 < found.trusted_difference < 0.06
-    assert 0.3 < found.rungs[-1].agreement.tau < 1
+    assert 0.3 < found.correlations[-1].correlation.tau < 1
 
 
 def test_what_did_not_finish_or_belongs_to_another_trial_is_not_counted() -> None:
@@ -84,7 +84,7 @@ def test_what_did_not_finish_or_belongs_to_another_trial_is_not_counted() -> Non
     found = validity(RECORDS, runs)
     assert found is not None
     assert len(found.shapes) == 2
-    assert found.rungs == ()
+    assert found.correlations == ()
     assert "too few to say anything" in " ".join(validity_sentences(found))
     assert "1 long training did not finish: #" in " ".join(validity_sentences(found))
     assert validity(RECORDS, []) is None
@@ -92,8 +92,8 @@ def test_what_did_not_finish_or_belongs_to_another_trial_is_not_counted() -> Non
 
 def test_the_report_says_whether_the_ranking_can_be_trusted() -> None:
     found = validity(RECORDS, [long_run(record, bits(record)) for record in FINISHED])
-    assert "Whether the ranking can be trusted" in report(sample_summary(), RECORDS, {}, found)
-    assert "Whether the ranking can be trusted" not in report(sample_summary(), RECORDS, {})
+    assert "Whether the ranking can be trusted" in report_page(sample_summary(), RECORDS, {}, found)
+    assert "Whether the ranking can be trusted" not in report_page(sample_summary(), RECORDS, {})
 
 
 STUDY_VALUES = {
@@ -115,7 +115,7 @@ def run_without_ray(path: Path, directory: Path) -> None:
     (directory / STUDY).write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
     for number, shape in enumerate(study.search_space.sample(4)):
         task = TrialTask(number=number, kind=Kind.SAMPLED, architecture=shape, seed=0)
-        _, training = train(shape, prepare(study.corpus, 270), study.proxy, seed=0)
+        _, training = train(shape, prepare_corpus(study.corpus, 270), study.proxy, seed=0)
         costs = count_costs(shape, study.objectives.latency, study.proxy)
         append(directory, record_of(task, Outcome.FINISHED, None, costs, Start.now(), training=training))
 

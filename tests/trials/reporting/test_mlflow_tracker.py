@@ -21,14 +21,14 @@ from typing import Any
 import pytest
 
 from analysis.fronts.front import front_of
-from analysis.fronts.membership import membership
+from analysis.fronts.membership import estimate_membership
 from analysis.fronts.rows import front_rows
 from analysis.records.record import CurvePoint, Outcome, TrialRecord
 from search_space.errors import SpecError
 from tests.support.sample_study import sample_finals, sample_records
-from trials.reporting.mlflow_location import place_of
+from trials.reporting.mlflow_location import location_of
 from trials.reporting.mlflow_tracker import Tracker, serve_ui
-from trials.reporting.mlflow_trial_content import digest, front_note, front_table, study_metrics, study_parameters, trial_run
+from trials.reporting.mlflow_trial_content import digest, front_data, front_note, study_metrics, study_parameters, trial_run
 from trials.study.spec import StudySpec, parse_study
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")  # MLflow's own use of SQLAlchemy
@@ -166,8 +166,8 @@ def test_what_a_resumed_study_may_change_is_no_parameter() -> None:
 def test_a_front_without_members_has_an_empty_table() -> None:
     failures = [record for record in records() if not record.finished]
     front = front_of(failures)
-    rows = front_rows(failures, {}, front, membership(front))
-    assert front_table(rows)["data"] == []
+    rows = front_rows(failures, {}, front, estimate_membership(front))
+    assert front_data(rows)["data"] == []
     assert "no front" in front_note(rows)
     assert {point.name for point in study_metrics(failures, front)} == {"trials", "finished_trials", "front_size"}
 
@@ -278,7 +278,7 @@ def test_a_study_that_was_cut_short_is_killed_and_one_without_success_failed(cop
         tracker = Tracker(directory, study(), STUDY_YAML)
         tracker.start()
         tracker.finish(seen, {})
-        identity = place_of(directory, None).study_id
+        identity = location_of(directory, None).study_id
         store = [run for run in _all_runs(directory) if run.data.tags.get("archfront.study_id") == identity]
         assert [run.info.status for run in store] == [status]
 
@@ -335,7 +335,7 @@ def test_an_unreachable_server_costs_one_warning_and_is_caught_up_later(
     assert len(said) == 1
     assert "the study goes on" in said[0]
     track(directory, seen, f"sqlite:///{copied / 'mlflow.db'}")
-    store = [run for run in _all_runs(copied) if run.data.tags.get("archfront.study_id") == place_of(directory, None).study_id]
+    store = [run for run in _all_runs(copied) if run.data.tags.get("archfront.study_id") == location_of(directory, None).study_id]
     assert [run.info.status for run in store] == ["FINISHED"]
 
 
@@ -357,7 +357,7 @@ def test_two_writers_of_one_study_do_not_meet(copied: Path, caplog: pytest.LogCa
 
 @pytest.mark.slow
 def test_the_writer_ends_with_its_driver(tmp_path: Path) -> None:
-    place_of(tmp_path, None)
+    location_of(tmp_path, None)
     code = (
         "import time; from pathlib import Path; from tests.trials.reporting.test_mlflow_tracker import *\n"
         f"tracker = Tracker(Path({str(tmp_path)!r}), study(), STUDY_YAML); tracker.start(); time.sleep(600)"
@@ -424,16 +424,16 @@ def test_a_tracking_uri_that_mlflow_3_cannot_use_is_refused(tmp_path: Path, uri:
 
 
 def test_a_tracking_uri_is_remembered_but_not_its_password(tmp_path: Path) -> None:
-    assert place_of(tmp_path, "http://host:5000").tracking_uri == "http://host:5000"
-    place = place_of(tmp_path, None)
+    assert location_of(tmp_path, "http://host:5000").tracking_uri == "http://host:5000"
+    place = location_of(tmp_path, None)
     assert place.tracking_uri == "http://host:5000"
     assert place.artifacts_uri(tmp_path) is None
-    given = place_of(tmp_path, "postgresql://me:secret@host/db")
+    given = location_of(tmp_path, "postgresql://me:secret@host/db")
     assert given.tracking_uri == "postgresql://me:secret@host/db"
     assert (given.study_id, given.environment) == (place.study_id, place.environment)
     assert "secret" not in given.shown_uri + (tmp_path / "tracking.json").read_text()
     with pytest.raises(SpecError, match=r"must be given again .*me:\*\*\*@host"):
-        place_of(tmp_path, None)
+        location_of(tmp_path, None)
 
 
 # --- MLflow's own interface
@@ -441,21 +441,21 @@ def test_a_tracking_uri_is_remembered_but_not_its_password(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("left", [b"", b'{"study_id": "1', b"\x00" * 40, b"\xff", b"3", b"{}"])
 def test_a_place_that_was_cut_short_is_decided_anew(left: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    first = place_of(tmp_path, None)
+    first = location_of(tmp_path, None)
     (tmp_path / "tracking.json").write_bytes(left)
-    second = place_of(tmp_path, None)
+    second = location_of(tmp_path, None)
     assert "was damaged, so the study's MLflow runs are written once more" in caplog.text
     assert second.study_id != first.study_id
-    assert place_of(tmp_path, None) == second
+    assert location_of(tmp_path, None) == second
 
 
 def test_the_interface_needs_a_tracked_study_and_a_free_port(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="nothing was tracked there"):
         serve_ui(tmp_path)
-    place_of(tmp_path, None)
+    location_of(tmp_path, None)
     with pytest.raises(SpecError, match=r"has no mlflow\.db; `archfront report"):
         serve_ui(tmp_path)
-    place_of(tmp_path, "http://host:5000")
+    location_of(tmp_path, "http://host:5000")
     with pytest.raises(SpecError, match="open http://host:5000 in a browser"):
         serve_ui(tmp_path)
 
@@ -494,9 +494,11 @@ def _free_port() -> int:
         return int(server.getsockname()[1])
 
 
-@pytest.mark.parametrize(("module", "heavy"), [("tracking", ("mlflow", "plotly", "torch", "ray")), ("tracking_writer", ("torch", "ray"))])
+@pytest.mark.parametrize(
+    ("module", "heavy"), [("mlflow_tracker", ("mlflow", "plotly", "torch", "ray")), ("mlflow_writer", ("torch", "ray"))]
+)
 def test_the_driver_does_not_wait_for_mlflow_nor_its_writer_for_torch(module: str, heavy: tuple[str, ...]) -> None:
-    code = f"import sys, trials.{module}; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, trials.reporting.{module}; print([name for name in {heavy} if name in sys.modules])"
     printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, env=dict(os.environ))
     assert printed.stdout.strip() == "[]"
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import archfront
-from analysis.records.record import Kind, Outcome, Rung, TrialRecord, append
+from analysis.records.record import Cooldown, Kind, Outcome, TrialRecord, append
 from search_space.errors import SpecError
 from tests.support import fakes
 from tests.trials.trial.test_scaling_grid import VALUES
@@ -36,7 +36,7 @@ def lossy(record: TrialRecord, tokens: tuple[int, ...], noise: float = 0.0) -> T
     assert record.training is not None
     assert record.training.validation is not None
     last = dataclasses.replace(record.training.validation, loss=loss(tokens[-1]))
-    rungs = tuple(Rung(tokens=count, loss=loss(count), bits_per_byte=1.0) for count in tokens[:-1])
+    rungs = tuple(Cooldown(tokens=count, loss=loss(count), bits_per_byte=1.0) for count in tokens[:-1])
     training = dataclasses.replace(
         record.training, tokens=tokens[-1], planned_tokens=tokens[-1], validation=last, rungs=rungs, corpus_sha256="c" * 64
     )

@@ -19,7 +19,7 @@ from search_space.architecture import Architecture
 from search_space.space import SearchSpace
 from tests.support.fakes import answer, small_study
 from tests.support.sample_study import SPACE as LARGER
-from trials.driver.agenda import HOPELESS, Agenda, Answer
+from trials.driver.agenda import HOPELESS, Agenda, NoTask
 from trials.search.optuna_storage import study_of
 from trials.search.proposer import POPULATION, SAMPLERS, Proposer
 from trials.study.spec import StudySpec
@@ -195,13 +195,13 @@ def work(agenda: Agenda, workers: int, seed: int, stop_after: int | None = None)
     running: list[TrialTask] = []
     draw = random.Random(seed)
     while stop_after is None or len(agenda.records) < stop_after:
-        task = agenda.next() if len(running) < workers else Answer.WAIT
+        task = agenda.next() if len(running) < workers else NoTask.WAIT
         if isinstance(task, TrialTask):
             running.append(task)
         elif running:
             agenda.add(stored(answer(running.pop(draw.randrange(len(running))))))
         else:
-            assert task is Answer.END
+            assert task is NoTask.END
             return
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from analysis.records.record import Outcome, TrialRecord
 from tests.support.fakes import answer, small_study
-from trials.driver.agenda import Agenda, Answer
+from trials.driver.agenda import Agenda, NoTask
 from trials.search.proposer import SAMPLERS, Proposer
 from trials.study.spec import StudySpec
 from trials.trial.references import references
@@ -41,14 +41,14 @@ def replayed(study: StudySpec, records: Iterable[TrialRecord], arrivals: random.
     tasks: list[TrialTask] = []
     running: list[TrialTask] = []
     while True:
-        task = agenda.next() if len(running) < WORKERS else Answer.WAIT
+        task = agenda.next() if len(running) < WORKERS else NoTask.WAIT
         if isinstance(task, TrialTask):
             tasks.append(task)
             running.append(task)
         elif running:
             agenda.add(known[running.pop(arrivals.randrange(len(running)) if arrivals else 0).number])
         else:
-            assert task is Answer.END
+            assert task is NoTask.END
             return tasks
 
 

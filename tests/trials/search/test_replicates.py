@@ -8,12 +8,12 @@ import random
 import pytest
 
 from analysis.fronts.front import front_of
-from analysis.fronts.membership import membership
+from analysis.fronts.membership import estimate_membership
 from analysis.records.record import Kind, Outcome, TrialRecord
 from analysis.records.replicates import averaged
 from tests.support.fakes import answer, small_study
 from tests.trials.search.test_proposer import agenda_of, search, stored
-from trials.driver.agenda import Agenda, Answer, contender
+from trials.driver.agenda import Agenda, NoTask, contender
 from trials.reporting.mlflow_trial_content import trial_run
 from trials.search.proposer import SAMPLERS, Proposer
 from trials.study.spec import SearchSpec, StudySpec
@@ -21,7 +21,7 @@ from trials.trial.task import TrialTask
 
 
 def noisy(task: TrialTask) -> TrialRecord:
-    """Smooth numbers and the luck of the seed."""
+    """Smooth numbers and the noise of the seed."""
     record = answer(task)
     assert record.training is not None
     assert record.training.validation is not None
@@ -35,7 +35,7 @@ def work(agenda: Agenda, seed: int = 0, workers: int = 2, stop_after: int | None
     running: list[TrialTask] = []
     draw = random.Random(seed)
     while stop_after is None or len(agenda.records) < stop_after:
-        task = agenda.next() if len(running) < workers else Answer.WAIT
+        task = agenda.next() if len(running) < workers else NoTask.WAIT
         if isinstance(task, TrialTask):
             running.append(task)
         elif running:
@@ -73,7 +73,7 @@ def test_a_study_ends_with_replicates_of_its_contenders() -> None:
         assert record.name is None
     assert len({(record.architecture, record.seed) for record in records.values()}) == len(records), "no training is made twice"
     shapes = list(records.values())[:36]
-    odds = {number: standing.on_front for number, standing in membership(front_of(shapes)).standings.items()}
+    odds = {number: standing.on_front for number, standing in estimate_membership(front_of(shapes)).posteriors.items()}
     assert again[0].replicates == min(odds, key=lambda number: abs(odds[number] - 0.5))
 
 
@@ -134,7 +134,7 @@ def test_the_sampler_learns_the_mean_of_a_shape_and_not_two_shapes(sampler: str)
 def test_mlflow_says_what_a_replicate_repeats() -> None:
     record = next(record for record in work(agenda_of(study_of(12))).values() if record.replicates is not None)
     content = trial_run(record)
-    assert content.name.startswith(f"#{record.number} again #{record.replicates}: ")
+    assert content.name.startswith(f"#{record.number} replicate of #{record.replicates}: ")
     assert content.tags["archfront.replicates"] == str(record.replicates)
     assert content.tags["archfront.kind"] == "replicate"
     assert content.parameters["seed"] == "1"

@@ -8,7 +8,7 @@ import pytest
 from analysis.fidelity.lr_transfer import RateRun, ShapeRates, check_rates
 from search_space.architecture import Architecture
 from trials.corpus.blocks import TokenBlocks
-from trials.experiments.lr_check import scaled
+from trials.experiments.lr_check import with_scaled_rates
 from trials.study.spec import ProxySpec
 from trials.training.proxy_run import train
 
@@ -56,7 +56,7 @@ def rates(chain: TokenBlocks, parametrization: str, *shapes: Architecture) -> li
     runs = []
     for shape in shapes:
         for factor in FACTORS:
-            _, training = train(shape, chain, scaled(proxy, factor), seed=0)
+            _, training = train(shape, chain, with_scaled_rates(proxy, factor), seed=0)
             assert training.validation is not None
             runs.append(RateRun(architecture=shape, factor=factor, seed=0, recipe="", bits_per_byte=training.validation.bits_per_byte))
     return list(check_rates(runs, 0).shapes)

@@ -26,14 +26,14 @@ from trials.study.spec import ProxySpec, StudySpec
 from trials.training import pace
 from trials.training.compilation import compiled_blocks
 from trials.training.failures import OutOfMemory
-from trials.training.mode import MARGIN, Calibration, Timed, Way, saves
+from trials.training.mode import MARGIN, Calibration, TimedMode, TrainingMode, saves
 from trials.trial import calibration
 from trials.trial.calibration import CALIBRATION, as_settled, calibrate, settled
 from trials.trial.task import TrialTask
 
-PLAIN = Timed(way=Way(), seconds_per_token=1e-4, start_seconds=0.0)
-LOW = Timed(way=Way(precision="bfloat16"), seconds_per_token=0.7e-4, start_seconds=0.0)
-COMPILED = Timed(way=Way(compile=True), seconds_per_token=0.85e-4, start_seconds=20.0)
+PLAIN = TimedMode(way=TrainingMode(), seconds_per_token=1e-4, start_seconds=0.0)
+LOW = TimedMode(way=TrainingMode(precision="bfloat16"), seconds_per_token=0.7e-4, start_seconds=0.0)
+COMPILED = TimedMode(way=TrainingMode(compile=True), seconds_per_token=0.85e-4, start_seconds=20.0)
 
 
 def open_study(**proxy: Any) -> StudySpec:
@@ -59,16 +59,16 @@ def test_a_calibration_survives_json() -> None:
     assert Calibration.from_dict(json.loads(json.dumps(made.as_dict()))) == made
 
 
-def faked(monkeypatch: pytest.MonkeyPatch, seconds_per_token: Callable[[Way], float]) -> list[Way]:
+def faked(monkeypatch: pytest.MonkeyPatch, seconds_per_token: Callable[[TrainingMode], float]) -> list[TrainingMode]:
     """Every way that is timed from now on, in order; a timing is what the function says."""
-    timed: list[Way] = []
+    timed: list[TrainingMode] = []
 
-    def time_way(proxy: ProxySpec, shapes: list[Architecture], way: Way, device: str) -> Timed:
+    def time_way(proxy: ProxySpec, shapes: list[Architecture], way: TrainingMode, device: str) -> TimedMode:
         assert len(shapes) == calibration.SPREAD
         timed.append(way)
-        return Timed(way=way, seconds_per_token=seconds_per_token(way), start_seconds=0.0)
+        return TimedMode(way=way, seconds_per_token=seconds_per_token(way), start_seconds=0.0)
 
-    monkeypatch.setattr(pace, "time_way", time_way)
+    monkeypatch.setattr(pace, "time_mode", time_way)
     return timed
 
 
@@ -79,7 +79,7 @@ def test_what_is_stated_is_kept_and_nothing_is_timed(tmp_path: Path, monkeypatch
     assert not (tmp_path / CALIBRATION).exists()
     monkeypatch.setattr(os, "cpu_count", lambda: 2)  # two workers: a thread each
     only_threads = small_study(search={"threads": "auto"})[0]
-    assert calibrate(only_threads, tmp_path).chosen == Way()
+    assert calibrate(only_threads, tmp_path).chosen == TrainingMode()
     assert timed == []
 
 
@@ -88,7 +88,7 @@ def test_each_rival_is_timed_between_two_of_the_present_way_and_the_choice_is_ke
     timed = faked(monkeypatch, lambda way: 1e-4 / min(way.threads, 4) / (1 + way.compile))
     study = open_study(tokens=100_000_000)
     found = settled(study, tmp_path / "one", lambda study: calibrate(study, tmp_path / "cache"))
-    one, two, four, six = (Way(threads=threads) for threads in (1, 2, 4, 6))
+    one, two, four, six = (TrainingMode(threads=threads) for threads in (1, 2, 4, 6))
     low, compiled = replace(four, precision="bfloat16"), replace(four, compile=True)
     turns = [(one, two), (two, four), (four, six), (four, low), (four, compiled)]
     assert timed == [way for present, rival in turns for way in (present, rival, rival, present)]
@@ -124,11 +124,11 @@ def test_short_trials_are_not_worth_compiling(tmp_path: Path, monkeypatch: pytes
 
 
 def test_shapes_that_do_not_fit_the_memory_are_left_to_their_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def time_way(proxy: ProxySpec, shapes: list[Architecture], way: Way, device: str) -> Timed:
+    def time_way(proxy: ProxySpec, shapes: list[Architecture], way: TrainingMode, device: str) -> TimedMode:
         raise OutOfMemory("no room")
 
-    monkeypatch.setattr(pace, "time_way", time_way)
-    assert calibrate(open_study(), tmp_path) == Calibration(chosen=Way(), machine=device_name())
+    monkeypatch.setattr(pace, "time_mode", time_way)
+    assert calibrate(open_study(), tmp_path) == Calibration(chosen=TrainingMode(), machine=device_name())
     assert not list(tmp_path.rglob("*.json"))
 
 
@@ -144,7 +144,7 @@ def test_a_damaged_cache_is_timed_again(tmp_path: Path, monkeypatch: pytest.Monk
     [path] = (tmp_path / "calibrations").iterdir()
     path.write_text("{")
     before = len(timed)
-    assert calibrate(open_study(), tmp_path).chosen == Way()
+    assert calibrate(open_study(), tmp_path).chosen == TrainingMode()
     assert len(timed) == 2 * before
 
 

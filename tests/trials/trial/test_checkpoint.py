@@ -23,7 +23,7 @@ from trials.network.decoder import Network
 from trials.study.spec import LimitsSpec, ProxySpec
 from trials.training.conditions import Conditions
 from trials.trial.checkpoint import Checkpoint, checkpoint_key
-from trials.trial.run_trial import Ended, Measure, ended, trial_in_stretches
+from trials.trial.run_trial import Ended, MeasureLatency, ended, trial_in_stretches
 
 __all__ = ["blocks"]
 
@@ -38,7 +38,7 @@ def place(path: Path, blocks: TokenBlocks, recipe: ProxySpec = LONGER, threads: 
     return Checkpoint(path, checkpoint_key(TASK, recipe, blocks, Conditions(threads=threads)))
 
 
-def start(blocks: TokenBlocks, checkpoint: Checkpoint | None, recipe: ProxySpec = LONGER, measure: Measure = some_latency) -> Trial:
+def start(blocks: TokenBlocks, checkpoint: Checkpoint | None, recipe: ProxySpec = LONGER, measure: MeasureLatency = some_latency) -> Trial:
     return trial_in_stretches(TASK, blocks, recipe, workload=WORKLOAD, latency=measure, looks=LOOKS, checkpoint=checkpoint)
 
 

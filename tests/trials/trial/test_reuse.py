@@ -14,36 +14,36 @@ import yaml
 from analysis.fronts.front import front_of
 from analysis.records.record import FinalRecord, FreshSeed, Kind, Outcome, Quality, RatePoint, TrialRecord, append, read_records
 from analysis.records.summary import totals
-from analysis.report.study_page import report
+from analysis.report.study_page import report_page
 from analysis.report.terminal import front_text
 from tests.support import fakes
 from tests.support.sample_study import sample_records, sample_summary
 from tests.trials.driver.test_run_study import run
 from tests.trials.study.test_same_records import CHANGES, WORDS
-from trials.driver.retrainings import fresh_seed, rate_bracket
+from trials.driver.retrainings import fresh_seed, learning_rate_bracket
 from trials.reporting.mlflow_trial_content import trial_run
 from trials.study.directory import STUDY, tokenizer_file, weights_file
 from trials.study.spec import ProxySpec, parse_study
-from trials.training.mode import Way
+from trials.training.mode import TrainingMode
 from trials.trial import training_index
 from trials.trial.reuse import Reuse
 from trials.trial.task import TrialTask
-from trials.trial.training_index import Text, training_key
+from trials.trial.training_index import TrainingText, training_key
 
 pytestmark = pytest.mark.filterwarnings("default::ResourceWarning", "ignore::DeprecationWarning:ray", "ignore::FutureWarning:ray")
-TEXT = Text(corpus_sha256="c" * 64, tokenizer_sha256=training_index.sha256(b"tokenizer"), validations={})
+TEXT = TrainingText(corpus_sha256="c" * 64, tokenizer_sha256=training_index.sha256(b"tokenizer"), validations={})
 TASK = TrialTask(
     number=3, kind=Kind.SAMPLED, architecture=fakes.small_study()[0].search_space.sample(1)[0], seed=0,
 )  # fmt: skip
 PROXY = ProxySpec(tokens=1_000)
 ASKED: dict[str, Any] = {
-    "architecture": TASK.architecture, "seed": 0, "proxy": PROXY, "way": Way(), "device": "cpu", "text": TEXT,
+    "architecture": TASK.architecture, "seed": 0, "proxy": PROXY, "way": TrainingMode(), "device": "cpu", "text": TEXT,
 }  # fmt: skip
 OTHERS: dict[str, dict[str, Any]] = {
     "seed": {"seed": 1},
-    "precision": {"way": Way(precision="bfloat16")},
-    "threads": {"way": Way(threads=2)},
-    "compile": {"way": Way(compile=True)},
+    "precision": {"way": TrainingMode(precision="bfloat16")},
+    "threads": {"way": TrainingMode(threads=2)},
+    "compile": {"way": TrainingMode(compile=True)},
     "device": {"device": "cuda"},
     "text": {"text": dataclasses.replace(TEXT, corpus_sha256="d" * 64)},
     "tokenizer": {"text": dataclasses.replace(TEXT, tokenizer_sha256="d" * 64)},
@@ -229,13 +229,13 @@ def test_trainings_after_a_search_are_taken_over_too(tmp_path: Path, index: Path
         return RatePoint(factor=factor, bits_per_byte=None if factor == 2 else 2.5)
 
     final = FinalRecord(
-        number=3, fresh=fresh_seed(record, 2_000, with_seed, one), rate_bracket=rate_bracket(record, at_rate, one), measured_at=""
+        number=3, fresh=fresh_seed(record, 2_000, with_seed, one), rate_bracket=learning_rate_bracket(record, at_rate, one), measured_at=""
     )
     append(tmp_path / "one", final)
     assert trained_here == [2_000, 0.5, 2.0]
     again = dataclasses.replace(record, number=5)
     assert fresh_seed(again, 2_000, with_seed, two) == fresh
-    assert rate_bracket(again, at_rate, two) == final.rate_bracket
+    assert learning_rate_bracket(again, at_rate, two) == final.rate_bracket
     assert trained_here == [2_000, 0.5, 2.0, 2.0], "one that diverged is tried again"
     assert fresh_seed(again, 2_001, with_seed, two) == fresh
     assert trained_here[-1] == 2_001
@@ -251,7 +251,7 @@ def test_a_report_does_not_count_what_was_taken_over_as_paid() -> None:
     assert (less.trained, less.reused, paid.reused) == (paid.trained - 1, 1, 0)
     assert less.tokens == paid.tokens - training.tokens
     assert less.process_seconds == pytest.approx(paid.process_seconds - training.process_seconds)
-    page = report(sample_summary(), with_taken, {})
+    page = report_page(sample_summary(), with_taken, {})
     assert "1 training finished before, not paid again" in page
     assert "training of runs/other #9" in page
     assert "1 training had been finished before and was taken over." in front_text(with_taken, {}, front_of(with_taken))

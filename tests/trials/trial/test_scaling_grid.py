@@ -17,9 +17,9 @@ from search_space import cost
 from search_space.errors import SpecError
 from search_space.proportions import Proportions
 from tests.support import fakes
-from trials.driver.agenda import Agenda, Answer
+from trials.driver.agenda import Agenda, NoTask
 from trials.plans.feasible_here import paid_tokens
-from trials.plans.plan_scaling import grid_rows, loss_tokens
+from trials.plans.plan_scaling import loss_tokens, plan_rows
 from trials.study.scaling_spec import ShapeSpec
 from trials.study.spec import StudySpec, parse_study
 from trials.training.schedules import RunLength
@@ -187,7 +187,7 @@ def test_a_study_with_scaling_has_no_space_to_search() -> None:
 
 def warnings(form: str, **scaling: Any) -> list[str]:
     study = ladder(scaling={"form": form, **scaling})
-    return list(resolution(form, rows_of(grid_rows(study, planned_tasks(study)))).warnings)
+    return list(resolution(form, rows_of(plan_rows(study, planned_tasks(study)))).warnings)
 
 
 THIN: dict[str, Any] = {"shapes": {"thin": {}}}
@@ -251,7 +251,7 @@ def handed_out(agenda: Agenda) -> list[int]:
     while isinstance(task := agenda.next(), TrialTask):
         numbers.append(task.number)
         agenda.add(fakes.plausible(task))
-    assert task is Answer.END
+    assert task is NoTask.END
     return numbers
 
 

@@ -19,7 +19,7 @@ from search_space.architecture import Architecture
 from trials.formats.model import Model
 from trials.latency.runtimes import torch_runtime
 from trials.latency.runtimes.interface import Logits
-from trials.latency.runtimes.torch_runtime import network_of
+from trials.latency.runtimes.torch_runtime import network_from_folder
 from trials.network.decoder import Network
 from trials.network.kv_cache import Cache
 
@@ -42,7 +42,7 @@ def prepare(directory: Path, model: Model) -> None:
 def load(directory: Path, architecture: Architecture, max_tokens: int, threads: int) -> TorchCudaSession:
     """Build the network and its cache on the current GPU and capture the decoding step; `threads` feed it."""
     torch.set_num_threads(threads)
-    return TorchCudaSession(network_of(directory, architecture).to("cuda"), max_tokens)
+    return TorchCudaSession(network_from_folder(directory, architecture).to("cuda"), max_tokens)
 
 
 class TorchCudaSession:

@@ -32,10 +32,10 @@ def prepare(directory: Path, model: Model) -> None:
 def load(directory: Path, architecture: Architecture, max_tokens: int, threads: int) -> TorchSession:
     """Build the network and its cache; the number of threads holds for the whole process."""
     torch.set_num_threads(threads)
-    return TorchSession(network_of(directory, architecture), max_tokens)
+    return TorchSession(network_from_folder(directory, architecture), max_tokens)
 
 
-def network_of(directory: Path, architecture: Architecture) -> Network:
+def network_from_folder(directory: Path, architecture: Architecture) -> Network:
     """The network of prepared weights, in their type."""
     with torch.device("meta"):
         network = Network(architecture)

@@ -1,6 +1,6 @@
-"""Whether what is foreseen of longer trainings comes true, on planted studies whose seeds move a loss more or less than the prior takes.
+"""Whether what is forecast of longer trainings comes true, on planted studies whose seeds move a loss more or less than the prior takes.
 
-    python -m benchmarks.outlook [--studies 60]
+    python -m benchmarks.forecast [--studies 60]
 
 Prints for each planted noise the share of 90 % intervals that held what a new training measured, and how often shapes stated to be on the
 front were. The studies are those of tests/support/planted_forecast.py: 24 shapes, two rungs, no replicates, looked at at 4 times the
