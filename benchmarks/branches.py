@@ -10,7 +10,8 @@ import argparse
 import time
 from pathlib import Path
 
-from analysis.records.record import Training, TrialRecord
+from analysis.records.record import TrialRecord
+from analysis.records.training import Training
 from trials.corpus.blocks import TokenBlocks
 from trials.corpus.prepare import prepare_corpus
 from trials.reporting.stored_study import read_study

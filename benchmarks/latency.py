@@ -25,7 +25,7 @@ from search_space.architecture import Architecture
 from search_space.budget import Budget
 from search_space.space import SearchSpace
 from trials.latency.process import LatencyProcess
-from trials.study.spec import LatencySpec
+from trials.study.latency_spec import LatencySpec
 
 SPACE = {
     "num_unique_layers": {"from": 1, "to": 16},

@@ -21,7 +21,8 @@ import numpy as np
 
 from analysis.fronts.domination import non_dominated
 from analysis.fronts.membership import LATENCY_NOISE, contenders, front_probabilities
-from analysis.statistics.seed_noise import Array, draw_true_qualities
+from analysis.statistics.arrays import Array
+from analysis.statistics.seed_noise import draw_true_qualities
 
 BINS = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 1.0)
 LEVEL = 2.2

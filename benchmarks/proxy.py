@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml
 
-from analysis.records.jsonl import append_line, complete_lines
+from analysis.records.files import append_line, complete_lines
 from analysis.statistics.rank_correlation import RankCorrelation, mean_rank_correlation
 from benchmarks.proxy_contenders import CONTENDERS, Point
 from search_space.architecture import Architecture

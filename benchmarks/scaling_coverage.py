@@ -21,9 +21,9 @@ import numpy as np
 
 from analysis.laws.fit_law import Study, study_law
 from analysis.laws.forecast import law_interval
-from analysis.laws.forms import Array
 from analysis.laws.options import Columns, FitOptions
 from analysis.laws.runs import Runs, read_runs
+from analysis.statistics.arrays import Array
 
 TRUTH = {"E": 1.8172, "A": 477.8, "B": 2143.4, "alpha": 0.3473, "beta": 0.3672}
 SEED_NOISE_NATS, RESIDUAL = 0.0015, 0.003

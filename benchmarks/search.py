@@ -16,13 +16,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import optuna
 
+from analysis.statistics.arrays import Array
 from benchmarks import search_hwgpt, search_own
 
 QUOTED = (10, 15, 20, 25, 30, 50, 75, 100, 200)
-Run = Callable[[str, int, npt.NDArray[np.float64]], tuple[list[float], float]]
+Run = Callable[[str, int, Array], tuple[list[float], float]]
 
 
 def options() -> argparse.Namespace:

@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 
-from analysis.search.axes import Array
+from analysis.statistics.arrays import Array
 from trials.search.front_sampler import FrontSampler
 
 WIDTHS, DEPTHS, HEADS, RATIOS = (192, 384, 768), (10, 11, 12), (4, 8, 12), (2, 3, 4)
@@ -119,7 +118,7 @@ def samplers(problem: HwGpt) -> dict[str, Callable[[int], BaseSampler]]:
     }
 
 
-def run(problem: HwGpt, sampler: str, seed: int, noise: npt.NDArray[np.float64], quoted: Sequence[int]) -> tuple[list[float], float]:
+def run(problem: HwGpt, sampler: str, seed: int, noise: Array, quoted: Sequence[int]) -> tuple[list[float], float]:
     """Hypervolumes after each of the quoted numbers of evaluations, and processor seconds a proposal.
 
     A point over the budget counts as an evaluation; the samplers are told of it by a constraint.

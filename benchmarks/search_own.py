@@ -14,12 +14,13 @@ from dataclasses import fields
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 from optuna.samplers import BaseSampler, GPSampler
 
 from analysis.fronts.domination import hypervolume, non_dominated
-from analysis.records.record import Costs, Kind, Latency, Outcome, Quality, Spread, Training, TrialRecord
-from analysis.search.axes import Array
+from analysis.records.latency import Latency, Spread
+from analysis.records.record import Costs, Kind, Outcome, TrialRecord
+from analysis.records.training import Quality, Training
+from analysis.statistics.arrays import Array
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.budget import Budget
@@ -168,7 +169,7 @@ def more_samplers(problem: OwnSpace) -> dict[str, Callable[[Choices], Callable[[
     return {"front-known": known, "gp": lambda _: lambda seed: GPSampler(seed=seed, deterministic_objective=True)}
 
 
-def run(problem: OwnSpace, sampler: str, seed: int, noise: npt.NDArray[np.float64], quoted: Sequence[int]) -> tuple[list[float], float]:
+def run(problem: OwnSpace, sampler: str, seed: int, noise: Array, quoted: Sequence[int]) -> tuple[list[float], float]:
     """Hypervolumes after each of the quoted numbers of evaluations, and processor seconds a proposal."""
     SAMPLERS.update(more_samplers(problem))
     proposer = Proposer(problem.space, seed, sampler)

@@ -36,7 +36,6 @@ SHARED = {
     **dict.fromkeys(("load", "prepare", "version"), "what each runtime has"),
     "main": "the beginning of a process of its own",
     "describe": "a verb, and what it prints",
-    "write_whole": "bytes with their way to the disk, and small texts of a cache",
 }
 """Names that several files define, and why each means one thing all the same."""
 

@@ -9,8 +9,9 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
+
+from analysis.statistics.arrays import Array
 
 LEVEL = 0.9
 """Of the intervals, as everywhere in archfront."""
@@ -124,7 +125,7 @@ def compare_arms(
     return rows
 
 
-def _table(losses: Losses) -> NDArray[np.float64]:
+def _table(losses: Losses) -> Array:
     """[arms, seeds] of the seeds that every arm has."""
     seeds = sorted(set.intersection(*(set(by_seed) for by_seed in losses.values())))
     return np.array([[by_seed[seed] for seed in seeds] for by_seed in losses.values()]).reshape(len(losses), len(seeds))

@@ -18,7 +18,8 @@ from analysis.fronts.front import Front
 from analysis.fronts.membership import LEVEL, Membership, log_latencies
 from analysis.records.record import TrialRecord
 from analysis.records.training import FARTHEST
-from analysis.statistics.seed_noise import Array, draw_true_qualities
+from analysis.statistics.arrays import Array
+from analysis.statistics.seed_noise import draw_true_qualities
 from analysis.text.words import plural, quantity
 from search_space.errors import SpecError
 

@@ -9,7 +9,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, Self
 
-from analysis.records.jsonl import complete_lines
+from analysis.records.files import complete_lines
 from analysis.records.record import TrialRecord
 from analysis.records.replicates import averaged, repetitions, validation
 from analysis.statistics.rank_correlation import RankCorrelation, rank_correlation

@@ -16,7 +16,7 @@ import numpy as np
 
 from analysis.records.record import TrialRecord
 from analysis.records.replicates import repetitions, validation
-from analysis.statistics.seed_noise import Array
+from analysis.statistics.arrays import Array
 
 EXPONENTS, USUAL, UNUSUAL = np.linspace(0.05, 1.0, 20), 0.35, 0.2
 """Grid of the tokens' exponent; middle and deviation of its prior, about where published fits lie (0.28 in arXiv 2203.15556, 0.37 in

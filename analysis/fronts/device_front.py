@@ -14,7 +14,8 @@ from analysis.fronts.membership import Membership, estimate_membership
 from analysis.latency.device_table import DeviceTable, Header
 from analysis.latency.errors import Errors
 from analysis.latency.latency_model import Prediction
-from analysis.records.record import FinalRecord, Kind, Latency, TrialRecord
+from analysis.records.latency import Latency
+from analysis.records.record import FinalRecord, Kind, TrialRecord
 from analysis.records.replicates import averaged
 from analysis.text import words
 from search_space.errors import SpecError

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from analysis.statistics.arrays import Array
+
 Flags = npt.NDArray[np.bool_]
 Costs = Sequence[Sequence[float]] | Array
 """Shape [points, objectives], two or three objectives."""

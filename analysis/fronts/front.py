@@ -15,7 +15,8 @@ from typing import Literal
 import numpy as np
 
 from analysis.fronts.domination import hypervolume, knee, non_dominated
-from analysis.records.record import FinalRecord, Kind, Latency, TrialRecord
+from analysis.records.latency import Latency
+from analysis.records.record import FinalRecord, Kind, TrialRecord
 from analysis.records.replicates import repetitions, validation
 
 QualityName = Literal["bits_per_byte", "next_token_accuracy"]

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from analysis.fronts.domination import non_dominated_draws
 from analysis.fronts.front import Front, ObjectivePoint
-from analysis.statistics.seed_noise import Array, SeedNoise, draw_true_qualities, estimate_seed_noise
+from analysis.statistics.arrays import Array
+from analysis.statistics.seed_noise import SeedNoise, draw_true_qualities, estimate_seed_noise
 
 LEVEL = 0.9
 """Of the intervals."""

@@ -8,8 +8,9 @@ from typing import Any
 from analysis.fronts.front import Front
 from analysis.fronts.membership import Membership, ShapePosterior
 from analysis.records.health_checks import check_results, failed_checks
-from analysis.records.record import FinalRecord, Kind, Quality, TrialRecord
+from analysis.records.record import FinalRecord, Kind, TrialRecord
 from analysis.records.replicates import averaged
+from analysis.records.training import Quality
 from search_space.fields import FIELDS
 
 

@@ -13,12 +13,11 @@ from itertools import pairwise
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
+from analysis.statistics.arrays import Array
 from search_space.architecture import Architecture
 from search_space.cost import BITS_PER_WEIGHT
 
-Array = npt.NDArray[np.float64]
 CACHES = tuple(2.0**power for power in range(18, 28))
 """Sizes, 256 KiB to 128 MiB, at which a device may have a cache that ends; the fit finds which do."""
 BEYOND = "weights beyond "

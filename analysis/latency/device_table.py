@@ -20,7 +20,7 @@ import numpy as np
 from analysis.latency.cost_terms import Workload
 from analysis.latency.errors import Errors, errors
 from analysis.latency.latency_model import LEAST_SHAPES, LatencyModel, Prediction
-from analysis.records.jsonl import append_line, complete_lines
+from analysis.records.files import append_line, complete_lines
 from analysis.records.latency import Latency, latency_from_dict
 from search_space.architecture import Architecture
 from search_space.cost import BITS_PER_WEIGHT

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtri
 
-Array = npt.NDArray[np.float64]
+from analysis.statistics.arrays import Array
+
 LEVEL = 0.9
 """Of the intervals."""
 

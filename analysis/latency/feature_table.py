@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis.latency.cost_terms import columns, decode_terms, outline
 from analysis.latency.decoder_rows import (
@@ -31,9 +30,9 @@ from analysis.latency.decoder_rows import (
     unread,
     work,
 )
+from analysis.statistics.arrays import Array
 from search_space.errors import SpecError, unknown_key
 
-Array = npt.NDArray[np.float64]
 OUTCOMES = re.compile(
     r"(^|_)(latency|ms|us|s|seconds|time|energy|power|watts?|ppl|perplexity|loss|acc|accuracy|std|sd|latsd|throughput)(_|$)"
 )

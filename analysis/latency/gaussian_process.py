@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 
-Array = npt.NDArray[np.float64]
+from analysis.statistics.arrays import Array
+
 AMPLITUDES, NOISES = np.geomspace(0.004, 0.3, 10), np.geomspace(0.002, 0.12, 10)
 """Deviations, in log time, that are compared: of the process and of the noise."""
 LENGTHS, ADDITIVE = (0.7, 1.4, 2.8), (0.0, 0.5, 1.0)

@@ -18,10 +18,10 @@ from scipy.special import ndtri
 from analysis.latency.cost_terms import BEYOND, READ, Stack, Workload, columns, decode_terms, outline, prefill_terms
 from analysis.latency.time_model import Prices, TimeModel
 from analysis.records.latency import Latency, Spread
+from analysis.statistics.arrays import Array
 from search_space.architecture import Architecture
 from search_space.cost import parameters
 
-Array = npt.NDArray[np.float64]
 LEAST_SHAPES = 8
 """Below, nothing is fitted."""
 LEVEL = 0.9

@@ -14,9 +14,9 @@ from analysis.latency.errors import Errors, errors, mean_errors
 from analysis.latency.feature_table import Features, read_features
 from analysis.latency.latency_model import LEAST_SHAPES, stretch
 from analysis.latency.time_model import Powers, Prices, TimeModel
+from analysis.statistics.arrays import Array
 from search_space.errors import SpecError
 
-Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 FITTED_AT_MOST = 0.8
 """Share of a small table's rows."""

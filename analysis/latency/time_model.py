@@ -18,8 +18,8 @@ import numpy.typing as npt
 from scipy.optimize import nnls
 
 from analysis.latency.gaussian_process import Process, left_out, plausible
+from analysis.statistics.arrays import Array
 
-Array = npt.NDArray[np.float64]
 RIDGES = (1e-5, 1e-4, 1e-3, 1e-2)
 """Weights of the squared prices, each in shares of the mean time, or of the squared powers, against the mean squared error."""
 ALIKE = 1e-9

@@ -15,9 +15,9 @@ import numpy as np
 from scipy.optimize import least_squares
 from scipy.special import expit
 
-from analysis.laws.forms import Array
 from analysis.laws.intervals import LEVEL
 from analysis.laws.runs import Runs
+from analysis.statistics.arrays import Array
 from search_space.errors import SpecError
 
 ENOUGH = 6

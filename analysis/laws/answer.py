@@ -14,12 +14,12 @@ from analysis.laws.accuracy import accuracy_answer
 from analysis.laws.backtest import Cut
 from analysis.laws.fit_law import Study, load_runs, predict_point, study_law
 from analysis.laws.forecast import calibrate_bands, predict_band
-from analysis.laws.forms import Array
 from analysis.laws.intervals import LEVEL, allocation, percentile_interval, repeat_worth, warnings_of
 from analysis.laws.isoflop import IsoFlop, fit_isoflop
 from analysis.laws.options import FitOptions
 from analysis.laws.runs import Runs
 from analysis.laws.shape_effect import shape_effect
+from analysis.statistics.arrays import Array
 from analysis.text.words import plural
 from search_space.errors import SpecError
 

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.laws.fit import Fit, fit_law, predict_losses
-from analysis.laws.forms import Array, Form
+from analysis.laws.forms import Form
 from analysis.laws.intervals import Refits, resample
 from analysis.laws.runs import Runs
+from analysis.statistics.arrays import Array
 
 AXES = ("params", "tokens", "flops")
 SHARES = (0.1, 0.2, 0.35, 0.5)

@@ -14,9 +14,10 @@ import numpy as np
 from scipy.optimize import minimize as search_directly
 from scipy.optimize import nnls
 
-from analysis.laws.forms import Array, Design, Form, bounds, design, form_parameters, log_loss, log_terms
+from analysis.laws.forms import Design, Form, bounds, design, form_parameters, log_loss, log_terms
 from analysis.laws.newton import huber, minimise
 from analysis.laws.options import LOSS_FUNCTIONS
+from analysis.statistics.arrays import Array
 from search_space.errors import SpecError, unknown_key
 
 HUBER_DELTA = 1e-3

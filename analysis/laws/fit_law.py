@@ -14,11 +14,12 @@ from analysis.laws import forms
 from analysis.laws.backtest import Cut, Forecast, backtest, forecast_of
 from analysis.laws.fit import fit_law
 from analysis.laws.forecast import Band, BandCalibration, calibrate_bands, law_interval, predict_band
-from analysis.laws.forms import Array, Form
+from analysis.laws.forms import Form
 from analysis.laws.intervals import Refits, resample
 from analysis.laws.options import FORMS, VARIABLES, FitOptions
 from analysis.laws.runs import Runs, read_runs, runs_from_records
 from analysis.records.record import read_records
+from analysis.statistics.arrays import Array
 from search_space.errors import SpecError, unknown_key
 
 JOINT_FORMS = (forms.CHINCHILLA, forms.CHINCHILLA_TIED, forms.NO_FLOOR, forms.KAPLAN)

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.laws.backtest import Cut, Forecast
-from analysis.laws.forms import Array
 from analysis.laws.intervals import LEVEL, percentile_interval
 from analysis.laws.runs import Runs
+from analysis.statistics.arrays import Array
 
 DRAWS = 2000
 

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.statistics.arrays import Array
 from search_space.errors import SpecError
-
-Array = NDArray[np.float64]
 
 EXPONENT_BOUNDS = (1e-3, 4.0)
 EFFECT_BOUNDS = (-4.0, 4.0)

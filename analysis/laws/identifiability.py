@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.laws.fit_law import form_named
-from analysis.laws.forms import Array, Form, design, inner_slopes, log_sum, log_terms
+from analysis.laws.forms import Form, design, inner_slopes, log_sum, log_terms
+from analysis.statistics.arrays import Array
 from analysis.text.words import joined
 
 NOISE = 0.003

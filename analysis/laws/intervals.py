@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.laws.fit import HUBER_DELTA, Fit, refine, screened_starts
-from analysis.laws.forms import Array, Design, bounds, design, form_parameters, inner_slopes, log_sum, log_terms
+from analysis.laws.forms import Design, bounds, design, form_parameters, inner_slopes, log_sum, log_terms
 from analysis.laws.newton import objective
 from analysis.laws.runs import Runs
+from analysis.statistics.arrays import Array
 
 LEVEL = 0.9
 """Every interval is central and holds this share."""

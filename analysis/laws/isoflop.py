@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.laws.forms import Array
 from analysis.laws.intervals import training_weights
 from analysis.laws.runs import Runs
+from analysis.statistics.arrays import Array
 from search_space.errors import SpecError
 
 Rows = NDArray[np.int64]

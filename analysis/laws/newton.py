@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.laws.forms import Array, Design, bounds, inner_slopes, log_loss, log_sum, log_terms
+from analysis.laws.forms import Design, bounds, inner_slopes, log_loss, log_sum, log_terms
+from analysis.statistics.arrays import Array
 
 CHUNK = 128
 """Fits that are advanced together: their arrays stay in the processor's cache."""

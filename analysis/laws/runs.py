@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.laws.forms import Array
 from analysis.laws.options import CHECKPOINTS, Columns
 from analysis.records.record import TrialRecord
+from analysis.statistics.arrays import Array
 from search_space.errors import SpecError, unknown_key
 
 FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False, "": False}

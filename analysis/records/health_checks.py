@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from analysis.records.record import Diagnostics, TrialRecord
+from analysis.records.record import TrialRecord
+from analysis.records.training import Diagnostics
 from search_space.architecture import Architecture
 
 UNIFORM_ENTROPY, POINTED_ENTROPY = 0.98, 0.05

@@ -11,16 +11,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from analysis.records.jsonl import append_line, complete_lines
-from analysis.records.latency import Latency as Latency
-from analysis.records.latency import Spread as Spread
-from analysis.records.latency import latency_from_dict as latency_from_dict
-from analysis.records.training import Cooldown as Cooldown
-from analysis.records.training import CurvePoint as CurvePoint
-from analysis.records.training import Diagnostics as Diagnostics
-from analysis.records.training import Quality as Quality
-from analysis.records.training import Training as Training
-from analysis.records.training import quality_from_dict, training_from_dict
+from analysis.records.files import append_line, complete_lines
+from analysis.records.latency import Latency, latency_from_dict
+from analysis.records.training import Quality, Training, quality_from_dict, training_from_dict
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
 

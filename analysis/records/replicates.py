@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from statistics import fmean
 
-from analysis.records.record import Quality, TrialRecord
+from analysis.records.record import TrialRecord
+from analysis.records.training import Quality
 
 
 def repetitions(records: Iterable[TrialRecord]) -> list[list[TrialRecord]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
 from analysis.fronts.device_front import DEVICE_COLUMNS, DeviceTransfer, device_cells, transfer_rows, transfer_sentences
+from analysis.records.files import write_whole
 from analysis.report.figures import figure_html, front_figure, plotly_script
 from analysis.report.html import Html, document, element, facts, section, table
 from analysis.text import words
@@ -14,11 +14,9 @@ from analysis.text import words
 
 def write_transfer(directory: Path, study: str, transfer: DeviceTransfer) -> Path:
     """Write `report-TABLE.html` into the study's directory, in one step, and return its path."""
-    path = directory / f"report-{re.sub(r'[^A-Za-z0-9._-]+', '-', transfer.name)}.html"
-    draft = path.with_suffix(".html.part")
-    draft.write_text(transfer_page(study, transfer), encoding="utf-8")
-    os.replace(draft, path)
-    return path
+    return write_whole(
+        directory / f"report-{re.sub(r'[^A-Za-z0-9._-]+', '-', transfer.name)}.html", transfer_page(study, transfer).encode()
+    )
 
 
 def transfer_page(study: str, transfer: DeviceTransfer) -> str:

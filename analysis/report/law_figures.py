@@ -12,11 +12,11 @@ from plotly.colors import sample_colorscale
 
 from analysis.laws.answer import describe_backtest
 from analysis.laws.fit_law import Study
-from analysis.laws.forms import Array
 from analysis.laws.intervals import LEVEL
 from analysis.laws.isoflop import IsoFlop
 from analysis.laws.runs import Runs
 from analysis.report import theme
+from analysis.statistics.arrays import Array
 
 Trace = dict[str, Any]
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")

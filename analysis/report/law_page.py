@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from analysis.laws.accuracy import accuracy_sentences
 from analysis.laws.answer import Answered
 from analysis.laws.fit_law import Study, predict_point
 from analysis.laws.isoflop import fit_isoflop
+from analysis.records.files import write_whole
 from analysis.report.figures import figure_html, plotly_script
 from analysis.report.html import Html, document, element, html, paragraphs, section
 from analysis.report.law_figures import best_allocation, isoflop_figure, points_figure, scaling_figures
@@ -68,13 +68,11 @@ def law_document(title: str, lead: str, bodies: Mapping[str, Sequence[Html]], fu
 
 def write_page(path: Path, page: str) -> Path:
     """Write a page in one step and return its path; raises SpecError where its folder cannot be written."""
-    draft = path.with_name(path.name + ".part")
     try:
-        draft.write_text(page, encoding="utf-8")
-        os.replace(draft, path)
+        path.parent.stat()  # a folder that a person names and that is not there is a slip; none is made
+        return write_whole(path, page.encode())
     except OSError as error:
         raise SpecError(f"{path} must be a file that can be written, found: {error.strerror}; name another") from None
-    return path
 
 
 def fit_parts(answered: Answered) -> dict[str, list[Html]]:

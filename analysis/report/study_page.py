@@ -5,7 +5,6 @@ Everything on it is computed from the records; plotly.js is inside, so that it o
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from analysis.fronts.doubts import bracket_sentences, selection_bias_sentences, 
 from analysis.fronts.findings import front_sentences, outcome_sentence, reference_sentence
 from analysis.fronts.front import REFERENCE_MARGIN, Front, front_of
 from analysis.fronts.membership import Membership, estimate_membership, picks
+from analysis.records.files import write_whole
 from analysis.records.record import FinalRecord, Kind, TrialRecord
 from analysis.records.summary import StudySummary
 from analysis.report.figures import curves_figure, figure_html, front_figure, plotly_script
@@ -49,11 +49,7 @@ def write_report(
     ahead: ForecastFound = None,
 ) -> Path:
     """Write `report.html` into the study's directory, in one step, and return its path."""
-    path = directory / REPORT
-    draft = path.with_suffix(".html.part")
-    draft.write_text(report_page(summary, records, finals, longer, ahead), encoding="utf-8")
-    os.replace(draft, path)
-    return path
+    return write_whole(directory / REPORT, report_page(summary, records, finals, longer, ahead).encode())
 
 
 def report_page(

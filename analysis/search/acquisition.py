@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtr
 
 from analysis.fronts.domination import non_dominated
-
-Array = npt.NDArray[np.float64]
+from analysis.statistics.arrays import Array
 
 
 def expected_shortfall(limits: Array, mean: Array, deviation: Array) -> Array:

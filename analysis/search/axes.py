@@ -15,7 +15,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from analysis.statistics.arrays import Array
+
 KNOTS = 5
 """Bumps that a curve over an axis is made of."""
 WAVES = 3

@@ -11,14 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import t as student
 
 from analysis.fronts.domination import hypervolume, non_dominated
 from analysis.records.record import TrialRecord
 from analysis.search.loss_extrapolation import bits_by_tokens
 
-Array = npt.NDArray[np.float64]
 LEAST_FINISHED = 6
 """Finished trials from which one is judged: fewer say little about how a loss goes on, and nothing about the front."""
 COUNTS = 1e-3

@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from analysis.fronts.domination import non_dominated
 from analysis.search.acquisition import expected_hypervolume_improvement
-from analysis.search.axes import Array, Axes, Feature
+from analysis.search.axes import Axes, Feature
 from analysis.search.candidates import Rows
 from analysis.search.surrogate import Surrogate, Variances, fit_variances, prior_variances
+from analysis.statistics.arrays import Array
 
 Flags = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.int64]

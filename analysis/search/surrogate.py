@@ -15,7 +15,8 @@ import numpy as np
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
 
-from analysis.search.axes import Array, Feature
+from analysis.search.axes import Feature
+from analysis.statistics.arrays import Array
 
 PRIORS = {"known": 0.3, "main": 0.1, "curve": 0.01, "depth": 0.005, "layer": 0.005}
 """Centre of the prior of a group's variance by its kind, in units of the objective's: what is simple is likelier to matter."""

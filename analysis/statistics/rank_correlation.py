@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from analysis.statistics.arrays import Array
+
 RESAMPLES = 2000
 LEVEL = 0.95
-
-Matrix = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +52,13 @@ def mean_rank_correlation(pairs: Sequence[tuple[Sequence[float], Sequence[float]
     return RankCorrelation(float(np.mean([_taus(a, b, whole)[0] for a, b in signs])), float(low), float(high))
 
 
-def _taus(a: Matrix, b: Matrix, times: npt.NDArray[Any]) -> Matrix:
+def _taus(a: Array, b: Array, times: npt.NDArray[Any]) -> Array:
     """Tau-b of resamples in which each thing stands so many times [resamples, things], from the signs of all differences."""
 
-    def total(pairs: Matrix) -> Matrix:
-        summed: Matrix = ((times @ pairs) * times).sum(1)
+    def total(pairs: Array) -> Array:
+        summed: Array = ((times @ pairs) * times).sum(1)
         return summed
 
     with np.errstate(invalid="ignore"):  # no pair in any order: 0 / 0
-        taus: Matrix = total(a * b) / np.sqrt(total(a * a) * total(b * b))
+        taus: Array = total(a * b) / np.sqrt(total(a * a) * total(b * b))
     return taus

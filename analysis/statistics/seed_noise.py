@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from analysis.statistics.arrays import Array
 
 NOISE_SHARE = 0.007
 """Standard deviation between seeds of one shape, over the quality itself, before a study has replicates of its own. Initial weights

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from analysis.records.record import Outcome, Quality, Spread
+from analysis.records.latency import Spread
+from analysis.records.record import Outcome
+from analysis.records.training import Quality
 from search_space.architecture import Architecture
 from search_space.fields import OPTIONAL
 

@@ -11,7 +11,9 @@ from typing import Any
 
 import yaml
 
-from analysis.records.record import CurvePoint, Latency, Outcome, Quality, Spread, Training, TrialRecord
+from analysis.records.latency import Latency, Spread
+from analysis.records.record import Outcome, TrialRecord
+from analysis.records.training import CurvePoint, Quality, Training
 from search_space import cost
 from search_space.architecture import Architecture
 from trials.study.spec import LimitsSpec, StudySpec, parse_study

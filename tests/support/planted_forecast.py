@@ -12,8 +12,10 @@ from analysis.fidelity.forecast import DRIFT, FrontForecast, forecast_front
 from analysis.fronts.domination import non_dominated
 from analysis.fronts.front import front_of
 from analysis.fronts.membership import estimate_membership
-from analysis.records.record import Cooldown, Kind, Quality, Spread, TrialRecord
-from analysis.statistics.seed_noise import Array
+from analysis.records.latency import Spread
+from analysis.records.record import Kind, TrialRecord
+from analysis.records.training import Cooldown, Quality
+from analysis.statistics.arrays import Array
 from tests.support.fakes import answer
 from tests.support.sample_study import sample_records
 from trials.trial.task import TrialTask

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from analysis.records.record import Outcome, Quality, TrialRecord, append
-from analysis.records.training import Cooldown
+from analysis.records.record import Outcome, TrialRecord, append
+from analysis.records.training import Cooldown, Quality
 from search_space import cost
 from tests.support.fakes import answer
 from trials.plans.plan_scaling import loss_tokens

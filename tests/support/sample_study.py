@@ -12,8 +12,10 @@ import random
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from analysis.records.record import Costs, CurvePoint, FinalRecord, Kind, Latency, Outcome, Quality, Spread, Training, TrialRecord
+from analysis.records.latency import Latency, Spread
+from analysis.records.record import Costs, FinalRecord, Kind, Outcome, TrialRecord
 from analysis.records.summary import StudySummary
+from analysis.records.training import CurvePoint, Quality, Training
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.budget import Budget

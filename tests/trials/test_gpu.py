@@ -15,7 +15,8 @@ from search_space.sharing import Sharing
 from tests.support.sample_network import spread_out
 from trials.corpus.blocks import TokenBlocks
 from trials.latency.protocol import Protocol
-from trials.study.spec import LatencySpec, ProxySpec
+from trials.study.latency_spec import LatencySpec
+from trials.study.spec import ProxySpec
 from trials.training.conditions import Conditions
 from trials.training.footprint import footprint
 from trials.training.loss import cross_entropy

@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
         group, _, word = name.rpartition(" ")
         if group not in under:
             under[group] = add(group, GROUPS[group]).add_subparsers(title="verbs", metavar="VERB", required=True)
-        return under[group].add_parser(word, help=f"{sentence[0].lower()}{sentence[1:].removesuffix('.')}", description=sentence)
+        return under[group].add_parser(word, help=f"{sentence[:1].lower()}{sentence[1:].removesuffix('.')}", description=sentence)
 
     for name, verb in VERBS.items():
         made = add(name, verb.sentence)

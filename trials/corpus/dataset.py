@@ -15,9 +15,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from analysis.records.files import write_whole
 from search_space.errors import SpecError
 from trials.study.corpus_spec import CorpusSpec
-from trials.study.files import sole, write_whole
+from trials.study.files import sole
 
 SHARD_BYTES = 32 << 20
 """Text of one shard, about; what is held in memory, and what a kill costs at most."""
@@ -100,7 +101,7 @@ def _write(folder: Path, texts: list[str], before: Fetched, held_bytes: int, str
     fetched = Fetched(
         before.shards + bool(texts), before.documents + len(texts), before.size_bytes + held_bytes, complete, None if complete else stream
     )
-    write_whole(folder / FETCHED, json.dumps(asdict(fetched)))
+    write_whole(folder / FETCHED, json.dumps(asdict(fetched)).encode())
     return fetched
 
 

@@ -16,11 +16,11 @@ from typing import TypeVar
 
 import numpy as np
 
+from analysis.records.files import write_whole
 from trials.corpus.blocks import SPLITS, Ids, id_type, split_file
 from trials.corpus.documents import Documents
 from trials.corpus.splits import Inventory, TextPiece, read_pieces
 from trials.corpus.tokenizer import Encoder
-from trials.study.files import write_whole
 
 BUNDLE_BYTES = 1 << 20
 """Text, about, that one thread encodes at a time."""
@@ -132,4 +132,4 @@ def _save(progress: EncodingProgress, folder: Path) -> None:
     for split in SPLITS:
         with (folder / split_file(split)).open("rb") as file:
             os.fsync(file.fileno())
-    write_whole(folder / PROGRESS, json.dumps(asdict(progress)))
+    write_whole(folder / PROGRESS, json.dumps(asdict(progress)).encode())

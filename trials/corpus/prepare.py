@@ -23,8 +23,6 @@ from trials.corpus.validation_sets import encode_validations, find_validations
 from trials.study.corpus_spec import CorpusSpec, is_local_path
 from trials.study.files import cache_folder, sole
 
-__all__ = ["TokenBlocks", "corpus_hash", "prepare_corpus", "require_corpus"]
-
 SAMPLE_BYTES = 32 << 20
 """Text of the train split, about, that the merges are learned on."""
 

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
+from analysis.records.files import write_whole
 from search_space.errors import SpecError
 from trials.corpus.documents import Documents
-from trials.study.files import write_whole
 
 FORMAT = 1
 """Raised when documents, pieces, splits or blocks are made in another way, so that no old cache is taken for a new one."""
@@ -88,7 +88,7 @@ def take_inventory(documents: Documents, cache: Path) -> Inventory:
     settled = time.time() - SETTLED_SECONDS
     inventory = _read(documents)
     if all(max(path.stat().st_mtime, path.stat().st_ctime) < settled for path in documents.files):
-        write_whole(remembered, json.dumps(asdict(inventory)))
+        write_whole(remembered, json.dumps(asdict(inventory)).encode())
     return inventory
 
 

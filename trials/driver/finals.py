@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from analysis.fronts.front import front_of
-from analysis.records.record import FinalRecord, Kind, Latency, Quality, TrialRecord, append
+from analysis.records.latency import Latency
+from analysis.records.record import FinalRecord, Kind, TrialRecord, append
+from analysis.records.training import Quality
 
 MeasureFinal = Callable[[TrialRecord], Latency]
 JudgeFinal = Callable[[TrialRecord], Quality]

@@ -11,8 +11,8 @@ from typing import Literal
 from analysis.fronts.front import front_of
 from analysis.fronts.membership import estimate_membership, picks
 from analysis.records.record import FinalRecord, FreshSeed, RatePoint, TrialRecord, append, read_finals
-from trials.experiments.lr_check import with_scaled_rates
-from trials.trial.reuse import Reuse, as_it_is
+from trials.training.recipe import as_it_is, with_scaled_rates
+from trials.trial.reuse import Reuse
 
 SEED_AWAY = 2_000
 """Added to the study's seed for a fresh one: far from those of replicates."""

@@ -20,7 +20,10 @@ import ray
 from ray import tune
 from ray.exceptions import OutOfMemoryError, RayTaskError
 
-from analysis.records.record import FinalRecord, FreshSeed, Latency, Quality, RatePoint, TrialRecord, read_finals, read_records
+from analysis.records.files import write_whole
+from analysis.records.latency import Latency
+from analysis.records.record import FinalRecord, FreshSeed, RatePoint, TrialRecord, read_finals, read_records
+from analysis.records.training import Quality
 from search_space.errors import SpecError
 from trials.catalogue.runtimes import COMMAND, RUNTIMES
 from trials.corpus.prepare import require_corpus
@@ -35,7 +38,7 @@ from trials.driver.tune_adapters import AgendaSearcher, Scribe, StudyProgress
 from trials.driver.workers import LATENCY_DEVICE, Examiner, LatencyDevice, ask_device
 from trials.latency.device_tables import frozen_table, require_first
 from trials.latency.refusals import refusal_of, require_libraries, require_measurable
-from trials.study.directory import claim, stamp, tokenizer_file, weights_file, write_whole
+from trials.study.directory import claim, stamp, tokenizer_file, weights_file
 from trials.study.spec import StudySpec
 from trials.training.mode import Calibration
 from trials.trial.calibration import as_settled, calibrate, settled, with_threads

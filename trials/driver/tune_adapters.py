@@ -15,11 +15,12 @@ from ray.tune import Callback
 from ray.tune.search import Searcher
 
 from analysis.fronts.front import front_of
+from analysis.records.files import write_whole
 from analysis.records.record import Outcome, TrialRecord, append
 from search_space.errors import WorkError
 from trials.driver.agenda import Agenda, NoTask
 from trials.driver.workers import explain_loss
-from trials.study.directory import checkpoint_file, weights_file, write_whole
+from trials.study.directory import checkpoint_file, weights_file
 from trials.study.spec import StudySpec
 from trials.trial.reuse import Reuse
 from trials.trial.task import Start, TrialTask, count_costs, record_of

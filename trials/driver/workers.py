@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.exceptions import RayActorError, RayTaskError
 
-from analysis.records.record import FreshSeed, Latency, Outcome, Quality, RatePoint, TrialRecord
+from analysis.records.latency import Latency
+from analysis.records.record import FreshSeed, Outcome, RatePoint, TrialRecord
+from analysis.records.training import Quality
 from search_space.architecture import Architecture
-from trials.study.spec import LatencySpec, StudySpec
+from trials.study.latency_spec import LatencySpec
+from trials.study.spec import StudySpec
 from trials.training.conditions import Conditions
 from trials.training.failures import TrainingFailed
 from trials.trial.task import explain

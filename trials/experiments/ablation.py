@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.fidelity.ablation import Difference, PooledNoise, compare_arms, pooled_noise
+from analysis.records.files import write_whole
 from analysis.records.record import Kind, TrialRecord, append, read_records
 from search_space.architecture import Architecture
 from trials.corpus.prepare import corpus_hash, prepare_corpus
@@ -98,8 +99,7 @@ def _jobs(arm: Arm, seeds: Sequence[int], directory: Path) -> list[_Job]:
     }
     text = json.dumps(recipe, indent=2, sort_keys=True)
     folder = directory / f"recipe-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "recipe.json").write_text(text + "\n", encoding="utf-8")
+    write_whole(folder / "recipe.json", f"{text}\n".encode())
     return [_Job(folder, arm.study, arm.architecture, seed) for seed in seeds]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from analysis.records.files import write_whole
 from search_space.architecture import Architecture
 from search_space.budget import Budget
 from search_space.cost import parameters
@@ -39,8 +40,7 @@ def equalised(ablation: AblationSpec, scale: str, arms: list[Arm], directory: Pa
         finally:
             process.close()
         stored = {"asked": asked, "found": found}
-        directory.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(stored, indent=2) + "\n", encoding="utf-8")
+        write_whole(file, f"{json.dumps(stored, indent=2)}\n".encode())
     return [_restored(arm, stored["found"][arm.name]) for arm in arms]
 
 

@@ -8,15 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from analysis.fidelity.lr_transfer import RateCheck, RateRun, check_rates
-from analysis.records.jsonl import append_line, complete_lines
+from analysis.records.files import append_line, complete_lines
 from analysis.records.record import Outcome
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from search_space.spread import SEEN, spread_of_shapes
-from trials.corpus.prepare import TokenBlocks, prepare_corpus
+from trials.corpus.blocks import TokenBlocks
+from trials.corpus.prepare import prepare_corpus
 from trials.machine.process_pool import side_by_side
 from trials.study.spec import ProxySpec, StudySpec
 from trials.training.conditions import Conditions
+from trials.training.recipe import with_scaled_rates
 from trials.trial.calibration import settled
 from trials.trial.task import explain
 
@@ -36,7 +38,7 @@ def run_rate_check(
     if rates % 2 == 0:
         raise SpecError(f"--rates must be odd, so that the study's own rate stands in the middle, found {rates}")
     study.search_space.require_feasible()
-    proxy = study.proxy if tokens is None else shortened(study.proxy, tokens)
+    proxy = study.proxy if tokens is None else study.proxy.with_tokens(tokens)
     study = settled(study.model_copy(update={"proxy": proxy}), directory)
     proxy = study.proxy
     spread = spread_of_shapes(study.search_space.sample(SEEN, study.search.seed), shapes)
@@ -78,17 +80,6 @@ def bits_at(shape: Architecture, blocks: TokenBlocks, study: StudySpec, proxy: P
     _, training = train(shape, blocks, with_scaled_rates(proxy, factor), seed=seed, conditions=Conditions.of(study.search))
     assert training.validation is not None  # a run that came to its end was evaluated there
     return training.validation.bits_per_byte
-
-
-def with_scaled_rates(proxy: ProxySpec, factor: float) -> ProxySpec:
-    """The recipe with both optimizers' rates times a factor, and no rungs."""
-    rates = {"learning_rate": proxy.learning_rate * factor, "muon_learning_rate": proxy.muon_learning_rate * factor}
-    return proxy.model_copy(update={**rates, "rungs": ()})
-
-
-def shortened(proxy: ProxySpec, tokens: int) -> ProxySpec:
-    """The recipe with so many tokens as its budget."""
-    return proxy.model_copy(update={"tokens": tokens, "tokens_per_parameter": None, "flops": None, "seconds": None})
 
 
 def read_rate_runs(path: Path) -> list[RateRun]:

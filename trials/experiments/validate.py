@@ -8,14 +8,15 @@ from functools import partial
 from pathlib import Path
 
 from analysis.fidelity.rank_validity import PROMOTED, VALIDITY, LongRun, Validity, read_long_runs, stratified, validity
-from analysis.records.jsonl import append_line
+from analysis.records.files import append_line
 from analysis.records.record import RECORDS, TrialRecord, read_records
 from search_space.errors import SpecError
 from trials.corpus.prepare import prepare_corpus
 from trials.machine.process_pool import side_by_side
 from trials.study.directory import claim
-from trials.study.spec import ProxySpec, StudySpec
+from trials.study.spec import StudySpec
 from trials.training.conditions import Conditions
+from trials.training.recipe import lengthened
 from trials.trial.calibration import settled
 from trials.trial.reuse import Reuse
 from trials.trial.same_corpus import require_same_text
@@ -112,14 +113,3 @@ def train_longer(record: TrialRecord, study: StudySpec, times: float) -> LongRun
     return LongRun(
         number=record.number, architecture_key=shape.key, times=times, seed=seed, tokens=tokens, bits_per_byte=bits_per_byte, reason=reason
     )
-
-
-def lengthened(proxy: ProxySpec, times: float) -> ProxySpec:
-    """The recipe with so many times the budget, and no rungs."""
-    budget = {
-        "tokens": None if proxy.tokens is None else round(times * proxy.tokens),
-        "tokens_per_parameter": None if proxy.tokens_per_parameter is None else times * proxy.tokens_per_parameter,
-        "flops": None if proxy.flops is None else times * proxy.flops,
-        "seconds": None if proxy.seconds is None else times * proxy.seconds,
-    }
-    return proxy.model_copy(update={**budget, "rungs": ()})

@@ -28,7 +28,7 @@ from trials.latency.command_answer import LAST_WORDS, CommandAnswer, command_nam
 from trials.latency.repeats import Pair, Repeat, beside_of, pairs, steady, times_of
 from trials.latency.yardstick import NEW_TOKENS, PROMPT_TOKENS, yardstick_for
 from trials.machine.quiet_lock import QuietLock
-from trials.study.spec import LatencySpec
+from trials.study.latency_spec import LatencySpec
 
 COMMAND_PROTOCOL = "command-1"
 NO_YARDSTICK = Repeat(1.0, 1.0, 0.0)

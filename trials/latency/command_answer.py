@@ -9,8 +9,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from search_space.errors import WorkError
 from trials.latency.repeats import LEAST_REPEATS, Repeat
+from trials.study.latency_spec import LatencySpec
 from trials.study.section import AboveZero, Positive, Section, error_sentence
-from trials.study.spec import LatencySpec
 
 LAST_WORDS = 400
 """Most characters of what a command said at last."""

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from analysis.latency.device_table import DeviceTable, Header, read_table
+from analysis.records.files import write_whole
 from analysis.records.record import RECORDS
 from search_space.errors import SpecError
 from trials.catalogue.runtimes import COMMAND
-from trials.study.directory import write_whole
 from trials.study.files import cache_folder, sole
-from trials.study.spec import LatencySpec, StudySpec, is_table_file
+from trials.study.latency_spec import LatencySpec
+from trials.study.spec import StudySpec, is_table_file
 
 SUFFIX = ".jsonl"
 FROZEN = f"latency_table{SUFFIX}"

@@ -26,7 +26,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from analysis.records.record import Latency, latency_from_dict
+from analysis.records.latency import Latency, latency_from_dict
 from search_space.architecture import Architecture
 from search_space.errors import SpecError, WorkError
 from trials.catalogue.runtimes import COMMAND, RUNTIMES
@@ -39,7 +39,7 @@ from trials.latency.yardstick import yardstick_for
 from trials.machine.processors import device_name
 from trials.machine.quiet_lock import QuietLock, QuietTimeoutError
 from trials.machine.subprocesses import how_it_ended
-from trials.study.spec import LatencySpec
+from trials.study.latency_spec import LatencySpec
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_SECONDS = 300.0

@@ -12,7 +12,7 @@ from search_space.architecture import Architecture
 from trials.catalogue.runtimes import RUNTIMES
 from trials.latency.repeats import run_once, some_tokens
 from trials.latency.runtimes import find_runtime
-from trials.study.spec import LatencySpec
+from trials.study.latency_spec import LatencySpec
 
 ROOT = Path(__file__).resolve().parents[2]
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")

@@ -14,7 +14,7 @@ from trials.formats.model import fresh_model
 from trials.latency.repeats import LARGEST_WAIT, Repeat, run_once, some_tokens, turn
 from trials.latency.runtimes import find_runtime
 from trials.latency.runtimes.interface import Session
-from trials.study.spec import LatencySpec
+from trials.study.latency_spec import LatencySpec
 
 PROMPT_TOKENS, NEW_TOKENS = 64, 16
 """Of the yardstick's workload, whatever the shape's is."""

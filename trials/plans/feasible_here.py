@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 
+from analysis.records.files import write_whole
 from analysis.text.words import duration, plural
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from trials.machine.memory import trials_on_a_machine, usable_bytes
 from trials.machine.processors import device_name
-from trials.study.directory import write_whole
 from trials.study.spec import ProxySpec, StudySpec
 from trials.training.failures import OutOfMemory
 from trials.training.footprint import fit_batch

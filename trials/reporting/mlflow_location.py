@@ -12,9 +12,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+from analysis.records.files import write_whole
 from search_space.errors import SpecError
 from trials.machine.provenance import environment
-from trials.study.directory import write_whole
 
 DATABASE, ARTIFACTS, PLACE = "mlflow.db", "mlflow-artifacts", "tracking.json"
 HIDDEN = "***"

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 from analysis.fronts.front import Front
 from analysis.records.health_checks import check_results, failed_checks
-from analysis.records.record import FinalRecord, Latency, Outcome, TrialRecord
+from analysis.records.latency import Latency
+from analysis.records.record import FinalRecord, Outcome, TrialRecord
 from trials.study.directory import MAY_CHANGE
 from trials.study.spec import StudySpec
 

@@ -32,10 +32,10 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from threadpoolctl import ThreadpoolController
 
-from analysis.search.axes import Array
 from analysis.search.candidates import Grid, Rows, Source, Table
 from analysis.search.objective_models import Batch, Observations
 from analysis.search.propose import AcquisitionOptimizer
+from analysis.statistics.arrays import Array
 from search_space.errors import SpecError
 from trials.search.optuna_axes import Dimensions, Params
 

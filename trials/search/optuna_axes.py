@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from analysis.search.axes import Array, Axes, Axis
+from analysis.search.axes import Axes, Axis
 from analysis.search.candidates import Rows
+from analysis.statistics.arrays import Array
 from search_space.errors import SpecError
 
 Params = dict[str, Any]

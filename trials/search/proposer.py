@@ -24,6 +24,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from analysis.records.record import Outcome, TrialRecord
 from analysis.records.replicates import averaged
 from analysis.search.loss_extrapolation import LossEstimate, loss_estimates
+from analysis.statistics.arrays import Array
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.space import Point, SearchSpace
@@ -232,10 +233,10 @@ class Proposer:
     def _places_at(self, point: Mapping[str, Any]) -> list[int]:
         return [self._place_of[name][_key(point[name])] for name in self._place_of]
 
-    def _distances(self, places: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    def _distances(self, places: npt.ArrayLike) -> Array:
         """From every shape to these places: the share of the range on ordered dimensions, 0 or 1 on the others, summed."""
         steps = np.abs(self._places - np.asarray(places))
-        distances: npt.NDArray[np.float64] = np.where(self._ordered, steps / self._spans, steps != 0).sum(axis=1)
+        distances: Array = np.where(self._ordered, steps / self._spans, steps != 0).sum(axis=1)
         return distances
 
     def _nearest(self, free: npt.NDArray[np.bool_], places: Sequence[int], random: np.random.Generator) -> int:

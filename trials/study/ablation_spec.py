@@ -12,8 +12,10 @@ from pydantic import Field, model_validator
 from search_space.architecture import Architecture
 from search_space.errors import SpecError, unknown_key
 from search_space.solve import InfeasibleError
+from trials.study.corpus_spec import CorpusSpec
+from trials.study.latency_spec import LatencySpec
 from trials.study.section import Positive, Section, parsed
-from trials.study.spec import CorpusSpec, LatencySpec, ProxySpec, StudySpec, parse_study
+from trials.study.spec import ProxySpec, StudySpec, parse_study
 from trials.study.yaml_file import read_yaml
 
 NO_BUDGET = {"parameters": {"at_most": 1e15}}

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from analysis.records.files import write_whole
 from analysis.records.record import RECORDS
 from search_space.errors import SpecError
 from trials.study.spec import parse_study
@@ -71,17 +72,6 @@ def stamp(directory: Path) -> tuple[int, int]:
 def tokenizer_file(directory: Path, vocab_size: int) -> Path:
     """Where the tokenizer of a vocabulary lies, kept with the study because a cache may be cleared and a corpus may change."""
     return directory / TOKENIZERS / f"{vocab_size}.json"
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there as a whole or not at all, whenever the machine stops."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".part")
-    with open(unfinished, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
 
 
 def _lock(lock: int, directory: Path) -> None:

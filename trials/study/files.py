@@ -1,4 +1,4 @@
-"""Where files are kept between studies, small files that are there as a whole or not at all, and locks that end with their process."""
+"""Where files are kept between studies, and locks that end with their process."""
 
 from __future__ import annotations
 
@@ -9,14 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from search_space.errors import SpecError
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Write a small file so that readers see all of it or none."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f"{file.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(file)
 
 
 @contextmanager

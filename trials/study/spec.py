@@ -15,8 +15,8 @@ from search_space.budget import Budget
 from search_space.describe import is_file_name
 from search_space.errors import SpecError
 from search_space.space import SearchSpace
-from trials.study.corpus_spec import CorpusSpec as CorpusSpec
-from trials.study.latency_spec import LatencySpec as LatencySpec
+from trials.study.corpus_spec import CorpusSpec
+from trials.study.latency_spec import LatencySpec
 from trials.study.scaling_spec import ScalingSpec, require_constants, with_scaling
 from trials.study.section import AboveZero, Number, Positive, Section, Share, error_sentence, parsed
 from trials.study.yaml_file import read_yaml

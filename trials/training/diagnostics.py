@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from analysis.records.record import Diagnostics
+from analysis.records.training import Diagnostics
 from trials.corpus.blocks import TokenBlocks
 from trials.network.decoder import Attention, Block, Network, rotate, visible_keys
 from trials.training.loss import cross_entropy

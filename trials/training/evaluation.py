@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from analysis.records.record import Quality
+from analysis.records.training import Quality
 from trials.corpus.blocks import TokenBlocks
 from trials.network.decoder import Network
 from trials.training.loss import tokens_at_once

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from analysis.records.record import Training
+from analysis.records.training import Training
 
 
 class TrainingFailed(Exception):  # noqa: N818  the three below say what failed

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from analysis.records.record import Cooldown, CurvePoint, Diagnostics, Quality, Training
+from analysis.records.training import Cooldown, CurvePoint, Diagnostics, Quality, Training
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from trials.corpus.blocks import TokenBlocks

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from analysis.records.record import Cooldown, CurvePoint, Quality
+from analysis.records.training import Cooldown, CurvePoint, Quality
 
 
 @dataclass

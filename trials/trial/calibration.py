@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
+from analysis.records.files import write_whole
 from analysis.records.record import read_records
 from search_space import cost
 from search_space.architecture import Architecture
@@ -22,7 +23,6 @@ from search_space.errors import SpecError
 from search_space.spread import SEEN, spread_of_shapes
 from trials.machine.process_pool import side_by_side
 from trials.machine.processors import device_name
-from trials.study.directory import write_whole
 from trials.study.files import cache_folder
 from trials.study.spec import AUTO, StudySpec
 from trials.training.failures import TrainingFailed

@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from analysis.records.record import Latency, latency_from_dict
+from analysis.records.latency import Latency, latency_from_dict
 from trials.corpus.blocks import TokenBlocks
 from trials.network.weights import write_safetensors
 from trials.study.spec import ProxySpec

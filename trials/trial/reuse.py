@@ -10,11 +10,14 @@ from pathlib import Path
 
 import yaml
 
-from analysis.records.record import Training, TrialRecord, read_record
+from analysis.records.files import write_whole
+from analysis.records.record import TrialRecord, read_record
+from analysis.records.training import Training
 from search_space.architecture import Architecture
-from trials.study.directory import STUDY, tokenizer_file, weights_file, write_whole
+from trials.study.directory import STUDY, tokenizer_file, weights_file
 from trials.study.spec import ProxySpec, StudySpec, parse_study
 from trials.training.mode import TrainingMode
+from trials.training.recipe import as_it_is
 from trials.trial.calibration import mode_of
 from trials.trial.task import TrialTask
 from trials.trial.training_index import Found, TrainingLocation, TrainingText, What, find, note, sha256, training_key, trainings_folder
@@ -106,11 +109,6 @@ class Reuse:
         tokenizer = sha256(tokenizer_file(directory, vocab_size).read_bytes())
         text = TrainingText(corpus_sha256=training.corpus_sha256, tokenizer_sha256=tokenizer, validations=ours)
         return training_key(record.architecture, seed, proxy, way, training.device, text)
-
-
-def as_it_is(proxy: ProxySpec) -> ProxySpec:
-    """The study's recipe itself."""
-    return proxy
 
 
 def _recorded(place: TrainingLocation) -> tuple[Path, TrialRecord]:

@@ -8,11 +8,14 @@ from dataclasses import replace
 
 import torch
 
-from analysis.records.record import CurvePoint, Latency, Outcome, Training, TrialRecord
+from analysis.records.latency import Latency
+from analysis.records.record import Outcome, TrialRecord
+from analysis.records.training import CurvePoint, Training
 from search_space.architecture import Architecture
-from trials.corpus.prepare import TokenBlocks
+from trials.corpus.blocks import TokenBlocks
 from trials.network.decoder import Network
-from trials.study.spec import LatencySpec, LimitsSpec, ProxySpec
+from trials.study.latency_spec import LatencySpec
+from trials.study.spec import LimitsSpec, ProxySpec
 from trials.training.conditions import ALONE, Conditions
 from trials.training.evaluation import evaluate_named
 from trials.training.failures import TrainingFailed, memory_errors

@@ -14,7 +14,8 @@ from analysis.records.record import Costs, Kind, Outcome, TrialRecord
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.sharing import Sharing
-from trials.study.spec import LatencySpec, ProxySpec
+from trials.study.latency_spec import LatencySpec
+from trials.study.spec import ProxySpec
 from trials.training.failures import Diverged, OutOfMemory, TimedOut
 
 

@@ -17,10 +17,11 @@ from typing import Any, Literal, Self, TypeVar
 
 import yaml
 
+from analysis.records.files import write_whole
 from search_space.architecture import Architecture
 from trials.corpus.blocks import TokenBlocks
 from trials.corpus.splits import FORMAT
-from trials.study.files import cache_folder, write_whole
+from trials.study.files import cache_folder
 from trials.study.spec import ProxySpec
 from trials.training.mode import TrainingMode
 
@@ -97,7 +98,7 @@ def trainings_folder() -> Path:
 def note(folder: Path, key: str, place: TrainingLocation) -> None:
     """Have the place found under the key; it has a file of its own there, so that studies which end at once lose nothing."""
     name = f"{place.what}-{sha256(f'{place.directory} {place.number}'.encode())[:16]}.json"
-    write_whole(folder / key / name, json.dumps(asdict(place), indent=2) + "\n")
+    write_whole(folder / key / name, f"{json.dumps(asdict(place), indent=2)}\n".encode())
 
 
 def find(folder: Path, key: str, what: What, read: Callable[[TrainingLocation], tuple[str | None, Found]]) -> Found | None:

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from analysis.fronts.findings import compare_with_reference, findings
 from analysis.fronts.front import front_of
 from analysis.fronts.membership import estimate_membership, picks
-from analysis.records.record import FinalRecord, Kind, Latency, Outcome, Quality, TrialRecord
+from analysis.records.latency import Latency
+from analysis.records.record import FinalRecord, Kind, Outcome, TrialRecord
+from analysis.records.training import Quality
 from tests.support.sample_study import sample_finals, sample_records
 
 Point = tuple[float, float]

@@ -11,8 +11,10 @@ from scipy.special import ndtr
 from analysis.fronts.doubts import uncertainty_sentences
 from analysis.fronts.front import Front, front_of
 from analysis.fronts.membership import Membership, contenders, estimate_membership, front_probabilities, latency_noise
-from analysis.records.record import Kind, Quality, Spread, TrialRecord
+from analysis.records.latency import Spread
+from analysis.records.record import Kind, TrialRecord
 from analysis.records.replicates import averaged
+from analysis.records.training import Quality
 from analysis.statistics.seed_noise import NOISE_SHARE, draw_true_qualities, estimate_seed_noise
 from benchmarks.membership import NOISES, plant, reliability
 from tests.support.sample_study import sample_records

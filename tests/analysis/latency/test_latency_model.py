@@ -18,7 +18,7 @@ from search_space.describe import named_shape
 from search_space.sharing import Sharing
 from tests.support.planted_device import planted_latency, planted_space
 from trials.latency.device_profile import choose_shapes
-from trials.study.spec import LatencySpec
+from trials.study.latency_spec import LatencySpec
 
 WORKLOAD = Workload(64, 64, "float32")
 SPACE = planted_space(2_000_000)

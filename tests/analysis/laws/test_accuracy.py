@@ -11,8 +11,8 @@ import pytest
 
 import archfront
 from analysis.laws.accuracy import accuracy_answer, fit_accuracy, sigmoid
-from analysis.laws.forms import Array
 from analysis.laws.runs import Runs
+from analysis.statistics.arrays import Array
 from search_space.errors import SpecError
 
 TRUTH = np.array([0.25, 0.85, 4.0, 2.6])

@@ -17,7 +17,7 @@ from analysis.laws.backtest import backtest
 from analysis.laws.fit import fit_law, predict_losses, project_law
 from analysis.laws.fit_law import Study, predict_point, study_law
 from analysis.laws.forecast import calibrate_bands, seed_noise
-from analysis.laws.forms import Array, Form
+from analysis.laws.forms import Form
 from analysis.laws.intervals import Refits, allocation, percentile_interval, resample, warnings_of
 from analysis.laws.isoflop import fit_isoflop
 from analysis.laws.newton import _derivatives, objective
@@ -26,6 +26,7 @@ from analysis.laws.runs import Runs, read_runs, runs_from_records
 from analysis.laws.shape_effect import shape_effect
 from analysis.records.record import append
 from analysis.report.law_figures import best_allocation, isoflop_figure, scaling_figures
+from analysis.statistics.arrays import Array
 from search_space.errors import SpecError
 from tests.support.sample_study import sample_records
 from trials.commands.laws import add_fit_arguments

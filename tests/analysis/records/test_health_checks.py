@@ -15,7 +15,8 @@ from analysis.fronts.front import front_of
 from analysis.fronts.membership import estimate_membership
 from analysis.fronts.rows import trial_row
 from analysis.records.health_checks import HEALTH_CHECKS, check_results, failed_checks, plateau, run_checks
-from analysis.records.record import Diagnostics, TrialRecord, append, read_records
+from analysis.records.record import TrialRecord, append, read_records
+from analysis.records.training import Diagnostics
 from analysis.report.study_page import report_page
 from search_space.architecture import Architecture
 from search_space.sharing import Sharing

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.records.record import FINALS, RECORDS, FinalRecord, Quality, TrialRecord, append, read_finals, read_records
+from analysis.records.record import FINALS, RECORDS, FinalRecord, TrialRecord, append, read_finals, read_records
+from analysis.records.training import Quality
 from search_space.errors import SpecError
 from tests.support.sample_study import sample_finals, sample_records
 

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from analysis.laws.answer import Answered, answer_runs
-from analysis.laws.forms import Array
 from analysis.laws.options import FitOptions, parse_point
 from analysis.laws.runs import runs_from_records
 from analysis.records.record import TrialRecord
 from analysis.report.law_figures import _count, _power, best_allocation, loss_figure, points_figure, scaling_figures
 from analysis.report.law_page import AHEAD, expected_ahead, fit_page, write_page
 from analysis.report.law_study_page import fitted, scaling_report
+from analysis.statistics.arrays import Array
 from archfront import main
 from search_space.errors import SpecError
 from tests.analysis.report.test_study_page import Page

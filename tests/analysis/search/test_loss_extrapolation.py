@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from analysis.records.record import CurvePoint, Kind, Outcome, Quality, TrialRecord
+from analysis.records.record import Kind, Outcome, TrialRecord
+from analysis.records.training import CurvePoint, Quality
 from analysis.search.loss_extrapolation import PAIRS, loss_estimates
 from search_space.architecture import Architecture
 from tests.support.fakes import answer, small_study

@@ -7,8 +7,9 @@ import pytest
 
 from analysis.fronts.domination import hypervolume
 from analysis.search.acquisition import expected_hypervolume_improvement
-from analysis.search.axes import Array, Axes, Axis, Feature
+from analysis.search.axes import Axes, Axis, Feature
 from analysis.search.surrogate import Surrogate, fit_variances, prior_logs, prior_variances, surprise
+from analysis.statistics.arrays import Array
 
 LAYERS = 6
 AXES = Axes((Axis("width", 4, True), Axis("kind", 3, False), *(Axis(f"heads_{n}", 3, True) for n in range(LAYERS))), (tuple(range(2, 8)),))

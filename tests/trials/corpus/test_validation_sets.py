@@ -21,7 +21,8 @@ from trials.corpus.prepare import prepare_corpus, require_corpus
 from trials.driver.shipment import pack
 from trials.reporting.mlflow_trial_content import trial_run
 from trials.study.corpus_spec import CorpusSpec
-from trials.study.spec import LatencySpec, ProxySpec, load_study, parse_study
+from trials.study.latency_spec import LatencySpec
+from trials.study.spec import ProxySpec, load_study, parse_study
 from trials.trial.run_trial import ended, trial_in_stretches
 from trials.trial.task import TrialTask
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from analysis.fronts.doubts import selection_bias_sentences
 from analysis.fronts.front import front_of
 from analysis.fronts.membership import estimate_membership
-from analysis.records.record import FinalRecord, FreshSeed, Quality, TrialRecord, read_finals
+from analysis.records.record import FinalRecord, FreshSeed, TrialRecord, read_finals
+from analysis.records.training import Quality
 from analysis.report.study_page import report_page
 from analysis.report.terminal import front_text
 from tests.support.sample_study import sample_finals, sample_records, sample_summary

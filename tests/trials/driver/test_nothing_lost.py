@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import re
@@ -78,7 +79,7 @@ def test_a_full_disk_is_one_sentence_wherever_it_is_met(tmp_path: Path, capsys: 
         append(tmp_path, final)
     (tmp_path / STUDY).write_text(small_study()[1])
     before = (tmp_path / "records.jsonl").read_bytes()
-    (tmp_path / "report.html.part").symlink_to("/dev/full")
+    (tmp_path / f"report.html.{os.getpid()}.part").symlink_to("/dev/full")
     assert main(["report", str(tmp_path)]) == STUDY_FAILED
     said = capsys.readouterr().err
     assert "the system refuses a file (No space left on device); see to room and permissions, and run the same command again" in said
@@ -92,7 +93,7 @@ def test_a_folder_where_nothing_may_be_written_is_one_sentence_for_other_verbs_t
     def refuse(options: object) -> int:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(tmp_path / "config.json"))
 
-    monkeypatch.setitem(VERBS, "report", refuse)
+    monkeypatch.setitem(VERBS, "report", dataclasses.replace(VERBS["report"], run=refuse))
     assert main(["report", str(tmp_path)]) == STUDY_FAILED
     assert f"the system refuses a file {tmp_path / 'config.json'} (Permission denied)" in capsys.readouterr().err
 

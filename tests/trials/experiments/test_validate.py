@@ -16,9 +16,9 @@ from analysis.report.study_page import report_page
 from search_space.errors import SpecError
 from tests.support.sample_study import sample_records, sample_summary
 from trials.corpus.prepare import prepare_corpus
-from trials.experiments.validate import lengthened
 from trials.study.directory import STUDY
 from trials.study.spec import load_study
+from trials.training.recipe import lengthened
 from trials.trial.task import Start, TrialTask, count_costs, record_of
 
 RECORDS = sample_records()

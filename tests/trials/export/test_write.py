@@ -25,7 +25,7 @@ from trials.export.write import write_formats
 from trials.formats.model import fresh_model
 from trials.latency.command import measure_by_command
 from trials.network.weights import save_weights
-from trials.study.spec import LatencySpec
+from trials.study.latency_spec import LatencySpec
 
 ROOT = Path(__file__).resolve().parents[3]
 SHAPE = Architecture(

@@ -26,7 +26,8 @@ from trials.latency.command import measure_by_command
 from trials.latency.process import LatencyError, LatencyProcess
 from trials.latency.repeats import Repeat
 from trials.study.ablation_spec import load_ablation
-from trials.study.spec import LatencySpec, load_study, parse_study
+from trials.study.latency_spec import LatencySpec
+from trials.study.spec import load_study, parse_study
 from trials.trial.task import explain
 
 READY = Path(__file__).resolve().parents[3] / "docs" / "measure_onnx.py"

@@ -13,8 +13,8 @@ import yaml
 import archfront
 from analysis.latency.device_report import table_facts
 from analysis.latency.device_table import DeviceTable, Row, append_row, read_table
-from analysis.records.latency import Yardstick
-from analysis.records.record import Latency, Spread, append
+from analysis.records.latency import Latency, Spread, Yardstick
+from analysis.records.record import append
 from analysis.report.terminal import device_table_text
 from search_space.architecture import Architecture
 from search_space.cost import parameters
@@ -25,7 +25,7 @@ from trials.latency.add_trials import add_trials, at_pace_of
 from trials.latency.device_profile import choose_shapes, default_table, latency_spec, profile
 from trials.latency.device_tables import device_folder, find_table
 from trials.latency.process import LatencyError
-from trials.study.spec import LatencySpec
+from trials.study.latency_spec import LatencySpec
 
 QUICKSTART = Path(__file__).resolve().parents[3] / "studies" / "quickstart.yaml"
 SPACE, SPEC = planted_space(1_000_000), LatencySpec()

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from analysis.latency.device_table import DeviceTable, Row, append_row, read_table
-from analysis.records.record import Kind, Spread, TrialRecord, append
+from analysis.records.latency import Spread
+from analysis.records.record import Kind, TrialRecord, append
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from tests.support.fakes import answer, small_study

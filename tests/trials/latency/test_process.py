@@ -30,7 +30,7 @@ from trials.latency.resident_memory import peak_memory_bytes
 from trials.latency.runtimes import onnx_runtime
 from trials.latency.runtimes.interface import Logits
 from trials.machine.quiet_lock import QuietLock
-from trials.study.spec import LatencySpec
+from trials.study.latency_spec import LatencySpec
 
 ROOT = Path(__file__).resolve().parents[3]
 SHALLOW = Architecture(

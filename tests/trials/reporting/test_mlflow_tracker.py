@@ -23,7 +23,8 @@ import pytest
 from analysis.fronts.front import front_of
 from analysis.fronts.membership import estimate_membership
 from analysis.fronts.rows import front_rows
-from analysis.records.record import CurvePoint, Outcome, TrialRecord
+from analysis.records.record import Outcome, TrialRecord
+from analysis.records.training import CurvePoint
 from search_space.errors import SpecError
 from tests.support.sample_study import sample_finals, sample_records
 from trials.reporting.mlflow_location import location_of

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 import archfront
-from analysis.records.record import Cooldown, Kind, Outcome, TrialRecord, append
+from analysis.records.record import Kind, Outcome, TrialRecord, append
+from analysis.records.training import Cooldown
 from search_space.errors import SpecError
 from tests.support import fakes
 from tests.trials.trial.test_scaling_grid import VALUES

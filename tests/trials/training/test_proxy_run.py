@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.records.record import CurvePoint
+from analysis.records.training import CurvePoint
 from search_space.architecture import Architecture
 from search_space.cost import parameters, training_flops_per_token
 from search_space.errors import SpecError

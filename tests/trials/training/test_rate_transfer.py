@@ -8,9 +8,9 @@ import pytest
 from analysis.fidelity.lr_transfer import RateRun, ShapeRates, check_rates
 from search_space.architecture import Architecture
 from trials.corpus.blocks import TokenBlocks
-from trials.experiments.lr_check import with_scaled_rates
 from trials.study.spec import ProxySpec
 from trials.training.proxy_run import train
+from trials.training.recipe import with_scaled_rates
 
 VOCAB = 32
 FACTORS = (0.125, 0.25, 0.5, 1.0)

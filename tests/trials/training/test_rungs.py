@@ -9,7 +9,8 @@ import torch
 from pydantic import ValidationError
 
 from analysis.laws.runs import runs_from_records
-from analysis.records.record import Training, TrialRecord
+from analysis.records.record import TrialRecord
+from analysis.records.training import Training
 from tests.support.sample_study import sample_records
 from tests.trials.training.test_proxy_run import SHAPE, STEP, periodic, recipe
 from trials.corpus.blocks import TokenBlocks

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from analysis.records.record import Latency, Outcome, Training, TrialRecord, read_records
+from analysis.records.latency import Latency
+from analysis.records.record import Outcome, TrialRecord, read_records
+from analysis.records.training import Training
 from search_space.architecture import Architecture
 from tests.trials.trial.test_run_trial import RECIPE, TASK, WORKLOAD, blocks, some_latency
 from trials.corpus.blocks import TokenBlocks

@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from analysis.fronts.front import front_of
-from analysis.records.record import FinalRecord, FreshSeed, Kind, Outcome, Quality, RatePoint, TrialRecord, append, read_records
+from analysis.records.record import FinalRecord, FreshSeed, Kind, Outcome, RatePoint, TrialRecord, append, read_records
 from analysis.records.summary import totals
+from analysis.records.training import Quality
 from analysis.report.study_page import report_page
 from analysis.report.terminal import front_text
 from tests.support import fakes

@@ -12,12 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.records.record import Kind, Latency, Outcome, TrialRecord
+from analysis.records.latency import Latency
+from analysis.records.record import Kind, Outcome, TrialRecord
 from search_space import cost
 from search_space.architecture import Architecture
 from tests.support.fakes import answer
 from trials.corpus.blocks import TokenBlocks
-from trials.study.spec import LatencySpec, ProxySpec
+from trials.study.latency_spec import LatencySpec
+from trials.study.spec import ProxySpec
 from trials.training.conditions import Conditions
 from trials.trial.run_trial import ended, trial_in_stretches
 from trials.trial.task import TrialTask

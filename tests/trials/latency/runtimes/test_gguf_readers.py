@@ -19,7 +19,7 @@ from trials.formats.gguf_file import write_gguf
 from trials.formats.model import Model
 from trials.latency.process import LatencyProcess
 from trials.network.weights import load_weights
-from trials.study.spec import LatencySpec
+from trials.study.latency_spec import LatencySpec
 
 gguf = pytest.importorskip("gguf", reason="gguf is not installed; pip install 'archfront[gguf]'")
 

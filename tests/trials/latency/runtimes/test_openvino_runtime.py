@@ -20,7 +20,7 @@ from trials.catalogue.refusals import openvino_refusal
 from trials.formats.model import fresh_model
 from trials.latency.process import LatencyProcess
 from trials.latency.runtimes import openvino_runtime
-from trials.study.spec import LatencySpec
+from trials.study.latency_spec import LatencySpec
 
 ROOT = Path(__file__).resolve().parents[4]
 

@@ -1,4 +1,4 @@
-"""Files of JSON, one object a line, that survive a crash of their one writer."""
+"""Files that survive a crash: those that are there as a whole or not at all, and JSON lines that their one writer adds to."""
 
 from __future__ import annotations
 
@@ -7,6 +7,21 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+
+def write_whole(path: Path, content: bytes) -> Path:
+    """Write a file, its folder too, and return its path; readers find all of it or what was there before, whenever the machine stops."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}.part")  # studies that share a cache may write one file at once
+    try:
+        with open(draft, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return path
 
 
 def append_line(path: Path, values: Mapping[str, Any]) -> None:
