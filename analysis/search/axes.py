@@ -21,6 +21,8 @@ KNOTS = 5
 """Bumps that a curve over an axis is made of."""
 WAVES = 3
 """Cosines that a curve over the layers is made of."""
+NARROW = 6
+"""Columns of a group up to which all pairs of them are multiplied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Axes:
         listed = {number for members in self.lists for number in members}
         return tuple(number for number in range(len(self.every)) if number not in listed)
 
-    def features(self, places: Array, active: npt.NDArray[np.bool_], known: Array) -> list[Feature]:
+    def features(self, places: Array, active: npt.NDArray[np.bool_], known: Array) -> FeatureGroups:
         """What the model's kernels are made of.
 
         `places` and `active` have shape [points, axes]; `known` [points, any] holds what is known of a point beyond its places, such
@@ -67,7 +69,7 @@ class Axes:
             made += [Feature(axis.name, kind, part * on) for kind, part in _parts(axis, places[:, number])]
         for members in self.lists:
             made += self._list_features(members, places, active)
-        return made
+        return FeatureGroups(made)
 
     def _list_features(self, members: Sequence[int], places: Array, active: npt.NDArray[np.bool_]) -> list[Feature]:
         axis, columns = self.every[members[0]], list(members)
@@ -96,6 +98,46 @@ class Feature:
     """`main`: straight or one column a category; `curve`: smooth over the levels; `depth`: smooth over the layers; `layer`: each alone."""
     columns: Array
     """Shape [points, any]."""
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether its kernel is squared in less time than all pairs of its columns are multiplied."""
+        return int(self.columns.shape[1]) > NARROW
+
+
+class FeatureGroups(tuple[Feature, ...]):
+    """The groups of some points, and what their kernels are multiplied from, made once for all models.
+
+    The kernels of groups g with variances w sum up to the product of `columns` and other points' columns times w, and as the square of a
+    product is (x y)^2 = sum over i, j of (x_i x_j)(y_i y_j), their squares to that of `pairs` and other pairs times w^2.
+    """
+
+    @cached_property
+    def columns(self) -> Array:
+        """Of all groups; shape [points, any]."""
+        return np.concatenate([feature.columns for feature in self], axis=1)
+
+    @cached_property
+    def pairs(self) -> Array:
+        """Products of two columns of one group, of the groups that are not wide; shape [points, any]."""
+        return np.concatenate([_pairs(feature.columns) for feature in self if not feature.is_wide], axis=1)
+
+    @cached_property
+    def norms(self) -> Array:
+        """Square of each group's length; shape [points, groups]."""
+        return np.stack([np.einsum("ij,ij->i", feature.columns, feature.columns) for feature in self], axis=1)
+
+    def joined(self, other: FeatureGroups) -> FeatureGroups:
+        """These points, and then the other ones."""
+        return FeatureGroups(Feature(a.name, a.kind, np.concatenate([a.columns, b.columns])) for a, b in zip(self, other, strict=True))
+
+
+def _pairs(columns: Array) -> Array:
+    """Products of two columns, each once and, for two of them, times the root of 2."""
+    parts = [columns[:, place : place + 1] * columns[:, place:] for place in range(columns.shape[1])]
+    for part in parts:
+        part[:, 1:] *= math.sqrt(2.0)
+    return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
 
 
 def _parts(axis: Axis, places: Array) -> list[tuple[str, Array]]:

@@ -1,4 +1,4 @@
-"""What a new point is expected to add to the front of two minimised objectives, in sight of everything that was told."""
+"""What a new point is expected to add to the front of two or three minimised objectives, in sight of everything that was told."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.fronts.domination import non_dominated
-from analysis.search.acquisition import expected_hypervolume_improvement
-from analysis.search.axes import Axes, Feature
+from analysis.search.acquisition import Normal, expected_hypervolume_improvement
+from analysis.search.axes import Axes, FeatureGroups
 from analysis.search.candidates import Rows
 from analysis.search.surrogate import Surrogate, Variances, fit_variances, prior_variances
 from analysis.statistics.arrays import Array
@@ -43,7 +43,7 @@ class Batch:
     active: Flags
     """Whether each axis has an effect; shape [points, axes]."""
     costs: Array
-    """Objectives known beforehand, NaN in the column of one that is not; shape [points, 2]."""
+    """Objectives known beforehand, NaN in the column of one that is not; shape [points, objectives]."""
     hints: Array
     """Other numbers that the objectives may follow, such as a computed size; shape [points, any]."""
     allowed: Flags
@@ -62,13 +62,13 @@ class Observations:
 
     finished: Batch
     values: Array
-    """Of the finished, both to be minimised; shape [points, 2]."""
+    """Of the finished, all to be minimised; shape [points, objectives]."""
     stopped: Batch
     """Points whose trials ended early, with an estimate of what they would have reached: learnt from, never on the front."""
     estimates: Array
     """Of the stopped, as `values`."""
     deviations: Array
-    """Standard deviations of the estimates, beside the noise that every value has; shape [points, 2]."""
+    """Standard deviations of the estimates, beside the noise that every value has; shape [points, objectives]."""
     pending: Batch
     failed: Batch
     """Points that turned out to be impossible."""
@@ -100,7 +100,7 @@ class ObjectiveModels:
         sizes = self._sizes(told.finished[sample])
         self._centre, self._scale = sizes.mean(axis=0), np.maximum(sizes.std(axis=0), 1e-9)
         finished, pending = self._features(seen), self._features(told.pending)
-        learnt = _joined(finished, self._features(stopped)) if len(stopped) else finished
+        learnt = finished.joined(self._features(stopped)) if len(stopped) else finished
         targets = np.concatenate([values, estimates])
         doubts = np.concatenate([np.zeros_like(values), deviations])
         self._models = [
@@ -108,7 +108,13 @@ class ObjectiveModels:
             for objective, known in enumerate(self._known)
         ]
         self._success = self._success_model(finished, seen.allowed, told.failed)
-        points = np.concatenate([self._expected(seen, finished), self._expected(told.pending, pending)])
+        every = [
+            np.concatenate([seen.costs[:, objective], told.pending.costs[:, objective]])
+            if model is None
+            else np.concatenate([model.smoothed[: len(seen)], model.smoothed[len(learnt[0].columns) :]])
+            for objective, model in enumerate(self._models)
+        ]
+        points = np.stack(every, axis=1)
         rows, allowed = np.concatenate([seen.rows, told.pending.rows]), np.concatenate([seen.allowed, told.pending.allowed])
         eligible = np.flatnonzero(allowed) if allowed.any() else np.arange(len(rows))
         members = eligible[_members(points[eligible])]
@@ -119,14 +125,17 @@ class ObjectiveModels:
         self._corner = self._front.max(axis=0) + MARGIN * extent
 
     def widen(self, batch: Batch) -> Array:
-        """As `gain`, after the corner is moved out to points that may be better than the front's best, beyond its other end.
+        """As `gain`, after the corner is moved out, in each objective, to points that no member may beat in the others.
 
         Else a front whose ends are not the best there are would stay where it is.
         """
         expected, chance = self._lookahead(batch)
-        best, furthest = self._front.min(axis=0), self._front.max(axis=0) + WIDEST * np.ptp(self._front, axis=0)
-        for objective, ((own, _), (other, deviation)) in enumerate(zip(expected, reversed(expected), strict=True)):
-            hopeful = (other - OPTIMISM * deviation < best[1 - objective]) & (chance > 0.5)
+        furthest = self._front.max(axis=0) + WIDEST * np.ptp(self._front, axis=0)
+        hopes = np.stack([mean - OPTIMISM * deviation for mean, deviation in expected], axis=1)
+        for objective, (own, _) in enumerate(expected):
+            others = np.arange(len(expected)) != objective
+            beaten: Flags = np.all(self._front[:, others] <= hopes[:, None, others], axis=2)
+            hopeful = ~beaten.any(axis=1) & (chance > 0.5)
             if hopeful.any():
                 self._corner[objective] = max(self._corner[objective], min(own[hopeful].max(), furthest[objective]))
         return self._gain(expected, chance)
@@ -135,18 +144,18 @@ class ObjectiveModels:
         """Expected growth of the front's hypervolume, times the chance that the trial does not fail; shape [points]."""
         return self._gain(*self._lookahead(batch))
 
-    def _gain(self, expected: Sequence[tuple[Array, Array]], chance: Array) -> Array:
-        return chance * expected_hypervolume_improvement(expected[0], expected[1], self._front, (self._corner[0], self._corner[1]))
+    def _gain(self, expected: Sequence[Normal], chance: Array) -> Array:
+        return chance * expected_hypervolume_improvement(expected, self._front, self._corner.tolist())
 
-    def _lookahead(self, batch: Batch) -> tuple[list[tuple[Array, Array]], Array]:
+    def _lookahead(self, batch: Batch) -> tuple[list[Normal], Array]:
         """Mean and deviation of each objective, and the chance of success."""
         features = self._features(batch)
-        expected = [self._predict(objective, batch, features) for objective in range(2)]
+        expected = [self._predict(objective, batch, features) for objective in range(len(self._models))]
         if self._success is None:
             return expected, np.ones(len(batch))
         return expected, np.clip(self._success.predict(features)[0], LEAST_CHANCE, 1.0)
 
-    def _features(self, batch: Batch) -> list[Feature]:
+    def _features(self, batch: Batch) -> FeatureGroups:
         return self._axes.features(batch.places, batch.active, (self._sizes(batch) - self._centre) / self._scale)
 
     def _sizes(self, batch: Batch) -> Array:
@@ -157,53 +166,46 @@ class ObjectiveModels:
         sizes: Array = np.where(numbers > 0, np.log(np.maximum(numbers, 1e-300)), numbers)
         return sizes
 
-    def _predict(self, objective: int, batch: Batch, features: Sequence[Feature]) -> tuple[Array, Array]:
+    def _predict(self, objective: int, batch: Batch, features: FeatureGroups) -> Normal:
         model = self._models[objective]
         return (batch.costs[:, objective], np.zeros(len(batch))) if model is None else model.predict(features)
-
-    def _expected(self, batch: Batch, features: Sequence[Feature]) -> Array:
-        return np.stack([self._predict(objective, batch, features)[0] for objective in range(2)], axis=1)
 
     def _model(
         self,
         objective: int,
         told: Observations,
         sample: Places,
-        learnt: list[Feature],
+        learnt: FeatureGroups,
         values: Array,
         deviations: Array,
-        pending: list[Feature],
+        pending: FeatureGroups,
     ) -> Surrogate:
         """Its variances are those of the finished alone, whose values stay: so a fit serves again while estimates change."""
         target = told.values[sample, objective]
         key = b"%d" % objective + told.finished.places[sample].tobytes() + target.tobytes()
         if key not in self._fits:
-            while len(self._fits) >= 4:
+            while len(self._fits) >= 2 * len(self._known):
                 self._fits.pop(next(iter(self._fits)))
             self._fits[key] = fit_variances(self._features(told.finished[sample]), target)
         model = Surrogate(learnt, values, self._fits[key], deviations)
         if not len(told.pending):
             return model
-        believed = model.predict(pending)[0]
-        every, membership = np.concatenate([values, believed]), np.zeros(len(believed))
-        return Surrogate(_joined(learnt, pending), every, self._fits[key], np.concatenate([deviations, membership]))
+        believed = model.mean(pending)
+        every, known = np.concatenate([values, believed]), np.zeros(len(believed))
+        return Surrogate(learnt.joined(pending), every, self._fits[key], np.concatenate([deviations, known]))
 
-    def _success_model(self, finished: list[Feature], allowed: Flags, failed: Batch) -> Surrogate | None:
+    def _success_model(self, finished: FeatureGroups, allowed: Flags, failed: Batch) -> Surrogate | None:
         """Of 1 for a trial that finished within all limits and 0 for one that did not; None where all did."""
         labels = np.concatenate([allowed, np.zeros(len(failed))])
         if labels.all():
             return None
-        features = _joined(finished, self._features(failed))
+        features = finished.joined(self._features(failed))
         return Surrogate(features, labels, prior_variances(features, mean=1.0, scale=0.5))
 
 
 def _members(points: Array) -> Places:
     """Indices of the front's members by their last objective, of equal ones the first."""
     return np.array(non_dominated(points[:, ::-1], distinct=True), dtype=np.int64)
-
-
-def _joined(one: Sequence[Feature], other: Sequence[Feature]) -> list[Feature]:
-    return [Feature(a.name, a.kind, np.concatenate([a.columns, b.columns])) for a, b in zip(one, other, strict=True)]
 
 
 def _sample(count: int) -> Places:

@@ -1,4 +1,4 @@
-"""Which point to try next: the one expected to add most to the front of two minimised objectives, as a function of what is told.
+"""Which point to try next: the one expected to add most to the front of two or three minimised objectives, as a function of what is told.
 
 The first few are spread over what the points are known to cost. From then on candidates from all over the space and from near the
 front are scored in closed form, and the best of them are improved by one choice at a time.

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.linalg.blas import dtrmm
 from scipy.optimize import minimize
 
-from analysis.search.axes import Feature
+from analysis.search.axes import Feature, FeatureGroups
 from analysis.statistics.arrays import Array
 
 PRIORS = {"known": 0.3, "main": 0.1, "curve": 0.01, "depth": 0.005, "layer": 0.005}
@@ -32,6 +33,8 @@ JITTER, ROUNDING = 1e-8, 1e-12
 """Added to the noise, the second for each unit of the covariance's largest entry, so that rounding cannot spoil equal points."""
 STEPS = 25
 """Of the optimiser."""
+AT_ONCE = 256
+"""Points that are predicted together, so that what is multiplied stays in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -104,43 +107,54 @@ def _prior(feature: Feature) -> float:
 class Surrogate:
     """The process given the values of some points."""
 
-    def __init__(self, features: Sequence[Feature], values: Array, variances: Variances, deviations: Array | None = None) -> None:
+    def __init__(self, features: FeatureGroups, values: Array, variances: Variances, deviations: Array | None = None) -> None:
         """`deviations` are of what each value is off by beside the noise that all have; by default there is none such."""
         self._variances = variances
         own = np.zeros(len(values)) if deviations is None else (deviations / variances.scale) ** 2
         scaled = (values - variances.mean) / variances.scale
-        self._seen = self._scaled(features)
-        kernel = self._kernel(self._seen)
+        weighted = [Feature(f.name, f.kind, weight * f.columns) for f, weight in zip(features, variances.groups, strict=True)]
+        self._seen = FeatureGroups(weighted)
+        kernel = self._kernel(features)
         noise = variances.noise + JITTER + ROUNDING * kernel.max() + own
-        self._lower = cholesky(kernel + np.diag(noise), lower=True, check_finite=False)
-        self._answer = cho_solve((self._lower, True), scaled, check_finite=False)
+        lower = cholesky(kernel + np.diag(noise), lower=True, check_finite=False)
+        self._answer = cho_solve((lower, True), scaled, check_finite=False)
+        self._whitening = solve_triangular(lower, np.eye(len(lower)), lower=True, check_finite=False)
+        self.smoothed: Array = variances.mean + variances.scale * (kernel @ self._answer)
+        """Mean of the objective at the points themselves, in their order."""
 
-    def predict(self, features: Sequence[Feature]) -> tuple[Array, Array]:
+    def mean(self, features: FeatureGroups) -> Array:
+        """Mean of the objective at other points."""
+        mean: Array = self._variances.mean + self._variances.scale * (self._kernel(features) @ self._answer)
+        return mean
+
+    def predict(self, features: FeatureGroups) -> tuple[Array, Array]:
         """Mean and standard deviation of the objective at other points, without noise."""
-        others = self._scaled(features)
-        kernel = self._kernel(others)
-        own = np.stack([(other * other).sum(axis=1) for other in others])
-        prior = self._summed(own.sum(axis=0), (own**2).sum(axis=0))
-        half = solve_triangular(self._lower, kernel.T, lower=True, check_finite=False)
-        variance = np.maximum(prior - (half * half).sum(axis=0), 1e-12)
-        mean, scale = self._variances.mean, self._variances.scale
-        return mean + scale * (kernel @ self._answer), scale * np.sqrt(variance)
+        groups = self._variances.groups
+        prior = self._summed(features.norms @ groups, features.norms**2 @ groups**2)
+        mean, explained = np.empty_like(prior), np.empty_like(prior)
+        for start in range(0, len(prior), AT_ONCE):
+            some = slice(start, start + AT_ONCE)
+            kernel = self._kernel(features, some)
+            mean[some] = kernel @ self._answer
+            white = dtrmm(1.0, self._whitening, kernel.T, lower=1, overwrite_b=1)
+            explained[some] = np.einsum("ij,ij->j", white, white)
+        deviation = np.sqrt(np.maximum(prior - explained, 1e-12))
+        return self._variances.mean + self._variances.scale * mean, self._variances.scale * deviation
 
-    def _scaled(self, features: Sequence[Feature]) -> list[Array]:
-        return [math.sqrt(variance) * feature.columns for variance, feature in zip(self._variances.groups, features, strict=True)]
-
-    def _kernel(self, others: Sequence[Array]) -> Array:
-        """Between other points and those seen; shape [others, seen]."""
-        pairs = list(zip(others, self._seen, strict=True))
-        total = np.concatenate(others, axis=1) @ np.concatenate(self._seen, axis=1).T
-        narrow = [(one**2, other**2) for one, other in pairs if one.shape[1] == 1]
-        squares = np.concatenate([one for one, _ in narrow], axis=1) @ np.concatenate([other for _, other in narrow], axis=1).T
-        for one, other in pairs:
-            if one.shape[1] > 1:
-                part = one @ other.T
+    def _kernel(self, others: FeatureGroups, some: slice = slice(None)) -> Array:
+        """Between some of the other points and those seen; shape [others, seen]."""
+        total, squares = others.columns[some] @ self._seen.columns.T, others.pairs[some] @ self._seen.pairs.T
+        for one, other in zip(others, self._seen, strict=True):
+            if one.is_wide:
+                part = one.columns[some] @ other.columns.T
                 squares += np.square(part, out=part)
         return self._summed(total, squares)
 
     def _summed(self, total: Array, squares: Array) -> Array:
-        """The kernel from the sum of the groups' kernels and the sum of their squares."""
-        return OFFSET + total + 0.5 * self._variances.pairs * (total**2 - squares)
+        """The kernel from the sum of the groups' kernels and the sum of their squares, of which nothing is left."""
+        products = total * total
+        products -= squares
+        products *= 0.5 * self._variances.pairs
+        total += OFFSET
+        total += products
+        return total

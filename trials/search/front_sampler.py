@@ -1,4 +1,4 @@
-"""An Optuna sampler for fronts of two objectives, of which some are known without a trial: what a shape costs is computed, not learnt.
+"""An Optuna sampler for fronts of two or three objectives, some of them known without a trial: what a shape costs is computed, not learnt.
 
     sampler = FrontSampler(space, cheap={1: latency_ms}, feasible=within_budget, seed=0)
     study = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -45,16 +45,8 @@ REMEMBERED = 50_000
 """Points whose costs are kept between proposals."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    active: list[bool]
-    costs: tuple[float, float]
-    hints: tuple[float, ...]
-    allowed: bool
-
-
 class FrontSampler(BaseSampler):
-    """Proposes what adds most to a two-objective front; a pure function of the seed and the study's trials."""
+    """Proposes what adds most to a front of two or three objectives; a pure function of the seed and the study's trials."""
 
     def __init__(
         self,
@@ -79,8 +71,8 @@ class FrontSampler(BaseSampler):
         self._feasible, self._active, self._hints = feasible, active, hints
         if not self._space:
             raise SpecError("a FrontSampler's space must name at least one parameter, found none")
-        if not set(self._cheap) <= {0, 1}:
-            raise SpecError(f"cheap must be keyed by objective 0 or 1, found {sorted(self._cheap)}")
+        if not set(self._cheap) <= {0, 1, 2}:
+            raise SpecError(f"cheap must be keyed by objective 0, 1 or 2, found {sorted(self._cheap)}")
         self._dimensions = Dimensions(space, sequences)
         axes = self._dimensions.axes
         source: Source = Grid(axes)
@@ -89,8 +81,10 @@ class FrontSampler(BaseSampler):
                 raise SpecError("candidates must list at least one point, found none; leave it out to search the whole space")
             source = Table(axes, np.unique(self._dimensions.rows(self._dimensions.places(candidates)), axis=0))
         self._proposer = AcquisitionOptimizer(axes, source, self._look)
-        self._known: dict[bytes, _Known] = {}
-        self._signs = (1.0, 1.0)
+        self._row_of: dict[bytes, int] = {}
+        self._answers = np.empty((0, 0))
+        self._signs: tuple[float, ...] = (1.0, 1.0)
+        """Of each objective of the study, -1 where it is maximised."""
         self._threads = ThreadpoolController()
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -103,10 +97,13 @@ class FrontSampler(BaseSampler):
 
     def sample_relative(self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]) -> Params:
         """The next point."""
-        if len(study.directions) != 2:
-            raise SpecError(f"a FrontSampler needs a study of two objectives, found {len(study.directions)}")
-        first, second = (-1.0 if direction is StudyDirection.MAXIMIZE else 1.0 for direction in study.directions)
-        self._signs = (first, second)
+        if len(study.directions) not in (2, 3):
+            raise SpecError(f"a FrontSampler needs a study of two or three objectives, found {len(study.directions)}")
+        if self._cheap and max(self._cheap) >= len(study.directions):
+            raise SpecError(
+                f"cheap must be keyed by objectives of the study, of which there are {len(study.directions)}, found {sorted(self._cheap)}"
+            )
+        self._signs = tuple(-1.0 if direction is StudyDirection.MAXIMIZE else 1.0 for direction in study.directions)
         random = np.random.default_rng([self._seed, trial.number])
         try:
             with self._threads.limit(limits=1):  # more would wait for each other, beside trials that want the processors
@@ -121,16 +118,20 @@ class FrontSampler(BaseSampler):
                 broken = trial.state is TrialState.COMPLETE and not all(map(math.isfinite, trial.values))
                 groups[TrialState.FAIL if broken else trial.state].append(trial)
         finished = groups[TrialState.COMPLETE]
-        stopped = [trial for trial in groups[TrialState.PRUNED] if _is_estimated(trial)]
-        groups[TrialState.PRUNED] = [trial for trial in groups[TrialState.PRUNED] if not _is_estimated(trial)]
-        estimates = np.array([trial.user_attrs[ESTIMATE] for trial in stopped], dtype=float).reshape(-1, 2) * self._signs
-        deviations = np.array([trial.user_attrs[DEVIATION] for trial in stopped], dtype=float).reshape(-1, 2)
-        values = np.array([trial.values for trial in finished], dtype=float).reshape(-1, 2) * self._signs
+        stopped = [trial for trial in groups[TrialState.PRUNED] if _is_estimated(trial, len(self._signs))]
+        groups[TrialState.PRUNED] = [trial for trial in groups[TrialState.PRUNED] if not _is_estimated(trial, len(self._signs))]
+        estimates = self._table([trial.user_attrs[ESTIMATE] for trial in stopped]) * self._signs
+        deviations = self._table([trial.user_attrs[DEVIATION] for trial in stopped])
+        values = self._table([trial.values for trial in finished]) * self._signs
         batches = {state: self._recall(trials) for state, trials in groups.items()}
         kept = np.array([all(value <= 0 for value in trial.constraints.values()) for trial in finished], dtype=bool)
         complete = replace(batches[TrialState.COMPLETE], allowed=batches[TrialState.COMPLETE].allowed & kept)
         pending, failed, others = (batches[state] for state in (TrialState.RUNNING, TrialState.FAIL, TrialState.PRUNED))
         return Observations(complete, values, self._recall(stopped), estimates, deviations, pending, failed, others)
+
+    def _table(self, rows: Sequence[Sequence[float]]) -> Array:
+        """Shape [trials, objectives]."""
+        return np.array(rows, dtype=float).reshape(-1, len(self._signs))
 
     def _look(self, rows: Rows) -> Batch:
         """What is known of rows of levels."""
@@ -142,31 +143,35 @@ class FrontSampler(BaseSampler):
         return self._batch(self._dimensions.rows(places), places, lambda number: trials[number].params)
 
     def _batch(self, rows: Rows, places: Array, params: Callable[[int], Params]) -> Batch:
-        known = [self._ask(key.tobytes(), params, number) for number, key in enumerate(places)]
-        active = np.array([k.active for k in known], dtype=bool).reshape(rows.shape)
-        costs = np.array([k.costs for k in known], dtype=float).reshape(-1, 2) * self._signs
-        hints = np.array([k.hints for k in known], dtype=float).reshape(len(known), -1 if known else 0)
-        return Batch(np.where(active, rows, 0), places, active, costs, hints, np.array([k.allowed for k in known], dtype=bool))
+        known = self._known([row.tobytes() for row in places], params)
+        axes, costed = rows.shape[1], rows.shape[1] + len(self._cheap)
+        active, allowed = known[:, :axes] > 0, known[:, -1] > 0
+        costs = np.full((len(rows), len(self._signs)), math.nan)
+        costs[:, list(self._cheap)] = known[:, axes:costed]
+        return Batch(np.where(active, rows, 0), places, active, costs * self._signs, known[:, costed:-1], allowed)
 
-    def _ask(self, key: bytes, params: Callable[[int], Params], number: int) -> _Known:
-        """What the callables say of a point, asked once."""
-        if key not in self._known:
-            if len(self._known) >= REMEMBERED:
-                self._known.clear()
-            self._known[key] = self._answer(params(number))
-        return self._known[key]
+    def _known(self, keys: Sequence[bytes], params: Callable[[int], Params]) -> Array:
+        """What the callables say of points, each asked once: rows of `_answer`."""
+        if not keys:
+            return np.empty((0, len(self._space) + len(self._cheap) + 1))
+        new = {key: number for number, key in enumerate(keys) if key not in self._row_of}
+        if len(self._row_of) + len(new) > REMEMBERED:
+            self._row_of.clear()
+            new = {key: number for number, key in enumerate(keys)}
+        if new:
+            answers = np.array([self._answer(params(number)) for number in new.values()], dtype=float)
+            self._answers = np.concatenate([self._answers, answers]) if self._row_of else answers
+            self._row_of |= {key: row for row, key in enumerate(new, start=len(self._row_of))}
+        return self._answers[[self._row_of[key] for key in keys]]
 
-    def _answer(self, point: Params) -> _Known:
-        active = [True] * len(self._space)
-        if self._active is not None:
-            names = self._active(point)
-            active = [name in names for name in self._space]
-        costs = [float(self._cheap[objective](point)) if objective in self._cheap else math.nan for objective in range(2)]
-        countable = all(math.isfinite(costs[objective]) for objective in self._cheap)
-        allowed = countable and (self._feasible is None or bool(self._feasible(point)))
-        return _Known(active, (costs[0], costs[1]), tuple(self._hints(point)) if self._hints else (), allowed)
+    def _answer(self, point: Params) -> list[float]:
+        """Whether each axis has an effect, the cheap objectives, the hints, and whether it may be proposed."""
+        names = self._space.keys() if self._active is None else self._active(point)
+        costs = [float(compute(point)) for compute in self._cheap.values()]
+        allowed = all(map(math.isfinite, costs)) and (self._feasible is None or bool(self._feasible(point)))
+        return [*(name in names for name in self._space), *costs, *(self._hints(point) if self._hints else ()), allowed]
 
 
-def _is_estimated(trial: FrozenTrial) -> bool:
+def _is_estimated(trial: FrozenTrial, objectives: int) -> bool:
     numbers = [trial.user_attrs.get(name, ()) for name in (ESTIMATE, DEVIATION)]
-    return all(len(pair) == 2 and all(map(math.isfinite, pair)) for pair in numbers)
+    return all(len(values) == objectives and all(map(math.isfinite, values)) for values in numbers)

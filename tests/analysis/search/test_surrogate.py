@@ -1,13 +1,11 @@
-"""The model behind the sampler: what it learns of axes and lists, how sure it is, and what a point is expected to add to a front."""
+"""The model behind the sampler: what it learns of axes and lists, and how sure it is."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from analysis.fronts.domination import hypervolume
-from analysis.search.acquisition import expected_hypervolume_improvement
-from analysis.search.axes import Axes, Axis, Feature
+from analysis.search.axes import Axes, Axis, FeatureGroups
 from analysis.search.surrogate import Surrogate, fit_variances, prior_logs, prior_variances, surprise
 from analysis.statistics.arrays import Array
 
@@ -20,7 +18,7 @@ def places_of(rows: Array) -> Array:
     return places
 
 
-def features_of(rows: Array) -> list[Feature]:
+def features_of(rows: Array) -> FeatureGroups:
     return AXES.features(places_of(rows), np.ones(rows.shape, dtype=bool), np.zeros((len(rows), 0)))
 
 
@@ -71,8 +69,8 @@ def test_a_value_with_a_deviation_of_its_own_weighs_less() -> None:
     wrong[::3] += np.random.default_rng(14).normal(0, 0.5, 10)
     doubts[::3] = 0.5
     variances = fit_variances(features, values)
-    membership, unsure = (np.abs(Surrogate(features, wrong, variances, d).predict(features)[0] - values).mean() for d in (None, doubts))
-    assert unsure < 0.2 * membership
+    sure, unsure = (np.abs(Surrogate(features, wrong, variances, d).predict(features)[0] - values).mean() for d in (None, doubts))
+    assert unsure < 0.2 * sure
 
 
 def test_it_is_less_sure_far_from_what_was_seen() -> None:
@@ -119,34 +117,3 @@ def test_prior_variances_serve_a_few_points() -> None:
     good, bad = model.predict(features_of(near))[0]
     assert good > 0.8
     assert bad < 0.2
-
-
-FRONT = np.array([[3.0, 1.0], [2.0, 2.0], [1.0, 4.0]])
-CORNER = (4.0, 5.0)
-
-
-def grown_by(point: tuple[float, float]) -> float:
-    return float(hypervolume(np.vstack([FRONT, point]), CORNER) - hypervolume(FRONT, CORNER))
-
-
-@pytest.mark.parametrize("point", [(2.5, 1.5), (0.5, 0.5), (3.5, 0.5), (0.5, 4.5), (2.5, 3.0), (5.0, 0.1), (0.1, 6.0)])
-def test_where_both_objectives_are_known_the_gain_is_what_the_hypervolume_grows_by(point: tuple[float, float]) -> None:
-    first, second = ((np.array([value]), np.zeros(1)) for value in point)
-    assert expected_hypervolume_improvement(first, second, FRONT, CORNER)[0] == pytest.approx(grown_by(point))
-
-
-@pytest.mark.parametrize("deviations", [(0.5, 0.0), (0.0, 0.4), (0.6, 0.3)])
-def test_the_expectation_is_the_mean_over_many_draws(deviations: tuple[float, float]) -> None:
-    random = np.random.default_rng(0)
-    mean = (2.2, 2.1)
-    draws = [(float(a), float(b)) for a, b in random.normal(mean, deviations, (20_000, 2))]
-    sampled = np.array([grown_by(draw) for draw in draws[:4_000]])
-    closed = expected_hypervolume_improvement(
-        (np.array(mean[:1]), np.array(deviations[:1])), (np.array(mean[1:]), np.array(deviations[1:])), FRONT, CORNER
-    )[0]
-    assert closed == pytest.approx(sampled.mean(), abs=4 * sampled.std() / len(sampled) ** 0.5)
-
-
-def test_an_empty_front_leaves_the_whole_box_to_gain() -> None:
-    gain = expected_hypervolume_improvement((np.array([1.0]), np.zeros(1)), (np.array([2.0]), np.zeros(1)), np.empty((0, 2)), CORNER)
-    assert gain[0] == pytest.approx((4 - 1) * (5 - 2))

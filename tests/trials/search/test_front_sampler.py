@@ -219,6 +219,31 @@ def test_directions_are_heeded() -> None:
     assert hypervolume(turned, (2.6, math.log(80))) > volume(search(RandomSampler(seed=0), 40))
 
 
+def memory(params: Params) -> float:
+    return float(params["width"] * sum(params[f"heads_{layer}"] for layer in range(params["depth"])))
+
+
+def test_of_three_objectives_two_of_them_known_it_finds_a_better_front_than_guessing_with_a_third_of_the_trials() -> None:
+    def volume_of(sampler: optuna.samplers.BaseSampler, count: int) -> float:
+        study = study_with(sampler, ("minimize", "minimize", "maximize"))
+        for _ in range(count):
+            trial = study.ask(SPACE)
+            study.tell(trial, [loss(trial.params), latency(trial.params), 1 / memory(trial.params)])
+        points = [(t.values[0], math.log(t.values[1]), -math.log(t.values[2])) for t in study.trials]
+        return hypervolume(points, (2.6, math.log(80), math.log(6_000)))
+
+    known = {1: latency, 2: lambda params: 1 / memory(params)}
+    ours = volume_of(FrontSampler(SPACE, cheap=known, active=active, seed=0), 20)
+    assert ours > volume_of(RandomSampler(seed=0), 60)
+    assert volume_of(FrontSampler(SPACE, cheap={1: latency}, active=active, seed=0), 20) > volume_of(RandomSampler(seed=0), 40)
+
+
+def test_a_cheap_objective_that_the_study_does_not_have_is_refused_in_a_sentence() -> None:
+    study = study_with(FrontSampler(SPACE, cheap={2: memory}))
+    with pytest.raises(SpecError, match="of which there are 2, found \\[2\\]"):
+        study.ask(SPACE)
+
+
 def test_continuous_and_logarithmic_ranges_are_searched() -> None:
     space: dict[str, BaseDistribution] = {"rate": FloatDistribution(1e-5, 1e-1, log=True), "size": IntDistribution(10, 5_000, log=True)}
     study = study_with(FrontSampler(space, cheap={1: lambda params: params["size"]}, seed=0))
@@ -253,7 +278,7 @@ def test_hints_make_a_hidden_size_visible() -> None:
     ("arguments", "said"),
     [
         ({"space": {}}, "at least one parameter"),
-        ({"cheap": {2: latency}}, "objective 0 or 1"),
+        ({"cheap": {3: latency}}, "objective 0, 1 or 2"),
         ({"candidates": []}, "at least one point"),
         ({"sequences": {"heads": ["heads_0", "tails_1"]}}, "found 'tails_1'"),
     ],
@@ -265,7 +290,7 @@ def test_a_declaration_that_cannot_be_is_refused_in_a_sentence(arguments: dict[s
 
 def test_a_study_of_one_objective_is_refused_in_a_sentence() -> None:
     study = study_with(FrontSampler(SPACE), ("minimize",))
-    with pytest.raises(SpecError, match="two objectives, found 1"):
+    with pytest.raises(SpecError, match="two or three objectives, found 1"):
         study.ask(SPACE)
 
 
