@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,9 +44,43 @@ def no_training_is_taken_over(tmp_path_factory: pytest.TempPathFactory, monkeypa
     monkeypatch.setattr("trials.trial.reuse.trainings_folder", another)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def runs_are_written_here() -> Iterator[None]:
+    """Studies that run in this process have it write their MLflow runs too: each process of theirs would import MLflow for seconds.
+
+    Who imported the real tracker keeps it, and `mlflow_process` gives it back to a study.
+    """
+    from tests.support.mlflow_here import TrackerHere
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trials.reporting.mlflow_tracker.Tracker", TrackerHere)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def trainings_are_forked() -> Iterator[None]:
+    """Processes that train side by side come from one that has imported Lightning: each would do so for seconds.
+
+    What they are given is pickled as ever, and they have no state of this process.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["trials.training.lightning_loop", "trials.trial.run_trial"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trials.machine.process_pool.get_context", lambda _: context)
+        yield
+
+
+@pytest.fixture
+def mlflow_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Studies have a process that writes their MLflow runs, as a person's have."""
+    from tests.support.mlflow_here import TrackerHere
+
+    monkeypatch.setattr("trials.reporting.mlflow_tracker.Tracker", TrackerHere.__base__)
+
+
 @pytest.fixture(scope="session")
 def tracking(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """One MLflow database for all studies that need one: making its tables takes seconds."""
+    """One MLflow database for all studies that need one."""
     return f"sqlite:///{tmp_path_factory.mktemp('tracking')}/mlflow.db"
 
 

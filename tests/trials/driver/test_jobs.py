@@ -45,8 +45,16 @@ STUDY = {
         "intermediate_size": {"solve": True, "multiple_of": 4, "ratio": [0.5, 8]},
     },
     "objectives": {"latency": {"prompt_tokens": 8, "new_tokens": 4, "repeats": 2}},
-    "proxy": {"tokens": 2048, "context_tokens": 32, "batch_sequences": 4, "evaluations": 1, "evaluation_tokens": 1024},
-    "search": {"trials": 1, "workers": 1, "sampler": "random"},
+    "proxy": {
+        "tokens": 2048,
+        "context_tokens": 32,
+        "batch_sequences": 4,
+        "evaluations": 1,
+        "evaluation_tokens": 1024,
+        "precision": "float32",
+        "compile": False,
+    },
+    "search": {"trials": 1, "workers": 1, "threads": 1, "sampler": "random", "fresh_seed": False, "rate_bracket": False},
     "references": ["wide-shallow", "shapes/own.yaml"],
 }
 OWN_SHAPE = {

@@ -26,6 +26,7 @@ from analysis.fronts.rows import front_rows
 from analysis.records.record import Outcome, TrialRecord
 from analysis.records.training import CurvePoint
 from search_space.errors import SpecError
+from tests.support.mlflow_here import TrackerHere
 from tests.support.sample_study import sample_finals, sample_records
 from trials.reporting.mlflow_location import location_of
 from trials.reporting.mlflow_tracker import Tracker, serve_ui
@@ -63,7 +64,7 @@ def _with_corpus(record: TrialRecord) -> TrialRecord:
 
 
 def track(directory: Path, seen: list[TrialRecord], uri: str | None = None) -> None:
-    tracker = Tracker(directory, study(), STUDY_YAML, uri)
+    tracker = TrackerHere(directory, study(), STUDY_YAML, uri)
     tracker.start()
     tracker.catch_up(seen)
     tracker.finish(seen, sample_finals(seen))
@@ -276,7 +277,7 @@ def test_a_study_that_was_cut_short_is_killed_and_one_without_success_failed(cop
     ):
         directory = Path(shutil.copytree(copied, tmp_path / name))
         (directory / "tracking.json").unlink()  # a study of its own in the same store
-        tracker = Tracker(directory, study(), STUDY_YAML)
+        tracker = TrackerHere(directory, study(), STUDY_YAML)
         tracker.start()
         tracker.finish(seen, {})
         identity = location_of(directory, None).study_id
@@ -504,6 +505,7 @@ def test_the_driver_does_not_wait_for_mlflow_nor_its_writer_for_torch(module: st
     assert printed.stdout.strip() == "[]"
 
 
+@pytest.mark.usefixtures("mlflow_process")
 @pytest.mark.parametrize("moment", ["start", "catch_up"])
 def test_ctrl_c_while_the_tracking_starts_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
     from tests.support.fakes import plausible, small_study

@@ -1,0 +1,56 @@
+"""MLflow's runs written by the process of the tests, which imports MLflow once; the process that does it for a study has its own tests."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import io
+import json
+import os
+import queue
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from analysis.records.record import FinalRecord, TrialRecord
+from trials.reporting.mlflow_location import DATABASE, location_of
+from trials.reporting.mlflow_runs import _open
+from trials.reporting.mlflow_tracker import Tracker
+from trials.reporting.mlflow_writer import End, Task, Writer
+
+
+@functools.cache
+def empty_database() -> Path:
+    """A fresh directory's database, made once: creating its tables takes seconds."""
+    folder = Path(tempfile.mkdtemp(prefix="archfront-mlflow-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    _open(folder, location_of(folder, None))
+    return folder / DATABASE
+
+
+class TrackerHere(Tracker):
+    """Writes at the end, and in this process, all that it was told."""
+
+    def start(self) -> None:
+        """There is no process to start."""
+
+    def abandon(self) -> None:
+        """What was told is forgotten."""
+
+    def finish(self, records: Iterable[TrialRecord], finals: Mapping[int, FinalRecord]) -> None:
+        """Write it all, as the process would."""
+        task = self._queue.get()
+        assert isinstance(task, Task)
+        database = task.directory / DATABASE
+        if task.place.tracking_uri is None and not database.exists():
+            shutil.copyfile(empty_database(), database)
+        coming: queue.SimpleQueue[TrialRecord | End] = self._queue  # type: ignore[assignment]
+        coming.put(End(tuple(records), dict(finals)))
+        answers = io.StringIO()
+        writer = Writer(task, coming, answers)
+        writer.work()
+        if writer._lock is not None:
+            os.close(writer._lock)  # else nobody else could write this directory's runs while the tests run
+        for answer in answers.getvalue().splitlines():
+            self._warn(json.loads(answer)["failed"])
