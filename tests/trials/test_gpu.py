@@ -14,7 +14,7 @@ from search_space.architecture import Architecture
 from search_space.sharing import Sharing
 from tests.support.sample_network import spread_out
 from trials.corpus.blocks import TokenBlocks
-from trials.latency.protocol import Protocol
+from trials.latency.protocol import measure_in_runtime
 from trials.study.latency_spec import LatencySpec
 from trials.study.spec import ProxySpec
 from trials.training.conditions import Conditions
@@ -135,7 +135,7 @@ def test_the_memory_of_a_step_is_foreseen(precision: Literal["float32", "bfloat1
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_protocol_times_a_gpu_by_its_name(precision: Literal["float32", "bfloat16"]) -> None:
     spec = LatencySpec(runtime="torch-cuda", precision=precision, prompt_tokens=8, new_tokens=8, repeats=2)
-    taken = Protocol().measure(spread_out(SHAPE).architecture, spec)
+    taken = measure_in_runtime(spread_out(SHAPE).architecture, spec)
     assert taken.device == torch.cuda.get_device_name()
     assert taken.bandwidth_bytes_per_second is not None
     assert taken.bandwidth_bytes_per_second > 1e11

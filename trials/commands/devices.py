@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
@@ -42,11 +43,8 @@ def latency(options: argparse.Namespace) -> int:
     shape = shape_named(options.shape)
     asked = ("runtime", "precision", "prompt_tokens", "new_tokens", "context_positions", "threads", "repeats", "command", "format")
     spec = parse_latency({name: getattr(options, name) for name in asked}).beside(Path.cwd())
-    process = LatencyProcess(spec)
-    try:
+    with closing(LatencyProcess(spec)) as process:
         taken = process.measure(shape)
-    finally:
-        process.close()
     if options.json:
         emit({"shape": shape.as_dict(), "latency": asdict(taken)})
         return DONE

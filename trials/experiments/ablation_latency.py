@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,8 @@ def equalised(ablation: AblationSpec, scale: str, arms: list[Arm], directory: Pa
     )
     stored = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     if stored.get("asked") != asked:
-        process = LatencyProcess(spec)
-        try:
+        with closing(LatencyProcess(spec)) as process:
             found = _search(ablation, scale, arms, target, lambda shape: process.measure(shape).total_ms.median, report)
-        finally:
-            process.close()
         stored = {"asked": asked, "found": found}
         write_whole(file, f"{json.dumps(stored, indent=2)}\n".encode())
     return [_restored(arm, stored["found"][arm.name]) for arm in arms]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from analysis.records.latency import Latency
 from analysis.records.record import FinalRecord, TrialRecord
 from search_space.architecture import Architecture
 from search_space.cost import parameters, unrolled_parameters
@@ -68,8 +69,15 @@ def _timed(check: Check) -> str:
     if taken is None:
         return "" if check.not_measured is None else f"; not timed: {check.not_measured}"
     flagged = ", disturbed by other work" if taken.disturbed else ""
-    how = f"{taken.runtime} {taken.runtime_version}, {taken.precision}, threads: {taken.threads}, {taken.device}"
-    return f"; {taken.total_ms.median:.2f} ms for {taken.prompt_tokens} prompt and {taken.new_tokens} new tokens ({how}{flagged})"
+    return f"; {_workload(taken)} ({_how(taken)}{flagged})"
+
+
+def _workload(taken: Latency) -> str:
+    return f"{taken.total_ms.median:.2f} ms for {taken.prompt_tokens} prompt and {taken.new_tokens} new tokens"
+
+
+def _how(taken: Latency) -> str:
+    return f"{taken.runtime} {taken.runtime_version}, {taken.precision}, threads: {taken.threads}, {taken.device}"
 
 
 def _measured(record: TrialRecord, final: FinalRecord | None) -> list[tuple[str, str]]:
@@ -82,7 +90,5 @@ def _measured(record: TrialRecord, final: FinalRecord | None) -> list[tuple[str,
         rows.append(("test", f"{final.test.bits_per_byte:.4f} bits per byte"))
     latency = (final.latency if final is not None else None) or record.latency
     if latency is not None:
-        workload = f"{latency.prompt_tokens} prompt and {latency.new_tokens} new tokens"
-        how = f"{latency.runtime} {latency.runtime_version}, {latency.precision}, threads: {latency.threads}, {latency.device}"
-        rows.append(("latency", f"{latency.total_ms.median:.2f} ms for {workload}: {how}"))
+        rows.append(("latency", f"{_workload(latency)}: {_how(latency)}"))
     return rows

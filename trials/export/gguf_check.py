@@ -21,7 +21,7 @@ from trials.catalogue.formats import MODEL_FORMATS
 from trials.catalogue.runtimes import RUNTIMES
 from trials.export.check import LARGEST_DIFFERENCE, STRINGS, Check, Original, judged, strings_of_many_scripts
 from trials.export.gguf_reading import misplaced, network_from_gguf, read_gguf, tokenizer_of
-from trials.export.read_apart import read_apart
+from trials.export.subprocess_reading import read_in_subprocess
 from trials.network.weights import load_weights
 
 LARGEST_ROUNDING = 0.2
@@ -48,7 +48,7 @@ def check_gguf(name: str, path: Path, original: Original) -> Check:
         check = judged(name, loaded_by, original.logits, rounded, original.equal_strings(ids))
         return _with_rounding(check, file.precision, rounded, rounded)
     try:
-        reading = read_apart(MODEL_FORMATS[name], path, original.architecture, original.tokens[0].tolist(), strings, what="it")
+        reading = read_in_subprocess(MODEL_FORMATS[name], path, original.architecture, original.tokens[0].tolist(), strings, what="it")
     except WorkError as failure:
         version = importlib.metadata.version("llama-cpp-python")
         return Check(format=name, loaded_by=f"llama-cpp-python {version}", passed=False, failure=f"llama.cpp failed: {failure}")

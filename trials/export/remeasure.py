@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 
 from analysis.records.latency import Latency
@@ -37,8 +38,5 @@ def with_latencies(checks: Sequence[Check], architecture: Architecture, spec: La
 def _measure(architecture: Architecture, spec: LatencySpec, runtime: str, precision: str, earlier: Sequence[Latency]) -> Latency:
     """Raises SpecError where the runtime is not installed or cannot hold the shape, LatencyError where the measurement fails."""
     workload = spec.model_dump(include={"prompt_tokens", "new_tokens", "threads", "repeats"})
-    process = LatencyProcess(parse_latency({**workload, "runtime": runtime, "precision": precision}), earlier)
-    try:
+    with closing(LatencyProcess(parse_latency({**workload, "runtime": runtime, "precision": precision}), earlier)) as process:
         return process.measure(architecture)
-    finally:
-        process.close()

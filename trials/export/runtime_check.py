@@ -9,7 +9,7 @@ import torch
 from search_space.errors import WorkError
 from trials.catalogue.formats import MODEL_FORMATS
 from trials.export.check import POSITIONS, Check, Original, judged
-from trials.export.read_apart import both_ways, read_apart
+from trials.export.subprocess_reading import both_ways, read_in_subprocess
 from trials.latency.runtimes import find_runtime
 
 
@@ -22,12 +22,12 @@ def check_in_runtime(name: str, path: Path, original: Original) -> Check:
     return judged(name, f"{MODEL_FORMATS[name]} {module.version()}", original.logits_both_ways, torch.from_numpy(found))
 
 
-def check_apart(name: str, path: Path, original: Original) -> Check:
+def check_in_subprocess(name: str, path: Path, original: Original) -> Check:
     """The same in a process of its own: a file that is wrong may end the process that runs it."""
     runtime = MODEL_FORMATS[name]
     loaded_by = f"{runtime} {find_runtime(runtime).version()}"
     try:
-        found = read_apart(runtime, path, original.architecture, original.tokens[0].tolist()).logits
+        found = read_in_subprocess(runtime, path, original.architecture, original.tokens[0].tolist()).logits
     except WorkError as failure:
         return Check(format=name, loaded_by=loaded_by, passed=False, failure=str(failure))
     return judged(name, loaded_by, original.logits_both_ways, torch.from_numpy(found))

@@ -24,8 +24,6 @@ from trials.network.weights import unroll
 if TYPE_CHECKING:
     import gguf
 
-FILE_TYPES = {"float32": "ALL_F32", "float16": "MOSTLY_F16", "int8": "MOSTLY_Q8_0", "int4": "MOSTLY_Q4_0"}
-"""What GGUF calls a file by the precision of its matrices."""
 OUTSIDE = {
     "model.embed_tokens.weight": "token_embd.weight",
     "model.norm.weight": "output_norm.weight",
@@ -64,12 +62,12 @@ def write_gguf(path: Path, model: Model) -> None:
 
     writer = gguf.GGUFWriter(path, architecture_name(architecture))
     _add_shape(writer, architecture, model.context_tokens or CONTEXT_TOKENS)
-    writer.add_file_type(gguf.LlamaFileType[FILE_TYPES[precision]])
+    kind = gguf.GGMLQuantizationType[PRECISIONS[precision]]
+    writer.add_file_type(gguf.LlamaFileType[f"{'ALL' if precision == 'float32' else 'MOSTLY'}_{kind.name}"])
     if model.tokenizer_file is None:
         add_no_tokenizer(writer, architecture.vocab_size)
     else:
         add_tokenizer(writer, model.tokenizer_file, architecture.vocab_size)
-    kind = gguf.GGMLQuantizationType[PRECISIONS[precision]]
     for name, values in named_tensors(architecture, model.weights):
         if values.ndim == 1 or precision == "float32":
             writer.add_tensor(name, values)

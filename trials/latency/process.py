@@ -23,7 +23,6 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 from typing import IO, Any
 
 from analysis.records.latency import Latency, latency_from_dict
@@ -31,17 +30,16 @@ from search_space.architecture import Architecture
 from search_space.errors import SpecError, WorkError
 from trials.catalogue.runtimes import COMMAND, RUNTIMES
 from trials.latency.command import COMMAND_PROTOCOL, measure_by_command
-from trials.latency.protocol import PROTOCOL, Protocol
+from trials.latency.protocol import PROTOCOL, measure_in_runtime
 from trials.latency.refusals import require_libraries
 from trials.latency.repeats import Repeat
 from trials.latency.runtimes import find_runtime
 from trials.latency.yardstick import yardstick_for
 from trials.machine.processors import device_name
 from trials.machine.quiet_lock import QuietLock, QuietTimeoutError
-from trials.machine.subprocesses import how_it_ended
+from trials.machine.subprocesses import ROOT, how_it_ended
 from trials.study.latency_spec import LatencySpec
 
-ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_SECONDS = 300.0
 """For one measurement, the first one's import of torch and the wait for training to pause included."""
 QUIET_SHARE = 0.5
@@ -199,9 +197,9 @@ def serve(runtime: str) -> None:
     find_runtime(runtime)  # before the first request, as is
     import trials.network.decoder  # noqa: F401  torch, which nobody else here needs: while the trial's worker imports its own
 
-    protocol, quiet = Protocol(), QuietLock()
+    quiet = QuietLock()
     while True:
-        print(json.dumps(_answer(json.loads(requests.get()), protocol, quiet)), file=answers, flush=True)
+        print(json.dumps(_answer(json.loads(requests.get()), quiet)), file=answers, flush=True)
 
 
 def _read(requests: queue.SimpleQueue[str]) -> None:
@@ -213,7 +211,7 @@ def _read(requests: queue.SimpleQueue[str]) -> None:
     os._exit(0)
 
 
-def _answer(request: dict[str, Any], protocol: Protocol, quiet: QuietLock) -> dict[str, Any]:
+def _answer(request: dict[str, Any], quiet: QuietLock) -> dict[str, Any]:
     architecture, spec = Architecture.from_dict(request["architecture"]), LatencySpec(**request["spec"])
     known = {(device, runtime): Repeat(prefill_ms, decode_ms, 0.0) for device, runtime, prefill_ms, decode_ms in request["device_times"]}
     waits: dict[str, Any] = {"quiet": quiet, "quiet_timeout_seconds": request["quiet_timeout_seconds"]}
@@ -221,9 +219,8 @@ def _answer(request: dict[str, Any], protocol: Protocol, quiet: QuietLock) -> di
         if spec.runtime == COMMAND:
             taken = measure_by_command(architecture, spec, device_times=known, deadline=request["deadline"], **waits)
         else:
-            taken = protocol.measure(
-                architecture, spec, device_time=known.get((device_name(RUNTIMES[spec.runtime].device), spec.runtime)), **waits
-            )
+            stick = known.get((device_name(RUNTIMES[spec.runtime].device), spec.runtime))
+            taken = measure_in_runtime(architecture, spec, device_time=stick, **waits)
         return {"latency": dataclasses.asdict(taken)}
     except (SpecError, QuietTimeoutError, WorkError) as error:
         return {"error": type(error).__name__, "message": str(error)}

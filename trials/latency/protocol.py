@@ -21,7 +21,6 @@ import time
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from analysis.records.latency import AtPosition, Latency
 from analysis.text.words import disk
@@ -48,7 +47,7 @@ from trials.latency.repeats import (
 from trials.latency.resident_memory import peak_memory_bytes
 from trials.latency.runtimes import find_runtime
 from trials.latency.runtimes.interface import RuntimeModule, Session
-from trials.latency.yardstick import Bench, yardstick_for
+from trials.latency.yardstick import Bench, loaded_yardstick, yardstick_for
 from trials.machine.processors import clock_mhz, device_name, no_garbage_collection, pinned, read_bandwidth, require_processors
 from trials.machine.quiet_lock import QuietLock
 from trials.study.latency_spec import LONGEST_DRIFT, LatencySpec
@@ -64,91 +63,69 @@ MOST_POSITION_TOKENS, FIRST_TOKENS = 16, 3
 """Timed in one repeat at a position, at most, and decoded there before; each repeat goes on where the last one ended."""
 
 
-class _Key(NamedTuple):
-    """What a loaded yardstick is good for."""
+def measure_in_runtime(
+    architecture: Architecture,
+    spec: LatencySpec,
+    *,
+    device_time: Repeat | None = None,
+    quiet: QuietLock | None = None,
+    quiet_timeout_seconds: float = 60.0,
+) -> Latency:
+    """Time one shape; with `quiet`, training on this machine pauses from its load on, but not while its files are made.
 
-    architecture: Architecture
-    runtime: str
-    precision: str
-    threads: int
-
-
-class Protocol:
-    """Measures shapes one after another in this process, whose yardsticks stay loaded."""
-
-    def __init__(self) -> None:
-        self._benches: dict[_Key, Bench] = {}
-
-    def measure(
-        self,
-        architecture: Architecture,
-        spec: LatencySpec,
-        *,
-        device_time: Repeat | None = None,
-        quiet: QuietLock | None = None,
-        quiet_timeout_seconds: float = 60.0,
-    ) -> Latency:
-        """Time one shape; with `quiet`, training on this machine pauses from its load on, but not while its files are made.
-
-        `device_time` is what the yardstick counts as on this device, from an earlier measurement; without it, that is found now.
-        Raises SpecError where the runtime cannot hold the shape, QuietTimeoutError where training does not pause.
-        """
-        runtime, row = find_runtime(spec.runtime), RUNTIMES[spec.runtime]
-        refusal = row.refusal(architecture, spec.precision)
-        if refusal is not None:
-            raise SpecError(refusal)
-        require_processors(spec.threads)
-        _require_room(architecture, spec)
-        bench = self._bench(yardstick_for(architecture), spec)
-        with ExitStack() as stack:
-            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="archfront-latency-")))
-            runtime.prepare(directory, fresh_model(architecture, spec.precision))
-            memory = _memory_beside_no_measurement(directory, architecture, spec, quiet)
-            stack.enter_context(no_garbage_collection())
-            if quiet is not None:
-                stack.enter_context(quiet.measuring(quiet_timeout_seconds))
-            load_average = os.getloadavg()[0]
-            held = stack.enter_context(pinned(spec.threads))
-            bandwidth, clock = read_bandwidth(spec.threads, row.device), clock_mhz(held)
-            start = time.perf_counter()
-            session = runtime.load(directory, architecture, spec.prompt_tokens + spec.new_tokens, spec.threads)
-            loaded = time.perf_counter()
-            stack.callback(session.close)
-            device = device_time or bench.device_time()
-            first, taken, disturbed = take_pairs(session, bench, architecture.vocab_size, spec, device)
-            middle = spec.prompt_tokens + (spec.new_tokens + 1) // 2
-            deeper = decode_at_positions(runtime, directory, architecture, bench, spec, device)
-            return Latency(
-                **times_of(taken, device, spec.new_tokens),
-                prompt_tokens=spec.prompt_tokens,
-                new_tokens=spec.new_tokens,
-                runtime=spec.runtime,
-                runtime_version=runtime.version(),
-                precision=spec.precision,
-                threads=spec.threads,
-                pinned_cpus=held,
-                device=device_name(row.device),
-                load_average=load_average,
-                disturbed=disturbed,
-                protocol=PROTOCOL,
-                yardstick=beside_of(taken, device, bench.architecture.label),
-                load_ms=(loaded - start) * 1e3,
-                first_prefill_ms=first.prefill_ms,
-                peak_memory_bytes=memory,
-                file_bytes=sum(file.stat().st_size for file in directory.rglob("*") if file.is_file()),
-                decode_bytes_per_token=decode_bytes(architecture, middle, spec.precision, row.cache_value_bytes(spec.precision)),
-                bandwidth_bytes_per_second=bandwidth,
-                at_positions=deeper,
-                clock_mhz_before=clock,
-                clock_mhz_after=clock_mhz(held),
-                load_average_after=os.getloadavg()[0],
-            )
-
-    def _bench(self, architecture: Architecture, spec: LatencySpec) -> Bench:
-        key = _Key(architecture, spec.runtime, spec.precision, spec.threads)
-        if key not in self._benches:
-            self._benches[key] = Bench.load(architecture, spec)
-        return self._benches[key]
+    `device_time` is what the yardstick counts as on this device, from an earlier measurement; without it, that is found now.
+    Raises SpecError where the runtime cannot hold the shape, QuietTimeoutError where training does not pause.
+    """
+    runtime, row = find_runtime(spec.runtime), RUNTIMES[spec.runtime]
+    refusal = row.refusal(architecture, spec.precision)
+    if refusal is not None:
+        raise SpecError(refusal)
+    require_processors(spec.threads)
+    _require_room(architecture, spec)
+    bench = loaded_yardstick(yardstick_for(architecture), spec.runtime, spec.precision, spec.threads)
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="archfront-latency-")))
+        runtime.prepare(directory, fresh_model(architecture, spec.precision))
+        memory = _memory_beside_no_measurement(directory, architecture, spec, quiet)
+        stack.enter_context(no_garbage_collection())
+        if quiet is not None:
+            stack.enter_context(quiet.measuring(quiet_timeout_seconds))
+        load_average = os.getloadavg()[0]
+        held = stack.enter_context(pinned(spec.threads))
+        bandwidth, clock = read_bandwidth(spec.threads, row.device), clock_mhz(held)
+        start = time.perf_counter()
+        session = runtime.load(directory, architecture, spec.prompt_tokens + spec.new_tokens, spec.threads)
+        loaded = time.perf_counter()
+        stack.callback(session.close)
+        device = device_time or bench.device_time()
+        first, taken, disturbed = take_pairs(session, bench, architecture.vocab_size, spec, device)
+        middle = spec.prompt_tokens + (spec.new_tokens + 1) // 2
+        deeper = decode_at_positions(runtime, directory, architecture, bench, spec, device)
+        return Latency(
+            **times_of(taken, device, spec.new_tokens),
+            prompt_tokens=spec.prompt_tokens,
+            new_tokens=spec.new_tokens,
+            runtime=spec.runtime,
+            runtime_version=runtime.version(),
+            precision=spec.precision,
+            threads=spec.threads,
+            pinned_cpus=held,
+            device=device_name(row.device),
+            load_average=load_average,
+            disturbed=disturbed,
+            protocol=PROTOCOL,
+            yardstick=beside_of(taken, device, bench.architecture.label),
+            load_ms=(loaded - start) * 1e3,
+            first_prefill_ms=first.prefill_ms,
+            peak_memory_bytes=memory,
+            file_bytes=sum(file.stat().st_size for file in directory.rglob("*") if file.is_file()),
+            decode_bytes_per_token=decode_bytes(architecture, middle, spec.precision, row.cache_value_bytes(spec.precision)),
+            bandwidth_bytes_per_second=bandwidth,
+            at_positions=deeper,
+            clock_mhz_before=clock,
+            clock_mhz_after=clock_mhz(held),
+            load_average_after=os.getloadavg()[0],
+        )
 
 
 def take_pairs(session: Session, bench: Bench, vocab_size: int, spec: LatencySpec, device: Repeat) -> tuple[Repeat, list[Pair], bool]:

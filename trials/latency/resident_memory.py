@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 from search_space.architecture import Architecture
+from search_space.errors import WorkError
 from trials.catalogue.runtimes import RUNTIMES
 from trials.latency.repeats import run_once, some_tokens
 from trials.latency.runtimes import find_runtime
+from trials.machine.subprocesses import run_in_subprocess
 from trials.study.latency_spec import LatencySpec
 
-ROOT = Path(__file__).resolve().parents[2]
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 NEW_TOKENS = 4
 """Decoded after the prompt."""
@@ -28,13 +28,10 @@ def peak_memory_bytes(directory: Path, architecture: Architecture, spec: Latency
     Of a GPU's: what torch allocated there.
     """
     request = {"directory": str(directory), "architecture": architecture.as_dict(), "spec": spec.model_dump()}
-    command = [sys.executable, "-m", "trials.latency.resident_memory"]
     try:
-        answer = subprocess.run(
-            command, input=json.dumps(request).encode(), capture_output=True, cwd=ROOT, timeout=TIMEOUT_SECONDS, check=True
-        )
-        found: int | None = json.loads(answer.stdout.splitlines()[-1])
-    except (subprocess.SubprocessError, ValueError, IndexError):
+        printed = run_in_subprocess(__name__, [], "it", timeout_seconds=TIMEOUT_SECONDS, said=json.dumps(request))
+        found: int | None = json.loads(printed.splitlines()[-1])
+    except (WorkError, ValueError, IndexError):
         return None  # what does not run here will not run in the measurement either, which says why
     return found
 

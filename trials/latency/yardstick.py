@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from statistics import median
-from typing import Self
 
 from search_space.architecture import Architecture
 from search_space.cost import parameters
@@ -14,7 +14,6 @@ from trials.formats.model import fresh_model
 from trials.latency.repeats import LARGEST_WAIT, Repeat, run_once, some_tokens, turn
 from trials.latency.runtimes import find_runtime
 from trials.latency.runtimes.interface import Session
-from trials.study.latency_spec import LatencySpec
 
 PROMPT_TOKENS, NEW_TOKENS = 64, 16
 """Of the yardstick's workload, whatever the shape's is."""
@@ -51,14 +50,6 @@ class Bench:
     architecture: Architecture
     session: Session
 
-    @classmethod
-    def load(cls, architecture: Architecture, spec: LatencySpec) -> Self:
-        """Prepare and load a yardstick in the runtime, precision and threads of a workload."""
-        runtime = find_runtime(spec.runtime)
-        with tempfile.TemporaryDirectory(prefix="archfront-yardstick-") as folder:  # a session keeps what it needs of its files
-            runtime.prepare(Path(folder), fresh_model(architecture, spec.precision))
-            return cls(architecture, runtime.load(Path(folder), architecture, PROMPT_TOKENS + NEW_TOKENS, spec.threads))
-
     def run(self) -> Repeat:
         """Time the yardstick's workload once."""
         return run_once(self.session, *some_tokens(self.architecture.vocab_size, PROMPT_TOKENS, NEW_TOKENS))
@@ -70,3 +61,12 @@ class Bench:
         calm = [run for run in runs if run.waited <= LARGEST_WAIT]
         runs = calm if len(calm) > DEVICE_RUNS // 2 else runs
         return Repeat(median(run.prefill_ms for run in runs), median(run.decode_ms for run in runs), max(run.waited for run in runs))
+
+
+@cache
+def loaded_yardstick(architecture: Architecture, runtime: str, precision: str, threads: int) -> Bench:
+    """A yardstick that is prepared and loaded once, and stays loaded as long as the process lives."""
+    module = find_runtime(runtime)
+    with tempfile.TemporaryDirectory(prefix="archfront-yardstick-") as folder:  # a session keeps what it needs of its files
+        module.prepare(Path(folder), fresh_model(architecture, precision))
+        return Bench(architecture, module.load(Path(folder), architecture, PROMPT_TOKENS + NEW_TOKENS, threads))

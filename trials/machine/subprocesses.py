@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_SECONDS = 1800.0
 
 
-def run_in_subprocess(module: str, arguments: Sequence[str], what: str, *, timeout_seconds: float, said: str = "") -> None:
-    """Run a module of ours by `python -m`, with `said` on its standard input.
+def run_in_subprocess(module: str, arguments: Sequence[str], what: str, *, timeout_seconds: float, said: str = "") -> str:
+    """Run a module of ours by `python -m`, with `said` on its standard input; returns what it printed.
 
     Raises WorkError where the process does not end well, or not in time; `what` names it there, and its last line follows.
     """
@@ -27,6 +27,7 @@ def run_in_subprocess(module: str, arguments: Sequence[str], what: str, *, timeo
     if done.returncode:
         last = done.stderr.strip().splitlines()
         raise WorkError(f"{what} {how_it_ended(done.returncode)}{': ' + last[-1] if last else ''}")
+    return done.stdout
 
 
 def how_it_ended(code: int) -> str:

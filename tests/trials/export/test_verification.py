@@ -87,7 +87,7 @@ def test_an_export_that_is_not_the_model_fails(file: str, source: Path, tmp_path
 def test_a_crash_while_a_program_is_verified_is_a_failed_check(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = _export(source, tmp_path)
     verify(EVERY, tmp_path, SHAPE, *files)
-    monkeypatch.setattr("trials.export.read_apart.sys.executable", "/bin/false")
+    monkeypatch.setattr("trials.export.subprocess_reading.sys.executable", "/bin/false")
     with pytest.raises(WorkError, match=r"executorch, loaded by .*: the process that runs model.pte ended with exit code 1; do not"):
         verify(EVERY, tmp_path, SHAPE, *_export(source, tmp_path))
     assert {name for name, check in _written(tmp_path).items() if not check["passed"]} == {"executorch"}

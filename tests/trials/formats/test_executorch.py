@@ -17,7 +17,7 @@ from search_space.sharing import Sharing
 from tests.support.sample_network import spread_out
 from trials.catalogue.formats import EXECUTORCH
 from trials.catalogue.runtimes import RUNTIMES
-from trials.export.read_apart import read_apart
+from trials.export.subprocess_reading import read_in_subprocess
 from trials.formats.block_quantisation import quantise
 from trials.formats.executorch import LONGEST_TEXT, write_executorch
 from trials.formats.executorch_pieces import stages
@@ -115,7 +115,7 @@ def test_a_workload_beyond_the_longest_text_is_refused(tmp_path: Path) -> None:
 def test_a_program_that_does_not_load_is_said_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / EXECUTORCH).write_bytes(written(FOUR, tmp_path).read_bytes()[:20_000])
     with pytest.raises(WorkError, match=r"the process that runs model.pte (ended with exit code|was ended by)"):
-        read_apart("executorch", tmp_path / EXECUTORCH, FOUR, [1, 2, 3])
+        read_in_subprocess("executorch", tmp_path / EXECUTORCH, FOUR, [1, 2, 3])
 
 
 @pytest.mark.needs
@@ -126,9 +126,9 @@ def test_a_schema_that_has_changed_is_said_in_a_sentence() -> None:
 
 
 def test_a_process_that_does_not_end_in_time_is_said_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trials.export.read_apart.TIMEOUT_SECONDS", 0.001)
+    monkeypatch.setattr("trials.export.subprocess_reading.TIMEOUT_SECONDS", 0.001)
     with pytest.raises(WorkError, match=r"the process that runs model.pte did not end within 0.001 seconds"):
-        read_apart("executorch", tmp_path / EXECUTORCH, FOUR, [1, 2, 3])
+        read_in_subprocess("executorch", tmp_path / EXECUTORCH, FOUR, [1, 2, 3])
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ from search_space.errors import SpecError
 from trials.catalogue.runtimes import RUNTIMES
 from trials.formats.model import fresh_model
 from trials.latency.process import LatencyError, LatencyProcess, LatencyTimeoutError
-from trials.latency.protocol import PROTOCOL, Protocol
+from trials.latency.protocol import PROTOCOL, measure_in_runtime
 from trials.latency.repeats import LARGEST_WAIT, LONGEST_TURN, Pair, Repeat, calm_pairs, pairs, run_once, turn
 from trials.latency.resident_memory import peak_memory_bytes
 from trials.latency.runtimes import onnx_runtime
@@ -362,4 +362,4 @@ def test_a_neighbour_on_the_same_processor_is_noticed() -> None:
 
 def test_a_text_that_no_memory_holds_is_refused_in_a_sentence() -> None:
     with pytest.raises(SpecError, match=r"a text of 1,000,000,128 tokens must fit .* lower prompt_tokens, new_tokens or context_positions"):
-        Protocol().measure(SHALLOW, LatencySpec(context_positions=(1_000_000_000,)))
+        measure_in_runtime(SHALLOW, LatencySpec(context_positions=(1_000_000_000,)))

@@ -34,13 +34,8 @@ def prepare(directory: Path, model: Model) -> None:
 
 
 def load(directory: Path, architecture: Architecture, max_tokens: int, threads: int) -> LlamaCppSession:
-    """Load the prepared file, with room in the cache for that many tokens."""
-    return open_model(directory / GGUF, max_tokens, threads)
-
-
-def open_model(path: Path, max_tokens: int, threads: int) -> LlamaCppSession:
-    """Load a GGUF file, whatever wrote it; raises ValueError with what llama.cpp said where it cannot."""
-    return LlamaCppSession(path, max_tokens, threads)
+    """Load a file, whatever wrote it, with room in the cache for that many tokens; ValueError has what llama.cpp said where it cannot."""
+    return LlamaCppSession(directory / GGUF, max_tokens, threads)
 
 
 class LlamaCppSession:

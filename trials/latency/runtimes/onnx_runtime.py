@@ -31,15 +31,10 @@ def prepare(directory: Path, model: Model) -> None:
 
 def load(directory: Path, architecture: Architecture, max_tokens: int, threads: int) -> OnnxSession:
     """Open the prepared graph; the cache grows with the text, so `max_tokens` makes no difference."""
-    return open_graph(directory / ONNX, architecture, threads)
-
-
-def open_graph(path: Path, architecture: Architecture, threads: int) -> OnnxSession:
-    """Open a graph that `write_onnx` wrote, under whatever name."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    return OnnxSession(onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"]), architecture)
+    return OnnxSession(onnxruntime.InferenceSession(directory / ONNX, options, providers=["CPUExecutionProvider"]), architecture)
 
 
 class OnnxSession:

@@ -51,12 +51,12 @@ def test_transformers_reads_the_file_with_the_same_logits(name: str, tmp_path: P
 @pytest.mark.parametrize("name", ["plain", "untied, free head_dim", "shared attention, sliding"])
 def test_llama_cpp_writes_the_text_that_transformers_writes(name: str, tmp_path: Path, tokenizer_file: Path) -> None:
     transformers = pytest.importorskip("transformers", reason="pip install transformers")
-    from trials.latency.runtimes.llama_cpp_runtime import open_model
+    from trials.latency.runtimes.llama_cpp_runtime import load
 
     exported(SHAPES[name], tmp_path, tokenizer_file, "float32", ("hf", "gguf"))
     model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
-    session = open_model(tmp_path / GGUF, 256, threads=1)
+    session = load(tmp_path, SHAPES[name], 256, threads=1)
     end_of_text, compared = tokenizer.eos_token_id, 0
     for text in strings_of_many_scripts()[:GREEDY_PROMPTS]:
         prompt = tokenizer(text[:6], return_tensors="pt")
@@ -77,7 +77,7 @@ def test_llama_cpp_writes_the_text_that_transformers_writes(name: str, tmp_path:
 @needs_llama_cpp
 def test_two_tensors_at_one_place_of_a_file_are_refused_by_llama_cpp(tmp_path: Path) -> None:
     """Why a shared block is written once for each time it runs."""
-    from trials.latency.runtimes.llama_cpp_runtime import open_model
+    from trials.latency.runtimes.llama_cpp_runtime import load
 
     path, shared = tmp_path / GGUF, SHAPES["shared blocks"]
     write_gguf(path, Model(shared, load_weights(weights_of(shared, tmp_path))))
@@ -88,13 +88,13 @@ def test_two_tensors_at_one_place_of_a_file_are_refused_by_llama_cpp(tmp_path: P
     data[place : place + 8] = offset.tobytes()
     path.write_bytes(data)
     with pytest.raises(ValueError, match=r"cannot load .*model.gguf: .*'blk.1.ffn_up.weight' has offset"):
-        open_model(path, 16, threads=1)
+        load(tmp_path, shared, 16, threads=1)
 
 
 @pytest.mark.needs
 @needs_llama_cpp
 def test_a_crash_of_llama_cpp_is_a_failed_export(tmp_path: Path, tokenizer_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trials.export.read_apart.sys.executable", "/bin/false")
+    monkeypatch.setattr("trials.export.subprocess_reading.sys.executable", "/bin/false")
     with pytest.raises(WorkError, match=r"gguf, loaded by llama-cpp-python .*: llama.cpp failed: it ended with exit code 1; do not use it"):
         exported(SHAPE, tmp_path, tokenizer_file, "float16")
 

@@ -1,6 +1,6 @@
 """A written model read by its runtime in a process of its own, since a library that crashes takes its process with it.
 
-    python -m trials.export.read_apart ANSWER < REQUEST
+    python -m trials.export.subprocess_reading ANSWER < REQUEST
 
 REQUEST is JSON with `runtime`, `path`, `architecture`, `tokens` and `strings`; ANSWER becomes a file of numpy's with what `Reading` has.
 """
@@ -41,7 +41,7 @@ def both_ways(session: Session, tokens: Sequence[int]) -> Logits:
     return numpy.stack([*rows, session.prefill(tokens)])
 
 
-def read_apart(
+def read_in_subprocess(
     runtime: str, path: Path, architecture: Architecture, tokens: Sequence[int], strings: Sequence[str] = (), what: str | None = None
 ) -> Reading:
     """What a runtime makes of a file; only llama.cpp's have a tokenizer, which `strings` are given to.
