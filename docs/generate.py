@@ -34,6 +34,7 @@ from search_space.dimensions import ORDER  # noqa: E402
 from search_space.families import family  # noqa: E402
 from search_space.field import Field  # noqa: E402
 from search_space.fields import FIELDS  # noqa: E402
+from tests.support.house import FLOORS  # noqa: E402
 from trials.commands.verbs import parser  # noqa: E402
 from trials.study import (  # noqa: E402
     ablation_spec,
@@ -210,7 +211,22 @@ def health_check_table() -> str:
     return "\n".join([*lines, ""])
 
 
+def house_table() -> str:
+    """Every folder on its floor, from the front door down, with the first sentence of what it says of itself."""
+    lines = ["| floor | room | what it is |", "|---|---|---|"]
+    for floor, rooms in enumerate(FLOORS, start=1):
+        for room in rooms:
+            if room in ("trials", "analysis"):  # the packages that hold the rooms
+                continue
+            path = FOLDER.parent / room
+            source = path if path.is_file() else path / "__init__.py"
+            text = ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or ""
+            lines.append(f"| {floor} | `{room}` | {' '.join(text.split())} |")
+    return "\n".join([*lines, ""])
+
+
 GENERATED = {
+    "house": house_table,
     "study": study_tables,
     "architecture": lambda: field_tables(architecture, "Architecture") + "\n" + field_tables(sharing, "Sharing"),
     "record": lambda: field_tables(record, "TrialRecord", "Outcome", "Kind", "Costs", "FinalRecord", "RatePoint", "FreshSeed"),

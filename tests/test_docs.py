@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from analysis.laws.options import FORMS
 from docs import generate
+from tests.support.house import FLOORS
+from trials.corpus.documents import READERS
+from trials.search.proposer import SAMPLERS
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted(path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -24,3 +29,46 @@ def test_links_to_files_lead_somewhere(name: Path) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
         assert (ROOT / name.parent / target).exists(), f"{name} links to {target}, which is not there"
+
+
+@pytest.mark.parametrize(
+    ("name", "known"), [("scaling.md", FORMS), ("corpora.md", tuple(READERS)), ("study.md", tuple(SAMPLERS))], ids=lambda value: str(value)
+)
+def test_a_document_names_all_that_may_be_chosen(name: str, known: Sequence[str]) -> None:
+    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    assert [word for word in known if f"`{word}`" not in text] == []
+
+
+def test_design_names_files_and_functions_that_there_are() -> None:
+    text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    paths = {*re.findall(r"`((?:archfront|analysis|search_space|trials|tests|docs)[\w/]*\.py)`", text)}
+    assert len(paths) > 30
+    assert [path for path in paths if "NAME" not in path and not (ROOT / path).is_file()] == []
+    missing = []
+    for name, path in re.findall(r"`(\w+)` of\s+`([\w/]+\.py)`", text):
+        defined = rf"^\s*(?:def|class) {name}\b|^{name}\b.* = "
+        missing += [] if re.search(defined, (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE) else [f"{name} of {path}"]
+    assert missing == []
+
+
+def test_design_says_where_each_thing_is_added() -> None:
+    text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8").partition("## Where to add")[2].partition("\n## ")[0]
+    rows = [line.split(" | ")[0].removeprefix("| ") for line in text.splitlines() if line.startswith("| ")]
+    things = (
+        "sampler",
+        "runtime",
+        "export format",
+        "dimension of shape",
+        "objective",
+        "verb",
+        "section of the report",
+        "corpus format",
+        "law",
+    )
+    assert sorted(rows[1:]) == sorted(things)
+
+
+def test_the_readme_names_every_room() -> None:
+    house = (ROOT / "README.md").read_text(encoding="utf-8").partition("## The house")[2].partition("\n## ")[0]
+    rooms = [room.split("/") for floor in FLOORS for room in floor]
+    assert [parts[1] for parts in rooms if len(parts) == 2 and not re.search(rf"\b{parts[1]}\b", house)] == []

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from analysis.fronts.device_front import DEVICE_COLUMNS, DeviceTransfer, device_cells, transfer_rows, transfer_sentences
 from analysis.records.files import write_whole
-from analysis.report.figures import figure_html, front_figure, plotly_script
-from analysis.report.html import Html, document, element, facts, section, table
+from analysis.report.figures import front_figure, picture, plotly_script
+from analysis.report.html import document, element, facts, section, table
 from analysis.text import words
 
 
@@ -46,9 +46,9 @@ def transfer_page(study: str, transfer: DeviceTransfer) -> str:
             "front",
             "The predicted front",
             *(element("p", sentence) for sentence in rest),
-            element("figure", Html(figure_html(figure, "plot-predicted")), element("figcaption", caption)),
+            picture("predicted", figure, caption),
             table(columns, [*map(device_cells, transfer_rows(transfer)["front"])], text),
         ),
         section("device", "The device", facts(about)),
     ]
-    return document(f"{study} on {transfer.header.device} · archfront", Html(plotly_script()), [header, *parts])
+    return document(f"{study} on {transfer.header.device} · archfront", plotly_script(), [header, *parts])

@@ -19,6 +19,7 @@ from analysis.fronts.front import Front, QualityName, front_of
 from analysis.fronts.membership import Membership, estimate_membership
 from analysis.records.record import FinalRecord, Kind, Outcome, TrialRecord
 from analysis.report import theme, traces
+from analysis.report.html import Html, element
 from analysis.text import words
 
 
@@ -125,10 +126,11 @@ def forecast_figure(found: FrontForecast, records: Sequence[TrialRecord], front:
     return figure
 
 
-def figure_html(figure: go.Figure, identity: str) -> str:
-    """A figure as a piece of a page that has `plotly_script` in its head; `identity` names the element that holds it."""
-    html: str = figure.to_html(full_html=False, include_plotlyjs=False, div_id=identity, config=theme.OPTIONS, default_height=theme.HEIGHT)
-    return html
+def picture(name: str, figure: go.Figure, caption: str) -> Html:
+    """A figure with its caption, for a page that has `plotly_script` in its head; the element `plot-NAME` holds it."""
+    identity = f"plot-{name.replace('_', '-')}"
+    drawn = figure.to_html(full_html=False, include_plotlyjs=False, div_id=identity, config=theme.OPTIONS, default_height=theme.HEIGHT)
+    return element("figure", Html(drawn), element("figcaption", caption))
 
 
 def figure_page(figure: go.Figure) -> str:
@@ -137,9 +139,9 @@ def figure_page(figure: go.Figure) -> str:
     return html
 
 
-def plotly_script() -> str:
+def plotly_script() -> Html:
     """plotly.js as a script element, for a page that opens without a network."""
-    return f"<script>{get_plotlyjs()}</script>"
+    return Html(f"<script>{get_plotlyjs()}</script>")
 
 
 def _blank(title: str, note: str) -> go.Figure:

@@ -71,6 +71,15 @@ def document(title: str, head: Html, body: Iterable[Html]) -> str:
     )
 
 
+def sections_page(title: str, lead: str, titles: Mapping[str, str], bodies: Mapping[str, Sequence[Html]], head: Html) -> str:
+    """The whole page of sections by identity, those that are empty left out, with a navigation; every one must have its title."""
+    titled = [(name, titles[name], children) for name, children in bodies.items()]
+    shown = [each for each in titled if each[2]]
+    links = [element("a", heading, href=f"#{name}") for name, heading, _ in shown]
+    header = element("header", element("h1", title), element("p", lead, class_="lead"), element("nav", *links))
+    return document(f"{title} · archfront", head, [header, *(section(name, heading, *children) for name, heading, children in shown)])
+
+
 def _cell(tag: str, value: object, numeric: bool, **attributes: str) -> Html:
     return element(tag, value, **({"class_": "number"} if numeric else {}), **attributes)
 

@@ -13,8 +13,8 @@ from analysis.laws.answer import Answered
 from analysis.laws.fit_law import Study, predict_point
 from analysis.laws.isoflop import fit_isoflop
 from analysis.records.files import write_whole
-from analysis.report.figures import figure_html, plotly_script
-from analysis.report.html import Html, document, element, html, paragraphs, section
+from analysis.report.figures import picture, plotly_script
+from analysis.report.html import Html, element, html, paragraphs, sections_page
 from analysis.report.law_figures import best_allocation, isoflop_figure, points_figure, scaling_figures
 from analysis.report.law_tables import backtest_table, parabolas_table, parameters_table, predictions_table
 from analysis.text import words
@@ -22,7 +22,7 @@ from search_space.errors import SpecError
 
 AHEAD = (1.0, 3.0, 10.0)
 """Times the largest run's FLOPs at which a study's report says what to expect."""
-PARTS = {
+LAW_PARTS = {
     "found": "How well it predicts",
     "predictions": "What larger runs should reach",
     "law": "The law",
@@ -53,17 +53,7 @@ def fit_page(title: str, answered: Answered) -> str:
     """The whole page of a fit; `title` says what was fitted, such as the table's file name."""
     answer = answered.answer
     lead = f"Scaling law {answer['form']} fitted to {len(answered.runs):,} losses of {words.plural(answer['trainings'], 'training')}."
-    return law_document(title, lead, fit_parts(answered), {})
-
-
-def law_document(title: str, lead: str, bodies: Mapping[str, Sequence[Html]], further: Mapping[str, str]) -> str:
-    """A page of parts by identity, those that are empty left out; `further` has the titles of those that are not this file's."""
-    titles = {**PARTS, **further}
-    shown = {name: children for name, children in bodies.items() if children}
-    links = [element("a", titles[name], href=f"#{name}") for name in shown]
-    header = element("header", element("h1", title), element("p", lead, class_="lead"), element("nav", *links))
-    parts = [section(name, titles[name], *children) for name, children in shown.items()]
-    return document(f"{title} · archfront", Html(plotly_script()), [header, *parts])
+    return sections_page(title, lead, LAW_PARTS, fit_parts(answered), plotly_script())
 
 
 def write_page(path: Path, page: str) -> Path:
@@ -177,8 +167,3 @@ def _parabolas(answered: Answered) -> list[Html]:
 
 def _formula(answer: Mapping[str, Any]) -> Html:
     return Html(f"{element('code', answer['formula'])} ({element('span', answer['source'])})")
-
-
-def picture(name: str, figure: Any, caption: str) -> Html:
-    """A figure with its caption."""
-    return element("figure", Html(figure_html(figure, f"plot-{name.replace('_', '-')}")), element("figcaption", caption))

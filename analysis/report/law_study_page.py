@@ -9,10 +9,10 @@ from analysis.laws.options import FitOptions
 from analysis.laws.runs import runs_from_records
 from analysis.records.record import TrialRecord
 from analysis.records.summary import StudySummary
-from analysis.report.figures import curves_figure
-from analysis.report.html import Html, element, table
+from analysis.report.figures import curves_figure, picture, plotly_script
+from analysis.report.html import Html, element, sections_page, table
 from analysis.report.law_figures import points_figure
-from analysis.report.law_page import fit_parts, law_document, picture
+from analysis.report.law_page import LAW_PARTS, fit_parts
 from analysis.report.law_tables import losses_table
 from analysis.report.sections import asked_facts, cost_facts, environment_facts, health_part
 from analysis.report.tables import unfinished
@@ -58,13 +58,14 @@ def scaling_report(summary: StudySummary, records: Sequence[TrialRecord], answer
         "environment": environment_facts(summary, records),
     }
     lead = f"Scaling study: {words.plural(summary.planned_trials, 'training')} planned for the law {summary.law}, {len(finished)} finished."
-    return law_document(summary.name, lead, bodies, PARTS)
+    return sections_page(summary.name, lead, {**LAW_PARTS, **PARTS}, bodies, plotly_script())
 
 
 def law_page(name: str, records: Sequence[TrialRecord], answered: Answered | str) -> str:
     """The law alone as a page of its own."""
     finished = sum(record.finished for record in records)
-    return law_document(name, f"Scaling study: {words.plural(finished, 'finished training')}.", _law_parts(records, answered), {})
+    lead = f"Scaling study: {words.plural(finished, 'finished training')}."
+    return sections_page(name, lead, LAW_PARTS, _law_parts(records, answered), plotly_script())
 
 
 def _law_parts(records: Sequence[TrialRecord], answered: Answered | str) -> dict[str, list[Html]]:

@@ -10,7 +10,7 @@ from analysis.fronts.front import Front
 from analysis.records.health_checks import HEALTH_CHECKS, check_results, check_sentence, failed_checks
 from analysis.records.record import Kind, TrialRecord
 from analysis.records.summary import StudySummary, totals
-from analysis.report.figures import figure_html, forecast_figure
+from analysis.report.figures import forecast_figure, picture
 from analysis.report.html import Html, element, facts, folded, paragraphs, table
 from analysis.text import words
 
@@ -99,8 +99,7 @@ def forecast_part(found: ForecastFound, records: Sequence[TrialRecord], front: F
     if isinstance(found, str):
         return [paragraphs([found])]
     labels = {record.number: record.architecture.label for record in records}
-    drawn = Html(figure_html(forecast_figure(found, records, front), "plot-forecast"))
-    figure = element("figure", drawn, element("figcaption", FORECAST_CAPTION))
+    figure = picture("forecast", forecast_figure(found, records, front), FORECAST_CAPTION)
     return [paragraphs(forecast_sentences(found, labels)), figure, forecast_table(found, records, front)]
 
 

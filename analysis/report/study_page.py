@@ -8,7 +8,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from analysis.fidelity.rank_validity import Validity
 from analysis.fronts.doubts import bracket_sentences, selection_bias_sentences, uncertainty_sentences
@@ -18,8 +17,8 @@ from analysis.fronts.membership import Membership, estimate_membership, picks
 from analysis.records.files import write_whole
 from analysis.records.record import FinalRecord, Kind, TrialRecord
 from analysis.records.summary import StudySummary
-from analysis.report.figures import curves_figure, figure_html, front_figure, plotly_script
-from analysis.report.html import Html, document, element, folded, paragraphs, section
+from analysis.report.figures import curves_figure, front_figure, picture, plotly_script
+from analysis.report.html import Html, element, folded, paragraphs, sections_page
 from analysis.report.sections import ForecastFound, asked_facts, cost_facts, environment_facts, forecast_part, health_part, validity_part
 from analysis.report.tables import all_trials, front_table, unfinished, validation_tables
 from analysis.text import words
@@ -78,11 +77,8 @@ def report_page(
         "export": _export(summary, records, front, membership),
         "environment": environment_facts(summary, records),
     }
-    parts = [section(name, PARTS[name], *children) for name, children in bodies.items() if children]
-    links = [element("a", PARTS[name], href=f"#{name}") for name, children in bodies.items() if children]
     lead = f"Architecture search: shapes that spend {summary.budget}, compared by bits per byte and by measured latency."
-    header = element("header", element("h1", summary.name), element("p", lead, class_="lead"), element("nav", *links))
-    return document(f"{summary.name} · archfront", Html(plotly_script()), [header, *parts])
+    return sections_page(summary.name, lead, PARTS, bodies, plotly_script())
 
 
 FRONT_CAPTION = (
@@ -142,10 +138,10 @@ def _front(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], fr
         return []
     accuracy = front_figure(records, finals, "next_token_accuracy")
     return [
-        _figure(front_figure(records, finals), "plot-bits-per-byte", FRONT_CAPTION),
+        picture("bits-per-byte", front_figure(records, finals), FRONT_CAPTION),
         front_table(records, finals, front, membership),
         *validation_tables(records, finals, front, membership),
-        _figure(accuracy, "plot-accuracy", "The same trials by next-token accuracy."),
+        picture("accuracy", accuracy, "The same trials by next-token accuracy."),
         _hypervolume(front),
         folded(f"Every trial ({len(records)})", all_trials(records, finals, front, membership)),
     ]
@@ -163,7 +159,7 @@ def _hypervolume(front: Front) -> Html:
 
 def _curves(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]) -> list[Html]:
     figure = curves_figure(records, finals)
-    return [_figure(figure, "plot-curves", CURVES_CAPTION)] if figure.data else []
+    return [picture("curves", figure, CURVES_CAPTION)] if figure.data else []
 
 
 def _export(summary: StudySummary, records: Sequence[TrialRecord], front: Front, membership: Membership) -> list[Html]:
@@ -183,7 +179,3 @@ def _export(summary: StudySummary, records: Sequence[TrialRecord], front: Front,
 def _command(summary: StudySummary, numbers: Sequence[int]) -> Html:
     directory = shlex.quote(summary.directory)
     return element("pre", "\n".join(f"archfront export {directory} --trial {number} --format hf" for number in numbers))
-
-
-def _figure(figure: Any, identity: str, caption: str) -> Html:
-    return element("figure", Html(figure_html(figure, identity)), element("figcaption", caption))

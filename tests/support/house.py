@@ -20,15 +20,13 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("trials/training", "trials/formats"),
     ("trials/corpus", "trials/machine"),
     ("trials/study",),
-    ("trials/network", "trials/catalogue"),
-    ("trials",),
+    ("trials/network", "trials/catalogue", "trials"),
     ("analysis/report",),
     ("analysis/fidelity", "analysis/search"),
     ("analysis/fronts", "analysis/laws"),
     ("analysis/objectives",),
     ("analysis/latency", "analysis/text"),
-    ("analysis/records", "analysis/statistics"),
-    ("analysis",),
+    ("analysis/records", "analysis/statistics", "analysis"),
     ("search_space",),
 )
 """Folders from top to bottom. What stands on a floor may import from the floors below, and from its own folder."""

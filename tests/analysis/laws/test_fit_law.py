@@ -15,7 +15,7 @@ from analysis.laws import forms
 from analysis.laws.answer import fit_command, law_answer
 from analysis.laws.backtest import backtest
 from analysis.laws.fit import fit_law, predict_losses, project_law
-from analysis.laws.fit_law import Study, predict_point, study_law
+from analysis.laws.fit_law import Study, forms_by_name, predict_point, study_law
 from analysis.laws.forecast import calibrate_bands, seed_noise
 from analysis.laws.forms import Form
 from analysis.laws.intervals import Refits, allocation, percentile_interval, resample, warnings_of
@@ -67,6 +67,12 @@ def grid(sizes: int = 6, lengths: int = 5, noise: float = 0.0, seed: int = 0) ->
     return Runs(losses, {"params": params, "tokens": tokens, "flops": 6 * params * tokens}, np.arange(len(params)))
 
 
+def drawn_variables(form: Form, rows: int) -> dict[str, Array]:
+    """Values of all that a form reads, e^4 apart at most, drawn by a seed."""
+    random = np.random.default_rng(0)
+    return {name: np.exp(random.uniform(0, 4, rows)) for name in form.variables}
+
+
 def write_runs(path: Path, runs: Runs, **columns: object) -> Path:
     """A CSV with `params`, `tokens`, `loss` and constant or listed columns."""
     rows = ["params,tokens,loss" + "".join(f",{name}" for name in columns)]
@@ -108,12 +114,14 @@ def test_a_fit_takes_under_half_a_second_of_processor_time(published: Runs) -> N
     assert min(seconds() for _ in range(3)) < 0.5
 
 
-@pytest.mark.parametrize(
-    "form", [forms.CHINCHILLA, forms.CHINCHILLA_TIED, forms.CHINCHILLA_PRODUCT, forms.NO_FLOOR, forms.KAPLAN], ids=lambda form: form.name
-)
+EVERY_FORM = pytest.mark.parametrize("form", forms_by_name().values(), ids=lambda form: form.name)
+
+
+@EVERY_FORM
 def test_gradient_and_curvature_are_those_of_the_objective(form: Form) -> None:
     runs = grid(noise=0.2)
-    plan, logs, weights = forms.design(form, runs.variables), np.log(runs.losses), np.linspace(0.5, 1.5, 30)[None]
+    variables = {**drawn_variables(form, 30), **runs.variables}
+    plan, logs, weights = forms.design(form, variables), np.log(runs.losses), np.linspace(0.5, 1.5, 30)[None]
     theta = np.array([[0.3 + 0.1 * place for place in range(len(form.unknowns))]])
     slope, curvature, _ = _derivatives(plan, logs, weights, theta, 0.1)
     step = 1e-6 * np.eye(theta.shape[1])
@@ -122,6 +130,16 @@ def test_gradient_and_curvature_are_those_of_the_objective(form: Form) -> None:
         assert slope[0, place] == pytest.approx((ahead - behind) / 2e-6, rel=1e-5, abs=1e-7)
         bent = _derivatives(plan, logs, weights, theta + move, 0.1)[0] - _derivatives(plan, logs, weights, theta - move, 0.1)[0]
         assert curvature[0, place] == pytest.approx(bent[0] / 2e-6, rel=1e-4, abs=1e-4)
+
+
+@EVERY_FORM
+def test_a_form_predicts_what_was_planted_in_it(form: Form) -> None:
+    variables = drawn_variables(form, 60)
+    theta = np.array([[0.3 + 0.1 * place for place in range(len(form.unknowns))]])
+    losses = np.exp(forms.log_loss(forms.design(form, variables), theta)[0])
+    assert fit_law(form, variables, losses).predict(variables) == pytest.approx(losses, rel=1e-6)
+    assert form.source
+    assert set(form.variables) <= {*Columns.__dataclass_fields__, "repeats"}
 
 
 def test_a_planted_law_without_noise_is_found_exactly() -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
+from collections.abc import Mapping
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,7 +16,9 @@ from analysis.fronts.membership import estimate_membership
 from analysis.fronts.rows import front_rows
 from analysis.records.record import Kind, Outcome, TrialRecord
 from analysis.records.summary import totals
+from analysis.report import law_study_page, sections, study_page
 from analysis.report.figures import front_figure
+from analysis.report.html import Html, sections_page
 from analysis.report.study_page import report_page, write_report
 from analysis.text.words import duration, quantity
 from tests.support.browser import count, logged, requests, show
@@ -197,3 +201,25 @@ def test_hovering_a_point_names_its_shape(browser: Chrome, tmp_path: Path) -> No
     show(browser, write_report(tmp_path, sample_summary(), RECORDS, FINALS))
     hover = "const p = document.getElementById('plot-bits-per-byte'); const t = p.data.findIndex(t => t.name === 'on the front'); Plotly.Fx.hover(p, [{curveNumber: t, pointNumber: 0}]); return p.querySelector('.hoverlayer').textContent"  # noqa: E501
     assert re.search(r"#\d+ \d+x\d+ .* parameters.*bits per byte", browser.execute_script(hover))
+
+
+def test_every_section_has_a_title_and_stands_on_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new section is a function of `sections`, a body and a title; this names the one that was left out."""
+    said: dict[str, list[str]] = {}
+
+    def note(title: str, lead: str, titles: Mapping[str, str], bodies: Mapping[str, object], head: str) -> str:
+        said["titles"], said["bodies"] = [*titles], [*bodies]
+        return ""
+
+    monkeypatch.setattr(study_page, "sections_page", note)
+    report_page(sample_summary(), RECORDS, FINALS)
+    assert said["titles"] == said["bodies"], "PARTS and the bodies of `report_page` have the same sections in the same order"
+    pages = "".join(inspect.getsource(page) for page in (study_page, law_study_page))
+    made = [name for name, function in inspect.getmembers(sections, inspect.isfunction) if function.__module__ == sections.__name__]
+    used = pages + inspect.getsource(sections)
+    assert [name for name in made if not name.startswith("_") and len(re.findall(rf"(?<!def )\b{name}\(", used)) == 0] == []
+
+
+def test_a_section_without_a_title_is_an_error_even_where_it_is_empty() -> None:
+    with pytest.raises(KeyError, match="costs"):
+        sections_page("title", "lead", {"found": "What was found"}, {"found": [Html("")], "costs": []}, Html(""))
