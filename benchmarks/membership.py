@@ -20,7 +20,8 @@ from itertools import pairwise
 import numpy as np
 
 from analysis.fronts.domination import non_dominated
-from analysis.fronts.membership import LATENCY_NOISE, contenders, front_probabilities
+from analysis.fronts.membership import contenders, front_probabilities
+from analysis.objectives.registry import find_objective
 from analysis.statistics.arrays import Array
 from analysis.statistics.seed_noise import draw_true_qualities
 
@@ -78,7 +79,7 @@ def plant(seed: int, noise: float, *, skewed: bool, replicates: bool) -> Judged:
     if skewed:
         truth[random.random(size) < 0.1] += 10 * SPREAD
     luck = noise * LEVEL
-    spread = np.full(size, LATENCY_NOISE)
+    spread = np.full(size, find_objective("total_ms").between)
     measured = latency + spread * random.standard_normal(size)
     seeds = [[value] for value in truth + luck * random.standard_normal(size)]
     for _ in range(int(REPLICATES / (1 - REPLICATES) * size) if replicates else 0):
@@ -130,7 +131,7 @@ def _curve(log_latency: Array) -> Array:
 def _states(seeds: list[list[float]], log_latency: Array, spread: Array) -> tuple[Array, Array]:
     random = np.random.default_rng(0)
     draws, _ = draw_true_qualities(seeds, log_latency, random)
-    return front_probabilities(draws, log_latency + spread * random.standard_normal(draws.shape)), draws
+    return front_probabilities([log_latency + spread * random.standard_normal(draws.shape), draws]), draws
 
 
 def _members(log_latency: Array, quality: Array) -> Array:

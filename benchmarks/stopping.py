@@ -45,6 +45,11 @@ class Corners:
     report: tuple[float, float]
 
 
+def _latency_ms(curve: LearningCurve) -> float:
+    """What is known of a shape before its training."""
+    return curve.known[0] if curve.known else 0.0
+
+
 def condense(folder: Path) -> None:
     """A study's records as one short line a trial."""
     with CURVES.open("w", encoding="utf-8") as file:
@@ -74,7 +79,7 @@ def read() -> tuple[list[LearningCurve], list[LearningCurve]]:
     curves: dict[bool, list[LearningCurve]] = {True: [], False: []}
     for row in rows:
         seen = {int(tokens): loss for tokens, loss in row["seen"].items()}
-        curve = LearningCurve(number=row["number"], latency_ms=row["latency_ms"], seen=seen, final=row["final"])
+        curve = LearningCurve(number=row["number"], known=(row["latency_ms"],), seen=seen, final=row["final"])
         curves[row["kind"] == "reference"].append(curve)
     return curves[False], curves[True]
 
@@ -93,7 +98,7 @@ def trained(curve: LearningCurve, known: Sequence[LearningCurve], asked: Asked, 
     for share in rungs:
         tokens = round(share * whole)
         seen = {at: loss for at, loss in curve.seen.items() if at <= tokens}
-        own = LearningCurve(number=curve.number, latency_ms=curve.latency_ms, seen=seen, final=None)
+        own = LearningCurve(number=curve.number, known=curve.known, seen=seen, final=None)
         if not asked(own, known, tokens):
             return own, share
     return curve, 1.0
@@ -111,7 +116,7 @@ def on_loss(own: LearningCurve, others: Sequence[LearningCurve], tokens: int, fa
 
 def on_rank(own: LearningCurve, others: Sequence[LearningCurve], tokens: int, factor: int) -> bool:
     """The same on fronts: among the best 1 / factor by the number of the front that a trial is on, latency and loss at this rung."""
-    points = [(float(other.latency_ms or 0), other.seen[tokens]) for other in [*others, own] if tokens in other.seen]
+    points = [(_latency_ms(other), other.seen[tokens]) for other in [*others, own] if tokens in other.seen]
     ranks, left, rank = [0] * len(points), list(range(len(points))), 0
     while left:
         members = {left[index] for index in non_dominated([points[index] for index in left])}
@@ -127,18 +132,14 @@ def halved(curves: Sequence[LearningCurve], rungs: Sequence[float], factor: int)
     for share in rungs:
         tokens = round(share * max(left[0].seen))
         best = sorted(left, key=lambda curve: curve.seen[tokens])[: max(len(left) // factor, 1)]
-        ran += [
-            (LearningCurve(number=curve.number, latency_ms=curve.latency_ms, seen={}, final=None), share)
-            for curve in left
-            if curve not in best
-        ]
+        ran += [(LearningCurve(number=curve.number, known=curve.known, seen={}, final=None), share) for curve in left if curve not in best]
         left = best
     return ran + [(curve, 1.0) for curve in left]
 
 
 def figures(curves: Sequence[LearningCurve], ran: Ran, corners: Corners) -> list[float]:
     """Share of tokens, the two hypervolumes, share of members, and the strict hypervolume at equal tokens."""
-    points = {curve.number: (float(curve.latency_ms or 0), float(curve.final or 0)) for curve in curves}
+    points = {curve.number: (_latency_ms(curve), float(curve.final or 0)) for curve in curves}
     numbers = list(points)
     members = {numbers[index] for index in non_dominated(list(points.values()))}
     finished = [curve.number for curve, _ in ran if curve.final is not None]
@@ -183,8 +184,8 @@ def main() -> None:
     if asked.shapes != "all":
         shapes = [curve for curve in shapes if curve.number % 2 == (asked.shapes == "odd")]
     corners = Corners(
-        strict=(float(np.median([curve.latency_ms for curve in shapes])), float(np.median([curve.final for curve in shapes]))),
-        report=(1.1 * max(curve.latency_ms or 0 for curve in references), 1.1 * max(curve.final or 0 for curve in references)),
+        strict=(float(np.median([_latency_ms(curve) for curve in shapes])), float(np.median([curve.final for curve in shapes]))),
+        report=(1.1 * max(_latency_ms(curve) for curve in references), 1.1 * max(curve.final or 0 for curve in references)),
     )
     print(f"{len(shapes)} shapes, {asked.orders} orders; strict corner {corners.strict}, report's {corners.report}")
     print(f"{'':<32}" + "".join(f"{name:>22}" for name in ("tokens", "strict", "report", "members", *(f"{share:.0%}" for share in EQUAL))))

@@ -23,6 +23,7 @@ from pydantic_core import PydanticUndefined
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent))
 
+from analysis.objectives.registry import OBJECTIVES  # noqa: E402
 from analysis.records import (  # noqa: E402
     health_checks,
     latency,
@@ -211,6 +212,15 @@ def health_check_table() -> str:
     return "\n".join([*lines, ""])
 
 
+def objective_table() -> str:
+    """Every objective: what it is, when it is known, and what is known of its noise."""
+    when = {"shape": "before anything runs", "device": "once measured on the device", "training": "after the training"}
+    noise = {"none": "none, a closed form", "measurement": "repeats and second measurements", "seed": "replicates with other seeds"}
+    lines = ["| objective | known | noise | what it is |", "|---|---|---|---|"]
+    lines += [f"| `{o.name}` | {when[o.known]} | {noise[o.noise]} | {o.words.meaning} |" for o in OBJECTIVES.values()]
+    return "\n".join([*lines, ""])
+
+
 def house_table() -> str:
     """Every folder on its floor, from the front door down, with the first sentence of what it says of itself."""
     lines = ["| floor | room | what it is |", "|---|---|---|"]
@@ -228,6 +238,7 @@ def house_table() -> str:
 GENERATED = {
     "house": house_table,
     "study": study_tables,
+    "objectives": objective_table,
     "architecture": lambda: field_tables(architecture, "Architecture") + "\n" + field_tables(sharing, "Sharing"),
     "record": lambda: field_tables(record, "TrialRecord", "Outcome", "Kind", "Costs", "FinalRecord", "RatePoint", "FreshSeed"),
     "training": lambda: field_tables(training, "Training", "CurvePoint", "Quality", "Cooldown", "Diagnostics"),

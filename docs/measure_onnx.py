@@ -1,7 +1,6 @@
 """Measures an ONNX model for archfront with numpy and onnxruntime alone: copy it to a device, and change it where that one differs.
 
-    objectives:
-      latency: {runtime: command, command: [python3, measure_onnx.py]}
+    latency: {runtime: command, command: [python3, measure_onnx.py]}
 
 It reads the request on its standard input and prints the answer, as docs/runtimes.md has them: the model's repeats, each between two
 of the yardstick's, so that a clock that changes moves both.

@@ -237,7 +237,7 @@ def study_of(trials: int, real: bool, folder: Path | None = None) -> tuple[Study
         corpus={"name": None, "files": [str((folder or Path()) / "text.txt")]},
         budget={"parameters": 20_000, "tolerance": 0.3},
         space={"vocab_size": 280, "num_unique_layers": [1, 2, 3], "hidden_size": [16, 24, 32], "head_dim": 8},
-        objectives={"latency": {"prompt_tokens": 8, "new_tokens": 8, "repeats": 2}},
+        latency={"prompt_tokens": 8, "new_tokens": 8, "repeats": 2},
         proxy={"tokens": 32_768, "context_tokens": 32, "evaluation_tokens": 1_024},
         search={"trials": trials, "workers": 2, "sampler": "random", "reuse": False, "fresh_seed": False},
     )

@@ -29,7 +29,7 @@ space:
   num_key_value_heads: [1, 2]
   intermediate_size: {solve: true, multiple_of: 4, ratio: [0.5, 12]}
   sharing: [none, {strategy: immediate, repeats: 2}]
-objectives: {latency: {prompt_tokens: 8, new_tokens: 8, repeats: 2}}
+latency: {prompt_tokens: 8, new_tokens: 8, repeats: 2}
 proxy: {tokens: 4_096, context_tokens: 32, batch_sequences: 8, evaluation_tokens: 1024, rungs: [0.5],
   precision: float32, compile: false}
 search: {trials: 3, workers: 2, threads: 1}

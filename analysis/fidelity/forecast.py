@@ -15,11 +15,10 @@ import numpy.typing as npt
 from analysis.fidelity.token_exponent import EXPONENTS, draw_token_exponents, loss_drops
 from analysis.fronts.domination import non_dominated_draws
 from analysis.fronts.front import Front
-from analysis.fronts.membership import LEVEL, Membership, log_latencies
+from analysis.fronts.membership import LEVEL, Membership, draw_costs
 from analysis.records.record import TrialRecord
 from analysis.records.training import FARTHEST
 from analysis.statistics.arrays import Array
-from analysis.statistics.seed_noise import draw_true_qualities
 from analysis.text.words import plural, quantity
 from search_space.errors import SpecError
 
@@ -72,7 +71,7 @@ class FrontForecast:
     times: float
     """The target's tokens over the study's own."""
     forecasts: tuple[ShapeForecast, ...]
-    """Members of the front and near-ties, fastest first."""
+    """Members of the front and near-ties, in the order in which a front is listed."""
     exponent: tuple[float, float]
     """90 % interval of the tokens' exponent."""
     wrong: float
@@ -87,6 +86,7 @@ def forecast_front(records: Sequence[TrialRecord], front: Front, membership: Mem
         raise SpecError(
             f"a target must be longer than the study's trainings and at most {FARTHEST:g} times as long, found {times:.3g} times"
         )
+    foreseen = front.problem.require_foreseen()
     rows = loss_drops(records)
     chosen = [number for number in near_front(front, membership) if number in rows]
     if len(rows) < 2 or not chosen:
@@ -98,9 +98,9 @@ def forecast_front(records: Sequence[TrialRecord], front: Front, membership: Mem
     places = [front.places[number] for number in sorted(front.places)]
     numbers = [place.number for place in places]
     random = np.random.default_rng(0)
-    logs, spread = log_latencies(places)
-    levels, noises = draw_true_qualities([place.qualities for place in places], logs, random)
-    times_ms = logs + spread * random.standard_normal(levels.shape)
+    drawn = draw_costs(places, front.problem, random)
+    levels, noises = drawn.costs[foreseen], drawn.noises[foreseen]
+    assert noises is not None  # a seed moves it
     coefficients, exponents = draw_token_exponents(rows, numbers, levels.mean(), len(levels), random)
     keep = [numbers.index(number) for number in chosen]
     drift = DRIFT * random.standard_normal((len(levels), 1))
@@ -112,14 +112,15 @@ def forecast_front(records: Sequence[TrialRecord], front: Front, membership: Mem
         return found
 
     there = at(times)
-    member = non_dominated_draws([times_ms[:, keep], there])
+    columns = [there if column == foreseen else drawn.costs[column][:, keep] for column in front.problem.columns]
+    member = non_dominated_draws(columns)
     seen = there + noises[:, None] * random.standard_normal(there.shape)
     ends = np.quantile(seen, ((1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2), axis=0)
     best = np.bincount(there.argmin(axis=1), minlength=len(keep)) / len(there)
     forecasts = tuple(
         ShapeForecast(
             number=numbers[place],
-            now=places[place].quality,
+            now=places[place].values[foreseen],
             low=float(ends[0, i]),
             expected=float(ends[1, i]),
             high=float(ends[2, i]),
@@ -131,17 +132,17 @@ def forecast_front(records: Sequence[TrialRecord], front: Front, membership: Mem
     wrong = _wrong(member.mean(axis=0))
     flops = {record.number: _flops(record) for record in records}
     tried = {length: at(length) for length in FACTORS if length <= times}
-    experiment = (
-        None if wrong < DOUBTFUL else _cheapest(tried, member, [numbers[place] for place in keep], membership.noise.size, flops, random)
-    )
+    noise = membership.noises[foreseen]
+    assert noise is not None
+    experiment = None if wrong < DOUBTFUL else _cheapest(tried, member, [numbers[place] for place in keep], noise.size, flops, random)
     low, high = np.quantile(exponents, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     return FrontForecast(times=times, forecasts=forecasts, exponent=(float(low), float(high)), wrong=wrong, experiment=experiment)
 
 
 def near_front(front: Front, membership: Membership) -> list[int]:
-    """Members of a front and near-ties, fastest first."""
+    """Members of a front and near-ties, in the order in which a front is listed."""
     found = [number for number, posterior in membership.posteriors.items() if number in front.members or posterior.on_front >= CLOSE]
-    return sorted(found, key=lambda number: front.places[number].latency_ms)
+    return sorted(found, key=lambda number: front.costs(number)[front.problem.ordering])
 
 
 def _wrong(on_front: Array) -> float:

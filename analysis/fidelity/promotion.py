@@ -9,6 +9,7 @@ from analysis.fidelity.forecast import FrontForecast
 from analysis.fidelity.rank_validity import LongRun
 from analysis.fronts.domination import non_dominated
 from analysis.fronts.front import Front
+from analysis.objectives.registry import FORESEEN
 from analysis.text import words
 
 
@@ -18,7 +19,8 @@ class Promoted:
 
     number: int
     shape: str
-    latency_ms: float
+    known: Mapping[str, float]
+    """What the study has of its other objectives, by their names."""
     before: float
     """Bits per byte in the study."""
     after: float | None
@@ -39,7 +41,7 @@ class Promotion:
     times: float
     """Their tokens over the study's."""
     shapes: tuple[Promoted, ...]
-    """Fastest first."""
+    """In the order in which the study's front is listed."""
     foreseen: str | None
     """Why nothing was forecast; None where it was."""
 
@@ -48,24 +50,30 @@ def promotion(
     numbers: Sequence[int], runs: Mapping[int, LongRun], labels: Mapping[int, str], study: Front, times: float, ahead: FrontForecast | str
 ) -> Promotion:
     """Compare the long trainings of these trials, in the order given, with their places in the study and what it foresaw."""
-    done = [number for number in numbers if runs[number].bits_per_byte is not None]
-    ms = {number: study.places[number].latency_ms for number in numbers}
-    before = {number: study.cost(number) for number in done}
-    after = {number: bits for number in done if (bits := runs[number].bits_per_byte) is not None}
-    members = [{done[place] for place in non_dominated([(ms[n], losses[n]) for n in done])} for losses in (before, after)]
+    foreseen, problem = study.problem.require_foreseen(), study.problem
+    before = {number: study.places[number].values[foreseen] for number in numbers}
+    after = {number: bits for number in numbers if (bits := runs[number].bits_per_byte) is not None}
+
+    def members(losses: Mapping[int, float]) -> set[int]:
+        """The front of those that finished, with these losses."""
+        done = [*after]
+        costs = [[losses[n] if column == foreseen else study.costs(n)[column] for column in problem.columns] for n in done]
+        return {done[place] for place in non_dominated(costs)}
+
+    was, now = members(before), members(after)
     forecasts = {} if isinstance(ahead, str) else {forecast.number: forecast for forecast in ahead.forecasts}
     shapes = tuple(
         Promoted(
             number=number,
             shape=labels[number],
-            latency_ms=ms[number],
-            before=study.cost(number),
+            known={name: value for name, value in zip(problem.names, study.places[number].values, strict=True) if name != FORESEEN},
+            before=before[number],
             after=runs[number].bits_per_byte,
             reason=runs[number].reason,
             low=forecasts[number].low if number in forecasts else None,
             high=forecasts[number].high if number in forecasts else None,
-            on_front_before=number in members[0],
-            on_front_after=number in members[1],
+            on_front_before=number in was,
+            on_front_after=number in now,
         )
         for number in numbers
     )

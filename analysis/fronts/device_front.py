@@ -14,10 +14,14 @@ from analysis.fronts.membership import Membership, estimate_membership
 from analysis.latency.device_table import DeviceTable, Header
 from analysis.latency.errors import Errors
 from analysis.latency.latency_model import Prediction
+from analysis.objectives.observed import Observed
+from analysis.objectives.problem import STANDARD, Problem
+from analysis.objectives.registry import OBJECTIVES
 from analysis.records.latency import Latency
 from analysis.records.record import FinalRecord, Kind, TrialRecord
 from analysis.records.replicates import averaged
-from analysis.text import words
+from analysis.text.words import joined, plural, probability
+from search_space.cost import weight_bytes
 from search_space.errors import SpecError
 
 
@@ -49,9 +53,16 @@ class DeviceTransfer:
 
 
 def transfer_to_device(
-    records: Sequence[TrialRecord], device: DeviceTable, finals: Mapping[int, FinalRecord] | None = None
+    records: Sequence[TrialRecord],
+    device: DeviceTable,
+    finals: Mapping[int, FinalRecord] | None = None,
+    problem: Problem = STANDARD,
 ) -> DeviceTransfer:
-    """Give every measured trial the latency that the table predicts; raises SpecError where the table is of another workload."""
+    """Give every measured trial the latency that the table predicts.
+
+    Raises SpecError where the table is of another workload, or an objective is measured on a device and no table predicts it.
+    """
+    _require_predicted(problem, device.name)
     again = {number: final.latency for number, final in (finals or {}).items() if final.latency is not None}
     measured = {record.number: again.get(record.number, record.latency) for record in records if record.latency is not None}
     if not measured:
@@ -66,10 +77,8 @@ def transfer_to_device(
             )
     shapes = [record.architecture for record in records if record.number in measured]
     predictions = dict(zip(measured, device.predict(shapes), strict=True))
-    transfer = tuple(
-        replace(record, latency=_latency(predictions[record.number], header)) if record.number in measured else record for record in records
-    )
-    front = front_of(transfer)
+    transfer = tuple(_moved(record, predictions.get(record.number), header) for record in records)
+    front = front_of(transfer, problem=problem)
     return DeviceTransfer(
         name=device.name,
         header=header,
@@ -77,11 +86,38 @@ def transfer_to_device(
         measured=measured,
         predictions=predictions,
         front=front,
-        membership=estimate_membership(front, {number: prediction.total.deviation for number, prediction in predictions.items()}),
-        measured_front=front_of(records, finals),
+        membership=estimate_membership(front, _deviations(problem, predictions)),
+        measured_front=front_of(records, finals, problem),
         left_out=device.left_out_errors,
         checks=device.check_errors(),
     )
+
+
+def _require_predicted(problem: Problem, table: str) -> None:
+    for objective in problem.objectives:
+        if objective.known == "device" and objective.phase is None:
+            predicted = joined([each.name for each in OBJECTIVES.values() if each.phase is not None])
+            raise SpecError(
+                f"the objectives must be what the table {table} predicts ({predicted}) or need no device, found {objective.name}; "
+                "name others with --objectives"
+            )
+
+
+def _deviations(problem: Problem, predictions: Mapping[int, Prediction]) -> dict[int, dict[int, float]]:
+    """Of the logarithm of each predicted objective, by its place in the study's order and then by trial."""
+    phases = {place: objective.phase for place, objective in enumerate(problem.objectives) if objective.phase is not None}
+    return {
+        place: {number: getattr(prediction, phase).deviation for number, prediction in predictions.items()}
+        for place, phase in phases.items()
+    }
+
+
+def _moved(record: TrialRecord, prediction: Prediction | None, header: Header) -> TrialRecord:
+    """The trial as the device would have it; as it is where nothing was measured."""
+    if prediction is None:
+        return record
+    costs = replace(record.costs, weight_bytes=weight_bytes(record.architecture, header.precision))
+    return replace(record, latency=_latency(prediction, header), costs=costs)
 
 
 def _latency(prediction: Prediction, header: Header) -> Latency:
@@ -118,56 +154,71 @@ def transfer_rows(transfer: DeviceTransfer) -> dict[str, Any]:
 
 
 def _shown(transfer: DeviceTransfer) -> list[int]:
-    """The front from fast to slow, the references beside it, and what was on the measured front and is not on this one."""
+    """The front as it is listed, the references beside it, and what was on the measured front and is not on this one."""
+    front = transfer.front
     others = [
         number
-        for number, place in sorted(transfer.front.places.items(), key=lambda each: each[1].latency_ms)
-        if number not in transfer.front.members and (place.kind is Kind.REFERENCE or number in transfer.measured_front.members)
+        for number, place in sorted(front.places.items(), key=lambda each: front.costs(each[0])[front.problem.ordering])
+        if number not in front.members and (place.kind is Kind.REFERENCE or number in transfer.measured_front.members)
     ]
-    return [*transfer.front.members, *others]
+    return [*front.members, *others]
 
 
 def _row(transfer: DeviceTransfer, number: int) -> dict[str, Any]:
+    """Every phase that the table predicts, those among the objectives with what was measured, and the other objectives."""
     record = next(record for record in averaged(transfer.records) if record.number == number)
-    prediction, place = transfer.predictions[number], transfer.front.places[number]
-    low, high = prediction.total.between()
-    return {
+    prediction, front = transfer.predictions[number], transfer.front
+    measured = Observed(architecture=record.architecture, costs=record.costs, latency=transfer.measured[number])
+    row: dict[str, Any] = {
         "trial": number,
         "name": record.name,
         "shape": record.architecture.label,
         "parameters": record.costs.parameters,
-        "predicted_latency_ms": prediction.total.ms,
-        "predicted_low_ms": low,
-        "predicted_high_ms": high,
-        "predicted_prefill_ms": prediction.prefill.ms,
-        "predicted_decode_ms_per_token": prediction.decode.ms,
+    }
+    for objective in OBJECTIVES.values():
+        if objective.phase is not None:
+            row[f"predicted_{objective.name}"] = getattr(prediction, objective.phase).ms
+    for objective, value in zip(front.objectives, front.places[number].values, strict=True):
+        if objective.phase is None:
+            row[objective.name] = value
+            continue
+        low, high = getattr(prediction, objective.phase).between()
+        row |= {f"predicted_{objective.name}_low": low, f"predicted_{objective.name}_high": high}
+        row[f"measured_{objective.name}"] = objective.value(measured)
+    return row | {
         "outside": prediction.outside,
-        "measured_latency_ms": transfer.measured[number].total_ms.median,
-        "validation_bits_per_byte": place.quality,
-        "on_front": number in transfer.front.members,
+        "on_front": number in front.members,
         "on_measured_front": number in transfer.measured_front.members,
         "front_probability": transfer.membership.posteriors[number].on_front,
     }
 
 
-DEVICE_COLUMNS = ("trial", "shape", "predicted", "90 %", "measured", "bits per byte", "on front", "")
+def device_columns(transfer: DeviceTransfer) -> tuple[str, ...]:
+    """Headings of `device_cells`."""
+    objectives = [transfer.front.objectives[place] for place in transfer.front.problem.columns]
+    predicted = [objective for objective in objectives if objective.phase is not None]
+    names = {objective.name: "" if len(predicted) == 1 else f" {objective.words.label}" for objective in predicted}
+    columns = [
+        (f"predicted{names[o.name]}", "90 %", f"measured{names[o.name]}") if o.name in names else (o.words.label,) for o in objectives
+    ]
+    return ("trial", "shape", *(column for some in columns for column in some), "on front", "")
 
 
-def device_cells(row: dict[str, Any]) -> tuple[str, ...]:
-    """A row of `transfer_rows` as people read it, under `DEVICE_COLUMNS`."""
-    return (
-        f"#{row['trial']}",
-        row["shape"],
-        words.milliseconds(row["predicted_latency_ms"]),
-        f"{words.milliseconds(row['predicted_low_ms']).removesuffix(' ms')} to {words.milliseconds(row['predicted_high_ms'])}",
-        words.milliseconds(row["measured_latency_ms"]),
-        words.quality(row["validation_bits_per_byte"], "bits_per_byte"),
-        words.probability(row["front_probability"]),
-        "; ".join(_notes(row)),
-    )
+def device_cells(row: Mapping[str, Any], transfer: DeviceTransfer) -> tuple[str, ...]:
+    """A row of `transfer_rows` as people read it, under `device_columns`."""
+    cells: list[str] = []
+    for place in transfer.front.problem.columns:
+        objective = transfer.front.objectives[place]
+        name, write = objective.name, objective.words.write
+        if objective.phase is None:
+            cells.append(write(row[name]))
+        else:
+            ends = objective.between_text(row[f"predicted_{name}_low"], row[f"predicted_{name}_high"])
+            cells += [write(row[f"predicted_{name}"]), ends, write(row[f"measured_{name}"])]
+    return f"#{row['trial']}", row["shape"], *cells, probability(row["front_probability"]), "; ".join(_notes(row))
 
 
-def _notes(row: dict[str, Any]) -> list[str]:
+def _notes(row: Mapping[str, Any]) -> list[str]:
     notes = [row["name"]] if row["name"] else []
     if row["on_front"] != row["on_measured_front"]:
         notes.append("not on the measured front" if row["on_front"] else "on the measured front only")
@@ -184,5 +235,5 @@ def transfer_sentences(transfer: DeviceTransfer) -> list[str]:
         f"Its shapes, each predicted from the others: {transfer.left_out}.",
     ]
     found += [f"Shapes measured to check it: {transfer.checks}."] if transfer.checks is not None else []
-    found.append(f"The predicted front has {words.plural(len(transfer.front.members), 'shape')}, of which the measured one has {both}.")
+    found.append(f"The predicted front has {plural(len(transfer.front.members), 'shape')}, of which the measured one has {both}.")
     return found + [f"#{number} is outside of what the table has seen: {text}." for number, text in transfer.outside.items()]

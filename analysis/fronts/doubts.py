@@ -1,4 +1,4 @@
-"""How sure a front is, in plain sentences: what a seed moves, which shapes tie, what was luck, what hangs on the learning rate."""
+"""How sure a front is, in plain sentences: what a seed moves, which shapes tie, selection bias, what hangs on the learning rate."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from analysis.fronts.front import Front
 from analysis.fronts.membership import Membership, picks
+from analysis.objectives.objective import Objective
+from analysis.objectives.observed import Observed
 from analysis.records.record import FinalRecord, Kind, TrialRecord
+from analysis.records.training import Quality
 from analysis.statistics.seed_noise import NOISE_SHARE
-from analysis.text.words import QUALITIES, joined, milliseconds, plural, quality
+from analysis.text.words import joined, plural, quality
 
 LIKELY, POSSIBLE = 0.5, 0.2
 """A member of the measured front is in doubt below the first; another shape is named from the second on."""
@@ -18,39 +21,43 @@ NAMED = 8
 
 def uncertainty_sentences(front: Front, membership: Membership) -> list[str]:
     """The sentences; none where nothing finished."""
-    return (
-        [noise_sentence(front, membership), recommendation_sentence(front, membership), *membership_sentences(front, membership)]
-        if front.places
-        else []
-    )
+    if not front.members:
+        return []
+    return [*noise_sentences(front, membership), recommendation_sentence(front, membership), *membership_sentences(front, membership)]
 
 
-def noise_sentence(front: Front, membership: Membership) -> str:
-    """How much a seed moves a quality, and how that is known."""
-    amount = _amount(membership.noise.size, front)
-    if not membership.noise.freedom:
-        return (
-            f"Every shape was trained with one seed, so how much a seed moves these numbers is not known; the intervals take it for "
+def noise_sentences(front: Front, membership: Membership) -> list[str]:
+    """How much a seed moves each objective that it moves, and how that is known."""
+    noises = [(objective, noise) for objective, noise in zip(front.objectives, membership.noises, strict=True) if noise is not None]
+    if not noises:
+        return []
+    amount = joined([objective.words.amount(noise.size) for objective, noise in noises])
+    replicates = noises[0][1].freedom
+    if not replicates:
+        return [
+            "Every shape was trained with one seed, so how much a seed moves these numbers is not known; the intervals take it for "
             f"{amount} (standard deviation, {NOISE_SHARE:.1%} of the quality, as other studies had)."
-        )
-    return f"Another seed moves a shape by {amount} (standard deviation, from {plural(membership.noise.freedom, 'replicate')} and a prior)."
+        ]
+    return [f"Another seed moves a shape by {amount} (standard deviation, from {plural(replicates, 'replicate')} and a prior)."]
 
 
 def recommendation_sentence(front: Front, membership: Membership) -> str:
-    """Which shape to take where quality counts: the fastest that cannot be told from the best."""
-    top = front.most_accurate
+    """Which shape to take where the first objective counts: the best in another one of those that cannot be told from the best."""
+    top, problem = front.best(0), front.problem
     assert top is not None
-    posterior, unit = membership.posteriors[top], QUALITIES[front.quality]
+    posterior, label = membership.posteriors[top], problem.objectives[0].words.label
     if not posterior.ties:
-        return f"Recommended for {unit}: #{top}; no other shape ties with it (it is the best with {posterior.most_accurate:.0%})."
+        return f"Recommended for {label}: #{top}; no other shape ties with it (it is the best with {posterior.best:.0%})."
     tied = (
-        f"#{top} measured best in {unit}, and {plural(len(posterior.ties), 'other shape')} {'ties' if len(posterior.ties) == 1 else 'tie'}"
+        f"#{top} measured best in {label}, and {plural(len(posterior.ties), 'other shape')} {'ties' if len(posterior.ties) == 1 else 'tie'}"
     )
+    other = next(place for place in problem.columns if place != 0)
+    words = problem.objectives[other].words
     if membership.recommended == top:
-        return f"{tied} with it: recommended is #{top} itself, the fastest of them on the front."
+        return f"{tied} with it: recommended is #{top} itself, the {words.best} of them on the front."
     assert membership.recommended is not None
-    latency = milliseconds(front.places[membership.recommended].latency_ms)
-    return f"{tied} with it: recommended is #{membership.recommended}, the fastest of them on the front ({latency})."
+    value = words.write(front.places[membership.recommended].values[other])
+    return f"{tied} with it: recommended is #{membership.recommended}, the {words.best} of them on the front ({value})."
 
 
 def membership_sentences(front: Front, membership: Membership) -> list[str]:
@@ -77,49 +84,66 @@ def _named(numbers: list[int], notes: dict[int, str] | None = None) -> str:
     return joined([*names, *([f"{len(numbers) - NAMED} more"] if len(numbers) > NAMED else [])])
 
 
-def _amount(size: float, front: Front) -> str:
-    return f"{size:.3f} bits per byte" if front.quality == "bits_per_byte" else f"{100 * size:.1f} points"
-
-
 def selection_bias_sentences(
     records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, membership: Membership
 ) -> list[str]:
-    """One sentence for each named shape that was trained again with a fresh seed after the selection."""
-    return [
-        _sentence(number, finals, _rival(records, finals), membership)
-        for number in picks(front, membership)
-        if number in finals and finals[number].fresh is not None
-    ]
+    """One sentence for each named shape that was trained again with a fresh seed after the selection.
+
+    It is on the first of the objectives that a seed moves and the test split tells.
+    """
+    by_number = {record.number: record for record in records}
+    again = {n: final for n, final in finals.items() if n in by_number and final.fresh is not None}
+    moved = [(objective, noise) for objective, noise in zip(front.objectives, membership.noises, strict=True) if noise is not None]
+    for objective, noise in moved:
+        fresh = {n: _value(objective, by_number[n], final.fresh.test if final.fresh else None) for n, final in again.items()}
+        tests = {n: _value(objective, by_number[n], final.test) for n, final in finals.items() if n in by_number}
+        if objective is moved[-1][0] or any(value is not None for value in fresh.values()):
+            write, rival, size = objective.words.write, _rival(records, tests, objective), noise.size
+            return [
+                _bias_sentence(objective, number, finals, fresh[number], tests, rival, f"seeds differ by {write(size)}")
+                for number in picks(front, membership)
+                if number in fresh
+            ]
+    return []
 
 
-def _sentence(number: int, finals: Mapping[int, FinalRecord], rival: TrialRecord | None, membership: Membership) -> str:
-    fresh, test = finals[number].fresh, finals[number].test
-    assert fresh is not None
-    if fresh.test is None:
-        return f"#{number} with a fresh seed: {fresh.reason or 'nothing was measured'}."
-    again = fresh.test.bits_per_byte
-    if test is None:
-        return f"With a fresh seed #{number} has {quality(again, 'bits_per_byte')} bits per byte on the test split."
-    mine = test.bits_per_byte
-    said = f"With a fresh seed #{number} has {quality(again, 'bits_per_byte')} bits per byte on the test split against {mine:.3f} selected"
-    noise = f"seeds differ by {membership.noise.size:.3f}"
-    rival_test = finals[rival.number].test if rival is not None else None
-    if rival is None or rival_test is None or rival.number == number or rival_test.bits_per_byte <= mine:
-        return f"{said} ({again - mine:+.3f}; {noise})."
-    claimed, kept = rival_test.bits_per_byte - mine, rival_test.bits_per_byte - again
-    against = f"its gain of {claimed:.3f} over {rival.name or f'#{rival.number}'}"
+def _bias_sentence(
+    objective: Objective,
+    number: int,
+    finals: Mapping[int, FinalRecord],
+    again: float | None,
+    tests: Mapping[int, float | None],
+    rival: TrialRecord | None,
+    noise: str,
+) -> str:
+    fresh, mine, write = finals[number].fresh, tests[number], objective.words.write
+    if again is None:
+        return f"#{number} with a fresh seed: {(fresh.reason if fresh else None) or 'nothing was measured'}."
+    said = f"With a fresh seed #{number} has {objective.said(again)} on the test split"
+    if mine is None:
+        return f"{said}."
+    said = f"{said} against {write(mine)} selected"
+    theirs = None if rival is None else tests[rival.number]
+    if rival is None or theirs is None or rival.number == number or objective.cost(theirs) <= objective.cost(mine):
+        return f"{said} ({'-' if again < mine else '+'}{write(abs(again - mine))}; {noise})."
+    claimed, kept = objective.cost(theirs) - objective.cost(mine), objective.cost(theirs) - objective.cost(again)
+    against = f"its gain of {write(claimed)} over {rival.name or f'#{rival.number}'}"
     if kept >= claimed:
         return f"{said}: {against} shows no selection bias ({noise})."
     if kept <= 0:
         return f"{said}: nothing of {against} is left, all of it was selection bias ({noise})."
-    return f"{said}: of {against} {kept:.3f} is left, {1 - kept / claimed:.0%} of it was selection bias ({noise})."
+    return f"{said}: of {against} {write(kept)} is left, {1 - kept / claimed:.0%} of it was selection bias ({noise})."
 
 
-def _rival(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]) -> TrialRecord | None:
+def _value(objective: Objective, record: TrialRecord, quality: Quality | None) -> float | None:
+    return objective.value(Observed.judged_by(record, quality))
+
+
+def _rival(records: Sequence[TrialRecord], tests: Mapping[int, float | None], objective: Objective) -> TrialRecord | None:
     """The reference that is best on the test split; none was selected, so it has no selection bias."""
-    tests = {number: final.test.bits_per_byte for number, final in finals.items() if final.test is not None}
-    measured = [record for record in records if record.kind is Kind.REFERENCE and record.number in tests]
-    return min(measured, key=lambda record: tests[record.number], default=None)
+    costs = {number: objective.cost(value) for number, value in tests.items() if value is not None}
+    measured = [record for record in records if record.kind is Kind.REFERENCE and record.number in costs]
+    return min(measured, key=lambda record: costs[record.number], default=None)
 
 
 COMMON = 1.0

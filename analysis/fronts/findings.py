@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.fronts.doubts import bracket_sentences, uncertainty_sentences
-from analysis.fronts.front import Front, ObjectivePoint
+from analysis.fronts.front import Front, ObjectiveReading
 from analysis.fronts.membership import Membership, estimate_membership, picks
+from analysis.objectives.objective import Objective
+from analysis.objectives.observed import Observed
 from analysis.records.record import FinalRecord, Kind, Outcome, TrialRecord
-from analysis.text.words import OUTCOMES, QUALITIES, joined, milliseconds, plural, quality
+from analysis.text.words import OUTCOMES, joined, plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,25 +21,23 @@ class Comparison:
 
     reference: int
     """Its trial."""
-    faster: int | None
-    """The fastest sampled trial among those that are at least as accurate, if it is faster than the reference."""
-    better: int | None
-    """The most accurate sampled trial among those that are at least as fast, if it is more accurate than the reference."""
+    better: tuple[int | None, ...]
+    """For each objective, in the study's order: the sampled trial that is best in it among those that are at least as good in all others,
+    if it is better than the reference."""
 
 
 def compare_with_reference(front: Front, reference: int) -> Comparison:
     """Hold all sampled shapes against a reference that has finished."""
-    mine = front.places[reference]
-    others = [place for place in front.places.values() if place.kind is not Kind.REFERENCE]
-    as_good = [place for place in others if front.cost(place.number) <= front.cost(reference)]
-    as_fast = [place for place in others if place.latency_ms <= mine.latency_ms]
-    faster = min(as_good, key=lambda place: (place.latency_ms, front.cost(place.number)), default=None)
-    better = min(as_fast, key=lambda place: (front.cost(place.number), place.latency_ms), default=None)
-    return Comparison(
-        reference=reference,
-        faster=faster.number if faster and faster.latency_ms < mine.latency_ms else None,
-        better=better.number if better and front.cost(better.number) < front.cost(reference) else None,
-    )
+    others = [n for n, place in front.places.items() if place.kind is not Kind.REFERENCE and place.infeasible is None]
+    return Comparison(reference, tuple(_better(front, reference, others, place) for place in range(len(front.objectives))))
+
+
+def _better(front: Front, reference: int, others: Sequence[int], place: int) -> int | None:
+    """In the objective at this place of the study's order."""
+    mine, columns = front.costs(reference), [place, *(column for column in front.problem.columns if column != place)]
+    alike = [n for n in others if all(front.costs(n)[column] <= mine[column] for column in columns[1:])]
+    best = min(alike, key=lambda n: [front.costs(n)[column] for column in columns], default=None)
+    return best if best is not None and front.costs(best)[place] < mine[place] else None
 
 
 def findings(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> list[str]:
@@ -73,63 +73,89 @@ def _spared(records: Sequence[TrialRecord]) -> float:
 
 
 def front_sentences(records: Sequence[TrialRecord], front: Front, membership: Membership) -> list[str]:
-    """How large the front is, and its recommended shape, most accurate, knee and fastest."""
+    """How large the front is, its recommended shape, its knee and its best in each objective, and what a limit keeps off it."""
+    labels = joined([front.objectives[place].words.label for place in front.problem.columns])
     if not front.members:
-        return ["There is no front: no trial finished with both a latency and a validation loss."] if records else []
+        within = " within all limits" if front.problem.limits else ""
+        return [f"There is no front: no trial finished with {labels}{within}.", *infeasible_sentences(front)] if records else []
     shapes = {record.number: record for record in records}
     count = len(front.members)
-    sentences = [f"{plural(count, 'shape')} {'stands' if count == 1 else 'stand'} on the front of latency and {QUALITIES[front.quality]}."]
+    sentences = [f"{plural(count, 'shape')} {'stands' if count == 1 else 'stand'} on the front of {labels}."]
     for number, titles in picks(front, membership).items():
         what = joined([title if title == "recommended" else f"the {title}" for title in titles])
-        sentences.append(f"{what[0].upper()}{what[1:]} is {shapes[number].title}: {_numbers(front.places[number], front)}.")
-    return sentences
+        sentences.append(f"{what[0].upper()}{what[1:]} is {shapes[number].title}: {_numbers(front, number)}.")
+    return sentences + infeasible_sentences(front)
+
+
+def infeasible_sentences(front: Front) -> list[str]:
+    """What finished and stands on no front because of a limit that only its training could tell; none where there is nothing such."""
+    found = {number: place.infeasible for number, place in front.places.items() if place.infeasible is not None}
+    if not found:
+        return []
+    first, reason = next(iter(found.items()))
+    return [f"{plural(len(found), 'shape')} finished and {'is' if len(found) == 1 else 'are'} infeasible, such as #{first}: {reason}."]
 
 
 def reference_sentence(reference: TrialRecord, finals: Mapping[int, FinalRecord], front: Front) -> str:
     """What the sampled shapes hold against one reference, on the split that chose them and on the one that did not."""
-    name = reference.name or reference.title
+    name, objectives = reference.name or reference.title, front.objectives
     if reference.number not in front.places:
-        why = "has no latency or no validation loss" if reference.finished else OUTCOMES[reference.outcome]
+        lacks = " or ".join(f"no {objectives[place].words.label}" for place in front.problem.columns)
+        why = f"has {lacks}" if reference.finished else OUTCOMES[reference.outcome]
         return f"{name} {why}, so nothing is compared with it."
     if all(place.kind is Kind.REFERENCE for place in front.places.values()):
         return f"No sampled shape has finished, so nothing is compared with {name}."
     held = compare_with_reference(front, reference.number)
-    numbers = _numbers(front.places[reference.number], front)
-    if held.faster is None and held.better is None:
-        return f"No sampled shape beats {name} ({numbers}): none is at least as good in both numbers."
-    claims = [_faster(held.faster, reference.number, front)] if held.faster is not None else []
-    claims += [_better(held.better, reference.number, front)] if held.better is not None else []
-    chosen = dict.fromkeys(number for number in (held.faster, held.better) if number is not None)
-    test = _on_test_split([*chosen], reference.number, finals, front)
-    return f"Against {name} ({numbers}): {'; '.join(claims)}.{test}"
+    numbers, count = _numbers(front, reference.number), "both numbers" if len(objectives) == 2 else "all numbers"
+    claims = {place: number for place in front.problem.columns if (number := held.better[place]) is not None}
+    if not claims:
+        return f"No sampled shape beats {name} ({numbers}): none is at least as good in {count}."
+    together = len(objectives) > 2  # else what a shape is better in is said once for each objective
+    by_claim: dict[tuple[int, int | None], list[int]] = {(n, None if together else place): [] for place, n in claims.items()}
+    for place, number in claims.items():
+        by_claim[number, None if together else place].append(place)
+    said = "; ".join(_claim(front, number, reference.number, places) for (number, _), places in by_claim.items())
+    test = _on_test_split([*dict.fromkeys(claims.values())], reference, finals, front)
+    return f"Against {name} ({numbers}): {said}.{test}"
 
 
-def _faster(number: int, reference: int, front: Front) -> str:
-    ours, theirs = front.places[number].latency, front.places[reference].latency
-    saved = f"{1 - ours.total_ms.median / theirs.total_ms.median:.0%}"
-    tie = ", a tie, for the p10 to p90 ranges of the two overlap" if ours.total_ms.p90 >= theirs.total_ms.p10 else ""
-    return f"#{number} takes {saved} less time at no worse {QUALITIES[front.quality]} ({_numbers(front.places[number], front)}){tie}"
+def _claim(front: Front, number: int, reference: int, places: Sequence[int]) -> str:
+    """How much better a trial is than a reference in the objectives at these places, and at what price in the others."""
+    pairs = {place: (front.places[number].readings[place], front.places[reference].readings[place]) for place in places}
+    gains = joined([front.objectives[place].words.gain(ours.value, theirs.value) for place, (ours, theirs) in pairs.items()])
+    price = joined([front.objectives[column].words.no_worse for column in front.problem.columns if column not in places])
+    ties = "".join(_tie(ours, theirs) for ours, theirs in pairs.values())
+    return f"#{number} {gains}{f' {price}' if price else ''} ({_numbers(front, number)}){ties}"
 
 
-def _better(number: int, reference: int, front: Front) -> str:
-    gain = abs(front.places[number].quality - front.places[reference].quality)
-    amount = f"{gain:.3f} fewer bits per byte" if front.quality == "bits_per_byte" else f"{100 * gain:.1f} points more next-token accuracy"
-    return f"#{number} has {amount} in no more time ({_numbers(front.places[number], front)})"
-
-
-def _on_test_split(chosen: Sequence[int], reference: int, finals: Mapping[int, FinalRecord], front: Front) -> str:
-    """What the split that no search has seen says of the same claims."""
-    tests = {number: getattr(final.test, front.quality) for number, final in finals.items() if final.test is not None}
-    measured = [number for number in chosen if number in tests]
-    if reference not in tests or not measured:
+def _tie(ours: ObjectiveReading, theirs: ObjectiveReading) -> str:
+    """Where two measurements overlap."""
+    if ours.spread is None or theirs.spread is None or ours.spread.p90 < theirs.spread.p10:
         return ""
-    said = joined([f"#{number} has {quality(tests[number], front.quality)}" for number in measured])
-    sign = -1 if front.quality == "next_token_accuracy" else 1
-    refuted = [f"#{number}" for number in measured if sign * tests[number] > sign * tests[reference]]
-    doubt = f", which does not confirm {joined(refuted)}" if refuted else ""
-    return f" On the test split {said} against {quality(tests[reference], front.quality)}{doubt}."
+    return ", a tie, for the p10 to p90 ranges of the two overlap"
 
 
-def _numbers(place: ObjectivePoint, front: Front) -> str:
-    unit = " bits per byte" if front.quality == "bits_per_byte" else " next-token accuracy"
-    return f"{milliseconds(place.latency_ms)}, {quality(place.quality, front.quality)}{unit}"
+def _on_test_split(chosen: Sequence[int], reference: TrialRecord, finals: Mapping[int, FinalRecord], front: Front) -> str:
+    """What the split that no search has seen says of the same claims, in the first objective that it tells."""
+    for objective in front.objectives:
+        tests = {n: value for n, final in finals.items() if (value := _on_test(objective, reference, final)) is not None}
+        measured = [number for number in chosen if number in tests]
+        if reference.number not in tests or not measured:
+            continue
+        said = joined([f"#{number} has {objective.words.write(tests[number])}" for number in measured])
+        theirs = tests[reference.number]
+        refuted = [f"#{number}" for number in measured if objective.passes(tests[number], theirs)]
+        doubt = f", which does not confirm {joined(refuted)}" if refuted else ""
+        return f" On the test split {said} against {objective.words.write(theirs)}{doubt}."
+    return ""
+
+
+def _on_test(objective: Objective, record: TrialRecord, final: FinalRecord) -> float | None:
+    """Of an objective that is read from a split alone, so that any shape's record will do beside it; None of the others."""
+    return objective.value(Observed.judged_by(record, final.test)) if objective.noise == "seed" else None
+
+
+def _numbers(front: Front, number: int) -> str:
+    """A place's values, the one by which the front is listed first."""
+    values = front.places[number].values
+    return ", ".join(front.objectives[place].said(values[place]) for place in front.problem.columns)

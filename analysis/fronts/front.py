@@ -1,29 +1,46 @@
-"""Which finished trials nothing else beats in latency and quality together, and what that front looks like in numbers.
+"""Which finished trials nothing else beats in all objectives together, and what that front looks like in numbers.
 
-A place's latency is the one measured again on the quiet machine where there is one, else the one of the search; its quality is the
-validation split's. What the test split says is never used to choose. Accuracy is turned into its error rate, so that inside this file
-both numbers of a point are better where they are smaller.
+A value that was measured again on the quiet machine counts in place of the search's; a quality is the validation split's. What the test
+split says is never used to choose.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
-from typing import Literal
+from functools import cached_property
 
 import numpy as np
 
 from analysis.fronts.domination import hypervolume, knee, non_dominated
-from analysis.records.latency import Latency
+from analysis.objectives.objective import Objective
+from analysis.objectives.observed import Observed
+from analysis.objectives.problem import STANDARD, Problem
+from analysis.records.latency import Latency, Spread
 from analysis.records.record import FinalRecord, Kind, TrialRecord
-from analysis.records.replicates import repetitions, validation
+from analysis.records.replicates import mean_record, repetitions
+from analysis.statistics.arrays import Array
 
-QualityName = Literal["bits_per_byte", "next_token_accuracy"]
-LOGARITHMIC = (True, False)
-"""Whether the knee sees latency and quality as logarithms."""
 REFERENCE_MARGIN = 1.1
-"""The hypervolume's reference point lies this much beyond the worst reference shape in each number."""
+"""The hypervolume's reference point lies this much beyond the worst reference shape in each objective."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectiveReading:
+    """One objective of one shape."""
+
+    value: float
+    """The one that counts: the mean of the shape's seeds, or what was measured last."""
+    searched: float
+    """What the search saw of the shape's own trial."""
+    again: bool
+    """Whether it was measured again after the search."""
+    trials: tuple[float, ...]
+    """What the search saw of each of the shape's trials, its own first and then its replicates."""
+    spread: Spread | None
+    """Of the repeats of the measurement that counts; None where there are none."""
+    repeats: int
+    """Of that measurement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,116 +50,138 @@ class ObjectivePoint:
     number: int
     """Of the trial that was the shape's first."""
     kind: Kind
-    latency: Latency
-    """The one that counts: measured again after the search, or the search's own where that is missing."""
-    searched_latency: Latency
-    """The search's own."""
-    quality: float
-    """On the validation split, the mean of the shape's seeds; bits per byte, or the share of right next tokens."""
-    qualities: tuple[float, ...]
-    """Of each seed, the trial's own first."""
-    latencies_ms: tuple[float, ...]
-    """The search's medians of the whole workload, of the trial and its replicates."""
+    readings: tuple[ObjectiveReading, ...]
+    """One for each objective, in the study's order."""
+    latency: Latency | None
+    """The measurement that counts; None where there is none."""
+    infeasible: str | None
+    """Which limit its training passed, as the beginning of a sentence; None where it may stand on the front."""
 
     @property
-    def latency_ms(self) -> float:
-        """Median of the whole workload."""
-        return self.latency.total_ms.median
+    def values(self) -> tuple[float, ...]:
+        """Of each objective, in the study's order."""
+        return tuple(reading.value for reading in self.readings)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Front:
     """The trials that nothing beats, and where all finished trials stand."""
 
-    quality: QualityName
+    problem: Problem
     places: Mapping[int, ObjectivePoint]
-    """Every shape that may stand on a front, by the number of its first trial."""
+    """Every shape that has all of the objectives, by the number of its first trial."""
     members: tuple[int, ...]
-    """Numbers of the trials on the front, fastest first; equal points are all members, lower number first."""
-    reference_point: tuple[float, float] | None
-    """Latency in ms and quality that the hypervolume is measured from; None where nothing finished."""
+    """Numbers of the trials on the front, the best in `problem.ordering` first; equal points are all members, lower number first."""
+    reference_point: tuple[float, ...] | None
+    """Values in the study's order that the hypervolume is measured from; None where nothing finished."""
     hypervolume: float
-    """Share, 0 to 1, of the box between zero and the reference point that the front dominates (for accuracy: zero error)."""
+    """Share, 0 to 1, of the box between zero costs and the reference point that the front dominates."""
     knee: int | None
-    """The member where giving up latency for quality stops paying; None where nothing finished."""
+    """The member where giving up one objective for the others stops paying; None where nothing finished."""
 
     @property
-    def fastest(self) -> int | None:
-        """The member with the least latency."""
-        return self.members[0] if self.members else None
+    def objectives(self) -> tuple[Objective, ...]:
+        """Of the problem, in order."""
+        return self.problem.objectives
 
-    @property
-    def most_accurate(self) -> int | None:
-        """The member with the best quality, the fastest of equals."""
-        best = min((self.cost(number) for number in self.members), default=None)
-        return next((number for number in self.members if self.cost(number) == best), None)
+    def best(self, place: int) -> int | None:
+        """The member that is best in the objective at this place of the study's order, the first listed of equals."""
+        costs = [self.costs(number)[place] for number in self.members]
+        return self.members[costs.index(min(costs))] if costs else None
 
-    def cost(self, number: int) -> float:
-        """The quality of a place as a number that is better where smaller: bits per byte, or the error rate."""
-        return self.cost_of(self.places[number].quality)
-
-    def cost_of(self, quality: float) -> float:
-        """Bits per byte as they are, accuracy as error rate; the same turns a cost back into a quality."""
-        return _cost(quality, self.quality)
+    def costs(self, number: int) -> tuple[float, ...]:
+        """A place's values as numbers that are better where smaller, in the study's order."""
+        return self._costs[number]
 
     def beats(self, one: int, other: int) -> bool:
-        """Whether one place is at least as good as another in both numbers and better in one."""
-        a, b = self.places[one].latency_ms, self.places[other].latency_ms
-        return a <= b and self.cost(one) <= self.cost(other) and (a, self.cost(one)) != (b, self.cost(other))
+        """Whether one place is at least as good as another in every objective and better in one."""
+        a, b = self.costs(one), self.costs(other)
+        return a != b and all(x <= y for x, y in zip(a, b, strict=True))
+
+    @cached_property
+    def _costs(self) -> Mapping[int, tuple[float, ...]]:
+        pairs = ((number, zip(self.objectives, place.values, strict=True)) for number, place in self.places.items())
+        return {number: tuple(objective.cost(value) for objective, value in values) for number, values in pairs}
 
 
-def front_of(
-    records: Iterable[TrialRecord], finals: Mapping[int, FinalRecord] | None = None, quality: QualityName = "bits_per_byte"
-) -> Front:
+def front_of(records: Iterable[TrialRecord], finals: Mapping[int, FinalRecord] | None = None, problem: Problem = STANDARD) -> Front:
     """The front of a study.
 
     A measurement after the search may move a member off the front and let a trial without one onto it: whoever measures should
     repeat until every member has its final record.
     """
-    places = {place.number: place for place in _places(records, finals or {}, quality)}
-    numbers = list(places)
-    points = [(place.latency_ms, _cost(place.quality, quality)) for place in places.values()]
-    corner = reference_point([(point, place.kind) for point, place in zip(points, places.values(), strict=True)])
+    places = {place.number: place for place in _places(records, finals or {}, problem)}
+    costs = np.array([_costs(place, problem) for place in places.values()])
+    corner = reference_costs(costs, [place.kind for place in places.values()])
+    feasible = [place for place in places.values() if place.infeasible is None]
+    numbers, points = [place.number for place in feasible], [_costs(place, problem) for place in feasible]
+    logarithmic = [problem.objectives[place].scale == "log" for place in problem.columns]
     return Front(
-        quality=quality,
+        problem=problem,
         places=places,
         members=tuple(numbers[index] for index in non_dominated(points)),
-        reference_point=None if corner is None else (corner[0], _cost(corner[1], quality)),
-        hypervolume=0.0 if corner is None else hypervolume(points, corner) / (corner[0] * corner[1]),
-        knee=numbers[knee(points, LOGARITHMIC)] if points else None,
+        reference_point=None if corner is None else _values(corner, problem),
+        hypervolume=0.0 if corner is None else hypervolume(points, corner) / float(np.prod(corner)),
+        knee=numbers[knee(points, logarithmic)] if points else None,
     )
 
 
-def reference_point(points: Sequence[tuple[tuple[float, float], Kind]]) -> tuple[float, float] | None:
-    """The corner that the hypervolume is measured from: 1.1 times the worst value among the finished references, in each number.
+def reference_costs(costs: Array, kinds: Sequence[Kind]) -> tuple[float, ...] | None:
+    """The corner that the hypervolume is measured from: 1.1 times the worst cost among the finished references, in each objective.
 
-    References come first in a study, so the corner stands still while the search goes on and the hypervolume can only grow. Where no
-    reference finished it is 1.1 times the worst of all points, and moves with them; None without points.
+    `costs` has shape [shapes, objectives]. References come first in a study, so the corner stands still while the search goes on and the
+    hypervolume can only grow. Where no reference finished it is 1.1 times the worst of all shapes, and moves with them; None without
+    shapes.
     """
-    chosen = [point for point, kind in points if kind is Kind.REFERENCE] or [point for point, _ in points]
-    if not chosen:
+    if not len(costs):
         return None
-    worst = np.max(chosen, axis=0) * REFERENCE_MARGIN
-    return float(worst[0]), float(worst[1])
+    chosen = np.array([kind is Kind.REFERENCE for kind in kinds])
+    return tuple(map(float, np.max(costs[chosen] if chosen.any() else costs, axis=0) * REFERENCE_MARGIN))
 
 
-def _places(records: Iterable[TrialRecord], finals: Mapping[int, FinalRecord], quality: QualityName) -> Iterable[ObjectivePoint]:
-    for record, *replicates in repetitions(records):
-        if record.latency is None:
-            continue
-        final = finals.get(record.number)
-        qualities = tuple(getattr(validation(again), quality) for again in (record, *replicates))
-        yield ObjectivePoint(
-            number=record.number,
-            kind=record.kind,
-            latency=(final.latency if final else None) or record.latency,
-            searched_latency=record.latency,
-            quality=fmean(qualities),
-            qualities=qualities,
-            latencies_ms=tuple(again.latency.total_ms.median for again in (record, *replicates) if again.latency is not None),
-        )
+def _places(records: Iterable[TrialRecord], finals: Mapping[int, FinalRecord], problem: Problem) -> Iterable[ObjectivePoint]:
+    for shape in repetitions(records):
+        number, final = shape[0].number, finals.get(shape[0].number)
+        tried, mean = [Observed.of(record) for record in shape], Observed.of(mean_record(shape))
+        last = Observed.of(shape[0], final) if final is not None and final.latency is not None else None
+        readings = [_reading(objective, tried, mean, last) for objective in problem.objectives]
+        if None not in readings:
+            yield ObjectivePoint(
+                number=number,
+                kind=shape[0].kind,
+                readings=tuple(reading for reading in readings if reading is not None),
+                latency=(tried[0] if last is None else last).latency,
+                infeasible=problem.passed_limit(mean, "training"),
+            )
 
 
-def _cost(value: float, quality: QualityName) -> float:
-    """Accuracy to error rate and back; bits per byte as they are."""
-    return 1 - value if quality == "next_token_accuracy" else value
+def _reading(objective: Objective, tried: Sequence[Observed], mean: Observed, last: Observed | None) -> ObjectiveReading | None:
+    """Of a shape that was tried so often, its own trial first; None where that has no such number.
+
+    `mean` has the means of its seeds, `last` what was measured after the search.
+    """
+    searched = objective.value(tried[0])
+    if searched is None:
+        return None
+    after = objective.value(last) if last is not None and objective.noise == "measurement" else None
+    counts = tried[0] if last is None or after is None else last
+    seeds = objective.value(mean) if objective.noise == "seed" else None
+    return ObjectiveReading(
+        value=next(value for value in (seeds, after, searched) if value is not None),
+        searched=searched,
+        again=after is not None,
+        trials=tuple(value for seen in tried if (value := objective.value(seen)) is not None),
+        spread=objective.spread(counts),
+        repeats=counts.latency.repeats if counts.latency is not None else 1,
+    )
+
+
+def _costs(place: ObjectivePoint, problem: Problem) -> tuple[float, ...]:
+    """In the order of `problem.columns`, the one by which a front is listed first."""
+    return tuple(problem.objectives[column].cost(place.values[column]) for column in problem.columns)
+
+
+def _values(costs: Sequence[float], problem: Problem) -> tuple[float, ...]:
+    """The reverse of `_costs`: values in the study's order."""
+    by_place = dict(zip(problem.columns, costs, strict=True))
+    return tuple(objective.cost(by_place[place]) for place, objective in enumerate(problem.objectives))

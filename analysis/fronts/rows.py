@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from analysis.fronts.front import Front
-from analysis.fronts.membership import Membership, ShapePosterior
+from analysis.fronts.membership import Membership
+from analysis.objectives.objective import Objective
+from analysis.objectives.observed import Observed
 from analysis.records.health_checks import check_results, failed_checks
 from analysis.records.record import FinalRecord, Kind, TrialRecord
 from analysis.records.replicates import averaged
-from analysis.records.training import Quality
 from search_space.fields import FIELDS
 
 
 def front_rows(
     records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, membership: Membership
 ) -> list[dict[str, Any]]:
-    """One row per member of the front, fastest first, then the finished references that are not members.
+    """One row per member of the front, in the order in which it is listed, then the finished references that are not members.
 
     The validation numbers of a shape with replicates are the means of its seeds.
     """
@@ -27,9 +28,14 @@ def front_rows(
 
 
 def trial_row(record: TrialRecord, final: FinalRecord | None, front: Front, membership: Membership) -> dict[str, Any]:
-    """One trial; what was not measured is None. `failed_checks` names the health checks that fail, nothing where all is well."""
-    a, training = record.architecture, record.training
-    searched, again = record.latency, final.latency if final else None
+    """One trial; what was not measured is None. `failed_checks` names the health checks that fail, nothing where all is well.
+
+    Every objective has a column of its name, and beside it what is known of it: `searched_` and `final_` before what was measured in the
+    search and after it, `credible_`, `test_` and `fresh_seed_test_` before what a seed moves.
+    """
+    a, training, place = record.architecture, record.training, front.places.get(record.number)
+    posterior = membership.posteriors.get(record.number)
+    shown = [pair for objective in front.problem.shown for pair in _columns(objective, record, final, front, membership)]
     return {
         "trial": record.number,
         "kind": record.kind.value,
@@ -38,16 +44,13 @@ def trial_row(record: TrialRecord, final: FinalRecord | None, front: Front, memb
         "outcome": record.outcome.value,
         "replicates": record.replicates,
         "reused_from": training.reused_from if training else None,
-        "seeds": len(front.places[record.number].qualities) if record.number in front.places else None,
+        "seeds": _seeds(front, record.number),
         "on_front": record.number in front.members,
-        **_standing(membership.posteriors.get(record.number), front),
+        "infeasible": place.infeasible if place else None,
+        "front_probability": posterior and posterior.on_front,
+        "ties": posterior and list(posterior.ties),
         "recommended": record.number == membership.recommended,
-        "latency_ms": again.total_ms.median if again else searched.total_ms.median if searched else None,
-        "searched_latency_ms": searched.total_ms.median if searched else None,
-        "final_latency_ms": again.total_ms.median if again else None,
-        **_quality("validation", training.validation if training else None),
-        **_quality("test", final.test if final else None),
-        "fresh_seed_test_bits_per_byte": final.fresh.test.bits_per_byte if final and final.fresh and final.fresh.test else None,
+        **dict(shown),
         "parameters": record.costs.parameters,
         "num_hidden_layers": a.num_hidden_layers,
         **{field.name: field.cell(a) for field in FIELDS if field.column},
@@ -55,16 +58,31 @@ def trial_row(record: TrialRecord, final: FinalRecord | None, front: Front, memb
     }
 
 
-def _standing(posterior: ShapePosterior | None, front: Front) -> dict[str, Any]:
-    """The 90 % interval of the true quality, the probability of being on the front, and the shapes that tie."""
-    return {
-        "front_probability": posterior and posterior.on_front,
-        f"credible_{front.quality}_low": posterior and posterior.low,
-        f"credible_{front.quality}_high": posterior and posterior.high,
-        "ties": posterior and list(posterior.ties),
-    }
+def _columns(
+    objective: Objective, record: TrialRecord, final: FinalRecord | None, front: Front, membership: Membership
+) -> Iterator[tuple[str, float | None]]:
+    """An objective's own column and those beside it."""
+    name, searched = objective.name, objective.value(Observed.of(record))
+    if objective.noise != "measurement":
+        yield name, searched
+    else:
+        after = objective.value(Observed.of(record, final)) if final and final.latency else None
+        yield name, searched if after is None else after
+        yield f"searched_{name}", searched
+        yield f"final_{name}", after
+    if objective.noise == "seed":
+        if objective in front.objectives:
+            known = record.number in membership.posteriors
+            interval = membership.interval(record.number, front.objectives.index(objective)) if known else None
+            yield f"credible_{name}_low", None if interval is None else interval.low
+            yield f"credible_{name}_high", None if interval is None else interval.high
+        yield f"test_{name}", objective.value(Observed.judged_by(record, final.test if final else None))
+        fresh = final.fresh if final else None
+        yield f"fresh_seed_test_{name}", objective.value(Observed.judged_by(record, fresh.test if fresh else None))
 
 
-def _quality(split: str, quality: Quality | None) -> dict[str, float | None]:
-    names = ("bits_per_byte", "next_token_accuracy")
-    return {f"{split}_{name}": getattr(quality, name) if quality else None for name in names}
+def _seeds(front: Front, number: int) -> int | None:
+    """With how many the shape was trained; None where it did not finish."""
+    if number not in front.places:
+        return None
+    return max(len(result.trials) for result in front.places[number].readings)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -113,14 +114,16 @@ class LatencyModel:
             for place, shape in enumerate(shapes)
         ]
 
-    def milliseconds(self, shapes: Sequence[Architecture]) -> Array:
-        """Total of each shape without its error bar, for the many shapes of a whole space; shape [shapes]."""
+    def milliseconds(self, shapes: Sequence[Architecture], phase: Literal["total", "prefill", "decode"] = "total") -> Array:
+        """One phase of each shape without its error bar, decoding a token; for the many shapes of a whole space; shape [shapes]."""
         found = []
         for start in range(0, len(shapes), TOGETHER):
             stacks = [Stack.of(shape) for shape in shapes[start : start + TOGETHER]]
             prefill, decode, outlines = self._columns(stacks)
             logs = [model.expect(terms, outlines) for model, terms in zip(self._models, (prefill, decode[:, self._seen]), strict=True)]
-            found.append(np.exp(logs[0]) + self.workload.new_tokens * np.exp(logs[1]))
+            prefills, decodes = np.exp(logs[0]), np.exp(logs[1])
+            phases = {"total": prefills + self.workload.new_tokens * decodes, "prefill": prefills, "decode": decodes}
+            found.append(phases[phase])
         return np.concatenate(found) if found else np.empty(0)
 
     def shares(self) -> tuple[dict[str, float], dict[str, float]]:

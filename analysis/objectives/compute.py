@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analysis.objectives.objective import Objective, Wording
 from analysis.objectives.observed import Observed
-from analysis.text.words import quantity
+from analysis.text.words import quantity, share_less, short
 
 
 def _training_flops(seen: Observed) -> float | None:
@@ -17,11 +17,13 @@ COMPUTE = (
         words=Wording(
             label="training FLOPs",
             axis="Training FLOPs",
+            tick_format="~s",
+            tick=short,
             write=quantity,
             phrase="{} training FLOPs",
             best="cheapest to train",
             no_worse="with no more training FLOPs",
-            gain=lambda ours, theirs: f"takes {1 - ours / theirs:.0%} fewer training FLOPs",
+            gain=lambda ours, theirs: f"takes {share_less(ours, theirs)} fewer training FLOPs",
             amount=quantity,
             meaning="FLOPs of the shape's training: its planned tokens times the closed form of docs/method.md; evaluation is left out.",
         ),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from analysis.objectives.objective import Objective, Phase, Wording
 from analysis.objectives.observed import Observed
 from analysis.records.latency import Latency, Spread
-from analysis.text.words import milliseconds
+from analysis.text.words import milliseconds, share_less
 
 WORKLOAD = "{prompt_tokens} prompt and {new_tokens} new tokens"
 BETWEEN = 0.03
@@ -26,7 +26,7 @@ def _words(label: str, axis: str, phrase: str, best: str, noun: str, meaning: st
         phrase=phrase,
         best=best,
         no_worse=f"in no more {noun}",
-        gain=lambda ours, theirs: f"takes {1 - ours / theirs:.0%} less {noun}",
+        gain=lambda ours, theirs: f"takes {share_less(ours, theirs)} less {noun}",
         amount=milliseconds,
         meaning=meaning,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.objectives.objective import Objective, Wording
-from analysis.text.words import bytes_text
+from analysis.text.words import bytes_text, share_less
 
 BETWEEN = 0.02
 """Four fresh processes agreed within 0.2 MiB from 1M to 125M parameters (docs/runtimes.md): this is that at 10 MiB."""
@@ -13,11 +13,13 @@ def _words(label: str, phrase: str, best: str, noun: str, meaning: str) -> Wordi
     return Wording(
         label=label,
         axis=f"{label[0].upper()}{label[1:]}, bytes",
+        tick_format="~s",
+        tick=lambda value: bytes_text(value).replace(".00 ", " ").replace(".0 ", " "),
         write=bytes_text,
         phrase=phrase,
         best=best,
         no_worse=f"in no more {noun}",
-        gain=lambda ours, theirs: f"takes {1 - ours / theirs:.0%} less {noun}",
+        gain=lambda ours, theirs: f"takes {share_less(ours, theirs)} less {noun}",
         amount=bytes_text,
         meaning=meaning,
     )

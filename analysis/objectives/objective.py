@@ -9,6 +9,7 @@ from typing import Literal
 
 from analysis.objectives.observed import Observed
 from analysis.records.latency import Spread
+from analysis.text.words import ABSENT
 
 Known = Literal["shape", "device", "training"]
 """When a value is there: `shape`, a closed form, before anything runs; `device`, measured in seconds or predicted by a device's table,
@@ -25,10 +26,16 @@ class Wording:
 
     label: str
     """In headings and sentences, such as `bits per byte`."""
+    short: str = ""
+    """In the headings of tables; the label where empty."""
     axis: str
     """Title of a figure's axis, with the unit; `{prompt_tokens}` and `{new_tokens}` become the measured workload's."""
     write: Callable[[float], str]
     """A value as text, such as `24.0 ms`."""
+    tick_format: str = ""
+    """Of the numbers along a linear axis, in d3's words; empty for plain ones."""
+    tick: Callable[[float], str] = lambda value: f"{value:g}"
+    """A number along a logarithmic axis."""
     unit: str = ""
     """With which every written value ends, such as `ms`; empty where it has none or changes with the size."""
     phrase: str
@@ -43,6 +50,11 @@ class Wording:
     """A difference of two values."""
     meaning: str
     """What it is, in sentences for the documents and the glossary."""
+
+    @property
+    def title(self) -> str:
+        """The label at the beginning of a line."""
+        return f"{self.label[0].upper()}{self.label[1:]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,11 +95,19 @@ class Objective:
         """A value in a sentence, such as `2.071 bits per byte`."""
         return self.words.phrase.format(self.words.write(value))
 
-    @property
-    def heading(self) -> str:
-        """Of a table's column, such as `latency, ms`; its cells are those of `cell`."""
-        return f"{self.words.label}, {self.words.unit}" if self.words.unit else self.words.label
+    def heading(self, which: str = "") -> str:
+        """Of a table's column, such as `latency after, ms`; its cells are those of `cell`. `which` tells several columns apart."""
+        name = f"{self.words.short or self.words.label}{which}"
+        return f"{name}, {self.words.unit}" if self.words.unit else name
+
+    def between_text(self, low: float, high: float) -> str:
+        """A range, such as `23.6 to 24.7 ms`."""
+        return f"{self.cell(low)} to {self.words.write(high)}"
+
+    def spread_text(self, spread: Spread) -> str:
+        """Repeats, such as `24.0 ms (p10 to p90: 23.6 to 24.7)`."""
+        return f"{self.words.write(spread.median)} (p10 to p90: {self.cell(spread.p10)} to {self.cell(spread.p90)})"
 
     def cell(self, value: float | None) -> str:
         """A value under `heading`; a dash where there is none."""
-        return "–" if value is None else self.words.write(value).removesuffix(f" {self.words.unit}")
+        return ABSENT if value is None else self.words.write(value).removesuffix(f" {self.words.unit}")

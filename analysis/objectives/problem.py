@@ -8,7 +8,8 @@ from functools import cached_property
 
 from analysis.objectives.objective import Known, Objective
 from analysis.objectives.observed import Observed
-from analysis.objectives.registry import USUAL, find_objective
+from analysis.objectives.registry import BESIDE, FORESEEN, USUAL, find_objective
+from analysis.text.words import joined
 from search_space.errors import SpecError
 
 FEWEST, MOST = 2, 3
@@ -22,6 +23,9 @@ class Problem:
     objectives: tuple[Objective, ...]
     limits: Mapping[str, float] = field(default_factory=dict)
     """The worst value that a shape may have, by the name of any objective."""
+
+    def __str__(self) -> str:
+        return ", ".join(self.names)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -39,10 +43,41 @@ class Problem:
         """Places of all objectives, the ordering one first: the order of columns in which fronts are computed."""
         return (self.ordering, *(place for place in range(len(self.objectives)) if place != self.ordering))
 
+    @cached_property
+    def foreseen(self) -> int | None:
+        """Place of the objective that losses along a training foresee, where it is the only one that a training tells; None elsewhere."""
+        told = [place for place, objective in enumerate(self.objectives) if objective.known == "training"]
+        return told[0] if [self.names[place] for place in told] == [FORESEEN] else None
+
+    def require_foreseen(self) -> int:
+        """`foreseen`; raises SpecError where it is None."""
+        if self.foreseen is None:
+            raise SpecError(
+                f"what a longer training gives is foreseen where {FORESEEN} is the only objective that a training tells, found "
+                f"{joined([*self.names])}; read the study under such objectives"
+            )
+        return self.foreseen
+
+    @cached_property
+    def shown(self) -> tuple[Objective, ...]:
+        """The objectives, and what is shown beside them wherever it is known."""
+        beside = find_objective(BESIDE)
+        return self.objectives if beside in self.objectives else (*self.objectives, beside)
+
     def values(self, seen: Observed) -> tuple[float, ...] | None:
         """Of every objective, in order; None where one is not known."""
         found = [objective.value(seen) for objective in self.objectives]
         return None if None in found else tuple(value for value in found if value is not None)
+
+    def excesses(self, seen: Observed) -> dict[str, float] | None:
+        """By how much a training passes each limit that only it tells, at most 0 where it keeps to it; None without such limits."""
+        found = {}
+        for name, limit in self.limits.items():
+            objective = find_objective(name)
+            value = objective.value(seen) if objective.known == "training" else None
+            if value is not None:
+                found[name] = objective.cost(value) - objective.cost(limit)
+        return found or None
 
     def passed_limit(self, seen: Observed, *known: Known) -> str | None:
         """Which limit a shape passes, as the beginning of a sentence; None where it keeps to all that can be told.

@@ -13,14 +13,22 @@ OBJECTIVES = {objective.name: objective for objective in (*QUALITY, *LATENCY, *M
 """All but those of named validation sets, which `find_objective` makes."""
 USUAL = ("bits_per_byte", "total_ms")
 """What a study is judged by where it names nothing."""
+FORESEEN = "bits_per_byte"
+"""What the losses along a training foresee."""
 BESIDE = "next_token_accuracy"
 """Shown beside a study's own objectives wherever it was measured."""
 
 
 def find_objective(name: str) -> Objective:
     """The objective of that name; raises SpecError with the nearest one that exists."""
-    if name.startswith(ON) and name != ON:
-        return bits_per_byte_on(name.removeprefix(ON))
+    named = validation_set_of(name)
+    if named is not None:
+        return bits_per_byte_on(named)
     if name not in OBJECTIVES:
         raise unknown_key(f"the objective {name}", name, (*OBJECTIVES, f"{ON}NAME"))
     return OBJECTIVES[name]
+
+
+def validation_set_of(name: str) -> str | None:
+    """The validation set that an objective's name has in it; None where it has none."""
+    return name.removeprefix(ON) or None if name.startswith(ON) else None

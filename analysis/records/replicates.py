@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from statistics import fmean
 
@@ -30,18 +30,29 @@ def validation(record: TrialRecord) -> Quality:
 def averaged(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     """The records without the replicates, each first trial with the mean quality of its seeds: one shape is one observation."""
     records = list(records)
-    means = {first.number: _mean([first, *again]) for first, *again in repetitions(records) if again}
+    means = {shape[0].number: mean_record(shape) for shape in repetitions(records)}
     return [means.get(record.number, record) for record in records if record.replicates is None]
 
 
-def _mean(records: list[TrialRecord]) -> TrialRecord:
-    first = records[0]
-    qualities = [validation(record) for record in records]
+def mean_record(shape: Sequence[TrialRecord]) -> TrialRecord:
+    """The first of a shape's finished trials with the mean quality of all, on the validation split and on every set that all have."""
+    first, *replicates = shape
+    if not replicates:
+        return first
     assert first.training is not None
-    mean = Quality(
+    sets = {
+        name: _mean([record.training.validations[name] for record in shape if record.training is not None])
+        for name in first.training.validations
+        if all(record.training is not None and name in record.training.validations for record in shape)
+    }
+    mean = _mean([validation(record) for record in shape])
+    return replace(first, training=replace(first.training, validation=mean, validations={**first.training.validations, **sets}))
+
+
+def _mean(qualities: Sequence[Quality]) -> Quality:
+    return Quality(
         loss=fmean(quality.loss for quality in qualities),
         bits_per_byte=fmean(quality.bits_per_byte for quality in qualities),
         next_token_accuracy=fmean(quality.next_token_accuracy for quality in qualities),
         tokens=qualities[0].tokens,
     )
-    return replace(first, training=replace(first.training, validation=mean))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from analysis.fronts.device_front import DEVICE_COLUMNS, DeviceTransfer, device_cells, transfer_rows, transfer_sentences
+from analysis.fronts.device_front import DeviceTransfer, device_cells, device_columns, transfer_rows, transfer_sentences
 from analysis.records.files import write_whole
-from analysis.report.figures import front_figure, picture, plotly_script
+from analysis.report.figures import front_figures, picture, plotly_script
 from analysis.report.html import document, element, facts, section, table
 from analysis.text import words
 
@@ -21,17 +21,13 @@ def write_transfer(directory: Path, study: str, transfer: DeviceTransfer) -> Pat
 
 def transfer_page(study: str, transfer: DeviceTransfer) -> str:
     """The whole page."""
-    figure = front_figure(transfer.records, membership=transfer.membership)
-    figure.update_layout(title_text=f"Bits per byte against predicted latency on {transfer.header.device}")
-    figure.update_xaxes(
-        title_text=f"Predicted latency, ms for {transfer.header.prompt_tokens} prompt and {transfer.header.new_tokens} new tokens"
-    )
+    figures = front_figures(transfer.records, transfer.front, transfer.membership, transfer.header.device)
     lead, *rest = transfer_sentences(transfer)
     caption = (
-        "Each point is one trained shape; its level bar runs from the 10th to the 90th percentile of the predicted latency, and a shape's "
+        "Each point is one trained shape; bars run from the 10th to the 90th percentile of what is predicted, and a shape's "
         "place on the front counts that doubt in. Nothing on this page was measured on this device."
     )
-    columns = {name: name not in ("trial", "shape", "") for name in DEVICE_COLUMNS}
+    columns = {name: name not in ("trial", "shape", "") for name in device_columns(transfer)}
     threads = words.plural(transfer.header.threads, "thread")
     about = {
         "Device": transfer.header.device,
@@ -40,14 +36,14 @@ def transfer_page(study: str, transfer: DeviceTransfer) -> str:
         "Table": f"{transfer.name}, measured by {transfer.header.protocol}",
     }
     header = element("header", element("h1", f"{study} on {transfer.header.device}"), element("p", lead, class_="lead"))
-    text = "The front from fast to slow, then references and what was on the measured front. “Measured” is what the study measured itself."
+    text = "The front as it is listed, then references and what was on the measured front. “Measured” is what the study measured itself."
     parts = [
         section(
             "front",
             "The predicted front",
             *(element("p", sentence) for sentence in rest),
-            picture("predicted", figure, caption),
-            table(columns, [*map(device_cells, transfer_rows(transfer)["front"])], text),
+            *(picture(name, figure, caption) for name, figure in figures.items()),
+            table(columns, [device_cells(row, transfer) for row in transfer_rows(transfer)["front"]], text),
         ),
         section("device", "The device", facts(about)),
     ]

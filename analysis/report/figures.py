@@ -1,4 +1,4 @@
-"""Records drawn with Plotly: the front in either quality, the learning curves, and the front that longer training may give.
+"""Records drawn with Plotly: the front along each pair of its objectives, the learning curves, and the front that longer training may give.
 
 A trial that did not finish is never drawn as one that did: the front leaves it out and says so; among the learning curves it is dotted
 and ends in a cross.
@@ -6,7 +6,6 @@ and ends in a cross.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from itertools import cycle
@@ -15,56 +14,69 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from analysis.fidelity.forecast import FrontForecast
-from analysis.fronts.front import Front, QualityName, front_of
-from analysis.fronts.membership import Membership, estimate_membership
-from analysis.records.record import FinalRecord, Kind, Outcome, TrialRecord
+from analysis.fronts.front import Front
+from analysis.fronts.membership import Membership, estimate_membership, picks
+from analysis.objectives.registry import FORESEEN, find_objective
+from analysis.records.record import Kind, Outcome, TrialRecord
 from analysis.report import theme, traces
 from analysis.report.html import Html, element
+from analysis.report.projection import Projection, axis_title, is_logarithmic, pairs_of
 from analysis.text import words
+
+LABELLED = 8
+"""Members of a front of three objectives up to which each has its number beside it; with more only those that were picked."""
 
 
 def front_figure(
     records: Sequence[TrialRecord],
-    finals: Mapping[int, FinalRecord] | None = None,
-    quality: QualityName = "bits_per_byte",
+    front: Front,
     membership: Membership | None = None,
+    pair: tuple[int, int] | None = None,
+    device: str | None = None,
 ) -> go.Figure:
-    """Quality over latency: each finished trial once, p10 to p90 as bars, the front as a step line with its knee named.
+    """Two objectives of each finished trial once, p10 to p90 as bars, the front as a step line with its knee named.
 
-    `sure` is how sure this front is where that does not follow from measured latencies.
+    `pair` has the places of the level and the upright objective in the study's order, by default the first of `pairs_of`; a third objective
+    is told by colour. `membership` is how sure the front is where that does not follow from its own measurements, `device` the one whose
+    latencies are predicted.
     """
-    front = front_of(records, finals, quality)
-    accuracy = quality == "next_token_accuracy"
-    title = "Next-token accuracy against latency" if accuracy else "Bits per byte against latency"
-    figure = _blank(title, _front_note(records, front))
+    x, y = pair or pairs_of(front.problem)[0]
+    membership = membership or estimate_membership(front)
+    view = Projection(front, membership, x, y, device)
+    figure = _blank(view.title, _front_note(records, view))
     if not front.places:
         return _say_empty(figure)
-    membership = membership or estimate_membership(front)
-    figure.add_trace(traces.intervals(front, membership))
-    figure.add_trace(traces.step_line(front))
+    figure.add_trace(traces.intervals(view))
+    figure.add_trace(traces.step_line(view))
     beaten, members, references = _standing([record for record in records if record.number in front.places], front)
     if beaten:
-        figure.add_trace(traces.points(beaten, front, membership, "not on the front", color=theme.DOMINATED, size=8))
+        figure.add_trace(traces.points(beaten, view, "not on the front", color=theme.DOMINATED, size=8))
     if members:
-        labels = ["" if record.number == front.knee else f"#{record.number}" for record in members]
-        figure.add_trace(traces.points(members, front, membership, "on the front", labels, theme.FRONT, size=11))
+        few = view.third is None or len(front.members) <= LABELLED
+        told = {*(front.members if few else picks(front, membership))} - {front.knee}
+        labels = [f"#{record.number}" if record.number in told else "" for record in members]
+        figure.add_trace(traces.points(members, view, "on the front", labels, theme.FRONT, size=11))
     for record, symbol in zip(references, cycle(theme.SYMBOLS), strict=False):
-        figure.add_trace(
-            traces.points(
-                [record], front, membership, _reference(record), [escape(record.name or "")], theme.REFERENCE, size=12, symbol=symbol
-            )
-        )
-    _name_knee(figure, front)
-    _latency_axis(figure, front)
-    figure.update_yaxes(title_text=f"Validation {words.QUALITIES[quality]}", tickformat=".1%" if accuracy else None)
+        named = [escape(record.name or "")]
+        figure.add_trace(traces.points([record], view, _reference(record), named, theme.REFERENCE, size=12, symbol=symbol))
+    _name_knee(figure, view)
+    figure.update_xaxes(**view.axis(x))
+    figure.update_yaxes(**view.axis(y))
+    if view.third is not None:
+        figure.update_layout(coloraxis=view.color_axis)
     return figure
 
 
-def curves_figure(
-    records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord] | None = None, quality: QualityName = "bits_per_byte"
-) -> go.Figure:
+def front_figures(
+    records: Sequence[TrialRecord], front: Front, membership: Membership | None = None, device: str | None = None
+) -> dict[str, go.Figure]:
+    """A figure for each pair of objectives, by their names, the upright one first: `bits_per_byte-total_ms`."""
+    membership, names = membership or estimate_membership(front), front.problem.names
+    return {f"{names[y]}-{names[x]}": front_figure(records, front, membership, (x, y), device) for x, y in pairs_of(front.problem)}
+
+
+def curves_figure(records: Sequence[TrialRecord], front: Front) -> go.Figure:
     """Validation loss over training tokens of every trial that reached an evaluation; the front and the references stand out."""
-    front = front_of(records, finals, quality)
     curves = {record.number: _curve(record) for record in records}
     drawn = [record for record in records if curves[record.number]]
     missing = len(records) - len(drawn)
@@ -91,9 +103,11 @@ def curves_figure(
 
 
 def forecast_figure(found: FrontForecast, records: Sequence[TrialRecord], front: Front) -> go.Figure:
-    """Predicted loss over latency with its intervals, beside the measured one."""
+    """Predicted loss over the objective by which the front is listed, with its intervals, beside the measured one."""
     labels = {record.number: record.architecture.label for record in records}
-    ms = [front.places[forecast.number].latency_ms for forecast in found.forecasts]
+    place = front.problem.ordering
+    along, points = front.objectives[place], [front.places[forecast.number] for forecast in found.forecasts]
+    across = [point.values[place] for point in points]
     hover = [
         f"#{p.number} {labels[p.number]}<br>{words.interval(p.low, p.high, 'bits_per_byte')} forecast, on the front with {p.on_front:.0%}"
         for p in found.forecasts
@@ -101,7 +115,7 @@ def forecast_figure(found: FrontForecast, records: Sequence[TrialRecord], front:
     figure = go.Figure(layout=theme.layout("Bits per byte after longer training", f"{found.times:.3g} times the tokens of the study"))
     now = [forecast.now for forecast in found.forecasts]
     mark = {"symbol": "circle-open", "size": 9, "color": theme.DOMINATED}
-    figure.add_trace(go.Scatter(x=ms, y=now, mode="markers", name="measured at the study's length", marker=mark))
+    figure.add_trace(go.Scatter(x=across, y=now, mode="markers", name="measured at the study's length", marker=mark))
     expected = [forecast.expected for forecast in found.forecasts]
     ends = {
         "type": "data",
@@ -114,29 +128,42 @@ def forecast_figure(found: FrontForecast, records: Sequence[TrialRecord], front:
     }
     figure.add_trace(
         go.Scatter(
-            x=ms, y=expected, error_y=ends, mode="markers+text", name="forecast, 90 % interval",
+            x=across, y=expected, error_y=ends, mode="markers+text", name="forecast, 90 % interval",
             text=[f"#{p.number}" for p in found.forecasts], textposition="bottom center",
             marker={"size": 9, "color": theme.FRONT}, hovertext=hover, hoverinfo="text",
         )
     )  # fmt: skip
-    if theme.wants_log(ms):
-        figure.update_xaxes(type="log", tickvals=theme.log_ticks(ms), ticktext=[f"{tick:g}" for tick in theme.log_ticks(ms)])
-    figure.update_xaxes(title_text="Latency, ms")
-    figure.update_yaxes(title_text="Validation bits per byte")
+    if is_logarithmic(along, across):
+        figure.update_xaxes(type="log", tickvals=theme.log_ticks(across), ticktext=[f"{tick:g}" for tick in theme.log_ticks(across)])
+    figure.update_xaxes(title_text=axis_title(along, points))
+    figure.update_yaxes(title_text=find_objective(FORESEEN).words.axis)
     return figure
 
 
 def picture(name: str, figure: go.Figure, caption: str) -> Html:
     """A figure with its caption, for a page that has `plotly_script` in its head; the element `plot-NAME` holds it."""
-    identity = f"plot-{name.replace('_', '-')}"
-    drawn = figure.to_html(full_html=False, include_plotlyjs=False, div_id=identity, config=theme.OPTIONS, default_height=theme.HEIGHT)
-    return element("figure", Html(drawn), element("figcaption", caption))
+    return element("figure", _piece(name, figure), element("figcaption", caption))
 
 
 def figure_page(figure: go.Figure) -> str:
     """A figure as a page of its own, plotly.js inside, that opens without a network and sends nothing."""
     html: str = figure.to_html(full_html=True, include_plotlyjs=True, config=theme.OPTIONS)
     return html
+
+
+def figures_page(figures: Mapping[str, go.Figure]) -> str:
+    """Figures by their names, one below the other, as a page of their own like `figure_page`."""
+    if len(figures) == 1:
+        return figure_page(*figures.values())
+    head = Html(f'<meta charset="utf-8">{plotly_script()}')
+    return f"<!DOCTYPE html>{element('html', element('head', head), element('body', *(_piece(n, f) for n, f in figures.items())))}"
+
+
+def _piece(name: str, figure: go.Figure) -> Html:
+    """The element `plot-NAME` with a figure in it."""
+    identity = f"plot-{name.replace('_', '-')}"
+    drawn = figure.to_html(full_html=False, include_plotlyjs=False, div_id=identity, config=theme.OPTIONS, default_height=theme.HEIGHT)
+    return Html(drawn)
 
 
 def plotly_script() -> Html:
@@ -171,40 +198,30 @@ def _reference(record: TrialRecord) -> str:
     return f"reference {escape(record.name or record.title)}"
 
 
-def _front_note(records: Sequence[TrialRecord], front: Front) -> str:
-    better = "up and left is better" if front.quality == "next_token_accuracy" else "down and left is better"
-    left_out = sum(record.number not in front.places for record in records if record.replicates is None)
-    return f"{better}; {words.plural(left_out, 'unfinished trial')} not shown" if left_out else better
+def _front_note(records: Sequence[TrialRecord], view: Projection) -> str:
+    left_out = sum(record.number not in view.front.places for record in records if record.replicates is None)
+    note = f"{view.better} is better"
+    note += "" if view.third is None else f"; colour: {view.front.objectives[view.third].words.label}"
+    return f"{note}; {words.plural(left_out, 'unfinished trial')} not shown" if left_out else note
 
 
-def _name_knee(figure: go.Figure, front: Front) -> None:
-    if front.knee is None or len(front.members) < 3:
+def _name_knee(figure: go.Figure, view: Projection) -> None:
+    if view.front.knee is None or len(view.front.members) < 3:
         return  # of one or two points none stands out
-    place = front.places[front.knee]
+    place = view.front.places[view.front.knee]
+    x, y = view.annotated_at(view.front.knee)
     figure.add_annotation(
-        x=math.log10(place.latency_ms) if _logarithmic(front) else place.latency_ms,  # plotly wants the exponent on such an axis
-        y=place.quality,
+        x=x,
+        y=y,
         text="knee" if place.kind is Kind.REFERENCE else f"knee #{place.number}",
-        ax=-64,  # to the side where no other trial can lie
-        ay=-14 if front.quality == "next_token_accuracy" else 14,
+        ax=-64 if view.across.better == "lower" else 64,  # to the side where no other trial can lie
+        ay=14 if view.upright.better == "lower" else -14,
         arrowcolor=theme.FRONT,
         arrowwidth=1.5,
         arrowhead=2,
         standoff=7,
         font={"color": theme.FRONT, "size": 13},
     )
-
-
-def _latency_axis(figure: go.Figure, front: Front) -> None:
-    workload = next(iter(front.places.values())).latency
-    figure.update_xaxes(title_text=f"Latency, ms for {workload.prompt_tokens} prompt and {workload.new_tokens} new tokens")
-    if _logarithmic(front):
-        ticks = theme.log_ticks([place.latency_ms for place in front.places.values()])
-        figure.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
-
-
-def _logarithmic(front: Front) -> bool:
-    return theme.wants_log([place.latency_ms for place in front.places.values()])
 
 
 def _curve(record: TrialRecord) -> list[tuple[int, float]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from analysis.fronts.front import front_of
 from analysis.laws.answer import Answered, answer_runs
 from analysis.laws.options import FitOptions
 from analysis.laws.runs import runs_from_records
@@ -45,7 +46,7 @@ def scaling_report(summary: StudySummary, records: Sequence[TrialRecord], answer
     """The whole page; the same records give the same page. `answered` is what `fitted` says."""
     finished = [record for record in records if record.finished]
     found = _law_parts(records, answered)
-    curves = curves_figure(records)
+    curves = curves_figure(records, front_of(records))
     failed = [record for record in records if not record.finished]
     bodies = found | {
         "trainings": [losses_table(records)] if finished else [],

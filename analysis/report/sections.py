@@ -83,7 +83,7 @@ def environment_facts(summary: StudySummary, records: Sequence[TrialRecord]) -> 
 
 
 FORECAST_CAPTION = (
-    "Bars are the 90 % intervals of what one training of the target's length would measure, at each shape's latency; hollow marks are what "
+    "Bars are the 90 % intervals of what one training of the target's length would measure, where each shape stands; hollow marks are what "
     "the study measured at its own length. Members of the front and near-ties."
 )
 
@@ -105,16 +105,16 @@ def forecast_part(found: ForecastFound, records: Sequence[TrialRecord], front: F
 
 def forecast_table(found: FrontForecast, records: Sequence[TrialRecord], front: Front) -> Html:
     """A row for each shape."""
-    labels = {record.number: record.architecture.label for record in records}
+    labels, along = {record.number: record.architecture.label for record in records}, front.objectives[front.problem.ordering]
     columns = {
-        "Trial": False, "Shape": False, "Latency": True, "bits per byte now": True, "forecast": True, "90 %": True,
+        "Trial": False, "Shape": False, along.words.title: True, "bits per byte now": True, "forecast": True, "90 %": True,
         "on the front then": True, "most accurate then": True,
     }  # fmt: skip
     rows = [
         (
             f"#{p.number}",
             element("code", labels[p.number]),
-            words.milliseconds(front.places[p.number].latency_ms),
+            along.words.write(front.places[p.number].values[front.problem.ordering]),
             f"{p.now:.3f}",
             f"{p.expected:.3f}",
             words.interval(p.low, p.high, "bits_per_byte"),
@@ -123,7 +123,7 @@ def forecast_table(found: FrontForecast, records: Sequence[TrialRecord], front: 
         )
         for p in found.forecasts
     ]
-    return table(columns, rows, f"After {found.times:.3g} times the study's tokens, fastest first.")
+    return table(columns, rows, f"After {found.times:.3g} times the study's tokens, the {along.words.best} first.")
 
 
 CORRELATION_CAPTION = (
@@ -159,12 +159,12 @@ def health_part(records: Sequence[TrialRecord]) -> list[Html]:
     if not judged:
         return []
     sick = [record for record in judged if failed_checks(record)]
-    shown = [_fired(sick)] if sick else []
+    shown = [_failed(sick)] if sick else []
     lead = f"{len(sick)} of {words.plural(len(judged), 'diagnosed trial')} {'shows' if len(sick) == 1 else 'show'} a failed health check."
     return [paragraphs([lead]), *shown, folded(f"The rules ({len(HEALTH_CHECKS)})", _rules()), folded("Every number", _numbers(judged))]
 
 
-def _fired(records: Sequence[TrialRecord]) -> Html:
+def _failed(records: Sequence[TrialRecord]) -> Html:
     rows = [
         (f"#{record.number}", element("code", record.architecture.label), result.check.name, f"{result.value:.3g}", result.check.rule,
          check_sentence(result, record))

@@ -14,11 +14,14 @@ from analysis.fronts.doubts import bracket_sentences, selection_bias_sentences, 
 from analysis.fronts.findings import front_sentences, outcome_sentence, reference_sentence
 from analysis.fronts.front import REFERENCE_MARGIN, Front, front_of
 from analysis.fronts.membership import Membership, estimate_membership, picks
+from analysis.objectives.objective import Objective
+from analysis.objectives.observed import Observed
+from analysis.objectives.problem import STANDARD, Problem, problem_of
 from analysis.records.files import write_whole
 from analysis.records.record import FinalRecord, Kind, TrialRecord
 from analysis.records.summary import StudySummary
-from analysis.report.figures import curves_figure, front_figure, picture, plotly_script
-from analysis.report.html import Html, element, folded, paragraphs, sections_page
+from analysis.report.figures import curves_figure, front_figure, front_figures, picture, plotly_script
+from analysis.report.html import Html, element, folded, html, paragraphs, sections_page
 from analysis.report.sections import ForecastFound, asked_facts, cost_facts, environment_facts, forecast_part, health_part, validity_part
 from analysis.report.tables import all_trials, front_table, unfinished, validation_tables
 from analysis.text import words
@@ -40,15 +43,16 @@ PARTS = {
 
 
 def write_report(
-    directory: Path,
+    path: Path,
     summary: StudySummary,
     records: Sequence[TrialRecord],
     finals: Mapping[int, FinalRecord],
     longer: Validity | None = None,
     ahead: ForecastFound = None,
+    problem: Problem = STANDARD,
 ) -> Path:
-    """Write `report.html` into the study's directory, in one step, and return its path."""
-    return write_whole(directory / REPORT, report_page(summary, records, finals, longer, ahead).encode())
+    """Write the page into a file of the study's directory, in one step, and return its path."""
+    return write_whole(path, report_page(summary, records, finals, longer, ahead, problem).encode())
 
 
 def report_page(
@@ -57,18 +61,19 @@ def report_page(
     finals: Mapping[int, FinalRecord],
     longer: Validity | None = None,
     ahead: ForecastFound = None,
+    problem: Problem = STANDARD,
 ) -> str:
     """The whole page; the same records give the same page.
 
     `longer` is what longer trainings say of the ranking, where there are any; `ahead` the front at the study's target, if it has one.
     """
-    front = front_of(records, finals)
+    front = front_of(records, finals, problem)
     membership = estimate_membership(front)
     bodies = {
         "found": _found(records, finals, front, membership),
         "front": _front(records, finals, front, membership),
         "asked": asked_facts(summary, records),
-        "curves": _curves(records, finals),
+        "curves": _curves(records, front),
         "forecast": forecast_part(ahead, records, front),
         "validity": validity_part(longer),
         "health": health_part(records),
@@ -77,17 +82,10 @@ def report_page(
         "export": _export(summary, records, front, membership),
         "environment": environment_facts(summary, records),
     }
-    lead = f"Architecture search: shapes that spend {summary.budget}, compared by bits per byte and by measured latency."
+    lead = f"Architecture search: shapes that spend {summary.budget}, compared by {_labels(front.objectives)}."
     return sections_page(summary.name, lead, PARTS, bodies, plotly_script())
 
 
-FRONT_CAPTION = (
-    "Each point is one trained shape, its level bar the p10 to p90 of the repeated latency measurement; the pale upright bar is the 90 % "
-    "credible interval of its quality with the selection bias taken out, shown where it may be on the front. Latency is the median of the "
-    "workload, measured again on the quiet machine for the shapes that have such a measurement. Shapes on the line are the front: none "
-    "is beaten in both numbers. The knee is the one furthest below the straight line between the front's ends, on log latency. Hover to "
-    "see a shape."
-)
 CURVES_CAPTION = (
     "Loss on the validation split at each evaluation. Dotted lines belong to trials that did not finish; they stop where the trial did."
 )
@@ -116,17 +114,24 @@ def _cards(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], fr
     for number, titles in picks(front, membership).items():
         record, place, posterior = by_number[number], front.places[number], membership.posteriors[number]
         test = finals[number].test if number in finals else None
-        bits = words.quality(place.quality, "bits_per_byte")
+        values = list(zip(front.objectives, place.values, strict=True))
+        numbers = [Html(f"{html(o.words.write(value))} <small>{html(o.words.short or o.words.label)}</small>") for o, value in values]
+        ranges = [(o, interval) for o, interval in zip(front.objectives, posterior.intervals, strict=True) if interval is not None]
+        on_test = [(o, o.value(Observed.judged_by(record, test))) for o in front.problem.shown if o.noise == "seed"]
+        told = ", ".join(objective.said(value) for objective, value in on_test if value is not None)
         cards.append(
             element(
                 "div",
                 element("div", words.joined(titles), class_="what"),
-                element("div", bits, Html(" <small>bits per byte in</small> "), words.milliseconds(place.latency_ms), class_="figure"),
+                element("div", Html(" ".join(numbers)), class_="figure"),
                 element("p", element("code", record.title)),
-                element("p", f"90 % credible interval: {words.interval(posterior.low, posterior.high, 'bits_per_byte')}"),
+                *(
+                    element("p", f"90 % credible interval: {o.between_text(i.low, i.high)}{f' {o.words.label}' if len(ranges) > 1 else ''}")
+                    for o, i in ranges
+                ),
                 element("p", f"on the true front with {words.probability(posterior.on_front)}"),
                 element("p", ", ".join(words.shape(record.architecture)), class_="quiet"),
-                element("p", f"test split: {words.qualities(test)}" if test else "not measured on the test split", class_="quiet"),
+                element("p", f"test split: {told}" if told else "not measured on the test split", class_="quiet"),
                 class_="card reference" if record.kind is Kind.REFERENCE else "card",
             )
         )
@@ -136,29 +141,71 @@ def _cards(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], fr
 def _front(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, membership: Membership) -> list[Html]:
     if not front.places:
         return []
-    accuracy = front_figure(records, finals, "next_token_accuracy")
+    figures = front_figures(records, front, membership)
+    captions = [front_caption(front), *["The same shapes along another pair of objectives."] * (len(figures) - 1)]
+    pages = [picture(name, figure, text) for (name, figure), text in zip(figures.items(), captions, strict=True)]
     return [
-        picture("bits-per-byte", front_figure(records, finals), FRONT_CAPTION),
+        *pages,
         front_table(records, finals, front, membership),
         *validation_tables(records, finals, front, membership),
-        picture("accuracy", accuracy, "The same trials by next-token accuracy."),
+        *_beside(records, finals, front),
         _hypervolume(front),
         folded(f"Every trial ({len(records)})", all_trials(records, finals, front, membership)),
     ]
 
 
+def front_caption(front: Front) -> str:
+    """What a front's figures show."""
+    objectives = front.objectives
+    measured = [objective for objective in objectives if objective.noise == "measurement"]
+    repeated = [objective for objective in measured if any(p.readings[objectives.index(objective)].spread for p in front.places.values())]
+    said = ["Each point is one trained shape."]
+    said += [f"Its thin bars are the p10 to p90 of the repeated measurement of {_labels(repeated)}."] if repeated else []
+    if any(objective.noise == "seed" for objective in objectives):
+        said.append(
+            "The pale bar is the 90 % credible interval of its quality with the selection bias taken out, where it may be on the front."
+        )
+    again = f"{_labels(measured)} {'was' if len(measured) == 1 else 'were'}"
+    said += [f"Of the shapes that stand out, {again} measured again on the quiet machine."] if measured else []
+    if len(objectives) == 2:
+        said.append("Shapes on the line are the front: none is beaten in both numbers.")
+    else:
+        said.append(
+            "Shapes with a dark ring are the front: none is beaten in all three numbers. Colour tells the third, yellow where best; the "
+            "dotted line is the front of these two alone."
+        )
+    return " ".join(
+        [*said, "The knee lies furthest below the straight line, or the plane, between the front's ends. Hover to see a shape."]
+    )
+
+
+def _beside(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> list[Html]:
+    """The same trials by what is shown beside two objectives, in place of the one that a training tells."""
+    beside = [objective.name for objective in front.problem.shown if objective not in front.objectives]
+    told = [objective.name for objective in front.objectives if objective.known == "training"]
+    if len(front.objectives) != 2 or not beside or len(told) != 1:
+        return []
+    problem = problem_of([beside[0] if name == told[0] else name for name in front.problem.names])
+    figure = front_figure(records, front_of(records, finals, problem))
+    return [picture(beside[0], figure, f"The same trials by {problem.objectives[0].words.label}.")]
+
+
 def _hypervolume(front: Front) -> Html:
     assert front.reference_point is not None  # there are places
-    latency_ms, bits = front.reference_point
-    corner = f"{words.milliseconds(latency_ms)} and {bits:.3f} bits per byte"
+    at = front.reference_point
+    corner = words.joined([front.objectives[place].said(at[place]) for place in front.problem.columns])
     worst = "reference" if any(place.kind is Kind.REFERENCE for place in front.places.values()) else "trial"
     rule = f"{REFERENCE_MARGIN:g} times the worst {worst} in each number"
     text = f"Hypervolume: the front dominates {front.hypervolume:.1%} of the box from zero to {corner} ({rule})."
     return element("p", text, class_="quiet")
 
 
-def _curves(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]) -> list[Html]:
-    figure = curves_figure(records, finals)
+def _labels(objectives: Sequence[Objective]) -> str:
+    return words.joined([objective.words.label for objective in objectives])
+
+
+def _curves(records: Sequence[TrialRecord], front: Front) -> list[Html]:
+    figure = curves_figure(records, front)
     return [picture("curves", figure, CURVES_CAPTION)] if figure.data else []
 
 

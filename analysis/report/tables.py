@@ -2,47 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from analysis.fronts.front import Front
 from analysis.fronts.membership import Membership, picks
 from analysis.fronts.rows import front_rows, trial_row
+from analysis.objectives.objective import Objective
 from analysis.records.record import FinalRecord, TrialRecord
+from analysis.records.replicates import averaged
 from analysis.report.html import Html, element, html, table
 from analysis.text import words
 
 TABLE_CAPTION = (
-    "The front from fast to slow, then the references that are beaten. The search chose by the validation split; the test split was "
-    "measured once, after it. “In search” is the latency that the search saw; “after” was measured again when nothing else ran. "
+    "The front in the order of its first column of numbers, then the references that are beaten. The search chose by the validation split; "
+    "the test split was measured once, after it. “In search” is what the search saw; “after” was measured again when nothing else ran. "
     "“Credible, 90 %” is its interval of the validation quality with the selection bias taken out; “on the front” the probability that no "
-    "other shape truly beats this one. Shapes marked “tie” cannot be told from the most accurate one."
+    "other shape truly beats this one. Shapes marked “tie” cannot be told from the {best} one."
 )
+Cell = Callable[[dict[str, Any]], str]
 
 
 def front_table(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, membership: Membership) -> Html:
-    """The front from fast to slow and the references, with both latencies, both splits and how sure each place is."""
-    chosen = picks(front, membership)
-    columns = {
-        "Trial": False, "Shape": False, "Parameters": True, "latency after, ms": True, "latency in search, ms": True,
-        "bits per byte, validation": True, "credible, 90 %": True, "on the front": True, "bits per byte, test": True,
-        "accuracy, validation": True, "accuracy, test": True,
-    }  # fmt: skip
-    found = front_rows(records, finals, front, membership)
+    """The front and the references: every objective, before and after, on both splits, and how sure each place is."""
+    chosen, best = picks(front, membership), front.best(0)
+    found, columns = front_rows(records, finals, front, membership), _front_columns(front)
     rows = [
         (
-            _name(r["trial"], r["name"], [*chosen.get(r["trial"], []), *(["tie"] if front.most_accurate in r["ties"] else [])]),
+            _name(r["trial"], r["name"], [*chosen.get(r["trial"], []), *(["tie"] if best in r["ties"] else [])]),
             element("code", r["shape"]),
             f"{r['parameters']:,}",
-            *(words.milliseconds(r[name]).removesuffix(" ms") for name in ("final_latency_ms", "searched_latency_ms")),
-            words.quality(r["validation_bits_per_byte"], "bits_per_byte"),
-            words.interval(r["credible_bits_per_byte_low"], r["credible_bits_per_byte_high"], "bits_per_byte"),
-            words.probability(r["front_probability"]),
-            words.quality(r["test_bits_per_byte"], "bits_per_byte"),
-            *(words.quality(r[f"{split}_next_token_accuracy"], "next_token_accuracy") for split in ("validation", "test")),
+            *(cell(r) for cell in columns.values()),
         )
         for r in found
     ]
-    return table(columns, rows, TABLE_CAPTION, [place for place, r in enumerate(found) if r["trial"] in chosen])
+    headings = {"Trial": False, "Shape": False, "Parameters": True} | dict.fromkeys(columns, True)
+    caption = TABLE_CAPTION.format(best=front.objectives[0].words.best)
+    return table(headings, rows, caption, [place for place, r in enumerate(found) if r["trial"] in chosen])
+
+
+def _front_columns(front: Front) -> dict[str, Cell]:
+    """A cell of a row for each heading."""
+    objectives = [front.objectives[place] for place in front.problem.columns]
+    seeds = [objective for objective in objectives if objective.noise == "seed"]
+    beside = [objective for objective in front.problem.shown if objective not in objectives]
+    columns: dict[str, Cell] = {}
+    for objective in objectives:
+        if objective.noise == "measurement":
+            columns |= {
+                objective.heading(" after"): _value(objective, "final_"),
+                objective.heading(" in search"): _value(objective, "searched_"),
+            }
+        elif objective.noise == "none":
+            columns[objective.heading()] = _value(objective)
+    for objective in seeds:
+        of = "" if len(seeds) == 1 else f"{objective.words.label}, "
+        columns |= {objective.heading(", validation"): _value(objective), f"{of}credible, 90 %": _interval(objective)}
+    columns["on the front"] = lambda r: words.probability(r["front_probability"])
+    columns |= {objective.heading(", test"): _value(objective, "test_") for objective in seeds}
+    for objective in beside:
+        columns |= {objective.heading(", validation"): _value(objective), objective.heading(", test"): _value(objective, "test_")}
+    return columns
+
+
+def _value(objective: Objective, before: str = "") -> Cell:
+    return lambda r: objective.cell(r[f"{before}{objective.name}"])
+
+
+def _interval(objective: Objective) -> Cell:
+    def cell(r: dict[str, Any]) -> str:
+        low, high = (r[f"credible_{objective.name}_{end}"] for end in ("low", "high"))
+        return words.ABSENT if low is None else objective.between_text(low, high)
+
+    return cell
 
 
 def validation_tables(
@@ -52,13 +84,15 @@ def validation_tables(
     judged = {record.number: record.training.validations for record in records if record.training and record.training.validations}
     if not judged:
         return []
+    splits = {record.number: record.training.validation for record in averaged(records) if record.training}
+    held_out = {number: quality.bits_per_byte for number, quality in splits.items() if quality is not None}
     names = sorted({name for sets in judged.values() for name in sets})
     found = front_rows(records, finals, front, membership)
     rows = [
         (
             _name(r["trial"], r["name"], []),
             element("code", r["shape"]),
-            words.quality(r["validation_bits_per_byte"], "bits_per_byte"),
+            words.quality(held_out.get(r["trial"]), "bits_per_byte"),
             *(words.quality(set_.bits_per_byte if set_ else None, "bits_per_byte") for set_ in map(judged.get(r["trial"], {}).get, names)),
         )
         for r in found
@@ -75,30 +109,21 @@ def _name(number: int, name: str | None, titles: Sequence[str]) -> Html:
 
 def all_trials(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, membership: Membership) -> Html:
     """Every trial on one line."""
-    columns = {"Trial": False, "Shape": False, "Outcome": False, "Parameters": True, "ms": True, "bits per byte": True, "accuracy": True}
-    columns["on the front"] = True
+    shown = [front.objectives[place] for place in front.problem.columns]
+    shown += [objective for objective in front.problem.shown if objective not in shown]
+    columns = {"Trial": False, "Shape": False, "Outcome": False, "Parameters": True}
+    columns |= {objective.heading(): True for objective in shown} | {"on the front": True}
     rows = []
     for record in records:
         r = trial_row(record, finals.get(record.number), front, membership)
         again = "" if record.replicates is None else f" replicate of #{record.replicates},"
         ending = "on the front" if r["on_front"] else f"{again} {words.OUTCOMES[record.outcome]}".strip()
+        ending += ", infeasible" if r["infeasible"] else ""
         ending += f", training of {r['reused_from']}" if r["reused_from"] else ""
-        latency = words.milliseconds(r["latency_ms"]).removesuffix(" ms")
-        bits = words.quality(r["validation_bits_per_byte"] if record.finished else None, "bits_per_byte")
+        values = [r[objective.name] if record.finished or objective.known != "training" else None for objective in shown]
+        cells = (objective.cell(value) for objective, value in zip(shown, values, strict=True))
         odds = words.probability(r["front_probability"])
-        accuracy = words.quality(r["validation_next_token_accuracy"] if record.finished else None, "next_token_accuracy")
-        rows.append(
-            (
-                _name(record.number, record.name, []),
-                element("code", r["shape"]),
-                ending,
-                f"{r['parameters']:,}",
-                latency,
-                bits,
-                accuracy,
-                odds,
-            )
-        )
+        rows.append((_name(record.number, record.name, []), element("code", r["shape"]), ending, f"{r['parameters']:,}", *cells, odds))
     caption = "Every trial in the order of its number; the quality of a trial that ended early is left out, for it is not comparable."
     return table(columns, rows, caption)
 

@@ -8,7 +8,7 @@ from typing import Any
 from analysis.fidelity.ablation import Difference
 from analysis.fidelity.forecast import FrontForecast, forecast_sentences
 from analysis.fidelity.promotion import Promotion, promotion_sentences
-from analysis.fronts.device_front import DEVICE_COLUMNS, DeviceTransfer, device_cells, transfer_rows, transfer_sentences
+from analysis.fronts.device_front import DeviceTransfer, device_cells, device_columns, transfer_rows, transfer_sentences
 from analysis.fronts.doubts import selection_bias_sentences
 from analysis.fronts.findings import findings
 from analysis.fronts.front import Front
@@ -17,41 +17,58 @@ from analysis.fronts.rows import front_rows
 from analysis.latency.device_report import table_facts
 from analysis.latency.device_table import DeviceTable
 from analysis.laws.accuracy import accuracy_sentences
+from analysis.objectives.objective import Objective
+from analysis.objectives.registry import find_objective
 from analysis.records.latency import Latency
 from analysis.records.record import FinalRecord, TrialRecord
 from analysis.text import words
 from analysis.text.columns import aligned
 
-FRONT_COLUMNS = ("trial", "shape", "parameters", "latency", "bits per byte", "credible, 90 %", "on front", "accuracy", "")
 ON_THE_LEFT = ("trial", "shape", "")
 """Columns whose cells stand on the left."""
 
 
 def front_text(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> str:
-    """The front from fast to slow with the references that it beats, then the findings in sentences."""
+    """The front as it is listed, with the references that it beats, then the findings in sentences."""
     membership = estimate_membership(front)
-    chosen = picks(front, membership)
-    rows = [FRONT_COLUMNS]
+    chosen, best = picks(front, membership), front.best(0)
+    objectives = [front.objectives[place] for place in front.problem.columns]
+    seeds = [objective for objective in objectives if objective.noise == "seed"]
+    others = [objective for objective in front.problem.shown if objective not in objectives]
+    known = [objective for objective in objectives if objective not in seeds]
+    transfer = [name for objective in seeds for name in (objective.words.short or objective.words.label, "credible, 90 %")]
+    columns = ("trial", "shape", "parameters", *(o.words.short or o.words.label for o in known), *transfer, "on front")
+    columns = (*columns, *(objective.words.short or objective.words.label for objective in others), "")
+    rows = [columns]
     for row in front_rows(records, finals, front, membership):
         notes = [*([row["name"]] if row["name"] else []), *chosen.get(row["trial"], []), *([] if row["on_front"] else ["not on the front"])]
         notes += ["reused"] if row["reused_from"] else []
-        notes += ["tie"] if front.most_accurate in row["ties"] else []
+        notes += ["tie"] if best in row["ties"] else []
         rows.append(
             (
                 f"#{row['trial']}",
                 row["shape"],
                 f"{row['parameters']:,}",
-                words.milliseconds(row["latency_ms"]),
-                words.quality(row["validation_bits_per_byte"], "bits_per_byte"),
-                words.interval(row["credible_bits_per_byte_low"], row["credible_bits_per_byte_high"], "bits_per_byte"),
+                *(_written(objective, row) for objective in known),
+                *(cell for objective in seeds for cell in (_written(objective, row), _credible(objective, row))),
                 words.probability(row["front_probability"]),
-                words.quality(row["validation_next_token_accuracy"], "next_token_accuracy"),
+                *(_written(objective, row) for objective in others),
                 ", ".join(notes),
             )
         )
-    lines = aligned(rows, [place for place, column in enumerate(FRONT_COLUMNS) if column in ON_THE_LEFT])
+    lines = aligned(rows, [place for place, column in enumerate(columns) if column in ON_THE_LEFT])
     sentences = [*findings(records, finals, front), *selection_bias_sentences(records, finals, front, membership)]
     return "\n".join([*(lines if len(rows) > 1 else []), "", *sentences]).strip()
+
+
+def _written(objective: Objective, row: Mapping[str, Any]) -> str:
+    value = row[objective.name]
+    return words.ABSENT if value is None else objective.words.write(value)
+
+
+def _credible(objective: Objective, row: Mapping[str, Any]) -> str:
+    low, high = (row[f"credible_{objective.name}_{end}"] for end in ("low", "high"))
+    return words.ABSENT if low is None else objective.between_text(low, high)
 
 
 def forecast_text(found: FrontForecast, records: Sequence[TrialRecord]) -> str:
@@ -66,18 +83,22 @@ def forecast_text(found: FrontForecast, records: Sequence[TrialRecord]) -> str:
 
 def transfer_text(transfer: DeviceTransfer) -> str:
     """The front that a device's table predicts, then what is to be known of the prediction."""
-    rows = [DEVICE_COLUMNS, *map(device_cells, transfer_rows(transfer)["front"])]
-    left = [place for place, name in enumerate(DEVICE_COLUMNS) if name in ON_THE_LEFT]
+    columns = device_columns(transfer)
+    rows = [columns, *(device_cells(row, transfer) for row in transfer_rows(transfer)["front"])]
+    left = [place for place, name in enumerate(columns) if name in ON_THE_LEFT]
     return "\n".join([*aligned(rows, left), "", *transfer_sentences(transfer)])
 
 
 def promotion_text(found: Promotion) -> str:
     """Each promoted shape before and after, then what held."""
-    lines: list[tuple[str, ...]] = [("trial", "shape", "latency", "before", "after", "forecast, 90 %", "front before", "front after")]
+    known = [find_objective(name) for name in (found.shapes[0].known if found.shapes else ())]
+    columns = ("trial", "shape", *(objective.words.label for objective in known))
+    lines: list[tuple[str, ...]] = [(*columns, "before", "after", "forecast, 90 %", "front before", "front after")]
     for shape in found.shapes:
         seen, after = words.interval(shape.low, shape.high, "bits_per_byte"), words.quality(shape.after, "bits_per_byte")
         marks = ("yes" if on else "no" for on in (shape.on_front_before, shape.on_front_after))
-        lines.append((f"#{shape.number}", shape.shape, words.milliseconds(shape.latency_ms), f"{shape.before:.3f}", after, seen, *marks))
+        others = (objective.words.write(shape.known[objective.name]) for objective in known)
+        lines.append((f"#{shape.number}", shape.shape, *others, f"{shape.before:.3f}", after, seen, *marks))
     return "\n".join([*aligned(lines, range(len(lines[0]))), "", *promotion_sentences(found)])
 
 

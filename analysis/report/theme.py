@@ -15,6 +15,8 @@ SYMBOLS = ("diamond", "square", "triangle-up", "star", "pentagon", "hexagon")
 INTERVAL = "#B9D3E8"
 """Pale enough that points and lines read above it."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+COLORS = "Viridis"
+"""Plotly's name of the scale that tells a third objective."""
 LINE, GRID = "#9AA5B1", "#E4E8EC"
 HEIGHT = 520
 OPTIONS: dict[str, Any] = {

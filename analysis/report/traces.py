@@ -7,10 +7,14 @@ from html import escape
 from typing import Any
 
 from analysis.fronts.doubts import POSSIBLE
-from analysis.fronts.front import Front, ObjectivePoint
+from analysis.fronts.front import Front, ObjectivePoint, ObjectiveReading
 from analysis.fronts.membership import LEVEL, Membership, picks
+from analysis.objectives.objective import Objective
+from analysis.objectives.observed import Observed
+from analysis.records.latency import Spread
 from analysis.records.record import Kind, TrialRecord
-from analysis.report import theme
+from analysis.report import theme as look
+from analysis.report.projection import Projection
 from analysis.text import words
 
 Trace = dict[str, Any]
@@ -20,73 +24,94 @@ Curves = Mapping[int, Sequence[tuple[int, float]]]
 
 def points(
     records: Sequence[TrialRecord],
-    front: Front,
-    membership: Membership,
+    view: Projection,
     name: str,
     labels: Sequence[str] | None = None,
-    color: str = theme.DOMINATED,
+    color: str = look.DOMINATED,
     size: int = 8,
     symbol: str = "circle",
 ) -> Trace:
-    """Trials as points with their p10 to p90, each named by its label where there are labels."""
-    places = [front.places[record.number] for record in records]
-    spreads = [place.latency.total_ms for place in places]
-    pale, reference = color == theme.DOMINATED, color == theme.REFERENCE
-    ring = theme.FRONT if reference and records[0].number in front.members else "white"
+    """Trials as points with their p10 to p90, each named by its label where there are labels.
+
+    With a third objective its values are the colours, on the figure's one colour axis, but of references.
+    """
+    numbers = [record.number for record in records]
+    pale, reference = color == look.DOMINATED, color == look.REFERENCE
+    ring = look.FRONT if reference and numbers[0] in view.front.members else "white"
+    line: dict[str, Any] = {"color": ring, "width": 2 if reference else 1}
+    marker: dict[str, Any] = {"color": color, "symbol": symbol, "size": size, "line": line}
+    if view.third is not None and not reference:
+        marker |= {"color": [view.color(number) for number in numbers], "coloraxis": "coloraxis"}
+        marker |= {"opacity": 0.55 if pale else 1.0, "line": line if pale else {"color": look.INK, "width": 1.5}}
+    ends = {"thickness": 1 if pale else 1.5, "width": 0 if pale else 3, "color": color}
     return {
         "type": "scatter",
-        "x": [place.latency_ms for place in places],
-        "y": [place.quality for place in places],
-        "error_x": {
-            "type": "data",
-            "symmetric": False,
-            "array": [spread.p90 - spread.median for spread in spreads],
-            "arrayminus": [spread.median - spread.p10 for spread in spreads],
-            "thickness": 1 if pale else 1.5,
-            "width": 0 if pale else 3,
-        },
+        "x": [view.at(number)[0] for number in numbers],
+        "y": [view.at(number)[1] for number in numbers],
+        **_repeats("error_x", [view.readings(number)[0] for number in numbers], ends),
+        **_repeats("error_y", [view.readings(number)[1] for number in numbers], ends),
         "mode": "markers+text" if labels else "markers",
         "text": labels,
-        "textposition": _inward(places[0], front) if reference else _free_side(front),
+        "textposition": view.inward(numbers[0]) if reference else view.free_side,
         "textfont": {"size": 12, "color": color},
         "cliponaxis": False,
-        "marker": {"color": color, "symbol": symbol, "size": size, "line": {"color": ring, "width": 2 if reference else 1}},
+        "marker": marker,
         "name": name,
-        "hovertext": [_hover(record, front, membership) for record in records],
+        "hovertext": [_hover(record, view.front, view.membership) for record in records],
         "hovertemplate": "%{hovertext}<extra></extra>",
     }
 
 
-def intervals(front: Front, membership: Membership) -> Trace:
-    """An upright line from end to end of the true quality's interval of each shape that may be on the front, and of the references."""
+def _repeats(name: str, readings: Sequence[ObjectiveReading], look_of_ends: Mapping[str, Any]) -> Trace:
+    """Error bars from the tenth to the ninetieth percentile; nothing where nothing was repeated."""
+    if all(reading.spread is None for reading in readings):
+        return {}
+    spreads = [reading.spread or Spread(median=reading.value, p10=reading.value, p90=reading.value) for reading in readings]
+    above, below = [spread.p90 - spread.median for spread in spreads], [spread.median - spread.p10 for spread in spreads]
+    return {name: {"type": "data", "symmetric": False, "array": above, "arrayminus": below, **look_of_ends}}
+
+
+def intervals(view: Projection) -> Trace:
+    """A line from end to end of the credible interval of what a seed moves, for each shape that may be on the front and the references."""
     columns: dict[str, list[float | None]] = {"x": [], "y": []}
-    for number, place in front.places.items():
-        posterior = membership.posteriors[number]
-        if posterior.on_front >= POSSIBLE or number in front.members or place.kind is Kind.REFERENCE:
-            columns["x"] += [place.latency_ms, place.latency_ms, None]
-            columns["y"] += [posterior.low, posterior.high, None]
+    for number, place in view.front.places.items():
+        if view.membership.posteriors[number].on_front < POSSIBLE and number not in view.front.members and place.kind is not Kind.REFERENCE:
+            continue
+        x, y = view.at(number)
+        across, upright = (view.membership.interval(number, place) for place in (view.x, view.y))
+        if across is not None:
+            columns["x"] += [across.low, across.high, None]
+            columns["y"] += [y, y, None]
+        if upright is not None:
+            columns["x"] += [x, x, None]
+            columns["y"] += [upright.low, upright.high, None]
     return {
         "type": "scatter",
         **columns,
         "mode": "lines",
-        "line": {"color": theme.INTERVAL, "width": 5},
+        "line": {"color": look.INTERVAL, "width": 5},
         "name": f"{LEVEL:.0%} interval of the true quality",
         "hoverinfo": "skip",
     }
 
 
-def step_line(front: Front) -> Trace:
-    """The border of what the front dominates: from each member on at its quality, until the next one is reached."""
-    members = [front.places[number] for number in front.members]
+def step_line(view: Projection) -> Trace:
+    """The border of what the front dominates: from each member on at its level, until the next one is reached."""
+    alone = view.third is None
     return {
         "type": "scatter",
-        "x": [place.latency_ms for place in members],
-        "y": [place.quality for place in members],
+        "x": [view.at(number)[0] for number in view.border],
+        "y": [view.at(number)[1] for number in view.border],
         "mode": "lines",
-        "line": {"color": theme.FRONT, "width": 2, "shape": "hv"},
-        "name": "front",
+        "line": {
+            "color": look.FRONT if alone else look.LINE,
+            "width": 2 if alone else 1.5,
+            "shape": "hv",
+            "dash": "solid" if alone else "dot",
+        },
+        "name": "front" if alone else "front of these two alone",
         "hoverinfo": "skip",
-        "showlegend": False,
+        "showlegend": not alone,
     }
 
 
@@ -118,34 +143,39 @@ def lines(
     }
 
 
-def _free_side(front: Front) -> str:
-    """Where nothing can lie beside a member of the front."""
-    return "top left" if front.quality == "next_token_accuracy" else "bottom left"
-
-
-def _inward(place: ObjectivePoint, front: Front) -> str:
-    """Above a point, away from the nearer end of the latency axis."""
-    latencies = [other.latency_ms for other in front.places.values()]
-    return "top left" if place.latency_ms**2 > min(latencies) * max(latencies) else "top right"
-
-
 def _hover(record: TrialRecord, front: Front, membership: Membership) -> str:
     """The shape and its numbers, a line each."""
-    place, validation = front.places[record.number], record.training.validation if record.training else None
-    posterior = ["on the front"] if record.number in front.members else []
-    posterior += picks(front, membership).get(record.number, []) + ([record.kind.value] if record.kind is not Kind.SAMPLED else [])
-    place_sure = membership.posteriors[record.number]
-    again = place.latency is not place.searched_latency
+    place, posterior = front.places[record.number], membership.posteriors[record.number]
+    titles = ["on the front"] if record.number in front.members else []
+    titles += picks(front, membership).get(record.number, []) + ([record.kind.value] if record.kind is not Kind.SAMPLED else [])
+    readings = list(zip(front.objectives, place.readings, strict=True))
+    others = [(objective, objective.value(Observed.of(record))) for objective in front.problem.shown if objective.noise != "measurement"]
+    seeds = max(len(reading.trials) for reading in place.readings)
     lines = [
         f"<b>{escape(record.title)}</b>",
-        ", ".join(posterior),
+        ", ".join(titles),
+        f"infeasible: {place.infeasible}" if place.infeasible else "",
         f"{record.costs.parameters:,} parameters",
         *words.shape(record.architecture),
-        words.spread(place.latency.total_ms) + (", disturbed" if place.latency.disturbed else ""),
-        f"measured again after the search; in it {words.spread(place.searched_latency.total_ms)}" if again else "",
-        words.qualities(validation) if validation else "",
-        f"true {words.QUALITIES[front.quality]} {words.interval(place_sure.low, place_sure.high, front.quality)} (90 %)",
-        f"mean of {len(place.qualities)} seeds" if len(place.qualities) > 1 else "",
-        f"on the true front with {words.probability(place_sure.on_front)}",
+        *(_measured(objective, reading, record, place) for objective, reading in readings if objective.noise == "measurement"),
+        ", ".join(objective.said(value) for objective, value in others if value is not None),
+        *(
+            f"true {objective.words.label} {objective.between_text(interval.low, interval.high)} (90 %)"
+            for objective, interval in zip(front.objectives, posterior.intervals, strict=True)
+            if interval is not None
+        ),
+        f"mean of {seeds} seeds" if seeds > 1 else "",
+        f"on the true front with {words.probability(posterior.on_front)}",
     ]
     return "<br>".join(filter(None, lines))
+
+
+def _measured(objective: Objective, reading: ObjectiveReading, record: TrialRecord, place: ObjectivePoint) -> str:
+    """What counts, and what the search saw where that is another measurement."""
+    written = objective.words.write(reading.value) if reading.spread is None else objective.spread_text(reading.spread)
+    disturbed = ", disturbed" if reading.spread is not None and place.latency is not None and place.latency.disturbed else ""
+    searched = objective.spread(Observed.of(record))
+    before = objective.words.write(reading.searched) if searched is None else objective.spread_text(searched)
+    return f"{objective.words.phrase.format(written)}{disturbed}" + (
+        f"<br>measured again after the search; in it {before}" if reading.again else ""
+    )

@@ -88,9 +88,13 @@ class ObjectiveModels:
     values that are expected of them.
     """
 
-    def __init__(self, axes: Axes, told: Observations, fits: dict[bytes, Variances]) -> None:
-        """Needs at least one finished trial; `fits` is where variances are kept for the next call."""
+    def __init__(self, axes: Axes, told: Observations, fits: dict[bytes, Variances], limits: Sequence[float] | None = None) -> None:
+        """Needs at least one finished trial; `fits` is where variances are kept for the next call.
+
+        What lies beyond `limits`, one for each objective and infinite where there is none, adds nothing.
+        """
         self._axes, self._fits = axes, fits
+        self._limits = np.inf if limits is None else np.array(limits)
         kept = _kept(np.concatenate([told.values, told.estimates]))
         whole, ended = kept[kept < len(told.values)], kept[kept >= len(told.values)] - len(told.values)
         seen, values = told.finished[whole], told.values[whole]
@@ -145,7 +149,7 @@ class ObjectiveModels:
         return self._gain(*self._lookahead(batch))
 
     def _gain(self, expected: Sequence[Normal], chance: Array) -> Array:
-        return chance * expected_hypervolume_improvement(expected, self._front, self._corner.tolist())
+        return chance * expected_hypervolume_improvement(expected, self._front, np.minimum(self._corner, self._limits).tolist())
 
     def _lookahead(self, batch: Batch) -> tuple[list[Normal], Array]:
         """Mean and deviation of each objective, and the chance of success."""

@@ -6,7 +6,7 @@ front are scored in closed form, and the best of them are improved by one choice
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,6 +37,8 @@ class AcquisitionOptimizer:
     look: Callable[[Rows], Batch]
     """What is known of rows of levels."""
     fits: dict[bytes, Variances] = field(default_factory=dict)
+    limits: Sequence[float] | None = None
+    """Of each objective, beyond which nothing adds to the front, infinite where there is none; None without any."""
 
     def propose(self, told: Observations, random: np.random.Generator) -> Rows:
         """The row to try next: a new one, or one of the front's again where none is left; raises LookupError where none is allowed."""
@@ -47,7 +49,7 @@ class AcquisitionOptimizer:
                 return _row(pool, _spread(pool, sum(map(len, told.tried)), random))
         if not len(told.finished):
             raise LookupError
-        expectation = ObjectiveModels(self.axes, told, self.fits)
+        expectation = ObjectiveModels(self.axes, told, self.fits, self.limits)
         front = expectation.rows
         pool = self._new(np.concatenate([self.source.draw(DRAWN, random), self.source.near(front, NEAR, random)]), seen)
         if not len(pool):

@@ -118,6 +118,12 @@ def bytes_text(count: float) -> str:
     return f"{_significant(count / unit)} {name}" if unit > 1 else f"{count:.0f} B"
 
 
+def share_less(ours: float, theirs: float) -> str:
+    """By how much of theirs ours is less: `12%`, `<1%`."""
+    share = 1 - ours / theirs
+    return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
+
+
 def _two(value: float) -> str:
     return f"{value:.1f}" if value < 10 else f"{value:,.0f}"
 

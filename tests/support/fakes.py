@@ -11,12 +11,15 @@ from typing import Any
 
 import yaml
 
+from analysis.objectives.observed import Observed
+from analysis.objectives.problem import problem_of
+from analysis.objectives.registry import USUAL
 from analysis.records.latency import Latency, Spread
 from analysis.records.record import Outcome, TrialRecord
 from analysis.records.training import CurvePoint, Quality, Training
 from search_space import cost
 from search_space.architecture import Architecture
-from trials.study.spec import LimitsSpec, StudySpec, parse_study
+from trials.study.spec import StudySpec, parse_study
 from trials.trial.task import Start, TrialTask, count_costs, record_of
 
 VALUES: dict[str, Any] = {
@@ -55,7 +58,7 @@ def answer(task: TrialTask, **changes: Any) -> TrialRecord:
     """A finished record with smooth numbers, or with these fields."""
     shape, (study, _) = task.architecture, small_study()
     fields = {"outcome": Outcome.FINISHED, "reason": None, "latency": _latency(shape), "training": _training(shape), **changes}
-    costs = count_costs(shape, study.objectives.latency, study.proxy)
+    costs = count_costs(shape, study.latency, study.proxy)
     return record_of(task, fields.pop("outcome"), fields.pop("reason"), costs, Start.now(), **fields)
 
 
@@ -73,8 +76,8 @@ def with_a_curve(task: TrialTask) -> TrialRecord:
 
 def with_a_limit(task: TrialTask) -> TrialRecord:
     """As `plausible`, and as a trial does where a shape takes more than 30 milliseconds."""
-    record, limit = answer(task), LimitsSpec(latency_ms=30)
-    passed = limit.passed(record.latency) if record.latency else None
+    record, bounded = answer(task), problem_of(USUAL, {"total_ms": 30})
+    passed = bounded.passed_limit(Observed.of(record), "shape", "device")
     return record if passed is None else replace(record, outcome=Outcome.OVER_LIMIT, reason=passed, training=None)
 
 

@@ -71,7 +71,7 @@ def study(folder: Path) -> dict[str, Any]:
     (folder / "text.txt").write_text("\n".join(lines))
     command = [sys.executable, str(folder / "measure.py"), str(folder / "log")]
     latency = {"runtime": "command", "command": command, "prompt_tokens": 8, "new_tokens": 8, "repeats": 2}
-    return {**TINY, "corpus": {"name": None, "files": [str(folder / "text.txt")]}, "objectives": {"latency": latency}}
+    return {**TINY, "corpus": {"name": None, "files": [str(folder / "text.txt")]}, "latency": latency}
 
 
 def test_latency_is_taken_on_the_node_that_offers_it_and_one_at_a_time(head: Any, tmp_path: Path) -> None:

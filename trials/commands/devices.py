@@ -103,7 +103,7 @@ def profile_device(options: argparse.Namespace) -> int:
     if options.trials is not None:
         read_study(Path(options.trials))  # before anything is measured
     study = load_study(options.study)
-    spec = latency_spec(study.objectives.latency, options.runtime, options.precision)
+    spec = latency_spec(study.latency, options.runtime, options.precision)
     wanted = choose_shapes(study.search_space, spec, options.shapes, options.checks)
     path = Path(options.output) if options.output else default_table(study.search_space, spec)
     say(f"table    {path}")

@@ -103,7 +103,7 @@ def promote(options: argparse.Namespace) -> int:
     directory = Path(options.directory)
     file = Path(options.study) if options.study is not None else directory / STUDY
     found = run_promotion(
-        load_study(file),
+        load_study(file, stored=options.study is None),
         directory,
         study_text=file.read_text(encoding="utf-8"),
         times=options.times,

@@ -28,17 +28,30 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TABLE",
         help="draw the front that another device's table predicts instead, as a page of its own: a file or a name of profile-device",
     )
+    parser.add_argument(
+        "--objectives",
+        type=lambda text: text.split(","),
+        metavar="LIST",
+        help="read the study under these two or three objectives, with commas, as a page of its own; nothing is trained or measured",
+    )
     add_json(parser, RESULT_JSON)
 
 
 def report(options: argparse.Namespace) -> int:
     """Write the report of a study's directory anew, and bring MLflow up to date."""
     from trials.reporting.mlflow_tracker import Tracker
-    from trials.reporting.stored_study import read_study, report_study
+    from trials.reporting.stored_study import read_study, report_again, report_study, under_objectives
 
     stored = read_study(Path(options.directory))
+    if options.objectives is not None:
+        stored = under_objectives(stored, options.objectives)
     if options.device is not None:
         return _report_for_device(stored, options)
+    if options.objectives is not None:
+        page = report_again(stored)
+        print_result(stored, options.json)
+        say(f"\nread again: {page}")
+        return DONE
     page = report_study(stored)
     tracker = Tracker(stored.directory, stored.study, stored.text)
     tracker.start()
@@ -56,7 +69,7 @@ def _report_for_device(stored: StoredStudy, options: argparse.Namespace) -> int:
     from analysis.report.terminal import transfer_text
     from trials.latency.device_tables import find_table
 
-    moved = transfer_to_device(stored.records, find_table(options.device), stored.finals)
+    moved = transfer_to_device(stored.records, find_table(options.device), stored.finals, stored.study.problem)
     page = write_transfer(stored.directory, stored.study.name, moved)
     if options.json:
         emit(transfer_rows(moved))
@@ -76,7 +89,8 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     add_directory(parser)
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--trial", type=int, metavar="N", help="the trial of that number")
-    which.add_argument("--pick", choices=("recommended", "knee", "fastest", "most-accurate"), help="a member of the front")
+    pick = "a member of the front: recommended, knee, or the best in an objective, such as most-accurate or fastest"
+    which.add_argument("--pick", metavar="WORD", help=pick)
     usual = ",".join(name for name, row in FORMATS.items() if row.usual)
     add("--format", default=usual, metavar="LIST", help=f"formats, with commas: {', '.join(FORMATS)} (default %(default)s)")
     for name, row in OF_SEVERAL_PRECISIONS.items():

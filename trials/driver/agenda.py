@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from analysis.fronts.front import front_of
 from analysis.fronts.membership import contenders, estimate_membership
+from analysis.objectives.problem import STANDARD, Problem
 from analysis.records.record import Kind, TrialRecord
 from search_space.architecture import Architecture
 from trials.study.spec import StudySpec
@@ -53,7 +54,7 @@ class Agenda:
         `planned` are the tasks of a study that proposes nothing.
         """
         self.records = {record.number: record for record in records}
-        self._search = study.search
+        self._search, self.problem = study.search, study.problem
         self._given = [*planned, *(_reference(number, *named, study.search.seed) for number, named in enumerate(references))]
         self._lag = 2 * study.search.workers
         self._shapes = len(self._given) + study.search.trials
@@ -155,7 +156,7 @@ class Agenda:
         seen = max(after_shapes, number - self._lag + 1)
         if not self._knows(seen):
             return NoTask.WAIT
-        original = contender([self.records[earlier] for earlier in range(seen)], self._tasks[seen:])
+        original = contender([self.records[earlier] for earlier in range(seen)], self._tasks[seen:], self.problem)
         if original is None:
             self._replicates = sum(task.replicates is not None for task in self._tasks)
             return NoTask.END
@@ -174,9 +175,9 @@ def _reference(number: int, name: str, shape: Architecture, seed: int) -> TrialT
     return TrialTask(number=number, kind=Kind.REFERENCE, name=name, architecture=shape, seed=seed)
 
 
-def contender(records: Sequence[TrialRecord], pending: Sequence[TrialTask]) -> int | None:
+def contender(records: Sequence[TrialRecord], pending: Sequence[TrialTask], problem: Problem = STANDARD) -> int | None:
     """The trial whose repetition says most about the front: whether it is on it is the least sure; None where nothing finished."""
-    membership = estimate_membership(front_of(records))
+    membership = estimate_membership(front_of(records, problem=problem))
     told_nothing = [*pending, *(TrialTask.of(record) for record in records if not record.finished)]
     tries = Counter(task.replicates for task in told_nothing if task.replicates is not None)
     return next(iter(contenders({number: standing.on_front for number, standing in membership.posteriors.items()}, tries)), None)

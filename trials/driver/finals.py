@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from analysis.fronts.front import front_of
+from analysis.objectives.problem import STANDARD, Problem
 from analysis.records.latency import Latency
 from analysis.records.record import FinalRecord, Kind, TrialRecord, append
 from analysis.records.training import Quality
@@ -20,9 +21,9 @@ Measured = TypeVar("Measured")
 logger = logging.getLogger(__name__)
 
 
-def missing_finals(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]) -> list[TrialRecord]:
+def missing_finals(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], problem: Problem = STANDARD) -> list[TrialRecord]:
     """The finished references and members of the front that have no final record."""
-    members = front_of(records, finals).members
+    members = front_of(records, finals, problem).members
     wanted = [record for record in records if record.finished and (record.kind is Kind.REFERENCE or record.number in members)]
     return [record for record in wanted if record.number not in finals]
 
@@ -33,6 +34,7 @@ def measure_finals(
     finals: Mapping[int, FinalRecord],
     measure: MeasureFinal,
     judge: JudgeFinal,
+    problem: Problem = STANDARD,
 ) -> dict[int, FinalRecord]:
     """All final records, those that were missing measured one at a time and written to the directory.
 
@@ -41,7 +43,7 @@ def measure_finals(
     the next run tries again.
     """
     known, tried = dict(finals), set[int]()
-    while todo := [record for record in missing_finals(records, known) if record.number not in tried]:
+    while todo := [record for record in missing_finals(records, known, problem) if record.number not in tried]:
         for record in todo:
             tried.add(record.number)
             test, latency = _told("quality", judge, record), _told("latency", measure, record)

@@ -84,7 +84,7 @@ def _knock(address: str) -> None:
 def _start(study: StudySpec, quiet: dict[str, Any]) -> None:
     """Ray gives its own processes 30 seconds to start; on a machine that is busy with other work the second try finds files cached."""
     require_gpus(study.search.gpus)
-    require_libraries(study.objectives.latency)
+    require_libraries(study.latency)
     for attempt in (1, 2):
         try:
             ray.init(**(quiet | _starting(study)))

@@ -10,6 +10,7 @@ from typing import Literal
 
 from analysis.fronts.front import front_of
 from analysis.fronts.membership import estimate_membership, picks
+from analysis.objectives.problem import STANDARD, Problem
 from analysis.records.record import FinalRecord, FreshSeed, RatePoint, TrialRecord, append, read_finals
 from trials.training.recipe import as_it_is, with_scaled_rates
 from trials.trial.reuse import Reuse
@@ -24,23 +25,30 @@ Train = Callable[[TrialRecord, FinalRecord], FinalRecord]
 logger = logging.getLogger(__name__)
 
 
-def missing_retrainings(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], field: Retraining) -> list[TrialRecord]:
-    """The shapes that the report names (recommended, most accurate, knee, fastest) whose finals have nothing there yet."""
-    front = front_of(records, finals)
+def missing_retrainings(
+    records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], field: Retraining, problem: Problem = STANDARD
+) -> list[TrialRecord]:
+    """The shapes that the report names (recommended, the knee, the best in each objective) whose finals have nothing there yet."""
+    front = front_of(records, finals, problem)
     chosen = picks(front, estimate_membership(front))
     named = [record for record in records if record.number in chosen and record.number in finals]
     return [record for record in named if not getattr(finals[record.number], field)]
 
 
 def retrain(
-    directory: Path, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], field: Retraining, train: Train
+    directory: Path,
+    records: Sequence[TrialRecord],
+    finals: Mapping[int, FinalRecord],
+    field: Retraining,
+    train: Train,
+    problem: Problem = STANDARD,
 ) -> dict[int, FinalRecord]:
     """All final records, those of the named shapes with that field; each is written anew, and the newest counts.
 
     What `train` raises leaves that one out, with a warning, and the next run tries again.
     """
     known = dict(finals)
-    for record in missing_retrainings(records, known, field):
+    for record in missing_retrainings(records, known, field, problem):
         try:
             known[record.number] = train(record, known[record.number])
         except Exception as error:

@@ -42,6 +42,7 @@ from trials.study.directory import claim, stamp, tokenizer_file, weights_file
 from trials.study.spec import StudySpec
 from trials.training.mode import Calibration
 from trials.trial.calibration import as_settled, calibrate, settled, with_threads
+from trials.trial.known_before import require_within_limits
 from trials.trial.references import references
 from trials.trial.reuse import Reuse
 from trials.trial.same_corpus import require_same_text
@@ -96,9 +97,8 @@ def run_study(
     if evaluate is None and study.scaling is None:
         space = study.search_space
         space.require_feasible()
-        require_measurable(
-            study.objectives.latency, references(study.references, space), space.sample(SHAPES_ASKED_ABOUT, study.search.seed)
-        )
+        require_within_limits(study)
+        require_measurable(study.latency, references(study.references, space), space.sample(SHAPES_ASKED_ABOUT, study.search.seed))
     require_first(study, directory)
     with claim(directory, study_text) as place:
         return _Run(study, place, study_text, tracking_uri, progress, evaluate, stages or Stages()).go(address)
@@ -210,7 +210,7 @@ class _Run:
                 f"the Ray cluster must have a node with the resource {LATENCY_DEVICE}, where latency is taken, found none; start one "
                 f"""there with: ray start --address=HEAD:6379 --num-cpus=0 --resources='{{"{LATENCY_DEVICE}": 1}}'"""
             )
-        spec = self._study.objectives.latency
+        spec = self._study.latency
         row = RUNTIMES[spec.runtime]
         if spec.runtime != COMMAND and not row.library and row.device == "cpu":
             return  # it is among the dependencies, and asking takes a process there
@@ -235,7 +235,7 @@ class _Run:
         device = (
             ray.remote(LatencyDevice)
             .options(num_cpus=0, resources={LATENCY_DEVICE: 1}, max_restarts=-1)
-            .remote(self._study.objectives.latency, [record.latency for record in earlier if record.latency is not None])
+            .remote(self._study.latency, [record.latency for record in earlier if record.latency is not None])
         )
         placed = {size: ray.put(found) for size, found in blocks.items()}
         return Equipment(self._study, placed, device, None, self._directory, stamp(self._directory))
@@ -281,9 +281,10 @@ class _Run:
     def _missing_finals(self) -> bool:
         if self._evaluate is not None:
             return False
-        records = list(self._agenda.records.values())
+        records, problem = list(self._agenda.records.values()), self._study.problem
         return bool(
-            missing_finals(records, self._finals) or any(missing_retrainings(records, self._finals, field) for field in self._again())
+            missing_finals(records, self._finals, problem)
+            or any(missing_retrainings(records, self._finals, field, problem) for field in self._again())
         )
 
     def _again(self) -> list[Retraining]:
@@ -326,9 +327,10 @@ class _Run:
             return replace(final, rate_bracket=learning_rate_bracket(record, at_rate, reuse))
 
         records = sorted(self._agenda.records.values(), key=lambda record: record.number)
-        self._finals = measure_finals(self._directory, records, self._finals, measure, judge)
+        problem = self._study.problem
+        self._finals = measure_finals(self._directory, records, self._finals, measure, judge, problem)
         for again in self._again():
-            self._finals = retrain(self._directory, records, self._finals, again, fresh if again == "fresh" else bracket)
+            self._finals = retrain(self._directory, records, self._finals, again, fresh if again == "fresh" else bracket, problem)
 
 
 @contextmanager
@@ -352,13 +354,15 @@ def _heard(agenda: Agenda) -> Iterator[None]:
 def _proposer(study: StudySpec, table: DeviceTable | None) -> Proposer:
     """Takes a second or more: the space is enumerated, and Optuna imported."""
     from trials.search.proposer import Proposer
+    from trials.trial.known_before import exact_objectives, passed_limit
 
     return Proposer(
         study.search_space,
         study.search.seed,
         study.search.sampler,
-        predict_ms=None if table is None else table.model.milliseconds,
-        accepts=lambda shape: refusal_of(shape, study.objectives.latency) is None,
+        study.problem,
+        exact=exact_objectives(study, table),
+        accepts=lambda shape: refusal_of(shape, study.latency) is None and passed_limit(study, shape) is None,
     )
 
 

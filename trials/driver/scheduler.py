@@ -29,9 +29,9 @@ class FrontScheduler(FIFOScheduler):  # type: ignore[misc]
             return self.CONTINUE  # type: ignore[no-any-return]
         from analysis.search.early_stopping import decide_stop, learning_curve  # SciPy's distributions: no study waits for them to start
 
-        decision = decide_stop(
-            learning_curve(record), [learning_curve(other) for other in self._agenda.known_to(record.number)], record.training.tokens
-        )
+        problem = self._agenda.problem
+        others = [learning_curve(other, problem) for other in self._agenda.known_to(record.number)]
+        decision = decide_stop(learning_curve(record, problem), others, record.training.tokens, problem)
         if decision.goes_on:
             return self.CONTINUE  # type: ignore[no-any-return]
         self._agenda.stopped[record.number] = decision.reason

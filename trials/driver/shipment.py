@@ -78,10 +78,10 @@ def _companions(study_path: Path) -> Iterator[tuple[str, Path]]:
             yield from _named("corpus.tokenizer", f"{name}/{FILE}", study_path.parent)
         elif is_local_path(name):
             yield from _named("corpus.tokenizer", name, study_path.parent)
-    for part in ((values.get("objectives") or {}).get("latency") or {}).get("command") or ():
+    for part in (values.get("latency") or {}).get("command") or ():
         if not Path(part).is_absolute() and is_file(study_path.parent / part):
             raise SpecError(
-                f"objectives.latency.command: {part} must be an absolute path of the node that measures, found a file beside the study, "
+                f"latency.command: {part} must be an absolute path of the node that measures, found a file beside the study, "
                 "which is not sent; copy it there and name it by its path there"
             )
     for name in values.get("references") or ():

@@ -103,8 +103,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             task,
             blocks,
             proxy,
-            workload=study.objectives.latency,
-            limits=study.objectives.limits,
+            workload=study.latency,
+            problem=study.problem,
             latency=lambda shape: ask_device(self._equipment.device, shape),
             looks=looks(study, task),
             checkpoint=self._checkpoint(task, proxy, blocks, conditions),
@@ -131,7 +131,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             record = evaluate(task)
         except Exception as error:
             outcome, reason = explain(error)
-            return record_of(task, outcome, reason, count_costs(task.architecture, study.objectives.latency, study.proxy), start), None
+            return record_of(task, outcome, reason, count_costs(task.architecture, study.latency, study.proxy), start), None
         for share in looks(study, task):
             yield stopped_at(record, share)
         return record, None
@@ -169,7 +169,7 @@ def stopped_at(record: TrialRecord, share: float) -> TrialRecord:
 
 def _measures_on_gpu(study: StudySpec) -> bool:
     """Whether latencies are taken where this study trains."""
-    return bool(study.search.gpus) and RUNTIMES[study.objectives.latency.runtime].device == "cuda"
+    return bool(study.search.gpus) and RUNTIMES[study.latency.runtime].device == "cuda"
 
 
 def _file_of(network: Any) -> bytes:

@@ -151,7 +151,7 @@ class Scribe(Callback):  # type: ignore[misc]
     def _lose(self, entry: _Running, said: str) -> None:
         study, task = self._study, entry.task
         outcome, reason = explain_loss(said, entry.start.elapsed_seconds, study.search.deadline_seconds)
-        costs = count_costs(task.architecture, study.objectives.latency, study.proxy)
+        costs = count_costs(task.architecture, study.latency, study.proxy)
         self._keep(record_of(task, outcome, reason, costs, entry.start), None)
 
     def _keep(self, record: TrialRecord, weights: bytes | None) -> None:
@@ -184,6 +184,6 @@ class Scribe(Callback):  # type: ignore[misc]
             of=self._agenda.count,
             failed=sum(record.failed for record in records.values()),
             stopped=sum(record.outcome is Outcome.STOPPED for record in records.values()),
-            front_size=len(front_of(records.values()).members),
+            front_size=len(front_of(records.values(), problem=self._study.problem).members),
             seconds_left=(time.monotonic() - self._begun) / done_here * left if done_here else None,
         )

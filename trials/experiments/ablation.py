@@ -132,7 +132,7 @@ def _one(study: StudySpec, task: TrialTask) -> TrialRecord:
     from trials.trial.run_trial import ended, trial_in_stretches
 
     blocks, conditions = prepare_corpus(study.corpus, task.architecture.vocab_size), Conditions.of(study.search)
-    record, _ = ended(trial_in_stretches(task, blocks, study.proxy, workload=study.objectives.latency, conditions=conditions))
+    record, _ = ended(trial_in_stretches(task, blocks, study.proxy, workload=study.latency, conditions=conditions))
     return record
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from analysis.objectives.observed import Observed
+from analysis.objectives.problem import Problem
 from analysis.records.latency import Latency
 from analysis.records.record import FinalRecord, TrialRecord
 from search_space.architecture import Architecture
 from search_space.cost import parameters, unrolled_parameters
 from trials.catalogue.formats import FORMATS
 from trials.export.check import Check
+from trials.study.spec import StudySpec
 
 CARD = "README.md"
 
@@ -21,7 +24,7 @@ def title(study_name: str, record: TrialRecord) -> str:
 
 
 def write_card(
-    path: Path, study_name: str, record: TrialRecord, final: FinalRecord | None, formats: Sequence[str], checks: Sequence[Check]
+    path: Path, study: StudySpec, record: TrialRecord, final: FinalRecord | None, formats: Sequence[str], checks: Sequence[Check]
 ) -> None:
     """Write the card; numbers that were not measured are left out."""
     shape = record.architecture
@@ -30,10 +33,10 @@ def write_card(
         ("parameters", f"{parameters(shape):,}"),
         ("blocks", f"{shape.num_unique_layers} stored, {shape.num_hidden_layers} executed"),
         ("vocabulary", f"{shape.vocab_size:,}"),
-        *_measured(record, final),
+        *_measured(study.problem, record, final),
     ]
     lines = [
-        title(study_name, record),
+        title(study.name, record),
         "",
         "A proxy that archfront trained to compare shapes: it has seen far too little text to be of use as it is. Train the shape.",
         "",
@@ -80,15 +83,16 @@ def _how(taken: Latency) -> str:
     return f"{taken.runtime} {taken.runtime_version}, {taken.precision}, threads: {taken.threads}, {taken.device}"
 
 
-def _measured(record: TrialRecord, final: FinalRecord | None) -> list[tuple[str, str]]:
+def _measured(problem: Problem, record: TrialRecord, final: FinalRecord | None) -> list[tuple[str, str]]:
+    """The study's objectives, what counts of each, and how the times were taken."""
     rows = []
     if record.training is not None:
         rows.append(("trained on", f"{record.training.tokens:,} tokens, seed {record.seed}"))
-        if record.training.validation is not None:
-            rows.append(("validation", f"{record.training.validation.bits_per_byte:.4f} bits per byte"))
-    if final is not None and final.test is not None:
-        rows.append(("test", f"{final.test.bits_per_byte:.4f} bits per byte"))
-    latency = (final.latency if final is not None else None) or record.latency
-    if latency is not None:
-        rows.append(("latency", f"{_workload(latency)}: {_how(latency)}"))
+    seen, on_test = Observed.of(record, final), Observed.judged_by(record, final.test if final is not None else None)
+    for objective in problem.shown:
+        value, test = objective.value(seen), objective.value(on_test) if objective.noise == "seed" else None
+        rows += [] if value is None else [(objective.words.label, objective.words.write(value))]
+        rows += [] if test is None else [(f"{objective.words.label}, test", objective.words.write(test))]
+    if seen.latency is not None:
+        rows.append(("measured by", f"{_how(seen.latency)}, {seen.latency.prompt_tokens} prompt and {seen.latency.new_tokens} new tokens"))
     return rows

@@ -6,23 +6,34 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from analysis.fronts.membership import estimate_membership
+from analysis.objectives.problem import Problem
 from analysis.records.record import TrialRecord
 from search_space.errors import SpecError, unknown_key
 from trials.catalogue.formats import FORMATS
 from trials.reporting.stored_study import StoredStudy
 from trials.study.directory import tokenizer_file, weights_file
 
-PICKS = ("recommended", "knee", "fastest", "most-accurate")
+PICKS = ("recommended", "knee")
+"""Beside what the best shape in each objective of the study is called, such as `fastest`."""
 
 
 def pick(stored: StoredStudy, choice: str) -> TrialRecord:
-    """The member of the front that a word of `PICKS` stands for; raises SpecError where nothing finished."""
-    front = stored.front
-    named = {"knee": front.knee, "fastest": front.fastest, "most-accurate": front.most_accurate}
-    number = estimate_membership(front).recommended if choice == "recommended" else named[choice]
+    """The member of the front that a word stands for; raises SpecError where there is no such word, or nothing finished."""
+    front, words = stored.front, pick_words(stored.study.problem)
+    if choice not in words:
+        raise unknown_key(f"--pick {choice}", choice, words)
+    if choice in PICKS:
+        number = estimate_membership(front).recommended if choice == "recommended" else front.knee
+    else:
+        number = front.best(words.index(choice) - len(PICKS))
     if number is None:
         raise SpecError(f"{stored.directory} has no finished trial to export; `archfront report {stored.directory}` says what happened")
     return stored.record(number)
+
+
+def pick_words(problem: Problem) -> list[str]:
+    """What `pick` knows: `PICKS`, then what the best shape in each objective is called, in the study's order."""
+    return [*PICKS, *(objective.words.best.replace(" ", "-") for objective in problem.objectives)]
 
 
 def export_trial(
@@ -43,7 +54,7 @@ def export_trial(
     if not record.finished or not weights.is_file():
         raise SpecError(
             f"trial {record.number} has no weights to export (it {record.outcome}{': ' + record.reason if record.reason else ''}); "
-            f"choose one with --pick {'|'.join(PICKS)}"
+            f"choose one with --pick {'|'.join(pick_words(stored.study.problem))}"
         )
     from trials.export.card import CARD, title, write_card  # torch, only once there is something to write
     from trials.export.remeasure import with_latencies
@@ -56,7 +67,7 @@ def export_trial(
     write_formats(formats, output, record.architecture, weights, tokenizer, stored.study.proxy.context_tokens, precisions)
     checks = verify(formats, output, record.architecture, weights, tokenizer)
     earlier = [record.latency for record in stored.records if record.latency is not None]
-    checks = with_latencies(checks, record.architecture, stored.study.objectives.latency, earlier)
+    checks = with_latencies(checks, record.architecture, stored.study.latency, earlier)
     keep(checks, output)
-    write_card(output / CARD, stored.study.name, record, stored.finals.get(record.number), formats, checks)
+    write_card(output / CARD, stored.study, record, stored.finals.get(record.number), formats, checks)
     return sorted(path for path in output.iterdir() if path.is_file())

@@ -99,11 +99,11 @@ def _printed(request: dict[str, Any], spec: LatencySpec, folder: Path, deadline:
             code = subprocess.run(arguments, stdin=stdin, stdout=stdout, stderr=stderr, cwd=folder, timeout=seconds, check=False).returncode
         except OSError as error:
             raise SpecError(
-                f"objectives.latency.command must start with a program of the machine that measures, found {arguments[0]}: "
+                f"latency.command must start with a program of the machine that measures, found {arguments[0]}: "
                 f"{error.strerror}; name it by its whole path"
             ) from None
         except subprocess.TimeoutExpired:
-            cure = "lower objectives.latency.repeats or new_tokens"
+            cure = "lower latency.repeats or new_tokens"
             raise WorkError(f"{command_name(spec)} did not end within {seconds:.0f} seconds; {cure}{_last_words(complained)}") from None
     if code:
         how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"

@@ -82,7 +82,7 @@ def require_table(study: StudySpec) -> None:
     if study.search.latency_table is None:
         return
     table = find_table(study.search.latency_table)
-    if (other := differs(table.header, study.objectives.latency)) is not None:
+    if (other := differs(table.header, study.latency)) is not None:
         raise SpecError(
             f"search.latency_table must be measured as the study measures: {other}; run `archfront profile-device` with this study"
         )

@@ -1,6 +1,6 @@
 """Latency from a process of its own: started once, fed shapes one by one, and replaced when it crashes or hangs.
 
-    process = LatencyProcess(study.objectives.latency)
+    process = LatencyProcess(study.latency)
     latency = process.measure(architecture)
     process.close()
 

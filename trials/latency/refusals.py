@@ -29,9 +29,8 @@ def require_measurable(spec: LatencySpec, references: Iterable[tuple[str, Archit
     for name, shape in references:
         if (reason := refusal_of(shape, spec)) is not None:
             raise SpecError(
-                f"objectives.latency: the reference {name} cannot be timed in {spec.runtime}, where {reason}; "
-                "drop it from references, or name another"
+                f"latency: the reference {name} cannot be timed in {spec.runtime}, where {reason}; drop it from references, or name another"
             )
     reasons = [refusal_of(shape, spec) for shape in shapes]
     if reasons and all(reason is not None for reason in reasons):
-        raise SpecError(f"objectives.latency: no shape of the space can be timed in {spec.runtime}, such as: {reasons[0]}")
+        raise SpecError(f"latency: no shape of the space can be timed in {spec.runtime}, such as: {reasons[0]}")

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from analysis.objectives.registry import find_objective
+from analysis.text.words import joined
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.space import Explanation
@@ -25,6 +27,7 @@ from trials.study.spec import StudySpec
 from trials.training.failures import OutOfMemory
 from trials.training.footprint import fit_batch, footprint, readable_bytes
 from trials.training.schedules import stated_tokens
+from trials.trial.known_before import passed_limit, require_within_limits
 from trials.trial.references import references
 
 SAMPLES = 3
@@ -95,6 +98,8 @@ class StudyPlan:
     disk_bytes: int
     """Weights of every trial in float32; records and MLflow add about 50 KiB a trial."""
     memory: Memory
+    objectives: str
+    """What shapes are judged by, what bounds them, and how many of those looked at keep the limits that closed forms tell."""
     latency: str
     """What times the shapes, and how many of those looked at it can hold; the others are not proposed."""
     exports: dict[str, str]
@@ -114,6 +119,7 @@ class StudyPlan:
             f"time        about {_duration(self.estimated_seconds)} with {self.workers} workers on this machine",
             f"disk        about {self.disk_bytes / 1e6:,.0f} MB",
             f"memory      {self.memory}",
+            f"objectives  {self.objectives}",
             f"latency     {self.latency}",
             *(f"{'exports' if place == 0 else '':<11} {name}: {said}" for place, (name, said) in enumerate(self.exports.items())),
             "for example",
@@ -130,6 +136,7 @@ def plan_study(study: StudySpec) -> StudyPlan:
     space = study.search_space
     space.require_feasible()
     _require_text(study)
+    require_within_limits(study)
     require_table(study)
     compared = references(study.references, space)
     shapes = space.sample(COUNTED, study.search.seed)
@@ -157,6 +164,7 @@ def plan_study(study: StudySpec) -> StudyPlan:
         stops_early=study.search.early_stopping != "none",
         disk_bytes=round(runs * (mean(4 * cost.parameters(shape) for shape in shapes) + 50 * 1024)),
         memory=_memory(study),
+        objectives=_objectives(study, shapes),
         latency=_timed(study, compared, shapes),
         exports=_exports(shapes),
         samples=samples,
@@ -168,9 +176,20 @@ def _require_text(study: StudySpec) -> None:
     require_corpus(study.corpus, study.search_space.choices("vocab_size"))
 
 
+def _objectives(study: StudySpec, shapes: list[Architecture]) -> str:
+    """When each is known, and what the limits are."""
+    when = {"shape": "before anything runs", "device": "once measured", "training": "after the training"}
+    said = joined([f"{objective.words.label} ({when[objective.known]})" for objective in study.problem.objectives])
+    if not study.limits:
+        return said
+    bounds = [(find_objective(name), limit) for name, limit in study.limits.items()]
+    limits = joined([f"{o.words.label} {'at most' if o.better == 'lower' else 'at least'} {o.words.write(limit)}" for o, limit in bounds])
+    return f"{said}; {limits}, kept by {_share([passed_limit(study, shape) for shape in shapes])}"
+
+
 def _timed(study: StudySpec, compared: Sequence[tuple[str, Architecture]], shapes: list[Architecture]) -> str:
     """How many of a study's shapes its runtime can hold; the others are not proposed."""
-    spec = study.objectives.latency
+    spec = study.latency
     require_measurable(spec, compared, shapes)
     here = "" if RUNTIMES[spec.runtime].installed else " (not installed here)"  # the machine that measures may be another one
     return f"{spec.runtime}, {spec.precision}{here}: {_share([refusal_of(shape, spec) for shape in shapes])}"

@@ -101,9 +101,11 @@ class StudyRuns:
         self._log_corpus(
             self._parent_id, next((r.training.corpus_sha256 for r in records if r.training and r.training.corpus_sha256), None)
         )
-        front = front_of(records, finals)
+        front = front_of(records, finals, self._study.problem)
+        by_number = {record.number: record for record in records}
         for number, child in self._children.items():
-            self._children[number] = self._write_standing(child, finals.get(number), number in front.members)
+            if number in by_number:
+                self._children[number] = self._write_standing(child, by_number[number], finals.get(number), number in front.members)
         if self._study.scaling is None:
             self._write_front(records, finals, front)
         else:
@@ -171,23 +173,26 @@ class StudyRuns:
         dataset = Dataset(self._study.corpus.title[:500], sha256[:36], "archfront corpus", json.dumps({"sha256": sha256, "names": names}))
         self._client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 
-    def _write_standing(self, child: _Child, final: FinalRecord | None, on_front: bool) -> _Child:
+    def _write_standing(self, child: _Child, record: TrialRecord, final: FinalRecord | None, on_front: bool) -> _Child:
         """What became known of a trial after its own record: whether it is on the front, and its second measurement."""
         mark = digest(final) if final else child.final_digest
         if (mark, on_front) != (child.final_digest, child.on_front):
             tags = {"archfront.on_front": str(on_front).lower()} | ({"archfront.final_digest": mark} if mark else {})
-            self._log(child.run_id, final_metrics(final) if final else (), tags=tags)
+            self._log(child.run_id, final_metrics(record, final) if final else (), tags=tags)
         return replace(child, final_digest=mark, on_front=on_front)
 
     def _write_front(self, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> None:
-        from analysis.report.figures import figure_page, front_figure  # Plotly is needed once, at the end
+        from analysis.report.figures import figures_page, front_figures  # Plotly is needed once, at the end
 
-        rows = front_rows(records, finals, front, estimate_membership(front))
-        page = figure_page(front_figure(records, finals))
+        membership = estimate_membership(front)
+        rows = front_rows(records, finals, front, membership)
+        page = figures_page(front_figures(records, front, membership))
         self._client.log_text(self._parent_id, page, "front.html")
         self._client.log_dict(self._parent_id, front_data(rows), "front.json")
         listed = json.dumps([{"path": "front.json", "type": "table"}])  # what `mlflow.load_table` looks for
-        self._write_asked({"mlflow.loggedArtifacts": listed, "mlflow.note.content": front_note(rows)}, study_metrics(records, front))
+        self._write_asked(
+            {"mlflow.loggedArtifacts": listed, "mlflow.note.content": front_note(rows, front.problem)}, study_metrics(records, front)
+        )
 
     def _write_law(self, records: Sequence[TrialRecord], law: str) -> None:
         """A scaling study's pictures on one page, since plotly.js would be in each file, and what it found as data."""

@@ -14,8 +14,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from analysis.fronts.front import Front
+from analysis.objectives.objective import Noise
+from analysis.objectives.observed import Observed
+from analysis.objectives.problem import Problem
+from analysis.objectives.quality import ON
+from analysis.objectives.registry import OBJECTIVES, find_objective
 from analysis.records.health_checks import check_results, failed_checks
-from analysis.records.latency import Latency
 from analysis.records.record import FinalRecord, Outcome, TrialRecord
 from trials.study.directory import MAY_CHANGE
 from trials.study.spec import StudySpec
@@ -31,10 +35,8 @@ STATUSES = {
     Outcome.FAILED: "FAILED",
 }
 """MLflow's word for each outcome; only a finished trial is FINISHED there."""
-NOTE_COLUMNS = (
-    "trial", "name", "shape", "on_front", "front_probability", "recommended", "parameters", "latency_ms", "validation_bits_per_byte",
-    "test_bits_per_byte",
-)  # fmt: skip
+NOTE_COLUMNS = ("trial", "name", "shape", "on_front", "front_probability", "recommended", "parameters")
+"""Before the objectives."""
 LONGEST_REASON = 2000
 """Characters; MLflow refuses tags of more than 8,000."""
 
@@ -94,18 +96,15 @@ def digest(record: TrialRecord | FinalRecord) -> str:
     return hashlib.sha256(json.dumps(record.as_dict(), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def final_metrics(final: FinalRecord) -> list[MetricPoint]:
+def final_metrics(record: TrialRecord, final: FinalRecord) -> list[MetricPoint]:
     """What was measured of a chosen trial after the search, under names of its own."""
     measured_ms = _epoch_ms(final.measured_at)
-    values = {f"final_{name}": value for name, value in _latency(final.latency)}
+    after = Observed.of(record, final) if final.latency else None
+    values = {f"final_{name}": value for name, value in _values(after, "measurement")} if after else {}
     if final.test:
-        values |= {
-            "test_loss": final.test.loss,
-            "test_bits_per_byte": final.test.bits_per_byte,
-            "test_next_token_accuracy": final.test.next_token_accuracy,
-        }
-    if final.fresh and final.fresh.test:
-        values["fresh_seed_test_bits_per_byte"] = final.fresh.test.bits_per_byte
+        values["test_loss"] = final.test.loss
+    for prefix, quality in (("test", final.test), ("fresh_seed_test", final.fresh.test if final.fresh else None)):
+        values |= {f"{prefix}_{name}": value for name, value in _values(Observed.judged_by(record, quality), "seed")}
     return [MetricPoint(name, value, 0, measured_ms) for name, value in values.items() if math.isfinite(value)]
 
 
@@ -115,7 +114,9 @@ def study_parameters(study: StudySpec) -> dict[str, str]:
     So is what a resumed study may change, since MLflow's parameters stand for ever; the run's `study.yaml` has it.
     """
     asked = study.model_dump(
-        mode="json", include={"corpus", "scaling", "budget", "objectives", "proxy", "search", "references"}, exclude_none=True
+        mode="json",
+        include={"corpus", "scaling", "budget", "latency", "objectives", "limits", "proxy", "search", "references"},
+        exclude_none=True,
     )
     return {name: value for name, value in _flat(asked) if name not in MAY_CHANGE}
 
@@ -127,12 +128,12 @@ def study_metrics(records: Sequence[TrialRecord], front: Front) -> list[MetricPo
         "finished_trials": sum(record.finished for record in records),
         "front_size": len(front.members),
     }
-    if front.fastest is not None and front.most_accurate is not None:
-        values |= {
-            "hypervolume": front.hypervolume,
-            "lowest_latency_total_ms": front.places[front.fastest].latency_ms,
-            "lowest_bits_per_byte": front.places[front.most_accurate].quality,
-        }
+    if front.members:
+        values["hypervolume"] = front.hypervolume
+    for place, name in enumerate(front.problem.names):
+        best = front.best(place)
+        if best is not None:
+            values[f"best_{name}"] = front.places[best].values[place]
     time_ms = ended_ms(records)
     return [MetricPoint(name, value, len(records), time_ms) for name, value in values.items()]
 
@@ -147,11 +148,13 @@ def front_data(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     return {"columns": list(rows[0]) if rows else ["trial"], "data": [[_table_value(value) for value in row.values()] for row in rows]}
 
 
-def front_note(rows: Sequence[Mapping[str, Any]]) -> str:
+def front_note(rows: Sequence[Mapping[str, Any]], problem: Problem) -> str:
     """The same rows in Markdown with the columns most asked for, for the description of the study's run."""
     if not rows:
         return "No trial has finished, so there is no front."
-    lines = [NOTE_COLUMNS, ("---",) * len(NOTE_COLUMNS), *([_cell(row[name]) for name in NOTE_COLUMNS] for row in rows)]
+    tested = [f"test_{objective.name}" for objective in problem.objectives if objective.noise == "seed"]
+    columns = (*NOTE_COLUMNS, *(problem.names[place] for place in problem.columns), *tested)
+    lines = [columns, ("---",) * len(columns), *([_cell(row[name]) for name in columns] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -227,14 +230,14 @@ def _curve(record: TrialRecord, started_ms: int) -> Iterator[MetricPoint]:
 def _totals(record: TrialRecord) -> Iterator[tuple[str, float]]:
     """What is known of a trial as single numbers, the most asked for first."""
     training = record.training
-    if record.finished and training and training.validation:
-        yield "bits_per_byte", training.validation.bits_per_byte
-        yield "next_token_accuracy", training.validation.next_token_accuracy
-        for name, judged in training.validations.items():
-            yield f"validation_{name}_bits_per_byte", judged.bits_per_byte
-    yield from _latency(record.latency)
+    seen = Observed.of(record)
+    if record.finished:
+        yield from _values(seen, "seed")
+    yield from _values(seen, "measurement")
+    yield from _values(seen, "none")
     for cost in fields(record.costs):
-        yield cost.name, getattr(record.costs, cost.name)
+        if cost.name not in OBJECTIVES:
+            yield cost.name, getattr(record.costs, cost.name)
     yield "wall_seconds", record.wall_seconds
     if training is None:
         return
@@ -245,19 +248,21 @@ def _totals(record: TrialRecord) -> Iterator[tuple[str, float]]:
     if training.model_flops_utilisation is not None:
         yield "model_flops_utilisation", training.model_flops_utilisation
     if training.peak_memory_bytes is not None:
-        yield "peak_memory_bytes", training.peak_memory_bytes
+        yield "training_peak_memory_bytes", training.peak_memory_bytes
     for result in check_results(record):
         yield f"check_{result.check.name}", result.value
 
 
-def _latency(latency: Latency | None) -> Iterator[tuple[str, float]]:
-    if latency is None:
-        return
-    yield "latency_total_ms", latency.total_ms.median
-    yield "latency_total_ms_p10", latency.total_ms.p10
-    yield "latency_total_ms_p90", latency.total_ms.p90
-    yield "prefill_ms", latency.prefill_ms.median
-    yield "decode_ms_per_token", latency.decode_ms_per_token.median
+def _values(seen: Observed, noise: Noise) -> Iterator[tuple[str, float]]:
+    """Every objective of this noise that is known, by its name, with the ends of its repeats; named validation sets included."""
+    named = [find_objective(f"{ON}{name}") for name in seen.validations]
+    for objective in (*OBJECTIVES.values(), *named):
+        value, spread = objective.value(seen), objective.spread(seen)
+        if objective.noise == noise and value is not None:
+            yield objective.name, value
+            if spread is not None:
+                yield f"{objective.name}_p10", spread.p10
+                yield f"{objective.name}_p90", spread.p90
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

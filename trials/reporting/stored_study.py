@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,10 @@ from analysis.fidelity.forecast import FrontForecast, forecast_front
 from analysis.fidelity.rank_validity import LongRun, read_long_runs, validity
 from analysis.fronts.front import Front, front_of
 from analysis.fronts.membership import estimate_membership
+from analysis.objectives.observed import Observed
+from analysis.objectives.problem import problem_of
+from analysis.objectives.quality import ON
+from analysis.objectives.registry import OBJECTIVES
 from analysis.records.record import RECORDS, FinalRecord, TrialRecord, read_finals, read_records
 from analysis.records.summary import StudySummary
 from analysis.report.study_page import REPORT, write_report
@@ -22,6 +26,7 @@ from search_space.errors import SpecError
 from trials.machine.provenance import environment
 from trials.study.directory import STUDY
 from trials.study.spec import StudySpec, parse_study
+from trials.study.upgrade import upgraded
 from trials.trial.calibration import as_settled, mode_of
 from trials.trial.scaling_grid import planned_tasks
 
@@ -64,8 +69,8 @@ class StoredStudy:
 
     @cached_property
     def front(self) -> Front:
-        """By bits per byte, with the latencies measured again after the search."""
-        return front_of(self.records, self.finals)
+        """By the study's objectives, with what was measured again after the search."""
+        return front_of(self.records, self.finals, self.study.problem)
 
     def record(self, number: int) -> TrialRecord:
         """The trial of that number; raises SpecError naming those that exist."""
@@ -84,8 +89,30 @@ def read_study(directory: Path) -> StoredStudy:
     if not (directory / RECORDS).exists():
         raise SpecError(f"{directory} has no {RECORDS} yet; `archfront run` writes it when the first trial ends")
     text = path.read_text(encoding="utf-8")
-    study = as_settled(parse_study(yaml.safe_load(text), str(path)), directory)
+    study = as_settled(parse_study(upgraded(yaml.safe_load(text)), str(path)), directory)
     return StoredStudy(directory, study, text, read_records(directory), read_finals(directory), read_long_runs(directory))
+
+
+def under_objectives(stored: StoredStudy, names: Sequence[str]) -> StoredStudy:
+    """The study read under other objectives, its limits as they were; SpecError where one does not exist or was not measured there."""
+    problem = problem_of(names, stored.study.limits)
+    finished = [Observed.of(record, stored.finals.get(record.number)) for record in stored.records if record.finished]
+    for objective in problem.objectives:
+        if finished and all(objective.value(seen) is None for seen in finished):
+            there = [name for name, known in OBJECTIVES.items() if any(known.value(seen) is not None for seen in finished)]
+            there += sorted({f"{ON}{name}" for seen in finished for name in seen.validations})
+            raise SpecError(f"{objective.name} was not measured in {stored.directory}; name others of {', '.join(there)}")
+    return dataclasses.replace(stored, study=stored.study.model_copy(update={"objectives": problem.names}))
+
+
+def report_again(stored: StoredStudy) -> Path:
+    """Write the report of a study that is read under other objectives beside its own, as `report-NAMES.html`, and return its path."""
+    if stored.law is not None:
+        raise SpecError(f"{stored.directory} holds a study with `scaling`, which has no front to read again; leave --objectives out")
+    page = f"report-{'-'.join(stored.study.objectives)}.html"
+    return write_report(
+        stored.directory / page, summarise(stored), stored.records, stored.finals, None, stored.forecast, stored.study.problem
+    )
 
 
 def report_study(stored: StoredStudy) -> Path:
@@ -93,7 +120,8 @@ def report_study(stored: StoredStudy) -> Path:
     law = stored.law
     if law is None:
         judged = validity(stored.records, stored.long_runs)
-        return write_report(stored.directory, summarise(stored), stored.records, stored.finals, judged, stored.forecast)
+        summary, problem = summarise(stored), stored.study.problem
+        return write_report(stored.directory / REPORT, summary, stored.records, stored.finals, judged, stored.forecast, problem)
     from analysis.report.law_page import write_page
     from analysis.report.law_study_page import scaling_report
 
@@ -102,7 +130,7 @@ def report_study(stored: StoredStudy) -> Path:
 
 def summarise(stored: StoredStudy) -> StudySummary:
     """The study's intent in words."""
-    study, latency, search = stored.study, stored.study.objectives.latency, stored.study.search
+    study, latency, search = stored.study, stored.study.latency, stored.study.search
     return StudySummary(
         name=study.name,
         study_yaml=stored.text,

@@ -58,6 +58,7 @@ class FrontSampler(BaseSampler):
         sequences: Mapping[str, Sequence[str]] | None = None,
         active: Callable[[Params], Collection[str]] | None = None,
         hints: Callable[[Params], Sequence[float]] | None = None,
+        limits: Mapping[int, float] | None = None,
         seed: int = 0,
     ) -> None:
         """`space` is what every trial asks for.
@@ -65,10 +66,11 @@ class FrontSampler(BaseSampler):
         `cheap` computes objectives, by their index, from parameters; `feasible` says what may be proposed; `candidates` lists all that
         may be; `sequences` names the parameters of each per-layer list (by default those that differ in a final number, such as
         heads_0 to heads_11); `active` names the parameters that have an effect at a point; `hints` computes numbers, the same ones for
-        every point, that the objectives may follow more simply than the parameters (a size that is solved for, say).
+        every point, that the objectives may follow more simply than the parameters (a size that is solved for, say); `limits` are values of
+        objectives, by their index, beyond which a point adds nothing.
         """
         self._space, self._cheap, self._seed = dict(space), dict(cheap or {}), seed
-        self._feasible, self._active, self._hints = feasible, active, hints
+        self._feasible, self._active, self._hints, self._limits = feasible, active, hints, dict(limits or {})
         if not self._space:
             raise SpecError("a FrontSampler's space must name at least one parameter, found none")
         if not set(self._cheap) <= {0, 1, 2}:
@@ -104,6 +106,8 @@ class FrontSampler(BaseSampler):
                 f"cheap must be keyed by objectives of the study, of which there are {len(study.directions)}, found {sorted(self._cheap)}"
             )
         self._signs = tuple(-1.0 if direction is StudyDirection.MAXIMIZE else 1.0 for direction in study.directions)
+        if self._limits:
+            self._proposer.limits = [sign * self._limits.get(place, sign * math.inf) for place, sign in enumerate(self._signs)]
         random = np.random.default_rng([self._seed, trial.number])
         try:
             with self._threads.limit(limits=1):  # more would wait for each other, beside trials that want the processors

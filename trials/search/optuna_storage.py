@@ -26,10 +26,10 @@ class KnownTrials(InMemoryStorage):
         return place
 
 
-def study_of(trials: Sequence[FrozenTrial], sampler: BaseSampler) -> optuna.Study:
-    """Of two objectives that are minimised; a trial may stand in one study after the other, in the last of them by its number."""
+def study_of(trials: Sequence[FrozenTrial], sampler: BaseSampler, objectives: int = 2) -> optuna.Study:
+    """Of objectives that are minimised; a trial may stand in one study after the other, in the last of them by its number."""
     storage: Any = KnownTrials()
-    study = optuna.create_study(storage=storage, directions=["minimize", "minimize"], sampler=sampler)
+    study = optuna.create_study(storage=storage, directions=["minimize"] * objectives, sampler=sampler)
     for trial in trials:
         storage.create_new_trial(study._study_id, trial)
     return study

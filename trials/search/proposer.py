@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from analysis.objectives.observed import Observed
+from analysis.objectives.problem import STANDARD, Problem
 from analysis.records.record import Outcome, TrialRecord
 from analysis.records.replicates import averaged
 from analysis.search.loss_extrapolation import LossEstimate, loss_estimates
@@ -30,6 +32,7 @@ from search_space.architecture import Architecture
 from search_space.space import Point, SearchSpace
 from trials.search.front_sampler import DEVIATION, ESTIMATE, FrontSampler
 from trials.search.optuna_storage import study_of
+from trials.trial.known_before import Exact
 from trials.trial.task import TrialTask, plain
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -44,10 +47,6 @@ HINTED_TOKENS = 256
 """Context at which the work of a forward pass is a hint of what a shape's latency will be."""
 
 
-PredictMs = Callable[[Sequence[Architecture]], Iterable[float]]
-"""Latencies of shapes, in ms, before they are measured."""
-
-
 @dataclass(frozen=True)
 class Choices:
     """What may be proposed, in Optuna's words."""
@@ -56,17 +55,25 @@ class Choices:
     points: Callable[[], Sequence[Mapping[str, Any]]]
     """Lists all of them."""
     sizes: Callable[[Mapping[str, Any]], Sequence[float]]
-    """Numbers of the shape of a point that its latency and its quality may follow, the work of a forward pass first."""
+    """Numbers of the shape of a point that its objectives may follow, the work of a forward pass first."""
     seed: int
     """The study's."""
-    latency_ms: Callable[[Mapping[str, Any]], float] | None = None
-    """What a table predicts for the shape of a point; None where latency is learnt from the trials."""
+    limits: Mapping[int, float]
+    """Costs beyond which a finished training is infeasible, by the objectives' places."""
+    exact: Mapping[int, Callable[[Mapping[str, Any]], float]]
+    """Costs of the shape of a point in the objectives that are not learnt from the trials, by their places in the study's order."""
 
 
 def _front(choices: Choices) -> Callable[[int], BaseSampler]:
     """One for all proposals, which it tells apart by their trials: what it keeps between them only saves time."""
-    cheap = None if choices.latency_ms is None else {1: choices.latency_ms}
-    sampler = FrontSampler(choices.distributions, cheap=cheap, candidates=choices.points(), hints=choices.sizes, seed=choices.seed)
+    sampler = FrontSampler(
+        choices.distributions,
+        cheap=choices.exact,
+        candidates=choices.points(),
+        hints=choices.sizes,
+        limits=choices.limits,
+        seed=choices.seed,
+    )
     return lambda _: sampler
 
 
@@ -89,17 +96,20 @@ class Proposer:
         space: SearchSpace,
         seed: int,
         sampler: str,
-        predict_ms: PredictMs | None = None,
+        problem: Problem = STANDARD,
+        exact: Mapping[str, Exact] | None = None,
         accepts: Callable[[Architecture], bool] | None = None,
     ) -> None:
         """`seed` is the study's; `sampler` one of `SAMPLERS`; only shapes that `accepts` are proposed.
 
-        With `predict_ms` proposals follow the latencies that it says, never the measured ones: then equal losses lead to equal proposals.
-        It is asked for what the sampler looks at: `random` at none, `front` at the whole space, the others at the shapes that were tried.
+        `exact` computes objectives of the `problem`, by their names, for any shape: proposals then follow what it says, never what was
+        measured, so that equal losses lead to equal proposals. It is asked for what the sampler looks at: `random` at none, `front` at the
+        whole space, the others at the shapes that were tried.
         """
-        self._predict_ms = None if sampler == "random" else predict_ms
+        wanted = {} if sampler == "random" else dict(exact or {})
+        self._problem, self._exact = problem, {problem.names.index(name): values for name, values in wanted.items()}
         self._is_front = sampler == "front"
-        self._asked: dict[int, float] = {}
+        self._asked: dict[tuple[int, int], float] = {}
         self._made: dict[int, tuple[TrialRecord, LossEstimate | None, FrozenTrial]] = {}
         self._seed, self._spreads_first = seed, sampler in SPREAD_FIRST
         self._table = space.table()
@@ -116,8 +126,10 @@ class Proposer:
         self._places = np.array([self._places_at(point) for point, _ in self._table], dtype=np.int64).reshape(len(self._table), -1)
         self._ordered = np.array([d.ordered for d in self._dimensions], dtype=bool)
         self._spans = np.array([len(d.choices) - 1 for d in self._dimensions], dtype=float)
-        latency = None if self._predict_ms is None else self._latency_at
-        self._sampler = SAMPLERS[sampler](Choices(self._distributions, self._points, self._sizes, seed, latency))
+        costs = {place: partial(self._cost_at, place) for place in self._exact}
+        bounds = [(place, o) for place, o in enumerate(problem.objectives) if o.name in problem.limits and o.known == "training"]
+        limits = {place: o.cost(problem.limits[o.name]) for place, o in bounds}
+        self._sampler = SAMPLERS[sampler](Choices(self._distributions, self._points, self._sizes, seed, limits, costs))
 
     def __len__(self) -> int:
         """How many distinct shapes can be proposed in all."""
@@ -140,7 +152,7 @@ class Proposer:
             return None
         random = np.random.default_rng([self._seed, number])
         told = [record for record in told if record.point is not None]
-        if self._spreads_first and sum(self._values(record) is not None for record in told) < POPULATION:
+        if self._spreads_first and sum(self._costs(record) is not None for record in told) < POPULATION:
             row = self._farthest(free, known, random)
         else:
             row = self._nearest(free, self._ask(told, pending, int(random.integers(2**32)), loss_estimates(records)), random)
@@ -153,7 +165,7 @@ class Proposer:
         trials = [self._told(record, estimated.get(record.number)) for record in told]
         running = [task.point for task in pending if task.point is not None and task.replicates is None]
         trials += [self._trial(point, TrialState.RUNNING) for point in running]
-        suggested = study_of(trials, self._sampler(seed)).ask(self._distributions).params
+        suggested = study_of(trials, self._sampler(seed), len(self._problem.objectives)).ask(self._distributions).params
         return [int(suggested[dimension.name]) for dimension in self._dimensions]
 
     def _told(self, record: TrialRecord, estimate: LossEstimate | None) -> FrozenTrial:
@@ -167,38 +179,50 @@ class Proposer:
         assert record.point is not None
         if record.outcome is Outcome.STOPPED:
             return self._trial(record.point, TrialState.PRUNED, said=self._said(record, estimate))
-        values = self._values(record)
-        if values is None:
+        costs = self._costs(record)
+        if costs is None:
             return self._trial(record.point, TrialState.FAIL)
         # One generation that holds everything known: Optuna then breeds from its best POPULATION members (steady-state NSGA-II).
-        return self._trial(record.point, TrialState.COMPLETE, values, {GENERATION: 0})
+        return self._trial(record.point, TrialState.COMPLETE, costs, {GENERATION: 0}, constraints=self._excesses(record))
+
+    def _excesses(self, record: TrialRecord) -> dict[str, float] | None:
+        """By how much the training passes limits that only it tells; `front` is not told of those that it is given as such."""
+        found = self._problem.excesses(Observed.of(record)) or {}
+        return {name: excess for name, excess in found.items() if not self._is_front or name not in self._problem.names} or None
 
     def _said(self, record: TrialRecord, estimate: LossEstimate | None) -> dict[str, Any] | None:
-        """Attributes of a stopped trial."""
-        if estimate is None or record.latency is None:
+        """Attributes of a stopped trial: its loss as estimated, and what is known of it for sure."""
+        if estimate is None or self._problem.foreseen is None:
             return None
-        measured = self._predict_ms is None
-        latency_ms = record.latency.total_ms.median if measured else self._predicted(self._rows[record.architecture])
-        return {ESTIMATE: [estimate.bits_per_byte, latency_ms], DEVIATION: [estimate.deviation, 0.0]}
+        values: list[float | None] = [self._cost(record, place) for place in range(len(self._problem.objectives))]
+        values[self._problem.foreseen] = estimate.bits_per_byte
+        deviations = [0.0] * len(values)
+        deviations[self._problem.foreseen] = estimate.deviation
+        return None if None in values else {ESTIMATE: values, DEVIATION: deviations}
 
-    def _values(self, record: TrialRecord) -> tuple[float, float] | None:
-        """What is minimised, with the latency that proposals follow."""
-        values = _values(record)
-        if values is None or self._predict_ms is None:
-            return values
-        return values[0], self._predicted(self._rows[record.architecture])
+    def _costs(self, record: TrialRecord) -> list[float] | None:
+        """What is minimised; None where the trial cannot stand on a front."""
+        costs = [self._cost(record, place) for place in range(len(self._problem.objectives))] if record.finished else []
+        return [cost for cost in costs if cost is not None] if costs and None not in costs else None
 
-    def _predicted(self, row: int) -> float:
-        """Latency of a shape of the table."""
-        assert self._predict_ms is not None
-        if row not in self._asked:
+    def _cost(self, record: TrialRecord, place: int) -> float | None:
+        """One of a record's objectives, as proposals follow it."""
+        objective = self._problem.objectives[place]
+        value = objective.value(Observed.of(record))
+        if value is None or place not in self._exact:
+            return None if value is None else objective.cost(value)
+        return self._exactly(place, self._rows[record.architecture])
+
+    def _exactly(self, place: int, row: int) -> float:
+        """The cost of a shape of the table in an objective that is not learnt."""
+        if (place, row) not in self._asked:
             rows = range(len(self._table)) if self._is_front else [row]
-            found = self._predict_ms([self._table[each][1] for each in rows])
-            self._asked |= {each: float(ms) for each, ms in zip(rows, found, strict=True)}
-        return self._asked[row]
+            found, objective = self._exact[place]([self._table[each][1] for each in rows]), self._problem.objectives[place]
+            self._asked |= {(place, each): objective.cost(float(value)) for each, value in zip(rows, found, strict=True)}
+        return self._asked[place, row]
 
-    def _latency_at(self, params: Mapping[str, Any]) -> float:
-        return self._predicted(self._row_of(params))
+    def _cost_at(self, place: int, params: Mapping[str, Any]) -> float:
+        return self._exactly(place, self._row_of(params))
 
     def _trial(
         self,
@@ -207,9 +231,18 @@ class Proposer:
         values: Sequence[float] | None = None,
         attributes: dict[str, int] | None = None,
         said: dict[str, Any] | None = None,
+        constraints: dict[str, float] | None = None,
     ) -> FrozenTrial:
         params, space = self._params(self._places_at(point)), self._distributions
-        return create_trial(state=state, values=values, params=params, distributions=space, system_attrs=attributes, user_attrs=said)
+        return create_trial(
+            state=state,
+            values=values,
+            params=params,
+            distributions=space,
+            system_attrs=attributes,
+            user_attrs=said,
+            constraints=constraints,
+        )
 
     def _params(self, places: Sequence[int]) -> dict[str, int | str]:
         """Places as Optuna has them: numbers only where they are ordered."""
@@ -250,13 +283,6 @@ class Proposer:
         for row in known:
             gaps = np.minimum(gaps, self._distances(self._places[row]))
         return int(candidates[np.argmax(gaps[candidates])])
-
-
-def _values(record: TrialRecord) -> tuple[float, float] | None:
-    """What is minimised: bits per byte and milliseconds; None where the trial cannot stand on a front."""
-    if not record.finished or record.latency is None or record.training is None or record.training.validation is None:
-        return None
-    return record.training.validation.bits_per_byte, record.latency.total_ms.median
 
 
 def _key(choice: object) -> str:

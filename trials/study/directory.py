@@ -15,6 +15,7 @@ from analysis.records.files import write_whole
 from analysis.records.record import RECORDS
 from search_space.errors import SpecError
 from trials.study.spec import parse_study
+from trials.study.upgrade import upgraded
 
 STUDY = "study.yaml"
 LOCK = "lock"
@@ -93,7 +94,11 @@ def _settle(directory: Path, study_text: str) -> None:
         there = path.read_text(encoding="utf-8")
         if there == study_text:
             return
-        _require_same(directory, _flat(_dump(there, str(path))), _flat(_dump(study_text, "the study")))
+        _require_same(
+            directory,
+            _flat(parse_study(upgraded(yaml.safe_load(there)), str(path)).model_dump()),
+            _flat(parse_study(yaml.safe_load(study_text), "the study").model_dump()),
+        )
     elif (directory / RECORDS).exists():
         raise SpecError(f"{directory} has {RECORDS} but no {STUDY} that says what they belong to; restore it, or name another directory")
     try:
@@ -109,10 +114,6 @@ def _require_same(directory: Path, there: Mapping[str, Any], here: Mapping[str, 
                 f"{directory} holds another study: {key} is {there.get(key)!r} there and {here.get(key)!r} here; "
                 f"name another directory, or change only {', '.join(MAY_CHANGE)}"
             )
-
-
-def _dump(text: str, source: str) -> dict[str, Any]:
-    return parse_study(yaml.safe_load(text), source).model_dump()
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The workload whose time is the latency: the section `objectives.latency` of a study."""
+"""The workload whose time is the latency: the section `latency` of a study."""
 
 from __future__ import annotations
 

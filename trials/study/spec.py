@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from analysis.records.latency import Latency
+from analysis.objectives.problem import Problem, problem_of
+from analysis.objectives.registry import FORESEEN, USUAL, validation_set_of
 from analysis.records.training import FARTHEST
 from search_space.budget import Budget
 from search_space.describe import is_file_name
@@ -19,6 +20,7 @@ from trials.study.corpus_spec import CorpusSpec
 from trials.study.latency_spec import LatencySpec
 from trials.study.scaling_spec import ScalingSpec, require_constants, with_scaling
 from trials.study.section import AboveZero, Number, Positive, Section, Share, error_sentence, parsed
+from trials.study.upgrade import upgraded
 from trials.study.yaml_file import read_yaml
 
 LARGEST_SEED = 2**32 - 1
@@ -28,34 +30,6 @@ AUTO: Literal["auto"] = "auto"
 
 DEFAULT_RATES = {"muon": 4e-2, "adamw": 4e-3}
 """Of AdamW, by the recipe's optimizer."""
-
-
-class LimitsSpec(Section):
-    """What a shape may not pass: one that does is recorded with its latency, and not trained."""
-
-    latency_ms: AboveZero | None = None
-    """Of `latency`'s workload, prompt and new tokens together."""
-    memory_bytes: AboveZero | None = None
-    """Of the runtime with the shape in it, at its peak; read where the runtime's memory is measured."""
-
-    def passed(self, latency: Latency) -> str | None:
-        """Which limit a shape passes, as a sentence; None where it keeps to all."""
-        for name, limit, found, said in (
-            ("latency_ms", self.latency_ms, latency.total_ms.median, "{:.4g} ms"),
-            ("memory_bytes", self.memory_bytes, latency.peak_memory_bytes, "{:,.0f} bytes"),
-        ):
-            if limit is not None and found is not None and found > limit:
-                return f"{said.format(found)} are above objectives.limits.{name}, {said.format(limit)}, so it was not trained"
-        return None
-
-
-class ObjectivesSpec(Section):
-    """What a front is made of."""
-
-    quality: Literal["bits_per_byte"] = "bits_per_byte"
-    """Validation loss in bits per byte: it survives a change of vocabulary."""
-    latency: LatencySpec = LatencySpec()
-    limits: LimitsSpec = LimitsSpec()
 
 
 class BaseShape(Section):
@@ -229,7 +203,11 @@ class StudySpec(Section):
     space: dict[str, Any]
     """What there is to choose (see above); of a scaling study constants alone: `vocab_size`, `head_dim`, `tie_word_embeddings`, the
     `intermediate_size.multiple_of`, and what a published shape takes from the study."""
-    objectives: ObjectivesSpec = ObjectivesSpec()
+    latency: LatencySpec = LatencySpec()
+    objectives: tuple[str, ...] = USUAL
+    """Two or three objectives by name (see above): what a front is made of, and what proposals follow."""
+    limits: dict[str, AboveZero] = Field(default_factory=dict)
+    """The worst value that a shape may have, by the name of any objective (see above)."""
     proxy: ProxySpec
     search: SearchSpec
     target: TargetSpec | None = None
@@ -237,11 +215,33 @@ class StudySpec(Section):
     references: tuple[str, ...] = ("deep-thin", "wide-shallow")
     """Shapes that every front is compared with: `deep-thin`, `wide-shallow`, a family's name (scaled to the budget), or a YAML file."""
 
+    @field_validator("objectives", mode="before")
+    @classmethod
+    def _objectives_are_names(cls, objectives: object) -> object:
+        if isinstance(objectives, Mapping):
+            raise ValueError(
+                f"must be a list of names, such as [{', '.join(USUAL)}], found a mapping; its `latency` is a section of its own now, and "
+                "so are its `limits`, by the names of objectives: total_ms for latency_ms, peak_memory_bytes for memory_bytes"
+            )
+        return objectives
+
     @field_validator("proxy", mode="before")
     @classmethod
     def _scaling_states_the_budget(cls, proxy: object, given: ValidationInfo) -> object:
         scaling = given.data.get("scaling")
         return proxy if scaling is None else with_scaling(proxy, scaling)
+
+    @model_validator(mode="after")
+    def _objectives_exist(self) -> StudySpec:
+        problem = self.problem
+        for name in (*problem.names, *self.limits):
+            wanted = validation_set_of(name)
+            if wanted is not None and wanted not in self.corpus.validation:
+                found = ", ".join(self.corpus.validation) or "none"
+                raise ValueError(
+                    f"the objective {name} needs the validation set {wanted} in corpus.validation, found {found}; name it there"
+                )
+        return self
 
     @model_validator(mode="after")
     def _one_kind(self) -> StudySpec:
@@ -261,6 +261,11 @@ class StudySpec(Section):
         if self.search.early_stopping != "none" and (self.scaling is not None or self.proxy.tokens is None):
             found = "a study with `scaling`" if self.scaling is not None else "another budget"
             raise ValueError(f"search.early_stopping compares trials at equal tokens and needs proxy.tokens, found {found}; set it to none")
+        if self.search.early_stopping != "none" and self.problem.foreseen is None:
+            raise ValueError(
+                f"search.early_stopping foresees {FORESEEN} and needs it as the only objective that a training tells, found "
+                f"{', '.join(self.objectives)}; set it to none, or change the objectives"
+            )
         return self
 
     @model_validator(mode="after")
@@ -268,12 +273,22 @@ class StudySpec(Section):
         if self.target is not None:
             if self.scaling is not None or self.proxy.tokens is None or not self.proxy.rungs:
                 raise ValueError("target needs a search with proxy.tokens and proxy.rungs, such as [0.25, 0.5]; add them or drop it")
+            if self.problem.foreseen is None:
+                raise ValueError(
+                    f"target foresees {FORESEEN} and needs it as the only objective that a training tells, found "
+                    f"{', '.join(self.objectives)}; drop it, or change the objectives"
+                )
             if not self.proxy.tokens < self.target.tokens <= FARTHEST * self.proxy.tokens:
                 raise ValueError(
                     f"target.tokens must be above proxy.tokens ({self.proxy.tokens:,}) and at most {FARTHEST:g} times as many, "
                     f"found {self.target.tokens:,}"
                 )
         return self
+
+    @property
+    def problem(self) -> Problem:
+        """What the study is read for."""
+        return problem_of(self.objectives, self.limits)
 
     @cached_property
     def search_space(self) -> SearchSpace:
@@ -310,17 +325,19 @@ def is_table_file(name: str) -> bool:
     return name.endswith(".jsonl") or "/" in name
 
 
-def load_study(path: str | Path) -> StudySpec:
-    """Read a study file; relative files of corpus, references, a latency command and a table are resolved against its folder."""
+def load_study(path: str | Path, stored: bool = False) -> StudySpec:
+    """Read a study file; relative files of corpus, references, a latency command and a table are resolved against its folder.
+
+    A file that is `stored` in a study's directory may be of earlier words.
+    """
     path = Path(path)
     values = read_yaml(path, "name a study's YAML, such as studies/quickstart.yaml", "see docs/study.md for what a study looks like")
-    study = parse_study(values, str(path))
+    study = parse_study(upgraded(values) if stored else values, str(path))
     folder = path.resolve().parent
     references = tuple(str(folder / name) if is_file_name(name) else name for name in study.references)
-    latency = study.objectives.latency.beside(folder)
-    objectives = study.objectives.model_copy(update={"latency": latency})
+    latency = study.latency.beside(folder)
     search, table = study.search, study.search.latency_table
     if table is not None and is_table_file(table):
         search = search.model_copy(update={"latency_table": str(folder / table)})
-    placed = {"corpus": study.corpus.beside(folder), "references": references, "objectives": objectives, "search": search}
+    placed = {"corpus": study.corpus.beside(folder), "references": references, "latency": latency, "search": search}
     return study.model_copy(update=placed)

@@ -16,6 +16,7 @@ from analysis.records.training import Training
 from search_space.architecture import Architecture
 from trials.study.directory import STUDY, tokenizer_file, weights_file
 from trials.study.spec import ProxySpec, StudySpec, parse_study
+from trials.study.upgrade import upgraded
 from trials.training.mode import TrainingMode
 from trials.training.recipe import as_it_is
 from trials.trial.calibration import mode_of
@@ -128,4 +129,4 @@ def _recipe_of(study: StudySpec, record: TrialRecord) -> ProxySpec:
 
 @lru_cache(maxsize=8)
 def _study_of(study_text: str) -> StudySpec:
-    return parse_study(yaml.safe_load(study_text))
+    return parse_study(upgraded(yaml.safe_load(study_text)))

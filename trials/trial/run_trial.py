@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import torch
 
+from analysis.objectives.problem import STANDARD, Problem
 from analysis.records.latency import Latency
 from analysis.records.record import Outcome, TrialRecord
 from analysis.records.training import CurvePoint, Training
@@ -15,14 +16,14 @@ from search_space.architecture import Architecture
 from trials.corpus.blocks import TokenBlocks
 from trials.network.decoder import Network
 from trials.study.latency_spec import LatencySpec
-from trials.study.spec import LimitsSpec, ProxySpec
+from trials.study.spec import ProxySpec
 from trials.training.conditions import ALONE, Conditions
 from trials.training.evaluation import evaluate_named
 from trials.training.failures import TrainingFailed, memory_errors
 from trials.training.proxy_run import ProxyRun
 from trials.training.utilisation import known_peak, utilisation
 from trials.trial.checkpoint import INTERVAL_SECONDS, Checkpoint
-from trials.trial.task import Start, TrialTask, count_costs, explain, record_of, this_machine
+from trials.trial.task import Start, TrialTask, count_costs, explain, record_of, shape_observed, this_machine
 
 SHARE_OF_TIME = 0.02
 """That states may take beside the looks: those of a large shape are gigabytes."""
@@ -48,7 +49,7 @@ def trial_in_stretches(
     proxy: ProxySpec,
     *,
     workload: LatencySpec,
-    limits: LimitsSpec | None = None,
+    problem: Problem = STANDARD,
     latency: MeasureLatency | None = None,
     looks: Sequence[float] = (),
     checkpoint: Checkpoint | None = None,
@@ -56,7 +57,8 @@ def trial_in_stretches(
     progress: Callable[[CurvePoint], None] | None = None,
     reused: Training | None = None,
 ) -> Generator[TrialRecord, None, Ended]:
-    """Evaluate one shape: the cheapest question first, so that a shape that cannot be measured, or passes `limits`, is not trained.
+    """Evaluate one shape: the cheapest question first, so that a shape that cannot be measured, or passes a limit of the
+    `problem` that is known before, is not trained.
 
     Yields at each of the `looks`, shares of the training, the record that the trial has if it is stopped there; returns its last
     record and the network. Whatever goes wrong becomes the record's outcome and reason; what was measured until then is kept. With a
@@ -77,12 +79,14 @@ def trial_in_stretches(
         return record_of(task, outcome, reason, costs, start, latency=measured, training=training, machine=machine)
 
     try:
-        if latency is not None and measured is None:
+        shape = shape_observed(task.architecture, workload, proxy)
+        passed = problem.passed_limit(shape, "shape")
+        if passed is None and latency is not None and measured is None:
             with memory_errors():
                 measured = latency(task.architecture)
-        passed = limits.passed(measured) if limits and measured else None
+        passed = passed or problem.passed_limit(replace(shape, latency=measured), "device")
         if passed is not None:
-            return now(Outcome.OVER_LIMIT, passed, None), None
+            return now(Outcome.OVER_LIMIT, f"{passed}, so it was not trained", None), None
         if reused is not None:
             return now(Outcome.FINISHED, None, reused), None
         keeper = _Keeper(checkpoint, measured)

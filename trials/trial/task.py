@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from analysis.objectives.observed import Observed
 from analysis.records.record import Costs, Kind, Outcome, TrialRecord
 from search_space import cost
 from search_space.architecture import Architecture
@@ -17,6 +18,7 @@ from search_space.sharing import Sharing
 from trials.study.latency_spec import LatencySpec
 from trials.study.spec import ProxySpec
 from trials.training.failures import Diverged, OutOfMemory, TimedOut
+from trials.training.schedules import stated_tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,12 @@ def count_costs(architecture: Architecture, workload: LatencySpec, proxy: ProxyS
         decode_flops=cost.decode_flops(architecture, tokens),
         training_flops_per_token=cost.training_flops_per_token(architecture, proxy.context_tokens),
     )
+
+
+def shape_observed(architecture: Architecture, workload: LatencySpec, proxy: ProxySpec) -> Observed:
+    """What is known of a shape before anything runs."""
+    costs = count_costs(architecture, workload, proxy)
+    return Observed(architecture=architecture, costs=costs, training_tokens=stated_tokens(proxy, architecture))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ from search_space.errors import SpecError
 from tests.support.planted_device import planted_latency
 from tests.support.sample_study import SPACE, sample_finals, sample_records
 
+BITS, MS = 0, 1
+"""Places of the usual objectives."""
 RECORDS = sample_records()
 QUICKSTART = Path(__file__).resolve().parents[3] / "studies" / "quickstart.yaml"
 
@@ -43,12 +45,13 @@ def test_the_front_is_that_of_the_other_device(table: DeviceTable) -> None:
     transfer = transfer_to_device(RECORDS, table)
     truth = {record.number: planted_latency(record.architecture, noise=0.0).total_ms.median for record in RECORDS}
     for number, place in transfer.front.places.items():
-        assert place.latency_ms == pytest.approx(truth[number], rel=0.1)
-        assert place.latency.total_ms.p10 < place.latency_ms < place.latency.total_ms.p90
+        reading = place.readings[MS]
+        assert reading.value == pytest.approx(truth[number], rel=0.1)
+        assert reading.spread is not None
+        assert reading.spread.p10 < reading.value < reading.spread.p90
     assert set(transfer.front.places) == set(transfer.measured_front.places)
-    assert {n: place.quality for n, place in transfer.front.places.items()} == {
-        n: p.quality for n, p in transfer.measured_front.places.items()
-    }
+    losses = [{n: place.values[BITS] for n, place in each.places.items()} for each in (transfer.front, transfer.measured_front)]
+    assert losses[0] == losses[1]
 
 
 def test_what_was_measured_after_the_search_is_the_measured_one(table: DeviceTable) -> None:
@@ -62,7 +65,7 @@ def test_what_was_measured_after_the_search_is_the_measured_one(table: DeviceTab
 def test_a_predicted_front_is_as_sure_as_its_predictions(table: DeviceTable) -> None:
     transfer = transfer_to_device(RECORDS, table)
     assert transfer.membership == estimate_membership(
-        transfer.front, {number: transfer.predictions[number].total.deviation for number in transfer.front.places}
+        transfer.front, {MS: {number: transfer.predictions[number].total.deviation for number in transfer.front.places}}
     )
     assert (transfer.left_out.coverage, transfer.checks is not None) == (None, True)
     page = transfer_page("sample", transfer)
@@ -85,7 +88,7 @@ def test_what_is_shown_says_predicted(table: DeviceTable) -> None:
     assert found["predicted"] is True
     assert [row["trial"] for row in found["front"] if row["on_front"]] == list(transfer.front.members)
     for row in found["front"]:
-        assert row["predicted_low_ms"] < row["predicted_latency_ms"] < row["predicted_high_ms"]
+        assert row["predicted_total_ms_low"] < row["predicted_total_ms"] < row["predicted_total_ms_high"]
     assert json.loads(json.dumps(found)) == found
 
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.fronts.domination import hypervolume, knee, non_dominated, non_dominated_draws, open_boxes
-from analysis.fronts.front import LOGARITHMIC
 
+LOGARITHMIC = (True, False)
+"""Latency and quality as the knee sees them."""
 Point = tuple[float, ...]
 GRID = st.lists(st.tuples(st.integers(1, 8), st.integers(1, 8)), max_size=20)
 """A coarse grid, so that ties and equal points are common."""

@@ -47,7 +47,7 @@ def test_an_order_that_holds_at_every_rate_is_said_to() -> None:
 
 def test_a_winner_whose_rank_flips_is_flagged_on_the_page_and_in_the_terminal() -> None:
     plain = sample_finals(RECORDS)
-    winner = front_of(RECORDS, plain).most_accurate
+    winner = front_of(RECORDS, plain).best(0)
     assert winner is not None
     second = min((record for record in RECORDS if record.number in plain and record.number != winner), key=bits).number
     finals = bracketed({second: 0.5})

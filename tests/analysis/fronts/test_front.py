@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from analysis.fronts.findings import compare_with_reference, findings
 from analysis.fronts.front import front_of
 from analysis.fronts.membership import estimate_membership, picks
+from analysis.objectives.problem import problem_of
 from analysis.records.latency import Latency
 from analysis.records.record import FinalRecord, Kind, Outcome, TrialRecord
 from analysis.records.training import Quality
@@ -16,6 +17,8 @@ from tests.support.sample_study import sample_finals, sample_records
 Point = tuple[float, float]
 GRID = st.lists(st.tuples(st.integers(1, 8), st.integers(1, 8)), max_size=20)
 """A coarse grid, so that ties and equal points are common."""
+BITS, MS = 0, 1
+"""Places of the usual objectives."""
 RECORDS = sample_records()
 FINALS = sample_finals(RECORDS)
 
@@ -53,23 +56,23 @@ def test_only_finished_trials_with_both_numbers_stand_on_a_front() -> None:
     found = front_of(records)
     assert not found.places
     assert found.members == ()
-    assert (found.knee, found.fastest, found.most_accurate, found.reference_point) == (None, None, None, None)
+    assert (found.knee, found.best(MS), found.best(BITS), found.reference_point) == (None, None, None, None)
     assert found.hypervolume == 0.0
 
 
 def test_the_front_of_a_study_names_its_ends() -> None:
     found = front_of(study([(30, 2.4)], [(10, 2.5), (20, 2.2), (21, 2.2), (40, 2.1)]))
     assert found.members == (1, 2, 4)
-    assert (found.fastest, found.knee, found.most_accurate) == (1, 2, 4)
+    assert (found.best(MS), found.knee, found.best(BITS)) == (1, 2, 4)
     assert picks(found) == {4: ["most accurate"], 2: ["knee"], 1: ["fastest"]}
 
 
 def test_both_qualities_are_better_on_the_same_side() -> None:
-    accuracy = front_of(RECORDS, FINALS, "next_token_accuracy")
+    accuracy = front_of(RECORDS, FINALS, problem_of(["next_token_accuracy", "total_ms"]))
     assert accuracy.members == front_of(RECORDS, FINALS).members  # the sample's accuracy is a function of its loss
-    best = accuracy.most_accurate
+    best = accuracy.best(0)
     assert best is not None
-    assert accuracy.places[best].quality == max(place.quality for place in accuracy.places.values())
+    assert accuracy.places[best].values[0] == max(place.values[0] for place in accuracy.places.values())
     assert 0 < accuracy.hypervolume < 1
 
 
@@ -77,15 +80,15 @@ def test_a_second_measurement_counts_and_the_first_is_kept() -> None:
     records = study([], [(10, 2.2), (20, 2.3)])
     again = {0: FinalRecord(number=0, latency=with_latency(records[0], 30.0), measured_at="2026-01-01T00:00:00+00:00")}
     found = front_of(records, again)
-    assert found.places[0].latency_ms == 30.0
-    assert found.places[0].searched_latency.total_ms.median == 10.0
+    assert found.places[0].values[MS] == 30.0
+    assert (found.places[0].readings[MS].searched, found.places[0].readings[MS].again) == (10.0, True)
     assert front_of(records).members == (0,)
     assert found.members == (1, 0), "the other trial was beaten only by a time that did not hold"
 
 
 def test_a_final_record_without_latency_leaves_the_first_one() -> None:
     records = study([], [(10, 2.2)])
-    assert front_of(records, {0: FinalRecord(number=0, measured_at="2026-01-01T00:00:00+00:00")}).places[0].latency_ms == 10
+    assert front_of(records, {0: FinalRecord(number=0, measured_at="2026-01-01T00:00:00+00:00")}).places[0].values[MS] == 10
 
 
 def test_the_hypervolume_grows_with_a_study_because_its_corner_stands_still() -> None:
@@ -97,15 +100,15 @@ def test_the_hypervolume_grows_with_a_study_because_its_corner_stands_still() ->
 
 def test_without_references_the_corner_lies_beyond_every_trial() -> None:
     corner = front_of(study([], [(10, 2.5), (20, 2.0)])).reference_point
-    assert corner == pytest.approx((22, 2.75))
+    assert corner == pytest.approx((2.75, 22))
 
 
 def test_a_reference_is_compared_with_sampled_shapes_only() -> None:
     found = front_of(study([(30, 2.4), (10, 2.3)], [(20, 2.4), (25, 2.2), (30, 2.1)]))
     held = compare_with_reference(found, 0)
-    assert (held.faster, held.better) == (2, 4)
+    assert (held.better[MS], held.better[BITS]) == (2, 4)
     held = compare_with_reference(found, 1)
-    assert (held.faster, held.better) == (None, None)
+    assert held.better == (None, None)
 
 
 def said(records: list[TrialRecord], finals: dict[int, FinalRecord] | None = None) -> str:
@@ -143,7 +146,8 @@ def test_findings_say_what_the_test_split_does_not_confirm() -> None:
 def test_findings_do_not_call_small_differences_significant() -> None:
     different_shapes = [record for record in RECORDS if record.kind is not Kind.REPLICATE]
     assert "trained with one seed" in said(different_shapes)
-    noise = estimate_membership(front_of(RECORDS)).noise
+    noise = estimate_membership(front_of(RECORDS)).noises[BITS]
+    assert noise is not None
     assert noise.freedom == 1
     assert f"Another seed moves a shape by {noise.size:.3f} bits per byte (standard deviation, from 1 replicate and a prior)" in said(
         RECORDS

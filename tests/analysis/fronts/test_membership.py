@@ -10,7 +10,9 @@ from scipy.special import ndtr
 
 from analysis.fronts.doubts import uncertainty_sentences
 from analysis.fronts.front import Front, front_of
-from analysis.fronts.membership import Membership, contenders, estimate_membership, front_probabilities, latency_noise
+from analysis.fronts.membership import Membership, contenders, deviation_between, estimate_membership, front_probabilities
+from analysis.objectives.problem import problem_of
+from analysis.objectives.registry import find_objective
 from analysis.records.latency import Spread
 from analysis.records.record import Kind, TrialRecord
 from analysis.records.replicates import averaged
@@ -19,6 +21,8 @@ from analysis.statistics.seed_noise import NOISE_SHARE, draw_true_qualities, est
 from benchmarks.membership import NOISES, plant, reliability
 from tests.support.sample_study import sample_records
 
+BITS, MS = 0, 1
+"""Places of the usual objectives."""
 FINISHED = [record for record in sample_records() if record.finished and record.kind is not Kind.REPLICATE]
 
 
@@ -78,14 +82,17 @@ def test_the_best_of_many_is_drawn_towards_the_others_and_a_second_seed_frees_it
     records = study(*numbers, (14.5, 2.15))
     _, once = membership(records)
     _, twice = membership([*records, again(records, 9, 2.15), *(again(records, 9, 2.15) for _ in range(3))])
-    assert once.posteriors[9].expected > 2.155
-    assert once.posteriors[9].expected > twice.posteriors[9].expected > 2.15
-    assert once.posteriors[9].high - once.posteriors[9].low > twice.posteriors[9].high - twice.posteriors[9].low
+    before, after = once.interval(9, BITS), twice.interval(9, BITS)
+    assert before is not None
+    assert after is not None
+    assert before.expected > 2.155
+    assert before.expected > after.expected > 2.15
+    assert before.high - before.low > after.high - after.low
 
 
 def test_shapes_that_differ_by_less_than_the_noise_tie_and_the_fastest_is_recommended() -> None:
     front, found = membership(study((10, 2.5), (20, 2.201), (30, 2.2), (40, 2.4)))
-    assert front.most_accurate == 2
+    assert front.best(BITS) == 2
     assert found.posteriors[2].ties == (1,)
     assert found.posteriors[1].ties == (2,)
     assert found.recommended == 1
@@ -102,7 +109,7 @@ def test_a_clear_winner_is_recommended_itself_and_stands_on_the_front_for_sure()
     assert found.recommended == 2
     assert found.posteriors[2].ties == ()
     assert found.posteriors[2].on_front > 0.99
-    assert found.posteriors[2].most_accurate > 0.99
+    assert found.posteriors[2].best > 0.99
     assert found.posteriors[3].on_front < 0.01
     assert "no other shape ties with it (it is the best with 100%)" in "\n".join(uncertainty_sentences(front, found))
 
@@ -119,9 +126,12 @@ def test_a_shape_of_two_seeds_is_one_place_with_their_mean() -> None:
     repeated = [*records, again(records, 1, 2.24)]
     front, found = membership(repeated)
     assert [*front.places] == [0, 1]
-    assert front.places[1].quality == pytest.approx(2.22)
-    assert front.places[1].qualities == (2.2, 2.24)
-    assert found.noise.freedom == 1
+    reading = front.places[1].readings[BITS]
+    assert reading.value == pytest.approx(2.22)
+    assert reading.trials == (2.2, 2.24)
+    noise = found.noises[BITS]
+    assert noise is not None
+    assert noise.freedom == 1
     one_each = averaged(repeated)
     assert [record.number for record in one_each] == [0, 1]
     assert one_each[0] is records[0]
@@ -139,25 +149,30 @@ def test_the_noise_is_the_stated_prior_until_replicates_outweigh_it() -> None:
 
 def test_the_noise_of_latency_comes_from_measuring_again() -> None:
     records = study((10, 2.3), (20, 2.2))
-    calm = latency_noise(front_of(records).places.values())
+
+    def noise(records: list[TrialRecord]) -> float:
+        return deviation_between([place.readings[MS] for place in front_of(records).places.values()], find_objective("total_ms").between)
+
+    calm = noise(records)
     shaken = [*records, dataclasses.replace(again(records, 1, 2.2), latency=records[0].latency)]
-    assert latency_noise(front_of(shaken).places.values()) > 5 * calm
+    assert noise(shaken) > 5 * calm
 
 
 def test_a_predicted_latency_is_as_unsure_as_its_prediction_says() -> None:
     front = front_of(records := study((10.0, 3.0), (10.5, 2.0)))
-    odds = {deviation: estimate_membership(front, {0: deviation, 1: deviation}).posteriors[0].on_front for deviation in (1e-6, 0.05)}
+    odds = {deviation: estimate_membership(front, {MS: {0: deviation, 1: deviation}}).posteriors[0].on_front for deviation in (1e-6, 0.05)}
     assert odds[1e-6] == 1.0
     assert odds[0.05] == pytest.approx(ndtr(np.log(1.05) / (0.05 * 2**0.5)), abs=0.02)  # the chance that it is the faster one
     repeated = front_of([*records, again(records, 0, 3.0), again(records, 1, 2.0)])
-    assert estimate_membership(repeated, {0: 0.05, 1: 0.05}).posteriors[0].on_front == pytest.approx(odds[0.05], abs=0.02)
+    assert estimate_membership(repeated, {MS: {0: 0.05, 1: 0.05}}).posteriors[0].on_front == pytest.approx(odds[0.05], abs=0.02)
 
 
 def test_the_accuracy_front_speaks_of_accuracy() -> None:
-    front = front_of(sample_records(), quality="next_token_accuracy")
+    front = front_of(sample_records(), problem=problem_of(["next_token_accuracy", "total_ms"]))
     posteriors = estimate_membership(front).posteriors
     assert posteriors.keys() == front.places.keys()
-    assert all(0 < standing.low < standing.expected < standing.high < 1 for standing in posteriors.values())
+    intervals = [posterior.intervals[0] for posterior in posteriors.values()]
+    assert all(found is not None and 0 < found.low < found.expected < found.high < 1 for found in intervals)
     assert "points (standard deviation" in "\n".join(uncertainty_sentences(front, estimate_membership(front)))
 
 
@@ -177,7 +192,7 @@ def test_nothing_finished_is_no_trouble() -> None:
 def test_the_share_of_draws_knows_a_front_when_it_sees_one() -> None:
     latencies = np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]])
     qualities = np.array([[3.0, 2.0, 2.5], [1.0, 2.0, 0.5]])
-    assert front_probabilities(qualities, latencies).tolist() == [1.0, 0.5, 0.5]
+    assert front_probabilities([latencies, qualities]).tolist() == [1.0, 0.5, 0.5]
 
 
 def test_the_same_study_gives_the_same_numbers() -> None:

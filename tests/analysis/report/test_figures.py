@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from analysis.fronts.front import QualityName, front_of
-from analysis.records.record import Kind, Outcome
+from analysis.fronts.front import front_of
+from analysis.objectives.problem import problem_of
+from analysis.records.record import Kind, Outcome, TrialRecord
 from analysis.report.figures import curves_figure, figure_page, front_figure
 from analysis.report.theme import log_ticks, wants_log
 from tests.support.sample_study import sample_finals, sample_records
@@ -15,40 +17,53 @@ RECORDS = sample_records()
 FINALS = sample_finals(RECORDS)
 
 
+FRONT = front_of(RECORDS, FINALS)
+
+
+def alone(records: Sequence[TrialRecord]) -> Any:
+    """The front's figure of these records."""
+    return front_figure(records, front_of(records))
+
+
+def both(records: Sequence[TrialRecord]) -> tuple[Any, Any]:
+    """The front's figure and that of the curves."""
+    return alone(records), curves_figure(records, front_of(records))
+
+
 def drawn(figure: Any) -> list[tuple[float, float]]:
     """Every point of a figure, lines without markers left out."""
     return [point for trace in figure.data if "markers" in trace.mode for point in zip(trace.x, trace.y, strict=True)]
 
 
 @pytest.mark.parametrize("quality", ["bits_per_byte", "next_token_accuracy"])
-def test_every_finished_trial_is_drawn_once_and_no_other_is(quality: QualityName) -> None:
-    places = front_of(RECORDS, FINALS, quality).places.values()
-    assert sorted(drawn(front_figure(RECORDS, FINALS, quality))) == sorted((place.latency_ms, place.quality) for place in places)
+def test_every_finished_trial_is_drawn_once_and_no_other_is(quality: str) -> None:
+    front = front_of(RECORDS, FINALS, problem_of([quality, "total_ms"]))
+    assert sorted(drawn(front_figure(RECORDS, front))) == sorted((place.values[1], place.values[0]) for place in front.places.values())
 
 
 def test_the_front_is_a_step_line_through_its_members() -> None:
-    front = front_of(RECORDS, FINALS)
-    [line] = [trace for trace in front_figure(RECORDS, FINALS).data if trace.name == "front"]
+    front = FRONT
+    [line] = [trace for trace in front_figure(RECORDS, FRONT).data if trace.name == "front"]
     assert line.line.shape == "hv"
-    assert list(line.x) == [front.places[number].latency_ms for number in front.members]
+    assert list(line.x) == [front.places[number].values[1] for number in front.members]
 
 
 def test_error_bars_reach_from_p10_to_p90() -> None:
     front = front_of(RECORDS, FINALS)
-    [members] = [trace for trace in front_figure(RECORDS, FINALS).data if trace.name == "on the front"]
-    spreads = {place.latency_ms: place.latency.total_ms for place in front.places.values()}
+    [members] = [trace for trace in front_figure(RECORDS, FRONT).data if trace.name == "on the front"]
+    spreads = {place.values[1]: place.latency.total_ms for place in front.places.values() if place.latency is not None}
     for x, above, below in zip(members.x, members.error_x.array, members.error_x.arrayminus, strict=True):
         assert (x - below, x + above) == pytest.approx((spreads[x].p10, spreads[x].p90))
 
 
 def test_references_are_told_apart_by_name_and_symbol() -> None:
-    references = [trace for trace in front_figure(RECORDS, FINALS).data if (trace.name or "").startswith("reference")]
+    references = [trace for trace in front_figure(RECORDS, FRONT).data if (trace.name or "").startswith("reference")]
     assert [trace.text[0] for trace in references] == ["deep-thin", "wide-shallow"]
     assert len({trace.marker.symbol for trace in references}) == 2
 
 
 def test_the_hover_names_the_shape_and_all_its_numbers() -> None:
-    texts = [text for trace in front_figure(RECORDS, FINALS).data for text in trace.hovertext or ()]
+    texts = [text for trace in front_figure(RECORDS, FRONT).data for text in trace.hovertext or ()]
     [text] = [text for text in texts if text.startswith("<b>#10 ")]
     for part in (
         "3x64 4/4x16 f292 immediate x2", "250,560 parameters", "6 layers (3 stored), hidden size 64",
@@ -60,18 +75,18 @@ def test_the_hover_names_the_shape_and_all_its_numbers() -> None:
 
 
 def test_the_knee_is_named_where_plotly_looks_for_it() -> None:
-    figure = front_figure(RECORDS, FINALS)
+    figure = front_figure(RECORDS, FRONT)
     front = front_of(RECORDS, FINALS)
     assert front.knee is not None
     [annotation] = figure.layout.annotations
     assert annotation.text == f"knee #{front.knee}"
     assert figure.layout.xaxis.type == "log"
-    assert 10**annotation.x == pytest.approx(front.places[front.knee].latency_ms)
+    assert 10**annotation.x == pytest.approx(front.places[front.knee].values[1])
 
 
 def test_a_narrow_span_of_latencies_has_a_linear_axis() -> None:
     close = [record for record in RECORDS if record.latency and 20 < record.latency.total_ms.median < 40]
-    figure = front_figure(close)
+    figure = alone(close)
     assert figure.layout.xaxis.type is None
     assert wants_log([1, 4])
     assert not wants_log([1, 2])
@@ -84,12 +99,12 @@ def test_a_logarithmic_axis_has_enough_round_numbers(low: float, high: float) ->
 
 
 def test_the_front_says_how_many_trials_it_leaves_out() -> None:
-    assert "7 unfinished trials not shown" in front_figure(RECORDS).layout.title.subtitle.text
-    assert "not shown" not in front_figure([record for record in RECORDS if record.finished]).layout.title.subtitle.text
+    assert "7 unfinished trials not shown" in alone(RECORDS).layout.title.subtitle.text
+    assert "not shown" not in alone([record for record in RECORDS if record.finished]).layout.title.subtitle.text
 
 
 def test_a_stopped_trial_keeps_its_own_look_among_the_curves() -> None:
-    figure = curves_figure(RECORDS, FINALS)
+    figure = curves_figure(RECORDS, FRONT)
     [unfinished] = [trace for trace in figure.data if trace.name == "did not finish"]
     assert (unfinished.line.dash, unfinished.marker.symbol) == ("dot", "x")
     [stopped] = [trace for trace in figure.data if trace.name == "stopped early"]
@@ -102,35 +117,35 @@ def test_a_stopped_trial_keeps_its_own_look_among_the_curves() -> None:
 
 def test_every_evaluation_of_every_trial_is_on_the_curves() -> None:
     wanted = [(p.tokens, p.validation_loss) for r in RECORDS if r.training for p in r.training.curve if p.validation_loss is not None]
-    assert sorted(point for point in drawn(curves_figure(RECORDS, FINALS)) if point[0] is not None) == sorted(wanted)
+    assert sorted(point for point in drawn(curves_figure(RECORDS, FRONT)) if point[0] is not None) == sorted(wanted)
 
 
 def test_an_unfinished_reference_is_not_drawn_as_a_reference() -> None:
     stopped = dataclasses.replace(RECORDS[0], outcome=Outcome.STOPPED, reason="ended by the scheduler")
-    for figure in (front_figure([stopped, *RECORDS[1:]]), curves_figure([stopped, *RECORDS[1:]])):
+    for figure in both([stopped, *RECORDS[1:]]):
         assert not any("deep-thin" in trace.name for trace in figure.data)
 
 
 @pytest.mark.parametrize("records", [[], RECORDS[13:14], RECORDS[23:24]], ids=["none", "failed", "timed out"])
 def test_with_nothing_finished_the_figures_say_so(records: list[Any]) -> None:
-    for figure in (front_figure(records), curves_figure(records)):
+    for figure in both(records):
         assert figure.layout.annotations[0].text == "Nothing to draw yet"
 
 
 def test_one_trial_makes_a_figure_without_a_knee() -> None:
-    figure = front_figure(RECORDS[2:3])
+    figure = alone(RECORDS[2:3])
     assert len(drawn(figure)) == 1
     assert not figure.layout.annotations
 
 
 def test_names_are_escaped() -> None:
     named = dataclasses.replace(RECORDS[2], kind=Kind.REFERENCE, name="<img src=x>")
-    for figure in (front_figure([named]), curves_figure([named])):
+    for figure in both([named]):
         assert "<img" not in figure.to_json().replace("\\u003c", "<")
 
 
 def test_a_page_of_its_own_neither_loads_nor_sends_anything() -> None:
-    page = figure_page(front_figure(RECORDS, FINALS))
+    page = figure_page(front_figure(RECORDS, FRONT))
     head, options = page[: page.index("plotly.js v")], page[page.rindex("Plotly.newPlot") :]
     assert 'src="http' not in head
     assert '"modeBarButtons": [["toImage", "zoom2d", "pan2d", "resetScale2d"]]' in options

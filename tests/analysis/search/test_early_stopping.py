@@ -13,7 +13,13 @@ TOKENS = WHOLE // 16
 
 
 def curve(number: int, latency_ms: float | None, loss: float, final: float | None = None, tokens: int = TOKENS) -> LearningCurve:
-    return LearningCurve(number=number, latency_ms=latency_ms, seen={tokens: loss}, final=final)
+    known = None if latency_ms is None else (latency_ms,)
+    return LearningCurve(number=number, known=known, seen={tokens: loss}, final=final)
+
+
+def latency_ms(curve: LearningCurve) -> float:
+    assert curve.known is not None
+    return curve.known[0]
 
 
 FINISHED = [curve(number, 10.0 + number, 3.0 - 0.01 * number, 2.3 - 0.005 * number) for number in range(12)]
@@ -36,7 +42,7 @@ def test_while_few_have_finished_everything_goes_on() -> None:
 
 
 def test_only_losses_after_equally_many_tokens_count() -> None:
-    elsewhere = [curve(other.number, other.latency_ms, 1.0, other.final, tokens=2 * TOKENS) for other in FINISHED]
+    elsewhere = [curve(other.number, latency_ms(other), 1.0, other.final, tokens=2 * TOKENS) for other in FINISHED]
     own = curve(20, 40.0, 3.4)
     assert decide_stop(own, elsewhere, TOKENS).goes_on
     assert decide_stop(own, FINISHED + elsewhere, TOKENS) == decide_stop(own, FINISHED, TOKENS)
@@ -44,7 +50,7 @@ def test_only_losses_after_equally_many_tokens_count() -> None:
 
 @pytest.mark.parametrize("twin", FINISHED)
 def test_a_tie_with_the_front_does_not_stop(twin: LearningCurve) -> None:
-    assert decide_stop(curve(20, twin.latency_ms, twin.seen[TOKENS]), FINISHED, TOKENS).goes_on
+    assert decide_stop(curve(20, latency_ms(twin), twin.seen[TOKENS]), FINISHED, TOKENS).goes_on
 
 
 def test_a_shape_without_a_latency_is_not_judged() -> None:
@@ -70,7 +76,7 @@ def planted(seed: int, count: int = 120) -> list[LearningCurve]:
             round(share * WHOLE): float(final[number] + 0.2 * (1 / share - 1) ** 0.5 + random.normal(0, 0.03 * (1 - share)))
             for share in (*STOPPING_RUNGS, 1.0)
         }
-        curves.append(LearningCurve(number=number, latency_ms=float(latency[number]), seen=seen, final=float(final[number])))
+        curves.append(LearningCurve(number=number, known=(float(latency[number]),), seen=seen, final=float(final[number])))
     return curves
 
 
@@ -79,7 +85,7 @@ def test_planted_fronts_are_kept_for_a_fraction_of_the_tokens() -> None:
     for seed in range(8):
         curves = planted(seed)
         ran = run(curves, ours, STOPPING_RUNGS)
-        points = [(float(curve.latency_ms or 0), float(curve.final or 0)) for curve in curves]
+        points = [(latency_ms(curve), float(curve.final or 0)) for curve in curves]
         corner = (float(np.median([point[0] for point in points])) * 2, float(np.median([point[1] for point in points])))
         finished = [points[curve.number] for curve, _ in ran if curve.final is not None]
         spent.append(sum(share for _, share in ran) / len(curves))

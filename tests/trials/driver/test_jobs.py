@@ -44,7 +44,7 @@ STUDY = {
         "num_attention_heads": 2,
         "intermediate_size": {"solve": True, "multiple_of": 4, "ratio": [0.5, 8]},
     },
-    "objectives": {"latency": {"prompt_tokens": 8, "new_tokens": 4, "repeats": 2}},
+    "latency": {"prompt_tokens": 8, "new_tokens": 4, "repeats": 2},
     "proxy": {
         "tokens": 2048,
         "context_tokens": 32,

@@ -147,7 +147,7 @@ scaling:
   shapes: {thin: {like: deep-thin, aspect_ratio: 16}}
   tokens: [4_096, 8_192]
 space: {vocab_size: 300, head_dim: 8, intermediate_size: {solve: true, multiple_of: 4}}
-objectives: {latency: {prompt_tokens: 8, new_tokens: 8, repeats: 2}}
+latency: {prompt_tokens: 8, new_tokens: 8, repeats: 2}
 proxy: {context_tokens: 32, batch_sequences: 8, evaluation_tokens: 1024, precision: float32, compile: false}
 search: {workers: 2, threads: 1, deadline_seconds: 60}
 """

@@ -58,7 +58,7 @@ def test_a_study_that_is_continued_stops_the_same_trials(whole: list[TrialRecord
 
 @pytest.mark.slow
 def test_a_shape_over_a_limit_is_recorded_with_its_latency_alone(tmp_path: Path, ray_here: None, tracking: str) -> None:
-    study, text = fakes.small_study(search={"trials": 16, "sampler": "front"}, objectives={"limits": {"latency_ms": 30}})
+    study, text = fakes.small_study(search={"trials": 16, "sampler": "front"}, limits={"total_ms": 30})
     result = run_study(study, tmp_path / "study", study_text=text, tracking_uri=tracking, evaluate=fakes.with_a_limit)
     over = [record for record in result.records if record.outcome is Outcome.OVER_LIMIT]
     assert over
@@ -94,7 +94,7 @@ def test_a_report_says_what_stopping_spared(whole: list[TrialRecord]) -> None:
             "needs proxy.tokens, found another budget",
         ),
         ({"search": {"trials": 3, "stopping_rungs": [0.5, 0.25]}}, "stopping_rungs must be at least one share, ascending"),
-        ({"objectives": {"limits": {"latency_ms": 0}}}, "objectives.limits.latency_ms"),
+        ({"limits": {"total_ms": 0}}, "limits.total_ms"),
     ],
 )
 def test_what_cannot_be_judged_is_refused(changes: dict[str, Any], said: str) -> None:

@@ -116,7 +116,7 @@ def run_without_ray(path: Path, directory: Path) -> None:
     for number, shape in enumerate(study.search_space.sample(4)):
         task = TrialTask(number=number, kind=Kind.SAMPLED, architecture=shape, seed=0)
         _, training = train(shape, prepare_corpus(study.corpus, 270), study.proxy, seed=0)
-        costs = count_costs(shape, study.objectives.latency, study.proxy)
+        costs = count_costs(shape, study.latency, study.proxy)
         append(directory, record_of(task, Outcome.FINISHED, None, costs, Start.now(), training=training))
 
 

@@ -205,7 +205,7 @@ print("still waiting", file=sys.stderr, flush=True)
 asleep = subprocess.Popen(["sleep", "600"])
 open({str(tmp_path / "pid")!r}, "w").write(str(asleep.pid))
 time.sleep(600)"""
-    sentence = r"did not end within \d+ seconds; lower objectives.latency.repeats or new_tokens; it said at last: still waiting"
+    sentence = r"did not end within \d+ seconds; lower latency.repeats or new_tokens; it said at last: still waiting"
     with measuring(script(lines)) as process:
         with pytest.raises(LatencyError, match=sentence) as caught:
             process.measure(SHALLOW, timeout_seconds=40)
@@ -247,26 +247,26 @@ def test_a_program_that_is_not_there_is_wrong_input() -> None:
     ],
 )
 def test_a_section_that_makes_no_sense_is_refused(section: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(SpecError, match=rf"objectives\.latency.*{sentence}"):
-        parse_study({**fakes.VALUES, "objectives": {"latency": section}})
+    with pytest.raises(SpecError, match=rf"latency.*{sentence}"):
+        parse_study({**fakes.VALUES, "latency": section})
 
 
 def written(folder: Path, command: list[str]) -> Path:
     path = folder / "study.yaml"
-    path.write_text(yaml.safe_dump({**fakes.VALUES, "objectives": {"latency": {"runtime": "command", "command": command}}}))
+    path.write_text(yaml.safe_dump({**fakes.VALUES, "latency": {"runtime": "command", "command": command}}))
     return path
 
 
 def test_a_script_beside_the_study_is_found_from_anywhere(tmp_path: Path) -> None:
     (tmp_path / "measure.py").touch()
-    latency = load_study(written(tmp_path, ["python3", "measure.py", "{model}"])).objectives.latency
+    latency = load_study(written(tmp_path, ["python3", "measure.py", "{model}"])).latency
     assert latency.command == ("python3", str(tmp_path / "measure.py"), "{model}")
 
 
 def test_a_script_beside_the_study_is_not_sent_to_a_cluster(tmp_path: Path) -> None:
     (tmp_path / "measure.py").touch()
     (tmp_path / "shipped").mkdir()
-    with pytest.raises(SpecError, match=r"objectives\.latency\.command: measure\.py must be an absolute path of the node that measures"):
+    with pytest.raises(SpecError, match=r"latency\.command: measure\.py must be an absolute path of the node that measures"):
         pack(written(tmp_path, ["python3", "measure.py"]), tmp_path / "shipped")
 
 
@@ -278,7 +278,7 @@ def test_a_study_without_a_command_says_nothing_of_one() -> None:
 def test_a_part_of_a_command_that_is_no_file_name_stays_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "shipped").mkdir()
     words = ["sh", "-c", "measure " * 100]
-    assert load_study(written(tmp_path, words)).objectives.latency.command == tuple(words)
+    assert load_study(written(tmp_path, words)).latency.command == tuple(words)
     pack(written(tmp_path, words), tmp_path / "shipped")
 
 

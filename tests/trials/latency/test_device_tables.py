@@ -25,7 +25,7 @@ from trials.trial.task import TrialTask, plain
 
 STUDY, TEXT = small_study()
 SPACE = STUDY.search_space
-LATENCY = STUDY.objectives.latency
+LATENCY = STUDY.latency
 
 
 def write_table(path: Path, count: int = 12, **changes: object) -> DeviceTable:
@@ -61,8 +61,8 @@ def search(proposer: Proposer, count: int, moved: bool) -> list[TrialRecord]:
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_proposals_replay_whatever_is_measured(sampler: str, tmp_path: Path) -> None:
-    predict = write_table(tmp_path / "table.jsonl").model.milliseconds
-    one, other = ([r.architecture for r in search(Proposer(SPACE, 0, sampler, predict), 24, moved)] for moved in (False, True))
+    exact = {"total_ms": write_table(tmp_path / "table.jsonl").model.milliseconds}
+    one, other = ([r.architecture for r in search(Proposer(SPACE, 0, sampler, exact=exact), 24, moved)] for moved in (False, True))
     assert one == other
     assert len(set(one)) == 24
     if sampler in ("front", "nsga2"):
@@ -116,7 +116,7 @@ def test_a_command_names_its_runtime_itself(tmp_path: Path) -> None:
     write_table(tmp_path / "table.jsonl", runtime="the phone's own", protocol="command-1")
     latency = LATENCY.model_copy(update={"runtime": "command", "command": ("measure",)})
     values = {"search": STUDY.search.model_copy(update={"latency_table": str(tmp_path / "table.jsonl")})}
-    by_command = STUDY.model_copy(update={**values, "objectives": STUDY.objectives.model_copy(update={"latency": latency})})
+    by_command = STUDY.model_copy(update={**values, "latency": latency})
     assert frozen_table(by_command, tmp_path / "study") is not None
     with pytest.raises(SpecError, match=f"runtime is '{LATENCY.runtime}', in the table \"the phone's own\""):
         require_table(STUDY.model_copy(update=values))
@@ -169,7 +169,7 @@ def test_only_shapes_that_are_looked_at_are_predicted(tmp_path: Path) -> None:
 
     for sampler in ("random", "nsga2"):
         asked.clear()
-        tried = {record.architecture for record in search(Proposer(SPACE, 0, sampler, predict), 14, False)}
+        tried = {record.architecture for record in search(Proposer(SPACE, 0, sampler, exact={"total_ms": predict}), 14, False)}
         assert set(asked) <= tried
         assert len(asked) == len(set(asked)) <= (0 if sampler == "random" else 13)
 

@@ -23,12 +23,12 @@ from trials.study.spec import parse_latency
 from trials.trial.task import TrialTask
 
 ROOT = Path(__file__).resolve().parents[3]
-GGUF = {"latency": {"runtime": "llama.cpp", "precision": "float16"}}
+GGUF = {"runtime": "llama.cpp", "precision": "float16"}
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_shape_that_cannot_be_timed_is_not_proposed(sampler: str) -> None:
-    space, spec = small_study(objectives=GGUF)[0].search_space, parse_latency(GGUF["latency"])
+    space, spec = small_study(latency=GGUF)[0].search_space, parse_latency(GGUF)
     refused = [shape for _, shape in space.table() if refusal_of(shape, spec)]
     proposer = Proposer(space, 0, sampler, accepts=lambda shape: refusal_of(shape, spec) is None)
     assert 0 < len(proposer) == len(space.table()) - len(refused) < len(space.table())
@@ -42,21 +42,21 @@ def test_a_shape_that_cannot_be_timed_is_not_proposed(sampler: str) -> None:
 
 def test_a_plan_says_how_many_shapes_can_be_timed() -> None:
     assert plan_study(small_study()[0]).latency == "onnxruntime, float32: every shape"
-    said = plan_study(small_study(objectives=GGUF)[0]).latency
+    said = plan_study(small_study(latency=GGUF)[0]).latency
     assert said.startswith("llama.cpp, float16: " if RUNTIMES["llama.cpp"].installed else "llama.cpp, float16 (not installed here): ")
     assert "of 100 shapes looked at; mlp must be swiglu in a GGUF file, found relu" in said
 
 
 def test_a_study_none_of_whose_shapes_can_be_timed_leaves_no_trace(tmp_path: Path) -> None:
-    study, text = small_study(objectives=GGUF, space={"mlp": "relu"})
+    study, text = small_study(latency=GGUF, space={"mlp": "relu"})
     for start in (lambda: run_study(study, tmp_path / "study", study_text=text), lambda: plan_study(study)):
-        with pytest.raises(SpecError, match=r"objectives\.latency: no shape of the space can be timed in llama\.cpp, such as: mlp must be"):
+        with pytest.raises(SpecError, match=r"latency: no shape of the space can be timed in llama\.cpp, such as: mlp must be"):
             start()
     assert not (tmp_path / "study" / STUDY).exists()
 
 
 def test_a_reference_that_cannot_be_timed_is_named() -> None:
-    study, _ = small_study(objectives={"latency": {"runtime": "openvino", "precision": "int8"}}, references=["deep-thin"])
+    study, _ = small_study(latency={"runtime": "openvino", "precision": "int8"}, references=["deep-thin"])
     with pytest.raises(SpecError, match=r"the reference deep-thin cannot be timed in openvino, where .* must be (a )?multiples? of 32"):
         plan_study(study)
 

@@ -25,7 +25,7 @@ CHANGES: dict[str, Any] = {
         "head_dim": 8,
         "intermediate_size": {"solve": True, "ratio": [0.25, 12]},
     },
-    "objectives": {"latency": {"prompt_tokens": 8, "new_tokens": 8, "repeats": 2}},
+    "latency": {"prompt_tokens": 8, "new_tokens": 8, "repeats": 2},
     "proxy": {"tokens": 4_096, "context_tokens": 32, "evaluation_tokens": 1_024},
     "search": {"trials": 2, "workers": 2, "fresh_seed": False},
     "references": ["deep-thin"],

@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from analysis.objectives.observed import Observed
+from analysis.objectives.problem import problem_of
+from analysis.objectives.registry import USUAL
 from analysis.records.latency import Latency
 from analysis.records.record import Outcome, TrialRecord, read_records
 from analysis.records.training import Training
@@ -22,7 +25,7 @@ from search_space.architecture import Architecture
 from tests.trials.trial.test_run_trial import RECIPE, TASK, WORKLOAD, blocks, some_latency
 from trials.corpus.blocks import TokenBlocks
 from trials.network.decoder import Network
-from trials.study.spec import LimitsSpec, ProxySpec
+from trials.study.spec import ProxySpec
 from trials.training.conditions import Conditions
 from trials.trial.checkpoint import Checkpoint, checkpoint_key
 from trials.trial.run_trial import Ended, MeasureLatency, ended, trial_in_stretches
@@ -145,18 +148,30 @@ def test_a_state_is_left_once_a_minute_between_looks_too(tmp_path: Path, blocks:
 
 def test_a_shape_over_a_limit_is_measured_and_not_trained(blocks: TokenBlocks) -> None:
     latency = some_latency(TASK.architecture)
-    limits = LimitsSpec(latency_ms=latency.total_ms.median / 2)
-    record, network = ended(trial_in_stretches(TASK, blocks, LONGER, workload=WORKLOAD, latency=some_latency, limits=limits))
+    bounded = problem_of(USUAL, {"total_ms": latency.total_ms.median / 2})
+    record, network = ended(trial_in_stretches(TASK, blocks, LONGER, workload=WORKLOAD, latency=some_latency, problem=bounded))
     assert record.outcome is Outcome.OVER_LIMIT
-    assert "are above objectives.limits.latency_ms" in (record.reason or "")
+    assert "is above limits.total_ms" in (record.reason or "")
+    assert (record.reason or "").endswith(", so it was not trained")
     assert record.latency == latency
     assert record.training is None
     assert network is None
     assert TrialRecord.from_dict(record.as_dict()) == record
     heavy = dataclasses.replace(latency, peak_memory_bytes=2_000_000)
-    said = LimitsSpec(memory_bytes=1_000_000).passed(heavy)
-    assert said == "2,000,000 bytes are above objectives.limits.memory_bytes, 1,000,000 bytes, so it was not trained"
-    assert LimitsSpec(memory_bytes=1_000_000).passed(latency) is None
+    light = problem_of(USUAL, {"peak_memory_bytes": 1_000_000})
+    said = light.passed_limit(Observed.of(dataclasses.replace(record, latency=heavy)), "device")
+    assert said == "its peak memory of 2.00 MB is above limits.peak_memory_bytes, 1.00 MB"
+    assert light.passed_limit(Observed.of(record), "device") is None
+
+
+def test_a_shape_over_a_limit_of_a_closed_form_is_not_even_measured(blocks: TokenBlocks) -> None:
+    def measure(shape: Architecture) -> Latency:
+        raise AssertionError("it was measured")
+
+    bounded = problem_of(USUAL, {"weight_bytes": 1000})
+    record, network = ended(trial_in_stretches(TASK, blocks, LONGER, workload=WORKLOAD, latency=measure, problem=bounded))
+    assert (record.outcome, record.latency, record.training, network) == (Outcome.OVER_LIMIT, None, None, None)
+    assert "is above limits.weight_bytes, 1.00 kB, so it was not trained" in (record.reason or "")
 
 
 STUDY = """
