@@ -36,6 +36,7 @@ from search_space.families import family  # noqa: E402
 from search_space.field import Field  # noqa: E402
 from search_space.fields import FIELDS  # noqa: E402
 from tests.support.house import FLOORS  # noqa: E402
+from trials.catalogue.formats import supported_exports  # noqa: E402
 from trials.commands.verbs import parser  # noqa: E402
 from trials.study import (  # noqa: E402
     ablation_spec,
@@ -175,12 +176,12 @@ def _verb(name: str, parser: argparse.ArgumentParser) -> str:
 
 def space_table() -> str:
     """Every dimension of a space: its default, what may stand for it, and what a published shape takes from a study."""
-    lines = ["| dimension | values | default | forms beside a value and a list |", "|---|---|---|---|"]
+    lines = ["| dimension | values | default | forms beside a value and a list | references take it |", "|---|---|---|---|---|"]
     for row in ORDER:
         values = " or ".join(f"`{name}`" for name in row.choices) or str(row.kind)
         default = row.in_space if row.in_space is not None else row.default
         forms = [*(["range"] if row.counted else []), *([f"`{row.ratio}`"] if row.ratio else []), *(["solved"] if row.solvable else [])]
-        lines.append(f"| `{row.name}` | {values} | {_yaml(default)} | {', '.join(forms)} |")
+        lines.append(f"| `{row.name}` | {values} | {_yaml(default)} | {', '.join(forms)} | {'from the study' if row.of_study else ''} |")
     return "\n".join([*lines, ""])
 
 
@@ -188,6 +189,20 @@ def field_costs() -> str:
     """What every field does to each closed form."""
     lines = ["| field | parameters | FLOPs of a token | KV cache | activations of a token | in a label |", "|---|---|---|---|---|---|"]
     lines += [f"| `{row.name}` | {row.parameters} | {row.flops} | {row.kv_cache} | {row.activations} | {_label(row)} |" for row in FIELDS]
+    return "\n".join([*lines, ""])
+
+
+def refusal_table() -> str:
+    """Every export that refuses an example of a field, alone or beside another field's, and what it says."""
+    lines = ["| a shape with | beside | export | says |", "|---|---|---|---|"]
+    shown = [row for row in FIELDS if row.example and row.label is not None]
+    for number, row in enumerate(shown):
+        for beside in (None, *shown[:number]):
+            plain = replace(family("mobilellm-125m"), **(beside.example if beside else {}))
+            shape = replace(plain, **row.example)
+            before, after = supported_exports(plain), supported_exports(shape)
+            words = f"| {_label(row)} | {_label(beside) if beside else ''}"
+            lines += [f"{words} | `{name}` | {said} |" for name, said in after.items() if said is not None and before[name] is None]
     return "\n".join([*lines, ""])
 
 
@@ -247,6 +262,7 @@ GENERATED = {
     "health_checks": health_check_table,
     "space": space_table,
     "fields": field_costs,
+    "refusals": refusal_table,
     "ablation": ablation_tables,
 }
 

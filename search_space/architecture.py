@@ -16,8 +16,6 @@ from search_space.fields import BY_NAME, FIELDS
 from search_space.sharing import Sharing
 
 LAYER_TYPES = BY_NAME["layer_types"].choices
-RMS_NORM_EPS = 1e-5
-ROPE_THETA = 10_000.0
 INITIALIZER_RANGE = 0.02
 
 SIZES = tuple(field.name for field in FIELDS if field.counted)
@@ -27,7 +25,7 @@ READ = tuple(field for field in FIELDS if field.kind in (FieldKind.BOOL, FieldKi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
-    """A decoder-only transformer: pre-RMSNorm, RoPE, no biases.
+    """A decoder-only transformer: pre-RMSNorm, RoPE, no biases but those of `attention_bias`.
 
     Equal objects build the same function: what makes no difference (the strategy of a part that runs once, a window that no
     layer uses) is brought to one form at construction. Raises SpecError where the shape cannot be built.
@@ -57,6 +55,12 @@ class Architecture:
     """Attention of each executed block; a shorter pattern is repeated over the depth."""
     sliding_window: int | None = None
     """Keys that a `sliding_attention` block sees, itself included; None where no block slides."""
+    rope_theta: float = 10_000.0
+    """The base of RoPE's angles: the slowest pair of a head turns once in about 2 pi times so many tokens."""
+    rms_norm_eps: float = 1e-5
+    """Added to the mean square that a norm divides by the root of."""
+    attention_bias: str = "none"
+    """`none`, or `qkv`: a bias on queries, keys and values and none on the output, as Qwen2 has them."""
 
     def __post_init__(self) -> None:
         for name in SIZES:

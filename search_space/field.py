@@ -77,7 +77,8 @@ class Field:
 
     def departs(self, a: Any) -> bool:
         """Whether a shape has another value than the default; always where there is none."""
-        return bool(getattr(a, self.name) != self.default)
+        value = getattr(a, self.name)
+        return set(value) != set(self.default) if self.kind is FieldKind.LAYERS else bool(value != self.default)
 
     def cell(self, a: Any) -> Any:
         """What a table of trials shows of a shape: of a sharing its strategy, else the value."""

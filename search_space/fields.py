@@ -12,6 +12,10 @@ from typing import Any
 from search_space.field import Field, FieldKind
 from search_space.sharing import Sharing
 
+BIAS_TRUE = (
+    ": Hugging Face's Llama puts one on the output projection too where this is true, which no shape here has; choose qkv, the biases of "
+    "Qwen2, or none"
+)
 SLIDING = {"layer_types": ("sliding_attention", "full_attention"), "sliding_window": 64}
 
 
@@ -89,6 +93,20 @@ FIELDS: tuple[Field, ...] = (
         name="sliding_window", kind=FieldKind.INT, default=None, always_written=True,
         label=lambda a: f"{a.layer_types.count('sliding_attention')} sliding {a.sliding_window}", example=SLIDING,
         flops="at most so many keys", kv_cache="at most so many tokens",
+    ),
+    Field(
+        name="rope_theta", kind=FieldKind.REAL, default=10_000.0, of_study=True,
+        label=lambda a: f"theta {a.rope_theta:.12g}", example={"rope_theta": 500_000.0},
+    ),
+    Field(
+        name="rms_norm_eps", kind=FieldKind.REAL, default=1e-5, of_study=True,
+        label=lambda a: f"eps {a.rms_norm_eps:.12g}", example={"rms_norm_eps": 1e-3},
+    ),
+    Field(
+        name="attention_bias", kind=FieldKind.CHOICE, choices=("none", "qkv"), default="none", of_study=True, column=True,
+        spellings={"false": "none"}, cures={"true": BIAS_TRUE}, label=lambda a: f"{a.attention_bias} bias",
+        example={"attention_bias": "qkv"}, parameters="H h + 2 K h of each attention",
+        attention_vectors=lambda a: (a.num_attention_heads + 2 * a.num_key_value_heads) * a.head_dim if a.attention_bias == "qkv" else 0,
     ),
 )  # fmt: skip
 """Every field, in the order of a label's words. A new one comes last, and is not `always_written`."""

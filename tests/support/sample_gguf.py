@@ -29,6 +29,8 @@ SHAPES = {
     "plain": SHAPE,
     "untied, free head_dim": replace(SHAPE, head_dim=24, tie_word_embeddings=False),
     "sliding": SLIDING,
+    "biases, other constants": replace(SHAPE, head_dim=24, attention_bias="qkv", rope_theta=100.0, rms_norm_eps=0.01),
+    "sliding, other constants": replace(SLIDING, rope_theta=100.0),
     "shared blocks": replace(SHAPE, sharing=Sharing("immediate", 2)),
     "shared attention, sliding": replace(SLIDING, sharing=Sharing("reverse", 2, "attention")),
 }

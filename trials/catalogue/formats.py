@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from search_space.architecture import Architecture
 from search_space.cost import BITS_PER_WEIGHT
 from search_space.errors import SpecError
+from search_space.fields import refusal
 from trials.catalogue.gguf_layout import PRECISIONS, USUAL_PRECISION, gguf_refusal
 from trials.catalogue.refusals import Refusal, hugging_face_refusal, no_refusal
 
@@ -146,7 +147,10 @@ def supported_exports(architecture: Architecture, precisions: Mapping[str, str] 
 
     `precisions` are those of the formats' weights where they are not the usual ones.
     """
-    return {name: row.refusal(architecture, precisions.get(name, row.export_precisions[0])) for name, row in FORMATS.items()}
+    return {
+        name: refusal(architecture, name) or row.refusal(architecture, precisions.get(name, row.export_precisions[0]))
+        for name, row in FORMATS.items()
+    }
 
 
 def described_exports(architecture: Architecture) -> dict[str, str | None]:

@@ -1,6 +1,7 @@
 """What llama.cpp needs of a shape before a GGUF file can hold it, and how it names things. Standard library only.
 
-Two of its architectures compute our function. `llama` has a gated MLP and full attention in every block. `mimo2`, where no block has
+Two of its architectures compute our function. `llama` has a gated MLP, full attention in every block, and biases where the file has
+them. `mimo2`, where no block has
 experts and nothing else that is optional is there, is the same with a sliding window in the blocks that a list names; its output
 matrix is always a tensor of its own. All that have an MLP without a gate differ in something: the MLP squares the ReLU (`arcee`,
 `nemotron`), or the norm subtracts the mean and the GELU is the tanh approximation (`starcoder2`, `gptneox`).
@@ -32,6 +33,11 @@ def gguf_refusal(a: Architecture, precision: str) -> str | None:
     whatever = refusal(a, "gguf")
     if whatever is not None:
         return whatever
+    if a.attention_bias != "none" and a.sliding_window is not None:
+        return (
+            f"attention_bias must be none in a GGUF file where a block slides, found {a.attention_bias}: the architecture of llama.cpp "
+            "that slides block by block (mimo2) reads no biases; choose none, full_attention in every block, or another format"
+        )
     if precision in ("int8", "int4"):
         return broken_rows(a, f"in a GGUF file in {precision}", "the precision float16")
     return None

@@ -1,26 +1,39 @@
 """Which class of transformers runs a shape, and the config.json that it reads. Standard library only.
 
-The classes and their limits are those of transformers 5: all four name their weights alike. Llama and Arcee refuse a width that
-the query heads do not divide, Mistral and Ministral do not; only Ministral slides in some blocks and not in others; only Arcee has
-an MLP without a gate (Llama with `hidden_act` relu keeps its gate).
+The classes and their limits are those of transformers 5: all name their weights alike. Llama and Arcee refuse a width that
+the query heads do not divide, the others do not; only Ministral slides in some blocks and not in others; only Arcee has
+an MLP without a gate (Llama with `hidden_act` relu keeps its gate). Llama's and Arcee's `attention_bias` puts a bias on the output
+projection too. Biases on queries, keys and values alone are Qwen2's and SeedOss's; beside a Qwen2 config AutoTokenizer takes every
+tokenizer for Qwen2's own, whatever its files say, and gives other ids than those that the network was trained on.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from search_space.architecture import INITIALIZER_RANGE, RMS_NORM_EPS, ROPE_THETA, Architecture
+from search_space.architecture import INITIALIZER_RANGE, Architecture
 from search_space.errors import SpecError
 
 CONFIG_VERSION = "5.0.0"
 """Of transformers, whose config format this is. Without it AutoTokenizer takes a tokenizer of more than 100,000 tokens beside a
 Mistral config for one that Mistral published with a faulty pattern, and warns."""
 
+MODEL_TYPES = {"SeedOssForCausalLM": "seed_oss"}
+"""Of classes whose name does not say it."""
+
 
 def hugging_face_class(architecture: Architecture) -> str:
     """The class of transformers that computes the same function; raises SpecError with what would fit where none does."""
     a = architecture
     divides = a.hidden_size % a.num_attention_heads == 0
+    if a.attention_bias != "none":
+        if a.mlp == "swiglu" and a.sliding_window is None:
+            return "SeedOssForCausalLM"
+        raise SpecError(
+            f"attention_bias must be none in a Hugging Face export with an ungated MLP or a block that slides, found {a.attention_bias}: "
+            "the class of transformers with biases on queries, keys and values alone (SeedOssForCausalLM) has neither; choose none, or "
+            "mlp swiglu and full_attention in every block"
+        )
     if a.mlp == "swiglu":
         if a.sliding_window is not None:
             return "MinistralForCausalLM"
@@ -50,7 +63,7 @@ def hugging_face_config(architecture: Architecture, context_tokens: int, end_of_
     name = hugging_face_class(a)
     config: dict[str, Any] = {
         "architectures": [name],
-        "model_type": name.removesuffix("ForCausalLM").lower(),
+        "model_type": MODEL_TYPES.get(name, name.removesuffix("ForCausalLM").lower()),
         "transformers_version": CONFIG_VERSION,
         "vocab_size": a.vocab_size,
         "hidden_size": a.hidden_size,
@@ -64,8 +77,8 @@ def hugging_face_config(architecture: Architecture, context_tokens: int, end_of_
         "hidden_act": "silu" if a.mlp == "swiglu" else a.mlp,
         "tie_word_embeddings": a.tie_word_embeddings,
         "max_position_embeddings": context_tokens,
-        "rope_parameters": {"rope_type": "default", "rope_theta": ROPE_THETA},
-        "rms_norm_eps": RMS_NORM_EPS,
+        "rope_parameters": {"rope_type": "default", "rope_theta": a.rope_theta},
+        "rms_norm_eps": a.rms_norm_eps,
         "initializer_range": INITIALIZER_RANGE,
         "attention_dropout": 0.0,
         "bos_token_id": end_of_text,
@@ -74,6 +87,9 @@ def hugging_face_config(architecture: Architecture, context_tokens: int, end_of_
     }
     if name in ("LlamaForCausalLM", "ArceeForCausalLM"):
         return config | {"attention_bias": False, "mlp_bias": False}
+    if name == "SeedOssForCausalLM":
+        biases = {"attention_bias": True, "attention_out_bias": False, "mlp_bias": False}
+        return config | biases | {"residual_dropout": 0.0, "pad_token_id": None}  # the class pads with its token 1 where nothing is said
     if name == "MinistralForCausalLM":
         config["layer_types"] = list(a.layer_types)
     return config | {"sliding_window": a.sliding_window}

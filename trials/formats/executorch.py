@@ -22,7 +22,7 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from search_space.architecture import ROPE_THETA, Architecture
+from search_space.architecture import Architecture
 from search_space.cost import BITS_PER_WEIGHT
 from trials.formats.executorch_pieces import EMBEDDING, UNSEEN, Pieces, ProgramPiece, arguments, held_width, stages
 from trials.formats.executorch_program import CHAR, FLOAT, LONG, Program
@@ -135,7 +135,7 @@ class _Writer:
         places = program.constant("places", (numpy.arange(longest) * UNSEEN).astype(numpy.float32))
         yield "queries_at", self._between(places, (longest,), FLOAT, start, end)
         yield "keys_at", self._between(places, (longest,), FLOAT, program.integer(0), end)
-        frequencies = ROPE_THETA ** -(numpy.arange(0, d, 2, dtype=numpy.float32) / d)
+        frequencies = self._a.rope_theta ** -(numpy.arange(0, d, 2, dtype=numpy.float32) / d)
         angles = numpy.outer(numpy.arange(longest, dtype=numpy.float32), frequencies)
         both = numpy.concatenate((angles, angles), axis=1).astype(numpy.float32).reshape(longest, 1, d)
         for name, values in (("cosine", numpy.cos(both)), ("sine", numpy.sin(both))):

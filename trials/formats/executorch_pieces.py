@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy
 from numpy.typing import NDArray
 
-from search_space.architecture import RMS_NORM_EPS, Architecture
+from search_space.architecture import Architecture
 from trials.catalogue.refusals import BLOCK
 from trials.formats.block_quantisation import Quantised, quantise
 from trials.formats.xnnpack_graph import NamedData, XnnpackGraph
@@ -118,7 +118,7 @@ class Pieces:
         name = f"model.layers.{a.attention_schedule.index(part)}"
         normed = self._norm(graph, states, f"{name}.input_layernorm.weight")
         for made, letter, heads in (("queries", "q", a.num_attention_heads), ("keys", "k", a.num_key_value_heads)):
-            flat = self._linear(graph, normed, f"{name}.self_attn.{letter}_proj.weight")
+            flat = self._projected(graph, normed, f"{name}.self_attn.{letter}_proj")
             by_head = graph.reshape(flat, (-1, heads, a.head_dim))
             turned = graph.linear(by_head, self._quarter_turn(graph))
             still, moved = graph.binary("Multiply", by_head, "cosine"), graph.binary("Multiply", turned, "sine")
@@ -126,8 +126,13 @@ class Pieces:
                 graph.binary("Add", still, moved, output="new_queries")
             else:
                 graph.reshape(graph.binary("Add", still, moved), (-1, held_width(a)), "new_keys")
-        flat = self._linear(graph, normed, f"{name}.self_attn.v_proj.weight")
+        flat = self._projected(graph, normed, f"{name}.self_attn.v_proj")
         graph.reshape(flat, (-1, held_width(a)), "new_values")
+
+    def _projected(self, graph: XnnpackGraph, states: str, name: str) -> str:
+        """Queries, keys or values side by side, with their bias where there is one."""
+        bias = self._constant(graph, f"{name}.bias") if self._a.attention_bias == "qkv" else None
+        return self._linear(graph, states, f"{name}.weight", bias)
 
     def _attend(self, graph: XnnpackGraph, piece: ProgramPiece, states: str, output: str | None) -> str:
         a, d, groups = self._a, self._a.head_dim, self._a.num_key_value_heads
@@ -169,7 +174,7 @@ class Pieces:
         """RMSNorm; the mean of the squares is a product with a row of equal weights, since XNNPACK has no mean over one dimension here."""
         width = self._a.hidden_size
         row = graph.constant("mean", numpy.full((1, width), 1 / width, numpy.float32))
-        epsilon = graph.constant("epsilon", numpy.full(1, RMS_NORM_EPS, numpy.float32))
+        epsilon = graph.constant("epsilon", numpy.full(1, self._a.rms_norm_eps, numpy.float32))
         mean = graph.linear(graph.binary("Multiply", states, states), row, epsilon)
         normed = graph.binary("Multiply", states, graph.unary("ReciprocalSquareRoot", mean))
         return graph.binary("Multiply", normed, self._constant(graph, gain))
@@ -183,11 +188,11 @@ class Pieces:
         turn[:half, half:], turn[half:, :half] = -numpy.eye(half), numpy.eye(half)
         return graph.constant("quarter_turn", turn)
 
-    def _linear(self, graph: XnnpackGraph, states: str, name: str, *, relu: bool = False) -> str:
+    def _linear(self, graph: XnnpackGraph, states: str, name: str, bias: str | None = None, *, relu: bool = False) -> str:
         if self.bits is None:
-            return graph.linear(states, self._constant(graph, name), relu=relu)
+            return graph.linear(states, self._constant(graph, name), bias, relu=relu)
         matrix = graph.matrix(name, self.quantised(name))
-        return graph.linear(graph.rounded(states, graph.columns(matrix)), matrix, relu=relu)
+        return graph.linear(graph.rounded(states, graph.columns(matrix)), matrix, bias, relu=relu)
 
     def _constant(self, graph: XnnpackGraph, name: str) -> str:
         return graph.constant(name, self.weights[name])

@@ -14,7 +14,7 @@ import numpy
 from numpy.typing import NDArray
 from torch import Tensor
 
-from search_space.architecture import RMS_NORM_EPS, ROPE_THETA, Architecture
+from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from trials.catalogue.formats import require_writer
 from trials.catalogue.gguf_layout import PRECISIONS, architecture_name, gguf_refusal, permutes_heads
@@ -83,7 +83,7 @@ def named_tensors(a: Architecture, weights: Mapping[str, Tensor]) -> Iterator[tu
     """Every tensor of the file by its name, float32, rows as llama.cpp's RoPE wants them."""
     for name, weight in unroll(a, weights).items():
         values: NDArray[numpy.float32] = numpy.ascontiguousarray(weight.detach().float().numpy())
-        if permutes_heads(a) and name.endswith(("q_proj.weight", "k_proj.weight")):
+        if is_turned(a, name):
             values = neighbouring(values, a.head_dim)
         yield gguf_name(name), values
         if name == "model.embed_tokens.weight" and a.tie_word_embeddings and architecture_name(a) != "llama":
@@ -94,19 +94,25 @@ def gguf_name(name: str) -> str:
     """Of a weight that our network has under this name."""
     if name in OUTSIDE:
         return OUTSIDE[name]
-    depth, _, part = name.removeprefix("model.layers.").removesuffix(".weight").partition(".")
-    return f"blk.{depth}.{PLACES[part]}.weight"
+    depth, _, place = name.removeprefix("model.layers.").partition(".")
+    part, _, kind = place.rpartition(".")
+    return f"blk.{depth}.{PLACES[part]}.{kind}"
+
+
+def is_turned(a: Architecture, name: str) -> bool:
+    """Whether the rows of a weight, ours by name, lie in another order there."""
+    return permutes_heads(a) and name.split(".")[-2] in ("q_proj", "k_proj")
 
 
 def neighbouring(rows: NDArray[numpy.float32], head_dim: int) -> NDArray[numpy.float32]:
-    """Rows of a query or key projection [heads * head_dim, in] so that those that RoPE turns together are neighbours."""
-    heads = rows.reshape(-1, 2, head_dim // 2, rows.shape[1])
+    """Rows of a query or key projection, [heads * head_dim, in] or a bias, so that those that RoPE turns together are neighbours."""
+    heads = rows.reshape(-1, 2, head_dim // 2, *rows.shape[1:])
     return numpy.ascontiguousarray(heads.swapaxes(1, 2)).reshape(rows.shape)
 
 
 def apart(rows: NDArray[numpy.float32], head_dim: int) -> NDArray[numpy.float32]:
     """The reverse of `neighbouring`."""
-    heads = rows.reshape(-1, head_dim // 2, 2, rows.shape[1])
+    heads = rows.reshape(-1, head_dim // 2, 2, *rows.shape[1:])
     return numpy.ascontiguousarray(heads.swapaxes(1, 2)).reshape(rows.shape)
 
 
@@ -122,10 +128,10 @@ def _add_shape(writer: gguf.GGUFWriter, a: Architecture, context_tokens: int) ->
     writer.add_key_length(a.head_dim)
     writer.add_value_length(a.head_dim)
     writer.add_rope_dimension_count(a.head_dim)
-    writer.add_rope_freq_base(ROPE_THETA)
-    writer.add_layer_norm_rms_eps(RMS_NORM_EPS)
+    writer.add_rope_freq_base(a.rope_theta)
+    writer.add_layer_norm_rms_eps(a.rms_norm_eps)
     if a.sliding_window is not None:
         writer.add_sliding_window(a.sliding_window)
         writer.add_sliding_window_pattern([name == "sliding_attention" for name in a.layer_types])
-        writer.add_rope_freq_base_swa(ROPE_THETA)
+        writer.add_rope_freq_base_swa(a.rope_theta)
         writer.add_expert_feed_forward_length(a.intermediate_size)  # it must be there, and no block reads it

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
-from search_space.architecture import RMS_NORM_EPS, ROPE_THETA, Architecture
+from search_space.architecture import Architecture
 from search_space.cost import BITS_PER_WEIGHT
 from trials.catalogue.refusals import BLOCK
 from trials.formats.block_quantisation import quantise
@@ -44,7 +44,7 @@ def write_onnx(path: Path, model: Model) -> None:
     architecture, precision = model.architecture, model.precision
     data_path = path.with_name(path.name + "_data")
     with open(data_path, "wb") as data:
-        graph = _Graph(model.weights, precision, data, data_path.name)
+        graph = _Graph(model.weights, precision, architecture.rms_norm_eps, data, data_path.name)
         _decoder(graph, architecture)
     imports = [helper.make_opsetid("", OPERATOR_SET)]
     if precision != "float32":
@@ -62,13 +62,14 @@ def write_onnx(path: Path, model: Model) -> None:
 class _Graph:
     """Nodes, inputs, outputs and weights, as they are collected."""
 
-    def __init__(self, weights: Mapping[str, Tensor], precision: str, data: BinaryIO, location: str) -> None:
+    def __init__(self, weights: Mapping[str, Tensor], precision: str, epsilon: float, data: BinaryIO, location: str) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.inputs: list[onnx.ValueInfoProto] = []
         self.outputs: list[onnx.ValueInfoProto] = []
         self.initializers: list[onnx.TensorProto] = []
         self._names: set[str] = set()
         self._weights = weights
+        self._epsilon = epsilon
         self._bits = BITS_PER_WEIGHT[precision] if precision != "float32" else None
         self._data = data
         self._location = location
@@ -100,7 +101,7 @@ class _Graph:
     def norm(self, states: str, name: str) -> str:
         """RMSNorm with a stored gain."""
         gain = self.constant(name, self._weight(name), numpy.float32)
-        return self.node("RMSNormalization", states, gain, axis=-1, epsilon=RMS_NORM_EPS)
+        return self.node("RMSNormalization", states, gain, axis=-1, epsilon=self._epsilon)
 
     def linear(self, states: str, name: str) -> str:
         """States [1, tokens, in] times a stored matrix [out, in]; float32 ones are stored the other way round, as MatMul wants them."""
@@ -109,6 +110,10 @@ class _Graph:
                 self._store(name, self._weight(name).T)
             return self.node("MatMul", states, name)
         return self._quantised_linear(states, name)
+
+    def add(self, states: str, name: str) -> str:
+        """States plus a stored vector."""
+        return self.node("Add", states, self.constant(name, self._weight(name), numpy.float32))
 
     def embed(self, tokens: str, name: str) -> str:
         """Rows of a stored table [vocab_size, hidden_size], as [1, tokens, hidden_size]."""
@@ -184,7 +189,7 @@ def _decoder(graph: _Graph, a: Architecture) -> None:
     graph.output("logits", TensorProto.FLOAT, [1, "kept", a.vocab_size])
     embedding = "model.embed_tokens.weight"
     states = graph.embed(tokens, embedding)
-    rotary = _rotary(graph, positions, a.head_dim)
+    rotary = _rotary(graph, positions, a)
     mask = _window_mask(graph, a, tokens) if a.sliding_window is not None else ""
     for depth in range(a.num_hidden_layers):
         states = _block(graph, a, depth, states, rotary, mask)
@@ -193,9 +198,9 @@ def _decoder(graph: _Graph, a: Architecture) -> None:
     graph.project(states, embedding if a.tie_word_embeddings else "lm_head.weight", "logits")
 
 
-def _rotary(graph: _Graph, positions: str, head_dim: int) -> tuple[str, str]:
+def _rotary(graph: _Graph, positions: str, a: Architecture) -> tuple[str, str]:
     """Cosine and sine [1, tokens, head_dim / 2] of every position's angles; computed in the graph, so that no length is too long."""
-    frequencies = ROPE_THETA ** -(numpy.arange(0, head_dim, 2, dtype=numpy.float32) / head_dim)
+    frequencies = a.rope_theta ** -(numpy.arange(0, a.head_dim, 2, dtype=numpy.float32) / a.head_dim)
     column = graph.node("Unsqueeze", graph.node("Cast", positions, to=TensorProto.FLOAT), graph.constant("last", [-1]))
     angles = graph.node("Mul", column, graph.constant("frequencies", frequencies, numpy.float32))
     return graph.node("Cos", angles), graph.node("Sin", angles)
@@ -229,6 +234,8 @@ def _block(graph: _Graph, a: Architecture, depth: int, states: str, rotary: tupl
 def _attention(graph: _Graph, a: Architecture, depth: int, states: str, name: str, rotary: tuple[str, str], mask: str) -> str:
     slides = a.layer_types[depth] == "sliding_attention"
     query, key, value = (graph.linear(states, f"{name}.{part}_proj.weight") for part in "qkv")
+    if a.attention_bias == "qkv":
+        query, key, value = (graph.add(each, f"{name}.{part}_proj.bias") for each, part in zip((query, key, value), "qkv", strict=True))
     query = graph.node("RotaryEmbedding", query, *rotary, num_heads=a.num_attention_heads)
     key = graph.node("RotaryEmbedding", key, *rotary, num_heads=a.num_key_value_heads)
     held = "window" if slides else "past"

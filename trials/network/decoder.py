@@ -1,4 +1,4 @@
-"""The decoder: pre-RMSNorm, RoPE, no biases; parameters named as Hugging Face names them.
+"""The decoder: pre-RMSNorm, RoPE, biases where the shape has them; parameters named as Hugging Face names them.
 
 A stored part (attention or MLP, each with the norm in front of it) that runs at several depths is one module object standing at
 several places. So `named_parameters()` has every stored weight once, and `state_dict()` is already the unrolled one that an
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from search_space.architecture import INITIALIZER_RANGE, RMS_NORM_EPS, ROPE_THETA, Architecture
+from search_space.architecture import INITIALIZER_RANGE, Architecture
 from trials.network.blocked_attention import blocked_attention, pays
 from trials.network.kv_cache import Cache, Slot, windows
 from trials.network.rms_norm import normalised
@@ -57,10 +57,12 @@ class Network(nn.Module):
 
 
 class Linear(nn.Linear):
-    """A matrix without bias, [out, in], that leaves its first values to `Network`: nn.Linear would move the global random state."""
+    """A matrix [out, in], and a bias [out] if asked for, that leaves its first values to `Network`: nn.Linear would move the global random
+    state.
+    """
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs, bias=False)
+    def __init__(self, inputs: int, outputs: int, bias: bool = False) -> None:
+        super().__init__(inputs, outputs, bias=bias)
 
     def reset_parameters(self) -> None:
         """Leave the weights as allocated."""
@@ -76,15 +78,16 @@ class Embedding(nn.Embedding):
 class Norm(nn.Module):
     """RMSNorm (arXiv 1910.07467) with a gain."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, epsilon: float) -> None:
         super().__init__()
+        self.epsilon = epsilon
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, states: Tensor) -> Tensor:
         """Normalise the last dimension."""
         if states.device.type == "cpu" and torch.is_grad_enabled() and not torch.compiler.is_compiling():
-            return normalised(states, RMS_NORM_EPS) * self.weight
-        return functional.rms_norm(states, self.weight.shape, self.weight, RMS_NORM_EPS)
+            return normalised(states, self.epsilon) * self.weight
+        return functional.rms_norm(states, self.weight.shape, self.weight, self.epsilon)
 
 
 class Decoder(nn.Module):
@@ -94,12 +97,12 @@ class Decoder(nn.Module):
         super().__init__()
         a = architecture
         self.embed_tokens = Embedding(a.vocab_size, a.hidden_size)
-        attentions = [(Norm(a.hidden_size), Attention(a)) for _ in range(a.stored_attentions)]
-        mlps = [(Norm(a.hidden_size), Mlp(a)) for _ in range(a.stored_mlps)]
+        attentions = [(Norm(a.hidden_size, a.rms_norm_eps), Attention(a)) for _ in range(a.stored_attentions)]
+        mlps = [(Norm(a.hidden_size, a.rms_norm_eps), Mlp(a)) for _ in range(a.stored_mlps)]
         depths = zip(a.attention_schedule, a.mlp_schedule, windows(a), strict=True)
         self.layers = nn.ModuleList(Block(*attentions[attention], *mlps[mlp], window) for attention, mlp, window in depths)
-        self.norm = Norm(a.hidden_size)
-        self.head_dim = a.head_dim
+        self.norm = Norm(a.hidden_size, a.rms_norm_eps)
+        self.head_dim, self.rope_theta = a.head_dim, a.rope_theta
         self.run_block: Callable[[nn.Module, Tensor, tuple[Tensor, Tensor], Slot | None, int | Tensor], Tensor] = run_block
         """How the states get through a block; `compiled_blocks` puts another way here."""
 
@@ -111,7 +114,8 @@ class Decoder(nn.Module):
             cache.require_room(sequence)
             start = cache.length if cache.position is None else cache.position
         states: Tensor = self.embed_tokens(tokens)
-        table = rotary_table(sequence if cache is None else cache.max_tokens, self.head_dim, _working_dtype(states), states.device)
+        tokens_in_all = sequence if cache is None else cache.max_tokens
+        table = rotary_table(tokens_in_all, self.head_dim, self.rope_theta, _working_dtype(states), states.device)
         rotary = (positions(table[0], start, sequence), positions(table[1], start, sequence))
         for depth, block in enumerate(self.layers):
             states = self.run_block(block, states, rotary, None if cache is None else cache.slots[depth], start)
@@ -153,18 +157,17 @@ class Attention(nn.Module):
         self.head_dim = a.head_dim
         self.heads = [a.num_attention_heads, a.num_key_value_heads]
         self.grouped = a.num_key_value_heads != a.num_attention_heads
-        self.q_proj = Linear(a.hidden_size, a.num_attention_heads * a.head_dim)
-        self.k_proj = Linear(a.hidden_size, a.num_key_value_heads * a.head_dim)
-        self.v_proj = Linear(a.hidden_size, a.num_key_value_heads * a.head_dim)
+        bias = a.attention_bias == "qkv"
+        self.q_proj = Linear(a.hidden_size, a.num_attention_heads * a.head_dim, bias)
+        self.k_proj = Linear(a.hidden_size, a.num_key_value_heads * a.head_dim, bias)
+        self.v_proj = Linear(a.hidden_size, a.num_key_value_heads * a.head_dim, bias)
         self.o_proj = Linear(a.num_attention_heads * a.head_dim, a.hidden_size)
 
     def forward(self, states: Tensor, rotary: tuple[Tensor, Tensor], window: int | None, slot: Slot | None, start: int | Tensor) -> Tensor:
         """What the block adds to the residual stream; `window` keys are seen, or all of them where it is None."""
         batch, sequence, _ = states.shape
-        shape = (batch, sequence, -1, self.head_dim)
-        turned = rotate(self._queries_and_keys(states).view(shape).transpose(1, 2), rotary)
-        query, key = torch.split(turned, self.heads, 1)
-        value = self.v_proj(states).view(shape).transpose(1, 2)
+        query, key = self.queries_and_keys(states, rotary)
+        value = self.v_proj(states).view(batch, sequence, -1, self.head_dim).transpose(1, 2)
         if slot is not None:
             key, value = slot.extend(key, value, start)
         keys = key.shape[2]
@@ -183,14 +186,22 @@ class Attention(nn.Module):
         added: Tensor = self.o_proj(mixed.transpose(1, 2).reshape(batch, sequence, -1))
         return added
 
-    def _queries_and_keys(self, states: Tensor) -> Tensor:
-        """Both beside each other, [batch, sequence, heads x head_dim].
+    def queries_and_keys(self, states: Tensor, rotary: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Both after RoPE, [batch, heads, sequence, head_dim], of states [batch, sequence, hidden_size] that are normalised already."""
+        batch, sequence, _ = states.shape
+        heads = self._projected(states).view(batch, sequence, -1, self.head_dim).transpose(1, 2)
+        query, key = torch.split(rotate(heads, rotary), self.heads, 1)
+        return query, key
+
+    def _projected(self, states: Tensor) -> Tensor:
+        """Queries and keys beside each other, [batch, sequence, heads x head_dim].
 
         In training it is one product and one gradient of the states instead of two, for a copy of weights that is small beside a
         batch; a single new token would wait for that copy.
         """
         if torch.is_grad_enabled():
-            return functional.linear(states, torch.cat((self.q_proj.weight, self.k_proj.weight)))
+            bias = None if self.q_proj.bias is None else torch.cat((self.q_proj.bias, self.k_proj.bias))
+            return functional.linear(states, torch.cat((self.q_proj.weight, self.k_proj.weight)), bias)
         return torch.cat((self.q_proj(states), self.k_proj(states)), -1)
 
 
@@ -223,10 +234,10 @@ def rotate(heads: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
 
 @lru_cache(maxsize=8)
 @torch.inference_mode(False)
-def rotary_table(tokens: int, head_dim: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+def rotary_table(tokens: int, head_dim: int, theta: float, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
     """Cosine, and sine negated in the first half, of every position: two [tokens, head_dim], computed in float32."""
     halves = torch.arange(0, head_dim, 2, dtype=torch.float32, device=device) / head_dim
-    angles = torch.outer(torch.arange(tokens, dtype=torch.float32, device=device), ROPE_THETA**-halves)
+    angles = torch.outer(torch.arange(tokens, dtype=torch.float32, device=device), theta**-halves)
     sine = angles.sin()
     return torch.cat((angles, angles), 1).cos().to(dtype), torch.cat((-sine, sine), 1).to(dtype)
 
@@ -259,7 +270,7 @@ def _working_dtype(states: Tensor) -> torch.dtype:
 
 @torch.no_grad()
 def _initialise(network: Network, seed: int) -> None:
-    """Normal weights; what writes to the residual stream is smaller by the square root of how often that happens.
+    """Normal matrices, biases of 0; what writes to the residual stream is smaller by the square root of how often that happens.
 
     That is GPT-2's rule (Radford et al., 2019, section 2.3): the stream's variance then does not grow with the depth executed.
     """
@@ -269,3 +280,5 @@ def _initialise(network: Network, seed: int) -> None:
         if parameter.ndim == 2 and not parameter.is_meta:
             scale = residual if name.endswith(("o_proj.weight", "down_proj.weight")) else INITIALIZER_RANGE
             parameter.copy_(torch.empty(parameter.shape, device="cpu").normal_(0, scale, generator=generator))
+        elif name.endswith(".bias"):
+            parameter.zero_()

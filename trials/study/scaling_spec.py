@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from analysis.laws.options import FormName
 from analysis.text.words import short
-from search_space.fields import BY_NAME, OF_STUDY
+from search_space.fields import BY_NAME, OF_STUDY, OPTIONAL
 from search_space.sharing import Sharing
 from trials.study.section import AboveZero, Number, OneOf, Positive, Section
 
@@ -161,6 +161,9 @@ def require_constants(space: Mapping[str, Any]) -> None:
         raise ValueError(
             f"space must state only {', '.join(CONSTANTS)} beside `scaling`, found {', '.join(others)}; write proportions in scaling.shapes"
         )
+    several = next((field.name for field in OPTIONAL if isinstance(space.get(field.name), list | tuple)), None)
+    if several is not None:
+        raise ValueError(f"space.{several} must be one value beside `scaling`, whose shapes all have it, found a list; choose one")
     if isinstance(space.get("vocab_size"), list | tuple):
         raise ValueError("space.vocab_size must be one number beside `scaling`, since losses in two vocabularies are not compared")
 

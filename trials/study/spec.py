@@ -201,8 +201,8 @@ class StudySpec(Section):
     budget: dict[str, Any] | None = None
     """What every shape spends (see above); a scaling study has `scaling.budgets` instead."""
     space: dict[str, Any]
-    """What there is to choose (see above); of a scaling study constants alone: `vocab_size`, `head_dim`, `tie_word_embeddings`, the
-    `intermediate_size.multiple_of`, and what a published shape takes from the study."""
+    """What there is to choose (see above); of a scaling study constants alone: `head_dim`, the `intermediate_size.multiple_of`, and what
+    references take from the study."""
     latency: LatencySpec = LatencySpec()
     objectives: tuple[str, ...] = USUAL
     """Two or three objectives by name (see above): what a front is made of, and what proposals follow."""

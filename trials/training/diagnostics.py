@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from analysis.records.training import Diagnostics
 from trials.corpus.blocks import TokenBlocks
-from trials.network.decoder import Attention, Block, Network, rotate, visible_keys
+from trials.network.decoder import Attention, Block, Network, visible_keys
 from trials.training.loss import cross_entropy
 
 TOKENS = 1024
@@ -85,10 +85,8 @@ def attention_maps(attention: Attention, states: Tensor, rotary: tuple[Tensor, T
 
     `scaled_dot_product_attention` keeps them to itself, so they are computed once more.
     """
-    batch, sequence, _ = states.shape
-    shape = (batch, sequence, -1, attention.head_dim)
-    query = rotate(attention.q_proj(states).view(shape).transpose(1, 2), rotary)
-    key = rotate(attention.k_proj(states).view(shape).transpose(1, 2), rotary)
+    sequence = states.shape[1]
+    query, key = attention.queries_and_keys(states, rotary)
     key = key.repeat_interleave(query.shape[1] // key.shape[1], 1)
     scores = query @ key.transpose(2, 3) / math.sqrt(attention.head_dim)
     return scores.masked_fill(~visible_keys(sequence, sequence, window, states.device), -math.inf).softmax(-1)

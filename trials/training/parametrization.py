@@ -56,17 +56,16 @@ def _scale(name: str, parameter: torch.Tensor, network: Network, proxy: ProxySpe
         output = base.hidden_size / shape.hidden_size
         return Scale(output, output)
     role = name.split(".")[-2]
+    heads = math.sqrt(base.head_dim / shape.head_dim) if role == "q_proj" else 1.0  # scores over head_dim instead of over its root
     if parameter.ndim != 2 or not role.endswith("_proj"):
-        return Scale()
+        return Scale(heads, heads)
     rows, columns = parameter.shape
     is_down = role == "down_proj"
     inputs = columns / (base.hidden_size * (MLP_RATIO if is_down else 1))
     spectral = math.sqrt(min(1.0, rows / columns) * (MLP_RATIO if is_down else 1))  # Muon itself knows max(1, rows / columns)
     rate = spectral if proxy.optimizer == "muon" else 1 / inputs
     initial = 1 / math.sqrt(inputs)
-    if role == "q_proj":  # scores over head_dim instead of over its root
-        heads = math.sqrt(base.head_dim / shape.head_dim)
-        initial, rate = initial * heads, rate * heads
+    initial, rate = initial * heads, rate * heads
     if role in RESIDUAL and "depth" in FOLLOWED[proxy.parametrization]:
         depth = base.num_hidden_layers / shape.num_hidden_layers
         initial, rate = initial * math.sqrt(depth), rate * depth  # the standard ones have the other root of the depth already

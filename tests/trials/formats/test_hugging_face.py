@@ -62,6 +62,7 @@ SHAPES = {
     "ministral, all blocks sliding": replace(MINISTRAL, layer_types=("sliding_attention",)),
     "arcee relu": ARCEE,
     "arcee gelu, free head_dim, untied": replace(ARCEE, mlp="gelu", head_dim=20, tie_word_embeddings=False),
+    "seed oss": replace(MISTRAL, attention_bias="qkv", rope_theta=100.0),
     "shared blocks": replace(LLAMA, sharing=Sharing("immediate", 2)),
     "shared attention, sliding": replace(MINISTRAL, sharing=Sharing("reverse", 2, "attention")),
     "shared mlp, ungated": replace(ARCEE, sharing=Sharing("repeat_all_over", 3, "mlp")),
@@ -175,6 +176,11 @@ def test_a_tokenizer_of_another_size_is_refused_before_anything_is_written(tmp_p
     [
         (replace(ARCEE, num_attention_heads=5, num_key_value_heads=1), "found 48 and 5; choose hidden_size 45 or 50, or mlp swiglu"),
         (replace(ARCEE, hidden_size=3, num_attention_heads=4), "found 3 and 4; choose hidden_size 4, or mlp swiglu"),
+        (
+            replace(ARCEE, attention_bias="qkv"),
+            "must be none in a Hugging Face export with an ungated MLP or a block that slides, found qkv",
+        ),
+        (replace(MINISTRAL, attention_bias="qkv"), "choose none, or mlp swiglu and full_attention in every block"),
         (replace(MINISTRAL, mlp="gelu"), "mlp must be swiglu in a Hugging Face export where a block slides, found gelu"),
     ],
 )

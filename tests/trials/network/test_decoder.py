@@ -37,6 +37,7 @@ LLAMA = Architecture(
 MISTRAL = replace(LLAMA, num_attention_heads=5, num_key_value_heads=1, head_dim=14, tie_word_embeddings=False)
 MINISTRAL = replace(LLAMA, layer_types=("sliding_attention", "full_attention", "sliding_attention"), sliding_window=WINDOW)
 SLIDING = replace(LLAMA, layer_types=("sliding_attention",), sliding_window=WINDOW)
+QWEN2 = replace(MISTRAL, attention_bias="qkv", rope_theta=1_000_000.0, rms_norm_eps=1e-6)
 SHARED = {
     f"{strategy} x{repeats} {part}": replace(
         LLAMA, sharing=Sharing(strategy, repeats, part), layer_types=("sliding_attention", "full_attention"), sliding_window=WINDOW
@@ -55,6 +56,9 @@ SHAPES = {
     "ArceeForCausalLM, relu": replace(LLAMA, mlp="relu"),
     "ArceeForCausalLM, gelu": replace(LLAMA, mlp="gelu", head_dim=20),
     "ArceeForCausalLM, relu, shared": replace(LLAMA, mlp="relu", sharing=Sharing("immediate", 2)),
+    "SeedOssForCausalLM": QWEN2,
+    "SeedOssForCausalLM, shared attention": replace(QWEN2, sharing=Sharing("reverse", 2, "attention"), layer_types=("full_attention",)),
+    "LlamaForCausalLM, other constants": replace(LLAMA, rope_theta=100.0, rms_norm_eps=0.1),
     **SHARED,
 }
 every_shape = pytest.mark.parametrize("architecture", SHAPES.values(), ids=SHAPES)
@@ -77,6 +81,21 @@ def test_logits_equal_those_of_transformers_with_the_unrolled_weights(architectu
             expected, logits = theirs(text(tokens=tokens)).logits, network(text(tokens=tokens))
             assert logits.std() > 0.5
             torch.testing.assert_close(logits, expected, atol=1e-4, rtol=0)
+
+
+QWEN2_CONFIG = {"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2"}
+
+
+@pytest.mark.parametrize("architecture", [QWEN2, replace(MINISTRAL, attention_bias="qkv")], ids=["full", "sliding"])
+def test_logits_with_biases_equal_those_of_qwen2(architecture: Architecture) -> None:
+    without = hugging_face_config(replace(architecture, attention_bias="none"), context_tokens=TOKENS)
+    theirs = AutoModelForCausalLM.from_config(AutoConfig.for_model(**without | QWEN2_CONFIG | {"use_sliding_window": True})).eval()
+    network = spread_out(architecture)
+    loaded = theirs.load_state_dict(network.state_dict(), strict=False)
+    assert type(theirs).__name__ == "Qwen2ForCausalLM"
+    assert loaded.unexpected_keys == []
+    with torch.inference_mode():
+        torch.testing.assert_close(network(text()), theirs(text()).logits, atol=1e-4, rtol=0)
 
 
 @every_shape
@@ -171,9 +190,13 @@ def test_weights_follow_from_the_seed_alone_and_leave_the_global_random_state() 
 
 
 def test_first_weights_are_normal_and_those_that_write_to_the_stream_are_smaller() -> None:
-    architecture = replace(LLAMA, hidden_size=256, intermediate_size=512, head_dim=64, sharing=Sharing("immediate", 2))
+    architecture = replace(
+        LLAMA, hidden_size=256, intermediate_size=512, head_dim=64, sharing=Sharing("immediate", 2), attention_bias="qkv"
+    )
     for name, parameter in Network(architecture).named_parameters():
-        if parameter.ndim == 1:
+        if name.endswith(".bias"):
+            assert torch.equal(parameter, torch.zeros_like(parameter)), name
+        elif parameter.ndim == 1:
             assert torch.equal(parameter, torch.ones(256)), name
         else:
             expected = 0.02 / math.sqrt(12) if "o_proj" in name or "down_proj" in name else 0.02

@@ -35,6 +35,7 @@ SHAPES = {
     "gelu, one head": replace(SHAPE, mlp="gelu", num_attention_heads=1, num_key_value_heads=1),
     "relu, untied": replace(SHAPE, mlp="relu", tie_word_embeddings=False),
     "sliding": replace(SHAPE, layer_types=("sliding_attention", "full_attention", "full_attention"), sliding_window=9),
+    "biases": replace(SHAPE, attention_bias="qkv"),
     "shared": replace(SHAPE, sharing=Sharing("immediate", 2)),
     "wide, few tokens": replace(SHAPE, hidden_size=256, num_attention_heads=8, head_dim=32, sharing=Sharing("immediate", 2)),
     "a window beyond the context": replace(SHAPE, layer_types=("sliding_attention",) * 3, sliding_window=999),

@@ -129,6 +129,26 @@ def test_wider_heads_have_smaller_queries() -> None:
     assert wide[key].initial == narrow[key].initial
 
 
+@OPTIMIZERS
+def test_vectors_of_a_block_do_not_decay_and_are_not_muons(optimizer: str) -> None:
+    network = Network(shape(64, 2, attention_bias="qkv"))
+    vectors = {parameter for name, parameter in network.named_parameters() if parameter.ndim == 1}
+    assert len(vectors) == 2 * (2 + 3) + 1
+    for each in make_optimizers(network, recipe(optimizer=optimizer, parametrization="mup", weight_decay=0.2)):
+        for group in each.param_groups:
+            if vectors.intersection(group["params"]):
+                assert isinstance(each, torch.optim.AdamW)
+                assert group["weight_decay"] == 0
+
+
+def test_a_bias_of_queries_moves_as_its_matrix_does() -> None:
+    found = scales(Network(shape(64, head_dim=64, attention_bias="qkv")), recipe(parametrization="mup"))
+    usual = scales(Network(shape(64, head_dim=16, attention_bias="qkv")), recipe(parametrization="mup"))
+    query, key = (f"model.layers.0.self_attn.{role}_proj.bias" for role in "qk")
+    assert found[query].rate == pytest.approx(usual[query].rate / 2)
+    assert found[key].rate == usual[key].rate == 1
+
+
 def test_a_parametrized_network_is_exported_as_it_stands(tmp_path: Path) -> None:
     built = shape(96, 2, vocab_size=260, sharing=Sharing("repeat_all_over", 2))
     network = Network(built, seed=0)

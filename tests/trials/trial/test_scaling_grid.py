@@ -161,6 +161,7 @@ SAID: dict[str, tuple[dict[str, Any], str]] = {
     "a budget beside": ({"budget": {"parameters": 100_000}}, "neither budget nor search.trials"),
     "trials": ({"search": {"trials": 3}}, "neither budget nor search.trials"),
     "dimensions": ({"space": {"hidden_size": [32, 64]}}, "space must state only .*, found hidden_size; write proportions in scaling"),
+    "two constants": ({"space": {"rope_theta": [100, 1_000]}}, "space.rope_theta must be one value beside `scaling`, .*; choose one"),
     "vocabularies": ({"space": {"vocab_size": [300, 512]}}, "space.vocab_size must be one number beside `scaling`"),
     "cosine": ({"proxy": {"schedule": "cosine"}}, "rungs need the schedule wsd"),
     "too short": ({"scaling": {"tokens": [STEP, 256 * STEP]}}, "the first rung must not begin to decay within the warm-up"),
