@@ -5,7 +5,8 @@
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(if $(shell command -v $(name)),$(name))))
 BIN := .venv/bin
 STUDY := runs/quickstart
-LLAMA_CPP := .wheels/llama-cpp-python-$(shell sed -n 's/^llama_cpp_python==//p' constraints.txt)
+WHEELS ?= .wheels
+LLAMA_CPP := $(WHEELS)/llama-cpp-python-$(shell sed -n 's/^llama_cpp_python==//p' constraints.txt)
 
 .PHONY: demo test test-more soak format lint types tests clean
 
@@ -31,7 +32,7 @@ types:
 	$(BIN)/mypy
 
 tests:
-	$(BIN)/pytest -m "not more" --durations=25
+	$(BIN)/pytest -m "not more" -n 2 --dist loadgroup --durations=25
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "archfront needs Python 3.11 or newer; set PYTHON=")'
@@ -46,15 +47,15 @@ tests:
 	touch .venv/installed $@
 
 .venv/installed-more: .venv/installed-tests $(LLAMA_CPP)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --find-links .wheels -e '.[test,executorch,llama]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --find-links $(WHEELS) -e '.[test,executorch,llama]'
 	touch $@
 
 # llama.cpp has no wheel; built for one machine's processor it may crash on another, and in some of its own kernels
 $(LLAMA_CPP): | .venv/bin/python
-	CMAKE_ARGS=-DGGML_NATIVE=OFF CMAKE_BUILD_PARALLEL_LEVEL=2 $(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps \
-		-c constraints.txt --wheel-dir .wheels llama-cpp-python
+	CMAKE_ARGS="-DGGML_NATIVE=OFF -DLLAVA_BUILD=OFF" CMAKE_BUILD_PARALLEL_LEVEL=2 $(BIN)/pip wheel --quiet --disable-pip-version-check \
+		--no-deps --no-binary llama-cpp-python -c constraints.txt --wheel-dir $(WHEELS) llama-cpp-python
 	touch $@
 
-# .wheels stays: what lies in it takes minutes to build
+# what lies in .wheels stays: it takes minutes to build
 clean:
 	rm -rf .venv runs .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -24,20 +24,20 @@ def compare(study: StudySpec, record: TrialRecord, blocks: TokenBlocks) -> None:
     """Print a line for each branch and one for the whole."""
     proxy, separate = record_recipe(study, record), 0.0
     whole, with_branches = timed(record, proxy, blocks)
-    for share, rung in zip(proxy.rungs, whole.rungs, strict=True):
+    for share, cooldown in zip(proxy.cooldowns, whole.cooldowns, strict=True):
         ending, _ = ending_at(proxy, RunLength.of(proxy, record.architecture), share)
         alone, seconds = timed(record, ending, blocks)
         own, _ = timed(record, ending.model_copy(update={"warmup": proxy.warmup}), blocks)
         separate += seconds
         assert alone.validation is not None
         assert own.validation is not None
-        equal = "equal" if rung.loss == alone.validation.loss else f"not equal ({alone.validation.loss})"
+        equal = "equal" if cooldown.loss == alone.validation.loss else f"not equal ({alone.validation.loss})"
         print(
-            f"#{record.number} {rung.tokens:,} tokens: branch {rung.loss:.6f}, separate {equal}, "
-            f"{rung.loss / own.validation.loss - 1:+.2%} of a run with its own warm-up",
+            f"#{record.number} {cooldown.tokens:,} tokens: branch {cooldown.loss:.6f}, separate {equal}, "
+            f"{cooldown.loss / own.validation.loss - 1:+.2%} of a run with its own warm-up",
             flush=True,
         )
-    last, seconds = timed(record, proxy.model_copy(update={"rungs": ()}), blocks)
+    last, seconds = timed(record, proxy.model_copy(update={"cooldowns": ()}), blocks)
     separate += seconds
     same = "equal" if last.validation == whole.validation else "not equal"
     print(

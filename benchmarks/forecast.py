@@ -3,7 +3,7 @@
     python -m benchmarks.forecast [--studies 60]
 
 Prints for each planted noise the share of 90 % intervals that held what a new training measured, and how often shapes stated to be on the
-front were. The studies are those of tests/support/planted_forecast.py: 24 shapes, two rungs, no replicates, looked at at 4 times the
+front were. The studies are those of tests/support/planted_forecast.py: 24 shapes, two cooldowns, no replicates, looked at at 4 times the
 tokens.
 """
 

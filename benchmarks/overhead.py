@@ -47,17 +47,18 @@ TINY: dict[str, Any] = {
     "budget": {"parameters": 1_000_000},
     "space": {"vocab_size": 512, "hidden_size": [128, 160, 192], "intermediate_size": {"solve": True, "ratio": [1, 6]}},
     "references": [],
-    "search": {**fakes.VALUES["search"], "trials": 2, "reuse": False, "fresh_seed": False},
+    "search": {**fakes.VALUES["search"], "trials": 2, "reuse": False},
+    "finals": {"fresh_seed": False},
 }
 """Shapes of a million parameters, for the memory of a worker."""
 
 
 def ours(sampler: str, trials: int, workers: int) -> dict[str, float]:
     """A study of the fakes."""
+    from trials.driver.progress import StudyProgress
     from trials.driver.run_study import run_study
-    from trials.driver.tune_adapters import StudyProgress
 
-    study, text = fakes.small_study(search={"trials": trials, "workers": workers, "sampler": sampler})
+    study, text = fakes.small_study(search={"trials": trials, "sampler": sampler}, workers={"count": workers})
     came: list[tuple[float, float]] = []
 
     def note(progress: StudyProgress) -> None:

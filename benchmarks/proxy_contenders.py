@@ -32,13 +32,13 @@ Contender = Callable[[Architecture, TokenBlocks, ProxySpec, int], list[Point]]
 
 
 def ours(shape: Architecture, blocks: TokenBlocks, proxy: ProxySpec, seed: int) -> list[Point]:
-    """The recipe as a study trains it, with its rungs."""
+    """The recipe as a study trains it, with its cooldowns."""
     from trials.training.proxy_run import train  # here, so that the parent process does not load torch
 
     _, training = train(shape, blocks, proxy, seed=seed)
     assert training.validation is not None
     each = training.process_seconds / training.tokens
-    points = [Point(rung.tokens, rung.bits_per_byte, rung.tokens * each) for rung in training.rungs]
+    points = [Point(cooldown.tokens, cooldown.bits_per_byte, cooldown.tokens * each) for cooldown in training.cooldowns]
     return [*points, Point(training.tokens, training.validation.bits_per_byte, training.process_seconds)]
 
 

@@ -26,7 +26,8 @@ from search_space.architecture import Architecture
 from search_space.budget import Budget
 from search_space.space import Point, SearchSpace
 from trials.search.front_sampler import FrontSampler
-from trials.search.proposer import SAMPLERS, Choices, Proposer
+from trials.search.proposer import Proposer
+from trials.search.samplers import SAMPLERS, Choices
 from trials.trial.task import plain
 
 SIZES = {

@@ -25,7 +25,7 @@ from analysis.fronts.domination import hypervolume, non_dominated
 from analysis.records.record import read_records
 from analysis.search import early_stopping
 from analysis.search.early_stopping import LearningCurve
-from trials.study.spec import STOPPING_RUNGS
+from trials.study.search_spec import RUNGS
 
 CURVES = Path(__file__).parent / "results" / "curves-0.2M.jsonl"
 DELAY = 4
@@ -157,7 +157,7 @@ def figures(curves: Sequence[LearningCurve], ran: Ran, corners: Corners) -> list
 
 
 def policies() -> dict[str, Callable[[Sequence[LearningCurve]], Ran]]:
-    rungs = STOPPING_RUNGS
+    rungs = RUNGS
     made: dict[str, Callable[[Sequence[LearningCurve]], Ran]] = {
         "no stopping": lambda curves: [(curve, 1.0) for curve in curves],
         "ours": partial(run, asked=ours, rungs=rungs),

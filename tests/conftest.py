@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Generator, Iterator
+import subprocess
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,21 @@ from tests.support.needs import demanded
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
 
+    from tests.support.real_study import RealStudy
+
+
+MACHINE = {"driver", "latency", "machine"}
+"""Folders whose tests train, measure or ask who else does."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The shared Ray comes last: no test before it finds this process connected."""
+    """Where two processes share the tests, one has those that use the machine, one after another, and the other what stands beside them.
+
+    The shared Ray comes last: no test before it finds its process connected.
+    """
+    for item in items:
+        if item.get_closest_marker("slow") or MACHINE & set(item.path.parts):
+            item.add_marker(pytest.mark.xdist_group("machine"))
     items.sort(key=lambda item: "ray_here" in getattr(item, "fixturenames", ()))
 
 
@@ -42,6 +55,25 @@ def no_training_is_taken_over(tmp_path_factory: pytest.TempPathFactory, monkeypa
         return tmp_path_factory.mktemp("trainings")
 
     monkeypatch.setattr("trials.trial.reuse.trainings_folder", another)
+
+
+Call = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def archfront(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """The command line as a function of its words, called in this process and in the test's folder."""
+    from archfront import main
+
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: str) -> subprocess.CompletedProcess[str]:
+        capsys.readouterr()
+        code = main(words)
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(words, code, said.out, said.err)
+
+    return call
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -95,6 +127,20 @@ def ray_here() -> Iterator[None]:
     with connected(small_study()[0], None):
         assert ray.is_initialized()
         yield
+
+
+@pytest.fixture(scope="session")
+def real_study(tmp_path_factory: pytest.TempPathFactory, ray_here: None, tracking: str) -> RealStudy:
+    """One study with real trainings, run to its end."""
+    from tests.support.real_study import TEXT, RealStudy, trainings_in
+
+    folder = tmp_path_factory.mktemp("real")
+    (folder / "text.txt").write_text(TEXT)
+    study = RealStudy(folder / "study", folder / "text.txt", folder / "trainings", tracking)
+    with trainings_in(study.trainings):
+        result = study.run(study.directory)
+    assert result.failure is None
+    return study
 
 
 @pytest.fixture(scope="session")

@@ -232,14 +232,16 @@ class Soak:
 def study_of(trials: int, real: bool, folder: Path | None = None) -> tuple[StudySpec, str]:
     """The study of a soak and its YAML: the default sampler over a fake evaluator, or real training of shapes that take a second."""
     if not real:
-        return fakes.small_study(search={"trials": trials, "workers": 2, "sampler": "front"})
+        return fakes.small_study(search={"trials": trials, "sampler": "front"}, workers={"count": 2})
     return fakes.small_study(
         corpus={"name": None, "files": [str((folder or Path()) / "text.txt")]},
         budget={"parameters": 20_000, "tolerance": 0.3},
         space={"vocab_size": 280, "num_unique_layers": [1, 2, 3], "hidden_size": [16, 24, 32], "head_dim": 8},
         latency={"prompt_tokens": 8, "new_tokens": 8, "repeats": 2},
         proxy={"tokens": 32_768, "context_tokens": 32, "evaluation_tokens": 1_024},
-        search={"trials": trials, "workers": 2, "sampler": "random", "reuse": False, "fresh_seed": False},
+        search={"trials": trials, "sampler": "random", "reuse": False},
+        workers={"count": 2},
+        finals={"fresh_seed": False},
     )
 
 

@@ -113,8 +113,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a wrong type": ({"search": {"trials": "many"}}, "search.trials must be a valid integer"),
     "an unknown dimension": ({"space": {"hiden_size": 64}}, "space.hiden_size is unknown; did you mean `hidden_size`?"),
     "neither of two kinds": (
-        {"search": {"trials": 1, "threads": 0}},
-        "search.threads must be 'auto' or must be greater than or equal to 1",
+        {"search": {"trials": 1}, "workers": {"threads": 0}},
+        "workers.threads must be 'auto' or must be greater than or equal to 1",
     ),
     "no switch": ({"proxy": {"tokens": 10, "compile": "maybe"}}, "proxy.compile must be 'auto' or must be a valid boolean"),
     "a section that is a word": ({"corpus": "python-stdlib"}, "corpus must be a mapping, found 'python-stdlib'"),
@@ -220,6 +220,42 @@ def test_report_prints_the_front_and_writes_the_page(finished: Path, capsys: pyt
     assert any(row["on_front"] for row in rows)
     assert (finished / "report.html").stat().st_size > 1_000_000
     assert (finished / "mlflow.db").exists()
+
+
+def test_a_finished_study_is_read_again_under_other_objectives(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["bits_per_byte", "decode_ms_per_token", "kv_cache_bytes"]
+    before = sorted(path.name for path in finished.iterdir())
+    assert archfront.main(["report", str(finished), "--objectives", ",".join(names), "--json"]) == 0
+    said = capsys.readouterr()
+    rows = json.loads(said.out)
+    assert all(row[name] is not None for row in rows for name in names)
+    page = f"report-{'-'.join(names)}.html"
+    assert page in said.err
+    assert sorted(path.name for path in finished.iterdir()) == sorted([*before, page]), "nothing else was written"
+    assert archfront.main(["report", str(finished), "--objectives", ",".join(names)]) == 0
+    assert "on the front of decoding, bits per byte and KV cache" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ("bits_per_byte,decode_ms", "the objective decode_ms is unknown; did you mean `decode_ms_per_token`?"),
+        ("bits_per_byte", "objectives must be 2 or 3 different ones, found bits_per_byte"),
+        ("bits_per_byte.code,total_ms", "bits_per_byte.code was not measured in"),
+    ],
+)
+def test_objectives_that_a_study_cannot_be_read_under_are_refused(
+    finished: Path, capsys: pytest.CaptureFixture[str], names: str, said: str
+) -> None:
+    assert archfront.main(["report", str(finished), "--objectives", names]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_pick_that_the_study_does_not_know_names_the_nearest(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert archfront.main(["export", str(finished), "--pick", "quickest"]) == 2
+    assert "--pick quickest is unknown; known are recommended, knee, most-accurate, fastest" in capsys.readouterr().err
+    assert archfront.main(["export", str(finished), "--pick", "most-acurate"]) == 2
+    assert "did you mean `most-accurate`?" in capsys.readouterr().err
 
 
 def test_export_without_weights_says_so(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from analysis.laws.options import FORMS
 from docs import generate
 from tests.support.house import FLOORS
 from trials.corpus.documents import READERS
-from trials.search.proposer import SAMPLERS
+from trials.search.samplers import SAMPLERS
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted(path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])

@@ -12,9 +12,23 @@ from tests.support.house import FLOORS, MOST_FILES, ROOT, circle, crowded, files
 
 ROOMS = {
     "ray": {
-        f"trials/driver/{desk}.py" for desk in ("run_study", "jobs", "tune_adapters", "scheduler", "trial_actor", "workers", "ray_session")
+        f"trials/driver/{desk}.py"
+        for desk in (
+            "finals_on_ray",
+            "jobs",
+            "preparation",
+            "ray_session",
+            "search_on_tune",
+            "stopper",
+            "trial_actor",
+            "tune_adapters",
+            "workers",
+        )
     },
-    "optuna": {f"trials/search/{desk}.py" for desk in ("proposer", "optuna_storage", "front_sampler", "optuna_axes")},
+    "optuna": {
+        f"trials/search/{desk}.py"
+        for desk in ("front_sampler", "history", "optuna_axes", "optuna_storage", "proposer", "samplers", "shape_table")
+    },
     "mlflow": {"trials/reporting/mlflow_runs.py"},
     "lightning": {"trials/training/lightning_loop.py"},
     "datasets": {"trials/corpus/dataset.py"},

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from analysis.records.record import Kind, read_finals, read_records
+from tests.conftest import Call
 from trials.network.weights import load_network
 from trials.study.directory import tokenizer_file, weights_file
 
@@ -30,9 +31,10 @@ space:
   intermediate_size: {solve: true, multiple_of: 4, ratio: [0.5, 12]}
   sharing: [none, {strategy: immediate, repeats: 2}]
 latency: {prompt_tokens: 8, new_tokens: 8, repeats: 2}
-proxy: {tokens: 4_096, context_tokens: 32, batch_sequences: 8, evaluation_tokens: 1024, rungs: [0.5],
+proxy: {tokens: 4_096, context_tokens: 32, batch_sequences: 8, evaluation_tokens: 1024, cooldowns: [0.5],
   precision: float32, compile: false}
-search: {trials: 3, workers: 2, threads: 1}
+search: {trials: 3}
+workers: {count: 2, threads: 1}
 references: [deep-thin]
 """
 WORDS = [
@@ -56,21 +58,21 @@ WORDS = [
 ]
 
 
-def archfront(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def archfront_program(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "archfront.py"), *arguments]
     own = {**os.environ, "XDG_CACHE_HOME": str(cwd / "cache")}  # else it finds the trainings of the last time
-    return subprocess.run(command, cwd=cwd, env=own, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=cwd, env=own, capture_output=True, text=True, timeout=900)
 
 
 @pytest.mark.slow
-def test_from_a_study_to_a_model_that_transformers_loads(tmp_path: Path) -> None:
+def test_from_a_study_to_a_model_that_transformers_loads(tmp_path: Path, archfront: Call) -> None:
     generator = torch.Generator().manual_seed(0)
     picks = torch.randint(len(WORDS), (40_000,), generator=generator).tolist()
     lines = [" ".join(WORDS[pick] for pick in picks[start : start + 12]) for start in range(0, len(picks), 12)]
     (tmp_path / "text.txt").write_text("\n".join(lines), encoding="utf-8")
     (tmp_path / "study.yaml").write_text(STUDY, encoding="utf-8")
 
-    ran = archfront("run", "study.yaml", "--json", cwd=tmp_path)
+    ran = archfront_program("run", "study.yaml", "--json", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert re.search(r"^ready after \d+\.\d s: imports .*Ray .*, workers ", ran.stderr, re.MULTILINE)
     directory = tmp_path / "runs" / "journey"
@@ -81,25 +83,25 @@ def test_from_a_study_to_a_model_that_transformers_loads(tmp_path: Path) -> None
     front = json.loads(ran.stdout)
     assert {row["trial"] for row in front} <= set(finals)  # a second latency may take a member off the front
     assert all(row["test_bits_per_byte"] is not None and row["final_latency_ms"] is not None for row in front)
-    bracketed = {number for number, final in finals.items() if final.rate_bracket}
-    assert bracketed == {number for number, final in finals.items() if final.fresh} != set()
+    bracketed = {number for number, final in finals.items() if final.learning_rate_bracket}
+    assert bracketed == {number for number, final in finals.items() if final.fresh_seed} != set()
     for number, final in finals.items():
         training = records[number].training
         assert training is not None
         assert training.validation is not None
-        assert [rung.tokens for rung in training.rungs] == [2_048]
+        assert [cooldown.tokens for cooldown in training.cooldowns] == [2_048]
         if number in bracketed:
-            assert [point.factor for point in final.rate_bracket] == [0.5, 1.0, 2.0]
-            assert final.rate_bracket[1].bits_per_byte == training.validation.bits_per_byte
-            assert len({point.bits_per_byte for point in final.rate_bracket}) == 3
+            assert [point.factor for point in final.learning_rate_bracket] == [0.5, 1.0, 2.0]
+            assert final.learning_rate_bracket[1].bits_per_byte == training.validation.bits_per_byte
+            assert len({point.bits_per_byte for point in final.learning_rate_bracket}) == 3
     assert (directory / "report.html").exists()
 
-    again = archfront("run", "study.yaml", "--json", cwd=tmp_path)
+    again = archfront("run", "study.yaml", "--json")
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout) == front, "a finished study is not run again"
 
     (tmp_path / "text.txt").unlink()  # an export needs the study's directory alone
-    exported = archfront("export", str(directory), "--pick", "most-accurate", "--format", "hf,onnx", "--output", "model", cwd=tmp_path)
+    exported = archfront("export", str(directory), "--pick", "most-accurate", "--format", "hf,onnx", "--output", "model")
     assert exported.returncode == 0, exported.stderr
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -12,9 +12,8 @@ import numpy as np
 from scipy import stats
 
 from analysis.statistics.arrays import Array
+from analysis.statistics.intervals import LEVEL
 
-LEVEL = 0.9
-"""Of the intervals, as everywhere in archfront."""
 PUBLISHED_NOISE = 0.9
 """Points of accuracy: two standard errors of an average over eight tasks as MobileLLM's (arXiv 2402.14905) has them, about 0.45 each."""
 

@@ -13,12 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.fidelity.token_exponent import EXPONENTS, draw_token_exponents, loss_drops
+from analysis.fronts.cost_posteriors import CostPosteriors
 from analysis.fronts.domination import non_dominated_draws
 from analysis.fronts.front import Front
-from analysis.fronts.membership import LEVEL, Membership, draw_costs
+from analysis.fronts.membership import Membership
 from analysis.records.record import TrialRecord
 from analysis.records.training import FARTHEST
 from analysis.statistics.arrays import Array
+from analysis.statistics.intervals import LEVEL, percentile_interval
 from analysis.text.words import plural, quantity
 from search_space.errors import SpecError
 
@@ -88,17 +90,17 @@ def forecast_front(records: Sequence[TrialRecord], front: Front, membership: Mem
         )
     foreseen = front.problem.require_foreseen()
     rows = loss_drops(records)
-    chosen = [number for number in near_front(front, membership) if number in rows]
+    chosen = [number for number in members_and_near_ties(front, membership) if number in rows]
     if len(rows) < 2 or not chosen:
         found = f"{len(rows)}" if len(rows) < 2 else f"{len(rows)}, none of them near the front"
         raise SpecError(
             "a prediction needs two finished trainings with losses at several token counts, one of them of a shape near the front, found "
-            f"{found}; state proxy.rungs, such as [0.25, 0.5], in a new study"
+            f"{found}; state proxy.cooldowns, such as [0.25, 0.5], in a new study"
         )
     places = [front.places[number] for number in sorted(front.places)]
     numbers = [place.number for place in places]
     random = np.random.default_rng(0)
-    drawn = draw_costs(places, front.problem, random)
+    drawn = CostPosteriors(places, front.problem).draw(random)
     levels, noises = drawn.costs[foreseen], drawn.noises[foreseen]
     assert noises is not None  # a seed moves it
     coefficients, exponents = draw_token_exponents(rows, numbers, levels.mean(), len(levels), random)
@@ -135,11 +137,10 @@ def forecast_front(records: Sequence[TrialRecord], front: Front, membership: Mem
     noise = membership.noises[foreseen]
     assert noise is not None
     experiment = None if wrong < DOUBTFUL else _cheapest(tried, member, [numbers[place] for place in keep], noise.size, flops, random)
-    low, high = np.quantile(exponents, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-    return FrontForecast(times=times, forecasts=forecasts, exponent=(float(low), float(high)), wrong=wrong, experiment=experiment)
+    return FrontForecast(times=times, forecasts=forecasts, exponent=percentile_interval(exponents), wrong=wrong, experiment=experiment)
 
 
-def near_front(front: Front, membership: Membership) -> list[int]:
+def members_and_near_ties(front: Front, membership: Membership) -> list[int]:
     """Members of a front and near-ties, in the order in which a front is listed."""
     found = [number for number, posterior in membership.posteriors.items() if number in front.members or posterior.on_front >= CLOSE]
     return sorted(found, key=lambda number: front.costs(number)[front.problem.ordering])

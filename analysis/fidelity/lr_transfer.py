@@ -35,7 +35,7 @@ class RateRun:
     @property
     def title(self) -> str:
         """`5x64 4/1x16 f172 at x2, seed 0: 2.679 bits per byte`, or why there is no such number."""
-        ended = self.reason if self.bits_per_byte is None else f"{words.quality(self.bits_per_byte, 'bits_per_byte')} bits per byte"
+        ended = self.reason if self.bits_per_byte is None else f"{words.bits_text(self.bits_per_byte)} bits per byte"
         return f"{self.architecture.label} at x{self.factor:g}, seed {self.seed}: {ended}"
 
     def as_dict(self) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def rate_table(check: RateCheck) -> str:
     rows = [["shape", "layers", *(f"x{factor:g}" for factor in factors), "best rate", "lost", "seeds differ by"]]
     for each in check.shapes:
         best = words.ABSENT if each.best_factor is None else f"x{each.best_factor:.2g}{' or beyond' if each.at_edge else ''}"
-        losses = [words.quality(each.losses.get(factor), "bits_per_byte") for factor in factors]
+        losses = [words.bits_text(each.losses.get(factor)) for factor in factors]
         rows.append([each.shape, str(each.num_hidden_layers), *losses, best, _number(each.lost), _number(each.seed_difference)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [

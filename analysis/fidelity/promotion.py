@@ -27,7 +27,7 @@ class Promoted:
     """After the longer training, with another seed; None where it did not finish."""
     reason: str | None
     low: float | None
-    """Lower end of the 90 % interval that the study foresaw; None where it has no rungs to see by."""
+    """Lower end of the 90 % interval that the study foresaw; None where it has no cooldowns to see by."""
     high: float | None
     on_front_before: bool
     """Among the shapes that were promoted and finished."""
@@ -82,24 +82,25 @@ def promotion(
 
 def promotion_sentences(found: Promotion) -> list[str]:
     """What held and what did not."""
-    done = {shape: shape.after for shape in found.shapes if shape.after is not None}
+    after = {shape.number: shape.after for shape in found.shapes if shape.after is not None}
+    done = [shape for shape in found.shapes if shape.number in after]
     failed = [f"#{shape.number} did not finish: {shape.reason}." for shape in found.shapes if shape.after is None]
     if not done:
         return failed
-    was, now = min(done, key=lambda shape: shape.before), min(done, key=lambda shape: done[shape])
+    was, now = min(done, key=lambda shape: shape.before), min(done, key=lambda shape: after[shape.number])
     held = [shape for shape in done if shape.on_front_before]
     gone = [f"#{shape.number}" for shape in held if not shape.on_front_after]
     new = [f"#{shape.number}" for shape in done if not shape.on_front_before and shape.on_front_after]
     left, joined = (f"; {words.joined(them)} {verb} it" if them else "" for them, verb in ((gone, "left"), (new, "joined")))
-    members = words.plural(len(held), "member")
+    members, ahead = words.plural(len(held), "member"), after[was.number] - after[now.number]
     said = [
         f"After {found.times:g} times the tokens, {len(held) - len(gone)} of the {members} of their front are still on it{left}{joined}.",
         f"The most accurate is still #{now.number}."
         if was is now
-        else f"The most accurate was #{was.number} and is #{now.number}, {done[was] - done[now]:.3f} bits per byte ahead of it now.",
+        else f"The most accurate was #{was.number} and is #{now.number}, {ahead:.3f} bits per byte ahead of it now.",
     ]
     if found.foreseen is None:
-        seen = [shape.low <= bits <= shape.high for shape, bits in done.items() if shape.low is not None and shape.high is not None]
+        seen = [shape.low <= after[shape.number] <= shape.high for shape in done if shape.low is not None and shape.high is not None]
         said += [] if not seen else [f"{sum(seen)} of {len(seen)} losses fell inside the 90 % intervals that the study foresaw."]
     else:
         said.append(f"Nothing was forecast: {found.foreseen}.")

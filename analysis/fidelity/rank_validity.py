@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Self
 
-from analysis.records.files import complete_lines
+from analysis.records.files import read_lines
 from analysis.records.record import TrialRecord
 from analysis.records.replicates import averaged, repetitions, validation
 from analysis.statistics.rank_correlation import RankCorrelation, rank_correlation
 from analysis.text.words import plural
-from search_space.errors import SpecError
 
 VALIDITY, PROMOTED = "validity.jsonl", "promoted.jsonl"
 """Long trainings that judge a ranking, and those of a front's shapes."""
@@ -46,15 +43,6 @@ class LongRun:
     reason: str | None = None
     """Why it did not finish."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The reverse of `as_dict`."""
-        return cls(**values)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShareCorrelation:
@@ -81,20 +69,10 @@ class Validity:
     failed: tuple[str, ...]
     """Long trainings that did not finish, and why."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        return asdict(self)
-
 
 def read_long_runs(directory: Path, file: str = VALIDITY) -> list[LongRun]:
     """The long trainings in a file of a study's directory; SpecError with the line's place where it holds anything else."""
-    runs = []
-    for place, line in complete_lines(directory / file):
-        try:
-            runs.append(LongRun.from_dict(json.loads(line)))
-        except (ValueError, TypeError):
-            raise SpecError(f"{directory / file}:{place} does not hold a long training; delete that line to have it run again") from None
-    return runs
+    return [*read_lines(directory / file, lambda values: LongRun(**values), "a long training", "delete that line to have it run again")]
 
 
 def stratified(records: Iterable[TrialRecord], count: int) -> list[TrialRecord]:

@@ -1,6 +1,6 @@
 """What tokens beyond a training's end would take from the loss, learnt from the finished losses before it.
 
-A training with rungs has finished losses at several token counts, made by one seed, so that their differences hold no seed noise.
+A training with cooldowns has finished losses at several token counts, made by one seed, so that their differences hold no seed noise.
 Along tokens a shape's loss is taken to follow a power whose exponent all shapes share; how steep each is has a spread of its own.
 Exponent, spread and scatter are summed over a grid (docs/method.md, "After longer training").
 """
@@ -28,15 +28,17 @@ SCATTERS = np.geomspace(1e-4, 1e-2, 9)
 
 
 def loss_drops(records: Sequence[TrialRecord]) -> dict[int, list[tuple[Array, Array]]]:
-    """By a shape's first trial, each training with rungs: its lengths and losses over those at its own end."""
+    """By a shape's first trial, each training with cooldowns: its lengths and losses over those at its own end."""
     found: dict[int, list[tuple[Array, Array]]] = {}
     for first, *again in repetitions(records):
         for record in (first, *again):
             training = record.training
-            if training is not None and training.rungs:
+            if training is not None and training.cooldowns:
                 end = validation(record).bits_per_byte
-                lengths = np.array([rung.tokens / training.tokens for rung in training.rungs])
-                found.setdefault(first.number, []).append((lengths, np.array([rung.bits_per_byte - end for rung in training.rungs])))
+                lengths = np.array([cooldown.tokens / training.tokens for cooldown in training.cooldowns])
+                found.setdefault(first.number, []).append(
+                    (lengths, np.array([cooldown.bits_per_byte - end for cooldown in training.cooldowns]))
+                )
     return found
 
 
@@ -45,7 +47,8 @@ def draw_token_exponents(
 ) -> tuple[Array, Array]:
     """Each shape's coefficient and the shared exponent as they may be: [draws, shapes] and [draws].
 
-    A difference to the end is coefficient x (length^-exponent - 1) with the scatter of two losses; shapes without rungs follow the others.
+    A difference to the end is coefficient x (length^-exponent - 1) with the scatter of two losses; shapes without cooldowns follow the
+    others.
     """
     trainings = [(number, lengths, drops) for number, found in rows.items() for lengths, drops in found]
     cells: list[tuple[float, float, float, float]] = []

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from analysis.statistics.arrays import Array
+from analysis.statistics.arrays import Array, in_pieces
 
 Flags = npt.NDArray[np.bool_]
 Costs = Sequence[Sequence[float]] | Array
@@ -45,7 +45,12 @@ def non_dominated_draws(columns: Sequence[Array]) -> Flags:
     Every objective has a matrix [draws, points], or [1, points] where it is the same in all draws. Equal points are all kept.
     """
     matrices = np.broadcast_arrays(*columns)
-    return _kept_draws_of_pairs(*matrices) if len(matrices) == 2 else _kept_draws_of_triples(*matrices)
+    if len(matrices) == 3:
+        return _kept_draws_of_triples(*matrices)
+    kept = np.empty(matrices[0].shape, dtype=bool)
+    for rows in in_pieces(kept):
+        kept[rows] = _kept_draws_of_pairs(matrices[0][rows], matrices[1][rows])
+    return kept
 
 
 def hypervolume(costs: Costs, reference: Sequence[float]) -> float:
@@ -140,19 +145,22 @@ def _kept_triples(ordered: Array) -> Flags:
 
 def _kept_draws_of_pairs(first: Array, second: Array) -> Flags:
     """Matrices as in `non_dominated_draws`."""
-    order = np.argsort(first, axis=1, kind="stable")
-    firsts, seconds = (np.take_along_axis(column, order, axis=1) for column in (first, second))
-    if (firsts[:, 1:] == firsts[:, :-1]).any():  # rare where anything was measured
+    rows = np.arange(len(first))[:, None] * first.shape[1]
+    order = np.argsort(first, axis=1)
+    firsts = first.ravel()[order + rows]
+    equal = firsts[:, 1:] == firsts[:, :-1]
+    several = bool(equal.any())  # equal first costs are rare where they were measured
+    if several:
         order = np.lexsort((second, first), axis=1)
-        firsts, seconds = (np.take_along_axis(column, order, axis=1) for column in (first, second))
+    seconds = second.ravel()[order + rows]
     kept = np.ones(order.shape, dtype=bool)
     kept[:, 1:] = seconds[:, 1:] < np.minimum.accumulate(seconds, axis=1)[:, :-1]
-    again = np.zeros_like(kept)
-    again[:, 1:] = (firsts[:, 1:] == firsts[:, :-1]) & (seconds[:, 1:] == seconds[:, :-1])
-    if again.any():
+    if several:
+        again = np.zeros_like(kept)
+        again[:, 1:] = equal & (seconds[:, 1:] == seconds[:, :-1])
         kept = np.take_along_axis(kept, np.maximum.accumulate(np.where(again, 0, np.arange(order.shape[1])), axis=1), axis=1)
     found: Flags = np.empty_like(kept)
-    np.put_along_axis(found, order, kept, axis=1)
+    found.ravel()[order + rows] = kept
     return found
 
 

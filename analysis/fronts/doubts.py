@@ -11,7 +11,7 @@ from analysis.objectives.observed import Observed
 from analysis.records.record import FinalRecord, Kind, TrialRecord
 from analysis.records.training import Quality
 from analysis.statistics.seed_noise import NOISE_SHARE
-from analysis.text.words import joined, plural, quality
+from analysis.text.words import bits_text, joined, plural
 
 LIKELY, POSSIBLE = 0.5, 0.2
 """A member of the measured front is in doubt below the first; another shape is named from the second on."""
@@ -92,10 +92,10 @@ def selection_bias_sentences(
     It is on the first of the objectives that a seed moves and the test split tells.
     """
     by_number = {record.number: record for record in records}
-    again = {n: final for n, final in finals.items() if n in by_number and final.fresh is not None}
+    again = {n: final for n, final in finals.items() if n in by_number and final.fresh_seed is not None}
     moved = [(objective, noise) for objective, noise in zip(front.objectives, membership.noises, strict=True) if noise is not None]
     for objective, noise in moved:
-        fresh = {n: _value(objective, by_number[n], final.fresh.test if final.fresh else None) for n, final in again.items()}
+        fresh = {n: _value(objective, by_number[n], final.fresh_seed.test if final.fresh_seed else None) for n, final in again.items()}
         tests = {n: _value(objective, by_number[n], final.test) for n, final in finals.items() if n in by_number}
         if objective is moved[-1][0] or any(value is not None for value in fresh.values()):
             write, rival, size = objective.words.write, _rival(records, tests, objective), noise.size
@@ -116,7 +116,7 @@ def _bias_sentence(
     rival: TrialRecord | None,
     noise: str,
 ) -> str:
-    fresh, mine, write = finals[number].fresh, tests[number], objective.words.write
+    fresh, mine, write = finals[number].fresh_seed, tests[number], objective.words.write
     if again is None:
         return f"#{number} with a fresh seed: {(fresh.reason if fresh else None) or 'nothing was measured'}."
     said = f"With a fresh seed #{number} has {objective.said(again)} on the test split"
@@ -152,7 +152,7 @@ COMMON = 1.0
 
 def bracket_losses(final: FinalRecord) -> dict[float, float]:
     """Factor -> bits per byte, of the trainings that came to their end."""
-    return {point.factor: point.bits_per_byte for point in final.rate_bracket if point.bits_per_byte is not None}
+    return {point.factor: point.bits_per_byte for point in final.learning_rate_bracket if point.bits_per_byte is not None}
 
 
 def rank_flips(finals: Mapping[int, FinalRecord], front: Front) -> dict[int, list[int]]:
@@ -190,4 +190,4 @@ def _bracketed(finals: Mapping[int, FinalRecord]) -> dict[int, dict[float, float
 
 def _best(losses: Mapping[float, float]) -> str:
     factor, loss = min(losses.items(), key=lambda point: point[1])
-    return f"{quality(loss, 'bits_per_byte')} bits per byte (x{factor:g})"
+    return f"{bits_text(loss)} bits per byte (x{factor:g})"

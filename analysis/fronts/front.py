@@ -140,19 +140,44 @@ def reference_costs(costs: Array, kinds: Sequence[Kind]) -> tuple[float, ...] | 
 
 
 def _places(records: Iterable[TrialRecord], finals: Mapping[int, FinalRecord], problem: Problem) -> Iterable[ObjectivePoint]:
-    for shape in repetitions(records):
-        number, final = shape[0].number, finals.get(shape[0].number)
-        tried, mean = [Observed.of(record) for record in shape], Observed.of(mean_record(shape))
-        last = Observed.of(shape[0], final) if final is not None and final.latency is not None else None
-        readings = [_reading(objective, tried, mean, last) for objective in problem.objectives]
-        if None not in readings:
-            yield ObjectivePoint(
-                number=number,
-                kind=shape[0].kind,
-                readings=tuple(reading for reading in readings if reading is not None),
-                latency=(tried[0] if last is None else last).latency,
-                infeasible=problem.passed_limit(mean, "training"),
-            )
+    points = (_point(shape, finals.get(shape[0].number), problem) for shape in repetitions(records))
+    return (point for point in points if point is not None)
+
+
+class PointReader:
+    """Reads the shapes of a study that grows: one whose records are the same objects as before is not read again."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self._read: dict[int, tuple[list[TrialRecord], ObjectivePoint | None]] = {}
+
+    def points(self, records: Iterable[TrialRecord]) -> list[ObjectivePoint]:
+        """The places that a front of these records has, in the order of their numbers."""
+        found = [self._point(shape) for shape in repetitions(records)]
+        return sorted((point for point in found if point is not None), key=lambda point: point.number)
+
+    def _point(self, shape: list[TrialRecord]) -> ObjectivePoint | None:
+        number = shape[0].number
+        known = self._read.get(number)
+        if known is None or len(known[0]) != len(shape) or any(old is not new for old, new in zip(known[0], shape, strict=True)):
+            known = self._read[number] = (shape, _point(shape, None, self.problem))
+        return known[1]
+
+
+def _point(shape: Sequence[TrialRecord], final: FinalRecord | None, problem: Problem) -> ObjectivePoint | None:
+    """Of a shape's trials, its own first; None where one of the objectives is not known."""
+    tried, mean = [Observed.of(record) for record in shape], Observed.of(mean_record(shape))
+    last = Observed.of(shape[0], final) if final is not None and final.latency is not None else None
+    readings = [_reading(objective, tried, mean, last) for objective in problem.objectives]
+    if None in readings:
+        return None
+    return ObjectivePoint(
+        number=shape[0].number,
+        kind=shape[0].kind,
+        readings=tuple(reading for reading in readings if reading is not None),
+        latency=(tried[0] if last is None else last).latency,
+        infeasible=problem.passed_limit(mean, "training"),
+    )
 
 
 def _reading(objective: Objective, tried: Sequence[Observed], mean: Observed, last: Observed | None) -> ObjectiveReading | None:

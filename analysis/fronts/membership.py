@@ -1,8 +1,7 @@
 """How sure it is that a shape stands on the front: intervals, probabilities, ties, and which shapes are worth a second seed.
 
-Every objective is drawn as it may truly be: what a seed moves by `analysis.statistics.seed_noise`, what is measured from its repeats and
-from repeated measurements, while a closed form stays as it is. The front is taken in each draw: a shape's probability of being on the
-front is the share of draws in which it is. The same front gives the same numbers.
+Every objective is drawn as it may truly be (`analysis.fronts.cost_posteriors`), and the front is taken in each draw: a shape's probability
+of being on the front is the share of draws in which it is. The same front gives the same numbers.
 """
 
 from __future__ import annotations
@@ -13,22 +12,27 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fronts.domination import non_dominated_draws
-from analysis.fronts.front import Front, ObjectivePoint, ObjectiveReading
+from analysis.fronts.cost_posteriors import CostPosteriors
+from analysis.fronts.domination import non_dominated, non_dominated_draws
+from analysis.fronts.front import Front, ObjectivePoint
+from analysis.objectives.objective import Objective
 from analysis.objectives.problem import Problem
+from analysis.records.record import Kind
 from analysis.statistics.arrays import Array
-from analysis.statistics.seed_noise import DRAWS, SeedNoise, draw_true_qualities, estimate_seed_noise
+from analysis.statistics.intervals import LEVEL
+from analysis.statistics.seed_noise import DRAWS, SeedNoise
 
-LEVEL = 0.9
-"""Of the intervals."""
+Flags = npt.NDArray[np.bool_]
 TIE = 0.05
 """Two shapes tie where the chance that the one which measured worse is truly the better one is at least this."""
-BETWEEN_FREEDOM = 2
-"""Degrees of freedom that an objective's prior of the noise between two measurements is worth."""
-QUANTILES = 2.5631
-"""Standard deviations between the tenth and the ninetieth percentile of a normal distribution."""
-MEDIAN = 1.2533
-"""Standard deviation of the median of many, over that of their mean."""
+NORMAL = 1.6449
+"""Deviations beyond which a normal distribution has `TIE`, and half of what `LEVEL` leaves out."""
+WHOLE = 300
+"""Shapes up to which all are in every draw and all pairs are compared; of more the results are approximate (`estimate_membership`)."""
+FAR = 2.0
+"""Deviations of the difference by which another shape is better in every objective than one that is far from the front."""
+FEWEST_DRAWS, CHOICE_DRAWS = 1_000, 250
+"""Of more than `WHOLE` shapes: at least, and where only the choice of a replicate hangs on them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +56,10 @@ class ShapePosterior:
     """Probability that no other tried shape truly beats it."""
     best: float
     """Probability that it is truly the best of all in the study's first objective."""
-    ties: tuple[int, ...]
-    """Other shapes that cannot be told from it in the study's first objective, in the order in which a front is listed."""
+    ties: tuple[int, ...] | None
+    """Other shapes that cannot be told from it in the study's first objective, in the order in which a front is listed.
+
+    None where that was not asked: of more than `WHOLE` shapes it is of members of the front and of references only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,36 +83,143 @@ def estimate_membership(front: Front, deviations: Mapping[int, Mapping[int, floa
 
     `deviations` are those of an objective's logarithm, by its place in the study's order and then by trial, where it is predicted: a
     prediction knows its own, a measurement's noise included, and repeats and replicates say nothing of it.
+
+    Of more than `WHOLE` shapes those far from the front, by `FAR`, are in no draw: their probabilities are 0 in place of less than one in a
+    hundred, and their intervals those of a normal distribution. The others have fewer draws, `FEWEST_DRAWS` or more. Ties are those of
+    normal distributions.
     """
-    problem = front.problem
     if not front.places:
-        return Membership(noises=(None,) * len(problem.objectives), posteriors={}, recommended=None)
+        return Membership(noises=(None,) * len(front.objectives), posteriors={}, recommended=None)
     points = sorted(front.places.values(), key=lambda point: point.number)
-    random = np.random.default_rng(0)
-    draws = draw_costs(points, problem, random, deviations).costs
-    feasible = np.array([point.infeasible is None for point in points])
-    on_front = np.zeros(len(points))
-    if feasible.any():
-        on_front[feasible] = front_probabilities([draws[column][:, feasible] for column in problem.columns])
-    first = draws[0]
-    best = np.bincount(first.argmin(axis=1), minlength=len(points)) / len(first)
-    tied = ties(first)
-    listed = sorted(range(len(points)), key=lambda i: front.costs(points[i].number)[problem.ordering])
-    intervals = [_intervals(front, place, draws[place]) for place in range(len(problem.objectives))]
+    costs = CostPosteriors(points, front.problem, deviations)
+    found = _of_few(points, costs, front) if len(points) <= WHOLE else _of_many(points, costs, front)
+    listed = np.argsort([front.costs(point.number)[front.problem.ordering] for point in points], kind="stable")
+    numbers = np.array([point.number for point in points])
+    intervals = [
+        _intervals(objective, ends) if objective.noise == "seed" else [None] * len(points)
+        for objective, ends in zip(front.objectives, found.ends, strict=True)
+    ]
     posteriors = {
         point.number: ShapePosterior(
             intervals=tuple(column[i] for column in intervals),
-            on_front=float(on_front[i]),
-            best=float(best[i]),
-            ties=tuple(points[j].number for j in listed if tied[i, j]),
+            on_front=float(found.on_front[i]),
+            best=float(found.best[i]),
+            ties=tuple(numbers[listed[found.tied[i][listed]]].tolist()) if i in found.tied else None,
         )
         for i, point in enumerate(points)
     }
-    noises = tuple(
-        estimate_seed_noise(_seeds(points, place, problem)) if objective.noise == "seed" else None
-        for place, objective in enumerate(problem.objectives)
+    return Membership(noises=costs.seed_noises, posteriors=posteriors, recommended=_recommended(front, posteriors))
+
+
+def membership_probabilities(points: Sequence[ObjectivePoint], problem: Problem) -> dict[int, float]:
+    """Each shape's probability of being on the front, by trial, from points in the order of their numbers.
+
+    They are those of `estimate_membership`, or, of more than `WHOLE` shapes, from fewer draws: `CHOICE_DRAWS`.
+    """
+    if not points:
+        return {}
+    costs, random = CostPosteriors(points, problem), np.random.default_rng(0)
+    feasible, on_front = _feasible(points), np.zeros(len(points))
+    if len(points) <= WHOLE:
+        on_front = _on_front(costs.draw(random).costs, feasible, problem)
+    else:
+        near = near_front(*costs.moments(random), feasible)
+        on_front[near] = _on_front(costs.draw(random, CHOICE_DRAWS, near).costs, feasible[near], problem)
+    return {point.number: chance for point, chance in zip(points, on_front.tolist(), strict=True)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What draws say of shapes."""
+
+    on_front: Array
+    """Shape [shapes]."""
+    best: Array
+    """Likewise."""
+    ends: list[Array]
+    """Of each objective's costs the lower end of the interval, the median and the upper end; shape [3, shapes]."""
+    tied: Mapping[int, Flags]
+    """Of the shapes of which that is asked, by index: which others tie with it, [shapes]."""
+
+
+def _of_few(points: Sequence[ObjectivePoint], costs: CostPosteriors, front: Front) -> _Found:
+    """Everything drawn, all pairs compared."""
+    draws = costs.draw(np.random.default_rng(0)).costs
+    return _Found(
+        on_front=_on_front(draws, _feasible(points), front.problem),
+        best=_best(draws[0]),
+        ends=[_ends(drawn) for drawn in draws],
+        tied=dict(enumerate(ties(draws[0]))),
     )
-    return Membership(noises=noises, posteriors=posteriors, recommended=_recommended(front, posteriors))
+
+
+def _of_many(points: Sequence[ObjectivePoint], costs: CostPosteriors, front: Front) -> _Found:
+    """As `estimate_membership` says of more than `WHOLE` shapes."""
+    random, (on_front, best) = np.random.default_rng(0), np.zeros((2, len(points)))
+    means, deviations = costs.moments(random)
+    near = near_front(means, deviations, _feasible(points))
+    draws = costs.draw(random, max(FEWEST_DRAWS, min(DRAWS, DRAWS * WHOLE // int(near.sum()))), near).costs
+    on_front[near], best[near] = _on_front(draws, _feasible(points)[near], front.problem), _best(draws[0])
+    ends = [mean + np.outer((-NORMAL, 0.0, NORMAL), deviation) for mean, deviation in zip(means.T, deviations.T, strict=True)]
+    for whole, drawn in zip(ends, draws, strict=True):
+        whole[:, near] = _ends(drawn)
+    asked = [i for i, point in enumerate(points) if point.number in front.members or point.kind is Kind.REFERENCE]
+    mean, variance = means[:, 0], deviations[:, 0] ** 2
+    tied = {i: (np.abs(mean - mean[i]) <= NORMAL * np.sqrt(variance + variance[i])) & (np.arange(len(points)) != i) for i in asked}
+    return _Found(on_front, best, ends, tied)
+
+
+def near_front(means: Array, deviations: Array, feasible: Flags) -> Flags:
+    """Which shapes no feasible one beats in every objective by `FAR` deviations; [shapes], the others [shapes, objectives]."""
+    sure, variances = means + FAR * deviations, deviations**2
+    beaten = np.zeros(len(means), dtype=bool)
+    for member in np.flatnonzero(feasible)[non_dominated(sure[feasible], distinct=True)]:
+        beaten |= (means - means[member] > FAR * np.sqrt(variances + variances[member])).all(axis=1)
+    return ~beaten
+
+
+def _feasible(points: Iterable[ObjectivePoint]) -> Flags:
+    return np.array([point.infeasible is None for point in points])
+
+
+def _on_front(draws: Sequence[Array], feasible: Flags, problem: Problem) -> Array:
+    """In which share of the draws each shape is on the front; [shapes]."""
+    on_front = np.zeros(len(feasible))
+    if feasible.any():
+        on_front[feasible] = front_probabilities([draws[column][:, feasible] for column in problem.columns])
+    return on_front
+
+
+def front_probabilities(draws: Sequence[Array]) -> Array:
+    """In which share of the draws each shape is on the front; an objective has [draws, shapes], better where smaller."""
+    share: Array = non_dominated_draws(draws).mean(axis=0)
+    return share
+
+
+def _best(costs: Array) -> Array:
+    """In which share of the draws each shape is the best; [shapes]."""
+    share: Array = np.bincount(costs.argmin(axis=1), minlength=costs.shape[1]) / len(costs)
+    return share
+
+
+def _ends(costs: Array) -> Array:
+    ends: Array = np.quantile(costs, ((1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2), axis=0)
+    return ends
+
+
+def _intervals(objective: Objective, ends: Array) -> list[Interval | None]:
+    """In the objective's values."""
+    values = [[objective.cost(cost) for cost in costs] for costs in ends.T.tolist()]
+    return [Interval(min(low, high), expected, max(low, high)) for low, expected, high in values]
+
+
+def ties(true_qualities: Array) -> Flags:
+    """Which pairs of shapes cannot be told apart; [shapes, shapes], false on the diagonal."""
+    by_shape = np.ascontiguousarray(true_qualities.T)
+    better = np.array([np.count_nonzero(by_shape < own, axis=1) for own in by_shape]) / by_shape.shape[1]
+    found: Flags = np.minimum(better, better.T) >= TIE
+    np.fill_diagonal(found, False)
+    return found
 
 
 def _recommended(front: Front, posteriors: Mapping[int, ShapePosterior]) -> int | None:
@@ -114,17 +227,8 @@ def _recommended(front: Front, posteriors: Mapping[int, ShapePosterior]) -> int 
     if top is None:
         return None
     other = next(place for place in front.problem.columns if place != 0)
-    alike = [number for number in front.members if number == top or number in posteriors[top].ties]
+    alike = [number for number in front.members if number == top or number in (posteriors[top].ties or ())]
     return min(alike, key=lambda number: front.costs(number)[other])
-
-
-def _intervals(front: Front, place: int, draws: Array) -> list[Interval | None]:
-    objective = front.objectives[place]
-    if objective.noise != "seed":
-        return [None] * draws.shape[1]
-    ends = np.quantile(draws, ((1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2), axis=0)
-    values = [[objective.cost(float(cost)) for cost in costs] for costs in ends.T]
-    return [Interval(min(low, high), expected, max(low, high)) for low, expected, high in values]
 
 
 def picks(front: Front, membership: Membership | None = None) -> dict[int, list[str]]:
@@ -137,86 +241,6 @@ def picks(front: Front, membership: Membership | None = None) -> dict[int, list[
     return chosen
 
 
-@dataclass(frozen=True, slots=True)
-class CostDraws:
-    """What the objectives of some shapes may truly be, each in the study's order."""
-
-    costs: tuple[Array, ...]
-    """Shape [draws, shapes], or [1, shapes] of a closed form; of what no seed moves it is the logarithm."""
-    noises: tuple[Array | None, ...]
-    """The noise that each draw takes for true, a standard deviation between seeds; [draws]. None where no seed moves the objective."""
-
-
-def draw_costs(
-    points: Sequence[ObjectivePoint],
-    problem: Problem,
-    random: np.random.Generator,
-    deviations: Mapping[int, Mapping[int, float]] | None = None,
-) -> CostDraws:
-    """Draw all objectives; `deviations` are those of `estimate_membership`.
-
-    They are drawn apart: that one seed may have been lucky in two of them at once is left out.
-    """
-    places = range(len(problem.objectives))
-    logs = {place: _log_values(points, place, problem) for place in places if problem.objectives[place].noise != "seed"}
-    along = logs.get(problem.ordering, np.zeros(len(points)))
-    by_seed = {place: draw_true_qualities(_seeds(points, place, problem), along, random) for place in places if place not in logs}
-    costs = {place: qualities for place, (qualities, _) in by_seed.items()}
-    for place, values in logs.items():
-        objective = problem.objectives[place]
-        if objective.noise == "none":
-            costs[place] = values[None]
-            continue
-        spread = measurement_deviations([point.readings[place] for point in points], objective.between)
-        if deviations is not None and place in deviations:
-            spread = np.array([deviations[place][point.number] for point in points])
-        costs[place] = values + spread * random.standard_normal((DRAWS, len(points)))
-    return CostDraws(
-        costs=tuple(costs[place] for place in places), noises=tuple(by_seed[place][1] if place in by_seed else None for place in places)
-    )
-
-
-def front_probabilities(draws: Sequence[Array]) -> Array:
-    """In which share of the draws each shape is on the front; an objective has [draws, shapes], better where smaller."""
-    share: Array = non_dominated_draws(draws).mean(axis=0)
-    return share
-
-
-def ties(true_qualities: Array) -> npt.NDArray[np.bool_]:
-    """Which pairs of shapes cannot be told apart; [shapes, shapes], false on the diagonal."""
-    better = np.array([(true_qualities < true_qualities[:, [i]]).mean(axis=0) for i in range(true_qualities.shape[1])])
-    found: npt.NDArray[np.bool_] = np.minimum(better, better.T) >= TIE
-    np.fill_diagonal(found, False)
-    return found
-
-
-def measurement_deviations(readings: Sequence[ObjectiveReading], prior: float) -> Array:
-    """Of the logarithm of each measured value: of the median of its repeats, and between measurements; shape [shapes].
-
-    `prior` is the objective's own `between`.
-    """
-    within = [
-        0.0 if reading.spread is None else np.log(reading.spread.p90 / reading.spread.p10) / QUANTILES * MEDIAN / reading.repeats**0.5
-        for reading in readings
-    ]
-    deviations: Array = np.hypot(within, deviation_between(readings, prior))
-    return deviations
-
-
-def deviation_between(readings: Iterable[ObjectiveReading], prior: float) -> float:
-    """Standard deviation of a logarithm between measurements of one shape: replicates and second measurements, shrunk to the prior.
-
-    What the quiet machine saves every shape alike is no noise and is taken out of the second measurements.
-    """
-    readings = list(readings)
-    again = [np.log(reading.value / reading.searched) for reading in readings if reading.again]
-    groups = [np.log(reading.trials) for reading in readings]
-    freedom = max(0, len(again) - 1) + sum(len(group) - 1 for group in groups)
-    squares = len(again) * np.var(again) / 2 if again else 0.0
-    squares += sum(len(group) * np.var(group) for group in groups)
-    return float(np.sqrt((BETWEEN_FREEDOM * prior**2 + squares) / (BETWEEN_FREEDOM + freedom)))
-
-
 def contenders(on_front: Mapping[int, float], tries: Mapping[int, int]) -> list[int]:
     """Trials worth a repetition, first the one whose membership is the least sure: p(1-p) is the variance of being on the front or not.
 
@@ -224,13 +248,3 @@ def contenders(on_front: Mapping[int, float], tries: Mapping[int, int]) -> list[
     the first, so that they spread.
     """
     return sorted(on_front, key=lambda number: (-on_front[number] * (1 - on_front[number]) / (1 + tries.get(number, 0)), number))
-
-
-def _seeds(points: Sequence[ObjectivePoint], place: int, problem: Problem) -> list[list[float]]:
-    """Costs of every seed of each shape."""
-    return [[problem.objectives[place].cost(value) for value in point.readings[place].trials] for point in points]
-
-
-def _log_values(points: Sequence[ObjectivePoint], place: int, problem: Problem) -> Array:
-    """Logarithms of the costs."""
-    return np.log([problem.objectives[place].cost(point.values[place]) for point in points])

@@ -48,7 +48,7 @@ def trial_row(record: TrialRecord, final: FinalRecord | None, front: Front, memb
         "on_front": record.number in front.members,
         "infeasible": place.infeasible if place else None,
         "front_probability": posterior and posterior.on_front,
-        "ties": posterior and list(posterior.ties),
+        "ties": list(posterior.ties) if posterior and posterior.ties is not None else None,
         "recommended": record.number == membership.recommended,
         **dict(shown),
         "parameters": record.costs.parameters,
@@ -77,7 +77,7 @@ def _columns(
             yield f"credible_{name}_low", None if interval is None else interval.low
             yield f"credible_{name}_high", None if interval is None else interval.high
         yield f"test_{name}", objective.value(Observed.judged_by(record, final.test if final else None))
-        fresh = final.fresh if final else None
+        fresh = final.fresh_seed if final else None
         yield f"fresh_seed_test_{name}", objective.value(Observed.judged_by(record, fresh.test if fresh else None))
 
 

@@ -11,9 +11,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from analysis.statistics.arrays import Array
-
-LEVEL = 0.9
-"""Of the intervals."""
+from analysis.statistics.intervals import LEVEL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,13 +20,12 @@ from analysis.latency.cost_terms import BEYOND, READ, Stack, Workload, columns, 
 from analysis.latency.time_model import Prices, TimeModel
 from analysis.records.latency import Latency, Spread
 from analysis.statistics.arrays import Array
+from analysis.statistics.intervals import LEVEL
 from search_space.architecture import Architecture
 from search_space.cost import parameters
 
 LEAST_SHAPES = 8
 """Below, nothing is fitted."""
-LEVEL = 0.9
-"""What an interval holds."""
 SEEN_BEYOND, SHAPES_BEYOND = 0.2, 4
 """A cache's end is seen where so many shapes have this share of their weights beyond it."""
 FAR = 2.0

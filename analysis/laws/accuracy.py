@@ -15,9 +15,9 @@ import numpy as np
 from scipy.optimize import least_squares
 from scipy.special import expit
 
-from analysis.laws.intervals import LEVEL
 from analysis.laws.runs import Runs
 from analysis.statistics.arrays import Array
+from analysis.statistics.intervals import percentile_interval
 from search_space.errors import SpecError
 
 ENOUGH = 6
@@ -50,19 +50,18 @@ class AccuracyCurve:
         deviation = (np.log(high) - np.log(low)) / (2 * QUANTILE)
         losses = np.exp(np.log(loss) + deviation * random.standard_normal(len(self.refits)))
         found = sigmoid(losses, self.refits.T) + self.spread * random.standard_normal(len(losses))
-        ends = np.clip(np.quantile(found, ((1 - LEVEL) / 2, (1 + LEVEL) / 2)), 0, 1)
+        ends = np.clip(percentile_interval(found), 0, 1)
         centre = float(sigmoid(np.array([loss]), self.parameters)[0])
         outside = not self.seen[0] <= loss <= self.seen[1]
         return {"loss": loss, "accuracy": centre, "low": float(ends[0]), "high": float(ends[1]), "extrapolated": outside}
 
     def as_dict(self) -> dict[str, Any]:
         """Parameters with their 90 % intervals, ready for JSON."""
-        ends = np.quantile(self.refits, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)
         return {
             "formula": "accuracy = floor + (ceiling - floor) / (1 + exp(slope (loss - middle)))",
             "source": "Bhagia et al. 2024, arXiv 2412.04403",
             "parameters": dict(zip(NAMES, self.parameters.tolist(), strict=True)),
-            "intervals": {name: ends[:, place].tolist() for place, name in enumerate(NAMES)},
+            "intervals": {name: list(percentile_interval(values)) for name, values in zip(NAMES, self.refits.T, strict=True)},
             "residual_spread": self.spread,
             "seen_losses": list(self.seen),
         }

@@ -5,21 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from analysis.laws.accuracy import accuracy_answer
 from analysis.laws.backtest import Cut
-from analysis.laws.fit_law import Study, load_runs, predict_point, study_law
+from analysis.laws.fit_law import Study, predict_point, study_law
 from analysis.laws.forecast import calibrate_bands, predict_band
-from analysis.laws.intervals import LEVEL, allocation, percentile_interval, repeat_worth, warnings_of
+from analysis.laws.intervals import allocation, repeat_worth, warnings_of
 from analysis.laws.isoflop import IsoFlop, fit_isoflop
 from analysis.laws.options import FitOptions
 from analysis.laws.runs import Runs
 from analysis.laws.shape_effect import shape_effect
 from analysis.statistics.arrays import Array
+from analysis.statistics.intervals import LEVEL, percentile_interval
 from analysis.text.words import plural
 from search_space.errors import SpecError
 
@@ -35,11 +35,6 @@ class Answered:
     """None for the form `isoflop`, which has no law of the loss."""
     isoflop: IsoFlop | None
     """None where the runs have no parabolas, or were not asked for them."""
-
-
-def fit_command(path: Path, options: FitOptions) -> dict[str, Any]:
-    """The answer of `archfront fit` for a CSV or a study's directory, plain data ready for JSON; as `answer_runs`."""
-    return answer_runs(load_runs(path, options), options).answer
 
 
 def answer_runs(runs: Runs, options: FitOptions) -> Answered:

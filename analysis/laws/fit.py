@@ -1,4 +1,4 @@
-"""Fits a law to runs, by Newton's method from a screened grid and, as an independent second route, by variable projection.
+"""Fits a law to runs, by Newton's method from a screened grid.
 
 The objective is the sum over runs of a loss function of `log(observed) - log(predicted)`: Huber's with delta 1e-3, as Hoffmann et al. 2022
 (arXiv 2203.15556) state it, or the absolute value (`lad`), which is what their published numbers minimise.
@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from scipy.optimize import minimize as search_directly
-from scipy.optimize import nnls
 
-from analysis.laws.forms import Design, Form, bounds, design, form_parameters, log_loss, log_terms
+from analysis.laws.forms import Design, Form, design, form_parameters, log_loss, log_terms
 from analysis.laws.newton import huber, minimise
 from analysis.laws.options import LOSS_FUNCTIONS
 from analysis.statistics.arrays import Array
@@ -71,7 +69,7 @@ def fit_law(form: Form, variables: Mapping[str, Array], losses: Array, loss_func
     starts = screened_starts(plan, losses, 3 if quick else STARTS)
     rough, objectives = minimise(plan, logs, every_run, starts, HUBER_DELTA, tolerance=1e-3 if quick else 1e-5, steps=12 if quick else 30)
     best = refine(plan, logs, every_run, rough[[int(np.argmin(objectives))]], loss_function, quick=quick)
-    return _finished(plan, logs, best[0], loss_function)
+    return finished_fit(plan, logs, best[0], loss_function)
 
 
 def refine(plan: Design, logs: Array, weights: Array, theta: Array, loss_function: str, *, quick: bool = False) -> Array:
@@ -108,37 +106,8 @@ def screened_starts(plan: Design, losses: Array, count: int) -> Array:
     return np.asarray(theta[np.argsort(misfit, kind="stable")[:count]])
 
 
-def project_law(form: Form, variables: Mapping[str, Array], losses: Array) -> Fit:
-    """The optimum of the Huber objective by variable projection: with the exponents fixed the rest is linear (Golub and Pereyra 1973).
-
-    A direct search over the exponents alone, each point solved by non-negative least squares and then for the loss function. It takes no
-    exponent step with `fit_law`: where the two agree, the optimum is not an accident of either. Ten times slower.
-    """
-    if form.outer:
-        raise SpecError(f"variable projection needs a sum of terms, found {form.name} with the outer power {form.outer}; use fit_law")
-    plan, logs = design(form, variables), np.log(losses)
-    count, (low, high) = len(form.coefficients), bounds(form, logs)
-
-    def solve(exponents: Array) -> tuple[Array, float]:
-        held = np.clip(exponents, low[count:], high[count:])
-        theta = np.concatenate([np.zeros(count), held])[None]
-        terms = np.exp(np.stack(log_terms(plan, theta), axis=-1))[0] / losses[:, None]
-        coefficients = nnls(terms, np.ones(len(losses)))[0]
-        theta[0, :count] = np.log(np.maximum(coefficients, 1e-3 * losses.min()))
-        box = np.concatenate([low[:count], held]), np.concatenate([high[:count], held])
-        theta, objectives = minimise(plan, logs, np.ones((1, len(logs))), theta, HUBER_DELTA, box=box)
-        return theta[0], float(objectives[0])
-
-    def misfit(exponents: Array) -> float:
-        return solve(exponents)[1]
-
-    best = screened_starts(plan, losses, 1)[0, count:]
-    for _ in range(2):
-        best = np.asarray(search_directly(misfit, best, method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-16, "maxiter": 600}).x)
-    return _finished(plan, logs, solve(best)[0], "huber")
-
-
-def _finished(plan: Design, logs: Array, theta: Array, loss_function: str) -> Fit:
+def finished_fit(plan: Design, logs: Array, theta: Array, loss_function: str) -> Fit:
+    """The fit that the unknowns `theta` (unknowns,) are."""
     residuals = logs - log_loss(plan, theta[None])[0]
     values = np.abs(residuals) if loss_function == "lad" else huber(residuals, HUBER_DELTA)
     return Fit(plan.form, theta, plan.centres, float(values.sum()), loss_function, residuals)

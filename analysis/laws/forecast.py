@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.laws.backtest import Cut, Forecast
-from analysis.laws.intervals import LEVEL, percentile_interval
 from analysis.laws.runs import Runs
 from analysis.statistics.arrays import Array
+from analysis.statistics.intervals import LEVEL, percentile_interval
 
 DRAWS = 2000
 

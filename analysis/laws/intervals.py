@@ -19,9 +19,8 @@ from analysis.laws.forms import Design, bounds, design, form_parameters, inner_s
 from analysis.laws.newton import objective
 from analysis.laws.runs import Runs
 from analysis.statistics.arrays import Array
+from analysis.statistics.intervals import percentile_interval
 
-LEVEL = 0.9
-"""Every interval is central and holds this share."""
 REFITS = 1000
 AT_BOUND = 0.05
 """Share of refits at a bound from which a parameter counts as unidentified."""
@@ -132,12 +131,6 @@ def training_weights(groups: NDArray[np.int64], draws: int, generator: np.random
     """Exponential weights of mean 1, equal within a training, shape (draws, rows)."""
     numbers, places = np.unique(groups, return_inverse=True)
     return generator.exponential(size=(draws, len(numbers)))[:, places]
-
-
-def percentile_interval(values: Array, level: float = LEVEL) -> tuple[float, float]:
-    """Central interval of draws (draws,) that holds the share `level`."""
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
 
 
 def allocation(values: Mapping[str, Array]) -> Array | None:

@@ -42,6 +42,15 @@ class Columns:
     effects: tuple[str, ...] = ()
     """Further positive columns, such as key-value heads, whose effect at equal N is to be tested."""
 
+    @property
+    def named(self) -> dict[str, str]:
+        """Each column that a table must have, by what it holds; `effects` are apart, and `exclude` may be absent."""
+        return {
+            part.name: getattr(self, part.name)
+            for part in fields(self)
+            if isinstance(getattr(self, part.name), str) and part.name != "exclude"
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitOptions:
@@ -62,20 +71,18 @@ class FitOptions:
     seed: int = 0
 
 
-def options_from(given: Mapping[str, Any]) -> FitOptions:
+def options_from(arguments: Mapping[str, Any]) -> FitOptions:
     """Options from an argument parser's values by name; None, and names of other options, are passed over.
 
     Raises SpecError for a point that is not N,D and for too few refits.
     """
-    values = {name: value for name, value in given.items() if value is not None}
-    columns = Columns(**{part.name: values[part.name] for part in fields(Columns) if part.name in values and part.name != "effects"})
+    values = {name: value for name, value in arguments.items() if value is not None}
     own = {part.name: values[part.name] for part in fields(FitOptions) if part.name in values and part.name not in ("columns", "predict")}
     if own.get("refits", 200) < 200:
         raise SpecError(f"--refits must be at least 200 for the ends of an interval to mean anything, found {own['refits']}; leave it out")
     points = tuple(parse_point(text) for text in values.get("predict", ()))
-    columns = Columns(
-        **{part.name: getattr(columns, part.name) for part in fields(Columns)} | {"effects": tuple(values.get("effects", ()))}
-    )
+    named = {part.name: values[part.name] for part in fields(Columns) if part.name in values}
+    columns = Columns(**named | {"effects": tuple(values.get("effects", ()))})
     return FitOptions(columns=columns, predict=points, **own)
 
 

@@ -16,6 +16,8 @@ from analysis.records.record import TrialRecord
 from analysis.statistics.arrays import Array
 from search_space.errors import SpecError, unknown_key
 
+POSITIVE = ("params", "tokens", "flops", "width", "depth", "executed_depth")
+"""Variables that are positive numbers; what a row may hold beside them is its loss, its group and its accuracy."""
 FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False, "": False}
 FLOPS_PER_PARAMETER_TOKEN = 6
 """Training FLOPs per parameter and token, attention left out (Kaplan et al. 2020, arXiv 2001.08361)."""
@@ -65,9 +67,8 @@ def read_runs(path: Path, columns: Columns, checkpoints: str = "all") -> Runs:
     if not kept:
         raise SpecError(f"{path} must hold at least one run, found none that is not excluded; add rows")
     notes = [f"{len(rows) - len(kept)} rows flagged in `{columns.exclude}` are left out"] if len(kept) < len(rows) else []
-    names = {"params": columns.params, "tokens": columns.tokens, "flops": columns.flops, "width": columns.width}
-    names |= {"depth": columns.depth, "executed_depth": columns.executed_depth} | {name: name for name in columns.effects}
-    values = {name: _numbers(path, kept, column) for name, column in names.items() if column}
+    names = {name: column for name, column in columns.named.items() if name in POSITIVE} | {name: name for name in columns.effects}
+    values = {name: _numbers(path, kept, column) for name, column in names.items()}
     if columns.accuracy:
         values["accuracy"] = _shares(path, kept, columns.accuracy)
     labels = [row[columns.group] for _, row in kept] if columns.group else None
@@ -75,7 +76,7 @@ def read_runs(path: Path, columns: Columns, checkpoints: str = "all") -> Runs:
 
 
 def runs_from_records(records: Sequence[TrialRecord], params: str = "parameters") -> Runs:
-    """Runs of a study's finished trials, each rung a row of its trial.
+    """Runs of a study's finished trials, each cooldown a row of its trial.
 
     `params` is `parameters`, `non_embedding_parameters` or `non_input_embedding_parameters`.
     """
@@ -93,7 +94,7 @@ def runs_from_records(records: Sequence[TrialRecord], params: str = "parameters"
         count = record.costs.parameters - table if params.startswith("non_input") else getattr(record.costs, params)
         sizes = (shape.hidden_size, shape.num_unique_layers, shape.num_hidden_layers, shape.num_key_value_heads)
         final = training.validation.loss if training.validation else math.nan
-        for tokens, loss in (*((rung.tokens, rung.loss) for rung in training.rungs), (training.tokens, final)):
+        for tokens, loss in (*((cooldown.tokens, cooldown.loss) for cooldown in training.cooldowns), (training.tokens, final)):
             flops = record.costs.training_flops_per_token * tokens
             for name, value in zip(values, (count, tokens, flops, *sizes), strict=True):
                 values[name].append(float(value))
@@ -140,11 +141,9 @@ def _above(x: Array, y: Array, left: int, middle: int, right: int) -> bool:
 
 
 def _check_columns(path: Path, header: Sequence[str], columns: Columns) -> None:
-    wanted = {"params": columns.params, "tokens": columns.tokens, "loss": columns.loss, "flops": columns.flops, "width": columns.width}
-    wanted |= {"depth": columns.depth, "executed-depth": columns.executed_depth, "group": columns.group, "accuracy": columns.accuracy}
-    for option, name in (*wanted.items(), *(("effect", name) for name in columns.effects)):
-        if name is not None and name not in header:
-            raise SpecError(f"{path}: {unknown_key(f'column {name}', name, header)}; name the column with --{option}")
+    for option, name in (*columns.named.items(), *(("effect", name) for name in columns.effects)):
+        if name not in header:
+            raise SpecError(f"{path}: {unknown_key(f'column {name}', name, header)}; name the column with --{option.replace('_', '-')}")
     if columns.executed_depth and not columns.depth:
         raise SpecError("--executed-depth is read against --depth (blocks stored), found no --depth; name its column too")
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from analysis.laws.fit import fit_law, predict_losses
 from analysis.laws.forms import Form
-from analysis.laws.intervals import percentile_interval, resample
+from analysis.laws.intervals import resample
 from analysis.laws.runs import Runs
+from analysis.statistics.intervals import percentile_interval
 from search_space.errors import SpecError
 
 HARDLY = 0.01

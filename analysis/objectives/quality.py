@@ -6,6 +6,7 @@ from functools import cache
 
 from analysis.objectives.objective import Objective, Wording
 from analysis.objectives.observed import Observed
+from analysis.text.words import bits_text
 
 BITS_PER_BYTE = "bits_per_byte"
 ON = f"{BITS_PER_BYTE}."
@@ -16,7 +17,7 @@ def _bits(label: str, phrase: str, best: str, meaning: str) -> Wording:
     return Wording(
         label=label,
         axis=f"Validation {label}",
-        write=lambda value: f"{value:.3f}",
+        write=bits_text,
         phrase=phrase,
         best=best,
         no_worse=f"at no worse {label}",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from analysis.objectives.compute import COMPUTE
+from analysis.objectives.energy import ENERGY
 from analysis.objectives.latency import LATENCY
 from analysis.objectives.memory import MEMORY
 from analysis.objectives.objective import Objective
 from analysis.objectives.quality import ON, QUALITY, bits_per_byte_on
 from search_space.errors import unknown_key
 
-OBJECTIVES = {objective.name: objective for objective in (*QUALITY, *LATENCY, *MEMORY, *COMPUTE)}
+OBJECTIVES = {objective.name: objective for objective in (*QUALITY, *LATENCY, *MEMORY, *COMPUTE, *ENERGY)}
 """All but those of named validation sets, which `find_objective` makes."""
 USUAL = ("bits_per_byte", "total_ms")
 """What a study is judged by where it names nothing."""

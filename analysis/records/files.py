@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from search_space.errors import SpecError
+
+Parsed = TypeVar("Parsed")
 
 
 def write_whole(path: Path, content: bytes) -> Path:
@@ -37,6 +41,17 @@ def append_line(path: Path, values: Mapping[str, Any]) -> None:
         file.write(line)
         file.flush()
         os.fsync(file.fileno())
+
+
+def read_lines(path: Path, parse: Callable[[Any], Parsed], what: str, cure: str) -> Iterator[Parsed]:
+    """What `parse` makes of the JSON of every complete line; raises SpecError with the line's place where one does not hold `what`."""
+    for place, line in complete_lines(path):
+        try:
+            yield parse(json.loads(line))
+        except SpecError as error:
+            raise SpecError(f"{path}:{place}: {error}") from None
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise SpecError(f"{path}:{place} does not hold {what}; {cure}") from None
 
 
 def complete_lines(path: Path) -> Iterator[tuple[int, bytes]]:

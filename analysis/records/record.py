@@ -11,13 +11,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from analysis.records.files import append_line, complete_lines
+from analysis.records.files import append_line, complete_lines, read_lines
 from analysis.records.latency import Latency, latency_from_dict
 from analysis.records.training import Quality, Training, quality_from_dict, training_from_dict
+from analysis.records.upgrade import SCHEMA, upgraded_record
 from search_space.architecture import Architecture
-from search_space.errors import SpecError
 
-SCHEMA = 1
 RECORDS, FINALS = "records.jsonl", "finals.jsonl"
 Record = TypeVar("Record")
 
@@ -27,7 +26,7 @@ class Outcome(StrEnum):
 
     FINISHED = "finished"
     STOPPED = "stopped"
-    """Ended early by the scheduler, at the tokens that its record says."""
+    """Ended early, at the tokens that its record says."""
     OVER_LIMIT = "over_limit"
     """Not trained, because its latency or its memory passed a limit of the study."""
     DIVERGED = "diverged"
@@ -44,7 +43,7 @@ class Kind(StrEnum):
 
     SAMPLED = "sampled"
     REFERENCE = "reference"
-    RUNG = "rung"
+    GRID = "grid"
     """A training of a scaling study's grid."""
     REPLICATE = "replicate"
     """A shape of an earlier trial with another seed."""
@@ -118,8 +117,8 @@ class TrialRecord:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The reverse of `as_dict`; fields of a later schema are refused with one sentence."""
-        _check_schema(values)
+        """The reverse of `as_dict`, of a line that an earlier archfront wrote too; SpecError where a later one did."""
+        values = upgraded_record(values)
         fields = dict(values)
         fields["architecture"] = Architecture.from_dict(values["architecture"])
         fields["kind"], fields["outcome"] = Kind(values["kind"]), Outcome(values["outcome"])
@@ -160,10 +159,10 @@ class FinalRecord:
     """Measured again on the quiet machine."""
     test: Quality | None = None
     """On the test split, which no search has seen."""
-    rate_bracket: tuple[RatePoint, ...] = ()
-    """Its losses at half, once and twice the study's rate, where the report names it and `search.rate_bracket` asks for them."""
-    fresh: FreshSeed | None = None
-    """The shape with a fresh seed, where `search.fresh_seed` asks for it and the report names the shape."""
+    learning_rate_bracket: tuple[RatePoint, ...] = ()
+    """Its losses at half, once and twice the study's rate, where the report names it and `finals.learning_rate_bracket` asks for them."""
+    fresh_seed: FreshSeed | None = None
+    """The shape with a fresh seed, where `finals.fresh_seed` asks for it and the report names the shape."""
     measured_at: str
     schema: int = SCHEMA
 
@@ -173,13 +172,13 @@ class FinalRecord:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The reverse of `as_dict`."""
-        _check_schema(values)
+        """The reverse of `as_dict`, of a line that an earlier archfront wrote too; SpecError where a later one did."""
+        values = upgraded_record(values)
         fields = dict(values)
         fields["latency"] = latency_from_dict(values.get("latency"))
         fields["test"] = quality_from_dict(values.get("test"))
-        fields["fresh"] = _fresh(values.get("fresh"))
-        fields["rate_bracket"] = tuple(RatePoint(**point) for point in values.get("rate_bracket", ()))
+        fields["fresh_seed"] = _fresh(values.get("fresh_seed"))
+        fields["learning_rate_bracket"] = tuple(RatePoint(**point) for point in values.get("learning_rate_bracket", ()))
         return cls(**fields)
 
 
@@ -214,21 +213,9 @@ def _fresh(values: Mapping[str, Any] | None) -> FreshSeed | None:
     return FreshSeed(**{**values, "validation": quality_from_dict(values["validation"]), "test": quality_from_dict(values["test"])})
 
 
-def _check_schema(values: Mapping[str, Any]) -> None:
-    if values.get("schema") != SCHEMA:
-        raise SpecError(f"a record must have schema {SCHEMA}, found {values.get('schema')!r}; use the archfront version that wrote it")
-
-
 def _read(path: Path, parse: Callable[[Mapping[str, Any]], Record]) -> Iterable[Record]:
-    """Every complete line; raises SpecError with the line's place where one does not hold a record."""
-    for place, line in complete_lines(path):
-        try:
-            yield parse(json.loads(line))
-        except SpecError as error:
-            raise SpecError(f"{path}:{place}: {error}") from None
-        except (ValueError, TypeError, KeyError, AttributeError):
-            cure = "restore the file from a copy, or delete that line to have the trial run again"
-            raise SpecError(f"{path}:{place} does not hold a record of schema {SCHEMA}; {cure}") from None
+    cure = "restore the file from a copy, or delete that line to have the trial run again"
+    return read_lines(path, parse, f"a record of schema 1 to {SCHEMA}", cure)
 
 
 def _plain(value: Any) -> Any:

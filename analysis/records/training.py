@@ -107,7 +107,7 @@ class Training:
     corpus_sha256: str | None = None
     """Of the text that it was trained on."""
     curve: tuple[CurvePoint, ...] = ()
-    rungs: tuple[Cooldown, ...] = ()
+    cooldowns: tuple[Cooldown, ...] = ()
     """Finished losses at fewer tokens, where the recipe asks for them."""
     diagnostics: Diagnostics | None = None
     """Taken once, when the run had ended; None where it did not reach its end."""
@@ -124,7 +124,7 @@ def training_from_dict(values: Mapping[str, Any] | None) -> Training | None:
         "validation": quality_from_dict(values["validation"]),
         "validations": {name: found for name, judged in values.get("validations", {}).items() if (found := quality_from_dict(judged))},
         "curve": tuple(CurvePoint(**point) for point in values["curve"]),
-        "rungs": tuple(Cooldown(**rung) for rung in values.get("rungs", ())),
+        "cooldowns": tuple(Cooldown(**cooldown) for cooldown in values.get("cooldowns", ())),
         "diagnostics": _diagnostics(values.get("diagnostics")),
     }
     return Training(**{**values, **parsed})

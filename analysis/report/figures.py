@@ -43,7 +43,7 @@ def front_figure(
     x, y = pair or pairs_of(front.problem)[0]
     membership = membership or estimate_membership(front)
     view = Projection(front, membership, x, y, device)
-    figure = _blank(view.title, _front_note(records, view))
+    figure = blank_figure(view.title, _front_note(records, view))
     if not front.places:
         return _say_empty(figure)
     figure.add_trace(traces.intervals(view))
@@ -70,7 +70,7 @@ def front_figure(
 def front_figures(
     records: Sequence[TrialRecord], front: Front, membership: Membership | None = None, device: str | None = None
 ) -> dict[str, go.Figure]:
-    """A figure for each pair of objectives, by their names, the upright one first: `bits_per_byte-total_ms`."""
+    """A figure for each pair of objectives, by their names, the upright one first, with a dash between them."""
     membership, names = membership or estimate_membership(front), front.problem.names
     return {f"{names[y]}-{names[x]}": front_figure(records, front, membership, (x, y), device) for x, y in pairs_of(front.problem)}
 
@@ -80,7 +80,9 @@ def curves_figure(records: Sequence[TrialRecord], front: Front) -> go.Figure:
     curves = {record.number: _curve(record) for record in records}
     drawn = [record for record in records if curves[record.number]]
     missing = len(records) - len(drawn)
-    figure = _blank("Validation loss over training", f"{words.plural(missing, 'trial')} ended before an evaluation" if missing else "")
+    figure = blank_figure(
+        "Validation loss over training", f"{words.plural(missing, 'trial')} ended before an evaluation" if missing else ""
+    )
     if not drawn:
         return _say_empty(figure)
     finished = [record for record in drawn if record.finished]
@@ -109,7 +111,7 @@ def forecast_figure(found: FrontForecast, records: Sequence[TrialRecord], front:
     along, points = front.objectives[place], [front.places[forecast.number] for forecast in found.forecasts]
     across = [point.values[place] for point in points]
     hover = [
-        f"#{p.number} {labels[p.number]}<br>{words.interval(p.low, p.high, 'bits_per_byte')} forecast, on the front with {p.on_front:.0%}"
+        f"#{p.number} {labels[p.number]}<br>{words.bits_range(p.low, p.high)} forecast, on the front with {p.on_front:.0%}"
         for p in found.forecasts
     ]
     figure = go.Figure(layout=theme.layout("Bits per byte after longer training", f"{found.times:.3g} times the tokens of the study"))
@@ -171,7 +173,8 @@ def plotly_script() -> Html:
     return Html(f"<script>{get_plotlyjs()}</script>")
 
 
-def _blank(title: str, note: str) -> go.Figure:
+def blank_figure(title: str, note: str) -> go.Figure:
+    """A figure in the common look with nothing drawn: its title and a quieter line below."""
     return go.Figure(layout=theme.layout(title, note))
 
 

@@ -12,11 +12,12 @@ from plotly.colors import sample_colorscale
 
 from analysis.laws.answer import describe_backtest
 from analysis.laws.fit_law import Study
-from analysis.laws.intervals import LEVEL
 from analysis.laws.isoflop import IsoFlop
 from analysis.laws.runs import Runs
 from analysis.report import theme
+from analysis.report.figures import blank_figure
 from analysis.statistics.arrays import Array
+from analysis.statistics.intervals import LEVEL
 
 Trace = dict[str, Any]
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
@@ -46,7 +47,7 @@ def loss_figure(study: Study, axis: str) -> go.Figure:
     """Loss of the runs over FLOPs, N or D with the law and its band: at the best allocation, or at three values of the other variable."""
     values, slices = study.runs.variables[axis], _slices(study, axis)
     note = f"lines: {study.form.formula}; shaded: where {LEVEL:.0%} of new runs are expected"
-    figure = _blank(f"Loss against {TITLES[axis][0].lower()}{TITLES[axis][1:]}", note)
+    figure = blank_figure(f"Loss against {TITLES[axis][0].lower()}{TITLES[axis][1:]}", note)
     runs = _points(values, study.runs.losses, "runs")
     if len(slices) > 1:  # then a run has the colour of the line whose value is nearest to its own
         other = _other(axis)
@@ -65,7 +66,7 @@ def loss_figure(study: Study, axis: str) -> go.Figure:
 def points_figure(runs: Runs, predicted: Array | None = None) -> go.Figure:
     """Loss of the runs over FLOPs where no line can be drawn; with `predicted` (rows,), what the law says at each run."""
     note = f"{len(runs)} losses, no law drawn" if predicted is None else "the law depends on more than FLOPs: a cross at each run"
-    figure = _blank("Loss against training FLOPs", note)
+    figure = blank_figure("Loss against training FLOPs", note)
     figure.add_trace(_points(runs.variables["flops"], runs.losses, "runs", theme.FRONT))
     if predicted is not None:
         law = _points(runs.variables["flops"], predicted, "law at each run", theme.REFERENCE)
@@ -77,7 +78,7 @@ def points_figure(runs: Runs, predicted: Array | None = None) -> go.Figure:
 def isoflop_figure(found: IsoFlop, runs: Runs) -> go.Figure:
     """Loss over N at each budget with its parabola, the minima joined by their power law."""
     exponent = found.parameters["a"]
-    figure = _blank("Loss against size at equal FLOPs", f"crosses: minima, whose size grows as FLOPs<sup>{exponent:.3f}</sup>")
+    figure = blank_figure("Loss against size at equal FLOPs", f"crosses: minima, whose size grows as FLOPs<sup>{exponent:.3f}</sup>")
     shades = sample_colorscale("Viridis", np.linspace(*BUDGET_COLORS, len(found.parabolas)).tolist())
     for parabola, color in zip(found.parabolas, shades, strict=True):
         rows = np.array(parabola.rows)
@@ -100,7 +101,7 @@ def residuals_figure(study: Study) -> go.Figure:
     """What the law leaves of each run's loss, over FLOPs: structure here is what the law does not know."""
     residuals = 100 * (np.exp(study.refits.fit.residuals) - 1)
     spread = float(np.std(residuals))
-    figure = _blank("Residuals over training FLOPs", f"observed over predicted loss; standard deviation {spread:.2f} %")
+    figure = blank_figure("Residuals over training FLOPs", f"observed over predicted loss; standard deviation {spread:.2f} %")
     figure.add_trace(_points(study.runs.variables["flops"], residuals, "runs"))
     figure.add_hline(y=0, line={"color": theme.LINE})
     figure.update_xaxes(title_text=TITLES["flops"], **_log_axis(study.runs.variables["flops"]))
@@ -113,7 +114,7 @@ def intervals_figure(study: Study) -> go.Figure:
     drawn = {name: (low / fit[name], high / fit[name]) for name, (low, high) in reversed(study.refits.intervals.items()) if low > 0}
     unsure = ", ".join(name for name in fit if name not in drawn)
     note = f"bars: {LEVEL:.0%} intervals over the fitted value" + (f"; not drawn, since it may be 0: {unsure}" if unsure else "")
-    figure = _blank("How well each parameter is known", note)
+    figure = blank_figure("How well each parameter is known", note)
     for name, ends in drawn.items():
         label = f"{name} = {fit[name]:.4g}" + (", not identified" if name in unidentified else "")
         line = {"color": theme.REFERENCE if name in unidentified else theme.FRONT, "width": 6}
@@ -128,7 +129,7 @@ def intervals_figure(study: Study) -> go.Figure:
 def backtest_figure(study: Study) -> go.Figure:
     """Errors of the law on the runs that each cut hid, with the share that the bands held."""
     answer = describe_backtest(study)
-    figure = _blank("Predictions of hidden runs", answer["headline"])
+    figure = blank_figure("Predictions of hidden runs", answer["headline"])
     rows = list(zip(study.cuts, answer["cuts"], strict=True))
     for cut, row in reversed(rows):
         errors = 100 * np.expm1(cut.forecasts[study.form.name].centre - cut.logs)
@@ -147,7 +148,7 @@ def shape_figure(study: Study) -> go.Figure:
     wide, deep = (part.ravel() for part in np.meshgrid(width, depth))
     fixed = {"tokens": np.full(wide.shape, variables["tokens"].max()), "repeats": np.ones(wide.shape)}
     losses = study.refits.fit.predict({"width": wide, "depth": deep, **fixed}).reshape(STEPS, STEPS)
-    figure = _blank(
+    figure = blank_figure(
         "Depth against width", f"predicted loss at {_count(variables['tokens'].max())} tokens; points: shapes that were trained"
     )
     lines = {"coloring": "fill", "showlabels": True, "labelfont": {"size": 12, "color": theme.INK}}
@@ -246,10 +247,6 @@ def _log_axis(values: Array) -> Trace:
 def _tick(value: float) -> str:
     """As `_count`; a bare power of ten has no factor before it."""
     return _count(value).removeprefix("1 × ")
-
-
-def _blank(title: str, note: str) -> go.Figure:
-    return go.Figure(layout=theme.layout(title, note))
 
 
 def scaling_figures(study: Study) -> Mapping[str, go.Figure]:

@@ -17,6 +17,7 @@ from analysis.report.figures import picture, plotly_script
 from analysis.report.html import Html, element, html, paragraphs, sections_page
 from analysis.report.law_figures import best_allocation, isoflop_figure, points_figure, scaling_figures
 from analysis.report.law_tables import backtest_table, parabolas_table, parameters_table, predictions_table
+from analysis.statistics.intervals import percentile_interval
 from analysis.text import words
 from search_space.errors import SpecError
 
@@ -159,7 +160,7 @@ def _parabolas(answered: Answered) -> list[Html]:
         found = found or fit_isoflop(answered.runs)
     except SpecError:
         return []
-    exponent, ends = found.parameters["a"], np.quantile(found.draws["a"], (0.05, 0.95))
+    exponent, ends = found.parameters["a"], percentile_interval(found.draws["a"])
     text = f"The sizes of the minima grow as FLOPs to the {exponent:.3f} (90 %: {ends[0]:.3f} to {ends[1]:.3f})."
     figure = picture("isoflop", isoflop_figure(found, answered.runs), CAPTIONS["isoflop"])
     return [element("p", text), figure, parabolas_table(found), *([] if answered.isoflop else known(found.notes))]

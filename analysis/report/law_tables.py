@@ -104,7 +104,7 @@ def losses_table(records: Sequence[TrialRecord]) -> Html:
         training = record.training
         if not record.finished or training is None or training.validation is None:
             continue
-        losses = [*((rung.tokens, rung.loss) for rung in training.rungs), (training.tokens, training.validation.loss)]
+        losses = [*((cooldown.tokens, cooldown.loss) for cooldown in training.cooldowns), (training.tokens, training.validation.loss)]
         told = ", ".join(f"{words.quantity(tokens)}: {_number(loss)}" for tokens, loss in losses)
         name = f"#{record.number} {record.name or ''}".rstrip()
         rows.append((name, element("code", record.architecture.label), f"{record.costs.parameters:,}", f"{record.seed}", told))

@@ -117,7 +117,7 @@ def forecast_table(found: FrontForecast, records: Sequence[TrialRecord], front: 
             along.words.write(front.places[p.number].values[front.problem.ordering]),
             f"{p.now:.3f}",
             f"{p.expected:.3f}",
-            words.interval(p.low, p.high, "bits_per_byte"),
+            words.bits_range(p.low, p.high),
             f"{p.on_front:.0%}",
             f"{p.most_accurate:.0%}",
         )
@@ -146,7 +146,7 @@ def validity_part(found: Validity | None) -> list[Html]:
     )
     shapes = table(
         {"Trial": False, "Shape": False, "short, bits per byte": True, "long, bits per byte": True},
-        [(f"#{n}", label, *(words.quality(bits, "bits_per_byte") for bits in (short, long))) for n, label, short, long in found.shapes],
+        [(f"#{n}", label, *(words.bits_text(bits) for bits in (short, long))) for n, label, short, long in found.shapes],
         f"Every shape that was trained {found.times:g} times longer, the best long training first.",
     )
     each = folded(f"Each of them ({len(found.shapes)})", shapes)

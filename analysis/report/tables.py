@@ -9,6 +9,9 @@ from analysis.fronts.front import Front
 from analysis.fronts.membership import Membership, picks
 from analysis.fronts.rows import front_rows, trial_row
 from analysis.objectives.objective import Objective
+from analysis.objectives.observed import Observed
+from analysis.objectives.quality import ON
+from analysis.objectives.registry import FORESEEN, find_objective
 from analysis.records.record import FinalRecord, TrialRecord
 from analysis.records.replicates import averaged
 from analysis.report.html import Html, element, html, table
@@ -81,23 +84,20 @@ def validation_tables(
     records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, membership: Membership
 ) -> list[Html]:
     """The same shapes on each validation set that the study names; nothing where it names none."""
-    judged = {record.number: record.training.validations for record in records if record.training and record.training.validations}
-    if not judged:
+    seen = {record.number: Observed.of(record) for record in averaged(records)}
+    names = sorted({name for each in seen.values() for name in each.validations})
+    if not names:
         return []
-    splits = {record.number: record.training.validation for record in averaged(records) if record.training}
-    held_out = {number: quality.bits_per_byte for number, quality in splits.items() if quality is not None}
-    names = sorted({name for sets in judged.values() for name in sets})
-    found = front_rows(records, finals, front, membership)
+    objectives = {"held-out split": find_objective(FORESEEN)} | {name: find_objective(f"{ON}{name}") for name in names}
     rows = [
         (
             _name(r["trial"], r["name"], []),
             element("code", r["shape"]),
-            words.quality(held_out.get(r["trial"]), "bits_per_byte"),
-            *(words.quality(set_.bits_per_byte if set_ else None, "bits_per_byte") for set_ in map(judged.get(r["trial"], {}).get, names)),
+            *(objective.cell(objective.value(seen[r["trial"]])) for objective in objectives.values()),
         )
-        for r in found
+        for r in front_rows(records, finals, front, membership)
     ]
-    columns = {"Trial": False, "Shape": False, "held-out split": True} | dict.fromkeys(names, True)
+    columns = {"Trial": False, "Shape": False} | dict.fromkeys(objectives, True)
     return [table(columns, rows, "Bits per byte on the validation sets that the study names; the search has chosen by the held-out split.")]
 
 

@@ -76,7 +76,7 @@ def forecast_text(found: FrontForecast, records: Sequence[TrialRecord]) -> str:
     labels = {record.number: record.architecture.label for record in records}
     lines = [("trial", "shape", "now", "forecast", "90 %", "on front then")]
     for p in found.forecasts:
-        numbers = (f"{p.now:.3f}", f"{p.expected:.3f}", words.interval(p.low, p.high, "bits_per_byte"), f"{p.on_front:.0%}")
+        numbers = (f"{p.now:.3f}", f"{p.expected:.3f}", words.bits_range(p.low, p.high), f"{p.on_front:.0%}")
         lines.append((f"#{p.number}", labels[p.number], *numbers))
     return "\n".join([*aligned(lines, range(len(lines[0]))), "", *forecast_sentences(found, labels)])
 
@@ -95,7 +95,7 @@ def promotion_text(found: Promotion) -> str:
     columns = ("trial", "shape", *(objective.words.label for objective in known))
     lines: list[tuple[str, ...]] = [(*columns, "before", "after", "forecast, 90 %", "front before", "front after")]
     for shape in found.shapes:
-        seen, after = words.interval(shape.low, shape.high, "bits_per_byte"), words.quality(shape.after, "bits_per_byte")
+        seen, after = words.bits_range(shape.low, shape.high), words.bits_text(shape.after)
         marks = ("yes" if on else "no" for on in (shape.on_front_before, shape.on_front_after))
         others = (objective.words.write(shape.known[objective.name]) for objective in known)
         lines.append((f"#{shape.number}", shape.shape, *others, f"{shape.before:.3f}", after, seen, *marks))
@@ -134,7 +134,7 @@ def _difference(found: Difference) -> tuple[str, ...]:
 
 
 def loss_rows(records: Sequence[TrialRecord]) -> list[dict[str, Any]]:
-    """Every finished loss of the grid, rungs included, in the order of the trials; a training that did not finish has a row with None."""
+    """Every finished loss of the grid, cooldowns included, in the order of the trials; a training that did not finish has one of None."""
     return [row for record in sorted(records, key=lambda record: record.number) for row in _losses(record)]
 
 
@@ -165,7 +165,10 @@ def _losses(record: TrialRecord) -> list[dict[str, Any]]:
     if not record.finished or training is None or training.validation is None:
         return [{**known, "tokens": None, "loss": None, "bits_per_byte": None}]
     last = training.validation
-    losses = [*((rung.tokens, rung.loss, rung.bits_per_byte) for rung in training.rungs), (training.tokens, last.loss, last.bits_per_byte)]
+    losses = [
+        *((cooldown.tokens, cooldown.loss, cooldown.bits_per_byte) for cooldown in training.cooldowns),
+        (training.tokens, last.loss, last.bits_per_byte),
+    ]
     return [{**known, "tokens": tokens, "loss": loss, "bits_per_byte": bits} for tokens, loss, bits in losses]
 
 

@@ -8,13 +8,14 @@ from typing import Any
 
 from analysis.fronts.doubts import POSSIBLE
 from analysis.fronts.front import Front, ObjectivePoint, ObjectiveReading
-from analysis.fronts.membership import LEVEL, Membership, picks
+from analysis.fronts.membership import Membership, picks
 from analysis.objectives.objective import Objective
 from analysis.objectives.observed import Observed
 from analysis.records.latency import Spread
 from analysis.records.record import Kind, TrialRecord
 from analysis.report import theme as look
 from analysis.report.projection import Projection
+from analysis.statistics.intervals import LEVEL
 from analysis.text import words
 
 Trace = dict[str, Any]

@@ -56,13 +56,13 @@ class StoppingDecision:
 
 def learning_curve(record: TrialRecord, problem: Problem = STANDARD) -> LearningCurve:
     """What a record says of its trial."""
-    quality = record.training.validation if record.finished and record.training else None
+    foreseen = problem.objectives[problem.require_foreseen()]
     values = [objective.value(Observed.of(record)) for objective in known_before(problem)]
     return LearningCurve(
         number=record.number,
         known=None if None in values else tuple(value for value in values if value is not None),
         seen=bits_by_tokens(record),
-        final=None if quality is None else quality.bits_per_byte,
+        final=foreseen.value(Observed.of(record)) if record.finished else None,
     )
 
 

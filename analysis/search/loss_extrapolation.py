@@ -27,35 +27,77 @@ class LossEstimate:
     """Standard deviation of what that may be off by."""
 
 
+class LossExtrapolation:
+    """Learns from trials as they come."""
+
+    def __init__(self) -> None:
+        self._pairs: dict[tuple[int, int], list[tuple[float, float]]] = {}
+        """Losses there and at the end of each finished trial, by its budget and the tokens where it was seen."""
+        self._stopped: dict[int, tuple[tuple[int, int], float]] = {}
+
+    def add(self, record: TrialRecord) -> None:
+        """One more trial; only what finished or was stopped says anything."""
+        if not record.finished and record.outcome is not Outcome.STOPPED:
+            return
+        course, training = bits_by_tokens(record), record.training
+        if not course or training is None or training.validation is None:
+            return
+        whole = training.planned_tokens
+        if record.finished:
+            for tokens, bits in course.items():
+                self._pairs.setdefault((whole, tokens), []).append((bits, training.validation.bits_per_byte))
+        else:
+            tokens = max(course)
+            self._stopped[record.number] = (whole, tokens), course[tokens]
+
+    def estimates(self) -> dict[int, LossEstimate]:
+        """By the trial's number, of each stopped one that at least `PAIRS` finished ones of equal budget passed at the same tokens."""
+        lines: dict[tuple[int, int], _Line] = {}
+        found: dict[int, LossEstimate] = {}
+        for number, (place, bits) in self._stopped.items():
+            pairs = self._pairs.get(place, [])
+            if len(pairs) >= PAIRS and place[1] < place[0]:
+                if place not in lines:
+                    lines[place] = _Line.through(np.array(pairs))
+                found[number] = lines[place].at(bits)
+        return found
+
+
 def loss_estimates(records: Iterable[TrialRecord]) -> dict[int, LossEstimate]:
-    """By the trial's number, of each stopped one that at least `PAIRS` finished ones of equal budget passed at the same tokens."""
-    records = list(records)
-    finished = [(record, course) for record in records if record.finished and (course := bits_by_tokens(record))]
-    found: dict[int, LossEstimate] = {}
+    """What `LossExtrapolation` says of these records."""
+    losses = LossExtrapolation()
     for record in records:
-        course = bits_by_tokens(record) if record.outcome is Outcome.STOPPED else {}
-        if not course:
-            continue
-        tokens = max(course)
-        pairs = [
-            (seen[tokens], _final(other)) for other, seen in finished if tokens in seen and _planned(other) == _planned(record) > tokens
-        ]
-        if len(pairs) >= PAIRS:
-            found[record.number] = _line(np.array(pairs), course[tokens])
-    return found
+        losses.add(record)
+    return losses.estimates()
 
 
-def _line(pairs: np.ndarray[tuple[int, int], np.dtype[np.float64]], at: float) -> LossEstimate:
+@dataclass(frozen=True, slots=True)
+class _Line:
     """Least squares with a slope that one pair more draws to 1, its predictive deviation by Student's t (Gelman et al. 2013, ch. 14)."""
-    count, (centre, level) = len(pairs), pairs.mean(axis=0)
-    x, y = (pairs - pairs.mean(axis=0)).T
-    weight = float(x @ x) * (1 + 1 / count)
-    slope = (float(x @ y) + float(x @ x) / count) / weight if weight else 1.0
-    freedom = count - 2
-    scatter = float(((y - slope * x) ** 2).sum()) / freedom
-    beyond = (at - centre) ** 2 / weight if weight else 0.0
-    deviation = math.sqrt(scatter * (1 + 1 / count + beyond) * freedom / (freedom - 2))
-    return LossEstimate(float(level + slope * (at - centre)), deviation)
+
+    count: int
+    centre: float
+    level: float
+    slope: float
+    weight: float
+    scatter: float
+
+    @classmethod
+    def through(cls, pairs: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> _Line:
+        """The line of at least `PAIRS` pairs, [pairs, 2]."""
+        count, (centre, level) = len(pairs), pairs.mean(axis=0)
+        x, y = (pairs - pairs.mean(axis=0)).T
+        weight = float(x @ x) * (1 + 1 / count)
+        slope = (float(x @ y) + float(x @ x) / count) / weight if weight else 1.0
+        scatter = float(((y - slope * x) ** 2).sum()) / (count - 2)
+        return cls(count, float(centre), float(level), slope, weight, scatter)
+
+    def at(self, loss: float) -> LossEstimate:
+        """The end of a trial with that loss here."""
+        freedom = self.count - 2
+        beyond = (loss - self.centre) ** 2 / self.weight if self.weight else 0.0
+        deviation = math.sqrt(self.scatter * (1 + 1 / self.count + beyond) * freedom / (freedom - 2))
+        return LossEstimate(self.level + self.slope * (loss - self.centre), deviation)
 
 
 def bits_by_tokens(record: TrialRecord) -> Mapping[int, float]:
@@ -66,14 +108,3 @@ def bits_by_tokens(record: TrialRecord) -> Mapping[int, float]:
     bits_per_nat = training.validation.bits_per_byte / training.validation.loss
     losses = {point.tokens: point.validation_loss for point in training.curve}
     return {tokens: loss * bits_per_nat for tokens, loss in losses.items() if loss is not None and math.isfinite(loss)}
-
-
-def _final(record: TrialRecord) -> float:
-    assert record.training is not None
-    assert record.training.validation is not None
-    return record.training.validation.bits_per_byte
-
-
-def _planned(record: TrialRecord) -> int:
-    assert record.training is not None
-    return record.training.planned_tokens

@@ -8,13 +8,13 @@ the two spreads is taken for known: both are summed over a grid, so that few tri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from analysis.statistics.arrays import Array
+from analysis.statistics.arrays import Array, in_pieces
 
 NOISE_SHARE = 0.007
 """Standard deviation between seeds of one shape, over the quality itself, before a study has replicates of its own. Initial weights
@@ -22,7 +22,10 @@ alone gave 0.3 %, whole seeds 0.5 % (five shapes, differences of 0.001 to 0.020 
 above both, because noise that is taken for too small makes false winners."""
 NOISE_FREEDOM = 2
 """Degrees of freedom that this prior is worth: the noise may well be half or twice of it, and one replicate already counts a third."""
-DRAWS = 4000
+DRAWS, SHARED_DRAWS = 4000, 64
+"""Of true qualities, and of what all shapes share where only their moments are asked for."""
+EACH = 500
+"""Shapes up to which the trend and the two spreads are fitted to each, beyond to sums over those of equally many seeds."""
 FAR, TRIMMINGS, MANY = 3.0, 10, 8
 """Standard deviations above the trend beyond which a shape is no longer taken for one of the many, rounds of looking for such, and how
 many must stay."""
@@ -44,8 +47,8 @@ class SeedNoise:
 
 def estimate_seed_noise(seeds: Sequence[Sequence[float]]) -> SeedNoise:
     """The standard deviation within shapes, pooled with the stated prior by degrees of freedom; `seeds` has each shape's values."""
-    freedom, squares = _within(seeds)
-    prior = _prior(seeds)
+    freedom, squares = squares_within(seeds)
+    prior = _prior(_means(seeds))
     return SeedNoise(float(np.sqrt((NOISE_FREEDOM * prior**2 + squares) / (NOISE_FREEDOM + freedom))), freedom)
 
 
@@ -56,26 +59,99 @@ def draw_true_qualities(
 
     With each draw comes the noise that it takes for true, a standard deviation between seeds; [draws].
     """
-    means = np.array([np.mean(values) for values in seeds])
-    counts = np.array([len(values) for values in seeds], dtype=float)
-    trend = _trend(log_latency)
-    usual = _usual(means, trend)
-    noises, spreads = (grid.ravel() for grid in np.meshgrid(_prior(seeds) * SIZES, _scale(means[usual], seeds) * SPREADS))
-    own, error = spreads[:, None] ** 2, noises[:, None] ** 2 / counts  # variances; [cells, 1] and [cells, shapes]
-    weights = usual / (own + error)
-    gram = np.einsum("cs,si,sj->cij", weights, trend, trend)
-    lines = np.linalg.solve(gram, ((weights * means) @ trend)[:, :, None])[:, :, 0]  # [cells, terms]
-    misfit = (weights * (means - lines @ trend.T) ** 2).sum(axis=1)
-    log_odds = 0.5 * (np.log(weights[:, usual]).sum(axis=1) - np.linalg.slogdet(gram)[1] - misfit)
-    log_odds += _log_prior(noises, seeds) + np.log(spreads)  # the grid is even in log spread, its prior in spread (Gelman 2006)
-    odds = np.exp(log_odds - log_odds.max())
-    cells = random.choice(len(odds), size=draws, p=odds / odds.sum())
-    roots = np.linalg.inv(np.linalg.cholesky(gram))  # gram = L L', so (L^-1)' z has covariance gram^-1
-    shaken = lines[cells] + np.einsum("dji,dj->di", roots[cells], random.standard_normal((draws, trend.shape[1])))
-    kept = np.where(usual, own * weights, 1.0)[cells]  # share of a measured difference from the trend that is the shape's own
-    centre = shaken @ trend.T * (1 - kept) + means * kept
-    true_qualities: Array = centre + np.sqrt(error[cells] * kept) * random.standard_normal(centre.shape)
-    return true_qualities, noises[cells]
+    return TrueQualities(seeds, log_latency).draw(random, draws)
+
+
+class TrueQualities:
+    """What the true qualities of some shapes may be, given what their seeds gave."""
+
+    def __init__(self, seeds: Sequence[Sequence[float]], log_latency: Array) -> None:
+        """`seeds` has each shape's values, better where smaller; `log_latency` is what qualities follow, [shapes]."""
+        self._means = _means(seeds)
+        self._counts = np.array([len(values) for values in seeds], dtype=float)
+        self._trend = _trend(log_latency)
+        self._usual = _usual(self._means, self._trend)
+        prior = _prior(self._means)
+        scale = max(float(np.std(self._means[self._usual])), prior)
+        self._noises, self._spreads = (grid.ravel() for grid in np.meshgrid(prior * SIZES, scale * SPREADS))
+        gram, self._lines, fit = self._fit_each() if len(seeds) <= EACH else self._fit_sums()
+        log_odds = 0.5 * fit + _log_prior(self._noises, prior, seeds) + np.log(self._spreads)  # the grid is even in log spread, its prior
+        odds = np.exp(log_odds - log_odds.max())  # in spread (Gelman 2006)
+        self._odds = odds / odds.sum()
+        self._roots = np.linalg.inv(np.linalg.cholesky(gram))  # gram = L L', so (L^-1)' z has covariance gram^-1
+
+    def _fit_each(self) -> tuple[Array, Array, Array]:
+        """In each cell of the grid of noise and spread the precision of the trend's terms, the terms, and twice the log likelihood."""
+        means, trend, usual = self._means, self._trend, self._usual
+        own, error = self._variances(np.arange(len(self._noises)), slice(None))  # [cells, 1] and [cells, shapes]
+        weights = usual / (own + error)
+        gram = np.einsum("cs,si,sj->cij", weights, trend, trend)
+        lines = np.linalg.solve(gram, ((weights * means) @ trend)[:, :, None])[:, :, 0]  # [cells, terms]
+        misfit = (weights * (means - lines @ trend.T) ** 2).sum(axis=1)
+        return gram, lines, np.log(weights[:, usual]).sum(axis=1) - np.linalg.slogdet(gram)[1] - misfit
+
+    def _fit_sums(self) -> tuple[Array, Array, Array]:
+        """As `_fit_each`, rounding apart, from sums over the shapes of equally many seeds."""
+        cells, terms = len(self._noises), self._trend.shape[1]
+        centre = float(self._means[self._usual].mean())
+        gram, level, squares, logs = np.zeros((cells, terms, terms)), np.zeros((cells, terms)), np.zeros(cells), np.zeros(cells)
+        for count in np.unique(self._counts):
+            alike = self._usual & (self._counts == count)
+            means, trend = self._means[alike] - centre, self._trend[alike]
+            weight = 1 / (self._spreads**2 + self._noises**2 / count)
+            gram += weight[:, None, None] * (trend.T @ trend)
+            level += weight[:, None] * (means @ trend)
+            squares += weight * (means @ means)
+            logs += len(means) * np.log(weight)
+        lines = np.linalg.solve(gram, level[:, :, None])[:, :, 0].astype(np.float64)
+        fit: Array = logs - np.linalg.slogdet(gram)[1] - (squares - (lines * level).sum(axis=1))
+        lines[:, 0] += centre
+        return gram, lines, fit
+
+    def draw(
+        self, random: np.random.Generator, draws: int = DRAWS, among: slice | npt.NDArray[np.bool_] = slice(None)
+    ) -> tuple[Array, Array]:
+        """True qualities as they may be of some of the shapes, [draws, shapes], and the noise that each draw takes for true, [draws]."""
+        cells, qualities = self._lines_of_draws(random, draws, among)
+        for rows in in_pieces(qualities):
+            deviation = self._move_to_centre(qualities[rows], cells[rows], among)
+            deviation *= random.standard_normal(deviation.shape)
+            qualities[rows] += deviation
+        return qualities, self._noises[cells]
+
+    def moments(self, random: np.random.Generator) -> tuple[Array, Array]:
+        """Mean and standard deviation of each shape's true quality, [shapes], over few draws of what the shapes share."""
+        cells, centres = self._lines_of_draws(random, SHARED_DRAWS, slice(None))
+        variance = np.zeros(centres.shape[1])
+        for rows in in_pieces(centres):
+            deviation = self._move_to_centre(centres[rows], cells[rows], slice(None))
+            variance += np.square(deviation, out=deviation).sum(axis=0)
+        return centres.mean(axis=0), np.sqrt(centres.var(axis=0) + variance / SHARED_DRAWS)
+
+    def _lines_of_draws(
+        self, random: np.random.Generator, draws: int, among: slice | npt.NDArray[np.bool_]
+    ) -> tuple[npt.NDArray[np.int64], Array]:
+        """Of each draw a cell of the grid of noise and spread, and what its trend says of each shape, [draws, shapes]."""
+        cells = random.choice(len(self._odds), size=draws, p=self._odds)
+        terms = self._trend.shape[1]
+        shaken = self._lines[cells] + np.einsum("dji,dj->di", self._roots[cells], random.standard_normal((draws, terms)))
+        return cells, shaken @ self._trend[among].T
+
+    def _move_to_centre(self, line: Array, cells: npt.NDArray[np.int64], among: slice | npt.NDArray[np.bool_]) -> Array:
+        """Move what the trend says to the middle of what the true qualities may be; their standard deviations, [draws, shapes]."""
+        own, error = self._variances(cells, among)
+        kept = own + error
+        np.divide(1.0, kept, out=kept)
+        kept *= own  # share of a measured difference from the trend that is the shape's own
+        kept[:, ~self._usual[among]] = 1.0
+        line *= 1 - kept
+        line += self._means[among] * kept
+        error *= kept
+        return np.sqrt(error, out=error)
+
+    def _variances(self, cells: npt.NDArray[np.int64], among: slice | npt.NDArray[np.bool_]) -> tuple[Array, Array]:
+        """Of the shapes' own differences, [cells, 1], and of the error of each shape's mean, [cells, shapes]."""
+        return self._spreads[cells, None] ** 2, self._noises[cells, None] ** 2 / self._counts[among]
 
 
 def _trend(log_latency: Array) -> Array:
@@ -100,21 +176,36 @@ def _usual(means: Array, trend: Array) -> npt.NDArray[np.bool_]:
     return usual
 
 
-def _prior(seeds: Sequence[Sequence[float]]) -> float:
-    return NOISE_SHARE * abs(float(np.median([np.mean(values) for values in seeds]))) or NOISE_SHARE
+def _means(seeds: Sequence[Sequence[float]]) -> Array:
+    means = np.array([values[0] for values in seeds], dtype=float)
+    for rows, values in _by_length(seeds):
+        means[rows] = values.mean(axis=1)
+    return means
 
 
-def _scale(means: Array, seeds: Sequence[Sequence[float]]) -> float:
-    return max(float(np.std(means)), _prior(seeds))
+def _by_length(seeds: Sequence[Sequence[float]]) -> Iterator[tuple[list[int], Array]]:
+    """The shapes of several seeds, those of equally many together: their rows, and their values as a matrix."""
+    rows: dict[int, list[int]] = {}
+    for row, values in enumerate(seeds):
+        if len(values) > 1:
+            rows.setdefault(len(values), []).append(row)
+    return ((some, np.array([seeds[row] for row in some])) for some in rows.values())
 
 
-def _within(seeds: Sequence[Sequence[float]]) -> tuple[int, float]:
-    """Degrees of freedom and sum of squares between seeds of one shape."""
-    return sum(len(values) - 1 for values in seeds), float(sum(len(values) * np.var(values) for values in seeds))
+def squares_within(seeds: Sequence[Sequence[float]]) -> tuple[int, float]:
+    """Degrees of freedom and sum of squares between the values of one shape, over all shapes."""
+    squares = np.zeros(len(seeds))
+    for rows, values in _by_length(seeds):
+        squares[rows] = values.shape[1] * values.var(axis=1)
+    return sum(map(len, seeds)) - len(seeds), float(sum(squares))  # one after the other, so that rounding is always the same
 
 
-def _log_prior(noises: Array, seeds: Sequence[Sequence[float]]) -> Array:
+def _prior(means: Array) -> float:
+    return NOISE_SHARE * abs(float(np.median(means))) or NOISE_SHARE
+
+
+def _log_prior(noises: Array, prior: float, seeds: Sequence[Sequence[float]]) -> Array:
     """Of the noise, prior (scaled inverse chi square) and replicates together, on a grid even in its logarithm."""
-    freedom, squares = _within(seeds)
-    result: Array = -(NOISE_FREEDOM + freedom) * np.log(noises) - (NOISE_FREEDOM * _prior(seeds) ** 2 + squares) / (2 * noises**2)
+    freedom, squares = squares_within(seeds)
+    result: Array = -(NOISE_FREEDOM + freedom) * np.log(noises) - (NOISE_FREEDOM * prior**2 + squares) / (2 * noises**2)
     return result

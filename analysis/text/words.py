@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from analysis.records.latency import Spread
 from analysis.records.record import Outcome
-from analysis.records.training import Quality
 from search_space.architecture import Architecture
 from search_space.fields import OPTIONAL
 
@@ -22,7 +18,6 @@ OUTCOMES = {
     Outcome.FAILED: "failed",
     Outcome.LOST: "was lost",
 }
-QUALITIES = {"bits_per_byte": "bits per byte", "next_token_accuracy": "next-token accuracy"}
 
 
 def milliseconds(value: float | None) -> str:
@@ -30,21 +25,14 @@ def milliseconds(value: float | None) -> str:
     return ABSENT if value is None else f"{_significant(value)} ms"
 
 
-def spread(value: Spread | None) -> str:
-    """`24.0 ms (p10 to p90: 23.6 to 24.7)`."""
-    return ABSENT if value is None else f"{milliseconds(value.median)} (p10 to p90: {_significant(value.p10)} to {_significant(value.p90)})"
+def bits_text(value: float | None) -> str:
+    """A loss in bits per byte: `2.071`."""
+    return ABSENT if value is None else f"{value:.3f}"
 
 
-def quality(value: float | None, name: Literal["bits_per_byte", "next_token_accuracy"]) -> str:
-    """`2.071` bits per byte, or `43.8%`."""
-    if value is None:
-        return ABSENT
-    return f"{value:.3f}" if name == "bits_per_byte" else f"{value:.1%}"
-
-
-def interval(low: float | None, high: float | None, name: Literal["bits_per_byte", "next_token_accuracy"]) -> str:
+def bits_range(low: float | None, high: float | None) -> str:
     """`2.058 to 2.084`."""
-    return ABSENT if low is None else f"{quality(low, name)} to {quality(high, name)}"
+    return ABSENT if low is None else f"{bits_text(low)} to {bits_text(high)}"
 
 
 def probability(value: float | None) -> str:
@@ -52,12 +40,6 @@ def probability(value: float | None) -> str:
     if value is None:
         return ABSENT
     return "<1%" if value < 0.01 else ">99%" if value > 0.99 else f"{value:.0%}"
-
-
-def qualities(value: Quality) -> str:
-    """`2.071 bits per byte, 43.8% next-token accuracy`."""
-    bits, accuracy = quality(value.bits_per_byte, "bits_per_byte"), quality(value.next_token_accuracy, "next_token_accuracy")
-    return f"{bits} bits per byte, {accuracy} next-token accuracy"
 
 
 def shape(a: Architecture) -> list[str]:

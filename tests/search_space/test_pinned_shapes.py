@@ -19,7 +19,8 @@ from search_space.budget import Budget
 from search_space.families import FAMILIES
 from search_space.space import SearchSpace
 from trials.corpus.blocks import TokenBlocks
-from trials.search.proposer import Proposer, _key
+from trials.search.proposer import Proposer
+from trials.search.shape_table import choice_key
 from trials.study.spec import ProxySpec
 from trials.training.conditions import Conditions
 from trials.training.mode import TrainingMode
@@ -66,7 +67,7 @@ def test_spaces_still_hold_the_pinned_points_in_their_order(spaces: dict[str, Se
         for (point, shape), values in zip(space.shapes(SAMPLED_WITH), pinned, strict=False):
             assert json.dumps(plain(point)) == json.dumps(values["point"])
             assert shape.key == values["key"]
-            assert [_key(point[dimension.name]) for dimension in space.free] == values["row_keys"]
+            assert [choice_key(point[dimension.name]) for dimension in space.free] == values["row_keys"]
 
 
 def test_finished_trainings_and_checkpoints_of_pinned_shapes_are_still_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,9 @@ VALUES: dict[str, Any] = {
         "intermediate_size": {"solve": True, "ratio": [1, 6]},
     },
     "proxy": {"tokens": 20_000, "evaluation_tokens": 2_048, "precision": "float32", "compile": False},
-    "search": {"trials": 12, "workers": 2, "threads": 1, "sampler": "nsga2", "replicates": 0, "rate_bracket": False},
+    "search": {"trials": 12, "sampler": "nsga2", "replicates": 0},
+    "workers": {"count": 2, "threads": 1},
+    "finals": {"learning_rate_bracket": False},
 }
 
 

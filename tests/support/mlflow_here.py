@@ -7,6 +7,7 @@ import functools
 import io
 import json
 import os
+import pickle
 import queue
 import shutil
 import tempfile
@@ -40,8 +41,7 @@ class TrackerHere(Tracker):
 
     def finish(self, records: Iterable[TrialRecord], finals: Mapping[int, FinalRecord]) -> None:
         """Write it all, as the process would."""
-        task = self._queue.get()
-        assert isinstance(task, Task)
+        task: Task = pickle.loads(self._task)
         database = task.directory / DATABASE
         if task.place.tracking_uri is None and not database.exists():
             shutil.copyfile(empty_database(), database)

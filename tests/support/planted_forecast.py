@@ -24,7 +24,7 @@ SHAPES = [record.architecture for record in sample_records(24) if record.replica
 WHOLE, NOISE, SCATTER = 1_000_000, 0.008, 0.002
 
 
-def planted(seed: int, rungs: Sequence[float] = (0.25, 0.5), noise: float = NOISE) -> tuple[list[TrialRecord], Array]:
+def planted(seed: int, cooldowns: Sequence[float] = (0.25, 0.5), noise: float = NOISE) -> tuple[list[TrialRecord], Array]:
     """A study whose losses follow a law for each shape, and what each shape truly loses at 1, 2 and 4 times its tokens."""
     random = np.random.default_rng(seed)
     exponent, drift = random.normal(0.35, 0.08), random.normal(0, DRIFT)
@@ -38,15 +38,16 @@ def planted(seed: int, rungs: Sequence[float] = (0.25, 0.5), noise: float = NOIS
             return float(level - steep * (1 - times**-exponent) * (1 + drift * (times > 1)))
 
         luck = random.normal(0, noise)
-        seen = [loss(times) + luck + random.normal(0, SCATTER) for times in (*rungs, 1.0)]
+        seen = [loss(times) + luck + random.normal(0, SCATTER) for times in (*cooldowns, 1.0)]
         record = answer(TrialTask(number=number, kind=Kind.SAMPLED, architecture=shape, seed=0))
         assert record.training is not None
         assert record.latency is not None
         quality = Quality(loss=1.5 * seen[-1], bits_per_byte=seen[-1], next_token_accuracy=0.3, tokens=2_048)
         before = tuple(
-            Cooldown(tokens=round(times * WHOLE), loss=1.5 * bits, bits_per_byte=bits) for times, bits in zip(rungs, seen[:-1], strict=True)
+            Cooldown(tokens=round(times * WHOLE), loss=1.5 * bits, bits_per_byte=bits)
+            for times, bits in zip(cooldowns, seen[:-1], strict=True)
         )
-        training = replace(record.training, tokens=WHOLE, planned_tokens=WHOLE, validation=quality, rungs=before)
+        training = replace(record.training, tokens=WHOLE, planned_tokens=WHOLE, validation=quality, cooldowns=before)
         ms = Spread(median=latency_ms, p10=latency_ms * 0.99, p90=latency_ms * 1.01)
         records.append(replace(record, training=training, latency=replace(record.latency, total_ms=ms)))
         true_qualities.append([loss(times) for times in (1.0, 2.0, 4.0)])

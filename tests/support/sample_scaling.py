@@ -43,10 +43,10 @@ def scaling_records(study: StudySpec, seed: int = 0) -> list[TrialRecord]:
         record = answer(task)
         assert record.training is not None
         quality = Quality(loss=losses[-1], bits_per_byte=losses[-1] / 1.45, next_token_accuracy=0.3, tokens=32_768)
-        rungs = tuple(
+        cooldowns = tuple(
             Cooldown(tokens=count, loss=loss, bits_per_byte=loss / 1.45) for count, loss in zip(tokens[:-1], losses[:-1], strict=True)
         )
-        training = replace(record.training, tokens=tokens[-1], planned_tokens=tokens[-1], validation=quality, rungs=rungs)
+        training = replace(record.training, tokens=tokens[-1], planned_tokens=tokens[-1], validation=quality, cooldowns=cooldowns)
         found.append(replace(record, training=training))
     return found
 

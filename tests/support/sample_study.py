@@ -44,7 +44,7 @@ FAILURES = {
     13: (Outcome.FAILED, "RuntimeError: expected <4> heads & found '5'"),
     17: (Outcome.OUT_OF_MEMORY, "the process asked for more memory than the machine has; lower proxy.batch_sequences"),
     19: (Outcome.STOPPED, "ended by the scheduler after 200,192 of 400,000 tokens"),
-    23: (Outcome.TIMED_OUT, "took longer than search.deadline_seconds (3600)"),
+    23: (Outcome.TIMED_OUT, "took longer than workers.deadline_seconds (3600)"),
     27: (Outcome.LOST, "its process vanished; the kernel's out-of-memory killer is the likely cause"),
 }
 """How the trials of these numbers end; all others finish."""

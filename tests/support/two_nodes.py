@@ -41,7 +41,9 @@ TINY: dict[str, Any] = {
         "intermediate_size": {"solve": True, "ratio": [0.25, 12]},
     },
     "proxy": {"tokens": 4_096, "context_tokens": 32, "evaluation_tokens": 1_024},
-    "search": {"trials": 1, "workers": 2, "fresh_seed": False},
+    "search": {"trials": 1},
+    "workers": {"count": 2},
+    "finals": {"fresh_seed": False},
     "references": ["deep-thin", "wide-shallow"],
 }
 

@@ -76,7 +76,7 @@ def validate(options: argparse.Namespace) -> int:
         progress=_say_run,
     )
     if options.json:
-        emit(found.as_dict())
+        emit(asdict(found))
     else:
         print("\n".join(validity_sentences(found)))
     say(f"\nreport   {report_study(read_study(directory))}")

@@ -12,7 +12,7 @@ from trials.commands.results import RESULT_JSON, print_result
 from trials.commands.talk import DONE, STUDY_FAILED, emit, say
 
 if TYPE_CHECKING:
-    from trials.driver.tune_adapters import StudyProgress
+    from trials.driver.progress import StudyProgress
 
 
 def add_plan_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from search_space.errors import SpecError
 from trials.corpus.shuffle import draw, permute
+
+if TYPE_CHECKING:
+    from analysis.records.record import TrialRecord
 
 SPLITS: Final = ("train", "validation", "test")
 META, TOKENIZER, BYTES_PER_TOKEN = "meta.json", "tokenizer.json", "bytes_per_token.npy"
@@ -106,6 +109,16 @@ class TokenBlocks:
                 name: _mapped(folder / split_file(f"validation-{name}"), meta, f"validation-{name}") for name in meta.get("validations", ())
             },
         )
+
+    def require_same_text(self, records: Iterable[TrialRecord]) -> None:
+        """Raise SpecError where a record's training had another corpus than these blocks: a study goes on with the text it began with."""
+        for record in records:
+            hashed = record.training.corpus_sha256 if record.training else None
+            if hashed not in (None, self.corpus_sha256):
+                raise SpecError(
+                    f"the corpus must be the text that {record.title} was trained on (SHA-256 {hashed[:12]}), found another one "
+                    f"({self.corpus_sha256[:12]}); restore the text, or name another directory"
+                )
 
     def require_context(self, context_tokens: int) -> None:
         """Raise SpecError where a split or a named validation set does not fill one window."""

@@ -8,9 +8,9 @@ from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from analysis.fronts.front import front_of
-from analysis.fronts.membership import contenders, estimate_membership
-from analysis.objectives.problem import STANDARD, Problem
+from analysis.fronts.front import PointReader
+from analysis.fronts.membership import contenders, membership_probabilities
+from analysis.objectives.problem import STANDARD
 from analysis.records.record import Kind, TrialRecord
 from search_space.architecture import Architecture
 from trials.study.spec import StudySpec
@@ -48,136 +48,164 @@ class Agenda:
         records: Iterable[TrialRecord],
         proposer: Callable[[], Proposer],
         planned: Sequence[TrialTask] = (),
+        left_out: Container[int] = (),
     ) -> None:
         """`records` are those of an interrupted run; `proposer` is called once, when the first proposal is due.
 
-        `planned` are the tasks of a study that proposes nothing.
+        `planned` are the tasks of a study that proposes nothing; those `left_out` are not handed out, unless they have a record.
         """
-        self.records = {record.number: record for record in records}
+        self.records: dict[int, TrialRecord] = {}
         self._search, self.problem = study.search, study.problem
-        self._given = [*planned, *(_reference(number, *named, study.search.seed) for number, named in enumerate(references))]
-        self._lag = 2 * study.search.workers
-        self._shapes = len(self._given) + study.search.trials
-        self._replicates = study.search.replicates_of(study.search.trials)
+        self._reader = PointReader(study.problem)
+        self._ordered: list[TrialRecord] = []
+        """The records of the first numbers, up to the first that has none."""
+        self._is_any_finished = False
+        for record in records:
+            self._keep(record)
+        kept = [task for task in planned if task.number not in left_out or task.number in self.records]
+        self._given = [*kept, *(_reference(number, *named, study.search.seed) for number, named in enumerate(references))]
+        self._missing_given = {task.number for task in self._given} - self.records.keys()
+        self._lag = 2 * study.workers.count
+        self._wanted_shapes = len(self._given) + study.search.trials
+        self._wanted_replicates = study.search.replicates_of(study.search.trials)
         self._make_proposer = proposer
         self._proposer: Proposer | None = None
         self._tasks: list[TrialTask] = []
+        self._last_shape = -1
+        self._replicates: Counter[int] = Counter()
+        """Of each shape, how many were handed out."""
+        self._running: dict[int, TrialTask] = {}
         self._again: list[TrialTask] = []
-        self._failed: list[TrialRecord] = []
-        self.stopped: dict[int, str] = {}
-        """Trials that stop where they are, and why; their records are not back yet."""
+        self._failed = 0
         self.interrupted = False
-        """Set by Ctrl-C: nothing more is handed out."""
+        """Whether nothing more is handed out, after Ctrl-C."""
 
     @property
     def count(self) -> int:
         """How many trials the study comes to; fewer than asked for once the space turned out to hold no more shapes."""
-        return max(self._shapes + self._replicates, len(self._tasks))
+        return max(self._wanted_shapes + self._wanted_replicates, len(self._tasks))
 
     @property
     def finished(self) -> bool:
         """Whether every trial has its record."""
-        given = {task.number for task in self._given}
-        return given <= self.records.keys() and all(number in self.records for number in range(len(given), self.count))
+        return not self._missing_given and max(len(self._given), len(self._ordered)) >= self.count
 
     @property
     def in_flight(self) -> int:
         """Tasks handed out whose records are not back."""
-        return sum(task.number not in self.records for task in self._tasks) - len(self._again)
+        return len(self._running)
 
     @property
     def hopeless(self) -> bool:
         """Whether everything that this run tried failed, and there is no finished trial from an earlier one."""
-        return len(self._failed) >= HOPELESS and not any(record.finished for record in self.records.values())
+        return self._failed >= HOPELESS and not self._is_any_finished
 
     def add(self, record: TrialRecord) -> None:
         """A trial is back."""
-        self.records[record.number] = record
-        if record.failed:
-            self._failed.append(record)
+        self._keep(record)
+        self._missing_given.discard(record.number)
+        self._running.pop(record.number, None)
+        self._failed += record.failed
 
     def known_to(self, number: int) -> list[TrialRecord]:
         """The records that a sampled trial's proposal knew, in their order: all that may decide what becomes of it."""
-        return [self.records[earlier] for earlier in range(self._seen_by(number)) if earlier in self.records]
-
-    def leave_out(self, numbers: Container[int]) -> None:
-        """Hand out none of these planned tasks; those that have a record stay. To be called before any task is handed out."""
-        self._given = [task for task in self._given if task.number not in numbers or task.number in self.records]
-        self._shapes = len(self._given) + self._search.trials
+        return self._ordered[: self._seen_by(number)]
 
     def give_back(self) -> None:
         """Nobody works any more: hand out again what has no record."""
-        self._again = [task for task in self._tasks if task.number not in self.records]
+        self._again = [*self._running.values(), *self._again]
+        self._running.clear()
+
+    def interrupt(self) -> None:
+        """Hand out nothing more."""
+        self.interrupted = True
 
     def next(self) -> TrialTask | NoTask:
         """The next task that has no record yet."""
         if self.interrupted:
             return NoTask.END
-        if self._again:
-            return self._again.pop(0)
+        task = self._again.pop(0) if self._again else self._first_without_record()
+        if isinstance(task, TrialTask):
+            self._running[task.number] = task
+        return task
+
+    def _first_without_record(self) -> TrialTask | NoTask:
         while True:
             number = len(self._tasks)
             if number >= self.count or self.hopeless:
                 return NoTask.END
             if number < len(self._given):
-                self._tasks.append(self._given[number])
-                if self._tasks[-1].number in self.records:
-                    continue
-                return self._tasks[-1]
-            if number in self.records:
-                self._tasks.append(TrialTask.of(self.records[number]))
-                continue
-            task = self._task(number)
+                task: TrialTask | NoTask = self._given[number]
+            elif number in self.records:
+                task = TrialTask.of(self.records[number])
+            else:
+                task = self._chosen(number)
             if isinstance(task, TrialTask):
-                self._tasks.append(task)
-            if task is not NoTask.END:
+                self._note(task)
+                if task.number not in self.records:
+                    return task
+            elif task is NoTask.WAIT:
                 return task
 
-    def _task(self, number: int) -> TrialTask | NoTask:
+    def _chosen(self, number: int) -> TrialTask | NoTask:
         """The task of that number; END where there are no more of its kind, which lowers `count`."""
-        shapes = [task.number for task in self._tasks if task.replicates is None]
-        return self._sampled(number) if len(shapes) < self._shapes else self._replicate(number, shapes[-1] + 1)
+        shapes = len(self._tasks) - self._replicates.total()
+        return self._sampled(number) if shapes < self._wanted_shapes else self._replicate(number)
 
     def _sampled(self, number: int) -> TrialTask | NoTask:
         seen = self._seen_by(number)
-        if not self._knows(seen):
+        if seen > len(self._ordered):
             return NoTask.WAIT
         if self._proposer is None:
             self._proposer = self._make_proposer()
-        proposal = self._proposer.propose(number, [self.records[earlier] for earlier in range(seen)], self._tasks[seen:])
+        proposal = self._proposer.propose(number, self._ordered[:seen], self._tasks[seen:])
         if proposal is None:
-            self._shapes = sum(task.replicates is None for task in self._tasks)
-            self._replicates = self._search.replicates_of(self._shapes - len(self._given))
+            self._wanted_shapes = len(self._tasks) - self._replicates.total()
+            self._wanted_replicates = self._search.replicates_of(self._wanted_shapes - len(self._given))
             return NoTask.END
         point, shape = proposal
         return TrialTask(number=number, kind=Kind.SAMPLED, point=plain(point), architecture=shape, seed=self._search.seed)
 
-    def _replicate(self, number: int, after_shapes: int) -> TrialTask | NoTask:
-        seen = max(after_shapes, number - self._lag + 1)
-        if not self._knows(seen):
+    def _replicate(self, number: int) -> TrialTask | NoTask:
+        seen = max(self._last_shape + 1, number - self._lag + 1)
+        if seen > len(self._ordered):
             return NoTask.WAIT
-        original = contender([self.records[earlier] for earlier in range(seen)], self._tasks[seen:], self.problem)
+        original = contender(self._ordered[:seen], self._tasks[seen:], self._reader)
         if original is None:
-            self._replicates = sum(task.replicates is not None for task in self._tasks)
+            self._wanted_replicates = self._replicates.total()
             return NoTask.END
-        earlier = sum(task.replicates == original for task in self._tasks)
-        task, seed = TrialTask.of(self.records[original]), self._search.seed + 1 + earlier
+        task, seed = TrialTask.of(self.records[original]), self._search.seed + 1 + self._replicates[original]
         return replace(task, number=number, kind=Kind.REPLICATE, name=None, replicates=original, seed=seed)
+
+    def _note(self, task: TrialTask) -> None:
+        """It is the next of those that were handed out, or that an earlier run did."""
+        self._tasks.append(task)
+        if task.replicates is None:
+            self._last_shape = task.number
+        else:
+            self._replicates[task.replicates] += 1
+
+    def _keep(self, record: TrialRecord) -> None:
+        self.records[record.number] = record
+        self._is_any_finished |= record.finished
+        while len(self._ordered) in self.records:
+            self._ordered.append(self.records[len(self._ordered)])
 
     def _seen_by(self, number: int) -> int:
         return max(0, number - self._lag + 1)
-
-    def _knows(self, seen: int) -> bool:
-        return all(earlier in self.records for earlier in range(seen))
 
 
 def _reference(number: int, name: str, shape: Architecture, seed: int) -> TrialTask:
     return TrialTask(number=number, kind=Kind.REFERENCE, name=name, architecture=shape, seed=seed)
 
 
-def contender(records: Sequence[TrialRecord], pending: Sequence[TrialTask], problem: Problem = STANDARD) -> int | None:
-    """The trial whose repetition says most about the front: whether it is on it is the least sure; None where nothing finished."""
-    membership = estimate_membership(front_of(records, problem=problem))
+def contender(records: Sequence[TrialRecord], pending: Sequence[TrialTask], reader: PointReader | None = None) -> int | None:
+    """The trial whose repetition says most about the front: whether it is on it is the least sure; None where nothing finished.
+
+    `reader` keeps what it read of earlier calls and has the problem; by default it is the usual one.
+    """
+    reader = reader or PointReader(STANDARD)
+    on_front = membership_probabilities(reader.points(records), reader.problem)
     told_nothing = [*pending, *(TrialTask.of(record) for record in records if not record.finished)]
     tries = Counter(task.replicates for task in told_nothing if task.replicates is not None)
-    return next(iter(contenders({number: standing.on_front for number, standing in membership.posteriors.items()}, tries)), None)
+    return next(iter(contenders(on_front, tries)), None)

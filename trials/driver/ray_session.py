@@ -83,7 +83,7 @@ def _knock(address: str) -> None:
 
 def _start(study: StudySpec, quiet: dict[str, Any]) -> None:
     """Ray gives its own processes 30 seconds to start; on a machine that is busy with other work the second try finds files cached."""
-    require_gpus(study.search.gpus)
+    require_gpus(study.workers.gpus)
     require_libraries(study.latency)
     for attempt in (1, 2):
         try:
@@ -105,7 +105,7 @@ def require_gpus(asked: float) -> None:
 
     if asked > (there := torch.cuda.device_count()):
         raise SpecError(
-            f"search.gpus must not exceed this machine's {there} GPUs, found {asked:g}; lower it, or join a cluster by --address"
+            f"workers.gpus must not exceed this machine's {there} GPUs, found {asked:g}; lower it, or join a cluster by --address"
         )
 
 
@@ -116,10 +116,10 @@ def _joining(address: str) -> dict[str, Any]:
 
 
 def _starting(study: StudySpec) -> dict[str, Any]:
-    search = study.search
+    workers = study.workers
     return {
         "address": "local",
-        "num_cpus": max(os.cpu_count() or 1, search.workers * search.trial_threads),
+        "num_cpus": max(os.cpu_count() or 1, workers.count * workers.trial_threads),
         "resources": {LATENCY_DEVICE: 1},
         "include_dashboard": False,
         "object_store_memory": OBJECT_STORE_BYTES if study.corpus.name else None,

@@ -17,7 +17,7 @@ from trials.trial.reuse import Reuse
 
 SEED_AWAY = 2_000
 """Added to the study's seed for a fresh one: far from those of replicates."""
-Retraining = Literal["fresh", "rate_bracket"]
+Retraining = Literal["fresh_seed", "learning_rate_bracket"]
 """A field of a final record: one training with a seed that chose nothing, or one at half and one at twice the rate."""
 Train = Callable[[TrialRecord, FinalRecord], FinalRecord]
 """The final record of a trial with that field."""
@@ -62,9 +62,9 @@ def fresh_seed(record: TrialRecord, seed: int, train: Callable[[TrialRecord, int
     """The trial's shape with a fresh seed, trained where no other study has."""
 
     def read(directory: Path, there: TrialRecord) -> tuple[int, FreshSeed]:
-        fresh = read_finals(directory)[there.number].fresh
+        fresh = read_finals(directory)[there.number].fresh_seed
         if fresh is None or fresh.validation is None or fresh.test is None:
-            raise KeyError("fresh")
+            raise KeyError("fresh_seed")
         return fresh.seed, fresh
 
     found = reuse.result("fresh_seed", record.architecture, seed, as_it_is, read) or train(record, seed)
@@ -82,7 +82,7 @@ def learning_rate_bracket(record: TrialRecord, train: Callable[[TrialRecord, flo
 
 def _rate_point(record: TrialRecord, factor: float, train: Callable[[TrialRecord, float], RatePoint], reuse: Reuse) -> RatePoint:
     def read(directory: Path, there: TrialRecord) -> tuple[int, RatePoint]:
-        points = {point.factor: point for point in read_finals(directory)[there.number].rate_bracket}
+        points = {point.factor: point for point in read_finals(directory)[there.number].learning_rate_bracket}
         if points[factor].bits_per_byte is None:
             raise KeyError(factor)
         return there.seed, points[factor]

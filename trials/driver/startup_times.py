@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 WORTH_NAMING_SECONDS = 0.05
 """A shorter part is left out of the line."""
@@ -33,6 +35,23 @@ class Stages:
             yield
         finally:
             self._beside[name] = self._beside.get(name, 0.0) + time.monotonic() - begun
+
+    @contextmanager
+    def threads(self) -> Iterator[Callable[..., Future[Any]]]:
+        """Yields what begins work beside the parts: `begin(name, work, *arguments)`; at the end nobody waits for what is not done."""
+        with_name, pool = self.beside, ThreadPoolExecutor(2, thread_name_prefix="start-up")
+
+        def begin(name: str, work: Callable[..., Any], *arguments: object) -> Future[Any]:
+            def timed() -> Any:
+                with with_name(name):
+                    return work(*arguments)
+
+            return pool.submit(timed)
+
+        try:
+            yield begin
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def ready(self) -> None:
         """The first trial begins, for which the last part was the workers; told once."""

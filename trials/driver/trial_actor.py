@@ -13,9 +13,9 @@ from ray import tune
 
 from analysis.records.record import Kind, Outcome, TrialRecord
 from trials.catalogue.runtimes import RUNTIMES
-from trials.driver.quiet_turn import Turn
 from trials.driver.watchdog import Watchdog
 from trials.driver.workers import ask_device
+from trials.machine.quiet_lock import Turn, should_pause
 from trials.study.directory import checkpoint_file, stamp
 from trials.study.spec import ProxySpec, StudySpec
 from trials.training.conditions import Conditions
@@ -72,7 +72,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
     def step(self) -> dict[str, Any]:
         """The trial to its next look, or to its end: its record, and its weights as a file's bytes where it finished."""
         if self._trial is None:
-            self._watchdog.begin(self._equipment.study.search.deadline_seconds)
+            self._watchdog.begin(self._equipment.study.workers.deadline_seconds)
             self._trial = self._fake() if self._equipment.evaluate else self._real()
         try:
             with self._watchdog.watching():
@@ -87,7 +87,6 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def _real(self) -> Trial:
         from trials.machine.memory import trials_on_a_machine, usable_bytes
-        from trials.machine.quiet_lock import should_pause
         from trials.trial.run_trial import trial_in_stretches
 
         study, task = self._equipment.study, self.config["task"]
@@ -95,8 +94,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             self._turn = Turn(_measures_on_gpu(study), self._watchdog.held_up)
         blocks, proxy = self._blocks_of(task.architecture.vocab_size), task.recipe(study.proxy)
         conditions = replace(
-            Conditions.of(study.search),
-            memory_bytes=usable_bytes(study.search.device, trials_on_a_machine(study.search)),
+            Conditions.of(study.workers),
+            memory_bytes=usable_bytes(study.workers.device, trials_on_a_machine(study.workers)),
             pause=None if self._turn is None else self._turn.pause,
         )
         return trial_in_stretches(
@@ -151,7 +150,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
 def looks(study: StudySpec, task: TrialTask) -> tuple[float, ...]:
     """Shares of its training at which this trial may be stopped: none of a reference's or a replicate's, which a front is judged by."""
-    return study.search.stopping_rungs if study.search.early_stopping != "none" and task.kind is Kind.SAMPLED else ()
+    return study.search.rungs if study.search.early_stopping != "none" and task.kind is Kind.SAMPLED else ()
 
 
 def stopped_at(record: TrialRecord, share: float) -> TrialRecord:
@@ -169,7 +168,7 @@ def stopped_at(record: TrialRecord, share: float) -> TrialRecord:
 
 def _measures_on_gpu(study: StudySpec) -> bool:
     """Whether latencies are taken where this study trains."""
-    return bool(study.search.gpus) and RUNTIMES[study.latency.runtime].device == "cuda"
+    return bool(study.workers.gpus) and RUNTIMES[study.latency.runtime].device == "cuda"
 
 
 def _file_of(network: Any) -> bytes:

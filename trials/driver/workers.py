@@ -50,11 +50,11 @@ class Examiner:
         from trials.network.weights import load_network
         from trials.training.evaluation import evaluate
 
-        torch.set_num_threads(study.search.trial_threads)
+        torch.set_num_threads(study.workers.trial_threads)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "weights.safetensors"
             path.write_bytes(weights)
-            network = load_network(path, shape).to(study.search.device)
+            network = load_network(path, shape).to(study.workers.device)
         return evaluate(network, blocks, "test", study.proxy.evaluation_tokens, study.proxy.context_tokens)
 
     def fresh(self, record: TrialRecord, blocks: TokenBlocks, study: StudySpec, seed: int) -> FreshSeed:
@@ -62,7 +62,7 @@ class Examiner:
         from trials.training.evaluation import evaluate
         from trials.training.proxy_run import train
 
-        proxy, conditions = study.proxy, Conditions.of(study.search)
+        proxy, conditions = study.proxy, Conditions.of(study.workers)
         try:
             network, training = train(record.architecture, blocks, proxy, seed=seed, conditions=conditions)
             test = evaluate(network.to(conditions.device), blocks, "test", proxy.evaluation_tokens, proxy.context_tokens)
@@ -98,20 +98,20 @@ def explain_loss(said: str, elapsed_seconds: float, deadline_seconds: float) -> 
     if "running low on memory" in said:
         return (
             Outcome.OUT_OF_MEMORY,
-            "Ray ended the worker because the node ran low on memory; lower search.workers or proxy.batch_sequences",
+            "Ray ended the worker because the node ran low on memory; lower workers.count or proxy.batch_sequences",
         )
     if elapsed_seconds >= deadline_seconds:
         return (
             Outcome.TIMED_OUT,
             f"hung for {elapsed_seconds:.0f} seconds without reaching a step, so its worker was ended; "
-            "raise search.deadline_seconds if the shape is only slow",
+            "raise workers.deadline_seconds if the shape is only slow",
         )
     if "Traceback" in said:
         return Outcome.FAILED, f"the worker could not run it: {_last_line(said)}"
     return (
         Outcome.LOST,
         "its process vanished without a word; the system's out-of-memory killer is a likely cause (see the kernel's log), "
-        "so lower search.workers or proxy.batch_sequences",
+        "so lower workers.count or proxy.batch_sequences",
     )
 
 

@@ -93,9 +93,9 @@ def _arms(ablation: AblationSpec, scale: str, directory: Path, report: Report) -
 
 def _jobs(arm: Arm, seeds: Sequence[int], directory: Path) -> list[_Job]:
     recipe = {
-        "proxy": arm.study.proxy.plain().model_dump(mode="json"),
+        "proxy": arm.study.proxy.plain().as_keyed(),
         "corpus_sha256": corpus_hash(arm.study.corpus),
-        "threads": arm.study.search.trial_threads,
+        "threads": arm.study.workers.trial_threads,
     }
     text = json.dumps(recipe, indent=2, sort_keys=True)
     folder = directory / f"recipe-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
@@ -131,7 +131,7 @@ def _one(study: StudySpec, task: TrialTask) -> TrialRecord:
     """In a process of its own."""
     from trials.trial.run_trial import ended, trial_in_stretches
 
-    blocks, conditions = prepare_corpus(study.corpus, task.architecture.vocab_size), Conditions.of(study.search)
+    blocks, conditions = prepare_corpus(study.corpus, task.architecture.vocab_size), Conditions.of(study.workers)
     record, _ = ended(trial_in_stretches(task, blocks, study.proxy, workload=study.latency, conditions=conditions))
     return record
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from analysis.fidelity.lr_transfer import RateCheck, RateRun, check_rates
-from analysis.records.files import append_line, complete_lines
+from analysis.records.files import append_line, read_lines
 from analysis.records.record import Outcome
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
@@ -33,7 +33,7 @@ def run_rate_check(
     """Train every shape at every rate, and once more with another seed at the study's; what the directory already holds is kept.
 
     `rates` is odd: factors of 2 around the study's rates, both optimizers' scaled together. `tokens` takes the place of the proxy's
-    budget. Runs `search.workers` processes.
+    budget. Runs `workers.count` processes.
     """
     if rates % 2 == 0:
         raise SpecError(f"--rates must be odd, so that the study's own rate stands in the middle, found {rates}")
@@ -53,7 +53,7 @@ def run_rate_check(
     known = {_identity(run): run for run in read_rate_runs(directory / RUNS) if _answers(run)}
     missing = [run for run in wanted if _identity(run) not in known]
     ended = side_by_side(
-        train_at, [(run, study, proxy) for run in missing], study.search.workers, lower="search.workers or proxy.batch_sequences"
+        train_at, [(run, study, proxy) for run in missing], study.workers.count, lower="workers.count or proxy.batch_sequences"
     )
     for count, (_, run) in enumerate(ended, start=len(wanted) - len(missing) + 1):
         append_line(directory / RUNS, run.as_dict())
@@ -77,24 +77,18 @@ def bits_at(shape: Architecture, blocks: TokenBlocks, study: StudySpec, proxy: P
     """Bits per byte on the validation split after the recipe at a multiple of its rates; raises what `train` raises."""
     from trials.training.proxy_run import train  # the parent process of a check does not need torch
 
-    _, training = train(shape, blocks, with_scaled_rates(proxy, factor), seed=seed, conditions=Conditions.of(study.search))
+    _, training = train(shape, blocks, with_scaled_rates(proxy, factor), seed=seed, conditions=Conditions.of(study.workers))
     assert training.validation is not None  # a run that came to its end was evaluated there
     return training.validation.bits_per_byte
 
 
 def read_rate_runs(path: Path) -> list[RateRun]:
     """The runs of a file; SpecError with the line's place where it holds anything else."""
-    runs = []
-    for place, line in complete_lines(path):
-        try:
-            runs.append(RateRun.from_dict(json.loads(line)))
-        except (SpecError, ValueError, TypeError, KeyError, AttributeError):
-            raise SpecError(f"{path}:{place} does not hold a training; delete that line to have it run again") from None
-    return runs
+    return [*read_lines(path, RateRun.from_dict, "a training", "delete that line to have it run again")]
 
 
 def _ended(run: RateRun, bits_per_byte: float | None, reason: str | None) -> RateRun:
-    return RateRun.from_dict(run.as_dict() | {"bits_per_byte": bits_per_byte, "reason": reason})
+    return replace(run, bits_per_byte=bits_per_byte, reason=reason)
 
 
 def _answers(run: RateRun) -> bool:
@@ -107,4 +101,4 @@ def _identity(run: RateRun) -> tuple[Architecture, float, int, str]:
 
 
 def _digest(proxy: ProxySpec, text: str) -> str:
-    return hashlib.sha256(f"{proxy.model_dump_json()} {text}".encode()).hexdigest()[:12]
+    return hashlib.sha256(f"{proxy.model_dump_json(by_alias=True)} {text}".encode()).hexdigest()[:12]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.fidelity.forecast import FrontForecast, forecast_front, near_front
+from analysis.fidelity.forecast import FrontForecast, forecast_front, members_and_near_ties
 from analysis.fidelity.promotion import Promotion, promotion
 from analysis.fidelity.rank_validity import PROMOTED
 from analysis.fronts.front import Front, front_of
@@ -19,7 +19,6 @@ from trials.study.directory import claim
 from trials.study.spec import StudySpec
 from trials.trial.calibration import settled
 from trials.trial.reuse import Reuse
-from trials.trial.same_corpus import require_same_text
 from trials.trial.training_index import TrainingText
 
 
@@ -28,7 +27,7 @@ def run_promotion(
 ) -> Promotion:
     """Train members of the front and near-ties, or the `top` of them by their chance to be on it, so many times longer.
 
-    What the directory holds is kept. Every training has one seed, which chose nothing. Runs `search.workers` processes on this
+    What the directory holds is kept. Every training has one seed, which chose nothing. Runs `workers.count` processes on this
     machine. Raises SpecError where the directory is another study's, has no front, or the corpus is another text than its trials'.
     """
     if not 1 < times <= FARTHEST:
@@ -43,7 +42,7 @@ def run_promotion(
         records = {record.number: record for record in read_records(directory)}
         front = front_of(records.values(), read_finals(directory), study.problem)
         membership = estimate_membership(front)
-        numbers = near_front(front, membership)
+        numbers = members_and_near_ties(front, membership)
         if not numbers:
             raise SpecError(f"{directory} must have a finished trial to promote, found none; run the study to its end")
         if top is not None:
@@ -52,7 +51,7 @@ def run_promotion(
         chosen = [records[number] for number in numbers]
         blocks = {size: prepare_corpus(study.corpus, size) for size in {record.architecture.vocab_size for record in chosen}}
         for found in blocks.values():
-            require_same_text(found, chosen)
+            found.require_same_text(chosen)
         reuse = Reuse(study, directory, {size: TrainingText.of(found) for size, found in blocks.items()})
         keys = {record.number: record.architecture.key for record in chosen}
         done = finished_runs(directory, PROMOTED, times)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +19,6 @@ from trials.training.conditions import Conditions
 from trials.training.recipe import lengthened
 from trials.trial.calibration import settled
 from trials.trial.reuse import Reuse
-from trials.trial.same_corpus import require_same_text
 from trials.trial.training_index import TrainingText
 
 SEED_AWAY = 1_000
@@ -34,7 +33,7 @@ def run_validation(
     """Train shapes from the best to the worst loss so many times longer than the study did; what the directory holds is kept, and what
     failed is tried again.
 
-    Runs `search.workers` processes on this machine. Raises SpecError where the directory is another study's, has too few finished
+    Runs `workers.count` processes on this machine. Raises SpecError where the directory is another study's, has too few finished
     trials, or the corpus is another text than theirs.
     """
     if times <= 1:
@@ -49,7 +48,7 @@ def run_validation(
             raise SpecError(f"{directory} must have at least 3 finished shapes to compare, found {len(chosen)}")
         blocks = {size: prepare_corpus(study.corpus, size) for size in {record.architecture.vocab_size for record in chosen}}
         for found in blocks.values():
-            require_same_text(found, chosen)
+            found.require_same_text(chosen)
         reuse = Reuse(study, directory, {size: TrainingText.of(found) for size, found in blocks.items()})
         done = {(run.number, run.architecture_key) for run in finished_runs(directory, VALIDITY, times)}
         missing = [record for record in chosen if (record.number, record.architecture.key) not in done]
@@ -71,11 +70,11 @@ def long_runs(records: Sequence[TrialRecord], study: StudySpec, times: float, re
     known = {record.number: run for record in records if (run := _known(record, study, times, reuse)) is not None}
     to_train = [record for record in records if record.number not in known]
     for run in known.values():
-        append_line(file, run.as_dict())
+        append_line(file, asdict(run))
         yield run
     calls = [(record, study, times) for record in to_train]
-    for place, run in side_by_side(train_longer, calls, study.search.workers, lower="search.workers or proxy.batch_sequences"):
-        append_line(file, run.as_dict())
+    for place, run in side_by_side(train_longer, calls, study.workers.count, lower="workers.count or proxy.batch_sequences"):
+        append_line(file, asdict(run))
         if run.bits_per_byte is not None:
             reuse.leave_result("long_run", to_train[place], run.seed, partial(lengthened, times=times))
         yield run
@@ -104,7 +103,7 @@ def train_longer(record: TrialRecord, study: StudySpec, times: float) -> LongRun
             prepare_corpus(study.corpus, shape.vocab_size),
             lengthened(study.proxy, times),
             seed=seed,
-            conditions=replace(Conditions.of(study.search), deadline_seconds=times * study.search.deadline_seconds),
+            conditions=replace(Conditions.of(study.workers), deadline_seconds=times * study.workers.deadline_seconds),
         )
         tokens, bits_per_byte = training.tokens, training.validation.bits_per_byte if training.validation else None
     except Exception as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from trials.study.spec import SearchSpec
+from trials.study.search_spec import WorkersSpec
 
 LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """Where a container's limit stands, by version of the kernel's control groups."""
@@ -54,11 +54,11 @@ def _resident_peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def trials_on_a_machine(search: SearchSpec) -> float:
+def trials_on_a_machine(workers: WorkersSpec) -> float:
     """Trials of a study that share the memory of this machine, or of one GPU."""
-    if search.gpus:
-        return max(1.0, 1 / search.gpus)
-    return max(1, min(search.workers, (os.cpu_count() or 1) // search.trial_threads))
+    if workers.gpus:
+        return max(1.0, 1 / workers.gpus)
+    return max(1, min(workers.count, (os.cpu_count() or 1) // workers.trial_threads))
 
 
 def usable_bytes(device: torch.device | str, side_by_side: float = 1) -> int:

@@ -16,8 +16,8 @@ import stat
 import struct
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from search_space.errors import SpecError
@@ -158,6 +158,43 @@ class QuietLock:
             return False
         fcntl.flock(self._lock, fcntl.LOCK_UN)
         return True
+
+
+class Turn:
+    """A trainer's part in the quiet, from its first step on and not before: its own latency is taken first, and would wait for itself."""
+
+    def __init__(self, on_gpu: bool, held_up: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
+        """Where latencies are taken `on_gpu`, what is still to be done there ends before anybody measures.
+
+        The trainer is inside a `held_up()` while it waits for others.
+        """
+        self._on_gpu, self._held_up, self._quiet, self._joined = on_gpu, held_up, QuietLock(), ExitStack()
+        self._is_joined = False
+
+    def pause(self) -> float:
+        """Seconds that the step was held up, as `QuietLock.pause`."""
+        if self._on_gpu:
+            import torch
+
+            torch.cuda.synchronize()
+        if self._is_joined and not self._quiet.is_wanted():
+            return 0.0
+        with self._held_up():
+            if self._is_joined:
+                return self._quiet.pause()
+            since, self._is_joined = time.monotonic(), True
+            self._joined.enter_context(self._quiet.training())
+            return time.monotonic() - since
+
+    def leave(self) -> None:
+        """Train no more, until the next `pause`."""
+        self._joined.close()
+        self._is_joined = False
+
+    def close(self) -> None:
+        """Leave for good."""
+        self.leave()
+        self._quiet.close()
 
 
 def _take(file: int, deadline: float, complaint: str) -> None:

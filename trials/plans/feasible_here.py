@@ -52,7 +52,7 @@ class Pace:
         flops = cost.training_flops_per_token(shape, proxy.context_tokens)
         place = bisect_left(self.flops_per_token, flops)
         speed = min(self.flops_per_second[max(0, place - 1) : place + 1])
-        judged = (proxy.evaluations + len(proxy.rungs)) * proxy.evaluation_tokens / 3  # forward is a third of a step
+        judged = (proxy.evaluations + len(proxy.cooldowns)) * proxy.evaluation_tokens / 3  # forward is a third of a step
         return (paid_tokens(shape, proxy) + judged) * flops / speed
 
 
@@ -60,7 +60,7 @@ def paid_tokens(shape: Architecture, proxy: ProxySpec) -> int:
     """Tokens that a training with a budget of tokens or FLOPs makes steps on, those of its branches' decays included."""
     plan = RunLength.of(proxy, shape)
     assert plan.steps is not None
-    branches = (round(share * plan.steps) for share in proxy.rungs)
+    branches = (round(share * plan.steps) for share in proxy.cooldowns)
     return plan.tokens_per_step * (plan.steps + sum(steps - int((1 - proxy.decay) * steps) for steps in branches))
 
 
@@ -69,13 +69,13 @@ def time_pace(study: StudySpec, tasks: Sequence[TrialTask]) -> Pace:
     shapes = sorted({task.architecture for task in tasks}, key=lambda shape: _flops(shape, study))
     small = [shape for shape in shapes if cost.parameters(shape) <= LARGEST_TIMED] or shapes[:1]
     chosen = dict.fromkeys(small[round(place * (len(small) - 1) / (TIMED - 1))] for place in range(TIMED))
-    device, way = study.search.device, mode_of(study)
+    device, way = study.workers.device, mode_of(study)
     timed = [(_flops(shape, study), time_mode(study.proxy, [shape], way, device).seconds_per_token) for shape in chosen]
     return Pace(
-        machine=torch.cuda.get_device_name() if study.search.gpus else device_name(),
+        machine=torch.cuda.get_device_name() if study.workers.gpus else device_name(),
         flops_per_token=tuple(flops for flops, _ in timed),
         flops_per_second=tuple(flops / seconds for flops, seconds in timed),
-        usable_bytes=usable_bytes(device, trials_on_a_machine(study.search)),
+        usable_bytes=usable_bytes(device, trials_on_a_machine(study.workers)),
     )
 
 
@@ -83,12 +83,12 @@ def infeasible_reason(study: StudySpec, task: TrialTask, pace: Pace) -> str | No
     """Why a machine of that pace cannot run the training, with the cure; None where it can."""
     proxy = task.recipe(study.proxy).plain()
     try:
-        fit_batch(task.architecture, proxy, pace.usable_bytes, device=study.search.device)
+        fit_batch(task.architecture, proxy, pace.usable_bytes, device=study.workers.device)
     except OutOfMemory as error:
         return str(error)
-    seconds, limit = pace.seconds(task.architecture, proxy), study.search.deadline_seconds
+    seconds, limit = pace.seconds(task.architecture, proxy), study.workers.deadline_seconds
     if seconds > limit:
-        return f"{SLOW} {duration(seconds)} here, more than the {duration(limit)} of search.deadline_seconds"
+        return f"{SLOW} {duration(seconds)} here, more than the {duration(limit)} of workers.deadline_seconds"
     return None
 
 

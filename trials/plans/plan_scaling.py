@@ -141,7 +141,7 @@ def plan_scaling(study: StudySpec) -> ScalingPlan:
         form=study.scaling.form,
         resolution=resolution(study.scaling.form, rows_of(plan_rows(study, tasks))),
         hardware=study.scaling.hardware,
-        workers=study.search.workers,
+        workers=study.workers.count,
         machine=pace.machine,
         text_tokens=len(prepare_corpus(study.corpus, vocab_size).train) if study.corpus.name else None,
         trainings=tuple(_planned(study, task, pace) for task in tasks),
@@ -152,7 +152,7 @@ def loss_tokens(proxy: ProxySpec, task: TrialTask) -> tuple[int, ...]:
     """Tokens at which a training has a finished loss, ascending."""
     plan = RunLength.of(proxy, task.architecture)
     assert plan.steps is not None
-    return tuple(plan.tokens_per_step * max(1, round(share * plan.steps)) for share in (*proxy.rungs, 1.0))
+    return tuple(plan.tokens_per_step * max(1, round(share * plan.steps)) for share in (*proxy.cooldowns, 1.0))
 
 
 def plan_rows(study: StudySpec, tasks: Sequence[TrialTask]) -> list[dict[str, float]]:
@@ -173,7 +173,7 @@ def _planned(study: StudySpec, task: TrialTask, pace: Pace) -> TrainingPlan:
     hardware, paid = study.scaling.hardware, paid_tokens(shape, proxy)
     flops = paid * cost.training_flops_per_token(shape, proxy.context_tokens)
     there = proxy if hardware is None else proxy.model_copy(update={"precision": hardware.precision})
-    device = study.search.device if hardware is None else "cuda"
+    device = study.workers.device if hardware is None else "cuda"
     least = footprint(shape, there, device=device, sequences=1)
     return TrainingPlan(
         number=task.number,

@@ -73,7 +73,7 @@ class Memory:
     def __str__(self) -> str:
         has = f"{readable_bytes(self.peak_bytes)} for {self.label}, of {readable_bytes(self.usable_bytes)} that a trial may take"
         if self.micro_batches is None:
-            return f"{has}: it does not fit; lower proxy.context_tokens or search.workers"
+            return f"{has}: it does not fit; lower proxy.context_tokens or workers.count"
         return has if self.micro_batches == 1 else f"{has}, each batch in {self.micro_batches} parts"
 
 
@@ -148,15 +148,15 @@ def plan_study(study: StudySpec) -> StudyPlan:
     tokens = mean(_tokens(study, shape, samples) for shape in shapes)
     flops = mean(_tokens(study, s, samples) * cost.training_flops_per_token(s, study.proxy.context_tokens) for s in shapes)
     seconds = study.proxy.seconds or mean(shape.training_seconds for shape in samples)
-    waves = -(-runs // study.search.workers)
-    again = NAMED * (study.search.fresh_seed + 2 * study.search.rate_bracket)
+    waves = -(-runs // study.workers.count)
+    again = NAMED * (study.finals.fresh_seed + 2 * study.finals.learning_rate_bracket)
     return StudyPlan(
         name=study.name,
         budget=str(space.budget),
         trials=trials,
         references=len(compared),
         replicates=replicates,
-        workers=study.search.workers,
+        workers=study.workers.count,
         space=explained,
         training_tokens=round(runs * tokens),
         training_flops=round(runs * flops),
@@ -209,10 +209,10 @@ def _exports(shapes: list[Architecture]) -> dict[str, str]:
 
 def _memory(study: StudySpec) -> Memory:
     """Of the shape with the largest step; on the machine that asks, or on its GPU where the study wants one and it has one."""
-    proxy, device = study.proxy, "cuda" if study.search.gpus and torch.cuda.is_available() else "cpu"
+    proxy, device = study.proxy, "cuda" if study.workers.gpus and torch.cuda.is_available() else "cpu"
     shapes = [shape for _, shape in study.search_space.table()]
     shape = max(shapes, key=lambda shape: footprint(shape, proxy, device=device).peak)
-    usable = usable_bytes(device, trials_on_a_machine(study.search))
+    usable = usable_bytes(device, trials_on_a_machine(study.workers))
     try:
         found, parts = fit_batch(shape, proxy, usable, device=device), True
     except OutOfMemory:
@@ -237,9 +237,9 @@ def _tokens(study: StudySpec, shape: Architecture, samples: tuple[SampleShape, .
 
 
 def _stated_tokens(study: StudySpec, shape: Architecture) -> int:
-    """With what the rungs' branches add to the trunk."""
+    """With what the cooldowns' branches add to the trunk."""
     proxy = study.proxy
-    return round((stated_tokens(proxy, shape) or 0) * (1 + proxy.decay * sum(proxy.rungs)))
+    return round((stated_tokens(proxy, shape) or 0) * (1 + proxy.decay * sum(proxy.cooldowns)))
 
 
 def _seconds_per_token(study: StudySpec, shape: Architecture) -> float:
@@ -251,7 +251,7 @@ def _seconds_per_token(study: StudySpec, shape: Architecture) -> float:
     if cost.parameters(shape) > LARGEST_TIMED:  # one block and a small vocabulary have the width's speed; scaled by FLOPs below
         timed = replace(shape, num_unique_layers=1, vocab_size=min(shape.vocab_size, 1024), layer_types=shape.layer_types[:1])
     threads = torch.get_num_threads()
-    torch.set_num_threads(study.search.trial_threads)
+    torch.set_num_threads(study.workers.trial_threads)
     try:
         network = Network(timed)
         tokens = torch.randint(timed.vocab_size, (sequences, context + 1), generator=torch.Generator().manual_seed(0))

@@ -45,8 +45,8 @@ class Tracker:
     def __init__(self, directory: Path, study: StudySpec, study_yaml: str, uri: str | None = None) -> None:
         """`uri` None is the one that the directory was tracked with before, or SQLite in the directory. Raises SpecError for a bad one."""
         self._directory, self._place = directory, location_of(directory, uri)
-        self._queue: queue.SimpleQueue[object] = queue.SimpleQueue()
-        self._queue.put(Task(directory, study, study_yaml, self._place))
+        self._queue: queue.SimpleQueue[TrialRecord | End | None] = queue.SimpleQueue()
+        self._task = pickle.dumps(Task(directory, study, study_yaml, self._place))  # here: in the thread it would change while it is read
         self._process: subprocess.Popen[bytes] | None = None
         self._threads = [threading.Thread(target=work, name="tracking", daemon=True) for work in (self._send, self._hear)]
         self._warned = False
@@ -103,6 +103,8 @@ class Tracker:
         said, item = self._process.stdin, None
         assert said is not None
         with contextlib.suppress(BrokenPipeError):  # it is gone, as `_hear` says
+            said.write(self._task)
+            said.flush()  # MLflow is imported while the first trial runs
             while not isinstance(item, End) and (item := self._queue.get()) is not None:
                 pickle.dump(item, said)
                 said.flush()

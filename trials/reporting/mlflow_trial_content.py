@@ -21,7 +21,7 @@ from analysis.objectives.quality import ON
 from analysis.objectives.registry import OBJECTIVES, find_objective
 from analysis.records.health_checks import check_results, failed_checks
 from analysis.records.record import FinalRecord, Outcome, TrialRecord
-from trials.study.directory import MAY_CHANGE
+from trials.study.directory import MAY_CHANGE, flat
 from trials.study.spec import StudySpec
 
 STATUSES = {
@@ -103,7 +103,7 @@ def final_metrics(record: TrialRecord, final: FinalRecord) -> list[MetricPoint]:
     values = {f"final_{name}": value for name, value in _values(after, "measurement")} if after else {}
     if final.test:
         values["test_loss"] = final.test.loss
-    for prefix, quality in (("test", final.test), ("fresh_seed_test", final.fresh.test if final.fresh else None)):
+    for prefix, quality in (("test", final.test), ("fresh_seed_test", final.fresh_seed.test if final.fresh_seed else None)):
         values |= {f"{prefix}_{name}": value for name, value in _values(Observed.judged_by(record, quality), "seed")}
     return [MetricPoint(name, value, 0, measured_ms) for name, value in values.items() if math.isfinite(value)]
 
@@ -118,7 +118,8 @@ def study_parameters(study: StudySpec) -> dict[str, str]:
         include={"corpus", "scaling", "budget", "latency", "objectives", "limits", "proxy", "search", "references"},
         exclude_none=True,
     )
-    return {name: value for name, value in _flat(asked) if name not in MAY_CHANGE}
+    leaves = {name: value for name, value in flat(asked).items() if name not in MAY_CHANGE}
+    return {name: ", ".join(map(str, value)) if isinstance(value, list) else _text(value) for name, value in leaves.items()}
 
 
 def study_metrics(records: Sequence[TrialRecord], front: Front) -> list[MetricPoint]:
@@ -263,14 +264,6 @@ def _values(seen: Observed, noise: Noise) -> Iterator[tuple[str, float]]:
             if spread is not None:
                 yield f"{objective.name}_p10", spread.p10
                 yield f"{objective.name}_p90", spread.p90
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", ", ".join(map(str, value)) if isinstance(value, list) else _text(value)
 
 
 def _text(value: object) -> str:

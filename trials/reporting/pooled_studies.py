@@ -14,12 +14,12 @@ from trials.reporting.stored_study import StoredStudy, read_study
 from trials.study.directory import tokenizer_file
 from trials.trial.training_index import sha256
 
-FREE = {"tokens", "tokens_per_parameter", "flops", "seconds", "rungs", "evaluations", "precision", "compile"}
+FREE = {"tokens", "tokens_per_parameter", "flops", "seconds", "cooldowns", "evaluations", "precision", "compile"}
 """Keys of a recipe that may differ: how long a training is and how often it is looked at; its precision is read from the records."""
 
 
 def runs_of_studies(directories: Sequence[Path], params: str = "parameters") -> Runs:
-    """The finished losses of studies, each rung one; a training that several of them have counts once.
+    """The finished losses of studies, each cooldown one; a training that several of them have counts once.
 
     Raises SpecError where something decides a loss at given N and D and differs, with all that does.
     """
@@ -29,7 +29,7 @@ def runs_of_studies(directories: Sequence[Path], params: str = "parameters") -> 
     best: dict[tuple[Any, ...], TrialRecord] = {}
     finished = [(stored, record, key) for stored in studies for record in stored.records if (key := _same(record)) is not None]
     for _, record, key in finished:
-        if key not in best or _rungs(record) > _rungs(best[key]):
+        if key not in best or _cooldowns(record) > _cooldowns(best[key]):
             best[key] = record
     parts, notes = [], []
     for stored in studies:
@@ -52,8 +52,8 @@ def _same(record: TrialRecord) -> tuple[Any, ...] | None:
     return record.architecture, record.seed, training.tokens
 
 
-def _rungs(record: TrialRecord) -> int:
-    return 0 if record.training is None else len(record.training.rungs)
+def _cooldowns(record: TrialRecord) -> int:
+    return 0 if record.training is None else len(record.training.cooldowns)
 
 
 def _require_alike(one: StoredStudy, other: StoredStudy) -> None:

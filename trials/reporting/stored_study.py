@@ -8,8 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from analysis.fidelity.forecast import FrontForecast, forecast_front
 from analysis.fidelity.rank_validity import LongRun, read_long_runs, validity
 from analysis.fronts.front import Front, front_of
@@ -25,8 +23,7 @@ from analysis.text import words
 from search_space.errors import SpecError
 from trials.machine.provenance import environment
 from trials.study.directory import STUDY
-from trials.study.spec import StudySpec, parse_study
-from trials.study.upgrade import upgraded
+from trials.study.spec import StudySpec, parse_stored
 from trials.trial.calibration import as_settled, mode_of
 from trials.trial.scaling_grid import planned_tasks
 
@@ -89,7 +86,7 @@ def read_study(directory: Path) -> StoredStudy:
     if not (directory / RECORDS).exists():
         raise SpecError(f"{directory} has no {RECORDS} yet; `archfront run` writes it when the first trial ends")
     text = path.read_text(encoding="utf-8")
-    study = as_settled(parse_study(upgraded(yaml.safe_load(text)), str(path)), directory)
+    study = as_settled(parse_stored(text, str(path)), directory)
     return StoredStudy(directory, study, text, read_records(directory), read_finals(directory), read_long_runs(directory))
 
 
@@ -165,13 +162,13 @@ def _without_record(stored: StoredStudy) -> Mapping[int, str]:
 
 
 def _search(study: StudySpec) -> str:
-    search = study.search
+    search, workers = study.search, study.workers
     if study.scaling is not None:
-        return f"a grid for the law {study.scaling.form}, from seed {search.seed}, {search.workers} at a time"
+        return f"a grid for the law {study.scaling.form}, from seed {search.seed}, {workers.count} at a time"
     stops = "; those unlikely to add to the front stop early" if search.early_stopping == "front" else ""
     replicates = search.replicates_of(search.trials)
     again = f"{words.plural(replicates, 'contender')} trained again" if replicates else "no shape is trained again"
-    return f"proposed by {search.sampler} from seed {search.seed}, {search.workers} at a time; {again} with another seed{stops}"
+    return f"proposed by {search.sampler} from seed {search.seed}, {workers.count} at a time; {again} with another seed{stops}"
 
 
 def _corpus(stored: StoredStudy) -> str:

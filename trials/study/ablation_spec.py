@@ -16,6 +16,7 @@ from trials.study.corpus_spec import CorpusSpec
 from trials.study.latency_spec import LatencySpec
 from trials.study.section import Positive, Section, parsed
 from trials.study.spec import ProxySpec, StudySpec, parse_study
+from trials.study.upgrade import require_new_keys
 from trials.study.yaml_file import read_yaml
 
 NO_BUDGET = {"parameters": {"at_most": 1e15}}
@@ -86,6 +87,9 @@ class Arm:
 def load_ablation(path: Path) -> AblationSpec:
     """Read an ablation's YAML and try its shapes; raises SpecError with path, what was found and the cure."""
     values = read_yaml(path, "name an ablation's YAML, such as studies/mobilellm/depth-width.yaml", "see docs/ablations.md")
+    scales = values.get("scales") if isinstance(values, Mapping) else None
+    for name, scale in scales.items() if isinstance(scales, Mapping) else ():
+        require_new_keys(scale, str(path), f"scales.{name}.")
     ablation = parsed(AblationSpec, values, str(path), "docs/ablations.md")
     ablation = _beside(ablation, path.resolve().parent)
     for scale in ablation.scales:
@@ -131,7 +135,8 @@ def arm_at(ablation: AblationSpec, scale: str, name: str, budget: Mapping[str, A
         "budget": dict(budget),
         "space": {**wanted.common, **wanted.arms[name]},
         "proxy": wanted.proxy.model_dump(exclude_defaults=True),
-        "search": {"trials": 1, "threads": wanted.threads},
+        "search": {"trials": 1},
+        "workers": {"threads": wanted.threads},
         "references": (),
     }
     study = parse_study(values, place)

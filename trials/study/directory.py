@@ -9,18 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from analysis.records.files import write_whole
 from analysis.records.record import RECORDS
 from search_space.errors import SpecError
-from trials.study.spec import parse_study
-from trials.study.upgrade import upgraded
+from trials.study.spec import parse_stored
 
 STUDY = "study.yaml"
 LOCK = "lock"
 WEIGHTS, TOKENIZERS, CHECKPOINTS = "weights", "tokenizers", "checkpoints"
-MAY_CHANGE = ("search.trials", "search.replicates", "search.workers", "search.deadline_seconds", "search.reuse", "target", "target.tokens")
+MAY_CHANGE = ("search.trials", "search.replicates", "workers.count", "workers.deadline_seconds", "search.reuse", "target", "target.tokens")
 """What a continued study may say otherwise: how much and how fast, never what is measured."""
 
 
@@ -96,8 +93,8 @@ def _settle(directory: Path, study_text: str) -> None:
             return
         _require_same(
             directory,
-            _flat(parse_study(upgraded(yaml.safe_load(there)), str(path)).model_dump()),
-            _flat(parse_study(yaml.safe_load(study_text), "the study").model_dump()),
+            flat(parse_stored(there, str(path)).model_dump()),
+            flat(parse_stored(study_text, "the study").model_dump()),
         )
     elif (directory / RECORDS).exists():
         raise SpecError(f"{directory} has {RECORDS} but no {STUDY} that says what they belong to; restore it, or name another directory")
@@ -116,11 +113,11 @@ def _require_same(directory: Path, there: Mapping[str, Any], here: Mapping[str, 
             )
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Leaves by their dotted path."""
     found: dict[str, Any] = {}
     for name, value in values.items():
-        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
     return found
 
 

@@ -13,7 +13,7 @@ from search_space.fields import BY_NAME, OF_STUDY, OPTIONAL
 from search_space.sharing import Sharing
 from trials.study.section import AboveZero, Number, OneOf, Positive, Section
 
-STATED = ("tokens", "tokens_per_parameter", "flops", "seconds", "rungs")
+STATED = ("tokens", "tokens_per_parameter", "flops", "seconds", "cooldowns")
 """Keys of the recipe that `scaling` decides."""
 CONSTANTS = ("head_dim", "intermediate_size", *OF_STUDY)
 """Keys that the `space` of a scaling study may have."""
@@ -99,7 +99,7 @@ class HardwareSpec(Section):
 class ScalingSpec(Section):
     """Every budget times every shape times every number of tokens is trained, and a law is fitted to the losses (docs/scaling.md).
 
-    One training serves all token counts of its size: branches leave it and decay (`proxy.rungs`). At equal FLOPs each has its own.
+    One training serves all token counts of its size: branches leave it and decay (`proxy.cooldowns`). At equal FLOPs each has its own.
     """
 
     budgets: BudgetsSpec
@@ -123,11 +123,11 @@ class ScalingSpec(Section):
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """What the recipe's budget and rungs are: those of the longest training; at equal FLOPs each trial has tokens of its own."""
+        """What the recipe's budget and cooldowns are: those of the longest training; at equal FLOPs each trial has tokens of its own."""
         if self.budgets.quantity == "flops":
             return {"flops": self.budgets.values[-1]}
         whole = self.lengths[-1]
-        return {"tokens" if self.tokens else "tokens_per_parameter": whole, "rungs": [part / whole for part in self.lengths[:-1]]}
+        return {"tokens" if self.tokens else "tokens_per_parameter": whole, "cooldowns": [part / whole for part in self.lengths[:-1]]}
 
     def __str__(self) -> str:
         sizes = " ".join(map(short, self.budgets.values))
@@ -145,7 +145,7 @@ class ScalingSpec(Section):
 
 
 def with_scaling(proxy: object, scaling: ScalingSpec) -> object:
-    """The recipe's mapping with the budget and the rungs that `scaling` states; ValueError where it states some of its own."""
+    """The recipe's mapping with the budget and the cooldowns that `scaling` states; ValueError where it states some of its own."""
     if not isinstance(proxy, Mapping):
         return proxy
     stated = [name for name in STATED if proxy.get(name)]

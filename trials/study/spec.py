@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from analysis.objectives.problem import Problem, problem_of
@@ -19,14 +20,10 @@ from search_space.space import SearchSpace
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.latency_spec import LatencySpec
 from trials.study.scaling_spec import ScalingSpec, require_constants, with_scaling
+from trials.study.search_spec import AUTO, FinalsSpec, SearchSpec, TargetSpec, WorkersSpec
 from trials.study.section import AboveZero, Number, Positive, Section, Share, error_sentence, parsed
-from trials.study.upgrade import upgraded
+from trials.study.upgrade import require_new_keys, upgraded
 from trials.study.yaml_file import read_yaml
-
-LARGEST_SEED = 2**32 - 1
-AUTO: Literal["auto"] = "auto"
-"""What a calibration of the machine decides (trials/trial/calibration.py)."""
-
 
 DEFAULT_RATES = {"muon": 4e-2, "adamw": 4e-3}
 """Of AdamW, by the recipe's optimizer."""
@@ -78,7 +75,7 @@ class ProxySpec(Section):
     """Share of the steps that warm up."""
     decay: Share = 0.3
     """Share of the steps that decay; read only where the schedule is `wsd`."""
-    rungs: tuple[Annotated[float, Number, Field(gt=0, lt=1)], ...] = ()
+    cooldowns: tuple[Annotated[float, Number, Field(gt=0, lt=1)], ...] = Field(default=(), serialization_alias="rungs")
     """Ascending shares of the tokens at which a branch of a `wsd` run decays to a finished loss; each costs `decay` of its share."""
     precision: Literal["auto", "float32", "bfloat16"] = AUTO
     """Of the products; weights and optimizer states stay float32. `auto`: what a short calibration of the machine finds faster."""
@@ -89,6 +86,10 @@ class ProxySpec(Section):
     """Evaluations on the validation split over the run, the last at its end."""
     evaluation_tokens: Positive = 65_536
     """Tokens of each evaluation, always the same ones."""
+
+    def as_keyed(self) -> dict[str, Any]:
+        """The recipe in JSON's types, by the names that its keys had when the first training was hashed: those never change."""
+        return self.model_dump(mode="json", by_alias=True)
 
     def plain(self) -> ProxySpec:
         """The recipe as it is followed where nothing has been calibrated: in float32 and not compiled where that is left open."""
@@ -110,84 +111,14 @@ class ProxySpec(Section):
         return self
 
     @model_validator(mode="after")
-    def _rungs_follow_the_trunk(self) -> ProxySpec:
-        if self.rungs and (self.schedule != "wsd" or self.seconds is not None):
-            raise ValueError("rungs need the schedule wsd and a budget that is not seconds; drop them, or change those")
-        if list(self.rungs) != sorted(set(self.rungs)):
-            raise ValueError(f"rungs must ascend, found {', '.join(f'{share:g}' for share in self.rungs)}")
-        if self.rungs and self.rungs[0] * (1 - self.decay) < self.warmup:
-            raise ValueError(f"the first rung must not begin to decay within the warm-up, found {self.rungs[0]:g}; raise it")
+    def _cooldowns_follow_the_trunk(self) -> ProxySpec:
+        if self.cooldowns and (self.schedule != "wsd" or self.seconds is not None):
+            raise ValueError("cooldowns need the schedule wsd and a budget that is not seconds; drop them, or change those")
+        if list(self.cooldowns) != sorted(set(self.cooldowns)):
+            raise ValueError(f"cooldowns must ascend, found {', '.join(f'{share:g}' for share in self.cooldowns)}")
+        if self.cooldowns and self.cooldowns[0] * (1 - self.decay) < self.warmup:
+            raise ValueError(f"the first cooldown must not begin to decay within the warm-up, found {self.cooldowns[0]:g}; raise it")
         return self
-
-
-STOPPING_RUNGS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4)
-
-
-class SearchSpec(Section):
-    """How the shapes to try are chosen and where they run."""
-
-    trials: Annotated[int, Number, Field(ge=0)] = 0
-    """Shapes to sample, at least one but beside `scaling`; references and replicates come on top."""
-    replicates: Annotated[float, Number, Field(ge=0, lt=1)] = 0.15
-    """Share of the trials, references not counted, that train a contender for the front again with another seed, once all shapes were
-    tried: they tell seed noise from quality (docs/method.md); 0 for none."""
-    workers: Positive = 2
-    """Trials that run side by side."""
-    threads: Literal["auto"] | Positive = AUTO
-    """Processor threads of each trial; `auto`: as many of its share of the machine's processors as a calibration finds fastest."""
-    gpus: Annotated[float, Number, Field(ge=0)] = 0.0
-    """GPUs of each trial; a fraction shares one."""
-    peak_flops: Annotated[float, Number, Field(gt=0)] | None = None
-    """FLOPs a second of each trial's device at its best, for the record's utilisation; by default those of a GPU that is known."""
-    seed: Annotated[int, Number, Field(ge=0, le=LARGEST_SEED)] = 0
-    """Decides proposals, initial weights and the order of the data; a replicate has a later one."""
-    fresh_seed: bool = True
-    """Whether the shapes that the report names (recommended, most accurate, knee, fastest) are trained once more after the search, with
-    a seed that chose nothing: the test split then says how much of their gain was selection bias."""
-    sampler: Literal["front", "nsga2", "tpe", "random"] = "front"
-    """What proposes the next shape: ours, which models the front (docs/method.md), or one of Optuna's."""
-    latency_table: str | None = None
-    """A table of `archfront profile-device`, a `.jsonl` file or its name: proposals then follow the latencies that it predicts, and can be
-    replayed; a copy stays in the study's directory. Every trial is measured all the same."""
-    reuse: bool = True
-    """Whether a training that is finished already in any study's directory on this storage, of the same shape, text, recipe and seed, is
-    taken over instead of made again; a budget in seconds is always made again (docs/method.md)."""
-    rate_bracket: bool = True
-    """Whether the shapes that the report names are also trained at half and at twice the learning rate, after the search: a winner whose
-    rank flips with it is flagged."""
-    early_stopping: Literal["none", "front"] = "none"
-    """`front`: a trial stops at a rung once it is unlikely to add to the front (docs/method.md); references and replicates never do."""
-    stopping_rungs: tuple[Annotated[float, Number, Field(gt=0, lt=1)], ...] = STOPPING_RUNGS
-    """Ascending shares of the tokens at which a trial is evaluated and judged; read only where trials may stop early."""
-    deadline_seconds: AboveZero = 3600.0
-    """A trial that takes longer is ended and recorded as timed out."""
-
-    @property
-    def trial_threads(self) -> int:
-        """Threads of each trial; 1 where nothing has been calibrated."""
-        return 1 if self.threads == AUTO else self.threads
-
-    @property
-    def device(self) -> str:
-        """Where trials train."""
-        return "cuda" if self.gpus else "cpu"
-
-    @model_validator(mode="after")
-    def _rungs_ascend(self) -> SearchSpec:
-        if list(self.stopping_rungs) != sorted(set(self.stopping_rungs)) or not self.stopping_rungs:
-            raise ValueError(f"stopping_rungs must be at least one share, ascending, found {list(self.stopping_rungs)}")
-        return self
-
-    def replicates_of(self, shapes: int) -> int:
-        """How many trials repeat a shape where so many shapes are sampled."""
-        return int(shapes * self.replicates / (1 - self.replicates) + 1e-9)
-
-
-class TargetSpec(Section):
-    """The training that the front is wanted for."""
-
-    tokens: Positive
-    """Of each training, at most eight times the proxy's: the report then says what the front's shapes should reach (docs/method.md)."""
 
 
 class StudySpec(Section):
@@ -209,21 +140,13 @@ class StudySpec(Section):
     limits: dict[str, AboveZero] = Field(default_factory=dict)
     """The worst value that a shape may have, by the name of any objective (see above)."""
     proxy: ProxySpec
-    search: SearchSpec
+    search: SearchSpec = SearchSpec()
+    workers: WorkersSpec = WorkersSpec()
+    finals: FinalsSpec = FinalsSpec()
     target: TargetSpec | None = None
-    """A longer training at which the front is forecast; needs `proxy.tokens` and `proxy.rungs`."""
+    """A longer training at which the front is forecast; needs `proxy.tokens` and `proxy.cooldowns`."""
     references: tuple[str, ...] = ("deep-thin", "wide-shallow")
     """Shapes that every front is compared with: `deep-thin`, `wide-shallow`, a family's name (scaled to the budget), or a YAML file."""
-
-    @field_validator("objectives", mode="before")
-    @classmethod
-    def _objectives_are_names(cls, objectives: object) -> object:
-        if isinstance(objectives, Mapping):
-            raise ValueError(
-                f"must be a list of names, such as [{', '.join(USUAL)}], found a mapping; its `latency` is a section of its own now, and "
-                "so are its `limits`, by the names of objectives: total_ms for latency_ms, peak_memory_bytes for memory_bytes"
-            )
-        return objectives
 
     @field_validator("proxy", mode="before")
     @classmethod
@@ -269,10 +192,10 @@ class StudySpec(Section):
         return self
 
     @model_validator(mode="after")
-    def _foresees_from_rungs(self) -> StudySpec:
+    def _forecasts_from_cooldowns(self) -> StudySpec:
         if self.target is not None:
-            if self.scaling is not None or self.proxy.tokens is None or not self.proxy.rungs:
-                raise ValueError("target needs a search with proxy.tokens and proxy.rungs, such as [0.25, 0.5]; add them or drop it")
+            if self.scaling is not None or self.proxy.tokens is None or not self.proxy.cooldowns:
+                raise ValueError("target needs a search with proxy.tokens and proxy.cooldowns, such as [0.25, 0.5]; add them or drop it")
             if self.problem.foreseen is None:
                 raise ValueError(
                     f"target foresees {FORESEEN} and needs it as the only objective that a training tells, found "
@@ -304,12 +227,18 @@ class StudySpec(Section):
 
 def parse_study(values: object, source: str = "study") -> StudySpec:
     """Check a study's mapping; raises SpecError with path, what was found and the cure."""
+    require_new_keys(values, source)
     study = parsed(StudySpec, values, source, "docs/study.md")
     try:  # the space is read here so that its errors name the file
         study.space_at(Budget.parse(study.budget if study.scaling is None else {"parameters": 1}))
     except SpecError as error:
         raise SpecError(f"{source}: {error}") from None
     return study
+
+
+def parse_stored(text: str, source: str = "study") -> StudySpec:
+    """The study that lies in a directory, whichever archfront wrote it; raises SpecError as `parse_study` does."""
+    return parse_study(upgraded(yaml.safe_load(text)), source)
 
 
 def parse_latency(values: Mapping[str, Any]) -> LatencySpec:
@@ -325,10 +254,10 @@ def is_table_file(name: str) -> bool:
     return name.endswith(".jsonl") or "/" in name
 
 
-def load_study(path: str | Path, stored: bool = False) -> StudySpec:
+def load_study(path: str | Path, *, stored: bool = False) -> StudySpec:
     """Read a study file; relative files of corpus, references, a latency command and a table are resolved against its folder.
 
-    A file that is `stored` in a study's directory may be of earlier words.
+    A file that is `stored` in a study's directory may have the keys of an earlier archfront.
     """
     path = Path(path)
     values = read_yaml(path, "name a study's YAML, such as studies/quickstart.yaml", "see docs/study.md for what a study looks like")

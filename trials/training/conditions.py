@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
-from trials.study.spec import SearchSpec
+from trials.study.search_spec import WorkersSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,13 +27,13 @@ class Conditions:
     """Called before every step and every pass of an evaluation; the seconds that it returns count nowhere. None where nobody measures."""
 
     @classmethod
-    def of(cls, search: SearchSpec) -> Self:
+    def of(cls, workers: WorkersSpec) -> Self:
         """What a study states for each of its trials."""
         return cls(
-            threads=search.trial_threads,
-            device=search.device,
-            peak_flops=search.peak_flops,
-            deadline_seconds=search.deadline_seconds,
+            threads=workers.trial_threads,
+            device=workers.device,
+            peak_flops=workers.peak_flops,
+            deadline_seconds=workers.deadline_seconds,
         )
 
 

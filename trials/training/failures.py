@@ -45,5 +45,5 @@ def memory_errors() -> Iterator[None]:
 def _advice(error: BaseException) -> str:
     said = str(error).strip().splitlines()
     return (
-        f"memory ran out ({said[0] if said else type(error).__name__}); lower proxy.batch_sequences, proxy.context_tokens or search.workers"
+        f"memory ran out ({said[0] if said else type(error).__name__}); lower proxy.batch_sequences, proxy.context_tokens or workers.count"
     )

@@ -122,7 +122,7 @@ def fit_batch(a: Architecture, proxy: ProxySpec, available_bytes: int, *, device
     if single.peak > available_bytes:
         raise OutOfMemory(
             f"a training step of {a.label} must fit into {readable_bytes(available_bytes)}, found {readable_bytes(single.peak)} for one "
-            f"sequence of {proxy.context_tokens:,} tokens alone; lower proxy.context_tokens or search.workers, or take a larger machine"
+            f"sequence of {proxy.context_tokens:,} tokens alone; lower proxy.context_tokens or workers.count, or take a larger machine"
         )
     parts = bisect_left(range(proxy.batch_sequences), True, lo=2, key=lambda n: _parted(a, proxy, device, n).peak <= available_bytes)
     return _parted(a, proxy, device, parts)

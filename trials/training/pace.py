@@ -54,7 +54,7 @@ def _timing_recipe(proxy: ProxySpec, way: TrainingMode, device: str) -> ProxySpe
         context = min(context, LONGEST_STEP_TOKENS)
         sequences = min(sequences, LONGEST_STEP_TOKENS // context)
     changes = {
-        "tokens": 1 << 40, "tokens_per_parameter": None, "flops": None, "seconds": None, "rungs": (),
+        "tokens": 1 << 40, "tokens_per_parameter": None, "flops": None, "seconds": None, "cooldowns": (),
         "context_tokens": context, "batch_sequences": sequences, "evaluations": 1, "evaluation_tokens": context,
         "precision": way.precision, "compile": way.compile,
     }  # fmt: skip

@@ -139,17 +139,19 @@ class ProxyRun:
             self._count_process_seconds()
 
     def stretches(self, looks: Sequence[float] = ()) -> Iterator[int]:
-        """Train to the end with the recipe's rungs; yields, evaluated, the tokens at each of these shares of the run before it goes on.
+        """Train to the end with the recipe's cooldowns; yields, evaluated, the tokens at each of these shares of the run before it goes on.
 
-        A run that was restored goes on from where it is: rungs that it has are not made again, and looks that lie behind are passed over.
+        A run that was restored goes on from where it is: cooldowns that it has are not made again, and looks behind it are passed over.
         Raises as `run` does, with what was measured until then.
         """
-        shares = [(ending_at(self._proxy, self.plan, share)[1], share, True) for share in self._proxy.rungs[len(self.tally.rungs) :]]
+        shares = [
+            (ending_at(self._proxy, self.plan, share)[1], share, True) for share in self._proxy.cooldowns[len(self.tally.cooldowns) :]
+        ]
         shares += [(self.plan.look_tokens(share) // self.plan.tokens_per_step, share, False) for share in looks]
         try:
-            for steps, share, is_rung in sorted(shares):
-                if is_rung:
-                    self.add_rung(share)
+            for steps, share, is_cooldown in sorted(shares):
+                if is_cooldown:
+                    self.add_cooldown(share)
                 elif self.steps <= steps and not self._ends_here(None):
                     self.run(until_tokens=steps * self.plan.tokens_per_step)
                     yield self.tokens
@@ -173,7 +175,7 @@ class ProxyRun:
         branch.tally.share = branch.plan.share(branch.steps, branch.tally.training_seconds)
         return branch
 
-    def add_rung(self, share: float) -> None:
+    def add_cooldown(self, share: float) -> None:
         """Have a branch decay to that share of the tokens and keep its finished loss; its seconds count towards the deadline only."""
         branch = self.branch(share)
         before = branch.tally.seconds
@@ -181,7 +183,7 @@ class ProxyRun:
         self.tally.branch_seconds += branch.tally.seconds - before
         found = branch.result().validation
         assert found is not None  # a run that came to its end was evaluated there
-        self.tally.rungs.append(Cooldown(tokens=branch.tokens, loss=found.loss, bits_per_byte=found.bits_per_byte))
+        self.tally.cooldowns.append(Cooldown(tokens=branch.tokens, loss=found.loss, bits_per_byte=found.bits_per_byte))
 
     def result(self) -> Training:
         """What was measured so far; ValueError where no step was made."""
@@ -206,7 +208,7 @@ class ProxyRun:
             micro_batches=self.micro_batches,
             corpus_sha256=self._blocks.corpus_sha256,
             curve=tuple(tally.curve),
-            rungs=tuple(tally.rungs),
+            cooldowns=tuple(tally.cooldowns),
         )
 
     def diagnose(self) -> Diagnostics | None:
@@ -327,7 +329,7 @@ class ProxyRun:
         if deadline_seconds is not None and self.tally.seconds + self.tally.branch_seconds > deadline_seconds:
             raise TimedOut(
                 f"the deadline of {deadline_seconds:g} seconds passed after {self.tokens:,} tokens, "
-                f"{self.tally.share:.0%} of the proxy; raise search.deadline_seconds or shorten the proxy"
+                f"{self.tally.share:.0%} of the proxy; raise workers.deadline_seconds or shorten the proxy"
             )
 
 

@@ -14,14 +14,14 @@ def as_it_is(proxy: ProxySpec) -> ProxySpec:
 
 
 def with_scaled_rates(proxy: ProxySpec, factor: float) -> ProxySpec:
-    """The recipe with the learning rates of both optimizers times a factor, and no rungs."""
+    """The recipe with the learning rates of both optimizers times a factor, and no cooldowns."""
     rates = {"learning_rate": proxy.learning_rate * factor, "muon_learning_rate": proxy.muon_learning_rate * factor}
-    return proxy.model_copy(update={**rates, "rungs": ()})
+    return proxy.model_copy(update={**rates, "cooldowns": ()})
 
 
 def lengthened(proxy: ProxySpec, times: float) -> ProxySpec:
-    """The recipe with so many times its budget, in whole tokens where that is in tokens, and no rungs."""
+    """The recipe with so many times its budget, in whole tokens where that is in tokens, and no cooldowns."""
     budget = {name: value * times for name in BUDGETS if (value := getattr(proxy, name)) is not None}
     if "tokens" in budget:
         budget["tokens"] = round(budget["tokens"])
-    return proxy.model_copy(update={**budget, "rungs": ()})
+    return proxy.model_copy(update={**budget, "cooldowns": ()})

@@ -65,7 +65,7 @@ def ending_at(proxy: ProxySpec, plan: RunLength, share: float) -> tuple[ProxySpe
     if plan.steps is None:
         raise ValueError("a run that lasts seconds has no share of its steps")
     steps = max(1, round(share * plan.steps))
-    changes = {"rungs": (), "warmup": proxy.warmup * plan.steps / steps, "evaluations": 1}
+    changes = {"cooldowns": (), "warmup": proxy.warmup * plan.steps / steps, "evaluations": 1}
     ending = proxy.with_tokens(steps * plan.tokens_per_step).model_copy(update=changes)
     return ending, math.floor((1 - proxy.decay) * steps)
 

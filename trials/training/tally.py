@@ -23,13 +23,13 @@ class Tally:
     """Of training and evaluation, pauses left out, until the last `tick`."""
     evaluation_seconds: float = 0.0
     branch_seconds: float = 0.0
-    """Of rungs' branches, which count towards the deadline alone."""
+    """Of cooldowns' branches, which count towards the deadline alone."""
     process_seconds: float = 0.0
     peak_memory_bytes: int | None = None
     validation: Quality | None = None
     """Of the last evaluation."""
     curve: list[CurvePoint] = field(default_factory=list)
-    rungs: list[Cooldown] = field(default_factory=list)
+    cooldowns: list[Cooldown] = field(default_factory=list)
     _since: float = 0.0
 
     @property
@@ -68,8 +68,9 @@ class Tally:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The reverse of `as_dict`."""
+        """The reverse of `as_dict`, of a checkpoint of before too, which says `rungs` for `cooldowns`."""
+        values = {("cooldowns" if name == "rungs" else name): value for name, value in values.items()}
         curve = [CurvePoint(**point) for point in values["curve"]]
         validation = Quality(**values["validation"]) if values["validation"] else None
-        rungs = [Cooldown(**rung) for rung in values["rungs"]]
-        return cls(**{**values, "curve": curve, "rungs": rungs, "validation": validation})
+        cooldowns = [Cooldown(**cooldown) for cooldown in values["cooldowns"]]
+        return cls(**{**values, "curve": curve, "cooldowns": cooldowns, "validation": validation})

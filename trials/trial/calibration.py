@@ -24,7 +24,8 @@ from search_space.spread import SEEN, spread_of_shapes
 from trials.machine.process_pool import side_by_side
 from trials.machine.processors import device_name
 from trials.study.files import cache_folder
-from trials.study.spec import AUTO, StudySpec
+from trials.study.search_spec import AUTO
+from trials.study.spec import StudySpec
 from trials.training.failures import TrainingFailed
 from trials.training.mode import Calibration, TimedMode, TrainingMode, saves
 from trials.training.schedules import stated_tokens
@@ -65,12 +66,12 @@ def as_settled(study: StudySpec, directory: Path) -> StudySpec:
 def mode_of(study: StudySpec) -> TrainingMode:
     """How the study's steps are made: as it states, and in the plainest way where it leaves that open."""
     proxy = study.proxy.plain()
-    return TrainingMode(precision=proxy.precision, threads=study.search.trial_threads, compile=proxy.compile is True)
+    return TrainingMode(precision=proxy.precision, threads=study.workers.trial_threads, compile=proxy.compile is True)
 
 
 def with_threads(study: StudySpec, threads: int) -> StudySpec:
     """The study with so many threads for each trial."""
-    return study.model_copy(update={"search": study.search.model_copy(update={"threads": threads})})
+    return study.model_copy(update={"workers": study.workers.model_copy(update={"threads": threads})})
 
 
 def calibrate(study: StudySpec, cache: Path | None = None) -> Calibration:
@@ -114,10 +115,10 @@ class _Contest:
 
     def settle_threads(self) -> None:
         """Go from one thread to the trial's share of the processors while it gets faster; a GPU is only fed by them."""
-        search = self._study.search
-        if search.threads != AUTO or search.gpus:
+        workers = self._study.workers
+        if workers.threads != AUTO or workers.gpus:
             return
-        share = max(1, (os.cpu_count() or 1) // search.workers)
+        share = max(1, (os.cpu_count() or 1) // workers.count)
         for threads in sorted({share, *(1 << power for power in range(1, share.bit_length()))} - {1}):
             if not self._try(replace(self._best, threads=threads)):
                 return
@@ -148,7 +149,7 @@ class _Contest:
     def _time(self, way: TrainingMode) -> TimedMode:
         from trials.training.pace import time_mode  # the parent process of a calibration does not need torch
 
-        self._timed.append(time_mode(self._study.proxy, self._shapes, way, self._study.search.device))
+        self._timed.append(time_mode(self._study.proxy, self._shapes, way, self._study.workers.device))
         return self._timed[-1]
 
     def _trial_tokens(self, timed: TimedMode) -> float:
@@ -168,7 +169,7 @@ def _shapes(study: StudySpec) -> list[Architecture]:
 
 
 def _is_open(study: StudySpec) -> bool:
-    return AUTO in (study.proxy.precision, study.proxy.compile, study.search.threads)
+    return AUTO in (study.proxy.precision, study.proxy.compile, study.workers.threads)
 
 
 def _recorded(directory: Path) -> Calibration | None:
@@ -185,7 +186,7 @@ def _apart(study: StudySpec) -> Calibration:
 
 
 def _machine(study: StudySpec) -> str:
-    if not study.search.gpus:
+    if not study.workers.gpus:
         return device_name()
     import torch
 
@@ -196,12 +197,12 @@ def _digest(study: StudySpec, shapes: Sequence[Architecture]) -> str:
     """What decides a calibration: machine, libraries, recipe, and the sizes by powers of two."""
     import torch
 
-    proxy, search = study.proxy, study.search
+    proxy, workers = study.proxy, study.workers
     tokens = [proxy.seconds or stated_tokens(proxy, shape) or 0 for shape in shapes]
     facts = {
         "machine": [_machine(study), os.cpu_count(), torch.__version__],
         "recipe": [proxy.optimizer, proxy.batch_sequences, proxy.context_tokens, bool(proxy.seconds)],
-        "open": [proxy.precision, str(proxy.compile), search.threads, search.workers, search.gpus],
+        "open": [proxy.precision, str(proxy.compile), workers.threads, workers.count, workers.gpus],
         "size": [round(fmean(cost.parameters(shape) for shape in shapes)).bit_length(), round(fmean(tokens)).bit_length()],
         "vocabulary": shapes[0].vocab_size.bit_length(),
     }

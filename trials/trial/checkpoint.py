@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from analysis.records.latency import Latency, latency_from_dict
+from analysis.records.record import Kind
 from trials.corpus.blocks import TokenBlocks
 from trials.network.weights import write_safetensors
 from trials.study.spec import ProxySpec
@@ -29,6 +30,8 @@ INTERVAL_SECONDS = 60.0
 """Of training between two checkpoints, beside those at rungs."""
 MEANING = 1
 """Raised by whoever changes what a state holds: no checkpoint of before is taken up from then on."""
+KEYED_KINDS = {Kind.GRID: "rung"}
+"""Kinds that keys have by the name which they had at first, so that a key never changes."""
 STATE, KEY, LATENCY, DIGEST = "state", "key", "latency", "sha256"
 
 
@@ -80,8 +83,8 @@ class Checkpoint:
 def checkpoint_key(task: TrialTask, proxy: ProxySpec, blocks: TokenBlocks, conditions: Conditions) -> str:
     """The same for two trainings only where one may go on from the other's state."""
     facts = {
-        "task": task.as_dict(),
-        "recipe": proxy.model_dump(mode="json"),
+        "task": task.as_dict() | {"kind": KEYED_KINDS.get(task.kind, str(task.kind))},
+        "recipe": proxy.as_keyed(),
         "corpus_sha256": blocks.corpus_sha256,
         "threads": conditions.threads,
         "device": conditions.device.partition(":")[0],

@@ -8,15 +8,12 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-import yaml
-
 from analysis.records.files import write_whole
 from analysis.records.record import TrialRecord, read_record
 from analysis.records.training import Training
 from search_space.architecture import Architecture
 from trials.study.directory import STUDY, tokenizer_file, weights_file
-from trials.study.spec import ProxySpec, StudySpec, parse_study
-from trials.study.upgrade import upgraded
+from trials.study.spec import ProxySpec, StudySpec, parse_stored
 from trials.training.mode import TrainingMode
 from trials.training.recipe import as_it_is
 from trials.trial.calibration import mode_of
@@ -97,7 +94,7 @@ class Reuse:
 
     def _key(self, shape: Architecture, seed: int, recipe: Recipe) -> str | None:
         study = self._study
-        return training_key(shape, seed, recipe(study.proxy), mode_of(study), study.search.device, self._texts[shape.vocab_size])
+        return training_key(shape, seed, recipe(study.proxy), mode_of(study), study.workers.device, self._texts[shape.vocab_size])
 
     def _key_at(self, directory: Path, record: TrialRecord, seed: int, recipe: Recipe) -> str | None:
         """The key of a training there from what lies there; validation sets can only be told by their names."""
@@ -129,4 +126,4 @@ def _recipe_of(study: StudySpec, record: TrialRecord) -> ProxySpec:
 
 @lru_cache(maxsize=8)
 def _study_of(study_text: str) -> StudySpec:
-    return parse_study(upgraded(yaml.safe_load(study_text)))
+    return parse_stored(study_text)

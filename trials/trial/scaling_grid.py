@@ -52,7 +52,7 @@ def planned_tasks(study: StudySpec) -> list[TrialTask]:
     found.sort(key=lambda point: (point.tokens * cost.training_flops_per_token(point.architecture, context), point.name))
     first = [
         TrialTask(
-            number=number, kind=Kind.RUNG, name=point.name, architecture=point.architecture, seed=study.search.seed, tokens=point.tokens
+            number=number, kind=Kind.GRID, name=point.name, architecture=point.architecture, seed=study.search.seed, tokens=point.tokens
         )
         for number, point in enumerate(found)
     ]

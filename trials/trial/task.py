@@ -142,7 +142,7 @@ def explain(error: Exception) -> tuple[Outcome, str]:
     }
     for kind, outcome in known.items():
         if isinstance(error, kind):
-            return outcome, str(error) or "memory ran out; lower proxy.batch_sequences, proxy.context_tokens or search.workers"
+            return outcome, str(error) or "memory ran out; lower proxy.batch_sequences, proxy.context_tokens or workers.count"
     said = traceback.format_exception_only(error)[-1].strip()
     frames = traceback.extract_tb(error.__traceback__)
     place = f" (in {frames[-1].name}, {frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno})" if frames else ""

@@ -76,7 +76,7 @@ def training_key(architecture: Architecture, seed: int, proxy: ProxySpec, way: T
     facts: dict[str, Any] = {
         "architecture": architecture.as_dict(),
         "seed": seed,
-        "recipe": proxy.model_dump(mode="json", exclude={"precision", "compile"}),
+        "recipe": {name: value for name, value in proxy.as_keyed().items() if name not in ("precision", "compile")},
         "way": asdict(way),
         "device": device.partition(":")[0],
         "text": {**asdict(text), "format": FORMAT},

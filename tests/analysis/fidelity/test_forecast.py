@@ -59,8 +59,10 @@ def test_losses_that_do_not_bend_yet_are_said_to_fall_more_than_foreseen() -> No
         assert record.training is not None
         assert record.training.validation is not None
         end = record.training.validation.bits_per_byte
-        rungs = tuple(replace(rung, bits_per_byte=end + 0.2 * np.log2(WHOLE / rung.tokens)) for rung in record.training.rungs)
-        early.append(replace(record, training=replace(record.training, rungs=rungs)))
+        cooldowns = tuple(
+            replace(cooldown, bits_per_byte=end + 0.2 * np.log2(WHOLE / cooldown.tokens)) for cooldown in record.training.cooldowns
+        )
+        early.append(replace(record, training=replace(record.training, cooldowns=cooldowns)))
     labels = {record.number: record.architecture.label for record in records}
     assert any("likely to fall more than forecast" in said for said in forecast_sentences(looked(early), labels))
     assert not any("likely to fall more than forecast" in said for said in forecast_sentences(looked(records), labels))
@@ -77,17 +79,17 @@ def test_no_experiment_is_longer_than_the_target_and_none_is_named_that_spares_n
     assert said[-1].startswith("No single further training would spare")
 
 
-def test_rungs_of_shapes_far_from_the_front_alone_are_not_enough_and_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cooldowns_of_shapes_far_from_the_front_alone_are_not_enough_and_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     records, _ = planted(0)
     bare = [
-        replace(record, training=replace(record.training, rungs=())) if record.training and record.number == 5 else record
+        replace(record, training=replace(record.training, cooldowns=())) if record.training and record.number == 5 else record
         for record in records
     ]
-    monkeypatch.setattr("analysis.fidelity.forecast.near_front", lambda *_: [5])
-    with pytest.raises(SpecError, match=rf"found {len(records) - 1}, none of them near the front; state proxy\.rungs"):
+    monkeypatch.setattr("analysis.fidelity.forecast.members_and_near_ties", lambda *_: [5])
+    with pytest.raises(SpecError, match=rf"found {len(records) - 1}, none of them near the front; state proxy\.cooldowns"):
         looked(bare)
 
 
-def test_without_rungs_it_says_what_is_missing() -> None:
-    with pytest.raises(SpecError, match=r"losses at several token counts, one of .* found 0; state proxy\.rungs"):
-        looked(planted(0, rungs=())[0])
+def test_without_cooldowns_it_says_what_is_missing() -> None:
+    with pytest.raises(SpecError, match=r"losses at several token counts, one of .* found 0; state proxy\.cooldowns"):
+        looked(planted(0, cooldowns=())[0])

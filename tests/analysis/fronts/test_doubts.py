@@ -27,7 +27,7 @@ def bracketed(gain: dict[int, float]) -> dict[int, FinalRecord]:
     """The finals with brackets: twice the rate gains so many bits per byte, half of it loses a little."""
     by_number = {record.number: record for record in RECORDS}
     return {
-        number: dataclasses.replace(final, rate_bracket=bracket(bits(by_number[number]), gain.get(number, 0.0)))
+        number: dataclasses.replace(final, learning_rate_bracket=bracket(bits(by_number[number]), gain.get(number, 0.0)))
         for number, final in sample_finals(RECORDS).items()
     }
 
@@ -63,8 +63,8 @@ def test_a_winner_whose_rank_flips_is_flagged_on_the_page_and_in_the_terminal() 
 def test_a_training_that_diverged_at_another_rate_is_no_loss() -> None:
     finals = bracketed({})
     number = next(iter(finals))
-    diverged = (RatePoint(factor=2.0, bits_per_byte=None), *finals[number].rate_bracket[:2])
-    finals[number] = dataclasses.replace(finals[number], rate_bracket=diverged)
+    diverged = (RatePoint(factor=2.0, bits_per_byte=None), *finals[number].learning_rate_bracket[:2])
+    finals[number] = dataclasses.replace(finals[number], learning_rate_bracket=diverged)
     assert "keep their order" in bracket_sentences(finals, front_of(RECORDS, finals))[0]
 
 
@@ -78,11 +78,11 @@ def test_every_named_shape_gets_its_bracket_once(tmp_path: Path) -> None:
 
     def train(record: TrialRecord, final: FinalRecord) -> FinalRecord:
         trained.append(record.number)
-        return dataclasses.replace(final, rate_bracket=bracket(bits(record), 0.01))
+        return dataclasses.replace(final, learning_rate_bracket=bracket(bits(record), 0.01))
 
-    found = retrain(tmp_path, RECORDS, finals, "rate_bracket", train)
+    found = retrain(tmp_path, RECORDS, finals, "learning_rate_bracket", train)
     assert 2 <= len(trained) <= 4
-    assert {number for number, final in found.items() if len(final.rate_bracket) == 3} == set(trained)
+    assert {number for number, final in found.items() if len(final.learning_rate_bracket) == 3} == set(trained)
     assert read_finals(tmp_path) == {number: found[number] for number in trained}
-    assert missing_retrainings(RECORDS, found, "rate_bracket") == []
-    assert {record.number for record in missing_retrainings(RECORDS, found, "fresh")} == set(trained)
+    assert missing_retrainings(RECORDS, found, "learning_rate_bracket") == []
+    assert {record.number for record in missing_retrainings(RECORDS, found, "fresh_seed")} == set(trained)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
+from analysis.fronts.cost_posteriors import deviation_between
 from analysis.fronts.doubts import uncertainty_sentences
 from analysis.fronts.front import Front, front_of
-from analysis.fronts.membership import Membership, contenders, deviation_between, estimate_membership, front_probabilities
+from analysis.fronts.membership import Membership, contenders, estimate_membership, front_probabilities
 from analysis.objectives.problem import problem_of
 from analysis.objectives.registry import find_objective
 from analysis.records.latency import Spread

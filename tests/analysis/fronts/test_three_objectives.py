@@ -111,6 +111,7 @@ def test_the_order_of_a_studys_objectives_says_which_shape_is_recommended() -> N
     recommended = [estimate_membership(found).recommended for found in (by_quality, by_speed)]
     assert recommended[0] is not None
     ties = estimate_membership(by_speed).posteriors[fastest or 0].ties
+    assert ties is not None
     assert recommended[1] == fastest or recommended[1] in ties
 
 

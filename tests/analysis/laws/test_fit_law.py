@@ -7,18 +7,19 @@ import json
 import shlex
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from analysis.laws import forms
-from analysis.laws.answer import fit_command, law_answer
+from analysis.laws.answer import answer_runs, law_answer
 from analysis.laws.backtest import backtest
-from analysis.laws.fit import fit_law, predict_losses, project_law
-from analysis.laws.fit_law import Study, forms_by_name, predict_point, study_law
+from analysis.laws.fit import fit_law, predict_losses
+from analysis.laws.fit_law import Study, forms_by_name, load_runs, predict_point, study_law
 from analysis.laws.forecast import calibrate_bands, seed_noise
 from analysis.laws.forms import Form
-from analysis.laws.intervals import Refits, allocation, percentile_interval, resample, warnings_of
+from analysis.laws.intervals import Refits, allocation, resample, warnings_of
 from analysis.laws.isoflop import fit_isoflop
 from analysis.laws.newton import _derivatives, objective
 from analysis.laws.options import Columns, FitOptions, options_from, parse_point
@@ -27,8 +28,10 @@ from analysis.laws.shape_effect import shape_effect
 from analysis.records.record import append
 from analysis.report.law_figures import best_allocation, isoflop_figure, scaling_figures
 from analysis.statistics.arrays import Array
+from analysis.statistics.intervals import percentile_interval
 from search_space.errors import SpecError
 from tests.support.sample_study import sample_records
+from tests.support.variable_projection import project_law
 from trials.commands.laws import add_fit_arguments
 
 CHINCHILLA_RUNS = Path(__file__).resolve().parents[2] / "data" / "chinchilla_epoch.csv"
@@ -53,6 +56,11 @@ def refits(published: Runs) -> Refits:
 def quick_study(published: Runs) -> Study:
     """The published runs, fitted and backtested."""
     return study_law(published, QUICK)
+
+
+def fit_command(path: Path, options: FitOptions) -> dict[str, Any]:
+    """What `archfront fit --json` prints of a table or a directory."""
+    return answer_runs(load_runs(path, options), options).answer
 
 
 def surface(params: Array, tokens: Array) -> Array:

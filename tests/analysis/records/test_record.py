@@ -82,7 +82,7 @@ def test_another_schema_is_refused_with_its_place(tmp_path: Path, records: list[
     rows = [record.as_dict() for record in records[:2]]
     rows[1]["schema"] = 99
     (tmp_path / RECORDS).write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.raises(SpecError, match=r"records\.jsonl:2: a record must have schema 1, found 99; use the archfront version"):
+    with pytest.raises(SpecError, match=r"records\.jsonl:2: a record must have a schema from 1 to 2, found 99; use the archfront version"):
         read_records(tmp_path)
 
 
@@ -90,13 +90,13 @@ def without_costs(row: dict[str, Any]) -> str:
     return json.dumps({name: value for name, value in row.items() if name != "costs"})
 
 
-@pytest.mark.parametrize("damage", ["not JSON at all", "3", '{"schema": 1}', "", without_costs])
+@pytest.mark.parametrize("damage", ["not JSON at all", "3", '{"schema": 1}', '{"schema": 2}', "", without_costs])
 def test_a_line_that_holds_no_record_is_named_with_a_cure(tmp_path: Path, records: list[TrialRecord], damage: Any) -> None:
     path = write(tmp_path, records[:3])
     lines = path.read_text().splitlines()
     lines[1] = damage(json.loads(lines[1])) if callable(damage) else damage
     path.write_text("\n".join(lines) + "\n")
-    with pytest.raises(SpecError, match=r"records\.jsonl:2 does not hold a record of schema 1; .* delete that line"):
+    with pytest.raises(SpecError, match=r"records\.jsonl:2 does not hold a record of schema 1 to 2; .* delete that line"):
         read_records(tmp_path)
 
 

@@ -176,8 +176,8 @@ def test_a_browser_draws_every_finished_trial_without_errors_or_requests(browser
     show(browser, path)
     finished = sum(record.outcome is Outcome.FINISHED and record.replicates is None for record in records)
     assert count(browser, "figure") == (3 if finished else 0)
-    assert count(browser, "#plot-bits-per-byte .point") == finished
-    assert count(browser, "#plot-accuracy .point") == finished
+    assert count(browser, "#plot-bits-per-byte-total-ms .point") == finished
+    assert count(browser, "#plot-next-token-accuracy .point") == finished
     assert logged(browser, "browser") == []
     assert requests(browser) == [path.as_uri()]
 
@@ -189,7 +189,7 @@ def test_a_report_fits_a_narrow_screen_and_a_dark_one(browser: Chrome, tmp_path:
     show(browser, path, width=420, scheme="dark")
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 420
     brightness = "return getComputedStyle(arguments[0])[arguments[1]].match(/\\d+/g).slice(0, 3).reduce((sum, part) => sum + +part, 0)"
-    axis = browser.execute_script("return document.querySelector('#plot-bits-per-byte .xtick text')")
+    axis = browser.execute_script("return document.querySelector('#plot-bits-per-byte-total-ms .xtick text')")
     page = browser.execute_script("return document.body")
     assert browser.execute_script(brightness, page, "backgroundColor") < 100
     assert browser.execute_script(brightness, axis, "fill") > 600
@@ -199,7 +199,7 @@ def test_a_report_fits_a_narrow_screen_and_a_dark_one(browser: Chrome, tmp_path:
 @pytest.mark.needs
 def test_hovering_a_point_names_its_shape(browser: Chrome, tmp_path: Path) -> None:
     show(browser, write_report(tmp_path / "report.html", sample_summary(), RECORDS, FINALS))
-    hover = "const p = document.getElementById('plot-bits-per-byte'); const t = p.data.findIndex(t => t.name === 'on the front'); Plotly.Fx.hover(p, [{curveNumber: t, pointNumber: 0}]); return p.querySelector('.hoverlayer').textContent"  # noqa: E501
+    hover = "const p = document.getElementById('plot-bits-per-byte-total-ms'); const t = p.data.findIndex(t => t.name === 'on the front'); Plotly.Fx.hover(p, [{curveNumber: t, pointNumber: 0}]); return p.querySelector('.hoverlayer').textContent"  # noqa: E501
     assert re.search(r"#\d+ \d+x\d+ .* parameters.*bits per byte", browser.execute_script(hover))
 
 

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 
 from analysis.fronts.domination import hypervolume, non_dominated
-from analysis.search.early_stopping import LEAST_CHANCE, LEAST_FINISHED, LearningCurve, decide_stop
+from analysis.objectives.problem import problem_of
+from analysis.search.early_stopping import LEAST_CHANCE, LEAST_FINISHED, LearningCurve, decide_stop, learning_curve
 from benchmarks.stopping import ours, run
-from trials.study.spec import STOPPING_RUNGS
+from search_space.errors import SpecError
+from tests.support.sample_study import sample_records
+from trials.study.search_spec import RUNGS
 
 WHOLE = 16_384
 TOKENS = WHOLE // 16
@@ -74,7 +77,7 @@ def planted(seed: int, count: int = 120) -> list[LearningCurve]:
     for number in range(count):
         seen = {
             round(share * WHOLE): float(final[number] + 0.2 * (1 / share - 1) ** 0.5 + random.normal(0, 0.03 * (1 - share)))
-            for share in (*STOPPING_RUNGS, 1.0)
+            for share in (*RUNGS, 1.0)
         }
         curves.append(LearningCurve(number=number, known=(float(latency[number]),), seen=seen, final=float(final[number])))
     return curves
@@ -84,7 +87,7 @@ def test_planted_fronts_are_kept_for_a_fraction_of_the_tokens() -> None:
     spent, kept = [], []
     for seed in range(8):
         curves = planted(seed)
-        ran = run(curves, ours, STOPPING_RUNGS)
+        ran = run(curves, ours, RUNGS)
         points = [(latency_ms(curve), float(curve.final or 0)) for curve in curves]
         corner = (float(np.median([point[0] for point in points])) * 2, float(np.median([point[1] for point in points])))
         finished = [points[curve.number] for curve, _ in ran if curve.final is not None]
@@ -93,3 +96,37 @@ def test_planted_fronts_are_kept_for_a_fraction_of_the_tokens() -> None:
         assert non_dominated(finished)
     assert np.median(kept) > 0.98
     assert np.median(spent) < 0.5
+
+
+def test_three_objectives_are_judged_with_two_of_them_known_before() -> None:
+    three = problem_of(["bits_per_byte", "total_ms", "kv_cache_bytes"])
+
+    def at(ms: float, cache: float, loss: float, final: float | None = None, number: int = 20) -> LearningCurve:
+        return LearningCurve(number=number, known=(ms, cache), seen={TOKENS: loss}, final=final)
+
+    done = [at(10.0 + n, 2e5 - 1e4 * n, 3.0 - 0.01 * n, 2.3 - 0.005 * n, number=n) for n in range(12)]
+    assert decide_stop(at(5.0, 1e6, 9.0), done, TOKENS, three).goes_on, "the fastest, whatever its cache and its loss"
+    assert decide_stop(at(100.0, 1e4, 9.0), done, TOKENS, three).goes_on, "the smallest cache, whatever its time and its loss"
+    slow_and_large = decide_stop(at(60.0, 1e6, 3.4), done, TOKENS, three)
+    assert not slow_and_large.goes_on
+    assert "needed at its 60.0 ms and 1.00 MB of KV cache" in slow_and_large.reason
+    assert decide_stop(at(60.0, 1e6, 2.0), done, TOKENS, three).goes_on, "a loss that is far below all others"
+    assert decide_stop(at(18.0, 1.2e5, 2.93), done, TOKENS, three).goes_on
+    lacking = LearningCurve(number=20, known=None, seen={TOKENS: 9.0}, final=None)
+    assert "it has no latency and KV cache to be judged by" in decide_stop(lacking, done, TOKENS, three).reason
+
+
+def test_a_third_objective_that_all_shapes_share_changes_no_decision() -> None:
+    three = problem_of(["bits_per_byte", "total_ms", "weight_bytes"])
+    for own in (curve(20, 40.0, 3.4), curve(20, 15.5, 2.95), curve(20, 40.0, 2.7), curve(20, 5.0, 9.0)):
+        wide = [LearningCurve(number=c.number, known=(latency_ms(c), 1e6), seen=c.seen, final=c.final) for c in (*FINISHED, own)]
+        assert decide_stop(wide[-1], wide[:-1], TOKENS, three).goes_on == decide_stop(own, FINISHED, TOKENS).goes_on
+
+
+def test_a_curve_is_read_by_the_objectives_of_the_study() -> None:
+    record = next(record for record in sample_records() if record.finished)
+    read = learning_curve(record, problem_of(["kv_cache_bytes", "bits_per_byte", "total_ms"]))
+    assert record.latency is not None
+    assert read.known == (record.costs.kv_cache_bytes, record.latency.total_ms.median)
+    with pytest.raises(SpecError, match="bits_per_byte is the only objective that a training tells"):
+        learning_curve(record, problem_of(["next_token_accuracy", "total_ms"]))

@@ -114,7 +114,7 @@ def test_a_finished_trial_is_judged_on_each_set_in_bits_per_byte_whatever_its_vo
     assert large.training is not None
     assert large.training.validations["same"].loss > small.training.validations["same"].loss  # nats per token: longer tokens
     metrics = {point.name: point.value for point in trial_run(small).metrics}
-    assert metrics["validation_digits_bits_per_byte"] == small.training.validations["digits"].bits_per_byte
+    assert metrics["bits_per_byte.digits"] == small.training.validations["digits"].bits_per_byte
 
 
 def test_the_report_shows_each_set_by_its_name() -> None:

@@ -29,7 +29,7 @@ def told(selected: float, fresh: float, reference: float = 2.2) -> str:
     """The sentence about the most accurate shape, where the best reference has that on the test split."""
     assert TOP is not None
     finals = {n: dataclasses.replace(final, test=quality(reference)) for n, final in FINALS.items()}
-    finals[TOP] = dataclasses.replace(finals[TOP], test=quality(selected), fresh=FreshSeed(seed=2_000, test=quality(fresh)))
+    finals[TOP] = dataclasses.replace(finals[TOP], test=quality(selected), fresh_seed=FreshSeed(seed=2_000, test=quality(fresh)))
     front = front_of(RECORDS, finals)
     [sentence] = selection_bias_sentences(RECORDS, finals, front, estimate_membership(front))
     return sentence
@@ -45,23 +45,23 @@ def test_the_part_of_a_gain_that_is_gone_with_a_fresh_seed_was_luck() -> None:
 
 def test_a_fresh_seed_that_fails_is_told_with_its_reason() -> None:
     assert TOP is not None
-    finals = {**FINALS, TOP: dataclasses.replace(FINALS[TOP], fresh=FreshSeed(seed=2_000, reason="diverged: the loss was nan"))}
+    finals = {**FINALS, TOP: dataclasses.replace(FINALS[TOP], fresh_seed=FreshSeed(seed=2_000, reason="diverged: the loss was nan"))}
     assert f"#{TOP} with a fresh seed: diverged: the loss was nan." in front_text(RECORDS, finals, front_of(RECORDS, finals))
-    assert missing_retrainings(RECORDS, finals, "fresh") != missing_retrainings(RECORDS, FINALS, "fresh")
+    assert missing_retrainings(RECORDS, finals, "fresh_seed") != missing_retrainings(RECORDS, FINALS, "fresh_seed")
 
 
 def test_every_named_shape_gets_one_and_whatever_raises_is_tried_again(tmp_path: Path) -> None:
     def train(record: TrialRecord, final: FinalRecord) -> FinalRecord:
         if record.number == TOP:
             raise RuntimeError("the worker was lost")
-        return dataclasses.replace(final, fresh=FreshSeed(seed=2_000, validation=quality(2.1), test=quality(2.2)))
+        return dataclasses.replace(final, fresh_seed=FreshSeed(seed=2_000, validation=quality(2.1), test=quality(2.2)))
 
-    wanted = [record.number for record in missing_retrainings(RECORDS, FINALS, "fresh")]
+    wanted = [record.number for record in missing_retrainings(RECORDS, FINALS, "fresh_seed")]
     assert TOP in wanted
     assert len(wanted) == 4
-    finals = retrain(tmp_path, RECORDS, FINALS, "fresh", train)
+    finals = retrain(tmp_path, RECORDS, FINALS, "fresh_seed", train)
     assert read_finals(tmp_path) == {number: finals[number] for number in wanted if number != TOP}
-    assert [record.number for record in missing_retrainings(RECORDS, finals, "fresh")] == [TOP]
+    assert [record.number for record in missing_retrainings(RECORDS, finals, "fresh_seed")] == [TOP]
     one = next(number for number in wanted if number != TOP)
     assert finals[one].test == FINALS[one].test
     assert {point.name: point.value for point in final_metrics(RECORDS[one], finals[one])}["fresh_seed_test_bits_per_byte"] == 2.2
@@ -70,5 +70,5 @@ def test_every_named_shape_gets_one_and_whatever_raises_is_tried_again(tmp_path:
 
 def test_final_records_of_before_have_no_fresh_seed() -> None:
     values = FINALS[0].as_dict()
-    del values["fresh"]
+    del values["fresh_seed"]
     assert FinalRecord.from_dict(values) == FINALS[0]

@@ -54,7 +54,9 @@ STUDY = {
         "precision": "float32",
         "compile": False,
     },
-    "search": {"trials": 1, "workers": 1, "threads": 1, "sampler": "random", "fresh_seed": False, "rate_bracket": False},
+    "search": {"trials": 1, "sampler": "random"},
+    "workers": {"count": 1, "threads": 1},
+    "finals": {"fresh_seed": False, "learning_rate_bracket": False},
     "references": ["wide-shallow", "shapes/own.yaml"],
 }
 OWN_SHAPE = {
@@ -238,6 +240,7 @@ def _kill_marked(marker: str) -> None:
                 os.kill(int(entry.name), signal.SIGKILL)
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_a_job_is_submitted_followed_and_leaves_its_records_and_runs(head: Head, tmp_path: Path) -> None:
     study, directory = write_study(tmp_path / "studies"), tmp_path / "results"
@@ -259,6 +262,7 @@ def test_a_job_is_submitted_followed_and_leaves_its_records_and_runs(head: Head,
     assert names == {"tiny", *(record.title for record in records)}
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_a_job_is_stopped_and_an_unknown_one_is_said(head: Head, tmp_path: Path) -> None:
     study = write_study(tmp_path / "studies", proxy={**STUDY["proxy"], "tokens": 500_000_000})  # type: ignore[dict-item]
@@ -270,6 +274,7 @@ def test_a_job_is_stopped_and_an_unknown_one_is_said(head: Head, tmp_path: Path)
     assert "Traceback" not in unknown.stderr
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_a_client_without_the_token_is_told_how_to_get_one(head: Head, tmp_path: Path) -> None:
     refused = head.call("submit", str(write_study(tmp_path / "studies")), token=False)

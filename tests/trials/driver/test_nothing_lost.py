@@ -39,7 +39,7 @@ class Backwards(datetime):
 
 
 def test_a_clock_that_goes_back_changes_neither_what_is_tried_nor_how_long_it_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    study, _ = small_study(search={"trials": 12, "workers": 2})
+    study, _ = small_study(search={"trials": 12}, workers={"count": 2})
     space = study.search_space
 
     def tried(agenda: Agenda) -> list[TrialTask]:

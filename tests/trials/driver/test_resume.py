@@ -27,13 +27,12 @@ import sys
 from pathlib import Path
 from tests.support import fakes
 from trials.driver.run_study import run_study
-study, text = fakes.small_study(search={{"trials": {TRIALS}, "workers": {WORKERS}}})
+study, text = fakes.small_study(search={{"trials": {TRIALS}}}, workers={{"count": {WORKERS}}})
 run_study(study, Path(sys.argv[1]), study_text=text, evaluate=fakes.slow, tracking_uri=sys.argv[2])
 """
 
 
-def drive(directory: Path) -> subprocess.Popen[bytes]:
-    tracking = f"sqlite:///{directory.parent}/mlflow.db"
+def drive(directory: Path, tracking: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", DRIVER, str(directory), tracking], cwd=ROOT, env={**os.environ, MARK: str(directory)})
 
 
@@ -50,7 +49,7 @@ def wait_for(count: int, directory: Path, driver: subprocess.Popen[bytes]) -> No
 
 def expected() -> dict[int, str]:
     """What an undisturbed study tries, by asking the agenda without Ray."""
-    study, _ = fakes.small_study(search={"trials": TRIALS, "workers": WORKERS})
+    study, _ = fakes.small_study(search={"trials": TRIALS}, workers={"count": WORKERS})
     space = study.search_space
     agenda = Agenda(study, references(study.references, space), [], lambda: Proposer(space, 0, study.search.sampler))
     while isinstance(task := agenda.next(), TrialTask):
@@ -59,10 +58,10 @@ def expected() -> dict[int, str]:
 
 
 @pytest.mark.slow
-def test_a_killed_driver_is_continued_and_nothing_is_lost_repeated_or_altered(tmp_path: Path) -> None:
+def test_a_killed_driver_is_continued_and_nothing_is_lost_repeated_or_altered(tmp_path: Path, tracking: str) -> None:
     directory, kept = tmp_path / "study", b""
     for count in (3, 11):
-        driver = drive(directory)
+        driver = drive(directory, tracking)
         try:
             wait_for(count, directory, driver)
         finally:
@@ -73,7 +72,7 @@ def test_a_killed_driver_is_continued_and_nothing_is_lost_repeated_or_altered(tm
         kept = now
     with open(directory / "records.jsonl", "ab") as file:
         file.write(b'{"number": 99, "kind": "sam')  # as a power cut leaves it
-    assert drive(directory).wait(timeout=400) == 0
+    assert drive(directory, tracking).wait(timeout=400) == 0
     assert (directory / "records.jsonl").read_bytes().startswith(kept)
     records = read_records(directory)
     assert [record.number for record in records] == list(range(TRIALS + 2))
@@ -81,9 +80,9 @@ def test_a_killed_driver_is_continued_and_nothing_is_lost_repeated_or_altered(tm
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_the_driver_soon_and_keeps_what_is_recorded(tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_driver_soon_and_keeps_what_is_recorded(tmp_path: Path, tracking: str) -> None:
     directory = tmp_path / "study"
-    driver = drive(directory)
+    driver = drive(directory, tracking)
     try:
         wait_for(2, directory, driver)
         driver.send_signal(signal.SIGINT)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,11 @@ from analysis.records.record import Kind, Outcome, TrialRecord, append, read_fin
 from search_space.errors import SpecError, WorkError
 from tests.support import fakes
 from tests.support.needs import FULL_DEVICE
+from tests.support.real_study import RealStudy
 from trials.catalogue.runtimes import RUNTIMES, Runtime
+from trials.driver.progress import StudyProgress
 from trials.driver.ray_session import connected, require_gpus
 from trials.driver.run_study import StudyResult, run_study
-from trials.driver.tune_adapters import StudyProgress
 from trials.network.weights import load_network
 from trials.study.directory import claim, tokenizer_file, weights_file
 from trials.study.latency_spec import LatencySpec
@@ -38,7 +41,7 @@ def run(directory: Path, tracking: str | None, evaluate: Any = None, progress: A
 
 
 def test_more_gpus_than_this_machine_has_are_refused_before_ray_starts() -> None:
-    with pytest.raises(SpecError, match=r"search\.gpus must not exceed this machine's"):
+    with pytest.raises(SpecError, match=r"workers\.gpus must not exceed this machine's"):
         require_gpus(1_000)
 
 
@@ -74,7 +77,7 @@ def test_a_runtime_that_the_measuring_node_lacks_is_refused_before_anything_trai
         raise SpecError(f"the runtime {spec.runtime} is not installed on that node")
 
     monkeypatch.setitem(RUNTIMES, "onnxruntime", MISSING)
-    monkeypatch.setattr("trials.driver.run_study.require_libraries", elsewhere)
+    monkeypatch.setattr("trials.driver.preparation.require_libraries", elsewhere)
     with pytest.raises(SpecError, match="the runtime onnxruntime is not installed on that node"):
         run(tmp_path / "study", tracking)
     assert read_records(tmp_path / "study") == []
@@ -94,7 +97,7 @@ def shapes(records: tuple[TrialRecord, ...] | list[TrialRecord]) -> dict[int, st
 @pytest.mark.usefixtures("ray_here")
 def test_fifty_trials_through_ray_are_recorded_each_once(tmp_path: Path, tracking: str) -> None:
     seen: list[StudyProgress] = []
-    result = run(tmp_path / "study", tracking, fakes.slow, seen.append, search={"trials": 50, "workers": 2})
+    result = run(tmp_path / "study", tracking, fakes.slow, seen.append, search={"trials": 50}, workers={"count": 2})
     records = read_records(tmp_path / "study")
     assert tuple(records) == result.records
     assert [record.number for record in records] == list(range(52)) == list(range(result.planned))
@@ -109,11 +112,11 @@ def test_fifty_trials_through_ray_are_recorded_each_once(tmp_path: Path, trackin
     assert seen[-1].seconds_left == 0
     assert str(seen[0]).startswith("1 of 52 trials, 1 on the front, about ")
 
-    again = run(tmp_path / "study", tracking, fakes.hopeless, search={"trials": 50, "workers": 2})
+    again = run(tmp_path / "study", tracking, fakes.hopeless, search={"trials": 50}, workers={"count": 2})
     assert again.records == result.records
 
     # the same search from another timing, without Ray between: only the order in which trials end differs
-    other = run(tmp_path / "other", tracking, fakes.plausible, search={"trials": 50, "workers": 2})
+    other = run(tmp_path / "other", tracking, fakes.plausible, search={"trials": 50}, workers={"count": 2})
     assert shapes(other.records) == shapes(result.records)
 
 
@@ -122,7 +125,7 @@ def test_fifty_trials_through_ray_are_recorded_each_once(tmp_path: Path, trackin
 def test_whatever_happens_to_a_trial_is_its_outcome_and_the_study_goes_on(
     tmp_path: Path, tracking: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    result = run(tmp_path / "study", tracking, fakes.one_of_each, search={"trials": 10, "workers": 2, "deadline_seconds": 2})
+    result = run(tmp_path / "study", tracking, fakes.one_of_each, search={"trials": 10}, workers={"count": 2, "deadline_seconds": 2})
     unfinished = {record.number: (record.outcome, record.reason or "") for record in result.records if not record.finished}
     said = {
         2: (Outcome.DIVERGED, "the training loss was nan"),
@@ -144,7 +147,7 @@ def test_whatever_happens_to_a_trial_is_its_outcome_and_the_study_goes_on(
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_here")
 def test_a_study_in_which_everything_fails_stops_early_and_says_why(tmp_path: Path, tracking: str) -> None:
-    result = run(tmp_path / "study", tracking, fakes.hopeless, search={"trials": 40, "workers": 2})
+    result = run(tmp_path / "study", tracking, fakes.hopeless, search={"trials": 40}, workers={"count": 2})
     assert 5 <= len(result.records) <= 6
     assert result.failure is not None
     assert "trials finished; all of them failed: RuntimeError: the disk is on fire" in result.failure
@@ -171,80 +174,69 @@ def test_a_full_disk_ends_the_study_in_one_sentence_and_it_can_be_continued(tmp_
     assert len(run(tmp_path / "study", tracking, fakes.plausible).records) == 14
 
 
+@pytest.mark.more
 @pytest.mark.slow
-def test_workers_that_ray_ends_for_memory_are_recorded_so_and_the_study_goes_on(tmp_path: Path) -> None:
+def test_workers_that_ray_ends_for_memory_are_recorded_so_and_the_study_goes_on(tmp_path: Path, tracking: str) -> None:
     code = """
 import sys
 from pathlib import Path
 from tests.support import fakes
 from trials.driver.run_study import run_study
-study, text = fakes.small_study(search={"trials": 6, "workers": 2})
+study, text = fakes.small_study(search={"trials": 6}, workers={"count": 2})
 for record in run_study(study, Path(sys.argv[1]), study_text=text, evaluate=fakes.lingering, tracking_uri=sys.argv[2]).records:
     print(record.outcome, record.reason)
 """
     monitor = {"RAY_memory_usage_threshold": "0.0", "RAY_min_memory_free_bytes": "-1", "RAY_memory_monitor_refresh_ms": "2000"}
-    command = [sys.executable, "-c", code, str(tmp_path / "study"), f"sqlite:///{tmp_path}/mlflow.db"]
+    command = [sys.executable, "-c", code, str(tmp_path / "study"), tracking]
     done = subprocess.run(command, cwd=ROOT, env=os.environ | monitor, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert 5 <= len(lines) <= 8
-    assert "out_of_memory Ray ended the worker because the node ran low on memory; lower search.workers or proxy.batch_sequences" in lines
+    assert "out_of_memory Ray ended the worker because the node ran low on memory; lower workers.count or proxy.batch_sequences" in lines
     assert {line.split()[0] for line in lines} <= {"out_of_memory", "finished"}
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("ray_here")
-def test_a_real_study_trains_measures_and_judges(tmp_path: Path, tracking: str) -> None:
-    words = ("the", "shape", "of", "a", "small", "model", "matters", "more", "than", "its", "size")
-    text = "\n".join(" ".join(words[(line * place + place * place) % len(words)] for place in range(12)) for line in range(4_000))
-    (tmp_path / "text.txt").write_text(text)
-    changes: dict[str, Any] = {
-        "corpus": {"name": None, "files": [str(tmp_path / "text.txt")]},
-        "budget": {"parameters": 20_000, "tolerance": 0.05},
-        "space": {
-            "vocab_size": 280,
-            "num_unique_layers": [1, 2],
-            "hidden_size": [24, 32],
-            "head_dim": 8,
-            "intermediate_size": {"solve": True, "ratio": [0.25, 12]},
-        },
-        "latency": {"prompt_tokens": 8, "new_tokens": 8, "repeats": 2},
-        "proxy": {"tokens": 4_096, "context_tokens": 32, "evaluation_tokens": 1_024},
-        "search": {"trials": 2, "workers": 2},
-        "references": ["deep-thin"],
-    }
-    result = run(tmp_path / "study", tracking, **changes)
-    assert result.failure is None
-    assert len(result.records) == 3
-    for record in result.records:
+def test_a_real_study_trains_measures_and_judges(real_study: RealStudy) -> None:
+    directory = real_study.directory
+    records, finals = read_records(directory), read_finals(directory)
+    assert len(records) == 3
+    for record in records:
         assert record.finished, record.reason
         assert record.latency is not None
         assert record.training is not None
         assert record.training.validation is not None
         assert record.training.corpus_sha256
-        network = load_network(weights_file(tmp_path / "study", record.number), record.architecture)
+        network = load_network(weights_file(directory, record.number), record.architecture)
         assert sum(parameter.numel() for parameter in network.parameters()) == record.costs.parameters == record.training.parameters
-    assert tokenizer_file(tmp_path / "study", 280).is_file()
+    assert tokenizer_file(directory, 280).is_file()
 
-    finals = read_finals(tmp_path / "study")
-    assert finals == result.finals
-    assert {0, *front_of(result.records, finals).members} <= finals.keys()
+    assert {0, *front_of(records, finals).members} <= finals.keys()
     for final in finals.values():
         assert final.test is not None
         assert final.latency is not None
-    fresh = {number: final.fresh for number, final in finals.items() if final.fresh is not None}
-    front = front_of(result.records, finals)
+    fresh = {number: final.fresh_seed for number, final in finals.items() if final.fresh_seed is not None}
+    front = front_of(records, finals)
     assert {front.best(1), front.knee, front.best(0)} <= fresh.keys()
     assert all(again.seed == 2_000 and again.test and again.test != finals[number].test for number, again in fresh.items())
 
-    before = (tmp_path / "study" / "finals.jsonl").read_bytes()
-    assert run(tmp_path / "study", tracking, **changes).finals == finals
-    assert (tmp_path / "study" / "finals.jsonl").read_bytes() == before
 
-    (tmp_path / "text.txt").write_text(text + "\nand more")
-    (tmp_path / "study" / "finals.jsonl").unlink()
+@pytest.mark.slow
+def test_a_finished_study_is_answered_from_its_directory_and_only_for_its_text(real_study: RealStudy, tmp_path: Path) -> None:
+    directory = tmp_path / "study"
+    shutil.copytree(real_study.directory, directory)
+    before = (directory / "finals.jsonl").read_bytes()
+    result = real_study.run(directory)
+    assert list(result.records) == read_records(real_study.directory)
+    assert result.finals == read_finals(real_study.directory)
+    assert (directory / "finals.jsonl").read_bytes() == before
+
+    (tmp_path / "text.txt").write_text(real_study.text.read_text() + "\nand more")
+    (directory / "finals.jsonl").unlink()
+    study = (directory / "study.yaml").read_text()
+    (directory / "study.yaml").write_text(study.replace(str(real_study.text), str(tmp_path / "text.txt")))
     with pytest.raises(SpecError, match="the corpus must be the text that #0 deep-thin"):
-        run(tmp_path / "study", tracking, **changes)
+        replace(real_study, text=tmp_path / "text.txt").run(directory)
 
 
 def refusal(directory: Path, **changes: Any) -> str:
@@ -259,7 +251,7 @@ def test_a_directory_of_another_study_is_refused_with_the_key_that_differs(tmp_p
         pass
     assert "holds another study: space.vocab_size is 300 there and 400 here" in refusal(tmp_path, space={"vocab_size": 400})
     assert "search.seed is 0 there and 7 here" in refusal(tmp_path, search={"seed": 7})
-    with claim(tmp_path, fakes.small_study(search={"trials": 99, "workers": 1, "deadline_seconds": 5})[1]):
+    with claim(tmp_path, fakes.small_study(search={"trials": 99}, workers={"count": 1, "deadline_seconds": 5})[1]):
         assert "trials: 99" in (tmp_path / "study.yaml").read_text()
 
 

@@ -17,8 +17,9 @@ from analysis.laws.options import FitOptions
 from analysis.records.record import Kind, read_records
 from analysis.text.words import duration
 from search_space.errors import SpecError
+from tests.conftest import Call
 from tests.support import fakes
-from tests.test_journey import WORDS, archfront
+from tests.test_journey import WORDS
 from tests.trials.training.test_proxy_run import SHAPE, STEP, periodic, recipe
 from tests.trials.trial.test_scaling_grid import VALUES, ladder
 from trials.corpus.blocks import TokenBlocks
@@ -39,23 +40,23 @@ SIZES: dict[str, Any] = {"budgets": {"parameters": [100_000, 10_000_000, 1_000_0
 
 
 def test_a_branch_of_a_ladder_is_the_separate_run_bit_for_bit_at_the_usual_shares(periodic: TokenBlocks) -> None:
-    whole = recipe(tokens=128 * STEP, warmup=0.05, decay=0.3, rungs=[0.25, 0.5])
+    whole = recipe(tokens=128 * STEP, warmup=0.05, decay=0.3, cooldowns=[0.25, 0.5])
     _, training = train(SHAPE, periodic, whole, seed=3)
-    for share, rung in zip(whole.rungs, training.rungs, strict=True):
+    for share, cooldown in zip(whole.cooldowns, training.cooldowns, strict=True):
         separate, _ = ending_at(whole, ProxyRun(SHAPE, periodic, whole, seed=3).plan, share)
         _, alone = train(SHAPE, periodic, separate, seed=3)
         assert alone.validation is not None
-        assert (rung.tokens, rung.loss) == (alone.tokens, alone.validation.loss)
+        assert (cooldown.tokens, cooldown.loss) == (alone.tokens, alone.validation.loss)
 
 
 def test_what_a_machine_cannot_hold_or_end_in_time_is_left_out_with_the_reason() -> None:
-    study = ladder(scaling=SIZES, search={"deadline_seconds": 1_000})
+    study = ladder(scaling=SIZES, workers={"deadline_seconds": 1_000})
     small, middle, large = planned_tasks(study)
     assert infeasible_reason(study, small, PACE) is None
     assert PACE.seconds(middle.architecture, study.proxy) > 1_000
     assert infeasible_reason(study, middle, PACE) == (
         f"it takes about {duration(PACE.seconds(middle.architecture, study.proxy))} here, more than the 16 min 40 s of "
-        "search.deadline_seconds"
+        "workers.deadline_seconds"
     )
     assert "must fit into 3.7 GiB" in str(infeasible_reason(study, large, PACE))
 
@@ -69,7 +70,7 @@ def test_a_pace_says_the_slower_neighbours_speed_and_the_ends_beyond() -> None:
 
 
 def test_the_pace_of_the_first_run_is_kept_so_that_a_continued_study_has_the_same_part(tmp_path: Path) -> None:
-    study = ladder(scaling=SIZES, search={"deadline_seconds": 1_000})
+    study = ladder(scaling=SIZES, workers={"deadline_seconds": 1_000})
     tasks = planned_tasks(study)
     assert infeasible_here(study, tmp_path, tasks) is None
     calls = []
@@ -87,7 +88,7 @@ def test_the_pace_of_the_first_run_is_kept_so_that_a_continued_study_has_the_sam
 
 
 def test_reasons_are_said_once_for_each_kind() -> None:
-    study = ladder(scaling={**SIZES, "seeds": 2}, search={"deadline_seconds": 1_000})
+    study = ladder(scaling={**SIZES, "seeds": 2}, workers={"deadline_seconds": 1_000})
     reasons = {task.number: reason for task in planned_tasks(study) if (reason := infeasible_reason(study, task, PACE)) is not None}
     assert [text.partition(":")[0] for text in grouped(reasons)] == ["2 trainings (#2, #5)", "2 trainings (#1, #4)"]
     assert grouped({4: "it takes about 3 h"}) == ["1 training (#4): it takes about 3 h"]
@@ -98,14 +99,14 @@ def test_a_plan_costs_each_training_and_marks_what_this_machine_leaves_out(monke
     monkeypatch.setattr(plan_scaling, "time_pace", lambda study, tasks: PACE)
     monkeypatch.setattr(plan_scaling, "prepare_corpus", lambda corpus, size: type("Blocks", (), {"train": range(10_000)}))
     hardware = {"name": "a card", "peak_flops": 1e15, "utilisation": 0.4, "memory_bytes": 8 * GIGABYTE}
-    study = ladder(scaling={**SIZES, "hardware": hardware}, search={"deadline_seconds": 1_000})
+    study = ladder(scaling={**SIZES, "hardware": hardware}, workers={"deadline_seconds": 1_000})
     plan = plan_scaling.plan_scaling(study)
-    assert [rung.left_out is None for rung in plan.trainings] == [True, False, False]
+    assert [training.left_out is None for training in plan.trainings] == [True, False, False]
     assert plan.here == [plan.trainings[0]]
-    assert [rung.gpus for rung in plan.trainings] == [1, 1, 2]
-    for rung in plan.trainings:
-        assert rung.gpu_hours == pytest.approx(rung.training_flops / 1e15 / 0.4 / 3600)
-        assert rung.paid_tokens < rung.separate_tokens
+    assert [training.gpus for training in plan.trainings] == [1, 1, 2]
+    for training in plan.trainings:
+        assert training.gpu_hours == pytest.approx(training.training_flops / 1e15 / 0.4 / 3600)
+        assert training.paid_tokens < training.separate_tokens
     said = str(plan)
     assert "1 of 3 trainings" in said
     assert any("3 trainings repeat more than 4 times" in warning for warning in plan.warnings)
@@ -128,7 +129,7 @@ def test_an_interrupted_ladder_goes_on_with_what_has_no_record(tmp_path: Path, t
     assert [(record.number, record.architecture, record.seed) for record in result.records] == [
         (task.number, task.architecture, task.seed) for task in planned_tasks(study)
     ]
-    assert {record.kind for record in result.records} == {Kind.RUNG, Kind.REPLICATE}
+    assert {record.kind for record in result.records} == {Kind.GRID, Kind.REPLICATE}
     path = tmp_path / "study" / "records.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
     kept = b"".join(lines[:5])
@@ -149,25 +150,26 @@ scaling:
 space: {vocab_size: 300, head_dim: 8, intermediate_size: {solve: true, multiple_of: 4}}
 latency: {prompt_tokens: 8, new_tokens: 8, repeats: 2}
 proxy: {context_tokens: 32, batch_sequences: 8, evaluation_tokens: 1024, precision: float32, compile: false}
-search: {workers: 2, threads: 1, deadline_seconds: 60}
+workers: {count: 2, threads: 1, deadline_seconds: 60}
 """
 
 
 @pytest.mark.slow
-def test_from_a_grid_to_its_losses(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("ray_here")
+def test_from_a_grid_to_its_losses(tmp_path: Path, archfront: Call) -> None:
     generator = torch.Generator().manual_seed(0)
     picks = torch.randint(len(WORDS), (40_000,), generator=generator).tolist()
     lines = [" ".join(WORDS[pick] for pick in picks[start : start + 12]) for start in range(0, len(picks), 12)]
     (tmp_path / "text.txt").write_text("\n".join(lines), encoding="utf-8")
     (tmp_path / "tiny.yaml").write_text(TINY, encoding="utf-8")
 
-    planned = archfront("plan", "tiny.yaml", cwd=tmp_path)
+    planned = archfront("plan", "tiny.yaml")
     assert planned.returncode == 0, planned.stderr
     assert "3 trainings, 6 losses" in planned.stdout
     assert "2 of 3 trainings" in planned.stdout
     assert "warning" in planned.stdout
 
-    ran = archfront("run", "tiny.yaml", cwd=tmp_path)
+    ran = archfront("run", "tiny.yaml")
     assert ran.returncode == 0, ran.stderr
     assert "left out 1 training (#2): " in ran.stderr
     assert "archfront fit runs/tiny --form chinchilla" in ran.stderr
@@ -177,15 +179,15 @@ def test_from_a_grid_to_its_losses(tmp_path: Path) -> None:
     assert all(record.finished and record.name == "thin" for record in records)
     for record in records:
         assert record.training is not None
-        assert [rung.tokens for rung in record.training.rungs] == [4_096]
+        assert [cooldown.tokens for cooldown in record.training.cooldowns] == [4_096]
         assert record.training.tokens == 8_192
-        assert f"{record.training.rungs[0].loss:.4f}" in ran.stdout
+        assert f"{record.training.cooldowns[0].loss:.4f}" in ran.stdout
         assert not record.training.reused_from
     runs = load_runs(directory, FitOptions())
     assert sorted(runs.variables["tokens"]) == [4_096, 4_096, 8_192, 8_192]
     assert (directory / "report.html").exists()
 
-    again = archfront("run", "tiny.yaml", cwd=tmp_path)
+    again = archfront("run", "tiny.yaml")
     assert again.returncode == 0, again.stderr
     assert again.stdout == ran.stdout, "a finished study is not run again"
     assert "left out 1 training (#2): " in again.stderr
@@ -200,7 +202,7 @@ def test_the_front_door_plans_a_grid(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(plan["trainings"]) == 8
     assert front_door.main(["plan", str(tmp_path / "ladder.yaml")]) == 0
     assert "8 trainings, 24 losses" in capsys.readouterr().out
-    task = TrialTask(number=0, kind=Kind.RUNG, architecture=SHAPE, seed=0, tokens=64)
+    task = TrialTask(number=0, kind=Kind.GRID, architecture=SHAPE, seed=0, tokens=64)
     assert task.as_dict()["tokens"] == 64
 
 
@@ -212,10 +214,10 @@ def test_the_study_from_1m_to_10b_is_costed_budget_by_budget(monkeypatch: pytest
     plan = plan_scaling.plan_scaling(study)
     assert plan.resolution.warnings == ()
     assert set(plan.resolution.exponents) == {"omega", "gamma", "rho", "beta"}
-    assert [(budget, len(rungs)) for budget, rungs in plan.by_budget.items()] == [(size, 6) for size in plan.budgets]
+    assert [(budget, len(trainings)) for budget, trainings in plan.by_budget.items()] == [(size, 6) for size in plan.budgets]
     assert (plan.budgets[0], plan.budgets[-1]) == (1e6, 1e10)
-    for budget, rungs in plan.by_budget.items():
-        assert [rung.parameters for rung in rungs] == pytest.approx([budget] * 6, rel=0.03)
+    for budget, trainings in plan.by_budget.items():
+        assert [training.parameters for training in trainings] == pytest.approx([budget] * 6, rel=0.03)
     largest = plan.trainings[-1]
     assert largest.training_flops > 1e22
     assert largest.gpu_hours == pytest.approx(largest.training_flops / (989e12 * 0.4) / 3600)

@@ -9,6 +9,7 @@ import pytest
 from tests.soak import Soak
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_three_kills_lose_repeat_and_alter_nothing(tmp_path: Path) -> None:
     soak = Soak(tmp_path, trials=10, seed=0, real=False)

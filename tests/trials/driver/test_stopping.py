@@ -13,6 +13,8 @@ from analysis.records.record import Kind, Outcome, TrialRecord
 from search_space.errors import SpecError
 from tests.support import fakes
 from trials.driver.run_study import run_study
+from trials.reporting.mlflow_trial_content import study_metrics
+from trials.reporting.stored_study import read_study, report_study
 from trials.trial.task import TrialTask
 
 pytestmark = pytest.mark.filterwarnings("default::ResourceWarning", "ignore::DeprecationWarning:ray", "ignore::FutureWarning:ray")
@@ -66,6 +68,28 @@ def test_a_shape_over_a_limit_is_recorded_with_its_latency_alone(tmp_path: Path,
 
 
 @pytest.mark.slow
+def test_a_study_of_three_objectives_may_stop_early_and_is_reported(tmp_path: Path, ray_here: None, tracking: str) -> None:
+    limit, names = 100_000, ["bits_per_byte", "total_ms", "kv_cache_bytes"]
+    search = {"trials": 24, "early_stopping": "front", "sampler": "front", "replicates": 0.1}
+    study, text = fakes.small_study(search=search, objectives=names, limits={"kv_cache_bytes": limit})
+    result = run_study(study, tmp_path / "study", study_text=text, tracking_uri=tracking, evaluate=fakes.with_a_curve)
+    sampled = [record for record in result.records if record.kind is Kind.SAMPLED]
+    assert len(sampled) == 24
+    assert all(record.costs.kv_cache_bytes <= limit for record in sampled)
+    assert {record.outcome for record in sampled} <= {Outcome.FINISHED, Outcome.STOPPED}
+    stopped = [record.reason or "" for record in sampled if record.outcome is Outcome.STOPPED]
+    assert all("bits per byte were expected of it" in reason and "of KV cache" in reason for reason in stopped)
+    stored = read_study(tmp_path / "study")
+    assert stored.front.problem.names == tuple(names)
+    assert len(stored.front.members) > len(front_of(result.records).members), "a third objective keeps shapes on the front"
+    page = report_study(stored).read_text(encoding="utf-8")
+    assert all(
+        f'id="plot-{name}"' in page for name in ("bits-per-byte-total-ms", "kv-cache-bytes-total-ms", "bits-per-byte-kv-cache-bytes")
+    )
+    assert "best_kv_cache_bytes" in {point.name for point in study_metrics(stored.records, stored.front)}
+
+
+@pytest.mark.slow
 def test_a_stopped_trial_is_told_apart_while_a_study_runs(tmp_path: Path, ray_here: None, tracking: str) -> None:
     lines: list[str] = []
     study, text = fakes.small_study(search={"trials": 24, "early_stopping": "front", "sampler": "random"})
@@ -93,7 +117,7 @@ def test_a_report_says_what_stopping_spared(whole: list[TrialRecord]) -> None:
             {"search": {"trials": 3, "early_stopping": "front"}, "proxy": {"tokens": None, "flops": 1e9}},
             "needs proxy.tokens, found another budget",
         ),
-        ({"search": {"trials": 3, "stopping_rungs": [0.5, 0.25]}}, "stopping_rungs must be at least one share, ascending"),
+        ({"search": {"trials": 3, "rungs": [0.5, 0.25]}}, "rungs must be at least one share, ascending"),
         ({"limits": {"total_ms": 0}}, "limits.total_ms"),
     ],
 )

@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 import archfront
-from analysis.fidelity.ablation import LEVEL, Conclusion, Difference, compare_arms, pooled_noise
+from analysis.fidelity.ablation import Conclusion, Difference, compare_arms, pooled_noise
 from analysis.report.terminal import ablation_table_text
+from analysis.statistics.intervals import LEVEL
 from search_space.cost import non_embedding_parameters, parameters
 from search_space.errors import SpecError
 from trials.experiments.ablation import run_ablations
@@ -241,7 +242,7 @@ def test_an_unknown_scale_is_refused_in_a_sentence(file: Path, tmp_path: Path) -
 
 @pytest.mark.slow
 def test_arms_of_equal_latency_take_as_long_as_the_baseline_and_are_measured_once(file: Path, tmp_path: Path) -> None:
-    values = changed("scales.proxy.equal_latency", {"runtime": "torch", "prompt_tokens": 8, "new_tokens": 8})
+    values = changed("scales.proxy.equal_latency", {"runtime": "onnxruntime", "prompt_tokens": 8, "new_tokens": 8})
     sizes = {"hidden_size": {"solve": True, "multiple_of": 8}, "intermediate_size": {"solve": True, "ratio": [1, 5]}}
     values["scales"]["proxy"]["common"] |= sizes
     values["scales"]["proxy"]["budget"] = {"parameters": 400_000, "tolerance": 0.05}

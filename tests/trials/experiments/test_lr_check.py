@@ -9,7 +9,6 @@ import os
 from pathlib import Path
 
 import pytest
-import yaml
 
 import archfront
 from analysis.fidelity.lr_transfer import RateRun, check_rates, rate_table
@@ -17,6 +16,7 @@ from search_space.architecture import Architecture
 from search_space.errors import SpecError, WorkError
 from search_space.spread import spread_of_shapes
 from tests.support.sample_study import SPACE
+from tests.trials.experiments.conftest import write_tiny_study
 from trials.experiments.lr_check import RUNS, read_rate_runs, run_rate_check
 from trials.study.spec import load_study
 
@@ -91,21 +91,6 @@ def test_the_spread_goes_from_deep_thin_to_wide_shallow_with_and_without_sharing
     assert len(spread_of_shapes(unshared, 6)) == 6
 
 
-def tiny_study(folder: Path) -> Path:
-    (folder / "text.txt").write_text("archfront finds shapes " * 2000, encoding="utf-8")
-    values = {
-        "name": "tiny",
-        "corpus": {"files": "text.txt"},
-        "budget": {"parameters": 20_000, "tolerance": 0.1},
-        "space": {"vocab_size": 270, "num_unique_layers": [1, 2], "hidden_size": [16, 24], "head_dim": 8, "num_key_value_heads": [1, 2]},
-        "proxy": {"tokens": 640, "context_tokens": 16, "batch_sequences": 4, "evaluation_tokens": 256},
-        "search": {"trials": 1, "workers": 1},
-    }
-    study = folder / "study.yaml"
-    study.write_text(yaml.safe_dump(values), encoding="utf-8")
-    return study
-
-
 def vanish(*_: object) -> None:
     """Stands in for a training that the kernel ends."""
     os._exit(9)
@@ -113,12 +98,12 @@ def vanish(*_: object) -> None:
 
 def test_a_training_whose_process_vanishes_ends_the_check_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trials.experiments.lr_check.train_at", vanish)
-    with pytest.raises(WorkError, match=r"vanished.*lower search\.workers.*the same command continues"):
-        run_rate_check(load_study(tiny_study(tmp_path)), tmp_path / "rates", shapes=1, rates=1)
+    with pytest.raises(WorkError, match=r"vanished.*lower workers\.count.*the same command continues"):
+        run_rate_check(load_study(write_tiny_study(tmp_path)), tmp_path / "rates", shapes=1, rates=1)
 
 
 def test_what_failed_for_another_reason_than_its_rate_is_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    study = load_study(tiny_study(tmp_path))
+    study = load_study(write_tiny_study(tmp_path))
     monkeypatch.setattr("trials.experiments.lr_check.train_at", pretend)
     told: list[str] = []
     for _ in range(2):
@@ -137,7 +122,7 @@ def pretend(run: RateRun, *_: object) -> RateRun:
 
 @pytest.mark.slow
 def test_the_command_trains_a_grid_and_continues_where_it_was_stopped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    study = tiny_study(tmp_path)
+    study = write_tiny_study(tmp_path)
     command = ["lr-check", str(study), "--directory", str(tmp_path / "rates"), "--shapes", "2", "--rates", "3", "--json"]
     assert archfront.main(command) == 0
     first = json.loads(capsys.readouterr().out)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import archfront
-from analysis.fidelity.forecast import FrontForecast, forecast_front, near_front
+from analysis.fidelity.forecast import FrontForecast, forecast_front, members_and_near_ties
 from analysis.fidelity.promotion import Promotion, promotion, promotion_sentences
 from analysis.fidelity.rank_validity import PROMOTED, LongRun, read_long_runs
 from analysis.fronts.front import front_of
@@ -22,7 +22,6 @@ from analysis.report.terminal import forecast_text, promotion_text
 from search_space.errors import SpecError
 from tests.support.fakes import answer, small_study
 from tests.support.planted_forecast import WHOLE, planted
-from tests.trials.experiments.test_validate import STUDY_VALUES, run_without_ray
 from trials.experiments.promote import run_promotion
 from trials.reporting.stored_study import read_study
 from trials.study.spec import parse_study
@@ -35,7 +34,7 @@ def told() -> tuple[list[int], Any, Any]:
     records, _ = planted(3)
     front = front_of(records)
     membership = estimate_membership(front)
-    return near_front(front, membership), front, forecast_front(records, front, membership, 4.0)
+    return members_and_near_ties(front, membership), front, forecast_front(records, front, membership, 4.0)
 
 
 def promoted(told: tuple[list[int], Any, Any], changes: dict[int, float | None], ahead: Any = None) -> Promotion:
@@ -59,7 +58,7 @@ def test_what_held_is_said(told: tuple[list[int], Any, Any]) -> None:
 
 def test_who_left_the_front_and_who_leads_now_is_said(told: tuple[list[int], Any, Any]) -> None:
     numbers, front, _ = told
-    best = min(numbers, key=front.cost)
+    best = min(numbers, key=lambda number: front.costs(number)[0])
     other = next(number for number in numbers if number in front.members and number != best)
     found = promoted(told, {best: 9.0, other: 1.0})
     said = promotion_sentences(found)
@@ -70,17 +69,17 @@ def test_who_left_the_front_and_who_leads_now_is_said(told: tuple[list[int], Any
 
 
 def test_what_did_not_finish_or_was_not_foreseen_is_said(told: tuple[list[int], Any, Any]) -> None:
-    found = promoted(told, {told[0][0]: None}, "no rungs")
+    found = promoted(told, {told[0][0]: None}, "no cooldowns")
     said = promotion_sentences(found)
     assert said[-1] == f"#{told[0][0]} did not finish: diverged: nan."
-    assert "Nothing was forecast: no rungs." in said
+    assert "Nothing was forecast: no cooldowns." in said
     assert "–" in promotion_text(found).splitlines()[1]
     assert promotion_sentences(replace(found, shapes=found.shapes[:1])) == said[-1:]
 
 
 def study_of(directory: Path, **proxy: Any) -> Path:
     """A directory with planted records, whose study has a target."""
-    recipe = {"tokens": WHOLE, "rungs": [0.25, 0.5], **proxy}
+    recipe = {"tokens": WHOLE, "cooldowns": [0.25, 0.5], **proxy}
     _, text = small_study(proxy=recipe, target={"tokens": 4 * WHOLE})
     directory.mkdir()
     (directory / "study.yaml").write_text(text)
@@ -109,7 +108,7 @@ def test_a_report_foresees_the_target(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_what_a_target_lacks_is_a_sentence() -> None:
     assert forecast_part(None, [], front_of([])) == []
-    assert "state proxy.rungs" in str(forecast_part("state proxy.rungs", [], front_of([]))[0])
+    assert "state proxy.cooldowns" in str(forecast_part("state proxy.cooldowns", [], front_of([]))[0])
 
 
 @pytest.mark.parametrize(
@@ -117,13 +116,16 @@ def test_what_a_target_lacks_is_a_sentence() -> None:
     [
         ({"target": {"tokens": 10_000}}, r"above proxy\.tokens \(20,000\) and at most 8 times as many, found 10,000"),
         ({"target": {"tokens": 200_000}}, "at most 8 times as many, found 200,000"),
-        ({"target": {"tokens": 40_000}, "proxy": {"rungs": []}}, r"needs a search with proxy\.tokens and proxy\.rungs"),
-        ({"target": {"tokens": 40_000}, "proxy": {"tokens": None, "flops": 1e9}}, r"needs a search with proxy\.tokens and proxy\.rungs"),
+        ({"target": {"tokens": 40_000}, "proxy": {"cooldowns": []}}, r"needs a search with proxy\.tokens and proxy\.cooldowns"),
+        (
+            {"target": {"tokens": 40_000}, "proxy": {"tokens": None, "flops": 1e9}},
+            r"needs a search with proxy\.tokens and proxy\.cooldowns",
+        ),
     ],
 )
 def test_a_target_that_cannot_be_foreseen_is_refused(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(SpecError, match=said):
-        small_study(**{"proxy": {"rungs": [0.5], **changes.pop("proxy", {})}, **changes})
+        small_study(**{"proxy": {"cooldowns": [0.5], **changes.pop("proxy", {})}, **changes})
 
 
 def test_a_directory_that_cannot_be_promoted_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -138,21 +140,20 @@ def test_a_directory_that_cannot_be_promoted_is_refused(tmp_path: Path, capsys: 
 
 
 @pytest.mark.slow
-def test_the_command_trains_the_front_longer_and_continues_where_it_was_stopped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "text.txt").write_text("archfront finds shapes " * 2000, encoding="utf-8")
-    path, directory = tmp_path / "study.yaml", tmp_path / "study"
-    path.write_text(yaml.safe_dump(STUDY_VALUES), encoding="utf-8")
-    run_without_ray(path, directory)
-    trained = read_records(directory)
+def test_the_command_trains_the_front_longer_and_continues_where_it_was_stopped(
+    trained: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, directory = trained
+    untimed = read_records(directory)
     (directory / RECORDS).unlink()
-    for record in trained:  # as if it had been timed, too
+    for record in untimed:  # as if it had been timed, too
         append(directory, replace(record, latency=answer(TrialTask.of(record)).latency))
     command = ["promote", str(directory), "--study", str(path), "--times", "2", "--json"]
     assert archfront.main(command) == 0
     first = json.loads(capsys.readouterr().out)
     numbers = [shape["number"] for shape in first["shapes"]]
     stored = read_study(directory)
-    assert numbers == near_front(stored.front, estimate_membership(stored.front))
+    assert numbers == members_and_near_ties(stored.front, estimate_membership(stored.front))
     assert [run.tokens for run in read_long_runs(directory, PROMOTED)] == [1280] * len(numbers)
     assert all(shape["after"] is not None for shape in first["shapes"])
     kept = (directory / PROMOTED).read_bytes()

@@ -7,19 +7,15 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 
 import archfront
 from analysis.fidelity.rank_validity import VALIDITY, LongRun, read_long_runs, stratified, validity, validity_sentences
-from analysis.records.record import Kind, Outcome, TrialRecord, append
+from analysis.records.record import TrialRecord
 from analysis.report.study_page import report_page
 from search_space.errors import SpecError
 from tests.support.sample_study import sample_records, sample_summary
-from trials.corpus.prepare import prepare_corpus
-from trials.study.directory import STUDY
 from trials.study.spec import load_study
 from trials.training.recipe import lengthened
-from trials.trial.task import Start, TrialTask, count_costs, record_of
 
 RECORDS = sample_records()
 FINISHED = stratified(RECORDS, 100)
@@ -48,10 +44,10 @@ def test_a_sample_spans_the_losses_from_the_best_to_the_worst() -> None:
     assert stratified(RECORDS[::-1], 6) == chosen
 
 
-def test_the_same_order_is_trusted_at_every_rung() -> None:
+def test_the_same_order_is_trusted_at_every_share() -> None:
     found = validity(RECORDS, [long_run(record, bits(record) - 0.3) for record in FINISHED])
     assert found is not None
-    assert [rung.share for rung in found.correlations] == [0.25, 0.5, 0.75, 1.0]
+    assert [found_at.share for found_at in found.correlations] == [0.25, 0.5, 0.75, 1.0]
     assert found.correlations[-1].correlation.tau == 1
     smallest = min(abs(bits(a) - bits(b)) for a in FINISHED for b in FINISHED if a is not b)
     assert found.trusted_difference == pytest.approx(smallest)
@@ -96,36 +92,11 @@ def test_the_report_says_whether_the_ranking_can_be_trusted() -> None:
     assert "Whether the ranking can be trusted" not in report_page(sample_summary(), RECORDS, {})
 
 
-STUDY_VALUES = {
-    "name": "tiny",
-    "corpus": {"files": "text.txt"},
-    "budget": {"parameters": 20_000, "tolerance": 0.1},
-    "space": {"vocab_size": 270, "num_unique_layers": [1, 2], "hidden_size": [16, 24], "head_dim": 8, "num_key_value_heads": [1, 2]},
-    "proxy": {"tokens": 640, "context_tokens": 16, "batch_sequences": 4, "evaluation_tokens": 256},
-    "search": {"trials": 4, "workers": 1},
-}
-
-
-def run_without_ray(path: Path, directory: Path) -> None:
-    """A directory as `archfront run` leaves it, its trainings made here."""
-    from trials.training.proxy_run import train
-
-    study = load_study(path)
-    directory.mkdir()
-    (directory / STUDY).write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
-    for number, shape in enumerate(study.search_space.sample(4)):
-        task = TrialTask(number=number, kind=Kind.SAMPLED, architecture=shape, seed=0)
-        _, training = train(shape, prepare_corpus(study.corpus, 270), study.proxy, seed=0)
-        costs = count_costs(shape, study.latency, study.proxy)
-        append(directory, record_of(task, Outcome.FINISHED, None, costs, Start.now(), training=training))
-
-
 @pytest.mark.slow
-def test_the_command_trains_longer_and_continues_where_it_was_stopped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "text.txt").write_text("archfront finds shapes " * 2000, encoding="utf-8")
-    path, directory = tmp_path / "study.yaml", tmp_path / "study"
-    path.write_text(yaml.safe_dump(STUDY_VALUES), encoding="utf-8")
-    run_without_ray(path, directory)
+def test_the_command_trains_longer_and_continues_where_it_was_stopped(
+    trained: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, directory = trained
     command = ["validate", str(path), "--directory", str(directory), "--shapes", "3", "--times", "2", "--json"]
     assert archfront.main(command) == 0
     first = json.loads(capsys.readouterr().out)

@@ -19,7 +19,8 @@ from tests.support.planted_device import planted_latency
 from trials.driver.shipment import pack
 from trials.latency.device_tables import FROZEN, device_folder, find_table, frozen_table, require_table
 from trials.plans.plan_study import plan_study
-from trials.search.proposer import SAMPLERS, Proposer
+from trials.search.proposer import Proposer
+from trials.search.samplers import SAMPLERS
 from trials.study.spec import load_study, parse_study
 from trials.trial.task import TrialTask, plain
 

@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 
 
+@pytest.mark.more
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",

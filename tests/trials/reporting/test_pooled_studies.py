@@ -37,9 +37,9 @@ def lossy(record: TrialRecord, tokens: tuple[int, ...], noise: float = 0.0) -> T
     assert record.training is not None
     assert record.training.validation is not None
     last = dataclasses.replace(record.training.validation, loss=loss(tokens[-1]))
-    rungs = tuple(Cooldown(tokens=count, loss=loss(count), bits_per_byte=1.0) for count in tokens[:-1])
+    cooldowns = tuple(Cooldown(tokens=count, loss=loss(count), bits_per_byte=1.0) for count in tokens[:-1])
     training = dataclasses.replace(
-        record.training, tokens=tokens[-1], planned_tokens=tokens[-1], validation=last, rungs=rungs, corpus_sha256="c" * 64
+        record.training, tokens=tokens[-1], planned_tokens=tokens[-1], validation=last, cooldowns=cooldowns, corpus_sha256="c" * 64
     )
     return dataclasses.replace(record, training=training)
 
@@ -108,7 +108,7 @@ def test_a_rate_that_the_optimizer_does_not_read_is_no_difference(tmp_path: Path
     assert len(runs_of_studies([one, other])) == 12
 
 
-def test_a_training_that_two_studies_have_counts_once_with_all_its_rungs(tmp_path: Path) -> None:
+def test_a_training_that_two_studies_have_counts_once_with_all_its_cooldowns(tmp_path: Path) -> None:
     grid = grid_at(tmp_path / "grid")
     task = planned_tasks(parse_study(GRID))[2]
     search = write(tmp_path / "search", SEARCH, [lossy(fakes.answer(dataclasses.replace(task, number=0)), (65_536,))])

@@ -13,7 +13,8 @@ from search_space import cost
 from search_space.errors import SpecError
 from tests.support.fakes import answer, small_study
 from trials.plans.plan_study import _objectives
-from trials.search.proposer import SAMPLERS, Proposer
+from trials.search.proposer import Proposer
+from trials.search.samplers import SAMPLERS
 from trials.study.spec import StudySpec
 from trials.trial.known_before import exact_objectives, passed_limit, require_within_limits
 from trials.trial.task import TrialTask, plain, shape_observed
@@ -120,5 +121,5 @@ def test_a_trial_that_was_stopped_is_told_with_what_is_known_of_it() -> None:
     study, _ = small_study(**THREE)
     made = proposer(study, "front")
     records = search(study, "random", 8)
-    told: Any = made._told(records[0], None)
+    told: Any = made._told(records[0])
     assert told.values == pytest.approx([value(records[0]), records[0].latency.total_ms.median, records[0].costs.kv_cache_bytes])  # type: ignore[union-attr]

@@ -9,9 +9,6 @@ import random
 from collections.abc import Callable
 
 import pytest
-from optuna.distributions import BaseDistribution, IntDistribution
-from optuna.samplers import RandomSampler
-from optuna.trial import TrialState, create_trial
 
 from analysis.fronts.domination import hypervolume
 from analysis.records.record import Kind, Outcome, TrialRecord
@@ -20,8 +17,8 @@ from search_space.space import SearchSpace
 from tests.support.fakes import answer, small_study
 from tests.support.sample_study import SPACE as LARGER
 from trials.driver.agenda import HOPELESS, Agenda, NoTask
-from trials.search.optuna_storage import study_of
-from trials.search.proposer import POPULATION, SAMPLERS, Proposer
+from trials.search.proposer import Proposer
+from trials.search.samplers import POPULATION, SAMPLERS
 from trials.study.spec import StudySpec
 from trials.trial.references import references
 from trials.trial.task import TrialTask, plain
@@ -101,21 +98,6 @@ def test_a_proposer_that_has_seen_other_records_of_the_same_numbers_proposes_as_
     lost = [dataclasses.replace(record, outcome=Outcome.FAILED, training=None) for record in records[:4]] + records[4:]
     for seen in (lost, records, records[:12]):
         assert used.propose(20, seen, []) == Proposer(SPACE, 0, sampler).propose(20, seen, [])
-
-
-def test_a_known_trial_is_not_copied_and_what_a_study_changes_leaves_it_as_it_was() -> None:
-    space: dict[str, BaseDistribution] = {"width": IntDistribution(0, 9)}
-    trial, open_trial = (
-        create_trial(state=state, values=values, params={"width": 3}, distributions=space)
-        for state, values in ((TrialState.COMPLETE, [1.0, 2.0]), (TrialState.RUNNING, None))
-    )
-    study = study_of([trial, open_trial], RandomSampler(0))
-    assert study.get_trials(deepcopy=False) == [trial, open_trial]
-    assert study.get_trials(deepcopy=False)[0] is trial
-    study.tell(1, [3.0, 4.0])
-    assert study.get_trials()[1].values == [3.0, 4.0]
-    assert open_trial.values is None
-    assert study.ask({"width": IntDistribution(0, 9)}).number == 2
 
 
 def test_another_seed_searches_elsewhere() -> None:
@@ -206,7 +188,7 @@ def work(agenda: Agenda, workers: int, seed: int, stop_after: int | None = None)
 
 
 def test_the_order_in_which_trials_end_changes_nothing() -> None:
-    study, _ = small_study(search={"trials": 30, "workers": 3})
+    study, _ = small_study(search={"trials": 30}, workers={"count": 3})
     tried = []
     for seed in range(4):
         agenda = agenda_of(study)
@@ -218,7 +200,7 @@ def test_the_order_in_which_trials_end_changes_nothing() -> None:
 
 
 def test_an_interrupted_study_tries_what_it_would_have_tried() -> None:
-    study, _ = small_study(search={"trials": 30, "workers": 3})
+    study, _ = small_study(search={"trials": 30}, workers={"count": 3})
     whole, agenda = agenda_of(study), agenda_of(study)
     work(whole, 3, 0)
     for stop in (1, 4, 5, 13, 21, None):
@@ -228,7 +210,7 @@ def test_an_interrupted_study_tries_what_it_would_have_tried() -> None:
 
 
 def test_more_trials_go_on_where_fewer_ended() -> None:
-    few, many = (small_study(search={"trials": trials, "workers": 2})[0] for trials in (8, 16))
+    few, many = (small_study(search={"trials": trials}, workers={"count": 2})[0] for trials in (8, 16))
     first, whole = agenda_of(few), agenda_of(many)
     work(first, 2, 0)
     work(whole, 2, 1)
@@ -239,7 +221,7 @@ def test_more_trials_go_on_where_fewer_ended() -> None:
 
 
 def test_a_study_in_which_everything_fails_ends_early_and_may_be_tried_again() -> None:
-    study, _ = small_study(search={"trials": 30, "workers": 2})
+    study, _ = small_study(search={"trials": 30}, workers={"count": 2})
 
     def fail(agenda: Agenda) -> int:
         count = 0
@@ -274,7 +256,7 @@ def test_the_default_sampler_avoids_where_trials_diverged() -> None:
 
 
 def test_tasks_that_nobody_works_at_any_more_are_handed_out_again() -> None:
-    study, _ = small_study(search={"trials": 30, "workers": 2})
+    study, _ = small_study(search={"trials": 30}, workers={"count": 2})
     agenda = agenda_of(study)
     first, second, third = (agenda.next() for _ in range(3))
     assert isinstance(second, TrialTask)

@@ -11,7 +11,8 @@ import pytest
 from analysis.records.record import Outcome, TrialRecord
 from tests.support.fakes import answer, small_study
 from trials.driver.agenda import Agenda, NoTask
-from trials.search.proposer import SAMPLERS, Proposer
+from trials.search.proposer import Proposer
+from trials.search.samplers import SAMPLERS
 from trials.study.spec import StudySpec
 from trials.trial.references import references
 from trials.trial.task import TrialTask
@@ -54,7 +55,7 @@ def replayed(study: StudySpec, records: Iterable[TrialRecord], arrivals: random.
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_replaying_a_finished_study_hands_out_the_same_tasks(sampler: str) -> None:
-    study, _ = small_study(search={"trials": TRIALS, "workers": WORKERS, "sampler": sampler, "seed": 3, "replicates": 0.2})
+    study, _ = small_study(search={"trials": TRIALS, "sampler": sampler, "seed": 3, "replicates": 0.2}, workers={"count": WORKERS})
     records = finished(study)
     said = [TrialTask.of(record) for record in sorted(records, key=lambda record: record.number)]
     assert replayed(study, records, None) == said

@@ -14,10 +14,11 @@ from search_space.cost import BITS_PER_WEIGHT
 from trials.catalogue.runtimes import RUNTIMES
 from trials.commands.verbs import parser
 from trials.plans.plan_study import OPTIMIZER_SHARE
-from trials.search.proposer import SAMPLERS
+from trials.search.samplers import SAMPLERS
 from trials.study.ablation_spec import AblationSpec
+from trials.study.search_spec import AUTO
 from trials.study.section import OneOf
-from trials.study.spec import AUTO, DEFAULT_RATES, StudySpec
+from trials.study.spec import DEFAULT_RATES, StudySpec
 from trials.training.lightning_loop import PRECISIONS
 from trials.training.optimizers import OPTIMIZERS
 from trials.training.parametrization import FOLLOWED

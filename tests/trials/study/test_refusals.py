@@ -16,7 +16,8 @@ from trials.catalogue.runtimes import RUNTIMES
 from trials.driver.run_study import run_study
 from trials.latency.refusals import refusal_of
 from trials.plans.plan_study import plan_study
-from trials.search.proposer import SAMPLERS, Proposer
+from trials.search.proposer import Proposer
+from trials.search.samplers import SAMPLERS
 from trials.study.directory import STUDY
 from trials.study.latency_spec import LONGEST_DRIFT, LatencySpec
 from trials.study.spec import parse_latency

@@ -110,6 +110,7 @@ def test_a_run_that_cannot_fit_ends_before_its_first_step() -> None:
         train(SHAPE, blocks, RECIPE, seed=0, conditions=Conditions(memory_bytes=PROCESS_BYTES))
 
 
+@pytest.mark.more
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["1M", "5M"])
 def test_the_prediction_is_within_a_fifth_of_what_a_fresh_process_takes(name: str) -> None:

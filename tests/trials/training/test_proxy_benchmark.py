@@ -63,6 +63,7 @@ def test_what_has_not_been_run_for_every_shape_is_left_out(capsys: pytest.Captur
     assert "unknown: one seed" in capsys.readouterr().out
 
 
+@pytest.mark.more
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_every_contender_learns_shared_blocks_too() -> None:
@@ -79,9 +80,13 @@ def test_every_contender_learns_shared_blocks_too() -> None:
         evaluation_tokens=512,
     )
     nothing = np.log2(SHAPE.vocab_size)
-    rungs = ours(shape, blocks, proxy.model_copy(update={"rungs": (0.5,)}), 0)
-    assert [point.tokens for point in rungs] == [4_096, 8_192]
-    assert (rungs[0].core_seconds or 0) < (rungs[1].core_seconds or 0)
-    for points in (rungs, averaged(shape, blocks, proxy, 0), trainer(shape, blocks, proxy.model_copy(update={"optimizer": "adamw"}), 0)):
+    cooldowns = ours(shape, blocks, proxy.model_copy(update={"cooldowns": (0.5,)}), 0)
+    assert [point.tokens for point in cooldowns] == [4_096, 8_192]
+    assert (cooldowns[0].core_seconds or 0) < (cooldowns[1].core_seconds or 0)
+    for points in (
+        cooldowns,
+        averaged(shape, blocks, proxy, 0),
+        trainer(shape, blocks, proxy.model_copy(update={"optimizer": "adamw"}), 0),
+    ):
         assert points[-1].tokens == 8_192
         assert points[-1].bits_per_byte < 0.9 * nothing

@@ -62,6 +62,7 @@ def rates(chain: TokenBlocks, parametrization: str, *shapes: Architecture) -> li
     return list(check_rates(runs, 0).shapes)
 
 
+@pytest.mark.more
 @pytest.mark.slow
 @pytest.mark.parametrize(("parametrization", "shapes"), [("mup", (BASE, WIDE)), ("completep", (BASE, WIDE, DEEP))])
 def test_the_best_rate_stays_within_a_factor_of_two(chain: TokenBlocks, parametrization: str, shapes: tuple[Architecture, ...]) -> None:
@@ -71,6 +72,7 @@ def test_the_best_rate_stays_within_a_factor_of_two(chain: TokenBlocks, parametr
     assert max(best) < 2 * min(best)
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_the_standard_best_rate_moves_with_the_width(chain: TokenBlocks) -> None:
     narrow, wide = rates(chain, "standard", BASE, WIDE)

@@ -17,7 +17,8 @@ from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from search_space.sharing import Sharing
 from tests.support.fakes import plausible, small_study
-from trials.driver.run_study import _placeable, run_study
+from trials.driver.preparation import placeable
+from trials.driver.run_study import run_study
 from trials.machine.processors import device_name
 from trials.network.decoder import Network, run_block
 from trials.study.directory import claim
@@ -38,7 +39,7 @@ COMPILED = TimedMode(way=TrainingMode(compile=True), seconds_per_token=0.85e-4, 
 
 def open_study(**proxy: Any) -> StudySpec:
     left_open = {"precision": "auto", "compile": "auto", **proxy}
-    return small_study(proxy=left_open, search={"threads": "auto"})[0]
+    return small_study(proxy=left_open, workers={"threads": "auto"})[0]
 
 
 def test_a_way_must_save_more_than_the_timing_s_noise_in_every_timing() -> None:
@@ -78,7 +79,7 @@ def test_what_is_stated_is_kept_and_nothing_is_timed(tmp_path: Path, monkeypatch
     assert settled(study, tmp_path) == study
     assert not (tmp_path / CALIBRATION).exists()
     monkeypatch.setattr(os, "cpu_count", lambda: 2)  # two workers: a thread each
-    only_threads = small_study(search={"threads": "auto"})[0]
+    only_threads = small_study(workers={"threads": "auto"})[0]
     assert calibrate(only_threads, tmp_path).chosen == TrainingMode()
     assert timed == []
 
@@ -92,7 +93,7 @@ def test_each_rival_is_timed_between_two_of_the_present_way_and_the_choice_is_ke
     low, compiled = replace(four, precision="bfloat16"), replace(four, compile=True)
     turns = [(one, two), (two, four), (four, six), (four, low), (four, compiled)]
     assert timed == [way for present, rival in turns for way in (present, rival, rival, present)]
-    assert (found.proxy.precision, found.proxy.compile, found.search.threads) == ("float32", True, 4)
+    assert (found.proxy.precision, found.proxy.compile, found.workers.threads) == ("float32", True, 4)
     again = settled(study, tmp_path / "two", lambda study: calibrate(study, tmp_path / "cache"))
     assert (again, len(timed)) == (found, 20)
     assert settled(study, tmp_path / "one", lambda _: pytest.fail("the directory has it")) == found
@@ -100,19 +101,19 @@ def test_each_rival_is_timed_between_two_of_the_present_way_and_the_choice_is_ke
 
 
 def test_a_directory_with_trainings_goes_on_in_their_way(tmp_path: Path) -> None:
-    study, text = small_study(proxy={"precision": "auto"}, search={"trials": 2, "threads": "auto"})
+    study, text = small_study(proxy={"precision": "auto"}, search={"trials": 2}, workers={"threads": "auto"})
     with claim(tmp_path, text):
         append(tmp_path, plausible(TrialTask(number=0, kind=Kind.SAMPLED, architecture=study.search_space.sample(1, 0)[0], seed=0)))
     found = settled(study, tmp_path, lambda _: pytest.fail("its records have it"))
-    assert (found.proxy.precision, found.proxy.compile, found.search.threads) == ("float32", False, 1)
+    assert (found.proxy.precision, found.proxy.compile, found.workers.threads) == ("float32", False, 1)
 
 
 def test_threads_of_another_machine_are_no_more_than_the_largest_node_has(monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = [{"Alive": True, "Resources": {"CPU": 2.0}}, {"Alive": True, "Resources": {}}, {"Alive": False, "Resources": {"CPU": 64.0}}]
     monkeypatch.setattr("ray.nodes", lambda: nodes)
-    study, _ = small_study(search={"threads": 8})
-    assert _placeable(study).search.threads == 2
-    assert _placeable(small_study(search={"threads": 1})[0]).search.threads == 1
+    study, _ = small_study(workers={"threads": 8})
+    assert placeable(study).workers.threads == 2
+    assert placeable(small_study(workers={"threads": 1})[0]).workers.threads == 1
 
 
 def test_short_trials_are_not_worth_compiling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,6 +155,7 @@ def test_a_recipe_without_calibration_is_followed_in_the_plainest_way() -> None:
     assert stated.plain() == stated
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_a_real_study_is_calibrated_where_it_runs_and_its_records_say_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known, cache = cache_folder(), tmp_path / "cache" / "archfront"
@@ -163,7 +165,10 @@ def test_a_real_study_is_calibrated_where_it_runs_and_its_records_say_how(tmp_pa
             (cache / path.name).symlink_to(path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache.parent))
     study, text = small_study(
-        proxy={"precision": "auto", "compile": "auto", "tokens": 4_096}, search={"trials": 2, "threads": "auto", "fresh_seed": False}
+        proxy={"precision": "auto", "compile": "auto", "tokens": 4_096},
+        search={"trials": 2},
+        workers={"threads": "auto"},
+        finals={"fresh_seed": False},
     )
     directory = tmp_path / "run"
     run_study(study, directory, study_text=text)

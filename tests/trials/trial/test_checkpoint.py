@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parents[3]
 Trial = Generator[TrialRecord, None, Ended]
 LOOKS = (0.25, 0.5, 0.75)
 LONGER = RECIPE.model_copy(update={"tokens": 4_096, "evaluations": 4})
-WITH_RUNGS = LONGER.model_copy(update={"rungs": (0.4, 0.6)})
+WITH_COOLDOWNS = LONGER.model_copy(update={"cooldowns": (0.4, 0.6)})
 
 
 def place(path: Path, blocks: TokenBlocks, recipe: ProxySpec = LONGER, threads: int = 1) -> Checkpoint:
@@ -68,7 +68,7 @@ def same(one: tuple[TrialRecord, Network | None], other: tuple[TrialRecord, Netw
     return alike and timeless(one[0].training) == timeless(other[0].training) and one[0].latency == other[0].latency
 
 
-@pytest.mark.parametrize("recipe", [LONGER, WITH_RUNGS], ids=["plain", "with rungs"])
+@pytest.mark.parametrize("recipe", [LONGER, WITH_COOLDOWNS], ids=["plain", "with cooldowns"])
 @pytest.mark.parametrize("looks", [1, 2, 3])
 def test_a_trial_that_was_cut_off_ends_as_if_nothing_had_been(tmp_path: Path, blocks: TokenBlocks, recipe: ProxySpec, looks: int) -> None:
     undisturbed = ended(start(blocks, None, recipe))
@@ -182,11 +182,13 @@ space: {vocab_size: 512, num_unique_layers: [2, 3], head_dim: 16, hidden_size: [
 references: []
 proxy:
   {tokens: 400_000, context_tokens: 64, batch_sequences: 16, evaluations: 1, evaluation_tokens: 4_096, precision: float32, compile: false}
-search: {trials: 1, workers: 1, threads: 1, sampler: random, replicates: 0, early_stopping: front, fresh_seed: false, rate_bracket: false,
-  reuse: false}
+search: {trials: 1, sampler: random, replicates: 0, early_stopping: front, reuse: false}
+workers: {count: 1, threads: 1}
+finals: {fresh_seed: false, learning_rate_bracket: false}
 """
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_a_real_trial_whose_driver_and_worker_are_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(STUDY)

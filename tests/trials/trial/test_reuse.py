@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,8 @@ from analysis.records.training import Quality
 from analysis.report.study_page import report_page
 from analysis.report.terminal import front_text
 from tests.support import fakes
+from tests.support.real_study import RealStudy
 from tests.support.sample_study import sample_records, sample_summary
-from tests.trials.driver.test_run_study import run
-from tests.trials.study.test_same_records import CHANGES, WORDS
 from trials.driver.retrainings import fresh_seed, learning_rate_bracket
 from trials.reporting.mlflow_trial_content import trial_run
 from trials.study.directory import STUDY, tokenizer_file, weights_file
@@ -55,7 +55,7 @@ OTHERS: dict[str, dict[str, Any]] = {
 RECIPES: dict[str, Any] = {
     "tokens": 2_000, "context_tokens": 32, "batch_sequences": 8, "optimizer": "adamw", "learning_rate": 0.02,
     "muon_learning_rate": 0.02, "parametrization": "standard", "base": {"hidden_size": 32}, "weight_decay": 0.0, "gradient_clip": 2.0,
-    "schedule": "cosine", "warmup": 0.1, "decay": 0.2, "rungs": (0.5,), "evaluations": 2, "evaluation_tokens": 1_024,
+    "schedule": "cosine", "warmup": 0.1, "decay": 0.2, "cooldowns": (0.5,), "evaluations": 2, "evaluation_tokens": 1_024,
 }  # fmt: skip
 
 
@@ -230,13 +230,16 @@ def test_trainings_after_a_search_are_taken_over_too(tmp_path: Path, index: Path
         return RatePoint(factor=factor, bits_per_byte=None if factor == 2 else 2.5)
 
     final = FinalRecord(
-        number=3, fresh=fresh_seed(record, 2_000, with_seed, one), rate_bracket=learning_rate_bracket(record, at_rate, one), measured_at=""
+        number=3,
+        fresh_seed=fresh_seed(record, 2_000, with_seed, one),
+        learning_rate_bracket=learning_rate_bracket(record, at_rate, one),
+        measured_at="",
     )
     append(tmp_path / "one", final)
     assert trained_here == [2_000, 0.5, 2.0]
     again = dataclasses.replace(record, number=5)
     assert fresh_seed(again, 2_000, with_seed, two) == fresh
-    assert learning_rate_bracket(again, at_rate, two) == final.rate_bracket
+    assert learning_rate_bracket(again, at_rate, two) == final.learning_rate_bracket
     assert trained_here == [2_000, 0.5, 2.0, 2.0], "one that diverged is tried again"
     assert fresh_seed(again, 2_001, with_seed, two) == fresh
     assert trained_here[-1] == 2_001
@@ -262,25 +265,20 @@ def test_a_report_does_not_count_what_was_taken_over_as_paid() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("ray_here")
-def test_a_second_study_trains_nothing_that_the_first_has_trained(tmp_path: Path, tracking: str, index: Path) -> None:
-    text = "\n".join(" ".join(WORDS[(line * place + place * place) % len(WORDS)] for place in range(12)) for line in range(4_000))
-    (tmp_path / "text.txt").write_text(text)
-    changes = CHANGES | {"corpus": {"name": None, "files": [str(tmp_path / "text.txt")]}}
-    changes["search"] = changes["search"] | {"sampler": "random", "fresh_seed": True}
-    run(tmp_path / "one", tracking, **changes)
-    run(tmp_path / "two", tracking, **changes | {"search": changes["search"] | {"trials": 3}})
-    first, second = read_records(tmp_path / "one"), read_records(tmp_path / "two")
+def test_a_second_study_trains_nothing_that_the_first_has_trained(tmp_path: Path, real_study: RealStudy, index: Path) -> None:
+    shutil.copytree(real_study.trainings, index)
+    real_study.run(tmp_path / "two", trials=3)
+    first, second = read_records(real_study.directory), read_records(tmp_path / "two")
     assert len(first) == 3
     assert len(second) == 4
     for one, two in zip(first, second, strict=False):
         assert one.training is not None
         assert two.training is not None
         assert one.training.reused_from is None
-        assert two.training == dataclasses.replace(one.training, reused_from=f"{tmp_path / 'one'} #{one.number}")
+        assert two.training == dataclasses.replace(one.training, reused_from=f"{real_study.directory} #{one.number}")
         assert two.latency is not None
         assert two.latency != one.latency, "it is measured again"
-        assert weights_file(tmp_path / "two", two.number).read_bytes() == weights_file(tmp_path / "one", one.number).read_bytes()
+        assert weights_file(tmp_path / "two", two.number).read_bytes() == weights_file(real_study.directory, one.number).read_bytes()
         assert two.wall_seconds < one.wall_seconds + 60
     assert second[3].training is not None
     assert second[3].training.reused_from is None
@@ -289,7 +287,7 @@ def test_a_second_study_trains_nothing_that_the_first_has_trained(tmp_path: Path
 
 def test_in_a_grid_one_shape_at_two_token_counts_is_two_trainings(tmp_path: Path, index: Path) -> None:
     grid = {"budgets": {"flops": [1e11, 2e11]}, "shapes": {"thin": {}}, "tokens": [100_000, 200_000]}
-    asked = {"space": {"vocab_size": 300}, "budget": None, "search": {"workers": 2, "threads": 1}, "scaling": grid}
+    asked = {"space": {"vocab_size": 300}, "budget": None, "search": {}, "scaling": grid}
     values = {name: value for name, value in {**fakes.VALUES, **asked}.items() if value is not None}
     values["proxy"] = {name: value for name, value in fakes.VALUES["proxy"].items() if name != "tokens"}
     study, text = parse_study(values), yaml.safe_dump(values)

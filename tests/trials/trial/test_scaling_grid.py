@@ -6,6 +6,7 @@ import copy
 import itertools
 import math
 import re
+from collections.abc import Container
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ VALUES: dict[str, Any] = {
     },
     "space": {"vocab_size": 300, "head_dim": 8, "intermediate_size": {"solve": True, "multiple_of": 4}},
     "proxy": {"context_tokens": 32, "batch_sequences": 8, "evaluation_tokens": 1_024, "precision": "float32", "compile": False},
-    "search": {"workers": 2, "threads": 1},
+    "workers": {"count": 2, "threads": 1},
 }
 
 
@@ -68,7 +69,7 @@ def test_every_size_spends_its_budget(quantity: str) -> None:
 def test_isoflop_grids_spend_equal_flops_at_sizes_that_differ(lengths: dict[str, Any]) -> None:
     study = ladder(scaling={**ISOFLOP, **lengths, "shapes": {"thin": {}}})
     assert study.scaling is not None
-    assert not study.proxy.rungs
+    assert not study.proxy.cooldowns
     count = len(study.scaling.lengths)
     tasks = planned_tasks(study)
     assert len(tasks) == 3 * count
@@ -90,7 +91,7 @@ def test_isoflop_grids_spend_equal_flops_at_sizes_that_differ(lengths: dict[str,
 def test_one_training_serves_all_token_counts_of_its_size() -> None:
     study = ladder()
     assert study.proxy.tokens == 256 * STEP
-    assert study.proxy.rungs == (0.25, 0.5)
+    assert study.proxy.cooldowns == (0.25, 0.5)
     for task in planned_tasks(study):
         assert loss_tokens(task.recipe(study.proxy), task) == (64 * STEP, 128 * STEP, 256 * STEP)
         paid = paid_tokens(task.architecture, task.recipe(study.proxy))
@@ -111,7 +112,7 @@ def test_numbers_are_places_by_flops_and_later_seeds_come_after_all_others() -> 
     tasks = planned_tasks(study)
     assert tasks == planned_tasks(study)
     assert [task.number for task in tasks] == list(range(16))
-    assert [task.kind for task in tasks] == [Kind.RUNG] * 8 + [Kind.REPLICATE] * 8
+    assert [task.kind for task in tasks] == [Kind.GRID] * 8 + [Kind.REPLICATE] * 8
     assert [task.seed for task in tasks] == [5] * 8 + [6] * 8
     assert [task.replicates for task in tasks[8:]] == list(range(8))
     assert [task.architecture for task in tasks[8:]] == [task.architecture for task in tasks[:8]]
@@ -157,14 +158,14 @@ SAID: dict[str, tuple[dict[str, Any], str]] = {
     "no shape": ({"scaling": {"shapes": {}}}, "shapes"),
     "a form": ({"scaling": {"form": "chinchila"}}, "form"),
     "tokens twice": ({"proxy": {"tokens": 9_999}}, "must not state tokens beside `scaling`"),
-    "rungs": ({"proxy": {"rungs": [0.5]}}, "must not state rungs beside `scaling`"),
+    "cooldowns": ({"proxy": {"cooldowns": [0.5]}}, "must not state cooldowns beside `scaling`"),
     "a budget beside": ({"budget": {"parameters": 100_000}}, "neither budget nor search.trials"),
     "trials": ({"search": {"trials": 3}}, "neither budget nor search.trials"),
     "dimensions": ({"space": {"hidden_size": [32, 64]}}, "space must state only .*, found hidden_size; write proportions in scaling"),
     "two constants": ({"space": {"rope_theta": [100, 1_000]}}, "space.rope_theta must be one value beside `scaling`, .*; choose one"),
     "vocabularies": ({"space": {"vocab_size": [300, 512]}}, "space.vocab_size must be one number beside `scaling`"),
-    "cosine": ({"proxy": {"schedule": "cosine"}}, "rungs need the schedule wsd"),
-    "too short": ({"scaling": {"tokens": [STEP, 256 * STEP]}}, "the first rung must not begin to decay within the warm-up"),
+    "cosine": ({"proxy": {"schedule": "cosine"}}, "cooldowns need the schedule wsd"),
+    "too short": ({"scaling": {"tokens": [STEP, 256 * STEP]}}, "the first cooldown must not begin to decay within the warm-up"),
 }  # fmt: skip
 
 
@@ -256,11 +257,11 @@ def handed_out(agenda: Agenda) -> list[int]:
     return numbers
 
 
-def agenda_of(study: StudySpec, records: list[TrialRecord] | None = None) -> Agenda:
+def agenda_of(study: StudySpec, records: list[TrialRecord] | None = None, left_out: Container[int] = ()) -> Agenda:
     def never() -> Any:
         raise AssertionError("nothing is proposed")
 
-    return Agenda(study, (), records or [], never, largest_first(planned_tasks(study), study))
+    return Agenda(study, (), records or [], never, largest_first(planned_tasks(study), study), left_out)
 
 
 def test_a_plan_is_handed_out_largest_first_once_and_continues_with_what_has_no_record() -> None:
@@ -280,8 +281,7 @@ def test_what_is_out_of_reach_is_not_handed_out_and_its_record_of_before_is_kept
     study = ladder()
     whole = agenda_of(study)
     handed_out(whole)
-    agenda = agenda_of(study, [whole.records[7]])
-    agenda.leave_out({6: "too large", 7: "too large"})
+    agenda = agenda_of(study, [whole.records[7]], left_out={6: "too large", 7: "too large"})
     assert agenda.count == 7
     assert handed_out(agenda) == [5, 4, 3, 2, 1, 0]
     assert agenda.finished

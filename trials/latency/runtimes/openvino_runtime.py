@@ -20,7 +20,6 @@ from search_space.cost import BITS_PER_WEIGHT
 from trials.catalogue.refusals import BLOCK
 from trials.formats.block_quantisation import quantise
 from trials.formats.model import Model
-from trials.formats.onnx_graph import write_onnx
 from trials.latency.runtimes.interface import Logits
 
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # else importing openvino is reported over the network
@@ -41,6 +40,8 @@ def version() -> str:
 
 def prepare(directory: Path, model: Model) -> None:
     """Write the graph and its weights in OpenVINO's own format."""
+    from trials.formats.onnx_graph import write_onnx  # loading a model needs neither onnx nor torch
+
     graph = directory / GRAPH
     write_onnx(graph, replace(model, precision="float32"))
     read = openvino.Core().read_model(graph)

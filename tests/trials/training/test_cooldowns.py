@@ -49,23 +49,23 @@ def same_weights(one: ProxyRun, other: ProxyRun) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one.network.parameters(), other.network.parameters(), strict=True))
 
 
-def test_a_record_has_a_finished_loss_at_every_rung(periodic: TokenBlocks) -> None:
+def test_a_record_has_a_finished_loss_at_every_cooldown(periodic: TokenBlocks) -> None:
     _, plain = train(SHAPE, periodic, recipe(**WHOLE), seed=0)
-    _, training = train(SHAPE, periodic, recipe(**WHOLE, rungs=[0.25, 0.5]), seed=0)
-    assert [rung.tokens for rung in training.rungs] == [16 * STEP, 32 * STEP]
+    _, training = train(SHAPE, periodic, recipe(**WHOLE, cooldowns=[0.25, 0.5]), seed=0)
+    assert [cooldown.tokens for cooldown in training.cooldowns] == [16 * STEP, 32 * STEP]
     assert training.validation == plain.validation
     assert training.tokens == plain.tokens
     assert training.validation is not None
-    losses = [*(rung.loss for rung in training.rungs), training.validation.loss]
+    losses = [*(cooldown.loss for cooldown in training.cooldowns), training.validation.loss]
     assert losses == sorted(losses, reverse=True)
-    assert all(rung.bits_per_byte > 0 for rung in training.rungs)
+    assert all(cooldown.bits_per_byte > 0 for cooldown in training.cooldowns)
     record = with_training(sample_records(4)[2], training)
     assert TrialRecord.from_dict(record.as_dict()).training == training
 
 
 def test_the_seconds_of_a_branch_count_towards_the_deadline_and_in_no_rate(periodic: TokenBlocks) -> None:
     run = ProxyRun(SHAPE, periodic, recipe(**WHOLE), seed=0, conditions=Conditions(deadline_seconds=1000.0))
-    run.add_rung(0.5)
+    run.add_cooldown(0.5)
     assert run.tally.branch_seconds > 0
     assert run.tally.training_seconds < run.tally.branch_seconds + run.tally.seconds
     again = ProxyRun(
@@ -86,20 +86,20 @@ def test_a_run_that_went_too_far_has_no_such_branch(periodic: TokenBlocks) -> No
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"rungs": [0.5], "schedule": "cosine"}, "rungs need the schedule wsd"),
-        ({"rungs": [0.5], "seconds": 3.0}, "budget that is not seconds"),
-        ({"rungs": [0.5, 0.25]}, "rungs must ascend, found 0.5, 0.25"),
-        ({"rungs": [0.05]}, "must not begin to decay within the warm-up, found 0.05"),
-        ({"rungs": [1.5]}, "less than 1"),
+        ({"cooldowns": [0.5], "schedule": "cosine"}, "cooldowns need the schedule wsd"),
+        ({"cooldowns": [0.5], "seconds": 3.0}, "budget that is not seconds"),
+        ({"cooldowns": [0.5, 0.25]}, "cooldowns must ascend, found 0.5, 0.25"),
+        ({"cooldowns": [0.05]}, "must not begin to decay within the warm-up, found 0.05"),
+        ({"cooldowns": [1.5]}, "less than 1"),
     ],
 )
-def test_rungs_that_cannot_be_are_refused(changes: dict[str, object], said: str) -> None:
+def test_cooldowns_that_cannot_be_are_refused(changes: dict[str, object], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         recipe(**changes)
 
 
-def test_a_fit_of_a_study_sees_every_rung_and_knows_that_they_are_one_training(periodic: TokenBlocks) -> None:
-    _, training = train(SHAPE, periodic, recipe(**WHOLE, rungs=[0.25, 0.5]), seed=0)
+def test_a_fit_of_a_study_sees_every_cooldown_and_knows_that_they_are_one_training(periodic: TokenBlocks) -> None:
+    _, training = train(SHAPE, periodic, recipe(**WHOLE, cooldowns=[0.25, 0.5]), seed=0)
     records = [with_training(record, training) if record.number == 2 else record for record in sample_records(5)]
     runs = runs_from_records(records)
     assert len(runs) == 7

@@ -1,0 +1,74 @@
+"""The finals of a study, measured and trained on Ray: which are missing, and who answers for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import ray
+
+from analysis.records.latency import Latency
+from analysis.records.record import FinalRecord, FreshSeed, RatePoint, TrialRecord
+from analysis.records.training import Quality
+from trials.driver.finals import measure_finals, missing_finals
+from trials.driver.retrainings import SEED_AWAY, Retraining, fresh_seed, learning_rate_bracket, missing_retrainings, retrain
+from trials.driver.trial_actor import Equipment
+from trials.driver.workers import Examiner, ask_device
+from trials.study.directory import weights_file
+from trials.study.spec import StudySpec
+from trials.trial.reuse import Reuse
+
+
+def lacks_finals(study: StudySpec, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]) -> bool:
+    """Whether anything is still to be measured or trained after the search."""
+    return bool(
+        missing_finals(records, finals, study.problem)
+        or any(missing_retrainings(records, finals, field, study.problem) for field in _wanted(study))
+    )
+
+
+def finish_finals(
+    equipment: Equipment, reuse: Reuse, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]
+) -> dict[int, FinalRecord]:
+    """All final records, with those that were missing; what cannot be had is left out, with a warning."""
+    study, directory = equipment.study, equipment.directory
+    examiner = ray.remote(Examiner).options(num_cpus=study.workers.trial_threads, num_gpus=study.workers.gpus).remote()
+
+    def judge(record: TrialRecord) -> Quality:
+        shape, weights = record.architecture, weights_file(directory, record.number).read_bytes()
+        quality: Quality = ray.get(examiner.quality.remote(shape, weights, equipment.blocks[shape.vocab_size], study))
+        return quality
+
+    def measure(record: TrialRecord) -> Latency:
+        return ask_device(equipment.device, record.architecture)
+
+    def with_seed(record: TrialRecord, seed: int) -> FreshSeed:
+        found: FreshSeed = ray.get(examiner.fresh.remote(record, equipment.blocks[record.architecture.vocab_size], study, seed))
+        return found
+
+    def at_rate(record: TrialRecord, factor: float) -> RatePoint:
+        blocks = equipment.blocks[record.architecture.vocab_size]
+        found: RatePoint = ray.get(examiner.rate_point.remote(record, blocks, study, factor))
+        return found
+
+    def fresh(record: TrialRecord, final: FinalRecord) -> FinalRecord:
+        return replace(final, fresh_seed=fresh_seed(record, study.search.seed + SEED_AWAY, with_seed, reuse))
+
+    def bracket(record: TrialRecord, final: FinalRecord) -> FinalRecord:
+        return replace(final, learning_rate_bracket=learning_rate_bracket(record, at_rate, reuse))
+
+    found = measure_finals(directory, records, finals, measure, judge, study.problem)
+    for again in _wanted(study):
+        found = retrain(directory, records, found, again, fresh if again == "fresh_seed" else bracket, study.problem)
+    return found
+
+
+def _wanted(study: StudySpec) -> list[Retraining]:
+    """What the study wants of the shapes that its report names; a grid has chosen none."""
+    if study.scaling is not None:
+        return []
+    wanted: list[tuple[Retraining, bool]] = [
+        ("fresh_seed", study.finals.fresh_seed),
+        ("learning_rate_bracket", study.finals.learning_rate_bracket),
+    ]
+    return [field for field, asked in wanted if asked]

@@ -1,0 +1,138 @@
+"""What a study needs before its first trial: a way of training, a node that measures, and on Ray what every trial is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ray
+from ray.exceptions import RayTaskError
+
+from analysis.records.files import write_whole
+from analysis.records.record import TrialRecord
+from search_space.errors import SpecError
+from trials.catalogue.runtimes import COMMAND, RUNTIMES
+from trials.driver.trial_actor import Equipment, Evaluate
+from trials.driver.workers import LATENCY_DEVICE, LatencyDevice
+from trials.latency.refusals import refusal_of, require_libraries
+from trials.study.directory import stamp, tokenizer_file
+from trials.study.spec import StudySpec
+from trials.training.mode import Calibration
+from trials.trial.calibration import as_settled, calibrate, settled, with_threads
+from trials.trial.task import TrialTask
+
+if TYPE_CHECKING:
+    from analysis.latency.device_table import DeviceTable
+    from trials.corpus.blocks import TokenBlocks
+    from trials.plans.feasible_here import MeasurePace, Pace
+    from trials.search.proposer import Proposer
+
+
+def make_proposer(study: StudySpec, table: DeviceTable | None) -> Proposer:
+    """Takes a second or more: the space is enumerated, and Optuna imported. With a `table` proposals follow its latencies."""
+    from trials.search.proposer import Proposer
+    from trials.trial.known_before import exact_objectives, passed_limit
+
+    return Proposer(
+        study.search_space,
+        study.search.seed,
+        study.search.sampler,
+        study.problem,
+        exact=exact_objectives(study, table),
+        accepts=lambda shape: refusal_of(shape, study.latency) is None and passed_limit(study, shape) is None,
+    )
+
+
+def read_blocks(study: StudySpec, vocab_size: int) -> TokenBlocks:
+    """The study's text as tokens of that vocabulary, made where they are not cached."""
+    from trials.corpus.prepare import prepare_corpus
+
+    return prepare_corpus(study.corpus, vocab_size)
+
+
+def require_latency_node(study: StudySpec) -> None:
+    """Raise SpecError where no node takes latencies, or the one that does lacks the library of an optional runtime."""
+    if not ray.cluster_resources().get(LATENCY_DEVICE):
+        raise SpecError(
+            f"the Ray cluster must have a node with the resource {LATENCY_DEVICE}, where latency is taken, found none; start one "
+            f"""there with: ray start --address=HEAD:6379 --num-cpus=0 --resources='{{"{LATENCY_DEVICE}": 1}}'"""
+        )
+    spec = study.latency
+    row = RUNTIMES[spec.runtime]
+    if spec.runtime != COMMAND and not row.library and row.device == "cpu":
+        return  # it is among the dependencies, and asking takes a process there
+    try:
+        asked = ray.remote(require_libraries).options(num_cpus=0, resources={LATENCY_DEVICE: 1})
+        ray.get(asked.remote(spec))
+    except RayTaskError as error:
+        raise error.cause from None
+
+
+def settled_on_a_worker(study: StudySpec, directory: Path) -> StudySpec:
+    """The study with nothing left open, calibrated where trials will run."""
+    return placeable(settled(study, directory, _calibrated_on_a_worker))
+
+
+def placeable(study: StudySpec) -> StudySpec:
+    """The study with no more threads a trial than the largest node has: the calibration may be of another machine."""
+    largest = max(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
+    return with_threads(study, largest) if study.workers.trial_threads > largest >= 1 else study
+
+
+def left_out_here(study: StudySpec, directory: Path, planned: Sequence[TrialTask], measure: MeasurePace | None = None) -> dict[int, str]:
+    """Planned trainings that are out of this machine's reach, with the reasons; none while its pace is not known."""
+    if not planned:
+        return {}
+    from trials.plans.feasible_here import infeasible_here  # torch: a second or more, for scaling studies alone
+
+    return infeasible_here(as_settled(study, directory), directory, planned, measure) or {}
+
+
+def time_pace_on_a_worker(study: StudySpec, tasks: Sequence[TrialTask]) -> Pace:
+    """How fast the machine is where trials will run."""
+    from trials.plans.feasible_here import time_pace
+
+    asked = ray.remote(time_pace).options(num_cpus=study.workers.trial_threads, num_gpus=study.workers.gpus)
+    try:
+        found: Pace = ray.get(asked.remote(study, tasks))
+    except RayTaskError as error:
+        raise error.cause from None
+    return found
+
+
+@contextmanager
+def equipped(
+    study: StudySpec, directory: Path, blocks: Mapping[int, TokenBlocks], records: Sequence[TrialRecord], evaluate: Evaluate | None
+) -> Iterator[Equipment]:
+    """What every trial is given, put where it finds it, while inside; `records` are those of an interrupted run.
+
+    Raises SpecError where those were trained on another text than the blocks of each vocabulary.
+    """
+    for size, found in blocks.items():
+        found.require_same_text(records)
+        found.require_context(study.proxy.context_tokens)
+        if found.tokenizer_file is not None:
+            write_whole(tokenizer_file(directory, size), found.tokenizer_file.read_bytes())
+    if evaluate is not None:
+        yield Equipment(study, {}, None, evaluate, directory, stamp(directory))
+        return
+    device = (
+        ray.remote(LatencyDevice)
+        .options(num_cpus=0, resources={LATENCY_DEVICE: 1}, max_restarts=-1)
+        .remote(study.latency, [record.latency for record in records if record.latency is not None])
+    )
+    placed = {size: ray.put(found) for size, found in blocks.items()}
+    try:
+        yield Equipment(study, placed, device, None, directory, stamp(directory))
+    finally:
+        ray.kill(device)  # else the next study here waits for the device until Python forgets this one
+
+
+def _calibrated_on_a_worker(study: StudySpec) -> Calibration:
+    try:
+        found: Calibration = ray.get(ray.remote(calibrate).options(num_cpus=1, num_gpus=study.workers.gpus).remote(study))
+    except RayTaskError as error:
+        raise error.cause from None
+    return found

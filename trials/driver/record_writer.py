@@ -1,0 +1,55 @@
+"""The one writer of a running study: weights, then the record that vouches for them, then everybody who wants to know. No Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.records.files import write_whole
+from analysis.records.record import TrialRecord, append
+from search_space.errors import WorkError
+from trials.driver.agenda import Agenda
+from trials.driver.progress import ProgressTally, StudyProgress
+from trials.study.directory import checkpoint_file, weights_file
+from trials.trial.reuse import Reuse
+
+if TYPE_CHECKING:
+    from trials.reporting.mlflow_tracker import Tracker
+
+
+class RecordWriter:
+    """Writes what comes back, and tells the index of finished trainings, the agenda, MLflow and whoever watches, in this order."""
+
+    def __init__(
+        self, directory: Path, agenda: Agenda, reuse: Reuse | None, tracker: Tracker, report: Callable[[StudyProgress], None] | None
+    ) -> None:
+        """`reuse` lets other studies find what finished here; None where nothing is trained. `report` gets every progress."""
+        self._directory, self._agenda, self._reuse, self._tracker, self._report = directory, agenda, reuse, tracker, report
+        self._tally = ProgressTally(agenda.records.values(), agenda.problem)
+        self.complaint: WorkError | None = None
+        """Why writing failed; Tune makes a long trace of whatever is raised here."""
+
+    def write(self, record: TrialRecord, weights: bytes | None) -> None:
+        """One trial, with its weights as a file's bytes where it was trained here; raises WorkError where the disk refuses them."""
+        try:
+            path = weights_file(self._directory, record.number)
+            if weights is not None:
+                write_whole(path, weights)
+            elif not record.finished:
+                path.unlink(missing_ok=True)  # taken over for a shape whose latency could not be measured then
+            append(self._directory, record)
+            checkpoint_file(self._directory, record.number).unlink(missing_ok=True)
+        except OSError as error:
+            self.complaint = WorkError(
+                f"{self._directory} cannot be written any more ({error.strerror}); make room and run the same command again, "
+                f"which repeats only what is not recorded"
+            )
+            raise self.complaint from None
+        if self._reuse is not None:
+            self._reuse.leave(record)
+        self._agenda.add(record)
+        self._tracker.record(record)
+        if self._report is not None:
+            self._tally.add(record)
+            self._report(self._tally.progress(self._agenda.count))

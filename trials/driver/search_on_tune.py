@@ -1,0 +1,85 @@
+"""The search itself: Ray Tune runs what the agenda hands out, to its end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from ray import tune
+from ray.exceptions import OutOfMemoryError
+
+from trials.driver.agenda import Agenda
+from trials.driver.record_writer import RecordWriter
+from trials.driver.stopper import FrontStopper
+from trials.driver.trial_actor import Equipment, TrialActor
+from trials.driver.tune_adapters import AgendaSearcher, RecordCallback
+from trials.trial.reuse import Reuse
+
+
+def search(agenda: Agenda, equipment: Equipment, writer: RecordWriter, reuse: Reuse | None, on_start: Callable[[], None]) -> None:
+    """Run every task of the agenda and have its record written; `on_start` is called as each trial begins.
+
+    Raises KeyboardInterrupt after Ctrl-C, WorkError where records cannot be written any more, and what Ray or Tune raise of their own.
+    """
+    callback = RecordCallback(equipment.study, agenda, writer, on_start)
+    with _interruptible(agenda):
+        while not agenda.finished:
+            try:
+                _run_tune(agenda, equipment, callback, reuse)
+            except Exception as error:
+                if writer.complaint is not None:
+                    raise writer.complaint from None
+                if not isinstance(error.__cause__, OutOfMemoryError):
+                    raise
+                callback.on_out_of_memory(str(error.__cause__))
+            else:
+                if agenda.interrupted:
+                    raise KeyboardInterrupt
+                return
+
+
+def _run_tune(agenda: Agenda, equipment: Equipment, callback: RecordCallback, reuse: Reuse | None) -> None:
+    workers = equipment.study.workers
+    resources = {"cpu": workers.trial_threads, "gpu": workers.gpus}
+    storage = tempfile.mkdtemp(prefix="archfront-tune-")
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(workers.count)  # start the workers together, not one after the other
+    try:
+        tune.run(
+            tune.with_resources(tune.with_parameters(TrialActor, equipment=equipment), resources),
+            name="study",
+            num_samples=-1,
+            search_alg=AgendaSearcher(agenda, workers.count, reuse),
+            stop=FrontStopper(agenda),
+            callbacks=[callback],
+            reuse_actors=True,
+            raise_on_failed_trial=False,
+            storage_path=storage,
+            verbose=0,
+            trial_dirname_creator=lambda trial: trial.trial_id,
+        )
+    finally:
+        shutil.rmtree(storage, ignore_errors=True)
+
+
+@contextmanager
+def _interruptible(agenda: Agenda) -> Iterator[None]:
+    """Ctrl-C ends the search even where a library swallows the exception that Python raises for it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        agenda.interrupt()
+        signal.default_int_handler(number, frame)
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,45 @@
+"""Ray Tune's stopper for a front: at a look a trial goes on if it is likely to matter (`analysis.search.early_stopping`)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from ray.tune import Stopper
+
+from analysis.records.record import Outcome
+from trials.driver.agenda import Agenda
+
+
+class FrontStopper(Stopper):  # type: ignore[misc]
+    """Stops trials without hope, and says why in the record that they then have.
+
+    What a trial is judged by is what the agenda proposed it by: the records up to its number less the agenda's lag. So neither the
+    order in which trials end nor an interruption changes who is stopped.
+    """
+
+    def __init__(self, agenda: Agenda) -> None:
+        """`agenda` has the records."""
+        self._agenda = agenda
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Whether the trial that reports stops here; the record in its result then has the reason."""
+        record = result["record"]
+        if record.outcome is not Outcome.STOPPED or record.training is None:
+            return False
+        from analysis.search.early_stopping import decide_stop, learning_curve  # SciPy's distributions: no study waits for them to start
+
+        problem = self._agenda.problem
+        known = [learning_curve(other, problem) for other in self._agenda.known_to(record.number)]
+        decision = decide_stop(learning_curve(record, problem), known, record.training.tokens, problem)
+        if not decision.goes_on:
+            result["record"] = replace(record, reason=decision.reason)
+        return not decision.goes_on
+
+    def stop_all(self) -> bool:
+        """The searcher says when the study ends."""
+        return False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The records are the only state."""
+        return {}
