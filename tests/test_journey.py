@@ -82,7 +82,7 @@ def test_from_a_study_to_a_model_that_transformers_loads(tmp_path: Path, archfro
     assert all(record.finished and record.latency and record.training for record in records)
     front = json.loads(ran.stdout)
     assert {row["trial"] for row in front} <= set(finals)  # a second latency may take a member off the front
-    assert all(row["test_bits_per_byte"] is not None and row["final_latency_ms"] is not None for row in front)
+    assert all(row["test_bits_per_byte"] is not None and row["final_total_ms"] is not None for row in front)
     bracketed = {number for number, final in finals.items() if final.learning_rate_bracket}
     assert bracketed == {number for number, final in finals.items() if final.fresh_seed} != set()
     for number, final in finals.items():
