@@ -4,25 +4,47 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import lightning
 import torch
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import Tensor
 
+from trials.network.decoder import Network
 from trials.training.loss import cross_entropy
-
-if TYPE_CHECKING:
-    from trials.training.proxy_run import ProxyRun
+from trials.training.tally import Tally
 
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # Lightning greets on stderr at every Trainer
+
+
+class StepSource(Protocol):
+    """What a stretch turns: a network with its optimizers, and what is to be done before and after each step."""
+
+    network: Network
+    optimizers: list[torch.optim.Optimizer]
+    micro_batches: int
+    """Parts that each batch is split into; their gradients are summed."""
+    tally: Tally
+
+    @property
+    def compiles_loss(self) -> bool:
+        """Whether torch compiles the loss."""
+
+    def before_step(self) -> Tensor:
+        """The next batch, tokens [sequences, context + 1], with the learning rates set for its step."""
+
+    def step(self, loss: Tensor) -> None:
+        """Update the weights by the gradients that stand there; `loss` is the batch's, in nats per token."""
+
+    def after_step(self, until_tokens: int | None) -> bool:
+        """Keep count, and say whether the stretch ends here."""
 
 
 class Stretch(lightning.LightningModule):  # type: ignore[misc]  # Lightning is not typed for mypy's strict mode
     """The network, and what one step of it does."""
 
-    def __init__(self, run: ProxyRun, until_tokens: int | None) -> None:
+    def __init__(self, run: StepSource, until_tokens: int | None) -> None:
         super().__init__()
         self.automatic_optimization = False  # Lightning's own way knows one optimizer only
         self.network = run.network
@@ -60,7 +82,7 @@ class Stretch(lightning.LightningModule):  # type: ignore[misc]  # Lightning is 
 class Batches:
     """The batches of a run from its present step on, without end."""
 
-    def __init__(self, run: ProxyRun) -> None:
+    def __init__(self, run: StepSource) -> None:
         self._run = run
 
     def __len__(self) -> int:
