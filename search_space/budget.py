@@ -27,7 +27,7 @@ class Limit:
     tolerance: float | None = DEFAULT_TOLERANCE
     """Allowed relative distance from a target on either side; None makes `value` an upper limit."""
     precision: str = "float16"
-    """Of the stored weights; only `weight_bytes` reads it."""
+    """Precision of the stored weights; only `weight_bytes` reads it."""
     context_tokens: int = DEFAULT_CONTEXT_TOKENS
     """Keys that each query meets; only `flops_per_token` reads it."""
 

@@ -11,7 +11,7 @@ from search_space.errors import SpecError
 from search_space.parse import above_zero, flag
 
 REQUIRED = object()
-"""In the place of a default: there is none."""
+"""Stands in the place of a default where there is none."""
 NOTHING = "nothing"
 """What a field does to a closed form that it does not enter."""
 
@@ -32,16 +32,16 @@ class Field:
     """One field of a shape; functions take an `Architecture`, which lies above this file, untyped as `a`."""
 
     name: str
-    """In Hugging Face's config, or ours where that has none."""
+    """Name in Hugging Face's config, or ours where that has none."""
     kind: FieldKind
     choices: tuple[str, ...] = ()
-    """Of a choice."""
+    """Values that a choice may have."""
     spellings: Mapping[str, str] = field(default_factory=dict)
     """Other ways to write a choice, in lower case."""
     cures: Mapping[str, str] = field(default_factory=dict)
     """What to say of a value that is no choice, by how it is written in lower case."""
     default: Any = REQUIRED
-    """Of an architecture that does not name it."""
+    """Value of an architecture that does not name it."""
     always_written: bool = False
     """Whether it stands in dicts, hashes and keys at its default too, as the fields of the first records do. No other may: a field that is
     absent at its default leaves the name of every earlier shape as it was."""
@@ -63,11 +63,11 @@ class Field:
     parameters: str = NOTHING
     """What it does to stored weights, in words."""
     flops: str = NOTHING
-    """The same for forward FLOPs of one token."""
+    """What it does to the forward FLOPs of one token, in words."""
     kv_cache: str = NOTHING
-    """The same for values in the KV cache of a text."""
+    """What it does to the values in the KV cache of a text, in words."""
     activations: str = NOTHING
-    """The same for what a training step keeps of each token for its backward pass."""
+    """What it does to the values that a training step keeps of each token for its backward pass, in words."""
     attention_vectors: Callable[[Any], int] | None = None
     """Weights of a stored attention beside its matrices and the norm in front of it."""
     attention_bytes: Callable[[Any], int] | None = None

@@ -112,7 +112,7 @@ FIELDS: tuple[Field, ...] = (
 """Every field, in the order of a label's words. A new one comes last, and is not `always_written`."""
 BY_NAME = {row.name: row for row in FIELDS}
 OPTIONAL = tuple(row for row in FIELDS if not row.always_written)
-"""Those that came after the first records."""
+"""Fields that came after the first records."""
 OF_STUDY = tuple(row.name for row in FIELDS if row.of_study)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from search_space.errors import SpecError, unknown_key
 
 LARGEST = 1 << 20
-"""Of a size in a space."""
+"""Largest size in a space."""
 
 
 def number(path: str, value: object) -> float:

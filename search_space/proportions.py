@@ -38,7 +38,7 @@ class Proportions:
 
     @classmethod
     def of(cls, a: Architecture) -> Self:
-        """Those of a shape."""
+        """The proportions of a shape."""
         return cls(
             aspect_ratio=a.hidden_size / a.num_unique_layers,
             mlp_ratio=a.intermediate_size / a.hidden_size,

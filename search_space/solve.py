@@ -124,7 +124,7 @@ class _Draft:
         return Architecture(**{**self.point, **sizes, "layer_types": self.layer_types})
 
     def _limit_lines(self, width: int, heads: int, groups: int) -> list[tuple[float, float]]:
-        """For each limit: cost without an MLP and cost of one unit of intermediate_size; exact over 16 units (whole bytes of int4)."""
+        """Cost without an MLP and cost of one unit of intermediate_size, for each limit; exact over 16 units (whole bytes of int4)."""
         if width not in self._lines:
             small, large = (self._build(width, heads, groups, n) for n in (16, 32))
             costs = [(limit.measure(small), limit.measure(large)) for limit in self.budget.limits]

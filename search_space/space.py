@@ -51,7 +51,7 @@ class SearchSpace:
     """Dimensions to choose, sizes to solve for, and the budget that every shape spends."""
 
     dimensions: tuple[Dimension, ...]
-    """In the order of `dimensions.ORDER`; a field that is absent at its default is not among them where nothing else may be."""
+    """Dimensions in the order of `dimensions.ORDER`; a field that is absent at its default is not among them where nothing else may be."""
     solved: Mapping[str, Solved]
     """Sizes that the budget decides."""
     mlp_ratio: tuple[float, float]
@@ -142,7 +142,7 @@ class SearchSpace:
         return self._survey[0]
 
     def sample(self, count: int, seed: int = 0) -> list[Architecture]:
-        """That many distinct feasible shapes, those of uniformly drawn points; fewer only where the space has no more."""
+        """So many distinct feasible shapes, those of uniformly drawn points; fewer only where the space has no more."""
         shapes = self.shapes(seed)
         return [shape for _, (_, shape) in zip(range(count), shapes, strict=False)]
 

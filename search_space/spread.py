@@ -11,7 +11,7 @@ SEEN = 2000
 
 
 def spread_of_shapes(shapes: Sequence[Architecture], count: int) -> list[Architecture]:
-    """At most that many, by width over executed depth; every other one shares weights, where some do."""
+    """So many shapes at most, by width over executed depth; every other one shares weights, where some do."""
     ordered = sorted(shapes, key=_aspect)
     kinds = [[shape for shape in ordered if (shape.sharing.repeats > 1) is shared] for shared in (False, True)]
     kinds = [kind for kind in kinds if kind]

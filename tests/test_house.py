@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 
@@ -52,6 +53,11 @@ SHARED = {
     "describe": "a verb, and what it prints",
 }
 """Names that several files define, and why each means one thing all the same."""
+LEANING = re.compile(
+    r"(Of|As|Likewise|Also|And|But|Or|The same|Its|Their|They|It|Those|That|These|This|With|Without|By|In|On|At|Beside|Under|Between|Whose"
+    r"|None|To|For|So that)\b"
+)
+"""Words at the beginning of a docstring that needs the line before it to be read."""
 
 
 def test_imports_point_down_the_floors() -> None:
@@ -114,3 +120,13 @@ def test_a_public_name_is_defined_once() -> None:
     several = {name: found for name, found in places.items() if len(found) > 1}
     assert {name: found for name, found in several.items() if name not in SHARED} == {}, "one name, one meaning: rename one of each"
     assert set(SHARED) <= set(several), "a name that is defined once needs no exception"
+
+
+@pytest.mark.parametrize("path", files())
+def test_docstrings_are_read_without_the_line_before(path: str) -> None:
+    texts = [
+        node.value.value.strip()
+        for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8")))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    ]
+    assert [text.splitlines()[0] for text in texts if LEANING.match(text)] == []

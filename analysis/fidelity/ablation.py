@@ -42,9 +42,9 @@ class Difference:
     gain: float | None
     """Bits per byte that the arm saves, mean over the seeds; None where no seed has finished in every arm."""
     interval: tuple[float, float] | None
-    """Of the gain, central 90 %; None with fewer than two seeds."""
+    """Central 90 % interval of the gain; None with fewer than two seeds."""
     seeds: int
-    """That have finished in every arm."""
+    """Number of seeds that have finished in every arm."""
 
     @property
     def conclusion(self) -> Conclusion:
@@ -86,7 +86,7 @@ class PooledNoise:
 
 
 def pooled_noise(losses: Losses) -> PooledNoise | None:
-    """From what is left of all losses when their arms' means and their seeds' means are taken away (a randomised block design).
+    """The seed noise in what is left of all losses without their arms' means and their seeds' means (a randomised block design).
 
     A seed gives every arm the same data in the same order, and only seeds that finished in every arm count. None where fewer than two
     arms or seeds are left.

@@ -60,7 +60,7 @@ class Experiment:
 
     number: int
     times: float
-    """Its tokens over the study's own."""
+    """Tokens of the experiment over the study's own."""
     flops: float
     settles: float
     """Share of the expected wrong decisions that it would spare."""
@@ -159,7 +159,7 @@ def _cheapest(
     flops: Mapping[int, float],
     random: np.random.Generator,
 ) -> Experiment | None:
-    """Of the experiments that spare at least half of what any does, the one that spares most for its FLOPs; each is simulated.
+    """The experiment that spares most for its FLOPs, of those that spare at least half of what any does; each is simulated.
 
     None where none spares enough to be worth its training.
     """

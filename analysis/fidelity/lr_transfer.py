@@ -28,7 +28,7 @@ class RateRun:
     recipe: str
     """Hexadecimal digits that name the rest of the recipe and the text: only runs of one recipe are compared."""
     bits_per_byte: float | None
-    """On the validation split; None where the run did not come to its end."""
+    """Bits per byte on the validation split; None where the run did not come to its end."""
     reason: str | None = None
     """Why it did not."""
 
@@ -57,13 +57,13 @@ class ShapeRates:
     losses: Mapping[float, float | None]
     """Factor -> bits per byte; None where the run did not come to its end."""
     best_factor: float | None
-    """At the vertex of the parabola through the grid's best and its neighbours, in the logarithm of the rate; None where no run did."""
+    """Vertex of the parabola through the grid's best and its neighbours, in the logarithm of the rate; None where no run ended."""
     at_edge: bool
     """Whether the best of the grid is its first or last, or has a neighbour that failed: the true best may lie beyond."""
     lost: float | None
-    """Bits per byte that the common rate loses against that vertex (against the grid's best where it is at the edge)."""
+    """Bits per byte that the common rate loses against the best one (against the grid's best where that is at the edge)."""
     seed_difference: float | None
-    """Between the two seeds at the common rate."""
+    """Bits per byte between the two seeds at the common rate."""
 
     @property
     def near(self) -> bool:
@@ -81,11 +81,11 @@ class RateCheck:
     better_factor: float | None
     """The factor of the grid with the lowest mean loss over the shapes; None where none finished for every shape."""
     gain: float | None
-    """Bits per byte, in the mean, that it has on the common rate."""
+    """Bits per byte, in the mean, that the better factor saves against the common rate."""
 
     @property
     def cheap(self) -> int:
-        """To how many shapes the common rate costs less than the seed noise."""
+        """Number of shapes to which the common rate costs less than the seed noise."""
         return sum(each.lost is not None and self.seed_noise is not None and each.lost < self.seed_noise for each in self.shapes)
 
     def as_dict(self) -> dict[str, Any]:

@@ -24,13 +24,13 @@ class Promoted:
     before: float
     """Bits per byte in the study."""
     after: float | None
-    """After the longer training, with another seed; None where it did not finish."""
+    """Bits per byte after the longer training, with another seed; None where it did not finish."""
     reason: str | None
     low: float | None
     """Lower end of the 90 % interval that the study foresaw; None where it has no cooldowns to see by."""
     high: float | None
     on_front_before: bool
-    """Among the shapes that were promoted and finished."""
+    """Whether the shape is on the front of the promoted shapes that finished, judged by the short training."""
     on_front_after: bool
 
 
@@ -39,9 +39,9 @@ class Promotion:
     """All shapes that were trained longer."""
 
     times: float
-    """Their tokens over the study's."""
+    """Tokens of the longer trainings over the study's."""
     shapes: tuple[Promoted, ...]
-    """In the order in which the study's front is listed."""
+    """Promoted shapes in the order in which the study's front is listed."""
     foreseen: str | None
     """Why nothing was forecast; None where it was."""
 

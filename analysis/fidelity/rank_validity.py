@@ -30,16 +30,16 @@ class LongRun:
     """One shape trained longer, with a seed of its own."""
 
     number: int
-    """Of the trial whose shape it is."""
+    """Number of the trial whose shape it is."""
     architecture_key: str
-    """So that a trial which was run anew is not mixed up with the one that was."""
+    """Key of the shape, so that a trial which was run anew is not mixed up with the one that was."""
     times: float
-    """Its budget over the study's."""
+    """Budget of the longer training over the study's."""
     seed: int
     tokens: int | None
-    """Trained on; None where it did not finish."""
+    """Tokens that it trained on; None where it did not finish."""
     bits_per_byte: float | None
-    """On the validation split at the end; None where it did not finish."""
+    """Bits per byte on the validation split at the end; None where it did not finish."""
     reason: str | None = None
     """Why it did not finish."""
 
@@ -49,7 +49,7 @@ class ShareCorrelation:
     """How the ranking at one evaluation of the short trainings agrees with the long ones."""
 
     share: float
-    """Of the short training, 0 to 1."""
+    """Share of the short training that is done at the evaluation, 0 to 1."""
     correlation: RankCorrelation
 
 
@@ -61,7 +61,7 @@ class Validity:
     shapes: tuple[tuple[int, str, float, float], ...]
     """Trial, label, and bits per byte after the short and after the long training, best long one first."""
     correlations: tuple[ShareCorrelation, ...]
-    """By share; the last is the whole short training. None where fewer than 3 shapes finished."""
+    """Rank correlations by share; the last is the whole short training. None where fewer than 3 shapes finished."""
     trusted_difference: float | None
     """Pairs of shapes at least so many bits per byte apart after the short training kept their order in 95 %; None where none did."""
     trusted_pairs: int
@@ -76,7 +76,7 @@ def read_long_runs(directory: Path, file: str = VALIDITY) -> list[LongRun]:
 
 
 def stratified(records: Iterable[TrialRecord], count: int) -> list[TrialRecord]:
-    """That many finished shapes over the whole range of losses, from the best to the worst; all of them where there are no more."""
+    """So many finished shapes over the whole range of losses, from the best to the worst; all of them where there are no more."""
     ranked = sorted((group[0] for group in repetitions(averaged(records))), key=_bits)
     if count >= len(ranked):
         return ranked
@@ -135,7 +135,7 @@ def _failures(found: Validity) -> list[str]:
 
 
 def _correlations(pairs: Sequence[tuple[TrialRecord, float]]) -> Iterable[ShareCorrelation]:
-    """At each share of the training at which all of these were evaluated."""
+    """Rank correlations at each share of the training at which all of these were evaluated."""
     if len(pairs) < ENOUGH:
         return
     curves = [_curve(record) for record, _ in pairs]

@@ -28,7 +28,7 @@ SCATTERS = np.geomspace(1e-4, 1e-2, 9)
 
 
 def loss_drops(records: Sequence[TrialRecord]) -> dict[int, list[tuple[Array, Array]]]:
-    """By a shape's first trial, each training with cooldowns: its lengths and losses over those at its own end."""
+    """Lengths of each training with cooldowns and its losses over those at its own end, by the shape's first trial."""
     found: dict[int, list[tuple[Array, Array]]] = {}
     for first, *again in repetitions(records):
         for record in (first, *again):
@@ -94,9 +94,9 @@ class _Fit:
 
     information: dict[int, float]
     estimates: dict[int, float]
-    """Times the information."""
+    """Each estimate times its information."""
     squares: float
-    """Of all drops."""
+    """Sum of the squares of all drops."""
     count: int
 
     @classmethod

@@ -61,7 +61,7 @@ class CostPosteriors:
 
     @property
     def seed_noises(self) -> tuple[SeedNoise | None, ...]:
-        """Of one training, in the unit of each objective; None where no seed moves it."""
+        """Seed noise of one training, in the unit of each objective; None where no seed moves it."""
         return tuple(estimate_seed_noise(self._seeds[place]) if place in self._seeds else None for place in self._places)
 
     def draw(self, random: np.random.Generator, draws: int = DRAWS, among: Some = EVERY) -> CostDraws:
@@ -87,7 +87,7 @@ class CostPosteriors:
 
 
 def measurement_deviations(readings: Sequence[ObjectiveReading], prior: float) -> Array:
-    """Of the logarithm of each measured value: of the median of its repeats, and between measurements; shape [shapes].
+    """Deviations of the logarithm of each measured value: of the median of its repeats, and between measurements; shape [shapes].
 
     `prior` is the objective's own `between`.
     """

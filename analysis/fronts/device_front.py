@@ -30,7 +30,7 @@ class DeviceTransfer:
     """A study with predicted latencies."""
 
     name: str
-    """Of the table."""
+    """Name of the table."""
     header: Header
     records: tuple[TrialRecord, ...]
     """Every trial with the latency that is predicted for its shape, its training as it was."""
@@ -41,9 +41,9 @@ class DeviceTransfer:
     membership: Membership
     measured_front: Front
     left_out: Errors
-    """Of the shapes that the table was fitted to, each predicted from the others."""
+    """Errors on the shapes that the table was fitted to, each predicted from the others."""
     checks: Errors | None
-    """Of the shapes that were measured to judge the table."""
+    """Errors on the shapes that were measured to judge the table."""
 
     @property
     def outside(self) -> dict[int, str]:
@@ -104,7 +104,7 @@ def _require_predicted(problem: Problem, table: str) -> None:
 
 
 def _deviations(problem: Problem, predictions: Mapping[int, Prediction]) -> dict[int, dict[int, float]]:
-    """Of the logarithm of each predicted objective, by its place in the study's order and then by trial."""
+    """Deviations of the logarithm of each predicted objective, by its place in the study's order and then by trial."""
     phases = {place: objective.phase for place, objective in enumerate(problem.objectives) if objective.phase is not None}
     return {
         place: {number: getattr(prediction, phase).deviation for number, prediction in predictions.items()}
@@ -121,7 +121,7 @@ def _moved(record: TrialRecord, prediction: Prediction | None, header: Header) -
 
 
 def _latency(prediction: Prediction, header: Header) -> Latency:
-    """In a record's form, for fronts and figures: the percentiles are those of the prediction."""
+    """The prediction in a record's form, for fronts and figures: the percentiles are its own."""
     return Latency(
         total_ms=prediction.total.spread,
         prefill_ms=prediction.prefill.spread,

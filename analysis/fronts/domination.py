@@ -19,7 +19,7 @@ Costs = Sequence[Sequence[float]] | Array
 """Shape [points, objectives], two or three objectives."""
 DIMENSIONS = (2, 3)
 DRAWS_AT_ONCE = 1_000
-"""Whose trees fit a processor's cache together."""
+"""Draws whose trees together fit a processor's cache together."""
 
 
 def non_dominated(costs: Costs, *, distinct: bool = False) -> list[int]:
@@ -126,7 +126,7 @@ class _Strips:
 
 
 def _kept_pairs(first: Array, second: Array) -> Flags:
-    """Of points in lexicographic order."""
+    """Which of some pairs in lexicographic order are non-dominated."""
     starts = np.searchsorted(first, first, side="left")  # of each group of equal first costs, whose best comes first
     best_before = np.concatenate(([np.inf], np.minimum.accumulate(second)))[starts]
     kept: Flags = (second == second[starts]) & (second < best_before)
@@ -134,7 +134,7 @@ def _kept_pairs(first: Array, second: Array) -> Flags:
 
 
 def _kept_triples(ordered: Array) -> Flags:
-    """Of points in lexicographic order."""
+    """Which of some triples in lexicographic order are non-dominated."""
     strips = _Strips((np.inf, np.inf, np.inf))
     again = [False, *(ordered[1:] == ordered[:-1]).all(axis=1).tolist()]
     kept: list[bool] = []
@@ -200,7 +200,7 @@ def _kept_draws_of_triples(first: Array, second: Array, third: Array) -> Flags:
 
 
 def _ranks(costs: Array) -> npt.NDArray[np.int64]:
-    """Of each cost how many in its column are no greater; shape [points, draws]."""
+    """How many in the same column are no greater, for each cost; shape [points, draws]."""
     order = np.argsort(costs, axis=0)
     ordered = np.take_along_axis(costs, order, axis=0)
     last = np.ones(costs.shape, dtype=bool)  # of a run of equal ones

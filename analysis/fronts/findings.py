@@ -20,9 +20,9 @@ class Comparison:
     """What the sampled shapes hold against one reference."""
 
     reference: int
-    """Its trial."""
+    """Trial of the reference."""
     better: tuple[int | None, ...]
-    """For each objective, in the study's order: the sampled trial that is best in it among those that are at least as good in all others,
+    """The sampled trial that is best in each objective, in the study's order, among those that are at least as good in all others,
     if it is better than the reference."""
 
 
@@ -33,7 +33,7 @@ def compare_with_reference(front: Front, reference: int) -> Comparison:
 
 
 def _better(front: Front, reference: int, others: Sequence[int], place: int) -> int | None:
-    """In the objective at this place of the study's order."""
+    """Trial that is better than the reference in the objective at this place of the study's order."""
     mine, columns = front.costs(reference), [place, *(column for column in front.problem.columns if column != place)]
     alike = [n for n in others if all(front.costs(n)[column] <= mine[column] for column in columns[1:])]
     best = min(alike, key=lambda n: [front.costs(n)[column] for column in columns], default=None)
@@ -129,7 +129,7 @@ def _claim(front: Front, number: int, reference: int, places: Sequence[int]) -> 
 
 
 def _tie(ours: ObjectiveReading, theirs: ObjectiveReading) -> str:
-    """Where two measurements overlap."""
+    """What is said where two measurements overlap; nothing where they do not."""
     if ours.spread is None or theirs.spread is None or ours.spread.p90 < theirs.spread.p10:
         return ""
     return ", a tie, for the p10 to p90 ranges of the two overlap"
@@ -151,7 +151,7 @@ def _on_test_split(chosen: Sequence[int], reference: TrialRecord, finals: Mappin
 
 
 def _on_test(objective: Objective, record: TrialRecord, final: FinalRecord) -> float | None:
-    """Of an objective that is read from a split alone, so that any shape's record will do beside it; None of the others."""
+    """What is said of an objective that is read from a split alone, so that any shape's record will do beside it; None of the others."""
     return objective.value(Observed.judged_by(record, final.test)) if objective.noise == "seed" else None
 
 

@@ -30,7 +30,7 @@ class ObjectiveReading:
     """One objective of one shape."""
 
     value: float
-    """The one that counts: the mean of the shape's seeds, or what was measured last."""
+    """The value that counts: the mean of the shape's seeds, or what was measured last."""
     searched: float
     """What the search saw of the shape's own trial."""
     again: bool
@@ -38,9 +38,9 @@ class ObjectiveReading:
     trials: tuple[float, ...]
     """What the search saw of each of the shape's trials, its own first and then its replicates."""
     spread: Spread | None
-    """Of the repeats of the measurement that counts; None where there are none."""
+    """Spread of the repeats of the measurement that counts; None where there are none."""
     repeats: int
-    """Of that measurement."""
+    """Number of repeats of the measurement that counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class ObjectivePoint:
     """Where one shape stands: a finished trial with its replicates."""
 
     number: int
-    """Of the trial that was the shape's first."""
+    """Number of the shape's first trial."""
     kind: Kind
     readings: tuple[ObjectiveReading, ...]
     """One for each objective, in the study's order."""
@@ -59,7 +59,7 @@ class ObjectivePoint:
 
     @property
     def values(self) -> tuple[float, ...]:
-        """Of each objective, in the study's order."""
+        """Value of each objective, in the study's order."""
         return tuple(reading.value for reading in self.readings)
 
 
@@ -81,7 +81,7 @@ class Front:
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        """Of the problem, in order."""
+        """Objectives of the problem, in order."""
         return self.problem.objectives
 
     def best(self, place: int) -> int | None:
@@ -165,7 +165,7 @@ class PointReader:
 
 
 def _point(shape: Sequence[TrialRecord], final: FinalRecord | None, problem: Problem) -> ObjectivePoint | None:
-    """Of a shape's trials, its own first; None where one of the objectives is not known."""
+    """Point of a shape's trials, its own first; None where one of the objectives is not known."""
     tried, mean = [Observed.of(record) for record in shape], Observed.of(mean_record(shape))
     last = Observed.of(shape[0], final) if final is not None and final.latency is not None else None
     readings = [_reading(objective, tried, mean, last) for objective in problem.objectives]
@@ -181,7 +181,7 @@ def _point(shape: Sequence[TrialRecord], final: FinalRecord | None, problem: Pro
 
 
 def _reading(objective: Objective, tried: Sequence[Observed], mean: Observed, last: Observed | None) -> ObjectiveReading | None:
-    """Of a shape that was tried so often, its own trial first; None where that has no such number.
+    """Reading of a shape that was tried so often, its own trial first; None where that has no such number.
 
     `mean` has the means of its seeds, `last` what was measured after the search.
     """
@@ -202,7 +202,7 @@ def _reading(objective: Objective, tried: Sequence[Observed], mean: Observed, la
 
 
 def _costs(place: ObjectivePoint, problem: Problem) -> tuple[float, ...]:
-    """In the order of `problem.columns`, the one by which a front is listed first."""
+    """Costs in the order of `problem.columns`, the one by which a front is listed first."""
     return tuple(problem.objectives[column].cost(place.values[column]) for column in problem.columns)
 
 

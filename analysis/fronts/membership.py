@@ -32,7 +32,7 @@ WHOLE = 300
 FAR = 2.0
 """Deviations of the difference by which another shape is better in every objective than one that is far from the front."""
 FEWEST_DRAWS, CHOICE_DRAWS = 1_000, 250
-"""Of more than `WHOLE` shapes: at least, and where only the choice of a replicate hangs on them."""
+"""Fewest draws of more than `WHOLE` shapes, and how many where only the choice of a replicate hangs on them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class ShapePosterior:
     """How sure the place of one shape is."""
 
     intervals: tuple[Interval | None, ...]
-    """Of each objective, in the study's order; None where no seed moves it."""
+    """Credible interval of each objective, in the study's order; None where no seed moves it."""
     on_front: float
     """Probability that no other tried shape truly beats it."""
     best: float
@@ -67,11 +67,11 @@ class Membership:
     """How sure a front is."""
 
     noises: tuple[SeedNoise | None, ...]
-    """Of one training, in the unit of each objective, in the study's order; None where no seed moves it."""
+    """Seed noise of one training, in the unit of each objective, in the study's order; None where no seed moves it."""
     posteriors: Mapping[int, ShapePosterior]
-    """By trial, all places of the front."""
+    """How sure the place of each shape is, by trial, all places of the front."""
     recommended: int | None
-    """Of the members that tie with the best in the first objective the one that is best in another; None where nothing finished."""
+    """The member that is best in another objective, of those that tie with the best in the first; None where nothing finished."""
 
     def interval(self, number: int, place: int) -> Interval | None:
         """What the objective at this place of the study's order may truly be of a shape."""
@@ -135,11 +135,11 @@ class _Found:
     on_front: Array
     """Shape [shapes]."""
     best: Array
-    """Likewise."""
+    """Share of the draws in which each shape is the best in the first objective, shape [shapes]."""
     ends: list[Array]
-    """Of each objective's costs the lower end of the interval, the median and the upper end; shape [3, shapes]."""
+    """Lower end of the interval, median and upper end of each objective's costs; shape [3, shapes]."""
     tied: Mapping[int, Flags]
-    """Of the shapes of which that is asked, by index: which others tie with it, [shapes]."""
+    """Which others tie with a shape, [shapes], by the index of each shape of which that is asked."""
 
 
 def _of_few(points: Sequence[ObjectivePoint], costs: CostPosteriors, front: Front) -> _Found:
@@ -154,7 +154,7 @@ def _of_few(points: Sequence[ObjectivePoint], costs: CostPosteriors, front: Fron
 
 
 def _of_many(points: Sequence[ObjectivePoint], costs: CostPosteriors, front: Front) -> _Found:
-    """As `estimate_membership` says of more than `WHOLE` shapes."""
+    """What draws say of more than `WHOLE` shapes, in the approximation that `estimate_membership` states."""
     random, (on_front, best) = np.random.default_rng(0), np.zeros((2, len(points)))
     means, deviations = costs.moments(random)
     near = near_front(means, deviations, _feasible(points))
@@ -183,7 +183,7 @@ def _feasible(points: Iterable[ObjectivePoint]) -> Flags:
 
 
 def _on_front(draws: Sequence[Array], feasible: Flags, problem: Problem) -> Array:
-    """In which share of the draws each shape is on the front; [shapes]."""
+    """Share of the draws in which each shape is on the front; [shapes]."""
     on_front = np.zeros(len(feasible))
     if feasible.any():
         on_front[feasible] = front_probabilities([draws[column][:, feasible] for column in problem.columns])
@@ -191,13 +191,13 @@ def _on_front(draws: Sequence[Array], feasible: Flags, problem: Problem) -> Arra
 
 
 def front_probabilities(draws: Sequence[Array]) -> Array:
-    """In which share of the draws each shape is on the front; an objective has [draws, shapes], better where smaller."""
+    """Share of the draws in which each shape is on the front; an objective has [draws, shapes], better where smaller."""
     share: Array = non_dominated_draws(draws).mean(axis=0)
     return share
 
 
 def _best(costs: Array) -> Array:
-    """In which share of the draws each shape is the best; [shapes]."""
+    """Share of the draws in which each shape is the best; [shapes]."""
     share: Array = np.bincount(costs.argmin(axis=1), minlength=costs.shape[1]) / len(costs)
     return share
 
@@ -208,7 +208,7 @@ def _ends(costs: Array) -> Array:
 
 
 def _intervals(objective: Objective, ends: Array) -> list[Interval | None]:
-    """In the objective's values."""
+    """Intervals in the objective's values, from the ends of those of its costs."""
     values = [[objective.cost(cost) for cost in costs] for costs in ends.T.tolist()]
     return [Interval(min(low, high), expected, max(low, high)) for low, expected, high in values]
 

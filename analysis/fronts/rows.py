@@ -82,7 +82,7 @@ def _columns(
 
 
 def _seeds(front: Front, number: int) -> int | None:
-    """With how many the shape was trained; None where it did not finish."""
+    """The number of seeds that the shape was trained with; None where it did not finish."""
     if number not in front.places:
         return None
     return max(len(result.trials) for result in front.places[number].readings)

@@ -25,7 +25,7 @@ BEYOND = "weights beyond "
 READ = ("attention weights", "mlp weights", "repeated weights", "output")
 """Terms of decoding that are bytes of weights, all of them together."""
 CACHE_VALUE_BYTES = 4
-"""Of a cached key or value."""
+"""Bytes of a cached key or value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ class Workload:
     prompt_tokens: int
     new_tokens: int
     precision: str
-    """Of the weights."""
+    """Precision of the weights."""
 
 
 def prefill_terms(stack: Stack, workload: Workload) -> dict[str, float]:
@@ -142,7 +142,7 @@ class _Counts:
         mlps = sum(number for number, (_, repeats) in zip(self.mlps[1:], again, strict=True) if repeats)
         self.output = size * stack.vocab_size * stack.hidden_size
         self.repeated = size * (attentions + mlps)
-        """Of parts that ran in the block before, and may still be in a cache."""
+        """Bytes of the parts that ran in the block before, and may still be in a cache."""
         self.fresh_attention = size * (sum(self.attentions) - attentions)
         self.fresh_mlp = size * (sum(self.mlps) - mlps)
         self.read = self.fresh_attention + self.fresh_mlp + self.repeated + self.output

@@ -31,7 +31,7 @@ NAMES: dict[str, tuple[str, ...]] = {
 BESIDE = ("bias", "attention_bias", "mlp_bias", "qkv_bias", "batch_size", "sequence_length")
 """Columns beside a decoder's that are features wherever they are there."""
 NEEDED = ("hidden_size", "num_hidden_layers")
-"""Without these a table is taken column by column."""
+"""Columns without which a table is taken column by column."""
 ASSUMED = {
     "num_attention_heads": "hidden_size / 64",
     "num_key_value_heads": "num_attention_heads",
@@ -45,7 +45,7 @@ VOCABULARY = 32_000
 UNKNOWN_WORKLOAD = Workload(64, 1, "float16")
 """Where the table does not say what was timed: of tokens and bytes only the proportions matter, and the prices make up for those."""
 ALONE = {"prompt_tokens": 1, "new_tokens": 0}
-"""Of a workload that is stated by the other number alone."""
+"""What the one number of a workload is where the other number alone is stated."""
 GATED, NOT = {"swiglu", "silu", "geglu", "gated"}, {"not", "non", "un"}
 
 

@@ -52,7 +52,7 @@ class Header:
 
     @classmethod
     def of(cls, latency: Latency) -> Self:
-        """That of a measurement."""
+        """The workload of a measurement."""
         return cls(**{name: getattr(latency, name) for name in cls.__dataclass_fields__})
 
     def differs(self, other: object, names: Collection[str] | None = None) -> str | None:
@@ -122,16 +122,16 @@ class DeviceTable:
 
     @cached_property
     def left_out_errors(self) -> Errors:
-        """Of the fitted shapes, each predicted from all others; no coverage, for intervals are made as wide as these shapes need."""
+        """Errors on the fitted shapes, each predicted from all others; no coverage, for intervals are made as wide as these shapes need."""
         return replace(errors(*self.model.left_out, self.model.measured_ms), coverage=None)
 
     def check_errors(self) -> Errors | None:
-        """Of the checks; None where there are none."""
+        """Errors on the checks; None where there are none."""
         checks = [row for row in self.rows if row.role == "check"]
         return self.errors_on(checks) if checks else None
 
     def errors_on(self, rows: Sequence[Row]) -> Errors:
-        """Of measured shapes."""
+        """Errors on measured shapes."""
         totals = [prediction.total for prediction in self.predict([row.architecture for row in rows])]
         measured = np.array([row.latency.total_ms.median for row in rows])
         return errors(np.array([total.ms for total in totals]), np.array([total.deviation for total in totals]), measured)

@@ -20,7 +20,7 @@ class Errors:
 
     shapes: int
     median_error: float
-    """Of the distance from the measured time, as a share of it."""
+    """Median distance from the measured time, as a share of it."""
     p90_error: float
     spearman: float | None
     """Rank correlation; None below three shapes, and where all predicted or all measured times are alike."""

@@ -48,7 +48,7 @@ class Features:
     """A table's rows, ready to be modelled."""
 
     times: Array
-    """In ms; shape [rows]."""
+    """Measured times in ms; shape [rows]."""
     terms: Array
     """Amounts of work, none negative; shape [rows, terms]."""
     outlines: Array

@@ -13,7 +13,7 @@ from analysis.statistics.arrays import Array
 AMPLITUDES, NOISES = np.geomspace(0.004, 0.3, 10), np.geomspace(0.002, 0.12, 10)
 """Deviations, in log time, that are compared: of the process and of the noise."""
 LENGTHS, ADDITIVE = (0.7, 1.4, 2.8), (0.0, 0.5, 1.0)
-"""Over which outlines differ, in their standard deviations, and shares of the variance that are sums of functions of one number each."""
+"""Distances between outlines, in their standard deviations, and shares of the variance that are sums of functions of one number."""
 EXPECTED_AMPLITUDE, EXPECTED_NOISE, PRIOR_SPREAD = 0.03, 0.015, 1.0
 """Centres and deviation, in logarithms, of their priors."""
 

@@ -33,7 +33,7 @@ FAR = 2.0
 TOGETHER = 1000
 """Shapes whose blocks are written out at once, for the memory's sake."""
 DISTURBED_WEIGHT = 0.25
-"""Of a measurement that was flagged as disturbed."""
+"""Weight of a measurement that was flagged as disturbed; a calm one has 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class LatencyEstimate:
 
     @property
     def spread(self) -> Spread:
-        """As a record has it: median, tenth and ninetieth percentile."""
+        """The prediction as a record has a time: median, tenth and ninetieth percentile."""
         low, high = self.between(0.8)
         return Spread(median=self.ms, p10=low, p90=high)
 
@@ -63,7 +63,7 @@ class Prediction:
     total: LatencyEstimate
     prefill: LatencyEstimate
     decode: LatencyEstimate
-    """Of one new token."""
+    """Predicted time of one new token."""
     outside: str | None
     """Which of the shape's numbers lies outside of what was measured; None where none does."""
 
@@ -152,7 +152,7 @@ class LatencyModel:
 
     @cached_property
     def _stretch(self) -> float:
-        """By what deviations are widened so that intervals hold as many of the left-out shapes as they say; not below 1.
+        """The factor by which deviations are widened so that intervals hold as many of the left-out shapes as they say; not below 1.
 
         A disturbed measurement is off by more than its shape's time is unknown, so the calm ones say it where they are enough.
         """
@@ -176,7 +176,7 @@ class LatencyModel:
         return prefill, decode, np.log(outlines)
 
     def _outside(self, shape: Architecture) -> str | None:
-        """In words, the number that lies furthest outside."""
+        """The number that lies furthest outside, in words; None where none does."""
         worst, words = FAR, None
         for name, value, seen in zip(self._names, _numbers(shape).values(), self._numbers.T, strict=True):
             low, high = float(seen.min()), float(seen.max())

@@ -34,7 +34,7 @@ class TableFit:
     fitted: int
     """Rows that each fit saw."""
     fits: tuple[Errors, ...]
-    """On the rows that were not in the fit, one for each seed."""
+    """Errors on the rows that were not in the fit, one for each seed."""
     larger: tuple[Errors, ...]
     """Fitted to rows up to half of the largest size, judged on all above; none where the table has too few of either."""
     used: tuple[str, ...]

@@ -25,11 +25,11 @@ RIDGES = (1e-5, 1e-4, 1e-3, 1e-2)
 ALIKE = 1e-9
 """One less the correlation of two terms from which on they are one."""
 REFITS, SEED = 32, 0
-"""Of the trend, under random weights."""
+"""Number of refits of the trend under random weights, and the seed of those weights."""
 OUTLYING, LEAST_MISS = 5.0, 0.005
 """A point that the trend misses by more than so many times the median miss, taken as that much at least, is trusted less by the square."""
 LEAST_SPREAD = 0.05
-"""Of one number over the measured shapes, in logarithms, below which it is not stretched any further."""
+"""Least spread of one number over the measured shapes, in logarithms, below which it is not stretched any further."""
 
 
 class Trend(Protocol):
@@ -99,7 +99,7 @@ class TimeModel:
         self._process = Process(self._kernel, self._places, left, self.noise**2 / self._trust)
 
     def shares(self) -> Array:
-        """Of each term in the priced times of the points, mean; shape [terms]."""
+        """Mean share of each term in the priced times of the points; shape [terms]."""
         parts = self._terms * self._coefficients
         all_of_them = np.zeros(self._count)
         all_of_them[self._used] = (parts / parts.sum(axis=1, keepdims=True)).mean(axis=0)

@@ -32,9 +32,9 @@ class Answered:
     """Plain data, ready for JSON."""
     runs: Runs
     study: Study | None
-    """None for the form `isoflop`, which has no law of the loss."""
+    """The law of the loss; None for the form `isoflop`, which has none."""
     isoflop: IsoFlop | None
-    """None where the runs have no parabolas, or were not asked for them."""
+    """Parabolas of the budgets and their minima; None where the runs have no parabolas, or were not asked for them."""
 
 
 def answer_runs(runs: Runs, options: FitOptions) -> Answered:

@@ -30,7 +30,7 @@ class Forecast:
     centre: Array
     """Logarithm of the predicted loss, shape (points,)."""
     draws: Array
-    """The same under refits, shape (refits, points)."""
+    """Logarithm of the loss that each refit predicts, shape (refits, points)."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Cut:
     logs: Array
     """Logarithms of the hidden losses."""
     forecasts: dict[str, Forecast]
-    """By the form's name."""
+    """What each form said of the hidden runs, by the form's name."""
 
     def squared_error(self, form: str) -> float:
         """Mean squared error of the form's predicted log loss."""

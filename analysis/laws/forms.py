@@ -45,7 +45,7 @@ class Form:
 
     name: str
     formula: str
-    """As a person would write it, in the names of `parameter_names`."""
+    """The formula as a person would write it, in the names of `parameter_names`."""
     source: str
     """Paper, or how the form was derived."""
     terms: tuple[Term, ...]

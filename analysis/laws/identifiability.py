@@ -31,7 +31,7 @@ TOGETHER = 0.99
 LEAST_LEVELS = {"params": 4, "flops": 4, "tokens": 3, "width": 3, "depth": 3, "repeats": 2}
 """Distinct values that a variable needs: floor, coefficient and exponent take three, and one size more is to be hidden and predicted."""
 LEAST_SIZES, LEAST_BUDGETS = 4, 3
-"""Of isoFLOP parabolas: sizes at each budget, and budgets."""
+"""Fewest sizes at each budget, and fewest budgets, from which isoFLOP parabolas are fitted."""
 WORDS = {
     "params": "sizes",
     "flops": "budgets of FLOPs",
@@ -64,7 +64,7 @@ class Resolution:
 
 
 def resolution(form: str, variables: Mapping[str, Array]) -> Resolution:
-    """Of a form's name at the planned rows, each variable (rows,): `params`, `tokens`, `flops`, `width`, `depth`, `repeats`."""
+    """What planned runs tell of a form, by its name and variables (rows,): `params`, `tokens`, `flops`, `width`, `depth`, `repeats`."""
     if form == "isoflop":
         return Resolution({}, tuple(_parabolas(variables)))
     law = form_named(form)

@@ -33,7 +33,7 @@ class Parabola:
     tokens: float
     """D at the minimum: FLOPs over 6 N."""
     loss: float
-    """At the minimum."""
+    """Loss at the minimum."""
     curvature: float
     rows: tuple[int, ...]
     """The budget's runs."""
@@ -47,7 +47,7 @@ class IsoFlop:
     parameters: dict[str, float]
     """`a`, `b`, `k_N`, `k_D`."""
     draws: dict[str, Array]
-    """The same under refits with other weights of the trainings."""
+    """Each parameter under refits with other weights of the trainings."""
     notes: tuple[str, ...]
     """Budgets that were left out, and why."""
 

@@ -19,7 +19,7 @@ PREFIXES = ((1.0, "J"), (1e-3, "mJ"), (1e-6, "µJ"), (1e-9, "nJ"))
 
 
 def _joules(seen: Observed) -> float:
-    """Of the workload's last token: its FLOPs, the weights of every executed block and of the output, and the cache."""
+    """Energy of the workload's last token: its FLOPs, the weights of every executed block and of the output, and the cache."""
     costs = seen.costs
     bytes_per_weight = costs.weight_bytes / costs.parameters
     bits = next(bits for bits in sorted(PICOJOULES_PER_FLOP) if round(8 * bytes_per_weight) <= bits)

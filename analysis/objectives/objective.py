@@ -25,19 +25,19 @@ class Wording:
     """How an objective is said to people."""
 
     label: str
-    """In headings and sentences, such as `bits per byte`."""
+    """Name in headings and sentences, such as `bits per byte`."""
     short: str = ""
-    """In the headings of tables; the label where empty."""
+    """Name in the headings of tables; the label where empty."""
     axis: str
     """Title of a figure's axis, with the unit; `{prompt_tokens}` and `{new_tokens}` become the measured workload's."""
     write: Callable[[float], str]
     """A value as text, such as `24.0 ms`."""
     tick_format: str = ""
-    """Of the numbers along a linear axis, in d3's words; empty for plain ones."""
+    """Format of the numbers along a linear axis, in d3's words; empty for plain ones."""
     tick: Callable[[float], str] = lambda value: f"{value:g}"
     """A number along a logarithmic axis."""
     unit: str = ""
-    """With which every written value ends, such as `ms`; empty where it has none or changes with the size."""
+    """Unit that ends every written value, such as `ms`; empty where it has none or changes with the size."""
     phrase: str
     """A written value in a sentence where other numbers stand beside it, such as `{} bits per byte`."""
     best: str
@@ -45,7 +45,7 @@ class Wording:
     no_worse: str
     """Being at least as good in it, such as `at no worse bits per byte`."""
     gain: Callable[[float, float], str]
-    """By how much the first value is better than the second, such as `takes 12% less time`."""
+    """How much better the first value is than the second, such as `takes 12% less time`."""
     amount: Callable[[float], str]
     """A difference of two values."""
     meaning: str
@@ -62,18 +62,18 @@ class Objective:
     """One number of a shape that a study may minimise, maximise or bound."""
 
     name: str
-    """In a study, as a column, and in MLflow; a unit ends it."""
+    """Name in a study, as a column, and in MLflow; a unit ends it."""
     words: Wording
     value: Callable[[Observed], float | None]
-    """None where it is not known yet, or was not measured; never 0 for that."""
+    """Reads the value; None where it is not known yet, or was not measured; never 0 for that."""
     better: Literal["lower", "higher"] = "lower"
-    """Where `higher`, the value is a share of 1."""
+    """Direction; where it is `higher`, the value is a share of 1."""
     scale: Literal["linear", "log"] = "linear"
-    """Of axes, of the knee and of its noise."""
+    """Scale of axes, of the knee and of the objective's noise."""
     known: Known
     noise: Noise
     spread: Callable[[Observed], Spread | None] = lambda _: None
-    """Its repeats in one measurement; None where it is taken once."""
+    """Reads the repeats of one measurement; None where the value is taken once."""
     between: float = 0.0
     """Standard deviation of its logarithm between two measurements of one shape, before a study has any."""
     phase: Phase | None = None
@@ -96,7 +96,7 @@ class Objective:
         return self.words.phrase.format(self.words.write(value))
 
     def heading(self, which: str = "") -> str:
-        """Of a table's column, such as `latency after, ms`; its cells are those of `cell`. `which` tells several columns apart."""
+        """Heading of a table's column, such as `latency after, ms`; its cells are those of `cell`. `which` tells several columns apart."""
         name = f"{self.words.short or self.words.label}{which}"
         return f"{name}, {self.words.unit}" if self.words.unit else name
 

@@ -22,9 +22,9 @@ class Observed:
     """Tokens that its training is planned to take; None where no number of tokens is planned."""
     latency: Latency | None = None
     quality: Quality | None = None
-    """On the split that objectives are read from."""
+    """Quality on the split that objectives are read from."""
     validations: Mapping[str, Quality] = field(default_factory=dict)
-    """On each named validation set."""
+    """Quality on each named validation set."""
 
     @classmethod
     def of(cls, record: TrialRecord, final: FinalRecord | None = None) -> Self:

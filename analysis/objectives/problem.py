@@ -29,7 +29,7 @@ class Problem:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Of the objectives, in order."""
+        """Names of the objectives, in order."""
         return tuple(objective.name for objective in self.objectives)
 
     @cached_property
@@ -65,12 +65,12 @@ class Problem:
         return self.objectives if beside in self.objectives else (*self.objectives, beside)
 
     def values(self, seen: Observed) -> tuple[float, ...] | None:
-        """Of every objective, in order; None where one is not known."""
+        """Value of every objective, in order; None where one is not known."""
         found = [objective.value(seen) for objective in self.objectives]
         return None if None in found else tuple(value for value in found if value is not None)
 
     def excesses(self, seen: Observed) -> dict[str, float] | None:
-        """By how much a training passes each limit that only it tells, at most 0 where it keeps to it; None without such limits."""
+        """How far a training passes each limit that only it tells, at most 0 where it keeps to it; None without such limits."""
         found = {}
         for name, limit in self.limits.items():
             objective = find_objective(name)
@@ -104,4 +104,4 @@ def problem_of(names: Sequence[str], limits: Mapping[str, float] | None = None) 
 
 
 STANDARD = problem_of(USUAL)
-"""Where a study says nothing."""
+"""The objectives of a study that says nothing."""

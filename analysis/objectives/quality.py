@@ -10,7 +10,7 @@ from analysis.text.words import bits_text
 
 BITS_PER_BYTE = "bits_per_byte"
 ON = f"{BITS_PER_BYTE}."
-"""With which the name of bits per byte on a named validation set begins."""
+"""The beginning of the name of bits per byte on a named validation set."""
 
 
 def _bits(label: str, phrase: str, best: str, meaning: str) -> Wording:

@@ -11,7 +11,7 @@ from analysis.objectives.quality import ON, QUALITY, bits_per_byte_on
 from search_space.errors import unknown_key
 
 OBJECTIVES = {objective.name: objective for objective in (*QUALITY, *LATENCY, *MEMORY, *COMPUTE, *ENERGY)}
-"""All but those of named validation sets, which `find_objective` makes."""
+"""All objectives but those of named validation sets, which `find_objective` makes."""
 USUAL = ("bits_per_byte", "total_ms")
 """What a study is judged by where it names nothing."""
 FORESEEN = "bits_per_byte"

@@ -14,9 +14,9 @@ from analysis.records.training import Diagnostics
 from search_space.architecture import Architecture
 
 UNIFORM_ENTROPY, POINTED_ENTROPY = 0.98, 0.05
-"""Of a head, over the largest possible: above, it looks at all tokens alike; below, at one."""
+"""Entropies of a head, over the largest possible: above the first it looks at all tokens alike; below the second, at one."""
 IDLE_CHANGE = 0.02
-"""Of the residual stream's norm: what adds less does next to nothing."""
+"""Share of the residual stream's norm: what adds less does next to nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class HealthCheck:
     measure: str
     """What the number is."""
     value: Callable[[Diagnostics, Architecture], float | None]
-    """None where the shape cannot have this failure."""
+    """Reads what the check looks at; None where the shape cannot have this failure."""
     limit: float
     fires_above: bool
     """Whether a number above the limit is the bad one."""

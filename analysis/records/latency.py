@@ -21,7 +21,7 @@ class Yardstick:
     """The fixed model that took its turns with the shape in the same process, so that a change of the machine's pace cancels out."""
 
     label: str
-    """Its shape."""
+    """Label of the yardstick's shape."""
     ratio: Spread
     """Time of the shape's workload over that of the yardstick's: what to compare across time."""
     total_ms: Spread
@@ -29,7 +29,7 @@ class Yardstick:
     device_prefill_ms: float
     """What its prefill counts as on this device: the time that it took when the study first measured here."""
     device_decode_ms: float
-    """The same of its new tokens, together."""
+    """The device's milliseconds of the yardstick's new tokens, together."""
 
     @property
     def pace(self) -> float:
@@ -44,7 +44,7 @@ class AtPosition:
     cached_tokens: int
     decode_ms_per_token: Spread
     disturbed: bool
-    """As a latency's."""
+    """Whether other work disturbed it, judged as for a whole latency."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,30 +66,30 @@ class Latency:
     """Processors that the process was held to; None where the platform cannot."""
     device: str
     load_average: float | None
-    """Of the last minute, when the measurement began."""
+    """Load average of the last minute, when the measurement began."""
     disturbed: bool
     """Whether the repeats spread, or the yardstick moved, more than the protocol allows even after a second try."""
     protocol: str
     """Version of the protocol, such as `archfront-3`."""
     yardstick: Yardstick | None = None
-    """None in records of the first protocol, which had none."""
+    """The yardstick beside the measurement; None in records of the first protocol, which had none."""
     load_ms: float | None = None
-    """From the prepared files to a session that can run, files in the system's cache."""
+    """Milliseconds from the prepared files to a session that can run, files in the system's cache."""
     first_prefill_ms: float | None = None
     """The first time the prompt is read: with what the runtime puts off until then."""
     peak_memory_bytes: int | None = None
-    """That loading, the prompt and some new tokens take in a fresh process beyond the runtime's libraries, or allocate on a GPU; of a
+    """Bytes that loading, the prompt and some new tokens take in a fresh process beyond the runtime's libraries, or allocate on a GPU; of a
     command of the user's, what it says."""
     file_bytes: int | None = None
-    """Of the files that the runtime loads."""
+    """Bytes of the files that the runtime loads."""
     decode_bytes_per_token: int | None = None
     """Weights of every executed block and of the output, and cached keys and values, read for the middle one of the new tokens."""
     bandwidth_bytes_per_second: float | None = None
-    """At which the pinned processors read memory beyond their caches."""
+    """Speed at which the pinned processors read memory beyond their caches."""
     at_positions: tuple[AtPosition, ...] = ()
-    """As `latency.context_positions` asks."""
+    """Latencies of a new token at the positions that `latency.context_positions` asks for."""
     clock_mhz_before: float | None = None
-    """Of the pinned processors, as the system says it."""
+    """Clock of the pinned processors, as the system says it."""
     clock_mhz_after: float | None = None
     load_average_after: float | None = None
 

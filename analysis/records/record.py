@@ -35,7 +35,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
     """Raised an exception."""
     LOST = "lost"
-    """Its process vanished."""
+    """The process of the trial vanished."""
 
 
 class Kind(StrEnum):
@@ -56,13 +56,13 @@ class Costs:
     parameters: int
     non_embedding_parameters: int
     weight_bytes: int
-    """Of the stored weights in the precision in which the study takes latencies."""
+    """Bytes of the stored weights in the precision in which the study takes latencies."""
     kv_cache_bytes: int
-    """Of a float16 cache after the latency workload (prompt and new tokens)."""
+    """Bytes of a float16 cache after the latency workload (prompt and new tokens)."""
     decode_flops: int
     """Forward FLOPs of the workload's last token."""
     training_flops_per_token: int
-    """At the proxy's context."""
+    """Training FLOPs of one token at the proxy's context."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ class TrialRecord:
     """Place in the study, from 0; references come first."""
     kind: Kind
     name: str | None = None
-    """Of a reference, or of a scaling study's shape; None for other kinds."""
+    """Name of a reference, or of a scaling study's shape; None for other kinds."""
     replicates: int | None = None
     """The trial whose shape this one trains again with another seed; None for other kinds."""
     point: Mapping[str, Any] | None = None
@@ -89,7 +89,7 @@ class TrialRecord:
     started_at: str
     """UTC, ISO 8601."""
     wall_seconds: float
-    """From start to record, pauses included."""
+    """Seconds from start to record, pauses included."""
     machine: Mapping[str, Any] = field(default_factory=dict)
     """Host, processor and library versions."""
     schema: int = SCHEMA
@@ -133,9 +133,9 @@ class RatePoint:
     """What a finalist reaches at one of three learning rates, trained with its own seed."""
 
     factor: float
-    """Of both optimizers' rates, over the study's."""
+    """Rates of both optimizers over the study's."""
     bits_per_byte: float | None
-    """On the validation split; None where that training did not come to its end."""
+    """Bits per byte on the validation split; None where that training did not come to its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,13 +154,13 @@ class FinalRecord:
     """What was measured of a chosen trial after the search; the trial's own record is never altered."""
 
     number: int
-    """Of the trial."""
+    """Number of the trial."""
     latency: Latency | None = None
     """Measured again on the quiet machine."""
     test: Quality | None = None
-    """On the test split, which no search has seen."""
+    """Quality on the test split, which no search has seen."""
     learning_rate_bracket: tuple[RatePoint, ...] = ()
-    """Its losses at half, once and twice the study's rate, where the report names it and `finals.learning_rate_bracket` asks for them."""
+    """Losses at half, once and twice the study's rate, where the report names it and `finals.learning_rate_bracket` asks for them."""
     fresh_seed: FreshSeed | None = None
     """The shape with a fresh seed, where `finals.fresh_seed` asks for it and the report names the shape."""
     measured_at: str

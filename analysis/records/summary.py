@@ -57,7 +57,7 @@ class Totals:
     trial_seconds: float
     """Wall time of all trials, added up."""
     elapsed_seconds: float
-    """From the first trial's start to the last one's end, interruptions of the study included."""
+    """Seconds from the first trial's start to the last one's end, interruptions of the study included."""
 
 
 def totals(records: Sequence[TrialRecord]) -> Totals:

@@ -47,17 +47,17 @@ class Diagnostics:
     tokens: int
     """Tokens looked at."""
     attention_entropies: tuple[tuple[float, ...], ...]
-    """Of each block's heads, over the entropy of a head that sees all its keys alike: 0 is one key, 1 is all of them."""
+    """Entropies of each block's heads, over the entropy of a head that sees all its keys alike: 0 is one key, 1 is all of them."""
     head_similarities_in_group: tuple[float, ...] | None
     """Mean cosine between attention maps of heads that share keys; None where each head has its own."""
     head_similarities_across_groups: tuple[float, ...] | None
     """Mean cosine between attention maps of heads with different keys; None where all share one key-value head."""
     embedding_effective_rank: float
-    """Of the table that makes logits (the embedding where tied): exp of the entropy of its singular values, over the full rank."""
+    """Rank of the table that makes logits (the embedding where tied): exp of the entropy of its singular values, over the full rank."""
     embedding_mean_cosine: float
-    """Between two rows of that table: 0 where they point everywhere, 1 where all point one way."""
+    """Mean cosine between two rows of the table that makes logits: 0 where they point everywhere, 1 where all point one way."""
     gradient_norms: tuple[float, ...]
-    """Of the loss, by the block's weights; for a part that runs several times the mean of its passes."""
+    """Norms of the loss's gradient, by the block's weights; for a part that runs several times the mean of its passes."""
     residual_changes: tuple[float, ...]
     """Norm of what the block adds to the residual stream over the stream's own norm, mean over tokens."""
 
@@ -85,10 +85,10 @@ class Training:
     parameters: int
     """Counted in the built network."""
     validation: Quality | None
-    """On the validation split at the end; None where the run did not reach an evaluation."""
+    """Quality on the validation split at the end; None where the run did not reach an evaluation."""
     tokens_per_second: float
     wall_seconds: float
-    """Of training, without pauses and evaluation."""
+    """Seconds of training, without pauses and evaluation."""
     process_seconds: float
     """Processor time of training and evaluation, all threads."""
     peak_memory_bytes: int | None
@@ -97,7 +97,7 @@ class Training:
     precision: str
     threads: int
     validations: Mapping[str, Quality] = field(default_factory=dict)
-    """On each validation set that the study names beside the held-out split, at the end of a finished run."""
+    """Quality on each validation set that the study names beside the held-out split, at the end of a finished run."""
     model_flops_utilisation: float | None = None
     """Tokens a second times training_flops_per_token over the device's stated peak; None where no peak is known."""
     compiled: bool = False
@@ -105,7 +105,7 @@ class Training:
     micro_batches: int = 1
     """Parts that each step's batch was split into, so that it fits the memory; their gradients are summed."""
     corpus_sha256: str | None = None
-    """Of the text that it was trained on."""
+    """SHA-256 of the text that it was trained on."""
     curve: tuple[CurvePoint, ...] = ()
     cooldowns: tuple[Cooldown, ...] = ()
     """Finished losses at fewer tokens, where the recipe asks for them."""
@@ -131,7 +131,7 @@ def training_from_dict(values: Mapping[str, Any] | None) -> Training | None:
 
 
 def _diagnostics(values: Mapping[str, Any] | None) -> Diagnostics | None:
-    """None too where one of its numbers, such as a gradient, was not finite when it was written."""
+    """The diagnostics of a record; None too where one of the numbers, such as a gradient, was not finite when it was written."""
     if values is None or any(None in _tuple(value) for value in values.values() if isinstance(value, list)):
         return None
     parsed: dict[str, Any] = {name: _tuple(value) if isinstance(value, list) else value for name, value in values.items()}

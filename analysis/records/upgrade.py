@@ -8,7 +8,7 @@ from typing import Any
 from search_space.errors import SpecError
 
 SCHEMA = 2
-"""Of the lines that are written now."""
+"""Schema of the lines that are written now."""
 
 
 def upgraded_record(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,4 +34,4 @@ def _from_1(values: dict[str, Any]) -> dict[str, Any]:
 
 
 UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
-"""From each schema that was left behind to the one after it."""
+"""What makes a line of each schema that was left behind one of the schema after it."""

@@ -23,7 +23,7 @@ Trace = dict[str, Any]
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 """Okabe and Ito's, for slices."""
 POINT = "#7B8794"
-"""Of a run: reads on white and on black."""
+"""Colour of a run: reads on white and on black."""
 BUDGET_COLORS = (0.25, 0.85)
 """Part of the scale Viridis that budgets are coloured with, from the smallest to the largest."""
 TITLES = {
@@ -245,7 +245,7 @@ def _log_axis(values: Array) -> Trace:
 
 
 def _tick(value: float) -> str:
-    """As `_count`; a bare power of ten has no factor before it."""
+    """A number along an axis, written by `_count`; a bare power of ten has no factor before it."""
     return _count(value).removeprefix("1 × ")
 
 

@@ -154,7 +154,7 @@ def _derived(answer: Mapping[str, Any]) -> list[Html]:
 
 
 def _parabolas(answered: Answered) -> list[Html]:
-    """Also where another form was asked for, if the runs have budgets."""
+    """The figure of the parabolas, also where another form was asked for, if the runs have budgets."""
     found = answered.isoflop
     try:
         found = found or fit_isoflop(answered.runs)

@@ -26,7 +26,7 @@ class Projection:
     x: int
     y: int
     device: str | None = None
-    """Whose latencies are predicted; None where they are measured."""
+    """Device whose latencies are predicted; None where they are measured."""
 
     @property
     def across(self) -> Objective:
@@ -54,7 +54,7 @@ class Projection:
         return f"predicted {text[0].lower()}{text[1:]}" if self.device is not None and objective.phase is not None else text
 
     def readings(self, number: int) -> tuple[ObjectiveReading, ObjectiveReading]:
-        """Of a trial, level and upright."""
+        """What a trial shows, level and upright."""
         readings = self.front.places[number].readings
         return readings[self.x], readings[self.y]
 
@@ -98,7 +98,7 @@ class Projection:
         return found | ({"tickformat": objective.words.tick_format} if objective.words.tick_format else {})
 
     def color(self, number: int) -> float:
-        """Of a trial on the colour axis: its third objective, by the exponent on a logarithmic one."""
+        """Colour of a trial on the colour axis: its third objective, by the exponent on a logarithmic one."""
         assert self.third is not None
         value = self.front.places[number].values[self.third]
         return math.log10(value) if self.front.objectives[self.third].scale == "log" else value
@@ -143,7 +143,7 @@ def is_logarithmic(objective: Objective, values: Sequence[float]) -> bool:
 
 
 def axis_title(objective: Objective, points: Sequence[ObjectivePoint]) -> str:
-    """With the workload where it is part of the objective."""
+    """Title of an objective's axis, with the workload where it is part of the objective."""
     latency = next((point.latency for point in points if point.latency is not None), None)
     tokens = (0, 0) if latency is None else (latency.prompt_tokens, latency.new_tokens)
     return objective.words.axis.format(prompt_tokens=tokens[0], new_tokens=tokens[1])

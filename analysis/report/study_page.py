@@ -180,7 +180,7 @@ def front_caption(front: Front) -> str:
 
 
 def _beside(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> list[Html]:
-    """The same trials by what is shown beside two objectives, in place of the one that a training tells."""
+    """Figure of the trials by what is shown beside two objectives, in place of the one that a training tells."""
     beside = [objective.name for objective in front.problem.shown if objective not in front.objectives]
     told = [objective.name for objective in front.objectives if objective.known == "training"]
     if len(front.objectives) != 2 or not beside or len(told) != 1:

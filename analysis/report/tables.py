@@ -83,7 +83,7 @@ def _interval(objective: Objective) -> Cell:
 def validation_tables(
     records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, membership: Membership
 ) -> list[Html]:
-    """The same shapes on each validation set that the study names; nothing where it names none."""
+    """Tables of the shapes on each validation set that the study names; nothing where it names none."""
     seen = {record.number: Observed.of(record) for record in averaged(records)}
     names = sorted({name for each in seen.values() for name in each.validations})
     if not names:

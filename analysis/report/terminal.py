@@ -225,7 +225,7 @@ def latency_text(taken: Latency) -> str:
 
 
 LEAST_SHARE = 0.005
-"""Of the time, below which a term is not named."""
+"""Share of the time below which a term is not named."""
 
 
 def device_table_text(table: DeviceTable) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 FRONT, REFERENCE, DOMINATED, UNFINISHED, INK = "#0072B2", "#D55E00", "#AEB7C0", "#8A8F98", "#1F2933"
 SYMBOLS = ("diamond", "square", "triangle-up", "star", "pentagon", "hexagon")
-"""Of the references, in their order."""
+"""Symbols of the references, in their order."""
 INTERVAL = "#B9D3E8"
 """Pale enough that points and lines read above it."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
@@ -24,7 +24,7 @@ OPTIONS: dict[str, Any] = {
     "responsive": True,
     "modeBarButtons": [["toImage", "zoom2d", "pan2d", "resetScale2d"]],  # plotly's own set has one that uploads the figure
 }
-"""For plotly's `config` wherever a figure becomes HTML."""
+"""Options for plotly's `config` wherever a figure becomes HTML."""
 LOG_SPAN = 3.0
 """An axis is logarithmic where its largest value is more than this many times the smallest."""
 

@@ -114,7 +114,7 @@ class FeatureGroups(tuple[Feature, ...]):
 
     @cached_property
     def columns(self) -> Array:
-        """Of all groups; shape [points, any]."""
+        """Columns of all groups side by side; shape [points, any]."""
         return np.concatenate([feature.columns for feature in self], axis=1)
 
     @cached_property
@@ -128,7 +128,7 @@ class FeatureGroups(tuple[Feature, ...]):
         return np.stack([np.einsum("ij,ij->i", feature.columns, feature.columns) for feature in self], axis=1)
 
     def joined(self, other: FeatureGroups) -> FeatureGroups:
-        """These points, and then the other ones."""
+        """One batch of these points, and then the other ones."""
         return FeatureGroups(Feature(a.name, a.kind, np.concatenate([a.columns, b.columns])) for a, b in zip(self, other, strict=True))
 
 

@@ -120,7 +120,7 @@ class Table:
         return np.concatenate([self.around(parent, random) for parent in chosen])
 
     def plain(self, count: int, random: np.random.Generator) -> Rows:
-        """As `draw`."""
+        """Candidates drawn as `draw` does, without regard to the front."""
         return self.draw(count, random)
 
     def around(self, row: Rows, random: np.random.Generator) -> Rows:

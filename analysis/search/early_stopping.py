@@ -27,7 +27,7 @@ LEAST_FINISHED = 6
 COUNTS = 1e-3
 """Share of the front's hypervolume that a trial must add to matter."""
 LEAST_CHANCE = 0.02
-"""Of mattering, with which a trial still goes on (docs/findings.md)."""
+"""Chance of mattering with which a trial still goes on (docs/findings.md)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class StoppingDecision:
 
     goes_on: bool
     chance: float
-    """Of adding to the front what counts; 1 where too little is known to say."""
+    """Probability of adding to the front what counts; 1 where too little is known to say."""
     reason: str
     """A sentence."""
 
@@ -73,7 +73,7 @@ def known_before(problem: Problem) -> list[Objective]:
 
 
 def decide_stop(own: LearningCurve, others: Sequence[LearningCurve], tokens: int, problem: Problem = STANDARD) -> StoppingDecision:
-    """At so many tokens, which `own` has been seen at, in sight of `others`, of which those that did not finish say nothing.
+    """Whether a trial ends at so many tokens, where `own` was seen, in sight of `others`; those that did not finish say nothing.
 
     A pure function: the same curves give the same decision. ValueError where `own` was not seen there.
     """
@@ -165,7 +165,7 @@ def _expected(own: LearningCurve, finished: Sequence[LearningCurve], tokens: int
 
 
 PRIOR_VARIANCE = 0.25
-"""Of the final losses' variance, what a look is taken to leave open before anything is known."""
+"""Share of the final losses' variance that a look is taken to leave open before anything is known."""
 
 
 def _losses(curve: LearningCurve, looks: Sequence[int]) -> list[float]:

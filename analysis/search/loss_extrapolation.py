@@ -51,7 +51,7 @@ class LossExtrapolation:
             self._stopped[record.number] = (whole, tokens), course[tokens]
 
     def estimates(self) -> dict[int, LossEstimate]:
-        """By the trial's number, of each stopped one that at least `PAIRS` finished ones of equal budget passed at the same tokens."""
+        """Final loss of each stopped trial, by number, that at least `PAIRS` finished ones of equal budget passed at the same tokens."""
         lines: dict[tuple[int, int], _Line] = {}
         found: dict[int, LossEstimate] = {}
         for number, (place, bits) in self._stopped.items():

@@ -27,7 +27,7 @@ FITTED = 120
 REFITTED = 40
 """Up to so many trials the variances are fitted anew for each, beyond for every tenth or every quarter more."""
 LEAST_CHANCE = 1e-3
-"""Of success, however many neighbours failed."""
+"""Least probability of success, however many neighbours failed."""
 OPTIMISM, WIDEST = 2.0, 2.0
 """Deviations by which a point may be better than it looks, and how many extents of the front the corner may lie beyond its ends."""
 
@@ -62,11 +62,11 @@ class Observations:
 
     finished: Batch
     values: Array
-    """Of the finished, all to be minimised; shape [points, objectives]."""
+    """Values of the finished, all to be minimised; shape [points, objectives]."""
     stopped: Batch
     """Points whose trials ended early, with an estimate of what they would have reached: learnt from, never on the front."""
     estimates: Array
-    """Of the stopped, as `values`."""
+    """Values of the stopped, estimated; shape [points, objectives]."""
     deviations: Array
     """Standard deviations of the estimates, beside the noise that every value has; shape [points, objectives]."""
     pending: Batch
@@ -123,13 +123,13 @@ class ObjectiveModels:
         eligible = np.flatnonzero(allowed) if allowed.any() else np.arange(len(rows))
         members = eligible[_members(points[eligible])]
         self.rows: Rows = rows[members]
-        """Of the front's members."""
+        """Rows of the front's members."""
         self._front = points[members]
         extent = np.ptp(self._front, axis=0) if len(members) > 1 else np.ptp(points, axis=0)
         self._corner = self._front.max(axis=0) + MARGIN * extent
 
     def widen(self, batch: Batch) -> Array:
-        """As `gain`, after the corner is moved out, in each objective, to points that no member may beat in the others.
+        """Gain after the corner is moved out, in each objective, to points that no member may beat in the others.
 
         Else a front whose ends are not the best there are would stay where it is.
         """
@@ -184,7 +184,7 @@ class ObjectiveModels:
         deviations: Array,
         pending: FeatureGroups,
     ) -> Surrogate:
-        """Its variances are those of the finished alone, whose values stay: so a fit serves again while estimates change."""
+        """A model whose variances are those of the finished alone, whose values stay: so a fit serves again while estimates change."""
         target = told.values[sample, objective]
         key = b"%d" % objective + told.finished.places[sample].tobytes() + target.tobytes()
         if key not in self._fits:
@@ -199,7 +199,7 @@ class ObjectiveModels:
         return Surrogate(learnt.joined(pending), every, self._fits[key], np.concatenate([deviations, known]))
 
     def _success_model(self, finished: FeatureGroups, allowed: Flags, failed: Batch) -> Surrogate | None:
-        """Of 1 for a trial that finished within all limits and 0 for one that did not; None where all did."""
+        """A model of 1 for a trial that finished within all limits and 0 for one that did not; None where all did."""
         labels = np.concatenate([allowed, np.zeros(len(failed))])
         if labels.all():
             return None

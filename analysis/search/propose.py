@@ -38,7 +38,7 @@ class AcquisitionOptimizer:
     """What is known of rows of levels."""
     fits: dict[bytes, Variances] = field(default_factory=dict)
     limits: Sequence[float] | None = None
-    """Of each objective, beyond which nothing adds to the front, infinite where there is none; None without any."""
+    """Limit of each objective, beyond which nothing adds to the front, infinite where there is none; None without any."""
 
     def propose(self, told: Observations, random: np.random.Generator) -> Rows:
         """The row to try next: a new one, or one of the front's again where none is left; raises LookupError where none is allowed."""

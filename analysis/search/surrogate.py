@@ -22,17 +22,17 @@ from analysis.statistics.arrays import Array
 PRIORS = {"known": 0.3, "main": 0.1, "curve": 0.01, "depth": 0.005, "layer": 0.005}
 """Centre of the prior of a group's variance by its kind, in units of the objective's: what is simple is likelier to matter."""
 SPREAD = 1.5
-"""Standard deviation of that prior, in the variance's logarithm."""
+"""Standard deviation of the prior of a group's variance, in the variance's logarithm."""
 PAIRS = 0.3
 """Centre for the variance of products, which multiplies those of their two groups."""
 NOISE, NOISE_SPREAD = 1e-3, 2.5
-"""The same for the noise, of which little is known."""
+"""Centre and standard deviation of the prior of the noise, of which little is known."""
 OFFSET = 1.0
 """Variance of the constant."""
 JITTER, ROUNDING = 1e-8, 1e-12
 """Added to the noise, the second for each unit of the covariance's largest entry, so that rounding cannot spoil equal points."""
 STEPS = 25
-"""Of the optimiser."""
+"""Steps of the optimiser."""
 AT_ONCE = 256
 """Points that are predicted together, so that what is multiplied stays in the processor's cache."""
 
@@ -42,13 +42,13 @@ class Variances:
     """What the marginal likelihood decides."""
 
     groups: Array
-    """Of each group of features; shape [groups]."""
+    """Variance of each group of features; shape [groups]."""
     pairs: float
-    """Of the products of two groups."""
+    """Factor on the variance of the products of two groups."""
     noise: float
     mean: float
     scale: float
-    """Of the values that they were fitted to: variances are in units of its square."""
+    """Scale of the values that they were fitted to: variances are in units of its square."""
 
 
 def fit_variances(features: Sequence[Feature], raw: Array) -> Variances:
@@ -142,7 +142,7 @@ class Surrogate:
         return self._variances.mean + self._variances.scale * mean, self._variances.scale * deviation
 
     def _kernel(self, others: FeatureGroups, some: slice = slice(None)) -> Array:
-        """Between some of the other points and those seen; shape [others, seen]."""
+        """Covariances between some of the other points and those seen; shape [others, seen]."""
         total, squares = others.columns[some] @ self._seen.columns.T, others.pairs[some] @ self._seen.pairs.T
         for one, other in zip(others, self._seen, strict=True):
             if one.is_wide:

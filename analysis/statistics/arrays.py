@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-"""Of any shape; what each axis holds is said where the array is made."""
+"""Array of floats of any shape; what each axis holds is said where the array is made."""
 PIECE = 1 << 15
 """Numbers that are worked on at a time: what is made of them stays in the processor's cache, and the system is asked for no memory."""
 

@@ -23,7 +23,7 @@ above both, because noise that is taken for too small makes false winners."""
 NOISE_FREEDOM = 2
 """Degrees of freedom that this prior is worth: the noise may well be half or twice of it, and one replicate already counts a third."""
 DRAWS, SHARED_DRAWS = 4000, 64
-"""Of true qualities, and of what all shapes share where only their moments are asked for."""
+"""Number of draws of true qualities, and of what all shapes share where only their moments are asked for."""
 EACH = 500
 """Shapes up to which the trend and the two spreads are fitted to each, beyond to sums over those of equally many seeds."""
 FAR, TRIMMINGS, MANY = 3.0, 10, 8
@@ -81,7 +81,7 @@ class TrueQualities:
         self._roots = np.linalg.inv(np.linalg.cholesky(gram))  # gram = L L', so (L^-1)' z has covariance gram^-1
 
     def _fit_each(self) -> tuple[Array, Array, Array]:
-        """In each cell of the grid of noise and spread the precision of the trend's terms, the terms, and twice the log likelihood."""
+        """Precision of the trend's terms, the terms, and twice the log likelihood, in each cell of the grid of noise and spread."""
         means, trend, usual = self._means, self._trend, self._usual
         own, error = self._variances(np.arange(len(self._noises)), slice(None))  # [cells, 1] and [cells, shapes]
         weights = usual / (own + error)
@@ -91,7 +91,7 @@ class TrueQualities:
         return gram, lines, np.log(weights[:, usual]).sum(axis=1) - np.linalg.slogdet(gram)[1] - misfit
 
     def _fit_sums(self) -> tuple[Array, Array, Array]:
-        """As `_fit_each`, rounding apart, from sums over the shapes of equally many seeds."""
+        """What `_fit_each` gives, rounding apart, from sums over the shapes of equally many seeds."""
         cells, terms = len(self._noises), self._trend.shape[1]
         centre = float(self._means[self._usual].mean())
         gram, level, squares, logs = np.zeros((cells, terms, terms)), np.zeros((cells, terms)), np.zeros(cells), np.zeros(cells)
@@ -131,7 +131,7 @@ class TrueQualities:
     def _lines_of_draws(
         self, random: np.random.Generator, draws: int, among: slice | npt.NDArray[np.bool_]
     ) -> tuple[npt.NDArray[np.int64], Array]:
-        """Of each draw a cell of the grid of noise and spread, and what its trend says of each shape, [draws, shapes]."""
+        """A cell of the grid of noise and spread for each draw, and what its trend says of each shape, [draws, shapes]."""
         cells = random.choice(len(self._odds), size=draws, p=self._odds)
         terms = self._trend.shape[1]
         shaken = self._lines[cells] + np.einsum("dji,dj->di", self._roots[cells], random.standard_normal((draws, terms)))
@@ -150,7 +150,7 @@ class TrueQualities:
         return np.sqrt(error, out=error)
 
     def _variances(self, cells: npt.NDArray[np.int64], among: slice | npt.NDArray[np.bool_]) -> tuple[Array, Array]:
-        """Of the shapes' own differences, [cells, 1], and of the error of each shape's mean, [cells, shapes]."""
+        """Variances of the shapes' own differences, [cells, 1], and of the error of each shape's mean, [cells, shapes]."""
         return self._spreads[cells, None] ** 2, self._noises[cells, None] ** 2 / self._counts[among]
 
 
@@ -205,7 +205,7 @@ def _prior(means: Array) -> float:
 
 
 def _log_prior(noises: Array, prior: float, seeds: Sequence[Sequence[float]]) -> Array:
-    """Of the noise, prior (scaled inverse chi square) and replicates together, on a grid even in its logarithm."""
+    """Log prior of the noise, prior (scaled inverse chi square) and replicates together, on a grid even in its logarithm."""
     freedom, squares = squares_within(seeds)
     result: Array = -(NOISE_FREEDOM + freedom) * np.log(noises) - (NOISE_FREEDOM * prior**2 + squares) / (2 * noises**2)
     return result

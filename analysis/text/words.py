@@ -101,7 +101,7 @@ def bytes_text(count: float) -> str:
 
 
 def share_less(ours: float, theirs: float) -> str:
-    """By how much of theirs ours is less: `12%`, `<1%`."""
+    """The share by which ours is less than theirs: `12%`, `<1%`."""
     share = 1 - ours / theirs
     return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
 

@@ -42,9 +42,9 @@ class Format:
     precisions: tuple[str, ...] = ("float32",)
     """What the writer can make of the weights, in the names of `search_space.cost.BITS_PER_WEIGHT`."""
     export_precisions: tuple[str, ...] = ("float32",)
-    """Those that an export may have, because `check` knows what rounding explains; the first is the usual one."""
+    """Precisions that an export may have, because `check` knows what rounding explains; the first is the usual one."""
     precision_help: str = ""
-    """Of the option that chooses one of them."""
+    """Help of the option that chooses the precision of an export."""
     runtime: str | None = None
     """What runs the file and times it, by its name in `trials.catalogue.runtimes.RUNTIMES`; None where nothing of ours does."""
     unrolled: bool = False
@@ -154,7 +154,7 @@ def supported_exports(architecture: Architecture, precisions: Mapping[str, str] 
 
 
 def described_exports(architecture: Architecture) -> dict[str, str | None]:
-    """The same, with rounded weights told apart where an export may have them: their blocks want widths of their own."""
+    """Formats of exports, with rounded weights told apart where an export may have them: their blocks want widths of their own."""
     found = {}
     for name, reason in supported_exports(architecture).items():
         found[name] = reason

@@ -15,11 +15,11 @@ from search_space.architecture import INITIALIZER_RANGE, Architecture
 from search_space.errors import SpecError
 
 CONFIG_VERSION = "5.0.0"
-"""Of transformers, whose config format this is. Without it AutoTokenizer takes a tokenizer of more than 100,000 tokens beside a
+"""Version of transformers, whose config format this is. Without it AutoTokenizer takes a tokenizer of more than 100,000 tokens beside a
 Mistral config for one that Mistral published with a faulty pattern, and warns."""
 
 MODEL_TYPES = {"SeedOssForCausalLM": "seed_oss"}
-"""Of classes whose name does not say it."""
+"""Model types of classes whose name does not say it."""
 
 
 def hugging_face_class(architecture: Architecture) -> str:

@@ -9,7 +9,7 @@ from search_space.errors import SpecError
 from trials.catalogue.hugging_face_config import hugging_face_class
 
 Refusal = Callable[[Architecture, str], str | None]
-"""Of a shape with its weights in a precision: why not, or None where it can be held."""
+"""Why a shape with its weights in a precision cannot be held; None where it can be."""
 BLOCK = 32
 """Weights of a row that share a scale where they are rounded; as llama.cpp's q8_0 and q4_0 have it."""
 

@@ -36,14 +36,14 @@ class Runtime:
         return not self.library or importlib.util.find_spec(self.library) is not None
 
     def cache_value_bytes(self, precision: str) -> int:
-        """Of a cached key or value where the weights have this precision."""
+        """Bytes of a cached key or value where the weights have this precision."""
         return 2 if self.low_cache and precision != "float32" else 4
 
 
 COMMAND = "command"
-"""The one that is no library: a command of the user's measures, and no session is opened here."""
+"""The runtime that is no library: a command of the user's measures, and no session is opened here."""
 USUAL_RUNTIME = "onnxruntime"
-"""The one that is taken where none is named."""
+"""The runtime that is taken where none is named."""
 RUNTIMES = {
     "torch": Runtime(module="trials.latency.runtimes.torch_runtime", precisions=("float32",)),
     "torch-cuda": Runtime(

@@ -44,7 +44,7 @@ VERBS = {
     "job logs": Verb(jobs.job_logs, jobs.add_logs_arguments),
     "job stop": Verb(jobs.job_stop, jobs.add_job_arguments),
 }
-"""By the words on the command line, in the order of `archfront --help`."""
+"""The verbs by the words on the command line, in the order of `archfront --help`."""
 GROUPS = {"job": "Run studies on a Ray cluster."}
 """What the verbs under a first word have in common."""
 

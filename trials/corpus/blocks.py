@@ -69,7 +69,7 @@ class TokenBlocks:
         return _windows_at(self.train, starts.astype(np.int64), context_tokens)
 
     def evaluation(self, split: str, tokens: int, context_tokens: int) -> npt.NDArray[np.int64]:
-        """At most that many target tokens (at least one window) of a split, spread evenly: [sequences, context_tokens + 1].
+        """Windows of so many target tokens of a split at most (one window at least), spread evenly: [sequences, context_tokens + 1].
 
         Always the same windows, which share no target; fewer than asked for where the split is smaller.
         """

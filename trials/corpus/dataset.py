@@ -25,7 +25,7 @@ SHARD_BYTES = 32 << 20
 FORMATS = ("arrow", "csv", "json", "parquet", "text")
 """The library's readers that are of text and run nothing that they read."""
 COLUMN = "text"
-"""Of the shards, whatever the dataset calls it."""
+"""Column of the shards, whatever the dataset calls it."""
 FETCHED, LOCK = "fetched.json", "lock"
 
 log = logging.getLogger(__name__)

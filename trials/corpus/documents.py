@@ -35,7 +35,7 @@ class Documents:
     summary: str
     """The embedded corpus' name, or the first file's name and how many more there are; no folders."""
     files: tuple[Path, ...]
-    """In reading order."""
+    """Files of the corpus in reading order."""
     embedded: bool
     """Whether they are the machine's own, so that one that is not UTF-8 is passed over; a user's is an error."""
     column: str = "text"

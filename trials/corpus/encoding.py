@@ -27,7 +27,7 @@ BUNDLE_BYTES = 1 << 20
 CHECKPOINT_BUNDLES = 32
 """After so many bundles what is written is made safe; at most this much is done twice after a kill."""
 CHECKED_CHARACTERS = 1000
-"""Of each bundle, encoded by the exported tokenizer too."""
+"""Characters of each bundle that the exported tokenizer encodes too."""
 
 PROGRESS = "progress.json"
 
@@ -71,7 +71,7 @@ def encode_splits(documents: Documents, inventory: Inventory, encoder: Encoder, 
 
 
 def _hashed(pieces: Iterable[TextPiece], total: hashlib._Hash) -> Iterator[TextPiece]:
-    """The same pieces, each added to the hash as it passes."""
+    """Hands on the pieces, each added to the hash as it passes."""
     for piece in pieces:
         total.update(piece.digest)
         yield piece

@@ -22,7 +22,7 @@ ENDS_OF_TEXT = ("<|endoftext|>", "<|end_of_text|>", "<｜end▁of▁sentence｜>
 LARGEST_PADDING = 1024
 """Ids that a shape may have beyond its tokenizer's: vocabularies are padded to a multiple of a power of two, rarely of more."""
 MULTIPLE = 128
-"""To which a refused vocabulary is advised to be padded."""
+"""Number to a multiple of which a refused vocabulary is advised to be padded."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Given:
     size: int
     """Ids from 0 to the highest."""
     end_name: str
-    """Of the special token that ends a document."""
+    """Name of the special token that ends a document."""
     end_of_text: int
-    """Its id."""
+    """Id of the special token that ends a document."""
 
     def fits(self, vocab_size: int) -> bool:
         """Whether a shape of that vocabulary may use it, with some ids to spare."""

@@ -24,7 +24,7 @@ from trials.corpus.documents import Documents
 FORMAT = 1
 """Raised when documents, pieces, splits or blocks are made in another way, so that no old cache is taken for a new one."""
 HELD_OUT_SHARE = 0.05
-"""Of the bytes, for validation and for test each; a piece that crosses the line goes in."""
+"""Share of the bytes for validation and for test each; a piece that crosses the line goes in."""
 SETTLED_SECONDS = 2.0
 """A file changed less long ago could change once more without its time telling."""
 
@@ -35,18 +35,18 @@ class TextPiece:
 
     text: str
     size_bytes: int
-    """As UTF-8."""
+    """Bytes of the text as UTF-8."""
     digest: bytes
     """SHA-256 of its UTF-8 bytes."""
 
     @property
     def rank(self) -> int:
-        """Its place in the order of splitting."""
+        """Place of the piece in the order of splitting."""
         return int.from_bytes(self.digest[:8], "big")
 
     @property
     def lot(self) -> float:
-        """From 0 to 1, independent of the rank, for drawing samples."""
+        """A number from 0 to 1, independent of the rank, for drawing samples."""
         return int.from_bytes(self.digest[8:16], "big") / 2**64
 
 
@@ -55,11 +55,11 @@ class Inventory:
     """What one reading of the corpus found."""
 
     sha256: str
-    """Of the pieces' digests, one after the other: equal where text, order and cuts are."""
+    """SHA-256 of the pieces' digests, one after the other: equal where text, order and cuts are."""
     test_below: int
     """Pieces of a lower rank are the test split."""
     validation_below: int
-    """The others of a lower rank are the validation split, the rest is train."""
+    """Pieces of a lower rank that are not the test split are the validation split; the rest is train."""
     train_bytes: int
     """Bytes of the train split's text."""
 

@@ -24,7 +24,7 @@ import tiktoken
 
 WORDS = r"(?: ?\p{L}+|'(?:[sdmt]|ll|ve|re)| ?\p{N}+| ?[^\s\p{L}\p{N}]+)|\s+(?!\S)|\s+"
 WORDS_AND_DIGITS = r"(?:\p{N}| ?\p{L}+|'(?:[sdmt]|ll|ve|re)| ?[^\s\p{L}\p{N}]+)|\s+(?![^\s\p{N}])|\s+"
-"""The same between digits that each stand alone: a word, and the search for what follows white space, end before a digit."""
+"""Expression with digits that each stand alone: a word, and the search for what follows white space, end before a digit."""
 
 
 class NoTwinError(Exception):

@@ -51,7 +51,7 @@ class Encoder:
     disputed: re.Pattern[str] | None
     """Characters, of a newer Unicode than one of the libraries has, with which text goes to the slow one; None where there are none."""
     exported: Tokenizer
-    """The same as loaded from tokenizer.json; slow, the one that counts."""
+    """The tokenizer as loaded from tokenizer.json; slow, the one that counts."""
     end_of_text: int
     end_name: str
     bytes_per_token: npt.NDArray[np.int32]

@@ -73,7 +73,7 @@ class Agenda:
         self._tasks: list[TrialTask] = []
         self._last_shape = -1
         self._replicates: Counter[int] = Counter()
-        """Of each shape, how many were handed out."""
+        """Number of replicates of each shape that were handed out."""
         self._running: dict[int, TrialTask] = {}
         self._again: list[TrialTask] = []
         self._failed = 0
@@ -178,7 +178,7 @@ class Agenda:
         return replace(task, number=number, kind=Kind.REPLICATE, name=None, replicates=original, seed=seed)
 
     def _note(self, task: TrialTask) -> None:
-        """It is the next of those that were handed out, or that an earlier run did."""
+        """Counts a task as the next of those that were handed out, or that an earlier run did."""
         self._tasks.append(task)
         if task.replicates is None:
             self._last_shape = task.number

@@ -19,9 +19,9 @@ class StudyProgress:
     done: int
     of: int
     failed: int
-    """Of those done, trials that came to nothing."""
+    """Number of the done trials that came to nothing."""
     stopped: int
-    """Of those done, trials that were stopped early."""
+    """Number of the done trials that were stopped early."""
     front_size: int
     seconds_left: float | None
     """Estimated from the trials of this run; None before the first is back."""

@@ -20,7 +20,7 @@ from trials.study.spec import StudySpec
 ROOT = Path(__file__).resolve().parents[2]
 FLOORS = ("search_space", "analysis", "trials")
 OBJECT_STORE_BYTES = 200_000_000
-"""Of a Ray of our own, where the corpus is the embedded one; Ray spills to the disk what does not fit."""
+"""Bytes of the object store of a Ray of our own, where the corpus is the embedded one; Ray spills to the disk what does not fit."""
 CONNECT_SECONDS = 10.0
 """Longest wait for the first answer of a cluster's address."""
 SETTINGS = {

@@ -43,7 +43,7 @@ def retrain(
     train: Train,
     problem: Problem = STANDARD,
 ) -> dict[int, FinalRecord]:
-    """All final records, those of the named shapes with that field; each is written anew, and the newest counts.
+    """All final records, those of the named shapes with the named field; each is written anew, and the newest counts.
 
     What `train` raises leaves that one out, with a warning, and the next run tries again.
     """

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 SHAPES_ASKED_ABOUT = 100
-"""Of the space, whether any can be timed at all."""
+"""Number of shapes of the space that are asked whether any can be timed at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,7 @@ class _Given:
 
     @classmethod
     def of(cls, study: StudySpec) -> _Given:
-        """By what the study states; raises SpecError where a shape of it cannot be had."""
+        """What the study states; raises SpecError where a shape of it cannot be had."""
         return cls(planned_tasks(study), [] if study.scaling else references(study.references, study.search_space))
 
     @property
@@ -139,7 +139,7 @@ class _Given:
         return len(self.planned) + len(self.references)
 
     def vocab_sizes(self, study: StudySpec) -> set[int]:
-        """Of every shape that may be trained."""
+        """Vocabularies of every shape that may be trained."""
         if study.scaling is not None:
             return {task.architecture.vocab_size for task in self.planned}
         return {*study.search_space.choices("vocab_size"), *(shape.vocab_size for _, shape in self.references)}

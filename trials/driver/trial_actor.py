@@ -42,9 +42,9 @@ class Equipment:
     evaluate: Evaluate | None
     """A fake in place of a trial; None for the real thing."""
     directory: Path
-    """The study's, where trials leave their states if they see it."""
+    """Directory of the study, where trials leave their states if they see it."""
     stamp: tuple[int, int]
-    """Of that directory on the driver's machine."""
+    """Stamp of the study's directory on the driver's machine."""
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]

@@ -64,7 +64,7 @@ class _Running:
     """Reference to the worker's IP address and process id; None for a worker that never started."""
 
     def process_id(self) -> str:
-        """As text; empty where the worker did not live to tell."""
+        """Process id of the worker as text; empty where it did not live to tell."""
         try:
             return str(ray.get(self.address, timeout=5)[1])
         except RayError:

@@ -16,7 +16,7 @@ class Watchdog:
     """Ends this process, with its threads' stacks on stderr, where a trial hangs far beyond its deadline."""
 
     def __init__(self) -> None:
-        """It sleeps until `watching`."""
+        """A watchdog that sleeps until `watching`."""
         self._left_seconds = self._since = 0.0
 
     def begin(self, deadline_seconds: float) -> None:

@@ -36,7 +36,7 @@ class LatencyDevice:
         self._process = LatencyProcess(spec, earlier)
 
     def measure(self, shape: Architecture) -> Latency:
-        """As `LatencyProcess.measure`."""
+        """Measures one shape as `LatencyProcess.measure` does."""
         return self._process.measure(shape)
 
 
@@ -44,7 +44,7 @@ class Examiner:
     """Evaluates trained networks on the test split, and trains finalists at other rates."""
 
     def quality(self, shape: Architecture, weights: bytes, blocks: TokenBlocks, study: StudySpec) -> Quality:
-        """Of the weights in a safetensors file's bytes, on as many tokens as an evaluation of the search had."""
+        """Quality of the weights in a safetensors file's bytes, on as many tokens as an evaluation of the search had."""
         import torch
 
         from trials.network.weights import load_network

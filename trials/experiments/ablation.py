@@ -128,7 +128,7 @@ def _task(job: _Job, number: int) -> TrialTask:
 
 
 def _one(study: StudySpec, task: TrialTask) -> TrialRecord:
-    """In a process of its own."""
+    """Trains one arm in a process of its own."""
     from trials.trial.run_trial import ended, trial_in_stretches
 
     blocks, conditions = prepare_corpus(study.corpus, task.architecture.vocab_size), Conditions.of(study.workers)

@@ -18,7 +18,7 @@ from trials.network.weights import load_network
 
 POSITIONS = 64
 LARGEST_DIFFERENCE = 1e-3
-"""Between logits, relative to the standard deviation of the original's."""
+"""Largest difference allowed between logits, relative to the standard deviation of the original's."""
 STRINGS = 300
 SCRIPTS = (
     (0x20, 0x7E), (0xA1, 0x17F), (0x370, 0x3FF), (0x400, 0x45F), (0x5D0, 0x5EA), (0x620, 0x64A), (0x905, 0x939), (0xE01, 0xE3A),
@@ -35,27 +35,27 @@ class Check:
     loaded_by: str
     """Library and version, or what is missing."""
     passed: bool | None
-    """None where the check could not be made."""
+    """Whether the format equals the original; None where the check could not be made."""
     positions: int | None = None
-    """At which logits were compared."""
+    """Number of positions at which logits were compared."""
     largest_difference: float | None = None
-    """Of a logit, relative to the standard deviation of the original's."""
+    """Largest difference of a logit, relative to the standard deviation of the original's."""
     top1_agreement: float | None = None
     """Share of positions with the same most probable next token."""
     kl_nats: float | None = None
     """Mean divergence of the next-token distribution from the original's."""
     strings: int | None = None
-    """Whose token ids were compared."""
+    """Number of strings whose token ids were compared."""
     strings_equal: int | None = None
     precision: str | None = None
-    """Of the file's weights, where the format has several."""
+    """Precision of the file's weights, where the format has several."""
     rounding: float | None = None
     """Root mean square difference from our network with the file's rounded weights, relative to the spread of its logits."""
     failure: str | None = None
     """Why there are no figures."""
 
     latency: Latency | None = None
-    """Of the study's workload in the runtime that the file is for; None where there is none of ours, or see `not_measured`."""
+    """Latency of the study's workload in the runtime that the file is for; None where there is none of ours, or see `not_measured`."""
     not_measured: str | None = None
     """Why a runtime of ours gave no latency."""
 
@@ -87,24 +87,24 @@ class Original:
 
     @property
     def tokens(self) -> Tensor:
-        """At which logits are compared, [1, positions]; always the same."""
+        """Tokens at which logits are compared, [1, positions]; always the same."""
         return torch.randint(self.architecture.vocab_size, (1, POSITIONS), generator=torch.Generator().manual_seed(0))
 
     @cached_property
     def logits(self) -> Tensor:
-        """Of the tokens, [positions, vocab_size]; the network is loaded for the formats that need them."""
+        """Logits of the tokens, [positions, vocab_size]; the network is loaded for the formats that need them."""
         with torch.no_grad():
             logits: Tensor = load_network(self.weights, self.architecture).float()(self.tokens)[0]
         return logits
 
     @property
     def logits_both_ways(self) -> Tensor:
-        """The same as a runtime's session gives them, [positions + 1, vocab_size]: of each token, and of the last one once more."""
+        """Logits as a runtime's session gives them, [positions + 1, vocab_size]: of each token, and of the last one once more."""
         return torch.cat((self.logits, self.logits[-1:]))
 
     @cached_property
     def ids(self) -> list[list[int]]:
-        """Of `strings_of_many_scripts` by the tokenizer."""
+        """Token ids of `strings_of_many_scripts` by the tokenizer."""
         own = Tokenizer.from_file(str(self.tokenizer))
         return [own.encode(text, add_special_tokens=False).ids for text in strings_of_many_scripts()]
 

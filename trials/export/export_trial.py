@@ -14,7 +14,7 @@ from trials.reporting.stored_study import StoredStudy
 from trials.study.directory import tokenizer_file, weights_file
 
 PICKS = ("recommended", "knee")
-"""Beside what the best shape in each objective of the study is called, such as `fastest`."""
+"""Picks beside what the best shape in each objective of the study is called, such as `fastest`."""
 
 
 def pick(stored: StoredStudy, choice: str) -> TrialRecord:

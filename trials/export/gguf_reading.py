@@ -22,7 +22,7 @@ from trials.formats.gguf_tokenizer import EXPRESSIONS
 from trials.network.decoder import Network
 
 SCALE_ERROR = 2.0**-11
-"""Of a float16, relative."""
+"""Relative error of a float16."""
 STEPS = {"float32": 0.0, "float16": SCALE_ERROR, "int8": 0.5 / 127 + SCALE_ERROR, "int4": 1 / 8 + SCALE_ERROR}
 """How far rounding may move a weight: of its own size in float16, of the largest of its 32 in int8 and int4, whose scale is a float16.
 Half a step in int8; a whole one in int4, whose codes go from -8 to 7."""
@@ -44,7 +44,7 @@ class GgufFile:
 
     @property
     def precision(self) -> str:
-        """Of the matrices."""
+        """Precision of the matrices."""
         return next(name for name, kind in PRECISIONS.items() if kind == self.kinds["token_embd.weight"])
 
 

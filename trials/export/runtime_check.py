@@ -23,7 +23,7 @@ def check_in_runtime(name: str, path: Path, original: Original) -> Check:
 
 
 def check_in_subprocess(name: str, path: Path, original: Original) -> Check:
-    """The same in a process of its own: a file that is wrong may end the process that runs it."""
+    """Makes the check in a process of its own: a file that is wrong may end the process that runs it."""
     runtime = MODEL_FORMATS[name]
     loaded_by = f"{runtime} {find_runtime(runtime).version()}"
     try:

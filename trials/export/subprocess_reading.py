@@ -28,9 +28,9 @@ class Reading:
     """What a runtime makes of a file."""
 
     version: str
-    """Of the library that does the work."""
+    """Version of the library that does the work."""
     logits: Logits
-    """As `both_ways` gives them."""
+    """Logits as `both_ways` gives them."""
     ids: list[list[int]]
     """Token ids of each string that was asked for, by the file's own tokenizer."""
 

@@ -30,7 +30,7 @@ class ProgramPiece(NamedTuple):
 
 Stage = tuple[ProgramPiece, ...]
 Shapes = dict[str, tuple[int, ...]]
-"""By name, in the order of a delegate's arguments."""
+"""Shapes of tensors by name, in the order of a delegate's arguments."""
 
 
 def stages(a: Architecture) -> list[Stage]:

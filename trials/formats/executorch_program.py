@@ -17,9 +17,9 @@ from trials.formats.xnnpack_graph import delegate_bytes
 FLOAT, LONG, CHAR = "FLOAT", "LONG", "CHAR"
 BYTES = {FLOAT: 4, LONG: 8, CHAR: 1}
 ALIGNMENT = 64
-"""Of tensors in memory, in bytes."""
+"""Alignment of tensors in memory, in bytes."""
 SEGMENT_ALIGNMENT = 128
-"""Of what lies in the file behind the program, in bytes."""
+"""Alignment of what lies in the file behind the program, in bytes."""
 HEADER_BYTES = 32
 MEMORY = 1
 """The one planned memory; 0 stands for constants."""
@@ -68,7 +68,7 @@ class Program:
         self.call("aten::empty", "out", sizes, self.null, tensor, tensor)
 
     def shaped(self, tensor: int, shape: tuple[int, ...], sizes: int) -> int:
-        """The same memory seen in another shape; `shape` is the largest, `sizes` the list that says the present one."""
+        """A view of the memory in another shape; `shape` is the largest, `sizes` the list that says the present one."""
         seen = self.tensor(shape, dynamic=True, at=tensor)
         self.resize(seen, sizes)
         return seen

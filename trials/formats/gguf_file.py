@@ -91,7 +91,7 @@ def named_tensors(a: Architecture, weights: Mapping[str, Tensor]) -> Iterator[tu
 
 
 def gguf_name(name: str) -> str:
-    """Of a weight that our network has under this name."""
+    """GGUF's name of a weight that our network has under this name."""
     if name in OUTSIDE:
         return OUTSIDE[name]
     depth, _, place = name.removeprefix("model.layers.").partition(".")

@@ -18,7 +18,7 @@ from trials.corpus.given_tokenizer import read_definition, read_tokenizer
 LLAMA_3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 QWEN_2 = LLAMA_3.replace(r"\p{N}{1,3}", r"\p{N}")
 EXPRESSIONS = {LLAMA_3: "llama-bpe", QWEN_2: "qwen2"}
-"""Of tokenizers whose first step is an expression of their own: what llama.cpp calls the same one."""
+"""Names that llama.cpp has for tokenizers whose first step is an expression of their own."""
 
 
 def add_tokenizer(writer: gguf.GGUFWriter, file: Path, vocab_size: int) -> None:

@@ -21,11 +21,11 @@ class Model:
     weights: Mapping[str, Tensor]
     """The stored ones, named as `Network.named_parameters` names them; matrices are [out, in]."""
     precision: str = "float32"
-    """That the written weights shall have, in the names of `search_space.cost.BITS_PER_WEIGHT`."""
+    """Precision that the written weights shall have, in the names of `search_space.cost.BITS_PER_WEIGHT`."""
     context_tokens: int | None = None
     """Length at which it was trained; None where it was not."""
     tokenizer_file: Path | None = None
-    """Its tokenizer.json; None where it takes and gives ids."""
+    """The model's tokenizer.json; None where it takes and gives ids."""
 
 
 def fresh_model(architecture: Architecture, precision: str = "float32") -> Model:

@@ -156,7 +156,7 @@ class XnnpackGraph:
         return made
 
     def reshape(self, states: str, shape: Sequence[int], output: str | None = None) -> str:
-        """The same numbers in another shape; one dimension may be -1, what is left."""
+        """A view of the numbers in another shape; one dimension may be -1, what is left."""
         known = -int(numpy.prod(shape))
         example = tuple(int(numpy.prod(self._shape(states))) // known if size == -1 else size for size in shape)
         made = self._result(example, output)

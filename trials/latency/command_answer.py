@@ -23,9 +23,9 @@ class CommandTimes(Section):
     """What a command measured of one model."""
 
     prefill_ms: Times
-    """Of every repeat."""
+    """Milliseconds of the prompt in every repeat."""
     decode_ms_per_token: Times
-    """Of every repeat: the mean of its new tokens."""
+    """Mean milliseconds of a new token in every repeat."""
     load_ms: AboveZero | None = None
     first_prefill_ms: AboveZero | None = None
     peak_memory_bytes: Positive | None = None

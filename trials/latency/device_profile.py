@@ -29,15 +29,15 @@ SIZES = {1.0: 0.6, 2.0: 0.15, 0.5: 0.15, 0.25: 0.1}
 """Share of the fitted shapes by their size over the study's: where a cache ends between the study's size and twice that, only shapes
 beyond can tell."""
 CHECKED = {1.0: 0.7, 2.0: 0.3}
-"""The same of those that judge the fit."""
+"""Share of the shapes that judge the fit, by their size over the study's."""
 LOOKED, POOL = 20_000, 400
 """Points of the space that are looked at for shapes of a size, and shapes among which are chosen."""
 CANDIDATES = 16
-"""Of which the one farthest from all chosen is chosen (Mitchell's best candidate, 1991)."""
+"""Candidates of which the one farthest from all chosen is chosen (Mitchell's best candidate, 1991)."""
 AGAIN_AT_MOST = 0.3
 """Share of the shapes that is measured again where it was disturbed."""
 MOST_FAILURES = 5
-"""In a row; then something else is wrong than a shape."""
+"""Failures in a row after which something else is wrong than a shape."""
 DISTURBED = ", disturbed by other work"
 MeasureShape = Callable[[Architecture], Latency]
 ReportMeasurement = Callable[[int, int, str], None]
@@ -195,7 +195,7 @@ def _counts(shares: dict[float, float], pools: dict[float, list[Architecture]], 
 
 
 def _spread(pool: list[Architecture], workload: Workload, count: int, random: np.random.Generator) -> list[Architecture]:
-    """So many shapes that lie far apart in the logarithms of their outlines."""
+    """Shapes, so many, that lie far apart in the logarithms of their outlines."""
     if not count:
         return []
     logs = np.log(columns([outline(Stack.of(shape), workload) for shape in pool])[1])

@@ -72,7 +72,7 @@ def frozen_table(study: StudySpec, directory: Path) -> DeviceTable | None:
 
 
 def require_first(study: StudySpec, directory: Path) -> None:
-    """Before the study takes the directory: raise SpecError as `require_table` does where its copy has yet to be made."""
+    """Raise SpecError before the study takes the directory, as `require_table` does where its copy has yet to be made."""
     if not (directory / FROZEN).exists() and not (directory / RECORDS).exists():
         require_table(study)
 

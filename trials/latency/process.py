@@ -41,7 +41,7 @@ from trials.machine.subprocesses import ROOT, how_it_ended
 from trials.study.latency_spec import LatencySpec
 
 TIMEOUT_SECONDS = 300.0
-"""For one measurement, the first one's import of torch and the wait for training to pause included."""
+"""Timeout of one measurement, the first one's import of torch and the wait for training to pause included."""
 QUIET_SHARE = 0.5
 """Share of the time allowed that may go into waiting for training to pause."""
 COMMAND_SHARE = 0.9

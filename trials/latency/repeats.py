@@ -20,9 +20,9 @@ ATTEMPTS = 2
 LARGEST_WAIT = 0.03
 """Share of a repeat that its threads may have waited for a processor."""
 LARGEST_SPREAD = 0.10
-"""By how much the 90th percentile may exceed the 10th, of the shape's times at the device's pace and of the yardstick's own."""
+"""Largest excess of the 90th percentile over the 10th, of the shape's times at the device's pace and of the yardstick's own."""
 LARGEST_MOVE = 0.25
-"""By how much the yardstick's time may differ from the device's, either way: beyond, more than the clock has changed."""
+"""Largest difference of the yardstick's time from the device's, either way: beyond, more than the clock has changed."""
 TURN_MS, LONGEST_TURN = 30.0, 16
 """A short workload takes its turn several times over, until that long has passed, and the median counts: single ones of 5 to 12 ms
 repeated within 4 %, turns of 3 to 6 of them within 0.5 to 1.5 % (docs/findings.md)."""

@@ -16,9 +16,9 @@ from trials.latency.runtimes import find_runtime
 from trials.latency.runtimes.interface import Session
 
 PROMPT_TOKENS, NEW_TOKENS = 64, 16
-"""Of the yardstick's workload, whatever the shape's is."""
+"""Tokens of the yardstick's workload, whatever the shape's is."""
 SETTLING_RUNS, DEVICE_RUNS = 3, 9
-"""Before the device's time is taken, and of which it is the median."""
+"""Runs before the device's time is taken, and runs of which it is the median."""
 
 
 def _yardstick(layers: int, hidden_size: int, vocab_size: int) -> Architecture:

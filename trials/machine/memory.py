@@ -14,7 +14,7 @@ from trials.study.search_spec import WorkersSpec
 LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """Where a container's limit stands, by version of the kernel's control groups."""
 USABLE_SHARE = 0.85
-"""Of a machine's memory; the rest is for the system, Ray and whoever measures. Chosen, not measured."""
+"""Usable share of a machine's memory; the rest is for the system, Ray and whoever measures. Chosen, not measured."""
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 

@@ -127,7 +127,7 @@ def read_bandwidth(threads: int, device: str = "cpu") -> float:
 
 
 def _gpu_bandwidth() -> float:
-    """By device events around sums over four times as much: a GPU reads in a tenth of the time, and its cache holds 50 MB."""
+    """Bandwidth by device events around sums over four times as much: a GPU reads in a tenth of the time, and its cache holds 50 MB."""
     import torch
 
     values, seconds = torch.ones(BANDWIDTH_BYTES, device="cuda"), []

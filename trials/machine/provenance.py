@@ -1,4 +1,4 @@
-"""With what a study runs: versions, platform, and the state of the code in git."""
+"""What a study runs with: versions, platform, and the state of the code in git."""
 
 from __future__ import annotations
 

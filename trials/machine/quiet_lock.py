@@ -23,14 +23,14 @@ from pathlib import Path
 from search_space.errors import SpecError
 
 PAUSE_BELOW_PROCESSORS = 8
-"""On a smaller machine a trainer and a measurement meet on the same processors and caches; chosen, not measured."""
+"""Processors below which a trainer and a measurement meet on the same processors and caches; chosen, not measured."""
 POLL_SECONDS = 0.002
 TRAINING_SHARE = 0.5
-"""Of a measurement's time, for which trainers are left alone after it: they have a third of the machine, however much is measured."""
+"""Share of a measurement's time for which trainers are left alone after it: they have a third of the machine, however much is measured."""
 LONGEST_TURN_SECONDS = 10.0
-"""Of the trainers between two measurements; after a reboot the clock begins anew, and what lies in the file means nothing."""
+"""Longest turn of the trainers between two measurements; after a reboot the clock begins anew, and what lies in the file means nothing."""
 RETURN_SECONDS = 0.05
-"""In which a trainer that waited has come back; where none has, nobody trains, and the next measurement need not wait."""
+"""Time in which a trainer that waited has come back; where none has, nobody trains, and the next measurement need not wait."""
 MOMENTS = struct.Struct("=dd")
 """What the gate's file holds: when the last measurement ended, and until when trainers are left alone, both monotonic."""
 

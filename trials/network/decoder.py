@@ -187,7 +187,7 @@ class Attention(nn.Module):
         return added
 
     def queries_and_keys(self, states: Tensor, rotary: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Both after RoPE, [batch, heads, sequence, head_dim], of states [batch, sequence, hidden_size] that are normalised already."""
+        """Queries and keys after RoPE, [batch, heads, sequence, head_dim], of normalised states [batch, sequence, hidden_size]."""
         batch, sequence, _ = states.shape
         heads = self._projected(states).view(batch, sequence, -1, self.head_dim).transpose(1, 2)
         query, key = torch.split(rotate(heads, rotary), self.heads, 1)
@@ -257,7 +257,7 @@ def written_keys(keys: int, position: Tensor) -> Tensor:
 
 
 def positions(table: Tensor, start: int | Tensor, count: int) -> Tensor:
-    """So many rows of a table [tokens, head_dim], or the one at a position that is a tensor."""
+    """Rows of a table [tokens, head_dim], so many, or the one at a position that is a tensor."""
     return table.index_select(0, start) if isinstance(start, Tensor) else table[start : start + count]
 
 

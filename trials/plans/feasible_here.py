@@ -31,7 +31,7 @@ PACE = "pace.json"
 LARGEST_TIMED = 30_000_000
 """Parameters of the largest shape that is timed; larger ones are taken to go at its FLOPs a second."""
 SLOW = "it takes about"
-"""With which a reason of time begins; the others are of memory."""
+"""The beginning of a reason of time; the others are of memory."""
 TIMED = 3
 """Shapes that are timed, from the smallest to the largest."""
 
@@ -42,13 +42,13 @@ class Pace:
 
     machine: str
     flops_per_token: tuple[int, ...]
-    """Of the timed shapes' training, ascending."""
+    """Training FLOPs of a token of the timed shapes, ascending."""
     flops_per_second: tuple[float, ...]
-    """Of each."""
+    """Speed of each timed shape."""
     usable_bytes: int
 
     def seconds(self, shape: Architecture, proxy: ProxySpec) -> float:
-        """Of a training with its branches and evaluations; between two timed shapes the slower one's speed, so that none is late."""
+        """Seconds of a training with branches and evaluations; between two timed shapes the slower one's speed, so that none is late."""
         flops = cost.training_flops_per_token(shape, proxy.context_tokens)
         place = bisect_left(self.flops_per_token, flops)
         speed = min(self.flops_per_second[max(0, place - 1) : place + 1])

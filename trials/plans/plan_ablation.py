@@ -26,11 +26,11 @@ class ArmPlan:
     non_embedding_parameters: int
     seeds: int
     training_tokens: int
-    """Of each seed."""
+    """Tokens of each seed."""
     training_flops: int
-    """Of each seed."""
+    """FLOPs of each seed."""
     training_seconds: float
-    """Of each seed on this machine, estimated from a few timed steps."""
+    """Seconds of each seed on this machine, estimated from a few timed steps."""
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON."""

@@ -21,7 +21,7 @@ from trials.trial.scaling_grid import planned_tasks
 from trials.trial.task import TrialTask
 
 RECORD_BYTES = 50 * 1024
-"""Of a trial's record and MLflow's rows."""
+"""Bytes of a trial's record and MLflow's rows."""
 LONG = 12
 """Trainings from which a row for each budget stands before them."""
 MANY = 64
@@ -41,21 +41,21 @@ class TrainingPlan:
     non_embedding_parameters: int
     seed: int
     tokens: tuple[int, ...]
-    """At which it has a finished loss, ascending."""
+    """Token counts at which it has a finished loss, ascending."""
     paid_tokens: int
-    """That steps are made on, branches included."""
+    """Tokens that steps are made on, branches included."""
     separate_tokens: int
     """What as many trainings without branches would make steps on."""
     training_flops: int
-    """Of the paid tokens."""
+    """FLOPs of the paid tokens."""
     memory_bytes: int
     """Peak of a step whose batch goes through at once, on the hardware that the study states, else on the device that trials train on."""
     disk_bytes: int
     """Weights in float32, and the record."""
     seconds: float
-    """On this machine, by the speed of the shapes that were timed."""
+    """Seconds on this machine, by the speed of the shapes that were timed."""
     gpu_hours: float | None
-    """On the stated hardware; None where none is stated."""
+    """GPU hours on the stated hardware; None where none is stated."""
     gpus: int | None
     """How many of them hold weights, optimizer and the activations of one sequence; None where none is stated."""
     left_out: str | None
@@ -69,7 +69,7 @@ class ScalingPlan:
     name: str
     grid: str
     quantity: str
-    """Of the budgets."""
+    """Quantity that the budgets count."""
     budgets: tuple[float, ...]
     form: str
     resolution: Resolution
@@ -77,7 +77,7 @@ class ScalingPlan:
     workers: int
     machine: str
     text_tokens: int | None
-    """Of the train split; None where the corpus was not read for the plan."""
+    """Tokens of the train split; None where the corpus was not read for the plan."""
     trainings: tuple[TrainingPlan, ...]
 
     @property

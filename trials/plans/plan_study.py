@@ -36,7 +36,7 @@ COUNTED = 100
 LARGEST_TIMED = 30_000_000
 """Parameters above which one block is timed instead of the whole network."""
 LONGEST_TIMED_TOKENS = 1024
-"""Of one timed step; what longer sequences cost is scaled by FLOPs, and more of them change nothing a token."""
+"""Longest sequence of one timed step; what longer ones cost is scaled by FLOPs, and more of them change nothing a token."""
 OPTIMIZER_SHARE = {"muon": 0.6, "adamw": 0.1}
 """Time of the optimizer's step over forward and backward at 0.3M parameters; smaller for larger networks (docs/findings.md)."""
 START_SECONDS = 20.0
@@ -56,7 +56,7 @@ class SampleShape:
     training_tokens: int
     training_flops: int
     training_seconds: float
-    """On this machine, estimated from a few timed steps."""
+    """Seconds of training on this machine, estimated from a few timed steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +92,7 @@ class StudyPlan:
     training_tokens: int
     training_flops: int
     estimated_seconds: float
-    """From start to report with this machine's speed; cached tokens assumed, and no trial that stops early."""
+    """Seconds from start to report with this machine's speed; cached tokens assumed, and no trial that stops early."""
     stops_early: bool
     """Whether trials may stop early, so that tokens, FLOPs and time are the most that the study takes."""
     disk_bytes: int
@@ -103,7 +103,7 @@ class StudyPlan:
     latency: str
     """What times the shapes, and how many of those looked at it can hold; the others are not proposed."""
     exports: dict[str, str]
-    """For every format, how many of the shapes looked at can have it, and why others cannot."""
+    """How many of the shapes looked at can have each format, and why others cannot."""
     samples: tuple[SampleShape, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -208,7 +208,7 @@ def _exports(shapes: list[Architecture]) -> dict[str, str]:
 
 
 def _memory(study: StudySpec) -> Memory:
-    """Of the shape with the largest step; on the machine that asks, or on its GPU where the study wants one and it has one."""
+    """Memory of the shape with the largest step; on the machine that asks, or on its GPU where the study wants one and it has one."""
     proxy, device = study.proxy, "cuda" if study.workers.gpus and torch.cuda.is_available() else "cpu"
     shapes = [shape for _, shape in study.search_space.table()]
     shape = max(shapes, key=lambda shape: footprint(shape, proxy, device=device).peak)
@@ -237,7 +237,7 @@ def _tokens(study: StudySpec, shape: Architecture, samples: tuple[SampleShape, .
 
 
 def _stated_tokens(study: StudySpec, shape: Architecture) -> int:
-    """With what the cooldowns' branches add to the trunk."""
+    """Training tokens with what the cooldowns' branches add to the trunk."""
     proxy = study.proxy
     return round((stated_tokens(proxy, shape) or 0) * (1 + proxy.decay * sum(proxy.cooldowns)))
 

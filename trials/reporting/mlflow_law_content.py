@@ -24,12 +24,12 @@ def law_metrics(records: Sequence[TrialRecord], answered: Answered | str) -> lis
 
 
 def law_note(answered: Answered | str) -> str:
-    """In Markdown, for the description of the study's run."""
+    """The law in Markdown, for the description of the study's run."""
     return f"There is no law yet: {answered}." if isinstance(answered, str) else f"```\n{answer_text(answered.answer)}\n```"
 
 
 def law_data(answered: Answered | str) -> dict[str, Any]:
-    """As `archfront fit --json` prints it, or what is missing."""
+    """The law as `archfront fit --json` prints it, or what is missing."""
     return {"form": None, "missing": answered} if isinstance(answered, str) else answered.answer
 
 

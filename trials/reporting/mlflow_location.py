@@ -29,9 +29,9 @@ class MlflowLocation:
     study_id: str
     """Tag of the study's run; unique, since studies of one name may share a server."""
     tracking_uri: str | None
-    """None for the SQLite database in the directory itself."""
+    """Address of the server; None for the SQLite database in the directory itself."""
     environment: Mapping[str, str]
-    """With what the study was begun; a later catch-up must not pass off its own versions as these."""
+    """Environment that the study was begun with; a later catch-up must not pass off its own versions as these."""
 
     def uri(self, directory: Path) -> str:
         """What MLflow is given."""
@@ -39,7 +39,7 @@ class MlflowLocation:
 
     @property
     def shown_uri(self) -> str:
-        """For messages: without a password."""
+        """The address for messages: without a password."""
         return _without_password(self.tracking_uri) if self.tracking_uri else DATABASE
 
     def artifacts_uri(self, directory: Path) -> str | None:

@@ -210,7 +210,7 @@ class StudyRuns:
         self._log(self._parent_id, metrics, tags=tags)
 
     def _set_status(self, status: str) -> None:
-        """Of the parent; an equal one is left alone, so that a second catch-up does not move the study's end."""
+        """Sets the parent's status; an equal one is left alone, so that a second catch-up does not move the study's end."""
         if status == self._status:
             return
         if status == "RUNNING":

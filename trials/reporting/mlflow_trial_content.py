@@ -36,7 +36,7 @@ STATUSES = {
 }
 """MLflow's word for each outcome; only a finished trial is FINISHED there."""
 NOTE_COLUMNS = ("trial", "name", "shape", "on_front", "front_probability", "recommended", "parameters")
-"""Before the objectives."""
+"""Columns of the note before the objectives."""
 LONGEST_REASON = 2000
 """Characters; MLflow refuses tags of more than 8,000."""
 
@@ -58,7 +58,7 @@ class RunContent:
 
     name: str
     digest: str
-    """Of the record: a run with another digest shows another record."""
+    """Digest of the record: a run with another digest shows another record."""
     status: str
     started_ms: int
     ended_ms: int
@@ -150,7 +150,7 @@ def front_data(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
 
 def front_note(rows: Sequence[Mapping[str, Any]], problem: Problem) -> str:
-    """The same rows in Markdown with the columns most asked for, for the description of the study's run."""
+    """The front's rows in Markdown with the columns most asked for, for the description of the study's run."""
     if not rows:
         return "No trial has finished, so there is no front."
     tested = [f"test_{objective.name}" for objective in problem.objectives if objective.noise == "seed"]
@@ -267,7 +267,7 @@ def _values(seen: Observed, noise: Noise) -> Iterator[tuple[str, float]]:
 
 
 def _text(value: object) -> str:
-    """As YAML writes it."""
+    """A value as YAML writes it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -29,7 +29,7 @@ RETRY_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Whose runs are written, and where."""
+    """The study whose runs are written, and where they go."""
 
     directory: Path
     study: StudySpec
@@ -56,7 +56,7 @@ class Writer:
         self._end: End | None = None
 
     def work(self) -> None:
-        """Until the end has come and everything is written, or MLflow has failed once more."""
+        """Writes until the end has come and everything is written, or MLflow has failed once more."""
         while True:
             written = self._written()
             if self._end:

@@ -66,7 +66,7 @@ class StoredStudy:
 
     @cached_property
     def front(self) -> Front:
-        """By the study's objectives, with what was measured again after the search."""
+        """The front by the study's objectives, with what was measured again after the search."""
         return front_of(self.records, self.finals, self.study.problem)
 
     def record(self, number: int) -> TrialRecord:

@@ -86,7 +86,7 @@ class FrontSampler(BaseSampler):
         self._row_of: dict[bytes, int] = {}
         self._answers = np.empty((0, 0))
         self._signs: tuple[float, ...] = (1.0, 1.0)
-        """Of each objective of the study, -1 where it is maximised."""
+        """Sign of each objective of the study, -1 where it is maximised."""
         self._threads = ThreadpoolController()
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:

@@ -45,7 +45,7 @@ class History:
 
     @property
     def trials(self) -> list[FrozenTrial]:
-        """Of the records with points, in their order."""
+        """Trials of the records with points, in their order."""
         return list(self._trials.values())
 
     def estimates(self) -> list[tuple[FrozenTrial, TrialRecord, LossEstimate]]:

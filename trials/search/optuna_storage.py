@@ -46,7 +46,7 @@ class KnownTrials(InMemoryStorage):
         return optuna.load_study(study_name=NAME, storage=self, sampler=sampler)
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        """As Optuna's, with the template itself: a later change of a trial replaces it here and leaves the template as it was."""
+        """Creates a trial as Optuna's does, with the template itself: a later change replaces it here and leaves the template as it was."""
         if template_trial is None:
             return int(super().create_new_trial(study_id))
         trials, place = self._studies[study_id].trials, self._max_trial_id + 1

@@ -116,7 +116,7 @@ class Proposer:
         return self._trial(record.point, TrialState.COMPLETE, costs, self._excesses(record))
 
     def _excesses(self, record: TrialRecord) -> dict[str, float] | None:
-        """By how much the training passes limits that only it tells; `front` is not told of those that it is given as such."""
+        """How far the training passes limits that only it tells; `front` is not told of those that it is given as such."""
         found = self._problem.excesses(Observed.of(record)) or {}
         return {name: excess for name, excess in found.items() if not self._is_front or name not in self._problem.names} or None
 

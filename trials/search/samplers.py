@@ -51,7 +51,7 @@ class SteadyNSGAII(NSGAIISampler):
         return self._declared
 
     def get_trial_generation(self, study: optuna.Study, trial: FrozenTrial) -> int:
-        """Of whatever is asked for: the first that has parents."""
+        """The first generation that has parents, whatever is asked for."""
         return 1
 
     def get_parent_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
@@ -93,8 +93,8 @@ SAMPLERS: dict[str, Callable[[Choices], Callable[[int], BaseSampler]]] = {
     "tpe": lambda _: lambda seed: TPESampler(n_startup_trials=POPULATION, seed=seed),
     "random": lambda _: lambda seed: RandomSampler(seed=seed),
 }
-"""By name: an Optuna sampler for one proposal, from the space and the proposal's own seed."""
+"""Optuna's sampler for one proposal by its name, from the space and the proposal's own seed."""
 SPREAD_FIRST = ("nsga2", "tpe")
-"""Those that are asked once `POPULATION` trials are known; the others know how to begin."""
+"""Samplers that are asked once `POPULATION` trials are known; the others know how to begin."""
 EVERY_SEED = ("front",)
-"""Those that are told of each replicate; the others of a shape once, with the mean of its seeds."""
+"""Samplers that are told of each replicate; the others of a shape once, with the mean of its seeds."""

@@ -60,7 +60,7 @@ class ShapeTable:
         return self._params(self._places_of(point))
 
     def every_params(self) -> list[dict[str, int | str]]:
-        """Those of all rows."""
+        """Parameters of all rows."""
         return [self._params(places) for places in self._places.tolist()]
 
     def row_of(self, params: Mapping[str, Any]) -> int:
@@ -77,12 +77,12 @@ class ShapeTable:
         return cost.forward_flops(shape, HINTED_TOKENS), shape.num_hidden_layers, shape.hidden_size, shape.intermediate_size
 
     def nearest(self, free: Rows, places: Sequence[int], random: np.random.Generator) -> int:
-        """Of the free rows one that is nearest to these places, drawn among equals."""
+        """A free row that is nearest to these places, drawn among equals."""
         distances = np.where(free, self._distances(places), math.inf)
         return int(random.choice(np.flatnonzero(distances == distances.min())))
 
     def farthest(self, free: Rows, known: Iterable[int], candidates: int, random: np.random.Generator) -> int:
-        """Of so many free rows, drawn at random, the one farthest from the known rows."""
+        """The row that is farthest from the known rows, of so many free rows drawn at random."""
         rows = np.flatnonzero(free)
         chosen = random.choice(rows, size=min(candidates, len(rows)), replace=False)
         gaps = np.full(len(self._table), math.inf)
@@ -102,7 +102,7 @@ class ShapeTable:
         return [self._place_of[name][choice_key(point[name])] for name in self._place_of]
 
     def _distances(self, places: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """From every shape to these places: the share of the range on ordered dimensions, 0 or 1 on the others, summed."""
+        """Distances from every shape to these places: the share of the range on ordered dimensions, 0 or 1 on the others, summed."""
         steps = np.abs(self._places - np.asarray(places))
         distances: npt.NDArray[np.float64] = np.where(self._ordered, steps / self._spans, steps != 0).sum(axis=1)
         return distances

@@ -20,7 +20,7 @@ from trials.study.upgrade import require_new_keys
 from trials.study.yaml_file import read_yaml
 
 NO_BUDGET = {"parameters": {"at_most": 1e15}}
-"""Of arms that state every size."""
+"""Budget of arms that state every size."""
 
 
 class PublishedSpec(Section):
@@ -40,7 +40,7 @@ class ScaleSpec(Section):
     common: dict[str, Any] = Field({})
     """Keys that every arm has; an arm's own take precedence."""
     budget: dict[str, Any] | None = None
-    """As in a study: what solved sizes spend. Not needed where the arms state every size."""
+    """What solved sizes spend, as in a study. Not needed where the arms state every size."""
     equal_latency: LatencySpec | None = None
     """Where given, the budget holds for the baseline alone; the other arms spend as much as makes them take its time in this workload."""
     proxy: ProxySpec
@@ -56,13 +56,13 @@ class AblationSpec(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     """Letters, digits, dots, dashes and underscores."""
     question: str
-    """In one sentence."""
+    """What the ablation asks, in one sentence."""
     baseline: str
     """The arm that the others are compared with."""
     corpus: CorpusSpec
     published: PublishedSpec
     scales: dict[str, ScaleSpec]
-    """By name; `archfront ablate` trains `proxy` unless told otherwise."""
+    """Scales by name; `archfront ablate` trains `proxy` unless told otherwise."""
 
     @model_validator(mode="after")
     def _every_scale_has_the_baseline(self) -> AblationSpec:
@@ -101,7 +101,7 @@ def load_ablation(path: Path) -> AblationSpec:
 
 
 def _beside(ablation: AblationSpec, folder: Path) -> AblationSpec:
-    """The same with the files that it names by their whole paths."""
+    """The study with the files that it names by their whole paths."""
     scales = {
         name: scale if scale.equal_latency is None else scale.model_copy(update={"equal_latency": scale.equal_latency.beside(folder)})
         for name, scale in ablation.scales.items()

@@ -26,11 +26,11 @@ class CorpusSpec(Section):
     dataset: str | None = None
     """What the `datasets` library loads: a folder, relative to the study file, or a name on the Hugging Face hub."""
     config: str | None = None
-    """Of the dataset, where it has several."""
+    """Config of the dataset, where it has several."""
     split: str = "train"
-    """Of the dataset; the study's own splits are all cut from it."""
+    """Split of the dataset; the study's own splits are all cut from it."""
     revision: str | None = None
-    """Of the dataset on the hub: a commit, tag or branch; the newest where absent."""
+    """Revision of the dataset on the hub: a commit, tag or branch; the newest where absent."""
     limit_bytes: Positive | None = None
     """Text of the dataset, in UTF-8, after which no further document is read; all of it where absent."""
     column: str = "text"
@@ -85,7 +85,7 @@ class CorpusSpec(Section):
         return self.dataset is not None and is_local_path(self.dataset)
 
     def beside(self, folder: Path) -> Self:
-        """The same corpus with every relative path taken from the folder."""
+        """The corpus with every relative path taken from the folder."""
         files = self.files and _all_placed(self.files, folder)
         validation = {name: _all_placed(names, folder) for name, names in self.validation.items()}
         tokenizer = self.tokenizer and tuple(_placed(name, folder) for name in self.tokenizer)

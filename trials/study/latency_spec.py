@@ -14,7 +14,7 @@ from trials.catalogue.runtimes import COMMAND, RUNTIMES, USUAL_RUNTIME, Runtime
 from trials.study.section import OneOf, Positive, Section
 
 LONGEST_DRIFT = 128
-"""By how many tokens a text may grow around one of the `context_positions` while tokens there are timed."""
+"""Tokens by which a text may grow around one of the `context_positions` while tokens there are timed."""
 
 
 class LatencySpec(Section):
@@ -24,7 +24,7 @@ class LatencySpec(Section):
     """What runs the shape: ONNX Runtime or another engine, as on a device; our own network in PyTorch; or a command of your own
     (see docs/runtimes.md)."""
     precision: Annotated[str, OneOf(tuple(BITS_PER_WEIGHT))] = "float32"
-    """Of the weights while the latency is taken."""
+    """Precision of the weights while the latency is taken."""
     prompt_tokens: Positive = 64
     """Tokens of the prompt, read in one pass."""
     new_tokens: Positive = 64
@@ -39,7 +39,7 @@ class LatencySpec(Section):
     """Only where the runtime is `command`: program and arguments, run without a shell, that measure a model file; `{model}` and
     `{yardstick}` in them become paths (see docs/runtimes.md)."""
     format: Annotated[str, OneOf(tuple(MODEL_FORMATS))] | None = None
-    """Only where the runtime is `command`: of the files that it is given; by default `onnx`."""
+    """Only where the runtime is `command`: format of the files that it is given; by default `onnx`."""
 
     @property
     def longest_text(self) -> int:
@@ -49,7 +49,7 @@ class LatencySpec(Section):
 
     @property
     def model_format(self) -> str:
-        """Of the files that a command is given."""
+        """Format of the files that a command is given."""
         return self.format or USUAL_MODEL_FORMAT
 
     @property
@@ -58,7 +58,7 @@ class LatencySpec(Section):
         return RUNTIMES[self.runtime] if self.runtime != COMMAND else FORMATS[self.model_format]
 
     def beside(self, folder: Path) -> LatencySpec:
-        """The same with the command's files in a folder by their whole paths; what is no file there stays as it is."""
+        """The section with the command's files in a folder by their whole paths; what is no file there stays as it is."""
         if self.command is None:
             return self
         return self.model_copy(update={"command": tuple(str(folder / part) if is_file(folder / part) else part for part in self.command)})

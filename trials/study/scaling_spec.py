@@ -33,12 +33,12 @@ class BudgetsSpec(Section):
 
     @property
     def quantity(self) -> str:
-        """The one that is listed."""
+        """Name of the quantity that is listed."""
         return next(name for name in ("parameters", "non_embedding_parameters", "flops") if getattr(self, name))
 
     @property
     def values(self) -> tuple[float, ...]:
-        """Its list."""
+        """Numbers of the list."""
         return tuple(getattr(self, self.quantity))
 
     @model_validator(mode="after")
@@ -70,7 +70,7 @@ class ShapeSpec(Section):
     mlp: Annotated[str, OneOf(BY_NAME["mlp"].choices)] | None = None
     """The kind of the MLP."""
     sharing: Literal["none"] | dict[str, Any] | None = None
-    """As in `space`: `none`, or `{strategy: immediate, repeats: 2}`."""
+    """How the blocks share weights, written like in `space`: `none`, or `{strategy: immediate, repeats: 2}`."""
 
     @model_validator(mode="after")
     def _one_depth(self) -> ShapeSpec:
@@ -85,15 +85,15 @@ class HardwareSpec(Section):
     """What the trainings would run on, for the GPU hours and the memory that `archfront plan` prints."""
 
     name: str
-    """As the plan calls it."""
+    """Name of the hardware, as the plan calls it."""
     peak_flops: AboveZero
     """FLOPs a second of one GPU at its best, from its data sheet."""
     utilisation: Annotated[float, Number, Field(gt=0, le=1)]
     """Share of the peak that trainings reach."""
     memory_bytes: AboveZero
-    """Of one GPU."""
+    """Memory of one GPU."""
     precision: Literal["bfloat16", "float32"] = "bfloat16"
-    """Of the products there, which the memory of a step follows."""
+    """Precision of the products there, which the memory of a step follows."""
 
 
 class ScalingSpec(Section):

@@ -87,4 +87,4 @@ class TargetSpec(Section):
     """The training that the front is wanted for."""
 
     tokens: Positive
-    """Of each training, at most eight times the proxy's: the report then says what the front's shapes should reach (docs/method.md)."""
+    """Tokens of a training, at most eight times the proxy's: the report then says what the front's shapes should reach (docs/method.md)."""

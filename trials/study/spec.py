@@ -26,16 +26,16 @@ from trials.study.upgrade import require_new_keys, upgraded
 from trials.study.yaml_file import read_yaml
 
 DEFAULT_RATES = {"muon": 4e-2, "adamw": 4e-3}
-"""Of AdamW, by the recipe's optimizer."""
+"""Rates of AdamW, by the recipe's optimizer."""
 
 
 class BaseShape(Section):
     """The shape at which `mup` and `completep` have the study's rates as they stand; heads span its width, its MLP is 8/3 as wide."""
 
     hidden_size: Positive = 64
-    """Its width."""
+    """Width of the base shape."""
     num_hidden_layers: Positive = 4
-    """Its executed blocks."""
+    """Executed blocks of the base shape."""
     head_dim: Positive = 16
     """The width of its heads."""
 
@@ -66,7 +66,7 @@ class ProxySpec(Section):
     base: BaseShape = BaseShape()
     """Read only where the parametrization is `mup` or `completep`."""
     weight_decay: Annotated[float, Number, Field(ge=0)] = 0.1
-    """On matrices only; norms and the embedding have none."""
+    """Weight decay on matrices only; norms and the embedding have none."""
     gradient_clip: AboveZero = 1.0
     """Largest norm of the gradient."""
     schedule: Literal["wsd", "cosine"] = "wsd"
@@ -78,7 +78,7 @@ class ProxySpec(Section):
     cooldowns: tuple[Annotated[float, Number, Field(gt=0, lt=1)], ...] = Field(default=(), serialization_alias="rungs")
     """Ascending shares of the tokens at which a branch of a `wsd` run decays to a finished loss; each costs `decay` of its share."""
     precision: Literal["auto", "float32", "bfloat16"] = AUTO
-    """Of the products; weights and optimizer states stay float32. `auto`: what a short calibration of the machine finds faster."""
+    """Precision of the products; weights and optimizer states stay float32. `auto`: what a short calibration of the machine favours."""
     compile: Literal["auto"] | bool = AUTO
     """Whether torch compiles the blocks, once for each shape, which its seconds count; `auto`: where trials are long enough to win that
     time back, and have another budget than seconds."""

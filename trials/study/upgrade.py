@@ -25,7 +25,7 @@ RENAMED: tuple[Mapping[str, str | None], ...] = (
         "search.rate_bracket": "finals.learning_rate_bracket",
     },
 )
-"""For each schema that was left behind, first to last: old key -> new key, None where it is gone without another."""
+"""Old key -> new key of each schema that was left behind, first to last; None where it is gone without another."""
 
 
 def require_new_keys(values: object, source: str, within: str = "") -> None:

@@ -13,7 +13,7 @@ from trials.network.decoder import Network, run_block
 from trials.network.kv_cache import Slot
 
 SHAPES_OF_A_PROCESS = 1 << 16
-"""That may be compiled; after 8, torch would run the blocks as they are and say so nowhere that a record could tell."""
+"""Shapes that may be compiled; after 8, torch would run the blocks as they are and say so nowhere that a record could tell."""
 
 
 @contextmanager

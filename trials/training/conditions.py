@@ -1,4 +1,4 @@
-"""Under what a training is made: what it has of a machine, and who may hold it up."""
+"""Conditions of a training: what it has of a machine, and who may hold it up."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ class Conditions:
     """What a training has of a machine, and what may hold it up or end it; of its numbers only the rounding follows from these."""
 
     threads: int = 1
-    """Of the processor."""
+    """Threads of the processor."""
     device: str = "cpu"
     """Where it trains, in torch's words."""
     peak_flops: float | None = None
     """FLOPs a second of that device at its best; None for what is known of it."""
     memory_bytes: int | None = None
-    """That it may take; None for most of the machine's."""
+    """Memory that the training may take; None for most of the machine's."""
     deadline_seconds: float | None = None
-    """Of the whole, pauses left out; None where it may take as long as it likes."""
+    """Deadline of the whole, pauses left out; None where it may take as long as it likes."""
     pause: Callable[[], float] | None = None
     """Called before every step and every pass of an evaluation; the seconds that it returns count nowhere. None where nobody measures."""
 

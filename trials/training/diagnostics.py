@@ -93,7 +93,7 @@ def attention_maps(attention: Attention, states: Tensor, rotary: tuple[Tensor, T
 
 
 def _entropies(maps: Tensor, window: int | None, first: int) -> list[float]:
-    """Of each head, over that of a head which sees all its keys alike; queries start at position `first`. A single key has none."""
+    """Entropy of each head over that of a head which sees all its keys alike, queries from position `first` on. A single key has none."""
     keys = torch.arange(first + 1, first + 1 + maps.shape[2], device=maps.device).clamp_max(window or maps.shape[3])
     several = keys > 1
     found = torch.special.entr(maps[:, :, several]).sum(-1) / keys[several].log()
@@ -117,7 +117,7 @@ def _spread_of(table: Tensor) -> tuple[float, float]:
 
 
 def _gradient_norms(network: Network, loss: Tensor) -> list[float]:
-    """Of each executed block's weights; a part that runs several times counts with the mean of its passes."""
+    """Norm of the gradient of each executed block's weights; a part that runs several times counts with the mean of its passes."""
     stored = [dict(block.named_parameters()) for block in network.model.layers]
     passes = Counter(weight for weights in stored for weight in weights.values())
     found = torch.autograd.grad(loss, list(passes), allow_unused=True)

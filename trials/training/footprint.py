@@ -21,13 +21,13 @@ from trials.training.loss import tokens_at_once
 from trials.training.muon import STACKED_VALUES
 
 PROCESS_BYTES = 500 << 20
-"""Of a process that has imported torch and Lightning and made a step; a GPU's own memory has none of it."""
+"""Bytes of a process that has imported torch and Lightning and made a step; a GPU's own memory has none of it."""
 HEAP_GAPS = 1.08
-"""Of the activations: the backward pass of one block, and what the allocator cannot use again (docs/findings.md)."""
+"""Factor on the activations: the backward pass of one block, and what the allocator cannot use again (docs/findings.md)."""
 LOGITS_COPIES = 3
-"""Of a piece's logits: as they come, as logarithms of probabilities, and as torch's scratch or in a lower precision."""
+"""Copies of a piece's logits: as they come, as logarithms of probabilities, and as torch's scratch or in a lower precision."""
 MUON_COPIES = 4
-"""Of a stack of matrices while Muon orthogonalises it: the momentum, the stack, and the iteration's last and next value."""
+"""Copies of a stack of matrices while Muon orthogonalises it: the momentum, the stack, and the iteration's last and next value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Footprint:
     weights: int
     optimizer_states: int
     gradients: int
-    """Of all parameters, at the end of a backward pass."""
+    """Bytes of all parameters' gradients, at the end of a backward pass."""
     activations: int
     """Kept for the backward pass, of all executed blocks and one part of the batch."""
     loss: int

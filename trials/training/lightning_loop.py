@@ -86,7 +86,7 @@ class Batches:
         self._run = run
 
     def __len__(self) -> int:
-        """As good as endless; were there no length, Lightning would ask for a batch before the step in front of it is done."""
+        """A length as good as endless; without one, Lightning would ask for a batch before the step in front of it is done."""
         return 1 << 40
 
     def __iter__(self) -> Iterator[Tensor]:

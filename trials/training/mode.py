@@ -17,7 +17,7 @@ class TrainingMode:
     """How training steps are made."""
 
     precision: str = "float32"
-    """Of the products."""
+    """Precision of the products."""
     threads: int = 1
     compile: bool = False
     """Whether torch compiles the blocks."""
@@ -34,10 +34,10 @@ class TimedMode:
     seconds_per_token: float
     """Mean over the timed shapes."""
     start_seconds: float
-    """Before the first step: compiling."""
+    """Seconds before the first step: compiling."""
 
     def trial_seconds(self, tokens: float) -> float:
-        """Of a trial of so many tokens."""
+        """Seconds of a trial of so many tokens."""
         return self.start_seconds + tokens * self.seconds_per_token
 
 
@@ -51,7 +51,7 @@ class Calibration:
     shapes: tuple[str, ...] = ()
     """Labels of the timed shapes; none where nothing was to be chosen."""
     tokens: float | None = None
-    """Of the trial that was to be fast; None where nothing was timed."""
+    """Tokens of the trial that was to be fast; None where nothing was timed."""
     timed: tuple[TimedMode, ...] = ()
     """Every timing, in the order in which they were taken."""
 

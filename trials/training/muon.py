@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-"""Of the quintic Newton-Schulz iteration (Jordan et al. 2024, kellerjordan.github.io/posts/muon)."""
+"""Coefficients of the quintic Newton-Schulz iteration (Jordan et al. 2024, kellerjordan.github.io/posts/muon)."""
 ITERATIONS = 5
 SMALLEST_NORM = 1e-7
 STACKED_VALUES = {"cpu": 1 << 22, "cuda": 1 << 25}
-"""Of the matrices that are orthogonalised together, 16 MiB in float32: more would cost memory and save nothing on a processor."""
+"""Values of the matrices that are orthogonalised together, 16 MiB in float32: more would cost memory and save nothing on a processor."""
 
 
 class Muon(torch.optim.Optimizer):

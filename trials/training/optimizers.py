@@ -60,7 +60,7 @@ def _adamw_alone(rest: ByRate, matrices: ByRate, proxy: ProxySpec) -> list[torch
 
 
 OPTIMIZERS = {"muon": _muon_and_adamw, "adamw": _adamw_alone}
-"""By the name in `proxy.optimizer`: the optimizers of the blocks' matrices and of the rest, each by its relative rate."""
+"""Optimizers of the blocks' matrices and of the rest, each by its relative rate, by the name in `proxy.optimizer`."""
 
 
 def _groups(parameters: ByRate, rate: float, decay: float) -> list[dict[str, Any]]:

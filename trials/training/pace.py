@@ -16,9 +16,9 @@ from trials.training.mode import TimedMode, TrainingMode
 from trials.training.proxy_run import ProxyRun
 
 TIMED_SECONDS = 0.7
-"""For each shape, in steps after the first two; at least two more."""
+"""Seconds of timed steps for each shape, after the first two; at least two more."""
 LONGEST_STEP_TOKENS = 1024
-"""Of a timed step on a CPU, where more of them change little a token."""
+"""Longest step that is timed on a CPU, where more tokens change little a token."""
 
 
 def time_mode(proxy: ProxySpec, shapes: Sequence[Architecture], way: TrainingMode, device: str = "cpu") -> TimedMode:

@@ -16,9 +16,9 @@ from trials.network.decoder import Network
 from trials.study.spec import ProxySpec
 
 MLP_RATIO = 8 / 3
-"""Of the base shape, whose heads span its width: what a matrix's inputs and outputs are compared with."""
+"""MLP ratio of the base shape, whose heads span its width: what a matrix's inputs and outputs are compared with."""
 FOLLOWED: dict[str, tuple[str, ...]] = {"standard": (), "mup": ("width",), "completep": ("width", "depth")}
-"""By the name in `proxy.parametrization`: what of a shape its initial weights and its rates follow."""
+"""What of a shape its initial weights and its rates follow, by the name in `proxy.parametrization`."""
 RESIDUAL = ("o_proj", "down_proj")
 """What writes to the residual stream."""
 

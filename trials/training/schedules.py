@@ -20,7 +20,7 @@ class RunLength:
 
     tokens_per_step: int
     steps: int | None
-    """None where the run lasts a number of seconds."""
+    """Steps of the run; None where it lasts a number of seconds."""
     seconds: float | None
     """Training seconds, pauses and evaluations left out; None where the run lasts a number of steps."""
 
@@ -87,4 +87,4 @@ def _cosine(proxy: ProxySpec, share: float) -> float:
 
 
 SCHEDULES = {"wsd": _wsd, "cosine": _cosine}
-"""By the name in `proxy.schedule`: the rate after the warm-up, relative to its peak."""
+"""The rate after the warm-up, relative to its peak, by the name in `proxy.schedule`."""

@@ -18,16 +18,16 @@ class Tally:
 
     steps: int = 0
     share: float = 0.0
-    """Of the recipe that is done."""
+    """Share of the recipe that is done."""
     seconds: float = 0.0
-    """Of training and evaluation, pauses left out, until the last `tick`."""
+    """Seconds of training and evaluation, pauses left out, until the last `tick`."""
     evaluation_seconds: float = 0.0
     branch_seconds: float = 0.0
-    """Of cooldowns' branches, which count towards the deadline alone."""
+    """Seconds of cooldowns' branches, which count towards the deadline alone."""
     process_seconds: float = 0.0
     peak_memory_bytes: int | None = None
     validation: Quality | None = None
-    """Of the last evaluation."""
+    """Quality at the last evaluation."""
     curve: list[CurvePoint] = field(default_factory=list)
     cooldowns: list[Cooldown] = field(default_factory=list)
     _since: float = 0.0

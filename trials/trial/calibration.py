@@ -161,7 +161,7 @@ class _Contest:
 
 
 def _shapes(study: StudySpec) -> list[Architecture]:
-    """Those that may be timed: a sample of the space, or a scaling study's shapes of its smallest sizes, since others may not fit here."""
+    """Shapes that may be timed: a sample of the space, or a scaling study's shapes of its smallest sizes, since others may not fit here."""
     if study.scaling is None:
         return study.search_space.sample(SEEN, study.search.seed)
     planned = [task.architecture for task in planned_tasks(study)]
@@ -214,7 +214,7 @@ def _text(found: Calibration) -> str:
 
 
 def _read(path: Path) -> Calibration | None:
-    """None where the file holds something else."""
+    """The choice that a file holds; None where it holds something else."""
     try:
         return Calibration.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError, KeyError, AttributeError):

@@ -27,7 +27,7 @@ from trials.training.conditions import Conditions
 from trials.trial.task import TrialTask
 
 INTERVAL_SECONDS = 60.0
-"""Of training between two checkpoints, beside those at rungs."""
+"""Seconds of training between two checkpoints, beside those at rungs."""
 MEANING = 1
 """Raised by whoever changes what a state holds: no checkpoint of before is taken up from then on."""
 KEYED_KINDS = {Kind.GRID: "rung"}
@@ -40,7 +40,7 @@ class Kept:
     """What a checkpoint holds."""
 
     state: dict[str, Any]
-    """As `ProxyRun.state` gave it."""
+    """State as `ProxyRun.state` gave it."""
     latency: Latency | None
     """Taken before the training began; it is not taken again."""
 
@@ -51,7 +51,7 @@ class Checkpoint:
 
     path: Path
     key: str
-    """Of all that decides the training, see `checkpoint_key`."""
+    """Key of all that decides the training, see `checkpoint_key`."""
 
     def write(self, state: Mapping[str, Any], latency: Latency | None) -> None:
         """Put the state in place of an earlier one; a disk that is full or closed costs the checkpoint, never the trial."""
@@ -81,7 +81,7 @@ class Checkpoint:
 
 
 def checkpoint_key(task: TrialTask, proxy: ProxySpec, blocks: TokenBlocks, conditions: Conditions) -> str:
-    """The same for two trainings only where one may go on from the other's state."""
+    """A key that two trainings share only where one may go on from the other's state."""
     facts = {
         "task": task.as_dict() | {"kind": KEYED_KINDS.get(task.kind, str(task.kind))},
         "recipe": proxy.as_keyed(),

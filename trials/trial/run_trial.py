@@ -26,7 +26,7 @@ from trials.trial.checkpoint import INTERVAL_SECONDS, Checkpoint
 from trials.trial.task import Start, TrialTask, count_costs, explain, record_of, shape_observed, this_machine
 
 SHARE_OF_TIME = 0.02
-"""That states may take beside the looks: those of a large shape are gigabytes."""
+"""Share of the time that states may take beside the looks: those of a large shape are gigabytes."""
 MeasureLatency = Callable[[Architecture], Latency]
 """Takes the latency of a shape; may wait its turn, and may raise."""
 Ended = tuple[TrialRecord, Network | None]

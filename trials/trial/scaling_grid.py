@@ -33,7 +33,7 @@ class _Point:
     name: str
     architecture: Architecture
     tokens: int
-    """At the end of the trunk, in whole steps, so that what is asked for is what the record will say."""
+    """Tokens at the end of the trunk, in whole steps, so that what is asked for is what the record will say."""
 
 
 def planned_tasks(study: StudySpec) -> list[TrialTask]:

@@ -29,7 +29,7 @@ class TrialTask:
     """Place in the study, from 0; references come first."""
     kind: Kind
     name: str | None = None
-    """Of a reference, or of a scaling study's shape; None for other kinds."""
+    """Name of a reference, or of a scaling study's shape; None for other kinds."""
     replicates: int | None = None
     """The trial whose shape is trained again with another seed; None for other kinds."""
     point: Mapping[str, Any] | None = None

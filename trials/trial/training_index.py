@@ -29,7 +29,7 @@ MEANING = 1
 """Raised by whoever changes what the same recipe makes of the same seed (a loss, an initial weight, the order of the data, a schedule):
 no training of before is taken over from then on."""
 What = Literal["trial", "fresh_seed", "rate_bracket", "long_run"]
-"""As what a training stands in its directory: a trial with weights, or one of the trainings after a search, which leave figures alone."""
+"""What a training stands as in its directory: a trial with weights, or one of the trainings after a search, which leave figures alone."""
 Found = TypeVar("Found")
 
 
@@ -39,13 +39,13 @@ class TrainingText:
 
     corpus_sha256: str
     tokenizer_sha256: str | None
-    """Of tokenizer.json; None where this machine does not have it."""
+    """SHA-256 of tokenizer.json; None where this machine does not have it."""
     validations: Mapping[str, str]
     """SHA-256 of the ids of each validation set that the study names."""
 
     @classmethod
     def of(cls, blocks: TokenBlocks) -> Self:
-        """That of a vocabulary's blocks."""
+        """The key of a vocabulary's blocks."""
         return cls(
             corpus_sha256=blocks.corpus_sha256,
             tokenizer_sha256=None if blocks.tokenizer_file is None else sha256(blocks.tokenizer_file.read_bytes()),
@@ -58,12 +58,12 @@ class TrainingLocation:
     """Where a finished training is recorded."""
 
     directory: str
-    """The study's, absolute."""
+    """Directory of the study, absolute."""
     number: int
-    """Of the trial."""
+    """Number of the trial."""
     what: What
     weights_sha256: str | None = None
-    """Of the trial's weights file; None for what leaves none."""
+    """SHA-256 of the trial's weights file; None for what leaves none."""
 
 
 def training_key(architecture: Architecture, seed: int, proxy: ProxySpec, way: TrainingMode, device: str, text: TrainingText) -> str | None:

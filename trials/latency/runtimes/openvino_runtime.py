@@ -30,7 +30,7 @@ openvino.Core().get_property("CPU", "FULL_DEVICE_NAME")  # loads the processor's
 GRAPH, MODEL = "graph.onnx", "model.xml"
 LAST = numpy.ones(1, numpy.int64)
 SIGN = {8: 0x80, 4: 0x88}
-"""By which a byte of codes that count from the middle becomes one of signed numbers, by exclusive or."""
+"""Mask by which a byte of codes that count from the middle becomes one of signed numbers, by exclusive or."""
 
 
 def version() -> str:
