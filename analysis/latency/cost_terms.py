@@ -24,6 +24,9 @@ BEYOND = "weights beyond "
 """How the names of their terms begin."""
 READ = ("attention weights", "mlp weights", "repeated weights", "output")
 """Terms of decoding that are bytes of weights, all of them together."""
+HALF_RATE_WIDTH = 768.0
+"""Width of a layer at which a device multiplies at half of its rate, as long prompts are read: the half-performance length of Hockney and
+Jesshope (1981). Chosen by what the law says of larger shapes than it saw, on three devices; docs/findings.md has them."""
 CACHE_VALUE_BYTES = 4
 """Bytes of a cached key or value."""
 
@@ -127,6 +130,25 @@ def decode_terms(stack: Stack, workload: Workload) -> dict[str, float]:
         "heads' width": counted.head_widths,
         "inner width": counted.inner_widths,
         "vocabulary": stack.vocab_size,
+    }
+
+
+def pass_terms(stack: Stack, workload: Workload) -> dict[str, float]:
+    """Work of one pass over tokens, of which it is not known how many: the terms that can be told apart, and that larger shapes follow too.
+
+    A product's rate rises with the width, so that its time grows like the width at first and like its square later. Shapes of two or
+    three widths do not show where; `HALF_RATE_WIDTH` says it for them.
+    """
+    counted = _Counts(stack, workload)
+    products = {"attention products": counted.fresh_attention, "mlp products": counted.fresh_mlp, "repeated products": counted.repeated}
+    slow = 1 + HALF_RATE_WIDTH / stack.hidden_size
+    return {
+        "pass": 1.0,
+        "blocks": float(len(stack.layers)),
+        "gates": float(sum(layer.gated for layer in stack.layers)),
+        **{name: amount * slow for name, amount in (products | {"output": counted.output}).items()},
+        "attended": sum(layer.heads * layer.head_dim for layer in stack.layers),
+        "scores": sum(layer.heads for layer in stack.layers),
     }
 
 

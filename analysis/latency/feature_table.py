@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.latency.cost_terms import columns, decode_terms, outline
+from analysis.latency.cost_terms import columns, decode_terms, outline, pass_terms
 from analysis.latency.decoder_rows import (
     ALONE,
     ASSUMED,
@@ -53,6 +53,11 @@ class Features:
     """Amounts of work, none negative; shape [rows, terms]."""
     outlines: Array
     """Logarithms or scaled values of what tells rows apart; shape [rows, numbers]."""
+    backbone: Array | None
+    """The few amounts of work that a time outside of the measured rows is told by; shape [rows, terms]. None for a table that is taken
+    column by column, and where rows say how many tokens they timed."""
+    widths: Array | None
+    """Widths of the residual streams, shape [rows]; None for a table that is taken column by column."""
     sizes: Array | None
     """Weights that a token is multiplied with; None for a table that is taken column by column."""
     used: tuple[str, ...]
@@ -99,7 +104,7 @@ def read_features(path: Path, column: str = "latency_ms", chosen: Sequence[str] 
         raise SpecError(f"{path} must have columns of features beside {column}, found none; name them with --features")
     plain, scaled = (np.column_stack(each) for each in zip(*made, strict=True))
     terms = np.column_stack([np.ones(len(times)), plain])
-    return Features(times, terms, scaled, None, tuple(used), tuple(notes))
+    return Features(times, terms, scaled, None, None, None, tuple(used), tuple(notes))
 
 
 def _decoders(
@@ -114,14 +119,18 @@ def _decoders(
 ) -> Features:
     stated = [name for name in ALONE if name in named]
     sizes: list[float] = []
+    widths: list[float] = []
     terms: list[dict[str, float]] = []
+    backbone: list[dict[str, float]] = []
     outlines: list[dict[str, float]] = []
     for place, line in enumerate(lines):
         row = {name: cells[place] for name, cells in named.items()}
         try:
             stack, tokens = stack_of(row), {name: positive_number(row[name]) for name in stated}
             sizes.append(positive_number(size(stack)))
+            widths.append(stack.hidden_size)
             terms.append(work(stack, tokens) if stated else decode_terms(stack, UNKNOWN_WORKLOAD))
+            backbone += [] if stated else [pass_terms(stack, UNKNOWN_WORKLOAD)]
             outlines.append({name: positive_number(number) for name, number in {**outline(stack, UNKNOWN_WORKLOAD), **tokens}.items()})
             positive_number(sum(terms[-1].values()))
         except (ValueError, IndexError, ArithmeticError):
@@ -137,7 +146,16 @@ def _decoders(
     notes = [*notes, f"assumed: {', '.join(assumed)}"] if assumed else notes
     notes = [*notes, f"not used: {', '.join(left)}; --features takes some of them in"] if left else notes
     logs = np.log(columns(outlines)[1])
-    return Features(times, columns(terms)[1], np.column_stack([logs, *extra]), np.array(sizes), tuple(used), tuple(notes))
+    return Features(
+        times=times,
+        terms=columns(terms)[1],
+        outlines=np.column_stack([logs, *extra]),
+        backbone=columns(backbone)[1] if backbone else None,
+        widths=np.array(widths),
+        sizes=np.array(sizes),
+        used=tuple(used),
+        notes=tuple(notes),
+    )
 
 
 def _parts(name: str, cells: Sequence[str]) -> list[tuple[Array, Array]]:

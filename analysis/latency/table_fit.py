@@ -13,13 +13,19 @@ import numpy.typing as npt
 from analysis.latency.errors import Errors, errors, mean_errors
 from analysis.latency.feature_table import Features, read_features
 from analysis.latency.latency_model import LEAST_SHAPES, stretch
-from analysis.latency.time_model import Powers, Prices, TimeModel
+from analysis.latency.time_model import Powers, Prices, TimeModel, log_distance
 from analysis.statistics.arrays import Array
 from search_space.errors import SpecError
 
 Rows = npt.NDArray[np.int64]
 FITTED_AT_MOST = 0.8
 """Share of a small table's rows."""
+BACKBONE_RIDGE = 1e-4
+"""Weight of the squared prices of the backbone, as `analysis.latency.time_model.RIDGES` are."""
+FADING = 0.1
+"""Distance outside of the seen rows, as the logarithm of a factor, over which all terms give way to the backbone; chosen, not measured."""
+TELLING_WIDTHS = 4
+"""Widths among the seen rows from which on they tell how a time grows: a constant, a line and a square have three."""
 LEAST_ABOVE = 10
 """Rows larger than half of the largest, below which nothing is said of twice the size."""
 
@@ -108,7 +114,11 @@ def _judged(features: Features, rows: Rows, fitted: int, seed: int, others: Rows
 
 
 def predict_rows(features: Features, seen: Rows, unseen: Rows) -> tuple[Array, Array]:
-    """Logarithms of times and their deviations, noise included; columns by the trend that predicts the seen rows better from each other."""
+    """Logarithms of times and their deviations, noise included.
+
+    Columns go by the trend that predicts the seen rows better from each other. A decoder goes by all terms and what they leave over among
+    the seen rows, and by its backbone alone the further it lies outside of them, unless they say themselves what becomes of larger shapes.
+    """
     logs, outlines = np.log(features.times[seen]), features.outlines
     models = [(features.terms, TimeModel(Prices(), features.terms[seen], outlines[seen], features.times[seen]))]
     if features.sizes is None:
@@ -118,4 +128,33 @@ def predict_rows(features: Features, seen: Rows, unseen: Rows) -> tuple[Array, A
     left, doubts = model.left_out
     wide = stretch((left - logs) / np.hypot(doubts, model.noise))
     means, deviations = model.predict(terms[unseen], outlines[unseen])
+    if features.backbone is not None and _is_told_by_backbone(features, seen):
+        inside = np.exp(-log_distance(outlines[unseen], outlines[seen]) / FADING)
+        means = inside * means + (1 - inside) * _by_prices(features.backbone, features.times, seen, unseen)
     return means, wide * np.hypot(deviations, model.noise)
+
+
+def _is_told_by_backbone(features: Features, seen: Rows) -> bool:
+    """Whether the backbone says more of larger shapes than all terms do.
+
+    Among few widths nothing tells a time that grows like the width from one that grows like its square, and the backbone knows. Among
+    more, the larger half of the seen rows is predicted from the smaller one, and the nearer of the two wins.
+    """
+    assert features.backbone is not None
+    assert features.widths is not None
+    assert features.sizes is not None
+    if len(np.unique(features.widths[seen])) < TELLING_WIDTHS:
+        return True
+    ordered = seen[np.argsort(features.sizes[seen], kind="stable")]
+    smaller, larger = np.array_split(ordered, 2)
+    logs = np.log(features.times[larger])
+    missed = [
+        float(np.median(np.abs(_by_prices(terms, features.times, smaller, larger) - logs))) for terms in (features.backbone, features.terms)
+    ]
+    return missed[0] < missed[1]
+
+
+def _by_prices(terms: Array, times: Array, seen: Rows, unseen: Rows) -> Array:
+    """Logarithms of the times of unseen rows by a sum of priced terms alone; shape [rows]."""
+    prices = Prices().fit(terms[seen], times[seen], np.ones(len(seen)), BACKBONE_RIDGE)
+    return Prices().logs(terms[unseen], prices)

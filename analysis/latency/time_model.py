@@ -4,7 +4,7 @@ The trend is a sum with a price for each term, not negative, that minimises the 
 with a ridge); or, for columns that are no work, a product of powers. What it leaves over, the logarithm of measured over expected
 time, is a Gaussian process of the shapes' outlines: near what was measured it corrects the trend, and far from it, as at twice the largest
 size, the trend alone is left. How far the trend can be trusted is seen from refits under random weights of the measurements (Rubin's
-Bayesian bootstrap, 1981).
+Bayesian bootstrap, 1981), and outside of what was measured the doubt grows with the distance.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ REFITS, SEED = 32, 0
 """Number of refits of the trend under random weights, and the seed of those weights."""
 OUTLYING, LEAST_MISS = 5.0, 0.005
 """A point that the trend misses by more than so many times the median miss, taken as that much at least, is trusted less by the square."""
+DRIFT = 0.2
+"""Deviation of the logarithm of a time where one of a shape's numbers lies outside of the measured ones by a factor of e: that much a law
+that holds among them was wrong outside, on the worst of three devices; docs/findings.md has them."""
 LEAST_SPREAD = 0.05
 """Least spread of one number over the measured shapes, in logarithms, below which it is not stretched any further."""
 
@@ -93,7 +96,7 @@ class TimeModel:
         self._trust = self._trust * np.minimum(1.0, allowed / np.maximum(np.abs(left), 1e-12)) ** 2
         self._coefficients = self._fit()
         self._centre, self._stretch = outlines.mean(axis=0), np.maximum(outlines.std(axis=0), LEAST_SPREAD)
-        self._places = (outlines - self._centre) / self._stretch
+        self._outlines, self._places = outlines, (outlines - self._centre) / self._stretch
         left = np.log(times) - trend.logs(self._terms, self._coefficients)
         self._kernel, self.noise = plausible(self._places, left, self._trust)
         self._process = Process(self._kernel, self._places, left, self.noise**2 / self._trust)
@@ -117,7 +120,8 @@ class TimeModel:
     def predict(self, terms: Array, outlines: Array) -> tuple[Array, Array]:
         """Logarithm of the time and its standard deviation, without the noise of a measurement; shape [points]."""
         mean, variance = self._process.at((outlines - self._centre) / self._stretch)
-        return self.trend(terms) + mean, np.sqrt(variance + self._doubt(terms[:, self._used]) ** 2)
+        drift = DRIFT * log_distance(outlines, self._outlines)
+        return self.trend(terms) + mean, np.sqrt(variance + self._doubt(terms[:, self._used]) ** 2 + drift**2)
 
     @cached_property
     def left_out(self) -> tuple[Array, Array]:
@@ -131,7 +135,8 @@ class TimeModel:
             left = np.log(self._times[others]) - self._trend.logs(self._terms[others], coefficients)
             mean, variance = left_out(covariance, left, noise[others], others)
             means[place] = self._trend.logs(self._terms[place : place + 1], coefficients)[0] + mean
-            deviations[place] = math.sqrt(variance)
+            drift = DRIFT * log_distance(self._outlines[place : place + 1], self._outlines[others])[0]
+            deviations[place] = math.hypot(math.sqrt(variance), drift)
         return means, np.sqrt(deviations**2 + self._doubt(self._terms) ** 2)
 
     def _fit(self, weights: Array | npt.NDArray[np.bool_] | None = None, ridge: float | None = None) -> Array:
@@ -153,6 +158,12 @@ class TimeModel:
         """Coefficients under random weights, each ridge in turn: where ridges matter, as far outside, none is to be trusted."""
         weights = np.random.default_rng(SEED).exponential(size=(REFITS, len(self._times)))
         return [self._fit(row, RIDGES[number % len(RIDGES)]) for number, row in enumerate(weights)]
+
+
+def log_distance(outlines: Array, measured: Array) -> Array:
+    """How far outside of the measured points the number of each point lies that lies furthest outside, 0 for none; shape [points]."""
+    outside = np.maximum(outlines - measured.max(axis=0), measured.min(axis=0) - outlines)
+    return np.asarray(np.maximum(outside, 0.0).max(axis=1))
 
 
 def _distinct(columns: Array) -> npt.NDArray[np.int64]:

@@ -15,6 +15,7 @@ import archfront
 from analysis.latency.cost_terms import Stack
 from analysis.latency.decoder_rows import stack_of
 from analysis.latency.feature_table import read_features
+from analysis.latency.table_fit import predict_rows
 from search_space.architecture import SIZES
 from search_space.describe import named_shape
 from search_space.errors import SpecError
@@ -225,3 +226,41 @@ def test_rows_without_a_time_are_left_out(tmp_path: Path) -> None:
     assert len(features) == 19
     assert np.isfinite(features.outlines).all()
     assert features.notes[0] == "1 rows without latency_ms are left out"
+
+
+def three_widths(half_rate_width: float, products: float, seed: int = 0) -> list[dict[str, Any]]:
+    """A device that multiplies at half of its rate at some width, in a table of three widths; `products` is their share at width 512."""
+    draw = random.Random(seed)
+    rows = []
+    for _ in range(240):
+        depth, width = draw.choice((10, 11, 12)), draw.choice((256, 512, 1024))
+        heads, ratios = ([draw.choice(values) for _ in range(depth)] for values in ((4, 8, 12), (2, 3, 4)))
+        work = sum(4 + 2 * ratio for ratio in ratios) * width * (width + half_rate_width)
+        ms = 2 + depth + 0.1 * sum(heads) + products * 20 * work / (120 * 512 * (512 + half_rate_width))
+        rows.append(
+            {
+                "embed_dim": width,
+                "n_layer": depth,
+                "n_head": "-".join(map(str, heads)),
+                "mlp_ratio": "-".join(map(str, ratios)),
+                "latency_ms": ms * (1 + draw.gauss(0, 0.01)),
+            }
+        )
+    return rows
+
+
+@pytest.mark.parametrize("half_rate_width", [0, 256, 768, 2048])
+@pytest.mark.parametrize("products", [0.3, 1.0, 3.0])
+def test_larger_shapes_are_told_from_two_widths_with_intervals_that_hold_them(
+    half_rate_width: float, products: float, tmp_path: Path
+) -> None:
+    features = read_features(write(tmp_path / "table.csv", three_widths(half_rate_width, products)))
+    assert features.widths is not None
+    small, large = np.flatnonzero(features.widths < 1024), np.flatnonzero(features.widths == 1024)
+    logs = np.log(features.times)
+    means, deviations = predict_rows(features, small[:40], large)
+    held = np.abs(means - logs[large]) <= 1.645 * deviations
+    assert held.mean() >= 0.85
+    means, deviations = predict_rows(features, small[:40], small[40:])
+    assert np.median(np.abs(means - logs[small[40:]])) <= 0.02
+    assert np.median(deviations) <= 0.03
