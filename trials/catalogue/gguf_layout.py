@@ -1,10 +1,10 @@
 """What llama.cpp needs of a shape before a GGUF file can hold it, and how it names things. Standard library only.
 
 Two of its architectures compute our function. `llama` has a gated MLP, full attention in every block, and biases where the file has
-them. `mimo2`, where no block has
-experts and nothing else that is optional is there, is the same with a sliding window in the blocks that a list names; its output
-matrix is always a tensor of its own. All that have an MLP without a gate differ in something: the MLP squares the ReLU (`arcee`,
-`nemotron`), or the norm subtracts the mean and the GELU is the tanh approximation (`starcoder2`, `gptneox`).
+them. `mimo2`, where no block has experts and nothing else that is optional is there, is the same without biases and with a sliding
+window in the blocks that a list names; its output matrix is always a tensor of its own. All that have an MLP without a gate differ in
+something: the MLP squares the ReLU (`arcee`, `nemotron`), or the norm subtracts the mean and the GELU is the tanh approximation
+(`starcoder2`, `gptneox`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,23 @@ from trials.catalogue.refusals import broken_rows
 PRECISIONS = {"float32": "F32", "float16": "F16", "int8": "Q8_0", "int4": "Q4_0"}
 """Precisions of the matrices, and how GGUF names each; norms are float32 always."""
 USUAL_PRECISION = "float16"
+OUTSIDE = {
+    "model.embed_tokens.weight": "token_embd.weight",
+    "model.norm.weight": "output_norm.weight",
+    "lm_head.weight": "output.weight",
+}
+INSIDE = {
+    "input_layernorm": "attn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "post_attention_layernorm": "ffn_norm",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+"""Weights outside and inside of a block by our names and by llama.cpp's."""
 
 
 def architecture_name(a: Architecture) -> str:
@@ -23,9 +40,26 @@ def architecture_name(a: Architecture) -> str:
     return "llama" if a.sliding_window is None else "mimo2"
 
 
-def permutes_heads(a: Architecture) -> bool:
-    """Whether RoPE turns neighbours there: `llama` turns the pairs (0, 1), (2, 3), ..., we and `mimo2` a half against the other."""
-    return architecture_name(a) == "llama"
+def turns_neighbours(a: Architecture, name: str) -> bool:
+    """Whether a weight, ours by name, has its rows in another order there.
+
+    RoPE of `llama` turns the pairs (0, 1), (2, 3), ... of queries and keys, ours and that of all others a half against the other.
+    """
+    return architecture_name(a) == "llama" and name.split(".")[-2] in ("q_proj", "k_proj")
+
+
+def needs_output(a: Architecture) -> bool:
+    """Whether the output matrix is a tensor of its own there, also where it is the embedding's."""
+    return architecture_name(a) == "mimo2"
+
+
+def gguf_name(name: str) -> str:
+    """GGUF's name of a weight that our network has under this name."""
+    if name in OUTSIDE:
+        return OUTSIDE[name]
+    depth, _, place = name.removeprefix("model.layers.").partition(".")
+    part, _, kind = place.rpartition(".")
+    return f"blk.{depth}.{INSIDE[part]}.{kind}"
 
 
 def gguf_refusal(a: Architecture, precision: str) -> str | None:

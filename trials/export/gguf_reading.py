@@ -15,9 +15,9 @@ from tokenizers.pre_tokenizers import ByteLevel, Digits, PreTokenizer, Sequence,
 from torch import Tensor
 
 from search_space.architecture import Architecture
-from trials.catalogue.gguf_layout import PRECISIONS
+from trials.catalogue.gguf_layout import PRECISIONS, gguf_name, turns_neighbours
 from trials.catalogue.refusals import BLOCK
-from trials.formats.gguf_file import apart, gguf_name, is_turned, named_tensors
+from trials.formats.gguf_file import apart, named_tensors
 from trials.formats.gguf_tokenizer import EXPRESSIONS
 from trials.network.decoder import Network
 
@@ -65,7 +65,7 @@ def network_from_gguf(file: GgufFile, architecture: Architecture) -> Network:
     state = {}
     for name in network.state_dict():
         values = file.tensors[gguf_name(name)]
-        if is_turned(architecture, name):
+        if turns_neighbours(architecture, name):
             values = apart(values, architecture.head_dim)
         state[name] = torch.from_numpy(values)
     network.load_state_dict(state, assign=True)

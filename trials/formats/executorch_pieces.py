@@ -172,8 +172,8 @@ class Pieces:
 
     def _norm(self, graph: XnnpackGraph, states: str, gain: str) -> str:
         """RMSNorm; the mean of the squares is a product with a row of equal weights, since XNNPACK has no mean over one dimension here."""
-        width = self._a.hidden_size
-        row = graph.constant("mean", numpy.full((1, width), 1 / width, numpy.float32))
+        width = self.weights[gain].size
+        row = graph.constant(f"mean_{width}", numpy.full((1, width), 1 / width, numpy.float32))
         epsilon = graph.constant("epsilon", numpy.full(1, self._a.rms_norm_eps, numpy.float32))
         mean = graph.linear(graph.binary("Multiply", states, states), row, epsilon)
         normed = graph.binary("Multiply", states, graph.unary("ReciprocalSquareRoot", mean))

@@ -17,30 +17,12 @@ from torch import Tensor
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from trials.catalogue.formats import require_writer
-from trials.catalogue.gguf_layout import PRECISIONS, architecture_name, gguf_refusal, permutes_heads
+from trials.catalogue.gguf_layout import PRECISIONS, architecture_name, gguf_name, gguf_refusal, needs_output, turns_neighbours
 from trials.formats.model import Model
 from trials.network.weights import unroll
 
 if TYPE_CHECKING:
     import gguf
-
-OUTSIDE = {
-    "model.embed_tokens.weight": "token_embd.weight",
-    "model.norm.weight": "output_norm.weight",
-    "lm_head.weight": "output.weight",
-}
-PLACES = {
-    "input_layernorm": "attn_norm",
-    "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output",
-    "post_attention_layernorm": "ffn_norm",
-    "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-}
-"""Weights outside and inside of a block by our names and by llama.cpp's."""
 
 CONTEXT_TOKENS = 2048
 """Told in a file that nobody says otherwise of; what a session makes room for is another matter."""
@@ -83,25 +65,11 @@ def named_tensors(a: Architecture, weights: Mapping[str, Tensor]) -> Iterator[tu
     """Every tensor of the file by its name, float32, rows as llama.cpp's RoPE wants them."""
     for name, weight in unroll(a, weights).items():
         values: NDArray[numpy.float32] = numpy.ascontiguousarray(weight.detach().float().numpy())
-        if is_turned(a, name):
+        if turns_neighbours(a, name):
             values = neighbouring(values, a.head_dim)
         yield gguf_name(name), values
-        if name == "model.embed_tokens.weight" and a.tie_word_embeddings and architecture_name(a) != "llama":
+        if name == "model.embed_tokens.weight" and a.tie_word_embeddings and needs_output(a):
             yield "output.weight", values
-
-
-def gguf_name(name: str) -> str:
-    """GGUF's name of a weight that our network has under this name."""
-    if name in OUTSIDE:
-        return OUTSIDE[name]
-    depth, _, place = name.removeprefix("model.layers.").partition(".")
-    part, _, kind = place.rpartition(".")
-    return f"blk.{depth}.{PLACES[part]}.{kind}"
-
-
-def is_turned(a: Architecture, name: str) -> bool:
-    """Whether the rows of a weight, ours by name, lie in another order there."""
-    return permutes_heads(a) and name.split(".")[-2] in ("q_proj", "k_proj")
 
 
 def neighbouring(rows: NDArray[numpy.float32], head_dim: int) -> NDArray[numpy.float32]:
