@@ -367,6 +367,23 @@ def test_isoflop_minima_grow_as_planted() -> None:
     assert [parabola.flops for parabola in found.parabolas] == pytest.approx(np.geomspace(1e18, 1e21, 5))
 
 
+def test_nine_of_ten_intervals_hold_the_planted_exponent_where_sizes_reach_far_from_the_minimum() -> None:
+    exponent = PLANTED["beta"] / (PLANTED["alpha"] + PLANTED["beta"])
+    balance = (PLANTED["alpha"] * PLANTED["A"] / (PLANTED["beta"] * PLANTED["B"])) ** (1 / (PLANTED["alpha"] + PLANTED["beta"]))
+    budgets = np.repeat(np.geomspace(1e18, 1e21, 6), 10)
+    params = balance * (budgets / 6) ** exponent * np.tile(np.geomspace(0.15, 12, 10), 6)  # seen from the minimum, more large than small
+    tokens = budgets / 6 / params
+    held, widths = [], []
+    for seed in range(40):
+        losses = surface(params, tokens) * np.exp(np.random.default_rng(seed).normal(0, 0.003, len(params)))
+        found = fit_isoflop(Runs(losses, {"params": params, "tokens": tokens, "flops": budgets}, np.arange(60)), 300, seed)
+        low, high = np.quantile(found.draws["a"], [0.05, 0.95])
+        held.append(low <= exponent <= high)
+        widths.append(high - low)
+    assert np.mean(held) >= 0.85
+    assert np.median(widths) <= 0.15
+
+
 def test_isoflop_minima_of_the_published_runs_lie_near_half() -> None:
     answer = fit_command(CHINCHILLA_RUNS, FitOptions(columns=Columns(params="N", tokens="D", flops="C"), form="isoflop", refits=300))
     low, high = answer["intervals"]["a"]
