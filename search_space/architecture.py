@@ -166,6 +166,8 @@ class Architecture:
                 )
             fields["num_unique_layers"] = executed // sharing.repeats
         fields["layer_types"] = fields.get("layer_types") or ("full_attention",)
+        if fields["num_key_value_heads"] is None:  # the field's word for all of them
+            fields["num_key_value_heads"] = fields["num_attention_heads"]
         built = cls(**fields)
         if executed not in (None, built.num_hidden_layers):
             raise SpecError(

@@ -35,7 +35,7 @@ def describe(options: argparse.Namespace) -> int:
     from search_space import describe
     from trials.catalogue.formats import described_exports
 
-    shape = shape_named(options.shape)
+    shape = counted_shape(options.shape)
     facts = {"name": options.shape, **describe.describe(shape, options.context_tokens), "exports": described_exports(shape)}
     if options.device is not None:
         from analysis.latency.device_report import predicted_facts
@@ -80,14 +80,32 @@ def sample(options: argparse.Namespace) -> int:
 
 
 def shape_named(name: str) -> Architecture:
-    """A family's name, or a YAML or JSON file with an architecture."""
+    """A family's name, or a YAML or JSON file with a shape that is built; what is passed over of it is said."""
     from search_space import describe
 
     if not describe.is_file_name(name):
         return describe.named_shape(name)
-    from trials.trial import references
+    from trials.trial.shape_file import passed_over, read_shape
 
-    return references.read_shape(Path(name))
+    shape = read_shape(Path(name))
+    if (said := passed_over(Path(name))) is not None:
+        say(f"archfront: {said}")
+    return shape
+
+
+def counted_shape(name: str) -> Architecture:
+    """A shape that is counted and not built: parts that no block here has are said where they change no count."""
+    from analysis.text.words import joined
+    from search_space import describe
+
+    if not describe.is_file_name(name):
+        return describe.named_shape(name)
+    from trials.trial.shape_file import read_shape_file
+
+    found = read_shape_file(Path(name))
+    if found.parts:
+        say(f"archfront: {name} is counted and cannot be built: no block here has {joined(list(found.parts))}")
+    return found.shape
 
 
 def _readable(value: object) -> str:

@@ -28,7 +28,7 @@ from trials.training.failures import OutOfMemory
 from trials.training.footprint import fit_batch, footprint, readable_bytes
 from trials.training.schedules import stated_tokens
 from trials.trial.known_before import passed_limit, require_within_limits
-from trials.trial.references import references
+from trials.trial.references import reference_notices, references
 
 SAMPLES = 3
 COUNTED = 100
@@ -105,6 +105,8 @@ class StudyPlan:
     exports: dict[str, str]
     """How many of the shapes looked at can have each format, and why others cannot."""
     samples: tuple[SampleShape, ...]
+    notices: tuple[str, ...] = ()
+    """What is passed over of the files that the study names."""
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -122,6 +124,7 @@ class StudyPlan:
             f"objectives  {self.objectives}",
             f"latency     {self.latency}",
             *(f"{'exports' if place == 0 else '':<11} {name}: {said}" for place, (name, said) in enumerate(self.exports.items())),
+            *(f"notice      {said}" for said in self.notices),
             "for example",
         ]
         lines += [
@@ -168,6 +171,7 @@ def plan_study(study: StudySpec) -> StudyPlan:
         latency=_timed(study, compared, shapes),
         exports=_exports(shapes),
         samples=samples,
+        notices=tuple(reference_notices(study.references)),
     )
 
 

@@ -146,7 +146,8 @@ class StudySpec(Section):
     target: TargetSpec | None = None
     """A longer training at which the front is forecast; needs `proxy.tokens` and `proxy.cooldowns`."""
     references: tuple[str, ...] = ("deep-thin", "wide-shallow")
-    """Shapes that every front is compared with: `deep-thin`, `wide-shallow`, a family's name (scaled to the budget), or a YAML file."""
+    """Shapes that every front is compared with: `deep-thin`, `wide-shallow`, a family's name (scaled to the budget),
+    or a file: an architecture's, or a published model's `config.json`, taken as it is."""
 
     @field_validator("proxy", mode="before")
     @classmethod

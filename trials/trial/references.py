@@ -12,7 +12,7 @@ from search_space.errors import SpecError, unknown_key
 from search_space.families import FAMILIES, family
 from search_space.proportions import Proportions, scaled
 from search_space.space import SearchSpace
-from trials.study.yaml_file import read_yaml
+from trials.trial.shape_file import passed_over, read_shape
 
 DEEP_THIN = FAMILIES["mobilellm-125m"]
 """30 x 576, three query heads for each key-value head (arXiv 2402.14905, section 3)."""
@@ -59,13 +59,9 @@ def scale(model: Architecture, space: SearchSpace, name: str = "reference") -> A
     return shape
 
 
-def read_shape(path: Path) -> Architecture:
-    """The architecture in a YAML or JSON file, as `archfront describe` prints it or a trial's record holds it."""
-    values = read_yaml(path, "name a file that is, or a family such as mobilellm-125m", "name an architecture's file")
-    try:
-        return Architecture.from_dict(values.get("architecture", values) if isinstance(values, dict) else values)
-    except SpecError as error:
-        raise SpecError(f"{path}: {error}") from None
+def reference_notices(names: tuple[str, ...]) -> list[str]:
+    """What is passed over of the files among a study's ``references``, a sentence each."""
+    return [said for name in names if is_file_name(name) and (said := passed_over(Path(name))) is not None]
 
 
 def _file_title(name: str, shape: Architecture, budget: Budget) -> str:

@@ -12,7 +12,7 @@ from search_space.budget import Budget
 from search_space.errors import SpecError
 from search_space.families import FAMILIES
 from search_space.space import SearchSpace
-from trials.trial.references import DEEP_THIN, WIDE_SHALLOW, reference, references, scale
+from trials.trial.references import DEEP_THIN, WIDE_SHALLOW, reference, reference_notices, references, scale
 
 SIZES = [(50_000, 257, [8, 16]), (250_000, 512, [16, 32]), (10**7, 4096, [32, 64]), (10**9, 32_000, [64, 128]), (10**10, 128_256, [128])]
 
@@ -61,6 +61,47 @@ def test_a_file_is_taken_as_it_is_and_says_where_it_is_off_budget(tmp_path: Path
     assert name == "mine (off budget)"
     ((name, _),) = references((str(path),), space_of(cost.parameters(DEEP_THIN), 32_000, [64]))
     assert name == "mine"
+
+
+PUBLISHED = {"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": None,
+             "intermediate_size": 96, "vocab_size": 512, "tie_word_embeddings": True}  # fmt: skip
+
+
+def test_a_published_config_is_a_reference_and_what_is_passed_over_is_said_once(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(PUBLISHED | {"attention_dropout": 0.1, "bos_token_id": 1, "rope_scaling": {"rope_type": "yarn"}}))
+    ((name, shape),) = references((str(path),), space_of(250_000, 512, [16]))
+    assert (name, shape.num_key_value_heads, shape.head_dim) == ("config (off budget)", 4, 16)
+    assert reference_notices((str(path), "deep-thin")) == [
+        "config.json: its blocks are built anew, so what changes neither count nor cost is passed over "
+        "(attention_dropout, bos_token_id, rope_scaling)"
+    ]
+
+
+def test_a_published_config_with_other_blocks_is_no_reference(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(PUBLISHED | {"partial_rotary_factor": 0.5, "hidden_act": "gelu"}))
+    with pytest.raises(SpecError, match=r"config.json: the model's blocks .* found a gated MLP with gelu and a partial rotary share, they"):
+        reference(str(path), space_of(250_000, 512, [16]))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"vocab_size": 512,}', "line 1, column 20: Expecting property name enclosed in double quotes"),
+        ('{"vocab_size": 512\n "head_dim": 4}', "line 2, column 2: Expecting ',' delimiter"),
+        ('{"vocab_size": 512, "vocab_size": 513}', "`vocab_size` stands there twice"),
+        ("", "line 1, column 1: Expecting value"),
+        ("[" * 100_000, "brackets within brackets without end"),
+        ("vocab_size: 512", "line 1, column 1: Expecting value"),
+    ],
+)
+def test_json_that_is_broken_is_told_with_its_place(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "shape.json"
+    path.write_text(text)
+    with pytest.raises(SpecError) as caught:
+        reference(str(path), space_of(250_000, 512, [16]))
+    assert str(caught.value) == f"{path} cannot be read as JSON ({said}); name an architecture's file"
 
 
 def test_two_names_of_one_shape_are_one_reference() -> None:

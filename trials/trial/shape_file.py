@@ -1,0 +1,43 @@
+"""A shape in a file of a person's: an architecture as archfront writes it, or the config.json of a published model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from search_space.architecture import Architecture
+from search_space.errors import SpecError
+from trials.catalogue.published_config import Published, is_published, read_published
+from trials.study.yaml_file import read_yaml
+
+
+def read_shape_file(path: Path) -> Published:
+    """What a YAML or JSON file says: `archfront describe` prints it, a trial's record holds it, or a model was published with it.
+
+    Raises SpecError, with the file, where it is no shape, or its weights cannot be counted.
+    """
+    values = read_yaml(path, "name a file that is, or a family such as mobilellm-125m", "name an architecture's file")
+    try:
+        if is_published(values):
+            return read_published(values)
+        shape = Architecture.from_dict(values.get("architecture", values) if isinstance(values, dict) else values)
+    except SpecError as error:
+        raise SpecError(f"{path}: {error}") from None
+    return Published(shape=shape, parts=(), passed_over=())
+
+
+def read_shape(path: Path) -> Architecture:
+    """The shape that a file's blocks are built to; SpecError where ours are others, see `Published.require_blocks`."""
+    found = read_shape_file(path)
+    try:
+        found.require_blocks()
+    except SpecError as error:
+        raise SpecError(f"{path}: {error}") from None
+    return found.shape
+
+
+def passed_over(path: Path) -> str | None:
+    """Which keys of a file change neither count nor cost and are not followed, in a sentence; None where there are none."""
+    keys = read_shape_file(path).passed_over
+    if not keys:
+        return None
+    return f"{path.name}: its blocks are built anew, so what changes neither count nor cost is passed over ({', '.join(keys)})"
