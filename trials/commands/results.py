@@ -98,6 +98,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
         text = f"{row.precision_help} (default %(default)s)"
         add(f"--{name}-precision", default=row.export_precisions[0], choices=choices, help=text)
     add("--output", metavar="PATH", help="where to (default DIR/exports/NUMBER)")
+    add("--force", action="store_true", help="replace files of the same names that no export wrote; others stay")
 
 
 def export(options: argparse.Namespace) -> int:
@@ -109,9 +110,11 @@ def export(options: argparse.Namespace) -> int:
     record = stored.record(options.trial) if options.trial is not None else pick(stored, options.pick)
     output = Path(options.output or stored.directory / "exports" / f"{record.number:04d}")
     precisions = {name: getattr(options, f"{name}_precision") for name in OF_SEVERAL_PRECISIONS}
-    files = export_trial(stored, record, options.format.split(","), output, precisions)
-    say(f"{record.title} is in {output}, verified as its README.md says")
-    for file in files:
+    export = export_trial(stored, record, options.format.split(","), output, precisions, options.force)
+    from trials.export.check import verified_text  # torch, which is there by now
+
+    say(f"{record.title} is in {output}; {verified_text(export.checks)}")
+    for file in export.files:
         print(file)
     return DONE
 

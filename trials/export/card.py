@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from analysis.objectives.observed import Observed
 from analysis.objectives.problem import Problem
@@ -12,10 +13,14 @@ from analysis.records.record import FinalRecord, TrialRecord
 from search_space.architecture import Architecture
 from search_space.cost import parameters, unrolled_parameters
 from trials.catalogue.formats import FORMATS
-from trials.export.check import Check
 from trials.study.spec import StudySpec
 
+if TYPE_CHECKING:
+    from trials.export.check import Check
+
 CARD = "README.md"
+CARD_TITLE = r"# .*, trial \d+ of the study .*"
+"""Expression for the first line of any card."""
 
 
 def title(study_name: str, record: TrialRecord) -> str:
@@ -48,7 +53,7 @@ def write_card(
         "\n\n".join(FORMATS[name].usage for name in formats),
         *_written_again(shape, formats),
         "",
-        "## Verified as it was written",
+        "## Checked as it was written",
         "",
         *(f"- {check.sentence()}{_timed(check)}" for check in checks),
     ]

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from analysis.records.latency import Latency
+from analysis.text.words import joined
 from search_space.architecture import Architecture
 from trials.network.weights import load_network
 
@@ -75,6 +76,13 @@ class Check:
         if self.strings is not None:
             found.append(f"token ids are equal for {self.strings_equal} of {self.strings} strings")
         return f"{self.format}, loaded by {self.loaded_by}: {'; '.join(found) or 'reads back equal'}"
+
+
+def verified_text(checks: Sequence[Check]) -> str:
+    """Which formats were verified, and why others were not, in words."""
+    verified = [check.format for check in checks if check.passed]
+    others = [check.sentence() for check in checks if not check.passed]
+    return "; ".join([*([f"{joined(verified)} verified as its README.md says"] if verified else []), *others])
 
 
 @dataclass(frozen=True)

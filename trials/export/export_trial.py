@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from analysis.fronts.membership import estimate_membership
 from analysis.objectives.problem import Problem
 from analysis.records.record import TrialRecord
 from search_space.errors import SpecError, unknown_key
 from trials.catalogue.formats import FORMATS
+from trials.export.card import CARD, CARD_TITLE, title, write_card
+from trials.export.folder import SUMS, require_own, staged
 from trials.reporting.stored_study import StoredStudy
 from trials.study.directory import tokenizer_file, weights_file
+
+if TYPE_CHECKING:
+    from trials.export.check import Check
 
 PICKS = ("recommended", "knee")
 """Picks beside what the best shape in each objective of the study is called, such as `fastest`."""
@@ -36,38 +44,60 @@ def pick_words(problem: Problem) -> list[str]:
     return [*PICKS, *(objective.words.best.replace(" ", "-") for objective in problem.objectives)]
 
 
-def export_trial(
-    stored: StoredStudy, record: TrialRecord, formats: list[str], output: Path, precisions: Mapping[str, str] = {}
-) -> list[Path]:
-    """Write a trial's shape and weights into a directory in each format, verify, time and describe them; returns the files.
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What an export wrote, and what was found of it."""
 
-    `precisions` are those of the formats' weights where they are not the usual ones.
+    files: list[Path]
+    """What was written, in the order of the names."""
+    checks: list[Check]
+    """One for each format."""
+
+
+def export_trial(
+    stored: StoredStudy,
+    record: TrialRecord,
+    formats: list[str],
+    output: Path,
+    precisions: Mapping[str, str] = {},
+    force: bool = False,
+) -> Export:
+    """Write a trial's shape and weights into a directory in each format, verify, time and describe them.
+
+    `precisions` are those of the formats' weights where they are not the usual ones. Where anything fails, the directory is as it was.
     Raises SpecError, before anything is written, where a format does not exist or cannot hold the shape, where the weights are not
-    there, or the directory holds another trial's export; WorkError where what was written is not the trained model.
+    there or not finite, or the directory holds another trial's export, or, without `force`, what no export wrote; WorkError where what
+    was written is not the trained model, or the system refuses a file.
     """
     for name in formats:
         if name not in FORMATS:
             raise unknown_key(f"the format {name}", name, FORMATS)
-    if output.exists() and not output.is_dir():
-        raise SpecError(f"{output} must be a directory, found a file; name another with --output")
     weights, tokenizer = weights_file(stored.directory, record.number), tokenizer_file(stored.directory, record.architecture.vocab_size)
     if not record.finished or not weights.is_file():
         raise SpecError(
             f"trial {record.number} has no weights to export (it {record.outcome}{': ' + record.reason if record.reason else ''}); "
             f"choose one with --pick {'|'.join(pick_words(stored.study.problem))}"
         )
-    from trials.export.card import CARD, title, write_card  # torch, only once there is something to write
-    from trials.export.remeasure import with_latencies
+    _require_no_other(output, title(stored.study.name, record))
+    require_own(output, force)
+    from trials.export.remeasure import with_latencies  # torch, only once there is something to write
     from trials.export.verification import keep, verify
     from trials.export.write import write_formats
 
-    ours = title(stored.study.name, record)
-    if (output / CARD).is_file() and (found := (output / CARD).read_text(encoding="utf-8").partition("\n")[0]) != ours:
+    with staged(output) as stage:
+        write_formats(formats, stage, record.architecture, weights, tokenizer, stored.study.proxy.context_tokens, precisions)
+        checks = verify(formats, stage, record.architecture, weights, tokenizer)
+        earlier = [record.latency for record in stored.records if record.latency is not None]
+        checks = with_latencies(checks, record.architecture, stored.study.latency, earlier)
+        keep(checks, stage)
+        write_card(stage / CARD, stored.study, record, stored.finals.get(record.number), formats, checks)
+        names = sorted(path.name for path in stage.iterdir())
+    return Export([output / name for name in sorted([*names, SUMS])], checks)
+
+
+def _require_no_other(output: Path, ours: str) -> None:
+    """Raise SpecError where a directory has the card of another trial's export."""
+    card = output / CARD
+    found = card.read_text(encoding="utf-8", errors="replace").partition("\n")[0] if card.is_file() else ours
+    if found != ours and re.fullmatch(CARD_TITLE, found):
         raise SpecError(f"{output} must hold no other export, found the card of `{found.strip('# ')}`; name another folder with --output")
-    write_formats(formats, output, record.architecture, weights, tokenizer, stored.study.proxy.context_tokens, precisions)
-    checks = verify(formats, output, record.architecture, weights, tokenizer)
-    earlier = [record.latency for record in stored.records if record.latency is not None]
-    checks = with_latencies(checks, record.architecture, stored.study.latency, earlier)
-    keep(checks, output)
-    write_card(output / CARD, stored.study, record, stored.finals.get(record.number), formats, checks)
-    return sorted(path for path in output.iterdir() if path.is_file())

@@ -19,14 +19,14 @@ VERIFICATION = "verification.json"
 def verify(formats: Sequence[str], directory: Path, architecture: Architecture, weights: Path, tokenizer: Path) -> list[Check]:
     """Check each format in a directory where it was just written, and write verification.json.
 
-    Raises WorkError where a check fails: an export that is not the model is worse than none.
+    Raises WorkError where a check fails: an export that is not the model is worse than none, so the caller leaves none.
     """
     original = Original(architecture, weights, tokenizer)
     checks: list[Check] = [resolve_name(FORMATS[name].check)(name, directory / FORMATS[name].file, original) for name in formats]
     keep(checks, directory)
     failed = [check.sentence() for check in checks if check.passed is False]
     if failed:
-        raise WorkError(f"the export in {directory} must equal the trained model and does not: {'; '.join(failed)}; do not use it")
+        raise WorkError(f"an export must equal the trained model and does not: {'; '.join(failed)}; do not use it")
     return checks
 
 

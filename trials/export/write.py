@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
 
+import torch
+from torch import Tensor
+
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from trials.catalogue.formats import FORMATS, require_writer, supported_exports
@@ -27,7 +30,7 @@ def write_formats(
     """Write each format; what an earlier export there was found to be is removed first, so that it vouches for no other files.
 
     `precisions` are those of the formats' weights where they are not the usual ones. Raises SpecError, before anything is written, where
-    one cannot hold the shape or the tokenizer, or its library is missing.
+    one cannot hold the shape or the tokenizer, its library is missing, or a weight is not finite.
     """
     possible = supported_exports(architecture, precisions)
     for name in formats:
@@ -42,11 +45,23 @@ def write_formats(
             resolve_name(row.tokenizer_check)(tokenizer)
     try:
         output.mkdir(parents=True, exist_ok=True)
-        for voucher in (VERIFICATION, CARD):
-            (output / voucher).unlink(missing_ok=True)
-        stored = load_weights(weights)
-        for name, row in rows.items():
-            precision = precisions.get(name, row.export_precisions[0])
-            resolve_name(row.writer)(output / row.file, Model(architecture, stored, precision, context_tokens, tokenizer))
     except OSError as error:
         raise SpecError(f"{output} must be a directory that can be written, found: {error.strerror}; name another with --output") from None
+    stored = load_weights(weights)
+    _require_finite(weights, stored)
+    for voucher in (VERIFICATION, CARD):
+        (output / voucher).unlink(missing_ok=True)
+    for name, row in rows.items():
+        precision = precisions.get(name, row.export_precisions[0])
+        resolve_name(row.writer)(output / row.file, Model(architecture, stored, precision, context_tokens, tokenizer))
+
+
+def _require_finite(file: Path, weights: Mapping[str, Tensor]) -> None:
+    """Raise SpecError where a weight is infinite or no number: no text comes out of such a model, and comparisons with it are void."""
+    for name, tensor in weights.items():
+        if not torch.isfinite(tensor).all():
+            wrong = int((~torch.isfinite(tensor)).sum())
+            raise SpecError(
+                f"{file} must hold finite weights, found {wrong} of {tensor.numel()} in {name} that are not; "
+                "restore the file from a copy, or export another trial"
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -28,13 +29,22 @@ def write_safetensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[
     try:
         beside.touch()
         mode = beside.stat().st_mode  # the umask's, where safetensors gives its files to their owner alone
-        save_file(dict(tensors), beside, {"format": "pt", **(facts or {})})
+        try:
+            save_file(dict(tensors), beside, {"format": "pt", **(facts or {})})
+        except SafetensorError as refused:
+            raise _refusal(refused, path) from None
         beside.chmod(mode)
         with open(beside, "rb") as file:
             os.fsync(file.fileno())
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _refusal(error: SafetensorError, path: Path) -> Exception:
+    """What the system said, as every other file that cannot be written has it said; safetensors writes it into its sentence."""
+    said = re.search(r"\(os error (\d+)\)", str(error))
+    return error if said is None else OSError(int(said[1]), os.strerror(int(said[1])), str(path))
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:

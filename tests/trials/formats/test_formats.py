@@ -169,8 +169,8 @@ def test_one_row_is_a_format(tmp_path: Path, tokenizer: Path, monkeypatch: pytes
     weights_of(PLAIN, tmp_path).rename(weights_file(tmp_path, 0))
     tokenizer_file(tmp_path, PLAIN.vocab_size).write_bytes(tokenizer.read_bytes())
     stored, output = read_study(tmp_path), tmp_path / "export"
-    files = export_trial(stored, stored.record(0), ["label"], output)
-    assert [file.name for file in files] == ["README.md", "label.txt", "verification.json"]
+    files = export_trial(stored, stored.record(0), ["label"], output).files
+    assert [file.name for file in files] == ["README.md", "archfront.sha256", "label.txt", "verification.json"]
     assert "`label.txt` is read." in (output / "README.md").read_text()
     assert "- label, loaded by this test: reads back equal\n" in (output / "README.md").read_text()
     assert [check["format"] for check in json.loads((output / "verification.json").read_text())] == ["label"]
