@@ -17,9 +17,9 @@ import numpy as np
 
 from analysis.latency.errors import Errors, errors, mean_errors
 from analysis.latency.feature_table import Features, read_features
-from analysis.latency.table_fit import Rows, predict_rows
+from analysis.latency.table_fit import predict_rows
 from analysis.latency.time_model import Prices
-from analysis.statistics.arrays import Array
+from analysis.statistics.arrays import Array, Indices
 
 SEEDS, FITTED, JUDGED = 5, (40, 200), 1000
 
@@ -57,7 +57,7 @@ def judge(features: Features, border: float, count: int) -> str:
     return f"beyond {mean_errors(beyond)}; plain counts {fmean(plain):.1%}; among the fitted sizes {mean_errors(within)}"
 
 
-def by_plain_counts(features: Features, seen: Rows, rows: Rows) -> Array:
+def by_plain_counts(features: Features, seen: Indices, rows: Indices) -> Array:
     """Times of rows, in ms."""
     assert features.backbone is not None
     assert features.sizes is not None

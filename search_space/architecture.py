@@ -19,7 +19,7 @@ LAYER_TYPES = BY_NAME["layer_types"].choices
 INITIALIZER_RANGE = 0.02
 
 SIZES = tuple(field.name for field in FIELDS if field.counted)
-READ = tuple(field for field in FIELDS if field.kind in (FieldKind.BOOL, FieldKind.CHOICE, FieldKind.REAL))
+READ_ALIKE = tuple(field for field in FIELDS if field.kind in (FieldKind.BOOL, FieldKind.CHOICE, FieldKind.REAL))
 """What is read alike here and in a space."""
 
 
@@ -74,7 +74,7 @@ class Architecture:
             )
         if self.head_dim % 2:
             raise SpecError(f"head_dim must be even because RoPE turns pairs, found {self.head_dim}; choose {self.head_dim + 1}")
-        for field in READ:
+        for field in READ_ALIKE:
             value = getattr(self, field.name)
             if value is not field.default:
                 object.__setattr__(self, field.name, field.read(field.name, value))

@@ -15,7 +15,7 @@ from search_space.solve import InfeasibleError
 from search_space.space import SearchSpace
 
 DEEPEST = 256
-PATIENCE = 12
+DEPTH_PATIENCE = 12
 """Depths in a row that may be worse than the best one before the search for a better one ends."""
 
 
@@ -82,7 +82,7 @@ def _nearest(model: Proportions, space: SearchSpace, step: int) -> Architecture 
             best, nearest, stale = shape, distance, 0
         elif best is not None:
             stale += 1
-        if stale == PATIENCE:
+        if stale == DEPTH_PATIENCE:
             break
     return best
 

@@ -15,7 +15,7 @@ from search_space.dimensions import Dimension, Solved
 
 MIDDLE_RATIO = 8 / 3
 """MLP ratio aimed at where both sizes are solved and no ratio limits are stated: a gated MLP as large as 4x ungated (arXiv 2002.05202)."""
-PATIENCE = 8
+WIDTH_PATIENCE = 8
 """Widths in a row on either side that may be out of reach before the search ends: rounded heads make the cost of a width uneven."""
 RATIO = "intermediate_size / hidden_size"
 
@@ -92,7 +92,7 @@ class _Draft:
         best = min((n for n in (first, first - 1) if low <= n <= high), key=lambda n: self._off(n * step))
         yield best * step
         barren, distance = 0, 1
-        while barren < PATIENCE and distance <= high - low:
+        while barren < WIDTH_PATIENCE and distance <= high - low:
             around = [n for n in (best - distance, best + distance) if low <= n <= high and self._within_reach(n * step)]
             barren = 0 if around else barren + 1
             yield from (n * step for n in sorted(around, key=lambda n: self._off(n * step)))

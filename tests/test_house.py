@@ -51,6 +51,7 @@ SHARED = {
     **dict.fromkeys(("load", "prepare", "version"), "what each runtime has"),
     "main": "the beginning of a process of its own",
     "describe": "a verb, and what it prints",
+    "logger": "where a file says what goes on",
 }
 """Names that several files define, and why each means one thing all the same."""
 LEANING = re.compile(
@@ -111,12 +112,21 @@ def test_every_benchmark_stands_in_their_readme() -> None:
     assert [path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py") if f"`{path.stem}`" not in text] == []
 
 
+def defined(node: ast.stmt) -> list[str]:
+    """Names that a statement at the top of a file defines: a class, a function, constants, names of types."""
+    if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        return [node.name]
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return [each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)]
+
+
 def test_a_public_name_is_defined_once() -> None:
     places: dict[str, list[str]] = {}
     for path in files():
         for node in ast.parse((ROOT / path).read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
-                places.setdefault(node.name, []).append(path)
+            for name in defined(node):
+                if not name.startswith("_"):
+                    places.setdefault(name, []).append(path)
     several = {name: found for name, found in places.items() if len(found) > 1}
     assert {name: found for name, found in several.items() if name not in SHARED} == {}, "one name, one meaning: rename one of each"
     assert set(SHARED) <= set(several), "a name that is defined once needs no exception"

@@ -24,11 +24,11 @@ from analysis.statistics.intervals import LEVEL, percentile_interval
 from analysis.text.words import plural, quantity
 from search_space.errors import SpecError
 
-CLOSE = 0.1
+NEAR_TIE = 0.1
 """Chance of standing on the front from which a shape beside it is a near-tie."""
 FACTORS = (1.0, 2.0, 4.0)
 """Lengths of the experiments that are weighed, over the study's own, as far as the target; the first is a further seed."""
-DRIFT = 0.2
+LOSS_DRIFT = 0.2
 """Standard deviation by which all shapes' losses together fall more or less beyond the study's own length than the power says, over the
 fall itself. Of the one study that was followed: in one doubling and in two they fell by a fifth more (docs/findings.md)."""
 SIMULATED = 64
@@ -88,7 +88,7 @@ def forecast_front(records: Sequence[TrialRecord], front: Front, membership: Mem
         raise SpecError(
             f"a target must be longer than the study's trainings and at most {FARTHEST:g} times as long, found {times:.3g} times"
         )
-    foreseen = front.problem.require_foreseen()
+    forecast_place = front.problem.require_forecast_place()
     rows = loss_drops(records)
     chosen = [number for number in members_and_near_ties(front, membership) if number in rows]
     if len(rows) < 2 or not chosen:
@@ -97,15 +97,15 @@ def forecast_front(records: Sequence[TrialRecord], front: Front, membership: Mem
             "a prediction needs two finished trainings with losses at several token counts, one of them of a shape near the front, found "
             f"{found}; state proxy.cooldowns, such as [0.25, 0.5], in a new study"
         )
-    places = [front.places[number] for number in sorted(front.places)]
-    numbers = [place.number for place in places]
+    points = [front.points[number] for number in sorted(front.points)]
+    numbers = [point.number for point in points]
     random = np.random.default_rng(0)
-    drawn = CostPosteriors(places, front.problem).draw(random)
-    levels, noises = drawn.costs[foreseen], drawn.noises[foreseen]
+    drawn = CostPosteriors(points, front.problem).draw(random)
+    levels, noises = drawn.costs[forecast_place], drawn.noises[forecast_place]
     assert noises is not None  # a seed moves it
     coefficients, exponents = draw_token_exponents(rows, numbers, levels.mean(), len(levels), random)
     keep = [numbers.index(number) for number in chosen]
-    drift = DRIFT * random.standard_normal((len(levels), 1))
+    drift = LOSS_DRIFT * random.standard_normal((len(levels), 1))
 
     def at(length: float) -> Array:
         """Losses after that many times the tokens, [draws, chosen]."""
@@ -114,7 +114,7 @@ def forecast_front(records: Sequence[TrialRecord], front: Front, membership: Mem
         return found
 
     there = at(times)
-    columns = [there if column == foreseen else drawn.costs[column][:, keep] for column in front.problem.columns]
+    columns = [there if column == forecast_place else drawn.costs[column][:, keep] for column in front.problem.columns]
     member = non_dominated_draws(columns)
     seen = there + noises[:, None] * random.standard_normal(there.shape)
     ends = np.quantile(seen, ((1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2), axis=0)
@@ -122,7 +122,7 @@ def forecast_front(records: Sequence[TrialRecord], front: Front, membership: Mem
     forecasts = tuple(
         ShapeForecast(
             number=numbers[place],
-            now=places[place].values[foreseen],
+            now=points[place].values[forecast_place],
             low=float(ends[0, i]),
             expected=float(ends[1, i]),
             high=float(ends[2, i]),
@@ -134,7 +134,7 @@ def forecast_front(records: Sequence[TrialRecord], front: Front, membership: Mem
     wrong = _wrong(member.mean(axis=0))
     flops = {record.number: _flops(record) for record in records}
     tried = {length: at(length) for length in FACTORS if length <= times}
-    noise = membership.noises[foreseen]
+    noise = membership.noises[forecast_place]
     assert noise is not None
     experiment = None if wrong < DOUBTFUL else _cheapest(tried, member, [numbers[place] for place in keep], noise.size, flops, random)
     return FrontForecast(times=times, forecasts=forecasts, exponent=percentile_interval(exponents), wrong=wrong, experiment=experiment)
@@ -142,7 +142,7 @@ def forecast_front(records: Sequence[TrialRecord], front: Front, membership: Mem
 
 def members_and_near_ties(front: Front, membership: Membership) -> list[int]:
     """Members of a front and near-ties, in the order in which a front is listed."""
-    found = [number for number, posterior in membership.posteriors.items() if number in front.members or posterior.on_front >= CLOSE]
+    found = [number for number, posterior in membership.posteriors.items() if number in front.members or posterior.on_front >= NEAR_TIE]
     return sorted(found, key=lambda number: front.costs(number)[front.problem.ordering])
 
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 from analysis.text import words
 from search_space.architecture import Architecture
 
-NEAR = 2.0
+NEAR_FACTOR = 2.0
 """A best rate within this factor of the common one is near it."""
 GOAL = 0.8
 """The share of the shapes to which the common rate should cost less than the seed noise."""
@@ -68,7 +68,7 @@ class ShapeRates:
     @property
     def near(self) -> bool:
         """Whether the best rate is known to lie within a factor of 2 of the common one."""
-        return self.best_factor is not None and not self.at_edge and 1 / NEAR <= self.best_factor <= NEAR
+        return self.best_factor is not None and not self.at_edge and 1 / NEAR_FACTOR <= self.best_factor <= NEAR_FACTOR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +181,7 @@ def rate_check_sentence(check: RateCheck) -> str:
     if not count:
         return "No shape was trained."
     near = sum(each.near for each in check.shapes)
-    said = f"The common rate is within a factor of {NEAR:g} of the best one for {near} of {count} shapes"
+    said = f"The common rate is within a factor of {NEAR_FACTOR:g} of the best one for {near} of {count} shapes"
     if check.seed_noise is None:
         return f"{said}; what a seed does is not known, so what it costs cannot be judged."
     kept = near == count and check.cheap >= GOAL * count

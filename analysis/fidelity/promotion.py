@@ -9,7 +9,7 @@ from analysis.fidelity.forecast import FrontForecast
 from analysis.fidelity.rank_validity import LongRun
 from analysis.fronts.domination import non_dominated
 from analysis.fronts.front import Front
-from analysis.objectives.registry import FORESEEN
+from analysis.objectives.registry import FORECAST
 from analysis.text import words
 
 
@@ -27,7 +27,7 @@ class Promoted:
     """Bits per byte after the longer training, with another seed; None where it did not finish."""
     reason: str | None
     low: float | None
-    """Lower end of the 90 % interval that the study foresaw; None where it has no cooldowns to see by."""
+    """Lower end of the 90 % interval that the study forecast; None where it has no cooldowns to see by."""
     high: float | None
     on_front_before: bool
     """Whether the shape is on the front of the promoted shapes that finished, judged by the short training."""
@@ -42,22 +42,22 @@ class Promotion:
     """Tokens of the longer trainings over the study's."""
     shapes: tuple[Promoted, ...]
     """Promoted shapes in the order in which the study's front is listed."""
-    foreseen: str | None
+    not_forecast: str | None
     """Why nothing was forecast; None where it was."""
 
 
 def promotion(
     numbers: Sequence[int], runs: Mapping[int, LongRun], labels: Mapping[int, str], study: Front, times: float, ahead: FrontForecast | str
 ) -> Promotion:
-    """Compare the long trainings of these trials, in the order given, with their places in the study and what it foresaw."""
-    foreseen, problem = study.problem.require_foreseen(), study.problem
-    before = {number: study.places[number].values[foreseen] for number in numbers}
+    """Compare the long trainings of these trials, in the order given, with their places in the study and what it forecast."""
+    forecast_place, problem = study.problem.require_forecast_place(), study.problem
+    before = {number: study.points[number].values[forecast_place] for number in numbers}
     after = {number: bits for number in numbers if (bits := runs[number].bits_per_byte) is not None}
 
     def members(losses: Mapping[int, float]) -> set[int]:
         """The front of those that finished, with these losses."""
         done = [*after]
-        costs = [[losses[n] if column == foreseen else study.costs(n)[column] for column in problem.columns] for n in done]
+        costs = [[losses[n] if column == forecast_place else study.costs(n)[column] for column in problem.columns] for n in done]
         return {done[place] for place in non_dominated(costs)}
 
     was, now = members(before), members(after)
@@ -66,7 +66,7 @@ def promotion(
         Promoted(
             number=number,
             shape=labels[number],
-            known={name: value for name, value in zip(problem.names, study.places[number].values, strict=True) if name != FORESEEN},
+            known={name: value for name, value in zip(problem.names, study.points[number].values, strict=True) if name != FORECAST},
             before=before[number],
             after=runs[number].bits_per_byte,
             reason=runs[number].reason,
@@ -77,7 +77,7 @@ def promotion(
         )
         for number in numbers
     )
-    return Promotion(times=times, shapes=shapes, foreseen=ahead if isinstance(ahead, str) else None)
+    return Promotion(times=times, shapes=shapes, not_forecast=ahead if isinstance(ahead, str) else None)
 
 
 def promotion_sentences(found: Promotion) -> list[str]:
@@ -99,9 +99,9 @@ def promotion_sentences(found: Promotion) -> list[str]:
         if was is now
         else f"The most accurate was #{was.number} and is #{now.number}, {ahead:.3f} bits per byte ahead of it now.",
     ]
-    if found.foreseen is None:
+    if found.not_forecast is None:
         seen = [shape.low <= after[shape.number] <= shape.high for shape in done if shape.low is not None and shape.high is not None]
-        said += [] if not seen else [f"{sum(seen)} of {len(seen)} losses fell inside the 90 % intervals that the study foresaw."]
+        said += [] if not seen else [f"{sum(seen)} of {len(seen)} losses fell inside the 90 % intervals that the study forecast."]
     else:
-        said.append(f"Nothing was forecast: {found.foreseen}.")
+        said.append(f"Nothing was forecast: {found.not_forecast}.")
     return said + failed

@@ -15,11 +15,11 @@ from analysis.text.words import plural
 
 VALIDITY, PROMOTED = "validity.jsonl", "promoted.jsonl"
 """Long trainings that judge a ranking, and those of a front's shapes."""
-ENOUGH = 3
+LEAST_RANKED = 3
 """Shapes that an agreement needs."""
 KEPT = 0.95
 """Share of the pairs at least so far apart that must keep their order for a difference to count as trustworthy."""
-PAIRS = 10
+LEAST_PAIRS = 10
 """Pairs that such a statement needs."""
 GOOD, POOR = 0.7, 0.3
 """Taus that are told apart in words; 0.7 means that 85 % of all pairs keep their order, 0.3 that 65 % do."""
@@ -136,7 +136,7 @@ def _failures(found: Validity) -> list[str]:
 
 def _correlations(pairs: Sequence[tuple[TrialRecord, float]]) -> Iterable[ShareCorrelation]:
     """Rank correlations at each share of the training at which all of these were evaluated."""
-    if len(pairs) < ENOUGH:
+    if len(pairs) < LEAST_RANKED:
         return
     curves = [_curve(record) for record, _ in pairs]
     for share in sorted(set.intersection(*map(set, curves))):
@@ -158,7 +158,7 @@ def _trusted(pairs: Sequence[tuple[float, float]]) -> tuple[float | None, int]:
     best, kept = None, 0
     for place, (gap, same) in enumerate(gaps, start=1):
         kept += same
-        if place >= PAIRS and kept >= KEPT * place:
+        if place >= LEAST_PAIRS and kept >= KEPT * place:
             best = (gap, place)
     return best or (None, 0)
 

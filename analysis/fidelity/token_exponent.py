@@ -18,10 +18,10 @@ from analysis.records.record import TrialRecord
 from analysis.records.replicates import repetitions, validation
 from analysis.statistics.arrays import Array
 
-EXPONENTS, USUAL, UNUSUAL = np.linspace(0.05, 1.0, 20), 0.35, 0.2
+EXPONENTS, USUAL_EXPONENT, EXPONENT_DEVIATION = np.linspace(0.05, 1.0, 20), 0.35, 0.2
 """Grid of the tokens' exponent; middle and deviation of its prior, about where published fits lie (0.28 in arXiv 2203.15556, 0.37 in
 2404.10102, 0.33 and more for short trainings: docs/findings.md)."""
-SPREADS = np.array([0.01, 0.03, 0.1, 0.3, 1.0])
+COEFFICIENT_SPREADS = np.array([0.01, 0.03, 0.1, 0.3, 1.0])
 """Grid of the shapes' spread in coefficient, over the mean coefficient."""
 SCATTERS = np.geomspace(1e-4, 1e-2, 9)
 """Grid of the scatter of one loss around its shape's curve, over the losses' mean."""
@@ -58,11 +58,11 @@ def draw_token_exponents(
         typical, fit = max(abs(_typical(trainings, exponent)), 1e-9), _Fit.of(trainings, exponent)
         for scatter in SCATTERS * level:
             inside, weighted, log_odds = fit.scaled(scatter)
-            for spread in SPREADS * typical:
+            for spread in COEFFICIENT_SPREADS * typical:
                 mean, precision, odd = _pooled(inside, weighted, spread)
                 cells.append((exponent, spread, mean, precision))
                 told.append((inside, weighted))
-                odds.append(log_odds + odd - 0.5 * ((exponent - USUAL) / UNUSUAL) ** 2)
+                odds.append(log_odds + odd - 0.5 * ((exponent - USUAL_EXPONENT) / EXPONENT_DEVIATION) ** 2)
     share = np.exp(np.array(odds) - max(odds))
     picked = random.choice(len(cells), size=draws, p=share / share.sum())
     coefficients, exponents = np.empty((draws, len(numbers))), np.empty(draws)

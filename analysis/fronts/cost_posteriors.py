@@ -103,7 +103,7 @@ def deviation_between(readings: Iterable[ObjectiveReading], prior: float) -> flo
     What the quiet machine saves every shape alike is no noise and is taken out of the second measurements.
     """
     readings = list(readings)
-    again = [np.log(reading.value / reading.searched) for reading in readings if reading.again]
+    again = [np.log(reading.value / reading.searched) for reading in readings if reading.remeasured]
     freedom, squares = squares_within([np.log(reading.trials).tolist() for reading in readings if len(reading.trials) > 1])
     freedom += max(0, len(again) - 1)
     squares += float(len(again) * np.var(again) / 2) if again else 0.0

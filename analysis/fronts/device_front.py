@@ -158,8 +158,8 @@ def _shown(transfer: DeviceTransfer) -> list[int]:
     front = transfer.front
     others = [
         number
-        for number, place in sorted(front.places.items(), key=lambda each: front.costs(each[0])[front.problem.ordering])
-        if number not in front.members and (place.kind is Kind.REFERENCE or number in transfer.measured_front.members)
+        for number, point in sorted(front.points.items(), key=lambda each: front.costs(each[0])[front.problem.ordering])
+        if number not in front.members and (point.kind is Kind.REFERENCE or number in transfer.measured_front.members)
     ]
     return [*front.members, *others]
 
@@ -178,7 +178,7 @@ def _row(transfer: DeviceTransfer, number: int) -> dict[str, Any]:
     for objective in OBJECTIVES.values():
         if objective.phase is not None:
             row[f"predicted_{objective.name}"] = getattr(prediction, objective.phase).ms
-    for objective, value in zip(front.objectives, front.places[number].values, strict=True):
+    for objective, value in zip(front.objectives, front.points[number].values, strict=True):
         if objective.phase is None:
             row[objective.name] = value
             continue

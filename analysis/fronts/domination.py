@@ -10,19 +10,17 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from analysis.statistics.arrays import Array, in_pieces
+from analysis.statistics.arrays import Array, Flags, Indices, in_pieces
 
-Flags = npt.NDArray[np.bool_]
-Costs = Sequence[Sequence[float]] | Array
+CostRows = Sequence[Sequence[float]] | Array
 """Shape [points, objectives], two or three objectives."""
 DIMENSIONS = (2, 3)
 DRAWS_AT_ONCE = 1_000
 """Draws whose trees together fit a processor's cache together."""
 
 
-def non_dominated(costs: Costs, *, distinct: bool = False) -> list[int]:
+def non_dominated(costs: CostRows, *, distinct: bool = False) -> list[int]:
     """Indices of the points that no other dominates, in the order of the first cost, then of the second and the third.
 
     Equal points are all kept, in the order given; with `distinct` only the first of them. A sweep in n log n steps (Kung, Luccio and
@@ -53,7 +51,7 @@ def non_dominated_draws(columns: Sequence[Array]) -> Flags:
     return kept
 
 
-def hypervolume(costs: Costs, reference: Sequence[float]) -> float:
+def hypervolume(costs: CostRows, reference: Sequence[float]) -> float:
     """The area or volume that the points dominate below a reference point (Zitzler and Thiele 1998); points beyond it count nothing."""
     members = _below(costs, reference)
     if not len(members):
@@ -69,7 +67,7 @@ def hypervolume(costs: Costs, reference: Sequence[float]) -> float:
     return volume
 
 
-def open_boxes(costs: Costs, reference: Sequence[float]) -> tuple[Array, Array]:
+def open_boxes(costs: CostRows, reference: Sequence[float]) -> tuple[Array, Array]:
     """Disjoint boxes that fill what no point of three costs dominates below a reference point: lower and upper corners, [boxes, 3].
 
     Lower corners are minus infinity where nothing bounds them. Of n members these are at most 2 n + 1 boxes, which a sweep along the
@@ -83,7 +81,7 @@ def open_boxes(costs: Costs, reference: Sequence[float]) -> tuple[Array, Array]:
     return np.c_[since, left, np.full(len(since), -np.inf)], np.c_[until, right, ceiling]
 
 
-def knee(costs: Costs, logarithmic: Sequence[bool]) -> int:
+def knee(costs: CostRows, logarithmic: Sequence[bool]) -> int:
     """Index of the member of the front that lies furthest below the line, or the plane, between the front's ends.
 
     Each cost, or its logarithm where `logarithmic` says so, is first brought to 0 to 1 over the front: a chord's farthest point as in
@@ -199,7 +197,7 @@ def _kept_draws_of_triples(first: Array, second: Array, third: Array) -> Flags:
     return found
 
 
-def _ranks(costs: Array) -> npt.NDArray[np.int64]:
+def _ranks(costs: Array) -> Indices:
     """How many in the same column are no greater, for each cost; shape [points, draws]."""
     order = np.argsort(costs, axis=0)
     ordered = np.take_along_axis(costs, order, axis=0)
@@ -216,7 +214,7 @@ def _unit(values: Array) -> Array:
     return (values - values.min()) / span if span else np.zeros_like(values)
 
 
-def _below(costs: Costs, reference: Sequence[float]) -> Array:
+def _below(costs: CostRows, reference: Sequence[float]) -> Array:
     """The non-dominated points below a reference point."""
     array = _checked(costs)
     if not len(array):
@@ -225,7 +223,7 @@ def _below(costs: Costs, reference: Sequence[float]) -> Array:
     return inside[non_dominated(inside)]
 
 
-def _checked(costs: Costs) -> Array:
+def _checked(costs: CostRows) -> Array:
     array = np.asarray(costs, dtype=np.float64)
     if not array.size:
         return array.reshape(0, DIMENSIONS[0])

@@ -15,7 +15,7 @@ from analysis.text.words import bits_text, joined, plural
 
 LIKELY, POSSIBLE = 0.5, 0.2
 """A member of the measured front is in doubt below the first; another shape is named from the second on."""
-NAMED = 8
+MOST_NAMED = 8
 """Shapes of one kind that are named in a sentence, at most."""
 
 
@@ -56,7 +56,7 @@ def recommendation_sentence(front: Front, membership: Membership) -> str:
     if membership.recommended == top:
         return f"{tied} with it: recommended is #{top} itself, the {words.best} of them on the front."
     assert membership.recommended is not None
-    value = words.write(front.places[membership.recommended].values[other])
+    value = words.write(front.points[membership.recommended].values[other])
     return f"{tied} with it: recommended is #{membership.recommended}, the {words.best} of them on the front ({value})."
 
 
@@ -80,8 +80,8 @@ def _with_odds(numbers: list[int], membership: Membership) -> str:
 
 
 def _named(numbers: list[int], notes: dict[int, str] | None = None) -> str:
-    names = [f"#{number}{(notes or {}).get(number, '')}" for number in numbers[:NAMED]]
-    return joined([*names, *([f"{len(numbers) - NAMED} more"] if len(numbers) > NAMED else [])])
+    names = [f"#{number}{(notes or {}).get(number, '')}" for number in numbers[:MOST_NAMED]]
+    return joined([*names, *([f"{len(numbers) - MOST_NAMED} more"] if len(numbers) > MOST_NAMED else [])])
 
 
 def selection_bias_sentences(

@@ -28,7 +28,7 @@ class Comparison:
 
 def compare_with_reference(front: Front, reference: int) -> Comparison:
     """Hold all sampled shapes against a reference that has finished."""
-    others = [n for n, place in front.places.items() if place.kind is not Kind.REFERENCE and place.infeasible is None]
+    others = [n for n, point in front.points.items() if point.kind is not Kind.REFERENCE and point.infeasible is None]
     return Comparison(reference, tuple(_better(front, reference, others, place) for place in range(len(front.objectives))))
 
 
@@ -89,7 +89,7 @@ def front_sentences(records: Sequence[TrialRecord], front: Front, membership: Me
 
 def infeasible_sentences(front: Front) -> list[str]:
     """What finished and stands on no front because of a limit that only its training could tell; none where there is nothing such."""
-    found = {number: place.infeasible for number, place in front.places.items() if place.infeasible is not None}
+    found = {number: point.infeasible for number, point in front.points.items() if point.infeasible is not None}
     if not found:
         return []
     first, reason = next(iter(found.items()))
@@ -99,11 +99,11 @@ def infeasible_sentences(front: Front) -> list[str]:
 def reference_sentence(reference: TrialRecord, finals: Mapping[int, FinalRecord], front: Front) -> str:
     """What the sampled shapes hold against one reference, on the split that chose them and on the one that did not."""
     name, objectives = reference.name or reference.title, front.objectives
-    if reference.number not in front.places:
+    if reference.number not in front.points:
         lacks = " or ".join(f"no {objectives[place].words.label}" for place in front.problem.columns)
         why = f"has {lacks}" if reference.finished else OUTCOMES[reference.outcome]
         return f"{name} {why}, so nothing is compared with it."
-    if all(place.kind is Kind.REFERENCE for place in front.places.values()):
+    if all(point.kind is Kind.REFERENCE for point in front.points.values()):
         return f"No sampled shape has finished, so nothing is compared with {name}."
     held = compare_with_reference(front, reference.number)
     numbers, count = _numbers(front, reference.number), "both numbers" if len(objectives) == 2 else "all numbers"
@@ -121,7 +121,7 @@ def reference_sentence(reference: TrialRecord, finals: Mapping[int, FinalRecord]
 
 def _claim(front: Front, number: int, reference: int, places: Sequence[int]) -> str:
     """How much better a trial is than a reference in the objectives at these places, and at what price in the others."""
-    pairs = {place: (front.places[number].readings[place], front.places[reference].readings[place]) for place in places}
+    pairs = {place: (front.points[number].readings[place], front.points[reference].readings[place]) for place in places}
     gains = joined([front.objectives[place].words.gain(ours.value, theirs.value) for place, (ours, theirs) in pairs.items()])
     price = joined([front.objectives[column].words.no_worse for column in front.problem.columns if column not in places])
     ties = "".join(_tie(ours, theirs) for ours, theirs in pairs.values())
@@ -157,5 +157,5 @@ def _on_test(objective: Objective, record: TrialRecord, final: FinalRecord) -> f
 
 def _numbers(front: Front, number: int) -> str:
     """A place's values, the one by which the front is listed first."""
-    values = front.places[number].values
+    values = front.points[number].values
     return ", ".join(front.objectives[place].said(values[place]) for place in front.problem.columns)

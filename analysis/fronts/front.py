@@ -33,7 +33,7 @@ class ObjectiveReading:
     """The value that counts: the mean of the shape's seeds, or what was measured last."""
     searched: float
     """What the search saw of the shape's own trial."""
-    again: bool
+    remeasured: bool
     """Whether it was measured again after the search."""
     trials: tuple[float, ...]
     """What the search saw of each of the shape's trials, its own first and then its replicates."""
@@ -68,7 +68,7 @@ class Front:
     """The trials that nothing beats, and where all finished trials stand."""
 
     problem: Problem
-    places: Mapping[int, ObjectivePoint]
+    points: Mapping[int, ObjectivePoint]
     """Every shape that has all of the objectives, by the number of its first trial."""
     members: tuple[int, ...]
     """Numbers of the trials on the front, the best in `problem.ordering` first; equal points are all members, lower number first."""
@@ -90,17 +90,17 @@ class Front:
         return self.members[costs.index(min(costs))] if costs else None
 
     def costs(self, number: int) -> tuple[float, ...]:
-        """A place's values as numbers that are better where smaller, in the study's order."""
+        """A point's values as numbers that are better where smaller, in the study's order."""
         return self._costs[number]
 
     def beats(self, one: int, other: int) -> bool:
-        """Whether one place is at least as good as another in every objective and better in one."""
+        """Whether one point is at least as good as another in every objective and better in one."""
         a, b = self.costs(one), self.costs(other)
         return a != b and all(x <= y for x, y in zip(a, b, strict=True))
 
     @cached_property
     def _costs(self) -> Mapping[int, tuple[float, ...]]:
-        pairs = ((number, zip(self.objectives, place.values, strict=True)) for number, place in self.places.items())
+        pairs = ((number, zip(self.objectives, point.values, strict=True)) for number, point in self.points.items())
         return {number: tuple(objective.cost(value) for objective, value in values) for number, values in pairs}
 
 
@@ -110,19 +110,19 @@ def front_of(records: Iterable[TrialRecord], finals: Mapping[int, FinalRecord] |
     A measurement after the search may move a member off the front and let a trial without one onto it: whoever measures should
     repeat until every member has its final record.
     """
-    places = {place.number: place for place in _places(records, finals or {}, problem)}
-    costs = np.array([_costs(place, problem) for place in places.values()])
-    corner = reference_costs(costs, [place.kind for place in places.values()])
-    feasible = [place for place in places.values() if place.infeasible is None]
-    numbers, points = [place.number for place in feasible], [_costs(place, problem) for place in feasible]
+    points = {point.number: point for point in _points(records, finals or {}, problem)}
+    costs = np.array([_costs(point, problem) for point in points.values()])
+    corner = reference_costs(costs, [point.kind for point in points.values()])
+    feasible = [point for point in points.values() if point.infeasible is None]
+    numbers, found = [point.number for point in feasible], [_costs(point, problem) for point in feasible]
     logarithmic = [problem.objectives[place].scale == "log" for place in problem.columns]
     return Front(
         problem=problem,
-        places=places,
-        members=tuple(numbers[index] for index in non_dominated(points)),
+        points=points,
+        members=tuple(numbers[index] for index in non_dominated(found)),
         reference_point=None if corner is None else _values(corner, problem),
-        hypervolume=0.0 if corner is None else hypervolume(points, corner) / float(np.prod(corner)),
-        knee=numbers[knee(points, logarithmic)] if points else None,
+        hypervolume=0.0 if corner is None else hypervolume(found, corner) / float(np.prod(corner)),
+        knee=numbers[knee(found, logarithmic)] if found else None,
     )
 
 
@@ -139,7 +139,7 @@ def reference_costs(costs: Array, kinds: Sequence[Kind]) -> tuple[float, ...] | 
     return tuple(map(float, np.max(costs[chosen] if chosen.any() else costs, axis=0) * REFERENCE_MARGIN))
 
 
-def _places(records: Iterable[TrialRecord], finals: Mapping[int, FinalRecord], problem: Problem) -> Iterable[ObjectivePoint]:
+def _points(records: Iterable[TrialRecord], finals: Mapping[int, FinalRecord], problem: Problem) -> Iterable[ObjectivePoint]:
     points = (_point(shape, finals.get(shape[0].number), problem) for shape in repetitions(records))
     return (point for point in points if point is not None)
 
@@ -152,7 +152,7 @@ class PointReader:
         self._read: dict[int, tuple[list[TrialRecord], ObjectivePoint | None]] = {}
 
     def points(self, records: Iterable[TrialRecord]) -> list[ObjectivePoint]:
-        """The places that a front of these records has, in the order of their numbers."""
+        """The points that a front of these records has, in the order of their numbers."""
         found = [self._point(shape) for shape in repetitions(records)]
         return sorted((point for point in found if point is not None), key=lambda point: point.number)
 
@@ -194,16 +194,16 @@ def _reading(objective: Objective, tried: Sequence[Observed], mean: Observed, la
     return ObjectiveReading(
         value=next(value for value in (seeds, after, searched) if value is not None),
         searched=searched,
-        again=after is not None,
+        remeasured=after is not None,
         trials=tuple(value for seen in tried if (value := objective.value(seen)) is not None),
         spread=objective.spread(counts),
         repeats=counts.latency.repeats if counts.latency is not None else 1,
     )
 
 
-def _costs(place: ObjectivePoint, problem: Problem) -> tuple[float, ...]:
+def _costs(point: ObjectivePoint, problem: Problem) -> tuple[float, ...]:
     """Costs in the order of `problem.columns`, the one by which a front is listed first."""
-    return tuple(problem.objectives[column].cost(place.values[column]) for column in problem.columns)
+    return tuple(problem.objectives[column].cost(point.values[column]) for column in problem.columns)
 
 
 def _values(costs: Sequence[float], problem: Problem) -> tuple[float, ...]:

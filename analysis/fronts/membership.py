@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis.fronts.cost_posteriors import CostPosteriors
 from analysis.fronts.domination import non_dominated, non_dominated_draws
@@ -18,18 +17,17 @@ from analysis.fronts.front import Front, ObjectivePoint
 from analysis.objectives.objective import Objective
 from analysis.objectives.problem import Problem
 from analysis.records.record import Kind
-from analysis.statistics.arrays import Array
+from analysis.statistics.arrays import Array, Flags
 from analysis.statistics.intervals import LEVEL
 from analysis.statistics.seed_noise import DRAWS, SeedNoise
 
-Flags = npt.NDArray[np.bool_]
 TIE = 0.05
 """Two shapes tie where the chance that the one which measured worse is truly the better one is at least this."""
 NORMAL = 1.6449
 """Deviations beyond which a normal distribution has `TIE`, and half of what `LEVEL` leaves out."""
 WHOLE = 300
 """Shapes up to which all are in every draw and all pairs are compared; of more the results are approximate (`estimate_membership`)."""
-FAR = 2.0
+FAR_FROM_FRONT = 2.0
 """Deviations of the difference by which another shape is better in every objective than one that is far from the front."""
 FEWEST_DRAWS, CHOICE_DRAWS = 1_000, 250
 """Fewest draws of more than `WHOLE` shapes, and how many where only the choice of a replicate hangs on them."""
@@ -69,7 +67,7 @@ class Membership:
     noises: tuple[SeedNoise | None, ...]
     """Seed noise of one training, in the unit of each objective, in the study's order; None where no seed moves it."""
     posteriors: Mapping[int, ShapePosterior]
-    """How sure the place of each shape is, by trial, all places of the front."""
+    """How sure the place of each shape is, by trial, all points of the front."""
     recommended: int | None
     """The member that is best in another objective, of those that tie with the best in the first; None where nothing finished."""
 
@@ -79,18 +77,18 @@ class Membership:
 
 
 def estimate_membership(front: Front, deviations: Mapping[int, Mapping[int, float]] | None = None) -> Membership:
-    """Intervals and probabilities of all places of a front.
+    """Intervals and probabilities of all points of a front.
 
     `deviations` are those of an objective's logarithm, by its place in the study's order and then by trial, where it is predicted: a
     prediction knows its own, a measurement's noise included, and repeats and replicates say nothing of it.
 
-    Of more than `WHOLE` shapes those far from the front, by `FAR`, are in no draw: their probabilities are 0 in place of less than one in a
-    hundred, and their intervals those of a normal distribution. The others have fewer draws, `FEWEST_DRAWS` or more. Ties are those of
-    normal distributions.
+    Of more than `WHOLE` shapes those far from the front, by `FAR_FROM_FRONT`, are in no draw: their probabilities are 0 in place of less
+    than one in a hundred, and their intervals those of a normal distribution. The others have fewer draws, `FEWEST_DRAWS` or more.
+    Ties are those of normal distributions.
     """
-    if not front.places:
+    if not front.points:
         return Membership(noises=(None,) * len(front.objectives), posteriors={}, recommended=None)
-    points = sorted(front.places.values(), key=lambda point: point.number)
+    points = sorted(front.points.values(), key=lambda point: point.number)
     costs = CostPosteriors(points, front.problem, deviations)
     found = _of_few(points, costs, front) if len(points) <= WHOLE else _of_many(points, costs, front)
     listed = np.argsort([front.costs(point.number)[front.problem.ordering] for point in points], kind="stable")
@@ -170,11 +168,11 @@ def _of_many(points: Sequence[ObjectivePoint], costs: CostPosteriors, front: Fro
 
 
 def near_front(means: Array, deviations: Array, feasible: Flags) -> Flags:
-    """Which shapes no feasible one beats in every objective by `FAR` deviations; [shapes], the others [shapes, objectives]."""
-    sure, variances = means + FAR * deviations, deviations**2
+    """Which shapes no feasible one beats in every objective by `FAR_FROM_FRONT` deviations; [shapes], the others [shapes, objectives]."""
+    sure, variances = means + FAR_FROM_FRONT * deviations, deviations**2
     beaten = np.zeros(len(means), dtype=bool)
     for member in np.flatnonzero(feasible)[non_dominated(sure[feasible], distinct=True)]:
-        beaten |= (means - means[member] > FAR * np.sqrt(variances + variances[member])).all(axis=1)
+        beaten |= (means - means[member] > FAR_FROM_FRONT * np.sqrt(variances + variances[member])).all(axis=1)
     return ~beaten
 
 

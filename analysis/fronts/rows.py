@@ -23,7 +23,7 @@ def front_rows(
     The validation numbers of a shape with replicates are the means of its seeds.
     """
     by_number = {record.number: record for record in averaged(records)}
-    beaten = [n for n, place in sorted(front.places.items()) if place.kind is Kind.REFERENCE and n not in front.members]
+    beaten = [n for n, point in sorted(front.points.items()) if point.kind is Kind.REFERENCE and n not in front.members]
     return [trial_row(by_number[number], finals.get(number), front, membership) for number in (*front.members, *beaten)]
 
 
@@ -33,7 +33,7 @@ def trial_row(record: TrialRecord, final: FinalRecord | None, front: Front, memb
     Every objective has a column of its name, and beside it what is known of it: `searched_` and `final_` before what was measured in the
     search and after it, `credible_`, `test_` and `fresh_seed_test_` before what a seed moves.
     """
-    a, training, place = record.architecture, record.training, front.places.get(record.number)
+    a, training, point = record.architecture, record.training, front.points.get(record.number)
     posterior = membership.posteriors.get(record.number)
     shown = [pair for objective in front.problem.shown for pair in _columns(objective, record, final, front, membership)]
     return {
@@ -46,7 +46,7 @@ def trial_row(record: TrialRecord, final: FinalRecord | None, front: Front, memb
         "reused_from": training.reused_from if training else None,
         "seeds": _seeds(front, record.number),
         "on_front": record.number in front.members,
-        "infeasible": place.infeasible if place else None,
+        "infeasible": point.infeasible if point else None,
         "front_probability": posterior and posterior.on_front,
         "ties": list(posterior.ties) if posterior and posterior.ties is not None else None,
         "recommended": record.number == membership.recommended,
@@ -83,6 +83,6 @@ def _columns(
 
 def _seeds(front: Front, number: int) -> int | None:
     """The number of seeds that the shape was trained with; None where it did not finish."""
-    if number not in front.places:
+    if number not in front.points:
         return None
-    return max(len(result.trials) for result in front.places[number].readings)
+    return max(len(result.trials) for result in front.points[number].readings)

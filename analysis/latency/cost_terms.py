@@ -20,9 +20,9 @@ from search_space.cost import BITS_PER_WEIGHT
 
 CACHES = tuple(2.0**power for power in range(18, 28))
 """Sizes, 256 KiB to 128 MiB, at which a device may have a cache that ends; the fit finds which do."""
-BEYOND = "weights beyond "
+BEYOND_CACHE = "weights beyond "
 """How the names of their terms begin."""
-READ = ("attention weights", "mlp weights", "repeated weights", "output")
+WEIGHT_TERMS = ("attention weights", "mlp weights", "repeated weights", "output")
 """Terms of decoding that are bytes of weights, all of them together."""
 HALF_RATE_WIDTH = 768.0
 """Width of a layer at which a device multiplies at half of its rate, as long prompts are read: the half-performance length of Hockney and
@@ -121,7 +121,7 @@ def decode_terms(stack: Stack, workload: Workload) -> dict[str, float]:
         "attention weights": counted.fresh_attention,
         "mlp weights": counted.fresh_mlp,
         "repeated weights": counted.repeated,
-        **{f"{BEYOND}{size / 2**20:g} MiB": read * max(0.0, 1 - size / held) for size in CACHES},
+        **{f"{BEYOND_CACHE}{size / 2**20:g} MiB": read * max(0.0, 1 - size / held) for size in CACHES},
         "output": counted.output,
         "cache": values,
         "attended": sum(layer.heads * layer.head_dim * reach for layer, reach in zip(stack.layers, keys, strict=True)),

@@ -10,7 +10,7 @@ from typing import Any
 from analysis.latency.cost_terms import Layer, Stack, Workload, decode_terms, prefill_terms
 from search_space.sharing import Sharing
 
-NAMES: dict[str, tuple[str, ...]] = {
+OTHER_NAMES: dict[str, tuple[str, ...]] = {
     "hidden_size": ("n_embd", "embed_dim", "d_model"),
     "num_hidden_layers": ("n_layer", "num_layers", "n_layers"),
     "num_attention_heads": ("n_head", "num_heads", "n_heads"),
@@ -28,7 +28,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "new_tokens": (),
 }
 """What a decoder is made of, with other names for the same."""
-BESIDE = ("bias", "attention_bias", "mlp_bias", "qkv_bias", "batch_size", "sequence_length")
+EXTRA_FEATURES = ("bias", "attention_bias", "mlp_bias", "qkv_bias", "batch_size", "sequence_length")
 """Columns beside a decoder's that are features wherever they are there."""
 NEEDED = ("hidden_size", "num_hidden_layers")
 """Columns without which a table is taken column by column."""
@@ -44,14 +44,14 @@ ASSUMED = {
 VOCABULARY = 32_000
 UNKNOWN_WORKLOAD = Workload(64, 1, "float16")
 """Where the table does not say what was timed: of tokens and bytes only the proportions matter, and the prices make up for those."""
-ALONE = {"prompt_tokens": 1, "new_tokens": 0}
+UNSTATED_TOKENS = {"prompt_tokens": 1, "new_tokens": 0}
 """What the one number of a workload is where the other number alone is stated."""
 GATED, NOT = {"swiglu", "silu", "geglu", "gated"}, {"not", "non", "un"}
 
 
 def work(stack: Stack, stated: Mapping[str, float]) -> dict[str, float]:
-    """Terms of a stated workload: the prompt's, and the new tokens' together; what is not stated is as `ALONE` says."""
-    tokens = {**ALONE, **stated}
+    """Terms of a stated workload: the prompt's, and the new tokens' together; what is not stated is as `UNSTATED_TOKENS` says."""
+    tokens = {**UNSTATED_TOKENS, **stated}
     workload = Workload(int(tokens["prompt_tokens"]), int(tokens["new_tokens"]), UNKNOWN_WORKLOAD.precision)
     prompt = {f"prompt {name}": amount for name, amount in prefill_terms(stack, workload).items()}
     return prompt | {name: workload.new_tokens * amount for name, amount in decode_terms(stack, workload).items()}

@@ -26,7 +26,7 @@ from search_space.architecture import Architecture
 from search_space.cost import BITS_PER_WEIGHT
 from search_space.errors import SpecError
 
-FORMAT = "archfront-device-table-1"
+TABLE_FORMAT = "archfront-device-table-1"
 Role = Literal["fit", "check", "trial"]
 
 
@@ -141,7 +141,7 @@ def is_begun(path: Path) -> bool:
     """Whether a file holds anything but what an interruption leaves of a table's first line."""
     if not path.is_file():
         return path.exists()
-    content, first = path.read_bytes(), f'{{"format":"{FORMAT}"'.encode()
+    content, first = path.read_bytes(), f'{{"format":"{TABLE_FORMAT}"'.encode()
     return b"\n" in content or content[: len(first)] != first[: len(content)]
 
 
@@ -149,7 +149,7 @@ def append_row(path: Path, row: Row) -> None:
     """Write a row, and before the first one the line that says what the table is."""
     if not is_begun(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        append_line(path, {"format": FORMAT, **asdict(Header.of(row.latency))})
+        append_line(path, {"format": TABLE_FORMAT, **asdict(Header.of(row.latency))})
     append_line(path, row.as_dict())
 
 
@@ -164,8 +164,8 @@ def read_table(path: Path) -> DeviceTable:
         try:
             values = json.loads(line)
             if header is None:
-                if values.pop("format") != FORMAT:
-                    raise ValueError(FORMAT)
+                if values.pop("format") != TABLE_FORMAT:
+                    raise ValueError(TABLE_FORMAT)
                 header = Header(**values)
             else:
                 row = Row.from_dict(values)
@@ -173,7 +173,7 @@ def read_table(path: Path) -> DeviceTable:
                 if known is None or known.latency.disturbed or not row.latency.disturbed:
                     rows[row.architecture] = row
         except (ValueError, TypeError, KeyError, AttributeError, SpecError):
-            raise SpecError(f"{path}:{place} does not hold what a device's table ({FORMAT}) has there; {cure}") from None
+            raise SpecError(f"{path}:{place} does not hold what a device's table ({TABLE_FORMAT}) has there; {cure}") from None
     if header is None:
         raise SpecError(f"{path} must begin with a line that says what was measured, found nothing; {cure}")
     return DeviceTable(path.stem, header, tuple(rows.values()))

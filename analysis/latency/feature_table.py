@@ -17,12 +17,12 @@ import numpy as np
 
 from analysis.latency.cost_terms import columns, decode_terms, outline, pass_terms
 from analysis.latency.decoder_rows import (
-    ALONE,
     ASSUMED,
-    BESIDE,
-    NAMES,
+    EXTRA_FEATURES,
     NEEDED,
+    OTHER_NAMES,
     UNKNOWN_WORKLOAD,
+    UNSTATED_TOKENS,
     numbers,
     positive_number,
     size,
@@ -33,13 +33,13 @@ from analysis.latency.decoder_rows import (
 from analysis.statistics.arrays import Array
 from search_space.errors import SpecError, unknown_key
 
-OUTCOMES = re.compile(
+MEASURED_COLUMNS = re.compile(
     r"(^|_)(latency|ms|us|s|seconds|time|energy|power|watts?|ppl|perplexity|loss|acc|accuracy|std|sd|latsd|throughput)(_|$)"
 )
 """Columns named so are measurements, not features, unless they are asked for."""
 NAMELESS = re.compile(r"\s*|Unnamed: \d+")
 """A column without a name, such as pandas writes for its index."""
-KINDS = 12
+MOST_KINDS = 12
 """Most different texts in a column that is a feature."""
 
 
@@ -87,14 +87,16 @@ def read_features(path: Path, column: str = "latency_ms", chosen: Sequence[str] 
     times = np.array([_time(path, line, column, row[column]) for line, row in kept])
     notes = [f"{len(rows) - len(kept)} rows without {column} are left out"] if len(kept) < len(rows) else []
     values = {name: [row[name] or "" for _, row in kept] for name in header if name != column}
-    found = {name: next((word for word in (name, *others) if word in values), None) for name, others in NAMES.items()}
+    found = {name: next((word for word in (name, *others) if word in values), None) for name, others in OTHER_NAMES.items()}
     named = {name: values[word] for name, word in found.items() if word is not None}
     if all(name in named for name in NEEDED):
-        beside = {name: _parts(name, values[name]) for name in dict.fromkeys([*chosen, *(name for name in BESIDE if name in values)])}
+        beside = {
+            name: _parts(name, values[name]) for name in dict.fromkeys([*chosen, *(name for name in EXTRA_FEATURES if name in values)])
+        }
         idle = unread(named)
         read = [word for name, word in found.items() if word and name not in idle]
         return _decoders(path, times, [line for line, _ in kept], named, beside, list(values), read, notes)
-    parts = {name: _parts(name, values[name]) for name in chosen or [name for name in values if not OUTCOMES.search(name.lower())]}
+    parts = {name: _parts(name, values[name]) for name in chosen or [name for name in values if not MEASURED_COLUMNS.search(name.lower())]}
     used = [name for name, made in parts.items() if made]
     left = [name for name in values if name not in used]
     notes += [f"taken column by column, for {' and '.join(NEEDED)} are not both there"]
@@ -117,7 +119,7 @@ def _decoders(
     read: list[str],
     notes: list[str],
 ) -> Features:
-    stated = [name for name in ALONE if name in named]
+    stated = [name for name in UNSTATED_TOKENS if name in named]
     sizes: list[float] = []
     widths: list[float] = []
     terms: list[dict[str, float]] = []
@@ -140,8 +142,8 @@ def _decoders(
             ) from None
     extra = [scaled for made in beside.values() for _, scaled in made]
     used = [*read, *(name for name, made in beside.items() if made and name not in read)]
-    known = {*named, *(["intermediate_size"] if "mlp_ratio" in named else []), *([] if stated else ALONE)}
-    assumed = [f"{name} = {rule}" for name, rule in (*ASSUMED.items(), *ALONE.items()) if name not in known]
+    known = {*named, *(["intermediate_size"] if "mlp_ratio" in named else []), *([] if stated else UNSTATED_TOKENS)}
+    assumed = [f"{name} = {rule}" for name, rule in (*ASSUMED.items(), *UNSTATED_TOKENS.items()) if name not in known]
     left = [name for name in header if name not in used]
     notes = [*notes, f"assumed: {', '.join(assumed)}"] if assumed else notes
     notes = [*notes, f"not used: {', '.join(left)}; --features takes some of them in"] if left else notes
@@ -165,7 +167,7 @@ def _parts(name: str, cells: Sequence[str]) -> list[tuple[Array, Array]]:
         values = np.array([sum(numbers(flags.get(cell.strip().lower(), cell))) for cell in cells])
     except ValueError:
         kinds = sorted(set(cells))
-        if len(kinds) > KINDS:
+        if len(kinds) > MOST_KINDS:
             return []
         return [(column := np.array([float(cell == kind) for cell in cells]), column) for kind in kinds[1:]]
     if not np.isfinite(values).all():

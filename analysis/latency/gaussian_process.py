@@ -17,7 +17,7 @@ LENGTHS, ADDITIVE = (0.7, 1.4, 2.8), (0.0, 0.5, 1.0)
 EXPECTED_AMPLITUDE, EXPECTED_NOISE, PRIOR_SPREAD = 0.03, 0.015, 1.0
 """Centres and deviation, in logarithms, of their priors."""
 
-TOGETHER = 1000
+PREDICTED_AT_ONCE = 1000
 """Places that are predicted at once."""
 
 
@@ -46,7 +46,7 @@ class Process:
 
     def at(self, places: Array) -> tuple[Array, Array]:
         """Mean and variance, in pieces, for the memory's sake."""
-        parts = [self._at(places[start : start + TOGETHER]) for start in range(0, max(1, len(places)), TOGETHER)]
+        parts = [self._at(places[start : start + PREDICTED_AT_ONCE]) for start in range(0, max(1, len(places)), PREDICTED_AT_ONCE)]
         return np.concatenate([mean for mean, _ in parts]), np.concatenate([variance for _, variance in parts])
 
     def _at(self, places: Array) -> tuple[Array, Array]:

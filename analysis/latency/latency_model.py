@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from analysis.latency.cost_terms import BEYOND, READ, Stack, Workload, columns, decode_terms, outline, prefill_terms
+from analysis.latency.cost_terms import BEYOND_CACHE, WEIGHT_TERMS, Stack, Workload, columns, decode_terms, outline, prefill_terms
 from analysis.latency.time_model import Prices, TimeModel
 from analysis.records.latency import Latency, Spread
 from analysis.statistics.arrays import Array
@@ -28,9 +28,9 @@ LEAST_SHAPES = 8
 """Below, nothing is fitted."""
 SEEN_BEYOND, SHAPES_BEYOND = 0.2, 4
 """A cache's end is seen where so many shapes have this share of their weights beyond it."""
-FAR = 2.0
+FAR_OUTSIDE = 2.0
 """A shape whose numbers lie further outside of the measured ones than by this factor is outside of the table's range."""
-TOGETHER = 1000
+WRITTEN_AT_ONCE = 1000
 """Shapes whose blocks are written out at once, for the memory's sake."""
 DISTURBED_WEIGHT = 0.25
 """Weight of a measurement that was flagged as disturbed; a calm one has 1."""
@@ -116,8 +116,8 @@ class LatencyModel:
     def milliseconds(self, shapes: Sequence[Architecture], phase: Literal["total", "prefill", "decode"] = "total") -> Array:
         """One phase of each shape without its error bar, decoding a token; for the many shapes of a whole space; shape [shapes]."""
         found = []
-        for start in range(0, len(shapes), TOGETHER):
-            stacks = [Stack.of(shape) for shape in shapes[start : start + TOGETHER]]
+        for start in range(0, len(shapes), WRITTEN_AT_ONCE):
+            stacks = [Stack.of(shape) for shape in shapes[start : start + WRITTEN_AT_ONCE]]
             prefill, decode, outlines = self._columns(stacks)
             logs = [model.expect(terms, outlines) for model, terms in zip(self._models, (prefill, decode[:, self._seen]), strict=True)]
             prefills, decodes = np.exp(logs[0]), np.exp(logs[1])
@@ -177,7 +177,7 @@ class LatencyModel:
 
     def _outside(self, shape: Architecture) -> str | None:
         """The number that lies furthest outside, in words; None where none does."""
-        worst, words = FAR, None
+        worst, words = FAR_OUTSIDE, None
         for name, value, seen in zip(self._names, _numbers(shape).values(), self._numbers.T, strict=True):
             low, high = float(seen.min()), float(seen.max())
             beyond = max(value / high, low / value)
@@ -210,10 +210,10 @@ def _numbers(shape: Architecture) -> dict[str, float]:
 
 def _seen(names: Sequence[str], decode: Array) -> npt.NDArray[np.bool_]:
     """Which terms of decoding may have a price: not the end of a cache beyond which too few shapes reach."""
-    read = sum(decode[:, names.index(name)] for name in READ)
+    read = sum(decode[:, names.index(name)] for name in WEIGHT_TERMS)
     return np.array(
         [
-            not name.startswith(BEYOND) or bool((column > SEEN_BEYOND * read).sum() >= SHAPES_BEYOND)
+            not name.startswith(BEYOND_CACHE) or bool((column > SEEN_BEYOND * read).sum() >= SHAPES_BEYOND)
             for name, column in zip(names, decode.T, strict=True)
         ]
     )

@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis.latency.errors import Errors, errors, mean_errors
 from analysis.latency.feature_table import Features, read_features
 from analysis.latency.latency_model import LEAST_SHAPES, stretch
 from analysis.latency.time_model import Powers, Prices, TimeModel, log_distance
-from analysis.statistics.arrays import Array
+from analysis.statistics.arrays import Array, Indices
 from search_space.errors import SpecError
 
-Rows = npt.NDArray[np.int64]
 FITTED_AT_MOST = 0.8
 """Share of a small table's rows."""
 BACKBONE_RIDGE = 1e-4
@@ -105,7 +103,7 @@ def _larger(features: Features, fitted: int, seeds: int) -> list[Errors]:
     return [_judged(features, small, fitted, seed, large) for seed in range(seeds)]
 
 
-def _judged(features: Features, rows: Rows, fitted: int, seed: int, others: Rows | None = None) -> Errors:
+def _judged(features: Features, rows: Indices, fitted: int, seed: int, others: Indices | None = None) -> Errors:
     """Errors on other rows, or on those of `rows` that are not fitted."""
     order = np.random.default_rng(seed).permutation(rows)
     seen, unseen = order[:fitted], order[fitted:] if others is None else others
@@ -113,7 +111,7 @@ def _judged(features: Features, rows: Rows, fitted: int, seed: int, others: Rows
     return errors(np.exp(means), deviations, features.times[unseen])
 
 
-def predict_rows(features: Features, seen: Rows, unseen: Rows) -> tuple[Array, Array]:
+def predict_rows(features: Features, seen: Indices, unseen: Indices) -> tuple[Array, Array]:
     """Logarithms of times and their deviations, noise included.
 
     Columns go by the trend that predicts the seen rows better from each other. A decoder goes by all terms and what they leave over among
@@ -134,7 +132,7 @@ def predict_rows(features: Features, seen: Rows, unseen: Rows) -> tuple[Array, A
     return means, wide * np.hypot(deviations, model.noise)
 
 
-def _is_told_by_backbone(features: Features, seen: Rows) -> bool:
+def _is_told_by_backbone(features: Features, seen: Indices) -> bool:
     """Whether the backbone says more of larger shapes than all terms do.
 
     Among few widths nothing tells a time that grows like the width from one that grows like its square, and the backbone knows. Among
@@ -154,7 +152,7 @@ def _is_told_by_backbone(features: Features, seen: Rows) -> bool:
     return missed[0] < missed[1]
 
 
-def _by_prices(terms: Array, times: Array, seen: Rows, unseen: Rows) -> Array:
+def _by_prices(terms: Array, times: Array, seen: Indices, unseen: Indices) -> Array:
     """Logarithms of the times of unseen rows by a sum of priced terms alone; shape [rows]."""
     prices = Prices().fit(terms[seen], times[seen], np.ones(len(seen)), BACKBONE_RIDGE)
     return Prices().logs(terms[unseen], prices)

@@ -24,11 +24,11 @@ RIDGES = (1e-5, 1e-4, 1e-3, 1e-2)
 """Weights of the squared prices, each in shares of the mean time, or of the squared powers, against the mean squared error."""
 ALIKE = 1e-9
 """One less the correlation of two terms from which on they are one."""
-REFITS, SEED = 32, 0
+TREND_REFITS, SEED = 32, 0
 """Number of refits of the trend under random weights, and the seed of those weights."""
 OUTLYING, LEAST_MISS = 5.0, 0.005
 """A point that the trend misses by more than so many times the median miss, taken as that much at least, is trusted less by the square."""
-DRIFT = 0.2
+TIME_DRIFT = 0.2
 """Deviation of the logarithm of a time where one of a shape's numbers lies outside of the measured ones by a factor of e: that much a law
 that holds among them was wrong outside, on the worst of three devices; docs/findings.md has them."""
 LEAST_SPREAD = 0.05
@@ -120,7 +120,7 @@ class TimeModel:
     def predict(self, terms: Array, outlines: Array) -> tuple[Array, Array]:
         """Logarithm of the time and its standard deviation, without the noise of a measurement; shape [points]."""
         mean, variance = self._process.at((outlines - self._centre) / self._stretch)
-        drift = DRIFT * log_distance(outlines, self._outlines)
+        drift = TIME_DRIFT * log_distance(outlines, self._outlines)
         return self.trend(terms) + mean, np.sqrt(variance + self._doubt(terms[:, self._used]) ** 2 + drift**2)
 
     @cached_property
@@ -135,7 +135,7 @@ class TimeModel:
             left = np.log(self._times[others]) - self._trend.logs(self._terms[others], coefficients)
             mean, variance = left_out(covariance, left, noise[others], others)
             means[place] = self._trend.logs(self._terms[place : place + 1], coefficients)[0] + mean
-            drift = DRIFT * log_distance(self._outlines[place : place + 1], self._outlines[others])[0]
+            drift = TIME_DRIFT * log_distance(self._outlines[place : place + 1], self._outlines[others])[0]
             deviations[place] = math.hypot(math.sqrt(variance), drift)
         return means, np.sqrt(deviations**2 + self._doubt(self._terms) ** 2)
 
@@ -156,7 +156,7 @@ class TimeModel:
     @cached_property
     def _refits(self) -> list[Array]:
         """Coefficients under random weights, each ridge in turn: where ridges matter, as far outside, none is to be trusted."""
-        weights = np.random.default_rng(SEED).exponential(size=(REFITS, len(self._times)))
+        weights = np.random.default_rng(SEED).exponential(size=(TREND_REFITS, len(self._times)))
         return [self._fit(row, RIDGES[number % len(RIDGES)]) for number, row in enumerate(weights)]
 
 

@@ -20,14 +20,14 @@ from analysis.statistics.arrays import Array
 from analysis.statistics.intervals import percentile_interval
 from search_space.errors import SpecError
 
-ENOUGH = 6
+LEAST_ACCURACIES = 6
 """Rows with an accuracy: the sigmoid has four unknowns."""
 ENOUGH_GROUPS = 3
 """Trainings with an accuracy: the intervals come from resampling trainings, and of fewer there is hardly another sample."""
-REFITS = 200
+SIGMOID_REFITS = 200
 QUANTILE = 1.645
 """Standard deviations from the middle to either end of a 90 % interval of a normal distribution."""
-NAMES = ("floor", "ceiling", "slope", "middle")
+SIGMOID_PARAMETERS = ("floor", "ceiling", "slope", "middle")
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class AccuracyCurve:
         return {
             "formula": "accuracy = floor + (ceiling - floor) / (1 + exp(slope (loss - middle)))",
             "source": "Bhagia et al. 2024, arXiv 2412.04403",
-            "parameters": dict(zip(NAMES, self.parameters.tolist(), strict=True)),
-            "intervals": {name: list(percentile_interval(values)) for name, values in zip(NAMES, self.refits.T, strict=True)},
+            "parameters": dict(zip(SIGMOID_PARAMETERS, self.parameters.tolist(), strict=True)),
+            "intervals": {name: list(percentile_interval(values)) for name, values in zip(SIGMOID_PARAMETERS, self.refits.T, strict=True)},
             "residual_spread": self.spread,
             "seen_losses": list(self.seen),
         }
@@ -78,9 +78,9 @@ def fit_accuracy(runs: Runs, seed: int = 0) -> AccuracyCurve:
     """The curve of runs with the variable `accuracy`, NaN where a run has none; raises SpecError where there are too few."""
     known = ~np.isnan(runs.variables["accuracy"])
     losses, accuracies, groups = runs.losses[known], runs.variables["accuracy"][known], runs.groups[known]
-    if len(np.unique(losses)) < ENOUGH:
+    if len(np.unique(losses)) < LEAST_ACCURACIES:
         raise SpecError(
-            f"a curve from loss to accuracy needs runs of at least {ENOUGH} different losses with an accuracy, "
+            f"a curve from loss to accuracy needs runs of at least {LEAST_ACCURACIES} different losses with an accuracy, "
             f"found {len(np.unique(losses))}; add runs"
         )
     names = np.unique(groups)
@@ -92,11 +92,11 @@ def fit_accuracy(runs: Runs, seed: int = 0) -> AccuracyCurve:
     fit, random = _fit(losses, accuracies), np.random.default_rng(seed)
     members = [np.flatnonzero(groups == name) for name in names]
     refits: list[Array] = []
-    while len(refits) < REFITS:
+    while len(refits) < SIGMOID_REFITS:
         rows = np.concatenate([members[place] for place in random.integers(len(names), size=len(names))])
-        if len(np.unique(losses[rows])) >= len(NAMES):
+        if len(np.unique(losses[rows])) >= len(SIGMOID_PARAMETERS):
             refits.append(_fit(losses[rows], accuracies[rows], fit))
-    freedom = max(len(losses) - len(NAMES), 1)
+    freedom = max(len(losses) - len(SIGMOID_PARAMETERS), 1)
     spread = float(np.sqrt(((accuracies - sigmoid(losses, fit)) ** 2).sum() / freedom))
     return AccuracyCurve(fit, np.array(refits), spread, (float(losses.min()), float(losses.max())), seed)
 
@@ -118,7 +118,7 @@ def _fit(losses: Array, accuracies: Array, start: Array | None = None) -> Array:
     return best
 
 
-def accuracy_answer(runs: Runs, predictions: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any]:
+def describe_accuracy(runs: Runs, predictions: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any]:
     """The curve, and the accuracy of each predicted loss with both steps' uncertainty; plain data."""
     curve = fit_accuracy(runs, seed)
     return curve.as_dict() | {"predictions": [curve.at(each["loss"], each["low"], each["high"]) for each in predictions]}

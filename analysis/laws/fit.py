@@ -21,9 +21,9 @@ from search_space.errors import SpecError, unknown_key
 HUBER_DELTA = 1e-3
 LAD_DELTAS = tuple(10.0**-power for power in range(3, 11))
 """Huber's loss over delta tends to the absolute value; each delta starts where the last one ended."""
-GRID = (0.05, 0.15, 0.3, 0.5, 0.8, 1.3)
+EXPONENT_GRID = (0.05, 0.15, 0.3, 0.5, 0.8, 1.3)
 """Exponents that a search starts from."""
-STARTS = 6
+REFINED = 6
 """Points of the grid that are refined."""
 
 
@@ -66,7 +66,7 @@ def fit_law(form: Form, variables: Mapping[str, Array], losses: Array, loss_func
             "add runs, or choose a smaller form"
         )
     every_run = np.ones((1, len(logs)))
-    starts = screened_starts(plan, losses, 3 if quick else STARTS)
+    starts = screened_starts(plan, losses, 3 if quick else REFINED)
     rough, objectives = minimise(plan, logs, every_run, starts, HUBER_DELTA, tolerance=1e-3 if quick else 1e-5, steps=12 if quick else 30)
     best = refine(plan, logs, every_run, rough[[int(np.argmin(objectives))]], loss_function, quick=quick)
     return finished_fit(plan, logs, best[0], loss_function)
@@ -92,7 +92,7 @@ def predict_losses(form: Form, theta: Array, centres: Mapping[str, float], varia
 def screened_starts(plan: Design, losses: Array, count: int) -> Array:
     """The best points (count or fewer, unknowns) of a grid of exponents: with these fixed, the coefficients follow from least squares."""
     signed = (0.0, 0.3)
-    points = np.array(list(product(*(signed if name in plan.form.signed else GRID for name in plan.form.exponents))))
+    points = np.array(list(product(*(signed if name in plan.form.signed else EXPONENT_GRID for name in plan.form.exponents))))
     theta = np.concatenate([np.zeros((len(points), len(plan.columns))), points], axis=1)
     outer = points[:, -1:] if plan.form.outer else np.ones((len(points), 1))
     target = losses ** (1.0 / outer)

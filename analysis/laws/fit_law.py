@@ -24,7 +24,7 @@ from search_space.errors import SpecError, unknown_key
 
 JOINT_FORMS = (forms.CHINCHILLA, forms.CHINCHILLA_TIED, forms.NO_FLOOR, forms.KAPLAN)
 """Forms of N and D that are asked for every prediction, whichever one is fitted."""
-FAR = 10.0
+FAR_BEYOND = 10.0
 """Times beyond the runs, in any variable, from which a prediction must be asked for, unless the runs span more than that."""
 PREDICTION_REFITS = 500
 """Refits of the forms that were not asked for."""
@@ -140,7 +140,7 @@ def _times_beyond(values: Array, value: float) -> float:
 def _far(runs: Runs, beyond: Mapping[str, float]) -> str | None:
     """Why a point is too far outside the runs: beyond them by more than they span themselves, and by more than FAR."""
     for name, times in beyond.items():
-        limit = max(FAR, float(runs.variables[name].max() / runs.variables[name].min()))
+        limit = max(FAR_BEYOND, float(runs.variables[name].max() / runs.variables[name].min()))
         if times > limit * (1 + 1e-9):
             return f"{name} is {times:.3g} times outside the runs, where their own span bears no more than {limit:.3g} times"
     return None

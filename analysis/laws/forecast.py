@@ -21,7 +21,7 @@ from analysis.laws.runs import Runs
 from analysis.statistics.arrays import Array
 from analysis.statistics.intervals import LEVEL, percentile_interval
 
-DRAWS = 2000
+BAND_DRAWS = 2000
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _band(forecasts: Mapping[str, Forecast], weights: Mapping[str, float], allow
     draws = []
     for form, weight in weights.items():
         own = forecasts[form].draws
-        draws.append(own[generator.integers(0, len(own), round(weight * DRAWS))])
+        draws.append(own[generator.integers(0, len(own), round(weight * BAND_DRAWS))])
     mixed = np.concatenate(draws)
     mixed = mixed + generator.choice(_noise(forecasts[best], runs), size=mixed.shape)
     low, centre, high = np.quantile(mixed, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2], axis=0)

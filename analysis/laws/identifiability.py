@@ -13,10 +13,11 @@ import numpy as np
 
 from analysis.laws.fit_law import form_named
 from analysis.laws.forms import Form, design, inner_slopes, log_sum, log_terms
+from analysis.laws.isoflop import LEAST_SIZES
 from analysis.statistics.arrays import Array
 from analysis.text.words import joined
 
-NOISE = 0.003
+LOSS_NOISE = 0.003
 """Standard deviation of log loss between a training and its law: residual and seed."""
 FLOOR_SHARE = 0.6
 TYPICAL_EXPONENT = 0.35
@@ -26,13 +27,13 @@ HALF_WIDTH = 1.645
 """Standard errors on either side of a 90 % interval."""
 OPEN = 0.6
 """Half-width over the exponent from which it counts as open: the interval's ends then lie a factor of 4 apart."""
-TOGETHER = 0.99
+INSEPARABLE = 0.99
 """Correlation of two logarithms from which their terms cannot be told apart."""
 LEAST_LEVELS = {"params": 4, "flops": 4, "tokens": 3, "width": 3, "depth": 3, "repeats": 2}
 """Distinct values that a variable needs: floor, coefficient and exponent take three, and one size more is to be hidden and predicted."""
-LEAST_SIZES, LEAST_BUDGETS = 4, 3
-"""Fewest sizes at each budget, and fewest budgets, from which isoFLOP parabolas are fitted."""
-WORDS = {
+LEAST_BUDGETS = 3
+"""Fewest budgets from whose isoFLOP parabolas exponents are fitted."""
+VARIABLE_WORDS = {
     "params": "sizes",
     "flops": "budgets of FLOPs",
     "tokens": "token counts",
@@ -90,7 +91,7 @@ def _few(law: Form, variables: Mapping[str, Array]) -> list[str]:
             found.append(f"all trainings have the same {name}, so that {law.name} cannot tell its term from the floor; {CURES[name]}")
         elif levels < LEAST_LEVELS[name]:
             found.append(
-                f"{levels} {WORDS[name]} are too few for {law.name}, which needs {LEAST_LEVELS[name]} to be fitted and checked; "
+                f"{levels} {VARIABLE_WORDS[name]} are too few for {law.name}, which needs {LEAST_LEVELS[name]} to be fitted and checked; "
                 f"{CURES[name]}"
             )
     rows = len(next(iter(variables.values())))
@@ -106,7 +107,7 @@ def _together(law: Form, variables: Mapping[str, Array]) -> list[str]:
     for place, left in enumerate(names):
         for right in names[place + 1 :]:
             correlation = float(np.corrcoef(logs[left], logs[right])[0, 1])
-            if abs(correlation) > TOGETHER:
+            if abs(correlation) > INSEPARABLE:
                 cure = (
                     "add other tokens per parameter, or a list of tokens"
                     if "tokens" in (left, right)
@@ -157,7 +158,7 @@ def _half_widths(law: Form, variables: Mapping[str, Array]) -> dict[str, float]:
         slopes *= theta[0, -1]
         slopes[-1] = inside[0]
     values, vectors = np.linalg.eigh(slopes @ slopes.T)
-    spread = NOISE**2 * (vectors**2 / np.maximum(values, 1e-300)).sum(axis=1)
+    spread = LOSS_NOISE**2 * (vectors**2 / np.maximum(values, 1e-300)).sum(axis=1)
     halves = dict(zip(law.unknowns, (HALF_WIDTH * np.sqrt(spread)).tolist(), strict=True))
     return {name: halves[name] for name in law.exponents}
 

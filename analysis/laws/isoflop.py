@@ -11,26 +11,23 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
 
 from analysis.laws.intervals import training_weights
 from analysis.laws.runs import Runs
-from analysis.statistics.arrays import Array
+from analysis.statistics.arrays import Array, Indices
 from search_space.errors import SpecError
-
-Rows = NDArray[np.int64]
 
 WINDOWS = (8.0, 4.0, math.inf)
 """Factors from the size with the lowest loss within which a budget's sizes are fitted: of the drawn parabolas, and others of refits."""
 DEGREES = (2, 3)
 """Degrees of the polynomials whose minima are looked for: that of the drawn parabolas, and another of refits."""
-GRID = 500
+MINIMUM_GRID = 500
 """Places among a window's sizes at which a refit's minimum is looked for."""
 BUDGET_WIDTH = 0.06
 """Decades of FLOPs that one budget's runs may span."""
 LEAST_SIZES = 4
 """Sizes that a parabola needs: one more than its unknowns."""
-LEAST_SHARE = 1 / 3
+LEAST_BUDGET_SHARE = 1 / 3
 """Runs that a budget must have, as a share of the fullest one's: fewer are runs that happen to be near each other."""
 
 
@@ -96,32 +93,32 @@ def fit_isoflop(runs: Runs, refits: int = 1000, seed: int = 0) -> IsoFlop:
     )
 
 
-def _budgets(runs: Runs) -> list[Rows]:
-    """Rows of each budget from the smallest: the fullest window of FLOPs first, then the fullest of what is left."""
+def _budgets(runs: Runs) -> list[Indices]:
+    """Indices of each budget from the smallest: the fullest window of FLOPs first, then the fullest of what is left."""
     order = np.argsort(runs.variables["flops"], kind="stable")
     logs = np.log10(runs.variables["flops"][order])
     free = np.ones(len(order), dtype=np.bool_)
-    budgets: list[Rows] = []
+    budgets: list[Indices] = []
     while free.any():
         windows = free & (logs >= logs[free, None]) & (logs <= logs[free, None] + BUDGET_WIDTH)
         window = windows[int(np.argmax(windows.sum(axis=1)))]
-        if budgets and window.sum() < LEAST_SHARE * len(budgets[0]):
+        if budgets and window.sum() < LEAST_BUDGET_SHARE * len(budgets[0]):
             break
         budgets.append(order[window])
         free &= ~window
     return sorted(budgets, key=lambda rows: float(runs.variables["flops"][rows[0]]))
 
 
-def _window(runs: Runs, rows: Rows, factor: float, least: int) -> Rows:
+def _window(runs: Runs, rows: Indices, factor: float, least: int) -> Indices:
     """The budget's runs whose size is within a factor of that with the lowest loss, or the nearest few sizes where these are more."""
     sizes = np.log(runs.variables["params"][rows])
     away = np.abs(sizes - sizes[int(np.argmin(runs.losses[rows]))])
     nearest = np.unique(away.round(9))[:least]
-    near: Rows = rows[away <= max(math.log(factor), float(nearest[-1]) + 1e-9)]
+    near: Indices = rows[away <= max(math.log(factor), float(nearest[-1]) + 1e-9)]
     return near
 
 
-def _parabola(runs: Runs, rows: Rows) -> tuple[float, float, float]:
+def _parabola(runs: Runs, rows: Indices) -> tuple[float, float, float]:
     """Place (log N), height (log loss) and curvature of the minimum."""
     logs = np.log(runs.variables["params"][rows])
     curvature, slope, height = (float(value) for value in np.polyfit(logs - logs.mean(), np.log(runs.losses[rows]), 2))
@@ -130,7 +127,7 @@ def _parabola(runs: Runs, rows: Rows) -> tuple[float, float, float]:
     return float(logs.mean()) - slope / (2 * curvature), height - slope**2 / (4 * curvature), curvature
 
 
-def _minima(runs: Runs, rows: Rows, weights: Array) -> Array:
+def _minima(runs: Runs, rows: Indices, weights: Array) -> Array:
     """Logarithm of N at the minimum in each refit, of windows and degrees in turn, held within the sizes that it is fitted to."""
     ways = list(product(WINDOWS, DEGREES))
     minima = np.empty(len(weights))
@@ -142,7 +139,7 @@ def _minima(runs: Runs, rows: Rows, weights: Array) -> Array:
         normal = np.einsum("sn,ni,nj->sij", own, powers, powers) + 1e-12 * np.eye(degree + 1)
         right = np.einsum("sn,ni,n->si", own, powers, np.log(runs.losses[near]))
         coefficients = np.linalg.solve(normal, right[:, :, None])[:, :, 0]
-        places = np.linspace(logs.min(), logs.max(), GRID)
+        places = np.linspace(logs.min(), logs.max(), MINIMUM_GRID)
         losses = coefficients @ np.vander((places - centre) / spread, degree + 1).T
         minima[number :: len(ways)] = places[losses.argmin(axis=1)]
     return minima

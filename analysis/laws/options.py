@@ -14,7 +14,7 @@ FormName = Literal[
 ]
 FORMS: tuple[FormName, ...] = get_args(FormName)
 LOSS_FUNCTIONS = ("huber", "lad")
-CHECKPOINTS = ("all", "last", "hull")
+CHECKPOINT_ROWS = ("all", "last", "hull")
 VARIABLES = ("flops", "params", "tokens")
 
 

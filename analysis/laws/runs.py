@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.laws.options import CHECKPOINTS, Columns
+from analysis.laws.options import CHECKPOINT_ROWS, Columns
 from analysis.records.record import TrialRecord
 from analysis.statistics.arrays import Array
 from search_space.errors import SpecError, unknown_key
@@ -189,8 +189,8 @@ def _shares(path: Path, rows: Iterable[tuple[int, Mapping[str, str | None]]], co
 
 
 def _runs(losses: Array, values: dict[str, Array], labels: Sequence[str] | None, notes: list[str], checkpoints: str) -> Runs:
-    if checkpoints not in CHECKPOINTS:
-        raise unknown_key(f"checkpoints {checkpoints}", checkpoints, CHECKPOINTS)
+    if checkpoints not in CHECKPOINT_ROWS:
+        raise unknown_key(f"checkpoints {checkpoints}", checkpoints, CHECKPOINT_ROWS)
     values.setdefault("flops", FLOPS_PER_PARAMETER_TOKEN * values["params"] * values["tokens"])
     if "executed_depth" in values:
         values["repeats"] = values.pop("executed_depth") / values["depth"]

@@ -10,7 +10,7 @@ from analysis.records.latency import Latency, Spread
 from analysis.text.words import milliseconds, share_less
 
 WORKLOAD = "{prompt_tokens} prompt and {new_tokens} new tokens"
-BETWEEN = 0.03
+LATENCY_BETWEEN = 0.03
 """A tenth between the 10th and the 90th percentile is what the protocol lets pass within one measurement
 (`trials.latency.repeats.LARGEST_SPREAD`), which is 0.037."""
 BETWEEN_STARTS = 0.1
@@ -42,7 +42,15 @@ def _repeated(name: str, words: Wording, spread: Callable[[Latency], Spread], ph
         return None if seen.latency is None else spread(seen.latency).median
 
     return Objective(
-        name=name, words=words, value=value, scale="log", known="device", noise="measurement", spread=repeats, between=BETWEEN, phase=phase
+        name=name,
+        words=words,
+        value=value,
+        scale="log",
+        known="device",
+        noise="measurement",
+        spread=repeats,
+        between=LATENCY_BETWEEN,
+        phase=phase,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.objectives.objective import Objective, Wording
 from analysis.text.words import bytes_text, share_less
 
-BETWEEN = 0.02
+MEMORY_BETWEEN = 0.02
 """Four fresh processes agreed within 0.2 MiB from 1M to 125M parameters (docs/runtimes.md): this is that at 10 MiB."""
 
 
@@ -59,6 +59,6 @@ MEMORY = (
         scale="log",
         known="device",
         noise="measurement",
-        between=BETWEEN,
+        between=MEMORY_BETWEEN,
     ),
 )  # fmt: skip

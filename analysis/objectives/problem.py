@@ -8,7 +8,7 @@ from functools import cached_property
 
 from analysis.objectives.objective import Known, Objective
 from analysis.objectives.observed import Observed
-from analysis.objectives.registry import BESIDE, FORESEEN, USUAL, find_objective
+from analysis.objectives.registry import FORECAST, SHOWN_BESIDE, USUAL, find_objective
 from analysis.text.words import joined
 from search_space.errors import SpecError
 
@@ -44,24 +44,24 @@ class Problem:
         return (self.ordering, *(place for place in range(len(self.objectives)) if place != self.ordering))
 
     @cached_property
-    def foreseen(self) -> int | None:
-        """Place of the objective that losses along a training foresee, where it is the only one that a training tells; None elsewhere."""
+    def forecast_place(self) -> int | None:
+        """Place of the objective that losses along a training forecast, where it is the only one that a training tells; None elsewhere."""
         told = [place for place, objective in enumerate(self.objectives) if objective.known == "training"]
-        return told[0] if [self.names[place] for place in told] == [FORESEEN] else None
+        return told[0] if [self.names[place] for place in told] == [FORECAST] else None
 
-    def require_foreseen(self) -> int:
-        """`foreseen`; raises SpecError where it is None."""
-        if self.foreseen is None:
+    def require_forecast_place(self) -> int:
+        """`forecast_place`; raises SpecError where it is None."""
+        if self.forecast_place is None:
             raise SpecError(
-                f"what a longer training gives is foreseen where {FORESEEN} is the only objective that a training tells, found "
+                f"what a longer training gives is forecast where {FORECAST} is the only objective that a training tells, found "
                 f"{joined([*self.names])}; read the study under such objectives"
             )
-        return self.foreseen
+        return self.forecast_place
 
     @cached_property
     def shown(self) -> tuple[Objective, ...]:
         """The objectives, and what is shown beside them wherever it is known."""
-        beside = find_objective(BESIDE)
+        beside = find_objective(SHOWN_BESIDE)
         return self.objectives if beside in self.objectives else (*self.objectives, beside)
 
     def values(self, seen: Observed) -> tuple[float, ...] | None:

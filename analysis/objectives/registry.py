@@ -14,9 +14,9 @@ OBJECTIVES = {objective.name: objective for objective in (*QUALITY, *LATENCY, *M
 """All objectives but those of named validation sets, which `find_objective` makes."""
 USUAL = ("bits_per_byte", "total_ms")
 """What a study is judged by where it names nothing."""
-FORESEEN = "bits_per_byte"
-"""What the losses along a training foresee."""
-BESIDE = "next_token_accuracy"
+FORECAST = "bits_per_byte"
+"""Name of what the losses along a training forecast."""
+SHOWN_BESIDE = "next_token_accuracy"
 """Shown beside a study's own objectives wherever it was measured."""
 
 

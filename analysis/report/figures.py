@@ -16,7 +16,7 @@ from plotly.offline import get_plotlyjs
 from analysis.fidelity.forecast import FrontForecast
 from analysis.fronts.front import Front
 from analysis.fronts.membership import Membership, estimate_membership, picks
-from analysis.objectives.registry import FORESEEN, find_objective
+from analysis.objectives.registry import FORECAST, find_objective
 from analysis.records.record import Kind, Outcome, TrialRecord
 from analysis.report import theme, traces
 from analysis.report.html import Html, element
@@ -44,11 +44,11 @@ def front_figure(
     membership = membership or estimate_membership(front)
     view = Projection(front, membership, x, y, device)
     figure = blank_figure(view.title, _front_note(records, view))
-    if not front.places:
+    if not front.points:
         return _say_empty(figure)
     figure.add_trace(traces.intervals(view))
     figure.add_trace(traces.step_line(view))
-    beaten, members, references = _standing([record for record in records if record.number in front.places], front)
+    beaten, members, references = _standing([record for record in records if record.number in front.points], front)
     if beaten:
         figure.add_trace(traces.points(beaten, view, "not on the front", color=theme.DOMINATED, size=8))
     if members:
@@ -108,7 +108,7 @@ def forecast_figure(found: FrontForecast, records: Sequence[TrialRecord], front:
     """Predicted loss over the objective by which the front is listed, with its intervals, beside the measured one."""
     labels = {record.number: record.architecture.label for record in records}
     place = front.problem.ordering
-    along, points = front.objectives[place], [front.places[forecast.number] for forecast in found.forecasts]
+    along, points = front.objectives[place], [front.points[forecast.number] for forecast in found.forecasts]
     across = [point.values[place] for point in points]
     hover = [
         f"#{p.number} {labels[p.number]}<br>{words.bits_range(p.low, p.high)} forecast, on the front with {p.on_front:.0%}"
@@ -138,7 +138,7 @@ def forecast_figure(found: FrontForecast, records: Sequence[TrialRecord], front:
     if is_logarithmic(along, across):
         figure.update_xaxes(type="log", tickvals=theme.log_ticks(across), ticktext=[f"{tick:g}" for tick in theme.log_ticks(across)])
     figure.update_xaxes(title_text=axis_title(along, points))
-    figure.update_yaxes(title_text=find_objective(FORESEEN).words.axis)
+    figure.update_yaxes(title_text=find_objective(FORECAST).words.axis)
     return figure
 
 
@@ -202,7 +202,7 @@ def _reference(record: TrialRecord) -> str:
 
 
 def _front_note(records: Sequence[TrialRecord], view: Projection) -> str:
-    left_out = sum(record.number not in view.front.places for record in records if record.replicates is None)
+    left_out = sum(record.number not in view.front.points for record in records if record.replicates is None)
     note = f"{view.better} is better"
     note += "" if view.third is None else f"; colour: {view.front.objectives[view.third].words.label}"
     return f"{note}; {words.plural(left_out, 'unfinished trial')} not shown" if left_out else note
@@ -211,12 +211,12 @@ def _front_note(records: Sequence[TrialRecord], view: Projection) -> str:
 def _name_knee(figure: go.Figure, view: Projection) -> None:
     if view.front.knee is None or len(view.front.members) < 3:
         return  # of one or two points none stands out
-    place = view.front.places[view.front.knee]
+    point = view.front.points[view.front.knee]
     x, y = view.annotated_at(view.front.knee)
     figure.add_annotation(
         x=x,
         y=y,
-        text="knee" if place.kind is Kind.REFERENCE else f"knee #{place.number}",
+        text="knee" if point.kind is Kind.REFERENCE else f"knee #{point.number}",
         ax=-64 if view.across.better == "lower" else 64,  # to the side where no other trial can lie
         ay=14 if view.upright.better == "lower" else -14,
         arrowcolor=theme.FRONT,

@@ -142,7 +142,7 @@ summary {{ cursor: pointer; color: var(--front); margin: .6rem 0 }}
 .js-plotly-plot .bg {{ fill: transparent !important }}
 .js-plotly-plot .point[style*="stroke: rgb(255, 255, 255)"] {{ stroke: var(--page) !important }}
 .js-plotly-plot :is(.xtick, .ytick, .g-xtitle, .g-ytitle, .g-gtitle, .legend) text {{ fill: var(--ink) !important }}
-{_recoloured(theme.GRID, "#2a323a")}{_recoloured(theme.FRONT, "#56b4e9")}{_recoloured(theme.REFERENCE, "#ff9a4d")}{_recoloured(theme.DOMINATED, "#5c6772")}{_recoloured(theme.INTERVAL, "#2f4c63")}}}
+{_recoloured(theme.GRID_COLOR, "#2a323a")}{_recoloured(theme.FRONT, "#56b4e9")}{_recoloured(theme.REFERENCE, "#ff9a4d")}{_recoloured(theme.DOMINATED, "#5c6772")}{_recoloured(theme.INTERVAL, "#2f4c63")}}}
 @media print {{
   body {{ max-width: none; padding: 0; font-size: 11pt }}
   nav, .modebar {{ display: none !important }}

@@ -10,17 +10,17 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
-from analysis.laws.answer import describe_backtest
 from analysis.laws.fit_law import Study
+from analysis.laws.fit_result import describe_backtest
 from analysis.laws.isoflop import IsoFlop
 from analysis.laws.runs import Runs
 from analysis.report import theme
 from analysis.report.figures import blank_figure
+from analysis.report.traces import Trace
 from analysis.statistics.arrays import Array
 from analysis.statistics.intervals import LEVEL
 
-Trace = dict[str, Any]
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+SLICE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 """Okabe and Ito's, for slices."""
 POINT = "#7B8794"
 """Colour of a run: reads on white and on black."""
@@ -33,11 +33,11 @@ TITLES = {
     "width": "Width (hidden size)",
     "depth": "Depth (blocks stored)",
 }
-BEYOND = 10.0
+DRAWN_BEYOND = 10.0
 """How far a law is drawn past the largest run, in times."""
 DECADES = 1000.0
 """Span of an axis above which it has whole decades alone."""
-STEPS = 60
+LINE_POINTS = 60
 SLICED_AT = (0.1, 0.5, 0.9)
 """Quantiles of the other variable at which a law is drawn, where it has more values than there are colours."""
 SHORT = {"params": "N", "tokens": "D", "flops": "FLOPs"}
@@ -53,13 +53,13 @@ def loss_figure(study: Study, axis: str) -> go.Figure:
         other = _other(axis)
         held = np.log([points[other][0] for points in slices.values()])
         nearest = np.abs(np.log(study.runs.variables[other])[:, None] - held).argmin(axis=1)
-        runs = {**runs, "marker": {**runs["marker"], "color": [COLORS[place] for place in nearest]}, "showlegend": False}
+        runs = {**runs, "marker": {**runs["marker"], "color": [SLICE_COLORS[place] for place in nearest]}, "showlegend": False}
     figure.add_trace(runs)
-    for (name, points), color in zip(slices.items(), COLORS, strict=False):
+    for (name, points), color in zip(slices.items(), SLICE_COLORS, strict=False):
         band = study.band(points)
         figure.add_traces(_banded(points[axis], band.low, band.centre, band.high, name, color))
     _mark_largest(figure, float(values.max()))
-    figure.update_xaxes(title_text=TITLES[axis], **_log_axis(np.array([values.min(), values.max() * BEYOND])))
+    figure.update_xaxes(title_text=TITLES[axis], **_log_axis(np.array([values.min(), values.max() * DRAWN_BEYOND])))
     return figure.update_yaxes(type="log", title_text="Loss, nats per token")
 
 
@@ -82,7 +82,7 @@ def isoflop_figure(found: IsoFlop, runs: Runs) -> go.Figure:
     shades = sample_colorscale("Viridis", np.linspace(*BUDGET_COLORS, len(found.parabolas)).tolist())
     for parabola, color in zip(found.parabolas, shades, strict=True):
         rows = np.array(parabola.rows)
-        sizes = np.geomspace(runs.variables["params"][rows].min(), runs.variables["params"][rows].max(), STEPS)
+        sizes = np.geomspace(runs.variables["params"][rows].min(), runs.variables["params"][rows].max(), LINE_POINTS)
         curve = parabola.loss * np.exp(parabola.curvature * np.log(sizes / parabola.params) ** 2)
         label = _power(parabola.flops)
         figure.add_trace(_points(runs.variables["params"][rows], runs.losses[rows], label, color))
@@ -103,7 +103,7 @@ def residuals_figure(study: Study) -> go.Figure:
     spread = float(np.std(residuals))
     figure = blank_figure("Residuals over training FLOPs", f"observed over predicted loss; standard deviation {spread:.2f} %")
     figure.add_trace(_points(study.runs.variables["flops"], residuals, "runs"))
-    figure.add_hline(y=0, line={"color": theme.LINE})
+    figure.add_hline(y=0, line={"color": theme.LINE_COLOR})
     figure.update_xaxes(title_text=TITLES["flops"], **_log_axis(study.runs.variables["flops"]))
     return figure.update_yaxes(title_text="Observed above predicted loss, %")
 
@@ -120,7 +120,7 @@ def intervals_figure(study: Study) -> go.Figure:
         line = {"color": theme.REFERENCE if name in unidentified else theme.FRONT, "width": 6}
         figure.add_trace({**_line(ends, [label] * 2, label, theme.FRONT, legend=False), "line": line})
         figure.add_trace({**_points([1.0], [label], label, theme.INK), "showlegend": False})
-    figure.add_vline(x=1, line={"color": theme.LINE, "dash": "dot"})
+    figure.add_vline(x=1, line={"color": theme.LINE_COLOR, "dash": "dot"})
     span = np.array([end for ends in drawn.values() for end in ends])
     span = np.array([span.min() * 0.9, span.max() * 1.1])
     return figure.update_xaxes(title_text="Times the fitted value", range=np.log10(span), **_log_axis(span))
@@ -137,17 +137,17 @@ def backtest_figure(study: Study) -> go.Figure:
         label = f"{SHORT.get(cut.axis, cut.axis)} up to {_count(cut.limit)}: {row['hidden']} hidden{held}"
         mean = {**_points([errors.mean()], [label], label), "marker": {"color": theme.FRONT, "size": 11}}
         figure.add_traces([{**each, "showlegend": False} for each in (_points(errors, [label] * len(errors), label), mean)])
-    figure.add_vline(x=0, line={"color": theme.LINE})
+    figure.add_vline(x=0, line={"color": theme.LINE_COLOR})
     return figure.update_xaxes(title_text="Predicted above observed loss, % (grey: hidden runs; blue: their mean)")
 
 
 def shape_figure(study: Study) -> go.Figure:
     """Predicted loss over width and depth at the runs' largest token count, one execution a block, with the measured shapes on it."""
     variables = study.runs.variables
-    width, depth = (np.geomspace(variables[name].min(), variables[name].max(), STEPS) for name in ("width", "depth"))
+    width, depth = (np.geomspace(variables[name].min(), variables[name].max(), LINE_POINTS) for name in ("width", "depth"))
     wide, deep = (part.ravel() for part in np.meshgrid(width, depth))
     fixed = {"tokens": np.full(wide.shape, variables["tokens"].max()), "repeats": np.ones(wide.shape)}
-    losses = study.refits.fit.predict({"width": wide, "depth": deep, **fixed}).reshape(STEPS, STEPS)
+    losses = study.refits.fit.predict({"width": wide, "depth": deep, **fixed}).reshape(LINE_POINTS, LINE_POINTS)
     figure = blank_figure(
         "Depth against width", f"predicted loss at {_count(variables['tokens'].max())} tokens; points: shapes that were trained"
     )
@@ -162,7 +162,7 @@ def shape_figure(study: Study) -> go.Figure:
 def best_allocation(study: Study, flops: Array) -> dict[str, Array]:
     """Points (params, tokens, flops) where the law is lowest for each of `flops` (points,), within the drawn range."""
     params, each = study.runs.variables["params"], _flops_each(study.runs)
-    sizes = np.geomspace(params.min() / BEYOND, params.max() * BEYOND, 400)
+    sizes = np.geomspace(params.min() / DRAWN_BEYOND, params.max() * DRAWN_BEYOND, 400)
     grid = {"params": np.tile(sizes, len(flops)), "flops": np.repeat(flops, len(sizes))}
     grid["tokens"] = grid["flops"] / each / grid["params"]
     best = study.refits.fit.predict(grid).reshape(len(flops), len(sizes)).argmin(axis=1)
@@ -181,22 +181,22 @@ def _other(axis: str) -> str:
 def _slices(study: Study, axis: str) -> dict[str, dict[str, Array]]:
     """Named rows of points along the axis, a little past the largest run: one for each value of the other variable, where these are few."""
     values = study.runs.variables[axis]
-    along = np.geomspace(values.min(), values.max() * BEYOND, STEPS)
+    along = np.geomspace(values.min(), values.max() * DRAWN_BEYOND, LINE_POINTS)
     if study.form.variables == (axis,):
         return {"law": {axis: along}}
     if axis == "flops":
         return {"law at its best allocation": best_allocation(study, along)}
     other = _other(axis)
     held = np.unique(study.runs.variables[other])
-    if len(held) > len(COLORS):
+    if len(held) > len(SLICE_COLORS):
         held = np.unique(np.quantile(study.runs.variables[other], SLICED_AT, method="nearest"))
     flops = {value: _flops_each(study.runs) * along * value for value in held}
-    return {f"{SHORT[other]} = {_count(value)}": {axis: along, other: np.full(STEPS, value), "flops": flops[value]} for value in held}
+    return {f"{SHORT[other]} = {_count(value)}": {axis: along, other: np.full(LINE_POINTS, value), "flops": flops[value]} for value in held}
 
 
 def _mark_largest(figure: go.Figure, value: float) -> None:
     """An upright line where the runs end and the law goes on alone."""
-    figure.add_vline(x=value, line={"color": theme.LINE, "dash": "dot"})
+    figure.add_vline(x=value, line={"color": theme.LINE_COLOR, "dash": "dot"})
     figure.add_annotation(
         x=math.log10(value),  # plotly wants the exponent on such an axis
         y=1, yref="paper", text="largest run", showarrow=False, xanchor="right", yanchor="top", xshift=-4,

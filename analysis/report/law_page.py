@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from analysis.laws.accuracy import accuracy_sentences
-from analysis.laws.answer import Answered
 from analysis.laws.fit_law import Study, predict_point
+from analysis.laws.fit_result import FitResult
 from analysis.laws.isoflop import fit_isoflop
 from analysis.records.files import write_whole
 from analysis.report.figures import picture, plotly_script
@@ -23,7 +23,7 @@ from search_space.errors import SpecError
 
 AHEAD = (1.0, 3.0, 10.0)
 """Times the largest run's FLOPs at which a study's report says what to expect."""
-LAW_PARTS = {
+FIT_SECTIONS = {
     "found": "How well it predicts",
     "predictions": "What larger runs should reach",
     "law": "The law",
@@ -50,11 +50,11 @@ CAPTIONS = {
 LAW_AT_RUNS = "Each point is a run, each cross what the law says of it."
 
 
-def fit_page(title: str, answered: Answered) -> str:
+def fit_page(title: str, answered: FitResult) -> str:
     """The whole page of a fit; `title` says what was fitted, such as the table's file name."""
-    answer = answered.answer
+    answer = answered.data
     lead = f"Scaling law {answer['form']} fitted to {len(answered.runs):,} losses of {words.plural(answer['trainings'], 'training')}."
-    return sections_page(title, lead, LAW_PARTS, fit_parts(answered), plotly_script())
+    return sections_page(title, lead, FIT_SECTIONS, fit_parts(answered), plotly_script())
 
 
 def write_page(path: Path, page: str) -> Path:
@@ -66,9 +66,9 @@ def write_page(path: Path, page: str) -> Path:
         raise SpecError(f"{path} must be a file that can be written, found: {error.strerror}; name another") from None
 
 
-def fit_parts(answered: Answered) -> dict[str, list[Html]]:
+def fit_parts(answered: FitResult) -> dict[str, list[Html]]:
     """The parts of a page about a fit, by identity; empty where the fit has none."""
-    answer, study = answered.answer, answered.study
+    answer, study = answered.data, answered.study
     if study is None:
         return {
             "found": [element("p", "Parabolas give the best size for a budget and no loss, so there is no backtest.")],
@@ -153,7 +153,7 @@ def _derived(answer: Mapping[str, Any]) -> list[Html]:
     return known(texts)
 
 
-def _parabolas(answered: Answered) -> list[Html]:
+def _parabolas(answered: FitResult) -> list[Html]:
     """The figure of the parabolas, also where another form was asked for, if the runs have budgets."""
     found = answered.isoflop
     try:

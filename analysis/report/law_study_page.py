@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analysis.fronts.front import front_of
-from analysis.laws.answer import Answered, answer_runs
+from analysis.laws.fit_result import FitResult, fit_runs
 from analysis.laws.options import FitOptions
 from analysis.laws.runs import runs_from_records
 from analysis.records.record import TrialRecord
@@ -13,14 +13,14 @@ from analysis.records.summary import StudySummary
 from analysis.report.figures import curves_figure, picture, plotly_script
 from analysis.report.html import Html, element, sections_page, table
 from analysis.report.law_figures import points_figure
-from analysis.report.law_page import LAW_PARTS, fit_parts
+from analysis.report.law_page import FIT_SECTIONS, fit_parts
 from analysis.report.law_tables import losses_table
 from analysis.report.sections import asked_facts, cost_facts, environment_facts, health_part
 from analysis.report.tables import unfinished
 from analysis.text import words
 from search_space.errors import SpecError
 
-PARTS = {
+LAW_SECTIONS = {
     "trainings": "The trainings",
     "asked": "What was asked",
     "curves": "Learning curves",
@@ -29,20 +29,20 @@ PARTS = {
     "cost": "What it cost",
     "environment": "Environment",
 }
-CURVES_CAPTION = (
+TRUNK_CAPTION = (
     "Loss on the validation split at each evaluation of the trunk; the losses that the law is fitted to are those after a decay."
 )
 
 
-def fitted(records: Sequence[TrialRecord], law: str) -> Answered | str:
+def fitted(records: Sequence[TrialRecord], law: str) -> FitResult | str:
     """The study's law, or a sentence on what it lacks."""
     try:
-        return answer_runs(runs_from_records(records), FitOptions(form=law))
+        return fit_runs(runs_from_records(records), FitOptions(form=law))
     except SpecError as error:
         return str(error)
 
 
-def scaling_report(summary: StudySummary, records: Sequence[TrialRecord], answered: Answered | str) -> str:
+def scaling_report(summary: StudySummary, records: Sequence[TrialRecord], answered: FitResult | str) -> str:
     """The whole page; the same records give the same page. `answered` is what `fitted` says."""
     finished = [record for record in records if record.finished]
     found = _law_parts(records, answered)
@@ -52,24 +52,24 @@ def scaling_report(summary: StudySummary, records: Sequence[TrialRecord], answer
         "trainings": [losses_table(records)] if finished else [],
         "known": [*found.get("known", []), *_without_record(summary)],
         "asked": asked_facts(summary, records),
-        "curves": [picture("curves", curves, CURVES_CAPTION)] if curves.data else [],
+        "curves": [picture("curves", curves, TRUNK_CAPTION)] if curves.data else [],
         "health": health_part(records),
         "unfinished": [unfinished(records)] if failed else [],
         "cost": cost_facts(summary, records),
         "environment": environment_facts(summary, records),
     }
     lead = f"Scaling study: {words.plural(summary.planned_trials, 'training')} planned for the law {summary.law}, {len(finished)} finished."
-    return sections_page(summary.name, lead, {**LAW_PARTS, **PARTS}, bodies, plotly_script())
+    return sections_page(summary.name, lead, {**FIT_SECTIONS, **LAW_SECTIONS}, bodies, plotly_script())
 
 
-def law_page(name: str, records: Sequence[TrialRecord], answered: Answered | str) -> str:
+def law_page(name: str, records: Sequence[TrialRecord], answered: FitResult | str) -> str:
     """The law alone as a page of its own."""
     finished = sum(record.finished for record in records)
     lead = f"Scaling study: {words.plural(finished, 'finished training')}."
-    return sections_page(name, lead, LAW_PARTS, _law_parts(records, answered), plotly_script())
+    return sections_page(name, lead, FIT_SECTIONS, _law_parts(records, answered), plotly_script())
 
 
-def _law_parts(records: Sequence[TrialRecord], answered: Answered | str) -> dict[str, list[Html]]:
+def _law_parts(records: Sequence[TrialRecord], answered: FitResult | str) -> dict[str, list[Html]]:
     """The parts about the law, or in place of one what is missing and the losses that there are."""
     if not isinstance(answered, str):
         return fit_parts(answered)

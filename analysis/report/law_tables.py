@@ -10,7 +10,7 @@ from analysis.records.record import TrialRecord
 from analysis.report.html import Html, element, table
 from analysis.text import words
 
-AXES = {"params": "N", "tokens": "D", "flops": "FLOPs"}
+AXIS_SYMBOLS = {"params": "N", "tokens": "D", "flops": "FLOPs"}
 """Short names of the variables that runs are hidden by."""
 
 
@@ -22,7 +22,7 @@ def backtest_table(backtest: Mapping[str, Any]) -> Html:
     }  # fmt: skip
     rows = [
         (
-            AXES.get(cut["axis"], cut["axis"]),
+            AXIS_SYMBOLS.get(cut["axis"], cut["axis"]),
             words.quantity(cut["seen_up_to"]),
             f"{cut['times_beyond']:.3g}",
             f"{cut['hidden']:,}",
@@ -62,7 +62,7 @@ def parameters_table(answer: Mapping[str, Any]) -> Html:
 def predictions_table(predictions: Sequence[Mapping[str, Any]], caption: str) -> Html:
     """Predicted losses with the band of a new run, the law's own interval, and how far outside the runs they are."""
     names = list(dict.fromkeys(name for found in predictions for name in found["at"]))
-    columns = {AXES.get(name, name): True for name in names} | {
+    columns = {AXIS_SYMBOLS.get(name, name): True for name in names} | {
         "loss expected": True, "90 % of new runs": True, "the law itself, 90 %": True, "times outside the runs": True,
         "by the forms": False,
     }  # fmt: skip

@@ -55,7 +55,7 @@ class Projection:
 
     def readings(self, number: int) -> tuple[ObjectiveReading, ObjectiveReading]:
         """What a trial shows, level and upright."""
-        readings = self.front.places[number].readings
+        readings = self.front.points[number].readings
         return readings[self.x], readings[self.y]
 
     def at(self, number: int) -> tuple[float, float]:
@@ -68,7 +68,7 @@ class Projection:
         """The trials that no other feasible one beats in these two objectives, from left to right: with two, the front itself."""
         if self.third is None and self.x == self.front.problem.ordering:
             return [*self.front.members]
-        numbers = [number for number, place in self.front.places.items() if place.infeasible is None]
+        numbers = [number for number, point in self.front.points.items() if point.infeasible is None]
         return [numbers[index] for index in non_dominated([[self.front.costs(n)[self.x], self.front.costs(n)[self.y]] for n in numbers])]
 
     @property
@@ -83,14 +83,14 @@ class Projection:
 
     def inward(self, number: int) -> str:
         """Above a point, away from the nearer end of the level axis, in Plotly's words."""
-        across = [place.values[self.x] for place in self.front.places.values()]
+        across = [point.values[self.x] for point in self.front.points.values()]
         return "top left" if self.at(number)[0] ** 2 > min(across) * max(across) else "top right"
 
     def axis(self, place: int) -> dict[str, Any]:
         """Plotly's layout of the axis of the objective at this place of the study's order."""
-        objective, places = self.front.objectives[place], [*self.front.places.values()]
-        values = [point.values[place] for point in places]
-        title = self._said(objective, axis_title(objective, places))
+        objective, points = self.front.objectives[place], [*self.front.points.values()]
+        values = [point.values[place] for point in points]
+        title = self._said(objective, axis_title(objective, points))
         found: dict[str, Any] = {"title_text": f"{title[0].upper()}{title[1:]}"}
         if is_logarithmic(objective, values):
             ticks = theme.log_ticks(values)
@@ -100,7 +100,7 @@ class Projection:
     def color(self, number: int) -> float:
         """Colour of a trial on the colour axis: its third objective, by the exponent on a logarithmic one."""
         assert self.third is not None
-        value = self.front.places[number].values[self.third]
+        value = self.front.points[number].values[self.third]
         return math.log10(value) if self.front.objectives[self.third].scale == "log" else value
 
     @property
@@ -108,7 +108,7 @@ class Projection:
         """Plotly's layout of the colour axis."""
         assert self.third is not None
         objective = self.front.objectives[self.third]
-        values = [point.values[self.third] for point in self.front.places.values()]
+        values = [point.values[self.third] for point in self.front.points.values()]
         title = f"{objective.words.title}, {objective.words.unit}" if objective.words.unit else objective.words.title
         bar: dict[str, Any] = {"title": {"text": title, "side": "top"}, "thickness": 14, "outlinewidth": 0, "len": 0.9}
         if objective.scale == "log":
@@ -117,13 +117,13 @@ class Projection:
             bar |= {"tickvals": [math.log10(tick) for tick in ticks], "ticktext": [*map(objective.words.tick, ticks)]}
         else:
             bar |= {"tickformat": objective.words.tick_format}
-        return {"colorscale": theme.COLORS, "colorbar": bar, "reversescale": objective.better == "lower"}
+        return {"colorscale": theme.COLOR_SCALE, "colorbar": bar, "reversescale": objective.better == "lower"}
 
     def annotated_at(self, number: int) -> tuple[float, float]:
         """Where Plotly puts an annotation: by the exponent on a logarithmic axis."""
         x, y = (
             math.log10(value)
-            if is_logarithmic(self.front.objectives[place], [p.values[place] for p in self.front.places.values()])
+            if is_logarithmic(self.front.objectives[place], [p.values[place] for p in self.front.points.values()])
             else value
             for place, value in zip((self.x, self.y), self.at(number), strict=True)
         )

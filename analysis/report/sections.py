@@ -114,7 +114,7 @@ def forecast_table(found: FrontForecast, records: Sequence[TrialRecord], front: 
         (
             f"#{p.number}",
             element("code", labels[p.number]),
-            along.words.write(front.places[p.number].values[front.problem.ordering]),
+            along.words.write(front.points[p.number].values[front.problem.ordering]),
             f"{p.now:.3f}",
             f"{p.expected:.3f}",
             words.bits_range(p.low, p.high),

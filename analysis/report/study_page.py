@@ -27,7 +27,7 @@ from analysis.report.tables import all_trials, front_table, unfinished, validati
 from analysis.text import words
 
 REPORT = "report.html"
-PARTS = {
+SECTIONS = {
     "found": "What was found",
     "front": "The front",
     "asked": "What was asked",
@@ -83,7 +83,7 @@ def report_page(
         "environment": environment_facts(summary, records),
     }
     lead = f"Architecture search: shapes that spend {summary.budget}, compared by {_labels(front.objectives)}."
-    return sections_page(summary.name, lead, PARTS, bodies, plotly_script())
+    return sections_page(summary.name, lead, SECTIONS, bodies, plotly_script())
 
 
 CURVES_CAPTION = (
@@ -93,7 +93,7 @@ CURVES_CAPTION = (
 
 def _found(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, membership: Membership) -> list[Html]:
     references = [record for record in records if record.kind is Kind.REFERENCE]
-    held = [reference_sentence(record, finals, front) for record in references] if front.places else []
+    held = [reference_sentence(record, finals, front) for record in references] if front.points else []
     return [
         paragraphs([outcome_sentence(records), *front_sentences(records, front, membership)[:1]]),
         _cards(records, finals, front, membership),
@@ -112,9 +112,9 @@ def _cards(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], fr
     by_number = {record.number: record for record in records}
     cards = []
     for number, titles in picks(front, membership).items():
-        record, place, posterior = by_number[number], front.places[number], membership.posteriors[number]
+        record, point, posterior = by_number[number], front.points[number], membership.posteriors[number]
         test = finals[number].test if number in finals else None
-        values = list(zip(front.objectives, place.values, strict=True))
+        values = list(zip(front.objectives, point.values, strict=True))
         numbers = [Html(f"{html(o.words.write(value))} <small>{html(o.words.short or o.words.label)}</small>") for o, value in values]
         ranges = [(o, interval) for o, interval in zip(front.objectives, posterior.intervals, strict=True) if interval is not None]
         on_test = [(o, o.value(Observed.judged_by(record, test))) for o in front.problem.shown if o.noise == "seed"]
@@ -139,7 +139,7 @@ def _cards(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], fr
 
 
 def _front(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, membership: Membership) -> list[Html]:
-    if not front.places:
+    if not front.points:
         return []
     figures = front_figures(records, front, membership)
     captions = [front_caption(front), *["The same shapes along another pair of objectives."] * (len(figures) - 1)]
@@ -158,7 +158,7 @@ def front_caption(front: Front) -> str:
     """What a front's figures show."""
     objectives = front.objectives
     measured = [objective for objective in objectives if objective.noise == "measurement"]
-    repeated = [objective for objective in measured if any(p.readings[objectives.index(objective)].spread for p in front.places.values())]
+    repeated = [objective for objective in measured if any(p.readings[objectives.index(objective)].spread for p in front.points.values())]
     said = ["Each point is one trained shape."]
     said += [f"Its thin bars are the p10 to p90 of the repeated measurement of {_labels(repeated)}."] if repeated else []
     if any(objective.noise == "seed" for objective in objectives):
@@ -194,7 +194,7 @@ def _hypervolume(front: Front) -> Html:
     assert front.reference_point is not None  # there are places
     at = front.reference_point
     corner = words.joined([front.objectives[place].said(at[place]) for place in front.problem.columns])
-    worst = "reference" if any(place.kind is Kind.REFERENCE for place in front.places.values()) else "trial"
+    worst = "reference" if any(point.kind is Kind.REFERENCE for point in front.points.values()) else "trial"
     rule = f"{REFERENCE_MARGIN:g} times the worst {worst} in each number"
     text = f"Hypervolume: the front dominates {front.hypervolume:.1%} of the box from zero to {corner} ({rule})."
     return element("p", text, class_="quiet")

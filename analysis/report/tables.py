@@ -11,7 +11,7 @@ from analysis.fronts.rows import front_rows, trial_row
 from analysis.objectives.objective import Objective
 from analysis.objectives.observed import Observed
 from analysis.objectives.quality import ON
-from analysis.objectives.registry import FORESEEN, find_objective
+from analysis.objectives.registry import FORECAST, find_objective
 from analysis.records.record import FinalRecord, TrialRecord
 from analysis.records.replicates import averaged
 from analysis.report.html import Html, element, html, table
@@ -88,7 +88,7 @@ def validation_tables(
     names = sorted({name for each in seen.values() for name in each.validations})
     if not names:
         return []
-    objectives = {"held-out split": find_objective(FORESEEN)} | {name: find_objective(f"{ON}{name}") for name in names}
+    objectives = {"held-out split": find_objective(FORECAST)} | {name: find_objective(f"{ON}{name}") for name in names}
     rows = [
         (
             _name(r["trial"], r["name"], []),

@@ -109,7 +109,7 @@ ABLATION_COLUMNS = (
     "ours, bits per byte saved",
     "90 % interval",
     "seeds",
-    "verdict",
+    "conclusion",
 )
 
 
@@ -172,8 +172,8 @@ def _losses(record: TrialRecord) -> list[dict[str, Any]]:
     return [{**known, "tokens": tokens, "loss": loss, "bits_per_byte": bits} for tokens, loss, bits in losses]
 
 
-def answer_text(answer: Mapping[str, Any]) -> str:
-    """The law with its intervals, its backtest, predictions, effects and notes; `answer` is that of `analysis.laws.answer`."""
+def fit_text(answer: Mapping[str, Any]) -> str:
+    """The law with its intervals, its backtest, predictions, effects and notes; `answer` is that of `analysis.laws.fit_result`."""
     lines = [f"{answer['form']}: {answer['formula']}" if "formula" in answer else str(answer["form"])]
     lines += [_parameter(name, value, answer) for name, value in answer.get("parameters", {}).items()]
     if answer.get("allocation"):
@@ -224,7 +224,7 @@ def latency_text(taken: Latency) -> str:
     return "\n".join(lines)
 
 
-LEAST_SHARE = 0.005
+LEAST_NAMED_SHARE = 0.005
 """Share of the time below which a term is not named."""
 
 
@@ -242,5 +242,5 @@ def device_table_text(table: DeviceTable) -> str:
     lines += [f"checks   {checks}"] if checks is not None else []
     for phase in ("prefill", "decode"):
         shares = sorted(found[f"{phase}_shares"].items(), key=lambda each: -each[1])
-        lines.append(f"{phase:<8} {', '.join(f'{name} {share:.0%}' for name, share in shares if share >= LEAST_SHARE)}")
+        lines.append(f"{phase:<8} {', '.join(f'{name} {share:.0%}' for name, share in shares if share >= LEAST_NAMED_SHARE)}")
     return "\n".join(lines)

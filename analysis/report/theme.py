@@ -15,9 +15,9 @@ SYMBOLS = ("diamond", "square", "triangle-up", "star", "pentagon", "hexagon")
 INTERVAL = "#B9D3E8"
 """Pale enough that points and lines read above it."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-COLORS = "Viridis"
+COLOR_SCALE = "Viridis"
 """Plotly's name of the scale that tells a third objective."""
-LINE, GRID = "#9AA5B1", "#E4E8EC"
+LINE_COLOR, GRID_COLOR = "#9AA5B1", "#E4E8EC"
 HEIGHT = 520
 OPTIONS: dict[str, Any] = {
     "displaylogo": False,
@@ -32,9 +32,9 @@ LOG_SPAN = 3.0
 def layout(title: str, note: str) -> dict[str, Any]:
     """Plotly's layout of a figure with a title and a quieter line below it."""
     axis: dict[str, Any] = {
-        "gridcolor": GRID,
-        "linecolor": LINE,
-        "tickcolor": LINE,
+        "gridcolor": GRID_COLOR,
+        "linecolor": LINE_COLOR,
+        "tickcolor": LINE_COLOR,
         "showline": True,
         "zeroline": False,
         "ticks": "outside",
@@ -52,7 +52,7 @@ def layout(title: str, note: str) -> dict[str, Any]:
         "height": HEIGHT,
         "margin": {"l": 64, "r": 24, "t": 84, "b": 56},
         "legend": {"orientation": "h", "x": 0, "y": -0.16, "yanchor": "top", "font": {"size": 13}},
-        "hoverlabel": {"bgcolor": "white", "bordercolor": LINE, "align": "left", "font": {"family": FONT, "size": 13, "color": INK}},
+        "hoverlabel": {"bgcolor": "white", "bordercolor": LINE_COLOR, "align": "left", "font": {"family": FONT, "size": 13, "color": INK}},
         "hovermode": "closest",
         "modebar": {"bgcolor": "rgba(0,0,0,0)"},
     }

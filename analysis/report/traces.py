@@ -75,8 +75,8 @@ def _repeats(name: str, readings: Sequence[ObjectiveReading], look_of_ends: Mapp
 def intervals(view: Projection) -> Trace:
     """A line from end to end of the credible interval of what a seed moves, for each shape that may be on the front and the references."""
     columns: dict[str, list[float | None]] = {"x": [], "y": []}
-    for number, place in view.front.places.items():
-        if view.membership.posteriors[number].on_front < POSSIBLE and number not in view.front.members and place.kind is not Kind.REFERENCE:
+    for number, point in view.front.points.items():
+        if view.membership.posteriors[number].on_front < POSSIBLE and number not in view.front.members and point.kind is not Kind.REFERENCE:
             continue
         x, y = view.at(number)
         across, upright = (view.membership.interval(number, place) for place in (view.x, view.y))
@@ -105,7 +105,7 @@ def step_line(view: Projection) -> Trace:
         "y": [view.at(number)[1] for number in view.border],
         "mode": "lines",
         "line": {
-            "color": look.FRONT if alone else look.LINE,
+            "color": look.FRONT if alone else look.LINE_COLOR,
             "width": 2 if alone else 1.5,
             "shape": "hv",
             "dash": "solid" if alone else "dot",
@@ -146,19 +146,19 @@ def lines(
 
 def _hover(record: TrialRecord, front: Front, membership: Membership) -> str:
     """The shape and its numbers, a line each."""
-    place, posterior = front.places[record.number], membership.posteriors[record.number]
+    point, posterior = front.points[record.number], membership.posteriors[record.number]
     titles = ["on the front"] if record.number in front.members else []
     titles += picks(front, membership).get(record.number, []) + ([record.kind.value] if record.kind is not Kind.SAMPLED else [])
-    readings = list(zip(front.objectives, place.readings, strict=True))
+    readings = list(zip(front.objectives, point.readings, strict=True))
     others = [(objective, objective.value(Observed.of(record))) for objective in front.problem.shown if objective.noise != "measurement"]
-    seeds = max(len(reading.trials) for reading in place.readings)
+    seeds = max(len(reading.trials) for reading in point.readings)
     lines = [
         f"<b>{escape(record.title)}</b>",
         ", ".join(titles),
-        f"infeasible: {place.infeasible}" if place.infeasible else "",
+        f"infeasible: {point.infeasible}" if point.infeasible else "",
         f"{record.costs.parameters:,} parameters",
         *words.shape(record.architecture),
-        *(_measured(objective, reading, record, place) for objective, reading in readings if objective.noise == "measurement"),
+        *(_measured(objective, reading, record, point) for objective, reading in readings if objective.noise == "measurement"),
         ", ".join(objective.said(value) for objective, value in others if value is not None),
         *(
             f"true {objective.words.label} {objective.between_text(interval.low, interval.high)} (90 %)"
@@ -171,12 +171,12 @@ def _hover(record: TrialRecord, front: Front, membership: Membership) -> str:
     return "<br>".join(filter(None, lines))
 
 
-def _measured(objective: Objective, reading: ObjectiveReading, record: TrialRecord, place: ObjectivePoint) -> str:
+def _measured(objective: Objective, reading: ObjectiveReading, record: TrialRecord, point: ObjectivePoint) -> str:
     """What counts, and what the search saw where that is another measurement."""
     written = objective.words.write(reading.value) if reading.spread is None else objective.spread_text(reading.spread)
-    disturbed = ", disturbed" if reading.spread is not None and place.latency is not None and place.latency.disturbed else ""
+    disturbed = ", disturbed" if reading.spread is not None and point.latency is not None and point.latency.disturbed else ""
     searched = objective.spread(Observed.of(record))
     before = objective.words.write(reading.searched) if searched is None else objective.spread_text(searched)
     return f"{objective.words.phrase.format(written)}{disturbed}" + (
-        f"<br>measured again after the search; in it {before}" if reading.again else ""
+        f"<br>measured again after the search; in it {before}" if reading.remeasured else ""
     )

@@ -56,20 +56,20 @@ class StoppingDecision:
 
 def learning_curve(record: TrialRecord, problem: Problem = STANDARD) -> LearningCurve:
     """What a record says of its trial."""
-    foreseen = problem.objectives[problem.require_foreseen()]
+    told = problem.objectives[problem.require_forecast_place()]
     values = [objective.value(Observed.of(record)) for objective in known_before(problem)]
     return LearningCurve(
         number=record.number,
         known=None if None in values else tuple(value for value in values if value is not None),
         seen=bits_by_tokens(record),
-        final=foreseen.value(Observed.of(record)) if record.finished else None,
+        final=told.value(Observed.of(record)) if record.finished else None,
     )
 
 
 def known_before(problem: Problem) -> list[Objective]:
     """The objectives that are known before a training; SpecError where bits per byte is not the only other one."""
-    foreseen = problem.require_foreseen()
-    return [objective for place, objective in enumerate(problem.objectives) if place != foreseen]
+    forecast_place = problem.require_forecast_place()
+    return [objective for place, objective in enumerate(problem.objectives) if place != forecast_place]
 
 
 def decide_stop(own: LearningCurve, others: Sequence[LearningCurve], tokens: int, problem: Problem = STANDARD) -> StoppingDecision:

@@ -14,7 +14,7 @@ import numpy as np
 
 from analysis.records.record import Outcome, TrialRecord
 
-PAIRS = 5
+LEAST_TRIALS = 5
 """Finished trials that must have been at the same tokens: a line takes two of them, and fewer than three more tell no scatter."""
 
 
@@ -51,12 +51,12 @@ class LossExtrapolation:
             self._stopped[record.number] = (whole, tokens), course[tokens]
 
     def estimates(self) -> dict[int, LossEstimate]:
-        """Final loss of each stopped trial, by number, that at least `PAIRS` finished ones of equal budget passed at the same tokens."""
+        """Final loss of each stopped trial, by number, that `LEAST_TRIALS` finished ones of equal budget or more passed at its tokens."""
         lines: dict[tuple[int, int], _Line] = {}
         found: dict[int, LossEstimate] = {}
         for number, (place, bits) in self._stopped.items():
             pairs = self._pairs.get(place, [])
-            if len(pairs) >= PAIRS and place[1] < place[0]:
+            if len(pairs) >= LEAST_TRIALS and place[1] < place[0]:
                 if place not in lines:
                     lines[place] = _Line.through(np.array(pairs))
                 found[number] = lines[place].at(bits)
@@ -84,7 +84,7 @@ class _Line:
 
     @classmethod
     def through(cls, pairs: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> _Line:
-        """The line of at least `PAIRS` pairs, [pairs, 2]."""
+        """The line of at least `LEAST_TRIALS` pairs, [pairs, 2]."""
         count, (centre, level) = len(pairs), pairs.mean(axis=0)
         x, y = (pairs - pairs.mean(axis=0)).T
         weight = float(x @ x) * (1 + 1 / count)

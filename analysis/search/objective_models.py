@@ -7,18 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from analysis.fronts.domination import non_dominated
 from analysis.search.acquisition import Normal, expected_hypervolume_improvement
 from analysis.search.axes import Axes, FeatureGroups
 from analysis.search.candidates import Rows
 from analysis.search.surrogate import Surrogate, Variances, fit_variances, prior_variances
-from analysis.statistics.arrays import Array
+from analysis.statistics.arrays import Array, Flags, Indices
 
-Flags = npt.NDArray[np.bool_]
-Places = npt.NDArray[np.int64]
-MARGIN = 0.15
+CORNER_MARGIN = 0.15
 """The hypervolume's corner lies this share of the front's extent beyond its worst values."""
 MODELLED = 300
 """Trials that a model sees at most."""
@@ -26,7 +23,7 @@ FITTED = 120
 """Trials that its variances are fitted to at most."""
 REFITTED = 40
 """Up to so many trials the variances are fitted anew for each, beyond for every tenth or every quarter more."""
-LEAST_CHANCE = 1e-3
+LEAST_SUCCESS = 1e-3
 """Least probability of success, however many neighbours failed."""
 OPTIMISM, WIDEST = 2.0, 2.0
 """Deviations by which a point may be better than it looks, and how many extents of the front the corner may lie beyond its ends."""
@@ -126,7 +123,7 @@ class ObjectiveModels:
         """Rows of the front's members."""
         self._front = points[members]
         extent = np.ptp(self._front, axis=0) if len(members) > 1 else np.ptp(points, axis=0)
-        self._corner = self._front.max(axis=0) + MARGIN * extent
+        self._corner = self._front.max(axis=0) + CORNER_MARGIN * extent
 
     def widen(self, batch: Batch) -> Array:
         """Gain after the corner is moved out, in each objective, to points that no member may beat in the others.
@@ -157,7 +154,7 @@ class ObjectiveModels:
         expected = [self._predict(objective, batch, features) for objective in range(len(self._models))]
         if self._success is None:
             return expected, np.ones(len(batch))
-        return expected, np.clip(self._success.predict(features)[0], LEAST_CHANCE, 1.0)
+        return expected, np.clip(self._success.predict(features)[0], LEAST_SUCCESS, 1.0)
 
     def _features(self, batch: Batch) -> FeatureGroups:
         return self._axes.features(batch.places, batch.active, (self._sizes(batch) - self._centre) / self._scale)
@@ -178,7 +175,7 @@ class ObjectiveModels:
         self,
         objective: int,
         told: Observations,
-        sample: Places,
+        sample: Indices,
         learnt: FeatureGroups,
         values: Array,
         deviations: Array,
@@ -207,12 +204,12 @@ class ObjectiveModels:
         return Surrogate(features, labels, prior_variances(features, mean=1.0, scale=0.5))
 
 
-def _members(points: Array) -> Places:
+def _members(points: Array) -> Indices:
     """Indices of the front's members by their last objective, of equal ones the first."""
     return np.array(non_dominated(points[:, ::-1], distinct=True), dtype=np.int64)
 
 
-def _sample(count: int) -> Places:
+def _sample(count: int) -> Indices:
     """The finished trials that variances are fitted to: the same for several counts, so that a fit serves again."""
     last = count
     if count > FITTED:
@@ -224,7 +221,7 @@ def _sample(count: int) -> Places:
     return np.linspace(0, last - 1, min(last, FITTED)).astype(np.int64)
 
 
-def _kept(values: Array) -> Places:
+def _kept(values: Array) -> Indices:
     """The trials that a model sees: the nearest to the front, and of the others evenly a third."""
     if len(values) <= MODELLED:
         return np.arange(len(values))

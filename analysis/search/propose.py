@@ -16,15 +16,15 @@ from analysis.search.candidates import Rows, Source
 from analysis.search.objective_models import Batch, ObjectiveModels, Observations
 from analysis.search.surrogate import Variances
 
-STARTS = 4
+MODELLED_TRIALS = 4
 """Finished trials that the models want."""
 STARTING = 1_000
 """Points that each of the first is chosen from."""
 ABOUT = 100
 """One in so many of them is near enough to the wanted cost."""
-DRAWN, NEAR = 200, 200
+DRAWN, NEAR_FRONT = 200, 200
 """Candidates of one proposal from all over the space, and from near the front."""
-CLIMBS, STEPS = 2, 6
+CLIMBS, CLIMB_STEPS = 2, 6
 """How many of the best candidates are improved, and in how many steps at most."""
 
 
@@ -43,7 +43,7 @@ class AcquisitionOptimizer:
     def propose(self, told: Observations, random: np.random.Generator) -> Rows:
         """The row to try next: a new one, or one of the front's again where none is left; raises LookupError where none is allowed."""
         seen = {key for batch in told.tried for key in _keys(batch.rows)}
-        if len(told.finished) < STARTS:
+        if len(told.finished) < MODELLED_TRIALS:
             pool = self._new(self.source.plain(STARTING, random), seen)
             if len(pool):
                 return _row(pool, _spread(pool, sum(map(len, told.tried)), random))
@@ -51,7 +51,7 @@ class AcquisitionOptimizer:
             raise LookupError
         expectation = ObjectiveModels(self.axes, told, self.fits, self.limits)
         front = expectation.rows
-        pool = self._new(np.concatenate([self.source.draw(DRAWN, random), self.source.near(front, NEAR, random)]), seen)
+        pool = self._new(np.concatenate([self.source.draw(DRAWN, random), self.source.near(front, NEAR_FRONT, random)]), seen)
         if not len(pool):
             again: Rows = front[random.integers(len(front))]
             return again
@@ -64,7 +64,7 @@ class AcquisitionOptimizer:
         self, row: Rows, gain: float, expectation: ObjectiveModels, seen: set[bytes], random: np.random.Generator
     ) -> tuple[float, Rows]:
         """Goes to the best neighbour as long as it is better."""
-        for _ in range(STEPS):
+        for _ in range(CLIMB_STEPS):
             batch = self._new(self.source.around(row, random), seen)
             if not len(batch):
                 break

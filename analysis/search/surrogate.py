@@ -21,9 +21,9 @@ from analysis.statistics.arrays import Array
 
 PRIORS = {"known": 0.3, "main": 0.1, "curve": 0.01, "depth": 0.005, "layer": 0.005}
 """Centre of the prior of a group's variance by its kind, in units of the objective's: what is simple is likelier to matter."""
-SPREAD = 1.5
+VARIANCE_SPREAD = 1.5
 """Standard deviation of the prior of a group's variance, in the variance's logarithm."""
-PAIRS = 0.3
+PAIRS_VARIANCE = 0.3
 """Centre for the variance of products, which multiplies those of their two groups."""
 NOISE, NOISE_SPREAD = 1e-3, 2.5
 """Centre and standard deviation of the prior of the noise, of which little is known."""
@@ -31,7 +31,7 @@ OFFSET = 1.0
 """Variance of the constant."""
 JITTER, ROUNDING = 1e-8, 1e-12
 """Added to the noise, the second for each unit of the covariance's largest entry, so that rounding cannot spoil equal points."""
-STEPS = 25
+OPTIMISER_STEPS = 25
 """Steps of the optimiser."""
 AT_ONCE = 256
 """Points that are predicted together, so that what is multiplied stays in the processor's cache."""
@@ -57,7 +57,7 @@ def fit_variances(features: Sequence[Feature], raw: Array) -> Variances:
     start = prior_logs(features)
     bounds = [(log - 8, log + 6) for log in start]
     asked = surprise(features, (raw - mean) / scale)
-    found = np.exp(minimize(asked, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": STEPS}).x)
+    found = np.exp(minimize(asked, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": OPTIMISER_STEPS}).x)
     return Variances(found[:-2], float(found[-2]), float(found[-1]), mean, scale)
 
 
@@ -70,7 +70,7 @@ def surprise(features: Sequence[Feature], values: Array) -> Callable[[Array], tu
     kernels = np.stack([(feature.columns @ feature.columns.T).ravel() for feature in features])
     squares = kernels**2
     centre = prior_logs(features)
-    spread = np.append(np.full(len(centre) - 1, SPREAD), NOISE_SPREAD)
+    spread = np.append(np.full(len(centre) - 1, VARIANCE_SPREAD), NOISE_SPREAD)
     eye = np.eye(count)
 
     def at(logs: Array) -> tuple[float, Array]:
@@ -92,12 +92,12 @@ def surprise(features: Sequence[Feature], values: Array) -> Callable[[Array], tu
 
 def prior_logs(features: Sequence[Feature]) -> Array:
     """The centres of the priors, in the order of `surprise`."""
-    return np.log([*map(_prior, features), PAIRS, NOISE])
+    return np.log([*map(_prior, features), PAIRS_VARIANCE, NOISE])
 
 
 def prior_variances(features: Sequence[Feature], mean: float, scale: float) -> Variances:
     """What is plausible before anything is seen, for values about `mean` that differ by about `scale`."""
-    return Variances(np.array([*map(_prior, features)]), PAIRS, NOISE, mean, scale)
+    return Variances(np.array([*map(_prior, features)]), PAIRS_VARIANCE, NOISE, mean, scale)
 
 
 def _prior(feature: Feature) -> float:

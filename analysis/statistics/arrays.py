@@ -1,4 +1,4 @@
-"""The one name of an array of numbers, and the way through a large one."""
+"""The names of arrays of numbers, flags and indices, and the way through a large one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 """Array of floats of any shape; what each axis holds is said where the array is made."""
+Flags = NDArray[np.bool_]
+"""Array of yes and no of any shape; what each axis holds is said where the array is made."""
+Indices = NDArray[np.int64]
+"""Array of places in another array; shape [any]."""
 PIECE = 1 << 15
 """Numbers that are worked on at a time: what is made of them stays in the processor's cache, and the system is asked for no memory."""
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from analysis.statistics.arrays import Array
 
 RESAMPLES = 2000
-LEVEL = 0.95
+CORRELATION_LEVEL = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def mean_rank_correlation(pairs: Sequence[tuple[Sequence[float], Sequence[float]
     times = np.random.default_rng(0).multinomial(number, np.full(number, 1 / number), RESAMPLES)
     taus = np.mean([_taus(a, b, times) for a, b in signs], axis=0)
     taus = taus[np.isfinite(taus)]
-    low, high = np.quantile(taus, ((1 - LEVEL) / 2, (1 + LEVEL) / 2)) if len(taus) else (np.nan, np.nan)
+    low, high = np.quantile(taus, ((1 - CORRELATION_LEVEL) / 2, (1 + CORRELATION_LEVEL) / 2)) if len(taus) else (np.nan, np.nan)
     whole = np.ones((1, number))
     return RankCorrelation(float(np.mean([_taus(a, b, whole)[0] for a, b in signs])), float(low), float(high))
 

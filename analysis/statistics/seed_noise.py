@@ -26,12 +26,12 @@ DRAWS, SHARED_DRAWS = 4000, 64
 """Number of draws of true qualities, and of what all shapes share where only their moments are asked for."""
 EACH = 500
 """Shapes up to which the trend and the two spreads are fitted to each, beyond to sums over those of equally many seeds."""
-FAR, TRIMMINGS, MANY = 3.0, 10, 8
+FAR_WORSE, TRIMMINGS, LEAST_KEPT = 3.0, 10, 8
 """Standard deviations above the trend beyond which a shape is no longer taken for one of the many, rounds of looking for such, and how
 many must stay."""
-SIZES = np.geomspace(1 / 10, 10, 27)
+NOISE_GRID = np.geomspace(1 / 10, 10, 27)
 """Grid of the noise, over its prior."""
-SPREADS = np.geomspace(1 / 30, 3, 33)
+SPREAD_GRID = np.geomspace(1 / 30, 3, 33)
 """Grid of the shapes' own spread, over the measured qualities' standard deviation."""
 
 
@@ -73,7 +73,7 @@ class TrueQualities:
         self._usual = _usual(self._means, self._trend)
         prior = _prior(self._means)
         scale = max(float(np.std(self._means[self._usual])), prior)
-        self._noises, self._spreads = (grid.ravel() for grid in np.meshgrid(prior * SIZES, scale * SPREADS))
+        self._noises, self._spreads = (grid.ravel() for grid in np.meshgrid(prior * NOISE_GRID, scale * SPREAD_GRID))
         gram, self._lines, fit = self._fit_each() if len(seeds) <= EACH else self._fit_sums()
         log_odds = 0.5 * fit + _log_prior(self._noises, prior, seeds) + np.log(self._spreads)  # the grid is even in log spread, its prior
         odds = np.exp(log_odds - log_odds.max())  # in spread (Gelman 2006)
@@ -169,8 +169,8 @@ def _usual(means: Array, trend: Array) -> npt.NDArray[np.bool_]:
         line = np.linalg.lstsq(trend[usual], means[usual], rcond=None)[0]
         off = means - trend @ line
         width = 1.4826 * np.median(np.abs(off[usual] - np.median(off[usual])))  # a standard deviation, were they normal
-        kept = off <= FAR * width + np.median(off[usual])
-        if kept.sum() < MANY or (kept == usual).all():
+        kept = off <= FAR_WORSE * width + np.median(off[usual])
+        if kept.sum() < LEAST_KEPT or (kept == usual).all():
             break
         usual = kept
     return usual

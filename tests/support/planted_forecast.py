@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from analysis.fidelity.forecast import DRIFT, FrontForecast, forecast_front
+from analysis.fidelity.forecast import LOSS_DRIFT, FrontForecast, forecast_front
 from analysis.fronts.domination import non_dominated
 from analysis.fronts.front import front_of
 from analysis.fronts.membership import estimate_membership
@@ -27,7 +27,7 @@ WHOLE, NOISE, SCATTER = 1_000_000, 0.008, 0.002
 def planted(seed: int, cooldowns: Sequence[float] = (0.25, 0.5), noise: float = NOISE) -> tuple[list[TrialRecord], Array]:
     """A study whose losses follow a law for each shape, and what each shape truly loses at 1, 2 and 4 times its tokens."""
     random = np.random.default_rng(seed)
-    exponent, drift = random.normal(0.35, 0.08), random.normal(0, DRIFT)
+    exponent, drift = random.normal(0.35, 0.08), random.normal(0, LOSS_DRIFT)
     records, true_qualities = [], []
     for number, shape in enumerate(SHAPES):
         latency_ms = float(np.exp(random.normal(3.0, 0.6)))

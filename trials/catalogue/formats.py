@@ -14,7 +14,7 @@ from search_space.architecture import Architecture
 from search_space.cost import BITS_PER_WEIGHT
 from search_space.errors import SpecError
 from search_space.fields import refusal
-from trials.catalogue.gguf_layout import PRECISIONS, USUAL_PRECISION, gguf_refusal
+from trials.catalogue.gguf_layout import GGUF_PRECISIONS, USUAL_PRECISION, gguf_refusal
 from trials.catalogue.refusals import Refusal, hugging_face_refusal, no_refusal
 
 ARCHITECTURE, EXECUTORCH, GGUF, ONNX = "architecture.yaml", "model.pte", "model.gguf", "model.onnx"
@@ -95,9 +95,9 @@ FORMATS = {
         check="trials.export.gguf_check:check_gguf",
         tokenizer_check="trials.formats.gguf_tokenizer:require_tokenizer",
         refusal=gguf_refusal,
-        precisions=tuple(PRECISIONS),
-        export_precisions=(USUAL_PRECISION, *(name for name in PRECISIONS if name != USUAL_PRECISION)),
-        precision_help=f"of the matrices in a GGUF file, llama.cpp's {', '.join(kind.lower() for kind in PRECISIONS.values())}",
+        precisions=tuple(GGUF_PRECISIONS),
+        export_precisions=(USUAL_PRECISION, *(name for name in GGUF_PRECISIONS if name != USUAL_PRECISION)),
+        precision_help=f"of the matrices in a GGUF file, llama.cpp's {', '.join(kind.lower() for kind in GGUF_PRECISIONS.values())}",
         runtime="llama.cpp",
         unrolled=True,
         library="gguf",

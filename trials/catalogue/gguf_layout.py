@@ -13,7 +13,7 @@ from search_space.architecture import Architecture
 from search_space.fields import refusal
 from trials.catalogue.refusals import broken_rows
 
-PRECISIONS = {"float32": "F32", "float16": "F16", "int8": "Q8_0", "int4": "Q4_0"}
+GGUF_PRECISIONS = {"float32": "F32", "float16": "F16", "int8": "Q8_0", "int4": "Q4_0"}
 """Precisions of the matrices, and how GGUF names each; norms are float32 always."""
 USUAL_PRECISION = "float16"
 OUTSIDE = {

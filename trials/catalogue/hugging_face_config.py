@@ -18,7 +18,7 @@ CONFIG_VERSION = "5.0.0"
 """Version of transformers, whose config format this is. Without it AutoTokenizer takes a tokenizer of more than 100,000 tokens beside a
 Mistral config for one that Mistral published with a faulty pattern, and warns."""
 
-MODEL_TYPES = {"SeedOssForCausalLM": "seed_oss"}
+ODD_MODEL_TYPES = {"SeedOssForCausalLM": "seed_oss"}
 """Model types of classes whose name does not say it."""
 
 
@@ -63,7 +63,7 @@ def hugging_face_config(architecture: Architecture, context_tokens: int, end_of_
     name = hugging_face_class(a)
     config: dict[str, Any] = {
         "architectures": [name],
-        "model_type": MODEL_TYPES.get(name, name.removesuffix("ForCausalLM").lower()),
+        "model_type": ODD_MODEL_TYPES.get(name, name.removesuffix("ForCausalLM").lower()),
         "transformers_version": CONFIG_VERSION,
         "vocab_size": a.vocab_size,
         "hidden_size": a.hidden_size,

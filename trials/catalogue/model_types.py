@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-FULL, SLIDING = "full_attention", "sliding_attention"
+FULL_LAYER, SLIDING_LAYER = "full_attention", "sliding_attention"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class ModelType:
     """Values of keys that a config.json leaves out, where they are not those of `UNSAID`."""
     biases: str = "all"
     """What `attention_bias: true` puts biases on: `all` four projections of an attention, or `qkv`; `always` is `qkv` whatever it says."""
-    pattern: tuple[str, ...] = (FULL,)
+    pattern: tuple[str, ...] = (FULL_LAYER,)
     """Attention of the blocks, repeated over the depth, where there is a window and `layer_types` is left out."""
     is_gated: bool = True
     """Whether its MLP has three matrices."""
@@ -44,13 +44,13 @@ WINDOWED = {"use_sliding_window": False, "sliding_window": 4096, "max_window_lay
 MODEL_TYPES: dict[str, ModelType] = {
     "llama": ModelType(),
     "mobilellm": ModelType(unsaid={"rms_norm_eps": 1e-5}),
-    "mistral": ModelType(unsaid=GROUPED | {"sliding_window": 4096}, pattern=(SLIDING,)),
-    "ministral": ModelType(unsaid=GROUPED | {"sliding_window": 4096}, pattern=(SLIDING,)),
-    "ministral3": ModelType(unsaid=GROUPED | {"head_dim": 128, "rope_theta": 1e6, "rms_norm_eps": 1e-5}, pattern=(SLIDING,)),
+    "mistral": ModelType(unsaid=GROUPED | {"sliding_window": 4096}, pattern=(SLIDING_LAYER,)),
+    "ministral": ModelType(unsaid=GROUPED | {"sliding_window": 4096}, pattern=(SLIDING_LAYER,)),
+    "ministral3": ModelType(unsaid=GROUPED | {"head_dim": 128, "rope_theta": 1e6, "rms_norm_eps": 1e-5}, pattern=(SLIDING_LAYER,)),
     "qwen2": ModelType(unsaid=WINDOWED | {"num_key_value_heads": 32}, biases="always"),
     "seed_oss": ModelType(unsaid=GROUPED | {"head_dim": 128, "attention_bias": True}, biases="qkv"),
     "internlm3": ModelType(unsaid={"num_key_value_heads": 2, "head_dim": 128, "rms_norm_eps": 1e-5}),
-    "phi3": ModelType(unsaid={"rms_norm_eps": 1e-5}, pattern=(SLIDING,)),
+    "phi3": ModelType(unsaid={"rms_norm_eps": 1e-5}, pattern=(SLIDING_LAYER,)),
     "granite": ModelType(),
     "helium": ModelType(
         unsaid={"num_key_value_heads": 20, "head_dim": 128, "rope_theta": 100_000.0, "rms_norm_eps": 1e-8}, biases="qkv"
@@ -62,7 +62,7 @@ MODEL_TYPES: dict[str, ModelType] = {
     ),
     "cwm": ModelType(
         unsaid=GROUPED | {"head_dim": 128, "sliding_window": 8192, "rope_theta": 1e6, "rms_norm_eps": 1e-5},
-        pattern=(FULL, SLIDING, SLIDING, SLIDING),
+        pattern=(FULL_LAYER, SLIDING_LAYER, SLIDING_LAYER, SLIDING_LAYER),
     ),
     "arcee": ModelType(unsaid={"hidden_act": "relu2", "rms_norm_eps": 1e-5}, is_gated=False),
     "gemma": ModelType(
@@ -73,7 +73,7 @@ MODEL_TYPES: dict[str, ModelType] = {
             "num_key_value_heads": 4, "head_dim": 256, "hidden_act": "gelu_pytorch_tanh", "tie_word_embeddings": True,
             "sliding_window": 4096, "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0,
         },
-        pattern=(SLIDING, FULL),
+        pattern=(SLIDING_LAYER, FULL_LAYER),
     ),
     "glm": ModelType(
         unsaid={
@@ -86,7 +86,7 @@ MODEL_TYPES: dict[str, ModelType] = {
             "num_key_value_heads": 4, "rope_theta": 2e6, "tie_word_embeddings": True, "use_sliding_window": False,
             "no_rope_layer_interval": 4,
         },
-        pattern=(FULL, FULL, FULL, SLIDING),
+        pattern=(FULL_LAYER, FULL_LAYER, FULL_LAYER, SLIDING_LAYER),
     ),
 }  # fmt: skip
 """Every class whose counts are known."""
@@ -106,7 +106,7 @@ class Part:
 
 LAYER_NORM, ALL_BIASES, LEARNED, PARALLEL = "LayerNorm", "biases on its matrices", "learned positions", "a parallel block"
 AFTER, FOUR_NORMS, BOTH_SIDES = "norms after attention and MLP in place of before", "four norms a block", "attention to both sides"
-PARTS: tuple[Part, ...] = (
+UNKNOWN_PARTS: tuple[Part, ...] = (
     Part("a mixture of experts", ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")),
     Part("multi-head latent attention", ("kv_lora_rank",)),
     Part(

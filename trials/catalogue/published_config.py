@@ -12,7 +12,7 @@ from typing import Any
 
 from search_space.architecture import LAYER_TYPES, Architecture
 from search_space.errors import SpecError
-from trials.catalogue.model_types import FULL, MODEL_TYPES, OTHER_TYPES, PARTS, SLIDING, UNSAID, ModelType
+from trials.catalogue.model_types import FULL_LAYER, MODEL_TYPES, OTHER_TYPES, SLIDING_LAYER, UNKNOWN_PARTS, UNSAID, ModelType
 
 HALLMARKS = ("model_type", "architectures", "transformers_version", "hidden_act", "max_position_embeddings", "torch_dtype")
 """Keys that no architecture of ours has; one of them makes a mapping a config.json."""
@@ -99,7 +99,7 @@ def _parts(name: str, row: ModelType, said: Mapping[str, Any]) -> tuple[list[str
     seen = {**inner, **said} if isinstance(inner, Mapping) else said
     counted = [*OTHER_TYPES.get(name, ()), *_biased_output(row, said), *_other_head(said)]
     uncounted = [*row.parts, *_activation(row, said)]
-    for part in PARTS:
+    for part in UNKNOWN_PARTS:
         if any(seen.get(key) is not None and part.is_there(seen[key]) for key in part.keys):
             (counted if part.is_counted else uncounted).append(part.name)
     uncounted += [f"{kind} blocks" for kind in _kinds(said) if kind not in LAYER_TYPES]
@@ -165,11 +165,11 @@ def _attention(row: ModelType, said: Mapping[str, Any]) -> tuple[list[str], int 
     """Attention of the blocks, other kinds than ours counted as full, and the window of those that slide."""
     window, depth = said.get("sliding_window"), said.get("num_hidden_layers")
     if window is None or not said.get("use_sliding_window", True) or not isinstance(depth, int):
-        return [FULL], None
+        return [FULL_LAYER], None
     if isinstance(said.get("layer_types"), list):
-        return [kind if kind in LAYER_TYPES else FULL for kind in said["layer_types"]] or [FULL], window
+        return [kind if kind in LAYER_TYPES else FULL_LAYER for kind in said["layer_types"]] or [FULL_LAYER], window
     if isinstance(first := said.get("max_window_layers"), int):
-        return [FULL if place < first else SLIDING for place in range(depth)], window
+        return [FULL_LAYER if place < first else SLIDING_LAYER for place in range(depth)], window
     return list(row.pattern[:depth]), window
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.laws.options import CHECKPOINTS, FORMS, LOSS_FUNCTIONS, VARIABLES, options_from
+from analysis.laws.options import CHECKPOINT_ROWS, FORMS, LOSS_FUNCTIONS, VARIABLES, options_from
 from search_space.errors import SpecError
 from trials.commands.arguments import add_json
 from trials.commands.talk import DONE, emit, say
@@ -39,7 +39,7 @@ def add_fit_arguments(parser: argparse.ArgumentParser) -> None:
     add("--form", choices=FORMS, help="the law (default: chinchilla)")
     add("--against", choices=VARIABLES, help="variable of the power forms (default: flops)")
     add("--loss-function", choices=LOSS_FUNCTIONS, help="huber: delta 1e-3 on log loss; lad: least absolute deviations")
-    add("--checkpoints", choices=CHECKPOINTS, help="rows that enter: all, the last of each training, or the lower hull against FLOPs")
+    add("--checkpoints", choices=CHECKPOINT_ROWS, help="rows that enter: all, the last of each training, or the lower hull against FLOPs")
     add("--predict", metavar="N,D", action="append", help="predict the loss there, with a 90 %% band; may be repeated")
     add("--far", action="store_true", help="predict far outside the runs, too")
     add("--refits", type=int, metavar="COUNT", help="refits behind every interval (default: 4000)")
@@ -50,15 +50,15 @@ def add_fit_arguments(parser: argparse.ArgumentParser) -> None:
 
 def fit(options: argparse.Namespace) -> int:
     """Fit a scaling law to runs, with intervals and a backtest."""
-    from analysis.laws.answer import answer_runs
-    from analysis.report.terminal import answer_text
+    from analysis.laws.fit_result import fit_runs
+    from analysis.report.terminal import fit_text
 
     paths, asked = [Path(runs) for runs in options.runs], options_from(vars(options))
-    answered = answer_runs(runs_from(paths, asked), asked)
+    answered = fit_runs(runs_from(paths, asked), asked)
     if options.json:
-        emit(answered.answer)
+        emit(answered.data)
     else:
-        print(answer_text(answered.answer))
+        print(fit_text(answered.data))
     if options.html is not None:
         from analysis.report.law_page import fit_page, write_page
 

@@ -13,7 +13,7 @@ from trials.commands.arguments import add_directory, add_json, port
 from trials.commands.talk import DONE, emit, say
 
 if TYPE_CHECKING:
-    from analysis.laws.answer import Answered
+    from analysis.laws.fit_result import FitResult
     from analysis.records.record import TrialRecord
     from trials.reporting.stored_study import StoredStudy
 
@@ -142,14 +142,14 @@ def print_result(stored: StoredStudy, as_json: bool) -> None:
         print_law(stored.records, stored.law, as_json)
 
 
-def print_law(records: Sequence[TrialRecord], law: Answered | str, as_json: bool) -> None:
+def print_law(records: Sequence[TrialRecord], law: FitResult | str, as_json: bool) -> None:
     """The losses of a scaling study and their law, or what the law lacks, as data or as text."""
-    from analysis.report.terminal import answer_text, loss_rows, losses_text
+    from analysis.report.terminal import fit_text, loss_rows, losses_text
 
     if as_json:
-        emit(({"form": None, "missing": law} if isinstance(law, str) else law.answer) | {"losses": loss_rows(records)})
+        emit(({"form": None, "missing": law} if isinstance(law, str) else law.data) | {"losses": loss_rows(records)})
     else:
-        print(f"{losses_text(records)}\n\n{f'no law yet: {law}' if isinstance(law, str) else answer_text(law.answer)}")
+        print(f"{losses_text(records)}\n\n{f'no law yet: {law}' if isinstance(law, str) else fit_text(law.data)}")
 
 
 def print_front(stored: StoredStudy, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from trials.commands.talk import DONE, emit, say
 if TYPE_CHECKING:
     from search_space.architecture import Architecture
 
-DEFAULT_CONTEXT_TOKENS = 2048
+DESCRIBED_CONTEXT_TOKENS = 2048
 
 
 def add_describe_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,7 @@ def add_describe_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--context-tokens",
         type=positive,
-        default=DEFAULT_CONTEXT_TOKENS,
+        default=DESCRIBED_CONTEXT_TOKENS,
         metavar="N",
         help="length at which FLOPs and cache are counted (default %(default)s)",
     )

@@ -22,13 +22,13 @@ from trials.study.files import sole
 
 SHARD_BYTES = 32 << 20
 """Text of one shard, about; what is held in memory, and what a kill costs at most."""
-FORMATS = ("arrow", "csv", "json", "parquet", "text")
+DATASET_FORMATS = ("arrow", "csv", "json", "parquet", "text")
 """The library's readers that are of text and run nothing that they read."""
 COLUMN = "text"
 """Column of the shards, whatever the dataset calls it."""
-FETCHED, LOCK = "fetched.json", "lock"
+FETCHED, FETCH_LOCK = "fetched.json", "lock"
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def fetch_dataset(spec: CorpusSpec, cache: Path) -> tuple[Path, ...]:
     folder = cache / "datasets" / _key(spec)
     if not _fetched(folder).complete:
         folder.mkdir(parents=True, exist_ok=True)
-        with sole(folder / LOCK):
+        with sole(folder / FETCH_LOCK):
             if not _fetched(folder).complete:
                 _fetch(spec, folder)
                 if folder.name != _key(spec):
@@ -81,7 +81,7 @@ def _fetch(spec: CorpusSpec, folder: Path) -> None:
             reached = fetched.size_bytes + held_bytes >= limit_bytes
             if held_bytes >= SHARD_BYTES or reached:
                 fetched = _write(folder, texts, fetched, held_bytes, stream.state_dict(), complete=reached)
-                log.info("fetched %.0f MB of %s", fetched.size_bytes / 1e6, spec.title)
+                logger.info("fetched %.0f MB of %s", fetched.size_bytes / 1e6, spec.title)
                 texts, held_bytes = [], 0
             if reached:
                 return
@@ -117,7 +117,7 @@ def _open(spec: CorpusSpec, folder: Path) -> Any:
         if saved := _saved(spec):
             return datasets.load_from_disk(str(saved)).to_iterable_dataset()
         builder = datasets.load_dataset_builder(spec.dataset, spec.config, revision=spec.revision, cache_dir=str(folder))
-        if builder.name in FORMATS:
+        if builder.name in DATASET_FORMATS:
             return builder.as_streaming_dataset(split=spec.split)
     except SpecError:
         raise
@@ -126,7 +126,9 @@ def _open(spec: CorpusSpec, folder: Path) -> Any:
             f"the dataset {spec.title} must be one that the library datasets can read, found: {_said(error)}; "
             "check corpus.dataset, corpus.config, corpus.revision and corpus.split"
         ) from None
-    raise SpecError(f"the dataset {spec.title} must be one of {', '.join(FORMATS)} files, found {builder.name}; convert it to Parquet")
+    raise SpecError(
+        f"the dataset {spec.title} must be one of {', '.join(DATASET_FORMATS)} files, found {builder.name}; convert it to Parquet"
+    )
 
 
 def _saved(spec: CorpusSpec) -> Path | None:

@@ -22,7 +22,7 @@ from trials.corpus.parquet import read_column
 from trials.study.corpus_spec import CorpusSpec
 
 SHORTEST_SECTION_BYTES, LONGEST_SECTION_BYTES = 4 << 10, 64 << 10
-SECTIONS = 200
+CORPUS_SECTIONS = 200
 """Least sections that a corpus of one document is cut into, where the shortest section allows it."""
 NOT_IN_STDLIB = frozenset({"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"})
 """Folders below the standard library that are tests or not part of it."""
@@ -45,7 +45,7 @@ class Documents:
     def section_bytes(self) -> int:
         """Least bytes of a section: a share of the corpus between 4 KiB and 64 KiB; decided by the files' sizes alone."""
         total = sum(path.stat().st_size for path in self.files)
-        return min(max(total // SECTIONS, SHORTEST_SECTION_BYTES), LONGEST_SECTION_BYTES)
+        return min(max(total // CORPUS_SECTIONS, SHORTEST_SECTION_BYTES), LONGEST_SECTION_BYTES)
 
     def pieces(self) -> Iterator[str]:
         """The text, piece by piece; raises SpecError with file and line where it is not what its suffix says."""

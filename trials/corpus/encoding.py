@@ -31,7 +31,7 @@ CHECKED_CHARACTERS = 1000
 
 PROGRESS = "progress.json"
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -65,7 +65,7 @@ def encode_splits(documents: Documents, inventory: Inventory, encoder: Encoder, 
         progress = EncodingProgress(progress.pieces + pieces, tokens)
         if number % CHECKPOINT_BUNDLES == 0:
             _save(progress, folder)
-            log.info("encoded %.1f million tokens of %s", sum(tokens.values()) / 1e6, documents.summary)
+            logger.info("encoded %.1f million tokens of %s", sum(tokens.values()) / 1e6, documents.summary)
     _save(progress, folder)
     return total.hexdigest()
 

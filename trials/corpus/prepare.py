@@ -17,7 +17,7 @@ from trials.corpus.dataset import COLUMN, fetch_dataset, require_dataset_folder
 from trials.corpus.documents import Documents, find_documents
 from trials.corpus.encoding import PROGRESS, encode_splits
 from trials.corpus.given_tokenizer import Given, given_tokenizer
-from trials.corpus.splits import FORMAT, Inventory, read_pieces, take_inventory
+from trials.corpus.splits import CORPUS_FORMAT, Inventory, read_pieces, take_inventory
 from trials.corpus.tokenizer import load_encoder, require_vocab_size, train_tokenizer
 from trials.corpus.validation_sets import encode_validations, find_validations
 from trials.study.corpus_spec import CorpusSpec, is_local_path
@@ -26,7 +26,7 @@ from trials.study.files import cache_folder, sole
 SAMPLE_BYTES = 32 << 20
 """Text of the train split, about, that the merges are learned on."""
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def prepare_corpus(spec: CorpusSpec, vocab_size: int, cache: Path | None = None) -> TokenBlocks:
@@ -41,7 +41,7 @@ def prepare_corpus(spec: CorpusSpec, vocab_size: int, cache: Path | None = None)
     documents = _documents(spec, cache)
     inventory = take_inventory(documents, cache)
     tokenizer = f"{vocab_size}-{given.sha256[:16]}" if given else f"{vocab_size}"
-    folder = cache / f"{inventory.sha256[:32]}-{tokenizer}-v{FORMAT}"
+    folder = cache / f"{inventory.sha256[:32]}-{tokenizer}-v{CORPUS_FORMAT}"
     if not (folder / META).is_file():
         with sole(folder.with_suffix(".lock")):
             if not (folder / META).is_file():
@@ -94,10 +94,10 @@ def _fill(folder: Path, documents: Documents, inventory: Inventory, vocab_size: 
     if not (folder / TOKENIZER).is_file():
         draft = folder / f"{TOKENIZER}.draft"
         if given is not None:
-            log.info("%d ids of a tokenizer of %d: %d are padding, which no text has", vocab_size, given.size, vocab_size - given.size)
+            logger.info("%d ids of a tokenizer of %d: %d are padding, which no text has", vocab_size, given.size, vocab_size - given.size)
             shutil.copyfile(given.file, draft)
         else:
-            log.info("learning %d tokens from %s", vocab_size, documents.summary)
+            logger.info("learning %d tokens from %s", vocab_size, documents.summary)
             train_tokenizer(_sample(documents, inventory), vocab_size, draft)
         draft.replace(folder / TOKENIZER)
     encoder = load_encoder(folder / TOKENIZER, vocab_size)

@@ -21,7 +21,7 @@ from analysis.records.files import write_whole
 from search_space.errors import SpecError
 from trials.corpus.documents import Documents
 
-FORMAT = 1
+CORPUS_FORMAT = 1
 """Raised when documents, pieces, splits or blocks are made in another way, so that no old cache is taken for a new one."""
 HELD_OUT_SHARE = 0.05
 """Share of the bytes for validation and for test each; a piece that crosses the line goes in."""
@@ -119,4 +119,4 @@ def fingerprint(documents: Documents) -> str:
     """A hash of what tells, without reading, that the files are those of last time."""
     statuses = [(str(path.resolve()), path.stat()) for path in documents.files]
     files = [(name, status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns) for name, status in statuses]
-    return hashlib.sha256(json.dumps([FORMAT, documents.embedded, documents.column, files]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([CORPUS_FORMAT, documents.embedded, documents.column, files]).encode()).hexdigest()

@@ -37,7 +37,7 @@ PROBED = (
 MOST_DISPUTED = 100
 PROBES = ("It's we'LL I'VE they'd 'sam' 12345678 1.5e-10  x\n\n \t y\r\n  z   ", "def f(x):\n\treturn  {'a': x[0] ** 2}   # 's\n \n")
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def load_encoder(file: Path, vocab_size: int | None = None) -> Encoder:
         encoder = replace(slow, fast=fast, ids=ids)
         return encoder if fast._pat_str == WORDS else replace(encoder, disputed=_disputed(encoder))
     except NoTwinError as reason:
-        log.warning("the tokenizer %s is encoded by tokenizers, several times slower than tiktoken: %s", file, reason)
+        logger.warning("the tokenizer %s is encoded by tokenizers, several times slower than tiktoken: %s", file, reason)
         return slow
 
 

@@ -11,7 +11,7 @@ from analysis.records.latency import Latency
 from analysis.records.record import FinalRecord, FreshSeed, RatePoint, TrialRecord
 from analysis.records.training import Quality
 from trials.driver.finals import measure_finals, missing_finals
-from trials.driver.retrainings import SEED_AWAY, Retraining, fresh_seed, learning_rate_bracket, missing_retrainings, retrain
+from trials.driver.retrainings import FRESH_SEED_OFFSET, Retraining, fresh_seed, learning_rate_bracket, missing_retrainings, retrain
 from trials.driver.trial_actor import Equipment
 from trials.driver.workers import Examiner, ask_device
 from trials.study.directory import weights_file
@@ -52,7 +52,7 @@ def finish_finals(
         return found
 
     def fresh(record: TrialRecord, final: FinalRecord) -> FinalRecord:
-        return replace(final, fresh_seed=fresh_seed(record, study.search.seed + SEED_AWAY, with_seed, reuse))
+        return replace(final, fresh_seed=fresh_seed(record, study.search.seed + FRESH_SEED_OFFSET, with_seed, reuse))
 
     def bracket(record: TrialRecord, final: FinalRecord) -> FinalRecord:
         return replace(final, learning_rate_bracket=learning_rate_bracket(record, at_rate, reuse))

@@ -7,7 +7,6 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -15,15 +14,15 @@ import ray
 from search_space.errors import SpecError, WorkError
 from trials.driver.workers import LATENCY_DEVICE
 from trials.latency.refusals import require_libraries
+from trials.machine.subprocesses import ROOT
 from trials.study.spec import StudySpec
 
-ROOT = Path(__file__).resolve().parents[2]
 FLOORS = ("search_space", "analysis", "trials")
 OBJECT_STORE_BYTES = 200_000_000
 """Bytes of the object store of a Ray of our own, where the corpus is the embedded one; Ray spills to the disk what does not fit."""
 CONNECT_SECONDS = 10.0
 """Longest wait for the first answer of a cluster's address."""
-SETTINGS = {
+RAY_SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
@@ -47,7 +46,7 @@ def connected(study: StudySpec, address: str | None) -> Iterator[None]:
     Without an address, a Ray job's own cluster is used (Ray tells a job by RAY_ADDRESS), else one is started here. Raises SpecError
     where the address does not answer.
     """
-    for name, value in SETTINGS.items():
+    for name, value in RAY_SETTINGS.items():
         os.environ.setdefault(name, value)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the records say what went wrong
     if ray.is_initialized():

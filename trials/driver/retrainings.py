@@ -15,7 +15,7 @@ from analysis.records.record import FinalRecord, FreshSeed, RatePoint, TrialReco
 from trials.training.recipe import as_it_is, with_scaled_rates
 from trials.trial.reuse import Reuse
 
-SEED_AWAY = 2_000
+FRESH_SEED_OFFSET = 2_000
 """Added to the study's seed for a fresh one: far from those of replicates."""
 Retraining = Literal["fresh_seed", "learning_rate_bracket"]
 """A field of a final record: one training with a seed that chose nothing, or one at half and one at twice the rate."""

@@ -28,7 +28,7 @@ _Key = tuple[Path, str, int]
 
 
 @dataclass(frozen=True)
-class AblationAnswer:
+class AblationResult:
     """What an ablation found at one scale."""
 
     ablation: AblationSpec
@@ -68,7 +68,7 @@ class _Job:
 
 def run_ablations(
     ablations: Sequence[AblationSpec], directory: Path, *, scale: str = "proxy", workers: int = 1, report: Report
-) -> list[AblationAnswer]:
+) -> list[AblationResult]:
     """Train what `directory` does not hold yet, the first seed of every arm before the second of any, and compare.
 
     A shape that several ablations ask for under one recipe is trained once, and the noise is that of all shapes under it. Raises
@@ -83,7 +83,7 @@ def run_ablations(
         for place, record in enumerate(_train(missing, workers, done), start=1):
             report(f"{place} of {len(missing)}: {record.architecture.label}, seed {record.seed}: {_result(record)}")
     noise = {folder: pooled_noise(_losses(folder, wanted, done)) for folder in {job.folder for job in wanted.values()}}
-    return [_answer(*each, scale, done, noise) for each in zip(ablations, arms, plans, strict=True)]
+    return [_found_at(*each, scale, done, noise) for each in zip(ablations, arms, plans, strict=True)]
 
 
 def _arms(ablation: AblationSpec, scale: str, directory: Path, report: Report) -> list[Arm]:
@@ -156,14 +156,14 @@ def _bits(record: TrialRecord) -> dict[int, float]:
     return {record.seed: validation.bits_per_byte} if record.finished and validation else {}
 
 
-def _answer(
+def _found_at(
     ablation: AblationSpec,
     arms: Sequence[Arm],
     plan: Sequence[Sequence[_Job]],
     scale: str,
     done: Mapping[_Key, TrialRecord],
     noise: Mapping[Path, PooledNoise | None],
-) -> AblationAnswer:
+) -> AblationResult:
     losses: dict[str, dict[int, float]] = {arm.name: {} for arm in arms}
     failures = []
     for arm, jobs in zip(arms, plan, strict=True):
@@ -171,4 +171,4 @@ def _answer(
             losses[arm.name] |= _bits(done[job.key])
             failures += [] if done[job.key].finished else [done[job.key]]
     differences = compare_arms(losses, ablation.baseline, ablation.published.accuracy, noise[plan[0][0].folder])
-    return AblationAnswer(ablation, scale, arms, differences, failures)
+    return AblationResult(ablation, scale, arms, differences, failures)

@@ -18,7 +18,7 @@ from trials.study.ablation_spec import AblationSpec, Arm, arm_at
 
 FACTOR = 8.0
 """An arm may have up to this many times the baseline's budget, or that part of it."""
-STEPS = 7
+HALVINGS = 7
 """Halvings of the logarithm of that range: the last one moves the parameters by about 3 %."""
 
 
@@ -67,7 +67,7 @@ def _as_slow(
     """The shape of that arm whose latency is nearest; sizes too small or too large for a shape count as too fast or too slow."""
     low, high = -math.log(FACTOR), math.log(FACTOR)
     tried: list[tuple[float, Architecture, float]] = []
-    for _ in range(STEPS):
+    for _ in range(HALVINGS):
         middle = (low + high) / 2
         try:
             shape = arm_at(ablation, scale, name, _times(ablation.scales[scale].budget or {}, math.exp(middle))).architecture

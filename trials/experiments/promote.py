@@ -36,7 +36,7 @@ def run_promotion(
         raise SpecError(f"{directory} has no {RECORDS} yet; run the study first: archfront run")
     if study.scaling is not None:
         raise SpecError(f"{study.name} must be a search, which has a front, found a study with `scaling`; see archfront fit")
-    study.problem.require_foreseen()
+    study.problem.require_forecast_place()
     with claim(directory, study_text):
         study = settled(study, directory)
         records = {record.number: record for record in read_records(directory)}

@@ -21,7 +21,7 @@ from trials.trial.calibration import settled
 from trials.trial.reuse import Reuse
 from trials.trial.training_index import TrainingText
 
-SEED_AWAY = 1_000
+LONG_SEED_OFFSET = 1_000
 """Added to the study's seed: a long training that shared the short one's seed noise would agree with it too well."""
 ReportLongRun = Callable[[int, int, LongRun], None]
 """Told of every training that ended: how many did, of how many, and which."""
@@ -87,7 +87,7 @@ def _known(record: TrialRecord, study: StudySpec, times: float, reuse: Reuse) ->
         run = runs[there.number, times, there.architecture.key]
         return run.seed, replace(run, number=record.number)
 
-    return reuse.result("long_run", record.architecture, study.search.seed + SEED_AWAY, partial(lengthened, times=times), read)
+    return reuse.result("long_run", record.architecture, study.search.seed + LONG_SEED_OFFSET, partial(lengthened, times=times), read)
 
 
 def train_longer(record: TrialRecord, study: StudySpec, times: float) -> LongRun:
@@ -95,7 +95,7 @@ def train_longer(record: TrialRecord, study: StudySpec, times: float) -> LongRun
     from trials.training.proxy_run import train
     from trials.trial.task import explain
 
-    shape, seed = record.architecture, study.search.seed + SEED_AWAY
+    shape, seed = record.architecture, study.search.seed + LONG_SEED_OFFSET
     tokens, bits_per_byte, reason = None, None, None
     try:
         _, training = train(

@@ -16,7 +16,7 @@ from search_space.errors import SpecError, WorkError
 
 SUMS = "archfront.sha256"
 """Digest and name of every file that exports wrote into a folder, as `sha256sum -c` reads them; a person's list has another name."""
-MOST_NAMED = 3
+NAMED_FILES = 3
 """Files that a refusal names; of more it says how many there are."""
 
 
@@ -26,7 +26,7 @@ def require_own(folder: Path, force: bool = False) -> None:
         raise SpecError(f"{folder} must be a directory, found a file; name another with --output")
     others = [] if force or not folder.exists() else _others(folder)
     if others:
-        named = [*others[:MOST_NAMED], *([f"{len(others) - MOST_NAMED} more"] if len(others) > MOST_NAMED else [])]
+        named = [*others[:NAMED_FILES], *([f"{len(others) - NAMED_FILES} more"] if len(others) > NAMED_FILES else [])]
         raise SpecError(
             f"{folder} must hold nothing but what `archfront export` wrote there, found {joined(named)}; "
             "name another folder with --output, or replace files of the same names with --force"

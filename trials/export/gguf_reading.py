@@ -15,15 +15,15 @@ from tokenizers.pre_tokenizers import ByteLevel, Digits, PreTokenizer, Sequence,
 from torch import Tensor
 
 from search_space.architecture import Architecture
-from trials.catalogue.gguf_layout import PRECISIONS, gguf_name, turns_neighbours
-from trials.catalogue.refusals import BLOCK
-from trials.formats.gguf_file import apart, named_tensors
+from trials.catalogue.gguf_layout import GGUF_PRECISIONS, gguf_name, turns_neighbours
+from trials.catalogue.refusals import BLOCK_WEIGHTS
+from trials.formats.gguf_file import half_split, named_tensors
 from trials.formats.gguf_tokenizer import EXPRESSIONS
 from trials.network.decoder import Network
 
 SCALE_ERROR = 2.0**-11
 """Relative error of a float16."""
-STEPS = {"float32": 0.0, "float16": SCALE_ERROR, "int8": 0.5 / 127 + SCALE_ERROR, "int4": 1 / 8 + SCALE_ERROR}
+ROUNDING_STEPS = {"float32": 0.0, "float16": SCALE_ERROR, "int8": 0.5 / 127 + SCALE_ERROR, "int4": 1 / 8 + SCALE_ERROR}
 """How far rounding may move a weight: of its own size in float16, of the largest of its 32 in int8 and int4, whose scale is a float16.
 Half a step in int8; a whole one in int4, whose codes go from -8 to 7."""
 FLOAT32_ERROR = 1e-5
@@ -45,7 +45,7 @@ class GgufFile:
     @property
     def precision(self) -> str:
         """Precision of the matrices."""
-        return next(name for name, kind in PRECISIONS.items() if kind == self.kinds["token_embd.weight"])
+        return next(name for name, kind in GGUF_PRECISIONS.items() if kind == self.kinds["token_embd.weight"])
 
 
 def read_gguf(path: Path) -> GgufFile:
@@ -66,7 +66,7 @@ def network_from_gguf(file: GgufFile, architecture: Architecture) -> Network:
     for name in network.state_dict():
         values = file.tensors[gguf_name(name)]
         if turns_neighbours(architecture, name):
-            values = apart(values, architecture.head_dim)
+            values = half_split(values, architecture.head_dim)
         state[name] = torch.from_numpy(values)
     network.load_state_dict(state, assign=True)
     return network
@@ -85,11 +85,11 @@ def misplaced(file: GgufFile, architecture: Architecture, weights: dict[str, Ten
 
 
 def _explained(values: NDArray[numpy.float32], found: NDArray[numpy.float32], kind: str) -> bool:
-    precision = next(name for name, known in PRECISIONS.items() if known == kind)
+    precision = next(name for name, known in GGUF_PRECISIONS.items() if known == kind)
     size = numpy.abs(values)
     if precision in ("int8", "int4"):
-        size = numpy.repeat(size.reshape(len(values), -1, BLOCK).max(axis=2), BLOCK, axis=1)
-    allowed = size * STEPS[precision] * (1 + FLOAT32_ERROR) + SMALLEST[precision]
+        size = numpy.repeat(size.reshape(len(values), -1, BLOCK_WEIGHTS).max(axis=2), BLOCK_WEIGHTS, axis=1)
+    allowed = size * ROUNDING_STEPS[precision] * (1 + FLOAT32_ERROR) + SMALLEST[precision]
     return bool((numpy.abs(values - found) <= allowed).all())
 
 

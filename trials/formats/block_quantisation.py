@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy
 from numpy.typing import NDArray
 
-from trials.catalogue.refusals import BLOCK
+from trials.catalogue.refusals import BLOCK_WEIGHTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Quantised:
         return weights.reshape(len(weights), -1)[:, : self.columns]
 
 
-def quantise(weight: NDArray[numpy.float32], bits: int, block: int = BLOCK) -> Quantised:
+def quantise(weight: NDArray[numpy.float32], bits: int, block: int = BLOCK_WEIGHTS) -> Quantised:
     """Round a matrix [out, in] symmetrically: the largest weight of a block, sign aside, has the largest code."""
     rows, columns = weight.shape
     blocks = -(-columns // block)

@@ -9,7 +9,7 @@ import numpy
 from numpy.typing import NDArray
 
 from search_space.architecture import Architecture
-from trials.catalogue.refusals import BLOCK
+from trials.catalogue.refusals import BLOCK_WEIGHTS
 from trials.formats.block_quantisation import Quantised, quantise
 from trials.formats.xnnpack_graph import NamedData, XnnpackGraph
 
@@ -111,7 +111,7 @@ class Pieces:
         """Rounded weights as XNNPACK multiplies with them: int4 with a scale for each block, int8 with one for each row."""
         assert self.bits is not None
         weight = self.weights[name]
-        return quantise(weight, self.bits, BLOCK if self.bits == 4 else weight.shape[1])
+        return quantise(weight, self.bits, BLOCK_WEIGHTS if self.bits == 4 else weight.shape[1])
 
     def _project(self, graph: XnnpackGraph, part: int, states: str) -> None:
         a = self._a

@@ -21,7 +21,7 @@ ALIGNMENT = 64
 SEGMENT_ALIGNMENT = 128
 """Alignment of what lies in the file behind the program, in bytes."""
 HEADER_BYTES = 32
-MEMORY = 1
+PLANNED_MEMORY = 1
 """The one planned memory; 0 stands for constants."""
 LEAF, TUPLE = '{"type": null, "context": null, "children_spec": []}', "builtins.tuple"
 
@@ -154,7 +154,7 @@ class Program:
     def _room(self, shape: tuple[int, ...], kind: str) -> dict[str, int]:
         high, low = divmod(self._used, 1 << 32)
         self._used = _aligned(self._used + BYTES[kind] * math.prod(shape), ALIGNMENT)
-        return {"memory_id": MEMORY, "memory_offset_low": low, "memory_offset_high": high}
+        return {"memory_id": PLANNED_MEMORY, "memory_offset_low": low, "memory_offset_high": high}
 
     def _where(self, place: int) -> dict[str, int]:
         found: dict[str, int] = self._values[place]["val"]["allocation_info"]

@@ -17,7 +17,7 @@ from torch import Tensor
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from trials.catalogue.formats import require_writer
-from trials.catalogue.gguf_layout import PRECISIONS, architecture_name, gguf_name, gguf_refusal, needs_output, turns_neighbours
+from trials.catalogue.gguf_layout import GGUF_PRECISIONS, architecture_name, gguf_name, gguf_refusal, needs_output, turns_neighbours
 from trials.formats.model import Model
 from trials.network.weights import unroll
 
@@ -44,7 +44,7 @@ def write_gguf(path: Path, model: Model) -> None:
 
     writer = gguf.GGUFWriter(path, architecture_name(architecture))
     _add_shape(writer, architecture, model.context_tokens or CONTEXT_TOKENS)
-    kind = gguf.GGMLQuantizationType[PRECISIONS[precision]]
+    kind = gguf.GGMLQuantizationType[GGUF_PRECISIONS[precision]]
     writer.add_file_type(gguf.LlamaFileType[f"{'ALL' if precision == 'float32' else 'MOSTLY'}_{kind.name}"])
     if model.tokenizer_file is None:
         add_no_tokenizer(writer, architecture.vocab_size)
@@ -66,20 +66,20 @@ def named_tensors(a: Architecture, weights: Mapping[str, Tensor]) -> Iterator[tu
     for name, weight in unroll(a, weights).items():
         values: NDArray[numpy.float32] = numpy.ascontiguousarray(weight.detach().float().numpy())
         if turns_neighbours(a, name):
-            values = neighbouring(values, a.head_dim)
+            values = interleaved(values, a.head_dim)
         yield gguf_name(name), values
         if name == "model.embed_tokens.weight" and a.tie_word_embeddings and needs_output(a):
             yield "output.weight", values
 
 
-def neighbouring(rows: NDArray[numpy.float32], head_dim: int) -> NDArray[numpy.float32]:
+def interleaved(rows: NDArray[numpy.float32], head_dim: int) -> NDArray[numpy.float32]:
     """Rows of a query or key projection, [heads * head_dim, in] or a bias, so that those that RoPE turns together are neighbours."""
     heads = rows.reshape(-1, 2, head_dim // 2, *rows.shape[1:])
     return numpy.ascontiguousarray(heads.swapaxes(1, 2)).reshape(rows.shape)
 
 
-def apart(rows: NDArray[numpy.float32], head_dim: int) -> NDArray[numpy.float32]:
-    """The reverse of `neighbouring`."""
+def half_split(rows: NDArray[numpy.float32], head_dim: int) -> NDArray[numpy.float32]:
+    """The reverse of `interleaved`."""
     heads = rows.reshape(-1, head_dim // 2, 2, *rows.shape[1:])
     return numpy.ascontiguousarray(heads.swapaxes(1, 2)).reshape(rows.shape)
 

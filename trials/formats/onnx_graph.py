@@ -27,7 +27,7 @@ from torch import Tensor
 
 from search_space.architecture import Architecture
 from search_space.cost import BITS_PER_WEIGHT
-from trials.catalogue.refusals import BLOCK
+from trials.catalogue.refusals import BLOCK_WEIGHTS
 from trials.formats.block_quantisation import quantise
 from trials.formats.model import Model
 
@@ -123,9 +123,9 @@ class _Graph:
         rows = self.node("Reshape", codes, self.constant("rows", [0, -1]))
         found = self.node(
             "GatherBlockQuantized", rows, tokens, scales,
-            domain=RUNTIME_OPERATORS, bits=self._bits, block_size=BLOCK, gather_axis=0, quantize_axis=1,
+            domain=RUNTIME_OPERATORS, bits=self._bits, block_size=BLOCK_WEIGHTS, gather_axis=0, quantize_axis=1,
         )  # fmt: skip
-        if columns % BLOCK == 0:
+        if columns % BLOCK_WEIGHTS == 0:
             return found
         return self.slice(found, self.constant("zero", [0]), self.constant("columns", [columns]), axis=2)
 
@@ -147,7 +147,7 @@ class _Graph:
         return self.node(
             "MatMulNBits", states, codes, scales, outputs=(output,) if output else (),
             domain=RUNTIME_OPERATORS, K=columns, N=self._weight(name).shape[0],
-            bits=self._bits, block_size=BLOCK, accuracy_level=INT8_ACTIVATIONS,
+            bits=self._bits, block_size=BLOCK_WEIGHTS, accuracy_level=INT8_ACTIVATIONS,
         )  # fmt: skip
 
     def _quantised(self, name: str) -> tuple[str, str, int]:

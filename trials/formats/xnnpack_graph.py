@@ -14,11 +14,11 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from trials.catalogue.refusals import BLOCK
+from trials.catalogue.refusals import BLOCK_WEIGHTS
 from trials.formats.block_quantisation import Quantised
 from trials.formats.flatbuffer import union
 
-NOT_CONSTANT, OUTSIDE = 0, 2**64 - 1
+NOT_CONSTANT, NAMED_DATA = 0, 2**64 - 1
 """The first place in a graph's list of constants means none; the offset says that the bytes are named data."""
 NO_VALUE = 2**32 - 1
 INPUT, OUTPUT = 1, 2
@@ -105,8 +105,8 @@ class XnnpackGraph:
         if rounded.bits == 4:
             scales["scale_buffer_idx"] = self._stored(f"{name}_scales", _bfloat16(rounded.scales))
             codes = self._stored(name, rounded.codes)
-            how = union("quant_params", "PerChannelGroupQuant", group_size=BLOCK, **scales)
-            self._value(name, (rows, groups * BLOCK), constant=codes, kind="qbint4", quantisation=how)
+            how = union("quant_params", "PerChannelGroupQuant", group_size=BLOCK_WEIGHTS, **scales)
+            self._value(name, (rows, groups * BLOCK_WEIGHTS), constant=codes, kind="qbint4", quantisation=how)
         else:
             assert groups == 1
             scales["scale_buffer_idx"] = self._stored(f"{name}_scales", rounded.scales)
@@ -227,7 +227,7 @@ class XnnpackGraph:
     def _stored(self, name: str, values: NDArray[Any]) -> int:
         """Place of named data in this graph's list of constants."""
         self._data.add(name, values)
-        self._constants.append({"offset": OUTSIDE, "size": values.nbytes, "named_key": name})
+        self._constants.append({"offset": NAMED_DATA, "size": values.nbytes, "named_key": name})
         return len(self._constants) - 1
 
     def _shape(self, name: str) -> tuple[int, ...]:

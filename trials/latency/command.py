@@ -24,7 +24,7 @@ from search_space.cost import decode_bytes
 from search_space.errors import SpecError, WorkError
 from trials.catalogue.formats import FORMATS
 from trials.formats.model import fresh_model
-from trials.latency.command_answer import LAST_WORDS, CommandAnswer, command_name, read_answer
+from trials.latency.command_output import LAST_WORDS, CommandOutput, command_name, read_output
 from trials.latency.repeats import Pair, Repeat, beside_of, pairs, steady, times_of
 from trials.latency.yardstick import NEW_TOKENS, PROMPT_TOKENS, yardstick_for
 from trials.machine.quiet_lock import QuietLock
@@ -66,7 +66,7 @@ def measure_by_command(
         }
         if quiet is not None:
             stack.enter_context(quiet.measuring(quiet_timeout_seconds))
-        answer = read_answer(_printed(request, spec, folder, deadline), spec)
+        answer = read_output(_printed(request, spec, folder, deadline), spec)
         file_bytes = sum(Path(file).stat().st_size for file in model["files"])
     return _latency(architecture, spec, answer, device_times, file_bytes)
 
@@ -112,7 +112,7 @@ def _printed(request: dict[str, Any], spec: LatencySpec, folder: Path, deadline:
 
 
 def _latency(
-    architecture: Architecture, spec: LatencySpec, answer: CommandAnswer, device_times: Mapping[tuple[str, str], Repeat], file_bytes: int
+    architecture: Architecture, spec: LatencySpec, answer: CommandOutput, device_times: Mapping[tuple[str, str], Repeat], file_bytes: int
 ) -> Latency:
     taken, device = _paired(answer, spec, device_times)
     return Latency(
@@ -137,7 +137,7 @@ def _latency(
     )
 
 
-def _paired(answer: CommandAnswer, spec: LatencySpec, device_times: Mapping[tuple[str, str], Repeat]) -> tuple[list[Pair], Repeat]:
+def _paired(answer: CommandOutput, spec: LatencySpec, device_times: Mapping[tuple[str, str], Repeat]) -> tuple[list[Pair], Repeat]:
     """Every repeat with the yardstick around it, and what the yardstick counts as on the device."""
     shapes = answer.repeats(spec.new_tokens)
     if answer.yardstick is None:

@@ -25,14 +25,14 @@ from trials.machine.processors import device_name
 from trials.study.latency_spec import LatencySpec
 from trials.study.spec import parse_latency
 
-SIZES = {1.0: 0.6, 2.0: 0.15, 0.5: 0.15, 0.25: 0.1}
+FITTED_SIZES = {1.0: 0.6, 2.0: 0.15, 0.5: 0.15, 0.25: 0.1}
 """Share of the fitted shapes by their size over the study's: where a cache ends between the study's size and twice that, only shapes
 beyond can tell."""
-CHECKED = {1.0: 0.7, 2.0: 0.3}
+CHECKED_SIZES = {1.0: 0.7, 2.0: 0.3}
 """Share of the shapes that judge the fit, by their size over the study's."""
 LOOKED, POOL = 20_000, 400
 """Points of the space that are looked at for shapes of a size, and shapes among which are chosen."""
-CANDIDATES = 16
+PROFILE_CANDIDATES = 16
 """Candidates of which the one farthest from all chosen is chosen (Mitchell's best candidate, 1991)."""
 AGAIN_AT_MOST = 0.3
 """Share of the shapes that is measured again where it was disturbed."""
@@ -82,12 +82,14 @@ def choose_shapes(space: SearchSpace, spec: LatencySpec, shapes: int, checks: in
     own = _own(space, seed)
     workload = Workload(spec.prompt_tokens, spec.new_tokens, spec.precision)
     random = np.random.default_rng(seed)
-    pools = {size: own if size == 1.0 else _shapes(space, size, seed) for size in SIZES}
-    fitted = [shape for size, count in _counts(SIZES, pools, shapes).items() for shape in _spread(pools[size], workload, count, random)]
+    pools = {size: own if size == 1.0 else _shapes(space, size, seed) for size in FITTED_SIZES}
+    fitted = [
+        shape for size, count in _counts(FITTED_SIZES, pools, shapes).items() for shape in _spread(pools[size], workload, count, random)
+    ]
     fitted = list(dict.fromkeys(fitted))
     taken = set(fitted)
-    rest = {size: [shape for shape in pools[size] if shape not in taken] for size in CHECKED}
-    checked = [shape for size, count in _counts(CHECKED, rest, checks).items() for shape in _drawn(rest[size], count, random)]
+    rest = {size: [shape for shape in pools[size] if shape not in taken] for size in CHECKED_SIZES}
+    checked = [shape for size, count in _counts(CHECKED_SIZES, rest, checks).items() for shape in _drawn(rest[size], count, random)]
     return [
         *(Wanted(shape, "fit") for shape in _drawn(fitted, len(fitted), random)),
         *(Wanted(shape, "check") for shape in _drawn(checked, len(checked), random)),
@@ -206,7 +208,7 @@ def _spread(pool: list[Architecture], workload: Workload, count: int, random: np
         free = np.flatnonzero(gaps > 0)
         if not len(free):  # what is left differs from what is chosen in no number
             break
-        candidates = random.choice(free, size=min(CANDIDATES, len(free)), replace=False)
+        candidates = random.choice(free, size=min(PROFILE_CANDIDATES, len(free)), replace=False)
         chosen.append(int(candidates[np.argmax(gaps[candidates])]))
         gaps = np.minimum(gaps, ((places - places[chosen[-1]]) ** 2).sum(axis=1))
         gaps[chosen] = 0.0

@@ -40,7 +40,7 @@ from trials.machine.quiet_lock import QuietLock, QuietTimeoutError
 from trials.machine.subprocesses import ROOT, how_it_ended
 from trials.study.latency_spec import LatencySpec
 
-TIMEOUT_SECONDS = 300.0
+MEASUREMENT_TIMEOUT_SECONDS = 300.0
 """Timeout of one measurement, the first one's import of torch and the wait for training to pause included."""
 QUIET_SHARE = 0.5
 """Share of the time allowed that may go into waiting for training to pause."""
@@ -77,7 +77,7 @@ class LatencyProcess:
         """The child's process id; None where there is none to ask, until the next call starts one."""
         return self._child.process.pid if self._child is not None and self._child.process.poll() is None else None
 
-    def measure(self, architecture: Architecture, timeout_seconds: float = TIMEOUT_SECONDS) -> Latency:
+    def measure(self, architecture: Architecture, timeout_seconds: float = MEASUREMENT_TIMEOUT_SECONDS) -> Latency:
         """Time one shape; training on this machine pauses for the timed part alone.
 
         Raises SpecError where the runtime cannot hold the shape, LatencyTimeoutError, or LatencyError where the child died or

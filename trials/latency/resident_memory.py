@@ -12,13 +12,13 @@ from search_space.errors import WorkError
 from trials.catalogue.runtimes import RUNTIMES
 from trials.latency.repeats import run_once, some_tokens
 from trials.latency.runtimes import find_runtime
+from trials.machine.process_memory import process_bytes, restart_peak
 from trials.machine.subprocesses import run_in_subprocess
 from trials.study.latency_spec import LatencySpec
 
-STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-NEW_TOKENS = 4
+DECODED_TOKENS = 4
 """Decoded after the prompt."""
-TIMEOUT_SECONDS = 120.0
+MEMORY_TIMEOUT_SECONDS = 120.0
 
 
 def peak_memory_bytes(directory: Path, architecture: Architecture, spec: LatencySpec) -> int | None:
@@ -29,7 +29,7 @@ def peak_memory_bytes(directory: Path, architecture: Architecture, spec: Latency
     """
     request = {"directory": str(directory), "architecture": architecture.as_dict(), "spec": spec.model_dump()}
     try:
-        printed = run_in_subprocess(__name__, [], "it", timeout_seconds=TIMEOUT_SECONDS, said=json.dumps(request))
+        printed = run_in_subprocess(__name__, [], "it", timeout_seconds=MEMORY_TIMEOUT_SECONDS, said=json.dumps(request))
         found: int | None = json.loads(printed.splitlines()[-1])
     except (WorkError, ValueError, IndexError):
         return None  # what does not run here will not run in the measurement either, which says why
@@ -41,13 +41,13 @@ def main() -> None:
     request = json.load(sys.stdin)
     spec, architecture = LatencySpec(**request["spec"]), Architecture.from_dict(request["architecture"])
     runtime, gpu = find_runtime(spec.runtime), RUNTIMES[spec.runtime].device == "cuda"
-    prompt, new = some_tokens(architecture.vocab_size, spec.prompt_tokens, NEW_TOKENS)
+    prompt, new = some_tokens(architecture.vocab_size, spec.prompt_tokens, DECODED_TOKENS)
     with suppress(OSError):
-        CLEAR.write_text("5")  # begins the kernel's mark of the most anew, proc(5)
-    before = _status("VmRSS")
+        restart_peak()
+    before = process_bytes("VmRSS")
     session = runtime.load(Path(request["directory"]), architecture, len(prompt) + len(new), spec.threads)
     run_once(session, prompt, new)
-    print(json.dumps(_allocated() if gpu else _difference(before, _status("VmHWM"))), flush=True)
+    print(json.dumps(_allocated() if gpu else _difference(before, process_bytes("VmHWM"))), flush=True)
     session.close()
 
 
@@ -59,15 +59,6 @@ def _allocated() -> int:
 
 def _difference(before: int | None, after: int | None) -> int | None:
     return None if before is None or after is None else after - before
-
-
-def _status(name: str) -> int | None:
-    """One of the kernel's figures of this process, in bytes; None where there is none."""
-    try:
-        lines = STATUS.read_text().splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:")), None)
 
 
 if __name__ == "__main__":

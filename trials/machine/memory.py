@@ -9,13 +9,13 @@ from pathlib import Path
 
 import torch
 
+from trials.machine.process_memory import process_bytes, restart_peak
 from trials.study.search_spec import WorkersSpec
 
 LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """Where a container's limit stands, by version of the kernel's control groups."""
 USABLE_SHARE = 0.85
 """Usable share of a machine's memory; the rest is for the system, Ray and whoever measures. Chosen, not measured."""
-STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 class PeakMemory:
@@ -33,7 +33,7 @@ class PeakMemory:
             torch.cuda.reset_peak_memory_stats(device)
         else:
             try:
-                CLEAR.write_text("5")
+                restart_peak()
             except OSError:
                 self._before = _resident_peak()
 
@@ -47,11 +47,8 @@ class PeakMemory:
 
 def _resident_peak() -> int:
     """The kernel's mark in bytes: VmHWM where there is one, since a process that replaced another also inherits its ru_maxrss."""
-    if STATUS.exists():
-        for line in STATUS.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    peak = process_bytes("VmHWM")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) if peak is None else peak
 
 
 def trials_on_a_machine(workers: WorkersSpec) -> float:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-BLOCK = 32
+BLOCK_QUERIES = 32
 """Queries of a block."""
 SHORTEST, LONGEST = 128, 256
 """Sequences for which it is used: there it takes 0.6 to 0.9 of torch's time, below more, and beyond the probabilities take much memory
@@ -44,10 +44,10 @@ class _Blocked(torch.autograd.Function):
         shared = key.shape[1]
         keys, values = (whole.reshape(batch * shared, sequence, width) for whole in (key, value))
         mixed = query.new_empty(batch, sequence, heads, width).transpose(1, 2)
-        unseen = query.new_full((BLOCK, BLOCK), -torch.inf).triu_(1)
+        unseen = query.new_full((BLOCK_QUERIES, BLOCK_QUERIES), -torch.inf).triu_(1)
         kept = []
-        for start in range(0, sequence, BLOCK):
-            end = min(start + BLOCK, sequence)
+        for start in range(0, sequence, BLOCK_QUERIES):
+            end = min(start + BLOCK_QUERIES, sequence)
             rows = query[:, :, start:end].reshape(batch * shared, -1, width)
             scores = torch.bmm(rows, keys[:, :end].mT).mul_(width**-0.5)
             scores.view(batch * shared, -1, end - start, end)[..., start:end] += unseen[: end - start, : end - start]
@@ -64,7 +64,7 @@ class _Blocked(torch.autograd.Function):
         keys, values, *kept = ctx.saved_tensors
         batch, heads, sequence, width = ctx.shape
         of_query, of_keys, of_values = upstream.new_empty(ctx.shape), torch.zeros_like(keys), torch.zeros_like(values)
-        for start, rows, chances in zip(range(0, sequence, BLOCK), kept[::2], kept[1::2], strict=True):
+        for start, rows, chances in zip(range(0, sequence, BLOCK_QUERIES), kept[::2], kept[1::2], strict=True):
             end = start + rows.shape[1] * len(rows) // (batch * heads)
             of_mixed = upstream[:, :, start:end].reshape(len(keys), -1, width)
             of_values[:, :end].baddbmm_(chances.mT, of_mixed)

@@ -22,9 +22,9 @@ from trials.trial.task import TrialTask
 
 RECORD_BYTES = 50 * 1024
 """Bytes of a trial's record and MLflow's rows."""
-LONG = 12
+LONG_PLAN = 12
 """Trainings from which a row for each budget stands before them."""
-MANY = 64
+MANY_GPUS = 64
 """GPUs for which the whole study's time is said."""
 GOOD_EPOCHS = 4
 """Passes over a text up to which repeated tokens are worth about as much as new ones (arXiv 2305.16264)."""
@@ -201,7 +201,7 @@ def _lines(plan: ScalingPlan) -> Iterator[str]:
     yield f"law         {plan.form}{f'; at best it tells {plan.resolution}' if plan.resolution.exponents else ''}"
     yield from (f"warning     {warning}" for warning in plan.warnings)
     yield ""
-    if len(plan.trainings) > LONG:
+    if len(plan.trainings) > LONG_PLAN:
         yield from aligned(_summary(plan), ())
         yield ""
     yield from aligned([_head(plan), *(_row(training, plan) for training in plan.trainings)], (1, 2))
@@ -263,7 +263,7 @@ def _why(training: TrainingPlan) -> str:
 def _rented(plan: ScalingPlan, spent: float) -> str:
     largest = max(plan.trainings, key=lambda training: training.gpu_hours or 0)
     share = (largest.gpu_hours or 0) / spent
-    return f"{span(spent * 3600 / MANY)} on {MANY} of them; {share:.0%} goes into #{largest.number} alone"
+    return f"{span(spent * 3600 / MANY_GPUS)} on {MANY_GPUS} of them; {share:.0%} goes into #{largest.number} alone"
 
 
 def _summary(plan: ScalingPlan) -> list[tuple[str, ...]]:

@@ -33,7 +33,7 @@ from trials.trial.references import reference_notices, references
 SAMPLES = 3
 COUNTED = 100
 """Shapes whose closed forms stand for all in the sums."""
-LARGEST_TIMED = 30_000_000
+LARGEST_WHOLE = 30_000_000
 """Parameters above which one block is timed instead of the whole network."""
 LONGEST_TIMED_TOKENS = 1024
 """Longest sequence of one timed step; what longer ones cost is scaled by FLOPs, and more of them change nothing a token."""
@@ -41,7 +41,7 @@ OPTIMIZER_SHARE = {"muon": 0.6, "adamw": 0.1}
 """Time of the optimizer's step over forward and backward at 0.3M parameters; smaller for larger networks (docs/findings.md)."""
 START_SECONDS = 20.0
 """Ray, imports and the report, on two cores."""
-NAMED = 4
+RETRAINED_SHAPES = 4
 """Most shapes that the report names; they are trained again after the search, one after another."""
 LATENCY_SECONDS = 1.5
 """One latency measurement at small sizes; training pauses for it."""
@@ -152,7 +152,7 @@ def plan_study(study: StudySpec) -> StudyPlan:
     flops = mean(_tokens(study, s, samples) * cost.training_flops_per_token(s, study.proxy.context_tokens) for s in shapes)
     seconds = study.proxy.seconds or mean(shape.training_seconds for shape in samples)
     waves = -(-runs // study.workers.count)
-    again = NAMED * (study.finals.fresh_seed + 2 * study.finals.learning_rate_bracket)
+    again = RETRAINED_SHAPES * (study.finals.fresh_seed + 2 * study.finals.learning_rate_bracket)
     return StudyPlan(
         name=study.name,
         budget=str(space.budget),
@@ -252,7 +252,7 @@ def _seconds_per_token(study: StudySpec, shape: Architecture) -> float:
     sequences = min(study.proxy.batch_sequences, LONGEST_TIMED_TOKENS // context)
     flops = cost.training_flops_per_token(shape, study.proxy.context_tokens)
     timed = shape
-    if cost.parameters(shape) > LARGEST_TIMED:  # one block and a small vocabulary have the width's speed; scaled by FLOPs below
+    if cost.parameters(shape) > LARGEST_WHOLE:  # one block and a small vocabulary have the width's speed; scaled by FLOPs below
         timed = replace(shape, num_unique_layers=1, vocab_size=min(shape.vocab_size, 1024), layer_types=shape.layer_types[:1])
     threads = torch.get_num_threads()
     torch.set_num_threads(study.workers.trial_threads)

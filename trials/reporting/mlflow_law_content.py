@@ -6,31 +6,31 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.laws.answer import Answered
+from analysis.laws.fit_result import FitResult
 from analysis.records.record import TrialRecord
-from analysis.report.terminal import answer_text
+from analysis.report.terminal import fit_text
 from trials.reporting.mlflow_trial_content import MetricPoint, ended_ms
 
 
-def law_metrics(records: Sequence[TrialRecord], answered: Answered | str) -> list[MetricPoint]:
+def law_metrics(records: Sequence[TrialRecord], answered: FitResult | str) -> list[MetricPoint]:
     """The backtest, and the parameters that the runs determine with their intervals, so that MLflow can compare studies."""
     finished = sum(record.finished for record in records)
     values: dict[str, float | None] = {"trials": len(records), "finished_trials": finished}
     if not isinstance(answered, str):
-        values |= _figures(answered.answer)
+        values |= _figures(answered.data)
     time_ms = ended_ms(records)
     known = {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
     return [MetricPoint(name, value, len(records), time_ms) for name, value in known.items()]
 
 
-def law_note(answered: Answered | str) -> str:
+def law_note(answered: FitResult | str) -> str:
     """The law in Markdown, for the description of the study's run."""
-    return f"There is no law yet: {answered}." if isinstance(answered, str) else f"```\n{answer_text(answered.answer)}\n```"
+    return f"There is no law yet: {answered}." if isinstance(answered, str) else f"```\n{fit_text(answered.data)}\n```"
 
 
-def law_data(answered: Answered | str) -> dict[str, Any]:
+def law_data(answered: FitResult | str) -> dict[str, Any]:
     """The law as `archfront fit --json` prints it, or what is missing."""
-    return {"form": None, "missing": answered} if isinstance(answered, str) else answered.answer
+    return {"form": None, "missing": answered} if isinstance(answered, str) else answered.data
 
 
 def _figures(answer: Mapping[str, Any]) -> dict[str, float | None]:

@@ -32,7 +32,7 @@ from trials.reporting.mlflow_trial_content import (
 from trials.study.spec import StudySpec
 from trials.trial.scaling_grid import planned_tasks
 
-SETTINGS = {
+MLFLOW_SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
@@ -222,7 +222,7 @@ class StudyRuns:
 
 def _open(directory: Path, place: MlflowLocation) -> Any:
     """MLflow's client; the tables of the directory's own database are created under another name, lest a crash leave half of them."""
-    for name, value in SETTINGS.items():
+    for name, value in MLFLOW_SETTINGS.items():
         os.environ.setdefault(name, value)
     from mlflow.tracking import MlflowClient
 

@@ -26,11 +26,11 @@ from analysis.records.record import FinalRecord, TrialRecord
 from search_space.errors import SpecError
 from trials.machine.subprocesses import ROOT, how_it_ended
 from trials.reporting.mlflow_location import DATABASE, PLACE, check_uri, follow_move, is_database, location_of, page_url
-from trials.reporting.mlflow_runs import SETTINGS
+from trials.reporting.mlflow_runs import MLFLOW_SETTINGS
 from trials.reporting.mlflow_writer import End, Task
 from trials.study.spec import StudySpec
 
-START_SECONDS = 120.0
+LONGEST_START_SECONDS = 120.0
 """Longest start of MLflow's interface."""
 
 logger = logging.getLogger(__name__)
@@ -144,7 +144,11 @@ def serve_ui(directory: Path, port: int = 5000, uri: str | None = None) -> None:
         except OSError:
             raise SpecError(f"port {port} is taken on this machine; choose another one with --port") from None
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    quiet = {**SETTINGS, **os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # no helper processes for what studies do not use
+    quiet = {
+        **MLFLOW_SETTINGS,
+        **os.environ,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }  # no helper processes for what studies do not use
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the server never outlives us
     with tempfile.TemporaryFile() as talk:
         server = subprocess.Popen(
@@ -188,7 +192,7 @@ def _backend(directory: Path, uri: str | None) -> tuple[str, str]:
 
 def _answers(server: subprocess.Popen[bytes], port: int) -> bool:
     """Wait until it listens, ends, or has had its time."""
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + LONGEST_START_SECONDS
     while server.poll() is None and time.monotonic() < deadline:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()

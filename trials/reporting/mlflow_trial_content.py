@@ -134,7 +134,7 @@ def study_metrics(records: Sequence[TrialRecord], front: Front) -> list[MetricPo
     for place, name in enumerate(front.problem.names):
         best = front.best(place)
         if best is not None:
-            values[f"best_{name}"] = front.places[best].values[place]
+            values[f"best_{name}"] = front.points[best].values[place]
     time_ms = ended_ms(records)
     return [MetricPoint(name, value, len(records), time_ms) for name, value in values.items()]
 

@@ -28,7 +28,7 @@ from trials.trial.calibration import as_settled, mode_of
 from trials.trial.scaling_grid import planned_tasks
 
 if TYPE_CHECKING:
-    from analysis.laws.answer import Answered
+    from analysis.laws.fit_result import FitResult
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ class StoredStudy:
     """Longer trainings that judge the short ones; none before `archfront validate`."""
 
     @cached_property
-    def law(self) -> Answered | str | None:
+    def law(self) -> FitResult | str | None:
         """A scaling study's law, or a sentence on what it lacks; None for a search."""
         if self.study.scaling is None:
             return None

@@ -31,7 +31,7 @@ from trials.trial.task import TrialTask
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-CANDIDATES = 16
+START_CANDIDATES = 16
 """Random shapes of which the start-up takes the one farthest from what is known (Mitchell's best candidate, 1991)."""
 
 
@@ -89,7 +89,7 @@ class Proposer:
             return None
         random, trials = np.random.default_rng([self._seed, number]), history.trials
         if self._spreads_first and not _are_finished(trials, POPULATION):
-            return table[table.farthest(free, [*np.flatnonzero(history.taken), *waiting], CANDIDATES, random)]
+            return table[table.farthest(free, [*np.flatnonzero(history.taken), *waiting], START_CANDIDATES, random)]
         running = [task.point for task in pending if task.point is not None and task.replicates is None]
         suggested = self._ask(trials, running, int(random.integers(2**32)))
         return table[table.nearest(free, table.places(suggested), random)]
@@ -122,12 +122,12 @@ class Proposer:
 
     def _said(self, record: TrialRecord, estimate: LossEstimate) -> dict[str, Any] | None:
         """Attributes of a stopped trial: its loss as estimated, and what is known of it for sure."""
-        if self._problem.foreseen is None:
+        if self._problem.forecast_place is None:
             return None
         values: list[float | None] = [self._cost(record, place) for place in range(len(self._problem.objectives))]
-        values[self._problem.foreseen] = estimate.bits_per_byte
+        values[self._problem.forecast_place] = estimate.bits_per_byte
         deviations = [0.0] * len(values)
-        deviations[self._problem.foreseen] = estimate.deviation
+        deviations[self._problem.forecast_place] = estimate.deviation
         return None if None in values else {ESTIMATE: values, DEVIATION: deviations}
 
     def _costs(self, record: TrialRecord) -> list[float] | None:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
+from analysis.statistics.arrays import Array, Flags
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.space import Point, SearchSpace
@@ -19,8 +20,6 @@ from trials.trial.task import plain
 
 HINTED_TOKENS = 256
 """Context at which the work of a forward pass is a hint of what a shape's latency will be."""
-Rows = npt.NDArray[np.bool_]
-"""[shapes] A flag for each shape of the table."""
 
 
 class ShapeTable:
@@ -30,7 +29,7 @@ class ShapeTable:
         """Only shapes that `accepts` are to be proposed."""
         self._table = space.table()
         self._rows = {shape: row for row, (_, shape) in enumerate(self._table)}
-        self.accepted: Rows = np.array([accepts is None or accepts(shape) for _, shape in self._table], dtype=bool)
+        self.accepted: Flags = np.array([accepts is None or accepts(shape) for _, shape in self._table], dtype=bool)
         self._dimensions = space.free
         self.distributions: dict[str, BaseDistribution] = {}
         for dimension in self._dimensions:
@@ -76,12 +75,12 @@ class ShapeTable:
         shape = self._table[self.row_of(params)][1]
         return cost.forward_flops(shape, HINTED_TOKENS), shape.num_hidden_layers, shape.hidden_size, shape.intermediate_size
 
-    def nearest(self, free: Rows, places: Sequence[int], random: np.random.Generator) -> int:
+    def nearest(self, free: Flags, places: Sequence[int], random: np.random.Generator) -> int:
         """A free row that is nearest to these places, drawn among equals."""
         distances = np.where(free, self._distances(places), math.inf)
         return int(random.choice(np.flatnonzero(distances == distances.min())))
 
-    def farthest(self, free: Rows, known: Iterable[int], candidates: int, random: np.random.Generator) -> int:
+    def farthest(self, free: Flags, known: Iterable[int], candidates: int, random: np.random.Generator) -> int:
         """The row that is farthest from the known rows, of so many free rows drawn at random."""
         rows = np.flatnonzero(free)
         chosen = random.choice(rows, size=min(candidates, len(rows)), replace=False)
@@ -101,10 +100,10 @@ class ShapeTable:
     def _places_of(self, point: Mapping[str, Any]) -> list[int]:
         return [self._place_of[name][choice_key(point[name])] for name in self._place_of]
 
-    def _distances(self, places: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    def _distances(self, places: npt.ArrayLike) -> Array:
         """Distances from every shape to these places: the share of the range on ordered dimensions, 0 or 1 on the others, summed."""
         steps = np.abs(self._places - np.asarray(places))
-        distances: npt.NDArray[np.float64] = np.where(self._ordered, steps / self._spans, steps != 0).sum(axis=1)
+        distances: Array = np.where(self._ordered, steps / self._spans, steps != 0).sum(axis=1)
         return distances
 
 

@@ -12,7 +12,7 @@ from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
 from search_space.errors import SpecError, unknown_key
 
-Model = TypeVar("Model", bound=BaseModel)
+SpecModel = TypeVar("SpecModel", bound=BaseModel)
 
 
 class Section(BaseModel):
@@ -50,7 +50,7 @@ AboveZero = Annotated[float, Number, Field(gt=0)]
 Share = Annotated[float, Number, Field(ge=0, le=1)]
 
 
-def parsed(model: type[Model], values: object, source: str, document: str) -> Model:
+def parsed(model: type[SpecModel], values: object, source: str, document: str) -> SpecModel:
     """A file's values as what they stand for; raises SpecError with the file, what was found and the cure.
 
     `document` says what such a file looks like.
@@ -63,7 +63,7 @@ def parsed(model: type[Model], values: object, source: str, document: str) -> Mo
         raise SpecError(f"{source}: {error_sentence(errors, model)}") from None
 
 
-KINDS = {"dictionary": "a mapping", "tuple": "a list", "string": "text"}
+YAML_TYPES = {"dictionary": "a mapping", "tuple": "a list", "string": "text"}
 """What people who write YAML call pydantic's types."""
 WRONG_KIND = re.compile(r"a valid (dictionary|tuple|string)( or instance of \w+)?")
 MEMBER = re.compile(r"(literal|function-before|function-after)\[.*\]|bool")
@@ -96,7 +96,7 @@ def _message(error: ErrorDetails) -> str:
     if error["type"] == "value_error":
         return str(error["ctx"]["error"]).partition(", found")[0]
     message = error["msg"].replace("Input should be", "must be").replace("String should", "must")
-    return WRONG_KIND.sub(lambda found: KINDS[found[1]], message)
+    return WRONG_KIND.sub(lambda found: YAML_TYPES[found[1]], message)
 
 
 def _fields_at(where: list[str], model: type[BaseModel]) -> list[str]:

@@ -11,7 +11,7 @@ import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from analysis.objectives.problem import Problem, problem_of
-from analysis.objectives.registry import FORESEEN, USUAL, validation_set_of
+from analysis.objectives.registry import FORECAST, USUAL, validation_set_of
 from analysis.records.training import FARTHEST
 from search_space.budget import Budget
 from search_space.describe import is_file_name
@@ -185,9 +185,9 @@ class StudySpec(Section):
         if self.search.early_stopping != "none" and (self.scaling is not None or self.proxy.tokens is None):
             found = "a study with `scaling`" if self.scaling is not None else "another budget"
             raise ValueError(f"search.early_stopping compares trials at equal tokens and needs proxy.tokens, found {found}; set it to none")
-        if self.search.early_stopping != "none" and self.problem.foreseen is None:
+        if self.search.early_stopping != "none" and self.problem.forecast_place is None:
             raise ValueError(
-                f"search.early_stopping foresees {FORESEEN} and needs it as the only objective that a training tells, found "
+                f"search.early_stopping forecasts {FORECAST} and needs it as the only objective that a training tells, found "
                 f"{', '.join(self.objectives)}; set it to none, or change the objectives"
             )
         return self
@@ -197,9 +197,9 @@ class StudySpec(Section):
         if self.target is not None:
             if self.scaling is not None or self.proxy.tokens is None or not self.proxy.cooldowns:
                 raise ValueError("target needs a search with proxy.tokens and proxy.cooldowns, such as [0.25, 0.5]; add them or drop it")
-            if self.problem.foreseen is None:
+            if self.problem.forecast_place is None:
                 raise ValueError(
-                    f"target foresees {FORESEEN} and needs it as the only objective that a training tells, found "
+                    f"target forecasts {FORECAST} and needs it as the only objective that a training tells, found "
                     f"{', '.join(self.objectives)}; drop it, or change the objectives"
                 )
             if not self.proxy.tokens < self.target.tokens <= FARTHEST * self.proxy.tokens:

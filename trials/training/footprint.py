@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.fields import OPTIONAL
-from trials.network.blocked_attention import BLOCK, LONGEST, SHORTEST
+from trials.network.blocked_attention import BLOCK_QUERIES, LONGEST, SHORTEST
 from trials.network.kv_cache import windows
 from trials.study.spec import ProxySpec
 from trials.training.failures import OutOfMemory
@@ -102,7 +102,7 @@ def activation_bytes(a: Architecture, sequences: int, context_tokens: int, preci
     tokens = sequences * context_tokens
     masks = slides * (2 if low else 4) * context_tokens**2
     blocked = a.num_hidden_layers - slides if not low and SHORTEST <= context_tokens <= LONGEST else 0
-    chances = blocked * 2 * a.num_attention_heads * (context_tokens + BLOCK - 2) * tokens
+    chances = blocked * 2 * a.num_attention_heads * (context_tokens + BLOCK_QUERIES - 2) * tokens
     final_norm = 8 * a.hidden_size * tokens
     of_both = (queries + keys) * a.hidden_size  # the matrices of queries and keys, which each executed block puts beside each other
     beside = a.num_hidden_layers * (2 if low else 4) * of_both

@@ -95,7 +95,7 @@ class Batches:
             yield self._run.before_step()
 
 
-PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+LIGHTNING_PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 """What Lightning calls the precision of the products, by the name in `proxy.precision`; weights stay float32."""
 
 
@@ -104,7 +104,7 @@ def trainer(device: torch.device, precision: str) -> lightning.Trainer:
     return lightning.Trainer(
         accelerator=device.type,
         devices=1 if device.index is None else [device.index],
-        precision=PRECISIONS[precision],
+        precision=LIGHTNING_PRECISIONS[precision],
         plugins=[LightningEnvironment()],  # or a SLURM job's variables would have a say
         min_epochs=0,
         max_epochs=1,

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from analysis.text import words
 
-MARGIN = 0.03
+LEAST_SAVING = 0.03
 """A way must save this share of a trial, also where its slowest timing stands against the fastest of the way before it."""
 
 
@@ -69,4 +69,4 @@ class Calibration:
 def saves(rival: Sequence[TimedMode], present: Sequence[TimedMode], tokens: float) -> bool:
     """Whether every timing of a rival makes a trial of so many tokens shorter, by more than MARGIN, than all of the present way do."""
     slowest, fastest = (pick(each.trial_seconds(tokens) for each in timed) for pick, timed in ((max, rival), (min, present)))
-    return slowest < (1 - MARGIN) * fastest
+    return slowest < (1 - LEAST_SAVING) * fastest

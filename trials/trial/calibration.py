@@ -32,7 +32,7 @@ from trials.training.schedules import stated_tokens
 from trials.trial.scaling_grid import planned_tasks
 
 CALIBRATION = "calibration.json"
-SPREAD = 2
+TIMED_SHAPES = 2
 """Shapes that are timed: a deep and thin one and a wide and shallow one."""
 COMPILED_FROM_SECONDS = 60.0
 """Shorter trials cannot win back what compiling takes: 10 to 30 s here, for at most 6 % of the rest (docs/findings.md)."""
@@ -46,7 +46,7 @@ def settled(study: StudySpec, directory: Path, measure: MeasureModes | None = No
     """
     path = directory / CALIBRATION
     if _is_open(study) and not path.exists():
-        found = _recorded(directory) or (measure or _apart)(study)
+        found = _recorded(directory) or (measure or _in_subprocess)(study)
         write_whole(path, _text(found).encode())
     return as_settled(study, directory)
 
@@ -81,7 +81,7 @@ def calibrate(study: StudySpec, cache: Path | None = None) -> Calibration:
     the present one, its rival twice, the present one.
     """
     plain = mode_of(study)
-    shapes = spread_of_shapes(_shapes(study), SPREAD)
+    shapes = spread_of_shapes(_shapes(study), TIMED_SHAPES)
     path = cache_folder(cache) / "calibrations" / f"{_digest(study, shapes)}.json"
     known = _read(path) if path.exists() else None
     if known is not None:
@@ -165,7 +165,7 @@ def _shapes(study: StudySpec) -> list[Architecture]:
     if study.scaling is None:
         return study.search_space.sample(SEEN, study.search.seed)
     planned = [task.architecture for task in planned_tasks(study)]
-    return planned[: max(SPREAD, len(planned) // 2)]
+    return planned[: max(TIMED_SHAPES, len(planned) // 2)]
 
 
 def _is_open(study: StudySpec) -> bool:
@@ -181,7 +181,7 @@ def _recorded(directory: Path) -> Calibration | None:
     return None
 
 
-def _apart(study: StudySpec) -> Calibration:
+def _in_subprocess(study: StudySpec) -> Calibration:
     return next(found for _, found in side_by_side(calibrate, [(study,)], 1, lower="proxy.batch_sequences"))
 
 

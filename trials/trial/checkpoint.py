@@ -28,11 +28,11 @@ from trials.trial.task import TrialTask
 
 INTERVAL_SECONDS = 60.0
 """Seconds of training between two checkpoints, beside those at rungs."""
-MEANING = 1
+STATE_MEANING = 1
 """Raised by whoever changes what a state holds: no checkpoint of before is taken up from then on."""
 KEYED_KINDS = {Kind.GRID: "rung"}
 """Kinds that keys have by the name which they had at first, so that a key never changes."""
-STATE, KEY, LATENCY, DIGEST = "state", "key", "latency", "sha256"
+STATE_KEY, TRAINING_KEY, LATENCY_KEY, DIGEST_KEY = "state", "key", "latency", "sha256"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +57,13 @@ class Checkpoint:
         """Put the state in place of an earlier one; a disk that is full or closed costs the checkpoint, never the trial."""
         tensors: dict[str, Tensor] = {}
         facts = {
-            STATE: json.dumps(_packed(state, "", tensors)),
-            KEY: self.key,
-            LATENCY: json.dumps(None if latency is None else dataclasses.asdict(latency)),
+            STATE_KEY: json.dumps(_packed(state, "", tensors)),
+            TRAINING_KEY: self.key,
+            LATENCY_KEY: json.dumps(None if latency is None else dataclasses.asdict(latency)),
         }
         with suppress(OSError, SafetensorError):
             self.path.parent.mkdir(exist_ok=True)
-            write_safetensors(self.path, tensors, {**facts, DIGEST: _digest(facts, tensors)})
+            write_safetensors(self.path, tensors, {**facts, DIGEST_KEY: _digest(facts, tensors)})
 
     def read(self) -> Kept | None:
         """What was written last; None where there is none that is whole and of this very training."""
@@ -71,11 +71,11 @@ class Checkpoint:
             with safe_open(self.path, "pt") as file:
                 facts = dict(file.metadata() or {})
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no mapping
-            digest = facts.pop(DIGEST)
+            digest = facts.pop(DIGEST_KEY)
             facts.pop("format")
-            if facts[KEY] != self.key or digest != _digest(facts, tensors):
+            if facts[TRAINING_KEY] != self.key or digest != _digest(facts, tensors):
                 return None
-            return Kept(_unpacked(json.loads(facts[STATE]), tensors), latency_from_dict(json.loads(facts[LATENCY])))
+            return Kept(_unpacked(json.loads(facts[STATE_KEY]), tensors), latency_from_dict(json.loads(facts[LATENCY_KEY])))
         except (OSError, SafetensorError, ValueError, TypeError, KeyError):
             return None
 
@@ -89,7 +89,7 @@ def checkpoint_key(task: TrialTask, proxy: ProxySpec, blocks: TokenBlocks, condi
         "threads": conditions.threads,
         "device": conditions.device.partition(":")[0],
         "torch": torch.__version__,
-        "meaning": MEANING,
+        "meaning": STATE_MEANING,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

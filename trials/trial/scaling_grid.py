@@ -22,7 +22,7 @@ from trials.trial.task import TrialTask
 
 SIZE_STEPS = 12
 """Most sizes that are tried until one spends its FLOPs at the tokens that are asked for."""
-CLOSE = 0.02
+CLOSE_SIZE = 0.02
 """A size whose tokens are so near to those asked for is taken; what is left over goes into its tokens."""
 
 
@@ -127,7 +127,7 @@ def _spending(study: StudySpec, scaling: ScalingSpec, name: str, model: Proporti
         off = abs(math.log(spent / flops))
         if best is None or off < best[0]:
             best = off, shape
-        if off < CLOSE:
+        if off < CLOSE_SIZE:
             break
         size *= (flops / spent) ** power
     assert best is not None

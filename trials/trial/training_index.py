@@ -20,7 +20,7 @@ import yaml
 from analysis.records.files import write_whole
 from search_space.architecture import Architecture
 from trials.corpus.blocks import TokenBlocks
-from trials.corpus.splits import FORMAT
+from trials.corpus.splits import CORPUS_FORMAT
 from trials.study.files import cache_folder
 from trials.study.spec import ProxySpec
 from trials.training.mode import TrainingMode
@@ -79,7 +79,7 @@ def training_key(architecture: Architecture, seed: int, proxy: ProxySpec, way: T
         "recipe": {name: value for name, value in proxy.as_keyed().items() if name not in ("precision", "compile")},
         "way": asdict(way),
         "device": device.partition(":")[0],
-        "text": {**asdict(text), "format": FORMAT},
+        "text": {**asdict(text), "format": CORPUS_FORMAT},
         "meaning": MEANING,
     }
     return sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode())

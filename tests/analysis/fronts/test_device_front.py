@@ -44,13 +44,13 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> DeviceTable:
 def test_the_front_is_that_of_the_other_device(table: DeviceTable) -> None:
     transfer = transfer_to_device(RECORDS, table)
     truth = {record.number: planted_latency(record.architecture, noise=0.0).total_ms.median for record in RECORDS}
-    for number, place in transfer.front.places.items():
-        reading = place.readings[MS]
+    for number, point in transfer.front.points.items():
+        reading = point.readings[MS]
         assert reading.value == pytest.approx(truth[number], rel=0.1)
         assert reading.spread is not None
         assert reading.spread.p10 < reading.value < reading.spread.p90
-    assert set(transfer.front.places) == set(transfer.measured_front.places)
-    losses = [{n: place.values[BITS] for n, place in each.places.items()} for each in (transfer.front, transfer.measured_front)]
+    assert set(transfer.front.points) == set(transfer.measured_front.points)
+    losses = [{n: point.values[BITS] for n, point in each.points.items()} for each in (transfer.front, transfer.measured_front)]
     assert losses[0] == losses[1]
 
 
@@ -65,7 +65,7 @@ def test_what_was_measured_after_the_search_is_the_measured_one(table: DeviceTab
 def test_a_predicted_front_is_as_sure_as_its_predictions(table: DeviceTable) -> None:
     transfer = transfer_to_device(RECORDS, table)
     assert transfer.membership == estimate_membership(
-        transfer.front, {MS: {number: transfer.predictions[number].total.deviation for number in transfer.front.places}}
+        transfer.front, {MS: {number: transfer.predictions[number].total.deviation for number in transfer.front.points}}
     )
     assert (transfer.left_out.coverage, transfer.checks is not None) == (None, True)
     page = transfer_page("sample", transfer)

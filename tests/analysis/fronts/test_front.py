@@ -54,7 +54,7 @@ def test_only_finished_trials_with_both_numbers_stand_on_a_front() -> None:
     records.append(dataclasses.replace(RECORDS[3], latency=None))
     records.append(dataclasses.replace(RECORDS[4], training=None))
     found = front_of(records)
-    assert not found.places
+    assert not found.points
     assert found.members == ()
     assert (found.knee, found.best(MS), found.best(BITS), found.reference_point) == (None, None, None, None)
     assert found.hypervolume == 0.0
@@ -72,7 +72,7 @@ def test_both_qualities_are_better_on_the_same_side() -> None:
     assert accuracy.members == front_of(RECORDS, FINALS).members  # the sample's accuracy is a function of its loss
     best = accuracy.best(0)
     assert best is not None
-    assert accuracy.places[best].values[0] == max(place.values[0] for place in accuracy.places.values())
+    assert accuracy.points[best].values[0] == max(point.values[0] for point in accuracy.points.values())
     assert 0 < accuracy.hypervolume < 1
 
 
@@ -80,15 +80,15 @@ def test_a_second_measurement_counts_and_the_first_is_kept() -> None:
     records = study([], [(10, 2.2), (20, 2.3)])
     again = {0: FinalRecord(number=0, latency=with_latency(records[0], 30.0), measured_at="2026-01-01T00:00:00+00:00")}
     found = front_of(records, again)
-    assert found.places[0].values[MS] == 30.0
-    assert (found.places[0].readings[MS].searched, found.places[0].readings[MS].again) == (10.0, True)
+    assert found.points[0].values[MS] == 30.0
+    assert (found.points[0].readings[MS].searched, found.points[0].readings[MS].remeasured) == (10.0, True)
     assert front_of(records).members == (0,)
     assert found.members == (1, 0), "the other trial was beaten only by a time that did not hold"
 
 
 def test_a_final_record_without_latency_leaves_the_first_one() -> None:
     records = study([], [(10, 2.2)])
-    assert front_of(records, {0: FinalRecord(number=0, measured_at="2026-01-01T00:00:00+00:00")}).places[0].values[MS] == 10
+    assert front_of(records, {0: FinalRecord(number=0, measured_at="2026-01-01T00:00:00+00:00")}).points[0].values[MS] == 10
 
 
 def test_the_hypervolume_grows_with_a_study_because_its_corner_stands_still() -> None:

@@ -126,8 +126,8 @@ def test_a_shape_of_two_seeds_is_one_place_with_their_mean() -> None:
     records = study((10, 2.3), (20, 2.2))
     repeated = [*records, again(records, 1, 2.24)]
     front, found = membership(repeated)
-    assert [*front.places] == [0, 1]
-    reading = front.places[1].readings[BITS]
+    assert [*front.points] == [0, 1]
+    reading = front.points[1].readings[BITS]
     assert reading.value == pytest.approx(2.22)
     assert reading.trials == (2.2, 2.24)
     noise = found.noises[BITS]
@@ -152,7 +152,7 @@ def test_the_noise_of_latency_comes_from_measuring_again() -> None:
     records = study((10, 2.3), (20, 2.2))
 
     def noise(records: list[TrialRecord]) -> float:
-        return deviation_between([place.readings[MS] for place in front_of(records).places.values()], find_objective("total_ms").between)
+        return deviation_between([point.readings[MS] for point in front_of(records).points.values()], find_objective("total_ms").between)
 
     calm = noise(records)
     shaken = [*records, dataclasses.replace(again(records, 1, 2.2), latency=records[0].latency)]
@@ -171,7 +171,7 @@ def test_a_predicted_latency_is_as_unsure_as_its_prediction_says() -> None:
 def test_the_accuracy_front_speaks_of_accuracy() -> None:
     front = front_of(sample_records(), problem=problem_of(["next_token_accuracy", "total_ms"]))
     posteriors = estimate_membership(front).posteriors
-    assert posteriors.keys() == front.places.keys()
+    assert posteriors.keys() == front.points.keys()
     intervals = [posterior.intervals[0] for posterior in posteriors.values()]
     assert all(found is not None and 0 < found.low < found.expected < found.high < 1 for found in intervals)
     assert "points (standard deviation" in "\n".join(uncertainty_sentences(front, estimate_membership(front)))

@@ -34,7 +34,7 @@ def front() -> Front:
 
 
 def brute_members(found: Front) -> set[int]:
-    return {n for n in found.places if not any(found.beats(other, n) for other in found.places)}
+    return {n for n in found.points if not any(found.beats(other, n) for other in found.points)}
 
 
 def test_a_shape_is_on_the_front_of_three_where_nothing_beats_it_in_all_of_them() -> None:
@@ -42,7 +42,7 @@ def test_a_shape_is_on_the_front_of_three_where_nothing_beats_it_in_all_of_them(
     assert set(found.members) == brute_members(found)
     assert set(front_of(RECORDS, FINALS).members) <= set(found.members), "a third objective takes nothing off a front without ties"
     assert len(found.members) > len(front_of(RECORDS, FINALS).members)
-    latencies = [found.places[number].values[1] for number in found.members]
+    latencies = [found.points[number].values[1] for number in found.members]
     assert latencies == sorted(latencies), "listed by what is known first"
 
 
@@ -56,12 +56,12 @@ def test_any_objectives_make_a_front(names: tuple[str, ...]) -> None:
         best = found.best(place)
         assert best is not None
         assert found.costs(best)[place] == min(found.costs(number)[place] for number in found.members)
-        assert found.places[best].values[place] == pytest.approx(objective.cost(found.costs(best)[place]))
+        assert found.points[best].values[place] == pytest.approx(objective.cost(found.costs(best)[place]))
 
 
 def test_the_corner_of_three_lies_beyond_the_worst_reference_in_each() -> None:
     found = front()
-    references = [place.values for place in found.places.values() if place.kind is Kind.REFERENCE]
+    references = [point.values for point in found.points.values() if point.kind is Kind.REFERENCE]
     assert found.reference_point == pytest.approx(REFERENCE_MARGIN * np.max(references, axis=0))
 
 
@@ -73,30 +73,30 @@ def test_a_closed_form_is_in_no_doubt_and_a_seed_moves_the_others() -> None:
         assert [interval is None for interval in posterior.intervals] == [False, True, True]
         assert 0 <= posterior.on_front <= 1
         assert membership.interval(number, 0) == posterior.intervals[0]
-    smallest = min(found.places, key=lambda number: (found.costs(number)[2], found.costs(number)[0]))
-    alone = [n for n in found.places if found.costs(n)[2] == found.costs(smallest)[2]]
+    smallest = min(found.points, key=lambda number: (found.costs(number)[2], found.costs(number)[0]))
+    alone = [n for n in found.points if found.costs(n)[2] == found.costs(smallest)[2]]
     if len(alone) == 1:
         assert membership.posteriors[smallest].on_front == 1.0, "nothing has as small a cache, and a cache is counted"
     two = estimate_membership(front_of(RECORDS, FINALS))
     assert two.noises[0] == membership.noises[0]
     assert {n: p.intervals[0] for n, p in two.posteriors.items()} == {n: p.intervals[0] for n, p in membership.posteriors.items()}
-    assert all(membership.posteriors[n].on_front >= two.posteriors[n].on_front - 1e-9 for n in found.places), "more ways not to be beaten"
+    assert all(membership.posteriors[n].on_front >= two.posteriors[n].on_front - 1e-9 for n in found.points), "more ways not to be beaten"
 
 
 def test_objectives_of_closed_forms_alone_make_a_front_without_doubt() -> None:
     found = front_of(RECORDS, FINALS, problem_of(["kv_cache_bytes", "weight_bytes"]))
     membership = estimate_membership(found)
     assert {n for n, posterior in membership.posteriors.items() if posterior.on_front == 1.0} == set(found.members)
-    assert {n for n, posterior in membership.posteriors.items() if posterior.on_front == 0.0} == set(found.places) - set(found.members)
+    assert {n for n, posterior in membership.posteriors.items() if posterior.on_front == 0.0} == set(found.points) - set(found.members)
     assert findings(RECORDS, FINALS, found)
 
 
 def test_a_measured_objective_is_drawn_from_second_measurements_and_replicates() -> None:
     found = front_of(RECORDS, FINALS, problem_of(["bits_per_byte", "load_ms"]))
-    readings = [place.readings[1] for place in found.places.values()]
+    readings = [point.readings[1] for point in found.points.values()]
     assert all(
-        reading.spread is None and reading.again == (place.number in FINALS)
-        for place, reading in zip(found.places.values(), readings, strict=True)
+        reading.spread is None and reading.remeasured == (point.number in FINALS)
+        for point, reading in zip(found.points.values(), readings, strict=True)
     )
     assert {len(reading.trials) for reading in readings} == {1, 2}, "a replicate measures again too"
 
@@ -125,7 +125,7 @@ def test_the_picks_are_the_recommended_the_knee_and_the_best_in_each() -> None:
 
 def test_a_reference_is_beaten_in_one_objective_at_no_price_in_the_others() -> None:
     found = front()
-    reference = next(n for n, place in found.places.items() if place.kind is Kind.REFERENCE)
+    reference = next(n for n, point in found.points.items() if point.kind is Kind.REFERENCE)
     held = compare_with_reference(found, reference)
     for place, number in enumerate(held.better):
         if number is not None:
@@ -138,13 +138,13 @@ def test_a_reference_is_beaten_in_one_objective_at_no_price_in_the_others() -> N
 
 def test_a_limit_that_a_training_passes_is_infeasible_and_said() -> None:
     free = front_of(RECORDS, FINALS, THREE)
-    limit = sorted(place.values[0] for place in free.places.values())[len(free.places) // 2]
+    limit = sorted(point.values[0] for point in free.points.values())[len(free.points) // 2]
     bounded = front_of(RECORDS, FINALS, problem_of(NAMES, {"bits_per_byte": limit}))
-    assert bounded.places.keys() == free.places.keys()
-    assert all(bounded.places[number].values[0] <= limit for number in bounded.members)
-    over = [number for number, place in bounded.places.items() if place.infeasible is not None]
+    assert bounded.points.keys() == free.points.keys()
+    assert all(bounded.points[number].values[0] <= limit for number in bounded.members)
+    over = [number for number, point in bounded.points.items() if point.infeasible is not None]
     assert over
-    assert all(bounded.places[number].values[0] > limit for number in over)
+    assert all(bounded.points[number].values[0] > limit for number in over)
     assert all(estimate_membership(bounded).posteriors[number].on_front == 0 for number in over)
     assert bounded.reference_point == free.reference_point
     text = "\n".join(findings(RECORDS, FINALS, bounded))
@@ -168,7 +168,7 @@ def test_a_limit_known_before_the_training_judges_no_finished_trial_again() -> N
 
 def test_a_shape_without_one_of_the_numbers_is_no_place() -> None:
     blind = [dataclasses.replace(r, latency=r.latency and dataclasses.replace(r.latency, load_ms=None)) for r in RECORDS]
-    assert not front_of(blind, {}, problem_of(["bits_per_byte", "load_ms"])).places
+    assert not front_of(blind, {}, problem_of(["bits_per_byte", "load_ms"])).points
     assert front_of(blind, FINALS, problem_of(["bits_per_byte", "total_ms"])).members == front_of(RECORDS, FINALS).members
 
 
@@ -177,11 +177,11 @@ def test_rows_have_a_column_for_each_objective_and_what_is_known_beside_it() -> 
     rows = front_rows(RECORDS, FINALS, found, estimate_membership(found))
     assert [row["trial"] for row in rows][: len(found.members)] == [*found.members]
     for row in rows:
-        place = found.places[row["trial"]]
-        assert tuple(row[name] for name in NAMES) == pytest.approx(place.values)
+        point = found.points[row["trial"]]
+        assert tuple(row[name] for name in NAMES) == pytest.approx(point.values)
         assert row["credible_bits_per_byte_low"] < row["credible_bits_per_byte_high"]
         assert "credible_total_ms_low" not in row
-        assert row["kv_cache_bytes"] == place.values[2]
+        assert row["kv_cache_bytes"] == point.values[2]
         assert row["next_token_accuracy"] is not None, "shown beside"
         assert (row["final_total_ms"] is None) == (row["trial"] not in FINALS)
 
@@ -196,20 +196,20 @@ def test_every_pair_has_a_figure_and_the_third_is_its_colour() -> None:
     assert list(figures) == ["bits_per_byte-total_ms", "kv_cache_bytes-total_ms", "bits_per_byte-kv_cache_bytes"]
     for name, figure in figures.items():
         y, x = (NAMES.index(each) for each in name.split("-"))
-        assert sorted(drawn(figure)) == sorted((place.values[x], place.values[y]) for place in found.places.values())
+        assert sorted(drawn(figure)) == sorted((point.values[x], point.values[y]) for point in found.points.values())
         third = OBJECTIVES[next(each for each in NAMES if each not in name.split("-"))]
         assert third.words.label in figure.layout.title.subtitle.text
         assert figure.layout.coloraxis.colorbar.title.text.startswith(third.words.title)
         assert figure.layout.coloraxis.reversescale, "the best is yellow, and all three are better where smaller"
         [members] = [trace for trace in figure.data if trace.name == "on the front"]
         place = NAMES.index(third.name)
-        values = [found.places[n].values[place] for n in found.members if found.places[n].kind is not Kind.REFERENCE]
+        values = [found.points[n].values[place] for n in found.members if found.points[n].kind is not Kind.REFERENCE]
         shown = np.power(10.0, members.marker.color) if third.scale == "log" else np.array(members.marker.color)
         assert sorted(shown) == pytest.approx(sorted(values))
         [line] = [trace for trace in figure.data if trace.name == "front of these two alone"]
         pair = front_of(RECORDS, FINALS, problem_of([NAMES[y], NAMES[x]]))
         assert sorted(zip(line.x, line.y, strict=True)) == sorted(
-            (pair.places[n].values[1], pair.places[n].values[0]) for n in pair.members
+            (pair.points[n].values[1], pair.points[n].values[0]) for n in pair.members
         )
 
 
@@ -250,8 +250,8 @@ def test_the_mean_of_the_seeds_counts_on_named_validation_sets_too() -> None:
         ]
 
     found = front_of(with_code(RECORDS), FINALS, problem_of(["bits_per_byte.code", "total_ms", "bits_per_byte"]))
-    assert all(place.values[0] == place.values[2] for place in found.places.values())
-    repeated = next(place for place in found.places.values() if len(place.readings[0].trials) == 2)
+    assert all(point.values[0] == point.values[2] for point in found.points.values())
+    repeated = next(point for point in found.points.values() if len(point.readings[0].trials) == 2)
     assert repeated.values[0] == pytest.approx(np.mean(repeated.readings[0].trials))
     assert Observed.of(RECORDS[0]).validations == {}
     assert [noise is None for noise in estimate_membership(found).noises] == [False, True, False]

@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from analysis.latency.cost_terms import READ, Stack, Workload, decode_terms, prefill_terms
+from analysis.latency.cost_terms import WEIGHT_TERMS, Stack, Workload, decode_terms, prefill_terms
 from analysis.latency.errors import Errors, errors, mean_errors
-from analysis.latency.gaussian_process import TOGETHER, Kernel, Process, left_out
+from analysis.latency.gaussian_process import PREDICTED_AT_ONCE, Kernel, Process, left_out
 from analysis.latency.latency_model import LEAST_SHAPES, LatencyEstimate, LatencyModel, stretch
 from analysis.latency.time_model import Powers, Prices, TimeModel
 from search_space.architecture import Architecture
@@ -100,7 +100,7 @@ def test_intervals_are_as_wide_as_calm_measurements_need() -> None:
 
 def test_many_shapes_are_predicted_as_few_are(model: LatencyModel) -> None:
     many = CHECKED * 12
-    assert len(many) > TOGETHER
+    assert len(many) > PREDICTED_AT_ONCE
     assert model.milliseconds(many) == pytest.approx(np.tile(model.milliseconds(CHECKED), 12))
     predicted = [prediction.total for prediction in model.predict(many)]
     assert [total.ms for total in predicted[-3:]] == pytest.approx([total.ms for total in predicted[: len(CHECKED)][-3:]])
@@ -151,7 +151,7 @@ def test_few_shapes_still_give_positive_times() -> None:
 def test_terms_are_the_closed_forms() -> None:
     for shape in (*CHECKED[:20], named_shape("mobilellm-ls-125m")):
         decode = decode_terms(Stack.of(shape), WORKLOAD)
-        assert sum(decode[name] for name in READ) + 4 * decode["cache"] == pytest.approx(decode_bytes(shape, 96, "float32"))
+        assert sum(decode[name] for name in WEIGHT_TERMS) + 4 * decode["cache"] == pytest.approx(decode_bytes(shape, 96, "float32"))
         assert min(decode.values()) >= 0
         assert min(prefill_terms(Stack.of(shape), WORKLOAD).values()) >= 0
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import archfront
-from analysis.laws.accuracy import accuracy_answer, fit_accuracy, sigmoid
+from analysis.laws.accuracy import describe_accuracy, fit_accuracy, sigmoid
 from analysis.laws.runs import Runs
 from analysis.statistics.arrays import Array
 from search_space.errors import SpecError
@@ -34,7 +34,7 @@ def test_nine_of_ten_intervals_hold_the_accuracy_of_a_new_run() -> None:
         asked, noise = np.array([2.25, 2.4, 2.8, 3.3]), 0.01
         believed = asked * np.exp(noise * random.standard_normal(4))  # a law's forecast is off by what it says
         predictions = [{"loss": x, "low": x * np.exp(-1.645 * noise), "high": x * np.exp(1.645 * noise)} for x in believed]
-        found = accuracy_answer(ladder(seed), predictions, 0)["predictions"]
+        found = describe_accuracy(ladder(seed), predictions, 0)["predictions"]
         measured = sigmoid(asked, TRUTH) + NOISE * random.standard_normal(4)
         inside += [each["low"] <= value <= each["high"] for each, value in zip(found, measured, strict=True)]
     assert 0.84 < np.mean(inside) < 0.97

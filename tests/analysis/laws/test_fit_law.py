@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from analysis.laws import forms
-from analysis.laws.answer import answer_runs, law_answer
 from analysis.laws.backtest import backtest
 from analysis.laws.fit import fit_law, predict_losses
 from analysis.laws.fit_law import Study, forms_by_name, load_runs, predict_point, study_law
+from analysis.laws.fit_result import describe_law, fit_runs
 from analysis.laws.forecast import calibrate_bands, seed_noise
 from analysis.laws.forms import Form
 from analysis.laws.intervals import Refits, allocation, resample, warnings_of
@@ -60,7 +60,7 @@ def quick_study(published: Runs) -> Study:
 
 def fit_command(path: Path, options: FitOptions) -> dict[str, Any]:
     """What `archfront fit --json` prints of a table or a directory."""
-    return answer_runs(load_runs(path, options), options).answer
+    return fit_runs(load_runs(path, options), options).data
 
 
 def surface(params: Array, tokens: Array) -> Array:
@@ -192,7 +192,7 @@ def test_a_study_of_shapes_says_what_an_execution_is_worth_and_draws_depth_again
     shapes, _, losses = shaped_runs()
     noisy = losses * np.exp(0.002 * np.random.default_rng(1).standard_normal(60))
     study = study_law(Runs(noisy, shapes, np.arange(60)), FitOptions(form="shape", refits=200))
-    worth = law_answer(study)["repeat_worth"]
+    worth = describe_law(study)["repeat_worth"]
     assert worth["interval"][0] < 0.5 < worth["interval"][1]
     assert worth["interval"][1] - worth["interval"][0] < 0.2
     assert [trace.type for trace in scaling_figures(study)["shape"].data] == ["contour", "scatter"]
@@ -248,7 +248,7 @@ def test_two_sizes_tell_no_exponent_and_the_band_at_a_third_is_wide() -> None:
     runs = grid(sizes=2, lengths=6, noise=0.001)
     study = study_law(runs, FitOptions(refits=200))
     assert set(study.refits.unidentified) >= {"E", "A", "alpha"}
-    assert law_answer(study)["allocation"] is None
+    assert describe_law(study)["allocation"] is None
     low, high = study.refits.intervals["alpha"]
     assert high > 2 * low
     low, high = study.refits.intervals["beta"]

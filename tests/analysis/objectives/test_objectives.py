@@ -9,7 +9,7 @@ import pytest
 from analysis.objectives.objective import Objective
 from analysis.objectives.observed import Observed
 from analysis.objectives.problem import STANDARD, problem_of
-from analysis.objectives.registry import BESIDE, OBJECTIVES, USUAL, find_objective
+from analysis.objectives.registry import OBJECTIVES, SHOWN_BESIDE, USUAL, find_objective
 from analysis.records.record import FinalRecord, TrialRecord
 from search_space.errors import SpecError
 from tests.support.sample_study import sample_finals, sample_records
@@ -65,7 +65,7 @@ def test_words_tell_objectives_apart() -> None:
 
 
 def test_the_usual_objectives_and_the_one_beside_them_exist() -> None:
-    assert {*USUAL, BESIDE} <= OBJECTIVES.keys()
+    assert {*USUAL, SHOWN_BESIDE} <= OBJECTIVES.keys()
     assert STANDARD.names == USUAL
     assert [objective.name for objective in (STANDARD.objectives[place] for place in STANDARD.columns)] == ["total_ms", "bits_per_byte"]
 

@@ -38,20 +38,20 @@ def drawn(figure: Any) -> list[tuple[float, float]]:
 @pytest.mark.parametrize("quality", ["bits_per_byte", "next_token_accuracy"])
 def test_every_finished_trial_is_drawn_once_and_no_other_is(quality: str) -> None:
     front = front_of(RECORDS, FINALS, problem_of([quality, "total_ms"]))
-    assert sorted(drawn(front_figure(RECORDS, front))) == sorted((place.values[1], place.values[0]) for place in front.places.values())
+    assert sorted(drawn(front_figure(RECORDS, front))) == sorted((point.values[1], point.values[0]) for point in front.points.values())
 
 
 def test_the_front_is_a_step_line_through_its_members() -> None:
     front = FRONT
     [line] = [trace for trace in front_figure(RECORDS, FRONT).data if trace.name == "front"]
     assert line.line.shape == "hv"
-    assert list(line.x) == [front.places[number].values[1] for number in front.members]
+    assert list(line.x) == [front.points[number].values[1] for number in front.members]
 
 
 def test_error_bars_reach_from_p10_to_p90() -> None:
     front = front_of(RECORDS, FINALS)
     [members] = [trace for trace in front_figure(RECORDS, FRONT).data if trace.name == "on the front"]
-    spreads = {place.values[1]: place.latency.total_ms for place in front.places.values() if place.latency is not None}
+    spreads = {point.values[1]: point.latency.total_ms for point in front.points.values() if point.latency is not None}
     for x, above, below in zip(members.x, members.error_x.array, members.error_x.arrayminus, strict=True):
         assert (x - below, x + above) == pytest.approx((spreads[x].p10, spreads[x].p90))
 
@@ -81,7 +81,7 @@ def test_the_knee_is_named_where_plotly_looks_for_it() -> None:
     [annotation] = figure.layout.annotations
     assert annotation.text == f"knee #{front.knee}"
     assert figure.layout.xaxis.type == "log"
-    assert 10**annotation.x == pytest.approx(front.places[front.knee].values[1])
+    assert 10**annotation.x == pytest.approx(front.points[front.knee].values[1])
 
 
 def test_a_narrow_span_of_latencies_has_a_linear_axis() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.laws.answer import Answered, answer_runs
+from analysis.laws.fit_result import FitResult, fit_runs
 from analysis.laws.options import FitOptions, parse_point
 from analysis.laws.runs import runs_from_records
 from analysis.records.record import TrialRecord
@@ -35,10 +35,10 @@ RECORDS = scaling_records(STUDY)
 
 
 @pytest.fixture(scope="module")
-def answered() -> Answered:
+def answered() -> FitResult:
     """The ladder's law, with a prediction asked for."""
     point = parse_point("1e6,2.4e6")
-    return answer_runs(runs_from_records(RECORDS), FitOptions(refits=300, predict=(point,)))
+    return fit_runs(runs_from_records(RECORDS), FitOptions(refits=300, predict=(point,)))
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def directory(tmp_path: Path) -> Path:
 # --- the figures' data
 
 
-def test_each_token_count_has_its_line_and_each_run_its_colour(answered: Answered) -> None:
+def test_each_token_count_has_its_line_and_each_run_its_colour(answered: FitResult) -> None:
     assert answered.study is not None
     runs, *drawn = loss_figure(answered.study, "params").data
     lines = [trace for trace in drawn if trace.mode == "lines" and trace.fill is None]
@@ -60,7 +60,7 @@ def test_each_token_count_has_its_line_and_each_run_its_colour(answered: Answere
     assert list(runs.marker.color) == [colors[tokens] for tokens in answered.runs.variables["tokens"]]
 
 
-def test_bands_hold_their_lines_and_go_ten_times_past_the_largest_run(answered: Answered) -> None:
+def test_bands_hold_their_lines_and_go_ten_times_past_the_largest_run(answered: FitResult) -> None:
     assert answered.study is not None
     figure = loss_figure(answered.study, "flops")
     shade, line = figure.data[1:]
@@ -72,7 +72,7 @@ def test_bands_hold_their_lines_and_go_ten_times_past_the_largest_run(answered: 
     assert (note.text, 10**note.x) == ("largest run", pytest.approx(answered.runs.variables["flops"].max()))
 
 
-def test_the_best_allocation_spends_flops_as_the_runs_do(answered: Answered) -> None:
+def test_the_best_allocation_spends_flops_as_the_runs_do(answered: FitResult) -> None:
     assert answered.study is not None
     each: Array = answered.runs.variables["flops"] / answered.runs.variables["params"] / answered.runs.variables["tokens"]
     best = best_allocation(answered.study, np.array([1e13]))
@@ -89,7 +89,7 @@ def test_ticks_read_as_numbers() -> None:
 def test_a_law_of_shape_is_shown_at_each_run_and_as_contours() -> None:
     study, _ = sample_scaling(shapes={f"r{ratio}": {"like": "deep-thin", "aspect_ratio": ratio} for ratio in (8, 32, 64)}, form="shape")
     found = fitted(scaling_records(study), "shape")
-    assert isinstance(found, Answered)
+    assert isinstance(found, FitResult)
     assert found.study is not None
     figures = scaling_figures(found.study)
     contour, points = figures["shape"].data
@@ -101,27 +101,27 @@ def test_a_law_of_shape_is_shown_at_each_run_and_as_contours() -> None:
 # --- the page of a fit
 
 
-def test_the_headline_of_a_page_is_its_backtest(answered: Answered) -> None:
+def test_the_headline_of_a_page_is_its_backtest(answered: FitResult) -> None:
     page = Page(fit_page("runs.csv", answered))
     assert page.open == []
     assert len(page.identities) == len(set(page.identities))
-    headline = answered.answer["backtest"]["headline"]
+    headline = answered.data["backtest"]["headline"]
     assert page.text.index(headline[1:]) < page.text.index("Parameter fitted")
-    for row in answered.answer["backtest"]["cuts"]:
+    for row in answered.data["backtest"]["cuts"]:
         assert f"{row['hidden']} {row['mean_error']:+.2%} {row['mean_absolute_error']:.2%}" in page.text
     assert "R²" not in page.text
 
 
-def test_a_page_has_every_parameter_its_interval_and_what_was_asked_for(answered: Answered) -> None:
+def test_a_page_has_every_parameter_its_interval_and_what_was_asked_for(answered: FitResult) -> None:
     text = Page(fit_page("runs.csv", answered)).text
-    for name, (low, high) in answered.answer["intervals"].items():
+    for name, (low, high) in answered.data["intervals"].items():
         assert re.search(rf"\b{name} [\d.,]+ {low:#,.4g}.* {high:#,.4g}", text), name
-    [asked] = answered.answer["predictions"]
+    [asked] = answered.data["predictions"]
     assert f"{asked['low']:#.4g} to {asked['high']:#.4g}" in text
     assert "1 million 2.4 million" in text
 
 
-def test_what_larger_runs_should_reach_holds_the_planted_law(answered: Answered) -> None:
+def test_what_larger_runs_should_reach_holds_the_planted_law(answered: FitResult) -> None:
     assert answered.study is not None
     ahead = expected_ahead(answered.study)
     assert len(ahead) == len(AHEAD)
@@ -134,7 +134,7 @@ def test_runs_at_equal_flops_have_their_parabolas_whatever_the_form() -> None:
     study, _ = sample_scaling(budgets={"flops": [1e11, 3e11, 1e12]}, tokens=[100_000, 200_000, 400_000, 800_000, 1_600_000])
     runs = runs_from_records(scaling_records(study))
     for form in ("isoflop", "chinchilla"):
-        text = Page(fit_page("runs", answer_runs(runs, FitOptions(form=form, refits=300)))).text
+        text = Page(fit_page("runs", fit_runs(runs, FitOptions(form=form, refits=300)))).text
         assert "Sizes at equal FLOPs" in text, form
         assert "The minimum of each budget's parabola" in text, form
 
@@ -247,8 +247,8 @@ def test_a_parent_run_without_a_law_says_what_is_missing(tmp_path: Path) -> None
 
 def test_what_the_runs_do_not_determine_is_no_metric() -> None:
     found = fitted(RECORDS[:2], "chinchilla")
-    assert isinstance(found, Answered)
-    unidentified = found.answer["unidentified"]
+    assert isinstance(found, FitResult)
+    unidentified = found.data["unidentified"]
     assert "alpha" in unidentified
     names = {point.name for point in law_metrics(RECORDS[:2], found)}
     assert not names & {f"law_{name}" for name in unidentified}

@@ -9,7 +9,7 @@ import pytest
 
 from analysis.records.record import Kind, Outcome, TrialRecord
 from analysis.records.training import CurvePoint, Quality
-from analysis.search.loss_extrapolation import PAIRS, loss_estimates
+from analysis.search.loss_extrapolation import LEAST_TRIALS, loss_estimates
 from search_space.architecture import Architecture
 from tests.support.fakes import answer, small_study
 from trials.search.proposer import Proposer
@@ -55,14 +55,14 @@ def test_the_deviation_holds_where_few_are_known() -> None:
     for seed in range(200):
         random = np.random.default_rng(1_000 + seed)
         at = float(random.uniform(2.5, 3.8))
-        found = loss_estimates([*finished(PAIRS + 2, 0.02, seed), record(50, at, None)])[50]
+        found = loss_estimates([*finished(LEAST_TRIALS + 2, 0.02, seed), record(50, at, None)])[50]
         off.append((found.bits_per_byte - (0.8 + 0.6 * at + random.normal(0, 0.02))) / found.deviation)
     assert np.mean(np.abs(off) < 2) > 0.85
 
 
 def test_too_few_pairs_other_tokens_and_another_budget_say_nothing() -> None:
     stopped = record(40, 3.0, None)
-    assert loss_estimates([*finished(PAIRS - 1, 0.01), stopped]) == {}
+    assert loss_estimates([*finished(LEAST_TRIALS - 1, 0.01), stopped]) == {}
     assert stopped.training is not None
     elsewhere = dataclasses.replace(stopped.training, curve=(CurvePoint(tokens=RUNG + 512, seconds=1.0, validation_loss=4.0),))
     longer = dataclasses.replace(stopped.training, planned_tokens=2 * END)

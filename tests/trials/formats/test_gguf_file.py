@@ -25,7 +25,7 @@ from tests.support.sample_gguf import CONTEXT, SHAPE, SHAPES, VOCABULARY, export
 from tests.support.sample_network import spread_out
 from tests.support.sample_study import sample_records
 from trials.catalogue.formats import GGUF, described_exports, supported_exports
-from trials.catalogue.gguf_layout import PRECISIONS, gguf_refusal
+from trials.catalogue.gguf_layout import GGUF_PRECISIONS, gguf_refusal
 from trials.catalogue.runtimes import RUNTIMES
 from trials.corpus.tokenizer import END_OF_TEXT
 from trials.export.check import STRINGS
@@ -39,7 +39,7 @@ from trials.study.directory import weights_file
 gguf = pytest.importorskip("gguf", reason="gguf is not installed; pip install 'archfront[gguf]'")
 
 from trials.export.gguf_reading import misplaced, read_gguf  # noqa: E402
-from trials.formats.gguf_file import apart, neighbouring, write_gguf  # noqa: E402  they import gguf
+from trials.formats.gguf_file import half_split, interleaved, write_gguf  # noqa: E402  they import gguf
 
 pytestmark = pytest.mark.needs
 ROOT = Path(__file__).resolve().parents[3]
@@ -52,7 +52,7 @@ def tokenizer_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return padded_tokenizer(tmp_path_factory.mktemp("tokenizer"))
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", GGUF_PRECISIONS)
 @pytest.mark.parametrize("architecture", SHAPES.values(), ids=SHAPES)
 def test_an_export_is_the_trained_model(architecture: Architecture, precision: str, tmp_path: Path, tokenizer_file: Path) -> None:
     (check,) = exported(architecture, tmp_path, tokenizer_file, precision)
@@ -120,8 +120,8 @@ def test_the_file_says_all_that_llama_cpp_reads(tmp_path: Path, tokenizer_file: 
 
 def test_query_and_key_rows_that_rope_turns_together_become_neighbours() -> None:
     rows = numpy.arange(12, dtype=numpy.float32)[:, None] * numpy.ones((1, 3), numpy.float32)
-    assert neighbouring(rows, 6)[:, 0].tolist() == [0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11]
-    assert numpy.array_equal(apart(neighbouring(rows, 6), 6), rows)
+    assert interleaved(rows, 6)[:, 0].tolist() == [0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11]
+    assert numpy.array_equal(half_split(interleaved(rows, 6), 6), rows)
 
 
 @pytest.mark.parametrize("architecture", SHAPES.values(), ids=SHAPES)
@@ -167,7 +167,7 @@ def test_a_shape_that_the_format_cannot_hold_is_refused(changes: dict[str, Any],
 
 
 def test_every_published_shape_has_a_file_in_every_precision() -> None:
-    assert {gguf_refusal(shape, precision) for shape in FAMILIES.values() for precision in PRECISIONS} == {None}
+    assert {gguf_refusal(shape, precision) for shape in FAMILIES.values() for precision in GGUF_PRECISIONS} == {None}
 
 
 def test_a_damaged_file_fails(tmp_path: Path, tokenizer_file: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_damaged_file_fails(tmp_path: Path, tokenizer_file: Path) -> None:
         verify(["gguf"], tmp_path, SHAPE, weights, tokenizer_file)
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", GGUF_PRECISIONS)
 @pytest.mark.parametrize("scale", [1e-4, 1.0, 100.0])
 def test_rounding_explains_what_the_library_rounds_and_little_more(scale: float, precision: str, tmp_path: Path) -> None:
     weights = {name: scale * weight for name, weight in load_weights(weights_of(SHAPE, tmp_path)).items()}

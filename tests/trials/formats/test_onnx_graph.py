@@ -16,7 +16,7 @@ from onnx.reference import ReferenceEvaluator
 from search_space.architecture import Architecture
 from search_space.cost import parameters, weight_bytes
 from search_space.sharing import Sharing
-from trials.catalogue.refusals import BLOCK
+from trials.catalogue.refusals import BLOCK_WEIGHTS
 from trials.formats.block_quantisation import quantise
 from trials.formats.model import Model
 from trials.formats.onnx_graph import write_onnx
@@ -102,7 +102,7 @@ def test_shared_weights_are_written_once(part: str, tmp_path: Path) -> None:
 
 def test_quantised_weights_take_their_bits_and_a_scale_for_each_block(tmp_path: Path) -> None:
     wide = replace(MIXED, hidden_size=256, intermediate_size=512, vocab_size=1024)
-    scales, padding = parameters(wide) * 4 / BLOCK, 4096 * 70
+    scales, padding = parameters(wide) * 4 / BLOCK_WEIGHTS, 4096 * 70
     for precision in ("int8", "int4"):
         path, _ = written(tmp_path, wide, precision)
         stored = path.with_name("model.onnx_data").stat().st_size
@@ -117,6 +117,6 @@ def test_rounding_is_exact_for_what_a_code_can_hold_and_off_by_half_a_step_at_mo
     numpy.testing.assert_allclose(quantise(codes * 0.25, bits).dequantised(), codes * 0.25, rtol=1e-6)
     weights = numpy.random.default_rng(1).normal(size=(5, 70)).astype(numpy.float32)
     rounded = quantise(weights, bits)
-    steps = numpy.repeat(rounded.scales, BLOCK, axis=1)[:, :70]
+    steps = numpy.repeat(rounded.scales, BLOCK_WEIGHTS, axis=1)[:, :70]
     assert (numpy.abs(rounded.dequantised() - weights) <= 0.5001 * steps).all()
     assert not quantise(numpy.zeros((2, 40), numpy.float32), bits).dequantised().any()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from trials.network.blocked_attention import BLOCK, LONGEST, SHORTEST, blocked_attention, pays
+from trials.network.blocked_attention import BLOCK_QUERIES, LONGEST, SHORTEST, blocked_attention, pays
 
 
 def inputs(heads: int, shared: int, sequence: int, dtype: torch.dtype = torch.float32) -> list[torch.Tensor]:
@@ -17,7 +17,7 @@ def inputs(heads: int, shared: int, sequence: int, dtype: torch.dtype = torch.fl
 
 
 @pytest.mark.parametrize(("heads", "shared"), [(4, 4), (4, 2), (3, 1)])
-@pytest.mark.parametrize("sequence", [1, BLOCK, BLOCK + 1, 130])
+@pytest.mark.parametrize("sequence", [1, BLOCK_QUERIES, BLOCK_QUERIES + 1, 130])
 def test_results_and_gradients_are_torch_s(heads: int, shared: int, sequence: int) -> None:
     given = inputs(heads, shared, sequence)
     query, key, value = given
@@ -30,7 +30,7 @@ def test_results_and_gradients_are_torch_s(heads: int, shared: int, sequence: in
 
 
 def test_gradients_are_those_of_small_differences() -> None:
-    assert torch.autograd.gradcheck(blocked_attention, inputs(4, 2, BLOCK + 3, torch.float64))
+    assert torch.autograd.gradcheck(blocked_attention, inputs(4, 2, BLOCK_QUERIES + 3, torch.float64))
 
 
 def test_it_is_for_training_in_float32_on_a_processor_over_middling_sequences() -> None:

@@ -19,7 +19,7 @@ from trials.study.ablation_spec import AblationSpec
 from trials.study.search_spec import AUTO
 from trials.study.section import OneOf
 from trials.study.spec import DEFAULT_RATES, StudySpec
-from trials.training.lightning_loop import PRECISIONS
+from trials.training.lightning_loop import LIGHTNING_PRECISIONS
 from trials.training.optimizers import OPTIMIZERS
 from trials.training.parametrization import FOLLOWED
 from trials.training.schedules import SCHEDULES
@@ -29,8 +29,8 @@ TABLES = {
     "schedules": tuple(SCHEDULES),
     "parametrizations": tuple(FOLLOWED),
     "samplers": tuple(SAMPLERS),
-    "precisions of a training": tuple(PRECISIONS),
-    "precisions of a training, or auto": (AUTO, *PRECISIONS),
+    "precisions of a training": tuple(LIGHTNING_PRECISIONS),
+    "precisions of a training, or auto": (AUTO, *LIGHTNING_PRECISIONS),
     "laws": FORMS,
     "early stopping": ("none", "front"),  # off or on: a table of one
 }

@@ -55,7 +55,7 @@ def test_every_objective_may_be_named_and_bounded(name: str) -> None:
         ({"limits": {"total_ms": 0}}, r"limits\.total_ms"),
         (
             {"objectives": ["next_token_accuracy", "total_ms"], "search": {"early_stopping": "front"}},
-            "early_stopping foresees bits_per_byte",
+            "early_stopping forecasts bits_per_byte",
         ),
         (
             {"objectives": ["bits_per_byte", "next_token_accuracy"], "search": {"early_stopping": "front"}},

@@ -27,7 +27,7 @@ from trials.study.spec import ProxySpec, StudySpec
 from trials.training import pace
 from trials.training.compilation import compiled_blocks
 from trials.training.failures import OutOfMemory
-from trials.training.mode import MARGIN, Calibration, TimedMode, TrainingMode, saves
+from trials.training.mode import LEAST_SAVING, Calibration, TimedMode, TrainingMode, saves
 from trials.trial import calibration
 from trials.trial.calibration import CALIBRATION, as_settled, calibrate, settled
 from trials.trial.task import TrialTask
@@ -46,7 +46,7 @@ def test_a_way_must_save_more_than_the_timing_s_noise_in_every_timing() -> None:
     assert saves([LOW, LOW], [PLAIN, PLAIN], 1e6)
     assert not saves([LOW, PLAIN], [PLAIN, PLAIN], 1e6), "its timings disagree"
     assert not saves([LOW, LOW], [PLAIN, LOW], 1e6), "those of the present way do"
-    slightly = replace(LOW, seconds_per_token=PLAIN.seconds_per_token * (1 - MARGIN / 2))
+    slightly = replace(LOW, seconds_per_token=PLAIN.seconds_per_token * (1 - LEAST_SAVING / 2))
     assert not saves([slightly, slightly], [PLAIN, PLAIN], 1e6)
 
 
@@ -65,7 +65,7 @@ def faked(monkeypatch: pytest.MonkeyPatch, seconds_per_token: Callable[[Training
     timed: list[TrainingMode] = []
 
     def time_way(proxy: ProxySpec, shapes: list[Architecture], way: TrainingMode, device: str) -> TimedMode:
-        assert len(shapes) == calibration.SPREAD
+        assert len(shapes) == calibration.TIMED_SHAPES
         timed.append(way)
         return TimedMode(way=way, seconds_per_token=seconds_per_token(way), start_seconds=0.0)
 

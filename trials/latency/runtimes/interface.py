@@ -14,6 +14,8 @@ from trials.formats.model import Model
 
 Logits = NDArray[numpy.float32]
 """Scores of the next token, [vocab_size]; valid until the session runs again."""
+LAST_POSITION = numpy.ones(1, numpy.int64)
+"""What asks an exported graph for the logits of the last position alone."""
 
 
 class Session(Protocol):

@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from search_space.architecture import Architecture
 from trials.catalogue.formats import ONNX
 from trials.formats.model import Model
-from trials.latency.runtimes.interface import Logits
-
-LAST = numpy.ones(1, numpy.int64)
+from trials.latency.runtimes.interface import LAST_POSITION, Logits
 
 
 def version() -> str:
@@ -64,7 +62,7 @@ class OnnxSession:
 
     def _read(self, tokens: NDArray[numpy.int64]) -> Logits:
         positions = numpy.arange(self._length, self._length + tokens.shape[1])[None]
-        feed = {"input_ids": tokens, "position_ids": positions, "num_logits_to_keep": LAST, **self._cache}
+        feed = {"input_ids": tokens, "position_ids": positions, "num_logits_to_keep": LAST_POSITION, **self._cache}
         outputs: list[NDArray[numpy.float32]] = self._session.run(self._outputs, feed)
         self._cache = dict(zip(self._pasts, outputs[1:], strict=True))
         self._length += tokens.shape[1]

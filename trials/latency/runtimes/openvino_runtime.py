@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from search_space.architecture import Architecture
 from search_space.cost import BITS_PER_WEIGHT
-from trials.catalogue.refusals import BLOCK
+from trials.catalogue.refusals import BLOCK_WEIGHTS
 from trials.formats.block_quantisation import quantise
 from trials.formats.model import Model
-from trials.latency.runtimes.interface import Logits
+from trials.latency.runtimes.interface import LAST_POSITION, Logits
 
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # else importing openvino is reported over the network
 import openvino  # noqa: E402
@@ -28,7 +28,6 @@ from openvino import opset13 as operators  # noqa: E402
 
 openvino.Core().get_property("CPU", "FULL_DEVICE_NAME")  # loads the processor's plugin, which is no shape's memory
 GRAPH, MODEL = "graph.onnx", "model.xml"
-LAST = numpy.ones(1, numpy.int64)
 SIGN = {8: 0x80, 4: 0x88}
 """Mask by which a byte of codes that count from the middle becomes one of signed numbers, by exclusive or."""
 
@@ -100,7 +99,7 @@ class OpenvinoSession:
     def _read(self, tokens: NDArray[numpy.int64]) -> Logits:
         request = self._requests[0]
         positions = numpy.arange(self._length, self._length + tokens.shape[1])[None]
-        for name, values in (("input_ids", tokens), ("position_ids", positions), ("num_logits_to_keep", LAST)):
+        for name, values in (("input_ids", tokens), ("position_ids", positions), ("num_logits_to_keep", LAST_POSITION)):
             request.set_tensor(name, openvino.Tensor(values))
         for name, tensor in self._cache.items():
             request.set_tensor(name, tensor)
@@ -130,7 +129,7 @@ def _matrix(weight: NDArray[numpy.float32], bits: int) -> Any:
     """A matrix [out, in] as the product of its codes and their scales."""
     rounded = quantise(weight, bits)
     kind = openvino.Type.i8 if bits == 8 else openvino.Type.i4
-    codes = openvino.Tensor(kind, openvino.Shape((*rounded.scales.shape, BLOCK)))
+    codes = openvino.Tensor(kind, openvino.Shape((*rounded.scales.shape, BLOCK_WEIGHTS)))
     codes.data.view(numpy.uint8).reshape(-1)[:] = rounded.codes.reshape(-1) ^ SIGN[bits]
     scaled = operators.multiply(operators.convert(openvino.op.Constant(codes), "f32"), operators.constant(rounded.scales[..., None]))
     return operators.reshape(scaled, operators.constant(numpy.array(weight.shape, numpy.int64)), False)

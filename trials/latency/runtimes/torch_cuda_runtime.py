@@ -24,7 +24,7 @@ from trials.network.decoder import Network
 from trials.network.kv_cache import Cache
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-WARM_UPS = 3
+CAPTURE_WARM_UPS = 3
 """Steps before the capture, which the libraries use to choose their kernels and take their memory."""
 
 
@@ -81,7 +81,7 @@ class TorchCudaSession:
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
-            for _ in range(WARM_UPS):
+            for _ in range(CAPTURE_WARM_UPS):
                 self._cache.reset()
                 self._read(self._token)
         torch.cuda.current_stream().wait_stream(stream)

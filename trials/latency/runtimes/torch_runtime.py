@@ -16,7 +16,7 @@ from trials.latency.runtimes.interface import Logits
 from trials.network.decoder import Network
 from trials.network.kv_cache import Cache
 
-WEIGHTS = "model.safetensors"
+WEIGHTS_FILE = "model.safetensors"
 
 
 def version() -> str:
@@ -26,7 +26,7 @@ def version() -> str:
 
 def prepare(directory: Path, model: Model) -> None:
     """Write the weights, each once."""
-    save_file({name: weight.detach().contiguous() for name, weight in model.weights.items()}, directory / WEIGHTS)
+    save_file({name: weight.detach().contiguous() for name, weight in model.weights.items()}, directory / WEIGHTS_FILE)
 
 
 def load(directory: Path, architecture: Architecture, max_tokens: int, threads: int) -> TorchSession:
@@ -39,7 +39,7 @@ def network_from_folder(directory: Path, architecture: Architecture) -> Network:
     """The network of prepared weights, in their type."""
     with torch.device("meta"):
         network = Network(architecture)
-    stored = {name: weight.clone() for name, weight in load_file(directory / WEIGHTS).items()}  # as torch aligns it, off the file
+    stored = {name: weight.clone() for name, weight in load_file(directory / WEIGHTS_FILE).items()}  # as torch aligns it, off the file
     network.load_state_dict(stored, strict=False, assign=True)  # a shared part is there under one of its names
     assert not any(parameter.is_meta for parameter in network.parameters())
     return network.eval()

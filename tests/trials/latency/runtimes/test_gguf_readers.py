@@ -12,7 +12,7 @@ from search_space.errors import WorkError
 from tests.support.sample_gguf import SHAPE, SHAPES, VOCABULARY, exported, padded_tokenizer, weights_of
 from tests.support.sample_network import spread_out
 from trials.catalogue.formats import GGUF
-from trials.catalogue.gguf_layout import PRECISIONS
+from trials.catalogue.gguf_layout import GGUF_PRECISIONS
 from trials.catalogue.runtimes import RUNTIMES
 from trials.export.check import strings_of_many_scripts
 from trials.formats.gguf_file import write_gguf
@@ -102,7 +102,7 @@ def test_a_crash_of_llama_cpp_is_a_failed_export(tmp_path: Path, tokenizer_file:
 @pytest.mark.needs
 @needs_llama_cpp
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", GGUF_PRECISIONS)
 def test_a_latency_is_taken_with_llama_cpp(precision: str) -> None:
     process = LatencyProcess(LatencySpec(runtime="llama.cpp", precision=precision, prompt_tokens=16, new_tokens=16, repeats=3))
     try:

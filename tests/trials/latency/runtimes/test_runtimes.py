@@ -18,8 +18,8 @@ from search_space.cost import BITS_PER_WEIGHT
 from search_space.errors import SpecError
 from search_space.sharing import Sharing
 from tests.support.needs import library_of
-from trials.catalogue.gguf_layout import PRECISIONS
-from trials.catalogue.refusals import BLOCK
+from trials.catalogue.gguf_layout import GGUF_PRECISIONS
+from trials.catalogue.refusals import BLOCK_WEIGHTS
 from trials.catalogue.runtimes import COMMAND, RUNTIMES
 from trials.formats.block_quantisation import quantise
 from trials.formats.executorch import LONGEST_TEXT
@@ -221,9 +221,9 @@ def rounded(runtime: str, weight: torch.Tensor, precision: str) -> torch.Tensor:
     if runtime == "llama.cpp":
         import gguf
 
-        kind = gguf.GGMLQuantizationType[PRECISIONS[precision]]
+        kind = gguf.GGMLQuantizationType[GGUF_PRECISIONS[precision]]
         return torch.from_numpy(gguf.dequantize(gguf.quantize(weight.numpy(), kind), kind))
-    block = weight.shape[1] if (runtime, precision) == ("executorch", "int8") else BLOCK  # XNNPACK has one scale a row there
+    block = weight.shape[1] if (runtime, precision) == ("executorch", "int8") else BLOCK_WEIGHTS  # XNNPACK has one scale a row there
     return torch.from_numpy(quantise(weight.numpy(), BITS_PER_WEIGHT[precision], block).dequantised())
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.laws.accuracy import accuracy_answer
+from analysis.laws.accuracy import describe_accuracy
 from analysis.laws.backtest import Cut
 from analysis.laws.fit_law import Study, predict_point, study_law
 from analysis.laws.forecast import calibrate_bands, predict_band
@@ -25,10 +25,10 @@ from search_space.errors import SpecError
 
 
 @dataclass(frozen=True)
-class Answered:
-    """A fit's answer and what it came from, for those who draw it."""
+class FitResult:
+    """A fit as plain data and what it came from, for those who draw it."""
 
-    answer: dict[str, Any]
+    data: dict[str, Any]
     """Plain data, ready for JSON."""
     runs: Runs
     study: Study | None
@@ -37,7 +37,7 @@ class Answered:
     """Parabolas of the budgets and their minima; None where the runs have no parabolas, or were not asked for them."""
 
 
-def answer_runs(runs: Runs, options: FitOptions) -> Answered:
+def fit_runs(runs: Runs, options: FitOptions) -> FitResult:
     """Fit the runs.
 
     Raises SpecError for runs that cannot be fitted, and for a prediction too far outside them that was not asked for with `far`.
@@ -49,20 +49,20 @@ def answer_runs(runs: Runs, options: FitOptions) -> Answered:
         if "accuracy" in runs.variables:
             raise SpecError("a curve from loss to accuracy goes with a law of the loss, found --form isoflop; choose another form")
         found = fit_isoflop(runs, options.refits, options.seed)
-        answered = Answered(describe_isoflop(found, runs), runs, None, found)
+        answered = FitResult(describe_isoflop(found, runs), runs, None, found)
     else:
         study = study_law(runs, options)
-        answer = law_answer(study) | {"predictions": [predict_point(study, point, options.far) for point in options.predict]}
+        answer = describe_law(study) | {"predictions": [predict_point(study, point, options.far) for point in options.predict]}
         effects = [shape_effect(study.form, runs, name, min(options.refits, 1000), options.seed) for name in options.columns.effects]
         answer["effects"] = [vars(effect) | {"sentence": effect.sentence} for effect in effects]
         if "accuracy" in runs.variables:
-            answer["accuracy"] = accuracy_answer(runs, answer["predictions"], options.seed)
-        answered = Answered(answer, runs, study, None)
-    answered.answer["total_seconds"] = time.perf_counter() - started
+            answer["accuracy"] = describe_accuracy(runs, answer["predictions"], options.seed)
+        answered = FitResult(answer, runs, study, None)
+    answered.data["total_seconds"] = time.perf_counter() - started
     return answered
 
 
-def law_answer(study: Study) -> dict[str, Any]:
+def describe_law(study: Study) -> dict[str, Any]:
     """The fit, its intervals and its backtest."""
     fit, refits = study.refits.fit, study.refits
     return {

@@ -42,7 +42,7 @@ class CommandTimes(Section):
         return [Repeat(prefill, token * new_tokens, 0.0) for prefill, token in zip(self.prefill_ms, self.decode_ms_per_token, strict=True)]
 
 
-class CommandAnswer(CommandTimes):
+class CommandOutput(CommandTimes):
     """What a command prints: where it measured, the shape's times, and the yardstick's where it took them."""
 
     device: NonEmptyText
@@ -52,7 +52,7 @@ class CommandAnswer(CommandTimes):
     """One repeat before each of the shape's and one after the last."""
 
     @model_validator(mode="after")
-    def _yardstick_goes_around(self) -> CommandAnswer:
+    def _yardstick_goes_around(self) -> CommandOutput:
         wanted = len(self.prefill_ms) + 1
         if self.yardstick is not None and len(self.yardstick.prefill_ms) != wanted:
             found = len(self.yardstick.prefill_ms)
@@ -66,7 +66,7 @@ def command_name(spec: LatencySpec) -> str:
     return f"the latency command {' '.join(spec.command)}"
 
 
-def read_answer(printed: str, spec: LatencySpec) -> CommandAnswer:
+def read_output(printed: str, spec: LatencySpec) -> CommandOutput:
     """The JSON object that a command printed, alone or as the last line; WorkError says what is wrong with it."""
     lines = printed.strip().splitlines()
     for text in (printed, lines[-1] if lines else ""):
@@ -79,10 +79,10 @@ def read_answer(printed: str, spec: LatencySpec) -> CommandAnswer:
     else:
         raise WorkError(f"{command_name(spec)} must print one JSON object, found {printed.strip()[-LAST_WORDS:]!r}; see docs/runtimes.md")
     try:
-        answer = CommandAnswer.model_validate(values)
+        answer = CommandOutput.model_validate(values)
     except ValidationError as errors:
         raise WorkError(
-            f"{command_name(spec)} printed what cannot be read: {error_sentence(errors, CommandAnswer)}; see docs/runtimes.md"
+            f"{command_name(spec)} printed what cannot be read: {error_sentence(errors, CommandOutput)}; see docs/runtimes.md"
         ) from None
     if len(answer.prefill_ms) < (least := min(spec.repeats, LEAST_REPEATS)):
         found = len(answer.prefill_ms)
