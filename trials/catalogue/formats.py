@@ -67,7 +67,9 @@ FORMATS = {
         summary="what transformers loads: config.json, safetensors, tokenizer",
         usage="```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
         'model, tokenizer = AutoModelForCausalLM.from_pretrained("."), AutoTokenizer.from_pretrained(".")\n'
-        'text = tokenizer("def ", return_tensors="pt")\nprint(tokenizer.decode(model.generate(**text, max_new_tokens=16)[0]))\n```',
+        'text = tokenizer("def ", return_tensors="pt")\nprint(tokenizer.decode(model.generate(**text, max_new_tokens=16)[0]))\n```\n\n'
+        "`lm_eval --model hf --model_args pretrained=. --tasks TASKS` scores it; `max_length=N` beside `pretrained` keeps prompts within\n"
+        "the context of its training, and must be no less than the longest continuation.",
         file="",
         writer="trials.formats.hugging_face:write_hugging_face",
         check="trials.export.hugging_face_check:check_hugging_face",

@@ -18,6 +18,10 @@ CONFIG_VERSION = "5.0.0"
 """Version of transformers, whose config format this is. Without it AutoTokenizer takes a tokenizer of more than 100,000 tokens beside a
 Mistral config for one that Mistral published with a faulty pattern, and warns."""
 
+LEAST_POSITIONS = 2048
+"""Positions that a config.json states at least, whatever the network was trained at: RoPE has no table, so that it computes any, and
+lm-evaluation-harness ends in an assertion where the continuation of a prompt is longer than what is stated. What the network was trained at
+stands in its tokenizer's `model_max_length` and on the card."""
 ODD_MODEL_TYPES = {"SeedOssForCausalLM": "seed_oss"}
 """Model types of classes whose name does not say it."""
 
@@ -76,7 +80,7 @@ def hugging_face_config(architecture: Architecture, context_tokens: int, end_of_
         "intermediate_size": a.intermediate_size,
         "hidden_act": "silu" if a.mlp == "swiglu" else a.mlp,
         "tie_word_embeddings": a.tie_word_embeddings,
-        "max_position_embeddings": context_tokens,
+        "max_position_embeddings": max(context_tokens, LEAST_POSITIONS),
         "rope_parameters": {"rope_type": "default", "rope_theta": a.rope_theta},
         "rms_norm_eps": a.rms_norm_eps,
         "initializer_range": INITIALIZER_RANGE,

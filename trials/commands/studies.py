@@ -59,13 +59,13 @@ def run(options: argparse.Namespace) -> int:
 
     stages = Stages(say)
     from trials.driver.run_study import run_study
+    from trials.plans.notices import study_notices
     from trials.reporting.stored_study import read_study, report_study
     from trials.study.spec import load_study
-    from trials.trial.references import reference_notices
 
     stages.end("imports")
     study = load_study(options.study)
-    for said in reference_notices(study.references) if study.scaling is None else ():
+    for said in study_notices(study):
         say(f"archfront: {said}")
     directory = Path(options.directory or f"runs/{study.name}")
     show_progress = print_progress if sys.stderr.isatty() else None

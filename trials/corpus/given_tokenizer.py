@@ -59,6 +59,12 @@ def given_tokenizer(names: Sequence[str], vocab_size: int) -> Given:
     )
 
 
+def local_tokenizers(names: Sequence[str] | None) -> list[Given]:
+    """The named tokenizers that lie on this machine; none where one is a name on the hub, which is not asked."""
+    here = all(is_local_path(name) or Path(name).exists() for name in names or ())
+    return [read_tokenizer(_file(name)) for name in names or ()] if here else []
+
+
 def read_tokenizer(file: Path) -> Given:
     """What a tokenizer.json is; raises SpecError where it cannot be used."""
     data, definition = read_definition(file)
@@ -81,7 +87,9 @@ def read_definition(file: Path) -> tuple[bytes, dict[str, Any]]:
         ) from None
     if kind != "BPE" or any(model.get(key) for key in ("continuing_subword_prefix", "end_of_word_suffix", "dropout")):
         raise _unfit(file, kind)
-    if steps[-1].get("type") != "ByteLevel" or steps[-1].get("add_prefix_space"):
+    if any(step.get("add_prefix_space") for step in steps):
+        raise _unfit(file, "one that puts a space in front of a text, which does not come back from its ids as it was")
+    if steps[-1].get("type") != "ByteLevel":
         raise _unfit(file, "BPE that splits text by " + ", ".join(str(step.get("type", "nothing")) for step in steps))
     if (normalizer := definition.get("normalizer")) and normalizer["type"] != "NFC":
         raise _unfit(file, f"a normalizer ({normalizer['type']})")

@@ -112,7 +112,7 @@ def load_encoder(file: Path, vocab_size: int | None = None) -> Encoder:
         lengths[id_] = len(token)  # each character stands for one byte
     for token in definition["added_tokens"]:
         lengths[token["id"]] = 0 if token["special"] else len(token["content"].encode())
-    slow = Encoder(None, None, None, _exported(file), given.end_of_text, given.end_name, lengths)
+    slow = Encoder(None, None, None, load_exported(file), given.end_of_text, given.end_name, lengths)
     try:
         fast, ids = twin_of(definition, given.end_name)
         encoder = replace(slow, fast=fast, ids=ids)
@@ -122,7 +122,8 @@ def load_encoder(file: Path, vocab_size: int | None = None) -> Encoder:
         return slow
 
 
-def _exported(file: Path) -> Tokenizer:
+def load_exported(file: Path) -> Tokenizer:
+    """The tokenizer as the library itself reads it, without truncation and padding; raises SpecError where that cannot."""
     try:
         exported = Tokenizer.from_file(str(file))
     except Exception as error:  # the library raises a bare Exception

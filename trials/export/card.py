@@ -38,6 +38,7 @@ def write_card(
         ("parameters", f"{parameters(shape):,}"),
         ("blocks", f"{shape.num_unique_layers} stored, {shape.num_hidden_layers} executed"),
         ("vocabulary", f"{shape.vocab_size:,}"),
+        ("context", f"{study.proxy.context_tokens:,} tokens in training; longer texts are computed, and were never seen"),
         *_measured(study.problem, record, final),
     ]
     lines = [

@@ -9,12 +9,12 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor
 
 from analysis.records.latency import Latency
 from analysis.text.words import joined
 from search_space.architecture import Architecture
+from trials.corpus.tokenizer import load_exported
 from trials.network.weights import load_network
 
 POSITIONS = 64
@@ -113,7 +113,7 @@ class Original:
     @cached_property
     def ids(self) -> list[list[int]]:
         """Token ids of `strings_of_many_scripts` by the tokenizer."""
-        own = Tokenizer.from_file(str(self.tokenizer))
+        own = load_exported(self.tokenizer)
         return [own.encode(text, add_special_tokens=False).ids for text in strings_of_many_scripts()]
 
     def equal_strings(self, ids: Sequence[list[int]]) -> int:

@@ -39,6 +39,8 @@ def check_gguf(name: str, path: Path, original: Original) -> Check:
     if moved:
         some = ", ".join(moved[:3])
         return Check(format=name, loaded_by=_gguf(), passed=False, failure=f"{len(moved)} tensors are not the trained ones ({some})")
+    if any(file.fields.get(f"tokenizer.ggml.add_{end}_token") for end in ("bos", "eos")):
+        return Check(format=name, loaded_by=_gguf(), passed=False, failure="it has llama.cpp put tokens around a text")
     with torch.no_grad():
         rounded: Tensor = network_from_gguf(file, original.architecture)(original.tokens)[0]
     strings, runtime = strings_of_many_scripts(), RUNTIMES[MODEL_FORMATS[name]]

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from search_space.errors import SpecError
 from trials.catalogue.hugging_face_config import hugging_face_config
-from trials.corpus.given_tokenizer import Given, read_tokenizer
+from trials.corpus.given_tokenizer import Given, read_definition, read_tokenizer
+from trials.corpus.plain_tokenizer import without_unasked
 from trials.formats.model import Model
 from trials.network.weights import unroll, write_safetensors
 
@@ -34,7 +35,11 @@ def write_hugging_face(directory: Path, model: Model) -> None:
     write_safetensors(directory / "model.safetensors", tensors)
     _write_json(directory / "config.json", config | {"dtype": dtype})
     _write_json(directory / "generation_config.json", {f"{role}_token_id": given.end_of_text for role in ("bos", "eos", "pad")})
-    shutil.copyfile(tokenizer_file, directory / "tokenizer.json")
+    definition, taken = without_unasked(read_definition(tokenizer_file)[1])
+    if taken:
+        _write_json(directory / "tokenizer.json", definition)
+    else:
+        shutil.copyfile(tokenizer_file, directory / "tokenizer.json")
     special = {f"{role}_token": given.end_name for role in ("bos", "eos", "pad")}
     tokenizer = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": context_tokens, "clean_up_tokenization_spaces": False}
     _write_json(directory / "tokenizer_config.json", tokenizer | special)

@@ -13,6 +13,7 @@ from analysis.text.words import disk, duration, hours, quantity, short, span
 from search_space import cost
 from trials.corpus.prepare import prepare_corpus, require_corpus
 from trials.plans.feasible_here import SLOW, Pace, grouped, infeasible_reason, paid_tokens, time_pace
+from trials.plans.notices import study_notices
 from trials.study.scaling_spec import HardwareSpec
 from trials.study.spec import ProxySpec, StudySpec
 from trials.training.footprint import footprint, readable_bytes
@@ -79,6 +80,8 @@ class ScalingPlan:
     text_tokens: int | None
     """Tokens of the train split; None where the corpus was not read for the plan."""
     trainings: tuple[TrainingPlan, ...]
+    notices: tuple[str, ...] = ()
+    """What is taken off of the files that the study names."""
 
     @property
     def by_budget(self) -> dict[float, list[TrainingPlan]]:
@@ -103,6 +106,7 @@ class ScalingPlan:
             "form": self.form,
             "resolution": dict(self.resolution.exponents),
             "warnings": self.warnings,
+            "notices": self.notices,
             "hardware": None if self.hardware is None else self.hardware.model_dump(),
             "machine": self.machine,
             "trainings": [asdict(training) for training in self.trainings],
@@ -145,6 +149,7 @@ def plan_scaling(study: StudySpec) -> ScalingPlan:
         machine=pace.machine,
         text_tokens=len(prepare_corpus(study.corpus, vocab_size).train) if study.corpus.name else None,
         trainings=tuple(_planned(study, task, pace) for task in tasks),
+        notices=study_notices(study),
     )
 
 
@@ -200,6 +205,7 @@ def _lines(plan: ScalingPlan) -> Iterator[str]:
     yield f"grid        {plan.grid}"
     yield f"law         {plan.form}{f'; at best it tells {plan.resolution}' if plan.resolution.exponents else ''}"
     yield from (f"warning     {warning}" for warning in plan.warnings)
+    yield from (f"notice      {said}" for said in plan.notices)
     yield ""
     if len(plan.trainings) > LONG_PLAN:
         yield from aligned(_summary(plan), ())

@@ -23,12 +23,13 @@ from trials.latency.device_tables import require_table
 from trials.latency.refusals import refusal_of, require_measurable
 from trials.machine.memory import trials_on_a_machine, usable_bytes
 from trials.network.decoder import Network
+from trials.plans.notices import study_notices
 from trials.study.spec import StudySpec
 from trials.training.failures import OutOfMemory
 from trials.training.footprint import fit_batch, footprint, readable_bytes
 from trials.training.schedules import stated_tokens
 from trials.trial.known_before import passed_limit, require_within_limits
-from trials.trial.references import reference_notices, references
+from trials.trial.references import references
 
 SAMPLES = 3
 COUNTED = 100
@@ -106,7 +107,7 @@ class StudyPlan:
     """How many of the shapes looked at can have each format, and why others cannot."""
     samples: tuple[SampleShape, ...]
     notices: tuple[str, ...] = ()
-    """What is passed over of the files that the study names."""
+    """What is passed over or taken off of the files that the study names."""
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -171,7 +172,7 @@ def plan_study(study: StudySpec) -> StudyPlan:
         latency=_timed(study, compared, shapes),
         exports=_exports(shapes),
         samples=samples,
-        notices=tuple(reference_notices(study.references)),
+        notices=study_notices(study),
     )
 
 

@@ -74,10 +74,10 @@ class LlamaCppSession:
         return self._read((token,))
 
     def tokenize(self, text: str) -> list[int]:
-        """Ids of a text by the file's own tokenizer; names of special tokens are text."""
+        """Ids of a text by the file's own tokenizer and what the file has it put around; names of special tokens are text."""
         data = text.encode()
-        room = (llama_cpp.llama_token * (len(data) + 1))()
-        count = llama_cpp.llama_tokenize(self._vocabulary, data, len(data), room, len(room), False, False)
+        room = (llama_cpp.llama_token * (len(data) + 3))()
+        count = llama_cpp.llama_tokenize(self._vocabulary, data, len(data), room, len(room), True, False)
         if count < 0:
             raise ValueError(f"llama.cpp does not tokenize {text!r}")
         return list(room[:count])
