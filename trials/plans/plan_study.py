@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from statistics import mean
 from typing import Any
-
-import torch
-from torch.nn import functional
 
 from analysis.objectives.registry import find_objective
 from analysis.text.words import joined
@@ -21,61 +17,22 @@ from trials.catalogue.runtimes import RUNTIMES
 from trials.corpus.prepare import require_corpus
 from trials.latency.device_tables import require_table
 from trials.latency.refusals import refusal_of, require_measurable
-from trials.machine.memory import trials_on_a_machine, usable_bytes
-from trials.network.decoder import Network
 from trials.plans.notices import study_notices
+from trials.plans.reference_costs import ReferenceCost, costs_of_references
+from trials.plans.shape_cost import Memory, ShapeCost, largest_memory, shape_cost, trained_tokens
 from trials.study.spec import StudySpec
-from trials.training.failures import OutOfMemory
-from trials.training.footprint import fit_batch, footprint, readable_bytes
-from trials.training.schedules import stated_tokens
 from trials.trial.known_before import passed_limit, require_within_limits
 from trials.trial.references import references
 
 SAMPLES = 3
 COUNTED = 100
 """Shapes whose closed forms stand for all in the sums."""
-LARGEST_WHOLE = 30_000_000
-"""Parameters above which one block is timed instead of the whole network."""
-LONGEST_TIMED_TOKENS = 1024
-"""Longest sequence of one timed step; what longer ones cost is scaled by FLOPs, and more of them change nothing a token."""
-OPTIMIZER_SHARE = {"muon": 0.6, "adamw": 0.1}
-"""Time of the optimizer's step over forward and backward at 0.3M parameters; smaller for larger networks (docs/findings.md)."""
 START_SECONDS = 20.0
 """Ray, imports and the report, on two cores."""
 RETRAINED_SHAPES = 4
 """Most shapes that the report names; they are trained again after the search, one after another."""
 LATENCY_SECONDS = 1.5
 """One latency measurement at small sizes; training pauses for it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SampleShape:
-    """One shape of the space, and what training it costs."""
-
-    label: str
-    parameters: int
-    training_tokens: int
-    training_flops: int
-    training_seconds: float
-    """Seconds of training on this machine, estimated from a few timed steps."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Memory:
-    """What the shape that takes most memory will take, and what a trial may have on this machine."""
-
-    label: str
-    peak_bytes: int
-    """Predicted for a trial's process, or for its share of a GPU; of a single sequence where not even that fits."""
-    micro_batches: int | None
-    """Parts that its batch is split into; None where not even a single sequence fits, so that the trial will be refused."""
-    usable_bytes: int
-
-    def __str__(self) -> str:
-        has = f"{readable_bytes(self.peak_bytes)} for {self.label}, of {readable_bytes(self.usable_bytes)} that a trial may take"
-        if self.micro_batches is None:
-            return f"{has}: it does not fit; lower proxy.context_tokens or workers.count"
-        return has if self.micro_batches == 1 else f"{has}, each batch in {self.micro_batches} parts"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +62,9 @@ class StudyPlan:
     """What times the shapes, and how many of those looked at it can hold; the others are not proposed."""
     exports: dict[str, str]
     """How many of the shapes looked at can have each format, and why others cannot."""
-    samples: tuple[SampleShape, ...]
+    samples: tuple[ShapeCost, ...]
+    compared: tuple[ReferenceCost, ...] = ()
+    """The references that are trained, whatever their size."""
     notices: tuple[str, ...] = ()
     """What is passed over or taken off of the files that the study names."""
 
@@ -117,6 +76,7 @@ class StudyPlan:
         lines = [
             f"study       {self.name}: {self.trials} shapes of {self.budget}",
             f"beside      {self.references} references, {self.replicates} replicates",
+            *(f"{'reference' if place == 0 else '':<11} {each}" for place, each in enumerate(self.compared)),
             f"space       {str(self.space).replace(chr(10), chr(10) + ' ' * 12)}",
             f"training    {self.training_tokens:,} tokens, {self.training_flops:.2e} FLOPs{', less what stops early' * self.stops_early}",
             f"time        about {_duration(self.estimated_seconds)} with {self.workers} workers on this machine",
@@ -144,14 +104,19 @@ def plan_study(study: StudySpec) -> StudyPlan:
     require_table(study)
     compared = references(study.references, space)
     shapes = space.sample(COUNTED, study.search.seed)
-    samples = tuple(_sample(study, shape) for shape in shapes[:SAMPLES])
+    samples = tuple(shape_cost(study, shape) for shape in shapes[:SAMPLES])
     explained = space.explain()
     trials = min(study.search.trials, explained.shapes)  # the search ends where the space has no more
     replicates = study.search.replicates_of(trials)
     runs = trials + replicates + len(compared)
-    tokens = mean(_tokens(study, shape, samples) for shape in shapes)
-    flops = mean(_tokens(study, s, samples) * cost.training_flops_per_token(s, study.proxy.context_tokens) for s in shapes)
+    tokens = study.proxy.seconds and mean(sample.training_tokens for sample in samples)
+    mean_tokens = tokens or mean(trained_tokens(study, shape) for shape in shapes)
+    mean_flops = mean(
+        (tokens or trained_tokens(study, shape)) * cost.training_flops_per_token(shape, study.proxy.context_tokens) for shape in shapes
+    )
     seconds = study.proxy.seconds or mean(shape.training_seconds for shape in samples)
+    beside = costs_of_references(study, compared, mean_flops)
+    longer = [max(0.0, each.cost.training_seconds - seconds) for each in beside]
     waves = -(-runs // study.workers.count)
     again = RETRAINED_SHAPES * (study.finals.fresh_seed + 2 * study.finals.learning_rate_bracket)
     return StudyPlan(
@@ -162,16 +127,22 @@ def plan_study(study: StudySpec) -> StudyPlan:
         replicates=replicates,
         workers=study.workers.count,
         space=explained,
-        training_tokens=round(runs * tokens),
-        training_flops=round(runs * flops),
-        estimated_seconds=START_SECONDS + (waves + again) * seconds + 2 * runs * LATENCY_SECONDS,
+        training_tokens=round((trials + replicates) * mean_tokens) + sum(each.cost.training_tokens for each in beside),
+        training_flops=round((trials + replicates) * mean_flops) + sum(each.cost.training_flops for each in beside),
+        estimated_seconds=START_SECONDS
+        + (waves + again) * seconds
+        + max([sum(longer) / study.workers.count, *longer])
+        + 2 * runs * LATENCY_SECONDS,
         stops_early=study.search.early_stopping != "none",
-        disk_bytes=round(runs * (mean(4 * cost.parameters(shape) for shape in shapes) + 50 * 1024)),
-        memory=_memory(study),
+        disk_bytes=round((trials + replicates) * mean(4 * cost.parameters(shape) for shape in shapes))
+        + sum(4 * each.cost.parameters for each in beside)
+        + runs * 50 * 1024,
+        memory=largest_memory(study, [shape for _, shape in space.table()]),
         objectives=_objectives(study, shapes),
         latency=_timed(study, compared, shapes),
         exports=_exports(shapes),
         samples=samples,
+        compared=tuple(beside),
         notices=study_notices(study),
     )
 
@@ -210,68 +181,6 @@ def _exports(shapes: list[Architecture]) -> dict[str, str]:
     """What a study's shapes can be exported as."""
     found = [described_exports(shape) for shape in shapes]
     return {name: _share([exports[name] for exports in found]) for name in found[0]}
-
-
-def _memory(study: StudySpec) -> Memory:
-    """Memory of the shape with the largest step; on the machine that asks, or on its GPU where the study wants one and it has one."""
-    proxy, device = study.proxy, "cuda" if study.workers.gpus and torch.cuda.is_available() else "cpu"
-    shapes = [shape for _, shape in study.search_space.table()]
-    shape = max(shapes, key=lambda shape: footprint(shape, proxy, device=device).peak)
-    usable = usable_bytes(device, trials_on_a_machine(study.workers))
-    try:
-        found, parts = fit_batch(shape, proxy, usable, device=device), True
-    except OutOfMemory:
-        found, parts = footprint(shape, proxy, device=device, sequences=1), False
-    return Memory(label=shape.label, peak_bytes=found.peak, micro_batches=found.micro_batches if parts else None, usable_bytes=usable)
-
-
-def _sample(study: StudySpec, shape: Architecture) -> SampleShape:
-    per_token = _seconds_per_token(study, shape)
-    tokens = round(study.proxy.seconds / per_token) if study.proxy.seconds else _stated_tokens(study, shape)
-    return SampleShape(
-        label=shape.label,
-        parameters=cost.parameters(shape),
-        training_tokens=tokens,
-        training_flops=tokens * cost.training_flops_per_token(shape, study.proxy.context_tokens),
-        training_seconds=study.proxy.seconds or tokens * per_token,
-    )
-
-
-def _tokens(study: StudySpec, shape: Architecture, samples: tuple[SampleShape, ...]) -> float:
-    return mean(sample.training_tokens for sample in samples) if study.proxy.seconds else _stated_tokens(study, shape)
-
-
-def _stated_tokens(study: StudySpec, shape: Architecture) -> int:
-    """Training tokens with what the cooldowns' branches add to the trunk."""
-    proxy = study.proxy
-    return round((stated_tokens(proxy, shape) or 0) * (1 + proxy.decay * sum(proxy.cooldowns)))
-
-
-def _seconds_per_token(study: StudySpec, shape: Architecture) -> float:
-    """Forward and backward on random tokens with throw-away weights, the best of three, and the optimizer's share."""
-    context = min(study.proxy.context_tokens, LONGEST_TIMED_TOKENS)
-    sequences = min(study.proxy.batch_sequences, LONGEST_TIMED_TOKENS // context)
-    flops = cost.training_flops_per_token(shape, study.proxy.context_tokens)
-    timed = shape
-    if cost.parameters(shape) > LARGEST_WHOLE:  # one block and a small vocabulary have the width's speed; scaled by FLOPs below
-        timed = replace(shape, num_unique_layers=1, vocab_size=min(shape.vocab_size, 1024), layer_types=shape.layer_types[:1])
-    threads = torch.get_num_threads()
-    torch.set_num_threads(study.workers.trial_threads)
-    try:
-        network = Network(timed)
-        tokens = torch.randint(timed.vocab_size, (sequences, context + 1), generator=torch.Generator().manual_seed(0))
-        elapsed = min(_step(network, tokens) for _ in range(4))
-    finally:
-        torch.set_num_threads(threads)
-    scale = flops / cost.training_flops_per_token(timed, context)
-    return elapsed * scale * (1 + OPTIMIZER_SHARE[study.proxy.optimizer]) / (sequences * context)
-
-
-def _step(network: Network, tokens: torch.Tensor) -> float:
-    start = time.perf_counter()
-    logits = network(tokens[:, :-1])
-    functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten()).backward()  # type: ignore[no-untyped-call]
-    return time.perf_counter() - start
 
 
 def _duration(seconds: float) -> str:

@@ -13,7 +13,7 @@ from analysis.laws.options import FORMS
 from search_space.cost import BITS_PER_WEIGHT
 from trials.catalogue.runtimes import RUNTIMES
 from trials.commands.verbs import parser
-from trials.plans.plan_study import OPTIMIZER_SHARE
+from trials.plans.shape_cost import OPTIMIZER_SHARE
 from trials.search.samplers import SAMPLERS
 from trials.study.ablation_spec import AblationSpec
 from trials.study.search_spec import AUTO
