@@ -61,6 +61,8 @@ class Architecture:
     """Added to the mean square that a norm divides by the root of."""
     attention_bias: str = "none"
     """`none`, or `qkv`: a bias on queries, keys and values and none on the output, as Qwen2 has them."""
+    qk_norm: bool = False
+    """Whether each head's queries and keys pass an RMSNorm over `head_dim` before RoPE, as Qwen3's do."""
 
     def __post_init__(self) -> None:
         for name in SIZES:

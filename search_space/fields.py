@@ -108,6 +108,13 @@ FIELDS: tuple[Field, ...] = (
         example={"attention_bias": "qkv"}, parameters="H h + 2 K h of each attention",
         attention_vectors=lambda a: (a.num_attention_heads + 2 * a.num_key_value_heads) * a.head_dim if a.attention_bias == "qkv" else 0,
     ),
+    Field(
+        name="qk_norm", kind=FieldKind.BOOL, default=False, of_study=True, column=True,
+        label=lambda a: "qk norm", example={"qk_norm": True},
+        parameters="2 h of each attention", activations="4 (H + K) (h + 1) bytes an executed block",
+        attention_vectors=lambda a: 2 * a.head_dim if a.qk_norm else 0,
+        attention_bytes=lambda a: 4 * (a.num_attention_heads + a.num_key_value_heads) * (a.head_dim + 1) if a.qk_norm else 0,
+    ),
 )  # fmt: skip
 """Every field, in the order of a label's words. A new one comes last, and is not `always_written`."""
 BY_NAME = {row.name: row for row in FIELDS}

@@ -67,6 +67,7 @@ def random_shape(draw: random.Random) -> Architecture:
         layer_types=pattern,
         sliding_window=draw.randint(1, 60) if "sliding_attention" in pattern else None,
         attention_bias=draw.choice(BY_NAME["attention_bias"].choices),
+        qk_norm=draw.random() < 0.5,
     )
 
 

@@ -1,10 +1,10 @@
 """What llama.cpp needs of a shape before a GGUF file can hold it, and how it names things. Standard library only.
 
-Two of its architectures compute our function. `llama` has a gated MLP, full attention in every block, and biases where the file has
-them. `mimo2`, where no block has experts and nothing else that is optional is there, is the same without biases and with a sliding
-window in the blocks that a list names; its output matrix is always a tensor of its own. All that have an MLP without a gate differ in
-something: the MLP squares the ReLU (`arcee`, `nemotron`), or the norm subtracts the mean and the GELU is the tanh approximation
-(`starcoder2`, `gptneox`).
+Three of its architectures compute our function. `llama` has a gated MLP, full attention in every block, and biases where the file has
+them; `qwen3` is the same with normalised queries and keys. `mimo2`, where no block has experts and nothing else that is optional is there,
+is a `llama` without biases and with a sliding window in the blocks that a list names; its output matrix is always a tensor of its own. All
+that have an MLP without a gate differ in something: the MLP squares the ReLU (`arcee`, `nemotron`), or the norm subtracts the mean and the
+GELU is the tanh approximation (`starcoder2`, `gptneox`).
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ INSIDE = {
     "self_attn.q_proj": "attn_q",
     "self_attn.k_proj": "attn_k",
     "self_attn.v_proj": "attn_v",
+    "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm",
     "self_attn.o_proj": "attn_output",
     "post_attention_layernorm": "ffn_norm",
     "mlp.gate_proj": "ffn_gate",
@@ -37,6 +39,8 @@ INSIDE = {
 
 def architecture_name(a: Architecture) -> str:
     """How llama.cpp calls what runs the shape."""
+    if a.qk_norm:
+        return "qwen3"
     return "llama" if a.sliding_window is None else "mimo2"
 
 
@@ -71,6 +75,11 @@ def gguf_refusal(a: Architecture, precision: str) -> str | None:
         return (
             f"attention_bias must be none in a GGUF file where a block slides, found {a.attention_bias}: the architecture of llama.cpp "
             "that slides block by block (mimo2) reads no biases; choose none, full_attention in every block, or another format"
+        )
+    if a.qk_norm and a.sliding_window is not None:
+        return (
+            "qk_norm must be false in a GGUF file where a block slides, found true: the architecture of llama.cpp that normalises queries "
+            "and keys (qwen3) has full attention in every block; choose false, full_attention in every block, or another format"
         )
     if precision in ("int8", "int4"):
         return broken_rows(a, f"in a GGUF file in {precision}", "the precision float16")

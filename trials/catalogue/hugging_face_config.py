@@ -4,7 +4,8 @@ The classes and their limits are those of transformers 5: all name their weights
 the query heads do not divide, the others do not; only Ministral slides in some blocks and not in others; only Arcee has
 an MLP without a gate (Llama with `hidden_act` relu keeps its gate). Llama's and Arcee's `attention_bias` puts a bias on the output
 projection too. Biases on queries, keys and values alone are Qwen2's and SeedOss's; beside a Qwen2 config AutoTokenizer takes every
-tokenizer for Qwen2's own, whatever its files say, and gives other ids than those that the network was trained on.
+tokenizer for Qwen2's own, whatever its files say, and gives other ids than those that the network was trained on. Qwen3, beside which it
+does not, slides where it is told to and normalises queries and keys; its biases would be on the output projection too.
 """
 
 from __future__ import annotations
@@ -30,6 +31,14 @@ def hugging_face_class(architecture: Architecture) -> str:
     """The class of transformers that computes the same function; raises SpecError with what would fit where none does."""
     a = architecture
     divides = a.hidden_size % a.num_attention_heads == 0
+    if a.qk_norm:
+        if a.mlp == "swiglu" and a.attention_bias == "none":
+            return "Qwen3ForCausalLM"
+        raise SpecError(
+            "qk_norm must be false in a Hugging Face export with an ungated MLP or biases, found true: the class of transformers that "
+            "normalises queries and keys (Qwen3ForCausalLM) has neither an ungated MLP nor biases on queries, keys and values alone; "
+            "choose false, or mlp swiglu and attention_bias none"
+        )
     if a.attention_bias != "none":
         if a.mlp == "swiglu" and a.sliding_window is None:
             return "SeedOssForCausalLM"
@@ -94,6 +103,8 @@ def hugging_face_config(architecture: Architecture, context_tokens: int, end_of_
     if name == "SeedOssForCausalLM":
         biases = {"attention_bias": True, "attention_out_bias": False, "mlp_bias": False}
         return config | biases | {"residual_dropout": 0.0, "pad_token_id": None}  # the class pads with its token 1 where nothing is said
-    if name == "MinistralForCausalLM":
+    if name == "Qwen3ForCausalLM":
+        config |= {"attention_bias": False, "use_sliding_window": a.sliding_window is not None, "max_window_layers": 0}
+    if name in ("MinistralForCausalLM", "Qwen3ForCausalLM"):
         config["layer_types"] = list(a.layer_types)
     return config | {"sliding_window": a.sliding_window}

@@ -120,6 +120,8 @@ class Pieces:
         for made, letter, heads in (("queries", "q", a.num_attention_heads), ("keys", "k", a.num_key_value_heads)):
             flat = self._projected(graph, normed, f"{name}.self_attn.{letter}_proj")
             by_head = graph.reshape(flat, (-1, heads, a.head_dim))
+            if a.qk_norm:
+                by_head = self._norm(graph, by_head, f"{name}.self_attn.{letter}_norm.weight")
             turned = graph.linear(by_head, self._quarter_turn(graph))
             still, moved = graph.binary("Multiply", by_head, "cosine"), graph.binary("Multiply", turned, "sine")
             if made == "queries":

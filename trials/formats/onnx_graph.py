@@ -236,6 +236,8 @@ def _attention(graph: _Graph, a: Architecture, depth: int, states: str, name: st
     query, key, value = (graph.linear(states, f"{name}.{part}_proj.weight") for part in "qkv")
     if a.attention_bias == "qkv":
         query, key, value = (graph.add(each, f"{name}.{part}_proj.bias") for each, part in zip((query, key, value), "qkv", strict=True))
+    if a.qk_norm:
+        query, key = (_normed_heads(graph, a, each, f"{name}.{part}_norm.weight") for each, part in ((query, "q"), (key, "k")))
     query = graph.node("RotaryEmbedding", query, *rotary, num_heads=a.num_attention_heads)
     key = graph.node("RotaryEmbedding", key, *rotary, num_heads=a.num_key_value_heads)
     held = "window" if slides else "past"
@@ -255,6 +257,12 @@ def _attention(graph: _Graph, a: Architecture, depth: int, states: str, name: st
         for part, kept in zip(whole, present, strict=True):
             graph.slice(part, start, graph.constant("end", [ALL]), axis=2, outputs=(kept,))
     return graph.linear(mixed, f"{name}.o_proj.weight")
+
+
+def _normed_heads(graph: _Graph, a: Architecture, heads: str, name: str) -> str:
+    """Heads side by side, [1, tokens, heads x head_dim], each normalised with the same stored gain."""
+    by_head = graph.node("Reshape", heads, graph.constant("by_head", [0, 0, -1, a.head_dim]))
+    return graph.node("Reshape", graph.norm(by_head, name), graph.constant("side_by_side", [0, 0, -1]))
 
 
 def _mlp(graph: _Graph, a: Architecture, states: str, name: str) -> str:

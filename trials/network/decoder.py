@@ -1,4 +1,4 @@
-"""The decoder: pre-RMSNorm, RoPE, biases where the shape has them; parameters named as Hugging Face names them.
+"""The decoder: pre-RMSNorm, RoPE, biases and normalised heads where the shape has them; parameters named as Hugging Face names them.
 
 A stored part (attention or MLP, each with the norm in front of it) that runs at several depths is one module object standing at
 several places. So `named_parameters()` has every stored weight once, and `state_dict()` is already the unrolled one that an
@@ -162,6 +162,8 @@ class Attention(nn.Module):
         self.k_proj = Linear(a.hidden_size, a.num_key_value_heads * a.head_dim, bias)
         self.v_proj = Linear(a.hidden_size, a.num_key_value_heads * a.head_dim, bias)
         self.o_proj = Linear(a.num_attention_heads * a.head_dim, a.hidden_size)
+        self.q_norm = Norm(a.head_dim, a.rms_norm_eps) if a.qk_norm else None
+        self.k_norm = Norm(a.head_dim, a.rms_norm_eps) if a.qk_norm else None
 
     def forward(self, states: Tensor, rotary: tuple[Tensor, Tensor], window: int | None, slot: Slot | None, start: int | Tensor) -> Tensor:
         """What the block adds to the residual stream; `window` keys are seen, or all of them where it is None."""
@@ -189,8 +191,11 @@ class Attention(nn.Module):
     def queries_and_keys(self, states: Tensor, rotary: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """Queries and keys after RoPE, [batch, heads, sequence, head_dim], of normalised states [batch, sequence, hidden_size]."""
         batch, sequence, _ = states.shape
-        heads = self._projected(states).view(batch, sequence, -1, self.head_dim).transpose(1, 2)
-        query, key = torch.split(rotate(heads, rotary), self.heads, 1)
+        heads = self._projected(states).view(batch, sequence, -1, self.head_dim)
+        if self.q_norm is not None and self.k_norm is not None:
+            query, key = torch.split(heads.to(self.q_norm.weight.dtype), self.heads, 2)  # a square of bfloat16 is too coarse
+            heads = torch.cat((self.q_norm(query), self.k_norm(key)), 2).to(heads.dtype)
+        query, key = torch.split(rotate(heads.transpose(1, 2), rotary), self.heads, 1)
         return query, key
 
     def _projected(self, states: Tensor) -> Tensor:

@@ -56,7 +56,8 @@ def _scale(name: str, parameter: torch.Tensor, network: Network, proxy: ProxySpe
         output = base.hidden_size / shape.hidden_size
         return Scale(output, output)
     role = name.split(".")[-2]
-    heads = math.sqrt(base.head_dim / shape.head_dim) if role == "q_proj" else 1.0  # scores over head_dim instead of over its root
+    scores = "q_norm" if shape.qk_norm else "q_proj"  # what makes scores larger; a norm takes the size from what is before it
+    heads = math.sqrt(base.head_dim / shape.head_dim) if role == scores else 1.0  # scores over head_dim instead of over its root
     if parameter.ndim != 2 or not role.endswith("_proj"):
         return Scale(heads, heads)
     rows, columns = parameter.shape

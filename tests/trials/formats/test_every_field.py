@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,11 +13,13 @@ import torch
 from search_space.architecture import Architecture
 from search_space.cost import parameters
 from search_space.field import Field
-from search_space.fields import OPTIONAL
+from search_space.fields import OPTIONAL, refusal
 from search_space.sharing import Sharing
+from tests.support.needs import library_of
 from tests.support.sample_gguf import SHAPE, SLIDING, exported, padded_tokenizer
 from tests.support.sample_network import spread_out
-from trials.catalogue.formats import FORMATS, GGUF, supported_exports
+from trials.catalogue.formats import FORMATS, GGUF, Format, supported_exports
+from trials.catalogue.runtimes import RUNTIMES, Runtime
 from trials.formats.model import fresh_model
 
 SHARED = replace(SHAPE, sharing=Sharing("reverse", 2), layer_types=("full_attention",))
@@ -28,6 +31,19 @@ SHAPES = {
     "wide": replace(SHAPE, head_dim=24, tie_word_embeddings=False),
 }
 every_optional_field = pytest.mark.parametrize("row", OPTIONAL, ids=lambda row: row.name)
+
+
+def written_in_each_precision() -> list[Any]:
+    """Every shape in float32 in every format, and the plain one in the other precisions of exports.
+
+    Precisions that only a latency has are runtimes', and tests/trials/latency/runtimes/test_runtimes.py asks them.
+    """
+    return [
+        pytest.param(shape, name, precision, marks=library_of(name, row))
+        for name, row in FORMATS.items()
+        for precision in row.export_precisions
+        for shape in (SHAPES if precision == "float32" else ["plain"])
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -49,19 +65,28 @@ def test_the_network_has_it_counts_it_and_answers_otherwise_with_it(row: Field, 
 
 
 @every_optional_field
-@pytest.mark.parametrize("format_name", FORMATS)
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_an_export_is_the_network_or_is_refused_with_the_cure(
-    row: Field, format_name: str, shape: Architecture, tmp_path: Path, tokenizer_file: Path
-) -> None:
+def test_what_a_format_or_a_runtime_cannot_hold_because_of_it_is_refused_by_its_name_with_the_cure(row: Field, shape: Architecture) -> None:
     changed = replace(shape, **row.example)
-    before, reason = (supported_exports(each)[format_name] for each in (shape, changed))
+    holders: dict[str, Format | Runtime] = {**FORMATS, **RUNTIMES}
+    for name, holder in holders.items():
+        for precision in holder.precisions:
+            before, reason = (refusal(each, name) or holder.refusal(each, precision) for each in (shape, changed))
+            if before is None and reason is not None:
+                assert row.name in reason and "choose" in reason, f"{name} must say what is wrong with {row.name}, found {reason}"  # noqa: PT018
+
+
+@every_optional_field
+@pytest.mark.parametrize(("shape", "format_name", "precision"), written_in_each_precision())
+def test_an_export_is_the_network_or_is_refused_with_the_cure(
+    row: Field, shape: str, format_name: str, precision: str, tmp_path: Path, tokenizer_file: Path
+) -> None:
+    changed = replace(SHAPES[shape], **row.example)
+    before, reason = (supported_exports(each, {format_name: precision})[format_name] for each in (SHAPES[shape], changed))
     if reason is not None:
         assert before is not None or (row.name in reason and "choose" in reason), f"{format_name} must say what is wrong with {row.name}"
         return
-    if not FORMATS[format_name].installed:
-        pytest.skip(f"{FORMATS[format_name].library} is not installed; pip install {FORMATS[format_name].install}")
-    (check,) = exported(changed, tmp_path, tokenizer_file, "float32", (format_name,))
+    (check,) = exported(changed, tmp_path, tokenizer_file, precision, (format_name,))
     assert check.passed is True, f"the writer of {format_name} does not know {row.name}: {check.sentence()}"
 
 

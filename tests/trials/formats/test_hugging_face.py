@@ -63,6 +63,8 @@ SHAPES = {
     "arcee relu": ARCEE,
     "arcee gelu, free head_dim, untied": replace(ARCEE, mlp="gelu", head_dim=20, tie_word_embeddings=False),
     "seed oss": replace(MISTRAL, attention_bias="qkv", rope_theta=100.0),
+    "qwen3": replace(MISTRAL, qk_norm=True, rope_theta=100.0),
+    "qwen3, sliding, shared mlp": replace(MINISTRAL, qk_norm=True, sharing=Sharing("reverse", 2, "mlp")),
     "shared blocks": replace(LLAMA, sharing=Sharing("immediate", 2)),
     "shared attention, sliding": replace(MINISTRAL, sharing=Sharing("reverse", 2, "attention")),
     "shared mlp, ungated": replace(ARCEE, sharing=Sharing("repeat_all_over", 3, "mlp")),
@@ -114,7 +116,7 @@ def test_transformers_loads_an_export_with_the_same_logits_and_ids(
     assert not [record for record in caplog.records if record.name.startswith("transformers")]  # torchao, if there, has its own remarks
 
 
-@pytest.mark.parametrize("name", ["mistral", "arcee relu", "shared attention, sliding"])
+@pytest.mark.parametrize("name", ["mistral", "arcee relu", "qwen3, sliding, shared mlp", "shared attention, sliding"])
 def test_transformers_generates_from_an_export_as_the_network_does(name: str, tmp_path: Path, tokenizer_file: Path) -> None:
     network = spread_out(SHAPES[name])
     directory = exported(tmp_path, network, tokenizer_file)
@@ -180,6 +182,8 @@ def test_a_tokenizer_of_another_size_is_refused_before_anything_is_written(tmp_p
             replace(ARCEE, attention_bias="qkv"),
             "must be none in a Hugging Face export with an ungated MLP or a block that slides, found qkv",
         ),
+        (replace(ARCEE, qk_norm=True), "must be false in a Hugging Face export with an ungated MLP or biases, found true"),
+        (replace(LLAMA, qk_norm=True, attention_bias="qkv"), "choose false, or mlp swiglu and attention_bias none"),
         (replace(MINISTRAL, attention_bias="qkv"), "choose none, or mlp swiglu and full_attention in every block"),
         (replace(MINISTRAL, mlp="gelu"), "mlp must be swiglu in a Hugging Face export where a block slides, found gelu"),
     ],

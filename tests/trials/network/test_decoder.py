@@ -17,7 +17,7 @@ from search_space import cost
 from search_space.architecture import Architecture
 from search_space.sharing import Sharing
 from tests.support.sample_network import spread_out
-from trials.catalogue.hugging_face_config import hugging_face_config
+from trials.catalogue.hugging_face_config import hugging_face_class, hugging_face_config
 from trials.network.decoder import Network
 from trials.network.kv_cache import Cache
 
@@ -38,6 +38,7 @@ MISTRAL = replace(LLAMA, num_attention_heads=5, num_key_value_heads=1, head_dim=
 MINISTRAL = replace(LLAMA, layer_types=("sliding_attention", "full_attention", "sliding_attention"), sliding_window=WINDOW)
 SLIDING = replace(LLAMA, layer_types=("sliding_attention",), sliding_window=WINDOW)
 QWEN2 = replace(MISTRAL, attention_bias="qkv", rope_theta=1_000_000.0, rms_norm_eps=1e-6)
+QWEN3 = replace(MISTRAL, qk_norm=True, rope_theta=1_000_000.0, rms_norm_eps=1e-6)
 SHARED = {
     f"{strategy} x{repeats} {part}": replace(
         LLAMA, sharing=Sharing(strategy, repeats, part), layer_types=("sliding_attention", "full_attention"), sliding_window=WINDOW
@@ -58,6 +59,9 @@ SHAPES = {
     "ArceeForCausalLM, relu, shared": replace(LLAMA, mlp="relu", sharing=Sharing("immediate", 2)),
     "SeedOssForCausalLM": QWEN2,
     "SeedOssForCausalLM, shared attention": replace(QWEN2, sharing=Sharing("reverse", 2, "attention"), layer_types=("full_attention",)),
+    "Qwen3ForCausalLM": QWEN3,
+    "Qwen3ForCausalLM, some blocks sliding, another epsilon": replace(MINISTRAL, qk_norm=True, rms_norm_eps=0.1),
+    "Qwen3ForCausalLM, shared attention": replace(QWEN3, sharing=Sharing("reverse", 2, "attention"), layer_types=("full_attention",)),
     "LlamaForCausalLM, other constants": replace(LLAMA, rope_theta=100.0, rms_norm_eps=0.1),
     **SHARED,
 }
@@ -73,6 +77,7 @@ def test_logits_equal_those_of_transformers_with_the_unrolled_weights(architectu
     network = spread_out(architecture)
     config = hugging_face_config(architecture, context_tokens=TOKENS)
     theirs = AutoModelForCausalLM.from_config(AutoConfig.for_model(**config)).eval()
+    assert type(theirs).__name__ == hugging_face_class(architecture)
     loaded = theirs.load_state_dict(network.state_dict(), strict=False)
     assert loaded.unexpected_keys == []
     assert loaded.missing_keys == (["lm_head.weight"] if architecture.tie_word_embeddings else [])
@@ -191,13 +196,13 @@ def test_weights_follow_from_the_seed_alone_and_leave_the_global_random_state() 
 
 def test_first_weights_are_normal_and_those_that_write_to_the_stream_are_smaller() -> None:
     architecture = replace(
-        LLAMA, hidden_size=256, intermediate_size=512, head_dim=64, sharing=Sharing("immediate", 2), attention_bias="qkv"
+        LLAMA, hidden_size=256, intermediate_size=512, head_dim=64, sharing=Sharing("immediate", 2), attention_bias="qkv", qk_norm=True
     )
     for name, parameter in Network(architecture).named_parameters():
         if name.endswith(".bias"):
             assert torch.equal(parameter, torch.zeros_like(parameter)), name
         elif parameter.ndim == 1:
-            assert torch.equal(parameter, torch.ones(256)), name
+            assert torch.equal(parameter, torch.ones(64 if name.endswith(("q_norm.weight", "k_norm.weight")) else 256)), name
         else:
             expected = 0.02 / math.sqrt(12) if "o_proj" in name or "down_proj" in name else 0.02
             assert parameter.std().item() == pytest.approx(expected, rel=0.02), name
@@ -219,7 +224,9 @@ def test_a_network_that_was_measured_first_can_still_be_trained() -> None:
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
-@pytest.mark.parametrize("architecture", [LLAMA, MINISTRAL, SHAPES["ArceeForCausalLM, gelu"]], ids=["llama", "ministral", "arcee"])
+@pytest.mark.parametrize(
+    "architecture", [LLAMA, MINISTRAL, SHAPES["ArceeForCausalLM, gelu"], QWEN3], ids=["llama", "ministral", "arcee", "qwen3"]
+)
 def test_bfloat16_whole_or_by_autocast_stays_near_float32(architecture: Architecture) -> None:
     network = spread_out(architecture)
     low = copy.deepcopy(network).to(torch.bfloat16)

@@ -18,6 +18,7 @@ from benchmarks.memory import CASES, STEPS
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.families import family
+from search_space.fields import OPTIONAL
 from search_space.sharing import Sharing
 from trials.corpus.blocks import TokenBlocks
 from trials.network.decoder import Network
@@ -36,6 +37,7 @@ SHAPES = {
     "relu, untied": replace(SHAPE, mlp="relu", tie_word_embeddings=False),
     "sliding": replace(SHAPE, layer_types=("sliding_attention", "full_attention", "full_attention"), sliding_window=9),
     "biases": replace(SHAPE, attention_bias="qkv"),
+    **{row.name: replace(SHAPE, **row.example) for row in OPTIONAL},
     "shared": replace(SHAPE, sharing=Sharing("immediate", 2)),
     "wide, few tokens": replace(SHAPE, hidden_size=256, num_attention_heads=8, head_dim=32, sharing=Sharing("immediate", 2)),
     "a window beyond the context": replace(SHAPE, layer_types=("sliding_attention",) * 3, sliding_window=999),

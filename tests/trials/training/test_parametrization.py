@@ -149,6 +149,18 @@ def test_a_bias_of_queries_moves_as_its_matrix_does() -> None:
     assert found[key].rate == usual[key].rate == 1
 
 
+@OPTIMIZERS
+def test_wider_heads_have_smaller_gains_where_queries_are_normalised(optimizer: str) -> None:
+    wide, narrow = (
+        scales(Network(shape(64, head_dim=head_dim, qk_norm=True)), recipe(optimizer=optimizer, parametrization="mup"))
+        for head_dim in (64, 16)
+    )
+    gain, key, query = (f"model.layers.0.self_attn.{part}.weight" for part in ("q_norm", "k_norm", "q_proj"))
+    assert (wide[gain].initial, wide[gain].rate) == pytest.approx((narrow[gain].initial / 2, narrow[gain].rate / 2))
+    assert (narrow[gain].initial, wide[key].initial, wide[key].rate) == (1, 1, 1)
+    assert wide[query].initial == narrow[query].initial
+
+
 def test_a_parametrized_network_is_exported_as_it_stands(tmp_path: Path) -> None:
     built = shape(96, 2, vocab_size=260, sharing=Sharing("repeat_all_over", 2))
     network = Network(built, seed=0)

@@ -16,6 +16,7 @@ import torch
 from search_space.architecture import Architecture
 from search_space.cost import BITS_PER_WEIGHT
 from search_space.errors import SpecError
+from search_space.fields import OPTIONAL
 from search_space.sharing import Sharing
 from tests.support.needs import library_of
 from trials.catalogue.gguf_layout import GGUF_PRECISIONS
@@ -34,6 +35,7 @@ PLAIN = Architecture(
 SLIDING = replace(PLAIN, layer_types=("sliding_attention", "full_attention"), sliding_window=5)
 WHOLE = replace(PLAIN, hidden_size=64, num_attention_heads=6, head_dim=16, intermediate_size=96)
 """Every row is of whole blocks of 32, as some runtimes' quantised products want it."""
+OF_EVERY_FIELD = {f"whole blocks, {row.name}": replace(WHOLE, **row.example) for row in OPTIONAL}
 SHAPES = {
     "plain": PLAIN,
     "whole blocks": WHOLE,
@@ -57,6 +59,7 @@ SHAPES = {
         for part in ("block", "attention", "mlp")
     },
     "shared and sliding": replace(SLIDING, sharing=Sharing("immediate", 2)),
+    **OF_EVERY_FIELD,
 }
 ROOT = Path(__file__).resolve().parents[4]
 SENTENCE = r"\S.* must .+, found .+; \w.+[^.]"
@@ -194,7 +197,8 @@ def test_an_unknown_runtime_names_the_nearest_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "shape", ["plain", "untied", "odd widths", "shared and sliding", "whole blocks", "whole blocks, untied, sliding and shared"]
+    "shape",
+    ["plain", "untied", "odd widths", "shared and sliding", "whole blocks", "whole blocks, untied, sliding and shared", *OF_EVERY_FIELD],
 )
 @pytest.mark.parametrize(("runtime", "precision"), offered("float16", "int8", "int4"))
 def test_quantised_logits_are_those_of_our_network_with_the_rounded_weights(
