@@ -23,6 +23,8 @@ class ModelType:
     """What `attention_bias: true` puts biases on: `all` four projections of an attention, or `qkv`; `always` is `qkv` whatever it says."""
     pattern: tuple[str, ...] = (FULL_LAYER,)
     """Attention of the blocks, repeated over the depth, where there is a window and `layer_types` is left out."""
+    has_qk_norm: bool = False
+    """Whether each head's queries and keys are normalised, before RoPE where `parts` does not say otherwise."""
     is_gated: bool = True
     """Whether its MLP has three matrices."""
     parts: tuple[str, ...] = ()
@@ -48,6 +50,8 @@ MODEL_TYPES: dict[str, ModelType] = {
     "ministral": ModelType(unsaid=GROUPED | {"sliding_window": 4096}, pattern=(SLIDING_LAYER,)),
     "ministral3": ModelType(unsaid=GROUPED | {"head_dim": 128, "rope_theta": 1e6, "rms_norm_eps": 1e-5}, pattern=(SLIDING_LAYER,)),
     "qwen2": ModelType(unsaid=WINDOWED | {"num_key_value_heads": 32}, biases="always"),
+    "qwen3": ModelType(unsaid=WINDOWED | {"num_key_value_heads": 32, "head_dim": 128}, has_qk_norm=True),
+    "hunyuan_v1_dense": ModelType(unsaid={"rms_norm_eps": 1e-5}, has_qk_norm=True, parts=("norms of queries and keys after RoPE",)),
     "seed_oss": ModelType(unsaid=GROUPED | {"head_dim": 128, "attention_bias": True}, biases="qkv"),
     "internlm3": ModelType(unsaid={"num_key_value_heads": 2, "head_dim": 128, "rms_norm_eps": 1e-5}),
     "phi3": ModelType(unsaid={"rms_norm_eps": 1e-5}, pattern=(SLIDING_LAYER,)),
@@ -105,6 +109,7 @@ class Part:
 
 
 LAYER_NORM, ALL_BIASES, LEARNED, PARALLEL = "LayerNorm", "biases on its matrices", "learned positions", "a parallel block"
+QK_NORM = "norms of queries and keys"
 AFTER, FOUR_NORMS, BOTH_SIDES = "norms after attention and MLP in place of before", "four norms a block", "attention to both sides"
 UNKNOWN_PARTS: tuple[Part, ...] = (
     Part("a mixture of experts", ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")),
@@ -128,7 +133,7 @@ UNKNOWN_PARTS: tuple[Part, ...] = (
     Part("a bias on the attention's output", ("attention_out_bias", "dense_bias")),
     Part("biases in the MLP", ("mlp_bias",)),
     Part(ALL_BIASES, ("use_bias", "bias", "qkv_bias", "use_qkv_bias")),
-    Part("norms of queries and keys", ("qk_layernorm", "use_qk_norm", "qk_norm")),
+    Part(QK_NORM, ("qk_layernorm", "use_qk_norm", "qk_norm")),
     Part(FOUR_NORMS, ("use_post_norm",)),
     Part("an embedding for each block", ("hidden_size_per_layer_input",)),
     Part("keys and values shared between blocks", ("use_cla", "num_kv_shared_layers")),

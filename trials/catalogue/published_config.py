@@ -12,7 +12,7 @@ from typing import Any
 
 from search_space.architecture import LAYER_TYPES, Architecture
 from search_space.errors import SpecError
-from trials.catalogue.model_types import FULL_LAYER, MODEL_TYPES, OTHER_TYPES, SLIDING_LAYER, UNKNOWN_PARTS, UNSAID, ModelType
+from trials.catalogue.model_types import FULL_LAYER, MODEL_TYPES, OTHER_TYPES, QK_NORM, SLIDING_LAYER, UNKNOWN_PARTS, UNSAID, ModelType
 
 HALLMARKS = ("model_type", "architectures", "transformers_version", "hidden_act", "max_position_embeddings", "torch_dtype")
 """Keys that no architecture of ours has; one of them makes a mapping a config.json."""
@@ -100,6 +100,8 @@ def _parts(name: str, row: ModelType, said: Mapping[str, Any]) -> tuple[list[str
     counted = [*OTHER_TYPES.get(name, ()), *_biased_output(row, said), *_other_head(said)]
     uncounted = [*row.parts, *_activation(row, said)]
     for part in UNKNOWN_PARTS:
+        if row.has_qk_norm and part.name == QK_NORM:
+            continue
         if any(seen.get(key) is not None and part.is_there(seen[key]) for key in part.keys):
             (counted if part.is_counted else uncounted).append(part.name)
     uncounted += [f"{kind} blocks" for kind in _kinds(said) if kind not in LAYER_TYPES]
@@ -157,6 +159,7 @@ def _shape(row: ModelType, said: Mapping[str, Any]) -> Architecture:
             "rope_theta": said["rope_theta"],
             "rms_norm_eps": said["rms_norm_eps"],
             "attention_bias": "qkv" if has_biases else "none",
+            "qk_norm": row.has_qk_norm,
         }
     )
 

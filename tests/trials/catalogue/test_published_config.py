@@ -46,6 +46,8 @@ PUBLISHED = [
                      "num_key_value_heads": 1, "intermediate_size": 16384, "vocab_size": 256000, "hidden_act": "gelu"}),
     (3_821_079_552, {"model_type": "phi3", "hidden_size": 3072, "num_hidden_layers": 32, "num_attention_heads": 32,
                      "num_key_value_heads": 32, "intermediate_size": 8192, "vocab_size": 32064}),
+    (596_049_920, {"model_type": "qwen3", "hidden_size": 1024, "num_hidden_layers": 28, "num_attention_heads": 16, "head_dim": 128,
+                   "num_key_value_heads": 8, "intermediate_size": 3072, "vocab_size": 151936, "tie_word_embeddings": True}),
     (124_635_456, {"model_type": "mobilellm", "hidden_size": 576, "num_hidden_layers": 30, "num_attention_heads": 9, "head_dim": 64,
                    "num_key_value_heads": 3, "intermediate_size": 1536, "vocab_size": 32000, "share_embedding": True,
                    "layer_sharing": True, "tie_word_embeddings": False}),
@@ -159,6 +161,7 @@ SMALL = {"vocab_size": 300, "hidden_size": 48, "num_unique_layers": 2, "num_atte
         {}, {"tie_word_embeddings": False}, {"mlp": "relu"}, {"mlp": "gelu"}, {"attention_bias": "qkv"}, {"hidden_size": 50},
         {"sharing": Sharing("reverse", 3)}, {"sharing": Sharing("immediate", 2, "mlp")}, {"rope_theta": 5e5, "rms_norm_eps": 1e-3},
         {"layer_types": ("sliding_attention", "full_attention"), "sliding_window": 16}, {"num_key_value_heads": 4},
+        {"qk_norm": True}, {"qk_norm": True, "layer_types": ("full_attention", "sliding_attention"), "sliding_window": 16},
     ],
 )  # fmt: skip
 def test_what_an_export_writes_is_read_back_as_the_shape(changes: dict[str, Any]) -> None:
