@@ -10,7 +10,7 @@ from dataclasses import fields as attributes
 from functools import cache
 from typing import Any, Self
 
-from search_space.errors import SpecError, unknown_key
+from search_space.errors import SpecError, quoted, unknown_key
 from search_space.field import FieldKind
 from search_space.fields import BY_NAME, FIELDS
 from search_space.sharing import Sharing
@@ -68,7 +68,7 @@ class Architecture:
         for name in SIZES:
             value = getattr(self, name)
             if type(value) is not int or value < 1:
-                raise SpecError(f"{name} must be a whole number of at least 1, found {value!r}")
+                raise SpecError(f"{name} must be a whole number of at least 1, found {quoted(value)}")
         if self.num_attention_heads % self.num_key_value_heads:
             raise SpecError(
                 f"num_attention_heads must be a multiple of num_key_value_heads, found {self.num_attention_heads} and "
@@ -87,20 +87,22 @@ class Architecture:
     def _settle_attention(self) -> None:
         """Repeat the pattern over the depth and drop a window that no block uses."""
         if not isinstance(self.layer_types, list | tuple):
-            raise SpecError(f"layer_types must be a list such as [{', '.join(LAYER_TYPES)}], found {self.layer_types!r}")
+            raise SpecError(f"layer_types must be a list such as [{', '.join(LAYER_TYPES)}], found {quoted(self.layer_types)}")
         depth, pattern = self.num_hidden_layers, tuple(self.layer_types)
         if not 1 <= len(pattern) <= depth:
             raise SpecError(f"layer_types must name 1 to {depth} blocks (a shorter pattern repeats), found {len(pattern)}")
         for name in pattern:
             if name not in LAYER_TYPES:
-                raise SpecError(f"layer_types must hold {' or '.join(LAYER_TYPES)}, found {name!r}")
+                raise SpecError(f"layer_types must hold {' or '.join(LAYER_TYPES)}, found {quoted(name)}")
         if len(pattern) < depth:
             pattern = (pattern * (depth // len(pattern) + 1))[:depth]
         object.__setattr__(self, "layer_types", pattern)
         if "sliding_attention" not in pattern:
             object.__setattr__(self, "sliding_window", None)
         elif type(self.sliding_window) is not int or self.sliding_window < 1:
-            raise SpecError(f"sliding_window must be a whole number of at least 1 where a block slides, found {self.sliding_window!r}")
+            raise SpecError(
+                f"sliding_window must be a whole number of at least 1 where a block slides, found {quoted(self.sliding_window)}"
+            )
 
     @property
     def num_hidden_layers(self) -> int:
@@ -163,7 +165,7 @@ class Architecture:
         if "num_unique_layers" not in fields:
             if type(executed) is not int or executed % sharing.repeats:
                 raise SpecError(
-                    f"num_unique_layers is missing and num_hidden_layers ({executed!r}) is not a multiple of the "
+                    f"num_unique_layers is missing and num_hidden_layers ({quoted(executed)}) is not a multiple of the "
                     f"{sharing.repeats} repeats; add it"
                 )
             fields["num_unique_layers"] = executed // sharing.repeats
@@ -173,7 +175,7 @@ class Architecture:
         built = cls(**fields)
         if executed not in (None, built.num_hidden_layers):
             raise SpecError(
-                f"num_hidden_layers must be num_unique_layers times sharing.repeats = {built.num_hidden_layers}, found {executed!r}; "
+                f"num_hidden_layers must be num_unique_layers times sharing.repeats = {built.num_hidden_layers}, found {quoted(executed)}; "
                 "leave it out or correct it"
             )
         return built

@@ -8,7 +8,7 @@ from typing import Any
 
 from search_space import cost
 from search_space.architecture import Architecture
-from search_space.errors import SpecError, unknown_key
+from search_space.errors import SpecError, quoted, unknown_key
 from search_space.parse import above_zero, number
 
 QUANTITIES = ("parameters", "non_embedding_parameters", "weight_bytes", "flops_per_token")
@@ -94,7 +94,7 @@ class Budget:
     def parse(cls, values: object) -> Budget:
         """Read a study's ``budget``: quantities with a number or ``{target | at_most, ...}``, and a common ``tolerance``."""
         if not isinstance(values, Mapping):
-            raise SpecError(f"budget must be a mapping such as {{parameters: 1_000_000}}, found {values!r}")
+            raise SpecError(f"budget must be a mapping such as {{parameters: 1_000_000}}, found {quoted(values)}")
         common = _tolerance("budget.tolerance", values.get("tolerance", DEFAULT_TOLERANCE))
         limits = []
         for name, value in values.items():
@@ -121,10 +121,10 @@ def _limit(name: str, value: object, common: float) -> Limit:
         if key not in ("target", "at_most", "tolerance", *extra):
             raise unknown_key(f"{path}.{key}", key, ("target", "at_most", "tolerance", *extra))
     if ("target" in value) == ("at_most" in value):
-        raise SpecError(f"{path} must have either `target` or `at_most`, found {dict(value)!r}")
+        raise SpecError(f"{path} must have either `target` or `at_most`, found {quoted(dict(value))}")
     options: dict[str, Any] = {key: value[key] for key in extra if key in value}
-    if options.get("precision", "float16") not in cost.BITS_PER_WEIGHT:
-        raise SpecError(f"{path}.precision must be one of {', '.join(cost.BITS_PER_WEIGHT)}, found {options['precision']!r}")
+    if options.get("precision", "float16") not in (*cost.BITS_PER_WEIGHT,):
+        raise SpecError(f"{path}.precision must be one of {', '.join(cost.BITS_PER_WEIGHT)}, found {quoted(options['precision'])}")
     if "context_tokens" in options:
         options["context_tokens"] = int(above_zero(f"{path}.context_tokens", options["context_tokens"]))
     if "at_most" in value:
@@ -138,5 +138,5 @@ def _limit(name: str, value: object, common: float) -> Limit:
 def _tolerance(path: str, value: object) -> float:
     found = number(path, value)
     if not 0 < found < 1:
-        raise SpecError(f"{path} must lie between 0 and 1 (0.01 is one percent), found {value!r}")
+        raise SpecError(f"{path} must lie between 0 and 1 (0.01 is one percent), found {quoted(value)}")
     return found

@@ -8,7 +8,7 @@ is three forward passes (ibid.); attention is counted dense, every query against
 from __future__ import annotations
 
 from search_space.architecture import Architecture
-from search_space.errors import SpecError
+from search_space.errors import SpecError, quoted
 from search_space.fields import OPTIONAL
 
 BITS_PER_WEIGHT = {"float32": 32, "bfloat16": 16, "float16": 16, "int8": 8, "int4": 4}
@@ -94,7 +94,7 @@ def kv_cache_bytes(a: Architecture, tokens: int, bytes_per_value: int = 2) -> in
 def weight_bytes(a: Architecture, precision: str = "float16") -> int:
     """Bytes of the stored weights at a nominal precision, scales and file headers left out; an int4 byte holds two."""
     if precision not in BITS_PER_WEIGHT:
-        raise SpecError(f"precision must be one of {', '.join(BITS_PER_WEIGHT)}, found {precision!r}")
+        raise SpecError(f"precision must be one of {', '.join(BITS_PER_WEIGHT)}, found {quoted(precision)}")
     return (parameters(a) * BITS_PER_WEIGHT[precision] + 7) // 8
 
 

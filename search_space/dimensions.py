@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from search_space.errors import SpecError
+from search_space.errors import SpecError, quoted, shortened
 from search_space.field import Field, FieldKind
 from search_space.fields import BY_NAME, FIELDS
 from search_space.parse import LARGEST, above_zero, even, flag, listed, number, only, whole_number
@@ -83,7 +83,7 @@ def _value(field: Field, path: str, value: object) -> Any:
 
 def _mapping(field: Field, path: str, value: Mapping[str, Any]) -> Dimension | Solved:
     if not field.counted:
-        raise SpecError(f"{path} must be a value or a list of values, found {dict(value)!r}")
+        raise SpecError(f"{path} must be a value or a list of values, found {quoted(dict(value))}")
     if flag(f"{path}.solve", value.get("solve", False)):
         return _solved(field, path, value)
     ratio_key = field.ratio
@@ -96,7 +96,7 @@ def _mapping(field: Field, path: str, value: Mapping[str, Any]) -> Dimension | S
         )
     only(path, value, ("from", "to", "step", *([ratio_key] if ratio_key else []), *(["solve"] if field.solvable else [])))
     if "from" not in value or "to" not in value:
-        raise SpecError(f"{path} must have `from` and `to` for a range, found {', '.join(map(str, value)) or 'nothing'}")
+        raise SpecError(f"{path} must have `from` and `to` for a range, found {shortened(', '.join(map(str, value)) or 'nothing')}")
     low, high = whole_number(f"{path}.from", value["from"]), whole_number(f"{path}.to", value["to"])
     step = whole_number(f"{path}.step", value.get("step", 1))
     if high < low:
@@ -121,10 +121,12 @@ def parse_ratio(values: object) -> tuple[float, float]:
     if ratio is None:
         return (0.0, float("inf"))
     if not isinstance(ratio, list | tuple) or len(ratio) != 2:
-        raise SpecError(f"space.intermediate_size.ratio must be [lowest, highest] of intermediate_size / hidden_size, found {ratio!r}")
+        raise SpecError(
+            f"space.intermediate_size.ratio must be [lowest, highest] of intermediate_size / hidden_size, found {quoted(ratio)}"
+        )
     low, high = (number("space.intermediate_size.ratio", v) for v in ratio)
     if not 0 <= low <= high or high == 0:
-        raise SpecError(f"space.intermediate_size.ratio must be [lowest, highest], both at least 0, found {list(ratio)!r}")
+        raise SpecError(f"space.intermediate_size.ratio must be [lowest, highest], both at least 0, found {quoted(list(ratio))}")
     return (low, high)
 
 
@@ -140,9 +142,11 @@ def _patterns(path: str, value: object, names: Sequence[str]) -> tuple[tuple[str
     if isinstance(rows, list | tuple) and rows and all(isinstance(row, str) for row in rows):
         rows = [rows]  # one pattern, written without the outer list
     if not isinstance(rows, list | tuple) or not rows or not all(isinstance(row, list | tuple) and row for row in rows):
-        raise SpecError(f"{path} must be a pattern such as [sliding_attention, full_attention], or a list of patterns, found {value!r}")
+        raise SpecError(
+            f"{path} must be a pattern such as [sliding_attention, full_attention], or a list of patterns, found {quoted(value)}"
+        )
     for row in rows:
         for name in row:
             if name not in names:
-                raise SpecError(f"{path} must hold {' or '.join(names)}, found {name!r}")
+                raise SpecError(f"{path} must hold {' or '.join(names)}, found {quoted(name)}")
     return tuple(dict.fromkeys(tuple(row) for row in rows))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from search_space.errors import SpecError
+from search_space.errors import SpecError, quoted
 from search_space.parse import above_zero, flag
 
 REQUIRED = object()
@@ -103,5 +103,5 @@ class Field:
         written = str(value).lower()
         found = self.spellings.get(written, value)
         if found not in self.choices:
-            raise SpecError(f"{path} must be one of {', '.join(self.choices)}, found {value!r}{self.cures.get(written, '')}")
+            raise SpecError(f"{path} must be one of {', '.join(self.choices)}, found {quoted(value)}{self.cures.get(written, '')}")
         return found

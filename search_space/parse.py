@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from search_space.errors import SpecError, unknown_key
+from search_space.errors import SpecError, quoted, unknown_key
 
 LARGEST = 1 << 20
 """Largest size in a space."""
@@ -19,7 +19,7 @@ def number(path: str, value: object) -> float:
         except ValueError:
             pass
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise SpecError(f"{path} must be a number, found {value!r}")
+        raise SpecError(f"{path} must be a number, found {quoted(value)}")
     return value
 
 
@@ -27,7 +27,7 @@ def above_zero(path: str, value: object) -> float:
     """A finite number above 0."""
     found = number(path, value)
     if not 0 < found < float("inf"):
-        raise SpecError(f"{path} must be above 0, found {value!r}")
+        raise SpecError(f"{path} must be above 0, found {quoted(value)}")
     return found
 
 
@@ -35,7 +35,7 @@ def whole_number(path: str, value: object) -> int:
     """A whole number from 1 to `LARGEST`, also where it is written as ``64.0`` or ``1e3``."""
     found = number(path, value)
     if not 1 <= found <= LARGEST or found != int(found):
-        raise SpecError(f"{path} must be a whole number from 1 to {LARGEST:,}, found {value!r}")
+        raise SpecError(f"{path} must be a whole number from 1 to {LARGEST:,}, found {quoted(value)}")
     return int(found)
 
 
@@ -50,7 +50,7 @@ def even(path: str, value: object) -> int:
 def flag(path: str, value: object) -> bool:
     """True or false."""
     if not isinstance(value, bool):
-        raise SpecError(f"{path} must be true or false, found {value!r}")
+        raise SpecError(f"{path} must be true or false, found {quoted(value)}")
     return value
 
 

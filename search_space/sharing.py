@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from search_space.errors import SpecError, unknown_key
+from search_space.errors import SpecError, quoted, unknown_key
 
 STRATEGIES = ("none", "immediate", "repeat_all_over", "reverse")
 PARTS = ("block", "attention", "mlp")
@@ -28,11 +28,11 @@ class Sharing:
 
     def __post_init__(self) -> None:
         if self.strategy not in STRATEGIES:
-            raise SpecError(f"sharing.strategy must be one of {', '.join(STRATEGIES)}, found {self.strategy!r}")
+            raise SpecError(f"sharing.strategy must be one of {', '.join(STRATEGIES)}, found {quoted(self.strategy)}")
         if self.part not in PARTS:
-            raise SpecError(f"sharing.part must be one of {', '.join(PARTS)}, found {self.part!r}")
+            raise SpecError(f"sharing.part must be one of {', '.join(PARTS)}, found {quoted(self.part)}")
         if isinstance(self.repeats, bool) or not isinstance(self.repeats, int) or self.repeats < 1:
-            raise SpecError(f"sharing.repeats must be a whole number of at least 1, found {self.repeats!r}")
+            raise SpecError(f"sharing.repeats must be a whole number of at least 1, found {quoted(self.repeats)}")
         if self.strategy == "none" and self.repeats != 1:
             raise SpecError(f"sharing.repeats must be 1 where the strategy is none, found {self.repeats}; name a strategy")
         if self.repeats == 1:  # run once is not shared, whatever the strategy is called
@@ -60,7 +60,7 @@ class Sharing:
         if value == "none":
             return cls()
         if not isinstance(value, Mapping):
-            raise SpecError(f"sharing must be `none` or a mapping such as {{strategy: immediate, repeats: 2}}, found {value!r}")
+            raise SpecError(f"sharing must be `none` or a mapping such as {{strategy: immediate, repeats: 2}}, found {quoted(value)}")
         for key in value:
             if key not in ("strategy", "repeats", "part"):
                 raise unknown_key(f"sharing.{key}", key, ("strategy", "repeats", "part"))

@@ -12,7 +12,7 @@ from typing import Any
 from search_space.architecture import Architecture
 from search_space.budget import Budget
 from search_space.dimensions import ORDER, Dimension, Solved, parse_dimension, parse_ratio
-from search_space.errors import SpecError, unknown_key
+from search_space.errors import SpecError, quoted, unknown_key
 from search_space.solve import InfeasibleError, solve
 
 Point = dict[str, Any]
@@ -63,7 +63,7 @@ class SearchSpace:
     def parse(cls, values: object, budget: Budget) -> SearchSpace:
         """Read a study's ``space``; dimensions that it does not name have their defaults."""
         if not isinstance(values, Mapping):
-            raise SpecError(f"space must be a mapping of dimensions such as {{hidden_size: [256, 512]}}, found {values!r}")
+            raise SpecError(f"space must be a mapping of dimensions such as {{hidden_size: [256, 512]}}, found {quoted(values)}")
         fields = {field.name: field.default if field.in_space is None else field.in_space for field in ORDER}
         for key in values:
             if key not in fields:

@@ -7,7 +7,6 @@ and are fitted too.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -21,6 +20,7 @@ from analysis.latency.cost_terms import Workload
 from analysis.latency.errors import Errors, errors
 from analysis.latency.latency_model import LEAST_SHAPES, LatencyModel, Prediction
 from analysis.records.files import append_line, complete_lines
+from analysis.records.json_text import parse_json
 from analysis.records.latency import Latency, latency_from_dict
 from search_space.architecture import Architecture
 from search_space.cost import BITS_PER_WEIGHT
@@ -162,7 +162,7 @@ def read_table(path: Path) -> DeviceTable:
     rows: dict[Architecture, Row] = {}
     for place, line in complete_lines(path):
         try:
-            values = json.loads(line)
+            values = parse_json(line)
             if header is None:
                 if values.pop("format") != TABLE_FORMAT:
                     raise ValueError(TABLE_FORMAT)

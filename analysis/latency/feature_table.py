@@ -31,7 +31,7 @@ from analysis.latency.decoder_rows import (
     work,
 )
 from analysis.statistics.arrays import Array
-from search_space.errors import SpecError, unknown_key
+from search_space.errors import SpecError, quoted, unknown_key
 
 MEASURED_COLUMNS = re.compile(
     r"(^|_)(latency|ms|us|s|seconds|time|energy|power|watts?|ppl|perplexity|loss|acc|accuracy|std|sd|latsd|throughput)(_|$)"
@@ -204,5 +204,7 @@ def _time(path: Path, line: int, column: str, cell: str) -> float:
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and value > 0):
-        raise SpecError(f"{path}:{line} must have milliseconds above 0 in {column}, found {cell!r}; correct it, or leave the cell empty")
+        raise SpecError(
+            f"{path}:{line} must have milliseconds above 0 in {column}, found {quoted(cell)}; correct it, or leave the cell empty"
+        )
     return value

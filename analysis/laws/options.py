@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
-from search_space.errors import SpecError
+from search_space.errors import SpecError, quoted
 
 FormName = Literal[
     "chinchilla", "chinchilla-tied", "chinchilla-product", "no-floor", "kaplan", "shape", "power", "power-no-floor", "isoflop"
@@ -97,6 +97,6 @@ def parse_point(text: str) -> dict[str, float]:
             number = math.nan
         name = name or (("params", "tokens")[place] if place < 2 else "")
         if not name or not 0 < number < math.inf:
-            raise SpecError(f"a point must be N,D (or name=value), all above 0, found {text!r}; write it like 1e9,2e10")
+            raise SpecError(f"a point must be N,D (or name=value), all above 0, found {quoted(text)}; write it like 1e9,2e10")
         point[name] = number
     return point

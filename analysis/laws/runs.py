@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from analysis.laws.options import CHECKPOINT_ROWS, Columns
 from analysis.records.record import TrialRecord
 from analysis.statistics.arrays import Array
-from search_space.errors import SpecError, unknown_key
+from search_space.errors import SpecError, quoted, unknown_key
 
 POSITIVE = ("params", "tokens", "flops", "width", "depth", "executed_depth")
 """Variables that are positive numbers; what a row may hold beside them is its loss, its group and its accuracy."""
@@ -151,7 +151,7 @@ def _check_columns(path: Path, header: Sequence[str], columns: Columns) -> None:
 def _flagged(path: Path, line: int, row: Mapping[str, str | None], column: str) -> bool:
     value = (row.get(column) or "").strip().lower()
     if value not in FLAGS:
-        raise SpecError(f"{path}:{line}: {column} must be true or false, found {value!r}; correct the cell")
+        raise SpecError(f"{path}:{line}: {column} must be true or false, found {quoted(value)}; correct the cell")
     return FLAGS[value]
 
 
@@ -163,7 +163,7 @@ def _numbers(path: Path, rows: Iterable[tuple[int, Mapping[str, str | None]]], c
             value = float(text or "")
         except ValueError:
             raise SpecError(
-                f"{path}:{line}: {column} must be a number, found {text!r}; correct the cell, or flag the row as excluded"
+                f"{path}:{line}: {column} must be a number, found {quoted(text)}; correct the cell, or flag the row as excluded"
             ) from None
         if not (math.isfinite(value) and value > 0):
             raise SpecError(
@@ -183,7 +183,9 @@ def _shares(path: Path, rows: Iterable[tuple[int, Mapping[str, str | None]]], co
         except ValueError:
             value = math.inf
         if not (math.isnan(value) or 0 <= value <= 1):
-            raise SpecError(f"{path}:{line}: {column} must be a share from 0 to 1 or empty, found {text!r}; divide percentages by 100")
+            raise SpecError(
+                f"{path}:{line}: {column} must be a share from 0 to 1 or empty, found {quoted(text)}; divide percentages by 100"
+            )
         values.append(value)
     return np.array(values)
 

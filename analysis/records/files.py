@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from analysis.records.json_text import parse_json
 from search_space.errors import SpecError
 
 Parsed = TypeVar("Parsed")
+LONGEST_LINE_BYTES = 64 << 20
+"""Bytes of a line, of which a trial's record has a few thousand."""
 
 
 def write_whole(path: Path, content: bytes) -> Path:
@@ -47,7 +50,7 @@ def read_lines(path: Path, parse: Callable[[Any], Parsed], what: str, cure: str)
     """What `parse` makes of the JSON of every complete line; raises SpecError with the line's place where one does not hold `what`."""
     for place, line in complete_lines(path):
         try:
-            yield parse(json.loads(line))
+            yield parse(parse_json(line))
         except SpecError as error:
             raise SpecError(f"{path}:{place}: {error}") from None
         except (ValueError, TypeError, KeyError, AttributeError):
@@ -55,6 +58,19 @@ def read_lines(path: Path, parse: Callable[[Any], Parsed], what: str, cure: str)
 
 
 def complete_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Every complete line with its number from 1; nothing where there is no file."""
-    if path.exists():  # what follows the last break is empty or cut short
-        yield from enumerate(path.read_bytes().split(b"\n")[:-1], start=1)
+    """Every complete line with its number from 1; nothing where there is no file.
+
+    Raises SpecError where something else stands there, or a line is longer than any that was written.
+    """
+    if not path.exists():
+        return
+    if not path.is_file():
+        raise SpecError(f"{path} must be a file of JSON lines, found something else; move it away, and restore the file from a copy")
+    with path.open("rb") as file:
+        for place, line in enumerate(iter(lambda: file.readline(LONGEST_LINE_BYTES), b""), start=1):
+            if line.endswith(b"\n"):  # what follows the last break is empty or cut short
+                yield place, line[:-1]
+            elif len(line) == LONGEST_LINE_BYTES:
+                raise SpecError(
+                    f"{path}:{place} must have less than {LONGEST_LINE_BYTES:,} bytes, found more; restore the file from a copy"
+                )

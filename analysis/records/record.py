@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from analysis.records.files import append_line, complete_lines, read_lines
+from analysis.records.json_text import parse_json
 from analysis.records.latency import Latency, latency_from_dict
 from analysis.records.training import Quality, Training, quality_from_dict, training_from_dict
 from analysis.records.upgrade import SCHEMA, upgraded_record
@@ -191,7 +191,7 @@ def read_record(directory: Path, number: int) -> TrialRecord | None:
     """The newest record of one trial, the others not parsed; None where there is none."""
     start = f'{{"number":{number},'.encode()  # as `append` begins its lines
     lines = [line for _, line in complete_lines(directory / RECORDS) if line.startswith(start)]
-    return TrialRecord.from_dict(json.loads(lines[-1])) if lines else None
+    return TrialRecord.from_dict(parse_json(lines[-1])) if lines else None
 
 
 def read_finals(directory: Path) -> dict[int, FinalRecord]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from search_space.errors import SpecError
+from search_space.errors import SpecError, quoted
 
 SCHEMA = 2
 """Schema of the lines that are written now."""
@@ -16,7 +16,9 @@ def upgraded_record(values: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(values)
     while (schema := found.get("schema")) != SCHEMA:
         if not isinstance(schema, int) or schema not in UPGRADES:
-            raise SpecError(f"a record must have a schema from 1 to {SCHEMA}, found {schema!r}; use the archfront version that wrote it")
+            raise SpecError(
+                f"a record must have a schema from 1 to {SCHEMA}, found {quoted(schema)}; use the archfront version that wrote it"
+            )
         found = UPGRADES[schema](found) | {"schema": schema + 1}
     return found
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search_space.architecture import LAYER_TYPES, Architecture
-from search_space.errors import SpecError
+from search_space.errors import SpecError, quoted
 from trials.catalogue.model_types import FULL_LAYER, MODEL_TYPES, OTHER_TYPES, QK_NORM, SLIDING_LAYER, UNKNOWN_PARTS, UNSAID, ModelType
 
 HALLMARKS = ("model_type", "architectures", "transformers_version", "hidden_act", "max_position_embeddings", "torch_dtype")
@@ -77,7 +77,7 @@ def _model_type(values: Mapping[str, Any]) -> str:
     if isinstance(classes, list) and classes and isinstance(classes[0], str):
         plain = classes[0].removesuffix("ForCausalLM").lower()
         return next((known for known in MODEL_TYPES if known.replace("_", "") == plain), plain)
-    raise SpecError(f"model_type must name a class of transformers in a config.json, such as llama, found {name!r}; add it")
+    raise SpecError(f"model_type must name a class of transformers in a config.json, such as llama, found {quoted(name)}; add it")
 
 
 def _rotary(values: Mapping[str, Any]) -> dict[str, Any]:

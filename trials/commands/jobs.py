@@ -38,10 +38,11 @@ def _add_address(parser: argparse.ArgumentParser) -> None:
 
 def job_submit(options: argparse.Namespace) -> int:
     """Ship the code and a study to a cluster and print the job's id."""
-    from trials.driver.jobs import submit
-    from trials.study.spec import load_study
+    from trials.driver.shipment import check_shipped
 
-    load_study(options.study)
+    check_shipped(Path(options.study))
+    from trials.driver.jobs import submit
+
     print(submit(Path(options.study), options.address, directory=options.directory, tracking_uri=options.tracking_uri))
     return DONE
 

@@ -23,17 +23,23 @@ def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
 
 def plan(options: argparse.Namespace) -> int:
     """Say what a study will cost, training nothing."""
-    from trials.plans.plan_ablation import ablation_text, plan_ablation
-    from trials.plans.plan_scaling import plan_scaling
-    from trials.plans.plan_study import plan_study
+    from trials.plans.check_study import check, check_ablation
     from trials.study.ablation_spec import is_ablation, load_ablation
     from trials.study.spec import load_study
 
     if is_ablation(Path(options.study)):
-        arms = plan_ablation(load_ablation(Path(options.study)))
+        ablation = load_ablation(Path(options.study))
+        check_ablation(ablation, tuple(ablation.scales))
+        from trials.plans.plan_ablation import ablation_text, plan_ablation
+
+        arms = plan_ablation(ablation)
         emit([arm.as_dict() for arm in arms]) if options.json else print(ablation_text(arms))
         return DONE
     study = load_study(options.study)
+    check(study)  # before torch, which takes seconds, is imported
+    from trials.plans.plan_scaling import plan_scaling
+    from trials.plans.plan_study import plan_study
+
     made = plan_study(study) if study.scaling is None else plan_scaling(study)
     if options.json:
         emit(made.as_dict())
@@ -58,16 +64,19 @@ def run(options: argparse.Namespace) -> int:
     from trials.driver.startup_times import Stages
 
     stages = Stages(say)
-    from trials.driver.run_study import run_study
+    from trials.plans.check_study import check
     from trials.plans.notices import study_notices
-    from trials.reporting.stored_study import read_study, report_study
     from trials.study.spec import load_study
 
-    stages.end("imports")
     study = load_study(options.study)
+    directory = Path(options.directory or f"runs/{study.name}")
+    check(study, directory)  # before torch and Ray, which take seconds, are imported
     for said in study_notices(study):
         say(f"archfront: {said}")
-    directory = Path(options.directory or f"runs/{study.name}")
+    from trials.driver.run_study import run_study
+    from trials.reporting.stored_study import read_study, report_study
+
+    stages.end("imports")
     show_progress = print_progress if sys.stderr.isatty() else None
     result = run_study(
         study,
@@ -108,11 +117,15 @@ def add_ablate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def ablate(options: argparse.Namespace) -> int:
     """Train the arms of ablations and compare them with published figures."""
-    from analysis.report.terminal import ablation_table_text
-    from trials.experiments.ablation import run_ablations
+    from trials.plans.check_study import check_ablation
     from trials.study.ablation_spec import load_ablation
 
     ablations = [load_ablation(Path(file)) for file in options.file]
+    for ablation in ablations:
+        check_ablation(ablation, [options.scale])
+    from analysis.report.terminal import ablation_table_text
+    from trials.experiments.ablation import run_ablations
+
     answers = run_ablations(ablations, Path(options.directory), scale=options.scale, workers=options.workers, report=say)
     if options.json:
         emit([answer.as_dict() for answer in answers])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from analysis.records.json_text import read_json
 from search_space.errors import SpecError
 from trials.corpus.shuffle import draw, permute
 
@@ -94,7 +95,7 @@ class TokenBlocks:
         """Map the blocks that `save` or `trials.corpus.prepare.prepare_corpus` wrote; raises SpecError where the folder holds none."""
         if not (folder / META).is_file():
             raise SpecError(f"{folder} must hold token blocks, found no {META}; save them there first")
-        meta: dict[str, Any] = json.loads((folder / META).read_text(encoding="utf-8"))
+        meta: dict[str, Any] = read_json(folder / META, "what token blocks are", f"delete {folder}, and they are made anew")
         train, validation, test = (_mapped(folder / split_file(split), meta, split) for split in SPLITS)
         return cls(
             train=train,

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from analysis.records.files import write_whole
-from search_space.errors import SpecError
+from analysis.records.json_text import read_json
+from search_space.errors import SpecError, quoted
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.files import sole
 
@@ -138,7 +139,10 @@ def _saved(spec: CorpusSpec) -> Path | None:
         return None
     if (folder / "state.json").is_file():
         return folder
-    splits: list[str] = json.loads((folder / "dataset_dict.json").read_text(encoding="utf-8"))["splits"]
+    stated = read_json(folder / "dataset_dict.json", "a dataset's splits", "save the dataset again")
+    splits = stated.get("splits") if isinstance(stated, dict) else None
+    if not isinstance(splits, list) or not all(isinstance(name, str) for name in splits):
+        raise SpecError(f"{folder / 'dataset_dict.json'} must name the dataset's splits, found {quoted(splits)}; save the dataset again")
     if spec.split not in splits:
         raise SpecError(f"corpus.split must be a split of {folder} ({', '.join(splits)}), found {spec.split}; name one of them")
     return folder / spec.split
@@ -182,7 +186,13 @@ def _key(spec: CorpusSpec) -> str:
 
 def _fetched(folder: Path) -> Fetched:
     file = folder / FETCHED
-    return Fetched(**json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else Fetched()
+    if not file.is_file():
+        return Fetched()
+    cure = f"delete {folder}, and the dataset is fetched anew"
+    try:
+        return Fetched(**read_json(file, "how much of a dataset was fetched", cure))
+    except TypeError:
+        raise SpecError(f"{file} must say how much of a dataset was fetched, found something else; {cure}") from None
 
 
 def _shard(number: int) -> str:

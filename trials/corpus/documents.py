@@ -9,15 +9,16 @@ from __future__ import annotations
 import codecs
 import glob
 import io
-import json
 import os
+import re
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from search_space.errors import SpecError
+from analysis.records.json_text import parse_json
+from search_space.errors import SpecError, quoted
 from trials.corpus.parquet import read_column
 from trials.study.corpus_spec import CorpusSpec
 
@@ -87,7 +88,7 @@ def _matches(pattern: str, key: str) -> list[Path]:
         raise SpecError(f"{key} must name files, found none for {pattern}; {cure}")
     for file in files:
         if file.suffix not in READERS:
-            raise SpecError(f"corpus file {file} must end in {_one_of(READERS)}, found {file.suffix!r}; convert it or leave it out")
+            raise SpecError(f"corpus file {file} must end in {_one_of(READERS)}, found {quoted(file.suffix)}; convert it or leave it out")
     return files
 
 
@@ -114,11 +115,13 @@ def _json_lines(path: Path, section: int, column: str) -> Iterator[str]:
 
 def _json_text(line: bytes, column: str, where: str) -> bytes:
     try:
-        value = json.loads(line.removeprefix(codecs.BOM_UTF8).decode())
+        value = parse_json(line.removeprefix(codecs.BOM_UTF8).decode().strip())
     except UnicodeDecodeError as error:
         raise SpecError(f"{where} must be UTF-8, found {_found(error)}; convert the file") from None
-    except json.JSONDecodeError as error:
-        raise SpecError(f"{where} must be one JSON object, found {error.msg.lower()} at column {error.colno}; correct the line") from None
+    except ValueError as error:
+        said = re.sub(r"line 1, (column \d+): (.*)", r"\2 at \1", str(error))
+        found = said[:1].lower() + said[1:]
+        raise SpecError(f"{where} must be one JSON object, found {found}; correct the line") from None
     if not isinstance(value, dict):
         raise SpecError(f'{where} must be a JSON object with `{column}`, found {type(value).__name__}; write {{"{column}": ...}}')
     text = value.get(column)

@@ -17,6 +17,7 @@ from typing import TypeVar
 import numpy as np
 
 from analysis.records.files import write_whole
+from analysis.records.json_text import read_json
 from trials.corpus.blocks import SPLITS, Ids, id_type, split_file
 from trials.corpus.documents import Documents
 from trials.corpus.splits import Inventory, TextPiece, read_pieces
@@ -121,7 +122,7 @@ def _resume(folder: Path, id_bytes: int) -> EncodingProgress:
     """What an earlier call left, its files cut back to what was safely written; or a fresh start."""
     progress = EncodingProgress()
     if (folder / PROGRESS).is_file():
-        progress = EncodingProgress(**json.loads((folder / PROGRESS).read_text(encoding="utf-8")))
+        progress = EncodingProgress(**read_json(folder / PROGRESS, "how far an encoding is", f"delete {folder}, and it begins anew"))
     for split, tokens in progress.tokens.items():
         (folder / split_file(split)).touch()
         os.truncate(folder / split_file(split), tokens * id_bytes)

@@ -6,12 +6,12 @@ Needed are byte-level BPE, which spells every text and whose tokens' bytes can b
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from analysis.records.json_text import LARGEST_STATE_BYTES, parse_json, read_limited
 from search_space.errors import SpecError
 from trials.corpus.tiktoken_twin import byte_of_character
 from trials.study.corpus_spec import is_local_path
@@ -21,6 +21,8 @@ ENDS_OF_TEXT = ("<|endoftext|>", "<|end_of_text|>", "<｜end▁of▁sentence｜>
 """What ends a document in published tokenizers, the first that one has; a chat's end of turn is another thing."""
 LARGEST_PADDING = 1024
 """Ids that a shape may have beyond its tokenizer's: vocabularies are padded to a multiple of a power of two, rarely of more."""
+MOST_IDS = 1 << 24
+"""Ids of a vocabulary; the largest published have a fiftieth of them."""
 MULTIPLE = 128
 """Number to a multiple of which a refused vocabulary is advised to be padded."""
 
@@ -75,12 +77,13 @@ def read_tokenizer(file: Path) -> Given:
 def read_definition(file: Path) -> tuple[bytes, dict[str, Any]]:
     """A tokenizer.json's bytes and what they say; raises SpecError where it is not byte-level BPE."""
     try:
-        data = file.read_bytes()
-        definition = json.loads(data)
+        data = read_limited(file, LARGEST_STATE_BYTES)
+        definition = parse_json(data)
         model, splitter = definition["model"], definition["pre_tokenizer"] or {}
         steps = splitter.get("pretokenizers") or [splitter]
         vocab, kind = model["vocab"], model.get("type", "BPE")
         definition.setdefault("added_tokens", [])
+        _require_kinds(definition, steps)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SpecError(
             f"the tokenizer {file} must be a tokenizer.json of the library tokenizers, found {_what(error)}; save it with save_pretrained"
@@ -96,6 +99,18 @@ def read_definition(file: Path) -> tuple[bytes, dict[str, Any]]:
     if missing := byte_of_character().keys() - vocab.keys():
         raise _unfit(file, f"{len(missing)} bytes without a token")
     return data, definition
+
+
+def _require_kinds(definition: Mapping[str, Any], steps: Sequence[Any]) -> None:
+    """Raise TypeError, KeyError or AttributeError where ids, tokens or steps are of another kind than the library writes."""
+    ids = [*definition["model"]["vocab"].values(), *(token["id"] for token in definition["added_tokens"])]
+    names = [*(token["content"] for token in definition["added_tokens"]), *(step.get("type", "") for step in steps)]
+    names.append((definition.get("normalizer") or {"type": ""})["type"])
+    flags = [token["special"] for token in definition["added_tokens"]]
+    if not all(type(id_) is int and 0 <= id_ < MOST_IDS for id_ in ids) or not ids:
+        raise TypeError("ids")
+    if not all(type(name) is str for name in names) or not all(type(flag) is bool for flag in flags):
+        raise TypeError("names")
 
 
 def _unfit(file: Path, found: str) -> SpecError:
@@ -137,8 +152,8 @@ def _file(name: str) -> Path:
 
 
 def _what(error: Exception) -> str:
-    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
-        return "no JSON"
+    if type(error) is ValueError:
+        return f"no JSON ({error})"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if isinstance(error, KeyError | TypeError | AttributeError):

@@ -12,12 +12,14 @@ import json
 import time
 from array import array
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from analysis.records.files import write_whole
+from analysis.records.json_text import read_json
 from search_space.errors import SpecError
 from trials.corpus.documents import Documents
 
@@ -84,7 +86,8 @@ def take_inventory(documents: Documents, cache: Path) -> Inventory:
     """
     remembered = cache / "inventories" / f"{fingerprint(documents)}.json"
     if remembered.is_file():
-        return Inventory(**json.loads(remembered.read_text(encoding="utf-8")))
+        with suppress(SpecError, TypeError):  # a damaged note is no note
+            return Inventory(**read_json(remembered, "what a corpus amounts to", "delete it"))
     settled = time.time() - SETTLED_SECONDS
     inventory = _read(documents)
     if all(max(path.stat().st_mtime, path.stat().st_ctime) < settled for path in documents.files):

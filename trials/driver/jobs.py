@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobSubmissionClient
 
-from search_space.errors import SpecError
+from search_space.errors import SpecError, quoted
 from trials.driver.shipment import STUDY_FOLDER, pack
 from trials.study.spec import load_study
 
@@ -100,7 +100,9 @@ def stop(job: str, address: str) -> JobState:
 def entrypoint(study_file: str, directory: str, tracking_uri: str | None = None) -> str:
     """The shell command of a job, run in the shipped folder; raises SpecError for what would be lost or seen there."""
     if not directory.startswith(("/", "~/")):
-        raise SpecError(f"a job's directory must be absolute or begin with ~/ because the job's own folder is deleted, found {directory!r}")
+        raise SpecError(
+            f"a job's directory must be absolute or begin with ~/ because the job's own folder is deleted, found {quoted(directory)}"
+        )
     if tracking_uri and urlsplit(tracking_uri).password:
         raise SpecError(
             "a job's command is seen by everybody who sees the cluster's dashboard, so its tracking URI must have no password; "
@@ -114,7 +116,7 @@ def entrypoint(study_file: str, directory: str, tracking_uri: str | None = None)
 
 def _client(address: str) -> JobSubmissionClient:
     if urlsplit(address).scheme not in ("http", "https"):
-        raise SpecError(f"the address must be the URL of the cluster's dashboard, such as http://127.0.0.1:8265, found {address!r}")
+        raise SpecError(f"the address must be the URL of the cluster's dashboard, such as http://127.0.0.1:8265, found {quoted(address)}")
     kept = {name: os.environ.pop(name) for name in ADDRESS_VARIABLES if name in os.environ}
     try:
         return JobSubmissionClient(address)

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.records.record import FinalRecord, TrialRecord, read_finals, read_records
-from search_space.architecture import Architecture
-from trials.corpus.prepare import require_corpus
+from trials.corpus.first_look import require_text
 from trials.driver.agenda import Agenda
 from trials.driver.finals_on_ray import finish_finals, lacks_finals
 from trials.driver.preparation import (
@@ -28,24 +27,17 @@ from trials.driver.record_writer import RecordWriter
 from trials.driver.search_on_tune import search
 from trials.driver.startup_times import Stages
 from trials.driver.trial_actor import Evaluate
-from trials.latency.device_tables import frozen_table, require_first
-from trials.latency.refusals import require_measurable
+from trials.latency.device_tables import frozen_table
+from trials.plans.check_study import FirstTrials, check
 from trials.study.directory import claim
 from trials.study.spec import StudySpec
-from trials.trial.known_before import require_within_limits
-from trials.trial.references import references
 from trials.trial.reuse import Reuse
-from trials.trial.scaling_grid import largest_first, planned_tasks
-from trials.trial.task import TrialTask
+from trials.trial.scaling_grid import largest_first
 from trials.trial.training_index import TrainingText
 
 if TYPE_CHECKING:
     from trials.reporting.mlflow_tracker import Tracker
     from trials.search.proposer import Proposer
-
-
-SHAPES_ASKED_ABOUT = 100
-"""Number of shapes of the space that are asked whether any can be timed at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,26 +75,19 @@ def run_study(
     """
     from trials.reporting.mlflow_tracker import Tracker
 
-    if study.scaling is None:
-        study.search_space.require_feasible()
-    given = _Given.of(study)
-    if study.scaling is None and evaluate is None:
-        require_within_limits(study)
-        shapes = study.search_space.sample(SHAPES_ASKED_ABOUT, study.search.seed)
-        require_measurable(study.latency, given.references, shapes)
-    require_first(study, directory)
+    first = check(study, directory, has_text=False)
     with claim(directory, study_text) as held:
         records: Sequence[TrialRecord] = read_records(held)
         finals: Mapping[int, FinalRecord] = read_finals(held)
-        left_out: Mapping[int, str] = left_out_here(study, held, given.planned) if evaluate is None else {}
+        left_out: Mapping[int, str] = left_out_here(study, held, first.planned) if evaluate is None else {}
         tracker = Tracker(held, study, study_text, tracking_uri)
         try:
             tracker.start()
             tracker.catch_up(records)
-            is_searched = given.agenda(study, records, left_out, _nothing_to_propose).finished
+            is_searched = _agenda(first, study, records, left_out, _nothing_to_propose).finished
             if not is_searched or (evaluate is None and lacks_finals(study, records, finals)):
                 run = _Run(
-                    given=given, directory=held, address=address, evaluate=evaluate,
+                    first=first, directory=held, address=address, evaluate=evaluate,
                     tracker=tracker, progress=progress, stages=stages or Stages(),
                 )  # fmt: skip
                 records, finals, left_out = run.on_ray(study, records, finals)
@@ -115,47 +100,28 @@ def run_study(
         directory=held,
         records=tuple(records),
         finals=dict(finals),
-        planned=given.count + study.search.trials + study.search.replicates_of(study.search.trials),
+        planned=first.count + study.search.trials + study.search.replicates_of(study.search.trials),
         left_out={number: reason for number, reason in left_out.items() if number not in recorded},
         failure=_failure(records),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """What a study tries before it proposes anything: a grid's trainings, or references."""
-
-    planned: Sequence[TrialTask]
-    references: Sequence[tuple[str, Architecture]]
-
-    @classmethod
-    def of(cls, study: StudySpec) -> _Given:
-        """What the study states; raises SpecError where a shape of it cannot be had."""
-        return cls(planned_tasks(study), [] if study.scaling else references(study.references, study.search_space))
-
-    @property
-    def count(self) -> int:
-        """Trials in all."""
-        return len(self.planned) + len(self.references)
-
-    def vocab_sizes(self, study: StudySpec) -> set[int]:
-        """Vocabularies of every shape that may be trained."""
-        if study.scaling is not None:
-            return {task.architecture.vocab_size for task in self.planned}
-        return {*study.search_space.choices("vocab_size"), *(shape.vocab_size for _, shape in self.references)}
-
-    def agenda(
-        self, study: StudySpec, records: Iterable[TrialRecord], left_out: Mapping[int, str], proposer: Callable[[], Proposer]
-    ) -> Agenda:
-        """What is tried in which order, from these records on."""
-        return Agenda(study, self.references, records, proposer, largest_first(self.planned, study), left_out)
+def _agenda(
+    first: FirstTrials,
+    study: StudySpec,
+    records: Iterable[TrialRecord],
+    left_out: Mapping[int, str],
+    proposer: Callable[[], Proposer],
+) -> Agenda:
+    """What is tried in which order, from these records on."""
+    return Agenda(study, first.references, records, proposer, largest_first(first.planned, study), left_out)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Run:
     """One driver's work on a directory that it holds."""
 
-    given: _Given
+    first: FirstTrials
     directory: Path
     address: str | None
     evaluate: Evaluate | None
@@ -167,10 +133,10 @@ class _Run:
         self, study: StudySpec, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]
     ) -> tuple[Sequence[TrialRecord], Mapping[int, FinalRecord], Mapping[int, str]]:
         """Search and measure the finals, in sight of what there is: all records, all finals, and the planned trainings left out."""
-        given, directory, stages, is_real = self.given, self.directory, self.stages, self.evaluate is None
-        sizes = given.vocab_sizes(study) if is_real else set()
+        first, directory, stages, is_real = self.first, self.directory, self.stages, self.evaluate is None
+        sizes = first.vocab_sizes(study) if is_real else set()
         if is_real:
-            require_corpus(study.corpus, sizes)  # before Ray takes its seconds to start
+            require_text(study.corpus, sorted(sizes), study.proxy.context_tokens)  # before Ray takes its seconds to start
         with stages.threads() as begin:
             made = None if study.scaling else begin("search space", make_proposer, study, frozen_table(study, directory))
             blocks = {size: begin("corpus", read_blocks, study, size) for size in sizes}
@@ -184,9 +150,9 @@ class _Run:
                 left_out: Mapping[int, str] = {}
                 if is_real:
                     study = settled_on_a_worker(study, directory)
-                    left_out = left_out_here(study, directory, given.planned, time_pace_on_a_worker)
+                    left_out = left_out_here(study, directory, first.planned, time_pace_on_a_worker)
                     stages.end("calibration")
-                agenda = given.agenda(study, records, left_out, _nothing_to_propose if made is None else made.result)
+                agenda = _agenda(first, study, records, left_out, _nothing_to_propose if made is None else made.result)
                 with equipped(study, directory, ready, records, self.evaluate) as equipment:
                     texts = {size: TrainingText.of(found) for size, found in ready.items()}
                     reuse = Reuse(study, directory, texts) if is_real else None

@@ -5,18 +5,19 @@ from __future__ import annotations
 import glob
 import importlib.util
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
 from search_space.describe import is_file_name
 from search_space.errors import SpecError
 from trials.corpus.given_tokenizer import FILE
+from trials.plans.check_study import check
 from trials.study.corpus_spec import CorpusSpec, is_local_path
 from trials.study.latency_spec import is_file
 from trials.study.spec import is_table_file, load_study
+from trials.study.yaml_file import read_yaml
 
 PACKAGES = ("search_space", "analysis", "trials")
 FRONT_DOOR = "archfront"
@@ -55,6 +56,22 @@ def pack(study_path: Path, folder: Path) -> str:
     return f"{STUDY_FOLDER}/{study_path.name}"
 
 
+def check_shipped(study_path: Path) -> None:
+    """Raise SpecError for a study that its job would refuse; what lies outside of its folder is of the cluster, and not looked at."""
+    study, folder = load_study(study_path), study_path.resolve().parent
+    corpus = study.corpus
+    texts = (*(corpus.files or ()), *(file for files in corpus.validation.values() for file in files), *(corpus.tokenizer or ()))
+    kept = tuple(name for name in study.references if not is_file_name(name) or _is_below(name, folder))
+    table = study.search.latency_table
+    search = study.search if table is None or _is_below(table, folder) else study.search.model_copy(update={"latency_table": None})
+    sent = study.model_copy(update={"references": kept, "search": search})
+    check(sent, has_text=all(_is_below(text, folder) for text in texts))
+
+
+def _is_below(name: str, folder: Path) -> bool:
+    return Path(os.path.normpath(folder / name)).is_relative_to(folder)
+
+
 def _source(module: str) -> Path:
     found = importlib.util.find_spec(module)
     if found is None or found.origin is None:
@@ -64,7 +81,7 @@ def _source(module: str) -> Path:
 
 def _companions(study_path: Path) -> Iterator[tuple[str, Path]]:
     """Relative name in the study's folder and file, for each file that the study names."""
-    values = yaml.safe_load(study_path.read_text(encoding="utf-8"))
+    values = read_yaml(study_path, "name a study's YAML", "see docs/study.md")
     corpus = CorpusSpec.model_validate(values["corpus"])
     for pattern in corpus.files or ():
         yield from _named("corpus.files", pattern, study_path.parent)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.records.files import write_whole
+from analysis.records.json_text import parse_json, read_json
 from search_space.architecture import Architecture
 from search_space.budget import Budget
 from search_space.cost import parameters
@@ -30,10 +31,10 @@ def equalised(ablation: AblationSpec, scale: str, arms: list[Arm], directory: Pa
     assert spec is not None
     (target,) = (arm for arm in arms if arm.name == ablation.baseline)
     file = directory / f"{ablation.name}-{scale}-latency.json"
-    asked = json.loads(
+    asked = parse_json(
         json.dumps({"workload": spec.model_dump(exclude_none=True), "arms": {arm.name: arm.architecture.key for arm in arms}})
     )
-    stored = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    stored = read_json(file, "the latencies of an ablation's arms", "delete it to have them measured again") if file.is_file() else {}
     if stored.get("asked") != asked:
         with closing(LatencyProcess(spec)) as process:
             found = _search(ablation, scale, arms, target, lambda shape: process.measure(shape).total_ms.median, report)

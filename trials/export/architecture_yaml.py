@@ -9,6 +9,7 @@ import yaml
 from search_space.architecture import Architecture
 from trials.export.check import Check, Original
 from trials.formats.model import Model
+from trials.study.yaml_file import read_yaml
 
 
 def write_architecture_yaml(path: Path, model: Model) -> None:
@@ -20,5 +21,5 @@ def write_architecture_yaml(path: Path, model: Model) -> None:
 
 def check_architecture_yaml(name: str, path: Path, original: Original) -> Check:
     """The check of a file that was just written."""
-    found = Architecture.from_dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+    found = Architecture.from_dict(read_yaml(path, "export it again", "export it again"))
     return Check(format=name, loaded_by="archfront", passed=found == original.architecture)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy
 
+from analysis.records.json_text import parse_json
 from search_space.architecture import Architecture
 from trials.latency.runtimes import find_runtime
 from trials.latency.runtimes.interface import Logits, Session
@@ -54,11 +55,11 @@ def read_in_subprocess(
         called = what or f"the process that runs {path.name}"
         run_in_subprocess(__name__, [str(answer)], called, timeout_seconds=TIMEOUT_SECONDS, said=json.dumps(asked))
         with numpy.load(answer) as found:
-            return Reading(str(found["version"]), found["logits"], json.loads(str(found["ids"])))
+            return Reading(str(found["version"]), found["logits"], parse_json(str(found["ids"])))
 
 
 def _main(answer: str) -> None:
-    asked = json.load(sys.stdin)
+    asked = parse_json(sys.stdin.read())
     module, tokens = find_runtime(asked["runtime"]), asked["tokens"]
     session: Any = module.load(Path(asked["path"]).parent, Architecture.from_dict(asked["architecture"]), len(tokens), threads=1)
     ids = [session.tokenize(text) for text in asked["strings"]]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 from pydantic import Field, ValidationError, model_validator
 
-from search_space.errors import WorkError
+from analysis.records.json_text import parse_json
+from search_space.errors import WorkError, quoted
 from trials.latency.repeats import LEAST_REPEATS, Repeat
 from trials.study.latency_spec import LatencySpec
 from trials.study.section import AboveZero, Positive, Section, error_sentence
@@ -71,13 +71,15 @@ def read_output(printed: str, spec: LatencySpec) -> CommandOutput:
     lines = printed.strip().splitlines()
     for text in (printed, lines[-1] if lines else ""):
         try:
-            values = json.loads(text)
-        except json.JSONDecodeError:
+            values = parse_json(text, has_nan=True)
+        except ValueError:
             continue
         if isinstance(values, dict):
             break
     else:
-        raise WorkError(f"{command_name(spec)} must print one JSON object, found {printed.strip()[-LAST_WORDS:]!r}; see docs/runtimes.md")
+        raise WorkError(
+            f"{command_name(spec)} must print one JSON object, found {quoted(printed.strip()[-LAST_WORDS:])}; see docs/runtimes.md"
+        )
     try:
         answer = CommandOutput.model_validate(values)
     except ValidationError as errors:

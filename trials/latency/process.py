@@ -25,6 +25,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import IO, Any
 
+from analysis.records.json_text import parse_json
 from analysis.records.latency import Latency, latency_from_dict
 from search_space.architecture import Architecture
 from search_space.errors import SpecError, WorkError
@@ -154,7 +155,7 @@ class _Child:
             self.process.stdin.write(request.encode() + b"\n")
         except BrokenPipeError:
             raise LatencyError(self._epitaph()) from None
-        answer: dict[str, Any] = json.loads(self._line(timeout_seconds))
+        answer: dict[str, Any] = parse_json(self._line(timeout_seconds))
         return answer
 
     def _line(self, timeout_seconds: float) -> bytes:
@@ -199,7 +200,7 @@ def serve(runtime: str) -> None:
 
     quiet = QuietLock()
     while True:
-        print(json.dumps(_answer(json.loads(requests.get()), quiet)), file=answers, flush=True)
+        print(json.dumps(_answer(parse_json(requests.get()), quiet)), file=answers, flush=True)
 
 
 def _read(requests: queue.SimpleQueue[str]) -> None:

@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from analysis.records.json_text import parse_json
 from search_space.architecture import Architecture
 from search_space.errors import WorkError
 from trials.catalogue.runtimes import RUNTIMES
@@ -30,7 +31,7 @@ def peak_memory_bytes(directory: Path, architecture: Architecture, spec: Latency
     request = {"directory": str(directory), "architecture": architecture.as_dict(), "spec": spec.model_dump()}
     try:
         printed = run_in_subprocess(__name__, [], "it", timeout_seconds=MEMORY_TIMEOUT_SECONDS, said=json.dumps(request))
-        found: int | None = json.loads(printed.splitlines()[-1])
+        found: int | None = parse_json(printed.splitlines()[-1])
     except (WorkError, ValueError, IndexError):
         return None  # what does not run here will not run in the measurement either, which says why
     return found
@@ -38,7 +39,7 @@ def peak_memory_bytes(directory: Path, architecture: Architecture, spec: Latency
 
 def main() -> None:
     """The fresh process: a request as JSON on standard input, bytes or null on standard output."""
-    request = json.load(sys.stdin)
+    request = parse_json(sys.stdin.read())
     spec, architecture = LatencySpec(**request["spec"]), Architecture.from_dict(request["architecture"])
     runtime, gpu = find_runtime(spec.runtime), RUNTIMES[spec.runtime].device == "cuda"
     prompt, new = some_tokens(architecture.vocab_size, spec.prompt_tokens, DECODED_TOKENS)

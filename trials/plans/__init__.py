@@ -1,1 +1,1 @@
-"""What a study will cost, before it runs."""
+"""Whether a study can be run, and what it will cost, before it runs."""

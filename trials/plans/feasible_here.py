@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from analysis.records.files import write_whole
+from analysis.records.json_text import parse_json
 from analysis.text.words import duration, plural
 from search_space import cost
 from search_space.architecture import Architecture
@@ -127,7 +128,7 @@ def _flops(shape: Architecture, study: StudySpec) -> int:
 
 def _read(path: Path) -> Pace:
     try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        values: dict[str, Any] = parse_json(path.read_bytes())
         settled: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
         return Pace(**settled)
     except (ValueError, TypeError, AttributeError):

@@ -11,14 +11,14 @@ from analysis.laws.identifiability import Resolution, resolution, rows_of
 from analysis.text.columns import aligned
 from analysis.text.words import disk, duration, hours, quantity, short, span
 from search_space import cost
-from trials.corpus.prepare import prepare_corpus, require_corpus
+from trials.corpus.prepare import prepare_corpus
+from trials.plans.check_study import check
 from trials.plans.feasible_here import SLOW, Pace, grouped, infeasible_reason, paid_tokens, time_pace
 from trials.plans.notices import study_notices
 from trials.study.scaling_spec import HardwareSpec
 from trials.study.spec import ProxySpec, StudySpec
 from trials.training.footprint import footprint, readable_bytes
 from trials.training.schedules import RunLength
-from trials.trial.scaling_grid import planned_tasks
 from trials.trial.task import TrialTask
 
 RECORD_BYTES = 50 * 1024
@@ -133,9 +133,8 @@ class ScalingPlan:
 def plan_scaling(study: StudySpec) -> ScalingPlan:
     """Count, and time a few small shapes; raises SpecError where a shape cannot spend a budget or the corpus cannot be had."""
     assert study.scaling is not None
-    tasks = planned_tasks(study)
+    tasks = check(study).planned
     vocab_size = tasks[0].architecture.vocab_size
-    require_corpus(study.corpus, [vocab_size])
     pace = time_pace(study, tasks)
     return ScalingPlan(
         name=study.name,

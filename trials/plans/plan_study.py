@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import mean
 from typing import Any
@@ -14,15 +13,13 @@ from search_space.architecture import Architecture
 from search_space.space import Explanation
 from trials.catalogue.formats import described_exports
 from trials.catalogue.runtimes import RUNTIMES
-from trials.corpus.prepare import require_corpus
-from trials.latency.device_tables import require_table
-from trials.latency.refusals import refusal_of, require_measurable
+from trials.latency.refusals import refusal_of
+from trials.plans.check_study import check
 from trials.plans.notices import study_notices
 from trials.plans.reference_costs import ReferenceCost, costs_of_references
 from trials.plans.shape_cost import Memory, ShapeCost, largest_memory, shape_cost, trained_tokens
 from trials.study.spec import StudySpec
-from trials.trial.known_before import passed_limit, require_within_limits
-from trials.trial.references import references
+from trials.trial.known_before import passed_limit
 
 SAMPLES = 3
 COUNTED = 100
@@ -97,12 +94,7 @@ class StudyPlan:
 
 def plan_study(study: StudySpec) -> StudyPlan:
     """Count and time; raises SpecError where no shape is feasible, or corpus or references cannot be what the study says."""
-    space = study.search_space
-    space.require_feasible()
-    _require_text(study)
-    require_within_limits(study)
-    require_table(study)
-    compared = references(study.references, space)
+    space, compared = study.search_space, check(study).references
     shapes = space.sample(COUNTED, study.search.seed)
     samples = tuple(shape_cost(study, shape) for shape in shapes[:SAMPLES])
     explained = space.explain()
@@ -139,17 +131,12 @@ def plan_study(study: StudySpec) -> StudyPlan:
         + runs * 50 * 1024,
         memory=largest_memory(study, [shape for _, shape in space.table()]),
         objectives=_objectives(study, shapes),
-        latency=_timed(study, compared, shapes),
+        latency=_timed(study, shapes),
         exports=_exports(shapes),
         samples=samples,
         compared=tuple(beside),
         notices=study_notices(study),
     )
-
-
-def _require_text(study: StudySpec) -> None:
-    """Raise SpecError for files that are not there, or a vocabulary that no tokenizer has, as the run itself would."""
-    require_corpus(study.corpus, study.search_space.choices("vocab_size"))
 
 
 def _objectives(study: StudySpec, shapes: list[Architecture]) -> str:
@@ -163,10 +150,9 @@ def _objectives(study: StudySpec, shapes: list[Architecture]) -> str:
     return f"{said}; {limits}, kept by {_share([passed_limit(study, shape) for shape in shapes])}"
 
 
-def _timed(study: StudySpec, compared: Sequence[tuple[str, Architecture]], shapes: list[Architecture]) -> str:
+def _timed(study: StudySpec, shapes: list[Architecture]) -> str:
     """How many of a study's shapes its runtime can hold; the others are not proposed."""
     spec = study.latency
-    require_measurable(spec, compared, shapes)
     here = "" if RUNTIMES[spec.runtime].installed else " (not installed here)"  # the machine that measures may be another one
     return f"{spec.runtime}, {spec.precision}{here}: {_share([refusal_of(shape, spec) for shape in shapes])}"
 

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from analysis.records.files import write_whole
-from search_space.errors import SpecError
+from analysis.records.json_text import parse_json
+from search_space.errors import SpecError, quoted
 from trials.machine.provenance import environment
 
 DATABASE, ARTIFACTS, PLACE = "mlflow.db", "mlflow-artifacts", "tracking.json"
@@ -61,7 +62,7 @@ def check_uri(uri: str | None) -> None:
     """Raise SpecError for what MLflow 3 cannot keep runs in."""
     if uri is not None and not is_database(uri) and urlsplit(uri).scheme not in SERVERS:
         raise SpecError(
-            f"a tracking URI must name a server or a database, found {uri!r}; give http://HOST:PORT or sqlite:///FILE.db, "
+            f"a tracking URI must name a server or a database, found {quoted(uri)}; give http://HOST:PORT or sqlite:///FILE.db, "
             "or leave it out for a database in the study's directory"
         )
 
@@ -105,7 +106,7 @@ def _kept(path: Path) -> MlflowLocation | None:
     if not path.exists():
         return None
     try:
-        return MlflowLocation(**json.loads(path.read_text(encoding="utf-8")))
+        return MlflowLocation(**parse_json(path.read_bytes()))
     except (ValueError, TypeError):
         logger.warning(
             "%s was damaged, so the study's MLflow runs are written once more, to the default place unless --tracking-uri says", path

@@ -7,7 +7,6 @@ state: what MLflow misses because it was not reachable, or because the driver wa
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import pickle
@@ -22,6 +21,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from analysis.records.json_text import parse_json
 from analysis.records.record import FinalRecord, TrialRecord
 from search_space.errors import SpecError
 from trials.machine.subprocesses import ROOT, how_it_ended
@@ -115,7 +115,7 @@ class Tracker:
         answers, done = self._process.stdout, False
         assert answers is not None
         for line in answers:
-            answer = json.loads(line)
+            answer = parse_json(line)
             done = done or "done" in answer
             if "failed" in answer:
                 self._warn(answer["failed"])

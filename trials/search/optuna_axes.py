@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from analysis.search.axes import Axes, Axis
 from analysis.search.candidates import Rows
 from analysis.statistics.arrays import Array
-from search_space.errors import SpecError
+from search_space.errors import SpecError, quoted
 
 Params = dict[str, Any]
 """What an objective is called with: a value for each name."""
@@ -64,7 +64,7 @@ class Dimensions:
 
     def _number(self, name: str) -> int:
         if name not in self.names:
-            raise SpecError(f"sequences must name parameters of the space, found {name!r}; the space has {', '.join(self.names)}")
+            raise SpecError(f"sequences must name parameters of the space, found {quoted(name)}; the space has {', '.join(self.names)}")
         return self.names.index(name)
 
 
@@ -80,7 +80,7 @@ def _values(name: str, distribution: BaseDistribution) -> list[Any]:
     if isinstance(distribution, CategoricalDistribution):
         return sorted(distribution.choices) if _is_ordered(distribution) else list(distribution.choices)
     if not isinstance(distribution, IntDistribution | FloatDistribution):
-        raise SpecError(f"{name} must be an integer, float or categorical distribution, found {distribution!r}")
+        raise SpecError(f"{name} must be an integer, float or categorical distribution, found {quoted(distribution)}")
     low, high, step = distribution.low, distribution.high, distribution.step
     count = LEVELS if step is None else min(LEVELS, round((high - low) / step) + 1)
     spaced = np.geomspace(low, high, LEVELS) if distribution.log else np.linspace(low, high, count)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from search_space.architecture import Architecture
-from search_space.errors import SpecError, unknown_key
+from search_space.errors import SpecError, shortened, unknown_key
 from search_space.solve import InfeasibleError
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.latency_spec import LatencySpec
@@ -69,7 +69,7 @@ class AblationSpec(Section):
         for name, scale in self.scales.items():
             if self.baseline not in scale.arms or len(scale.arms) < 2:
                 raise ValueError(
-                    f"scales.{name}.arms must hold the baseline {self.baseline} and another arm, found {', '.join(scale.arms)}"
+                    f"scales.{name}.arms must hold the baseline {self.baseline} and another arm, found {shortened(', '.join(scale.arms))}"
                 )
         return self
 

@@ -8,6 +8,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from search_space.errors import quoted
 from trials.study.section import Positive, Section
 
 SOURCES = ("name", "files", "dataset")
@@ -56,7 +57,7 @@ class CorpusSpec(Section):
         for name, files in value.items():
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name in TAKEN:
                 raise ValueError(
-                    f"must have names of letters, digits, dots and dashes other than {', '.join(TAKEN)}, found {name!r}; rename it"
+                    f"must have names of letters, digits, dots and dashes other than {', '.join(TAKEN)}, found {quoted(name)}; rename it"
                 )
             if not files:
                 raise ValueError(f"must name files for {name}, found none; add them or leave {name} out")

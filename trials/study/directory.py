@@ -11,7 +11,7 @@ from typing import Any
 
 from analysis.records.files import write_whole
 from analysis.records.record import RECORDS
-from search_space.errors import SpecError
+from search_space.errors import SpecError, quoted
 from trials.study.spec import parse_stored
 
 STUDY = "study.yaml"
@@ -108,7 +108,7 @@ def _require_same(directory: Path, there: Mapping[str, Any], here: Mapping[str, 
     for key in sorted({*there, *here}):
         if key not in MAY_CHANGE and there.get(key) != here.get(key):
             raise SpecError(
-                f"{directory} holds another study: {key} is {there.get(key)!r} there and {here.get(key)!r} here; "
+                f"{directory} holds another study: {key} is {quoted(there.get(key))} there and {quoted(here.get(key))} here; "
                 f"name another directory, or change only {', '.join(MAY_CHANGE)}"
             )
 

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from analysis.laws.options import FormName
 from analysis.text.words import short
+from search_space.errors import shortened
 from search_space.fields import BY_NAME, OF_STUDY, OPTIONAL
 from search_space.sharing import Sharing
 from trials.study.section import AboveZero, Number, OneOf, Positive, Section
@@ -159,7 +160,8 @@ def require_constants(space: Mapping[str, Any]) -> None:
     others = [name for name in space if name not in CONSTANTS]
     if others:
         raise ValueError(
-            f"space must state only {', '.join(CONSTANTS)} beside `scaling`, found {', '.join(others)}; write proportions in scaling.shapes"
+            f"space must state only {', '.join(CONSTANTS)} beside `scaling`, found {shortened(', '.join(others))}; "
+            "write proportions in scaling.shapes"
         )
     several = next((field.name for field in OPTIONAL if isinstance(space.get(field.name), list | tuple)), None)
     if several is not None:
@@ -170,4 +172,4 @@ def require_constants(space: Mapping[str, Any]) -> None:
 
 def _ascending(name: str, values: Sequence[float]) -> None:
     if list(values) != sorted(set(values)):
-        raise ValueError(f"{name} must ascend, found {', '.join(f'{value:g}' for value in values)}")
+        raise ValueError(f"{name} must ascend, found {shortened(', '.join(f'{value:g}' for value in values))}")

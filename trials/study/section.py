@@ -10,7 +10,7 @@ from typing import Annotated, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
-from search_space.errors import SpecError, unknown_key
+from search_space.errors import SpecError, quoted, shortened, unknown_key
 
 SpecModel = TypeVar("SpecModel", bound=BaseModel)
 
@@ -24,7 +24,7 @@ class Section(BaseModel):
 def _number(value: object) -> object:
     """YAML 1.1 reads ``1e6`` as text, which is a number here; and pydantic takes ``true`` for 1, which is none."""
     if isinstance(value, bool):
-        raise ValueError(f"must be a number, found {value!r}")
+        raise ValueError(f"must be a number, found {quoted(value)}")
     if isinstance(value, str):
         try:
             number = float(value)
@@ -74,7 +74,7 @@ def error_sentence(errors: ValidationError, model: type[BaseModel]) -> str:
     """The first error in a model's values as one sentence with its cure."""
     error = errors.errors()[0]
     where = _place(error)
-    path = ".".join(where) or "the study"
+    path = shortened(".".join(where) or "the study")
     if error["type"] == "extra_forbidden":
         return str(unknown_key(path, where[-1], _fields_at(where[:-1], model)))
     if error["type"] == "missing":
@@ -82,9 +82,11 @@ def error_sentence(errors: ValidationError, model: type[BaseModel]) -> str:
     if error["type"] == "value_error":
         return f"{path} {error['ctx']['error']}" if where else str(error["ctx"]["error"])
     if error["type"] == "invalid_key":
-        return f"{'.'.join(where[:-1]) or 'the study'} must have text for keys, found {error['input']!r}; write it in quotes"
+        return (
+            f"{shortened('.'.join(where[:-1]) or 'the study')} must have text for keys, found {quoted(error['input'])}; write it in quotes"
+        )
     messages = dict.fromkeys(_message(each) for each in errors.errors() if _place(each) == where)
-    return f"{path} {' or '.join(messages)}, found {error['input']!r}"
+    return f"{path} {' or '.join(messages)}, found {quoted(error['input'])}"
 
 
 def _place(error: ErrorDetails) -> list[str]:

@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from analysis.objectives.problem import Problem, problem_of
@@ -15,7 +14,7 @@ from analysis.objectives.registry import FORECAST, USUAL, validation_set_of
 from analysis.records.training import FARTHEST
 from search_space.budget import Budget
 from search_space.describe import is_file_name
-from search_space.errors import SpecError
+from search_space.errors import SpecError, shortened
 from search_space.space import SearchSpace
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.latency_spec import LatencySpec
@@ -23,7 +22,7 @@ from trials.study.scaling_spec import ScalingSpec, require_constants, with_scali
 from trials.study.search_spec import AUTO, FinalsSpec, SearchSpec, TargetSpec, WorkersSpec
 from trials.study.section import AboveZero, Number, Positive, Section, Share, error_sentence, parsed
 from trials.study.upgrade import require_new_keys, upgraded
-from trials.study.yaml_file import read_yaml
+from trials.study.yaml_file import parse_yaml, read_yaml
 
 DEFAULT_RATES = {"muon": 4e-2, "adamw": 4e-3}
 """Rates of AdamW, by the recipe's optimizer."""
@@ -115,7 +114,7 @@ class ProxySpec(Section):
         if self.cooldowns and (self.schedule != "wsd" or self.seconds is not None):
             raise ValueError("cooldowns need the schedule wsd and a budget that is not seconds; drop them, or change those")
         if list(self.cooldowns) != sorted(set(self.cooldowns)):
-            raise ValueError(f"cooldowns must ascend, found {', '.join(f'{share:g}' for share in self.cooldowns)}")
+            raise ValueError(f"cooldowns must ascend, found {shortened(', '.join(f'{share:g}' for share in self.cooldowns))}")
         if self.cooldowns and self.cooldowns[0] * (1 - self.decay) < self.warmup:
             raise ValueError(f"the first cooldown must not begin to decay within the warm-up, found {self.cooldowns[0]:g}; raise it")
         return self
@@ -161,7 +160,7 @@ class StudySpec(Section):
         for name in (*problem.names, *self.limits):
             wanted = validation_set_of(name)
             if wanted is not None and wanted not in self.corpus.validation:
-                found = ", ".join(self.corpus.validation) or "none"
+                found = shortened(", ".join(self.corpus.validation) or "none")
                 raise ValueError(
                     f"the objective {name} needs the validation set {wanted} in corpus.validation, found {found}; name it there"
                 )
@@ -239,7 +238,11 @@ def parse_study(values: object, source: str = "study") -> StudySpec:
 
 def parse_stored(text: str, source: str = "study") -> StudySpec:
     """The study that lies in a directory, whichever archfront wrote it; raises SpecError as `parse_study` does."""
-    return parse_study(upgraded(yaml.safe_load(text)), source)
+    try:
+        values = parse_yaml(text)
+    except ValueError as error:
+        raise SpecError(f"{source} cannot be read as YAML ({error}); restore it from a copy") from None
+    return parse_study(upgraded(values), source)
 
 
 def parse_latency(values: Mapping[str, Any]) -> LatencySpec:

@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import fmean
 
 from analysis.records.files import write_whole
+from analysis.records.json_text import parse_json
 from analysis.records.record import read_records
 from search_space import cost
 from search_space.architecture import Architecture
@@ -216,6 +217,6 @@ def _text(found: Calibration) -> str:
 def _read(path: Path) -> Calibration | None:
     """The choice that a file holds; None where it holds something else."""
     try:
-        return Calibration.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        return Calibration.from_dict(parse_json(path.read_bytes()))
     except (ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -18,6 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from analysis.records.json_text import parse_json
 from analysis.records.latency import Latency, latency_from_dict
 from analysis.records.record import Kind
 from trials.corpus.blocks import TokenBlocks
@@ -75,7 +76,7 @@ class Checkpoint:
             facts.pop("format")
             if facts[TRAINING_KEY] != self.key or digest != _digest(facts, tensors):
                 return None
-            return Kept(_unpacked(json.loads(facts[STATE_KEY]), tensors), latency_from_dict(json.loads(facts[LATENCY_KEY])))
+            return Kept(_unpacked(parse_json(facts[STATE_KEY]), tensors), latency_from_dict(parse_json(facts[LATENCY_KEY])))
         except (OSError, SafetensorError, ValueError, TypeError, KeyError):
             return None
 

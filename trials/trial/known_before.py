@@ -40,8 +40,10 @@ def passed_limit(study: StudySpec, shape: Architecture) -> str | None:
 
 def require_within_limits(study: StudySpec) -> None:
     """Raise SpecError where no shape of the space keeps the limits that closed forms tell."""
+    if not study.limits:
+        return
     reasons = []
-    for _, shape in study.search_space.table():
+    for _, shape in study.search_space.shapes():
         reason = passed_limit(study, shape)
         if reason is None:
             return

@@ -15,9 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-import yaml
-
 from analysis.records.files import write_whole
+from analysis.records.json_text import parse_json
 from search_space.architecture import Architecture
 from trials.corpus.blocks import TokenBlocks
 from trials.corpus.splits import CORPUS_FORMAT
@@ -108,8 +107,8 @@ def find(folder: Path, key: str, what: What, read: Callable[[TrainingLocation], 
     """
     for file in sorted((folder / key).glob(f"{what}-*.json")):
         try:
-            found_key, found = read(TrainingLocation(**json.loads(file.read_text(encoding="utf-8"))))
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError):  # gone, cut short, or another version's
+            found_key, found = read(TrainingLocation(**parse_json(file.read_bytes())))
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):  # gone, cut short, or another version's
             found_key = None
         if found_key == key:
             return found

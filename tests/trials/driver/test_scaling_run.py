@@ -196,7 +196,7 @@ def test_from_a_grid_to_its_losses(tmp_path: Path, archfront: Call) -> None:
 def test_the_front_door_plans_a_grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(plan_scaling, "time_pace", lambda study, tasks: PACE)
     (tmp_path / "ladder.yaml").write_text(yaml.safe_dump({**VALUES, "corpus": {"files": ["text.txt"]}}))
-    (tmp_path / "text.txt").write_text("some text")
+    (tmp_path / "text.txt").write_text("".join(f"line {number} of some text\n" for number in range(9_000)))
     assert front_door.main(["plan", str(tmp_path / "ladder.yaml"), "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
     assert len(plan["trainings"]) == 8

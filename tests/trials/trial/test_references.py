@@ -90,7 +90,7 @@ def test_a_published_config_with_other_blocks_is_no_reference(tmp_path: Path) ->
     [
         ('{"vocab_size": 512,}', "line 1, column 20: Expecting property name enclosed in double quotes"),
         ('{"vocab_size": 512\n "head_dim": 4}', "line 2, column 2: Expecting ',' delimiter"),
-        ('{"vocab_size": 512, "vocab_size": 513}', "`vocab_size` stands there twice"),
+        ('{"vocab_size": 512, "vocab_size": 513}', "line 1, column 21: `vocab_size` stands there twice"),
         ("", "line 1, column 1: Expecting value"),
         ("[" * 100_000, "brackets within brackets without end"),
         ("vocab_size: 512", "line 1, column 1: Expecting value"),

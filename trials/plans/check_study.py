@@ -1,0 +1,100 @@
+"""The one gate: whatever can be refused before a study's first step of training is refused here, before torch or Ray is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from analysis.records.record import RECORDS
+from search_space.architecture import Architecture
+from search_space.errors import SpecError
+from trials.corpus.first_look import require_text
+from trials.corpus.given_tokenizer import local_tokenizers
+from trials.corpus.tokenizer import SMALLEST_VOCABULARY
+from trials.latency.device_tables import require_first, require_table
+from trials.latency.refusals import require_measurable
+from trials.study.ablation_spec import AblationSpec, arms_of
+from trials.study.spec import StudySpec
+from trials.trial.known_before import require_within_limits
+from trials.trial.references import references
+from trials.trial.scaling_grid import planned_tasks
+from trials.trial.task import TrialTask
+
+SHAPES_ASKED_ABOUT = 100
+"""Shapes of the space that are asked about whether any can be timed at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstTrials:
+    """What a study tries before it proposes anything: a grid's trainings, or references."""
+
+    planned: Sequence[TrialTask]
+    references: Sequence[tuple[str, Architecture]]
+
+    @classmethod
+    def of(cls, study: StudySpec) -> FirstTrials:
+        """What the study states; raises SpecError where a shape of it cannot be had."""
+        return cls(planned_tasks(study), [] if study.scaling else references(study.references, study.search_space))
+
+    @property
+    def count(self) -> int:
+        """Number of trials in all."""
+        return len(self.planned) + len(self.references)
+
+    def vocab_sizes(self, study: StudySpec) -> set[int]:
+        """Vocabularies of every shape that may be trained."""
+        if study.scaling is not None:
+            return {task.architecture.vocab_size for task in self.planned}
+        return {*study.search_space.choices("vocab_size"), *(shape.vocab_size for _, shape in self.references)}
+
+
+def check(study: StudySpec, directory: Path | None = None, *, has_text: bool = True) -> FirstTrials:
+    """Raise SpecError for a study that cannot be run; returns what it tries first.
+
+    A study that has records in its `directory` needs its text only where something is left to train, and has its table with it. The text
+    is not asked for where another machine reads it (`has_text` false).
+    """
+    if study.scaling is None:
+        study.search_space.require_feasible()
+    first = FirstTrials.of(study)
+    if study.scaling is None:
+        require_within_limits(study)
+        shapes = study.search_space.sample(SHAPES_ASKED_ABOUT, study.search.seed)
+        require_measurable(study.latency, first.references, shapes)
+    if directory is None:
+        require_table(study)
+    else:
+        require_first(study, directory)
+    if has_text and not (directory is not None and (directory / RECORDS).exists()):
+        _require_vocabularies(study, first)
+        require_text(study.corpus, sorted(first.vocab_sizes(study)), study.proxy.context_tokens)
+    return first
+
+
+def check_ablation(ablation: AblationSpec, scales: Sequence[str]) -> None:
+    """Raise SpecError for an ablation that cannot be run at these scales."""
+    for scale in scales:
+        for arm in arms_of(ablation, scale):
+            check(arm.study)
+
+
+def _require_vocabularies(study: StudySpec, first: FirstTrials) -> None:
+    """Raise SpecError, with its name, for a reference whose vocabulary the corpus cannot have."""
+    sizes = study.search_space.choices("vocab_size") if study.scaling is None else ()
+    tokenizers = local_tokenizers(study.corpus.tokenizer)
+    for name, shape in first.references:
+        size = shape.vocab_size
+        if size in sizes:
+            continue
+        if size < SMALLEST_VOCABULARY:
+            raise SpecError(
+                f"references: {name} must have a vocab_size of at least {SMALLEST_VOCABULARY} (every byte and the end of text), found "
+                f"{size}; take a larger one, or leave the reference out"
+            )
+        if tokenizers and not any(known.fits(size) for known in tokenizers):
+            raise SpecError(
+                f"references: {name} must have a vocab_size that a tokenizer of the corpus has "
+                f"({' or '.join(f'{known.size:,}' for known in tokenizers)}), found {size:,}; change it to that, leave the reference out, "
+                "or name its tokenizer in corpus.tokenizer, too"
+            )
