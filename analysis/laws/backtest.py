@@ -31,6 +31,9 @@ class Forecast:
     """Logarithm of the predicted loss, shape (points,)."""
     draws: Array
     """Logarithm of the loss that each refit predicts, shape (refits, points)."""
+    drift: Array
+    """What a quadratic in the logarithms of the variables makes of the fit's residuals at the points: how far off the form may be there,
+    in log loss, shape (points,)."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,9 @@ class Cut:
         known = ~later.hidden[self.hidden]
         if self.axis != later.axis or not known.any():
             return None
-        forecasts = {form: Forecast(own.fit, own.centre[known], own.draws[:, known]) for form, own in self.forecasts.items()}
+        forecasts = {
+            form: Forecast(own.fit, own.centre[known], own.draws[:, known], own.drift[known]) for form, own in self.forecasts.items()
+        }
         return replace(self, hidden=self.hidden & ~later.hidden, logs=self.logs[known], forecasts=forecasts)
 
 
@@ -80,15 +85,29 @@ def backtest(runs: Runs, forms: Sequence[Form], loss_function: str = "huber", se
 
 def forecast(form: Form, seen: Runs, points: Runs, loss_function: str, refits: int, seed: int) -> Forecast:
     """Fit the form to the seen runs and predict the losses of `points`."""
-    return forecast_of(
-        resample(fit_law(form, seen.variables, seen.losses, loss_function, quick=True), seen, refits, seed), points.variables
-    )
+    resampled = resample(fit_law(form, seen.variables, seen.losses, loss_function, quick=True), seen, refits, seed)
+    return forecast_of(resampled, seen, points.variables)
 
 
-def forecast_of(refits: Refits, points: Mapping[str, Array]) -> Forecast:
-    """What a fitted and resampled form says of `points` (each variable (points,))."""
+def forecast_of(refits: Refits, seen: Runs, points: Mapping[str, Array]) -> Forecast:
+    """What a form that was fitted to the seen runs, and resampled, says of `points` (each variable (points,))."""
     fit = refits.fit
-    return Forecast(fit, np.log(fit.predict(points)), np.log(predict_losses(fit.form, refits.theta, fit.centres, points)))
+    draws = np.log(predict_losses(fit.form, refits.theta, fit.centres, points))
+    return Forecast(fit, np.log(fit.predict(points)), draws, _drift(fit, seen, points))
+
+
+def _drift(fit: Fit, seen: Runs, points: Mapping[str, Array]) -> Array:
+    """The residuals of a recipe that changes with size, followed to the points by a quadratic of least squares, shape (points,)."""
+    columns = {name: np.log(seen.variables[name]) for name in fit.form.variables}
+    scales = {name: (logs.mean(), logs.std()) for name, logs in columns.items() if logs.std() > 0}
+
+    def powers(values: Mapping[str, Array]) -> Array:
+        first = [(np.log(values[name]) - centre) / spread for name, (centre, spread) in scales.items()]
+        second = [one * other for number, one in enumerate(first) for other in first[number:]]
+        return np.stack([np.ones_like(values[fit.form.variables[0]], dtype=float), *first, *second], axis=1)
+
+    found = np.linalg.lstsq(powers(seen.variables), fit.residuals, rcond=1e-6)[0]
+    return np.asarray(powers(points) @ found)
 
 
 def _cuts(runs: Runs, axes: Sequence[str], least: int) -> Iterator[tuple[str, float, NDArray[np.bool_]]]:

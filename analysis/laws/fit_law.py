@@ -49,7 +49,7 @@ class Study:
 
     def forecasts(self, points: Mapping[str, Array]) -> dict[str, Forecast]:
         """What each form of the combination says of the points, the fitted law first."""
-        return {name: forecast_of(own, points) for name, own in {self.form.name: self.refits, **self.others}.items()}
+        return {name: forecast_of(own, self.runs, points) for name, own in {self.form.name: self.refits, **self.others}.items()}
 
     def band(self, points: Mapping[str, Array]) -> Band:
         """Where the losses of new runs at the points are expected."""

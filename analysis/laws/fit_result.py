@@ -12,7 +12,7 @@ import numpy as np
 from analysis.laws.accuracy import describe_accuracy
 from analysis.laws.backtest import Cut
 from analysis.laws.fit_law import Study, predict_point, study_law
-from analysis.laws.forecast import calibrate_bands, predict_band
+from analysis.laws.forecast import calibrate_bands, predict_band, unexplained
 from analysis.laws.intervals import allocation, repeat_worth, warnings_of
 from analysis.laws.isoflop import IsoFlop, fit_isoflop
 from analysis.laws.options import FitOptions
@@ -104,7 +104,7 @@ def describe_backtest(study: Study) -> dict[str, Any]:
     covered = float(np.mean(scores)) if scores else None
     error = float(np.mean([row["mean_absolute_error"] for row in rows])) if rows else None
     return {
-        "headline": _headline(len(rows), error, covered),
+        "headline": _headline(len(rows), error, covered) + _departure(study),
         "mean_absolute_error": error,
         "covered": covered,
         "cuts": rows,
@@ -126,6 +126,16 @@ def _describe_cut(study: Study, cut: Cut) -> dict[str, Any]:
     losses = np.exp(cut.logs)
     width = float(np.mean((band.high - band.low) / band.centre))
     return row | {"covered": float(np.mean((band.low <= losses) & (losses <= band.high))), "band_width": width}
+
+
+def _departure(study: Study) -> str:
+    """What the residuals say of the form, where they are too large for one recipe."""
+    if not unexplained(study.refits.fit):
+        return ""
+    return (
+        f"; runs differ from the law by {study.refits.fit.residuals.std():.1%}, more than trainings of one recipe do: the form is wrong "
+        "for them, or the recipe changes with size, and bands are wider for it"
+    )
 
 
 def _headline(cuts: int, error: float | None, covered: float | None) -> str:

@@ -7,6 +7,9 @@ added, each learnt from the data's own hidden runs (`analysis/laws/backtest.py`)
   that extrapolate equally well and disagree widen the band;
 - a run differs from its law by the residual, and by the seed noise where replicates show it;
 - an allowance in quadrature, without which the bands would not have held 90 % of the hidden runs (a conformal step; Vovk et al. 2005).
+
+Where a recipe changes with size, no cut below has seen what comes next, but the residuals of the fit have a shape and are larger than
+trainings differ: both widen a band, too.
 """
 
 from __future__ import annotations
@@ -17,10 +20,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.laws.backtest import Cut, Forecast
+from analysis.laws.fit import Fit
 from analysis.laws.runs import Runs
 from analysis.statistics.arrays import Array
 from analysis.statistics.intervals import LEVEL, percentile_interval
 
+EXPECTED_RESIDUAL = 0.01
+"""Deviation of log losses from a law that seeds, data and rounding explain; what is above is the form's, or the recipe's."""
+FORM_ERROR = 5.0
+"""Half-width of a band, over what the deviation of the residuals has too much; docs/findings.md has the tables it was chosen by."""
 BAND_DRAWS = 2000
 
 
@@ -66,7 +74,15 @@ def calibrate_bands(cuts: Sequence[Cut], forms: Sequence[str], runs: Runs, seed:
 
 def predict_band(forecasts: Mapping[str, Forecast], calibration: BandCalibration, runs: Runs, seed: int = 0) -> Band:
     """The band of new runs at the forecasts' points, for laws that were fitted to `runs`."""
-    return _band(forecasts, calibration.weights, calibration.allowance, runs, seed)
+    weights = calibration.weights
+    drift = np.sqrt(sum(weight * forecasts[form].drift ** 2 for form, weight in weights.items()))
+    widening = np.hypot(np.hypot(calibration.allowance, drift), FORM_ERROR * unexplained(_best(forecasts, weights).fit))
+    return _band(forecasts, weights, widening, runs, seed)
+
+
+def unexplained(fit: Fit) -> float:
+    """Deviation of a fit's residuals, in log loss, above what trainings of one recipe explain."""
+    return max(float(fit.residuals.std()) - EXPECTED_RESIDUAL, 0.0)
 
 
 def law_interval(forecast: Forecast) -> tuple[Array, Array]:
@@ -87,20 +103,24 @@ def seed_noise(runs: Runs) -> float | None:
     return float(np.sqrt(sum(square for square, _ in squares) / sum(freedom for _, freedom in squares)))
 
 
-def _band(forecasts: Mapping[str, Forecast], weights: Mapping[str, float], allowance: float, runs: Runs, seed: int) -> Band:
+def _best(forecasts: Mapping[str, Forecast], weights: Mapping[str, float]) -> Forecast:
+    return forecasts[max(weights, key=lambda form: weights[form])]
+
+
+def _band(forecasts: Mapping[str, Forecast], weights: Mapping[str, float], widening: float | Array, runs: Runs, seed: int) -> Band:
+    """Bands of the mixed forms and of a run's noise, with a half-width in log loss that is added in quadrature."""
     generator = np.random.default_rng(seed)
-    best = max(weights, key=lambda form: weights[form])
     draws = []
     for form, weight in weights.items():
         own = forecasts[form].draws
         draws.append(own[generator.integers(0, len(own), round(weight * BAND_DRAWS))])
     mixed = np.concatenate(draws)
-    mixed = mixed + generator.choice(_noise(forecasts[best], runs), size=mixed.shape)
+    mixed = mixed + generator.choice(_noise(_best(forecasts, weights), runs), size=mixed.shape)
     low, centre, high = np.quantile(mixed, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2], axis=0)
     return Band(
         np.exp(centre),
-        np.exp(centre - np.hypot(centre - low, allowance)),
-        np.exp(centre + np.hypot(high - centre, allowance)),
+        np.exp(centre - np.hypot(centre - low, widening)),
+        np.exp(centre + np.hypot(high - centre, widening)),
     )
 
 

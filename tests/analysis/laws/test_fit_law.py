@@ -16,7 +16,7 @@ from analysis.laws import forms
 from analysis.laws.backtest import backtest
 from analysis.laws.fit import fit_law, predict_losses
 from analysis.laws.fit_law import Study, forms_by_name, load_runs, predict_point, study_law
-from analysis.laws.fit_result import describe_law, fit_runs
+from analysis.laws.fit_result import describe_backtest, describe_law, fit_runs
 from analysis.laws.forecast import calibrate_bands, seed_noise
 from analysis.laws.forms import Form
 from analysis.laws.intervals import Refits, allocation, resample, warnings_of
@@ -338,6 +338,23 @@ def test_every_figure_of_a_study_is_drawn_from_its_runs(quick_study: Study) -> N
     for name in ("loss_flops", "loss_params", "loss_tokens", "residuals"):
         assert len(figures[name].data[0].x) == 240
     assert "hidden in 12 ways" in figures["backtest"].layout.title.subtitle.text
+
+
+def test_a_recipe_that_changes_with_size_is_said_and_widens_the_bands() -> None:
+    runs = grid(sizes=10, lengths=6, noise=0.002)
+    size = np.log(runs.variables["params"] / runs.variables["params"].min())
+    ratio = np.log(runs.variables["tokens"] / runs.variables["params"])
+    recipe = 0.015 * (ratio - ratio.mean()) ** 2
+    drifting = Runs(runs.losses * np.exp(recipe), runs.variables, runs.groups)
+    seen = size <= np.quantile(size, 0.7)
+    answers = {name: study_law(table.where(seen), QUICK) for name, table in (("steady", runs), ("drifting", drifting))}
+    hidden = drifting.where(~seen)
+    bands = {name: study.band(hidden.variables) for name, study in answers.items()}
+    widths = {name: np.log(band.high / band.low) for name, band in bands.items()}
+    assert (widths["drifting"] > 3 * widths["steady"]).all()
+    assert ((bands["drifting"].low <= hidden.losses) & (hidden.losses <= bands["drifting"].high)).mean() >= 0.85
+    assert "the recipe changes with size" in describe_backtest(answers["drifting"])["headline"]
+    assert "the recipe changes with size" not in describe_backtest(answers["steady"])["headline"]
 
 
 def test_the_best_allocation_is_where_the_law_is_lowest(quick_study: Study) -> None:
