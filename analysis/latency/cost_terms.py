@@ -17,6 +17,7 @@ import numpy as np
 from analysis.statistics.arrays import Array
 from search_space.architecture import Architecture
 from search_space.cost import BITS_PER_WEIGHT
+from search_space.fields import OPTIONAL
 
 CACHES = tuple(2.0**power for power in range(18, 28))
 """Sizes, 256 KiB to 128 MiB, at which a device may have a cache that ends; the fit finds which do."""
@@ -29,6 +30,9 @@ HALF_RATE_WIDTH = 768.0
 Jesshope (1981). Chosen by what the law says of larger shapes than it saw, on three devices; docs/findings.md has them."""
 CACHE_VALUE_BYTES = 4
 """Bytes of a cached key or value."""
+
+OPERATORS_OF = tuple(field for field in OPTIONAL if field.attention_vectors is not None)
+"""Fields that give an attention further operators, beside its matrices."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +154,11 @@ def pass_terms(stack: Stack, workload: Workload) -> dict[str, float]:
         "attended": sum(layer.heads * layer.head_dim for layer in stack.layers),
         "scores": sum(layer.heads for layer in stack.layers),
     }
+
+
+def field_terms(a: Architecture) -> dict[str, float]:
+    """Executed blocks with the further operators of a field, by the field's name; 0 where it has its default."""
+    return {field.name: float(a.num_hidden_layers) if field.departs(a) else 0.0 for field in OPERATORS_OF}
 
 
 class _Counts:

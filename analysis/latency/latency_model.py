@@ -16,7 +16,18 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from analysis.latency.cost_terms import BEYOND_CACHE, WEIGHT_TERMS, Stack, Workload, columns, decode_terms, outline, prefill_terms
+from analysis.latency.cost_terms import (
+    BEYOND_CACHE,
+    OPERATORS_OF,
+    WEIGHT_TERMS,
+    Stack,
+    Workload,
+    columns,
+    decode_terms,
+    field_terms,
+    outline,
+    prefill_terms,
+)
 from analysis.latency.time_model import Prices, TimeModel
 from analysis.records.latency import Latency, Spread
 from analysis.statistics.arrays import Array
@@ -65,7 +76,7 @@ class Prediction:
     decode: LatencyEstimate
     """Predicted time of one new token."""
     outside: str | None
-    """Which of the shape's numbers lies outside of what was measured; None where none does."""
+    """Which of the shape's numbers or fields lies outside of what was measured; None where none does."""
 
 
 class LatencyModel:
@@ -74,9 +85,10 @@ class LatencyModel:
     def __init__(self, workload: Workload, shapes: Sequence[Architecture], latencies: Sequence[Latency]) -> None:
         """Needs `LEAST_SHAPES` measured shapes; equal arguments give equal predictions."""
         self.workload, self._shapes = workload, tuple(shapes)
-        stacks = [Stack.of(shape) for shape in shapes]
         self._names, self._numbers = columns([_numbers(shape) for shape in shapes])
-        prefill, decode, outlines = self._columns(stacks)
+        self._values = {field.name: {getattr(shape, field.name) for shape in shapes} for field in OPERATORS_OF}
+        self._priced = [name for name, values in self._values.items() if len(values) > 1]
+        prefill, decode, outlines = self._columns(shapes)
         self._seen = _seen(self.terms[1], decode)
         self._outlines = outlines
         times = [[one.prefill_ms.median, one.decode_ms_per_token.median] for one in latencies]
@@ -91,13 +103,14 @@ class LatencyModel:
 
     @cached_property
     def terms(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Names of the terms of prefill and of decoding."""
+        """Names of the terms of prefill and of decoding; a field's is among them where shapes with and without it were measured."""
         stack = Stack.of(self._shapes[0])
-        return tuple(prefill_terms(stack, self.workload)), tuple(decode_terms(stack, self.workload))
+        prefill, decode = ((*count(stack, self.workload), *self._priced) for count in (prefill_terms, decode_terms))
+        return prefill, decode
 
     def predict(self, shapes: Sequence[Architecture]) -> list[Prediction]:
         """One prediction a shape, in order."""
-        prefill, decode, outlines = self._columns([Stack.of(shape) for shape in shapes])
+        prefill, decode, outlines = self._columns(shapes)
         phases = [model.predict(terms, outlines) for model, terms in zip(self._models, (prefill, decode[:, self._seen]), strict=True)]
         (prefills, prefill_sd), (decodes, decode_sd) = phases
         totals, total_sd = self._sum(phases)
@@ -117,8 +130,7 @@ class LatencyModel:
         """One phase of each shape without its error bar, decoding a token; for the many shapes of a whole space; shape [shapes]."""
         found = []
         for start in range(0, len(shapes), WRITTEN_AT_ONCE):
-            stacks = [Stack.of(shape) for shape in shapes[start : start + WRITTEN_AT_ONCE]]
-            prefill, decode, outlines = self._columns(stacks)
+            prefill, decode, outlines = self._columns(shapes[start : start + WRITTEN_AT_ONCE])
             logs = [model.expect(terms, outlines) for model, terms in zip(self._models, (prefill, decode[:, self._seen]), strict=True)]
             prefills, decodes = np.exp(logs[0]), np.exp(logs[1])
             phases = {"total": prefills + self.workload.new_tokens * decodes, "prefill": prefills, "decode": decodes}
@@ -169,14 +181,20 @@ class LatencyModel:
         )
         return total, np.sqrt(one**2 + other**2 + 2 * self._together * one * other)
 
-    def _columns(self, stacks: Sequence[Stack]) -> tuple[Array, Array, Array]:
+    def _columns(self, shapes: Sequence[Architecture]) -> tuple[Array, Array, Array]:
+        stacks = [Stack.of(shape) for shape in shapes]
         prefill, decode, outlines = (
             columns([count(stack, self.workload) for stack in stacks])[1] for count in (prefill_terms, decode_terms, outline)
         )
-        return prefill, decode, np.log(outlines)
+        fields = np.array([[field_terms(shape)[name] for name in self._priced] for shape in shapes], dtype=float)
+        return np.hstack([prefill, fields]), np.hstack([decode, fields]), np.log(outlines)
 
     def _outside(self, shape: Architecture) -> str | None:
-        """The number that lies furthest outside, in words; None where none does."""
+        """A field's value that was not measured, or the number that lies furthest outside, in words; None where none does."""
+        for name, values in self._values.items():
+            if getattr(shape, name) not in values:
+                found, measured = str(getattr(shape, name)).lower(), " and ".join(sorted(str(value).lower() for value in values))
+                return f"{name} is {found}, measured were {measured}"
         worst, words = FAR_OUTSIDE, None
         for name, value, seen in zip(self._names, _numbers(shape).values(), self._numbers.T, strict=True):
             low, high = float(seen.min()), float(seen.max())

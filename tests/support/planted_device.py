@@ -11,8 +11,8 @@ from search_space.budget import Budget
 from search_space.space import SearchSpace
 
 PROMPT_TOKENS, NEW_TOKENS = 64, 64
-LAUNCH_MS, GATE_MS, HEAD_MS = 0.06, 0.012, 0.002
-"""Of a block, of a gated MLP, of a head."""
+LAUNCH_MS, GATE_MS, HEAD_MS, NORM_MS = 0.06, 0.012, 0.002, 0.03
+"""Milliseconds of a block, of a gated MLP, of a head, of norms of queries and keys."""
 CACHES = ((2e6, 80e9), (24e6, 20e9), (float("inf"), 9e9))
 """Bytes that a level holds, and bytes per second at which it is read."""
 FLOPS = 60e9
@@ -49,6 +49,7 @@ def planted_ms(a: Architecture, slower: float = 1.0) -> tuple[float, float]:
         seconds += share * part / speed
         left -= part
     launches = a.num_hidden_layers * (LAUNCH_MS + HEAD_MS * a.num_attention_heads + (GATE_MS if a.mlp == "swiglu" else 0.0))
+    launches += a.num_hidden_layers * NORM_MS if a.qk_norm else 0.0
     attention = 2 * PROMPT_TOKENS * cost.attention_matrix_parameters(a) * (1 + WIDE / (a.head_dim * a.num_attention_heads))
     products = attention + 2 * PROMPT_TOKENS * cost.mlp_matrix_parameters(a) * (1 + WIDE / a.hidden_size)
     prefill = a.num_hidden_layers * products / FLOPS * 1e3 * slower + 2 * launches

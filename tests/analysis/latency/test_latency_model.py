@@ -16,7 +16,7 @@ from search_space.architecture import Architecture
 from search_space.cost import decode_bytes, parameters
 from search_space.describe import named_shape
 from search_space.sharing import Sharing
-from tests.support.planted_device import planted_latency, planted_space
+from tests.support.planted_device import planted_latency, planted_ms, planted_space
 from trials.latency.device_profile import choose_shapes
 from trials.study.latency_spec import LatencySpec
 
@@ -140,6 +140,28 @@ def test_a_shape_outside_of_what_was_measured_is_marked(model: LatencyModel) -> 
     assert far.outside is not None
     assert far.outside.startswith("parameters is 124,635,456, measured were ")
     assert far.total.deviation > inside.total.deviation
+
+
+def test_normalised_queries_and_keys_have_a_price_where_shapes_with_and_without_them_were_measured() -> None:
+    mixed = [dataclasses.replace(shape, qk_norm=place % 2 == 0) for place, shape in enumerate(FITTED)]
+    model = LatencyModel(WORKLOAD, mixed, [planted_latency(shape) for shape in mixed])
+    assert all("qk_norm" in names for names in model.terms)
+    for qk_norm in (False, True):
+        assert judged(model, [dataclasses.replace(shape, qk_norm=qk_norm) for shape in CHECKED]).median_error <= 0.04
+    changed = [dataclasses.replace(shape, qk_norm=True) for shape in CHECKED]
+    dearer = model.milliseconds(changed, "decode") / model.milliseconds(CHECKED, "decode")
+    planted = np.array([planted_ms(one)[1] / planted_ms(other)[1] for one, other in zip(changed, CHECKED, strict=True)])
+    assert np.median(np.abs(dearer / planted - 1)) < 0.03
+    assert np.median(planted) > 1.1
+
+
+def test_a_field_that_was_not_measured_is_outside_and_changes_no_price(model: LatencyModel) -> None:
+    plain, changed = model.predict([CHECKED[0], dataclasses.replace(CHECKED[0], qk_norm=True)])
+    assert (plain.outside, changed.outside) == (None, "qk_norm is true, measured were false")
+    assert changed.total == plain.total
+    assert "qk_norm" not in model.terms[0]
+    free = dataclasses.replace(CHECKED[0], rope_theta=5e5, rms_norm_eps=1e-3)  # which cost no time
+    assert model.predict([free])[0].outside is None
 
 
 def test_few_shapes_still_give_positive_times() -> None:

@@ -14,6 +14,7 @@ import pytest
 from search_space.architecture import Architecture
 from search_space.cost import parameters
 from search_space.errors import SpecError
+from search_space.fields import OPTIONAL
 from search_space.sharing import Sharing
 from trials.catalogue.hugging_face_config import hugging_face_config
 from trials.catalogue.model_types import MODEL_TYPES, OTHER_TYPES, UNKNOWN_PARTS
@@ -161,7 +162,7 @@ SMALL = {"vocab_size": 300, "hidden_size": 48, "num_unique_layers": 2, "num_atte
         {}, {"tie_word_embeddings": False}, {"mlp": "relu"}, {"mlp": "gelu"}, {"attention_bias": "qkv"}, {"hidden_size": 50},
         {"sharing": Sharing("reverse", 3)}, {"sharing": Sharing("immediate", 2, "mlp")}, {"rope_theta": 5e5, "rms_norm_eps": 1e-3},
         {"layer_types": ("sliding_attention", "full_attention"), "sliding_window": 16}, {"num_key_value_heads": 4},
-        {"qk_norm": True}, {"qk_norm": True, "layer_types": ("full_attention", "sliding_attention"), "sliding_window": 16},
+        *(row.example for row in OPTIONAL), {"qk_norm": True, "layer_types": ("full_attention", "sliding_attention"), "sliding_window": 16},
     ],
 )  # fmt: skip
 def test_what_an_export_writes_is_read_back_as_the_shape(changes: dict[str, Any]) -> None:
