@@ -30,6 +30,7 @@ from analysis.records import (  # noqa: E402
     record,
     training,
 )
+from analysis.report.terms import groups  # noqa: E402
 from search_space import architecture, sharing  # noqa: E402
 from search_space.dimensions import ORDER  # noqa: E402
 from search_space.families import family  # noqa: E402
@@ -236,6 +237,12 @@ def objective_table() -> str:
     return "\n".join([*lines, ""])
 
 
+def glossary() -> str:
+    """Every entry of the glossary, a list for each kind."""
+    lines = [[f"## {title}", "", *(f"- **{entry.name}**: {entry.text}" for entry in entries), ""] for title, entries in groups().items()]
+    return "\n".join(line for some in lines for line in some)
+
+
 def house_table() -> str:
     """Every folder on its floor, from the front door down, with the first sentence of what it says of itself."""
     lines = ["| floor | room | what it is |", "|---|---|---|"]
@@ -252,6 +259,7 @@ def house_table() -> str:
 
 GENERATED = {
     "house": house_table,
+    "glossary": glossary,
     "study": study_tables,
     "objectives": objective_table,
     "architecture": lambda: field_tables(architecture, "Architecture") + "\n" + field_tables(sharing, "Sharing"),

@@ -58,6 +58,10 @@ class Field:
     """Whether the tables of trials show it."""
     label: Callable[[Any], str] | None = None
     """The words of a shape's label; where there is a default, they stand there only where the shape departs from it."""
+    label_form: str = ""
+    """A regular expression of those words, in which names stand for its numbers; empty where it has none."""
+    label_says: str = ""
+    """What those words mean, with the names of `label_form` in braces."""
     example: Mapping[str, Any] = field(default_factory=dict)
     """Changes of a shape that show it, for tests and documents; none of a field without a default."""
     parameters: str = NOTHING

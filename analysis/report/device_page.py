@@ -8,8 +8,10 @@ from pathlib import Path
 from analysis.fronts.device_front import DeviceTransfer, device_cells, device_columns, transfer_rows, transfer_sentences
 from analysis.records.files import write_whole
 from analysis.report.figures import front_figures, picture, plotly_script
-from analysis.report.html import document, element, facts, section, table
+from analysis.report.html import facts, paragraphs, sections_page, table
 from analysis.text import words
+
+DEVICE_SECTIONS = {"front": "The predicted front", "device": "The device"}
 
 
 def write_transfer(directory: Path, study: str, transfer: DeviceTransfer) -> Path:
@@ -35,16 +37,13 @@ def transfer_page(study: str, transfer: DeviceTransfer) -> str:
         "Workload": f"{transfer.header.prompt_tokens} prompt and {transfer.header.new_tokens} new tokens, batch 1",
         "Table": f"{transfer.name}, measured by {transfer.header.protocol}",
     }
-    header = element("header", element("h1", f"{study} on {transfer.header.device}"), element("p", lead, class_="lead"))
     text = "The front as it is listed, then references and what was on the measured front. “Measured” is what the study measured itself."
-    parts = [
-        section(
-            "front",
-            "The predicted front",
-            *(element("p", sentence) for sentence in rest),
+    bodies = {
+        "front": [
+            paragraphs(rest),
             *(picture(name, figure, caption) for name, figure in figures.items()),
             table(columns, [device_cells(row, transfer) for row in transfer_rows(transfer)["front"]], text),
-        ),
-        section("device", "The device", facts(about)),
-    ]
-    return document(f"{study} on {transfer.header.device} · archfront", plotly_script(), [header, *parts])
+        ],
+        "device": [facts(about)],
+    }
+    return sections_page(f"{study} on {transfer.header.device}", lead, DEVICE_SECTIONS, bodies, plotly_script())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from html import escape, unescape
 
 from analysis.report import theme
+from analysis.report.terms import hover, meanings_on_page
 
 
 class Html(str):
@@ -27,7 +29,7 @@ def element(tag: str, *children: object, **attributes: str) -> Html:
 
 def section(identity: str, title: str, *children: object) -> Html:
     """A part of the page with its heading; the navigation points to its identity."""
-    return element("section", element("h2", title), *children, id=identity)
+    return element("section", element("h2", title, **hover(title)), *children, id=identity)
 
 
 def paragraphs(texts: Iterable[object]) -> Html:
@@ -35,18 +37,32 @@ def paragraphs(texts: Iterable[object]) -> Html:
     return Html("".join(element("p", text) for text in texts))
 
 
+def with_code(text: str) -> Html:
+    """Words between backticks as code."""
+    parts = text.split("`")
+    return Html("".join(element("code", part) if place % 2 else html(part) for place, part in enumerate(parts)))
+
+
 def facts(rows: Mapping[str, object]) -> Html:
     """Names and what they are, for instance a study's budget and corpus; line breaks of the text are kept."""
-    return element("dl", *(part for name, value in rows.items() for part in (element("dt", name), element("dd", value))))
+    return element("dl", *(part for name, value in rows.items() for part in (element("dt", name, **hover(name)), element("dd", value))))
 
 
-def table(columns: Mapping[str, bool], rows: Iterable[Sequence[object]], caption: str, emphasised: Iterable[int] = ()) -> Html:
+def table(
+    columns: Mapping[str, bool],
+    rows: Iterable[Sequence[object]],
+    caption: str,
+    emphasised: Iterable[int] = (),
+    named: Mapping[str, str] | None = None,
+) -> Html:
     """A table that scrolls sideways where the screen is narrow, below its caption.
 
     `columns` says of each heading whether its cells are numbers, which stand on the right; the rows in `emphasised` stand out.
+    A heading shows what it means; of headings that a study named, `named` says it.
     """
     strong = set(emphasised)
-    heads = (_cell("th", name, numeric, scope="col") for name, numeric in columns.items())
+    titles = {name: {"title": text} for name, text in (named or {}).items()}
+    heads = (_cell("th", name, numeric, scope="col", **titles.get(name, hover(name))) for name, numeric in columns.items())
     lines = [element("thead", element("tr", *heads))]
     for place, row in enumerate(rows):
         cells = (_cell("td", value, numeric) for value, numeric in zip(row, columns.values(), strict=True))
@@ -75,9 +91,22 @@ def sections_page(title: str, lead: str, titles: Mapping[str, str], bodies: Mapp
     """The whole page of sections by identity, those that are empty left out, with a navigation; every one must have its title."""
     titled = [(name, titles[name], children) for name, children in bodies.items()]
     shown = [each for each in titled if each[2]]
+    shown += [("terms", "Terms", [terms(shown)])]
     links = [element("a", heading, href=f"#{name}") for name, heading, _ in shown]
     header = element("header", element("h1", title), element("p", lead, class_="lead"), element("nav", *links))
     return document(f"{title} · archfront", head, [header, *(section(name, heading, *children) for name, heading, children in shown)])
+
+
+def terms(sections: Iterable[tuple[str, str, Sequence[Html]]]) -> Html:
+    """The words that sections of a page use and what they mean, folded; the headings of sections explain themselves where they stand."""
+    parts = [(title, re.sub(r"<script.*?</script>", "", "".join(children), flags=re.DOTALL)) for _, title, children in sections]
+    markup = "".join(part for _, part in parts)
+    headings, labels = (
+        [unescape(re.sub("<[^>]+>", "", found)) for found in re.findall(rf"<{tag}(?:\s[^>]*)?>(.*?)</{tag}>", markup, re.DOTALL)]
+        for tag in ("th", "code")
+    )
+    found = meanings_on_page(unescape(re.sub("<[^>]+>", " ", markup)), headings, (label.rpartition(": ")[2] for label in labels))
+    return folded(f"What {len(found)} words on this page mean", facts({word: with_code(text) for word, text in found.items()}))
 
 
 def _cell(tag: str, value: object, numeric: bool, **attributes: str) -> Html:

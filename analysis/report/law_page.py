@@ -14,7 +14,7 @@ from analysis.laws.fit_result import FitResult
 from analysis.laws.isoflop import fit_isoflop
 from analysis.records.files import write_whole
 from analysis.report.figures import picture, plotly_script
-from analysis.report.html import Html, element, html, paragraphs, sections_page
+from analysis.report.html import Html, element, paragraphs, sections_page, with_code
 from analysis.report.law_figures import best_allocation, isoflop_figure, points_figure, scaling_figures
 from analysis.report.law_tables import backtest_table, parabolas_table, parameters_table, predictions_table
 from analysis.statistics.intervals import percentile_interval
@@ -25,12 +25,12 @@ AHEAD = (1.0, 3.0, 10.0)
 """Times the largest run's FLOPs at which a study's report says what to expect."""
 FIT_SECTIONS = {
     "found": "How well it predicts",
-    "predictions": "What larger runs should reach",
+    "predictions": "Predictions for larger runs",
     "law": "The law",
     "losses": "The runs and the law",
     "shape": "Depth against width",
     "parabolas": "Sizes at equal FLOPs",
-    "residuals": "What the law leaves",
+    "residuals": "Residuals of the law",
     "known": "What was left out, and what to know",
 }
 CAPTIONS = {
@@ -96,18 +96,12 @@ def fit_parts(answered: FitResult) -> dict[str, list[Html]]:
 
 def known(notes: Sequence[str]) -> list[Html]:
     """Notes as sentences, a paragraph each."""
-    return [paragraphs(_with_code(sentence_html(note)) for note in notes)] if notes else []
+    return [paragraphs(with_code(sentence_html(note)) for note in notes)] if notes else []
 
 
 def sentence_html(text: str) -> str:
     """A note with a capital and a full stop."""
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
-
-
-def _with_code(text: str) -> Html:
-    """Words between backticks as code."""
-    parts = text.split("`")
-    return Html("".join(element("code", part) if place % 2 else html(part) for place, part in enumerate(parts)))
 
 
 def expected_ahead(study: Study) -> list[dict[str, Any]]:

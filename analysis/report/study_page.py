@@ -174,9 +174,8 @@ def front_caption(front: Front) -> str:
             "Shapes with a dark ring are the front: none is beaten in all three numbers. Colour tells the third, yellow where best; the "
             "dotted line is the front of these two alone."
         )
-    return " ".join(
-        [*said, "The knee lies furthest below the straight line, or the plane, between the front's ends. Hover to see a shape."]
-    )
+    straight = "straight line" if len(objectives) == 2 else "plane"
+    return " ".join([*said, f"The knee lies furthest below the {straight} between the front's ends. Hover to see a shape."])
 
 
 def _beside(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> list[Html]:

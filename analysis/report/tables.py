@@ -98,7 +98,14 @@ def validation_tables(
         for r in front_rows(records, finals, front, membership)
     ]
     columns = {"Trial": False, "Shape": False} | dict.fromkeys(objectives, True)
-    return [table(columns, rows, "Bits per byte on the validation sets that the study names; the search has chosen by the held-out split.")]
+    return [
+        table(
+            columns,
+            rows,
+            "Bits per byte on the validation sets that the study names; the search has chosen by the held-out split.",
+            named={name: objectives[name].words.meaning for name in names},
+        )
+    ]
 
 
 def _name(number: int, name: str | None, titles: Sequence[str]) -> Html:

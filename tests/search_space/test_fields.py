@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from search_space.errors import SpecError
 from search_space.families import family
 from search_space.field import NOTHING, REQUIRED, Field, FieldKind
 from search_space.fields import BY_NAME, FIELDS, OPTIONAL
+from search_space.label import read_label
 from search_space.proportions import Proportions, scaled
 from search_space.space import SearchSpace
 
@@ -72,8 +74,20 @@ def test_an_example_departs_is_told_in_the_label_and_survives_json(row: Field) -
     if row.label is not None:
         assert row.label(shape) in shape.label
         assert len(shape.label) > len(MODEL.label)
+        assert read_label(shape.label)[row.name][0] == row.label(shape), f"label_form of {row.name} must read its own words"
     values = json.loads(json.dumps(shape.as_dict()))
     assert Architecture.from_dict(values) == shape
+
+
+def test_a_label_of_all_departures_is_read_back_and_one_that_is_none_is_refused() -> None:
+    shape = replace(MODEL, **{name: value for row in FIELDS for name, value in row.example.items()})
+    found = read_label(shape.label)
+    assert " ".join(words for words, _ in found.values()) == shape.label
+    assert [*found] == [row.name for row in FIELDS if row.label is not None]
+    assert all(set(re.findall(r"\d+", words)) <= set(re.findall(r"\d+", meaning)) for words, meaning in found.values())
+    for wrong in ("", "nonsense", "30x576", "30x576 9/3x64", f"{MODEL.label} twice", f"x {MODEL.label}"):
+        with pytest.raises(SpecError, match="a shape's label must tell"):
+            read_label(wrong)
 
 
 @every_optional_field

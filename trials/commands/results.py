@@ -58,7 +58,7 @@ def report(options: argparse.Namespace) -> int:
     tracker.catch_up(stored.records)
     tracker.finish(stored.records, stored.finals)
     print_result(stored, options.json)
-    say(f"\nreport   {page}")
+    say(f"\nreport   {page}\nterms    archfront explain WORDS")
     return DONE
 
 

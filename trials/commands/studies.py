@@ -90,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
     stored = read_study(directory)
     page = report_study(stored)
     print_result(stored, options.json)
-    say(f"\nreport   {page}\nMLflow   archfront ui {directory}")
+    say(f"\nreport   {page}\nMLflow   archfront ui {directory}\nterms    archfront explain WORDS")
     if study.scaling is None:
         say(f"export   archfront export {directory} --pick knee")
     else:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from trials.commands import devices, jobs, laws, longer, results, shapes, studies
+from trials.commands import devices, jobs, laws, longer, results, shapes, studies, terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ VERBS = {
     "validate": Verb(longer.validate, longer.add_validate_arguments),
     "promote": Verb(longer.promote, longer.add_promote_arguments),
     "fit": Verb(laws.fit, laws.add_fit_arguments),
+    "explain": Verb(terms.explain, terms.add_explain_arguments),
     "ui": Verb(results.ui, results.add_ui_arguments),
     "job submit": Verb(jobs.job_submit, jobs.add_submit_arguments),
     "job status": Verb(jobs.job_status, jobs.add_job_arguments),

@@ -19,7 +19,7 @@ from trials.machine.quiet_lock import Turn, should_pause
 from trials.study.directory import checkpoint_file, stamp
 from trials.study.spec import ProxySpec, StudySpec
 from trials.training.conditions import Conditions
-from trials.trial.task import Start, TrialTask, count_costs, explain, record_of
+from trials.trial.task import Start, TrialTask, count_costs, outcome_of, record_of
 
 if TYPE_CHECKING:
     from trials.corpus.blocks import TokenBlocks
@@ -129,7 +129,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         try:
             record = evaluate(task)
         except Exception as error:
-            outcome, reason = explain(error)
+            outcome, reason = outcome_of(error)
             return record_of(task, outcome, reason, count_costs(task.architecture, study.latency, study.proxy), start), None
         for share in looks(study, task):
             yield stopped_at(record, share)

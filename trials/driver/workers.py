@@ -18,7 +18,7 @@ from trials.study.latency_spec import LatencySpec
 from trials.study.spec import StudySpec
 from trials.training.conditions import Conditions
 from trials.training.failures import TrainingFailed
-from trials.trial.task import explain
+from trials.trial.task import outcome_of
 
 if TYPE_CHECKING:
     from trials.corpus.blocks import TokenBlocks
@@ -67,7 +67,7 @@ class Examiner:
             network, training = train(record.architecture, blocks, proxy, seed=seed, conditions=conditions)
             test = evaluate(network.to(conditions.device), blocks, "test", proxy.evaluation_tokens, proxy.context_tokens)
         except Exception as error:
-            outcome, reason = explain(error)
+            outcome, reason = outcome_of(error)
             return FreshSeed(seed=seed, reason=f"{outcome}: {reason}")
         return FreshSeed(seed=seed, validation=training.validation, test=test)
 

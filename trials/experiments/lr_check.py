@@ -20,7 +20,7 @@ from trials.study.spec import ProxySpec, StudySpec
 from trials.training.conditions import Conditions
 from trials.training.recipe import with_scaled_rates
 from trials.trial.calibration import settled
-from trials.trial.task import explain
+from trials.trial.task import outcome_of
 
 RUNS = "rates.jsonl"
 ReportRateRun = Callable[[int, int, RateRun], None]
@@ -69,7 +69,7 @@ def train_at(run: RateRun, study: StudySpec, proxy: ProxySpec) -> RateRun:
     try:
         return _ended(run, bits_at(shape, prepare_corpus(study.corpus, shape.vocab_size), study, proxy, run.factor, run.seed), None)
     except Exception as error:
-        outcome, reason = explain(error)
+        outcome, reason = outcome_of(error)
         return _ended(run, None, f"{outcome}: {reason}")
 
 

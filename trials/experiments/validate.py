@@ -93,7 +93,7 @@ def _known(record: TrialRecord, study: StudySpec, times: float, reuse: Reuse) ->
 def train_longer(record: TrialRecord, study: StudySpec, times: float) -> LongRun:
     """The long training of a trial's shape; whatever goes wrong is its reason."""
     from trials.training.proxy_run import train
-    from trials.trial.task import explain
+    from trials.trial.task import outcome_of
 
     shape, seed = record.architecture, study.search.seed + LONG_SEED_OFFSET
     tokens, bits_per_byte, reason = None, None, None
@@ -107,7 +107,7 @@ def train_longer(record: TrialRecord, study: StudySpec, times: float) -> LongRun
         )
         tokens, bits_per_byte = training.tokens, training.validation.bits_per_byte if training.validation else None
     except Exception as error:
-        outcome, said = explain(error)
+        outcome, said = outcome_of(error)
         reason = f"{outcome}: {said}"
     return LongRun(
         number=record.number, architecture_key=shape.key, times=times, seed=seed, tokens=tokens, bits_per_byte=bits_per_byte, reason=reason

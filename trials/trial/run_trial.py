@@ -23,7 +23,7 @@ from trials.training.failures import TrainingFailed, memory_errors
 from trials.training.proxy_run import ProxyRun
 from trials.training.utilisation import known_peak, utilisation
 from trials.trial.checkpoint import INTERVAL_SECONDS, Checkpoint
-from trials.trial.task import Start, TrialTask, count_costs, explain, record_of, shape_observed, this_machine
+from trials.trial.task import Start, TrialTask, count_costs, outcome_of, record_of, shape_observed, this_machine
 
 SHARE_OF_TIME = 0.02
 """Share of the time that states may take beside the looks: those of a large shape are gigabytes."""
@@ -111,7 +111,7 @@ def trial_in_stretches(
             judged = evaluate_named(there, blocks, proxy.evaluation_tokens, proxy.context_tokens, pause=pause)
             network, training = network.to("cpu"), replace(training, validations=judged)
     except Exception as error:
-        outcome, reason = explain(error)
+        outcome, reason = outcome_of(error)
         return now(outcome, reason, error.training if isinstance(error, TrainingFailed) and error.training else training), None
     return now(Outcome.FINISHED, None, training), network
 

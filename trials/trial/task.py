@@ -132,7 +132,7 @@ def record_of(task: TrialTask, outcome: Outcome, reason: str | None, costs: Cost
     )
 
 
-def explain(error: Exception) -> tuple[Outcome, str]:
+def outcome_of(error: Exception) -> tuple[Outcome, str]:
     """An exception as an outcome and a reason that a person can act on."""
     known: dict[type[Exception], Outcome] = {
         Diverged: Outcome.DIVERGED,

@@ -213,7 +213,7 @@ def test_every_section_has_a_title_and_stands_on_a_page(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(study_page, "sections_page", note)
     report_page(sample_summary(), RECORDS, FINALS)
-    assert said["titles"] == said["bodies"], "PARTS and the bodies of `report_page` have the same sections in the same order"
+    assert said["titles"] == said["bodies"], "SECTIONS and the bodies of `report_page` have the same sections in the same order"
     pages = "".join(inspect.getsource(page) for page in (study_page, law_study_page))
     made = [name for name, function in inspect.getmembers(sections, inspect.isfunction) if function.__module__ == sections.__name__]
     used = pages + inspect.getsource(sections)

@@ -28,7 +28,7 @@ from trials.latency.repeats import Repeat
 from trials.study.ablation_spec import load_ablation
 from trials.study.latency_spec import LatencySpec
 from trials.study.spec import load_study, parse_study
-from trials.trial.task import explain
+from trials.trial.task import outcome_of
 
 READY = Path(__file__).resolve().parents[3] / "docs" / "measure_onnx.py"
 SHALLOW = Architecture(
@@ -209,7 +209,7 @@ time.sleep(600)"""
     with measuring(script(lines)) as process:
         with pytest.raises(LatencyError, match=sentence) as caught:
             process.measure(SHALLOW, timeout_seconds=40)
-        outcome, reason = explain(caught.value)
+        outcome, reason = outcome_of(caught.value)
         assert outcome == Outcome.FAILED
         assert str(caught.value) in reason
         assert gone(int((tmp_path / "pid").read_text()))
