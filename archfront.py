@@ -2,33 +2,49 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
 from search_space.errors import SpecError, WorkError
-from trials.commands.talk import DONE, INTERRUPTED, STUDY_FAILED, WRONG_INPUT, say
-from trials.commands.verbs import VERBS, parser
+from trials.commands.talk import DONE, STUDY_FAILED, WRONG_INPUT, hush_libraries, say
+from trials.commands.verbs import VERBS, Verb, parser
+from trials.machine.supervision import INTERRUPTED, supervised
 
 REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 """What the system says where a disk is full or may not be written; no fault of ours, so a sentence without a trace."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; returns 0 done, 1 the study failed, 2 the input is wrong, 130 interrupted."""
+    """Run one verb; returns 0 done, 1 the study failed, 2 the input is wrong, 128 and a signal's number where one interrupted.
+
+    Without `arguments` this is the program: the verb runs in a process of its own, and this one sees to its end.
+    """
     options = parser().parse_args(arguments)
+    verb = VERBS[options.verb]
+    if arguments is None and sys.platform == "linux":
+        return supervised(lambda: _run(verb, options, is_program=True), verb.interrupted, verb.vanished)
     try:
-        return VERBS[options.verb].run(options)
+        return _run(verb, options)
+    except KeyboardInterrupt:
+        say(verb.interrupted(signal.SIGINT))
+        return INTERRUPTED + signal.SIGINT
+
+
+def _run(verb: Verb, options: argparse.Namespace, is_program: bool = False) -> int:
+    if is_program:
+        hush_libraries()
+    try:
+        return verb.run(options)
     except SpecError as error:
         say(f"archfront: {error}")
         return WRONG_INPUT
     except WorkError as error:
         say(f"archfront: {error}")
         return STUDY_FAILED
-    except KeyboardInterrupt:
-        say("archfront: interrupted; what was recorded is kept, and the same command continues")
-        return INTERRUPTED
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE

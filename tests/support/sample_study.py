@@ -45,7 +45,7 @@ FAILURES = {
     17: (Outcome.OUT_OF_MEMORY, "the process asked for more memory than the machine has; lower proxy.batch_sequences"),
     19: (Outcome.STOPPED, "ended by the scheduler after 200,192 of 400,000 tokens"),
     23: (Outcome.TIMED_OUT, "took longer than workers.deadline_seconds (3600)"),
-    27: (Outcome.LOST, "its process vanished; the kernel's out-of-memory killer is the likely cause"),
+    27: (Outcome.LOST, "its process ended without a word of why; where the kernel's log says that memory ran out, lower workers.count"),
 }
 """How the trials of these numbers end; all others finish."""
 STOPPED_TOKENS = {7: 100_352, 11: 108_544, 19: 200_192}

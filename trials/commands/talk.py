@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import sys
+import warnings
 from typing import Any
 
-DONE, STUDY_FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+DONE, STUDY_FAILED, WRONG_INPUT = 0, 1, 2
 """What a verb ends with."""
+OUR_LOGGERS = ("search_space", "analysis", "trials")
+"""Ours; whoever else logs or warns does not talk to the person."""
 
 
 def say(text: str) -> None:
@@ -18,3 +23,15 @@ def say(text: str) -> None:
 def emit(value: Any) -> None:
     """Print data."""
     print(json.dumps(value, indent=2))
+
+
+def hush_libraries() -> None:
+    """Let this process and those that it starts show warnings of ours alone, each as a sentence."""
+    ours = logging.StreamHandler()
+    ours.setFormatter(logging.Formatter("archfront: %(message)s"))
+    for name in OUR_LOGGERS:
+        logging.getLogger(name).addHandler(ours)
+    logging.lastResort = logging.NullHandler()  # else it shows what has no handler
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+        os.environ["PYTHONWARNINGS"] = "ignore"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,26 +18,40 @@ class Verb:
     """Loads, calls, prints and returns an exit code; its docstring is the verb's help. Heavy imports stand inside it."""
     add_arguments: Callable[[argparse.ArgumentParser], None]
     """Tells a parser what `run` reads."""
+    goes_on: bool = False
+    """Whether the same command goes on where it was interrupted."""
 
     @property
     def sentence(self) -> str:
         """What the verb does, for its own help."""
         return " ".join((self.run.__doc__ or "").split())
 
+    def interrupted(self, number: int) -> str:
+        """The sentence after a signal: what came, what is left, and how to go on."""
+        return f"archfront: interrupted by {signal.Signals(number).name}; {self._next}"
+
+    def vanished(self, how: str) -> str:
+        """The sentence where its process ended before it did; `how` in words, such as "was ended by SIGKILL"."""
+        return f"archfront: the process that did the work {how} without a word of why; {self._next}"
+
+    @property
+    def _next(self) -> str:
+        return "what was recorded is kept, and the same command continues" if self.goes_on else "run the same command again"
+
 
 VERBS = {
     "plan": Verb(studies.plan, studies.add_plan_arguments),
     "describe": Verb(shapes.describe, shapes.add_describe_arguments),
     "sample": Verb(shapes.sample, shapes.add_sample_arguments),
-    "run": Verb(studies.run, studies.add_run_arguments),
-    "ablate": Verb(studies.ablate, studies.add_ablate_arguments),
+    "run": Verb(studies.run, studies.add_run_arguments, goes_on=True),
+    "ablate": Verb(studies.ablate, studies.add_ablate_arguments, goes_on=True),
     "report": Verb(results.report, results.add_report_arguments),
     "export": Verb(results.export, results.add_export_arguments),
     "latency": Verb(devices.latency, devices.add_latency_arguments),
-    "profile-device": Verb(devices.profile_device, devices.add_profile_device_arguments),
-    "lr-check": Verb(longer.lr_check, longer.add_lr_check_arguments),
-    "validate": Verb(longer.validate, longer.add_validate_arguments),
-    "promote": Verb(longer.promote, longer.add_promote_arguments),
+    "profile-device": Verb(devices.profile_device, devices.add_profile_device_arguments, goes_on=True),
+    "lr-check": Verb(longer.lr_check, longer.add_lr_check_arguments, goes_on=True),
+    "validate": Verb(longer.validate, longer.add_validate_arguments, goes_on=True),
+    "promote": Verb(longer.promote, longer.add_promote_arguments, goes_on=True),
     "fit": Verb(laws.fit, laws.add_fit_arguments),
     "explain": Verb(terms.explain, terms.add_explain_arguments),
     "ui": Verb(results.ui, results.add_ui_arguments),

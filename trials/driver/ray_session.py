@@ -15,6 +15,7 @@ from search_space.errors import SpecError, WorkError
 from trials.driver.workers import LATENCY_DEVICE
 from trials.latency.refusals import require_libraries
 from trials.machine.subprocesses import ROOT
+from trials.machine.supervision import handlers_kept
 from trials.study.spec import StudySpec
 
 FLOORS = ("search_space", "analysis", "trials")
@@ -54,10 +55,11 @@ def connected(study: StudySpec, address: str | None) -> Iterator[None]:
         return
     address = address or os.environ.get("RAY_ADDRESS")
     quiet: dict[str, Any] = {"logging_level": logging.CRITICAL, "log_to_driver": False, "include_dashboard": None}
-    if address:
-        _join(address, quiet)
-    else:
-        _start(study, quiet)
+    with handlers_kept():
+        if address:
+            _join(address, quiet)
+        else:
+            _start(study, quiet)
     ray._private.worker._worker_logs_enabled = False  # the raylet's words on a worker's death go to stdout, whatever log_to_driver says
     try:
         yield

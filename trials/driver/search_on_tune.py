@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
 
 from ray import tune
 from ray.exceptions import OutOfMemoryError
@@ -19,6 +15,7 @@ from trials.driver.record_writer import RecordWriter
 from trials.driver.stopper import FrontStopper
 from trials.driver.trial_actor import Equipment, TrialActor
 from trials.driver.tune_adapters import AgendaSearcher, RecordCallback
+from trials.machine.supervision import when_stopped
 from trials.trial.reuse import Reuse
 
 
@@ -28,7 +25,7 @@ def search(agenda: Agenda, equipment: Equipment, writer: RecordWriter, reuse: Re
     Raises KeyboardInterrupt after Ctrl-C, WorkError where records cannot be written any more, and what Ray or Tune raise of their own.
     """
     callback = RecordCallback(equipment.study, agenda, writer, on_start)
-    with _interruptible(agenda):
+    with when_stopped(agenda.interrupt):
         while not agenda.finished:
             try:
                 _run_tune(agenda, equipment, callback, reuse)
@@ -65,21 +62,3 @@ def _run_tune(agenda: Agenda, equipment: Equipment, callback: RecordCallback, re
         )
     finally:
         shutil.rmtree(storage, ignore_errors=True)
-
-
-@contextmanager
-def _interruptible(agenda: Agenda) -> Iterator[None]:
-    """Ctrl-C ends the search even where a library swallows the exception that Python raises for it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        agenda.interrupt()
-        signal.default_int_handler(number, frame)
-
-    before = signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -91,12 +91,16 @@ class RecordCallback(Callback):  # type: ignore[misc]
         A look at a trial that goes on has no reason in its record: whoever stops a trial gives one (`FrontStopper`).
         """
         record, weights = result.pop("record"), result.pop("weights")
+        if self._agenda.interrupted and record.failed:
+            return  # a signal that comes to every process ends its worker's helpers too
         if record.outcome is not Outcome.STOPPED or record.reason is not None:
             self._running.pop(record.number, None)
             self._writer.write(record, weights)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Nothing came back: say what is known."""
+        """Nothing came back: say what is known, unless the study was told to end, and its workers with it."""
+        if self._agenda.interrupted:
+            return
         task = trial.config["task"]
         said = Path(trial.error_file).read_text(encoding="utf-8")  # trial.get_error() looks where Tune copies it to, later
         self._lose(self._running.get(task.number, _Running(task, Start.now(), None)), said)

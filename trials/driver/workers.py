@@ -110,8 +110,8 @@ def explain_loss(said: str, elapsed_seconds: float, deadline_seconds: float) -> 
         return Outcome.FAILED, f"the worker could not run it: {_last_line(said)}"
     return (
         Outcome.LOST,
-        "its process vanished without a word; the system's out-of-memory killer is a likely cause (see the kernel's log), "
-        "so lower workers.count or proxy.batch_sequences",
+        "its process ended without a word of why; where the kernel's log says that memory ran out, "
+        "lower workers.count or proxy.batch_sequences",
     )
 
 

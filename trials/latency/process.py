@@ -174,10 +174,9 @@ class _Child:
     def _epitaph(self) -> str:
         """How the child died, with the last thing that it said."""
         code = self.process.wait()
-        cause = "; the system may have run out of memory" if code == -signal.SIGKILL else ""
         self._complaints.seek(0)
         said = self._complaints.read().decode(errors="replace").strip().splitlines()
-        return f"the latency process {how_it_ended(code)}{cause}{': ' + said[-1] if said else ''}"
+        return f"the latency process {how_it_ended(code)}{': ' + said[-1] if said else ''}"
 
     def end(self) -> None:
         """Kill it with what it has started: it holds nothing that the kernel does not free."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from typing import Any, TypeVar
 
 from search_space.errors import WorkError
@@ -29,13 +30,18 @@ def side_by_side(
                 yield futures[future], future.result()
         except BrokenExecutor:
             raise WorkError(
-                f"the process of a training vanished; the system's out-of-memory killer is a likely cause, so lower {lower}; "
-                "the same command continues"
+                f"the process of a training ended without a word of why; the same command continues, and where the kernel's log says that "
+                f"memory ran out, lower {lower}"
             ) from None
+        except (KeyboardInterrupt, GeneratorExit):
+            for process in active_children():  # else they would finish their trainings first
+                process.kill()
+            raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _end_when_interrupted() -> None:
-    """Ctrl-C reaches the workers too; they end at once instead of finishing their training."""
+    """Ctrl-C of a terminal reaches the workers too; they end at once and without a word."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    logging.lastResort = logging.NullHandler()

@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import IO
 
 from analysis.records.json_text import parse_json
 from analysis.records.record import FinalRecord, TrialRecord
@@ -48,17 +49,20 @@ class Tracker:
         self._queue: queue.SimpleQueue[TrialRecord | End | None] = queue.SimpleQueue()
         self._task = pickle.dumps(Task(directory, study, study_yaml, self._place))  # here: in the thread it would change while it is read
         self._process: subprocess.Popen[bytes] | None = None
+        self._complaints: IO[bytes] | None = None
         self._threads = [threading.Thread(target=work, name="tracking", daemon=True) for work in (self._send, self._hear)]
         self._warned = False
 
     def start(self) -> None:
         """Begin importing MLflow and opening the store, beside whatever else starts."""
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the process
         self._process = subprocess.Popen(  # in the caller's folder, where a relative URI leads, but never with the caller's packages
             [sys.executable, "-P", "-c", "from trials.reporting.mlflow_writer import main; main()"],
             env={**os.environ, "PYTHONPATH": path},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=self._complaints,
             start_new_session=True,  # Ctrl-C is the driver's
         )
         for thread in self._threads:
@@ -92,7 +96,7 @@ class Tracker:
             if thread.ident is not None:  # Ctrl-C may have come before it was started
                 thread.join()
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
+        for pipe in (self._process.stdin, self._process.stdout, self._complaints):
             with contextlib.suppress(BrokenPipeError):
                 assert pipe is not None
                 pipe.close()
@@ -112,6 +116,7 @@ class Tracker:
     def _hear(self) -> None:
         """Warn of what the process complains about, or of its own end."""
         assert self._process is not None
+        assert self._complaints is not None
         answers, done = self._process.stdout, False
         assert answers is not None
         for line in answers:
@@ -120,7 +125,9 @@ class Tracker:
             if "failed" in answer:
                 self._warn(answer["failed"])
         if not done:
-            self._warn(f"the process that writes them {how_it_ended(self._process.wait())}")
+            self._complaints.seek(0)
+            said = self._complaints.read().decode(errors="replace").strip().splitlines()
+            self._warn(f"the process that writes them {how_it_ended(self._process.wait())}{': ' + said[-1] if said else ''}")
 
     def _warn(self, reason: str) -> None:
         if not self._warned:
@@ -149,7 +156,6 @@ def serve_ui(directory: Path, port: int = 5000, uri: str | None = None) -> None:
         **os.environ,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }  # no helper processes for what studies do not use
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the server never outlives us
     with tempfile.TemporaryFile() as talk:
         server = subprocess.Popen(
             [*command, "--backend-store-uri", backend],

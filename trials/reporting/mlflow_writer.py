@@ -12,6 +12,7 @@ import json
 import os
 import pickle
 import queue
+import signal
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from analysis.records.record import FinalRecord, TrialRecord
+from trials.machine.supervision import STOPS
 from trials.reporting.mlflow_location import MlflowLocation
 from trials.reporting.mlflow_runs import StudyRuns
 from trials.study.spec import StudySpec
@@ -123,11 +125,16 @@ def _listen(said: IO[bytes], coming: queue.SimpleQueue[TrialRecord | End]) -> No
 
 
 def main() -> None:
-    """Serve one driver."""
+    """Serve one driver; signals to every process of a service or a job are the driver's to answer."""
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a library prints is not an answer
     said = os.fdopen(os.dup(0), "rb")
-    task = pickle.load(said)
+    try:
+        task = pickle.load(said)
+    except (EOFError, pickle.UnpicklingError):  # the driver has ended
+        return
     coming: queue.SimpleQueue[TrialRecord | End] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(said, coming), daemon=True).start()
     Writer(task, coming, answers).work()

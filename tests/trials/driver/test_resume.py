@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from analysis.records.record import read_records
 from tests.support import fakes
+from tests.support.processes import processes_with
 from trials.driver.agenda import Agenda
 from trials.search.proposer import Proposer
 from trials.trial.references import references
@@ -26,14 +29,25 @@ DRIVER = f"""
 import sys
 from pathlib import Path
 from tests.support import fakes
+from tests.support.processes import processes_with
 from trials.driver.run_study import run_study
 study, text = fakes.small_study(search={{"trials": {TRIALS}}}, workers={{"count": {WORKERS}}})
-run_study(study, Path(sys.argv[1]), study_text=text, evaluate=fakes.slow, tracking_uri=sys.argv[2])
+
+def work():
+    run_study(study, Path(sys.argv[1]), study_text=text, evaluate=fakes.slow, tracking_uri=sys.argv[2])
+    return 0
+"""
+ALONE = f"{DRIVER}work()"
+IN_FRONT = f"""{DRIVER}
+from trials.commands.verbs import VERBS
+from trials.machine.supervision import supervised
+sys.exit(supervised(work, VERBS["run"].interrupted, VERBS["run"].vanished))
 """
 
 
-def drive(directory: Path, tracking: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", DRIVER, str(directory), tracking], cwd=ROOT, env={**os.environ, MARK: str(directory)})
+def drive(directory: Path, tracking: str, program: str = ALONE) -> subprocess.Popen[bytes]:
+    command, environment = [sys.executable, "-c", program, str(directory), tracking], {**os.environ, MARK: str(directory)}
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE if program == IN_FRONT else None)
 
 
 def wait_for(count: int, directory: Path, driver: subprocess.Popen[bytes]) -> None:
@@ -93,18 +107,57 @@ def test_ctrl_c_ends_the_driver_soon_and_keeps_what_is_recorded(tmp_path: Path, 
     records = read_records(directory)
     assert 2 <= len(records) < TRIALS
     deadline = time.monotonic() + 30
-    while (left := left_behind(directory)) and time.monotonic() < deadline:
+    while (left := processes_with(MARK, str(directory))) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert not left
 
 
-def left_behind(directory: Path) -> list[str]:
-    """Processes of a dead driver that still run."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if f"{MARK}={directory}" in (process / "environ").read_text(errors="replace"):
-                found.append((process / "cmdline").read_text().replace("\0", " "))
-        except OSError:
-            continue
-    return found
+def to_the_front(driver: subprocess.Popen[bytes], directory: Path, number: signal.Signals) -> None:
+    driver.send_signal(number)
+
+
+def three_times(driver: subprocess.Popen[bytes], directory: Path, number: signal.Signals) -> None:
+    for _ in range(3):
+        driver.send_signal(number)
+        time.sleep(0.5)
+
+
+def to_every_process(driver: subprocess.Popen[bytes], directory: Path, number: signal.Signals) -> None:
+    """As a service manager does."""
+    for process in processes_with(MARK, str(directory)):
+        with suppress(ProcessLookupError):
+            os.kill(process.number, number)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "send"),
+    [
+        (signal.SIGTERM, to_every_process),
+        pytest.param(signal.SIGTERM, to_the_front, marks=pytest.mark.more),
+        pytest.param(signal.SIGHUP, to_the_front, marks=pytest.mark.more),
+        pytest.param(signal.SIGINT, three_times, marks=pytest.mark.more),
+    ],
+)
+def test_a_signal_ends_a_study_with_a_sentence_its_code_and_no_process(
+    number: signal.Signals, send: Callable[[subprocess.Popen[bytes], Path, signal.Signals], None], tmp_path: Path, tracking: str
+) -> None:
+    directory = tmp_path / "study"
+    driver = drive(directory, tracking, IN_FRONT)
+    try:
+        wait_for(2, directory, driver)
+        send(driver, directory, number)
+        began = time.monotonic()
+        _, said = driver.communicate(timeout=60)
+    finally:
+        driver.kill()
+        driver.wait()
+    assert time.monotonic() - began < 10
+    assert driver.returncode == 128 + number
+    assert said.decode().splitlines() == [
+        f"archfront: interrupted by {number.name}; what was recorded is kept, and the same command continues"
+    ]
+    assert not processes_with(MARK, str(directory))
+    records = read_records(directory)
+    assert 2 <= len(records) < TRIALS
+    assert all(record.finished for record in records)

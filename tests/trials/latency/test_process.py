@@ -180,7 +180,7 @@ def test_a_child_that_dies_while_measuring_is_an_error_and_the_next_call_works()
     assert process.pid is not None
     kill = threading.Timer(1.0, os.kill, [process.pid, signal.SIGKILL])
     kill.start()
-    with pytest.raises(LatencyError, match="ended by SIGKILL; the system may have run out of memory"):
+    with pytest.raises(LatencyError, match=r"the latency process was ended by SIGKILL$"):
         process.measure(SHALLOW)
     kill.join()
     process.spec = SPEC

@@ -465,8 +465,8 @@ def test_a_taken_port_is_said(tracked: Path) -> None:
 @pytest.fixture
 def interface(copied: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     port = _free_port()
-    code = f"from pathlib import Path; from trials.reporting.mlflow_tracker import serve_ui; serve_ui(Path({str(copied)!r}), {port})"
-    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "archfront", "ui", str(copied), "--port", str(port)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         yield process, port
         process.terminate()
 
