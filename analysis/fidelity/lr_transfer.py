@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from statistics import mean
 from typing import Any, Self
 
+from analysis.records.checked import PositiveFloat, from_json
 from analysis.text import words
 from search_space.architecture import Architecture
 
@@ -22,12 +23,12 @@ class RateRun:
     """One training of a shape at a multiple of the study's rates."""
 
     architecture: Architecture
-    factor: float
+    factor: PositiveFloat
     """Rates of the run over those of the study."""
     seed: int
     recipe: str
     """Hexadecimal digits that name the rest of the recipe and the text: only runs of one recipe are compared."""
-    bits_per_byte: float | None
+    bits_per_byte: PositiveFloat | None
     """Bits per byte on the validation split; None where the run did not come to its end."""
     reason: str | None = None
     """Why it did not."""
@@ -44,8 +45,8 @@ class RateRun:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The reverse of `as_dict`."""
-        return cls(**{**values, "architecture": Architecture.from_dict(values["architecture"])})
+        """The reverse of `as_dict`; raises ValueError where a field is wrong."""
+        return from_json(cls, values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

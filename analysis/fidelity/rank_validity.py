@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
+from analysis.records.checked import PositiveFloat, from_json
 from analysis.records.files import read_lines
 from analysis.records.record import TrialRecord
 from analysis.records.replicates import averaged, repetitions, validation
@@ -18,7 +19,7 @@ VALIDITY, PROMOTED = "validity.jsonl", "promoted.jsonl"
 LEAST_RANKED = 3
 """Shapes that an agreement needs."""
 KEPT = 0.95
-"""Share of the pairs at least so far apart that must keep their order for a difference to count as trustworthy."""
+"""Fraction of the pairs at least so far apart that must keep their order for a difference to count as trustworthy."""
 LEAST_PAIRS = 10
 """Pairs that such a statement needs."""
 GOOD, POOR = 0.7, 0.3
@@ -33,12 +34,12 @@ class LongRun:
     """Number of the trial whose shape it is."""
     architecture_key: str
     """Key of the shape, so that a trial which was run anew is not mixed up with the one that was."""
-    times: float
+    times: PositiveFloat
     """Budget of the longer training over the study's."""
     seed: int
     tokens: int | None
     """Tokens that it trained on; None where it did not finish."""
-    bits_per_byte: float | None
+    bits_per_byte: PositiveFloat | None
     """Bits per byte on the validation split at the end; None where it did not finish."""
     reason: str | None = None
     """Why it did not finish."""
@@ -49,7 +50,7 @@ class ShareCorrelation:
     """How the ranking at one evaluation of the short trainings agrees with the long ones."""
 
     share: float
-    """Share of the short training that is done at the evaluation, 0 to 1."""
+    """Fraction of the short training that is done at the evaluation, 0 to 1."""
     correlation: RankCorrelation
 
 
@@ -72,7 +73,8 @@ class Validity:
 
 def read_long_runs(directory: Path, file: str = VALIDITY) -> list[LongRun]:
     """The long trainings in a file of a study's directory; SpecError with the line's place where it holds anything else."""
-    return [*read_lines(directory / file, lambda values: LongRun(**values), "a long training", "delete that line to have it run again")]
+    cure = "delete that line to have it run again"
+    return [*read_lines(directory / file, lambda values: from_json(LongRun, values), "a long training", cure)]
 
 
 def stratified(records: Iterable[TrialRecord], count: int) -> list[TrialRecord]:

@@ -7,24 +7,24 @@ and are fitted too.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 import numpy as np
 
 from analysis.latency.cost_terms import Workload
 from analysis.latency.errors import Errors, errors
 from analysis.latency.latency_model import LEAST_SHAPES, LatencyModel, Prediction
+from analysis.records.checked import FieldError, PositiveCount, from_json
 from analysis.records.files import append_line, complete_lines
 from analysis.records.json_text import parse_json
-from analysis.records.latency import Latency, latency_from_dict
+from analysis.records.latency import Latency
 from search_space.architecture import Architecture
 from search_space.cost import BITS_PER_WEIGHT
-from search_space.errors import SpecError
+from search_space.errors import SpecError, quoted
 
 TABLE_FORMAT = "archfront-device-table-1"
 Role = Literal["fit", "check", "trial"]
@@ -38,17 +38,14 @@ class Header:
     runtime: str
     runtime_version: str
     precision: str
-    threads: int
-    prompt_tokens: int
-    new_tokens: int
+    threads: PositiveCount
+    prompt_tokens: PositiveCount
+    new_tokens: PositiveCount
     protocol: str
 
     def __post_init__(self) -> None:
         if self.precision not in BITS_PER_WEIGHT:
-            raise ValueError(self.precision)
-        for number in (self.threads, self.prompt_tokens, self.new_tokens):
-            if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-                raise ValueError(number)
+            raise FieldError(f"precision must be one of {', '.join(BITS_PER_WEIGHT)}, found {quoted(self.precision)}")
 
     @classmethod
     def of(cls, latency: Latency) -> Self:
@@ -87,14 +84,8 @@ class Row:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The reverse of `as_dict`; ValueError or TypeError where a time is none."""
-        latency = latency_from_dict(values["latency"])
-        if latency is None or values["role"] not in get_args(Role):
-            raise ValueError(values["role"])
-        for spread in (latency.total_ms, latency.prefill_ms, latency.decode_ms_per_token):
-            if not (math.isfinite(spread.median) and spread.median > 0):
-                raise ValueError(spread.median)
-        return cls(architecture=Architecture.from_dict(values["architecture"]), role=values["role"], latency=latency)
+        """The reverse of `as_dict`; raises ValueError where a field is wrong."""
+        return from_json(cls, values)
 
 
 @dataclass(frozen=True)
@@ -166,14 +157,15 @@ def read_table(path: Path) -> DeviceTable:
             if header is None:
                 if values.pop("format") != TABLE_FORMAT:
                     raise ValueError(TABLE_FORMAT)
-                header = Header(**values)
+                header = from_json(Header, values)
             else:
                 row = Row.from_dict(values)
                 known = rows.get(row.architecture)
                 if known is None or known.latency.disturbed or not row.latency.disturbed:
                     rows[row.architecture] = row
-        except (ValueError, TypeError, KeyError, AttributeError, SpecError):
-            raise SpecError(f"{path}:{place} does not hold what a device's table ({TABLE_FORMAT}) has there; {cure}") from None
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            found = f"; {error}" if isinstance(error, FieldError) else ""
+            raise SpecError(f"{path}:{place} does not hold what a device's table ({TABLE_FORMAT}) has there{found}; {cure}") from None
     if header is None:
         raise SpecError(f"{path} must begin with a line that says what was measured, found nothing; {cure}")
     return DeviceTable(path.stem, header, tuple(rows.values()))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from analysis.records.json_text import parse_json
+from analysis.records.checked import FieldError
+from analysis.records.json_text import parse_json, parse_loosely
+from analysis.records.json_writer import json_of
 from search_space.errors import SpecError
 
 Parsed = TypeVar("Parsed")
@@ -33,7 +34,7 @@ def write_whole(path: Path, content: bytes) -> Path:
 
 def append_line(path: Path, values: Mapping[str, Any]) -> None:
     """Write one line and bring it to the disk; a line that an earlier crash cut short is removed first."""
-    line = json.dumps(values, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+    line = json_of(values, separators=(",", ":")).encode() + b"\n"
     with open(path, "ab+") as file:
         end = file.seek(0, os.SEEK_END)
         if end:
@@ -48,13 +49,39 @@ def append_line(path: Path, values: Mapping[str, Any]) -> None:
 
 def read_lines(path: Path, parse: Callable[[Any], Parsed], what: str, cure: str) -> Iterator[Parsed]:
     """What `parse` makes of the JSON of every complete line; raises SpecError with the line's place where one does not hold `what`."""
+    return (parsed for _, parsed in numbered_lines(path, parse, what, cure))
+
+
+def numbered_lines(path: Path, parse: Callable[[Any], Parsed], what: str, cure: str) -> Iterator[tuple[int, Parsed]]:
+    """What `read_lines` gives, each with the number of its line from 1."""
     for place, line in complete_lines(path):
         try:
-            yield parse(parse_json(line))
+            values = parse_json(line)
+        except ValueError as error:
+            raise SpecError(f"{path}:{place} does not hold {what}; {_field_error(line, parse) or _found(error)}; {cure}") from None
+        try:
+            yield place, parse(values)
         except SpecError as error:
             raise SpecError(f"{path}:{place}: {error}") from None
+        except FieldError as error:
+            raise SpecError(f"{path}:{place} does not hold {what}; {error}; {cure}") from None
         except (ValueError, TypeError, KeyError, AttributeError):
             raise SpecError(f"{path}:{place} does not hold {what}; {cure}") from None
+
+
+def _field_error(line: bytes, parse: Callable[[Any], Any]) -> str | None:
+    """What is wrong with the field that holds a number which is none, such as NaN; None where the line has no fields."""
+    try:
+        parse(parse_loosely(line))
+    except FieldError as error:
+        return str(error)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        pass
+    return None
+
+
+def _found(error: ValueError) -> str:
+    return f"found {str(error).removeprefix('line 1, ')}"
 
 
 def complete_lines(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -38,6 +38,17 @@ def parse_json(text: str | bytes, *, has_nan: bool = False) -> Any:
         raise ValueError("brackets within brackets without end") from None
 
 
+def parse_loosely(text: bytes) -> Any:
+    """The values of what would be JSON but for numbers that it has not, such as NaN, so that it can be told where they stand.
+
+    Raises ValueError where something else is wrong.
+    """
+    try:
+        return json.JSONDecoder().decode(text.decode())
+    except RecursionError:
+        raise ValueError("brackets within brackets, too deep to be followed") from None
+
+
 def read_json(path: Path, what: str, cure: str) -> Any:
     """The values of a JSON file; raises SpecError, which says `what` it must hold and the `cure`, where it holds no JSON."""
     try:

@@ -6,18 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.records.checked import Measurement, PositiveCount, PositiveFloat, absent_from_json
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
     """A repeated measurement: median, tenth and ninetieth percentile."""
 
-    median: float
-    p10: float
-    p90: float
+    median: PositiveFloat
+    p10: PositiveFloat
+    p90: PositiveFloat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Yardstick:
+class Yardstick(Measurement):
     """The fixed model that took its turns with the shape in the same process, so that a change of the machine's pace cancels out."""
 
     label: str
@@ -26,9 +28,9 @@ class Yardstick:
     """Time of the shape's workload over that of the yardstick's: what to compare across time."""
     total_ms: Spread
     """Time of the yardstick's own workload, 64 prompt and 16 new tokens, in this measurement."""
-    device_prefill_ms: float
+    device_prefill_ms: PositiveFloat
     """What its prefill counts as on this device: the time that it took when the study first measured here."""
-    device_decode_ms: float
+    device_decode_ms: PositiveFloat
     """The device's milliseconds of the yardstick's new tokens, together."""
 
     @property
@@ -48,20 +50,20 @@ class AtPosition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Latency:
+class Latency(Measurement):
     """Time of a stated workload, and how it was taken. Times are at the device's own pace, see Yardstick, but for load and first run."""
 
     total_ms: Spread
     """Prompt and all new tokens, batch 1."""
     prefill_ms: Spread
     decode_ms_per_token: Spread
-    repeats: int
-    prompt_tokens: int
-    new_tokens: int
+    repeats: PositiveCount
+    prompt_tokens: PositiveCount
+    new_tokens: PositiveCount
     runtime: str
     runtime_version: str
     precision: str
-    threads: int
+    threads: PositiveCount
     pinned_cpus: tuple[int, ...] | None
     """Processors that the process was held to; None where the platform cannot."""
     device: str
@@ -84,7 +86,7 @@ class Latency:
     """Bytes of the files that the runtime loads."""
     decode_bytes_per_token: int | None = None
     """Weights of every executed block and of the output, and cached keys and values, read for the middle one of the new tokens."""
-    bandwidth_bytes_per_second: float | None = None
+    bandwidth_bytes_per_second: PositiveFloat | None = None
     """Speed at which the pinned processors read memory beyond their caches."""
     at_positions: tuple[AtPosition, ...] = ()
     """Latencies of a new token at the positions that `latency.context_positions` asks for."""
@@ -107,27 +109,5 @@ class Latency:
 
 
 def latency_from_dict(values: Mapping[str, Any] | None) -> Latency | None:
-    """A Latency from its JSON form; None from None, and where one of its times is absent."""
-    if values is None:
-        return None
-    spreads = {name: Spread(**values[name]) for name in ("total_ms", "prefill_ms", "decode_ms_per_token")}
-    if any(None in values[name].values() for name in spreads):
-        return None  # a time that was not finite when it was written was never measured
-    pinned, yardstick = values["pinned_cpus"], values.get("yardstick")
-    return Latency(
-        **{
-            **values,
-            **spreads,
-            "pinned_cpus": None if pinned is None else tuple(pinned),
-            "yardstick": None if yardstick is None else _yardstick(yardstick),
-            "at_positions": tuple(map(_at_position, values.get("at_positions", ()))),
-        }
-    )
-
-
-def _yardstick(values: Mapping[str, Any]) -> Yardstick:
-    return Yardstick(**{**values, "ratio": Spread(**values["ratio"]), "total_ms": Spread(**values["total_ms"])})
-
-
-def _at_position(values: Mapping[str, Any]) -> AtPosition:
-    return AtPosition(**{**values, "decode_ms_per_token": Spread(**values["decode_ms_per_token"])})
+    """A Latency from its JSON form; None from None, and where one of its numbers is absent. Raises ValueError where a field is wrong."""
+    return absent_from_json(Latency, values)

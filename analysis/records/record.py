@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from analysis.records.files import append_line, complete_lines, read_lines
+from analysis.records.checked import PositiveCount, PositiveFloat, Timestamp, from_json
+from analysis.records.files import append_line, complete_lines, numbered_lines
 from analysis.records.json_text import parse_json
-from analysis.records.latency import Latency, latency_from_dict
-from analysis.records.training import Quality, Training, quality_from_dict, training_from_dict
+from analysis.records.latency import Latency
+from analysis.records.training import Quality, Training
 from analysis.records.upgrade import SCHEMA, upgraded_record
 from search_space.architecture import Architecture
+from search_space.errors import SpecError
+
+logger = logging.getLogger(__name__)
 
 RECORDS, FINALS = "records.jsonl", "finals.jsonl"
 Record = TypeVar("Record")
@@ -53,15 +59,15 @@ class Kind(StrEnum):
 class Costs:
     """Closed forms of a shape, counted before anything is built."""
 
-    parameters: int
-    non_embedding_parameters: int
-    weight_bytes: int
+    parameters: PositiveCount
+    non_embedding_parameters: PositiveCount
+    weight_bytes: PositiveCount
     """Bytes of the stored weights in the precision in which the study takes latencies."""
-    kv_cache_bytes: int
+    kv_cache_bytes: PositiveCount
     """Bytes of a float16 cache after the latency workload (prompt and new tokens)."""
-    decode_flops: int
+    decode_flops: PositiveCount
     """Forward FLOPs of the workload's last token."""
-    training_flops_per_token: int
+    training_flops_per_token: PositiveCount
     """Training FLOPs of one token at the proxy's context."""
 
 
@@ -86,7 +92,7 @@ class TrialRecord:
     costs: Costs
     latency: Latency | None = None
     training: Training | None = None
-    started_at: str
+    started_at: Timestamp
     """UTC, ISO 8601."""
     wall_seconds: float
     """Seconds from start to record, pauses included."""
@@ -117,24 +123,20 @@ class TrialRecord:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The reverse of `as_dict`, of a line that an earlier archfront wrote too; SpecError where a later one did."""
-        values = upgraded_record(values)
-        fields = dict(values)
-        fields["architecture"] = Architecture.from_dict(values["architecture"])
-        fields["kind"], fields["outcome"] = Kind(values["kind"]), Outcome(values["outcome"])
-        fields["costs"] = Costs(**values["costs"])
-        fields["latency"] = latency_from_dict(values.get("latency"))
-        fields["training"] = training_from_dict(values.get("training"))
-        return cls(**fields)
+        """The reverse of `as_dict`, of a line that an earlier archfront wrote too.
+
+        Raises SpecError where a later one wrote it, ValueError where a field is wrong.
+        """
+        return from_json(cls, upgraded_record(values))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RatePoint:
     """What a finalist reaches at one of three learning rates, trained with its own seed."""
 
-    factor: float
+    factor: PositiveFloat
     """Rates of both optimizers over the study's."""
-    bits_per_byte: float | None
+    bits_per_byte: PositiveFloat | None
     """Bits per byte on the validation split; None where that training did not come to its end."""
 
 
@@ -163,7 +165,7 @@ class FinalRecord:
     """Losses at half, once and twice the study's rate, where the report names it and `finals.learning_rate_bracket` asks for them."""
     fresh_seed: FreshSeed | None = None
     """The shape with a fresh seed, where `finals.fresh_seed` asks for it and the report names the shape."""
-    measured_at: str
+    measured_at: Timestamp
     schema: int = SCHEMA
 
     def as_dict(self) -> dict[str, Any]:
@@ -172,19 +174,27 @@ class FinalRecord:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The reverse of `as_dict`, of a line that an earlier archfront wrote too; SpecError where a later one did."""
-        values = upgraded_record(values)
-        fields = dict(values)
-        fields["latency"] = latency_from_dict(values.get("latency"))
-        fields["test"] = quality_from_dict(values.get("test"))
-        fields["fresh_seed"] = _fresh(values.get("fresh_seed"))
-        fields["learning_rate_bracket"] = tuple(RatePoint(**point) for point in values.get("learning_rate_bracket", ()))
-        return cls(**fields)
+        """The reverse of `as_dict`, of a line that an earlier archfront wrote too; raises as `TrialRecord.from_dict` does."""
+        return from_json(cls, upgraded_record(values))
 
 
 def read_records(directory: Path) -> list[TrialRecord]:
-    """The study's records in the order of their numbers; a last line that was cut short is left out."""
-    return sorted(_read(directory / RECORDS, TrialRecord.from_dict), key=lambda record: record.number)
+    """The study's records in the order of their numbers; a last line that was cut short is left out, and a line that is there twice.
+
+    Raises SpecError with the line's place where one is no record, and with both places where two of one trial differ.
+    """
+    path, found, again = directory / RECORDS, dict[int, tuple[int, TrialRecord]](), 0
+    for line, record in _read(path, TrialRecord.from_dict):
+        first, known = found.setdefault(record.number, (line, record))
+        if known != record:
+            raise SpecError(
+                f"{path} must have one record of trial {record.number}, found two that differ in lines {first} and {line}; "
+                "delete the one that does not belong there"
+            )
+        again += first != line
+    if again:
+        _warn_once(f"{path} has lines more than once ({again} of them, as in a file that was put together); each counts once")
+    return [found[number][1] for number in sorted(found)]
 
 
 def read_record(directory: Path, number: int) -> TrialRecord | None:
@@ -196,7 +206,7 @@ def read_record(directory: Path, number: int) -> TrialRecord | None:
 
 def read_finals(directory: Path) -> dict[int, FinalRecord]:
     """The newest FinalRecord of each trial that has one."""
-    return {final.number: final for final in _read(directory / FINALS, FinalRecord.from_dict)}
+    return {final.number: final for _, final in _read(directory / FINALS, FinalRecord.from_dict)}
 
 
 def append(directory: Path, record: TrialRecord | FinalRecord) -> None:
@@ -207,15 +217,16 @@ def append(directory: Path, record: TrialRecord | FinalRecord) -> None:
     append_line(directory / (RECORDS if isinstance(record, TrialRecord) else FINALS), record.as_dict())
 
 
-def _fresh(values: Mapping[str, Any] | None) -> FreshSeed | None:
-    if values is None:
-        return None
-    return FreshSeed(**{**values, "validation": quality_from_dict(values["validation"]), "test": quality_from_dict(values["test"])})
-
-
-def _read(path: Path, parse: Callable[[Mapping[str, Any]], Record]) -> Iterable[Record]:
+def _read(path: Path, parse: Callable[[Mapping[str, Any]], Record]) -> Iterator[tuple[int, Record]]:
+    """What is on each line, with the line's number."""
     cure = "restore the file from a copy, or delete that line to have the trial run again"
-    return read_lines(path, parse, f"a record of schema 1 to {SCHEMA}", cure)
+    return numbered_lines(path, parse, f"a record of schema 1 to {SCHEMA}", cure)
+
+
+@cache
+def _warn_once(text: str) -> None:
+    """A study's records are read several times."""
+    logger.warning(text)
 
 
 def _plain(value: Any) -> Any:

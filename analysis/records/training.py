@@ -6,20 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from analysis.records.checked import Cosine, Fraction, Measurement, PositiveCount, PositiveFloat, absent_from_json
+
 FARTHEST = 8.0
 """Times a training's tokens beyond which nothing is forecast."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Quality:
+class Quality(Measurement):
     """How well a network predicts one split."""
 
-    loss: float
+    loss: PositiveFloat
     """Cross-entropy in nats per token."""
-    bits_per_byte: float
+    bits_per_byte: PositiveFloat
     """Cross-entropy in bits per byte of the text: comparable across vocabularies."""
-    next_token_accuracy: float
-    """Share of next tokens that are the most probable one."""
+    next_token_accuracy: Fraction
+    """Fraction of next tokens that are the most probable one."""
     tokens: int
     """Tokens predicted."""
 
@@ -33,12 +35,12 @@ class CurvePoint:
     """Since training began, pauses left out."""
     training_loss: float | None = None
     """Mean since the previous point, nats per token."""
-    validation_loss: float | None = None
+    validation_loss: PositiveFloat | None = None
     learning_rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnostics:
+class Diagnostics(Measurement):
     """What a trained network does inside, on a few sequences of the validation split; `analysis.records.health_checks` judges it.
 
     Where a field has several values, there is one for each executed block.
@@ -46,15 +48,15 @@ class Diagnostics:
 
     tokens: int
     """Tokens looked at."""
-    attention_entropies: tuple[tuple[float, ...], ...]
+    attention_entropies: tuple[tuple[Fraction, ...], ...]
     """Entropies of each block's heads, over the entropy of a head that sees all its keys alike: 0 is one key, 1 is all of them."""
-    head_similarities_in_group: tuple[float, ...] | None
+    head_similarities_in_group: tuple[Cosine, ...] | None
     """Mean cosine between attention maps of heads that share keys; None where each head has its own."""
-    head_similarities_across_groups: tuple[float, ...] | None
+    head_similarities_across_groups: tuple[Cosine, ...] | None
     """Mean cosine between attention maps of heads with different keys; None where all share one key-value head."""
-    embedding_effective_rank: float
+    embedding_effective_rank: Fraction
     """Rank of the table that makes logits (the embedding where tied): exp of the entropy of its singular values, over the full rank."""
-    embedding_mean_cosine: float
+    embedding_mean_cosine: Cosine
     """Mean cosine between two rows of the table that makes logits: 0 where they point everywhere, 1 where all point one way."""
     gradient_norms: tuple[float, ...]
     """Norms of the loss's gradient, by the block's weights; for a part that runs several times the mean of its passes."""
@@ -68,9 +70,9 @@ class Cooldown:
 
     tokens: int
     """Tokens that the branch had been trained on at its end, those of the run before it included."""
-    loss: float
+    loss: PositiveFloat
     """Nats per token."""
-    bits_per_byte: float
+    bits_per_byte: PositiveFloat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +84,7 @@ class Training:
     planned_tokens: int
     """Tokens that the recipe asked for; more than `tokens` where the run ended early."""
     steps: int
-    parameters: int
+    parameters: PositiveCount
     """Counted in the built network."""
     validation: Quality | None
     """Quality on the validation split at the end; None where the run did not reach an evaluation."""
@@ -95,14 +97,14 @@ class Training:
     """Highest resident set of the process, or allocated device memory on a GPU."""
     device: str
     precision: str
-    threads: int
+    threads: PositiveCount
     validations: Mapping[str, Quality] = field(default_factory=dict)
     """Quality on each validation set that the study names beside the held-out split, at the end of a finished run."""
     model_flops_utilisation: float | None = None
     """Tokens a second times training_flops_per_token over the device's stated peak; None where no peak is known."""
     compiled: bool = False
     """Whether torch compiled the blocks for it."""
-    micro_batches: int = 1
+    micro_batches: PositiveCount = 1
     """Parts that each step's batch was split into, so that it fits the memory; their gradients are summed."""
     corpus_sha256: str | None = None
     """SHA-256 of the text that it was trained on."""
@@ -116,32 +118,6 @@ class Training:
     too, are of that one, and nothing was spent on it here. None where it was trained for this trial."""
 
 
-def training_from_dict(values: Mapping[str, Any] | None) -> Training | None:
-    """A Training from its JSON form; None from None."""
-    if values is None:
-        return None
-    parsed = {
-        "validation": quality_from_dict(values["validation"]),
-        "validations": {name: found for name, judged in values.get("validations", {}).items() if (found := quality_from_dict(judged))},
-        "curve": tuple(CurvePoint(**point) for point in values["curve"]),
-        "cooldowns": tuple(Cooldown(**cooldown) for cooldown in values.get("cooldowns", ())),
-        "diagnostics": _diagnostics(values.get("diagnostics")),
-    }
-    return Training(**{**values, **parsed})
-
-
-def _diagnostics(values: Mapping[str, Any] | None) -> Diagnostics | None:
-    """The diagnostics of a record; None too where one of the numbers, such as a gradient, was not finite when it was written."""
-    if values is None or any(None in _tuple(value) for value in values.values() if isinstance(value, list)):
-        return None
-    parsed: dict[str, Any] = {name: _tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-    return Diagnostics(**parsed)
-
-
-def _tuple(values: list[Any]) -> tuple[Any, ...]:
-    return tuple(tuple(value) if isinstance(value, list) else value for value in values)
-
-
 def quality_from_dict(values: Mapping[str, Any] | None) -> Quality | None:
-    """A Quality from its JSON form; None from None, and where one of its numbers is absent, for it was not finite when it was written."""
-    return None if values is None or None in values.values() else Quality(**values)
+    """A Quality from its JSON form; None from None, and where one of its numbers is absent. Raises ValueError where a field is wrong."""
+    return absent_from_json(Quality, values)

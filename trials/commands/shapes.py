@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.records.json_writer import json_of
 from trials.commands.arguments import add_json, add_shape, add_study, positive
 from trials.commands.talk import DONE, emit, say
 
@@ -73,7 +73,7 @@ def sample(options: argparse.Namespace) -> int:
     shapes = space.sample(options.count, options.seed)
     for shape in shapes:
         spent = parameters(shape)
-        print(json.dumps({"architecture": shape.as_dict(), "parameters": spent}) if options.json else f"{spent:>14,}  {shape.label}")
+        print(json_of({"architecture": shape.as_dict(), "parameters": spent}) if options.json else f"{spent:>14,}  {shape.label}")
     if len(shapes) < options.count:
         say(f"archfront: the space has {len(shapes):,} distinct shapes that spend the budget, fewer than the {options.count:,} asked for")
     return DONE

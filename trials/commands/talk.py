@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
 import warnings
 from typing import Any
+
+from analysis.records.json_writer import json_of
 
 DONE, STUDY_FAILED, WRONG_INPUT = 0, 1, 2
 """What a verb ends with."""
@@ -22,7 +23,7 @@ def say(text: str) -> None:
 
 def emit(value: Any) -> None:
     """Print data."""
-    print(json.dumps(value, indent=2))
+    print(json_of(value, indent=2))
 
 
 def hush_libraries() -> None:

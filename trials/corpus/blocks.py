@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.records.json_text import read_json
+from analysis.records.json_writer import json_of
 from search_space.errors import SpecError
 from trials.corpus.shuffle import draw, permute
 
@@ -151,7 +151,7 @@ def write_meta(folder: Path, corpus: str, corpus_sha256: str, vocab_size: int, v
     splits = (*SPLITS, *(f"validation-{name}" for name in validations))
     tokens = {split: (folder / split_file(split)).stat().st_size // id_bytes for split in splits}
     meta = {"corpus": corpus, "corpus_sha256": corpus_sha256, "vocab_size": vocab_size, "tokens": tokens, "validations": validations}
-    (folder / META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+    (folder / META).write_text(json_of(meta, indent=2) + "\n", encoding="utf-8")
 
 
 def _windows_at(ids: Ids, starts: npt.NDArray[np.int64], context_tokens: int) -> npt.NDArray[np.int64]:

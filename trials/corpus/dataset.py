@@ -7,7 +7,6 @@ what was fetched once is never asked for again. Only a name that is not a folder
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Generator
 from contextlib import closing
@@ -17,6 +16,7 @@ from typing import Any
 
 from analysis.records.files import write_whole
 from analysis.records.json_text import read_json
+from analysis.records.json_writer import json_of
 from search_space.errors import SpecError, quoted
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.files import sole
@@ -102,7 +102,7 @@ def _write(folder: Path, texts: list[str], before: Fetched, held_bytes: int, str
     fetched = Fetched(
         before.shards + bool(texts), before.documents + len(texts), before.size_bytes + held_bytes, complete, None if complete else stream
     )
-    write_whole(folder / FETCHED, json.dumps(asdict(fetched)).encode())
+    write_whole(folder / FETCHED, json_of(asdict(fetched)).encode())
     return fetched
 
 
@@ -181,7 +181,7 @@ def _key(spec: CorpusSpec) -> str:
     asked = spec.model_dump(include={"dataset", "config", "split", "revision", "limit_bytes", "column"})
     files = sorted(path for path in Path(spec.dataset or "").rglob("*") if path.is_file()) if spec.is_local else []
     asked["files"] = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
+    return hashlib.sha256(json_of(asked, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _fetched(folder: Path) -> Fetched:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 from collections import deque
@@ -18,6 +17,7 @@ import numpy as np
 
 from analysis.records.files import write_whole
 from analysis.records.json_text import read_json
+from analysis.records.json_writer import json_of
 from trials.corpus.blocks import SPLITS, Ids, id_type, split_file
 from trials.corpus.documents import Documents
 from trials.corpus.splits import Inventory, TextPiece, read_pieces
@@ -133,4 +133,4 @@ def _save(progress: EncodingProgress, folder: Path) -> None:
     for split in SPLITS:
         with (folder / split_file(split)).open("rb") as file:
             os.fsync(file.fileno())
-    write_whole(folder / PROGRESS, json.dumps(asdict(progress)).encode())
+    write_whole(folder / PROGRESS, json_of(asdict(progress)).encode())

@@ -8,7 +8,6 @@ split, and every split has at least one.
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from array import array
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ import numpy as np
 
 from analysis.records.files import write_whole
 from analysis.records.json_text import read_json
+from analysis.records.json_writer import json_of
 from search_space.errors import SpecError
 from trials.corpus.documents import Documents
 
@@ -91,7 +91,7 @@ def take_inventory(documents: Documents, cache: Path) -> Inventory:
     settled = time.time() - SETTLED_SECONDS
     inventory = _read(documents)
     if all(max(path.stat().st_mtime, path.stat().st_ctime) < settled for path in documents.files):
-        write_whole(remembered, json.dumps(asdict(inventory)).encode())
+        write_whole(remembered, json_of(asdict(inventory)).encode())
     return inventory
 
 
@@ -122,4 +122,4 @@ def fingerprint(documents: Documents) -> str:
     """A hash of what tells, without reading, that the files are those of last time."""
     statuses = [(str(path.resolve()), path.stat()) for path in documents.files]
     files = [(name, status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns) for name, status in statuses]
-    return hashlib.sha256(json.dumps([CORPUS_FORMAT, documents.embedded, documents.column, files]).encode()).hexdigest()
+    return hashlib.sha256(json_of([CORPUS_FORMAT, documents.embedded, documents.column, files]).encode()).hexdigest()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.records.record import FinalRecord, TrialRecord, read_finals, read_records
+from search_space.errors import SpecError
 from trials.corpus.first_look import require_text
 from trials.driver.agenda import Agenda
 from trials.driver.finals_on_ray import finish_finals, lacks_finals
@@ -33,6 +34,7 @@ from trials.study.directory import claim
 from trials.study.spec import StudySpec
 from trials.trial.reuse import Reuse
 from trials.trial.scaling_grid import largest_first
+from trials.trial.study_fit import misfit
 from trials.trial.training_index import TrainingText
 
 if TYPE_CHECKING:
@@ -78,6 +80,8 @@ def run_study(
     first = check(study, directory, has_text=False)
     with claim(directory, study_text) as held:
         records: Sequence[TrialRecord] = read_records(held)
+        if (found := misfit(study, records)) is not None:
+            raise SpecError(f"{held} must hold records of this study, found others: {found}; restore them, or name another directory")
         finals: Mapping[int, FinalRecord] = read_finals(held)
         left_out: Mapping[int, str] = left_out_here(study, held, first.planned) if evaluate is None else {}
         tracker = Tracker(held, study, study_text, tracking_uri)

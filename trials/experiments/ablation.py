@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from analysis.fidelity.ablation import Difference, PooledNoise, compare_arms, pooled_noise
 from analysis.records.files import write_whole
+from analysis.records.json_writer import json_of
 from analysis.records.record import Kind, TrialRecord, append, read_records
 from search_space.architecture import Architecture
 from trials.corpus.prepare import corpus_hash, prepare_corpus
@@ -97,7 +97,7 @@ def _jobs(arm: Arm, seeds: Sequence[int], directory: Path) -> list[_Job]:
         "corpus_sha256": corpus_hash(arm.study.corpus),
         "threads": arm.study.workers.trial_threads,
     }
-    text = json.dumps(recipe, indent=2, sort_keys=True)
+    text = json_of(recipe, indent=2, sort_keys=True)
     folder = directory / f"recipe-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
     write_whole(folder / "recipe.json", f"{text}\n".encode())
     return [_Job(folder, arm.study, arm.architecture, seed) for seed in seeds]

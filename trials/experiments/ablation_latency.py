@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -11,6 +10,7 @@ from typing import Any
 
 from analysis.records.files import write_whole
 from analysis.records.json_text import parse_json, read_json
+from analysis.records.json_writer import json_of
 from search_space.architecture import Architecture
 from search_space.budget import Budget
 from search_space.cost import parameters
@@ -31,15 +31,13 @@ def equalised(ablation: AblationSpec, scale: str, arms: list[Arm], directory: Pa
     assert spec is not None
     (target,) = (arm for arm in arms if arm.name == ablation.baseline)
     file = directory / f"{ablation.name}-{scale}-latency.json"
-    asked = parse_json(
-        json.dumps({"workload": spec.model_dump(exclude_none=True), "arms": {arm.name: arm.architecture.key for arm in arms}})
-    )
+    asked = parse_json(json_of({"workload": spec.model_dump(exclude_none=True), "arms": {arm.name: arm.architecture.key for arm in arms}}))
     stored = read_json(file, "the latencies of an ablation's arms", "delete it to have them measured again") if file.is_file() else {}
     if stored.get("asked") != asked:
         with closing(LatencyProcess(spec)) as process:
             found = _search(ablation, scale, arms, target, lambda shape: process.measure(shape).total_ms.median, report)
         stored = {"asked": asked, "found": found}
-        write_whole(file, f"{json.dumps(stored, indent=2)}\n".encode())
+        write_whole(file, f"{json_of(stored, indent=2)}\n".encode())
     return [_restored(arm, stored["found"][arm.name]) for arm in arms]
 
 

@@ -7,7 +7,6 @@ REQUEST is JSON with `runtime`, `path`, `architecture`, `tokens` and `strings`; 
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from typing import Any
 import numpy
 
 from analysis.records.json_text import parse_json
+from analysis.records.json_writer import json_of
 from search_space.architecture import Architecture
 from trials.latency.runtimes import find_runtime
 from trials.latency.runtimes.interface import Logits, Session
@@ -53,7 +53,7 @@ def read_in_subprocess(
     with tempfile.TemporaryDirectory(prefix="archfront-reading-") as folder:
         answer = Path(folder, "answer.npz")
         called = what or f"the process that runs {path.name}"
-        run_in_subprocess(__name__, [str(answer)], called, timeout_seconds=TIMEOUT_SECONDS, said=json.dumps(asked))
+        run_in_subprocess(__name__, [str(answer)], called, timeout_seconds=TIMEOUT_SECONDS, said=json_of(asked))
         with numpy.load(answer) as found:
             return Reading(str(found["version"]), found["logits"], parse_json(str(found["ids"])))
 
@@ -63,7 +63,7 @@ def _main(answer: str) -> None:
     module, tokens = find_runtime(asked["runtime"]), asked["tokens"]
     session: Any = module.load(Path(asked["path"]).parent, Architecture.from_dict(asked["architecture"]), len(tokens), threads=1)
     ids = [session.tokenize(text) for text in asked["strings"]]
-    numpy.savez(answer, version=module.version(), logits=both_ways(session, tokens), ids=json.dumps(ids))
+    numpy.savez(answer, version=module.version(), logits=both_ways(session, tokens), ids=json_of(ids))
     session.close()
 
 

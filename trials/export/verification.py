@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from pkgutil import resolve_name
 
+from analysis.records.json_writer import json_of
 from search_space.architecture import Architecture
 from search_space.errors import WorkError
 from trials.catalogue.formats import FORMATS
@@ -32,4 +32,4 @@ def verify(formats: Sequence[str], directory: Path, architecture: Architecture, 
 
 def keep(checks: Sequence[Check], directory: Path) -> None:
     """Write verification.json."""
-    (directory / VERIFICATION).write_text(json.dumps([asdict(check) for check in checks], indent=2) + "\n", encoding="utf-8")
+    (directory / VERIFICATION).write_text(json_of([asdict(check) for check in checks], indent=2) + "\n", encoding="utf-8")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from analysis.records.json_writer import json_of
 from search_space.errors import WorkError
 from trials.catalogue.formats import require_writer
 
@@ -31,7 +31,7 @@ def flatbuffers(schema: str, documents: Sequence[Any]) -> list[bytes]:
     with tempfile.TemporaryDirectory(prefix="archfront-flatbuffer-") as folder:
         names = [f"{place}.json" for place in range(len(documents))]
         for name, document in zip(names, documents, strict=True):
-            Path(folder, name).write_text(json.dumps(document), encoding="utf-8")
+            Path(folder, name).write_text(json_of(document), encoding="utf-8")
         done = subprocess.run([library / COMPILER, "--binary", library / schema, *names], cwd=folder, capture_output=True, text=True)
         if done.returncode:
             said = " ".join((done.stdout + done.stderr).split())

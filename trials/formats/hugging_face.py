@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from analysis.records.json_writer import json_of
 from search_space.errors import SpecError
 from trials.catalogue.hugging_face_config import hugging_face_config
 from trials.corpus.given_tokenizer import Given, read_definition, read_tokenizer
@@ -65,4 +65,4 @@ def _without_shared_memory(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json_of(values, indent=2) + "\n", encoding="utf-8")

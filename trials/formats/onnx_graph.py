@@ -13,7 +13,6 @@ loading can map them.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
+from analysis.records.json_writer import json_of
 from search_space.architecture import Architecture
 from search_space.cost import BITS_PER_WEIGHT
 from trials.catalogue.refusals import BLOCK_WEIGHTS
@@ -55,7 +55,7 @@ def write_onnx(path: Path, model: Model) -> None:
         ir_version=helper.find_min_ir_version_for([imports[0]]),
         producer_name="archfront",
     )
-    helper.set_model_props(made, {"architecture": json.dumps(architecture.as_dict()), "precision": precision})
+    helper.set_model_props(made, {"architecture": json_of(architecture.as_dict()), "precision": precision})
     path.write_bytes(made.SerializeToString())
 
 

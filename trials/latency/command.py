@@ -6,7 +6,6 @@ answer, and judges by the same rules as its own measurements whether the repeats
 
 from __future__ import annotations
 
-import json
 import subprocess
 import tempfile
 import time
@@ -18,6 +17,7 @@ from pkgutil import resolve_name
 from statistics import median
 from typing import Any
 
+from analysis.records.json_writer import json_of
 from analysis.records.latency import Latency
 from search_space.architecture import Architecture
 from search_space.cost import decode_bytes
@@ -92,7 +92,7 @@ def _printed(request: dict[str, Any], spec: LatencySpec, folder: Path, deadline:
     paths = {"{model}": request["model"]["path"], "{yardstick}": request["yardstick"]["path"]}
     arguments = [_filled(part, paths) for part in spec.command]
     asked, said, complained = (folder / name for name in ("request.json", "answer.json", "errors.txt"))
-    asked.write_text(json.dumps(request) + "\n", encoding="utf-8")
+    asked.write_text(json_of(request) + "\n", encoding="utf-8")
     seconds = max(1.0, deadline - time.monotonic())
     with open(asked, "rb") as stdin, open(said, "wb") as stdout, open(complained, "wb") as stderr:
         try:

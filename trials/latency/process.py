@@ -11,7 +11,6 @@ child ends when its parent does, however that ends.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import queue
 import select
@@ -26,6 +25,7 @@ from contextlib import suppress
 from typing import IO, Any
 
 from analysis.records.json_text import parse_json
+from analysis.records.json_writer import json_of
 from analysis.records.latency import Latency, latency_from_dict
 from search_space.architecture import Architecture
 from search_space.errors import SpecError, WorkError
@@ -97,7 +97,7 @@ class LatencyProcess:
             "deadline": time.monotonic() + COMMAND_SHARE * timeout_seconds,  # one clock for all processes of a machine
         }
         try:
-            answer = self._child.ask(json.dumps(request), timeout_seconds)
+            answer = self._child.ask(json_of(request), timeout_seconds)
         except LatencyError:
             self.close()
             raise
@@ -199,7 +199,7 @@ def serve(runtime: str) -> None:
 
     quiet = QuietLock()
     while True:
-        print(json.dumps(_answer(parse_json(requests.get()), quiet)), file=answers, flush=True)
+        print(json_of(_answer(parse_json(requests.get()), quiet)), file=answers, flush=True)
 
 
 def _read(requests: queue.SimpleQueue[str]) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 from analysis.records.json_text import parse_json
+from analysis.records.json_writer import json_of
 from search_space.architecture import Architecture
 from search_space.errors import WorkError
 from trials.catalogue.runtimes import RUNTIMES
@@ -30,7 +30,7 @@ def peak_memory_bytes(directory: Path, architecture: Architecture, spec: Latency
     """
     request = {"directory": str(directory), "architecture": architecture.as_dict(), "spec": spec.model_dump()}
     try:
-        printed = run_in_subprocess(__name__, [], "it", timeout_seconds=MEMORY_TIMEOUT_SECONDS, said=json.dumps(request))
+        printed = run_in_subprocess(__name__, [], "it", timeout_seconds=MEMORY_TIMEOUT_SECONDS, said=json_of(request))
         found: int | None = parse_json(printed.splitlines()[-1])
     except (WorkError, ValueError, IndexError):
         return None  # what does not run here will not run in the measurement either, which says why
@@ -48,7 +48,7 @@ def main() -> None:
     before = process_bytes("VmRSS")
     session = runtime.load(Path(request["directory"]), architecture, len(prompt) + len(new), spec.threads)
     run_once(session, prompt, new)
-    print(json.dumps(_allocated() if gpu else _difference(before, process_bytes("VmHWM"))), flush=True)
+    print(json_of(_allocated() if gpu else _difference(before, process_bytes("VmHWM"))), flush=True)
     session.close()
 
 

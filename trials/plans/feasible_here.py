@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ import torch
 
 from analysis.records.files import write_whole
 from analysis.records.json_text import parse_json
+from analysis.records.json_writer import json_of
 from analysis.text.words import duration, plural
 from search_space import cost
 from search_space.architecture import Architecture
@@ -104,7 +104,7 @@ def infeasible_here(
     if not path.exists():
         if measure is None:
             return None
-        write_whole(path, (json.dumps(asdict(measure(study, tasks)), indent=2) + "\n").encode())
+        write_whole(path, (json_of(asdict(measure(study, tasks)), indent=2) + "\n").encode())
     pace = _read(path)
     return {task.number: reason for task in tasks if (reason := infeasible_reason(study, task, pace)) is not None}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sqlite3
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from uuid import uuid4
 
 from analysis.records.files import write_whole
 from analysis.records.json_text import parse_json
+from analysis.records.json_writer import json_of
 from search_space.errors import SpecError, quoted
 from trials.machine.provenance import environment
 
@@ -116,7 +116,7 @@ def _kept(path: Path) -> MlflowLocation | None:
 
 def _keep(path: Path, place: MlflowLocation) -> None:
     uri = _without_password(place.tracking_uri) if place.tracking_uri else None
-    text = json.dumps(asdict(replace(place, tracking_uri=uri)), indent=2) + "\n"
+    text = json_of(asdict(replace(place, tracking_uri=uri)), indent=2) + "\n"
     if not path.exists() or path.read_bytes() != text.encode():
         write_whole(path, text.encode())
 

@@ -6,7 +6,6 @@ RUNNING until all of it is written, and equal metric points are one point.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from typing import Any
 from analysis.fronts.front import Front, front_of
 from analysis.fronts.membership import estimate_membership
 from analysis.fronts.rows import front_rows
+from analysis.records.json_writer import json_of
 from analysis.records.record import FinalRecord, TrialRecord
 from trials.reporting.mlflow_location import DATABASE, MlflowLocation, follow_move
 from trials.reporting.mlflow_trial_content import (
@@ -170,7 +170,7 @@ class StudyRuns:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         names = self._study.corpus.files or (self._study.corpus.title,)
-        dataset = Dataset(self._study.corpus.title[:500], sha256[:36], "archfront corpus", json.dumps({"sha256": sha256, "names": names}))
+        dataset = Dataset(self._study.corpus.title[:500], sha256[:36], "archfront corpus", json_of({"sha256": sha256, "names": names}))
         self._client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 
     def _write_standing(self, child: _Child, record: TrialRecord, final: FinalRecord | None, on_front: bool) -> _Child:
@@ -188,8 +188,8 @@ class StudyRuns:
         rows = front_rows(records, finals, front, membership)
         page = figures_page(front_figures(records, front, membership))
         self._client.log_text(self._parent_id, page, "front.html")
-        self._client.log_dict(self._parent_id, front_data(rows), "front.json")
-        listed = json.dumps([{"path": "front.json", "type": "table"}])  # what `mlflow.load_table` looks for
+        self._client.log_text(self._parent_id, json_of(front_data(rows), indent=2), "front.json")
+        listed = json_of([{"path": "front.json", "type": "table"}])  # what `mlflow.load_table` looks for
         self._write_asked(
             {"mlflow.loggedArtifacts": listed, "mlflow.note.content": front_note(rows, front.problem)}, study_metrics(records, front)
         )
@@ -201,12 +201,12 @@ class StudyRuns:
 
         answered = fitted(records, law)
         self._client.log_text(self._parent_id, law_page(self._study.name, records, answered), "scaling.html")
-        self._client.log_dict(self._parent_id, law_data(answered), "scaling.json")
+        self._client.log_text(self._parent_id, json_of(law_data(answered), indent=2), "scaling.json")
         self._write_asked({"mlflow.note.content": law_note(answered)[:LONGEST_TAG]}, law_metrics(records, answered))
 
     def _write_asked(self, tags: Mapping[str, str], metrics: Sequence[MetricPoint]) -> None:
         self._client.log_text(self._parent_id, self._study_yaml, "study.yaml")
-        self._client.log_dict(self._parent_id, dict(self._place.environment), "environment.json")
+        self._client.log_text(self._parent_id, json_of(self._place.environment, indent=2), "environment.json")
         self._log(self._parent_id, metrics, tags=tags)
 
     def _set_status(self, status: str) -> None:

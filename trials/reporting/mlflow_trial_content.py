@@ -6,7 +6,6 @@ Everything follows from the records, so a run that is written twice is written t
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -20,6 +19,7 @@ from analysis.objectives.problem import Problem
 from analysis.objectives.quality import ON
 from analysis.objectives.registry import OBJECTIVES, find_objective
 from analysis.records.health_checks import check_results, failed_checks
+from analysis.records.json_writer import json_of
 from analysis.records.record import FinalRecord, Outcome, TrialRecord
 from trials.study.directory import MAY_CHANGE, flat
 from trials.study.spec import StudySpec
@@ -93,7 +93,7 @@ def trial_run(record: TrialRecord) -> RunContent:
 
 def digest(record: TrialRecord | FinalRecord) -> str:
     """Sixteen hexadecimal digits that change with any field of the record."""
-    return hashlib.sha256(json.dumps(record.as_dict(), sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json_of(record.as_dict(), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def final_metrics(record: TrialRecord, final: FinalRecord) -> list[MetricPoint]:

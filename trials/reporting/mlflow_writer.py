@@ -8,7 +8,6 @@ however it ends: what is half written then is completed by the next catch-up.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import pickle
 import queue
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from analysis.records.json_writer import json_of
 from analysis.records.record import FinalRecord, TrialRecord
 from trials.machine.supervision import STOPS
 from trials.reporting.mlflow_location import MlflowLocation
@@ -100,7 +100,7 @@ class Writer:
         return True
 
     def _answer(self, answer: Mapping[str, Any]) -> None:
-        self._answers.write(json.dumps(answer) + "\n")
+        self._answers.write(json_of(answer) + "\n")
         self._answers.flush()
 
 
@@ -138,6 +138,6 @@ def main() -> None:
     coming: queue.SimpleQueue[TrialRecord | End] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(said, coming), daemon=True).start()
     Writer(task, coming, answers).work()
-    answers.write(json.dumps({"done": True}) + "\n")
+    answers.write(json_of({"done": True}) + "\n")
     answers.flush()
     os._exit(0)  # the listener still waits for the driver's end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -22,13 +23,16 @@ from analysis.report.study_page import REPORT, write_report
 from analysis.text import words
 from search_space.errors import SpecError
 from trials.machine.provenance import environment
-from trials.study.directory import STUDY
+from trials.study.directory import STUDY, require_unchanged
 from trials.study.spec import StudySpec, parse_stored
 from trials.trial.calibration import as_settled, mode_of
 from trials.trial.scaling_grid import planned_tasks
+from trials.trial.study_fit import misfit
 
 if TYPE_CHECKING:
     from analysis.laws.fit_result import FitResult
+
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,15 +83,21 @@ class StoredStudy:
 
 
 def read_study(directory: Path) -> StoredStudy:
-    """Everything that a study's directory holds; raises SpecError where it is not one."""
+    """Everything that a study's directory holds; raises SpecError where it is not one, or its study was changed since.
+
+    Records that the study cannot have made are told by a warning: what is said of them may be of two studies.
+    """
     path = directory / STUDY
     if not path.is_file():
         raise SpecError(f"{directory} is not a study's directory (it has no {STUDY}); name one that `archfront run` has made")
     if not (directory / RECORDS).exists():
         raise SpecError(f"{directory} has no {RECORDS} yet; `archfront run` writes it when the first trial ends")
     text = path.read_text(encoding="utf-8")
-    study = as_settled(parse_stored(text, str(path)), directory)
-    return StoredStudy(directory, study, text, read_records(directory), read_finals(directory), read_long_runs(directory))
+    asked, records = parse_stored(text, str(path)), read_records(directory)
+    require_unchanged(directory, asked)
+    if (found := misfit(asked, records)) is not None:
+        logger.warning("%s does not fit its %s: %s; restore the one that was changed", path, RECORDS, found)
+    return StoredStudy(directory, as_settled(asked, directory), text, records, read_finals(directory), read_long_runs(directory))
 
 
 def under_objectives(stored: StoredStudy, names: Sequence[str]) -> StoredStudy:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
+from analysis.records.json_writer import json_of
 from analysis.statistics.arrays import Array, Flags
 from search_space import cost
 from search_space.architecture import Architecture
@@ -109,4 +109,4 @@ class ShapeTable:
 
 def choice_key(choice: object) -> str:
     """Equal for a choice and for what a record made of it."""
-    return json.dumps(plain(choice))
+    return json_of(plain(choice))

@@ -12,13 +12,17 @@ from typing import Any
 from analysis.records.files import write_whole
 from analysis.records.record import RECORDS
 from search_space.errors import SpecError, quoted
-from trials.study.spec import parse_stored
+from trials.study.spec import StudySpec, parse_stored
 
-STUDY = "study.yaml"
+STUDY, BEGUN = "study.yaml", "study.begun.yaml"
+"""The study, and a copy by which it is told whether somebody changed the study since its records were made."""
 LOCK = "lock"
 WEIGHTS, TOKENIZERS, CHECKPOINTS = "weights", "tokenizers", "checkpoints"
 MAY_CHANGE = ("search.trials", "search.replicates", "workers.count", "workers.deadline_seconds", "search.reuse", "target", "target.tokens")
 """What a continued study may say otherwise: how much and how fast, never what is measured."""
+
+HASHED = ("corpus.files",)
+"""What may be changed in a directory's study by hand, as where a text has moved: its hash is in every record, and is checked."""
 
 
 @contextmanager
@@ -84,33 +88,57 @@ def _lock(lock: int, directory: Path) -> None:
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
 
 
-def _settle(directory: Path, study_text: str) -> None:
-    """Write the study down, or see that it is the one that lies there."""
-    path = directory / STUDY
-    if path.exists():
-        there = path.read_text(encoding="utf-8")
-        if there == study_text:
-            return
-        _require_same(
-            directory,
-            flat(parse_stored(there, str(path)).model_dump()),
-            flat(parse_stored(study_text, "the study").model_dump()),
+def require_unchanged(directory: Path, study: StudySpec) -> None:
+    """Raise SpecError where the study of a directory was changed by hand since, in what decides its records.
+
+    A directory that an earlier archfront began has no copy to be told by.
+    """
+    if not (directory / BEGUN).is_file():
+        return
+    begun = _begun(directory)
+    for key, there, here in _differences(begun, flat(study.model_dump())):
+        raise SpecError(
+            f"{directory / STUDY} must be the study of the records beside it, found {key} {quoted(here)} where they were made with "
+            f"{quoted(there)}; copy {BEGUN} over it, or run the changed study in another directory"
         )
+
+
+def _settle(directory: Path, study_text: str) -> None:
+    """Write the study down, or see that it is the one that was begun there."""
+    path, copy = directory / STUDY, directory / BEGUN
+    if path.exists() or copy.exists():
+        if not all(file.is_file() and file.read_bytes() == study_text.encode() for file in (path, copy)):
+            for key, there, here in _differences(_begun(directory), flat(parse_stored(study_text, "the study").model_dump())):
+                raise SpecError(
+                    f"{directory} holds another study: {key} is {quoted(there)} there and {quoted(here)} here; "
+                    f"name another directory, or change only {', '.join(MAY_CHANGE)}"
+                )
     elif (directory / RECORDS).exists():
         raise SpecError(f"{directory} has {RECORDS} but no {STUDY} that says what they belong to; restore it, or name another directory")
     try:
-        write_whole(path, study_text.encode())
+        for file in (path, copy):
+            if not file.is_file() or file.read_bytes() != study_text.encode():
+                write_whole(file, study_text.encode())
     except OSError as error:
         raise _unwritable(directory, error) from None
 
 
-def _require_same(directory: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+def _begun(directory: Path) -> dict[str, Any]:
+    """The study that was begun in a directory, its values by their dotted path; of what `HASHED` has, those of today's file count."""
+    path, copy = directory / STUDY, directory / BEGUN
+    today, begun = (
+        flat(parse_stored(file.read_text(encoding="utf-8"), str(file)).model_dump()) if file.is_file() else None for file in (path, copy)
+    )
+    if today is None or begun is None:
+        return today or begun or {}
+    return begun | {key: today[key] for key in HASHED if key in today}
+
+
+def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Keys that decide what is measured and differ, with both values."""
     for key in sorted({*there, *here}):
         if key not in MAY_CHANGE and there.get(key) != here.get(key):
-            raise SpecError(
-                f"{directory} holds another study: {key} is {quoted(there.get(key))} there and {quoted(here.get(key))} here; "
-                f"name another directory, or change only {', '.join(MAY_CHANGE)}"
-            )
+            yield key, there.get(key), here.get(key)
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -7,7 +7,6 @@ continued study finds it, and in the cache for other studies of such a size on s
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -17,6 +16,7 @@ from statistics import fmean
 
 from analysis.records.files import write_whole
 from analysis.records.json_text import parse_json
+from analysis.records.json_writer import json_of
 from analysis.records.record import read_records
 from search_space import cost
 from search_space.architecture import Architecture
@@ -207,11 +207,11 @@ def _digest(study: StudySpec, shapes: Sequence[Architecture]) -> str:
         "size": [round(fmean(cost.parameters(shape) for shape in shapes)).bit_length(), round(fmean(tokens)).bit_length()],
         "vocabulary": shapes[0].vocab_size.bit_length(),
     }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json_of(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _text(found: Calibration) -> str:
-    return json.dumps(found.as_dict(), indent=2) + "\n"
+    return json_of(found.as_dict(), indent=2) + "\n"
 
 
 def _read(path: Path) -> Calibration | None:

@@ -8,7 +8,6 @@ still is what the key says; a place where it is not is forgotten. The folder may
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from analysis.records.files import write_whole
 from analysis.records.json_text import parse_json
+from analysis.records.json_writer import json_of
 from search_space.architecture import Architecture
 from trials.corpus.blocks import TokenBlocks
 from trials.corpus.splits import CORPUS_FORMAT
@@ -81,7 +81,7 @@ def training_key(architecture: Architecture, seed: int, proxy: ProxySpec, way: T
         "text": {**asdict(text), "format": CORPUS_FORMAT},
         "meaning": MEANING,
     }
-    return sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode())
+    return sha256(json_of(facts, sort_keys=True, separators=(",", ":")).encode())
 
 
 def sha256(content: bytes | memoryview) -> str:
@@ -97,7 +97,7 @@ def trainings_folder() -> Path:
 def note(folder: Path, key: str, place: TrainingLocation) -> None:
     """Have the place found under the key; it has a file of its own there, so that studies which end at once lose nothing."""
     name = f"{place.what}-{sha256(f'{place.directory} {place.number}'.encode())[:16]}.json"
-    write_whole(folder / key / name, f"{json.dumps(asdict(place), indent=2)}\n".encode())
+    write_whole(folder / key / name, f"{json_of(asdict(place), indent=2)}\n".encode())
 
 
 def find(folder: Path, key: str, what: What, read: Callable[[TrainingLocation], tuple[str | None, Found]]) -> Found | None:

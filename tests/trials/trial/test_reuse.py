@@ -233,7 +233,7 @@ def test_trainings_after_a_search_are_taken_over_too(tmp_path: Path, index: Path
         number=3,
         fresh_seed=fresh_seed(record, 2_000, with_seed, one),
         learning_rate_bracket=learning_rate_bracket(record, at_rate, one),
-        measured_at="",
+        measured_at="2026-01-01T00:00:00+00:00",
     )
     append(tmp_path / "one", final)
     assert trained_here == [2_000, 0.5, 2.0]
