@@ -31,6 +31,7 @@ SHAPES = {
     "sliding": SLIDING,
     "biases, other constants": replace(SHAPE, head_dim=24, attention_bias="qkv", rope_theta=100.0, rms_norm_eps=0.01),
     "qk norm, free head_dim": replace(SHAPE, head_dim=24, qk_norm=True, rms_norm_eps=0.01),
+    "qk norm, heads of 128": replace(SHAPE, num_attention_heads=2, num_key_value_heads=1, head_dim=128, qk_norm=True, rms_norm_eps=0.01),
     "qk norm, biases, shared": replace(SHAPE, qk_norm=True, attention_bias="qkv", sharing=Sharing("reverse", 2)),
     "sliding, other constants": replace(SLIDING, rope_theta=100.0),
     "shared blocks": replace(SHAPE, sharing=Sharing("immediate", 2)),
