@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from search_space.errors import SpecError
+from search_space.errors import SpecError, quoted
 from search_space.families import family
 from search_space.field import REQUIRED, Field
 from search_space.fields import FIELDS
@@ -30,7 +30,7 @@ def read_label(label: str) -> dict[str, tuple[str, str]]:
     if rest or any(row.name not in found for row in IN_LABEL if row.default is REQUIRED):
         raise SpecError(
             f"a shape's label must tell blocks and width, heads, MLP and what departs from the usual, as {EXAMPLE.label} reverse x2 does, "
-            f"found {rest or label!r} in it; copy it whole"
+            f"found {quoted(rest or label)} in it; copy it whole"
         )
     return found
 

@@ -65,6 +65,7 @@ def fit_runs(runs: Runs, options: FitOptions) -> FitResult:
 def describe_law(study: Study) -> dict[str, Any]:
     """The fit, its intervals and its backtest."""
     fit, refits = study.refits.fit, study.refits
+    without: dict[str, Any] = dict.fromkeys(refits.without_width)
     return {
         "form": fit.form.name,
         "formula": fit.form.formula,
@@ -75,8 +76,8 @@ def describe_law(study: Study) -> dict[str, Any]:
         "runs": len(study.runs),
         "trainings": len(set(study.runs.groups.tolist())),
         "interval_level": LEVEL,
-        "intervals": {name: list(ends) for name, ends in refits.intervals.items()},
-        "standard_errors": refits.standard_errors,
+        "intervals": {name: list(ends) for name, ends in refits.intervals.items()} | without,
+        "standard_errors": refits.standard_errors | without,
         "unidentified": refits.unidentified,
         "allocation": _derived(study, allocation),
         "repeat_worth": _derived(study, repeat_worth),

@@ -7,6 +7,7 @@ say (benchmarks/scaling_coverage.py).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -56,6 +57,11 @@ class Refits:
     def intervals(self) -> dict[str, tuple[float, float]]:
         """Each parameter's 90 % interval."""
         return {name: percentile_interval(values) for name, values in self.parameters.items()}
+
+    @property
+    def without_width(self) -> list[str]:
+        """Parameters that the runs leave open and whose refits all stayed where they began: an interval of theirs would be a lie."""
+        return [name for name in self.unidentified if math.isclose(*self.intervals[name], rel_tol=1e-6)]
 
     @property
     def standard_errors(self) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +31,12 @@ def write_whole(path: Path, content: bytes) -> Path:
     finally:
         draft.unlink(missing_ok=True)
     return path
+
+
+def free_name(path: Path) -> Path:
+    """The path, or with the first number after it under which nothing lies."""
+    numbered = (path.with_name(f"{path.name}.{number}") for number in count(1))
+    return next(name for name in chain([path], numbered) if not os.path.lexists(name))
 
 
 def append_line(path: Path, values: Mapping[str, Any]) -> None:

@@ -111,10 +111,13 @@ def residuals_figure(study: Study) -> go.Figure:
 def intervals_figure(study: Study) -> go.Figure:
     """Each parameter's interval relative to its value, on one scale; those that the runs do not determine are marked."""
     fit, unidentified = study.refits.fit.parameters, study.refits.unidentified
-    drawn = {name: (low / fit[name], high / fit[name]) for name, (low, high) in reversed(study.refits.intervals.items()) if low > 0}
-    unsure = ", ".join(name for name in fit if name not in drawn)
+    shown = {name: ends for name, ends in reversed(study.refits.intervals.items()) if name not in study.refits.without_width}
+    drawn = {name: (low / fit[name], high / fit[name]) for name, (low, high) in shown.items() if low > 0}
+    unsure = ", ".join(name for name in fit if name in shown and name not in drawn)
     note = f"bars: {LEVEL:.0%} intervals over the fitted value" + (f"; not drawn, since it may be 0: {unsure}" if unsure else "")
     figure = blank_figure("How well each parameter is known", note)
+    if not drawn:
+        return figure
     for name, ends in drawn.items():
         label = f"{name} = {fit[name]:.4g}" + (", not identified" if name in unidentified else "")
         line = {"color": theme.REFERENCE if name in unidentified else theme.FRONT, "width": 6}

@@ -49,7 +49,7 @@ def parameters_table(answer: Mapping[str, Any]) -> Html:
         (
             element("code", name),
             _number(value),
-            *map(_number, answer["intervals"][name]),
+            *map(_number, answer["intervals"][name] or (None, None)),
             _number(answer["standard_errors"][name]),
             f"not identified: {reasons[name]}" if name in reasons else "",
         )
@@ -115,6 +115,8 @@ def _share(value: float | None) -> str:
     return words.ABSENT if value is None else f"{value:.0%}"
 
 
-def _number(value: float) -> str:
+def _number(value: float | None) -> str:
     """Four digits, as a power of ten only where a number would be long."""
+    if value is None:
+        return words.ABSENT
     return f"{value:#,.4g}".removesuffix(".") if 1e-3 <= abs(value) < 1e6 else f"{value:.3e}" if value else "0"

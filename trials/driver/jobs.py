@@ -19,6 +19,8 @@ from ray.job_submission import JobSubmissionClient
 
 from search_space.errors import SpecError, quoted
 from trials.driver.shipment import STUDY_FOLDER, pack
+from trials.machine.redaction import redacted
+from trials.reporting.tracking_uri import is_relative
 from trials.study.spec import load_study
 
 STOP_SECONDS = 30.0
@@ -103,11 +105,13 @@ def entrypoint(study_file: str, directory: str, tracking_uri: str | None = None)
         raise SpecError(
             f"a job's directory must be absolute or begin with ~/ because the job's own folder is deleted, found {quoted(directory)}"
         )
-    if tracking_uri and urlsplit(tracking_uri).password:
+    if tracking_uri and redacted(tracking_uri) != tracking_uri:
         raise SpecError(
             "a job's command is seen by everybody who sees the cluster's dashboard, so its tracking URI must have no password; "
             "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD on the head instead"
         )
+    if tracking_uri and is_relative(tracking_uri):
+        raise SpecError(f"a job's tracking URI must be absolute because the job's own folder is deleted, found {quoted(tracking_uri)}")
     kept = "~/" + shlex.quote(directory[2:]) if directory.startswith("~/") else shlex.quote(directory)
     words = ["python", "-m", "archfront", "run", shlex.quote(study_file), "--directory", kept]
     words += ["--tracking-uri", shlex.quote(tracking_uri)] if tracking_uri else []

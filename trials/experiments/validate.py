@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
-from analysis.fidelity.rank_validity import PROMOTED, VALIDITY, LongRun, Validity, read_long_runs, stratified, validity
+from analysis.fidelity.rank_validity import LEAST_RANKED, PROMOTED, VALIDITY, LongRun, Validity, read_long_runs, stratified, validity
 from analysis.records.files import append_line
 from analysis.records.record import RECORDS, TrialRecord, read_records
 from search_space.errors import SpecError
@@ -38,14 +38,16 @@ def run_validation(
     """
     if times <= 1:
         raise SpecError(f"--times must be above 1, for a longer training is what judges, found {times:g}")
+    if shapes < LEAST_RANKED:
+        raise SpecError(f"--shapes must be at least {LEAST_RANKED}, for fewer have no order to compare, found {shapes}; raise it")
     if not (directory / RECORDS).exists():
         raise SpecError(f"{directory} has no {RECORDS} yet; run the study first: archfront run")
     with claim(directory, study_text):
         study = settled(study, directory)
         records = read_records(directory)
         chosen = stratified(records, shapes)
-        if len(chosen) < 3:
-            raise SpecError(f"{directory} must have at least 3 finished shapes to compare, found {len(chosen)}")
+        if len(chosen) < LEAST_RANKED:
+            raise SpecError(f"{directory} must have at least {LEAST_RANKED} finished shapes to compare, found {len(chosen)}")
         blocks = {size: prepare_corpus(study.corpus, size) for size in {record.architecture.vocab_size for record in chosen}}
         for found in blocks.values():
             found.require_same_text(chosen)

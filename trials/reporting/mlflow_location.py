@@ -8,17 +8,18 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 from uuid import uuid4
 
+from analysis.records.checked import from_json
 from analysis.records.files import write_whole
 from analysis.records.json_text import parse_json
 from analysis.records.json_writer import json_of
-from search_space.errors import SpecError, quoted
+from search_space.errors import SpecError
 from trials.machine.provenance import environment
+from trials.machine.redaction import HIDDEN, redacted
+from trials.reporting.tracking_uri import is_database, settled_uri
 
 DATABASE, ARTIFACTS, PLACE = "mlflow.db", "mlflow-artifacts", "tracking.json"
-HIDDEN = "***"
 
 logger = logging.getLogger(__name__)
 
@@ -36,12 +37,12 @@ class MlflowLocation:
 
     def uri(self, directory: Path) -> str:
         """What MLflow is given."""
-        return self.tracking_uri or f"sqlite:///{directory.resolve() / DATABASE}"
+        return self.tracking_uri or file_uri(directory, DATABASE)
 
     @property
     def shown_uri(self) -> str:
         """The address for messages: without a password."""
-        return _without_password(self.tracking_uri) if self.tracking_uri else DATABASE
+        return redacted(self.tracking_uri) if self.tracking_uri else DATABASE
 
     def artifacts_uri(self, directory: Path) -> str | None:
         """Where files go: to the server where there is one (None), else into the directory."""
@@ -49,22 +50,13 @@ class MlflowLocation:
         return None if served else (directory.resolve() / ARTIFACTS).as_uri()
 
 
-SERVERS = ("http", "https", "databricks", "databricks-uc", "uc")
-"""Schemes of what MLflow asks over the network."""
+def file_uri(directory: Path, name: str) -> str:
+    """SQLAlchemy's address of a file in a directory: the name alone for a process that works there, which the directory's cannot spoil.
 
-
-def is_database(uri: str) -> bool:
-    """Whether MLflow opens it itself instead of asking a server."""
-    return urlsplit(uri).scheme.partition("+")[0] in ("sqlite", "postgresql", "mysql", "mssql")
-
-
-def check_uri(uri: str | None) -> None:
-    """Raise SpecError for what MLflow 3 cannot keep runs in."""
-    if uri is not None and not is_database(uri) and urlsplit(uri).scheme not in SERVERS:
-        raise SpecError(
-            f"a tracking URI must name a server or a database, found {quoted(uri)}; give http://HOST:PORT or sqlite:///FILE.db, "
-            "or leave it out for a database in the study's directory"
-        )
+    What a question mark and a percent sign are in a whole path, SQLAlchemy and MLflow do not agree on.
+    """
+    whole = directory.resolve()
+    return f"sqlite:///{name}" if whole == Path.cwd() else f"sqlite:///{whole / name}"
 
 
 def location_of(directory: Path, uri: str | None) -> MlflowLocation:
@@ -73,13 +65,12 @@ def location_of(directory: Path, uri: str | None) -> MlflowLocation:
     A password in a URI is not written to the file: without that URI given again, the runs cannot be reached (SpecError). A damaged file
     counts as none, with a warning: records are the only state, and runs can be written once more.
     """
-    check_uri(uri)
-    path = directory / PLACE
+    uri, path = None if uri is None else settled_uri(uri), directory / PLACE
     kept = _kept(path)
     if uri is None and kept and HIDDEN in (kept.tracking_uri or ""):
         raise SpecError(f"the tracking URI of this study must be given again because its password was not kept: {kept.tracking_uri}")
     place = kept or MlflowLocation(study_id=uuid4().hex, tracking_uri=None, environment=environment())
-    place = replace(place, tracking_uri=uri or place.tracking_uri)
+    place = replace(place, tracking_uri=uri or (place.tracking_uri and settled_uri(place.tracking_uri)))
     _keep(path, place)
     return place
 
@@ -96,17 +87,17 @@ def follow_move(directory: Path) -> None:
 
 
 def page_url(directory: Path) -> str:
-    """The part of MLflow's address that shows the study in the directory's own database, in the view made for training."""
+    """The part of MLflow's address that shows the study in the directory's own database, for training; empty where it was deleted."""
     with closing(sqlite3.connect(directory / DATABASE)) as database:
         (experiment,) = database.execute("SELECT max(experiment_id) FROM experiments WHERE lifecycle_stage = 'active'").fetchone()
-    return f"/#/experiments/{experiment}/runs?workflowType=machine_learning"
+    return "" if experiment is None else f"/#/experiments/{experiment}/runs?workflowType=machine_learning"
 
 
 def _kept(path: Path) -> MlflowLocation | None:
     if not path.exists():
         return None
     try:
-        return MlflowLocation(**parse_json(path.read_bytes()))
+        return from_json(MlflowLocation, parse_json(path.read_bytes()))
     except (ValueError, TypeError):
         logger.warning(
             "%s was damaged, so the study's MLflow runs are written once more, to the default place unless --tracking-uri says", path
@@ -115,14 +106,7 @@ def _kept(path: Path) -> MlflowLocation | None:
 
 
 def _keep(path: Path, place: MlflowLocation) -> None:
-    uri = _without_password(place.tracking_uri) if place.tracking_uri else None
+    uri = redacted(place.tracking_uri) if place.tracking_uri else None
     text = json_of(asdict(replace(place, tracking_uri=uri)), indent=2) + "\n"
     if not path.exists() or path.read_bytes() != text.encode():
         write_whole(path, text.encode())
-
-
-def _without_password(uri: str) -> str:
-    parts = urlsplit(uri)
-    if parts.password is None:
-        return uri
-    return parts._replace(netloc=f"{parts.username}:{HIDDEN}@{parts.netloc.rpartition('@')[2]}").geturl()

@@ -18,7 +18,8 @@ from analysis.fronts.membership import estimate_membership
 from analysis.fronts.rows import front_rows
 from analysis.records.json_writer import json_of
 from analysis.records.record import FinalRecord, TrialRecord
-from trials.reporting.mlflow_location import DATABASE, MlflowLocation, follow_move
+from search_space.errors import SpecError
+from trials.reporting.mlflow_location import DATABASE, MlflowLocation, file_uri, follow_move
 from trials.reporting.mlflow_trial_content import (
     MetricPoint,
     digest,
@@ -29,6 +30,7 @@ from trials.reporting.mlflow_trial_content import (
     study_parameters,
     trial_run,
 )
+from trials.reporting.tracking_uri import experiment_name
 from trials.study.spec import StudySpec
 from trials.trial.scaling_grid import planned_tasks
 
@@ -67,7 +69,7 @@ class StudyRuns:
         self._study, self._study_yaml, self._place = study, study_yaml, place
         self._client = _open(directory, place)
         self._experiment_id = self._experiment(directory)
-        parent = self._find_parent() or self._create_parent()
+        parent = self._find_parent(self._experiment_id) or self._create_parent()
         self._parent_id: str = parent.info.run_id
         self._status: str = parent.info.status
         asked = study_parameters(study)
@@ -113,15 +115,24 @@ class StudyRuns:
         self._set_status(_end(self._study, records, finals, front))
 
     def _experiment(self, directory: Path) -> str:
-        found = self._client.get_experiment_by_name(self._study.name)
-        if found:
-            return str(found.experiment_id)
+        """The experiment of the study's name, or, where another study's files lie in that one's folder, one of a name of its own."""
         files, tags = self._place.artifacts_uri(directory), {"mlflow.experimentKind": "custom_model_development"}  # not MLflow's GenAI view
-        return str(self._client.create_experiment(self._study.name, artifact_location=files, tags=tags))
+        name = experiment_name(self._place.tracking_uri, self._study.name)
+        found = self._client.get_experiment_by_name(name)
+        if found and files not in (None, found.artifact_location) and not self._find_parent(found.experiment_id):
+            name = f"{name} {self._place.study_id[:8]}"
+            found = self._client.get_experiment_by_name(name)
+        if not found:
+            return str(self._client.create_experiment(name, artifact_location=files, tags=tags))
+        if found.lifecycle_stage != "active":
+            raise SpecError(
+                f"the experiment {name} was deleted there; restore it in MLflow (mlflow experiments restore -x {found.experiment_id})"
+            )
+        return str(found.experiment_id)
 
-    def _find_parent(self) -> Any:
+    def _find_parent(self, experiment_id: str) -> Any:
         query = f"tags.`archfront.study_id` = '{self._place.study_id}'"
-        return next(iter(self._client.search_runs([self._experiment_id], query, max_results=1)), None)
+        return next(iter(self._client.search_runs([experiment_id], query, max_results=1)), None)
 
     def _create_parent(self) -> Any:
         facts = self._place.environment
@@ -231,7 +242,9 @@ def _open(directory: Path, place: MlflowLocation) -> Any:
         if not database.exists():
             fresh = database.with_suffix(".new")
             fresh.unlink(missing_ok=True)
-            MlflowClient(tracking_uri=f"sqlite:///{fresh}").delete_experiment("0")  # MLflow's empty example, which would come first
+            MlflowClient(tracking_uri=file_uri(directory, fresh.name)).delete_experiment(
+                "0"
+            )  # MLflow's empty example, which would come first
             fresh.replace(database)
         follow_move(directory)
     return MlflowClient(tracking_uri=place.uri(directory))

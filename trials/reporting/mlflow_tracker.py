@@ -20,15 +20,18 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from analysis.records.json_text import parse_json
 from analysis.records.record import FinalRecord, TrialRecord
 from search_space.errors import SpecError
+from trials.machine.redaction import redacted
 from trials.machine.subprocesses import ROOT, how_it_ended
-from trials.reporting.mlflow_location import DATABASE, PLACE, check_uri, follow_move, is_database, location_of, page_url
+from trials.reporting.mlflow_location import DATABASE, PLACE, follow_move, location_of, page_url
 from trials.reporting.mlflow_runs import MLFLOW_SETTINGS
 from trials.reporting.mlflow_writer import End, Task
+from trials.reporting.own_database import damage
+from trials.reporting.tracking_uri import is_database
 from trials.study.spec import StudySpec
 
 LONGEST_START_SECONDS = 120.0
@@ -47,7 +50,8 @@ class Tracker:
         """`uri` None is the one that the directory was tracked with before, or SQLite in the directory. Raises SpecError for a bad one."""
         self._directory, self._place = directory, location_of(directory, uri)
         self._queue: queue.SimpleQueue[TrialRecord | End | None] = queue.SimpleQueue()
-        self._task = pickle.dumps(Task(directory, study, study_yaml, self._place))  # here: in the thread it would change while it is read
+        task = Task(directory.absolute(), study, study_yaml, self._place)
+        self._task = pickle.dumps(task)  # here: in the thread it would change while it is read
         self._process: subprocess.Popen[bytes] | None = None
         self._complaints: IO[bytes] | None = None
         self._threads = [threading.Thread(target=work, name="tracking", daemon=True) for work in (self._send, self._hear)]
@@ -122,18 +126,24 @@ class Tracker:
         for line in answers:
             answer = parse_json(line)
             done = done or "done" in answer
-            if "failed" in answer:
-                self._warn(answer["failed"])
+            self._told(answer)
         if not done:
             self._complaints.seek(0)
             said = self._complaints.read().decode(errors="replace").strip().splitlines()
-            self._warn(f"the process that writes them {how_it_ended(self._process.wait())}{': ' + said[-1] if said else ''}")
+            last = f": {redacted(said[-1], self._place.tracking_uri or '')}" if said else ""
+            self._warn(f"the process that writes them {how_it_ended(self._process.wait())}{last}")
 
-    def _warn(self, reason: str) -> None:
+    def _told(self, answer: Mapping[str, Any]) -> None:
+        if "said" in answer:
+            logger.warning("%s", answer["said"])
+        if "failed" in answer:
+            self._warn(answer["failed"], heals=answer["heals"])
+
+    def _warn(self, reason: str, heals: bool = True) -> None:
         if not self._warned:
             logger.warning(
-                "MLflow's runs at %s cannot be written (%s); the study goes on, its records are safe, "
-                "and `archfront report %s` catches up later", self._place.shown_uri, reason, self._directory,
+                "MLflow's runs at %s cannot be written (%s); the study goes on, its records are safe, and `archfront report %s` %s",
+                self._place.shown_uri, reason, self._directory, "catches up later" if heals else "writes them once that is mended",
             )  # fmt: skip
         self._warned = True
 
@@ -163,13 +173,16 @@ def serve_ui(directory: Path, port: int = 5000, uri: str | None = None) -> None:
             stdout=talk,
             stderr=talk,
             stdin=subprocess.DEVNULL,
+            cwd=directory,  # where the name of its database is all there is to say
             start_new_session=True,
         )
         try:
             if not _answers(server, port):
                 talk.seek(0)
                 last = talk.read().decode(errors="replace").strip().splitlines()[-1:]
-                raise SpecError(f"MLflow's interface did not start on port {port}; it said: {' '.join(last) or 'nothing'}")
+                raise SpecError(
+                    f"MLflow's interface did not start on port {port}; it said: {redacted(' '.join(last), backend) or 'nothing'}"
+                )
             print(f"MLflow is at http://127.0.0.1:{port}{page} (Ctrl-C ends it)", file=sys.stderr, flush=True)
             server.wait()
         finally:
@@ -180,7 +193,6 @@ def serve_ui(directory: Path, port: int = 5000, uri: str | None = None) -> None:
 
 def _backend(directory: Path, uri: str | None) -> tuple[str, str]:
     """What MLflow's server is given, and the page to open."""
-    check_uri(uri)
     if uri is None and not (directory / PLACE).exists():
         raise SpecError(
             f"{directory} has no {PLACE}, so nothing was tracked there; name the directory of a study that `archfront run` has begun"
@@ -189,8 +201,13 @@ def _backend(directory: Path, uri: str | None) -> tuple[str, str]:
     if place.tracking_uri is None:
         if not (directory / DATABASE).exists():
             raise SpecError(f"{directory} has no {DATABASE}; `archfront report {directory}` writes it from the records")
+        if (found := damage(directory / DATABASE)) is not None:
+            raise SpecError(
+                f"{directory / DATABASE} must be a database of MLflow's, found that {found}; "
+                f"`archfront report {directory}` writes it once more from the records"
+            )
         follow_move(directory)
-        return place.uri(directory), page_url(directory)
+        return f"sqlite:///{DATABASE}", page_url(directory)
     if not is_database(place.tracking_uri):
         raise SpecError(f"the runs of {directory} are on a server of their own; open {place.shown_uri} in a browser")
     return place.uri(directory), ""

@@ -11,6 +11,7 @@ import fcntl
 import os
 import pickle
 import queue
+import re
 import signal
 import threading
 from collections.abc import Mapping
@@ -20,13 +21,19 @@ from typing import IO, Any
 
 from analysis.records.json_writer import json_of
 from analysis.records.record import FinalRecord, TrialRecord
+from trials.machine.redaction import redacted
 from trials.machine.supervision import STOPS
-from trials.reporting.mlflow_location import MlflowLocation
+from trials.reporting.mlflow_location import DATABASE, MlflowLocation
 from trials.reporting.mlflow_runs import StudyRuns
+from trials.reporting.own_database import set_aside
 from trials.study.spec import StudySpec
 
 RETRY_SECONDS = 60.0
 """Longest wait for the next attempt where MLflow could not be written; a new record brings one sooner."""
+
+
+NO_ANSWER = ("ConnectionError", "ConnectTimeout", "ReadTimeout")
+"""What the library that MLflow asks over the network with calls it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,8 @@ class Writer:
             if self._lock is None:
                 self._lock = _claim(task.directory)
             if self._runs is None:
+                if task.place.tracking_uri is None and (said := set_aside(task.directory / DATABASE)) is not None:
+                    self._answer({"said": said})
                 self._runs = StudyRuns(task.directory, task.study, task.study_yaml, task.place)
             for number in sorted(self._waiting):
                 self._runs.write_trial(self._waiting[number])
@@ -94,14 +103,43 @@ class Writer:
             if self._end:
                 self._runs.write_study(self._end.records, self._end.finals)
         except Exception as error:
-            said = str(error).strip()
-            self._answer({"failed": said.splitlines()[0] if said else type(error).__name__})
+            self._answer({"failed": _sentence(error, task.place), "heals": _heals(error)})
             return False
         return True
 
     def _answer(self, answer: Mapping[str, Any]) -> None:
         self._answers.write(json_of(answer) + "\n")
         self._answers.flush()
+
+
+def _sentence(error: Exception, place: MlflowLocation) -> str:
+    """What another library says, in one line and without secrets, with the cure where one is known."""
+    said = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+    said = redacted(said, place.tracking_uri or "")
+    if isinstance(error, ModuleNotFoundError):
+        return f"{said}; install the driver of that database beside archfront"
+    if "out-of-date database schema" in said:
+        there = f"move {DATABASE} away" if place.tracking_uri is None else "name another with --tracking-uri"
+        return f"the database is of another version of MLflow: {said}; install that version, or {there}"
+    return said
+
+
+def _heals(error: BaseException | None) -> bool:
+    """Whether waiting may be all that it takes: nobody answers, something is busy, or the service itself has failed."""
+    while error is not None:
+        name, status = type(error).__name__, getattr(error, "get_http_status_code", None)
+        if isinstance(error, ConnectionError | TimeoutError | WritersMeetError) or name in NO_ANSWER:
+            return True
+        if name == "OperationalError" and re.search("locked|connect|server closed|timed? ?out|too many", str(error), re.IGNORECASE):
+            return True
+        if name == "RestException" and callable(status) and (status() >= 500 or status() == 429):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+class WritersMeetError(RuntimeError):
+    """Another process writes the runs of this directory."""
 
 
 def _claim(directory: Path) -> int:
@@ -111,7 +149,7 @@ def _claim(directory: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
-        raise RuntimeError("another archfront is writing them") from None
+        raise WritersMeetError("another archfront is writing them") from None
     return descriptor
 
 
@@ -132,9 +170,10 @@ def main() -> None:
     os.dup2(2, 1)  # whatever a library prints is not an answer
     said = os.fdopen(os.dup(0), "rb")
     try:
-        task = pickle.load(said)
+        task: Task = pickle.load(said)
     except (EOFError, pickle.UnpicklingError):  # the driver has ended
         return
+    os.chdir(task.directory)  # where the name of its database is all there is to say
     coming: queue.SimpleQueue[TrialRecord | End] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(said, coming), daemon=True).start()
     Writer(task, coming, answers).work()

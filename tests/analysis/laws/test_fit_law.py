@@ -26,7 +26,9 @@ from analysis.laws.options import Columns, FitOptions, options_from, parse_point
 from analysis.laws.runs import Runs, read_runs, runs_from_records
 from analysis.laws.shape_effect import shape_effect
 from analysis.records.record import append
-from analysis.report.law_figures import best_allocation, isoflop_figure, scaling_figures
+from analysis.report.law_figures import best_allocation, intervals_figure, isoflop_figure, scaling_figures
+from analysis.report.law_tables import parameters_table
+from analysis.report.terminal import fit_text
 from analysis.statistics.arrays import Array
 from analysis.statistics.intervals import percentile_interval
 from search_space.errors import SpecError
@@ -242,6 +244,17 @@ def test_what_the_runs_cannot_tell_is_said() -> None:
     unidentified = resample(fit_law(forms.CHINCHILLA, runs.variables, runs.losses), runs, 200).unidentified
     assert unidentified["beta"] == "beta changes no prediction at these runs"
     assert unidentified["E"] == unidentified["B"] == "the runs tell only a combination of E, B"
+
+
+def test_no_interval_of_no_width_stands_beside_a_parameter_that_is_left_open() -> None:
+    study = study_law(grid(lengths=1, noise=0.0), FitOptions(refits=100))
+    answer = describe_law(study)
+    assert study.refits.without_width == ["E"]
+    assert answer["intervals"]["E"] is answer["standard_errors"]["E"] is None
+    assert all(answer["intervals"][name] for name in ("A", "B", "alpha", "beta"))
+    assert "E      " in fit_text(answer)
+    assert "E" in str(parameters_table(answer))
+    assert "E = " not in str(intervals_figure(study).to_plotly_json())
 
 
 def test_two_sizes_tell_no_exponent_and_the_band_at_a_third_is_wide() -> None:

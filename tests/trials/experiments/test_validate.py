@@ -116,6 +116,9 @@ def test_the_command_trains_longer_and_continues_where_it_was_stopped(
     assert "Whether the ranking can be trusted" in (directory / "report.html").read_text(encoding="utf-8")
     assert archfront.main([*command[:-2], "1"]) == 2
     assert "--times must be above 1" in capsys.readouterr().err
+    command[command.index("--shapes") + 1] = "1"
+    assert archfront.main(command) == 2
+    assert "--shapes must be at least 3, for fewer have no order to compare, found 1" in capsys.readouterr().err
 
 
 def test_the_budget_is_lengthened_whatever_it_is() -> None:

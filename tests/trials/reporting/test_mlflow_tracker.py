@@ -289,7 +289,7 @@ def _all_runs(directory: Path) -> list[Any]:
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(tracking_uri=f"sqlite:///{directory / 'mlflow.db'}")
-    return list(client.search_runs([client.get_experiment_by_name("sample").experiment_id]))
+    return list(client.search_runs([experiment.experiment_id for experiment in client.search_experiments()]))
 
 
 @pytest.mark.slow

@@ -1,0 +1,82 @@
+"""No secret of an address is left in what other libraries say of it: a table of schemes, of ways to write a secret, and of what is said."""
+
+from __future__ import annotations
+
+import random
+import string
+from collections.abc import Callable
+from itertools import product
+from urllib.parse import quote
+
+import pytest
+
+from trials.machine.redaction import HIDDEN, redacted
+
+SCHEMES = ("http", "https", "postgresql", "postgresql+psycopg2", "mysql+pymysql", "mssql+pyodbc", "databricks")
+SECRETS = ("hunter2", "p@ss:word", "a/b?c#d", "ünï code", "100%sure", "'quoted'", '"double"', "x" * 300, "*+.^$[]()\\", "T0k3n==")
+PLACES: dict[str, Callable[[str, str], str]] = {
+    "password": lambda scheme, secret: f"{scheme}://me:{quote(secret, safe='')}@host:5000/db",
+    "password without a user": lambda scheme, secret: f"{scheme}://:{quote(secret, safe='')}@host/db",
+    "query": lambda scheme, secret: f"{scheme}://host/db?sslmode=require&password={quote(secret, safe='')}&a=b",
+    "token": lambda scheme, secret: f"{scheme}://host/db?access_token={quote(secret, safe='')}",
+    "driver's string": lambda scheme, secret: f"{scheme}://?odbc_connect={quote(f'DRIVER=x;UID=me;PWD={secret}', safe='')}",
+}
+SAID: dict[str, Callable[[str, str], str]] = {
+    "the address": lambda address, secret: f"cannot connect to {address}",
+    "the address in quotes": lambda address, secret: f"Could not parse SQLAlchemy URL from string '{address}'",
+    "the address twice": lambda address, secret: f"{address} is not {address}.",
+    "the secret": lambda address, secret: f'FATAL: password "{secret}" is wrong',
+    "the secret as Python writes it": lambda address, secret: f"got {secret!r} for it",
+    "the secret as an address has it": lambda address, secret: f"failed at {quote(secret, safe='')}@host",
+}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("said", SAID)
+def test_a_secret_of_the_address_is_in_nothing_that_is_said(scheme: str, place: str, said: str) -> None:
+    for secret in SECRETS:
+        address = PLACES[place](scheme, secret)
+        found = redacted(SAID[said](address, secret), address)
+        assert secret not in found, (address, found)
+        assert quote(secret, safe="") not in found, (address, found)
+        assert HIDDEN in found
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_drawn_secrets_are_hidden_too(place: str) -> None:
+    draw = random.Random(place)
+    for _ in range(300):
+        letters = string.printable.strip().translate(str.maketrans("", "", ";{}")) + " éß→"  # which end a secret in a driver's string
+        secret = "x" + "".join(draw.choices(letters, k=draw.randint(4, 40))) + "x"
+        for scheme, said in product(SCHEMES, SAID.values()):
+            address = PLACES[place](scheme, secret)
+            assert secret not in redacted(said(address, secret), address), (address, secret)
+
+
+@pytest.mark.parametrize("secret", ["p@ss", "a/b", "a?b", "a#b", "a:b"])
+@pytest.mark.parametrize("scheme", ["postgresql", "mysql+pymysql", "mssql+pyodbc"])
+def test_what_sqlalchemy_takes_unquoted_is_hidden_too(scheme: str, secret: str) -> None:
+    address = f"{scheme}://me:{secret}@host/db"
+    assert redacted(address) == f"{scheme}://me:{HIDDEN}@host/db"
+
+
+def test_secrets_of_the_environment_and_of_headers_are_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "dapi0123456789")
+    assert redacted("401 for dapi0123456789") == f"401 for {HIDDEN}"
+    assert redacted("{'Authorization': 'Basic bWU6aHVudGVyMg=='}") == "{'Authorization': 'Basic ***'}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://host:5000/path?tokens=5",
+        "the study's proxy.tokens = 20000, max_tokens: 5, tokenizer=gpt",
+        "http://host/people/me@example.org",
+        "http://me@host:5000",
+        "[Errno 111] Connection refused: HTTPConnectionPool(host='127.0.0.1', port=5000)",
+        "sqlite:////runs/a b/mlflow.db",
+    ],
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert redacted(text) == text
