@@ -28,7 +28,7 @@ ROOMS = {
     },
     "optuna": {
         f"trials/search/{desk}.py"
-        for desk in ("front_sampler", "history", "optuna_axes", "optuna_storage", "proposer", "samplers", "shape_table")
+        for desk in ("front_sampler", "history", "optuna_axes", "optuna_storage", "proposer", "samplers", "shape_table", "told_trials")
     },
     "mlflow": {"trials/reporting/mlflow_runs.py"},
     "lightning": {"trials/training/lightning_loop.py"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -130,6 +130,13 @@ class Table:
         if len(distances) <= NEAREST:
             return self._rows
         return self._rows[np.argpartition(distances, NEAREST)[:NEAREST]]
+
+
+def keys(table: npt.NDArray[Any]) -> list[bytes]:
+    """The bytes of each row of a table, which are equal for equal rows."""
+    table = np.ascontiguousarray(table)
+    found: Any = table.view(np.dtype((np.void, table.itemsize * table.shape[1]))).ravel().tolist()
+    return list(found)
 
 
 def _product(levels: npt.NDArray[np.int64]) -> Rows:

@@ -7,6 +7,7 @@ scatter is how far off an estimate may be.
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -31,7 +32,7 @@ class LossExtrapolation:
     """Learns from trials as they come."""
 
     def __init__(self) -> None:
-        self._pairs: dict[tuple[int, int], list[tuple[float, float]]] = {}
+        self._pairs: dict[tuple[int, int], array[float]] = {}
         """Losses there and at the end of each finished trial, by its budget and the tokens where it was seen."""
         self._stopped: dict[int, tuple[tuple[int, int], float]] = {}
 
@@ -45,7 +46,7 @@ class LossExtrapolation:
         whole = training.planned_tokens
         if record.finished:
             for tokens, bits in course.items():
-                self._pairs.setdefault((whole, tokens), []).append((bits, training.validation.bits_per_byte))
+                self._pairs.setdefault((whole, tokens), array("d")).extend((bits, training.validation.bits_per_byte))
         else:
             tokens = max(course)
             self._stopped[record.number] = (whole, tokens), course[tokens]
@@ -55,10 +56,10 @@ class LossExtrapolation:
         lines: dict[tuple[int, int], _Line] = {}
         found: dict[int, LossEstimate] = {}
         for number, (place, bits) in self._stopped.items():
-            pairs = self._pairs.get(place, [])
-            if len(pairs) >= LEAST_TRIALS and place[1] < place[0]:
+            pairs = self._pairs.get(place, ())
+            if len(pairs) >= 2 * LEAST_TRIALS and place[1] < place[0]:
                 if place not in lines:
-                    lines[place] = _Line.through(np.array(pairs))
+                    lines[place] = _Line.through(np.array(pairs).reshape(-1, 2))
                 found[number] = lines[place].at(bits)
         return found
 

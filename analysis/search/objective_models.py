@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,12 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def joined(self, other: Batch) -> Batch:
+        """Points of both, the other ones at the end."""
+        if not len(self) or not len(other):
+            return self if len(self) else other  # where there are no points the width of their hints is unknown
+        return Batch(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in self.__slots__))
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,12 +195,7 @@ class ObjectiveModels:
             while len(self._fits) >= 2 * len(self._known):
                 self._fits.pop(next(iter(self._fits)))
             self._fits[key] = fit_variances(self._features(told.finished[sample]), target)
-        model = Surrogate(learnt, values, self._fits[key], deviations)
-        if not len(told.pending):
-            return model
-        believed = model.mean(pending)
-        every, known = np.concatenate([values, believed]), np.zeros(len(believed))
-        return Surrogate(learnt.joined(pending), every, self._fits[key], np.concatenate([deviations, known]))
+        return Surrogate(learnt, values, self._fits[key], deviations, pending)
 
     def _success_model(self, finished: FeatureGroups, allowed: Flags, failed: Batch) -> Surrogate | None:
         """A model of 1 for a trial that finished within all limits and 0 for one that did not; None where all did."""
@@ -227,7 +229,8 @@ def _kept(values: Array) -> Indices:
         return np.arange(len(values))
     members = values[_members(values)]
     scale = np.maximum(np.ptp(values, axis=0), 1e-12)
-    beyond = ((values[:, None] - members[None]) / scale).max(axis=2).min(axis=1)
+    columns = [(own[:, None] - front) / unit for own, front, unit in zip(values.T, members.T, scale, strict=True)]
+    beyond = reduce(np.maximum, columns).min(axis=1)
     order = np.argsort(beyond, kind="stable")
     near, rest = order[: 2 * MODELLED // 3], np.sort(order[2 * MODELLED // 3 :])
     return np.sort(np.concatenate([near, rest[np.linspace(0, len(rest) - 1, MODELLED - len(near)).astype(np.int64)]]))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from analysis.search.axes import Axes
-from analysis.search.candidates import Rows, Source
+from analysis.search.candidates import Rows, Source, keys
 from analysis.search.objective_models import Batch, ObjectiveModels, Observations
 from analysis.search.surrogate import Variances
 
@@ -42,7 +42,7 @@ class AcquisitionOptimizer:
 
     def propose(self, told: Observations, random: np.random.Generator) -> Rows:
         """The row to try next: a new one, or one of the front's again where none is left; raises LookupError where none is allowed."""
-        seen = {key for batch in told.tried for key in _keys(batch.rows)}
+        seen = {key for batch in told.tried for key in keys(batch.rows)}
         if len(told.finished) < MODELLED_TRIALS:
             pool = self._new(self.source.plain(STARTING, random), seen)
             if len(pool):
@@ -79,7 +79,7 @@ class AcquisitionOptimizer:
         """The allowed among these that were not tried, each once."""
         batch = self.look(rows)
         found: dict[bytes, int] = {}
-        for place, key in enumerate(_keys(batch.rows)):
+        for place, key in enumerate(keys(batch.rows)):
             if batch.allowed[place] and key not in seen:
                 found.setdefault(key, place)
         return batch[list(found.values())]
@@ -107,7 +107,3 @@ def _halves(number: int) -> float:
         share += part * (number & 1)
         number, part = number >> 1, part / 2
     return share
-
-
-def _keys(rows: Rows) -> list[bytes]:
-    return [row.tobytes() for row in np.ascontiguousarray(rows)]

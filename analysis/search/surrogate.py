@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.linalg import cho_solve, cholesky
 from scipy.linalg.blas import dtrmm
+from scipy.linalg.lapack import dtrtri
 from scipy.optimize import minimize
 
 from analysis.search.axes import Feature, FeatureGroups
@@ -105,27 +106,39 @@ def _prior(feature: Feature) -> float:
 
 
 class Surrogate:
-    """The process given the values of some points."""
+    """The process given the values of some points, and the places of others whose values are pending."""
 
-    def __init__(self, features: FeatureGroups, values: Array, variances: Variances, deviations: Array | None = None) -> None:
-        """`deviations` are of what each value is off by beside the noise that all have; by default there is none such."""
+    def __init__(
+        self,
+        features: FeatureGroups,
+        values: Array,
+        variances: Variances,
+        deviations: Array | None = None,
+        pending: FeatureGroups | None = None,
+    ) -> None:
+        """`deviations` are of what each value is off by beside the noise that all have; by default there is none such.
+
+        A pending point counts with the value that is expected of it, which leaves every mean as it is and makes the process surer nearby.
+        """
         self._variances = variances
         own = np.zeros(len(values)) if deviations is None else (deviations / variances.scale) ** 2
         scaled = (values - variances.mean) / variances.scale
-        weighted = [Feature(f.name, f.kind, weight * f.columns) for f, weight in zip(features, variances.groups, strict=True)]
-        self._seen = FeatureGroups(weighted)
-        kernel = self._kernel(features)
-        noise = variances.noise + JITTER + ROUNDING * kernel.max() + own
-        lower = cholesky(kernel + np.diag(noise), lower=True, check_finite=False)
+        self._seen = self._weighted(features)
+        kernel = self._kernel(features, self._seen)
+        noise = variances.noise + JITTER + ROUNDING * kernel.max()
+        lower = cholesky(kernel + np.diag(noise + own), lower=True, check_finite=False)
         self._answer = cho_solve((lower, True), scaled, check_finite=False)
-        self._whitening = solve_triangular(lower, np.eye(len(lower)), lower=True, check_finite=False)
+        self._whitening, _ = dtrtri(lower, lower=1)
         self.smoothed: Array = variances.mean + variances.scale * (kernel @ self._answer)
-        """Mean of the objective at the points themselves, in their order."""
-
-    def mean(self, features: FeatureGroups) -> Array:
-        """Mean of the objective at other points."""
-        mean: Array = self._variances.mean + self._variances.scale * (self._kernel(features) @ self._answer)
-        return mean
+        """Mean of the objective at the points themselves, in their order, and then at the pending ones."""
+        self._pending = None
+        if pending is not None and len(pending.columns):
+            across = self._kernel(pending, self._seen)
+            self.smoothed = np.append(self.smoothed, variances.mean + variances.scale * (across @ self._answer))
+            self._pending = self._weighted(pending)
+            self._across = self._whitening @ across.T
+            left = self._kernel(pending, self._pending) - self._across.T @ self._across
+            self._whitening_left, _ = dtrtri(cholesky(left + np.diag(np.full(len(left), noise)), lower=True, check_finite=False), lower=1)
 
     def predict(self, features: FeatureGroups) -> tuple[Array, Array]:
         """Mean and standard deviation of the objective at other points, without noise."""
@@ -134,17 +147,25 @@ class Surrogate:
         mean, explained = np.empty_like(prior), np.empty_like(prior)
         for start in range(0, len(prior), AT_ONCE):
             some = slice(start, start + AT_ONCE)
-            kernel = self._kernel(features, some)
+            kernel = self._kernel(features, self._seen, some)
             mean[some] = kernel @ self._answer
             white = dtrmm(1.0, self._whitening, kernel.T, lower=1, overwrite_b=1)
             explained[some] = np.einsum("ij,ij->j", white, white)
+            if self._pending is not None:
+                left = self._whitening_left @ (self._kernel(features, self._pending, some).T - self._across.T @ white)
+                explained[some] += np.einsum("ij,ij->j", left, left)
         deviation = np.sqrt(np.maximum(prior - explained, 1e-12))
         return self._variances.mean + self._variances.scale * mean, self._variances.scale * deviation
 
-    def _kernel(self, others: FeatureGroups, some: slice = slice(None)) -> Array:
-        """Covariances between some of the other points and those seen; shape [others, seen]."""
-        total, squares = others.columns[some] @ self._seen.columns.T, others.pairs[some] @ self._seen.pairs.T
-        for one, other in zip(others, self._seen, strict=True):
+    def _weighted(self, features: FeatureGroups) -> FeatureGroups:
+        """Columns times the variances of their groups."""
+        weighted = zip(features, self._variances.groups, strict=True)
+        return FeatureGroups(Feature(f.name, f.kind, weight * f.columns) for f, weight in weighted)
+
+    def _kernel(self, others: FeatureGroups, weighted: FeatureGroups, some: slice = slice(None)) -> Array:
+        """Kernel between some of the other points and weighted ones; shape [others, weighted]."""
+        total, squares = others.columns[some] @ weighted.columns.T, others.pairs[some] @ weighted.pairs.T
+        for one, other in zip(others, weighted, strict=True):
             if one.is_wide:
                 part = one.columns[some] @ other.columns.T
                 squares += np.square(part, out=part)

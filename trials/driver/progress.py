@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from analysis.fronts.domination import non_dominated
-from analysis.fronts.front import front_of
+from analysis.fronts.front import PointReader
 from analysis.objectives.problem import Problem
 from analysis.records.record import Outcome, TrialRecord
 
@@ -38,11 +38,15 @@ class ProgressTally:
 
     def __init__(self, records: Iterable[TrialRecord], problem: Problem) -> None:
         """`records` are those of an earlier run; the time of this one begins now."""
-        self._problem = problem
+        self._objectives = problem.objectives
         self._done = self._failed = self._stopped = 0
         self._shapes: dict[int, list[TrialRecord]] = {}
         """The trial of each shape and its replicates, by the trial's number."""
+        self._reader = PointReader(problem)
         self._costs: dict[int, tuple[float, ...]] = {}
+        """Costs of the shapes that may stand on the front, by the trial's number."""
+        self._front: dict[int, tuple[float, ...]] = {}
+        """Costs of the shapes that no other beats, by the trial's number."""
         for record in records:
             self.add(record)
         self._begun, self._earlier = time.monotonic(), self._done
@@ -55,10 +59,13 @@ class ProgressTally:
         number = record.number if record.replicates is None else record.replicates
         shape = self._shapes.setdefault(number, [])
         shape.append(record)
-        alone = front_of(shape, problem=self._problem)
         self._costs.pop(number, None)
-        if alone.members:
-            self._costs[number] = alone.costs(number)
+        for point in self._reader.points(shape):
+            if point.infeasible is None:
+                self._costs[number] = tuple(o.cost(value) for o, value in zip(self._objectives, point.values, strict=True))
+        beside = self._costs if number in self._front else self._front  # what a member beat may come back where the member changes
+        costs = beside | {number: self._costs[number]} if number in self._costs else beside
+        self._front = {each: costs[each] for each in _front_of(costs)}
 
     def progress(self, of: int) -> StudyProgress:
         """Where the study stands that comes to so many trials."""
@@ -68,6 +75,12 @@ class ProgressTally:
             of=of,
             failed=self._failed,
             stopped=self._stopped,
-            front_size=len(non_dominated(list(self._costs.values()))),
+            front_size=len(self._front),
             seconds_left=(time.monotonic() - self._begun) / done_here * max(0, of - self._done) if done_here else None,
         )
+
+
+def _front_of(costs: Mapping[int, tuple[float, ...]]) -> list[int]:
+    """Numbers of the trials whose costs no other's dominate."""
+    numbers = list(costs)
+    return [numbers[place] for place in non_dominated(list(costs.values()))]

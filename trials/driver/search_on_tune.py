@@ -14,7 +14,7 @@ from trials.driver.agenda import Agenda
 from trials.driver.record_writer import RecordWriter
 from trials.driver.stopper import FrontStopper
 from trials.driver.trial_actor import Equipment, TrialActor
-from trials.driver.tune_adapters import AgendaSearcher, RecordCallback
+from trials.driver.tune_adapters import AgendaSearcher, LiveScheduler, RecordCallback
 from trials.machine.supervision import when_stopped
 from trials.trial.reuse import Reuse
 
@@ -52,6 +52,7 @@ def _run_tune(agenda: Agenda, equipment: Equipment, callback: RecordCallback, re
             name="study",
             num_samples=-1,
             search_alg=AgendaSearcher(agenda, workers.count, reuse),
+            scheduler=LiveScheduler(),
             stop=FrontStopper(agenda),
             callbacks=[callback],
             reuse_actors=True,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray.tune import Stopper
 
 from analysis.records.record import Outcome
 from trials.driver.agenda import Agenda
+
+if TYPE_CHECKING:
+    from analysis.search.early_stopping import LearningCurve
 
 
 class FrontStopper(Stopper):  # type: ignore[misc]
@@ -21,6 +24,8 @@ class FrontStopper(Stopper):  # type: ignore[misc]
     def __init__(self, agenda: Agenda) -> None:
         """`agenda` has the records."""
         self._agenda = agenda
+        self._curves: list[LearningCurve] = []
+        """Curves of the agenda's first records, each read once."""
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Whether the trial that reports stops here; the record in its result then has the reason."""
@@ -30,8 +35,9 @@ class FrontStopper(Stopper):  # type: ignore[misc]
         from analysis.search.early_stopping import decide_stop, learning_curve  # SciPy's distributions: no study waits for them to start
 
         problem = self._agenda.problem
-        known = [learning_curve(other, problem) for other in self._agenda.known_to(record.number)]
-        decision = decide_stop(learning_curve(record, problem), known, record.training.tokens, problem)
+        known = self._agenda.known_to(record.number)
+        self._curves += [learning_curve(other, problem) for other in known[len(self._curves) :]]
+        decision = decide_stop(learning_curve(record, problem), self._curves[: len(known)], record.training.tokens, problem)
         if not decision.goes_on:
             result["record"] = replace(record, reason=decision.reason)
         return not decision.goes_on

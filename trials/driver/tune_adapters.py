@@ -1,4 +1,4 @@
-"""The agenda as Ray Tune wants it: a searcher that hands out tasks, and a callback that takes back records."""
+"""The agenda as Ray Tune wants it: a searcher that hands out tasks, a scheduler that starts them, a callback that takes back records."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 from ray.tune import Callback
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from analysis.records.record import Outcome
@@ -52,6 +54,15 @@ class AgendaSearcher(Searcher):  # type: ignore[misc]
 
     def restore(self, checkpoint_path: str) -> None:
         """The records are the only state."""
+
+
+class LiveScheduler(FIFOScheduler):  # type: ignore[misc]
+    """Starts tasks in the order of their numbers, as Tune's own does, which goes through every trial that ever was to find the next."""
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """The first of those that wait; None where none does."""
+        waiting = [trial for trial in tune_controller.get_live_trials() if trial.status == Trial.PENDING]
+        return min(waiting, key=lambda trial: trial.config["task"].number, default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,25 +22,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 from threadpoolctl import ThreadpoolController
 
-from analysis.search.candidates import Grid, Rows, Source, Table
-from analysis.search.objective_models import Batch, Observations
+from analysis.search.candidates import Grid, Rows, Source, Table, keys
+from analysis.search.objective_models import Batch
 from analysis.search.propose import AcquisitionOptimizer
 from analysis.statistics.arrays import Array
 from search_space.errors import SpecError
 from trials.search.optuna_axes import Dimensions, Params
+from trials.search.told_trials import ToldTrials
 
-ESTIMATE, DEVIATION = "estimate", "deviation"
-"""User attributes of a pruned trial: the values that it is expected to have had at its end, and their standard deviations."""
 REMEMBERED = 50_000
 """Points whose costs are kept between proposals."""
 
@@ -83,8 +81,10 @@ class FrontSampler(BaseSampler):
                 raise SpecError("candidates must list at least one point, found none; leave it out to search the whole space")
             source = Table(axes, np.unique(self._dimensions.rows(self._dimensions.places(candidates)), axis=0))
         self._proposer = AcquisitionOptimizer(axes, source, self._look)
+        self._told = ToldTrials(self._space, self._recall)
         self._row_of: dict[bytes, int] = {}
         self._answers = np.empty((0, 0))
+        """What the callables said, by `_row_of`; with room for more, so that one more answer does not copy all."""
         self._signs: tuple[float, ...] = (1.0, 1.0)
         """Sign of each objective of the study, -1 where it is maximised."""
         self._threads = ThreadpoolController()
@@ -111,31 +111,10 @@ class FrontSampler(BaseSampler):
         random = np.random.default_rng([self._seed, trial.number])
         try:
             with self._threads.limit(limits=1):  # more would wait for each other, beside trials that want the processors
-                return self._dimensions.params(self._proposer.propose(self._told(study, trial.number), random))
+                told = self._told.observations(study.get_trials(deepcopy=False), trial.number, self._signs)
+                return self._dimensions.params(self._proposer.propose(told, random))
         except LookupError:
             raise SpecError("feasible accepted none of the points looked at; pass `candidates`, a list of those that may be") from None
-
-    def _told(self, study: Study, number: int) -> Observations:
-        groups: dict[TrialState, list[FrozenTrial]] = {state: [] for state in TrialState}
-        for trial in study.get_trials(deepcopy=False):
-            if trial.number != number and self._space.keys() <= trial.params.keys():
-                broken = trial.state is TrialState.COMPLETE and not all(map(math.isfinite, trial.values))
-                groups[TrialState.FAIL if broken else trial.state].append(trial)
-        finished = groups[TrialState.COMPLETE]
-        stopped = [trial for trial in groups[TrialState.PRUNED] if _is_estimated(trial, len(self._signs))]
-        groups[TrialState.PRUNED] = [trial for trial in groups[TrialState.PRUNED] if not _is_estimated(trial, len(self._signs))]
-        estimates = self._table([trial.user_attrs[ESTIMATE] for trial in stopped]) * self._signs
-        deviations = self._table([trial.user_attrs[DEVIATION] for trial in stopped])
-        values = self._table([trial.values for trial in finished]) * self._signs
-        batches = {state: self._recall(trials) for state, trials in groups.items()}
-        kept = np.array([all(value <= 0 for value in trial.constraints.values()) for trial in finished], dtype=bool)
-        complete = replace(batches[TrialState.COMPLETE], allowed=batches[TrialState.COMPLETE].allowed & kept)
-        pending, failed, others = (batches[state] for state in (TrialState.RUNNING, TrialState.FAIL, TrialState.PRUNED))
-        return Observations(complete, values, self._recall(stopped), estimates, deviations, pending, failed, others)
-
-    def _table(self, rows: Sequence[Sequence[float]]) -> Array:
-        """Shape [trials, objectives]."""
-        return np.array(rows, dtype=float).reshape(-1, len(self._signs))
 
     def _look(self, rows: Rows) -> Batch:
         """What is known of rows of levels."""
@@ -147,26 +126,32 @@ class FrontSampler(BaseSampler):
         return self._batch(self._dimensions.rows(places), places, lambda number: trials[number].params)
 
     def _batch(self, rows: Rows, places: Array, params: Callable[[int], Params]) -> Batch:
-        known = self._known([row.tobytes() for row in places], params)
+        known = self._known(keys(places), params)
         axes, costed = rows.shape[1], rows.shape[1] + len(self._cheap)
         active, allowed = known[:, :axes] > 0, known[:, -1] > 0
         costs = np.full((len(rows), len(self._signs)), math.nan)
         costs[:, list(self._cheap)] = known[:, axes:costed]
         return Batch(np.where(active, rows, 0), places, active, costs * self._signs, known[:, costed:-1], allowed)
 
-    def _known(self, keys: Sequence[bytes], params: Callable[[int], Params]) -> Array:
+    def _known(self, asked: Sequence[bytes], params: Callable[[int], Params]) -> Array:
         """What the callables say of points, each asked once: rows of `_answer`."""
-        if not keys:
+        if not asked:
             return np.empty((0, len(self._space) + len(self._cheap) + 1))
-        new = {key: number for number, key in enumerate(keys) if key not in self._row_of}
+        new = {key: number for number, key in enumerate(asked) if key not in self._row_of}
         if len(self._row_of) + len(new) > REMEMBERED:
             self._row_of.clear()
-            new = {key: number for number, key in enumerate(keys)}
+            new = {key: number for number, key in enumerate(asked)}
         if new:
             answers = np.array([self._answer(params(number)) for number in new.values()], dtype=float)
-            self._answers = np.concatenate([self._answers, answers]) if self._row_of else answers
-            self._row_of |= {key: row for row, key in enumerate(new, start=len(self._row_of))}
-        return self._answers[[self._row_of[key] for key in keys]]
+            known, count = len(self._row_of), len(self._row_of) + len(new)
+            if count > len(self._answers):
+                room = np.empty((2 * count, answers.shape[1]))
+                if known:
+                    room[:known] = self._answers[:known]
+                self._answers = room
+            self._answers[known:count] = answers
+            self._row_of |= {key: row for row, key in enumerate(new, start=known)}
+        return self._answers[[self._row_of[key] for key in asked]]
 
     def _answer(self, point: Params) -> list[float]:
         """Whether each axis has an effect, the cheap objectives, the hints, and whether it may be proposed."""
@@ -174,8 +159,3 @@ class FrontSampler(BaseSampler):
         costs = [float(compute(point)) for compute in self._cheap.values()]
         allowed = all(map(math.isfinite, costs)) and (self._feasible is None or bool(self._feasible(point)))
         return [*(name in names for name in self._space), *costs, *(self._hints(point) if self._hints else ()), allowed]
-
-
-def _is_estimated(trial: FrozenTrial, objectives: int) -> bool:
-    numbers = [trial.user_attrs.get(name, ()) for name in (ESTIMATE, DEVIATION)]
-    return all(len(values) == objectives and all(map(math.isfinite, values)) for values in numbers)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import islice
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,10 @@ from analysis.records.record import Outcome, TrialRecord
 from analysis.search.loss_extrapolation import LossEstimate
 from search_space.architecture import Architecture
 from search_space.space import Point, SearchSpace
-from trials.search.front_sampler import DEVIATION, ESTIMATE
-from trials.search.history import History
+from trials.search.history import History, KnownCosts
 from trials.search.samplers import EVERY_SEED, POPULATION, SAMPLERS, SPREAD_FIRST, Choices
 from trials.search.shape_table import ShapeTable
+from trials.search.told_trials import DEVIATION, ESTIMATE
 from trials.trial.known_before import Exact
 from trials.trial.task import TrialTask
 
@@ -77,7 +78,7 @@ class Proposer:
         shapes with points only. `front` is told of every replicate that finished, and so of the noise; the others of a shape once, with
         the mean of its seeds. A stopped trial is told with an estimate of what it would have reached, which `front` heeds.
         """
-        ordered = sorted(records, key=lambda record: record.number)
+        ordered = sorted(records, key=attrgetter("number"))
         if not self._history.begins(ordered):
             self._history = self._empty()
         history, table = self._history, self._table
@@ -96,14 +97,13 @@ class Proposer:
 
     def _ask(self, trials: Sequence[FrozenTrial], running: Sequence[Mapping[str, Any]], seed: int) -> Mapping[str, Any]:
         """Optuna's suggestion."""
-        for trial, record, estimate in self._history.estimates():
-            for name, said in (self._said(record, estimate) or {}).items():
-                trial.set_user_attr(name, said)
+        for trial, costs, estimate in self._history.estimates():
+            self._estimate(trial, costs, estimate)
         known = [*trials, *(self._trial(point, TrialState.RUNNING) for point in running)]
         return self._history.storage.study(known, self._sampler(seed)).ask(self._table.distributions).params
 
     def _empty(self) -> History:
-        return History(self._table, self._told, self._every_seed, len(self._problem.objectives))
+        return History(self._table, self._told, self._known_costs, self._every_seed, len(self._problem.objectives))
 
     def _told(self, record: TrialRecord) -> FrozenTrial:
         """What Optuna is told of a record; of a stopped one an estimate is added, see `_ask`."""
@@ -120,19 +120,20 @@ class Proposer:
         found = self._problem.excesses(Observed.of(record)) or {}
         return {name: excess for name, excess in found.items() if not self._is_front or name not in self._problem.names} or None
 
-    def _said(self, record: TrialRecord, estimate: LossEstimate) -> dict[str, Any] | None:
-        """Attributes of a stopped trial: its loss as estimated, and what is known of it for sure."""
-        if self._problem.forecast_place is None:
-            return None
-        values: list[float | None] = [self._cost(record, place) for place in range(len(self._problem.objectives))]
-        values[self._problem.forecast_place] = estimate.bits_per_byte
-        deviations = [0.0] * len(values)
-        deviations[self._problem.forecast_place] = estimate.deviation
-        return None if None in values else {ESTIMATE: values, DEVIATION: deviations}
+    def _estimate(self, trial: FrozenTrial, costs: KnownCosts, estimate: LossEstimate) -> None:
+        """Give a stopped trial its attributes: its loss as estimated, and what is known of it for sure, where that is all of the rest."""
+        place = self._problem.forecast_place
+        if place is not None and None not in (*costs[:place], *costs[place + 1 :]):
+            trial.set_user_attr(ESTIMATE, [*costs[:place], estimate.bits_per_byte, *costs[place + 1 :]])
+            trial.set_user_attr(DEVIATION, [*[0.0] * place, estimate.deviation, *[0.0] * (len(costs) - place - 1)])
+
+    def _known_costs(self, record: TrialRecord) -> KnownCosts:
+        """What is minimised, as far as it is known."""
+        return [self._cost(record, place) for place in range(len(self._problem.objectives))]
 
     def _costs(self, record: TrialRecord) -> list[float] | None:
         """What is minimised; None where the trial cannot stand on a front."""
-        costs = [self._cost(record, place) for place in range(len(self._problem.objectives))] if record.finished else []
+        costs = self._known_costs(record) if record.finished else []
         return [cost for cost in costs if cost is not None] if costs and None not in costs else None
 
     def _cost(self, record: TrialRecord, place: int) -> float | None:

@@ -17,7 +17,8 @@ from optuna.trial import TrialState, create_trial
 
 from analysis.fronts.domination import hypervolume
 from search_space.errors import SpecError
-from trials.search.front_sampler import DEVIATION, ESTIMATE, FrontSampler
+from trials.search.front_sampler import FrontSampler
+from trials.search.told_trials import DEVIATION, ESTIMATE
 
 LAYERS = 8
 SPACE: dict[str, BaseDistribution] = {
