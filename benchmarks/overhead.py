@@ -9,6 +9,8 @@ Each part runs in a process of its own and prints one line of JSON:
 - `tune` and `tune-reused`: stock Ray Tune with a trainable that only reports, as it comes and with actors that are reused.
 - `optuna`: a bare loop of ask and tell in one process.
 - `ray` and `torch`: one `ray.init`, and one import of torch and lightning.
+- `membership` and `growth`: what grows with the number of trials, up to 10,000 planted records, and in a study of ten times `--trials`
+  (`benchmarks/growth.py`).
 - `start`: `archfront run` of a tiny study, to its first trial, with the text cached; its share of the sum of the two before; how long it
   takes to the first training step, before which a trial's latency is taken; and memory of the driver and of a worker that no other
   process shares.
@@ -33,12 +35,13 @@ from typing import Any
 import yaml
 
 from analysis.records.record import read_records
+from benchmarks import growth
 from tests.support import fakes
 
 ROOT = Path(__file__).resolve().parent.parent
 WARM_UP = 10
 """Trials that the two workers' start still shows in."""
-PATIENCE_SECONDS = 900.0
+PATIENCE_SECONDS = 3600.0
 STOCK_TRIALS = 12
 """Of stock Ray Tune, which takes a second or more for each."""
 MEBIBYTE = 1 << 20
@@ -226,6 +229,8 @@ def main() -> None:
         "tune": lambda options: stock_tune(options.workers, reused=False),
         "tune-reused": lambda options: stock_tune(options.workers, reused=True),
         "optuna": lambda options: bare_optuna(options.trials),
+        "membership": lambda _: growth.membership(),
+        "growth": lambda options: growth.study(10 * options.trials, options.workers),
     }
     parser.add_argument("--only", choices=parts, nargs="+", default=list(parts))
     parser.add_argument("--here", choices=parts, help=argparse.SUPPRESS)

@@ -1,7 +1,7 @@
 """How many evaluations a sampler needs for a good front: ours beside Optuna's, on problems whose exact front is known.
 
     python -m benchmarks.search hwgpt --data FOLDER [--budget] [--noise 0.004]
-    python -m benchmarks.search own [--size 1M]
+    python -m benchmarks.search own [--size 1M] [--objectives 3]
 
 `search_hwgpt.py` and `search_own.py` say what the problems are. Every sampler sees the loss with the noise; the hypervolume is of the
 true losses, as a share of the exact front's. Printed: median (first to third quartile) over the seeds, and processor milliseconds a
@@ -31,6 +31,7 @@ def options() -> argparse.Namespace:
     arguments.add_argument("--data", type=Path, help="folder of hwgpt_s_surrogate.json and hwgpt_s_front*.npz")
     arguments.add_argument("--budget", action="store_true", help="hwgpt: at most 150M parameters")
     arguments.add_argument("--size", choices=list(search_own.SIZES), default="1M", help="own: the budget")
+    arguments.add_argument("--objectives", type=int, choices=[2, 3], default=2, help="own: latency and loss, or the KV cache's bytes too")
     arguments.add_argument("--noise", type=float, default=0.0, help="standard deviation of the loss between seeds")
     arguments.add_argument("--samplers", default="front-known,front,random,nsga2,tpe")
     arguments.add_argument("--gp", action="store_true", help="Optuna's GP sampler too, which takes seconds a proposal")
@@ -52,7 +53,7 @@ def main() -> None:
         layers = search_hwgpt.HwGpt(asked.data, asked.budget)
         run = lambda sampler, seed, noise: search_hwgpt.run(layers, sampler, seed, noise, quoted)  # noqa: E731
     else:
-        shapes = search_own.OwnSpace(asked.size)
+        shapes = search_own.OwnSpace(asked.size, asked.objectives)
         run = lambda sampler, seed, noise: search_own.run(shapes, sampler, seed, noise, quoted)  # noqa: E731
     print("sampler    " + "".join(f"{count:>23}" for count in quoted) + "    ms")
     for sampler in asked.samplers.split(",") + ["gp"] * asked.gp:

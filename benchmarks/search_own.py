@@ -17,6 +17,7 @@ import numpy as np
 from optuna.samplers import BaseSampler, GPSampler
 
 from analysis.fronts.domination import hypervolume, non_dominated
+from analysis.objectives.problem import STANDARD, problem_of
 from analysis.records.latency import Latency, Spread
 from analysis.records.record import Costs, Kind, Outcome, TrialRecord
 from analysis.records.training import Quality, Training
@@ -36,12 +37,18 @@ SIZES = {
     "125M": (125_000_000, 48, (16384, 32768, 49152)),
 }
 """Parameters, most unique layers and vocabularies of each budget."""
+CACHE_TOKENS = 512
+"""Tokens whose keys and values are the third objective, and are read in the second."""
+THREE = ("bits_per_byte", "total_ms", "kv_cache_bytes")
 
 
 class OwnSpace:
     """Depth, heads, key-value heads, MLP ratio, sharing and vocabulary under a budget, the width solved for."""
 
-    def __init__(self, size: str) -> None:
+    def __init__(self, size: str, objectives: int = 2) -> None:
+        """`objectives` is 2, latency and loss, or 3, with the bytes of the KV cache."""
+        self.problem = problem_of(THREE) if objectives == 3 else STANDARD
+        self._count = objectives
         self._parameters, layers, vocabularies = SIZES[size]
         self.space = SearchSpace.parse(
             {
@@ -71,17 +78,20 @@ class OwnSpace:
     def latency_ms(self, a: Architecture) -> float:
         """Launching every block, reading weights, and reading the cache."""
         launched = 0.012 * a.num_hidden_layers + 0.01
-        return launched + 2 * cost.executed_matrix_parameters(a) / 4e7 + cost.kv_cache_bytes(a, 512) / 4e7
+        return launched + 2 * cost.executed_matrix_parameters(a) / 4e7 + cost.kv_cache_bytes(a, CACHE_TOKENS) / 4e7
 
     @cached_property
-    def _truth(self) -> dict[Architecture, tuple[float, float]]:
-        return {shape: (self.latency_ms(shape), self.loss(shape)) for _, shape in self.space.table()}
+    def _truth(self) -> dict[Architecture, tuple[float, ...]]:
+        return {
+            shape: (self.latency_ms(shape), self.loss(shape), float(cost.kv_cache_bytes(shape, CACHE_TOKENS)))[: self._count]
+            for _, shape in self.space.table()
+        }
 
     @cached_property
     def _bounds(self) -> tuple[Array, Array]:
         """Of the exact front: its best values, and its worst."""
         every = np.array(list(self._truth.values()))
-        ends = every[non_dominated([(float(x), float(y)) for x, y in every])]
+        ends = every[non_dominated(every)]
         return ends.min(axis=0), ends.max(axis=0)
 
     @cached_property
@@ -92,7 +102,7 @@ class OwnSpace:
         low, high = self._bounds
         scaled = (np.array([self._truth[shape] for shape in shapes]) - low) / (high - low)
         inside = scaled[(scaled <= 1).all(axis=1)]
-        return float(hypervolume(inside, (1.0, 1.0)))
+        return float(hypervolume(inside, (1.0,) * self._count))
 
     def hypervolume(self, shapes: Iterable[Architecture]) -> float:
         """Share of the exact front's, each objective scaled to that front's range, the corner at its worst ends."""
@@ -107,7 +117,7 @@ class OwnSpace:
             architecture=shape,
             seed=0,
             outcome=Outcome.FINISHED,
-            costs=Costs(**{field.name: 0 for field in fields(Costs)}),
+            costs=Costs(**{field.name: 0 for field in fields(Costs)} | {"kv_cache_bytes": int(cost.kv_cache_bytes(shape, CACHE_TOKENS))}),
             latency=_latency(self.latency_ms(shape)),
             training=_training(self.loss(shape) + noise),
             started_at="2026-01-01T00:00:00",
@@ -173,7 +183,7 @@ def more_samplers(problem: OwnSpace) -> dict[str, Callable[[Choices], Callable[[
 def run(problem: OwnSpace, sampler: str, seed: int, noise: Array, quoted: Sequence[int]) -> tuple[list[float], float]:
     """Hypervolumes after each of the quoted numbers of evaluations, and processor seconds a proposal."""
     SAMPLERS.update(more_samplers(problem))
-    proposer = Proposer(problem.space, seed, sampler)
+    proposer = Proposer(problem.space, seed, sampler, problem.problem)
     records: list[TrialRecord] = []
     curve, seconds = [], 0.0
     for number, error in enumerate(noise.tolist()):

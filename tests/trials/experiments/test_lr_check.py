@@ -98,7 +98,7 @@ def vanish(*_: object) -> None:
 
 def test_a_training_whose_process_vanishes_ends_the_check_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trials.experiments.lr_check.train_at", vanish)
-    with pytest.raises(WorkError, match=r"vanished.*lower workers\.count.*the same command continues"):
+    with pytest.raises(WorkError, match=r"ended without a word of why; the same command continues.*lower workers\.count"):
         run_rate_check(load_study(write_tiny_study(tmp_path)), tmp_path / "rates", shapes=1, rates=1)
 
 
