@@ -22,7 +22,8 @@ import numpy as np
 from analysis.laws.fit_law import Study, study_law
 from analysis.laws.forecast import law_interval
 from analysis.laws.options import Columns, FitOptions
-from analysis.laws.runs import Runs, read_runs
+from analysis.laws.run_table import read_runs
+from analysis.laws.runs import Runs
 from analysis.statistics.arrays import Array
 
 TRUTH = {"E": 1.8172, "A": 477.8, "B": 2143.4, "alpha": 0.3473, "beta": 0.3672}

@@ -33,7 +33,7 @@ ROOMS = {
     "mlflow": {"trials/reporting/mlflow_runs.py"},
     "lightning": {"trials/training/lightning_loop.py"},
     "datasets": {"trials/corpus/dataset.py"},
-    "pyarrow": {"trials/corpus/dataset.py", "trials/corpus/parquet.py"},
+    "pyarrow": {"analysis/tables/parquet_rows.py", "trials/corpus/dataset.py", "trials/corpus/parquet.py"},
     "gguf": {"trials/formats/gguf_file.py", "trials/formats/gguf_tokenizer.py", "trials/export/gguf_reading.py"},
     "executorch": {"trials/latency/runtimes/executorch_runtime.py"},
     "openvino": {"trials/latency/runtimes/openvino_runtime.py"},
@@ -43,7 +43,7 @@ ROOMS = {
 """Where each library may be imported."""
 BARE = {
     "search_space": set(sys.stdlib_module_names) | {"search_space"},
-    "analysis": set(sys.stdlib_module_names) | {"search_space", "analysis", "numpy", "scipy", "plotly"},
+    "analysis": set(sys.stdlib_module_names) | {"search_space", "analysis", "numpy", "scipy", "plotly", "pyarrow"},
 }
 """All that a floor may import."""
 

@@ -14,11 +14,11 @@ OTHER_NAMES: dict[str, tuple[str, ...]] = {
     "hidden_size": ("n_embd", "embed_dim", "d_model"),
     "num_hidden_layers": ("n_layer", "num_layers", "n_layers"),
     "num_attention_heads": ("n_head", "num_heads", "n_heads"),
-    "num_key_value_heads": (),
-    "head_dim": (),
-    "intermediate_size": ("n_inner", "d_ff", "ffn_dim"),
+    "num_key_value_heads": ("n_kv_heads", "num_kv_heads", "n_kv_head", "n_head_kv"),
+    "head_dim": ("d_head", "head_size"),
+    "intermediate_size": ("n_inner", "d_inner", "d_ff", "ffn_dim", "d_mlp", "mlp_hidden_size", "ffn_hidden_size"),
     "mlp_ratio": ("intermediate_ratio",),
-    "vocab_size": (),
+    "vocab_size": ("n_vocab", "vocabulary_size"),
     "mlp": ("hidden_act",),
     "sharing": (),
     "num_unique_layers": (),
@@ -27,7 +27,7 @@ OTHER_NAMES: dict[str, tuple[str, ...]] = {
     "prompt_tokens": (),
     "new_tokens": (),
 }
-"""What a decoder is made of, with other names for the same."""
+"""What a decoder is made of, with other names for the same, in lower case with underscores."""
 EXTRA_FEATURES = ("bias", "attention_bias", "mlp_bias", "qkv_bias", "batch_size", "sequence_length")
 """Columns beside a decoder's that are features wherever they are there."""
 NEEDED = ("hidden_size", "num_hidden_layers")

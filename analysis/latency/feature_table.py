@@ -6,7 +6,6 @@ tables are taken column by column.
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -31,14 +30,17 @@ from analysis.latency.decoder_rows import (
     work,
 )
 from analysis.statistics.arrays import Array
+from analysis.tables.cell_table import CellTable, read_cells
+from analysis.tables.headings import Heading
+from analysis.tables.numbers import parse_number, plain_numbers
 from search_space.errors import SpecError, quoted, unknown_key
 
 MEASURED_COLUMNS = re.compile(
     r"(^|_)(latency|ms|us|s|seconds|time|energy|power|watts?|ppl|perplexity|loss|acc|accuracy|std|sd|latsd|throughput)(_|$)"
 )
 """Columns named so are measurements, not features, unless they are asked for."""
-NAMELESS = re.compile(r"\s*|Unnamed: \d+")
-"""A column without a name, such as pandas writes for its index."""
+MILLISECONDS = {"": 1.0, "ms": 1.0, "s": 1e3, "us": 1e-3, "µs": 1e-3, "μs": 1e-3, "ns": 1e-6}
+"""What a unit in a cell makes of a time."""
 MOST_KINDS = 12
 """Most different texts in a column that is a feature."""
 
@@ -74,20 +76,24 @@ def read_features(path: Path, column: str = "latency_ms", chosen: Sequence[str] 
 
     Raises SpecError where the table, a column or a cell is not what it must be.
     """
-    rows = _rows(path)
-    header = [name for name in rows[0][1] if not NAMELESS.fullmatch(name)]
+    whole = read_cells(path)
+    if not len(whole):
+        raise SpecError(f"{path} must have a line of column names and rows below it, found none")
     for name in (column, *chosen):
-        if name not in header:
-            raise unknown_key(f"the column {name} of {path}", name, header)
-    kept = [(line, row) for line, row in rows if (row[column] or "").strip()]
-    if not kept:
+        if name not in whole.names:
+            raise unknown_key(f"the column {name} of {path}", name, whole.names)
+    table = whole.rows([bool((cell or "").strip()) for cell in whole[column]])
+    if not len(table):
         raise SpecError(f"{path} must have milliseconds in its column {column}, found none")
     if column in chosen:
         raise SpecError(f"--features must name other columns than {column}, which is what is predicted; leave it out")
-    times = np.array([_time(path, line, column, row[column]) for line, row in kept])
-    notes = [f"{len(rows) - len(kept)} rows without {column} are left out"] if len(kept) < len(rows) else []
-    values = {name: [row[name] or "" for _, row in kept] for name in header if name != column}
-    found = {name: next((word for word in (name, *others) if word in values), None) for name, others in OTHER_NAMES.items()}
+    notes = [f"{len(whole) - len(table)} rows without {column} are left out"] if len(table) < len(whole) else []
+    first, said = table.without_repeated(zip(*table.columns, strict=True))
+    table, notes = table.rows(first), [*notes, *said]
+    times = np.array([_time(table.at(row), column, cell) for row, cell in enumerate(_cells(table, column))])
+    values = {name: _cells(table, name) for name in table.names if name != column}
+    words = {Heading.of(name).plain: name for name in reversed(values)}
+    found = {name: next((words[word] for word in (name, *others) if word in words), None) for name, others in OTHER_NAMES.items()}
     named = {name: values[word] for name, word in found.items() if word is not None}
     if all(name in named for name in NEEDED):
         beside = {
@@ -95,7 +101,7 @@ def read_features(path: Path, column: str = "latency_ms", chosen: Sequence[str] 
         }
         idle = unread(named)
         read = [word for name, word in found.items() if word and name not in idle]
-        return _decoders(path, times, [line for line, _ in kept], named, beside, list(values), read, notes)
+        return _decoders(table, times, named, beside, list(values), read, notes)
     parts = {name: _parts(name, values[name]) for name in chosen or [name for name in values if not MEASURED_COLUMNS.search(name.lower())]}
     used = [name for name, made in parts.items() if made]
     left = [name for name in values if name not in used]
@@ -110,9 +116,8 @@ def read_features(path: Path, column: str = "latency_ms", chosen: Sequence[str] 
 
 
 def _decoders(
-    path: Path,
+    table: CellTable,
     times: Array,
-    lines: Sequence[int],
     named: Mapping[str, list[str]],
     beside: Mapping[str, list[tuple[Array, Array]]],
     header: Sequence[str],
@@ -125,7 +130,7 @@ def _decoders(
     terms: list[dict[str, float]] = []
     backbone: list[dict[str, float]] = []
     outlines: list[dict[str, float]] = []
-    for place, line in enumerate(lines):
+    for place in range(len(table)):
         row = {name: cells[place] for name, cells in named.items()}
         try:
             stack, tokens = stack_of(row), {name: positive_number(row[name]) for name in stated}
@@ -137,7 +142,7 @@ def _decoders(
             positive_number(sum(terms[-1].values()))
         except (ValueError, IndexError, ArithmeticError):
             raise SpecError(
-                f"{path}:{line} must hold a decoder in numbers above 0, sizes and counts in whole ones, found {row}; "
+                f"{table.at(place)} must hold a decoder in numbers above 0, sizes and counts in whole ones, found {row}; "
                 "correct it, or choose columns with --features"
             ) from None
     extra = [scaled for made in beside.values() for _, scaled in made]
@@ -178,33 +183,16 @@ def _parts(name: str, cells: Sequence[str]) -> list[tuple[Array, Array]]:
     return [(np.maximum(values, 0.0), values / scale)] + ([(np.maximum(-values, 0.0), np.abs(values) / scale)] if values.min() < 0 else [])
 
 
-def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """Each with the number of the line that it ends on."""
-    if not path.is_file():
-        raise SpecError(f"{path} is not a file; name a CSV with a row for each shape")
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows = [(reader.line_num, row) for row in reader]
-    except (csv.Error, UnicodeDecodeError):
-        raise SpecError(f"{path} must be a CSV in UTF-8, found other bytes; export the table as CSV") from None
-    for line, row in rows:
-        if None in row:
-            raise SpecError(
-                f"{path}:{line} must have a cell for each of the {len(row) - 1} column names, found more; put a cell with commas in quotes"
-            )
-    if not rows:
-        raise SpecError(f"{path} must have a line of column names and rows below it, found none")
-    return rows
+def _cells(table: CellTable, name: str) -> list[str]:
+    return plain_numbers([cell or "" for cell in table[name]], table.semicolons)
 
 
-def _time(path: Path, line: int, column: str, cell: str) -> float:
+def _time(where: str, column: str, cell: str) -> float:
     try:
-        value = float(cell)
-    except ValueError:
+        value, unit = parse_number(cell)
+        value *= MILLISECONDS[unit.lower()]
+    except (ValueError, KeyError):
         value = math.nan
     if not (math.isfinite(value) and value > 0):
-        raise SpecError(
-            f"{path}:{line} must have milliseconds above 0 in {column}, found {quoted(cell)}; correct it, or leave the cell empty"
-        )
+        raise SpecError(f"{where} must have milliseconds above 0 in {column}, found {quoted(cell)}; correct it, or leave the cell empty")
     return value

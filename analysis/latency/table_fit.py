@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from analysis.latency.errors import Errors, errors, mean_errors
-from analysis.latency.feature_table import Features, read_features
+from analysis.latency.feature_table import Features
 from analysis.latency.latency_model import LEAST_SHAPES, stretch
 from analysis.latency.time_model import Powers, Prices, TimeModel, log_distance
 from analysis.statistics.arrays import Array, Indices
@@ -69,9 +68,8 @@ class TableFit:
         return "\n".join([*lines, f"features: {', '.join(self.used)}", *self.notes])
 
 
-def fit_table(path: Path, column: str, shapes: int, seeds: int, chosen: Sequence[str] = ()) -> TableFit:
-    """Fit `shapes` rows of a CSV, predict all others, once for each seed; raises SpecError where the table cannot be used."""
-    features = read_features(path, column, chosen)
+def fit_table(features: Features, path: Path, column: str, shapes: int, seeds: int) -> TableFit:
+    """Fit `shapes` rows of a table, predict all others, once for each seed; raises SpecError where they are too few."""
     fitted = min(shapes, int(FITTED_AT_MOST * len(features)))
     if fitted < LEAST_SHAPES:
         least = int(np.ceil(LEAST_SHAPES / FITTED_AT_MOST))

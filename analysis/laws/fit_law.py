@@ -17,7 +17,8 @@ from analysis.laws.forecast import Band, BandCalibration, calibrate_bands, law_i
 from analysis.laws.forms import Form
 from analysis.laws.intervals import Refits, resample
 from analysis.laws.options import FORMS, VARIABLES, FitOptions
-from analysis.laws.runs import Runs, read_runs, runs_from_records
+from analysis.laws.run_table import read_runs
+from analysis.laws.runs import Runs, runs_from_records
 from analysis.records.record import read_records
 from analysis.statistics.arrays import Array
 from search_space.errors import SpecError, unknown_key
@@ -61,6 +62,8 @@ def load_runs(path: Path, options: FitOptions) -> Runs:
     if path.is_dir():
         if options.columns.accuracy is not None:
             raise SpecError(f"--accuracy names a column of a table, found the study {path}; write losses and a task's accuracies as CSV")
+        if options.columns.perplexity:
+            raise SpecError(f"--perplexity is about a column of a table, found the study {path}; leave it out")
         return runs_from_records(read_records(path), "parameters" if options.columns.params == "params" else options.columns.params)
     return read_runs(path, options.columns, options.checkpoints)
 

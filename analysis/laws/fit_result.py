@@ -16,6 +16,7 @@ from analysis.laws.forecast import calibrate_bands, predict_band, unexplained
 from analysis.laws.intervals import allocation, repeat_worth, warnings_of
 from analysis.laws.isoflop import IsoFlop, fit_isoflop
 from analysis.laws.options import FitOptions
+from analysis.laws.run_checks import outlier_notes
 from analysis.laws.runs import Runs
 from analysis.laws.shape_effect import shape_effect
 from analysis.statistics.arrays import Array
@@ -84,7 +85,8 @@ def describe_law(study: Study) -> dict[str, Any]:
         "residual_spread": float(fit.residuals.std()),
         "backtest": describe_backtest(study),
         "seconds": study.fit_seconds,
-        "notes": [*study.runs.notes, *warnings_of(study.runs, fit.form.variables)],
+        "columns": dict(study.runs.columns),
+        "notes": [*study.runs.notes, *warnings_of(study.runs, fit.form.variables), *outlier_notes(fit.residuals, study.runs.lines)],
     }
 
 
@@ -159,5 +161,6 @@ def describe_isoflop(found: IsoFlop, runs: Runs) -> dict[str, Any]:
         "intervals": {name: list(percentile_interval(values)) for name, values in found.draws.items()},
         "standard_errors": {name: float(values.std(ddof=1)) for name, values in found.draws.items()},
         "parabolas": [{name: value for name, value in vars(parabola).items() if name != "rows"} for parabola in found.parabolas],
+        "columns": dict(runs.columns),
         "notes": [*runs.notes, *found.notes],
     }

@@ -26,6 +26,8 @@ class Columns:
     """N as the study counts it: all parameters, without embeddings, or without the input embedding; the choice moves every exponent."""
     tokens: str = "tokens"
     loss: str = "loss"
+    perplexity: bool = False
+    """Whether the losses are perplexities, so that their logarithms are fitted."""
     flops: str | None = None
     """Training FLOPs; 6 N D where absent."""
     width: str | None = None

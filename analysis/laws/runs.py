@@ -1,24 +1,19 @@
-"""Reads runs to fit a law to: any CSV with named columns, or a study's records."""
+"""Runs that a law is fitted to, and what makes them of a study's records."""
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.laws.options import CHECKPOINT_ROWS, Columns
+from analysis.laws.options import CHECKPOINT_ROWS
 from analysis.records.record import TrialRecord
 from analysis.statistics.arrays import Array
-from search_space.errors import SpecError, quoted, unknown_key
+from search_space.errors import SpecError, unknown_key
 
-POSITIVE = ("params", "tokens", "flops", "width", "depth", "executed_depth")
-"""Variables that are positive numbers; what a row may hold beside them is its loss, its group and its accuracy."""
-FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False, "": False}
 FLOPS_PER_PARAMETER_TOKEN = 6
 """Training FLOPs per parameter and token, attention left out (Kaplan et al. 2020, arXiv 2001.08361)."""
 
@@ -35,6 +30,10 @@ class Runs:
     """Rows with the same number belong to one training and are resampled together, shape (rows,)."""
     notes: tuple[str, ...] = field(default=())
     """What a reader of the result must know of how the rows were chosen."""
+    lines: NDArray[np.int64] | None = None
+    """Where each row stands in its table, shape (rows,); None for rows of a study."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Which of the table's columns was taken as what, and what was computed; empty for rows of a study."""
 
     def __len__(self) -> int:
         return len(self.losses)
@@ -42,37 +41,8 @@ class Runs:
     def where(self, rows: NDArray[np.bool_]) -> Runs:
         """The rows where the mask is true."""
         variables = {name: values[rows] for name, values in self.variables.items()}
-        return Runs(self.losses[rows], variables, self.groups[rows], self.notes)
-
-
-def read_runs(path: Path, columns: Columns, checkpoints: str = "all") -> Runs:
-    """Runs of a CSV with a header; raises SpecError for a missing column, and for a cell that is not a positive number, with its line.
-
-    Rows of one training are those with the same group, parameters, width and depth; without a group column every row is a training of its
-    own. `checkpoints` keeps all rows, the `last` of each training, or the lower `hull` of loss against FLOPs.
-    """
-    if not path.is_file():
-        raise SpecError(f"{path} is not a file; name a CSV with one row a run")
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            header = list(reader.fieldnames or [])
-            rows = [(reader.line_num, row) for row in reader]
-    except (csv.Error, UnicodeDecodeError):
-        raise SpecError(f"{path} must be a CSV in UTF-8, found other bytes; export the table as CSV") from None
-    if not header:
-        raise SpecError(f"{path} must begin with a line of column names, found nothing; name a CSV with one row a run")
-    _check_columns(path, header, columns)
-    kept = [(line, row) for line, row in rows if not _flagged(path, line, row, columns.exclude)]
-    if not kept:
-        raise SpecError(f"{path} must hold at least one run, found none that is not excluded; add rows")
-    notes = [f"{len(rows) - len(kept)} rows flagged in `{columns.exclude}` are left out"] if len(kept) < len(rows) else []
-    names = {name: column for name, column in columns.named.items() if name in POSITIVE} | {name: name for name in columns.effects}
-    values = {name: _numbers(path, kept, column) for name, column in names.items()}
-    if columns.accuracy:
-        values["accuracy"] = _shares(path, kept, columns.accuracy)
-    labels = [row[columns.group] for _, row in kept] if columns.group else None
-    return _runs(_numbers(path, kept, columns.loss), values, labels, notes, checkpoints)
+        lines = None if self.lines is None else self.lines[rows]
+        return Runs(self.losses[rows], variables, self.groups[rows], self.notes, lines, self.columns)
 
 
 def runs_from_records(records: Sequence[TrialRecord], params: str = "parameters") -> Runs:
@@ -102,7 +72,7 @@ def runs_from_records(records: Sequence[TrialRecord], params: str = "parameters"
             labels.append(str(record.number))
     skipped = len(records) - len(trained)
     notes = [f"{skipped} trials that did not finish are left out"] if skipped else []
-    return _runs(np.array(losses), {name: np.array(column) for name, column in values.items()}, labels, notes, "all")
+    return runs_of(np.array(losses), {name: np.array(column) for name, column in values.items()}, labels, notes)
 
 
 def together(parts: Sequence[Runs], notes: Sequence[str] = ()) -> Runs:
@@ -140,76 +110,38 @@ def _above(x: Array, y: Array, left: int, middle: int, right: int) -> bool:
     return bool((y[middle] - y[left]) * (x[right] - x[left]) >= (y[right] - y[left]) * (x[middle] - x[left]))
 
 
-def _check_columns(path: Path, header: Sequence[str], columns: Columns) -> None:
-    for option, name in (*columns.named.items(), *(("effect", name) for name in columns.effects)):
-        if name not in header:
-            raise SpecError(f"{path}: {unknown_key(f'column {name}', name, header)}; name the column with --{option.replace('_', '-')}")
-    if columns.executed_depth and not columns.depth:
-        raise SpecError("--executed-depth is read against --depth (blocks stored), found no --depth; name its column too")
+def runs_of(
+    losses: Array,
+    values: Mapping[str, Array],
+    labels: Sequence[str] | None,
+    notes: Sequence[str],
+    lines: NDArray[np.int64] | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Runs:
+    """Rows as runs, FLOPs by 6 N D where they have none; those with one label, size and shape are one training."""
+    variables = {"flops": FLOPS_PER_PARAMETER_TOKEN * values["params"] * values["tokens"], **values}
+    if "executed_depth" in variables:
+        variables["repeats"] = variables.pop("executed_depth") / variables["depth"]
+    return Runs(losses, variables, _groups(variables, labels, len(losses)), tuple(notes), lines, columns or {})
 
 
-def _flagged(path: Path, line: int, row: Mapping[str, str | None], column: str) -> bool:
-    value = (row.get(column) or "").strip().lower()
-    if value not in FLAGS:
-        raise SpecError(f"{path}:{line}: {column} must be true or false, found {quoted(value)}; correct the cell")
-    return FLAGS[value]
-
-
-def _numbers(path: Path, rows: Iterable[tuple[int, Mapping[str, str | None]]], column: str) -> Array:
-    values = []
-    for line, row in rows:
-        text = row[column]
-        try:
-            value = float(text or "")
-        except ValueError:
-            raise SpecError(
-                f"{path}:{line}: {column} must be a number, found {quoted(text)}; correct the cell, or flag the row as excluded"
-            ) from None
-        if not (math.isfinite(value) and value > 0):
-            raise SpecError(
-                f"{path}:{line}: {column} must be above 0 and finite, found {text}; correct the cell, or flag the row as excluded"
-            )
-        values.append(value)
-    return np.array(values)
-
-
-def _shares(path: Path, rows: Iterable[tuple[int, Mapping[str, str | None]]], column: str) -> Array:
-    """Shares of 1, NaN where a cell is empty."""
-    values = []
-    for line, row in rows:
-        text = (row[column] or "").strip()
-        try:
-            value = float(text) if text else math.nan
-        except ValueError:
-            value = math.inf
-        if not (math.isnan(value) or 0 <= value <= 1):
-            raise SpecError(
-                f"{path}:{line}: {column} must be a share from 0 to 1 or empty, found {quoted(text)}; divide percentages by 100"
-            )
-        values.append(value)
-    return np.array(values)
-
-
-def _runs(losses: Array, values: dict[str, Array], labels: Sequence[str] | None, notes: list[str], checkpoints: str) -> Runs:
+def kept_checkpoints(runs: Runs, checkpoints: str, grouped: bool) -> Runs:
+    """All rows, the `last` of each training (where trainings are `grouped`) or the lower `hull`; raises SpecError for another word."""
     if checkpoints not in CHECKPOINT_ROWS:
         raise unknown_key(f"checkpoints {checkpoints}", checkpoints, CHECKPOINT_ROWS)
-    values.setdefault("flops", FLOPS_PER_PARAMETER_TOKEN * values["params"] * values["tokens"])
-    if "executed_depth" in values:
-        values["repeats"] = values.pop("executed_depth") / values["depth"]
-    runs = replace(Runs(losses, values, _groups(values, labels, len(losses))), notes=tuple(notes))
     if checkpoints == "all":
         return runs
     if checkpoints == "last":
-        if labels is None:
+        if not grouped:
             raise SpecError(
                 "checkpoints `last` needs to know which rows belong to one training, found no group column; name it with --group"
             )
-        latest = {group: i for i, group in sorted(enumerate(runs.groups), key=lambda pair: values["tokens"][pair[0]])}
-        chosen = np.isin(np.arange(len(losses)), list(latest.values()))
+        latest = {group: i for i, group in sorted(enumerate(runs.groups), key=lambda pair: runs.variables["tokens"][pair[0]])}
+        chosen = np.isin(np.arange(len(runs)), list(latest.values()))
     else:
-        chosen = lower_hull(values["flops"], losses)
+        chosen = lower_hull(runs.variables["flops"], runs.losses)
     kept = runs.where(chosen)
-    return replace(kept, notes=(*notes, f"{len(kept)} of {len(losses)} rows are kept: checkpoints `{checkpoints}`"))
+    return replace(kept, notes=(*runs.notes, f"{len(kept)} of {len(runs)} rows are kept: checkpoints `{checkpoints}`"))
 
 
 def _groups(values: Mapping[str, Array], labels: Sequence[str] | None, rows: int) -> NDArray[np.int64]:

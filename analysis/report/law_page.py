@@ -12,6 +12,7 @@ from analysis.laws.accuracy import accuracy_sentences
 from analysis.laws.fit_law import Study, predict_point
 from analysis.laws.fit_result import FitResult
 from analysis.laws.isoflop import fit_isoflop
+from analysis.laws.run_table import columns_sentences
 from analysis.records.files import write_whole
 from analysis.report.figures import picture, plotly_script
 from analysis.report.html import Html, element, paragraphs, sections_page, with_code
@@ -75,7 +76,7 @@ def fit_parts(answered: FitResult) -> dict[str, list[Html]]:
             "law": [element("p", _formula(answer)), parameters_table(answer)],
             "parabolas": _parabolas(answered),
             "losses": [picture("points", points_figure(answered.runs), "Each point is a run.")],
-            "known": known(answer["notes"]),
+            "known": known([*columns_sentences(answer["columns"]), *answer["notes"]]),
         }
     figures = scaling_figures(study)
     drawn = {name: picture(name, figure, CAPTIONS[name]) for name, figure in figures.items()}
@@ -90,7 +91,7 @@ def fit_parts(answered: FitResult) -> dict[str, list[Html]]:
         "shape": [drawn["shape"]] if "shape" in drawn else [],
         "parabolas": _parabolas(answered),
         "residuals": [drawn["residuals"]],
-        "known": known(answer["notes"]),
+        "known": known([*columns_sentences(answer["columns"]), *answer["notes"]]),
     }
 
 

@@ -17,6 +17,7 @@ from analysis.fronts.rows import front_rows
 from analysis.latency.device_report import table_facts
 from analysis.latency.device_table import DeviceTable
 from analysis.laws.accuracy import accuracy_sentences
+from analysis.laws.run_table import columns_sentences
 from analysis.objectives.objective import Objective
 from analysis.objectives.registry import find_objective
 from analysis.records.latency import Latency
@@ -186,7 +187,7 @@ def fit_text(answer: Mapping[str, Any]) -> str:
     lines += [effect["sentence"] for effect in answer.get("effects", ())]
     if "accuracy" in answer:
         lines += accuracy_sentences(answer["accuracy"])
-    return "\n".join([*lines, *answer.get("notes", ())])
+    return "\n".join([*lines, *columns_sentences(answer.get("columns", {})), *answer.get("notes", ())])
 
 
 def _parameter(name: str, value: float, answer: Mapping[str, Any]) -> str:

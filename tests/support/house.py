@@ -26,6 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("analysis/fronts", "analysis/laws"),
     ("analysis/objectives",),
     ("analysis/latency", "analysis/text"),
+    ("analysis/tables",),
     ("analysis/records", "analysis/statistics", "analysis"),
     ("search_space",),
 )

@@ -78,10 +78,14 @@ def add_profile_device_arguments(parser: argparse.ArgumentParser) -> None:
 def profile_device(options: argparse.Namespace) -> int:
     """Measure a few dozen shapes once, so that a device's latency is known for all others; or check a table's fit."""
     if options.fit is not None:
-        from analysis.latency.table_fit import fit_table
+        from analysis.latency.feature_table import read_features
 
         chosen = [name.strip() for name in (options.features or "").split(",") if name.strip()]
-        found = fit_table(Path(options.fit), options.column, options.shapes, options.seeds, chosen)
+        features = read_features(Path(options.fit), options.column, chosen)  # before what is heavy is imported
+
+        from analysis.latency.table_fit import fit_table
+
+        found = fit_table(features, Path(options.fit), options.column, options.shapes, options.seeds)
         if options.json:
             emit(found.as_dict())
         else:

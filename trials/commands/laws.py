@@ -28,7 +28,8 @@ def add_fit_arguments(parser: argparse.ArgumentParser) -> None:
     add("--params", metavar="COLUMN", help="parameters N, as you count them; of a study: non_embedding_parameters and the like")
     add("--tokens", metavar="COLUMN", help="training tokens D")
     add("--loss", metavar="COLUMN", help="loss, nats per token")
-    add("--flops", metavar="COLUMN", help="training FLOPs; 6 N D where not given")
+    add("--perplexity", action="store_true", default=None, help="that column holds perplexities: their logarithms are fitted")
+    add("--flops", metavar="COLUMN", help="training FLOPs; 6 N D where there are none")
     add("--width", metavar="COLUMN", help="hidden size, for --form shape")
     add("--depth", metavar="COLUMN", help="blocks stored, for --form shape")
     add("--executed-depth", metavar="COLUMN", help="blocks executed, where blocks are shared")
@@ -50,11 +51,13 @@ def add_fit_arguments(parser: argparse.ArgumentParser) -> None:
 
 def fit(options: argparse.Namespace) -> int:
     """Fit a scaling law to runs, with intervals and a backtest."""
+    paths, asked = [Path(runs) for runs in options.runs], options_from(vars(options))
+    runs = runs_from(paths, asked)  # before what is heavy is imported
+
     from analysis.laws.fit_result import fit_runs
     from analysis.report.terminal import fit_text
 
-    paths, asked = [Path(runs) for runs in options.runs], options_from(vars(options))
-    answered = fit_runs(runs_from(paths, asked), asked)
+    answered = fit_runs(runs, asked)
     if options.json:
         emit(answered.data)
     else:
@@ -69,12 +72,13 @@ def fit(options: argparse.Namespace) -> int:
 
 def runs_from(paths: list[Path], asked: FitOptions) -> Runs:
     """The runs of a table or of a study, or those of several studies together."""
-    from analysis.laws.fit_law import load_runs
-    from trials.reporting.pooled_studies import runs_of_studies
-
     if len(paths) == 1:
+        from analysis.laws.fit_law import load_runs
+
         return load_runs(paths[0], asked)
     tables = [path for path in paths if not path.is_dir()]
     if tables:
         raise SpecError(f"runs that are fitted together must be studies' directories, found {tables[0]}; fit a table alone")
+    from trials.reporting.pooled_studies import runs_of_studies
+
     return runs_of_studies(paths, "parameters" if asked.columns.params == "params" else asked.columns.params)

@@ -148,7 +148,7 @@ def test_wrong_cells_are_told(change: dict[str, Any], said: str, tmp_path: Path)
 
 
 def test_wrong_tables_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = write(tmp_path / "table.csv", [{"a": 1, "latency_ms": 2}] * 9)
+    path = write(tmp_path / "table.csv", [{"a": number + 1, "latency_ms": 2} for number in range(9)])
     for arguments, said in (
         (["--fit", "nowhere.csv"], "nowhere.csv is not a file"),
         (["--fit", str(path), "--column", "latency"], "did you mean `latency_ms`"),

@@ -23,7 +23,8 @@ from analysis.laws.intervals import Refits, allocation, resample, warnings_of
 from analysis.laws.isoflop import fit_isoflop
 from analysis.laws.newton import _derivatives, objective
 from analysis.laws.options import Columns, FitOptions, options_from, parse_point
-from analysis.laws.runs import Runs, read_runs, runs_from_records
+from analysis.laws.run_table import read_runs
+from analysis.laws.runs import Runs, runs_from_records
 from analysis.laws.shape_effect import shape_effect
 from analysis.records.record import append
 from analysis.report.law_figures import best_allocation, intervals_figure, isoflop_figure, scaling_figures

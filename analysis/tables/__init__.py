@@ -1,0 +1,1 @@
+"""Tables that people bring: what is in their cells, and which column means what."""

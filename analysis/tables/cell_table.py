@@ -1,0 +1,209 @@
+"""A person's table as named columns of cells: separated values, JSON lines or Parquet, plain or gzipped, in bounded memory."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from analysis.records.json_text import parse_json
+from search_space.errors import SpecError
+
+MOST_CHARACTERS = 32 << 20
+"""Characters of a whole table, decompressed."""
+MOST_CELLS = 4_000_000
+NAMED_LINES = 10
+SEPARATORS = (",", ";", "\t")
+NAMELESS = re.compile(r"\s*|Unnamed: \d+")
+"""A column without a name, such as pandas writes for its index."""
+
+Cells = Sequence[str | None]
+LineOfCells = tuple[int, Cells]
+"""The number of the line on which it ends, and its cells."""
+
+
+@dataclass(frozen=True)
+class CellTable:
+    """Rows of text under names, each name once."""
+
+    path: Path
+    names: tuple[str, ...]
+    """Names of the columns that have one."""
+    lines: tuple[int, ...]
+    """Where each row ends in the file; for Parquet the row's number."""
+    columns: tuple[Cells, ...]
+    """A column's cells in the order of `names`; None where the row has no such cell."""
+    semicolons: bool = False
+    """Whether these stand between the cells, so that a comma in a number may be a decimal one."""
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __getitem__(self, name: str) -> Cells:
+        return self.columns[self.names.index(name)]
+
+    def at(self, row: int) -> str:
+        """Where a row stands, as the beginning of a sentence."""
+        return f"{self.path}:{self.lines[row]}"
+
+    def rows(self, kept: Sequence[bool]) -> CellTable:
+        """The rows for which `kept` is true."""
+        columns = tuple([cell for cell, keep in zip(cells, kept, strict=True) if keep] for cells in self.columns)
+        return replace(self, lines=tuple(line for line, keep in zip(self.lines, kept, strict=True) if keep), columns=columns)
+
+    def named_lines(self, rows: Sequence[int]) -> str:
+        """The lines of some rows, for a sentence."""
+        return lines_text([self.lines[row] for row in rows])
+
+    def without_repeated(self, keys: Iterable[tuple[object, ...]]) -> tuple[list[bool], list[str]]:
+        """Which rows are the first with their key, and the note on the others."""
+        seen: set[tuple[object, ...]] = set()
+        first = [not (key in seen or seen.add(key)) for key in keys]  # type: ignore[func-returns-value]
+        repeated = [row for row, is_first in enumerate(first) if not is_first]
+        return first, [
+            f"rows that repeat another count once: {len(repeated):,} left out ({self.named_lines(repeated)})"
+        ] if repeated else []
+
+
+def read_cells(path: Path) -> CellTable:
+    """The table in a file, by its suffix; what is neither `.jsonl` nor `.parquet` is separated by commas, semicolons or tabs.
+
+    Raises SpecError where it is no such file, has two columns of one name or a row with too many cells, or is too large.
+    """
+    if not path.is_file():
+        raise SpecError(f"{path} is not a file; name a table (CSV, JSON lines or Parquet) with one row a run or shape")
+    suffix = Path(path.stem if path.suffix.lower() == ".gz" else path).suffix.lower()
+    separator = ""
+    if suffix == ".parquet":
+        from analysis.tables.parquet_rows import parquet_rows
+
+        rows: Iterator[LineOfCells] = parquet_rows(path, as_cell)
+    elif suffix in (".jsonl", ".ndjson"):
+        rows = _json_rows(path)
+    else:
+        separator = _separator(path)
+        rows = _separated_rows(path, separator)
+    header: Cells = next(rows, (0, ()))[1]
+    if not header:
+        raise SpecError(f"{path} must begin with a line of column names, found nothing; name a table with one row a run or shape")
+    names = [(name or "").strip() for name in header]
+    _require_different(path, names)
+    lines: list[int] = []
+    cells: list[list[str | None]] = []
+    characters = 0
+    for line, row in rows:
+        characters += sum(len(cell) for cell in row if cell)
+        if len(row) > len(names):
+            raise SpecError(
+                f"{path}:{line} must have a cell for each of the {len(names)} column names, found more; put a cell with commas in quotes"
+            )
+        if characters > MOST_CHARACTERS or len(names) * len(lines) > MOST_CELLS:
+            raise _too_large(path)
+        lines.append(line)
+        cells.append([*row, *[None] * (len(names) - len(row))])
+    kept = [place for place, name in enumerate(names) if not NAMELESS.fullmatch(name)]
+    columns = tuple([row[place] for row in cells] for place in kept)
+    return CellTable(path, tuple(names[place] for place in kept), tuple(lines), columns, separator == ";")
+
+
+def _require_different(path: Path, names: Sequence[str]) -> None:
+    for place, name in enumerate(names):
+        if not NAMELESS.fullmatch(name) and name in names[:place]:
+            positions = f"{names.index(name) + 1} and {place + 1}"
+            raise SpecError(f"{path} must have each column once, found `{name}` as columns {positions}; rename or remove one")
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """The lines of a text file that is not too large."""
+    opened = gzip.open if path.suffix.lower() == ".gz" else open
+    left = MOST_CHARACTERS
+    try:
+        with opened(path, "rt", newline="", encoding="utf-8-sig") as file:
+            while line := file.readline(left + 1):
+                left -= len(line)
+                if left < 0:
+                    raise _too_large(path)
+                yield line
+    except UnicodeDecodeError:
+        raise SpecError(f"{path} must be a CSV in UTF-8, found other bytes; export the table as CSV") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise SpecError(f"{path} must be a whole gzip file, found a damaged one; write it again") from None
+
+
+def _separator(path: Path) -> str:
+    """What separates most names in the first line that has any."""
+    first = next((line for line in _lines(path) if line.strip()), "")
+    return max(SEPARATORS, key=lambda mark: sum(mark in part for part in re.sub(r'"[^"]*"', "", first)))
+
+
+def _separated_rows(path: Path, separator: str) -> Iterator[LineOfCells]:
+    reader = csv.reader(_lines(path), delimiter=separator)
+    try:
+        for row in reader:
+            if row:
+                yield reader.line_num, row
+    except csv.Error as error:
+        raise SpecError(
+            f"{path}:{reader.line_num} must be a line of a CSV, found: {error}; correct it, or export the table again"
+        ) from None
+
+
+def _json_rows(path: Path) -> Iterator[LineOfCells]:
+    """Objects as rows under all the keys that there are; what lies deeper has the keys on its way, with slashes."""
+    found = [(number, _object(path, number, line)) for number, line in enumerate(_lines(path), 1) if line.strip()]
+    names = list(dict.fromkeys(name for _, row in found for name in row))
+    if len(names) * len(found) > MOST_CELLS:
+        raise _too_large(path)
+    yield 0, names
+    for number, row in found:
+        yield number, [row.get(name) for name in names]
+
+
+def _object(path: Path, number: int, line: str) -> dict[str, str | None]:
+    """A line's object, flat."""
+    try:
+        value = parse_json(line.strip(), has_nan=True)
+        if isinstance(value, dict):
+            return dict(_flat(value))
+        found = type(value).__name__
+    except RecursionError:
+        found = "brackets within brackets without end"
+    except ValueError as error:
+        found = str(error).removeprefix("line 1, ")
+    raise SpecError(f"{path}:{number} must be one JSON object, found {found}; correct the line")
+
+
+def _flat(value: dict[str, Any], before: str = "") -> Iterator[tuple[str, str | None]]:
+    for key, inner in value.items():
+        if isinstance(inner, dict):
+            yield from _flat(inner, f"{before}{key}/")
+        else:
+            yield before + key, as_cell(inner)
+
+
+def as_cell(value: object) -> str | None:
+    """A value of JSON or Parquet as the text that a CSV would have."""
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value) if isinstance(value, list) else str(value)
+
+
+def _too_large(path: Path) -> SpecError:
+    return SpecError(
+        f"{path} must have at most {MOST_CELLS:,} cells and {MOST_CHARACTERS >> 20} MiB of text, found more; "
+        "export the columns and rows that are asked about"
+    )
+
+
+def lines_text(lines: Sequence[int]) -> str:
+    """`line 7`, `lines 7, 9 and 12`, and how many more there are after ten."""
+    shown = [str(line) for line in lines[:NAMED_LINES]]
+    if len(lines) > NAMED_LINES:
+        return f"lines {', '.join(shown)} and {len(lines) - NAMED_LINES:,} more"
+    return f"line {shown[0]}" if len(shown) == 1 else f"lines {', '.join(shown[:-1])} and {shown[-1]}"

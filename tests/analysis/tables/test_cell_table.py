@@ -1,0 +1,131 @@
+"""A table is the same in whatever file it stands, and what is wrong with a file is one sentence."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from analysis.tables import cell_table
+from analysis.tables.cell_table import read_cells
+from search_space.errors import SpecError
+
+NAMES = ("N (M)", "D, in B", "eval/loss", "note")
+ROWS = [("1.5", "0.1", "6.67", "first, of two"), ("2", "0.3", "", 'a "word"; and more'), ("40", "1e-2", "4.1", "last")]
+
+
+def separated(mark: str, compressed: bool = False) -> Callable[[Path], object]:
+    def write(path: Path) -> None:
+        with gzip.open(path, "wt", newline="") if compressed else path.open("w", newline="") as file:
+            csv.writer(file, delimiter=mark).writerows([NAMES, *ROWS])
+
+    return write
+
+
+def json_lines(path: Path) -> None:
+    text = "\n".join(json.dumps(dict(zip(NAMES, row, strict=True))) for row in ROWS)
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+
+
+def as_parquet(path: Path) -> None:
+    parquet.write_table(pyarrow.table([list(cells) for cells in zip(*ROWS, strict=True)], names=list(NAMES)), path)
+
+
+WRITERS: dict[str, Callable[[Path], object]] = {
+    "runs.csv": separated(","),
+    "semicolons.csv": separated(";"),
+    "tabs.tsv": separated("\t"),
+    "tabs.txt": separated("\t"),
+    "runs.csv.gz": separated(",", compressed=True),
+    "RUNS.CSV.GZ": separated(";", compressed=True),
+    "runs.jsonl": json_lines,
+    "runs.ndjson": json_lines,
+    "runs.jsonl.gz": json_lines,
+    "runs.parquet": as_parquet,
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_table_is_the_same_in_every_file(name: str, tmp_path: Path) -> None:
+    WRITERS[name](tmp_path / name)
+    table = read_cells(tmp_path / name)
+    assert table.names == NAMES
+    assert [tuple(row) for row in zip(*table.columns, strict=True)] == ROWS
+    first = 1 if name.endswith((".parquet", "jsonl", "ndjson", "jsonl.gz")) else 2
+    assert table.lines == (first, first + 1, first + 2)
+
+
+def test_values_of_json_and_parquet_are_texts_as_a_csv_has_them(tmp_path: Path) -> None:
+    rows = [{"n": 1_000_000, "x": 0.1, "ok": True, "eval": {"loss": {"c4": 3.5}}, "heads": [4, 8]}, {"n": None, "later": "x"}]
+    (tmp_path / "a.jsonl").write_text("\n\n".join(map(json.dumps, rows)))
+    parquet.write_table(
+        pyarrow.table({"n": [1_000_000, None], "x": [0.1, None], "kind": pyarrow.array(["a", "a"]).dictionary_encode()}),
+        tmp_path / "a.parquet",
+    )
+    table = read_cells(tmp_path / "a.jsonl")
+    assert table.names == ("n", "x", "ok", "eval/loss/c4", "heads", "later")
+    assert list(zip(*table.columns, strict=True)) == [
+        ("1000000", "0.1", "True", "3.5", "[4, 8]", None),
+        (None, None, None, None, None, "x"),
+    ]
+    assert table.lines == (1, 3)
+    assert [list(cells) for cells in read_cells(tmp_path / "a.parquet").columns] == [["1000000", None], ["0.1", None], ["a", "a"]]
+
+
+def test_columns_without_a_name_are_left_out_and_blank_lines_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('\n\n,Unnamed: 1,n,,x\n0,1,2,,3\n\n4,5,"two\nlines",7,8\n')
+    table = read_cells(tmp_path / "a.csv")
+    assert table.names == ("n", "x")
+    assert table.lines == (4, 7)
+
+
+WRONG = {
+    "nothing.csv": (b"", "must begin with a line of column names, found nothing"),
+    "blank.csv": (b"\n\n", "must begin with a line of column names, found nothing"),
+    "two.csv": (b"N,loss,D, loss\n", "must have each column once, found `loss` as columns 2 and 4; rename or remove one"),
+    "more.csv": (b"a,b\n1,2\n1,2,3\n", r"more.csv:3 must have a cell for each of the 2 column names, found more"),
+    "bytes.csv": (b"\xff\xfe\x00", "must be a CSV in UTF-8, found other bytes"),
+    "book.xlsx": (b"PK\x03\x04\xff\xff", "must be a CSV in UTF-8"),
+    "cell.csv": (b"a\n" + b"x" * 200_000, r"cell.csv:\d must be a line of a CSV, found: field larger than field limit"),
+    "cut.csv.gz": (gzip.compress(b"a\n1\n" * 1000)[:40], "must be a whole gzip file, found a damaged one"),
+    "not.csv.gz": (b"a,b\n1,2\n", "must be a whole gzip file"),
+    "list.jsonl": (b"[1, 2]\n", "list.jsonl:1 must be one JSON object, found list"),
+    "cut.jsonl": (b'{"a": 1}\n{"a": \n', r"cut.jsonl:2 must be one JSON object, found column \d+: Expecting value"),
+    "twice.jsonl": (b'{"a": 1, "a": 2}\n', "twice.jsonl:1 must be one JSON object, found column 10: `a` stands there twice"),
+    "deep.jsonl": (b'{"a": ' + b"[" * 100_000, "deep.jsonl:1 must be one JSON object, found brackets within brackets without end"),
+    "nested.jsonl": (
+        b'{"a":' * 5000 + b"1" + b"}" * 5000,
+        "nested.jsonl:1 must be one JSON object, found brackets within brackets without end",
+    ),
+    "digits.jsonl": (b'{"a": ' + b"1" * 5000 + b"}", "digits.jsonl:1 must be one JSON object, found column 7: a number of 5,000 digits"),
+    "not.parquet": (b"PAR1 no", "must be a whole Parquet file, found: "),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_file_that_is_no_table_is_one_sentence(name: str, tmp_path: Path) -> None:
+    content, said = WRONG[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SpecError, match=said) as refused:
+        read_cells(tmp_path / name)
+    assert "\n" not in str(refused.value)
+    assert str(tmp_path / name) in str(refused.value)
+    assert len(str(refused.value)) < len(str(tmp_path)) + 300
+
+
+def test_a_table_is_bounded_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bomb.csv.gz").write_bytes(gzip.compress(b"a,b\n" + b"1," * (80 << 20)))
+    with pytest.raises(SpecError, match="must have at most 4,000,000 cells and 32 MiB of text, found more"):
+        read_cells(tmp_path / "bomb.csv.gz")
+    monkeypatch.setattr(cell_table, "MOST_CELLS", 100)
+    (tmp_path / "wide.jsonl").write_text("\n".join(f'{{"{number}": 1}}' for number in range(50)))
+    separated(",")(tmp_path / "runs.csv")
+    with pytest.raises(SpecError, match="at most 100 cells"):
+        read_cells(tmp_path / "wide.jsonl")
+    assert len(read_cells(tmp_path / "runs.csv")) == len(ROWS)
