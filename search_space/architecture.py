@@ -8,16 +8,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from dataclasses import fields as attributes
 from functools import cache
+from math import isqrt
 from typing import Any, Self
 
-from search_space.errors import SpecError, quoted, unknown_key
+from search_space.errors import SpecError, quoted, shortened, unknown_key
 from search_space.field import FieldKind
 from search_space.fields import BY_NAME, FIELDS
-from search_space.sharing import Sharing
+from search_space.sharing import MOST_BLOCKS, Sharing
 
 LAYER_TYPES = BY_NAME["layer_types"].choices
 INITIALIZER_RANGE = 0.02
 
+LARGEST_ATTRIBUTE = 1 << 30
+"""Largest size of a shape, a thousand times what any has."""
 SIZES = tuple(field.name for field in FIELDS if field.counted)
 READ_ALIKE = tuple(field for field in FIELDS if field.kind in (FieldKind.BOOL, FieldKind.CHOICE, FieldKind.REAL))
 """What is read alike here and in a space."""
@@ -69,10 +72,16 @@ class Architecture:
             value = getattr(self, name)
             if type(value) is not int or value < 1:
                 raise SpecError(f"{name} must be a whole number of at least 1, found {quoted(value)}")
+            if value > LARGEST_ATTRIBUTE:
+                raise SpecError(f"{name} must be at most {LARGEST_ATTRIBUTE:,}, found {quoted(value)}; lower it")
+        if self.num_hidden_layers > MOST_BLOCKS:
+            raise SpecError(
+                f"num_unique_layers times sharing.repeats must be at most {MOST_BLOCKS:,}, found {self.num_hidden_layers:,}; lower one"
+            )
         if self.num_attention_heads % self.num_key_value_heads:
             raise SpecError(
                 f"num_attention_heads must be a multiple of num_key_value_heads, found {self.num_attention_heads} and "
-                f"{self.num_key_value_heads}; choose one of {', '.join(map(str, divisors(self.num_attention_heads)))} key-value heads"
+                f"{self.num_key_value_heads}; choose one of {_listed(divisors(self.num_attention_heads))} key-value heads"
             )
         if self.head_dim % 2:
             raise SpecError(f"head_dim must be even because RoPE turns pairs, found {self.head_dim}; choose {self.head_dim + 1}")
@@ -94,9 +103,7 @@ class Architecture:
         for name in pattern:
             if name not in LAYER_TYPES:
                 raise SpecError(f"layer_types must hold {' or '.join(LAYER_TYPES)}, found {quoted(name)}")
-        if len(pattern) < depth:
-            pattern = (pattern * (depth // len(pattern) + 1))[:depth]
-        object.__setattr__(self, "layer_types", pattern)
+        object.__setattr__(self, "layer_types", pattern := _repeated(pattern, depth))
         if "sliding_attention" not in pattern:
             object.__setattr__(self, "sliding_window", None)
         elif type(self.sliding_window) is not int or self.sliding_window < 1:
@@ -194,6 +201,17 @@ KEYS = tuple(name for name in ALL_KEYS if name not in BY_NAME or BY_NAME[name].a
 
 
 @cache
+def _repeated(pattern: tuple[str, ...], depth: int) -> tuple[str, ...]:
+    """A pattern over the depth; one object for all shapes that have it, since a space has hundreds of thousands of them."""
+    return pattern if len(pattern) == depth else (pattern * (depth // len(pattern) + 1))[:depth]
+
+
+def _listed(numbers: tuple[int, ...]) -> str:
+    return shortened(", ".join(map(str, numbers)))
+
+
+@cache
 def divisors(number: int) -> tuple[int, ...]:
     """All whole numbers that divide one, ascending."""
-    return tuple(n for n in range(1, number + 1) if number % n == 0)
+    small = [n for n in range(1, isqrt(number) + 1) if number % n == 0]
+    return tuple(dict.fromkeys([*small, *(number // n for n in reversed(small))]))

@@ -9,7 +9,7 @@ from typing import Any
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.errors import SpecError, quoted, unknown_key
-from search_space.parse import above_zero, number
+from search_space.parse import above_zero, number, whole_number
 
 QUANTITIES = ("parameters", "non_embedding_parameters", "weight_bytes", "flops_per_token")
 DEFAULT_TOLERANCE = 0.01
@@ -94,7 +94,7 @@ class Budget:
     def parse(cls, values: object) -> Budget:
         """Read a study's ``budget``: quantities with a number or ``{target | at_most, ...}``, and a common ``tolerance``."""
         if not isinstance(values, Mapping):
-            raise SpecError(f"budget must be a mapping such as {{parameters: 1_000_000}}, found {quoted(values)}")
+            raise SpecError(f"budget must be a mapping such as {{parameters: 1_000_000}}, found {quoted(values)}; write one")
         common = _tolerance("budget.tolerance", values.get("tolerance", DEFAULT_TOLERANCE))
         limits = []
         for name, value in values.items():
@@ -104,7 +104,7 @@ class Budget:
                 raise unknown_key(f"budget.{name}", name, (*QUANTITIES, "tolerance"))
             limits.append(_limit(name, value, common))
         if not limits:
-            raise SpecError(f"budget must name at least one of {', '.join(QUANTITIES)}, found none")
+            raise SpecError(f"budget must name at least one of {', '.join(QUANTITIES)}, found none; name one")
         return cls(tuple(limits))
 
 
@@ -121,12 +121,14 @@ def _limit(name: str, value: object, common: float) -> Limit:
         if key not in ("target", "at_most", "tolerance", *extra):
             raise unknown_key(f"{path}.{key}", key, ("target", "at_most", "tolerance", *extra))
     if ("target" in value) == ("at_most" in value):
-        raise SpecError(f"{path} must have either `target` or `at_most`, found {quoted(dict(value))}")
+        raise SpecError(f"{path} must have either `target` or `at_most`, found {quoted(dict(value))}; name one of them")
     options: dict[str, Any] = {key: value[key] for key in extra if key in value}
     if options.get("precision", "float16") not in (*cost.BITS_PER_WEIGHT,):
-        raise SpecError(f"{path}.precision must be one of {', '.join(cost.BITS_PER_WEIGHT)}, found {quoted(options['precision'])}")
+        raise SpecError(
+            f"{path}.precision must be one of {', '.join(cost.BITS_PER_WEIGHT)}, found {quoted(options['precision'])}; choose one of them"
+        )
     if "context_tokens" in options:
-        options["context_tokens"] = int(above_zero(f"{path}.context_tokens", options["context_tokens"]))
+        options["context_tokens"] = whole_number(f"{path}.context_tokens", options["context_tokens"])
     if "at_most" in value:
         if "tolerance" in value:
             raise SpecError(f"{path}.tolerance goes with `target`; an `at_most` is a sharp limit, so leave it out")
@@ -138,5 +140,5 @@ def _limit(name: str, value: object, common: float) -> Limit:
 def _tolerance(path: str, value: object) -> float:
     found = number(path, value)
     if not 0 < found < 1:
-        raise SpecError(f"{path} must lie between 0 and 1 (0.01 is one percent), found {quoted(value)}")
+        raise SpecError(f"{path} must lie between 0 and 1 (0.01 is one percent), found {quoted(value)}; correct it")
     return found

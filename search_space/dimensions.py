@@ -9,8 +9,8 @@ from typing import Any
 from search_space.errors import SpecError, quoted, shortened
 from search_space.field import Field, FieldKind
 from search_space.fields import BY_NAME, FIELDS
-from search_space.parse import LARGEST, above_zero, even, flag, listed, number, only, whole_number
-from search_space.sharing import Sharing
+from search_space.parse import LARGEST, even, flag, listed, number, only, ratio_above_zero, whole_number
+from search_space.sharing import MOST_BLOCKS, Sharing
 
 FIRST = (
     "vocab_size", "tie_word_embeddings", "num_unique_layers", "sharing", "hidden_size", "head_dim", "num_attention_heads",
@@ -90,7 +90,7 @@ def _mapping(field: Field, path: str, value: Mapping[str, Any]) -> Dimension | S
     if ratio_key is not None and ratio_key in value:
         inner = field.solvable
         only(path, value, (ratio_key, "multiple_of", "ratio") if inner else (ratio_key,))
-        ratios = tuple(dict.fromkeys(above_zero(f"{path}.{ratio_key}", v) for v in listed(path, value[ratio_key])))
+        ratios = tuple(dict.fromkeys(ratio_above_zero(f"{path}.{ratio_key}", v) for v in listed(path, value[ratio_key])))
         return Dimension(
             field.name, ratios, True, whole_number(f"{path}.multiple_of", value.get("multiple_of", ROUNDED_TO if inner else 1))
         )
@@ -100,8 +100,11 @@ def _mapping(field: Field, path: str, value: Mapping[str, Any]) -> Dimension | S
     low, high = whole_number(f"{path}.from", value["from"]), whole_number(f"{path}.to", value["to"])
     step = whole_number(f"{path}.step", value.get("step", 1))
     if high < low:
-        raise SpecError(f"{path}.to must be at least {path}.from, found {low} to {high}")
-    return Dimension(field.name, tuple(_value(field, path, n) for n in range(low, high + 1, step)))
+        raise SpecError(f"{path}.to must be at least {path}.from, found {low} to {high}; swap them")
+    sizes = range(low, high + 1, step)
+    for size in sizes[:2]:  # the others are as even as these
+        _value(field, path, size)
+    return Dimension(field.name, tuple(sizes))
 
 
 def _solved(field: Field, path: str, value: Mapping[str, Any]) -> Solved:
@@ -146,6 +149,8 @@ def _patterns(path: str, value: object, names: Sequence[str]) -> tuple[tuple[str
             f"{path} must be a pattern such as [sliding_attention, full_attention], or a list of patterns, found {quoted(value)}"
         )
     for row in rows:
+        if len(row) > MOST_BLOCKS:
+            raise SpecError(f"{path} must be patterns of at most {MOST_BLOCKS:,} blocks, found {len(row):,}; a shorter one repeats")
         for name in row:
             if name not in names:
                 raise SpecError(f"{path} must hold {' or '.join(names)}, found {quoted(name)}")

@@ -6,18 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from search_space.errors import SpecError, quoted, unknown_key
+from search_space.sizes import written_number
 
 LARGEST = 1 << 20
 """Largest size in a space."""
+LEAST_REAL, MOST_REAL = 1e-30, 1e30
+"""Bounds of a number that is no size: products of a few such numbers are finite, and none is 0."""
+MOST_RATIO = 1024
+"""Largest ratio of two sizes of a shape."""
 
 
 def number(path: str, value: object) -> float:
-    """A number; YAML 1.1 reads ``1e6`` as text, so numeric text is one too."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            pass
+    """A number; YAML 1.1 reads ``1e6`` and ``32k`` as text, so text that is a number is one too."""
+    if isinstance(value, str) and (found := written_number(value, path)) is not None:
+        return found
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise SpecError(f"{path} must be a number, found {quoted(value)}")
     return value
@@ -28,6 +30,8 @@ def above_zero(path: str, value: object) -> float:
     found = number(path, value)
     if not 0 < found < float("inf"):
         raise SpecError(f"{path} must be above 0, found {quoted(value)}")
+    if not LEAST_REAL <= found <= MOST_REAL:
+        raise SpecError(f"{path} must be from {LEAST_REAL:g} to {MOST_REAL:g}, found {quoted(value)}; correct it")
     return found
 
 
@@ -44,6 +48,14 @@ def even(path: str, value: object) -> int:
     found = whole_number(path, value)
     if found % 2:
         raise SpecError(f"{path} must be even because RoPE turns pairs, found {found}; choose {found + 1}")
+    return found
+
+
+def ratio_above_zero(path: str, value: object) -> float:
+    """A ratio of two sizes, from one over `MOST_RATIO` to that."""
+    found = above_zero(path, value)
+    if not 1 / MOST_RATIO <= found <= MOST_RATIO:
+        raise SpecError(f"{path} must be from 1/{MOST_RATIO} to {MOST_RATIO}, found {quoted(value)}; correct it")
     return found
 
 

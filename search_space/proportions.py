@@ -10,7 +10,7 @@ from typing import Self
 from search_space.architecture import Architecture
 from search_space.budget import DEFAULT_TOLERANCE, Budget
 from search_space.fields import OF_STUDY
-from search_space.sharing import Sharing
+from search_space.sharing import MOST_BLOCKS, Sharing
 from search_space.solve import InfeasibleError
 from search_space.space import SearchSpace
 
@@ -95,7 +95,7 @@ def _spaces(model: Proportions, space: SearchSpace, step: int) -> Iterator[Searc
             yield SearchSpace.parse(
                 {
                     **{name: found[0] for name in OF_STUDY if (found := space.choices(name))},
-                    "num_unique_layers": model.num_unique_layers or {"from": 1, "to": DEEPEST},
+                    "num_unique_layers": model.num_unique_layers or {"from": 1, "to": min(DEEPEST, MOST_BLOCKS // model.sharing.repeats)},
                     "sharing": [model.sharing],
                     "hidden_size": {"solve": True, "multiple_of": multiple},
                     "head_dim": head_dim,

@@ -13,6 +13,8 @@ from search_space.errors import SpecError, quoted, unknown_key
 
 STRATEGIES = ("none", "immediate", "repeat_all_over", "reverse")
 PARTS = ("block", "attention", "mlp")
+MOST_BLOCKS = 1024
+"""Blocks that a shape may execute."""
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -33,6 +35,8 @@ class Sharing:
             raise SpecError(f"sharing.part must be one of {', '.join(PARTS)}, found {quoted(self.part)}")
         if isinstance(self.repeats, bool) or not isinstance(self.repeats, int) or self.repeats < 1:
             raise SpecError(f"sharing.repeats must be a whole number of at least 1, found {quoted(self.repeats)}")
+        if self.repeats > MOST_BLOCKS:
+            raise SpecError(f"sharing.repeats must be at most {MOST_BLOCKS:,}, found {quoted(self.repeats)}; lower it")
         if self.strategy == "none" and self.repeats != 1:
             raise SpecError(f"sharing.repeats must be 1 where the strategy is none, found {self.repeats}; name a strategy")
         if self.repeats == 1:  # run once is not shared, whatever the strategy is called

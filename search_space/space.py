@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from search_space.architecture import Architecture
 from search_space.budget import Budget
 from search_space.dimensions import ORDER, Dimension, Solved, parse_dimension, parse_ratio
 from search_space.errors import SpecError, quoted, unknown_key
+from search_space.sharing import MOST_BLOCKS
 from search_space.solve import InfeasibleError, solve
 
 Point = dict[str, Any]
@@ -20,6 +22,10 @@ Point = dict[str, Any]
 
 ENUMERABLE = 200_000
 """Spaces up to this many points are counted exactly; larger ones from a sample of as many (about 10 s)."""
+GLANCE = 40_000
+"""Points that a plan looks at: two seconds."""
+WIDTH_POINTS = 20
+"""Points that one point takes the time of where its width is solved for."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,49 @@ class Explanation:
         return "\n".join(lines + ([f"  nearest miss: {self.nearest}"] if self.nearest else []))
 
 
+@dataclass
+class Survey:
+    """What a walk over a space has met so far."""
+
+    shapes: dict[Architecture, Point] = field(default_factory=dict)
+    """Distinct feasible shapes, each with the first point that builds it."""
+    removed: Counter[str] = field(default_factory=Counter)
+    """Infeasible points by their reason."""
+    feasible: int = 0
+    """Points that spend the budget."""
+    nearest: InfeasibleError | None = None
+    """The reason of the point that missed the budget by least."""
+
+    @classmethod
+    def of(cls, walk: Iterable[tuple[Point, Architecture | InfeasibleError]]) -> Survey:
+        """The survey of all points of a walk."""
+        survey = cls()
+        for point, shape in walk:
+            survey.add(point, shape)
+        return survey
+
+    def add(self, point: Point, shape: Architecture | InfeasibleError) -> None:
+        """Count one point."""
+        if isinstance(shape, Architecture):
+            self.feasible += 1
+            self.shapes.setdefault(shape, point)
+            return
+        self.removed[shape.reason] += 1
+        if self.nearest is None or shape.distance < self.nearest.distance:
+            self.nearest = shape
+
+    @property
+    def table(self) -> list[tuple[Point, Architecture]]:
+        """The shapes in the order in which they were met."""
+        return [(point, shape) for shape, point in self.shapes.items()]
+
+    def explained(self, size: int) -> Explanation:
+        """What a person is told of a space of so many points."""
+        examined = self.feasible + self.removed.total()
+        near = None if self.feasible or self.nearest is None else self.nearest.near
+        return Explanation(size, examined, self.feasible, len(self.shapes), dict(self.removed.most_common()), near)
+
+
 @dataclass(frozen=True)
 class SearchSpace:
     """Dimensions to choose, sizes to solve for, and the budget that every shape spends."""
@@ -63,7 +112,7 @@ class SearchSpace:
     def parse(cls, values: object, budget: Budget) -> SearchSpace:
         """Read a study's ``space``; dimensions that it does not name have their defaults."""
         if not isinstance(values, Mapping):
-            raise SpecError(f"space must be a mapping of dimensions such as {{hidden_size: [256, 512]}}, found {quoted(values)}")
+            raise SpecError(f"space must be a mapping of dimensions such as {{hidden_size: [256, 512]}}, found {quoted(values)}; write one")
         fields = {field.name: field.default if field.in_space is None else field.in_space for field in ORDER}
         for key in values:
             if key not in fields:
@@ -76,6 +125,11 @@ class SearchSpace:
         if solved and budget.target is None:
             raise SpecError(
                 f"space solves for {' and '.join(solved)}, which needs a budget to spend; name a target such as budget.parameters"
+            )
+        deepest = max((repeated.repeats for repeated in space.choices("sharing")), default=1) * max(space.choices("num_unique_layers"))
+        if deepest > MOST_BLOCKS:
+            raise SpecError(
+                f"space.num_unique_layers times sharing.repeats must be at most {MOST_BLOCKS:,}, found {deepest:,}; lower one of them"
             )
         slides = any("sliding_attention" in row for row in space.choices("layer_types"))
         if slides and None in space.choices("sliding_window"):
@@ -129,51 +183,54 @@ class SearchSpace:
             except InfeasibleError as reason:
                 yield point, reason
 
-    def shapes(self, seed: int | None = None) -> Iterator[tuple[Point, Architecture]]:
-        """Distinct feasible shapes, each with the first point that builds it, in order or shuffled by a seed."""
+    def shapes(self, seed: int | None = None, at_most: int | None = None) -> Iterator[tuple[Point, Architecture]]:
+        """Distinct feasible shapes of at most so many points, each with the first that builds it, in order or shuffled by a seed."""
         seen = set()
-        for point, shape in self.walk(seed):
+        for point, shape in islice(self.walk(seed), at_most):
             if isinstance(shape, Architecture) and shape not in seen:
                 seen.add(shape)
                 yield point, shape
 
     def table(self) -> list[tuple[Point, Architecture]]:
         """All distinct feasible shapes (of a uniform sample of points where the space is too large to enumerate), computed once."""
-        return self._survey[0]
+        return self._survey.table
 
-    def sample(self, count: int, seed: int = 0) -> list[Architecture]:
-        """So many distinct feasible shapes, those of uniformly drawn points; fewer only where the space has no more."""
-        shapes = self.shapes(seed)
+    def sample(self, count: int, seed: int = 0, at_most: int | None = None) -> list[Architecture]:
+        """So many distinct feasible shapes, those of uniformly drawn points; fewer only where `at_most` so many points have no more."""
+        shapes = self.shapes(seed, at_most)
         return [shape for _, (_, shape) in zip(range(count), shapes, strict=False)]
 
     def explain(self) -> Explanation:
         """Count points, feasible points and shapes, and say which limit removes how many; computed once."""
-        return self._survey[1]
+        return self._survey.explained(self.size)
+
+    @property
+    def glance(self) -> int:
+        """Points that are looked at in a few seconds: a plan and a refusal do not wait for more."""
+        return GLANCE // WIDTH_POINTS if "hidden_size" in self.solved else GLANCE
+
+    @property
+    def search_glance(self) -> int:
+        """Points among which a feasible one is looked for before the study is refused."""
+        return 5 * self.glance
 
     @cached_property
-    def _survey(self) -> tuple[list[tuple[Point, Architecture]], Explanation]:
-        """One walk over the space: what is feasible, and why the rest is not."""
-        table: dict[Architecture, Point] = {}
-        removed: Counter[str] = Counter()
-        examined = feasible = 0
-        nearest: InfeasibleError | None = None
-        for point, shape in self.walk():
-            examined += 1
-            if isinstance(shape, Architecture):
-                feasible += 1
-                table.setdefault(shape, point)
-                continue
-            removed[shape.reason] += 1
-            if nearest is None or shape.distance < nearest.distance:
-                nearest = shape
-        near = None if feasible or nearest is None else nearest.near
-        explanation = Explanation(self.size, examined, feasible, len(table), dict(removed.most_common()), near)
-        return [(point, shape) for shape, point in table.items()], explanation
+    def glimpse(self) -> Survey:
+        """The survey of `glance` uniformly drawn points, or of all where there are no more."""
+        return self._survey if self.size <= self.glance else Survey.of(islice(self.walk(0), self.glance))
+
+    @cached_property
+    def _survey(self) -> Survey:
+        return Survey.of(self.walk())
 
     def require_feasible(self) -> None:
-        """Raise SpecError with the whole explanation where no shape spends the budget."""
-        if next(self.shapes(), None) is None:
-            raise SpecError(
-                f"no shape of this space spends the budget ({self.budget}); widen the limit that removes most, or the tolerance:\n"
-                f"{self.explain()}"
-            )
+        """Raise SpecError with the whole explanation where no shape of `search_glance` points spends the budget."""
+        survey = Survey()
+        for point, shape in islice(self.walk(None if self.size <= self.glance else 0), self.search_glance):
+            if isinstance(shape, Architecture):
+                return
+            survey.add(point, shape)
+        raise SpecError(
+            f"no shape of this space spends the budget ({self.budget}); widen the limit that removes most, or the tolerance:\n"
+            f"{survey.explained(self.size)}"
+        )

@@ -109,6 +109,40 @@ BAD: dict[str, BadStudy] = {
     "a precision that is a list": changed(
         "budget.weight_bytes.precision must be one of", budget={"weight_bytes": {"target": 1e5, "precision": ["int8"]}}
     ),
+    # counts and numbers beyond their bounds
+    "a depth of a million": changed("times sharing.repeats must be at most 1,024, found 2,097,152", space__num_unique_layers=1 << 20),
+    "a billion repeats": changed("sharing.repeats must be at most 1,024", space__sharing={"strategy": "immediate", "repeats": 10**9}),
+    "depth times repeats": changed(
+        "times sharing.repeats", space__num_unique_layers=100, space__sharing={"strategy": "reverse", "repeats": 64}
+    ),
+    "a billion threads": changed("workers.threads must be 'auto' or must be less than or equal to 1024", workers__threads=10**9),
+    "a billion workers": changed("workers.count must be less than or equal to 1024", workers__count="1B"),
+    "a billion GPUs": changed("workers.gpus must be less than or equal to 1024", workers__gpus=1e9),
+    "1e308 tokens": changed("proxy.tokens must be less than or equal to 1000000000000000", proxy__tokens="1e308"),
+    "1e308 tokens as a number": changed("proxy.tokens must be less than or equal to", proxy__tokens=1e308),
+    "a budget of 1e308": changed("budget.parameters must be from 1e-30 to 1e+30", budget__parameters=1e308),
+    "a tiny learning rate": changed("proxy.learning_rate must be at least 1e-30, found 1e-300", proxy__learning_rate=1e-300),
+    "a deadline of 1e30 seconds": changed("workers.deadline_seconds must be less than or equal to", workers__deadline_seconds=1e30),
+    "a ratio of 1e30": changed("must be from 1/1024 to 1024", space__num_attention_heads={"ratio_of_hidden": 1e30}),
+    "a billion repeats of a measurement": changed("latency.repeats must be less than or equal to 1024", latency={"repeats": 10**9}),
+    "a prompt of a billion tokens": changed("latency.prompt_tokens must be less than or equal to 1048576", latency={"prompt_tokens": "1B"}),
+    "a negative seed": changed("search.seed must be greater than or equal to 0", search__seed=-1),
+    "a hundred references": changed("references must have at most 16 items", references=["deep-thin"] * 100),
+    "a reference of a billion blocks": changed(
+        "must be at most 1,024", {"mine.yaml": of_kind(num_unique_layers=10**9)}, references=["mine.yaml"]
+    ),
+    "a reference of 10^40 heads": changed(
+        "must be at most 1,073,741,824", {"mine.yaml": of_kind(num_attention_heads=10**40)}, references=["mine.yaml"]
+    ),
+    "a count in bytes": changed("proxy.tokens must be a valid integer", proxy__tokens="32MB"),
+    "a grid of too many trainings": BadStudy(
+        yaml.safe_dump(
+            {key: VALUES[key] for key in ("name", "corpus")}
+            | {"scaling": {"budgets": {"parameters": [10**5]}, "shapes": {"one": {}}, "tokens": [10_000], "seeds": 1000}}
+            | {"space": {"vocab_size": 300}, "proxy": {}}
+        ),
+        "scaling must be at most 500 trainings, found 1,000",
+    ),
     # shapes that cannot be had
     "a budget that no shape spends": changed("no shape of this space spends the budget", budget__parameters=1000),
     "limits that no shape keeps": changed("limits: no shape of the space keeps them", limits={"kv_cache_bytes": 1}),

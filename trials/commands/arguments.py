@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
-LARGEST_PORT = 65_535
+from search_space.errors import quoted
+from search_space.sizes import written_number
+
+LARGEST_PORT, MOST_TIMES = 65_535, 1000
 
 
 def add_study(parser: argparse.ArgumentParser, text: str = "a study's YAML file") -> None:
@@ -33,12 +37,33 @@ def add_json(parser: argparse.ArgumentParser, text: str = "print one JSON object
     parser.add_argument("--json", action="store_true", help=text)
 
 
-def positive(text: str) -> int:
-    """An argument that counts something."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, found {number}")
-    return number
+def counted(most: int, least: int = 1) -> Callable[[str], int]:
+    """What reads an argument that counts something, `32k` and `1M` too, within bounds."""
+
+    def read(text: str) -> int:
+        number = written_number(text)
+        if not isinstance(number, int):
+            raise argparse.ArgumentTypeError(f"must be a whole number such as 64 or 32k, found {quoted(text)}; correct it")
+        if number < least:
+            raise argparse.ArgumentTypeError(f"must be at least {least}, found {number}")
+        if number > most:
+            raise argparse.ArgumentTypeError(f"must be at most {most:,}, found {quoted(number)}; lower it")
+        return number
+
+    return read
+
+
+def times(text: str) -> float:
+    """An argument that says how many times longer; above 1 where a longer training judges."""
+    number = written_number(text)
+    if number is None or not 0 < number <= MOST_TIMES:
+        raise argparse.ArgumentTypeError(f"must be a number above 0 and at most {MOST_TIMES:,}, found {quoted(text)}; correct it")
+    return float(number)
+
+
+positive = counted(10**12)
+few = counted(1024)
+seed = counted(2**32 - 1, least=0)
 
 
 def port(text: str) -> int:

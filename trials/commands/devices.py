@@ -11,7 +11,7 @@ from pathlib import Path
 from search_space.errors import SpecError
 from trials.catalogue.formats import MODEL_FORMATS, USUAL_MODEL_FORMAT
 from trials.catalogue.runtimes import RUNTIMES, USUAL_RUNTIME
-from trials.commands.arguments import add_json, add_shape, positive
+from trials.commands.arguments import add_json, add_shape, counted, few
 from trials.commands.shapes import shape_named
 from trials.commands.talk import DONE, emit, say
 
@@ -24,11 +24,11 @@ def add_latency_arguments(parser: argparse.ArgumentParser) -> None:
     add_shape(parser)
     add("--runtime", default=USUAL_RUNTIME, choices=tuple(RUNTIMES), help="what runs the shape (default %(default)s)")
     add("--precision", default="float32", choices=EVERY_PRECISION, help="of the weights (default %(default)s)")
-    add("--prompt-tokens", type=positive, default=64, metavar="N", help="tokens of the prompt (default %(default)s)")
-    add("--new-tokens", type=positive, default=64, metavar="N", help="tokens decoded with the KV cache (default %(default)s)")
-    add("--context-positions", type=positive, nargs="+", metavar="N", help="time a decoded token after so many others, too")
-    add("--threads", type=positive, default=1, metavar="N", help="pinned threads (default %(default)s)")
-    add("--repeats", type=positive, default=5, metavar="N", help="timed repeats (default %(default)s)")
+    add("--prompt-tokens", type=counted(1 << 20), default=64, metavar="N", help="tokens of the prompt (default %(default)s)")
+    add("--new-tokens", type=counted(1 << 20), default=64, metavar="N", help="tokens decoded with the KV cache (default %(default)s)")
+    add("--context-positions", type=counted(1 << 20), nargs="+", metavar="N", help="time a decoded token after so many others, too")
+    add("--threads", type=few, default=1, metavar="N", help="pinned threads (default %(default)s)")
+    add("--repeats", type=few, default=5, metavar="N", help="timed repeats (default %(default)s)")
     add("--command", type=shlex.split, metavar="TEXT", help="what measures, quoted, where the runtime is command; see docs/runtimes.md")
     add("--format", choices=tuple(MODEL_FORMATS), help=f"of the files that a command is given (default {USUAL_MODEL_FORMAT})")
     add_json(parser)
@@ -60,8 +60,8 @@ def add_profile_device_arguments(parser: argparse.ArgumentParser) -> None:
     add("study", metavar="STUDY", nargs="?", help="a study's YAML file: its space, sizes and workload")
     add("--runtime", choices=tuple(RUNTIMES), help="in place of the study's")
     add("--precision", choices=EVERY_PRECISION, help="in place of the study's")
-    add("--shapes", type=positive, default=40, metavar="N", help="that are fitted, at most (default %(default)s)")
-    add("--checks", type=positive, default=10, metavar="N", help="further shapes that judge the fit (default %(default)s)")
+    add("--shapes", type=few, default=40, metavar="N", help="that are fitted, at most (default %(default)s)")
+    add("--checks", type=few, default=10, metavar="N", help="further shapes that judge the fit (default %(default)s)")
     add(
         "--output",
         metavar="FILE",
@@ -71,7 +71,7 @@ def add_profile_device_arguments(parser: argparse.ArgumentParser) -> None:
     add("--fit", metavar="TABLE.csv", help="measure nothing: fit some rows of a published table and predict the others")
     add("--column", default="latency_ms", metavar="NAME", help="milliseconds in that table (default %(default)s)")
     add("--features", metavar="LIST", help="columns of that table, with commas, that are features beside the known ones")
-    add("--seeds", type=positive, default=5, metavar="N", help="fits of that table, to other rows each (default %(default)s)")
+    add("--seeds", type=few, default=5, metavar="N", help="fits of that table, to other rows each (default %(default)s)")
     add_json(parser)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from analysis.laws.options import CHECKPOINT_ROWS, FORMS, LOSS_FUNCTIONS, VARIABLES, options_from
 from search_space.errors import SpecError
-from trials.commands.arguments import add_json
+from trials.commands.arguments import add_json, counted, seed
 from trials.commands.talk import DONE, emit, say
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ def add_fit_arguments(parser: argparse.ArgumentParser) -> None:
     add("--checkpoints", choices=CHECKPOINT_ROWS, help="rows that enter: all, the last of each training, or the lower hull against FLOPs")
     add("--predict", metavar="N,D", action="append", help="predict the loss there, with a 90 %% band; may be repeated")
     add("--far", action="store_true", help="predict far outside the runs, too")
-    add("--refits", type=int, metavar="COUNT", help="refits behind every interval (default: 4000)")
+    add("--refits", type=counted(10**6), metavar="COUNT", help="refits behind every interval (default: 4000)")
     add("--html", metavar="FILE", help="write a page with pictures and tables that opens without a network")
-    add("--seed", type=int, help="of the refits (default: 0); the same seed gives the same bits")
+    add("--seed", type=seed, help="of the refits (default: 0); the same seed gives the same bits")
     add_json(parser)
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trials.commands.arguments import add_directory, add_json, add_study, positive
+from trials.commands.arguments import add_directory, add_json, add_study, counted, few, positive, times
 from trials.commands.talk import DONE, emit, say
 
 if TYPE_CHECKING:
@@ -19,21 +19,30 @@ def add_lr_check_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add_study(parser)
     add("--directory", metavar="DIR", help="where the trainings are kept; the same command continues (default runs/NAME-lr-check)")
-    add("--shapes", type=positive, default=6, metavar="N", help="from deep-thin to wide-shallow (default %(default)s)")
-    add("--rates", type=positive, default=5, metavar="N", help="factors of 2 around the study's rates, an odd number (default %(default)s)")
+    add("--shapes", type=few, default=6, metavar="N", help="from deep-thin to wide-shallow (default %(default)s)")
+    add(
+        "--rates",
+        type=counted(99),
+        default=5,
+        metavar="N",
+        help="factors of 2 around the study's rates, an odd number (default %(default)s)",
+    )
     add("--tokens", type=positive, metavar="N", help="training tokens in place of the study's")
     add_json(parser)
 
 
 def lr_check(options: argparse.Namespace) -> int:
     """Train a spread of shapes at several learning rates and say whether the study's suits them all."""
-    from analysis.fidelity.lr_transfer import rate_table
-    from trials.experiments.lr_check import run_rate_check
+    from trials.plans.check_study import check
     from trials.study.spec import load_study
 
     study = load_study(options.study)
+    check(study)
+    from analysis.fidelity.lr_transfer import rate_table
+    from trials.experiments.lr_check import run_rate_check
+
     directory = Path(options.directory or f"runs/{study.name}-lr-check")
-    check = run_rate_check(
+    found = run_rate_check(
         study,
         directory,
         shapes=options.shapes,
@@ -42,9 +51,9 @@ def lr_check(options: argparse.Namespace) -> int:
         progress=lambda count, total, run: say(f"{count} of {total}: {run.title}"),
     )
     if options.json:
-        emit(check.as_dict())
+        emit(found.as_dict())
     else:
-        print(rate_table(check))
+        print(rate_table(found))
     return DONE
 
 
@@ -53,20 +62,23 @@ def add_validate_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add_study(parser, "the YAML file of a study that has been run")
     add("--directory", metavar="DIR", help="the study's directory; the same command continues (default runs/NAME)")
-    add("--shapes", type=positive, default=12, metavar="N", help="from the best to the worst loss (default %(default)s)")
-    add("--times", type=float, default=4.0, metavar="X", help="how many times longer (default %(default)g)")
+    add("--shapes", type=few, default=12, metavar="N", help="from the best to the worst loss (default %(default)s)")
+    add("--times", type=times, default=4.0, metavar="X", help="how many times longer (default %(default)g)")
     add_json(parser)
 
 
 def validate(options: argparse.Namespace) -> int:
     """Train shapes of a study longer and say whether its short trainings rank them alike; what failed is tried again."""
-    from analysis.fidelity.rank_validity import validity_sentences
-    from trials.experiments.validate import run_validation
-    from trials.reporting.stored_study import read_study, report_study
+    from trials.plans.check_study import check
     from trials.study.spec import load_study
 
     study = load_study(options.study)
     directory = Path(options.directory or f"runs/{study.name}")
+    check(study, directory)
+    from analysis.fidelity.rank_validity import validity_sentences
+    from trials.experiments.validate import run_validation
+    from trials.reporting.stored_study import read_study, report_study
+
     found = run_validation(
         study,
         directory,
@@ -87,7 +99,7 @@ def add_promote_arguments(parser: argparse.ArgumentParser) -> None:
     """What `promote` reads."""
     add = parser.add_argument
     add_directory(parser, "the directory of a study that has been run; the same command continues")
-    add("--times", type=float, default=2.0, metavar="X", help="how many times longer, at most 8 (default %(default)g)")
+    add("--times", type=times, default=2.0, metavar="X", help="how many times longer, at most 8 (default %(default)g)")
     add("--top", type=positive, metavar="N", help="those most likely on the front alone (default: its members and near-ties)")
     add("--study", metavar="FILE", help="the study's YAML, where its corpus is named relative to it (default DIR/study.yaml)")
     add_json(parser)

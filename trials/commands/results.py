@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trials.catalogue.formats import FORMATS
-from trials.commands.arguments import add_directory, add_json, port
+from trials.commands.arguments import add_directory, add_json, counted, port
 from trials.commands.talk import DONE, emit, say
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add_directory(parser)
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--trial", type=int, metavar="N", help="the trial of that number")
+    which.add_argument("--trial", type=counted(10**9, least=0), metavar="N", help="the trial of that number")
     pick = "a member of the front: recommended, knee, or the best in an objective, such as most-accurate or fastest"
     which.add_argument("--pick", metavar="WORD", help=pick)
     usual = ",".join(name for name, row in FORMATS.items() if row.usual)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.records.json_writer import json_of
-from trials.commands.arguments import add_json, add_shape, add_study, positive
+from trials.commands.arguments import add_json, add_shape, add_study, positive, seed
 from trials.commands.talk import DONE, emit, say
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def add_sample_arguments(parser: argparse.ArgumentParser) -> None:
     """What `sample` reads."""
     add_study(parser)
     parser.add_argument("-n", "--count", type=positive, default=10, metavar="N", help="how many (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="which ones (default %(default)s)")
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="which ones (default %(default)s)")
     add_json(parser, "print one JSON object a line: architecture and parameters")
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trials.commands.arguments import add_json, add_study, add_tracking_uri, positive
+from trials.commands.arguments import add_json, add_study, add_tracking_uri, few
 from trials.commands.results import RESULT_JSON, print_result
 from trials.commands.talk import DONE, STUDY_FAILED, emit, say
 
@@ -111,7 +111,7 @@ def add_ablate_arguments(parser: argparse.ArgumentParser) -> None:
     add("file", nargs="+", metavar="FILE", help="ablations' YAML files, such as studies/mobilellm/depth-width.yaml")
     add("--directory", default="runs/ablations", metavar="DIR", help="where records go; the same one continues (default %(default)s)")
     add("--scale", default="proxy", metavar="NAME", help="which of a file's scales is trained (default %(default)s)")
-    add("--workers", type=positive, default=1, metavar="N", help="trainings side by side (default %(default)s)")
+    add("--workers", type=few, default=1, metavar="N", help="trainings side by side (default %(default)s)")
     add_json(parser, "print the answers as JSON")
 
 

@@ -21,6 +21,7 @@ from search_space.errors import SpecError, quoted
 from trials.driver.shipment import STUDY_FOLDER, pack
 from trials.machine.redaction import redacted
 from trials.reporting.tracking_uri import is_relative
+from trials.study.files import require_url
 from trials.study.spec import load_study
 
 STOP_SECONDS = 30.0
@@ -119,6 +120,7 @@ def entrypoint(study_file: str, directory: str, tracking_uri: str | None = None)
 
 
 def _client(address: str) -> JobSubmissionClient:
+    require_url(address, "the address", "give the URL of the cluster's dashboard, such as http://127.0.0.1:8265")
     if urlsplit(address).scheme not in ("http", "https"):
         raise SpecError(f"the address must be the URL of the cluster's dashboard, such as http://127.0.0.1:8265, found {quoted(address)}")
     kept = {name: os.environ.pop(name) for name in ADDRESS_VARIABLES if name in os.environ}

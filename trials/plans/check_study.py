@@ -60,7 +60,8 @@ def check(study: StudySpec, directory: Path | None = None, *, has_text: bool = T
     first = FirstTrials.of(study)
     if study.scaling is None:
         require_within_limits(study)
-        shapes = study.search_space.sample(SHAPES_ASKED_ABOUT, study.search.seed)
+        space = study.search_space
+        shapes = space.sample(SHAPES_ASKED_ABOUT, study.search.seed, space.glance)
         require_measurable(study.latency, first.references, shapes)
     if directory is None:
         require_table(study)

@@ -95,9 +95,9 @@ class StudyPlan:
 def plan_study(study: StudySpec) -> StudyPlan:
     """Count and time; raises SpecError where no shape is feasible, or corpus or references cannot be what the study says."""
     space, compared = study.search_space, check(study).references
-    shapes = space.sample(COUNTED, study.search.seed)
+    shapes = space.sample(COUNTED, study.search.seed, space.glance)
     samples = tuple(shape_cost(study, shape) for shape in shapes[:SAMPLES])
-    explained = space.explain()
+    explained = space.glimpse.explained(space.size)
     trials = min(study.search.trials, explained.shapes)  # the search ends where the space has no more
     replicates = study.search.replicates_of(trials)
     runs = trials + replicates + len(compared)
@@ -129,7 +129,7 @@ def plan_study(study: StudySpec) -> StudyPlan:
         disk_bytes=round((trials + replicates) * mean(4 * cost.parameters(shape) for shape in shapes))
         + sum(4 * each.cost.parameters for each in beside)
         + runs * 50 * 1024,
-        memory=largest_memory(study, [shape for _, shape in space.table()]),
+        memory=largest_memory(study, [*space.glimpse.shapes]),
         objectives=_objectives(study, shapes),
         latency=_timed(study, shapes),
         exports=_exports(shapes),

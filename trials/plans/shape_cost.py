@@ -11,17 +11,21 @@ from torch.nn import functional
 
 from search_space import cost
 from search_space.architecture import Architecture
+from search_space.sharing import Sharing
 from trials.machine.memory import trials_on_a_machine, usable_bytes
 from trials.network.decoder import Network
 from trials.study.spec import StudySpec
 from trials.training.failures import OutOfMemory
-from trials.training.footprint import fit_batch, footprint, readable_bytes
+from trials.training.footprint import activation_bytes, fit_batch, footprint, readable_bytes
 from trials.training.schedules import stated_tokens
 
 LARGEST_WHOLE = 30_000_000
 """Parameters above which one block is timed instead of the whole network."""
 LONGEST_TIMED_TOKENS = 1024
 """Longest sequence of one timed step; what longer ones cost is scaled by FLOPs, and more of them change nothing a token."""
+FEWEST_TIMED_TOKENS = 64
+MOST_STEP_FLOPS, MOST_STEP_BYTES = 1.5e10, 300 << 20
+"""Largest timed step, a few tenths of a second; of more, fewer tokens are timed, and then another shape."""
 WIDE_BLOCK = Architecture(
     vocab_size=1024,
     hidden_size=2048,
@@ -99,14 +103,15 @@ def trained_tokens(study: StudySpec, shape: Architecture) -> int:
 
 def _seconds_per_token(study: StudySpec, shape: Architecture) -> float:
     """Forward and backward on random tokens with throw-away weights, the best of three, and the optimizer's share."""
-    context = min(study.proxy.context_tokens, LONGEST_TIMED_TOKENS)
-    sequences = min(study.proxy.batch_sequences, LONGEST_TIMED_TOKENS // context)
     flops = cost.training_flops_per_token(shape, study.proxy.context_tokens)
-    timed = shape
-    if cost.parameters(shape) > LARGEST_WHOLE:  # one block and a small vocabulary have the width's speed; scaled by FLOPs below
-        timed = replace(shape, num_unique_layers=1, vocab_size=min(shape.vocab_size, 1024), layer_types=shape.layer_types[:1])
-    if cost.parameters(timed) > LARGEST_WHOLE:
-        timed = WIDE_BLOCK
+    # one block and a small vocabulary have the width's speed; scaled by FLOPs below
+    block = replace(
+        shape, num_unique_layers=1, vocab_size=min(shape.vocab_size, 1024), layer_types=shape.layer_types[:1], sharing=Sharing()
+    )
+    for timed in (shape, block, WIDE_BLOCK):
+        context, sequences = _timed_tokens(study, timed)
+        if cost.parameters(timed) <= LARGEST_WHOLE and _is_short(timed, context, sequences):
+            break
     threads = torch.get_num_threads()
     torch.set_num_threads(study.workers.trial_threads)
     try:
@@ -117,6 +122,26 @@ def _seconds_per_token(study: StudySpec, shape: Architecture) -> float:
         torch.set_num_threads(threads)
     scale = flops / cost.training_flops_per_token(timed, context)
     return elapsed * scale * (1 + OPTIMIZER_SHARE[study.proxy.optimizer]) / (sequences * context)
+
+
+def _timed_tokens(study: StudySpec, timed: Architecture) -> tuple[int, int]:
+    """Tokens of a sequence, and sequences, of a step that takes little time and memory, where so few tokens can."""
+    context = min(study.proxy.context_tokens, LONGEST_TIMED_TOKENS)
+    sequences = min(study.proxy.batch_sequences, LONGEST_TIMED_TOKENS // context)
+    while context * sequences > FEWEST_TIMED_TOKENS and not _is_short(timed, context, sequences):
+        if sequences > 1:
+            sequences = -(-sequences // 2)
+        else:
+            context //= 2
+    return context, sequences
+
+
+def _is_short(timed: Architecture, context: int, sequences: int) -> bool:
+    """Whether a step, whose logits and attention maps are whole, stays within the bounds."""
+    tokens = context * sequences
+    held = activation_bytes(timed, sequences, context, "float32") + 12 * tokens * timed.vocab_size
+    held += 8 * timed.num_attention_heads * context * tokens
+    return tokens * cost.training_flops_per_token(timed, context) <= MOST_STEP_FLOPS and held <= MOST_STEP_BYTES
 
 
 def _step(network: Network, tokens: torch.Tensor) -> float:

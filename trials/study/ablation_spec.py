@@ -14,7 +14,7 @@ from search_space.errors import SpecError, shortened, unknown_key
 from search_space.solve import InfeasibleError
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.latency_spec import LatencySpec
-from trials.study.section import Positive, Section, parsed
+from trials.study.section import LARGEST_SEED, MOST_LISTED, Few, Number, Section, parsed
 from trials.study.spec import ProxySpec, StudySpec, parse_study
 from trials.study.upgrade import require_new_keys
 from trials.study.yaml_file import read_yaml
@@ -44,9 +44,9 @@ class ScaleSpec(Section):
     equal_latency: LatencySpec | None = None
     """Where given, the budget holds for the baseline alone; the other arms spend as much as makes them take its time in this workload."""
     proxy: ProxySpec
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = (0, 1, 2)
+    seeds: Annotated[tuple[Annotated[int, Number, Field(ge=0, le=LARGEST_SEED)], ...], Field(max_length=MOST_LISTED)] = (0, 1, 2)
     """Each decides initial weights and the order of the data, for every arm alike."""
-    threads: Positive = 1
+    threads: Few = 1
     """Processor threads of each training."""
 
 

@@ -7,8 +7,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from search_space.errors import SpecError
+from search_space.errors import SpecError, shortened
 
 
 @contextmanager
@@ -17,6 +18,15 @@ def sole(file: Path) -> Iterator[None]:
     with file.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+def require_url(url: str, what: str, cure: str) -> None:
+    """Raise SpecError for a URL with an open bracket or a port that is no number; no password is repeated."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port, parts.hostname
+    except ValueError as error:
+        raise SpecError(f"{what} must be a URL, found one that cannot be read ({shortened(error)}); {cure}") from None
 
 
 def cache_folder(cache: Path | None = None) -> Path:

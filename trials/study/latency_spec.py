@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from search_space.cost import BITS_PER_WEIGHT
 from trials.catalogue.formats import FORMATS, MODEL_FORMATS, USUAL_MODEL_FORMAT, Format
 from trials.catalogue.runtimes import COMMAND, RUNTIMES, USUAL_RUNTIME, Runtime
-from trials.study.section import OneOf, Positive, Section
+from trials.study.section import MOST_LISTED, Few, OneOf, Section, Size
 
 LONGEST_DRIFT = 128
 """Tokens by which a text may grow around one of the `context_positions` while tokens there are timed."""
@@ -25,15 +25,15 @@ class LatencySpec(Section):
     (see docs/runtimes.md)."""
     precision: Annotated[str, OneOf(tuple(BITS_PER_WEIGHT))] = "float32"
     """Precision of the weights while the latency is taken."""
-    prompt_tokens: Positive = 64
+    prompt_tokens: Size = 64
     """Tokens of the prompt, read in one pass."""
-    new_tokens: Positive = 64
+    new_tokens: Size = 64
     """Tokens decoded one by one with the KV cache."""
-    context_positions: tuple[Positive, ...] | None = None
+    context_positions: Annotated[tuple[Size, ...], Field(max_length=MOST_LISTED)] | None = None
     """Tokens in the cache at which a decoded token is timed as well, beside the workload, such as [128, 1024]."""
-    threads: Positive = 1
+    threads: Few = 1
     """Threads of the runtime; each is pinned to a processor of its own."""
-    repeats: Positive = 5
+    repeats: Few = 5
     """Timed repeats of the whole workload after the warm-up."""
     command: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Only where the runtime is `command`: program and arguments, run without a shell, that measure a model file; `{model}` and

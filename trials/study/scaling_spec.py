@@ -12,8 +12,11 @@ from analysis.text.words import short
 from search_space.errors import shortened
 from search_space.fields import BY_NAME, OF_STUDY, OPTIONAL
 from search_space.sharing import Sharing
-from trials.study.section import AboveZero, Number, OneOf, Positive, Section
+from trials.study.section import MOST_LISTED, AboveZero, Few, Number, OneOf, Positive, Section
 
+Listed = Field(max_length=MOST_LISTED)
+MOST_TRAININGS = 500
+"""Trainings of a grid, seeds included."""
 STATED = ("tokens", "tokens_per_parameter", "flops", "seconds", "cooldowns")
 """Keys of the recipe that `scaling` decides."""
 CONSTANTS = ("head_dim", "intermediate_size", *OF_STUDY)
@@ -23,11 +26,11 @@ CONSTANTS = ("head_dim", "intermediate_size", *OF_STUDY)
 class BudgetsSpec(Section):
     """Exactly one list, ascending: what the trainings of one row of the grid have in common."""
 
-    parameters: tuple[Positive, ...] = ()
+    parameters: Annotated[tuple[Positive, ...], Listed] = ()
     """Sizes: stored parameters."""
-    non_embedding_parameters: tuple[Positive, ...] = ()
+    non_embedding_parameters: Annotated[tuple[Positive, ...], Listed] = ()
     """Sizes: stored parameters but the embedding table and an untied output projection."""
-    flops: tuple[AboveZero, ...] = ()
+    flops: Annotated[tuple[AboveZero, ...], Listed] = ()
     """Training FLOPs, each spent at several sizes (isoFLOP): a size for every number of tokens, or for every number per parameter."""
     tolerance: Annotated[float, Number, Field(gt=0, lt=1)] = 0.01
     """Allowed relative distance of a size from its budget."""
@@ -60,13 +63,13 @@ class ShapeSpec(Section):
     """`deep-thin`, `wide-shallow` or a published family such as `mobilellm-350m`."""
     aspect_ratio: AboveZero | None = None
     """hidden_size over num_unique_layers."""
-    num_unique_layers: Positive | None = None
+    num_unique_layers: Few | None = None
     """Blocks stored, the same at every budget, in place of an aspect ratio."""
     mlp_ratio: AboveZero | None = None
     """intermediate_size over hidden_size."""
     head_ratio: AboveZero | None = None
     """num_attention_heads times head_dim over hidden_size."""
-    key_value_ratio: Annotated[float, Number, Field(gt=0, le=1)] | None = None
+    key_value_ratio: Annotated[float, Number, Field(ge=1 / 1024, le=1)] | None = None
     """num_key_value_heads over num_attention_heads."""
     mlp: Annotated[str, OneOf(BY_NAME["mlp"].choices)] | None = None
     """The kind of the MLP."""
@@ -89,7 +92,7 @@ class HardwareSpec(Section):
     """Name of the hardware, as the plan calls it."""
     peak_flops: AboveZero
     """FLOPs a second of one GPU at its best, from its data sheet."""
-    utilisation: Annotated[float, Number, Field(gt=0, le=1)]
+    utilisation: Annotated[float, Number, Field(ge=1e-6, le=1)]
     """Share of the peak that trainings reach."""
     memory_bytes: AboveZero
     """Memory of one GPU."""
@@ -106,11 +109,11 @@ class ScalingSpec(Section):
     budgets: BudgetsSpec
     shapes: Annotated[dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$")], ShapeSpec], Field(min_length=1)]
     """Proportions by a name of your own; `{}` after a name for those of `deep-thin`."""
-    tokens: tuple[Positive, ...] = ()
+    tokens: Annotated[tuple[Positive, ...], Listed] = ()
     """Training tokens, ascending; either these or those per parameter."""
-    tokens_per_parameter: tuple[AboveZero, ...] = ()
+    tokens_per_parameter: Annotated[tuple[AboveZero, ...], Listed] = ()
     """Training tokens per stored parameter, ascending."""
-    seeds: Positive = 1
+    seeds: Few = 1
     """Trainings of each point of the grid, each with a seed of its own: what a seed does is part of every band."""
     form: FormName = "chinchilla"
     """The law that the grid is for: `archfront plan` warns where the grid cannot identify it."""
@@ -142,6 +145,10 @@ class ScalingSpec(Section):
         if bool(self.tokens) == bool(self.tokens_per_parameter):
             raise ValueError("must have either `tokens` or `tokens_per_parameter`, a list")
         _ascending("tokens" if self.tokens else "tokens_per_parameter", self.lengths)
+        rows = len(self.lengths) if self.budgets.quantity == "flops" else 1
+        count = len(self.budgets.values) * len(self.shapes) * rows * self.seeds
+        if count > MOST_TRAININGS:
+            raise ValueError(f"must be at most {MOST_TRAININGS:,} trainings, found {count:,}; leave out budgets, shapes or seeds")
         return self
 
 

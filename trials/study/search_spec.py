@@ -6,9 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from trials.study.section import AboveZero, Number, Positive, Section
+from trials.study.section import LARGEST_SEED, MOST_LISTED, AboveZero, Few, Number, Positive, Seconds, Section
 
-LARGEST_SEED = 2**32 - 1
 AUTO: Literal["auto"] = "auto"
 """What a calibration of the machine decides (trials/trial/calibration.py)."""
 RUNGS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4)
@@ -17,9 +16,9 @@ RUNGS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4)
 class SearchSpec(Section):
     """How the shapes to try are chosen."""
 
-    trials: Annotated[int, Number, Field(ge=0)] = 0
+    trials: Annotated[int, Number, Field(ge=0, le=10**9)] = 0
     """Shapes to sample, at least one but beside `scaling`; references and replicates come on top."""
-    replicates: Annotated[float, Number, Field(ge=0, lt=1)] = 0.15
+    replicates: Annotated[float, Number, Field(ge=0, le=0.9)] = 0.15
     """Share of the trials, references not counted, that train a contender for the front again with another seed, once all shapes were
     tried: they tell seed noise from quality (docs/method.md); 0 for none."""
     seed: Annotated[int, Number, Field(ge=0, le=LARGEST_SEED)] = 0
@@ -34,7 +33,7 @@ class SearchSpec(Section):
     taken over instead of made again; a budget in seconds is always made again (docs/method.md)."""
     early_stopping: Literal["none", "front"] = "none"
     """`front`: a trial stops at a rung once it is unlikely to add to the front (docs/method.md); references and replicates never do."""
-    rungs: tuple[Annotated[float, Number, Field(gt=0, lt=1)], ...] = RUNGS
+    rungs: Annotated[tuple[Annotated[float, Number, Field(gt=0, lt=1)], ...], Field(max_length=MOST_LISTED)] = RUNGS
     """Ascending shares of the tokens at which a trial is evaluated and judged; read only where trials may stop early."""
 
     @model_validator(mode="after")
@@ -51,15 +50,15 @@ class SearchSpec(Section):
 class WorkersSpec(Section):
     """Where trials train, how many at a time, and how long one may take."""
 
-    count: Positive = 2
+    count: Few = 2
     """Trials that run side by side."""
-    threads: Literal["auto"] | Positive = AUTO
+    threads: Literal["auto"] | Few = AUTO
     """Processor threads of each trial; `auto`: as many of its share of the machine's processors as a calibration finds fastest."""
-    gpus: Annotated[float, Number, Field(ge=0)] = 0.0
+    gpus: Annotated[float, Number, Field(ge=0, le=1024)] = 0.0
     """GPUs of each trial; a fraction shares one."""
-    peak_flops: Annotated[float, Number, Field(gt=0)] | None = None
+    peak_flops: AboveZero | None = None
     """FLOPs a second of each trial's device at its best, for the record's utilisation; by default those of a GPU that is known."""
-    deadline_seconds: AboveZero = 3600.0
+    deadline_seconds: Seconds = 3600.0
     """A trial that takes longer is ended and recorded as timed out."""
 
     @property

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, ValidationError, ValidationInfo
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
 from search_space.errors import SpecError, quoted, shortened, unknown_key
+from search_space.parse import LEAST_REAL, MOST_REAL
+from search_space.sizes import written_number
 
 SpecModel = TypeVar("SpecModel", bound=BaseModel)
 
@@ -21,16 +23,21 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
-def _number(value: object) -> object:
-    """YAML 1.1 reads ``1e6`` as text, which is a number here; and pydantic takes ``true`` for 1, which is none."""
+def _number(value: object, of: ValidationInfo) -> object:
+    """Text such as ``1e6`` or ``32k``, which YAML 1.1 takes for no number, as one; and ``true``, which pydantic takes for 1, is none."""
     if isinstance(value, bool):
         raise ValueError(f"must be a number, found {quoted(value)}")
     if isinstance(value, str):
-        try:
-            number = float(value)
-        except ValueError:
-            return value
-        return int(number) if number.is_integer() else number
+        found = written_number(value, of.field_name or "")
+        return value if found is None else found
+    if isinstance(value, float) and abs(value) >= MOST_COUNTED and value.is_integer():
+        return int(value)  # which pydantic compares with a bound, where it does not read such a float as a count
+    return value
+
+
+def _no_smaller(value: float) -> float:
+    if value < LEAST_REAL:
+        raise ValueError(f"must be at least {LEAST_REAL:g}, found {value:g}; raise it")
     return value
 
 
@@ -45,8 +52,16 @@ class OneOf:
 
 
 Number = BeforeValidator(_number)
-Positive = Annotated[int, Number, Field(ge=1)]
-AboveZero = Annotated[float, Number, Field(gt=0)]
+MOST_COUNTED, LARGEST_SEED = 10**15, 2**32 - 1
+MOST_LISTED = 64
+"""Entries of a list whose every entry is a training, a shape or a file."""
+Positive = Annotated[int, Number, Field(ge=1, le=MOST_COUNTED)]
+Few = Annotated[int, Number, Field(ge=1, le=1024)]
+"""A count of threads, workers or repeats: each is made."""
+Size = Annotated[int, Number, Field(ge=1, le=1 << 20)]
+"""A size of a network or of a text that is measured."""
+AboveZero = Annotated[float, Number, Field(gt=0, le=MOST_REAL), AfterValidator(_no_smaller)]
+Seconds = Annotated[float, Number, Field(gt=0, le=1e9), AfterValidator(_no_smaller)]
 Share = Annotated[float, Number, Field(ge=0, le=1)]
 
 
@@ -66,6 +81,8 @@ def parsed(model: type[SpecModel], values: object, source: str, document: str) -
 YAML_TYPES = {"dictionary": "a mapping", "tuple": "a list", "string": "text"}
 """What people who write YAML call pydantic's types."""
 WRONG_KIND = re.compile(r"a valid (dictionary|tuple|string)( or instance of \w+)?")
+SAID_OF = re.compile(r"^(Input|String|Tuple|Dictionary|Value) should")
+COUNTED_ITEMS = re.compile(r" after validation, not \d+$")
 MEMBER = re.compile(r"(literal|function-before|function-after)\[.*\]|bool")
 """How pydantic names a member of a union, in the place of what did not fit it."""
 
@@ -86,7 +103,7 @@ def error_sentence(errors: ValidationError, model: type[BaseModel]) -> str:
             f"{shortened('.'.join(where[:-1]) or 'the study')} must have text for keys, found {quoted(error['input'])}; write it in quotes"
         )
     messages = dict.fromkeys(_message(each) for each in errors.errors() if _place(each) == where)
-    return f"{path} {' or '.join(messages)}, found {quoted(error['input'])}"
+    return f"{path} {' or '.join(messages)}, found {quoted(error['input'])}; {_cure(error)}"
 
 
 def _place(error: ErrorDetails) -> list[str]:
@@ -97,8 +114,18 @@ def _place(error: ErrorDetails) -> list[str]:
 def _message(error: ErrorDetails) -> str:
     if error["type"] == "value_error":
         return str(error["ctx"]["error"]).partition(", found")[0]
-    message = error["msg"].replace("Input should be", "must be").replace("String should", "must")
+    message = SAID_OF.sub("must", error["msg"])
+    message = COUNTED_ITEMS.sub("", message)
     return WRONG_KIND.sub(lambda found: YAML_TYPES[found[1]], message)
+
+
+def _cure(error: ErrorDetails) -> str:
+    kind = error["type"]
+    if kind.startswith("greater_than"):
+        return "raise it"
+    if kind.startswith("less_than"):
+        return "lower it"
+    return {"too_long": "leave some out", "tuple_type": "put it into brackets", "string_type": "put it into quotes"}.get(kind, "correct it")
 
 
 def _fields_at(where: list[str], model: type[BaseModel]) -> list[str]:

@@ -15,12 +15,13 @@ from analysis.records.training import FARTHEST
 from search_space.budget import Budget
 from search_space.describe import is_file_name
 from search_space.errors import SpecError, shortened
+from search_space.sizes import written_number
 from search_space.space import SearchSpace
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.latency_spec import LatencySpec
 from trials.study.scaling_spec import ScalingSpec, require_constants, with_scaling
 from trials.study.search_spec import AUTO, FinalsSpec, SearchSpec, TargetSpec, WorkersSpec
-from trials.study.section import AboveZero, Number, Positive, Section, Share, error_sentence, parsed
+from trials.study.section import MOST_LISTED, AboveZero, Number, Positive, Seconds, Section, Share, Size, error_sentence, parsed
 from trials.study.upgrade import require_new_keys, upgraded
 from trials.study.yaml_file import parse_yaml, read_yaml
 
@@ -31,11 +32,11 @@ DEFAULT_RATES = {"muon": 4e-2, "adamw": 4e-3}
 class BaseShape(Section):
     """The shape at which `mup` and `completep` have the study's rates as they stand; heads span its width, its MLP is 8/3 as wide."""
 
-    hidden_size: Positive = 64
+    hidden_size: Size = 64
     """Width of the base shape."""
-    num_hidden_layers: Positive = 4
+    num_hidden_layers: Size = 4
     """Executed blocks of the base shape."""
-    head_dim: Positive = 16
+    head_dim: Size = 16
     """The width of its heads."""
 
 
@@ -48,7 +49,7 @@ class ProxySpec(Section):
     """Training tokens per stored parameter."""
     flops: AboveZero | None = None
     """Training FLOPs of every trial, as docs/method.md counts them (such as 1e12); the tokens then differ."""
-    seconds: AboveZero | None = None
+    seconds: Seconds | None = None
     """Training seconds of every trial, pauses left out; the tokens then differ."""
     context_tokens: Positive = 64
     """Tokens of one sequence."""
@@ -64,7 +65,7 @@ class ProxySpec(Section):
     """How rates and initial weights follow the shape: not at all, its width (arXiv 2203.03466), or width and depth (2505.01618)."""
     base: BaseShape = BaseShape()
     """Read only where the parametrization is `mup` or `completep`."""
-    weight_decay: Annotated[float, Number, Field(ge=0)] = 0.1
+    weight_decay: Annotated[float, Number, Field(ge=0, le=1e6)] = 0.1
     """Weight decay on matrices only; norms and the embedding have none."""
     gradient_clip: AboveZero = 1.0
     """Largest norm of the gradient."""
@@ -74,14 +75,16 @@ class ProxySpec(Section):
     """Share of the steps that warm up."""
     decay: Share = 0.3
     """Share of the steps that decay; read only where the schedule is `wsd`."""
-    cooldowns: tuple[Annotated[float, Number, Field(gt=0, lt=1)], ...] = Field(default=(), serialization_alias="rungs")
+    cooldowns: tuple[Annotated[float, Number, Field(gt=0, lt=1)], ...] = Field(
+        default=(), max_length=MOST_LISTED, serialization_alias="rungs"
+    )
     """Ascending shares of the tokens at which a branch of a `wsd` run decays to a finished loss; each costs `decay` of its share."""
     precision: Literal["auto", "float32", "bfloat16"] = AUTO
     """Precision of the products; weights and optimizer states stay float32. `auto`: what a short calibration of the machine favours."""
     compile: Literal["auto"] | bool = AUTO
     """Whether torch compiles the blocks, once for each shape, which its seconds count; `auto`: where trials are long enough to win that
     time back, and have another budget than seconds."""
-    evaluations: Positive = 4
+    evaluations: Annotated[int, Number, Field(ge=1, le=10_000)] = 4
     """Evaluations on the validation split over the run, the last at its end."""
     evaluation_tokens: Positive = 65_536
     """Tokens of each evaluation, always the same ones."""
@@ -144,9 +147,18 @@ class StudySpec(Section):
     finals: FinalsSpec = FinalsSpec()
     target: TargetSpec | None = None
     """A longer training at which the front is forecast; needs `proxy.tokens` and `proxy.cooldowns`."""
-    references: tuple[str, ...] = ("deep-thin", "wide-shallow")
+    references: Annotated[tuple[str, ...], Field(max_length=16)] = ("deep-thin", "wide-shallow")
     """Shapes that every front is compared with: `deep-thin`, `wide-shallow`, a family's name (scaled to the budget),
     or a file: an architecture's, or a published model's `config.json`, taken as it is."""
+
+    @field_validator("limits", mode="before")
+    @classmethod
+    def _sized(cls, limits: object) -> object:
+        """Limits in the unit that each objective's name ends in, such as `peak_memory_bytes: 2GB`."""
+        if not isinstance(limits, Mapping):
+            return limits
+        found = {name: written_number(value, str(name)) if isinstance(value, str) else value for name, value in limits.items()}
+        return {name: limits[name] if value is None else value for name, value in found.items()}
 
     @field_validator("proxy", mode="before")
     @classmethod

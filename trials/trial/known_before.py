@@ -43,7 +43,7 @@ def require_within_limits(study: StudySpec) -> None:
     if not study.limits:
         return
     reasons = []
-    for _, shape in study.search_space.shapes():
+    for _, shape in study.search_space.shapes(0, study.search_space.search_glance):
         reason = passed_limit(study, shape)
         if reason is None:
             return
