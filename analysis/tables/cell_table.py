@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import json
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.records.json_text import parse_json
+from analysis.records.json_writer import json_of
 from search_space.errors import SpecError
 
 MOST_CHARACTERS = 32 << 20
@@ -191,7 +191,7 @@ def as_cell(value: object) -> str | None:
     """A value of JSON or Parquet as the text that a CSV would have."""
     if value is None or isinstance(value, str):
         return value
-    return json.dumps(value) if isinstance(value, list) else str(value)
+    return json_of(value) if isinstance(value, list) else str(value)
 
 
 def _too_large(path: Path) -> SpecError:

@@ -200,7 +200,7 @@ def test_a_child_that_hangs_is_ended_in_time_and_the_next_call_works(process: La
 
 
 def test_more_threads_than_processors_is_wrong_input(process: LatencyProcess) -> None:
-    process.spec = LatencySpec(runtime="torch", threads=4096)
+    process.spec = LatencySpec(runtime="torch", threads=1024)
     with pytest.raises(SpecError, match=r"latency.threads must not exceed"):
         process.measure(SHALLOW)
     process.spec = SPEC
@@ -363,5 +363,6 @@ def test_a_neighbour_on_the_same_processor_is_noticed() -> None:
 
 
 def test_a_text_that_no_memory_holds_is_refused_in_a_sentence() -> None:
-    with pytest.raises(SpecError, match=r"a text of 1,000,000,128 tokens must fit .* lower prompt_tokens, new_tokens or context_positions"):
-        measure_in_runtime(SHALLOW, LatencySpec(context_positions=(1_000_000_000,)))
+    wide = replace(DEEP, num_attention_heads=1024, num_key_value_heads=1024, head_dim=128)
+    with pytest.raises(SpecError, match=r"a text of 1,000,128 tokens must fit .* lower prompt_tokens, new_tokens or context_positions"):
+        measure_in_runtime(wide, LatencySpec(context_positions=(1_000_000,)))
