@@ -193,7 +193,7 @@ class SearchSpace:
 
     def table(self) -> list[tuple[Point, Architecture]]:
         """All distinct feasible shapes (of a uniform sample of points where the space is too large to enumerate), computed once."""
-        return self._survey.table
+        return self._table
 
     def sample(self, count: int, seed: int = 0, at_most: int | None = None) -> list[Architecture]:
         """So many distinct feasible shapes, those of uniformly drawn points; fewer only where `at_most` so many points have no more."""
@@ -218,6 +218,10 @@ class SearchSpace:
     def glimpse(self) -> Survey:
         """The survey of `glance` uniformly drawn points, or of all where there are no more."""
         return self._survey if self.size <= self.glance else Survey.of(islice(self.walk(0), self.glance))
+
+    @cached_property
+    def _table(self) -> list[tuple[Point, Architecture]]:
+        return self._survey.table
 
     @cached_property
     def _survey(self) -> Survey:

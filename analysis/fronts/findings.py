@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from analysis.fronts.doubts import bracket_sentences, uncertainty_sentences
 from analysis.fronts.front import Front, ObjectiveReading
-from analysis.fronts.membership import Membership, estimate_membership, picks
+from analysis.fronts.membership import Membership, picks
 from analysis.objectives.objective import Objective
 from analysis.objectives.observed import Observed
 from analysis.records.record import FinalRecord, Kind, Outcome, TrialRecord
@@ -40,9 +40,8 @@ def _better(front: Front, reference: int, others: Sequence[int], place: int) -> 
     return best if best is not None and front.costs(best)[place] < mine[place] else None
 
 
-def findings(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> list[str]:
+def findings(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, membership: Membership) -> list[str]:
     """The answer in a few sentences: the front's ends and knee, every reference, and how sure that is."""
-    membership = estimate_membership(front)
     return [
         outcome_sentence(records),
         *front_sentences(records, front, membership),

@@ -119,7 +119,8 @@ def predict_point(study: Study, point: Mapping[str, float], far: bool = False) -
     if outside and not far:
         raise SpecError(f"{outside}; train larger runs, or add --far to have the prediction all the same, marked")
     points = {name: np.array([value]) for name, value in place.items()}
-    forecasts, band = study.forecasts(points), study.band(points)
+    forecasts = study.forecasts(points)
+    band = predict_band(forecasts, study.calibration, study.runs)
     law = forecasts[study.form.name]
     (low,), (high,) = law_interval(law)
     return {

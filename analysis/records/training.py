@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from analysis.records.checked import Cosine, Fraction, Measurement, PositiveCount, PositiveFloat, absent_from_json
+from analysis.records.checked import Cosine, Fraction, Measurement, PositiveCount, PositiveFloat
 
 FARTHEST = 8.0
 """Times a training's tokens beyond which nothing is forecast."""
@@ -116,8 +115,3 @@ class Training:
     reused_from: str | None = None
     """Directory and trial that this training was taken over from, such as `/data/runs/small #7`: all of these numbers, seconds and memory
     too, are of that one, and nothing was spent on it here. None where it was trained for this trial."""
-
-
-def quality_from_dict(values: Mapping[str, Any] | None) -> Quality | None:
-    """A Quality from its JSON form; None from None, and where one of its numbers is absent. Raises ValueError where a field is wrong."""
-    return absent_from_json(Quality, values)

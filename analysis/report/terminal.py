@@ -58,7 +58,7 @@ def front_text(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]
             )
         )
     lines = aligned(rows, [place for place, column in enumerate(columns) if column in ON_THE_LEFT])
-    sentences = [*findings(records, finals, front), *selection_bias_sentences(records, finals, front, membership)]
+    sentences = [*findings(records, finals, front, membership), *selection_bias_sentences(records, finals, front, membership)]
     return "\n".join([*(lines if len(rows) > 1 else []), "", *sentences]).strip()
 
 

@@ -41,6 +41,8 @@ VALUES: dict[str, Any] = {
     "workers": {"count": 2, "threads": 1},
     "finals": {"learning_rate_bracket": False},
 }
+WIDE_SPACE: dict[str, Any] = {**VALUES["space"], "vocab_size": [300, 310, 320, 330], "hidden_size": {"from": 32, "to": 128, "step": 4}}
+"""A space of 5,500 shapes."""
 
 
 def small_study(**changes: Any) -> tuple[StudySpec, str]:

@@ -85,10 +85,10 @@ def shape_named(name: str) -> Architecture:
 
     if not describe.is_file_name(name):
         return describe.named_shape(name)
-    from trials.trial.shape_file import passed_over, read_shape
+    from trials.trial.shape_file import read_shape
 
-    shape = read_shape(Path(name))
-    if (said := passed_over(Path(name))) is not None:
+    shape, said = read_shape(Path(name))
+    if said is not None:
         say(f"archfront: {said}")
     return shape
 

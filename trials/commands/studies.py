@@ -36,11 +36,11 @@ def plan(options: argparse.Namespace) -> int:
         emit([arm.as_dict() for arm in arms]) if options.json else print(ablation_text(arms))
         return DONE
     study = load_study(options.study)
-    check(study)  # before torch, which takes seconds, is imported
+    first = check(study)  # before torch, which takes seconds, is imported
     from trials.plans.plan_scaling import plan_scaling
     from trials.plans.plan_study import plan_study
 
-    made = plan_study(study) if study.scaling is None else plan_scaling(study)
+    made = plan_study(study, first) if study.scaling is None else plan_scaling(study, first)
     if options.json:
         emit(made.as_dict())
     else:
@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
 
     study = load_study(options.study)
     directory = Path(options.directory or f"runs/{study.name}")
-    check(study, directory)  # before torch and Ray, which take seconds, are imported
+    first = check(study, directory)  # before torch and Ray, which take seconds, are imported
     for said in study_notices(study):
         say(f"archfront: {said}")
     from trials.driver.run_study import run_study
@@ -82,6 +82,7 @@ def run(options: argparse.Namespace) -> int:
         study,
         directory,
         study_text=Path(options.study).read_text(encoding="utf-8"),
+        first=first,
         address=options.address,
         tracking_uri=options.tracking_uri,
         progress=show_progress,

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ray
-from ray.exceptions import RayTaskError
 
 from analysis.records.files import write_whole
 from analysis.records.record import TrialRecord
 from search_space.errors import SpecError
 from trials.catalogue.runtimes import COMMAND, RUNTIMES
 from trials.driver.trial_actor import Equipment, Evaluate
-from trials.driver.workers import LATENCY_DEVICE, LatencyDevice
+from trials.driver.workers import LATENCY_DEVICE, LatencyDevice, result_of
 from trials.latency.refusals import refusal_of, require_libraries
 from trials.study.directory import stamp, tokenizer_file
 from trials.study.spec import StudySpec
@@ -63,11 +62,7 @@ def require_latency_node(study: StudySpec) -> None:
     row = RUNTIMES[spec.runtime]
     if spec.runtime != COMMAND and not row.library and row.device == "cpu":
         return  # it is among the dependencies, and asking takes a process there
-    try:
-        asked = ray.remote(require_libraries).options(num_cpus=0, resources={LATENCY_DEVICE: 1})
-        ray.get(asked.remote(spec))
-    except RayTaskError as error:
-        raise error.cause from None
+    result_of(ray.remote(require_libraries).options(num_cpus=0, resources={LATENCY_DEVICE: 1}).remote(spec))
 
 
 def settled_on_a_worker(study: StudySpec, directory: Path) -> StudySpec:
@@ -95,10 +90,7 @@ def time_pace_on_a_worker(study: StudySpec, tasks: Sequence[TrialTask]) -> Pace:
     from trials.plans.feasible_here import time_pace
 
     asked = ray.remote(time_pace).options(num_cpus=study.workers.trial_threads, num_gpus=study.workers.gpus)
-    try:
-        found: Pace = ray.get(asked.remote(study, tasks))
-    except RayTaskError as error:
-        raise error.cause from None
+    found: Pace = result_of(asked.remote(study, tasks))
     return found
 
 
@@ -131,8 +123,5 @@ def equipped(
 
 
 def _calibrated_on_a_worker(study: StudySpec) -> Calibration:
-    try:
-        found: Calibration = ray.get(ray.remote(calibrate).options(num_cpus=1, num_gpus=study.workers.gpus).remote(study))
-    except RayTaskError as error:
-        raise error.cause from None
+    found: Calibration = result_of(ray.remote(calibrate).options(num_cpus=1, num_gpus=study.workers.gpus).remote(study))
     return found

@@ -62,6 +62,7 @@ def run_study(
     directory: Path,
     *,
     study_text: str,
+    first: FirstTrials | None = None,
     address: str | None = None,
     tracking_uri: str | None = None,
     progress: Callable[[StudyProgress], None] | None = None,
@@ -70,6 +71,7 @@ def run_study(
 ) -> StudyResult:
     """Run a study in its directory, or what is left of it; `study_text` is the YAML as it was given.
 
+    `first` is what `check` returned for this study and directory, where it was asked already.
     `address` is that of a Ray cluster; without it, and outside of a Ray job, one is started on this machine for the time of the run.
     `evaluate`, a function at the top of a module, takes the place of training and measuring. `stages` tells where the start's time went.
     Raises SpecError for wrong input; whatever happens to single trials stands in their records. After an interruption of any kind the
@@ -77,7 +79,7 @@ def run_study(
     """
     from trials.reporting.mlflow_tracker import Tracker
 
-    first = check(study, directory, has_text=False)
+    first = first or check(study, directory, has_text=False)
     with claim(directory, study_text) as held:
         records: Sequence[TrialRecord] = read_records(held)
         if (found := misfit(study, records)) is not None:

@@ -82,12 +82,18 @@ class Examiner:
         return RatePoint(factor=factor, bits_per_byte=bits)
 
 
+def result_of(asked: Any) -> Any:
+    """What a task on Ray returns; raises what it raised there, and not what Ray makes of that."""
+    try:
+        return ray.get(asked)
+    except RayTaskError as error:
+        raise error.cause from None
+
+
 def ask_device(device: Any, shape: Architecture) -> Latency:
     """A latency from the device; raises what the measurement raised there, or that the device was lost."""
     try:
-        latency: Latency = ray.get(device.measure.remote(shape))
-    except RayTaskError as error:
-        raise error.cause from None
+        latency: Latency = result_of(device.measure.remote(shape))
     except RayActorError:
         raise RuntimeError("the process that takes latencies vanished; it is started again for the next trial") from None
     return latency

@@ -12,7 +12,7 @@ from analysis.text.columns import aligned
 from analysis.text.words import disk, duration, hours, quantity, short, span
 from search_space import cost
 from trials.corpus.prepare import prepare_corpus
-from trials.plans.check_study import check
+from trials.plans.check_study import FirstTrials, check
 from trials.plans.feasible_here import SLOW, Pace, grouped, infeasible_reason, paid_tokens, time_pace
 from trials.plans.notices import study_notices
 from trials.study.scaling_spec import HardwareSpec
@@ -130,10 +130,13 @@ class ScalingPlan:
         return "\n".join(_lines(self))
 
 
-def plan_scaling(study: StudySpec) -> ScalingPlan:
-    """Count, and time a few small shapes; raises SpecError where a shape cannot spend a budget or the corpus cannot be had."""
+def plan_scaling(study: StudySpec, first: FirstTrials | None = None) -> ScalingPlan:
+    """Count, and time a few small shapes; `first` is what `check` returned, where it was asked already.
+
+    Raises SpecError where a shape cannot spend a budget or the corpus cannot be had.
+    """
     assert study.scaling is not None
-    tasks = check(study).planned
+    tasks = (first or check(study)).planned
     vocab_size = tasks[0].architecture.vocab_size
     pace = time_pace(study, tasks)
     return ScalingPlan(

@@ -14,7 +14,7 @@ from search_space.space import Explanation
 from trials.catalogue.formats import described_exports
 from trials.catalogue.runtimes import RUNTIMES
 from trials.latency.refusals import refusal_of
-from trials.plans.check_study import check
+from trials.plans.check_study import FirstTrials, check
 from trials.plans.notices import study_notices
 from trials.plans.reference_costs import ReferenceCost, costs_of_references
 from trials.plans.shape_cost import Memory, ShapeCost, largest_memory, shape_cost, trained_tokens
@@ -92,9 +92,12 @@ class StudyPlan:
         return "\n".join(lines)
 
 
-def plan_study(study: StudySpec) -> StudyPlan:
-    """Count and time; raises SpecError where no shape is feasible, or corpus or references cannot be what the study says."""
-    space, compared = study.search_space, check(study).references
+def plan_study(study: StudySpec, first: FirstTrials | None = None) -> StudyPlan:
+    """Count and time; `first` is what `check` returned, where it was asked already.
+
+    Raises SpecError where no shape is feasible, or corpus or references cannot be what the study says.
+    """
+    space, compared = study.search_space, (first or check(study)).references
     shapes = space.sample(COUNTED, study.search.seed, space.glance)
     samples = tuple(shape_cost(study, shape) for shape in shapes[:SAMPLES])
     explained = space.glimpse.explained(space.size)

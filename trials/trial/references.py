@@ -12,7 +12,7 @@ from search_space.errors import SpecError, unknown_key
 from search_space.families import FAMILIES, family
 from search_space.proportions import Proportions, scaled
 from search_space.space import SearchSpace
-from trials.trial.shape_file import passed_over, read_shape
+from trials.trial.shape_file import read_shape
 
 DEEP_THIN = FAMILIES["mobilellm-125m"]
 """30 x 576, three query heads for each key-value head (arXiv 2402.14905, section 3)."""
@@ -42,7 +42,7 @@ def references(names: tuple[str, ...], space: SearchSpace) -> list[tuple[str, Ar
 def reference(name: str, space: SearchSpace) -> Architecture:
     """One shape: `deep-thin`, `wide-shallow` or a family at the study's budget, or the shape in a file; SpecError with the cure."""
     if is_file_name(name):
-        return read_shape(Path(name))
+        return read_shape(Path(name))[0]
     if name not in MODELS and name.lower() not in FAMILIES:
         raise unknown_key(f"references: {name}", name, (*MODELS, *FAMILIES))
     return scale(MODELS.get(name) or family(name), space, name)
@@ -61,7 +61,7 @@ def scale(model: Architecture, space: SearchSpace, name: str = "reference") -> A
 
 def reference_notices(names: tuple[str, ...]) -> list[str]:
     """What is passed over of the files among a study's ``references``, a sentence each."""
-    return [said for name in names if is_file_name(name) and (said := passed_over(Path(name))) is not None]
+    return [said for name in names if is_file_name(name) and (said := read_shape(Path(name))[1]) is not None]
 
 
 def _file_title(name: str, shape: Architecture, budget: Budget) -> str:

@@ -25,19 +25,17 @@ def read_shape_file(path: Path) -> Published:
     return Published(shape=shape, parts=(), passed_over=())
 
 
-def read_shape(path: Path) -> Architecture:
-    """The shape that a file's blocks are built to; SpecError where ours are others, see `Published.require_blocks`."""
+def read_shape(path: Path) -> tuple[Architecture, str | None]:
+    """The shape that a file's blocks are built to, and which keys change neither count nor cost and are not followed, in a sentence.
+
+    The sentence is None where there are none. Raises SpecError where our blocks are others, see `Published.require_blocks`.
+    """
     found = read_shape_file(path)
     try:
         found.require_blocks()
     except SpecError as error:
         raise SpecError(f"{path}: {error}") from None
-    return found.shape
-
-
-def passed_over(path: Path) -> str | None:
-    """Which keys of a file change neither count nor cost and are not followed, in a sentence; None where there are none."""
-    keys = read_shape_file(path).passed_over
-    if not keys:
-        return None
-    return f"{path.name}: its blocks are built anew, so what changes neither count nor cost is passed over ({', '.join(keys)})"
+    if not found.passed_over:
+        return found.shape, None
+    keys = ", ".join(found.passed_over)
+    return found.shape, f"{path.name}: its blocks are built anew, so what changes neither count nor cost is passed over ({keys})"

@@ -8,6 +8,7 @@ from pathlib import Path
 from analysis.fronts.doubts import bracket_sentences, rank_flips
 from analysis.fronts.findings import findings
 from analysis.fronts.front import front_of
+from analysis.fronts.membership import estimate_membership
 from analysis.records.record import FinalRecord, RatePoint, TrialRecord, read_finals
 from analysis.report.study_page import report_page
 from analysis.report.terminal import front_text
@@ -42,7 +43,7 @@ def test_an_order_that_holds_at_every_rate_is_said_to() -> None:
     assert rank_flips(finals, front) == {}
     (said,) = bracket_sentences(finals, front)
     assert said == f"Trained at half and twice the learning rate too, the {len(finals)} finalists keep their order."
-    assert said in findings(RECORDS, finals, front)
+    assert said in findings(RECORDS, finals, front, estimate_membership(front))
 
 
 def test_a_winner_whose_rank_flips_is_flagged_on_the_page_and_in_the_terminal() -> None:

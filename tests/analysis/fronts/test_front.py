@@ -112,7 +112,8 @@ def test_a_reference_is_compared_with_sampled_shapes_only() -> None:
 
 
 def said(records: list[TrialRecord], finals: dict[int, FinalRecord] | None = None) -> str:
-    return "\n".join(findings(records, finals or {}, front_of(records, finals)))
+    front = front_of(records, finals)
+    return "\n".join(findings(records, finals or {}, front, estimate_membership(front)))
 
 
 def test_findings_say_by_how_much_a_reference_is_beaten() -> None:

@@ -88,7 +88,7 @@ def test_objectives_of_closed_forms_alone_make_a_front_without_doubt() -> None:
     membership = estimate_membership(found)
     assert {n for n, posterior in membership.posteriors.items() if posterior.on_front == 1.0} == set(found.members)
     assert {n for n, posterior in membership.posteriors.items() if posterior.on_front == 0.0} == set(found.points) - set(found.members)
-    assert findings(RECORDS, FINALS, found)
+    assert findings(RECORDS, FINALS, found, estimate_membership(found))
 
 
 def test_a_measured_objective_is_drawn_from_second_measurements_and_replicates() -> None:
@@ -131,7 +131,7 @@ def test_a_reference_is_beaten_in_one_objective_at_no_price_in_the_others() -> N
         if number is not None:
             assert found.costs(number)[place] < found.costs(reference)[place]
             assert all(ours <= theirs for ours, theirs in zip(found.costs(number), found.costs(reference), strict=True))
-    text = "\n".join(findings(RECORDS, FINALS, found))
+    text = "\n".join(findings(RECORDS, FINALS, found, estimate_membership(found)))
     assert "on the front of latency, bits per byte and KV cache." in text
     assert "memory for the KV cache" in text
 
@@ -147,10 +147,10 @@ def test_a_limit_that_a_training_passes_is_infeasible_and_said() -> None:
     assert all(bounded.points[number].values[0] > limit for number in over)
     assert all(estimate_membership(bounded).posteriors[number].on_front == 0 for number in over)
     assert bounded.reference_point == free.reference_point
-    text = "\n".join(findings(RECORDS, FINALS, bounded))
+    text = "\n".join(findings(RECORDS, FINALS, bounded, estimate_membership(bounded)))
     assert f"{len(over)} shapes finished and are infeasible, such as #{over[0]}: its bits per byte of" in text
     assert "infeasible" in report_page(sample_summary(), RECORDS, FINALS, problem=bounded.problem)
-    assert "are infeasible" not in "\n".join(findings(RECORDS, FINALS, free))
+    assert "are infeasible" not in "\n".join(findings(RECORDS, FINALS, free, estimate_membership(free)))
 
 
 def test_a_limit_that_nothing_keeps_leaves_no_front_and_a_page_all_the_same() -> None:
@@ -255,4 +255,4 @@ def test_the_mean_of_the_seeds_counts_on_named_validation_sets_too() -> None:
     assert repeated.values[0] == pytest.approx(np.mean(repeated.readings[0].trials))
     assert Observed.of(RECORDS[0]).validations == {}
     assert [noise is None for noise in estimate_membership(found).noises] == [False, True, False]
-    assert "bits per byte of code" in "\n".join(findings(with_code(RECORDS), FINALS, found))
+    assert "bits per byte of code" in "\n".join(findings(with_code(RECORDS), FINALS, found, estimate_membership(found)))

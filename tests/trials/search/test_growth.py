@@ -29,8 +29,6 @@ from trials.search.told_trials import DEVIATION, ESTIMATE, ToldTrials
 from trials.study.spec import StudySpec
 from trials.trial.task import TrialTask, plain
 
-WIDE = {**fakes.VALUES["space"], "vocab_size": [300, 310, 320, 330], "hidden_size": {"from": 32, "to": 128, "step": 4}}
-"""A space of 5,500 shapes."""
 FEW, MANY, THEN = 300, 1800, 12
 """Trials of two studies, of which the model sees equally many, and those that follow."""
 
@@ -79,7 +77,7 @@ def ratio(few: Callable[[int], object], many: Callable[[int], object]) -> float:
 
 @pytest.mark.parametrize("sampler", ["front", "nsga2"])
 def test_a_proposal_in_sight_of_1800_trials_costs_about_what_one_in_sight_of_300_does(sampler: str) -> None:
-    study, _ = fakes.small_study(space=WIDE)
+    study, _ = fakes.small_study(space=fakes.WIDE_SPACE)
     records = of_space(study, MANY + THEN)
 
     def asked(count: int) -> Callable[[int], object]:
@@ -140,7 +138,7 @@ def test_what_is_told_at_once_and_what_is_told_bit_by_bit_is_the_same() -> None:
 
 
 def test_a_look_at_a_running_trial_reads_no_record_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    study, _ = fakes.small_study(search={"trials": 400, "early_stopping": "front"}, space=WIDE)
+    study, _ = fakes.small_study(search={"trials": 400, "early_stopping": "front"}, space=fakes.WIDE_SPACE)
     records = of_space(study, 200)
     agenda = Agenda(study, [], records[:100], lambda: pytest.fail("nothing is proposed"))
     stopper, read, curve_of = FrontStopper(agenda), list[int](), early_stopping.learning_curve
@@ -158,7 +156,7 @@ def test_a_look_at_a_running_trial_reads_no_record_twice(monkeypatch: pytest.Mon
 
 
 def test_the_tally_of_a_running_study_finds_the_front_that_a_whole_reading_finds() -> None:
-    study, _ = fakes.small_study(space=WIDE)
+    study, _ = fakes.small_study(space=fakes.WIDE_SPACE)
     records = of_space(study, 150)
     again = [
         replace(record, number=150 + place, kind=Kind.REPLICATE, replicates=record.number, training=records[place * 2 + 1].training)
