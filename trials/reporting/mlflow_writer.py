@@ -14,6 +14,7 @@ import queue
 import re
 import signal
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ RETRY_SECONDS = 60.0
 """Longest wait for the next attempt where MLflow could not be written; a new record brings one sooner."""
 
 
+ENDING_SECONDS = 2.0
+"""How long the writer of a driver that was killed may take to end."""
 NO_ANSWER = ("ConnectionError", "ConnectTimeout", "ReadTimeout")
 """What the library that MLflow asks over the network with calls it."""
 
@@ -143,14 +146,20 @@ class WritersMeetError(RuntimeError):
 
 
 def _claim(directory: Path) -> int:
-    """Be the only writer of a directory's runs until this process ends: a report may be asked for while the study runs."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise WritersMeetError("another archfront is writing them") from None
-    return descriptor
+    """Be the only writer of a directory's runs until this process ends: a report may be asked for while the study runs.
+
+    The writer of a driver that was killed ends a moment after it, so whoever continues at once waits for that.
+    """
+    descriptor, deadline = os.open(directory, os.O_RDONLY | os.O_CLOEXEC), time.monotonic() + ENDING_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return descriptor
+        except OSError:
+            if time.monotonic() > deadline:
+                os.close(descriptor)
+                raise WritersMeetError("another archfront is writing them") from None
+            time.sleep(0.02)
 
 
 def _listen(said: IO[bytes], coming: queue.SimpleQueue[TrialRecord | End]) -> None:
