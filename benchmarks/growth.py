@@ -6,16 +6,23 @@
 from __future__ import annotations
 
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from analysis.fronts.front import PointReader, front_of
 from analysis.fronts.membership import estimate_membership, membership_probabilities
 from analysis.objectives.problem import STANDARD
 from tests.support import fakes
 from tests.support.planted_front import planted
+from trials.study.spec import parse_study
 
+ROOT = Path(__file__).resolve().parent.parent
 COUNTS = (500, 1000, 2000, 10_000)
 """Records of the planted studies."""
 WINDOW = 200
@@ -39,7 +46,7 @@ def membership() -> dict[str, float]:
     return found
 
 
-def study(trials: int, workers: int) -> dict[str, float]:
+def study(trials: int, workers: int) -> dict[str, Any]:
     """A study of so many trials: the driver's processor seconds a trial at its two ends, its memory, and how long it is answered again."""
     from trials.driver.progress import StudyProgress
     from trials.driver.run_study import run_study
@@ -53,9 +60,9 @@ def study(trials: int, workers: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as directory:
         begun = time.perf_counter()
         run_study(spec, Path(directory) / "study", study_text=text, evaluate=fakes.plausible, progress=note)
-        whole, begun = time.perf_counter() - begun, time.perf_counter()
-        run_study(spec, Path(directory) / "study", study_text=text, evaluate=fakes.plausible)
-        again = time.perf_counter() - begun
+        whole, memory = time.perf_counter() - begun, _peak_memory_mib()
+        code = f"from benchmarks.growth import again; again({str(Path(directory) / 'study')!r})"
+        answered = {"run": _timed("-c", code), "report": _timed("archfront.py", "report", str(Path(directory) / "study"))}
     first, last = ((came[start + WINDOW] - came[start]) / WINDOW for start in (10, len(came) - WINDOW - 1))
     return {
         "trials": len(came),
@@ -63,9 +70,25 @@ def study(trials: int, workers: int) -> dict[str, float]:
         "driver_cpu_seconds_per_trial_first": first,
         "driver_cpu_seconds_per_trial_last": last,
         "last_over_first": last / first,
-        "answered_again_seconds": again,
-        "peak_memory_mib": _peak_memory_mib(),
+        "answered_again": answered,
+        "peak_memory_mib": memory,
     }
+
+
+def again(directory: str) -> None:
+    """Run the study of a directory once more, with the evaluator that only answers."""
+    from trials.driver.run_study import run_study
+
+    text = (Path(directory) / "study.yaml").read_text(encoding="utf-8")
+    run_study(parse_study(yaml.safe_load(text)), Path(directory), study_text=text, evaluate=fakes.plausible)
+
+
+def _timed(*command: str) -> dict[str, float]:
+    """Seconds that a process of Python takes, of wall and of processors, its children's included."""
+    before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run([sys.executable, *command], cwd=ROOT, check=True, capture_output=True)
+    wall, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {"wall_seconds": wall, "cpu_seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime}
 
 
 def _peak_memory_mib() -> float:

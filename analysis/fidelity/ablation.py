@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from analysis.statistics.arrays import Array
 from analysis.statistics.intervals import LEVEL
@@ -112,7 +112,7 @@ def compare_arms(
     found = noise or pooled_noise(losses)
     spread = None
     if found is not None and seeds > 1:
-        spread = float(stats.t.ppf((1 + LEVEL) / 2, found.freedom)) * found.deviation * math.sqrt(2 / seeds)
+        spread = float(stdtrit(found.freedom, (1 + LEVEL) / 2)) * found.deviation * math.sqrt(2 / seeds)
     rows = []
     for place, arm in enumerate(names):
         if arm == baseline:

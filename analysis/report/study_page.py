@@ -50,9 +50,10 @@ def write_report(
     longer: Validity | None = None,
     ahead: ForecastFound = None,
     problem: Problem = STANDARD,
+    membership: Membership | None = None,
 ) -> Path:
     """Write the page into a file of the study's directory, in one step, and return its path."""
-    return write_whole(path, report_page(summary, records, finals, longer, ahead, problem).encode())
+    return write_whole(path, report_page(summary, records, finals, longer, ahead, problem, membership).encode())
 
 
 def report_page(
@@ -62,13 +63,15 @@ def report_page(
     longer: Validity | None = None,
     ahead: ForecastFound = None,
     problem: Problem = STANDARD,
+    membership: Membership | None = None,
 ) -> str:
     """The whole page; the same records give the same page.
 
-    `longer` is what longer trainings say of the ranking, where there are any; `ahead` the front at the study's target, if it has one.
+    `longer` is what longer trainings say of the ranking, where there are any; `ahead` the front at the study's target, if it has one;
+    `membership` that of the records' front, where it is known already.
     """
     front = front_of(records, finals, problem)
-    membership = estimate_membership(front)
+    membership = membership or estimate_membership(front)
     bodies = {
         "found": _found(records, finals, front, membership),
         "front": _front(records, finals, front, membership),

@@ -12,7 +12,7 @@ from analysis.fronts.device_front import DeviceTransfer, device_cells, device_co
 from analysis.fronts.doubts import selection_bias_sentences
 from analysis.fronts.findings import findings
 from analysis.fronts.front import Front
-from analysis.fronts.membership import estimate_membership, picks
+from analysis.fronts.membership import Membership, estimate_membership, picks
 from analysis.fronts.rows import front_rows
 from analysis.latency.device_report import table_facts
 from analysis.latency.device_table import DeviceTable
@@ -29,9 +29,14 @@ ON_THE_LEFT = ("trial", "shape", "")
 """Columns whose cells stand on the left."""
 
 
-def front_text(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front) -> str:
-    """The front as it is listed, with the references that it beats, then the findings in sentences."""
-    membership = estimate_membership(front)
+def front_text(
+    records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, membership: Membership | None = None
+) -> str:
+    """The front as it is listed, with the references that it beats, then the findings in sentences.
+
+    `membership` is the front's own, where it is known already.
+    """
+    membership = membership or estimate_membership(front)
     chosen, best = picks(front, membership), front.best(0)
     objectives = [front.objectives[place] for place in front.problem.columns]
     seeds = [objective for objective in objectives if objective.noise == "seed"]

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtr
 
 from analysis.fronts.domination import hypervolume, non_dominated
 from analysis.objectives.objective import Objective
@@ -94,7 +94,7 @@ def decide_stop(own: LearningCurve, others: Sequence[LearningCurve], tokens: int
         return StoppingDecision(goes_on=True, chance=1.0, reason=reason)
     needed = _needed(here, places, losses)
     centre, scale, freedom = _expected(own, finished, tokens, table)
-    chance = 0.0 if needed == -math.inf else float(student.cdf((needed - centre) / scale, freedom))
+    chance = 0.0 if needed == -math.inf else float(stdtr(freedom, (needed - centre) / scale))
     goes_on = chance >= LEAST_CHANCE
     at = joined([objective.said(value) for objective, value in zip(before, own.known, strict=True)])
     reason = (

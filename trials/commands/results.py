@@ -53,10 +53,7 @@ def report(options: argparse.Namespace) -> int:
         say(f"\nread again: {page}")
         return DONE
     page = report_study(stored)
-    tracker = Tracker(stored.directory, stored.study, stored.text)
-    tracker.start()
-    tracker.catch_up(stored.records)
-    tracker.finish(stored.records, stored.finals)
+    Tracker(stored.directory, stored.study, stored.text).bring_up_to_date(stored.records, stored.finals)
     print_result(stored, options.json)
     say(f"\nreport   {page}\nterms    archfront explain WORDS")
     return DONE
@@ -154,20 +151,19 @@ def print_law(records: Sequence[TrialRecord], law: FitResult | str, as_json: boo
 
 def print_front(stored: StoredStudy, as_json: bool) -> None:
     """The front as data or as text."""
-    from analysis.fronts.membership import estimate_membership
     from analysis.fronts.rows import front_rows
     from analysis.report.terminal import front_text
 
     ahead = stored.forecast
     if as_json:
-        rows = front_rows(stored.records, stored.finals, stored.front, estimate_membership(stored.front))
+        rows = front_rows(stored.records, stored.finals, stored.front, stored.membership)
         if ahead is not None:
             forecasts = {} if isinstance(ahead, str) else {forecast.number: asdict(forecast) for forecast in ahead.forecasts}
             experiment = None if isinstance(ahead, str) or ahead.experiment is None else asdict(ahead.experiment)
             rows = [row | {"target": forecasts.get(row["trial"]), "next_experiment": experiment} for row in rows]
         emit(rows)
         return
-    print(front_text(stored.records, stored.finals, stored.front))
+    print(front_text(stored.records, stored.finals, stored.front, stored.membership))
     if ahead is not None:
         from analysis.report.terminal import forecast_text
 

@@ -10,21 +10,12 @@ import ray
 from analysis.records.latency import Latency
 from analysis.records.record import FinalRecord, FreshSeed, RatePoint, TrialRecord
 from analysis.records.training import Quality
-from trials.driver.finals import measure_finals, missing_finals
-from trials.driver.retrainings import FRESH_SEED_OFFSET, Retraining, fresh_seed, learning_rate_bracket, missing_retrainings, retrain
+from trials.driver.finals import measure_finals
+from trials.driver.retrainings import FRESH_SEED_OFFSET, fresh_seed, learning_rate_bracket, retrain, wanted_retrainings
 from trials.driver.trial_actor import Equipment
 from trials.driver.workers import Examiner, ask_device
 from trials.study.directory import weights_file
-from trials.study.spec import StudySpec
 from trials.trial.reuse import Reuse
-
-
-def lacks_finals(study: StudySpec, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]) -> bool:
-    """Whether anything is still to be measured or trained after the search."""
-    return bool(
-        missing_finals(records, finals, study.problem)
-        or any(missing_retrainings(records, finals, field, study.problem) for field in _wanted(study))
-    )
 
 
 def finish_finals(
@@ -58,17 +49,6 @@ def finish_finals(
         return replace(final, learning_rate_bracket=learning_rate_bracket(record, at_rate, reuse))
 
     found = measure_finals(directory, records, finals, measure, judge, study.problem)
-    for again in _wanted(study):
+    for again in wanted_retrainings(study):
         found = retrain(directory, records, found, again, fresh if again == "fresh_seed" else bracket, study.problem)
     return found
-
-
-def _wanted(study: StudySpec) -> list[Retraining]:
-    """What the study wants of the shapes that its report names; a grid has chosen none."""
-    if study.scaling is not None:
-        return []
-    wanted: list[tuple[Retraining, bool]] = [
-        ("fresh_seed", study.finals.fresh_seed),
-        ("learning_rate_bracket", study.finals.learning_rate_bracket),
-    ]
-    return [field for field, asked in wanted if asked]

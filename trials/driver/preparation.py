@@ -19,13 +19,13 @@ from trials.latency.refusals import refusal_of, require_libraries
 from trials.study.directory import stamp, tokenizer_file
 from trials.study.spec import StudySpec
 from trials.training.mode import Calibration
-from trials.trial.calibration import as_settled, calibrate, settled, with_threads
+from trials.trial.calibration import calibrate, settled, with_threads
 from trials.trial.task import TrialTask
 
 if TYPE_CHECKING:
     from analysis.latency.device_table import DeviceTable
     from trials.corpus.blocks import TokenBlocks
-    from trials.plans.feasible_here import MeasurePace, Pace
+    from trials.plans.feasible_here import Pace
     from trials.search.proposer import Proposer
 
 
@@ -74,15 +74,6 @@ def placeable(study: StudySpec) -> StudySpec:
     """The study with no more threads a trial than the largest node has: the calibration may be of another machine."""
     largest = max(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
     return with_threads(study, largest) if study.workers.trial_threads > largest >= 1 else study
-
-
-def left_out_here(study: StudySpec, directory: Path, planned: Sequence[TrialTask], measure: MeasurePace | None = None) -> dict[int, str]:
-    """Planned trainings that are out of this machine's reach, with the reasons; none while its pace is not known."""
-    if not planned:
-        return {}
-    from trials.plans.feasible_here import infeasible_here  # torch: a second or more, for scaling studies alone
-
-    return infeasible_here(as_settled(study, directory), directory, planned, measure) or {}
 
 
 def time_pace_on_a_worker(study: StudySpec, tasks: Sequence[TrialTask]) -> Pace:

@@ -12,6 +12,7 @@ from analysis.fronts.front import front_of
 from analysis.fronts.membership import estimate_membership, picks
 from analysis.objectives.problem import STANDARD, Problem
 from analysis.records.record import FinalRecord, FreshSeed, RatePoint, TrialRecord, append, read_finals
+from trials.study.spec import StudySpec
 from trials.training.recipe import as_it_is, with_scaled_rates
 from trials.trial.reuse import Reuse
 
@@ -25,14 +26,29 @@ Train = Callable[[TrialRecord, FinalRecord], FinalRecord]
 logger = logging.getLogger(__name__)
 
 
+def wanted_retrainings(study: StudySpec) -> list[Retraining]:
+    """What the study wants of the shapes that its report names; a grid has chosen none."""
+    if study.scaling is not None:
+        return []
+    wanted: list[tuple[Retraining, bool]] = [
+        ("fresh_seed", study.finals.fresh_seed),
+        ("learning_rate_bracket", study.finals.learning_rate_bracket),
+    ]
+    return [field for field, asked in wanted if asked]
+
+
+def named_shapes(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], problem: Problem = STANDARD) -> list[TrialRecord]:
+    """The shapes that the report names (recommended, the knee, the best in each objective) and that have finals."""
+    front = front_of(records, finals, problem)
+    chosen = picks(front, estimate_membership(front))
+    return [record for record in records if record.number in chosen and record.number in finals]
+
+
 def missing_retrainings(
     records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], field: Retraining, problem: Problem = STANDARD
 ) -> list[TrialRecord]:
-    """The shapes that the report names (recommended, the knee, the best in each objective) whose finals have nothing there yet."""
-    front = front_of(records, finals, problem)
-    chosen = picks(front, estimate_membership(front))
-    named = [record for record in records if record.number in chosen and record.number in finals]
-    return [record for record in named if not getattr(finals[record.number], field)]
+    """The shapes that the report names whose finals have nothing in that field yet."""
+    return [record for record in named_shapes(records, finals, problem) if not getattr(finals[record.number], field)]
 
 
 def retrain(

@@ -3,43 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.records.record import FinalRecord, TrialRecord, read_finals, read_records
 from search_space.errors import SpecError
-from trials.corpus.first_look import require_text
-from trials.driver.agenda import Agenda
-from trials.driver.finals_on_ray import finish_finals, lacks_finals
-from trials.driver.preparation import (
-    equipped,
-    left_out_here,
-    make_proposer,
-    read_blocks,
-    require_latency_node,
-    settled_on_a_worker,
-    time_pace_on_a_worker,
-)
-from trials.driver.progress import StudyProgress
-from trials.driver.ray_session import connected
-from trials.driver.record_writer import RecordWriter
-from trials.driver.search_on_tune import search
 from trials.driver.startup_times import Stages
-from trials.driver.trial_actor import Evaluate
-from trials.latency.device_tables import frozen_table
+from trials.driver.still_to_do import agenda_of, lacks_finals, left_out_here
 from trials.plans.check_study import FirstTrials, check
 from trials.study.directory import claim
 from trials.study.spec import StudySpec
-from trials.trial.reuse import Reuse
-from trials.trial.scaling_grid import largest_first
 from trials.trial.study_fit import misfit
-from trials.trial.training_index import TrainingText
 
 if TYPE_CHECKING:
-    from trials.reporting.mlflow_tracker import Tracker
-    from trials.search.proposer import Proposer
+    from trials.driver.progress import StudyProgress
+    from trials.driver.trial_actor import Evaluate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,20 +67,22 @@ def run_study(
         finals: Mapping[int, FinalRecord] = read_finals(held)
         left_out: Mapping[int, str] = left_out_here(study, held, first.planned) if evaluate is None else {}
         tracker = Tracker(held, study, study_text, tracking_uri)
-        try:
-            tracker.start()
-            tracker.catch_up(records)
-            is_searched = _agenda(first, study, records, left_out, _nothing_to_propose).finished
-            if not is_searched or (evaluate is None and lacks_finals(study, records, finals)):
-                run = _Run(
-                    first=first, directory=held, address=address, evaluate=evaluate,
-                    tracker=tracker, progress=progress, stages=stages or Stages(),
-                )  # fmt: skip
+        is_searched = agenda_of(first, study, records, left_out).finished
+        if is_searched and (evaluate is not None or not lacks_finals(study, records, finals)):
+            tracker.bring_up_to_date(records, finals)
+        else:
+            stages = stages or Stages()
+            stages.end("study")
+            from trials.driver.run_on_ray import RayRun  # Ray, which a study that is over does not need
+
+            stages.end("imports")
+            run = RayRun(
+                first=first, directory=held, address=address, evaluate=evaluate,
+                tracker=tracker, progress=progress, stages=stages,
+            )  # fmt: skip
+            with tracker.writing(records):
                 records, finals, left_out = run.on_ray(study, records, finals)
-        except BaseException:
-            tracker.abandon()
-            raise
-        tracker.finish(records, finals)
+            tracker.finish(records, finals)
     recorded = {record.number for record in records}
     return StudyResult(
         directory=held,
@@ -110,71 +92,6 @@ def run_study(
         left_out={number: reason for number, reason in left_out.items() if number not in recorded},
         failure=_failure(records),
     )
-
-
-def _agenda(
-    first: FirstTrials,
-    study: StudySpec,
-    records: Iterable[TrialRecord],
-    left_out: Mapping[int, str],
-    proposer: Callable[[], Proposer],
-) -> Agenda:
-    """What is tried in which order, from these records on."""
-    return Agenda(study, first.references, records, proposer, largest_first(first.planned, study), left_out)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Run:
-    """One driver's work on a directory that it holds."""
-
-    first: FirstTrials
-    directory: Path
-    address: str | None
-    evaluate: Evaluate | None
-    tracker: Tracker
-    progress: Callable[[StudyProgress], None] | None
-    stages: Stages
-
-    def on_ray(
-        self, study: StudySpec, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]
-    ) -> tuple[Sequence[TrialRecord], Mapping[int, FinalRecord], Mapping[int, str]]:
-        """Search and measure the finals, in sight of what there is: all records, all finals, and the planned trainings left out."""
-        first, directory, stages, is_real = self.first, self.directory, self.stages, self.evaluate is None
-        sizes = first.vocab_sizes(study) if is_real else set()
-        if is_real:
-            require_text(study.corpus, sorted(sizes), study.proxy.context_tokens)  # before Ray takes its seconds to start
-        with stages.threads() as begin:
-            made = None if study.scaling else begin("search space", make_proposer, study, frozen_table(study, directory))
-            blocks = {size: begin("corpus", read_blocks, study, size) for size in sizes}
-            stages.end("study")
-            with connected(study, self.address):
-                if is_real:
-                    require_latency_node(study)
-                stages.end("Ray")
-                ready = {size: found.result() for size, found in blocks.items()}  # a calibration wants the machine for itself
-                stages.end("rest of the corpus")
-                left_out: Mapping[int, str] = {}
-                if is_real:
-                    study = settled_on_a_worker(study, directory)
-                    left_out = left_out_here(study, directory, first.planned, time_pace_on_a_worker)
-                    stages.end("calibration")
-                agenda = _agenda(first, study, records, left_out, _nothing_to_propose if made is None else made.result)
-                with equipped(study, directory, ready, records, self.evaluate) as equipment:
-                    texts = {size: TrainingText.of(found) for size, found in ready.items()}
-                    reuse = Reuse(study, directory, texts) if is_real else None
-                    search(agenda, equipment, RecordWriter(directory, agenda, reuse, self.tracker, self.progress), reuse, stages.ready)
-                    found = _in_order(agenda.records.values())
-                    if reuse is not None and lacks_finals(study, found, finals):
-                        finals = finish_finals(equipment, reuse, found, finals)
-        return found, finals, left_out
-
-
-def _in_order(records: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:
-    return tuple(sorted(records, key=lambda record: record.number))
-
-
-def _nothing_to_propose() -> Proposer:
-    raise AssertionError("a plan has no proposals")
 
 
 def _failure(records: Sequence[TrialRecord]) -> str | None:

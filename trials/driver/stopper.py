@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ray.tune import Stopper
 
 from analysis.records.record import Outcome
+from analysis.search.early_stopping import LearningCurve, decide_stop, learning_curve
 from trials.driver.agenda import Agenda
-
-if TYPE_CHECKING:
-    from analysis.search.early_stopping import LearningCurve
 
 
 class FrontStopper(Stopper):  # type: ignore[misc]
@@ -32,8 +30,6 @@ class FrontStopper(Stopper):  # type: ignore[misc]
         record = result["record"]
         if record.outcome is not Outcome.STOPPED or record.training is None:
             return False
-        from analysis.search.early_stopping import decide_stop, learning_curve  # SciPy's distributions: no study waits for them to start
-
         problem = self._agenda.problem
         known = self._agenda.known_to(record.number)
         self._curves += [learning_curve(other, problem) for other in known[len(self._curves) :]]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.fronts.membership import estimate_membership
 from analysis.objectives.problem import Problem
 from analysis.records.record import TrialRecord
 from search_space.errors import SpecError, unknown_key
@@ -31,7 +30,7 @@ def pick(stored: StoredStudy, choice: str) -> TrialRecord:
     if choice not in words:
         raise unknown_key(f"--pick {choice}", choice, words)
     if choice in PICKS:
-        number = estimate_membership(front).recommended if choice == "recommended" else front.knee
+        number = stored.membership.recommended if choice == "recommended" else front.knee
     else:
         number = front.best(words.index(choice) - len(PICKS))
     if number is None:

@@ -16,8 +16,8 @@ def environment() -> dict[str, str]:
 
     Reads package metadata only: nothing is imported.
     """
-    versions = {name: version for name in LIBRARIES if (version := _version(name))}
-    facts = {"archfront": _version("archfront") or "unknown", "python": platform.python_version(), "platform": platform.platform()}
+    versions = {name: version for name in LIBRARIES if (version := library_version(name))}
+    facts = {"archfront": library_version("archfront") or "unknown", "python": platform.python_version(), "platform": platform.platform()}
     return facts | versions | git_state()
 
 
@@ -31,7 +31,8 @@ def git_state() -> dict[str, str]:
     return {}
 
 
-def _version(name: str) -> str | None:
+def library_version(name: str) -> str | None:
+    """Version of an installed library, by its metadata; None where it is not there."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

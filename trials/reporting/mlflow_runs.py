@@ -20,6 +20,7 @@ from analysis.records.json_writer import json_of
 from analysis.records.record import FinalRecord, TrialRecord
 from search_space.errors import SpecError
 from trials.reporting.mlflow_location import DATABASE, MlflowLocation, file_uri, follow_move
+from trials.reporting.mlflow_mark import IN_PART, MARK, artifact_names, mark_of
 from trials.reporting.mlflow_trial_content import (
     MetricPoint,
     digest,
@@ -72,6 +73,7 @@ class StudyRuns:
         parent = self._find_parent(self._experiment_id) or self._create_parent()
         self._parent_id: str = parent.info.run_id
         self._status: str = parent.info.status
+        self._mark: str | None = parent.data.tags.get(MARK)
         asked = study_parameters(study)
         self._log(self._parent_id, parameters={name: asked[name] for name in asked if name not in parent.data.params})
         self._children = self._find_children()
@@ -85,6 +87,7 @@ class StudyRuns:
             known = None
         if known and known.complete:
             return
+        self._set_mark(None)
         self._set_status("RUNNING")
         if not known:
             tags = {"mlflow.parentRunId": self._parent_id, "archfront.digest": content.digest, **content.tags, **_origin()}
@@ -97,9 +100,12 @@ class StudyRuns:
         self._children[record.number] = replace(known, complete=True)
 
     def write_study(self, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]) -> None:
-        """Bring everything to what the records say, the parent's artifacts and its end included."""
+        """Bring everything to what the records say, the parent's artifacts and its end included; the last is the mark that says so."""
+        mark = mark_of({record.number: digest(record) for record in records}, finals, self._study_yaml)
         for record in records:
             self.write_trial(record)
+        if mark != self._mark:
+            self._set_mark(None)
         self._log_corpus(
             self._parent_id, next((r.training.corpus_sha256 for r in records if r.training and r.training.corpus_sha256), None)
         )
@@ -113,6 +119,7 @@ class StudyRuns:
         else:
             self._write_law(records, self._study.scaling.form)
         self._set_status(_end(self._study, records, finals, front))
+        self._set_mark(mark)
 
     def _experiment(self, directory: Path) -> str:
         """The experiment of the study's name, or, where another study's files lie in that one's folder, one of a name of its own."""
@@ -197,13 +204,10 @@ class StudyRuns:
 
         membership = estimate_membership(front)
         rows = front_rows(records, finals, front, membership)
-        page = figures_page(front_figures(records, front, membership))
-        self._client.log_text(self._parent_id, page, "front.html")
-        self._client.log_text(self._parent_id, json_of(front_data(rows), indent=2), "front.json")
+        self._write_files(figures_page(front_figures(records, front, membership)), front_data(rows))
         listed = json_of([{"path": "front.json", "type": "table"}])  # what `mlflow.load_table` looks for
-        self._write_asked(
-            {"mlflow.loggedArtifacts": listed, "mlflow.note.content": front_note(rows, front.problem)}, study_metrics(records, front)
-        )
+        tags = {"mlflow.loggedArtifacts": listed, "mlflow.note.content": front_note(rows, front.problem)}
+        self._log(self._parent_id, study_metrics(records, front), tags=tags)
 
     def _write_law(self, records: Sequence[TrialRecord], law: str) -> None:
         """A scaling study's pictures on one page, since plotly.js would be in each file, and what it found as data."""
@@ -211,14 +215,20 @@ class StudyRuns:
         from trials.reporting.mlflow_law_content import law_data, law_metrics, law_note
 
         answered = fitted(records, law)
-        self._client.log_text(self._parent_id, law_page(self._study.name, records, answered), "scaling.html")
-        self._client.log_text(self._parent_id, json_of(law_data(answered), indent=2), "scaling.json")
-        self._write_asked({"mlflow.note.content": law_note(answered)[:LONGEST_TAG]}, law_metrics(records, answered))
+        self._write_files(law_page(self._study.name, records, answered), law_data(answered))
+        self._log(self._parent_id, law_metrics(records, answered), tags={"mlflow.note.content": law_note(answered)[:LONGEST_TAG]})
 
-    def _write_asked(self, tags: Mapping[str, str], metrics: Sequence[MetricPoint]) -> None:
-        self._client.log_text(self._parent_id, self._study_yaml, "study.yaml")
-        self._client.log_text(self._parent_id, json_of(self._place.environment, indent=2), "environment.json")
-        self._log(self._parent_id, metrics, tags=tags)
+    def _write_files(self, page: str, data: object) -> None:
+        """What was found, what was asked, and where."""
+        texts = (page, json_of(data, indent=2), self._study_yaml, json_of(self._place.environment, indent=2))
+        for name, text in zip(artifact_names(self._study), texts, strict=True):
+            self._client.log_text(self._parent_id, text, name)
+
+    def _set_mark(self, mark: str | None) -> None:
+        """Marks the runs as written from what the mark says, or as being written."""
+        if mark is not None or self._mark is not None:
+            self._client.set_tag(self._parent_id, MARK, mark or IN_PART)
+        self._mark = mark
 
     def _set_status(self, status: str) -> None:
         """Sets the parent's status; an equal one is left alone, so that a second catch-up does not move the study's end."""

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,6 +28,7 @@ from search_space.errors import SpecError
 from trials.machine.redaction import redacted
 from trials.machine.subprocesses import ROOT, how_it_ended
 from trials.reporting.mlflow_location import DATABASE, PLACE, follow_move, location_of, page_url
+from trials.reporting.mlflow_mark import is_written
 from trials.reporting.mlflow_runs import MLFLOW_SETTINGS
 from trials.reporting.mlflow_writer import End, Task
 from trials.reporting.own_database import damage
@@ -48,7 +49,7 @@ class Tracker:
 
     def __init__(self, directory: Path, study: StudySpec, study_yaml: str, uri: str | None = None) -> None:
         """`uri` None is the one that the directory was tracked with before, or SQLite in the directory. Raises SpecError for a bad one."""
-        self._directory, self._place = directory, location_of(directory, uri)
+        self._directory, self._place, self._study, self._study_yaml = directory, location_of(directory, uri), study, study_yaml
         self._queue: queue.SimpleQueue[TrialRecord | End | None] = queue.SimpleQueue()
         task = Task(directory.absolute(), study, study_yaml, self._place)
         self._task = pickle.dumps(task)  # here: in the thread it would change while it is read
@@ -56,6 +57,28 @@ class Tracker:
         self._complaints: IO[bytes] | None = None
         self._threads = [threading.Thread(target=work, name="tracking", daemon=True) for work in (self._send, self._hear)]
         self._warned = False
+
+    def has_all(self, records: Iterable[TrialRecord], finals: Mapping[int, FinalRecord]) -> bool:
+        """Whether there is nothing to write; False where only MLflow itself could tell, which takes seconds to import."""
+        return is_written(self._directory, self._place, self._study, self._study_yaml, records, finals)
+
+    def bring_up_to_date(self, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]) -> None:
+        """Have written what is lacking of a study in which nothing runs, and wait for it."""
+        if not self.has_all(records, finals):
+            with self.writing(records):
+                pass
+            self.finish(records, finals)
+
+    @contextlib.contextmanager
+    def writing(self, records: Iterable[TrialRecord]) -> Iterator[None]:
+        """While more is recorded: begun with what MLflow lacks of these records, and abandoned where anything is raised."""
+        try:
+            self.start()
+            self.catch_up(records)
+            yield
+        except BaseException:
+            self.abandon()
+            raise
 
     def start(self) -> None:
         """Begin importing MLflow and opening the store, beside whatever else starts."""

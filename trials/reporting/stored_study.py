@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.fidelity.forecast import FrontForecast, forecast_front
-from analysis.fidelity.rank_validity import LongRun, read_long_runs, validity
+from analysis.fidelity.rank_validity import LongRun, Validity, read_long_runs, validity
 from analysis.fronts.front import Front, front_of
-from analysis.fronts.membership import estimate_membership
+from analysis.fronts.membership import Membership, estimate_membership
 from analysis.objectives.observed import Observed
 from analysis.objectives.problem import problem_of
 from analysis.objectives.quality import ON
@@ -64,7 +64,7 @@ class StoredStudy:
         if target is None or tokens is None:
             return None
         try:
-            return forecast_front(self.records, self.front, estimate_membership(self.front), target.tokens / tokens)
+            return forecast_front(self.records, self.front, self.membership, target.tokens / tokens)
         except SpecError as error:
             return str(error)
 
@@ -72,6 +72,11 @@ class StoredStudy:
     def front(self) -> Front:
         """The front by the study's objectives, with what was measured again after the search."""
         return front_of(self.records, self.finals, self.study.problem)
+
+    @cached_property
+    def membership(self) -> Membership:
+        """How sure that front is."""
+        return estimate_membership(self.front)
 
     def record(self, number: int) -> TrialRecord:
         """The trial of that number; raises SpecError naming those that exist."""
@@ -117,9 +122,7 @@ def report_again(stored: StoredStudy) -> Path:
     if stored.law is not None:
         raise SpecError(f"{stored.directory} holds a study with `scaling`, which has no front to read again; leave --objectives out")
     page = f"report-{'-'.join(stored.study.objectives)}.html"
-    return write_report(
-        stored.directory / page, summarise(stored), stored.records, stored.finals, None, stored.forecast, stored.study.problem
-    )
+    return _write_page(stored, page, None)
 
 
 def report_study(stored: StoredStudy) -> Path:
@@ -127,12 +130,16 @@ def report_study(stored: StoredStudy) -> Path:
     law = stored.law
     if law is None:
         judged = validity(stored.records, stored.long_runs)
-        summary, problem = summarise(stored), stored.study.problem
-        return write_report(stored.directory / REPORT, summary, stored.records, stored.finals, judged, stored.forecast, problem)
+        return _write_page(stored, REPORT, judged)
     from analysis.report.law_page import write_page
     from analysis.report.law_study_page import scaling_report
 
     return write_page(stored.directory / REPORT, scaling_report(summarise(stored), stored.records, law))
+
+
+def _write_page(stored: StoredStudy, name: str, longer: Validity | None) -> Path:
+    path, summary, problem = stored.directory / name, summarise(stored), stored.study.problem
+    return write_report(path, summary, stored.records, stored.finals, longer, stored.forecast, problem, stored.membership)
 
 
 def summarise(stored: StoredStudy) -> StudySummary:

@@ -84,7 +84,7 @@ def test_a_runtime_that_the_measuring_node_lacks_is_refused_before_anything_trai
 
 
 def test_a_corpus_that_is_not_there_is_refused_before_ray_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trials.driver.run_study.connected", lambda *_: pytest.fail("Ray was started"))
+    monkeypatch.setattr("trials.driver.run_on_ray.connected", lambda *_: pytest.fail("Ray was started"))
     with pytest.raises(SpecError, match=r"corpus.*missing.txt"):
         run(tmp_path / "study", None, corpus={"name": None, "files": [str(tmp_path / "missing.txt")]})
 

@@ -147,7 +147,7 @@ def test_a_look_at_a_running_trial_reads_no_record_twice(monkeypatch: pytest.Mon
         read.append(record.number)
         return curve_of(record, problem)
 
-    monkeypatch.setattr(early_stopping, "learning_curve", noted)
+    monkeypatch.setattr("trials.driver.stopper.learning_curve", noted)
     for number in range(100, 200):
         stopper("trial", {"record": stopped_at(records[number], 1 / 4)})
         agenda.add(records[number])

@@ -1,0 +1,85 @@
+"""One driver's work on a study: search and finals on Ray, from what there is to what was missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.records.record import FinalRecord, TrialRecord
+from trials.corpus.first_look import require_text
+from trials.driver.finals_on_ray import finish_finals
+from trials.driver.preparation import (
+    equipped,
+    make_proposer,
+    read_blocks,
+    require_latency_node,
+    settled_on_a_worker,
+    time_pace_on_a_worker,
+)
+from trials.driver.progress import StudyProgress
+from trials.driver.ray_session import connected
+from trials.driver.record_writer import RecordWriter
+from trials.driver.search_on_tune import search
+from trials.driver.startup_times import Stages
+from trials.driver.still_to_do import agenda_of, lacks_finals, left_out_here, nothing_to_propose
+from trials.driver.trial_actor import Evaluate
+from trials.latency.device_tables import frozen_table
+from trials.plans.check_study import FirstTrials
+from trials.study.spec import StudySpec
+from trials.trial.reuse import Reuse
+from trials.trial.training_index import TrainingText
+
+if TYPE_CHECKING:
+    from trials.reporting.mlflow_tracker import Tracker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RayRun:
+    """One driver's work on a directory that it holds."""
+
+    first: FirstTrials
+    directory: Path
+    address: str | None
+    evaluate: Evaluate | None
+    tracker: Tracker
+    progress: Callable[[StudyProgress], None] | None
+    stages: Stages
+
+    def on_ray(
+        self, study: StudySpec, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]
+    ) -> tuple[Sequence[TrialRecord], Mapping[int, FinalRecord], Mapping[int, str]]:
+        """Search and measure the finals, in sight of what there is: all records, all finals, and the planned trainings left out."""
+        first, directory, stages, is_real = self.first, self.directory, self.stages, self.evaluate is None
+        sizes = first.vocab_sizes(study) if is_real else set()
+        if is_real:
+            require_text(study.corpus, sorted(sizes), study.proxy.context_tokens)  # before Ray takes its seconds to start
+        with stages.threads() as begin:
+            made = None if study.scaling else begin("search space", make_proposer, study, frozen_table(study, directory))
+            blocks = {size: begin("corpus", read_blocks, study, size) for size in sizes}
+            stages.end("study")
+            with connected(study, self.address):
+                if is_real:
+                    require_latency_node(study)
+                stages.end("Ray")
+                ready = {size: found.result() for size, found in blocks.items()}  # a calibration wants the machine for itself
+                stages.end("rest of the corpus")
+                left_out: Mapping[int, str] = {}
+                if is_real:
+                    study = settled_on_a_worker(study, directory)
+                    left_out = left_out_here(study, directory, first.planned, time_pace_on_a_worker)
+                    stages.end("calibration")
+                agenda = agenda_of(first, study, records, left_out, nothing_to_propose if made is None else made.result)
+                with equipped(study, directory, ready, records, self.evaluate) as equipment:
+                    texts = {size: TrainingText.of(found) for size, found in ready.items()}
+                    reuse = Reuse(study, directory, texts) if is_real else None
+                    search(agenda, equipment, RecordWriter(directory, agenda, reuse, self.tracker, self.progress), reuse, stages.ready)
+                    found = _in_order(agenda.records.values())
+                    if reuse is not None and lacks_finals(study, found, finals):
+                        finals = finish_finals(equipment, reuse, found, finals)
+        return found, finals, left_out
+
+
+def _in_order(records: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:
+    return tuple(sorted(records, key=lambda record: record.number))

@@ -1,0 +1,81 @@
+"""Whether MLflow's runs say already all that a study's directory does, asked of the directory's own database without importing MLflow."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from pathlib import Path
+
+from analysis.records.json_writer import json_of
+from analysis.records.record import FinalRecord, TrialRecord
+from trials.machine.provenance import library_version
+from trials.reporting.mlflow_location import ARTIFACTS, DATABASE, MlflowLocation, follow_move
+from trials.reporting.mlflow_trial_content import digest
+from trials.reporting.own_database import damage
+from trials.study.spec import StudySpec
+
+MARK, IN_PART = "archfront.written", "in part"
+"""Tag of the study's run: the digest of all that its runs and files were written from, and what it is while they are being written."""
+PARENT = """
+SELECT runs.run_uuid FROM runs
+JOIN experiments ON experiments.experiment_id = runs.experiment_id AND experiments.lifecycle_stage = 'active'
+JOIN tags AS study ON study.run_uuid = runs.run_uuid AND study.key = 'archfront.study_id' AND study.value = ?
+JOIN tags AS mark ON mark.run_uuid = runs.run_uuid AND mark.key = ? AND mark.value = ?
+WHERE runs.lifecycle_stage = 'active' AND runs.status != 'RUNNING'
+"""
+CHILDREN = """
+SELECT number.value, digest.value FROM runs
+JOIN tags AS parent ON parent.run_uuid = runs.run_uuid AND parent.key = 'mlflow.parentRunId' AND parent.value = ?
+JOIN tags AS number ON number.run_uuid = runs.run_uuid AND number.key = 'archfront.number'
+JOIN tags AS digest ON digest.run_uuid = runs.run_uuid AND digest.key = 'archfront.digest'
+WHERE runs.lifecycle_stage = 'active' AND runs.status != 'RUNNING'
+"""
+
+
+def artifact_names(study: StudySpec) -> tuple[str, str, str, str]:
+    """Files of the study's run: what was found as a page and as data, what was asked, and where."""
+    found = "front" if study.scaling is None else "scaling"
+    return f"{found}.html", f"{found}.json", "study.yaml", "environment.json"
+
+
+def mark_of(digests: Mapping[int, str], finals: Mapping[int, FinalRecord], study_yaml: str) -> str:
+    """Sixteen hexadecimal digits that change with anything that runs are written from, and with what writes them.
+
+    `digests` are those of the records, by number.
+    """
+    told = [
+        library_version("archfront"),
+        library_version("mlflow"),
+        study_yaml,
+        digests,
+        {number: digest(final) for number, final in finals.items()},
+    ]
+    return hashlib.sha256(json_of(told, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def is_written(
+    directory: Path,
+    place: MlflowLocation,
+    study: StudySpec,
+    study_yaml: str,
+    records: Iterable[TrialRecord],
+    finals: Mapping[int, FinalRecord],
+) -> bool:
+    """Whether the directory's own database has the whole study; False where the runs are elsewhere, or that cannot be told."""
+    database = directory / DATABASE
+    if place.tracking_uri is not None or not database.exists() or damage(database) is not None:
+        return False
+    digests = {record.number: digest(record) for record in records}
+    try:
+        with closing(sqlite3.connect(database)) as opened:
+            found = opened.execute(PARENT, (place.study_id, MARK, mark_of(digests, finals, study_yaml))).fetchone()
+            children = set(opened.execute(CHILDREN, found)) if found else set()
+        if not found or not {(str(number), each) for number, each in digests.items()} <= children:
+            return False
+        follow_move(directory)
+    except sqlite3.Error:
+        return False
+    files = directory / ARTIFACTS / found[0] / "artifacts"
+    return all((files / name).is_file() for name in artifact_names(study))
