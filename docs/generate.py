@@ -44,6 +44,7 @@ from trials.study import (  # noqa: E402
     section,
     spec,
 )
+from trials.study.budget_defaults import ROWS, open_choices  # noqa: E402
 
 PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -177,13 +178,29 @@ def _verb(name: str, parser: argparse.ArgumentParser) -> str:
 
 def space_table() -> str:
     """Every dimension of a space: its default, what may stand for it, and what a published shape takes from a study."""
+    by_budget = open_choices({"budget": {"parameters": ROWS[0].parameters}})["space"]
     lines = ["| dimension | values | default | forms beside a value and a list | references take it |", "|---|---|---|---|---|"]
     for row in ORDER:
         values = " or ".join(f"`{name}`" for name in row.choices) or str(row.kind)
-        default = row.in_space if row.in_space is not None else row.default
+        default = "by the budget" if row.name in by_budget else _yaml(row.in_space if row.in_space is not None else row.default)
         forms = [*(["range"] if row.counted else []), *([f"`{row.ratio}`"] if row.ratio else []), *(["solved"] if row.solvable else [])]
-        lines.append(f"| `{row.name}` | {values} | {_yaml(default)} | {', '.join(forms)} | {'from the study' if row.of_study else ''} |")
+        lines.append(f"| `{row.name}` | {values} | {default} | {', '.join(forms)} | {'from the study' if row.of_study else ''} |")
     return "\n".join([*lines, ""])
+
+
+def defaults_table() -> str:
+    """What a study that leaves everything open has, at every size."""
+    lines, names = [], ["parameters"]
+    for row in ROWS:
+        found = open_choices({"budget": {"parameters": row.parameters}})
+        values = {**found["space"], **found["proxy"]}
+        lines.append([f"{row.parameters:,}", *(_yaml(value) for value in values.values())])
+        names = ["parameters", *(f"`{name}`" for name in values)]
+    constant = [place for place in range(1, len(names)) if len({line[place] for line in lines}) == 1]
+    shown = [place for place in range(len(names)) if place not in constant]
+    table = [[names[place] for place in shown], ["---"] * len(shown), *([line[place] for place in shown] for line in lines)]
+    same = [f"{names[place]} {lines[0][place]}" for place in constant]
+    return "\n".join([*(f"| {' | '.join(line)} |" for line in table), "", f"At every size: {', '.join(same)}.", ""])
 
 
 def field_costs() -> str:
@@ -269,6 +286,7 @@ GENERATED = {
     "commands": command_tables,
     "health_checks": health_check_table,
     "space": space_table,
+    "defaults": defaults_table,
     "fields": field_costs,
     "refusals": refusal_table,
     "ablation": ablation_tables,

@@ -35,6 +35,8 @@ class Dimension:
     """Whether the values are ratios: of the hidden size, or of the heads for key-value heads."""
     multiple_of: int = 1
     """What a size that comes from a ratio is rounded to."""
+    least: int = 1
+    """Smallest size that a ratio may come to; a point below it has no shape."""
 
     @property
     def ordered(self) -> bool:
@@ -89,11 +91,10 @@ def _mapping(field: Field, path: str, value: Mapping[str, Any]) -> Dimension | S
     ratio_key = field.ratio
     if ratio_key is not None and ratio_key in value:
         inner = field.solvable
-        only(path, value, (ratio_key, "multiple_of", "ratio") if inner else (ratio_key,))
+        only(path, value, (ratio_key, *(("multiple_of", "ratio") if inner else ("from",) if field.least_stated else ())))
         ratios = tuple(dict.fromkeys(ratio_above_zero(f"{path}.{ratio_key}", v) for v in listed(path, value[ratio_key])))
-        return Dimension(
-            field.name, ratios, True, whole_number(f"{path}.multiple_of", value.get("multiple_of", ROUNDED_TO if inner else 1))
-        )
+        multiple = whole_number(f"{path}.multiple_of", value.get("multiple_of", ROUNDED_TO if inner else 1))
+        return Dimension(field.name, ratios, True, multiple, whole_number(f"{path}.from", value.get("from", 1)))
     only(path, value, ("from", "to", "step", *([ratio_key] if ratio_key else []), *(["solve"] if field.solvable else [])))
     if "from" not in value or "to" not in value:
         raise SpecError(f"{path} must have `from` and `to` for a range, found {shortened(', '.join(map(str, value)) or 'nothing')}")

@@ -50,6 +50,8 @@ class Field:
     even: bool = False
     ratio: str | None = None
     """The key that states it as a ratio in a space."""
+    least_stated: bool = False
+    """Whether a space may state the least that such a ratio may come to."""
     solvable: bool = False
     """Whether a space may have it computed from the budget."""
     of_study: bool = False

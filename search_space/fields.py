@@ -48,7 +48,7 @@ FIELDS: tuple[Field, ...] = (
     ),
     Field(
         name="num_attention_heads", kind=FieldKind.INT, always_written=True, in_space={"ratio_of_hidden": [1.0]}, ratio="ratio_of_hidden",
-        column=True, label=lambda a: f"{a.num_attention_heads}/{a.num_key_value_heads}x{a.head_dim}",
+        least_stated=True, column=True, label=lambda a: f"{a.num_attention_heads}/{a.num_key_value_heads}x{a.head_dim}",
         label_form=r"(?P<heads>\d+)/(?P<shared>\d+)x(?P<width>\d+)",
         label_says="{heads} query heads and {shared} key-value heads (num_attention_heads, num_key_value_heads), {width} wide (head_dim)",
         parameters="2 d H h of each attention", flops="2 times its matrices, and 4 H h for each key that a query meets",

@@ -110,6 +110,8 @@ class _Draft:
             groups = min(divisors(heads), key=lambda n: (abs(n - wanted), n))
         if heads % groups:
             raise InfeasibleError("num_attention_heads is not a multiple of num_key_value_heads")
+        if "num_attention_heads" in self.relative and heads < self.relative["num_attention_heads"].least:
+            raise InfeasibleError(f"num_attention_heads below {self.relative['num_attention_heads'].least}")
         return heads, groups
 
     def _stated_inner(self, width: int) -> int:

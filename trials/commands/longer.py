@@ -70,10 +70,9 @@ def add_validate_arguments(parser: argparse.ArgumentParser) -> None:
 def validate(options: argparse.Namespace) -> int:
     """Train shapes of a study longer and say whether its short trainings rank them alike; what failed is tried again."""
     from trials.plans.check_study import check
-    from trials.study.spec import load_study
+    from trials.study.spec import load_begun
 
-    study = load_study(options.study)
-    directory = Path(options.directory or f"runs/{study.name}")
+    study, directory, text = load_begun(Path(options.study), options.directory)
     check(study, directory)
     from analysis.fidelity.rank_validity import validity_sentences
     from trials.experiments.validate import run_validation
@@ -82,7 +81,7 @@ def validate(options: argparse.Namespace) -> int:
     found = run_validation(
         study,
         directory,
-        study_text=Path(options.study).read_text(encoding="utf-8"),
+        study_text=text,
         shapes=options.shapes,
         times=options.times,
         progress=_say_run,
@@ -109,15 +108,18 @@ def promote(options: argparse.Namespace) -> int:
     """Train the shapes of a front longer and say whether their order held."""
     from analysis.report.terminal import promotion_text
     from trials.experiments.promote import run_promotion
-    from trials.study.directory import STUDY
-    from trials.study.spec import load_study
+    from trials.study.spec import STUDY, load_begun, load_study
 
     directory = Path(options.directory)
-    file = Path(options.study) if options.study is not None else directory / STUDY
+    if options.study is None:
+        file = directory / STUDY
+        study, text = load_study(file, stored=True), file.read_text(encoding="utf-8")
+    else:
+        study, _, text = load_begun(Path(options.study), options.directory)
     found = run_promotion(
-        load_study(file, stored=options.study is None),
+        study,
         directory,
-        study_text=file.read_text(encoding="utf-8"),
+        study_text=text,
         times=options.times,
         top=options.top,
         progress=_say_run,

@@ -66,10 +66,9 @@ def run(options: argparse.Namespace) -> int:
     stages = Stages(say)
     from trials.plans.check_study import check
     from trials.plans.notices import study_notices
-    from trials.study.spec import load_study
+    from trials.study.spec import load_begun
 
-    study = load_study(options.study)
-    directory = Path(options.directory or f"runs/{study.name}")
+    study, directory, text = load_begun(Path(options.study), options.directory)
     first = check(study, directory)  # before torch and Ray, which take seconds, are imported
     for said in study_notices(study):
         say(f"archfront: {said}")
@@ -81,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
     result = run_study(
         study,
         directory,
-        study_text=Path(options.study).read_text(encoding="utf-8"),
+        study_text=text,
         first=first,
         address=options.address,
         tracking_uri=options.tracking_uri,

@@ -1,9 +1,11 @@
-"""What is passed over or taken off of the files that a study names, a sentence each: said by `plan` and by `run`."""
+"""What a study should know before it runs, a sentence each: what was filled in, passed over or taken off; said by `plan` and `run`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+
+import yaml
 
 from analysis.text.words import joined
 from trials.corpus.given_tokenizer import local_tokenizers
@@ -13,11 +15,31 @@ from trials.trial.references import reference_notices
 
 
 def study_notices(study: StudySpec) -> tuple[str, ...]:
-    """The notices of a study's references and tokenizers; a tokenizer on the hub is not asked for.
+    """The notices of a study's open choices, context, references and tokenizers; a tokenizer on the hub is not asked for.
 
     Raises SpecError where a file cannot be used.
     """
-    return (*(reference_notices(study.references) if study.scaling is None else ()), *_tokenizer_notices(study))
+    of_references = reference_notices(study.references) if study.scaling is None else ()
+    return (*_filled_in(study), *_short_context(study), *of_references, *_tokenizer_notices(study))
+
+
+def _filled_in(study: StudySpec) -> Iterator[str]:
+    taken = [f"{section}.{key} {_written(value)}" for section, part in study.defaults.items() for key, value in part.items()]
+    if taken:
+        yield f"left open, and taken from the defaults of such a budget: {joined(taken)}; name what should be otherwise"
+
+
+def _short_context(study: StudySpec) -> Iterator[str]:
+    asked = study.latency.prompt_tokens + study.latency.new_tokens
+    if study.proxy.context_tokens < asked:
+        yield (
+            f"proxy.context_tokens is {study.proxy.context_tokens:,}, and latency is that of texts of {asked:,} tokens: quality is judged "
+            "on shorter texts than the winner is to read; raise it where the quality of long texts decides"
+        )
+
+
+def _written(value: object) -> str:
+    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000).removesuffix("...\n").strip()
 
 
 def _tokenizer_notices(study: StudySpec) -> Iterator[str]:

@@ -23,8 +23,8 @@ from analysis.report.study_page import REPORT, write_report
 from analysis.text import words
 from search_space.errors import SpecError
 from trials.machine.provenance import environment
-from trials.study.directory import STUDY, require_unchanged
-from trials.study.spec import StudySpec, parse_stored
+from trials.study.directory import require_unchanged
+from trials.study.spec import STUDY, StudySpec, parse_stored
 from trials.trial.calibration import as_settled, mode_of
 from trials.trial.scaling_grid import planned_tasks
 from trials.trial.study_fit import misfit

@@ -12,10 +12,10 @@ from typing import Any
 from analysis.records.files import write_whole
 from analysis.records.record import RECORDS
 from search_space.errors import SpecError, quoted
-from trials.study.spec import StudySpec, parse_stored
+from trials.study.spec import STUDY, StudySpec, parse_stored
 
-STUDY, BEGUN = "study.yaml", "study.begun.yaml"
-"""The study, and a copy by which it is told whether somebody changed the study since its records were made."""
+BEGUN = "study.begun.yaml"
+"""A copy of the study, by which it is told whether somebody changed the study since its records were made."""
 LOCK = "lock"
 WEIGHTS, TOKENIZERS, CHECKPOINTS = "weights", "tokenizers", "checkpoints"
 MAY_CHANGE = ("search.trials", "search.replicates", "workers.count", "workers.deadline_seconds", "search.reuse", "target", "target.tokens")

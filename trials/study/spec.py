@@ -17,6 +17,7 @@ from search_space.describe import is_file_name
 from search_space.errors import SpecError, shortened
 from search_space.sizes import written_number
 from search_space.space import SearchSpace
+from trials.study.budget_defaults import DEFAULTS, completed, completed_text, open_choices
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.latency_spec import LatencySpec
 from trials.study.scaling_spec import ScalingSpec, require_constants, with_scaling
@@ -25,6 +26,8 @@ from trials.study.section import MOST_LISTED, AboveZero, Number, Positive, Secon
 from trials.study.upgrade import require_new_keys, upgraded
 from trials.study.yaml_file import parse_yaml, read_yaml
 
+STUDY = "study.yaml"
+"""The file of a study's directory that says what the study is."""
 DEFAULT_RATES = {"muon": 4e-2, "adamw": 4e-3}
 """Rates of AdamW, by the recipe's optimizer."""
 
@@ -58,7 +61,7 @@ class ProxySpec(Section):
     optimizer: Literal["muon", "adamw"] = "muon"
     """`muon`: Muon for the matrices of the blocks and AdamW for the rest; `adamw`: AdamW for all."""
     learning_rate: AboveZero = Field(default_factory=lambda given: DEFAULT_RATES[given.get("optimizer", "muon")])
-    """Peak rate of AdamW; by default 0.04 beside Muon, 0.004 where it moves everything (docs/findings.md)."""
+    """Peak rate of AdamW; by default 0.02 beside Muon (0.04 in a grid), 0.004 where it moves everything (docs/findings.md)."""
     muon_learning_rate: AboveZero = 4e-2
     """Peak rate of Muon; read only where the optimizer is `muon`."""
     parametrization: Literal["standard", "mup", "completep"] = "mup"
@@ -133,9 +136,9 @@ class StudySpec(Section):
     """Where given, the study is a grid of sizes, shapes and token counts in place of a search."""
     budget: dict[str, Any] | None = None
     """What every shape spends (see above); a scaling study has `scaling.budgets` instead."""
-    space: dict[str, Any]
-    """What there is to choose (see above); of a scaling study constants alone: `head_dim`, the `intermediate_size.multiple_of`, and what
-    references take from the study."""
+    space: dict[str, Any] = Field(default_factory=dict)
+    """What there is to choose (see above); what a search leaves open follows its budget. Of a scaling study constants alone:
+    `head_dim`, the `intermediate_size.multiple_of`, and what references take from the study."""
     latency: LatencySpec = LatencySpec()
     objectives: tuple[str, ...] = USUAL
     """Two or three objectives by name (see above): what a front is made of, and what proposals follow."""
@@ -150,6 +153,9 @@ class StudySpec(Section):
     references: Annotated[tuple[str, ...], Field(max_length=16)] = ("deep-thin", "wide-shallow")
     """Shapes that every front is compared with: `deep-thin`, `wide-shallow`, a family's name (scaled to the budget),
     or a file: an architecture's, or a published model's `config.json`, taken as it is."""
+
+    defaults: dict[str, dict[str, Any]] = Field(default_factory=dict, exclude=True)
+    """What archfront filled in of `space` and `proxy` when the study began; in a directory's study alone, so that it stays what it was."""
 
     @field_validator("limits", mode="before")
     @classmethod
@@ -238,9 +244,13 @@ class StudySpec(Section):
 
 
 def parse_study(values: object, source: str = "study") -> StudySpec:
-    """Check a study's mapping; raises SpecError with path, what was found and the cure."""
+    """Check a study's mapping, with what stands in it under `defaults`; raises SpecError with path, what was found and the cure."""
     require_new_keys(values, source)
-    study = parsed(StudySpec, values, source, "docs/study.md")
+    try:
+        complete = completed(values) if isinstance(values, Mapping) else values
+    except SpecError as error:
+        raise SpecError(f"{source}: {error}") from None
+    study = parsed(StudySpec, complete, source, "docs/study.md")
     try:  # the space is read here so that its errors name the file
         study.space_at(Budget.parse(study.budget if study.scaling is None else {"parameters": 1}))
     except SpecError as error:
@@ -273,11 +283,29 @@ def is_table_file(name: str) -> bool:
 def load_study(path: str | Path, *, stored: bool = False) -> StudySpec:
     """Read a study file; relative files of corpus, references, a latency command and a table are resolved against its folder.
 
-    A file that is `stored` in a study's directory may have the keys of an earlier archfront.
+    A file that is `stored` in a study's directory may have the keys of an earlier archfront, and says all that it was begun with.
     """
     path = Path(path)
-    values = read_yaml(path, "name a study's YAML, such as studies/quickstart.yaml", "see docs/study.md for what a study looks like")
-    study = parse_study(upgraded(values) if stored else values, str(path))
+    values = _read(path)
+    return _placed(parse_study(upgraded(values) if stored else _with_defaults(values, str(path)), str(path)), path)
+
+
+def load_begun(path: Path, directory: str | None) -> tuple[StudySpec, Path, str]:
+    """Read a study file as `load_study` does; beside it the directory that it runs in, and the text of it which is kept there.
+
+    The directory is runs/NAME where none is given. What the file leaves open is what it was when that directory's study began.
+    """
+    values = _read(path)
+    named = values.get("name") if isinstance(values, Mapping) else None
+    folder = Path(directory or f"runs/{named}")
+    complete = _with_defaults(values, str(path), folder if directory or isinstance(named, str) else None)
+    study = _placed(parse_study(complete, str(path)), path)
+    chosen = complete[DEFAULTS] if complete is not values else {}
+    return study, folder, completed_text(path.read_text(encoding="utf-8"), chosen)
+
+
+def _placed(study: StudySpec, path: Path) -> StudySpec:
+    """The study with its relative files resolved against the folder of its own."""
     folder = path.resolve().parent
     references = tuple(str(folder / name) if is_file_name(name) else name for name in study.references)
     latency = study.latency.beside(folder)
@@ -286,3 +314,21 @@ def load_study(path: str | Path, *, stored: bool = False) -> StudySpec:
         search = search.model_copy(update={"latency_table": str(folder / table)})
     placed = {"corpus": study.corpus.beside(folder), "references": references, "latency": latency, "search": search}
     return study.model_copy(update=placed)
+
+
+def _read(path: Path) -> Any:
+    return read_yaml(path, "name a study's YAML, such as studies/quickstart.yaml", "see docs/study.md for what a study looks like")
+
+
+def _with_defaults(values: Any, source: str, directory: Path | None = None) -> Any:
+    """A study's mapping with what it leaves open under `defaults`; itself where it has that already, or is no mapping."""
+    if not isinstance(values, Mapping) or DEFAULTS in values:
+        return values
+    begun = directory / STUDY if directory is not None else None
+    if begun is None or not begun.is_file():
+        try:
+            return {**values, DEFAULTS: open_choices(values)}
+        except SpecError as error:
+            raise SpecError(f"{source}: {error}") from None
+    there = _read(begun)  # of an earlier archfront it has none, and nothing was filled in
+    return {**values, DEFAULTS: there.get(DEFAULTS, {}) if isinstance(there, Mapping) else {}}

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+from trials.study.budget_defaults import BUDGETS
 from trials.study.spec import ProxySpec
-
-BUDGETS = ("tokens", "tokens_per_parameter", "flops", "seconds")
-"""Keys of a recipe of which one says how long it trains."""
 
 
 def as_it_is(proxy: ProxySpec) -> ProxySpec:

@@ -11,8 +11,8 @@ import yaml
 from analysis.objectives.registry import OBJECTIVES
 from search_space.errors import SpecError
 from tests.support.fakes import VALUES, small_study
-from trials.study.directory import STUDY, claim
-from trials.study.spec import load_study, parse_study
+from trials.study.directory import claim
+from trials.study.spec import STUDY, load_study, parse_study
 from trials.study.upgrade import upgraded
 
 OLD = {
