@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.support.real_study import RealStudy
 
 
-MACHINE = {"driver", "latency", "machine"}
+MACHINE = {"cluster", "driver", "latency", "machine"}
 """Folders whose tests train, measure or ask who else does."""
 
 
@@ -122,7 +122,7 @@ def ray_here() -> Iterator[None]:
     import ray
 
     from tests.support.fakes import small_study
-    from trials.driver.ray_session import connected
+    from trials.cluster.ray_session import connected
 
     with connected(small_study()[0], None):
         assert ray.is_initialized()

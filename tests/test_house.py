@@ -12,13 +12,13 @@ import pytest
 from tests.support.house import FLOORS, MOST_FILES, ROOT, circle, crowded, files, folder, graph, imported, upward
 
 ROOMS = {
-    "ray": {
+    "ray": {f"trials/cluster/{desk}.py" for desk in ("own_ray", "ray_address", "ray_session")}
+    | {
         f"trials/driver/{desk}.py"
         for desk in (
             "finals_on_ray",
             "jobs",
             "preparation",
-            "ray_session",
             "search_on_tune",
             "stopper",
             "trial_actor",

@@ -9,6 +9,7 @@ import warnings
 from typing import Any
 
 from analysis.records.json_writer import json_of
+from trials.machine.native_output import own_descriptor
 
 DONE, STUDY_FAILED, WRONG_INPUT = 0, 1, 2
 """What a verb ends with."""
@@ -28,6 +29,7 @@ def emit(value: Any) -> None:
 
 def hush_libraries() -> None:
     """Let this process and those that it starts show warnings of ours alone, each as a sentence."""
+    own_descriptor()
     ours = logging.StreamHandler()
     ours.setFormatter(logging.Formatter("archfront: %(message)s"))
     for name in OUR_LOGGERS:

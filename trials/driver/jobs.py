@@ -18,6 +18,7 @@ from ray.exceptions import AuthenticationError
 from ray.job_submission import JobSubmissionClient
 
 from search_space.errors import SpecError, quoted
+from trials.cluster.ray_address import TOKEN_CURE
 from trials.driver.shipment import STUDY_FOLDER, pack
 from trials.machine.redaction import redacted
 from trials.reporting.tracking_uri import is_relative
@@ -151,10 +152,7 @@ def _answering(address: str, job: str | None = None) -> Iterator[None]:
     try:
         yield
     except AuthenticationError:
-        raise SpecError(
-            f"the Ray cluster at {address} wants a token: set RAY_AUTH_MODE=token and put the cluster's token (`ray get-auth-token` there) "
-            "into RAY_AUTH_TOKEN, into a file that RAY_AUTH_TOKEN_PATH names, or into ~/.ray/auth_token"
-        ) from None
+        raise SpecError(f"the Ray cluster at {address} wants a token: {TOKEN_CURE}") from None
     except OSError:  # those of requests are among them
         raise SpecError(
             f"no Ray cluster answers at {address}; check that it is up, and the port forward (`ray dashboard ray_cluster.yaml`)"

@@ -13,8 +13,9 @@ from analysis.records.files import write_whole
 from analysis.records.record import TrialRecord
 from search_space.errors import SpecError
 from trials.catalogue.runtimes import COMMAND, RUNTIMES
+from trials.cluster.ray_session import LATENCY_DEVICE
 from trials.driver.trial_actor import Equipment, Evaluate
-from trials.driver.workers import LATENCY_DEVICE, LatencyDevice, result_of
+from trials.driver.workers import LatencyDevice, result_of
 from trials.latency.refusals import refusal_of, require_libraries
 from trials.study.directory import stamp, tokenizer_file
 from trials.study.spec import StudySpec

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.records.record import FinalRecord, TrialRecord
+from trials.cluster.ray_session import connected
 from trials.corpus.first_look import require_text
 from trials.driver.finals_on_ray import finish_finals
 from trials.driver.preparation import (
@@ -19,7 +20,6 @@ from trials.driver.preparation import (
     time_pace_on_a_worker,
 )
 from trials.driver.progress import StudyProgress
-from trials.driver.ray_session import connected
 from trials.driver.record_writer import RecordWriter
 from trials.driver.search_on_tune import search
 from trials.driver.startup_times import Stages

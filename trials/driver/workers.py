@@ -23,9 +23,6 @@ from trials.trial.task import outcome_of
 if TYPE_CHECKING:
     from trials.corpus.blocks import TokenBlocks
 
-LATENCY_DEVICE = "latency_device"
-"""The Ray resource of the node where latency is taken; one measurement at a time for each unit."""
-
 
 class LatencyDevice:
     """Takes latencies one after another on the node that has the resource, in a process of its own."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from trials.machine.native_output import silence
 from trials.machine.subprocesses import how_it_ended
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -108,7 +109,7 @@ def _end_orphans() -> None:
     while True:
         for _ in _ended():
             pass
-        left = _children()
+        left = children()
         if not left:
             return
         for process in left if time.monotonic() > deadline else ():
@@ -117,8 +118,8 @@ def _end_orphans() -> None:
         time.sleep(0.01)
 
 
-def _children() -> list[int]:
-    """Process ids of this process's children."""
+def children() -> list[int]:
+    """Process ids of this process's children, those that have ended and were not waited for among them."""
     found = []
     for file in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # it has just ended
@@ -141,7 +142,7 @@ def _work(work: Callable[[], int], told: int, front: int, heard: set[signal.Sign
         if is_stopped:
             return
         is_stopped = True
-        _silence()
+        silence()
         if number != WAKE:
             os.write(told, bytes([INTERRUPTED + number]))
         os.kill(front, WAKE)
@@ -206,14 +207,6 @@ def handlers_kept() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _silence() -> None:
-    """Nothing that Python or C++ writes to standard error from now on is seen."""
-    with suppress(OSError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
 
 
 def _say(sentence: str) -> None:

@@ -22,8 +22,8 @@ from tests.support import fakes
 from tests.support.needs import FULL_DEVICE
 from tests.support.real_study import RealStudy
 from trials.catalogue.runtimes import RUNTIMES, Runtime
+from trials.cluster.ray_session import connected, require_gpus
 from trials.driver.progress import StudyProgress
-from trials.driver.ray_session import connected, require_gpus
 from trials.driver.run_study import StudyResult, run_study
 from trials.network.weights import load_network
 from trials.study.directory import claim, tokenizer_file, weights_file

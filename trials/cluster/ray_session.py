@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
 
-from search_space.errors import SpecError, WorkError
-from trials.driver.workers import LATENCY_DEVICE
+from search_space.errors import SpecError
+from trials.cluster.own_ray import first_line, own_ray
+from trials.cluster.ray_address import ClusterAddress, answering, cluster_address
 from trials.latency.refusals import require_libraries
+from trials.machine.native_output import native_output
 from trials.machine.subprocesses import ROOT
 from trials.machine.supervision import handlers_kept
 from trials.study.spec import StudySpec
 
+LATENCY_DEVICE = "latency_device"
+"""The Ray resource of the node where latency is taken; one measurement at a time for each unit."""
 FLOORS = ("search_space", "analysis", "trials")
 OBJECT_STORE_BYTES = 200_000_000
 """Bytes of the object store of a Ray of our own, where the corpus is the embedded one; Ray spills to the disk what does not fit."""
-CONNECT_SECONDS = 10.0
-"""Longest wait for the first answer of a cluster's address."""
 RAY_SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",
@@ -49,53 +51,38 @@ def connected(study: StudySpec, address: str | None) -> Iterator[None]:
     """
     for name, value in RAY_SETTINGS.items():
         os.environ.setdefault(name, value)
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the records say what went wrong
+    for name in ("ray", "ray.tune"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # the records say what went wrong
     if ray.is_initialized():
         yield
         return
-    address = address or os.environ.get("RAY_ADDRESS")
-    quiet: dict[str, Any] = {"logging_level": logging.CRITICAL, "log_to_driver": False, "include_dashboard": None}
-    with handlers_kept():
-        if address:
-            _join(address, quiet)
-        else:
-            _start(study, quiet)
-    ray._private.worker._worker_logs_enabled = False  # the raylet's words on a worker's death go to stdout, whatever log_to_driver says
+    quiet: dict[str, Any] = {"logging_level": logging.CRITICAL, "log_to_driver": False}
+    cluster = cluster_address(address)
+    with _started(study, quiet) if cluster is None else _joined(cluster, quiet):
+        ray._private.worker._worker_logs_enabled = False  # the raylet's words on a worker's death go to stdout, whatever log_to_driver says
+        yield
+
+
+@contextmanager
+def _joined(address: ClusterAddress, quiet: Mapping[str, Any]) -> Iterator[None]:
+    there = answering(address)
+    try:
+        with native_output(), handlers_kept():
+            ray.init(**quiet, **_joining(there))
+    except (OSError, RuntimeError, ValueError, RayError) as error:
+        raise SpecError(f"the Ray cluster at {address} must let this driver join, found: {first_line(error)}") from None
     try:
         yield
     finally:
         ray.shutdown()
 
 
-def _join(address: str, quiet: dict[str, Any]) -> None:
-    try:
-        _knock(address)
-        ray.init(**(quiet | _joining(address)))
-    except (OSError, RuntimeError) as error:
-        raise SpecError(f"the Ray cluster at {address} must answer, found: {_first_line(error)}; check the address and the token") from None
-
-
-def _knock(address: str) -> None:
-    """Raise OSError where nobody listens; Ray itself would ask for minutes."""
-    host, _, port = address.rpartition("://")[2].rpartition(":")
-    if host and port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
-
-
-def _start(study: StudySpec, quiet: dict[str, Any]) -> None:
-    """Ray gives its own processes 30 seconds to start; on a machine that is busy with other work the second try finds files cached."""
+@contextmanager
+def _started(study: StudySpec, quiet: Mapping[str, Any]) -> Iterator[None]:
     require_gpus(study.workers.gpus)
     require_libraries(study.latency)
-    for attempt in (1, 2):
-        try:
-            ray.init(**(quiet | _starting(study)))
-            return
-        except Exception as error:  # Ray raises a bare Exception here
-            if "timed out during startup" not in str(error):
-                raise
-            ray.shutdown()
-            if attempt == 2:
-                raise WorkError("Ray did not start on this machine within its 30 seconds, twice; run again when less is running") from None
+    with own_ray({**quiet, **_starting(study)}):
+        yield
 
 
 def require_gpus(asked: float) -> None:
@@ -119,13 +106,8 @@ def _joining(address: str) -> dict[str, Any]:
 def _starting(study: StudySpec) -> dict[str, Any]:
     workers = study.workers
     return {
-        "address": "local",
         "num_cpus": max(os.cpu_count() or 1, workers.count * workers.trial_threads),
         "resources": {LATENCY_DEVICE: 1},
         "include_dashboard": False,
         "object_store_memory": OBJECT_STORE_BYTES if study.corpus.name else None,
     }
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

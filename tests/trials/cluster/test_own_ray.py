@@ -1,0 +1,145 @@
+"""A Ray of our own in environments of every kind; each real start is a program of its own, in front of which another stands."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from search_space.errors import SpecError
+from tests.support.processes import Process, processes_with
+from trials.cluster import own_ray
+from trials.cluster.own_ray import first_line, require_loopback, short_root
+
+ROOT = Path(__file__).resolve().parents[3]
+MARK = "ARCHFRONT_TEST_RAY"
+"""In the environment of a driver and of all that it started."""
+DRIVER = """
+import sys
+import psutil
+from archfront import _run
+from tests.support import fakes
+from trials.commands.verbs import VERBS, Verb
+from trials.cluster import ray_session
+from trials.machine.supervision import supervised
+
+def work(options):
+    import ray
+    study, _ = fakes.small_study()
+    with ray_session.connected(study, None):
+        answered = ray.get(ray.remote(lambda: 6 * 7).remote())
+        here = psutil.Process()
+        ends = [end for process in (here, *here.children(recursive=True)) for end in process.net_connections("inet")]
+        print(answered, *sorted({end.laddr.ip.removeprefix("::ffff:") for end in ends if end.status == psutil.CONN_LISTEN}))
+    return 0
+
+verb = Verb(work, print, goes_on=True)
+sys.exit(supervised(lambda: _run(verb, None, is_program=True), verb.interrupted, verb.vanished))
+"""
+
+
+def start(folder: Path, *before: str, **environment: str) -> subprocess.Popen[str]:
+    """A driver that starts a Ray of its own, asks it one question and ends."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    return subprocess.Popen(
+        [*before, sys.executable, "-c", DRIVER],
+        cwd=ROOT,
+        env={**kept, MARK: str(folder), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def process_named(name: str, folder: Path, seconds: float = 60) -> Process:
+    """One of the driver's processes by the name of its program, as soon as there is one."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        for process in processes_with(MARK, str(folder)):
+            with suppress(OSError):
+                if Path(f"/proc/{process.number}/comm").read_text().strip() == name:
+                    return process
+        time.sleep(0.02)
+    pytest.fail(f"no {name} in time")
+
+
+@pytest.mark.slow
+def test_a_study_starts_ray_whatever_the_environment_on_the_loopback_alone(tmp_path: Path) -> None:
+    """A long TMPDIR, a HOME that cannot be written, a token's file that is missing, a dead proxy: all at once."""
+    temporary = tmp_path / ("t" * 80)
+    temporary.mkdir()
+    driver = start(
+        tmp_path,
+        TMPDIR=str(temporary),
+        HOME="/proc",
+        RAY_AUTH_TOKEN_PATH=str(tmp_path / "missing"),
+        http_proxy="http://127.0.0.1:1",
+        RAY_TMPDIR=str(tmp_path / "nowhere"),
+    )
+    said, complaints = driver.communicate(timeout=300)
+    assert (driver.returncode, complaints) == (0, ""), complaints
+    assert said == "42 127.0.0.1\n"
+    assert not processes_with(MARK, str(tmp_path))
+    assert not list(temporary.iterdir())
+
+
+@pytest.mark.parametrize("length", [1, 20, own_ray.LONGEST_ROOT, own_ray.LONGEST_ROOT + 1, 50, 200])
+@pytest.mark.parametrize("kind", ["there", "missing", "a file"])
+def test_the_first_short_folder_that_can_be_written_is_taken(
+    length: int, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lengths count the bytes after the beginning of this test's own folder, which is no short one."""
+    monkeypatch.setattr(own_ray, "LONGEST_ROOT", len(os.fsencode(tmp_path)) + 1 + own_ray.LONGEST_ROOT)
+    wanted = tmp_path / ("é" * (length // 2) + "x" * (length % 2))
+    if kind == "there":
+        wanted.mkdir()
+    elif kind == "a file":
+        wanted.touch()
+    fits = kind == "there" and len(os.fsencode(wanted)) <= own_ray.LONGEST_ROOT
+    assert short_root([str(wanted), "relative", str(tmp_path)]) == str(wanted if fits else tmp_path)
+
+
+def test_without_a_short_folder_the_cure_is_told() -> None:
+    with pytest.raises(
+        SpecError, match=r"need a folder that can be written .* at most 32 bytes, found none of /nowhere, /x+; set RAY_TMPDIR"
+    ):
+        short_root(["/nowhere", f"/{'x' * 60}", "/nowhere"])
+
+
+def test_a_machine_that_cannot_reach_itself_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise OSError(101, "Network is unreachable")
+
+    require_loopback()
+    monkeypatch.setattr(socket, "create_connection", unreachable)
+    with pytest.raises(SpecError, match=r"reach each other at 127\.0\.0\.1, found: Network is unreachable; bring the loopback up"):
+        require_loopback()
+
+
+def test_a_librarys_complaint_is_one_line_without_a_secret() -> None:
+    assert first_line(RuntimeError("no http://me:secret@host\nat all")) == "no http://me:***@host"
+    assert first_line(RuntimeError(), "before\nwhat C++ said\n") == "what C++ said"
+    assert first_line(RuntimeError()) == "RuntimeError"
+
+
+@pytest.mark.more
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gcs_server", "raylet"])
+def test_a_machine_too_busy_for_rays_own_patience_is_waited_for(name: str, tmp_path: Path) -> None:
+    driver = start(tmp_path)
+    late = process_named(name, tmp_path)
+    os.kill(late.number, signal.SIGSTOP)
+    time.sleep(45)
+    assert driver.poll() is None
+    os.kill(late.number, signal.SIGCONT)
+    said, complaints = driver.communicate(timeout=300)
+    assert (driver.returncode, complaints) == (0, ""), complaints
+    assert said.startswith("42 ")
+    assert not processes_with(MARK, str(tmp_path))

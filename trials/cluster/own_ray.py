@@ -1,0 +1,146 @@
+"""A Ray of our own on this machine, whatever its environment: a short folder for sockets, the loopback alone, a token nobody else has."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray._private import ray_constants
+from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
+from search_space.errors import SpecError, WorkError
+from trials.machine.native_output import native_output
+from trials.machine.redaction import redacted
+from trials.machine.supervision import children, handlers_kept
+
+LONGEST_ROOT = 32
+"""Bytes of a folder below which Ray's sockets lie: the name of a socket has 107 (unix(7)), and what Ray and we append up to 75."""
+PATIENCE_SECONDS = 180
+"""How long each of Ray's processes may take to start; its own 30 seconds do not suffice beside other work."""
+WHERE_SOCKETS_LIE = ("RAY_TMPDIR", "TMPDIR", "XDG_RUNTIME_DIR")
+"""Variables that name folders for such files; the first whose folder is short and can be written is taken."""
+SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
+PATIENCE = {
+    "RAY_raylet_start_wait_time_s": str(PATIENCE_SECONDS),
+    "RAY_gcs_server_port_wait_time_s": str(PATIENCE_SECONDS),
+    "RAY_worker_register_timeout_seconds": str(PATIENCE_SECONDS),
+    "RAY_agent_register_timeout_ms": str(1_000 * PATIENCE_SECONDS),
+}
+
+
+@contextmanager
+def own_ray(settings: Mapping[str, Any]) -> Iterator[None]:
+    """Have a Ray of our own inside, started by `ray.init` with these settings; nothing of it is left afterwards.
+
+    Raises SpecError where this machine has no place for its sockets or no loopback, and WorkError where it did not start; the logs of a
+    Ray that did not start are left.
+    """
+    require_loopback()
+    root = short_root([os.environ[name] for name in WHERE_SOCKETS_LIE if os.environ.get(name)] + list(SHORT_FOLDERS))
+    folder = Path(tempfile.mkdtemp(prefix="af", dir=root))
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    with _spilling() as large, variables_set({**PATIENCE, **token}), _loopback_alone():
+        try:
+            with native_output() as said, handlers_kept():
+                ray.init(address="local", _temp_dir=str(folder), object_spilling_directory=large, **settings)
+        except BaseException as error:
+            ray.shutdown()
+            _end_those_of(folder)
+            if not isinstance(error, Exception):
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+            raise WorkError(
+                f"Ray did not start on this machine, found: {first_line(error, said())}; its logs lie in {folder}/session_latest/logs, "
+                "and the same command tries again"
+            ) from None
+        try:
+            yield
+        finally:
+            ray.shutdown()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def short_root(wanted: Iterable[str]) -> str:
+    """The first of these folders whose path is short enough for sockets and in which files can be made; SpecError where none is."""
+    tried = []
+    for folder in wanted:
+        if len(os.fsencode(folder)) <= LONGEST_ROOT and os.path.isabs(folder):
+            with suppress(OSError), tempfile.TemporaryFile(dir=folder):
+                return folder
+        tried.append(folder)
+    raise SpecError(
+        f"Ray's sockets need a folder that can be written and whose path has at most {LONGEST_ROOT} bytes, found none of "
+        f"{', '.join(dict.fromkeys(tried))}; set RAY_TMPDIR to one"
+    )
+
+
+def require_loopback() -> None:
+    """Raise SpecError where this machine cannot reach itself: Ray would ask for minutes."""
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            socket.create_connection(server.getsockname(), timeout=5).close()
+    except OSError as error:
+        raise SpecError(
+            f"Ray's processes must reach each other at 127.0.0.1, found: {error.strerror or error}; "
+            "bring the loopback up, which `ip link set lo up` does, or give the container a network"
+        ) from None
+
+
+@contextmanager
+def _spilling() -> Iterator[str]:
+    """Where what does not fit into memory goes: among other temporary files of the person's, which may lie on a larger disk."""
+    with tempfile.TemporaryDirectory(prefix="archfront-ray-", ignore_cleanup_errors=True) as folder:
+        yield folder
+
+
+@contextmanager
+def variables_set(values: Mapping[str, str]) -> Iterator[None]:
+    """Set variables for this process and those that it starts, and have Ray's C++ read them."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    _reread()
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+        _reread()
+
+
+def _reread() -> None:
+    AuthenticationTokenLoader.instance().reset_cache()
+    Config.initialize("")
+
+
+@contextmanager
+def _loopback_alone() -> Iterator[None]:
+    """Ray's switch for systems on which it makes no clusters: all its processes listen on the loopback, not on every interface."""
+    before, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+def _end_those_of(folder: Path) -> None:
+    """What a start that failed has left: Ray forgets the processes of a node that did not come up, and theirs end with them."""
+    for process in children():
+        with suppress(OSError):
+            if os.fsencode(folder) in Path(f"/proc/{process}/cmdline").read_bytes():
+                os.kill(process, signal.SIGKILL)
+                os.waitpid(process, 0)
+
+
+def first_line(error: Exception, said: str = "") -> str:
+    """What a library complains about: its error's first line, or where that is empty the last one `said`; no secret."""
+    lines = str(error).strip().splitlines()[:1] or said.strip().splitlines()[-1:] or [type(error).__name__]
+    return redacted(lines[0])
