@@ -34,6 +34,7 @@ ROOMS = {
     "lightning": {"trials/training/lightning_loop.py"},
     "datasets": {"trials/corpus/dataset.py"},
     "pyarrow": {"analysis/tables/parquet_rows.py", "trials/corpus/dataset.py", "trials/corpus/parquet.py"},
+    "rensa": {"trials/corpus/near_copies.py"},
     "gguf": {"trials/formats/gguf_file.py", "trials/formats/gguf_tokenizer.py", "trials/export/gguf_reading.py"},
     "executorch": {"trials/latency/runtimes/executorch_runtime.py"},
     "openvino": {"trials/latency/runtimes/openvino_runtime.py"},

@@ -106,7 +106,7 @@ class Training:
     micro_batches: PositiveCount = 1
     """Parts that each step's batch was split into, so that it fits the memory; their gradients are summed."""
     corpus_sha256: str | None = None
-    """SHA-256 of the text that it was trained on."""
+    """SHA-256 of the text that it was trained on, and of how that is split (docs/corpora.md)."""
     curve: tuple[CurvePoint, ...] = ()
     cooldowns: tuple[Cooldown, ...] = ()
     """Finished losses at fewer tokens, where the recipe asks for them."""

@@ -15,6 +15,7 @@ from analysis.records.json_text import read_json
 from analysis.records.json_writer import json_of
 from search_space.errors import SpecError
 from trials.corpus.shuffle import draw, permute
+from trials.corpus.split_facts import SplitFacts
 
 if TYPE_CHECKING:
     from analysis.records.record import TrialRecord
@@ -23,6 +24,7 @@ SPLITS: Final = ("train", "validation", "test")
 META, TOKENIZER, BYTES_PER_TOKEN = "meta.json", "tokenizer.json", "bytes_per_token.npy"
 
 Ids = npt.NDArray[np.uint16 | np.uint32]
+Places = npt.NDArray[np.int64]
 
 
 def id_type(vocab_size: int) -> type[np.uint16] | type[np.uint32]:
@@ -33,6 +35,11 @@ def id_type(vocab_size: int) -> type[np.uint16] | type[np.uint32]:
 def split_file(split: str) -> str:
     """The name of a split's file: its ids and nothing else."""
     return f"{split}.bin"
+
+
+def unit_file(split: str) -> str:
+    """The name of the file with the places where a split's units begin."""
+    return f"{split}-units.npy"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +56,15 @@ class TokenBlocks:
     corpus: str
     """The corpus' name or a summary of its files."""
     corpus_sha256: str
+    """SHA-256 of the text and, where it is not split by each piece's own digest, of how it is split."""
     tokenizer_file: Path | None
     """tokenizer.json, where this machine has it."""
     validations: Mapping[str, Ids] = field(default_factory=dict)
     """[tokens] Each of the validation sets that the study names beside the corpus."""
+    facts: SplitFacts | None = None
+    """How the corpus is split; None for blocks that were made without one."""
+    unit_starts: Mapping[str, Places] = field(default_factory=dict)
+    """[units] Place of the first token of each document, or section where the corpus is split by these, of a held-out split."""
 
     def batch(self, seed: int, step: int, sequences: int, context_tokens: int) -> npt.NDArray[np.int64]:
         """The training sequences of one step: [sequences, context_tokens + 1], inputs and the targets shifted by one.
@@ -88,7 +100,9 @@ class TokenBlocks:
         np.save(folder / BYTES_PER_TOKEN, self.bytes_per_token)
         if self.tokenizer_file is not None:
             shutil.copyfile(self.tokenizer_file, folder / TOKENIZER)
-        write_meta(folder, self.corpus, self.corpus_sha256, self.vocab_size, tuple(self.validations))
+        for split, starts in self.unit_starts.items():
+            np.save(folder / unit_file(split), starts)
+        write_meta(folder, self.corpus, self.corpus_sha256, self.vocab_size, self.facts, tuple(self.validations))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -106,6 +120,8 @@ class TokenBlocks:
             corpus=meta["corpus"],
             corpus_sha256=meta["corpus_sha256"],
             tokenizer_file=folder / TOKENIZER if (folder / TOKENIZER).is_file() else None,
+            facts=SplitFacts.of(meta["facts"]) if meta.get("facts") else None,
+            unit_starts={split: np.load(folder / unit_file(split)) for split in SPLITS[1:] if (folder / unit_file(split)).is_file()},
             validations={
                 name: _mapped(folder / split_file(f"validation-{name}"), meta, f"validation-{name}") for name in meta.get("validations", ())
             },
@@ -115,6 +131,11 @@ class TokenBlocks:
         """Raise SpecError where a record's training had another corpus than these blocks: a study goes on with the text it began with."""
         for record in records:
             hashed = record.training.corpus_sha256 if record.training else None
+            if self.facts is not None and hashed == self.facts.text_sha256 != self.corpus_sha256:
+                raise SpecError(
+                    f"the corpus must be split as {record.title} was trained on it, found that documents and near copies are "
+                    "now in one split each; name another directory (this one can be reported and exported as before)"
+                )
             if hashed not in (None, self.corpus_sha256):
                 raise SpecError(
                     f"the corpus must be the text that {record.title} was trained on (SHA-256 {hashed[:12]}), found another one "
@@ -145,12 +166,21 @@ class TokenBlocks:
         return targets
 
 
-def write_meta(folder: Path, corpus: str, corpus_sha256: str, vocab_size: int, validations: tuple[str, ...] = ()) -> None:
+def write_meta(
+    folder: Path, corpus: str, corpus_sha256: str, vocab_size: int, facts: SplitFacts | None, validations: tuple[str, ...] = ()
+) -> None:
     """Write what is known of the blocks beside their arrays, which must be complete."""
     id_bytes = np.dtype(id_type(vocab_size)).itemsize
     splits = (*SPLITS, *(f"validation-{name}" for name in validations))
     tokens = {split: (folder / split_file(split)).stat().st_size // id_bytes for split in splits}
-    meta = {"corpus": corpus, "corpus_sha256": corpus_sha256, "vocab_size": vocab_size, "tokens": tokens, "validations": validations}
+    meta = {
+        "corpus": corpus,
+        "corpus_sha256": corpus_sha256,
+        "vocab_size": vocab_size,
+        "tokens": tokens,
+        "facts": None if facts is None else facts.as_dict(),
+        "validations": validations,
+    }
     (folder / META).write_text(json_of(meta, indent=2) + "\n", encoding="utf-8")
 
 

@@ -14,6 +14,7 @@ import re
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -48,14 +49,21 @@ class Documents:
         total = sum(path.stat().st_size for path in self.files)
         return min(max(total // CORPUS_SECTIONS, SHORTEST_SECTION_BYTES), LONGEST_SECTION_BYTES)
 
-    def pieces(self) -> Iterator[str]:
-        """The text, piece by piece; raises SpecError with file and line where it is not what its suffix says."""
+    def documents(self) -> Iterator[Iterator[str]]:
+        """The pieces of each document, to be taken before the next document's.
+
+        Raises SpecError with file and line where the text is not what its suffix says.
+        """
         section = self.section_bytes
         for path in self.files:
             try:
                 yield from _embedded(path, section) if self.embedded else READERS[path.suffix](path, section, self.column)
             except OSError as error:
                 raise SpecError(f"corpus file {path} must be readable, found {error.strerror}; check its permissions") from None
+
+    def pieces(self) -> Iterator[str]:
+        """The text, piece by piece; raises as `documents` does."""
+        return chain.from_iterable(self.documents())
 
 
 def find_documents(spec: CorpusSpec, key: str = "corpus.files") -> Documents:
@@ -92,25 +100,25 @@ def _matches(pattern: str, key: str) -> list[Path]:
     return files
 
 
-def _embedded(path: Path, section: int) -> Iterator[str]:
+def _embedded(path: Path, section: int) -> Iterator[Iterator[str]]:
     data = path.read_bytes()
     try:
         data.decode()
     except UnicodeDecodeError:
         return
-    yield from _sections(io.BytesIO(data), section, path)
+    yield _sections(io.BytesIO(data), section, path)
 
 
-def _plain(path: Path, section: int, _column: str) -> Iterator[str]:
+def _plain(path: Path, section: int, _column: str) -> Iterator[Iterator[str]]:
     with path.open("rb") as file:
-        yield from _sections(file, section, path)
+        yield _sections(file, section, path)
 
 
-def _json_lines(path: Path, section: int, column: str) -> Iterator[str]:
+def _json_lines(path: Path, section: int, column: str) -> Iterator[Iterator[str]]:
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.isspace():
-                yield from _sections(io.BytesIO(_json_text(line, column, f"corpus file {path}, line {number}")), section, path)
+                yield _sections(io.BytesIO(_json_text(line, column, f"corpus file {path}, line {number}")), section, path)
 
 
 def _json_text(line: bytes, column: str, where: str) -> bytes:
@@ -134,9 +142,9 @@ def _json_text(line: bytes, column: str, where: str) -> bytes:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
-def _parquet(path: Path, section: int, column: str) -> Iterator[str]:
+def _parquet(path: Path, section: int, column: str) -> Iterator[Iterator[str]]:
     for text in read_column(path, column):
-        yield from _sections(io.BytesIO(text), section, path)
+        yield _sections(io.BytesIO(text), section, path)
 
 
 def _one_of(names: Iterable[str]) -> str:
@@ -164,4 +172,4 @@ def _sections(file: BinaryIO, section: int, path: Path) -> Iterator[str]:
         raise SpecError(f"corpus file {path}, line {line} must be UTF-8, found {_found(error)}; convert the file") from None
 
 
-READERS: dict[str, Callable[[Path, int, str], Iterator[str]]] = {".txt": _plain, ".jsonl": _json_lines, ".parquet": _parquet}
+READERS: dict[str, Callable[[Path, int, str], Iterator[Iterator[str]]]] = {".txt": _plain, ".jsonl": _json_lines, ".parquet": _parquet}

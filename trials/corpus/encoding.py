@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.records.files import write_whole
 from analysis.records.json_text import read_json
 from analysis.records.json_writer import json_of
-from trials.corpus.blocks import SPLITS, Ids, id_type, split_file
+from trials.corpus.blocks import SPLITS, Ids, Places, id_type, split_file, unit_file
 from trials.corpus.documents import Documents
-from trials.corpus.splits import Inventory, TextPiece, read_pieces
+from trials.corpus.splits import Inventory, TextPiece
 from trials.corpus.tokenizer import Encoder
 
 BUNDLE_BYTES = 1 << 20
@@ -37,7 +38,9 @@ logger = logging.getLogger(__name__)
 In = TypeVar("In")
 Out = TypeVar("Out")
 
-Bundle = list[TextPiece]
+Assigned = tuple[TextPiece, str]
+"""A piece and its split."""
+Bundle = list[Assigned]
 
 
 @dataclass(frozen=True)
@@ -53,10 +56,10 @@ def encode_splits(documents: Documents, inventory: Inventory, encoder: Encoder, 
     kind = id_type(len(encoder.bytes_per_token))
     progress = _resume(folder, np.dtype(kind).itemsize)
     total = hashlib.sha256()
-    bundles = _bundles(_hashed(read_pieces(documents), total), progress.pieces)
+    bundles = _bundles(_hashed(inventory.assigned(documents), total), progress.pieces)
 
     def encode(bundle: Bundle) -> tuple[int, dict[str, Ids]]:
-        return len(bundle), _encode_bundle(bundle, inventory, encoder, kind)
+        return len(bundle), _encode_bundle(bundle, encoder, kind)
 
     for number, (pieces, ids) in enumerate(_in_order(encode, bundles), 1):
         for split in SPLITS:
@@ -68,22 +71,36 @@ def encode_splits(documents: Documents, inventory: Inventory, encoder: Encoder, 
             _save(progress, folder)
             logger.info("encoded %.1f million tokens of %s", sum(tokens.values()) / 1e6, documents.summary)
     _save(progress, folder)
+    ends = encoder.bytes_per_token == 0
+    for split in SPLITS[1:]:
+        if (folder / split_file(split)).stat().st_size:
+            np.save(
+                folder / unit_file(split),
+                _unit_starts(np.memmap(folder / split_file(split), kind, "r"), ends, inventory.unit_begins(split)),
+            )
     return total.hexdigest()
 
 
-def _hashed(pieces: Iterable[TextPiece], total: hashlib._Hash) -> Iterator[TextPiece]:
+def _unit_starts(ids: Ids, is_end: npt.NDArray[np.bool_], begins: npt.NDArray[np.bool_]) -> Places:
+    """Places of the first tokens of the pieces that begin a unit; `is_end` says of each id whether it ends a piece."""
+    starts = np.concatenate([[0], np.flatnonzero(is_end[ids]) + 1])[: len(begins)]
+    found: Places = starts[begins[: len(starts)]].astype(np.int64)
+    return found
+
+
+def _hashed(pieces: Iterable[Assigned], total: hashlib._Hash) -> Iterator[Assigned]:
     """Hands on the pieces, each added to the hash as it passes."""
-    for piece in pieces:
+    for piece, split in pieces:
         total.update(piece.digest)
-        yield piece
+        yield piece, split
 
 
-def _bundles(pieces: Iterator[TextPiece], done: int) -> Iterator[Bundle]:
+def _bundles(pieces: Iterator[Assigned], done: int) -> Iterator[Bundle]:
     """Pieces after the first `done`, which are read all the same, in bundles of about BUNDLE_BYTES."""
     bundle: Bundle = []
     size_bytes = 0
-    for piece in islice(pieces, done, None):
-        bundle.append(piece)
+    for piece, split in islice(pieces, done, None):
+        bundle.append((piece, split))
         size_bytes += piece.size_bytes
         if size_bytes >= BUNDLE_BYTES:
             yield bundle
@@ -92,13 +109,13 @@ def _bundles(pieces: Iterator[TextPiece], done: int) -> Iterator[Bundle]:
         yield bundle
 
 
-def _encode_bundle(bundle: Bundle, inventory: Inventory, encoder: Encoder, kind: type[np.uint16] | type[np.uint32]) -> dict[str, Ids]:
-    checked = bundle[0].text[:CHECKED_CHARACTERS]
+def _encode_bundle(bundle: Bundle, encoder: Encoder, kind: type[np.uint16] | type[np.uint32]) -> dict[str, Ids]:
+    checked = bundle[0][0].text[:CHECKED_CHARACTERS]
     if encoder.encode([checked])[:-1].tolist() != encoder.exported.encode(checked, add_special_tokens=False).ids:
         raise RuntimeError(f"tiktoken and tokenizers disagree on {checked!r}; report it with their versions")
     texts: dict[str, list[str]] = {split: [] for split in SPLITS}
-    for piece in bundle:
-        texts[inventory.split_of(piece)].append(piece.text)
+    for piece, split in bundle:
+        texts[split].append(piece.text)
     ids: dict[str, Ids] = {}
     for split in SPLITS:
         ids[split] = encoder.encode(texts[split]).astype(kind)

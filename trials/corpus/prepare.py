@@ -17,7 +17,7 @@ from trials.corpus.dataset import COLUMN, fetch_dataset, require_dataset_folder
 from trials.corpus.documents import Documents, find_documents
 from trials.corpus.encoding import PROGRESS, encode_splits
 from trials.corpus.given_tokenizer import Given, given_tokenizer
-from trials.corpus.splits import CORPUS_FORMAT, Inventory, read_pieces, take_inventory
+from trials.corpus.splits import CORPUS_FORMAT, Inventory, take_inventory
 from trials.corpus.tokenizer import load_encoder, require_vocab_size, train_tokenizer
 from trials.corpus.validation_sets import encode_validations, find_validations
 from trials.study.corpus_spec import CorpusSpec, is_local_path
@@ -52,7 +52,7 @@ def prepare_corpus(spec: CorpusSpec, vocab_size: int, cache: Path | None = None)
 
 
 def corpus_hash(spec: CorpusSpec, cache: Path | None = None) -> str:
-    """SHA-256 of the corpus: of its text, its order and where it is cut."""
+    """SHA-256 of the corpus: of its text, its order, where it is cut and how it is split."""
     cache = cache_folder(cache)
     return take_inventory(_documents(spec, cache), cache).sha256
 
@@ -101,13 +101,13 @@ def _fill(folder: Path, documents: Documents, inventory: Inventory, vocab_size: 
             train_tokenizer(_sample(documents, inventory), vocab_size, draft)
         draft.replace(folder / TOKENIZER)
     encoder = load_encoder(folder / TOKENIZER, vocab_size)
-    if encode_splits(documents, inventory, encoder, folder) != inventory.sha256:
+    if encode_splits(documents, inventory, encoder, folder) != inventory.facts.text_sha256:
         raise SpecError(f"the corpus {documents.summary} must stay as it is while it is encoded, found it changed; run again")
     np.save(folder / BYTES_PER_TOKEN, encoder.bytes_per_token)
-    write_meta(folder, documents.summary, inventory.sha256, vocab_size)
+    write_meta(folder, documents.summary, inventory.sha256, vocab_size, inventory.facts)
 
 
 def _sample(documents: Documents, inventory: Inventory) -> Iterator[str]:
     """About SAMPLE_BYTES of the train split, drawn by content: as good as all of it to learn merges, and bounded in memory."""
-    share = SAMPLE_BYTES / inventory.train_bytes
-    return (piece.text for piece in read_pieces(documents) if piece.lot < share and inventory.split_of(piece) == "train")
+    share = SAMPLE_BYTES / inventory.facts.splits["train"].size_bytes
+    return (piece.text for piece, split in inventory.assigned(documents) if piece.lot < share and split == "train")

@@ -1,32 +1,37 @@
-"""What a corpus amounts to and which of its pieces belong to train, validation and test: one reading, remembered.
-
-A piece's place is decided by the SHA-256 of its bytes: sorted by it, the first pieces that make up 5 % of the bytes are the test
-split, the next 5 % the validation split. So neither the order of the files nor the vocabulary moves a piece, equal pieces share a
-split, and every split has at least one.
-"""
+"""What a corpus amounts to and which of its pieces belong to train, validation and test: one reading, remembered."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import time
+import zlib
 from array import array
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import chain, repeat
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from analysis.records.files import write_whole
 from analysis.records.json_text import read_json
 from analysis.records.json_writer import json_of
 from search_space.errors import SpecError
+from trials.corpus.blocks import SPLITS
 from trials.corpus.documents import Documents
+from trials.corpus.near_copies import Sketches
+from trials.corpus.split_choice import LEAST_DOCUMENTS, PieceReading, SplitPlaces, choose
+from trials.corpus.split_facts import SplitContent, SplitFacts
 
-CORPUS_FORMAT = 1
+CORPUS_FORMAT = 2
 """Raised when documents, pieces, splits or blocks are made in another way, so that no old cache is taken for a new one."""
-HELD_OUT_SHARE = 0.05
-"""Share of the bytes for validation and for test each; a piece that crosses the line goes in."""
+BEGINS = np.uint8(4)
+"""Flag of a piece with which a unit begins."""
 SETTLED_SECONDS = 2.0
 """A file changed less long ago could change once more without its time telling."""
 
@@ -40,11 +45,13 @@ class TextPiece:
     """Bytes of the text as UTF-8."""
     digest: bytes
     """SHA-256 of its UTF-8 bytes."""
+    is_first: bool
+    """Whether a document begins with it."""
 
     @property
     def rank(self) -> int:
         """Place of the piece in the order of splitting."""
-        return int.from_bytes(self.digest[:8], "big")
+        return rank_of(self.digest)
 
     @property
     def lot(self) -> float:
@@ -57,26 +64,47 @@ class Inventory:
     """What one reading of the corpus found."""
 
     sha256: str
-    """SHA-256 of the pieces' digests, one after the other: equal where text, order and cuts are."""
-    test_below: int
-    """Pieces of a lower rank are the test split."""
-    validation_below: int
-    """Pieces of a lower rank that are not the test split are the validation split; the rest is train."""
-    train_bytes: int
-    """Bytes of the train split's text."""
+    """SHA-256 of the pieces' digests, one after the other, equal where text, order and cuts are, if each piece is in the split that its own
+    digest gives it, as before there were splits by document; else a hash of that and of where each piece is."""
+    facts: SplitFacts
+    """How the pieces are split."""
+    packed: str
+    """A byte for each piece in order, compressed, in base 64: the place of its split in SPLITS, and BEGINS where a unit does."""
 
-    def split_of(self, piece: TextPiece) -> str:
-        """The name of the split that the piece belongs to."""
-        if piece.rank < self.test_below:
-            return "test"
-        return "validation" if piece.rank < self.validation_below else "train"
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> Inventory:
+        """The reverse of `asdict`; raises TypeError, KeyError or AttributeError for anything else."""
+        return cls(**{**values, "facts": SplitFacts.of(values["facts"])})
+
+    @cached_property
+    def _flags(self) -> SplitPlaces:
+        return np.frombuffer(zlib.decompress(base64.b64decode(self.packed)), np.uint8)
+
+    def assigned(self, documents: Documents) -> Iterator[tuple[TextPiece, str]]:
+        """Every piece with its split's name; a piece beyond those that were counted, which the text has gained since, is of train."""
+        names = (SPLITS[place] for place in self._flags & ~BEGINS)
+        return zip(read_pieces(documents), chain(names, repeat("train")), strict=False)
+
+    def unit_begins(self, split: str) -> npt.NDArray[np.bool_]:
+        """Whether each of the split's pieces, in order, begins a unit; [pieces of the split]."""
+        inside = self._flags[self._flags & ~BEGINS == SPLITS.index(split)]
+        begins: npt.NDArray[np.bool_] = (inside & BEGINS) > 0
+        return begins
+
+
+def rank_of(digest: bytes) -> int:
+    """Place of what has this digest in the order of splitting."""
+    return int.from_bytes(digest[:8], "big")
 
 
 def read_pieces(documents: Documents) -> Iterator[TextPiece]:
     """Every piece of the corpus, hashed."""
-    for text in documents.pieces():
-        data = text.encode()
-        yield TextPiece(text, len(data), hashlib.sha256(data).digest())
+    for document in documents.documents():
+        is_first = True
+        for text in document:
+            data = text.encode()
+            yield TextPiece(text, len(data), hashlib.sha256(data).digest(), is_first)
+            is_first = False
 
 
 def take_inventory(documents: Documents, cache: Path) -> Inventory:
@@ -86,8 +114,8 @@ def take_inventory(documents: Documents, cache: Path) -> Inventory:
     """
     remembered = cache / "inventories" / f"{fingerprint(documents)}.json"
     if remembered.is_file():
-        with suppress(SpecError, TypeError):  # a damaged note is no note
-            return Inventory(**read_json(remembered, "what a corpus amounts to", "delete it"))
+        with suppress(SpecError, TypeError, KeyError, AttributeError):  # a damaged note is no note
+            return Inventory.of(read_json(remembered, "what a corpus amounts to", "delete it"))
     settled = time.time() - SETTLED_SECONDS
     inventory = _read(documents)
     if all(max(path.stat().st_mtime, path.stat().st_ctime) < settled for path in documents.files):
@@ -96,26 +124,48 @@ def take_inventory(documents: Documents, cache: Path) -> Inventory:
 
 
 def _read(documents: Documents) -> Inventory:
-    total, ranks, lengths = hashlib.sha256(), array("Q"), array("Q")
+    total, own = hashlib.sha256(), hashlib.sha256()
+    ranks, sizes, of_document, document_ranks = array("Q"), array("Q"), array("q"), array("Q")
+    whole, sections = Sketches(), Sketches()
     for piece in read_pieces(documents):
+        data = piece.text.encode()
+        if piece.is_first:
+            if ranks:
+                document_ranks.append(rank_of(own.digest()))
+            own = hashlib.sha256()
+            whole.begin()
+        own.update(data)
+        whole.add(data)
+        if len(document_ranks) < LEAST_DOCUMENTS:  # else there are enough to split by them
+            sections.begin()
+            sections.add(data)
         total.update(piece.digest)
         ranks.append(piece.rank)
-        lengths.append(piece.size_bytes)
-    test_below, validation_below, train_bytes = _cuts(ranks, lengths)
-    return Inventory(total.hexdigest(), test_below, validation_below, train_bytes)
+        sizes.append(piece.size_bytes)
+        of_document.append(len(document_ranks))
+    if ranks:
+        document_ranks.append(rank_of(own.digest()))
+    ranked, sized, ranked_documents = (np.frombuffer(found, np.uint64) for found in (ranks, sizes, document_ranks))
+    reading = PieceReading(ranked, sized, ranked_documents, np.frombuffer(of_document, np.int64))
+    choice = choose(reading, whole, sections)
+    facts = SplitFacts(
+        text_sha256=total.hexdigest(),
+        unit=choice.unit,
+        near_copies=choice.near_copies,
+        splits={name: _content(reading, choice.places == place) for place, name in enumerate(SPLITS)},
+    )
+    sha256 = total.hexdigest() if choice.is_by_piece else hashlib.sha256(total.digest() + choice.places.tobytes()).hexdigest()
+    flags = choice.places + BEGINS * choice.begins
+    return Inventory(sha256, facts, base64.b64encode(zlib.compress(flags.tobytes())).decode())
 
 
-def _cuts(ranks: array[int], lengths: array[int]) -> tuple[int, int, int]:
-    """Ranks below which pieces are test, and validation; and the bytes that remain for train."""
-    different, group = np.unique(np.frombuffer(ranks, np.uint64), return_inverse=True)
-    if len(different) < 3:
-        raise SpecError(
-            f"the corpus must hold 3 different pieces of text (documents, or sections of 4 KiB), found {len(different)}; add text"
-        )
-    ends = np.cumsum(np.bincount(group, weights=np.frombuffer(lengths, np.uint64)))
-    test = min(int(np.searchsorted(ends, HELD_OUT_SHARE * ends[-1])) + 1, len(different) - 2)
-    validation = min(max(int(np.searchsorted(ends, 2 * HELD_OUT_SHARE * ends[-1])), test) + 1, len(different) - 1)
-    return int(different[test]), int(different[validation]), int(ends[-1] - ends[validation - 1])
+def _content(reading: PieceReading, inside: npt.NDArray[np.bool_]) -> SplitContent:
+    """What the pieces inside amount to."""
+    return SplitContent(
+        documents=len(np.unique(reading.documents[inside])),
+        size_bytes=int(reading.sizes[inside].sum()),
+        sha256=hashlib.sha256(reading.ranks[inside].astype("<u8").tobytes()).hexdigest(),
+    )
 
 
 def fingerprint(documents: Documents) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import ray
 
 from analysis.records.files import write_whole
+from analysis.records.json_writer import json_of
 from analysis.records.record import TrialRecord
 from search_space.errors import SpecError
 from trials.catalogue.runtimes import COMMAND, RUNTIMES
@@ -17,7 +18,7 @@ from trials.cluster.ray_session import LATENCY_DEVICE
 from trials.driver.trial_actor import Equipment, Evaluate
 from trials.driver.workers import LatencyDevice, result_of
 from trials.latency.refusals import refusal_of, require_libraries
-from trials.study.directory import stamp, tokenizer_file
+from trials.study.directory import SPLITS_FILE, stamp, tokenizer_file
 from trials.study.spec import StudySpec
 from trials.training.mode import Calibration
 from trials.trial.calibration import calibrate, settled, with_threads
@@ -99,6 +100,8 @@ def equipped(
         found.require_context(study.proxy.context_tokens)
         if found.tokenizer_file is not None:
             write_whole(tokenizer_file(directory, size), found.tokenizer_file.read_bytes())
+        if found.facts is not None:  # the same for every vocabulary
+            write_whole(directory / SPLITS_FILE, f"{json_of(found.facts.as_dict(), indent=2)}\n".encode())
     if evaluate is not None:
         yield Equipment(study, {}, None, evaluate, directory, stamp(directory))
         return

@@ -17,6 +17,8 @@ from trials.study.spec import STUDY, StudySpec, parse_stored
 BEGUN = "study.begun.yaml"
 """A copy of the study, by which it is told whether somebody changed the study since its records were made."""
 LOCK = "lock"
+SPLITS_FILE = "splits.json"
+"""How the text is split: documents, bytes and a hash of each split."""
 WEIGHTS, TOKENIZERS, CHECKPOINTS = "weights", "tokenizers", "checkpoints"
 MAY_CHANGE = ("search.trials", "search.replicates", "workers.count", "workers.deadline_seconds", "search.reuse", "target", "target.tokens")
 """What a continued study may say otherwise: how much and how fast, never what is measured."""

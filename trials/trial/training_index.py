@@ -24,7 +24,7 @@ from trials.study.files import cache_folder
 from trials.study.spec import ProxySpec
 from trials.training.mode import TrainingMode
 
-MEANING = 1
+MEANING = 2
 """Raised by whoever changes what the same recipe makes of the same seed (a loss, an initial weight, the order of the data, a schedule):
 no training of before is taken over from then on."""
 What = Literal["trial", "fresh_seed", "rate_bracket", "long_run"]
