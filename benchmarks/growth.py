@@ -27,6 +27,8 @@ COUNTS = (500, 1000, 2000, 10_000)
 """Records of the planted studies."""
 WINDOW = 200
 """Trials at either end of a study whose driver's time is compared."""
+YARDSTICK = 10_000
+"""Steps of a fixed piece of work after each trial: what else the machine does makes both ends' processor seconds longer or shorter."""
 MEBIBYTE = 1 << 20
 
 
@@ -52,10 +54,16 @@ def study(trials: int, workers: int) -> dict[str, Any]:
     from trials.driver.run_study import run_study
 
     spec, text = fakes.small_study(search={"trials": trials}, space=fakes.WIDE_SPACE, workers={"count": workers})
-    came: list[float] = []
+    came: list[tuple[float, float]] = []
+    """Processor seconds of each trial and of the yardstick after it."""
+    since = time.process_time()
 
     def note(progress: StudyProgress) -> None:
-        came.append(time.process_time())
+        nonlocal since
+        reached = time.process_time()
+        sum(step * step for step in range(YARDSTICK))
+        before, since = since, time.process_time()
+        came.append((reached - before, since - reached))
 
     with tempfile.TemporaryDirectory() as directory:
         begun = time.perf_counter()
@@ -63,13 +71,16 @@ def study(trials: int, workers: int) -> dict[str, Any]:
         whole, memory = time.perf_counter() - begun, _peak_memory_mib()
         code = f"from benchmarks.growth import again; again({str(Path(directory) / 'study')!r})"
         answered = {"run": _timed("-c", code), "report": _timed("archfront.py", "report", str(Path(directory) / "study"))}
-    first, last = ((came[start + WINDOW] - came[start]) / WINDOW for start in (10, len(came) - WINDOW - 1))
+    ends = [[sum(each) / WINDOW for each in zip(*came[start : start + WINDOW], strict=True)] for start in (10, len(came) - WINDOW)]
+    (first, yard_first), (last, yard_last) = ends
     return {
         "trials": len(came),
         "wall_seconds": whole,
         "driver_cpu_seconds_per_trial_first": first,
         "driver_cpu_seconds_per_trial_last": last,
         "last_over_first": last / first,
+        "yardstick_last_over_first": yard_last / yard_first,
+        "last_over_first_by_the_yardstick": last / first * yard_first / yard_last,
         "answered_again": answered,
         "peak_memory_mib": memory,
     }

@@ -93,11 +93,6 @@ class Front:
         """A point's values as numbers that are better where smaller, in the study's order."""
         return self._costs[number]
 
-    def beats(self, one: int, other: int) -> bool:
-        """Whether one point is at least as good as another in every objective and better in one."""
-        a, b = self.costs(one), self.costs(other)
-        return a != b and all(x <= y for x, y in zip(a, b, strict=True))
-
     @cached_property
     def _costs(self) -> Mapping[int, tuple[float, ...]]:
         pairs = ((number, zip(self.objectives, point.values, strict=True)) for number, point in self.points.items())

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from analysis.fidelity.rank_validity import Validity
 from analysis.fronts.doubts import bracket_sentences, selection_bias_sentences, uncertainty_sentences
@@ -17,7 +16,6 @@ from analysis.fronts.membership import Membership, estimate_membership, picks
 from analysis.objectives.objective import Objective
 from analysis.objectives.observed import Observed
 from analysis.objectives.problem import STANDARD, Problem, problem_of
-from analysis.records.files import write_whole
 from analysis.records.record import FinalRecord, Kind, TrialRecord
 from analysis.records.summary import StudySummary
 from analysis.report.figures import curves_figure, front_figure, front_figures, picture, plotly_script
@@ -40,20 +38,6 @@ SECTIONS = {
     "export": "Export",
     "environment": "Environment",
 }
-
-
-def write_report(
-    path: Path,
-    summary: StudySummary,
-    records: Sequence[TrialRecord],
-    finals: Mapping[int, FinalRecord],
-    longer: Validity | None = None,
-    ahead: ForecastFound = None,
-    problem: Problem = STANDARD,
-    membership: Membership | None = None,
-) -> Path:
-    """Write the page into a file of the study's directory, in one step, and return its path."""
-    return write_whole(path, report_page(summary, records, finals, longer, ahead, problem, membership).encode())
 
 
 def report_page(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,14 +62,6 @@ class LossExtrapolation:
                     lines[place] = _Line.through(np.array(pairs).reshape(-1, 2))
                 found[number] = lines[place].at(bits)
         return found
-
-
-def loss_estimates(records: Iterable[TrialRecord]) -> dict[int, LossEstimate]:
-    """What `LossExtrapolation` says of these records."""
-    losses = LossExtrapolation()
-    for record in records:
-        losses.add(record)
-    return losses.estimates()
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,7 @@ def add_ui_arguments(parser: argparse.ArgumentParser) -> None:
 
 def ui(options: argparse.Namespace) -> int:
     """Open MLflow's own interface on a study's directory, on localhost."""
-    from trials.reporting.mlflow_tracker import serve_ui
+    from trials.reporting.mlflow_interface import serve_ui
 
     serve_ui(Path(options.directory), options.port, options.tracking_uri)
     return DONE

@@ -10,6 +10,7 @@ from analysis.fronts.domination import non_dominated
 from analysis.fronts.front import PointReader
 from analysis.objectives.problem import Problem
 from analysis.records.record import Outcome, TrialRecord
+from analysis.text import words
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class StudyProgress:
     def __str__(self) -> str:
         failed = f", {self.stopped} stopped early" if self.stopped else ""
         failed += f", {self.failed} failed" if self.failed else ""
-        left = "" if self.seconds_left is None else f", about {self.seconds_left // 60:.0f}m {self.seconds_left % 60:02.0f}s left"
+        left = "" if self.seconds_left is None else f", about {words.duration(self.seconds_left)} left"
         return f"{self.done} of {self.of} trials{failed}, {self.front_size} on the front{left}"
 
 

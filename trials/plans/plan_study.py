@@ -7,7 +7,7 @@ from statistics import mean
 from typing import Any
 
 from analysis.objectives.registry import find_objective
-from analysis.text.words import joined
+from analysis.text.words import disk, duration, joined
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.space import Explanation
@@ -76,8 +76,8 @@ class StudyPlan:
             *(f"{'reference' if place == 0 else '':<11} {each}" for place, each in enumerate(self.compared)),
             f"space       {str(self.space).replace(chr(10), chr(10) + ' ' * 12)}",
             f"training    {self.training_tokens:,} tokens, {self.training_flops:.2e} FLOPs{', less what stops early' * self.stops_early}",
-            f"time        about {_duration(self.estimated_seconds)} with {self.workers} workers on this machine",
-            f"disk        about {self.disk_bytes / 1e6:,.0f} MB",
+            f"time        about {duration(self.estimated_seconds)} with {self.workers} workers on this machine",
+            f"disk        about {disk(self.disk_bytes)}",
             f"memory      {self.memory}",
             f"objectives  {self.objectives}",
             f"latency     {self.latency}",
@@ -86,7 +86,7 @@ class StudyPlan:
             "for example",
         ]
         lines += [
-            f"  {shape.label:<40} {shape.parameters:>13,} parameters, {_duration(shape.training_seconds)} of training"
+            f"  {shape.label:<40} {shape.parameters:>13,} parameters, {duration(shape.training_seconds)} of training"
             for shape in self.samples
         ]
         return "\n".join(lines)
@@ -170,9 +170,3 @@ def _exports(shapes: list[Architecture]) -> dict[str, str]:
     """What a study's shapes can be exported as."""
     found = [described_exports(shape) for shape in shapes]
     return {name: _share([exports[name] for exports in found]) for name in found[0]}
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h {minutes:02}m" if hours else f"{minutes}m {rest:02}s" if minutes else f"{rest}s"

@@ -1,4 +1,4 @@
-"""Records as MLflow runs, written beside the study and never in its way; and MLflow's own interface.
+"""Records as MLflow runs, written beside the study and never in its way.
 
 A process of its own does everything that speaks to MLflow, its import included (`trials.reporting.mlflow_writer`). Records are the only
 state: what MLflow misses because it was not reachable, or because the driver was killed, is written at the next catch-up.
@@ -11,32 +11,22 @@ import logging
 import os
 import pickle
 import queue
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from analysis.records.json_text import parse_json
 from analysis.records.record import FinalRecord, TrialRecord
-from search_space.errors import SpecError
 from trials.machine.redaction import redacted
 from trials.machine.subprocesses import ROOT, how_it_ended
-from trials.reporting.mlflow_location import DATABASE, PLACE, follow_move, location_of, page_url
+from trials.reporting.mlflow_location import location_of
 from trials.reporting.mlflow_mark import is_written
-from trials.reporting.mlflow_runs import MLFLOW_SETTINGS
 from trials.reporting.mlflow_writer import End, Task
-from trials.reporting.own_database import damage
-from trials.reporting.tracking_uri import is_database
 from trials.study.spec import StudySpec
-
-LONGEST_START_SECONDS = 120.0
-"""Longest start of MLflow's interface."""
 
 logger = logging.getLogger(__name__)
 
@@ -169,81 +159,3 @@ class Tracker:
                 self._place.shown_uri, reason, self._directory, "catches up later" if heals else "writes them once that is mended",
             )  # fmt: skip
         self._warned = True
-
-
-def serve_ui(directory: Path, port: int = 5000, uri: str | None = None) -> None:
-    """Run MLflow's own interface on 127.0.0.1 until it is interrupted; its address goes to stderr once it answers.
-
-    Raises SpecError where nothing was tracked, the port is taken or the interface does not start. To be called in the main thread.
-    """
-    backend, page = _backend(directory, uri)
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            raise SpecError(f"port {port} is taken on this machine; choose another one with --port") from None
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    quiet = {
-        **MLFLOW_SETTINGS,
-        **os.environ,
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    }  # no helper processes for what studies do not use
-    with tempfile.TemporaryFile() as talk:
-        server = subprocess.Popen(
-            [*command, "--backend-store-uri", backend],
-            env=quiet,
-            stdout=talk,
-            stderr=talk,
-            stdin=subprocess.DEVNULL,
-            cwd=directory,  # where the name of its database is all there is to say
-            start_new_session=True,
-        )
-        try:
-            if not _answers(server, port):
-                talk.seek(0)
-                last = talk.read().decode(errors="replace").strip().splitlines()[-1:]
-                raise SpecError(
-                    f"MLflow's interface did not start on port {port}; it said: {redacted(' '.join(last), backend) or 'nothing'}"
-                )
-            print(f"MLflow is at http://127.0.0.1:{port}{page} (Ctrl-C ends it)", file=sys.stderr, flush=True)
-            server.wait()
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(server.pid, signal.SIGTERM)
-            server.wait()
-
-
-def _backend(directory: Path, uri: str | None) -> tuple[str, str]:
-    """What MLflow's server is given, and the page to open."""
-    if uri is None and not (directory / PLACE).exists():
-        raise SpecError(
-            f"{directory} has no {PLACE}, so nothing was tracked there; name the directory of a study that `archfront run` has begun"
-        )
-    place = location_of(directory, uri)
-    if place.tracking_uri is None:
-        if not (directory / DATABASE).exists():
-            raise SpecError(f"{directory} has no {DATABASE}; `archfront report {directory}` writes it from the records")
-        if (found := damage(directory / DATABASE)) is not None:
-            raise SpecError(
-                f"{directory / DATABASE} must be a database of MLflow's, found that {found}; "
-                f"`archfront report {directory}` writes it once more from the records"
-            )
-        follow_move(directory)
-        return f"sqlite:///{DATABASE}", page_url(directory)
-    if not is_database(place.tracking_uri):
-        raise SpecError(f"the runs of {directory} are on a server of their own; open {place.shown_uri} in a browser")
-    return place.uri(directory), ""
-
-
-def _answers(server: subprocess.Popen[bytes], port: int) -> bool:
-    """Wait until it listens, ends, or has had its time."""
-    deadline = time.monotonic() + LONGEST_START_SECONDS
-    while server.poll() is None and time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.2)
-        else:
-            return True
-    return False

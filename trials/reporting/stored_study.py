@@ -17,9 +17,10 @@ from analysis.objectives.observed import Observed
 from analysis.objectives.problem import problem_of
 from analysis.objectives.quality import ON
 from analysis.objectives.registry import OBJECTIVES
+from analysis.records.files import write_whole
 from analysis.records.record import RECORDS, FinalRecord, TrialRecord, read_finals, read_records
 from analysis.records.summary import StudySummary
-from analysis.report.study_page import REPORT, write_report
+from analysis.report.study_page import REPORT, report_page
 from analysis.text import words
 from search_space.errors import SpecError
 from trials.machine.provenance import environment
@@ -138,8 +139,9 @@ def report_study(stored: StoredStudy) -> Path:
 
 
 def _write_page(stored: StoredStudy, name: str, longer: Validity | None) -> Path:
-    path, summary, problem = stored.directory / name, summarise(stored), stored.study.problem
-    return write_report(path, summary, stored.records, stored.finals, longer, stored.forecast, problem, stored.membership)
+    summary, problem = summarise(stored), stored.study.problem
+    page = report_page(summary, stored.records, stored.finals, longer, stored.forecast, problem, stored.membership)
+    return write_whole(stored.directory / name, page.encode())
 
 
 def summarise(stored: StoredStudy) -> StudySummary:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESample
 from optuna.trial import FrozenTrial, TrialState
 
 from analysis.fronts.domination import non_dominated
+from analysis.statistics.arrays import Array
 from trials.search.front_sampler import FrontSampler
 
 POPULATION = 10
@@ -38,13 +40,32 @@ class Choices:
     """Whether finished trials may have constraints, as Optuna calls what passes a limit."""
 
 
+class FinishedValues:
+    """Values of a study's finished trials, each read once; what is kept between calls only saves time."""
+
+    def __init__(self) -> None:
+        self._trials: list[FrozenTrial] = []
+        self._values: Array = np.empty((0, 0))
+
+    def of(self, trials: list[FrozenTrial]) -> Array:
+        """Shape [trials, objectives]."""
+        if not all(map(is_, self._trials, trials)) or len(self._trials) > len(trials):
+            self._trials = []
+        known, new = len(self._trials), [trial.values for trial in trials[len(self._trials) :]]
+        if new:
+            self._values = np.concatenate([self._values, new]) if known else np.array(new)
+        self._trials = trials
+        return self._values
+
+
 class SteadyNSGAII(NSGAIISampler):
     """NSGA-II in its steady state: parents are the best of all that is known, not those of the generation before."""
 
-    def __init__(self, choices: Choices, seed: int) -> None:
-        """Every trial has the distributions of the choices."""
+    def __init__(self, choices: Choices, seed: int, values: FinishedValues) -> None:
+        """Every trial has the distributions of the choices; `values` may be those of an earlier proposal."""
         super().__init__(population_size=POPULATION, seed=seed)
         self._declared, self._constrained = dict(sorted(choices.distributions.items())), choices.constrained
+        self._values = values
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """The declared space: Optuna would read it off every trial."""
@@ -66,12 +87,17 @@ class SteadyNSGAII(NSGAIISampler):
         finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         if self._constrained:
             return finished
-        values, left, found = np.array([trial.values for trial in finished]), np.arange(len(finished)), list[int]()
+        values, left, found = self._values.of(finished), np.arange(len(finished)), list[int]()
         while len(left) and len(found) < POPULATION:
             members = non_dominated(values[left])
             found += left[members].tolist()
             left = np.delete(left, members)
         return [finished[place] for place in sorted(found)]
+
+
+def _nsga2(choices: Choices) -> Callable[[int], BaseSampler]:
+    values = FinishedValues()
+    return lambda seed: SteadyNSGAII(choices, seed, values)
 
 
 def _front(choices: Choices) -> Callable[[int], BaseSampler]:
@@ -89,7 +115,7 @@ def _front(choices: Choices) -> Callable[[int], BaseSampler]:
 
 SAMPLERS: dict[str, Callable[[Choices], Callable[[int], BaseSampler]]] = {
     "front": _front,
-    "nsga2": lambda choices: lambda seed: SteadyNSGAII(choices, seed),
+    "nsga2": _nsga2,
     "tpe": lambda _: lambda seed: TPESampler(n_startup_trials=POPULATION, seed=seed),
     "random": lambda _: lambda seed: RandomSampler(seed=seed),
 }

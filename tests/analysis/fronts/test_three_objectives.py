@@ -34,7 +34,8 @@ def front() -> Front:
 
 
 def brute_members(found: Front) -> set[int]:
-    return {n for n in found.points if not any(found.beats(other, n) for other in found.points)}
+    costs = {number: found.costs(number) for number in found.points}
+    return {n for n, b in costs.items() if not any(a != b and all(x <= y for x, y in zip(a, b, strict=True)) for a in costs.values())}
 
 
 def test_a_shape_is_on_the_front_of_three_where_nothing_beats_it_in_all_of_them() -> None:

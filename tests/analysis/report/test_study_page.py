@@ -14,12 +14,13 @@ import pytest
 from analysis.fronts.front import front_of
 from analysis.fronts.membership import estimate_membership
 from analysis.fronts.rows import front_rows
+from analysis.records.files import write_whole
 from analysis.records.record import Kind, Outcome, TrialRecord
 from analysis.records.summary import totals
 from analysis.report import law_study_page, sections, study_page
 from analysis.report.figures import front_figure
 from analysis.report.html import Html, sections_page
-from analysis.report.study_page import report_page, write_report
+from analysis.report.study_page import report_page
 from analysis.text.words import duration, quantity
 from tests.support.browser import count, logged, requests, show
 from tests.support.sample_study import sample_finals, sample_records, sample_summary
@@ -142,7 +143,7 @@ def test_nothing_that_a_study_says_becomes_markup() -> None:
 
 
 def test_the_same_records_give_the_same_page(tmp_path: Path) -> None:
-    path = write_report(tmp_path / "report.html", sample_summary(), RECORDS, FINALS)
+    path = write_whole(tmp_path / "report.html", report_page(sample_summary(), RECORDS, FINALS).encode())
     assert path == tmp_path / "report.html"
     assert path.read_text(encoding="utf-8") == report_page(sample_summary(), RECORDS, FINALS)
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"], "no draft is left behind"
@@ -172,7 +173,7 @@ def test_numbers_are_written_for_people() -> None:
 @pytest.mark.parametrize("state", ["nothing yet", "whole"])
 def test_a_browser_draws_every_finished_trial_without_errors_or_requests(browser: Chrome, tmp_path: Path, state: str) -> None:
     records = STATES[state]
-    path = write_report(tmp_path / "report.html", sample_summary(), records, sample_finals(records))
+    path = write_whole(tmp_path / "report.html", report_page(sample_summary(), records, sample_finals(records)).encode())
     show(browser, path)
     finished = sum(record.outcome is Outcome.FINISHED and record.replicates is None for record in records)
     assert count(browser, "figure") == (3 if finished else 0)
@@ -185,7 +186,7 @@ def test_a_browser_draws_every_finished_trial_without_errors_or_requests(browser
 @pytest.mark.slow
 @pytest.mark.needs
 def test_a_report_fits_a_narrow_screen_and_a_dark_one(browser: Chrome, tmp_path: Path) -> None:
-    path = write_report(tmp_path / "report.html", sample_summary(), RECORDS, FINALS)
+    path = write_whole(tmp_path / "report.html", report_page(sample_summary(), RECORDS, FINALS).encode())
     show(browser, path, width=420, scheme="dark")
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 420
     brightness = "return getComputedStyle(arguments[0])[arguments[1]].match(/\\d+/g).slice(0, 3).reduce((sum, part) => sum + +part, 0)"
@@ -198,7 +199,7 @@ def test_a_report_fits_a_narrow_screen_and_a_dark_one(browser: Chrome, tmp_path:
 @pytest.mark.slow
 @pytest.mark.needs
 def test_hovering_a_point_names_its_shape(browser: Chrome, tmp_path: Path) -> None:
-    show(browser, write_report(tmp_path / "report.html", sample_summary(), RECORDS, FINALS))
+    show(browser, write_whole(tmp_path / "report.html", report_page(sample_summary(), RECORDS, FINALS).encode()))
     hover = "const p = document.getElementById('plot-bits-per-byte-total-ms'); const t = p.data.findIndex(t => t.name === 'on the front'); Plotly.Fx.hover(p, [{curveNumber: t, pointNumber: 0}]); return p.querySelector('.hoverlayer').textContent"  # noqa: E501
     assert re.search(r"#\d+ \d+x\d+ .* parameters.*bits per byte", browser.execute_script(hover))
 

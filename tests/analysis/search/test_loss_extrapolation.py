@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
 
 from analysis.records.record import Kind, Outcome, TrialRecord
 from analysis.records.training import CurvePoint, Quality
-from analysis.search.loss_extrapolation import LEAST_TRIALS, loss_estimates
+from analysis.search.loss_extrapolation import LEAST_TRIALS, LossEstimate, LossExtrapolation
 from search_space.architecture import Architecture
 from tests.support.fakes import answer, small_study
 from trials.search.proposer import Proposer
@@ -31,6 +32,13 @@ def record(number: int, at_rung: float, final: float | None, nats_per_bit: float
     tokens, outcome = (RUNG, Outcome.STOPPED) if final is None else (END, Outcome.FINISHED)
     training = dataclasses.replace(whole.training, validation=quality, curve=curve, tokens=tokens)
     return dataclasses.replace(whole, outcome=outcome, training=training)
+
+
+def loss_estimates(records: Iterable[TrialRecord]) -> dict[int, LossEstimate]:
+    losses = LossExtrapolation()
+    for seen in records:
+        losses.add(seen)
+    return losses.estimates()
 
 
 def finished(count: int, noise: float, seed: int = 0) -> list[TrialRecord]:

@@ -27,8 +27,9 @@ from analysis.records.training import CurvePoint
 from search_space.errors import SpecError
 from tests.support.mlflow_here import TrackerHere
 from tests.support.sample_study import sample_finals, sample_records
+from trials.reporting.mlflow_interface import serve_ui
 from trials.reporting.mlflow_location import location_of
-from trials.reporting.mlflow_tracker import Tracker, serve_ui
+from trials.reporting.mlflow_tracker import Tracker
 from trials.reporting.mlflow_trial_content import digest, front_data, front_note, study_metrics, study_parameters, trial_run
 from trials.study.spec import StudySpec, parse_study
 

@@ -84,7 +84,7 @@ def test_a_proposal_in_sight_of_1800_trials_costs_about_what_one_in_sight_of_300
         proposer = Proposer(study.search_space, 0, sampler)
         return lambda call: proposer.propose(count + call, records[: count + call], [])
 
-    assert ratio(asked(FEW), asked(MANY)) < (1.3 if sampler == "front" else 4.0)  # nsga2 takes a millisecond or two
+    assert ratio(asked(FEW), asked(MANY)) < (1.3 if sampler == "front" else 2.5)  # nsga2 takes a millisecond or two
 
 
 def test_trials_that_are_over_are_read_once_and_those_that_run_each_time() -> None:
