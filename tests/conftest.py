@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import subprocess
 from collections.abc import Callable, Generator, Iterator
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from tests.support.real_study import RealStudy
 
 
+TESTS = count()
+"""Numbers of the tests of this process."""
 MACHINE = {"cluster", "driver", "latency", "machine"}
 """Folders whose tests train, measure or ask who else does."""
 
@@ -55,6 +58,30 @@ def no_training_is_taken_over(tmp_path_factory: pytest.TempPathFactory, monkeypa
         return tmp_path_factory.mktemp("trainings")
 
     monkeypatch.setattr("trials.trial.reuse.trainings_folder", another)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plans_time_nothing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Plans find a machine at the pace of `tests.support.planted_pace`, alone, and keep what they learn in this folder.
+
+    Those who test the timing itself call it by its own name.
+    """
+    from tests.support import planted_pace
+
+    folder = tmp_path_factory.mktemp("paces")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trials.plans.pace_table.paces_folder", lambda: folder / "shared")
+        patch.setattr("trials.plans.known_paces.measured_paces", planted_pace.planted_paces)
+        patch.setattr("trials.plans.known_paces.measured_latency", planted_pace.planted_latency)
+        patch.setattr("trials.plans.known_paces.processor_share", lambda processes: 1.0)
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def no_pace_is_known(plans_time_nothing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test finds what another one's studies took."""
+    own = plans_time_nothing / f"{next(TESTS)}"
+    monkeypatch.setattr("trials.plans.pace_table.paces_folder", lambda: own)
 
 
 Call = Callable[..., "subprocess.CompletedProcess[str]"]

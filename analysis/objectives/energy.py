@@ -27,6 +27,11 @@ def _joules(seen: Observed) -> float:
     return 1e-12 * (PICOJOULES_PER_FLOP[bits] * costs.decode_flops + PICOJOULES_PER_BYTE * moved)
 
 
+def training_joules(flops: float, precision: str) -> float:
+    """Estimated energy of the arithmetic of so many training FLOPs in `float32` or `bfloat16`; what memory moves comes on top."""
+    return 1e-12 * PICOJOULES_PER_FLOP[32 if precision == "float32" else 16] * flops
+
+
 def _write(value: float) -> str:
     unit, name = next((each for each in PREFIXES if value >= each[0]), PREFIXES[-1])
     return f"{value / unit:.3g} {name}"

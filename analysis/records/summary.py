@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from analysis.records.record import TrialRecord
+from analysis.records.stages import Outlook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,8 @@ class StudySummary:
     """The form that a scaling study is for; None for a search."""
     without_record: Mapping[int, str] = field(default_factory=dict)
     """Planned trainings of a scaling study that have none, by number: the shape and, where known, why this machine does not run it."""
+    outlook: Outlook | None = None
+    """What it was planned to take, and took; None where nobody knows."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Versions, processor, git state: whatever a repetition would need to know."""
 

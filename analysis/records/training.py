@@ -97,6 +97,10 @@ class Training:
     device: str
     precision: str
     threads: PositiveCount
+    evaluation_seconds: float | None = None
+    """Seconds of all evaluations, with the look inside and named validation sets at the end; None where they were not counted."""
+    cooldown_seconds: float | None = None
+    """Seconds of the branches that decayed beside the run, their evaluations included; None where they were not counted."""
     validations: Mapping[str, Quality] = field(default_factory=dict)
     """Quality on each validation set that the study names beside the held-out split, at the end of a finished run."""
     model_flops_utilisation: float | None = None

@@ -12,6 +12,7 @@ from analysis.records.record import Kind, TrialRecord
 from analysis.records.summary import StudySummary, totals
 from analysis.report.figures import forecast_figure, picture
 from analysis.report.html import Html, element, facts, folded, paragraphs, table
+from analysis.report.plan_part import plan_part
 from analysis.text import words
 
 
@@ -56,7 +57,8 @@ def cost_facts(summary: StudySummary, records: Sequence[TrialRecord]) -> list[Ht
                 "Time": f"{words.duration(spent.elapsed_seconds)} from the first start to the last end, interruptions included; "
                 f"{words.duration(spent.trial_seconds)} with the trials end to end",
             }
-        )
+        ),
+        *([] if summary.outlook is None else plan_part(summary.outlook)),
     ]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from search_space.errors import quoted
 from search_space.sizes import written_number
 
-LARGEST_PORT, MOST_TIMES = 65_535, 1000
+LARGEST_PORT, MOST_TIMES, MOST_PRICE = 65_535, 1000, 1_000_000
 
 
 def add_study(parser: argparse.ArgumentParser, text: str = "a study's YAML file") -> None:
@@ -58,6 +58,14 @@ def times(text: str) -> float:
     number = written_number(text)
     if number is None or not 0 < number <= MOST_TIMES:
         raise argparse.ArgumentTypeError(f"must be a number above 0 and at most {MOST_TIMES:,}, found {quoted(text)}; correct it")
+    return float(number)
+
+
+def price(text: str) -> float:
+    """An argument that is a price, in whatever currency."""
+    number = written_number(text)
+    if number is None or not 0 <= number <= MOST_PRICE:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to {MOST_PRICE:,}, such as 2.5, found {quoted(text)}; correct it")
     return float(number)
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trials.commands.arguments import add_json, add_study, add_tracking_uri, few
+from trials.commands.arguments import add_json, add_study, add_tracking_uri, few, price
 from trials.commands.results import RESULT_JSON, print_result
 from trials.commands.talk import DONE, STUDY_FAILED, emit, say
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
     """What `plan` reads."""
     add_study(parser, "a study's or an ablation's YAML file")
+    parser.add_argument(
+        "--price-per-hour", type=price, metavar="PRICE", help="price of an hour of the machine that runs the study, for what it costs"
+    )
     add_json(parser)
 
 
@@ -40,7 +43,7 @@ def plan(options: argparse.Namespace) -> int:
     from trials.plans.plan_scaling import plan_scaling
     from trials.plans.plan_study import plan_study
 
-    made = plan_study(study, first) if study.scaling is None else plan_scaling(study, first)
+    made = (plan_study if study.scaling is None else plan_scaling)(study, first, price_per_hour=options.price_per_hour)
     if options.json:
         emit(made.as_dict())
     else:
@@ -64,14 +67,15 @@ def run(options: argparse.Namespace) -> int:
     from trials.driver.startup_times import Stages
 
     stages = Stages(say)
-    from trials.plans.check_study import check
+    from trials.plans.check_study import check, is_here
     from trials.plans.notices import study_notices
     from trials.study.spec import load_begun
 
     study, directory, text = load_begun(Path(options.study), options.directory)
-    first = check(study, directory)  # before torch and Ray, which take seconds, are imported
+    first = check(study, directory, trains_here=is_here(options.address))  # before torch and Ray, which take seconds, are imported
     for said in study_notices(study):
         say(f"archfront: {said}")
+    from analysis.report.plan_part import outlook_sentence
     from trials.driver.run_study import run_study
     from trials.reporting.stored_study import read_study, report_study
 
@@ -89,7 +93,14 @@ def run(options: argparse.Namespace) -> int:
     )
     stored = read_study(directory)
     page = report_study(stored)
+    stages.end("report")
+    if result.has_worked:
+        from trials.driver.stage_keeping import add_report_seconds
+
+        add_report_seconds(study, directory, stages.seconds["report"], here=is_here(options.address))
     print_result(stored, options.json)
+    if (outlook := outlook_sentence(stored.outlook)) is not None:
+        say(f"\ntime     {outlook}")
     say(f"\nreport   {page}\nMLflow   archfront ui {directory}\nterms    archfront explain WORDS")
     if study.scaling is None:
         say(f"export   archfront export {directory} --pick knee")

@@ -12,6 +12,7 @@ from analysis.records.record import FinalRecord, FreshSeed, RatePoint, TrialReco
 from analysis.records.training import Quality
 from trials.driver.finals import measure_finals
 from trials.driver.retrainings import FRESH_SEED_OFFSET, fresh_seed, learning_rate_bracket, retrain, wanted_retrainings
+from trials.driver.startup_times import Stages
 from trials.driver.trial_actor import Equipment
 from trials.driver.workers import Examiner, ask_device
 from trials.study.directory import weights_file
@@ -19,9 +20,9 @@ from trials.trial.reuse import Reuse
 
 
 def finish_finals(
-    equipment: Equipment, reuse: Reuse, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]
+    equipment: Equipment, reuse: Reuse, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], stages: Stages
 ) -> dict[int, FinalRecord]:
-    """All final records, with those that were missing; what cannot be had is left out, with a warning."""
+    """All final records, with those that were missing; what cannot be had is left out, with a warning. Tells `stages` of its parts."""
     study, directory = equipment.study, equipment.directory
     examiner = ray.remote(Examiner).options(num_cpus=study.workers.trial_threads, num_gpus=study.workers.gpus).remote()
 
@@ -49,6 +50,8 @@ def finish_finals(
         return replace(final, learning_rate_bracket=learning_rate_bracket(record, at_rate, reuse))
 
     found = measure_finals(directory, records, finals, measure, judge, study.problem)
+    stages.end("finals")
     for again in wanted_retrainings(study):
         found = retrain(directory, records, found, again, fresh if again == "fresh_seed" else bracket, study.problem)
+    stages.end("retraining")
     return found

@@ -26,8 +26,10 @@ from trials.trial.task import TrialTask
 
 if TYPE_CHECKING:
     from analysis.latency.device_table import DeviceTable
+    from search_space.architecture import Architecture
     from trials.corpus.blocks import TokenBlocks
     from trials.plans.feasible_here import Pace
+    from trials.plans.pace_measure import Timed
     from trials.search.proposer import Proposer
 
 
@@ -84,6 +86,15 @@ def time_pace_on_a_worker(study: StudySpec, tasks: Sequence[TrialTask]) -> Pace:
 
     asked = ray.remote(time_pace).options(num_cpus=study.workers.trial_threads, num_gpus=study.workers.gpus)
     found: Pace = result_of(asked.remote(study, tasks))
+    return found
+
+
+def time_shapes_on_a_worker(study: StudySpec, shapes: Sequence[Architecture]) -> Timed:
+    """What a few steps of these shapes take where trials will run."""
+    from trials.plans.pace_measure import time_shapes
+
+    asked = ray.remote(time_shapes).options(num_cpus=study.workers.trial_threads, num_gpus=study.workers.gpus)
+    found: Timed = result_of(asked.remote(study, tuple(shapes)))
     return found
 
 

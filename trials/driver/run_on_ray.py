@@ -18,15 +18,18 @@ from trials.driver.preparation import (
     require_latency_node,
     settled_on_a_worker,
     time_pace_on_a_worker,
+    time_shapes_on_a_worker,
 )
 from trials.driver.progress import StudyProgress
 from trials.driver.record_writer import RecordWriter
 from trials.driver.search_on_tune import search
+from trials.driver.stage_keeping import foretell
 from trials.driver.startup_times import Stages
 from trials.driver.still_to_do import agenda_of, lacks_finals, left_out_here, nothing_to_propose
 from trials.driver.trial_actor import Evaluate
 from trials.latency.device_tables import frozen_table
-from trials.plans.check_study import FirstTrials
+from trials.plans.check_study import is_here
+from trials.plans.first_trials import FirstTrials
 from trials.study.spec import StudySpec
 from trials.trial.reuse import Reuse
 from trials.trial.training_index import TrainingText
@@ -49,8 +52,10 @@ class RayRun:
 
     def on_ray(
         self, study: StudySpec, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]
-    ) -> tuple[Sequence[TrialRecord], Mapping[int, FinalRecord], Mapping[int, str]]:
-        """Search and measure the finals, in sight of what there is: all records, all finals, and the planned trainings left out."""
+    ) -> tuple[StudySpec, Sequence[TrialRecord], Mapping[int, FinalRecord], Mapping[int, str]]:
+        """Search and measure the finals, in sight of what there is: the study with nothing left open, all records, all finals, and the
+        planned trainings left out.
+        """
         first, directory, stages, is_real = self.first, self.directory, self.stages, self.evaluate is None
         sizes = first.vocab_sizes(study) if is_real else set()
         if is_real:
@@ -69,16 +74,18 @@ class RayRun:
                 if is_real:
                     study = settled_on_a_worker(study, directory)
                     left_out = left_out_here(study, directory, first.planned, time_pace_on_a_worker)
+                    foretell(study, directory, first, records, left_out, time_shapes_on_a_worker, here=is_here(self.address))
                     stages.end("calibration")
                 agenda = agenda_of(first, study, records, left_out, nothing_to_propose if made is None else made.result)
                 with equipped(study, directory, ready, records, self.evaluate) as equipment:
                     texts = {size: TrainingText.of(found) for size, found in ready.items()}
                     reuse = Reuse(study, directory, texts) if is_real else None
                     search(agenda, equipment, RecordWriter(directory, agenda, reuse, self.tracker, self.progress), reuse, stages.ready)
+                    stages.end("search")
                     found = _in_order(agenda.records.values())
                     if reuse is not None and lacks_finals(study, found, finals):
-                        finals = finish_finals(equipment, reuse, found, finals)
-        return found, finals, left_out
+                        finals = finish_finals(equipment, reuse, found, finals, stages)
+        return study, found, finals, left_out
 
 
 def _in_order(records: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from analysis.records.record import FinalRecord, TrialRecord, read_finals, read_records
 from search_space.errors import SpecError
+from trials.driver.stage_keeping import begin_taken, keep_taken
 from trials.driver.startup_times import Stages
 from trials.driver.still_to_do import agenda_of, lacks_finals, left_out_here
-from trials.plans.check_study import FirstTrials, check
+from trials.plans.check_study import check, is_here
+from trials.plans.first_trials import FirstTrials
 from trials.study.directory import claim
 from trials.study.spec import StudySpec
 from trials.trial.study_fit import misfit
@@ -33,6 +35,8 @@ class StudyResult:
     """Trials that the study asked for, references and replicates included; more than the records where the space has no more shapes."""
     left_out: Mapping[int, str] = field(default_factory=dict)
     """Trainings of a scaling study that are out of this machine's reach, each with the reason."""
+    has_worked: bool = False
+    """Whether anything was left to train or to measure."""
     failure: str | None = None
     """Why the study as a whole failed, in a sentence; None where at least one trial finished."""
 
@@ -59,7 +63,8 @@ def run_study(
     """
     from trials.reporting.mlflow_tracker import Tracker
 
-    first = first or check(study, directory, has_text=False)
+    first, stages = first or check(study, directory, has_text=False, trains_here=evaluate is None and is_here(address)), stages or Stages()
+    settled: StudySpec | None = None
     with claim(directory, study_text) as held:
         records: Sequence[TrialRecord] = read_records(held)
         if (found := misfit(study, records)) is not None:
@@ -71,7 +76,6 @@ def run_study(
         if is_searched and (evaluate is not None or not lacks_finals(study, records, finals)):
             tracker.bring_up_to_date(records, finals)
         else:
-            stages = stages or Stages()
             stages.end("study")
             from trials.driver.run_on_ray import RayRun  # Ray, which a study that is over does not need
 
@@ -80,9 +84,16 @@ def run_study(
                 first=first, directory=held, address=address, evaluate=evaluate,
                 tracker=tracker, progress=progress, stages=stages,
             )  # fmt: skip
+            before = {record.number for record in records}
+            if evaluate is None:
+                begin_taken(held)
             with tracker.writing(records):
-                records, finals, left_out = run.on_ray(study, records, finals)
+                settled, records, finals, left_out = run.on_ray(study, records, finals)
             tracker.finish(records, finals)
+            stages.end("tracking")
+            if evaluate is None:
+                made = [record for record in records if record.number not in before]
+                keep_taken(settled, held, made, stages.seconds, here=is_here(address))
     recorded = {record.number for record in records}
     return StudyResult(
         directory=held,
@@ -90,6 +101,7 @@ def run_study(
         finals=dict(finals),
         planned=first.count + study.search.trials + study.search.replicates_of(study.search.trials),
         left_out={number: reason for number, reason in left_out.items() if number not in recorded},
+        has_worked=settled is not None,
         failure=_failure(records),
     )
 

@@ -1,4 +1,4 @@
-"""Where the time goes before the first trial begins, in one line."""
+"""Where a run's time goes: before its first trial begins, told in one line, and stage by stage to its report."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ WORTH_NAMING_SECONDS = 0.05
 """A shorter part is left out of the line."""
 
 
+LATER = ("calibration", "search", "finals", "retraining", "tracking", "report")
+"""Parts that are stages of their own; all others are the start-up."""
+
+
 class Stages:
-    """The parts of a start-up one after the other, which add up to the whole, and what goes on beside them."""
+    """The parts of a run one after the other, which add up to the whole, and what goes on beside its start-up."""
 
     def __init__(self, say: Callable[[str], None] | None = None) -> None:
         """The time runs from now on; `say` is given the line once the first trial begins."""
@@ -21,6 +25,7 @@ class Stages:
         self._last = self._begun
         self._parts: dict[str, float] = {}
         self._beside: dict[str, float] = {}
+        self._is_ready = False
 
     def end(self, name: str) -> None:
         """What went on since the part before it was this one."""
@@ -55,13 +60,21 @@ class Stages:
 
     def ready(self) -> None:
         """The first trial begins, for which the last part was the workers; told once."""
+        if self._is_ready:
+            return
+        self._is_ready = True
+        self.end("workers")
         if self._say is None:
             return
-        self.end("workers")
         beside = _listed(self._beside)
         line = f"ready after {self._last - self._begun:.1f} s: {_listed(self._parts)}"
         self._say(f"{line}; beside them: {beside}" if beside else line)
-        self._say = None
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds of every stage that has ended, by its name in `analysis.records.stages`."""
+        found = {name: self._parts[name] for name in LATER if name in self._parts}
+        return {"start_up": sum(spent for name, spent in self._parts.items() if name not in LATER), **found}
 
 
 def _listed(seconds: dict[str, float]) -> str:

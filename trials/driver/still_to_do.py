@@ -10,7 +10,7 @@ from analysis.records.record import FinalRecord, TrialRecord
 from trials.driver.agenda import Agenda
 from trials.driver.finals import missing_finals
 from trials.driver.retrainings import named_shapes, wanted_retrainings
-from trials.plans.check_study import FirstTrials
+from trials.plans.first_trials import FirstTrials
 from trials.study.spec import StudySpec
 from trials.trial.calibration import as_settled
 from trials.trial.scaling_grid import largest_first

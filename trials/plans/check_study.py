@@ -2,58 +2,37 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.records.record import RECORDS
-from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from trials.corpus.first_look import require_text
 from trials.corpus.given_tokenizer import local_tokenizers
 from trials.corpus.tokenizer import SMALLEST_VOCABULARY
 from trials.latency.device_tables import require_first, require_table
 from trials.latency.refusals import require_measurable
+from trials.plans.deadline import require_known_deadline
+from trials.plans.first_trials import FirstTrials
 from trials.study.ablation_spec import AblationSpec, arms_of
 from trials.study.spec import StudySpec
 from trials.trial.known_before import require_within_limits
-from trials.trial.references import references
-from trials.trial.scaling_grid import planned_tasks
-from trials.trial.task import TrialTask
 
 SHAPES_ASKED_ABOUT = 100
 """Shapes of the space that are asked about whether any can be timed at all."""
 
 
-@dataclass(frozen=True, slots=True)
-class FirstTrials:
-    """What a study tries before it proposes anything: a grid's trainings, or references."""
-
-    planned: Sequence[TrialTask]
-    references: Sequence[tuple[str, Architecture]]
-
-    @classmethod
-    def of(cls, study: StudySpec) -> FirstTrials:
-        """What the study states; raises SpecError where a shape of it cannot be had."""
-        return cls(planned_tasks(study), [] if study.scaling else references(study.references, study.search_space))
-
-    @property
-    def count(self) -> int:
-        """Number of trials in all."""
-        return len(self.planned) + len(self.references)
-
-    def vocab_sizes(self, study: StudySpec) -> set[int]:
-        """Vocabularies of every shape that may be trained."""
-        if study.scaling is not None:
-            return {task.architecture.vocab_size for task in self.planned}
-        return {*study.search_space.choices("vocab_size"), *(shape.vocab_size for _, shape in self.references)}
+def is_here(address: str | None) -> bool:
+    """Whether this machine trains: no address of a cluster was given, and no Ray job is what runs the study."""
+    return address is None and not os.environ.get("RAY_ADDRESS")
 
 
-def check(study: StudySpec, directory: Path | None = None, *, has_text: bool = True) -> FirstTrials:
+def check(study: StudySpec, directory: Path | None = None, *, has_text: bool = True, trains_here: bool = True) -> FirstTrials:
     """Raise SpecError for a study that cannot be run; returns what it tries first.
 
     A study that has records in its `directory` needs its text only where something is left to train, and has its table with it. The text
-    is not asked for where another machine reads it (`has_text` false).
+    is not asked for where another machine reads it (`has_text` false), nor this one's pace where another one trains (`trains_here` false).
     """
     if study.scaling is None:
         study.search_space.require_feasible()
@@ -70,6 +49,8 @@ def check(study: StudySpec, directory: Path | None = None, *, has_text: bool = T
     if has_text and not (directory is not None and (directory / RECORDS).exists()):
         _require_vocabularies(study, first)
         require_text(study.corpus, sorted(first.vocab_sizes(study)), study.proxy.context_tokens)
+    if trains_here and not (directory is not None and (directory / RECORDS).exists()):
+        require_known_deadline(study, first)
     return first
 
 

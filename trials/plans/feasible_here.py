@@ -19,12 +19,12 @@ from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from trials.machine.memory import trials_on_a_machine, usable_bytes
 from trials.machine.processors import device_name
+from trials.plans.known_paces import ready_paces
+from trials.plans.pace_measure import spread_by_flops
 from trials.study.spec import ProxySpec, StudySpec
 from trials.training.failures import OutOfMemory
 from trials.training.footprint import fit_batch
-from trials.training.pace import time_mode
-from trials.training.schedules import RunLength
-from trials.trial.calibration import mode_of
+from trials.training.schedules import paid_tokens
 from trials.trial.task import TrialTask
 
 MeasurePace = Callable[[StudySpec, Sequence[TrialTask]], "Pace"]
@@ -33,8 +33,6 @@ LARGEST_TIMED = 30_000_000
 """Parameters of the largest shape that is timed; larger ones are taken to go at its FLOPs a second."""
 SLOW = "it takes about"
 """The beginning of a reason of time; the others are of memory."""
-TIMED = 3
-"""Shapes that are timed, from the smallest to the largest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,25 +55,22 @@ class Pace:
         return (paid_tokens(shape, proxy) + judged) * flops / speed
 
 
-def paid_tokens(shape: Architecture, proxy: ProxySpec) -> int:
-    """Tokens that a training with a budget of tokens or FLOPs makes steps on, those of its branches' decays included."""
-    plan = RunLength.of(proxy, shape)
-    assert plan.steps is not None
-    branches = (round(share * plan.steps) for share in proxy.cooldowns)
-    return plan.tokens_per_step * (plan.steps + sum(steps - int((1 - proxy.decay) * steps) for steps in branches))
-
-
 def time_pace(study: StudySpec, tasks: Sequence[TrialTask]) -> Pace:
-    """Time a few of the shapes on the machine that asks, in the study's way of making steps."""
+    """The pace of the machine that asks in the study's way of making steps; a few of the shapes are timed where its table lacks them."""
     shapes = sorted({task.architecture for task in tasks}, key=lambda shape: _flops(shape, study))
     small = [shape for shape in shapes if cost.parameters(shape) <= LARGEST_TIMED] or shapes[:1]
-    chosen = dict.fromkeys(small[round(place * (len(small) - 1) / (TIMED - 1))] for place in range(TIMED))
-    device, way = study.workers.device, mode_of(study)
-    timed = [(_flops(shape, study), time_mode(study.proxy, [shape], way, device).seconds_per_token) for shape in chosen]
+    known = ready_paces(study, small, times_latency=False)
+    if known is None:
+        raise SpecError(
+            f"workers.gpus of a study with `scaling` must be 0 on a machine without a GPU, found {study.workers.gpus:g}; plan it where it "
+            "trains"
+        )
+    chosen = spread_by_flops(small, study.proxy.context_tokens)
+    device = study.workers.device
     return Pace(
         machine=torch.cuda.get_device_name() if study.workers.gpus else device_name(),
-        flops_per_token=tuple(flops for flops, _ in timed),
-        flops_per_second=tuple(flops / seconds for flops, seconds in timed),
+        flops_per_token=tuple(_flops(shape, study) for shape in chosen),
+        flops_per_second=tuple(_flops(shape, study) / known.law.seconds_per_token(shape, study.proxy) for shape in chosen),
         usable_bytes=usable_bytes(device, trials_on_a_machine(study.workers)),
     )
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from analysis.text.words import duration, quantity
 from search_space import cost
-from trials.plans.plan_study import plan_study
+from trials.plans.known_paces import ready_paces
+from trials.plans.shape_cost import shape_cost
+from trials.plans.stage_estimate import KnownPaces
 from trials.study.ablation_spec import AblationSpec, Arm, arms_of
-
-LARGEST_STEP, TIMED_TOKENS = 4096, 128
-"""Tokens of a step above which a sequence of so many is timed in its place: such a batch is for more machines than this one."""
+from trials.trial.calibration import as_known_here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +29,8 @@ class ArmPlan:
     """Tokens of each seed."""
     training_flops: int
     """FLOPs of each seed."""
-    training_seconds: float
-    """Seconds of each seed on this machine, estimated from a few timed steps."""
+    training_seconds: float | None
+    """Seconds of each seed at the pace that is known of this machine; None where it trains elsewhere."""
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -39,25 +39,26 @@ class ArmPlan:
 
 def plan_ablation(ablation: AblationSpec) -> list[ArmPlan]:
     """Every arm at every scale; arms of equal latency as large as the baseline, since their sizes are not known before they are timed."""
-    return [_planned(arm, scale, len(ablation.scales[scale].seeds)) for scale in ablation.scales for arm in arms_of(ablation, scale)]
+    found = []
+    for scale in ablation.scales:
+        arms = arms_of(ablation, scale)
+        known = ready_paces(as_known_here(arms[0].study), [arm.architecture for arm in arms], times_latency=False)
+        found += [_planned(arm, scale, len(ablation.scales[scale].seeds), known) for arm in arms]
+    return found
 
 
-def _planned(arm: Arm, scale: str, seeds: int) -> ArmPlan:
-    proxy = arm.study.proxy
-    large = proxy.batch_sequences * proxy.context_tokens > LARGEST_STEP
-    timed = proxy.model_copy(update={"batch_sequences": 1, "context_tokens": TIMED_TOKENS}) if large else proxy
-    (sample,) = plan_study(arm.study.model_copy(update={"proxy": timed})).samples
-    flops = sample.training_tokens * cost.training_flops_per_token(arm.architecture, proxy.context_tokens)
+def _planned(arm: Arm, scale: str, seeds: int, known: KnownPaces | None) -> ArmPlan:
+    own = shape_cost(arm.study, arm.architecture, known)
     return ArmPlan(
         scale=scale,
         arm=arm.name,
         label=arm.architecture.label,
-        parameters=cost.parameters(arm.architecture),
+        parameters=own.parameters,
         non_embedding_parameters=cost.non_embedding_parameters(arm.architecture),
         seeds=seeds,
-        training_tokens=sample.training_tokens,
-        training_flops=flops,
-        training_seconds=sample.training_seconds * flops / sample.training_flops,
+        training_tokens=own.training_tokens,
+        training_flops=own.training_flops,
+        training_seconds=own.training_seconds,
     )
 
 
@@ -66,12 +67,14 @@ def ablation_text(arms: Sequence[ArmPlan]) -> str:
     lines = []
     for scale in dict.fromkeys(arm.scale for arm in arms):
         here = [arm for arm in arms if arm.scale == scale]
-        seconds = duration(sum(arm.seeds * arm.training_seconds for arm in here))
+        each = [arm.seeds * arm.training_seconds for arm in here if arm.training_seconds is not None]
+        seconds = duration(sum(each)) if each else "a time that is not known"
         flops = quantity(sum(arm.seeds * arm.training_flops for arm in here))
         lines.append(f"{scale}: {flops} FLOPs, {seconds} on this machine with one training at a time")
         lines += [
             f"  {arm.arm:<16} {arm.label:<44} {arm.parameters:>12,} parameters, {arm.non_embedding_parameters:>12,} of them in the body, "
-            f"{arm.seeds} x {quantity(arm.training_tokens)} tokens, {duration(arm.training_seconds)} each"
+            f"{arm.seeds} x {quantity(arm.training_tokens)} tokens"
+            + ("" if arm.training_seconds is None else f", {duration(arm.training_seconds)} each")
             for arm in here
         ]
     return "\n".join(lines)

@@ -12,13 +12,19 @@ from analysis.text.columns import aligned
 from analysis.text.words import disk, duration, hours, quantity, short, span
 from search_space import cost
 from trials.corpus.prepare import prepare_corpus
-from trials.plans.check_study import FirstTrials, check
-from trials.plans.feasible_here import SLOW, Pace, grouped, infeasible_reason, paid_tokens, time_pace
+from trials.plans.check_study import check
+from trials.plans.deadline import require_deadline
+from trials.plans.feasible_here import SLOW, Pace, grouped, infeasible_reason, time_pace
+from trials.plans.first_trials import FirstTrials
+from trials.plans.foretell import ExpectedTrials, foretold
+from trials.plans.known_paces import ready_paces
 from trials.plans.notices import study_notices
+from trials.plans.time_plan import TimePlan
 from trials.study.scaling_spec import HardwareSpec
 from trials.study.spec import ProxySpec, StudySpec
 from trials.training.footprint import footprint, readable_bytes
-from trials.training.schedules import RunLength
+from trials.training.schedules import RunLength, paid_tokens
+from trials.trial.calibration import as_known_here, is_open
 from trials.trial.task import TrialTask
 
 RECORD_BYTES = 50 * 1024
@@ -80,6 +86,8 @@ class ScalingPlan:
     text_tokens: int | None
     """Tokens of the train split; None where the corpus was not read for the plan."""
     trainings: tuple[TrainingPlan, ...]
+    time: TimePlan
+    """Seconds by stage of what this machine runs, energy and money."""
     notices: tuple[str, ...] = ()
     """What is taken off of the files that the study names."""
 
@@ -110,6 +118,7 @@ class ScalingPlan:
             "hardware": None if self.hardware is None else self.hardware.model_dump(),
             "machine": self.machine,
             "trainings": [asdict(training) for training in self.trainings],
+            **self.time.as_dict(),
         }
 
     @property
@@ -130,15 +139,17 @@ class ScalingPlan:
         return "\n".join(_lines(self))
 
 
-def plan_scaling(study: StudySpec, first: FirstTrials | None = None) -> ScalingPlan:
+def plan_scaling(study: StudySpec, first: FirstTrials | None = None, *, price_per_hour: float | None = None) -> ScalingPlan:
     """Count, and time a few small shapes; `first` is what `check` returned, where it was asked already.
 
     Raises SpecError where a shape cannot spend a budget or the corpus cannot be had.
     """
     assert study.scaling is not None
-    tasks = (first or check(study)).planned
+    first = first or check(study)
+    tasks = first.planned
     vocab_size = tasks[0].architecture.vocab_size
     pace = time_pace(study, tasks)
+    trainings = tuple(_planned(study, task, pace) for task in tasks)
     return ScalingPlan(
         name=study.name,
         grid=str(study.scaling),
@@ -150,9 +161,23 @@ def plan_scaling(study: StudySpec, first: FirstTrials | None = None) -> ScalingP
         workers=study.workers.count,
         machine=pace.machine,
         text_tokens=len(prepare_corpus(study.corpus, vocab_size).train) if study.corpus.name else None,
-        trainings=tuple(_planned(study, task, pace) for task in tasks),
+        trainings=trainings,
+        time=_time(study, first, trainings, price_per_hour),
         notices=study_notices(study),
     )
+
+
+def _time(study: StudySpec, first: FirstTrials, trainings: Sequence[TrainingPlan], price_per_hour: float | None) -> TimePlan:
+    """Seconds by stage of what this machine runs; raises SpecError where the deadline cuts every training."""
+    settled = as_known_here(study)
+    expected = ExpectedTrials(settled, first, {training.number for training in trainings if training.left_out is not None})
+    whole = ExpectedTrials(settled, first)
+    known = ready_paces(settled, whole.shapes)
+    if known is not None:
+        require_deadline(study, whole.seconds(known)[0])
+    told = foretold(expected, known) if known is not None and expected.stated else None
+    flops = sum(training.training_flops for training in trainings if training.left_out is None)
+    return TimePlan.of(told, flops, settled.proxy.plain().precision, price_per_hour, stays_open=is_open(settled))
 
 
 def loss_tokens(proxy: ProxySpec, task: TrialTask) -> tuple[int, ...]:
@@ -224,6 +249,7 @@ def _lines(plan: ScalingPlan) -> Iterator[str]:
         yield f"hardware    {hours(spent)} GPU hours of {of.name} at {of.utilisation:.0%} of {of.peak_flops:.3g} FLOPs a second"
         yield f"            {_rented(plan, spent)}"
     yield f"here        {_here(plan)}"
+    yield from plan.time.lines(plan.workers)
     yield from (
         f"left out    {those}"
         for those in grouped({training.number: training.left_out for training in plan.trainings if training.left_out is not None})

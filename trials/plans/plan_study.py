@@ -1,4 +1,4 @@
-"""What a study will cost, before anything runs: counted where it can be, timed on three sample shapes where it must be."""
+"""What a study will cost, before anything runs: counted where it can be, else by what this machine took before or takes now."""
 
 from __future__ import annotations
 
@@ -7,29 +7,28 @@ from statistics import mean
 from typing import Any
 
 from analysis.objectives.registry import find_objective
-from analysis.text.words import disk, duration, joined
+from analysis.text.words import disk, joined
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.space import Explanation
 from trials.catalogue.formats import described_exports
 from trials.catalogue.runtimes import RUNTIMES
 from trials.latency.refusals import refusal_of
-from trials.plans.check_study import FirstTrials, check
+from trials.plans.check_study import check
+from trials.plans.deadline import deadline_notice, require_deadline
+from trials.plans.first_trials import FirstTrials
+from trials.plans.foretell import ExpectedTrials, foretold
+from trials.plans.known_paces import ready_paces
 from trials.plans.notices import study_notices
 from trials.plans.reference_costs import ReferenceCost, costs_of_references
-from trials.plans.shape_cost import Memory, ShapeCost, largest_memory, shape_cost, trained_tokens
+from trials.plans.shape_cost import Memory, ShapeCost, largest_memory, of_training, shape_cost
+from trials.plans.time_plan import TimePlan
 from trials.study.spec import StudySpec
+from trials.trial.calibration import as_known_here, is_open
 from trials.trial.known_before import passed_limit
 
 SAMPLES = 3
-COUNTED = 100
-"""Shapes whose closed forms stand for all in the sums."""
-START_SECONDS = 20.0
-"""Ray, imports and the report, on two cores."""
-RETRAINED_SHAPES = 4
-"""Most shapes that the report names; they are trained again after the search, one after another."""
-LATENCY_SECONDS = 1.5
-"""One latency measurement at small sizes; training pauses for it."""
+"""Shapes that are shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,10 +45,10 @@ class StudyPlan:
     space: Explanation
     training_tokens: int
     training_flops: int
-    estimated_seconds: float
-    """Seconds from start to report with this machine's speed; cached tokens assumed, and no trial that stops early."""
+    time: TimePlan
+    """Seconds by stage, energy and money."""
     stops_early: bool
-    """Whether trials may stop early, so that tokens, FLOPs and time are the most that the study takes."""
+    """Whether trials may stop early, so that tokens and FLOPs are the most that the study takes."""
     disk_bytes: int
     """Weights of every trial in float32; records and MLflow add about 50 KiB a trial."""
     memory: Memory
@@ -67,7 +66,8 @@ class StudyPlan:
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        return asdict(self) | {"feasible_shapes": self.space.shapes}
+        values = asdict(self) | {"feasible_shapes": self.space.shapes}
+        return {name: value for name, value in values.items() if name != "time"} | self.time.as_dict()
 
     def __str__(self) -> str:
         lines = [
@@ -76,7 +76,7 @@ class StudyPlan:
             *(f"{'reference' if place == 0 else '':<11} {each}" for place, each in enumerate(self.compared)),
             f"space       {str(self.space).replace(chr(10), chr(10) + ' ' * 12)}",
             f"training    {self.training_tokens:,} tokens, {self.training_flops:.2e} FLOPs{', less what stops early' * self.stops_early}",
-            f"time        about {duration(self.estimated_seconds)} with {self.workers} workers on this machine",
+            *self.time.lines(self.workers),
             f"disk        about {disk(self.disk_bytes)}",
             f"memory      {self.memory}",
             f"objectives  {self.objectives}",
@@ -85,35 +85,37 @@ class StudyPlan:
             *(f"notice      {said}" for said in self.notices),
             "for example",
         ]
-        lines += [
-            f"  {shape.label:<40} {shape.parameters:>13,} parameters, {duration(shape.training_seconds)} of training"
-            for shape in self.samples
-        ]
+        lines += [f"  {shape.label:<40} {shape.parameters:>13,} parameters{of_training(shape)}" for shape in self.samples]
         return "\n".join(lines)
 
 
-def plan_study(study: StudySpec, first: FirstTrials | None = None) -> StudyPlan:
-    """Count and time; `first` is what `check` returned, where it was asked already.
+def plan_study(study: StudySpec, first: FirstTrials | None = None, *, price_per_hour: float | None = None) -> StudyPlan:
+    """Count, and time what the table of this machine lacks; `first` is what `check` returned, where it was asked already.
 
-    Raises SpecError where no shape is feasible, or corpus or references cannot be what the study says.
+    Raises SpecError where no shape is feasible, corpus or references cannot be what the study says, or its deadline cuts every trial.
     """
-    space, compared = study.search_space, (first or check(study)).references
-    shapes = space.sample(COUNTED, study.search.seed, space.glance)
-    samples = tuple(shape_cost(study, shape) for shape in shapes[:SAMPLES])
+    first = first or check(study)
+    space, compared = study.search_space, first.references
+    settled = as_known_here(study)
+    expected = ExpectedTrials(settled, first)
+    known = ready_paces(settled, expected.shapes)
+    told = None
+    notices = [*study_notices(study)]
+    if known is not None:
+        stated, sampled = expected.seconds(known)
+        require_deadline(study, [*stated, *sampled])
+        told = foretold(expected, known)
+        notices += [said] if (said := deadline_notice(study, [*stated, *sampled])) else []
+    shapes = expected.sampled
+    samples = tuple(shape_cost(settled, shape, known) for shape in shapes[:SAMPLES])
     explained = space.glimpse.explained(space.size)
     trials = min(study.search.trials, explained.shapes)  # the search ends where the space has no more
     replicates = study.search.replicates_of(trials)
     runs = trials + replicates + len(compared)
-    tokens = study.proxy.seconds and mean(sample.training_tokens for sample in samples)
-    mean_tokens = tokens or mean(trained_tokens(study, shape) for shape in shapes)
-    mean_flops = mean(
-        (tokens or trained_tokens(study, shape)) * cost.training_flops_per_token(shape, study.proxy.context_tokens) for shape in shapes
-    )
-    seconds = study.proxy.seconds or mean(shape.training_seconds for shape in samples)
-    beside = costs_of_references(study, compared, mean_flops)
-    longer = [max(0.0, each.cost.training_seconds - seconds) for each in beside]
-    waves = -(-runs // study.workers.count)
-    again = RETRAINED_SHAPES * (study.finals.fresh_seed + 2 * study.finals.learning_rate_bracket)
+    costs = [shape_cost(settled, shape, known) for shape in shapes]
+    mean_tokens, mean_flops = (mean(getattr(each, name) for each in costs) for name in ("training_tokens", "training_flops"))
+    beside = costs_of_references(settled, compared, mean_flops, known)
+    flops = (trials + replicates) * mean_flops + sum(each.cost.training_flops for each in beside)
     return StudyPlan(
         name=study.name,
         budget=str(space.budget),
@@ -123,11 +125,8 @@ def plan_study(study: StudySpec, first: FirstTrials | None = None) -> StudyPlan:
         workers=study.workers.count,
         space=explained,
         training_tokens=round((trials + replicates) * mean_tokens) + sum(each.cost.training_tokens for each in beside),
-        training_flops=round((trials + replicates) * mean_flops) + sum(each.cost.training_flops for each in beside),
-        estimated_seconds=START_SECONDS
-        + (waves + again) * seconds
-        + max([sum(longer) / study.workers.count, *longer])
-        + 2 * runs * LATENCY_SECONDS,
+        training_flops=round(flops),
+        time=TimePlan.of(told, flops, settled.proxy.plain().precision, price_per_hour, stays_open=is_open(settled)),
         stops_early=study.search.early_stopping != "none",
         disk_bytes=round((trials + replicates) * mean(4 * cost.parameters(shape) for shape in shapes))
         + sum(4 * each.cost.parameters for each in beside)
@@ -138,7 +137,7 @@ def plan_study(study: StudySpec, first: FirstTrials | None = None) -> StudyPlan:
         exports=_exports(shapes),
         samples=samples,
         compared=tuple(beside),
-        notices=study_notices(study),
+        notices=tuple(notices),
     )
 
 

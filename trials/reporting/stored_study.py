@@ -19,6 +19,7 @@ from analysis.objectives.quality import ON
 from analysis.objectives.registry import OBJECTIVES
 from analysis.records.files import write_whole
 from analysis.records.record import RECORDS, FinalRecord, TrialRecord, read_finals, read_records
+from analysis.records.stages import Outlook
 from analysis.records.summary import StudySummary
 from analysis.report.study_page import REPORT, report_page
 from analysis.text import words
@@ -73,6 +74,11 @@ class StoredStudy:
     def front(self) -> Front:
         """The front by the study's objectives, with what was measured again after the search."""
         return front_of(self.records, self.finals, self.study.problem)
+
+    @property
+    def outlook(self) -> Outlook:
+        """What the study was planned to take, and took."""
+        return Outlook.of(self.directory, self.records, self.study.workers.count)
 
     @cached_property
     def membership(self) -> Membership:
@@ -161,6 +167,7 @@ def summarise(stored: StoredStudy) -> StudySummary:
         search=_search(study),
         law=None if study.scaling is None else study.scaling.form,
         without_record=_without_record(stored),
+        outlook=stored.outlook,
         environment=environment(),
     )
 

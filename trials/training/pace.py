@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import fmean, median
 
 import numpy as np
 
 from search_space.architecture import Architecture
 from trials.corpus.blocks import TokenBlocks
+from trials.machine.processors import waited_seconds
 from trials.study.spec import ProxySpec
 from trials.training.conditions import Conditions
+from trials.training.evaluation import TOKENS_AT_ONCE, evaluate
 from trials.training.mode import TimedMode, TrainingMode
 from trials.training.proxy_run import ProxyRun
 
@@ -19,32 +22,70 @@ TIMED_SECONDS = 0.7
 """Seconds of timed steps for each shape, after the first two; at least two more."""
 LONGEST_STEP_TOKENS = 1024
 """Longest step that is timed on a CPU, where more tokens change little a token."""
+JUDGED_SECONDS, MOST_JUDGED_TOKENS = 0.15, 16_384
+"""Least seconds of timed evaluation, where so many tokens take as long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepTimes:
+    """What a shape's steps take in one way of making them."""
+
+    step_tokens: int
+    seconds_per_token: float
+    start_seconds: float
+    """Seconds of the first step beyond its tokens: compiling, and warming up."""
+    evaluation_seconds_per_token: float | None
+    """Seconds a token of an evaluation; None where it was not asked."""
+    processor_share: float
+    """Share of its processors that the process had; less than 1 where other work waited for them too."""
 
 
 def time_mode(proxy: ProxySpec, shapes: Sequence[Architecture], way: TrainingMode, device: str = "cpu") -> TimedMode:
     """Train throw-away networks of these shapes on made-up tokens for a moment."""
-    found = [_paces(proxy, shape, way, device) for shape in shapes]
-    start = fmean(start for _, start in found) if way.compile else 0.0  # else it is the process that warms up
-    return TimedMode(way=way, seconds_per_token=fmean(pace for pace, _ in found), start_seconds=max(0.0, start))
+    found = [time_steps(proxy, shape, way, device) for shape in shapes]
+    start = fmean(each.start_seconds for each in found) if way.compile else 0.0  # else it is the process that warms up
+    return TimedMode(way=way, seconds_per_token=fmean(each.seconds_per_token for each in found), start_seconds=max(0.0, start))
 
 
-def _paces(proxy: ProxySpec, shape: Architecture, way: TrainingMode, device: str) -> tuple[float, float]:
-    """Seconds a token, and what the first step takes beyond its tokens."""
+def time_steps(proxy: ProxySpec, shape: Architecture, way: TrainingMode, device: str = "cpu", *, judges: bool = False) -> StepTimes:
+    """Train a throw-away network of the shape on made-up tokens for a moment; where it `judges`, evaluate it too."""
     proxy, stamps = _timing_recipe(proxy, way, device), list[float]()
 
     def note() -> float:
         stamps.append(time.perf_counter())
         return 0.0
 
-    run = ProxyRun(shape, _made_up(shape.vocab_size), proxy, seed=0, conditions=Conditions(threads=way.threads, device=device, pause=note))
-    tokens, begun = run.plan.tokens_per_step, time.perf_counter()
+    blocks = _made_up(shape.vocab_size)
+    run = ProxyRun(shape, blocks, proxy, seed=0, conditions=Conditions(threads=way.threads, device=device, pause=note))
+    tokens, begun, waited = run.plan.tokens_per_step, time.perf_counter(), waited_seconds()
     run.run(until_tokens=2 * tokens)  # compiles, and warms up
     first, steps = stamps[1] - stamps[0], list[float]()
     while len(steps) < 2 or time.perf_counter() - begun - first < TIMED_SECONDS:
         stamps.clear()
         run.run(until_tokens=run.tokens + tokens)
         steps.append(stamps[1] - stamps[0])  # the second moment is before the evaluation at the end of a stretch
-    return median(steps) / tokens, first - median(steps)
+    judged = _judged(run, blocks, proxy, device) if judges else None
+    share = 1 - (waited_seconds() - waited) / (time.perf_counter() - begun) / way.threads
+    return StepTimes(
+        step_tokens=tokens,
+        seconds_per_token=median(steps) / tokens,
+        start_seconds=first - median(steps),
+        evaluation_seconds_per_token=judged,
+        processor_share=min(1.0, max(0.05, share)),
+    )
+
+
+def _judged(run: ProxyRun, blocks: TokenBlocks, proxy: ProxySpec, device: str) -> float:
+    """Seconds a token of an evaluation, after one that warms up, of more and more tokens until it takes long enough to tell."""
+    network, tokens = run.network.to(device), TOKENS_AT_ONCE
+    evaluate(network, blocks, "validation", proxy.context_tokens, proxy.context_tokens)
+    while True:
+        begun = time.perf_counter()
+        evaluate(network, blocks, "validation", tokens, proxy.context_tokens)
+        taken = time.perf_counter() - begun
+        if taken >= JUDGED_SECONDS or tokens >= MOST_JUDGED_TOKENS:
+            return taken / tokens
+        tokens *= 2
 
 
 def _timing_recipe(proxy: ProxySpec, way: TrainingMode, device: str) -> ProxySpec:

@@ -200,6 +200,8 @@ class ProxyRun:
             tokens_per_second=self.tokens / tally.training_seconds,
             wall_seconds=tally.training_seconds,
             process_seconds=tally.process_seconds,
+            evaluation_seconds=tally.evaluation_seconds,
+            cooldown_seconds=tally.branch_seconds,
             peak_memory_bytes=tally.peak_memory_bytes,
             device=str(self._device),
             precision=self._proxy.precision,

@@ -57,6 +57,15 @@ def stated_tokens(proxy: ProxySpec, architecture: Architecture) -> float | None:
     return proxy.tokens
 
 
+def paid_tokens(architecture: Architecture, proxy: ProxySpec) -> int:
+    """Tokens that a training with a budget of tokens or FLOPs makes steps on, those of its branches' decays included."""
+    plan = RunLength.of(proxy, architecture)
+    if plan.steps is None:
+        raise ValueError("a run that lasts seconds has tokens by its pace")
+    branches = (round(share * plan.steps) for share in proxy.cooldowns)
+    return plan.tokens_per_step * (plan.steps + sum(steps - int((1 - proxy.decay) * steps) for steps in branches))
+
+
 def ending_at(proxy: ProxySpec, plan: RunLength, share: float) -> tuple[ProxySpec, int]:
     """The recipe whose run ends at that share of the plan's steps with the plan's warm-up, and the steps before its decay.
 

@@ -46,7 +46,7 @@ def settled(study: StudySpec, directory: Path, measure: MeasureModes | None = No
     Where a directory has trainings and no calibration, theirs is the way. Raises SpecError where the calibration is damaged.
     """
     path = directory / CALIBRATION
-    if _is_open(study) and not path.exists():
+    if is_open(study) and not path.exists():
         found = _recorded(directory) or (measure or _in_subprocess)(study)
         write_whole(path, _text(found).encode())
     return as_settled(study, directory)
@@ -55,13 +55,12 @@ def settled(study: StudySpec, directory: Path, measure: MeasureModes | None = No
 def as_settled(study: StudySpec, directory: Path) -> StudySpec:
     """The study as its directory's calibration settled it; as it is where there is none."""
     path = directory / CALIBRATION
-    if not _is_open(study) or not path.exists():
+    if not is_open(study) or not path.exists():
         return study
     found = _read(path)
     if found is None:
         raise SpecError(f"{path} does not hold a calibration; delete it, and what the directory's trials were trained with is taken")
-    proxy = study.proxy.model_copy(update={"precision": found.chosen.precision, "compile": found.chosen.compile})
-    return with_threads(study.model_copy(update={"proxy": proxy}), found.chosen.threads)
+    return _in_the_way(study, found.chosen)
 
 
 def mode_of(study: StudySpec) -> TrainingMode:
@@ -83,7 +82,7 @@ def calibrate(study: StudySpec, cache: Path | None = None) -> Calibration:
     """
     plain = mode_of(study)
     shapes = spread_of_shapes(_shapes(study), TIMED_SHAPES)
-    path = cache_folder(cache) / "calibrations" / f"{_digest(study, shapes)}.json"
+    path = _cached(study, shapes, cache)
     known = _read(path) if path.exists() else None
     if known is not None:
         return known
@@ -98,6 +97,15 @@ def calibrate(study: StudySpec, cache: Path | None = None) -> Calibration:
         return Calibration(chosen=plain, machine=_machine(study))
     write_whole(path, _text(contest.calibration).encode())
     return contest.calibration
+
+
+def as_known_here(study: StudySpec, cache: Path | None = None) -> StudySpec:
+    """The study as this machine's cache settles it; with what it leaves open where nothing was timed for such a size before."""
+    if not is_open(study):
+        return study
+    path = _cached(study, spread_of_shapes(_shapes(study), TIMED_SHAPES), cache)
+    found = _read(path) if path.exists() else None
+    return study if found is None else _in_the_way(study, found.chosen)
 
 
 class _Contest:
@@ -161,16 +169,26 @@ class _Contest:
         return self._tokens
 
 
+def is_open(study: StudySpec) -> bool:
+    """Whether the study leaves its way of making steps to a calibration."""
+    return AUTO in (study.proxy.precision, study.proxy.compile, study.workers.threads)
+
+
+def _in_the_way(study: StudySpec, way: TrainingMode) -> StudySpec:
+    proxy = study.proxy.model_copy(update={"precision": way.precision, "compile": way.compile})
+    return with_threads(study.model_copy(update={"proxy": proxy}), way.threads)
+
+
+def _cached(study: StudySpec, shapes: Sequence[Architecture], cache: Path | None) -> Path:
+    return cache_folder(cache) / "calibrations" / f"{_digest(study, shapes)}.json"
+
+
 def _shapes(study: StudySpec) -> list[Architecture]:
     """Shapes that may be timed: a sample of the space, or a scaling study's shapes of its smallest sizes, since others may not fit here."""
     if study.scaling is None:
         return study.search_space.sample(SEEN, study.search.seed)
     planned = [task.architecture for task in planned_tasks(study)]
     return planned[: max(TIMED_SHAPES, len(planned) // 2)]
-
-
-def _is_open(study: StudySpec) -> bool:
-    return AUTO in (study.proxy.precision, study.proxy.compile, study.workers.threads)
 
 
 def _recorded(directory: Path) -> Calibration | None:

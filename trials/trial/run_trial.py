@@ -102,6 +102,7 @@ def trial_in_stretches(
         for _ in run.stretches(looks):
             keeper.keep(run)
             yield now(Outcome.STOPPED, None, run.result())
+        trained = time.monotonic()
         network, training = run.network, replace(run.result(), diagnostics=run.diagnose())
         peak = known_peak(conditions.device, training.precision) if conditions.peak_flops is None else conditions.peak_flops
         used = utilisation(training.tokens_per_second, costs.training_flops_per_token, peak)
@@ -110,6 +111,8 @@ def trial_in_stretches(
             there, pause = network.to(conditions.device), conditions.pause
             judged = evaluate_named(there, blocks, proxy.evaluation_tokens, proxy.context_tokens, pause=pause)
             network, training = network.to("cpu"), replace(training, validations=judged)
+        looked = (training.evaluation_seconds or 0.0) + time.monotonic() - trained
+        training = replace(training, evaluation_seconds=looked)
     except Exception as error:
         outcome, reason = outcome_of(error)
         return now(outcome, reason, error.training if isinstance(error, TrainingFailed) and error.training else training), None

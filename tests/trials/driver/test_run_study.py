@@ -17,6 +17,7 @@ import pytest
 
 from analysis.fronts.front import front_of
 from analysis.records.record import Kind, Outcome, TrialRecord, append, read_finals, read_records
+from analysis.records.stages import Outlook, read_taken
 from search_space.errors import SpecError, WorkError
 from tests.support import fakes
 from tests.support.needs import FULL_DEVICE
@@ -219,6 +220,12 @@ def test_a_real_study_trains_measures_and_judges(real_study: RealStudy) -> None:
     front = front_of(records, finals)
     assert {front.best(1), front.knee, front.best(0)} <= fresh.keys()
     assert all(again.seed == 2_000 and again.test and again.test != finals[number].test for number, again in fresh.items())
+
+    taken, outlook = read_taken(directory), Outlook.of(directory, records, 2)
+    assert (taken.begun, taken.ended) == (1, 1)
+    assert set(taken.seconds) == {"start_up", "calibration", "search", "finals", "retraining", "tracking"}
+    assert sum(outlook.seconds.values()) == pytest.approx(sum(taken.seconds.values()))
+    assert min(outlook.seconds[name] for name in ("training", "evaluation", "latency", "finals", "retraining")) > 0
 
 
 @pytest.mark.slow

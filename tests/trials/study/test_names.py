@@ -13,7 +13,6 @@ from analysis.laws.options import FORMS
 from search_space.cost import BITS_PER_WEIGHT
 from trials.catalogue.runtimes import RUNTIMES
 from trials.commands.verbs import parser
-from trials.plans.shape_cost import OPTIMIZER_SHARE
 from trials.search.samplers import SAMPLERS
 from trials.study.ablation_spec import AblationSpec
 from trials.study.search_spec import AUTO
@@ -59,7 +58,7 @@ def test_every_literal_of_a_study_has_the_names_of_its_table() -> None:
 
 
 def test_what_is_told_of_an_optimizer_is_told_of_each() -> None:
-    assert set(OPTIMIZERS) == set(DEFAULT_RATES) == set(OPTIMIZER_SHARE)
+    assert set(OPTIMIZERS) == set(DEFAULT_RATES)
 
 
 def test_every_law_has_a_form_or_is_read_off_isoflop_curves() -> None:

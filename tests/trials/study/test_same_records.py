@@ -12,7 +12,10 @@ from tests.support.real_study import RealStudy
 from trials.study.directory import weights_file
 
 pytestmark = pytest.mark.filterwarnings("default::ResourceWarning", "ignore::DeprecationWarning:ray", "ignore::FutureWarning:ray")
-CLOCKS = {"started_at", "wall_seconds", "process_seconds", "seconds", "tokens_per_second", "latency", "measured_at"}
+CLOCKS = {
+    "started_at", "wall_seconds", "process_seconds", "evaluation_seconds", "cooldown_seconds", "seconds", "tokens_per_second", "latency",
+    "measured_at",
+}  # fmt: skip
 """Fields that a clock decides, wherever they stand; a latency is one as a whole."""
 MEMORY = {"peak_memory_bytes"}
 

@@ -1,0 +1,70 @@
+"""What a study was planned to take and took: kept whole, added up over its runs, and shared among its trials."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from analysis.records.stages import FORETOLD, NOTHING_TAKEN, STAGES, WAS_TAKEN, Foretold, Outlook, read_foretold, read_taken, write_stages
+from analysis.report.plan_part import outlook_sentence, plan_part
+from search_space.errors import SpecError
+from tests.support.sample_study import sample_records
+
+TOLD = Foretold(
+    seconds={"start_up": 10.0, "training": 60.0, "evaluation": 10.0, "latency": 10.0, "report": 10.0},
+    machine="a machine", workers=2, basis="3 shapes timed here", processor_share=1.0, trials=4, training_flops=1e12, training_joules=2.3,
+    made_at="2026-01-31T12:00:00+00:00",
+)  # fmt: skip
+
+
+def test_what_was_kept_is_read_again(tmp_path: Path) -> None:
+    assert read_foretold(tmp_path) is None
+    assert read_taken(tmp_path) == NOTHING_TAKEN
+    taken = replace(NOTHING_TAKEN, begun=1).plus({"search": 3.0})
+    write_stages(tmp_path, TOLD)
+    write_stages(tmp_path, taken)
+    assert read_foretold(tmp_path) == TOLD
+    assert read_taken(tmp_path) == taken
+    assert TOLD.total_seconds == 100.0
+
+
+@pytest.mark.parametrize("name", [FORETOLD, WAS_TAKEN])
+@pytest.mark.parametrize("content", ["", "[]", '{"seconds": {"search": -1}}', '{"schema": 1, "seconds": {}, "begun": NaN, "ended": 0}'])
+def test_a_damaged_file_is_told_with_the_cure(name: str, content: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(SpecError, match=rf"{name} must hold a study's stages of schema 1, found something else; delete it"):
+        Outlook.of(tmp_path, [], 2)
+
+
+def test_the_search_is_shared_among_its_trials_and_adds_up(tmp_path: Path) -> None:
+    records = [
+        replace(record, wall_seconds=20.0, training=replace(record.training, wall_seconds=12.0, evaluation_seconds=3.0, reused_from=None))
+        for record in sample_records()
+        if record.finished and record.training is not None
+    ][:4]
+    write_stages(tmp_path, NOTHING_TAKEN.plus({"start_up": 8.0, "search": 45.0}).plus({"start_up": 1.0, "report": 2.0}))
+    found = Outlook.of(tmp_path, records, 2)
+    assert found.seconds == {"start_up": 9.0, "training": 29.0, "evaluation": 6.0, "latency": 10.0, "report": 2.0}
+    assert list(found.seconds) == [name for name in STAGES if name in found.seconds]
+    reused = [replace(record, training=replace(record.training, reused_from="x #1")) for record in records if record.training]
+    assert Outlook.of(tmp_path, reused, 2).seconds["evaluation"] == 0.0
+
+
+def test_a_plan_is_compared_with_what_is_known_of_it(tmp_path: Path) -> None:
+    write_stages(tmp_path, replace(NOTHING_TAKEN, begun=2).plus({"start_up": 12.0, "search": 96.0}))
+    assert outlook_sentence(Outlook.of(tmp_path, [], 2)) is None
+    assert "took" in "".join(map(str, plan_part(Outlook.of(tmp_path, [], 2))))
+    write_stages(tmp_path, TOLD)
+    found = Outlook.of(tmp_path, [], 2)
+    assert outlook_sentence(found) == (
+        "It was planned to take 1 min 30 s and took 1 min 48 s (20% more), by 3 shapes timed here. 1 run of 2 did not come to an end; "
+        "those seconds are not counted."
+    )
+    page = "".join(map(str, plan_part(found)))
+    assert all(word in page for word in ("start-up", "training", "10 s", "12 s"))
+
+
+def test_a_study_without_either_says_nothing(tmp_path: Path) -> None:
+    assert plan_part(Outlook.of(tmp_path, [], 2)) == []

@@ -1,0 +1,75 @@
+"""What is timed for a plan: a few shapes, none of them too large, in processes of their own."""
+
+from __future__ import annotations
+
+import pytest
+
+from search_space import cost
+from search_space.architecture import Architecture
+from search_space.families import FAMILIES
+from tests.support.fakes import small_study
+from trials.plans.pace_measure import LARGEST_WHOLE, LONGEST_TIMED_TOKENS, WIDE_BLOCK, measured_paces, spread_by_flops, time_shapes
+from trials.plans.pace_model import StepLaw, covers
+from trials.study.spec import ProxySpec
+from trials.training.pace import StepTimes
+
+HUGE = Architecture(
+    vocab_size=32_000, hidden_size=8192, num_unique_layers=80, num_attention_heads=64, num_key_value_heads=8, head_dim=128,
+    intermediate_size=28_672,
+)  # fmt: skip
+
+
+def test_the_spread_goes_from_the_smallest_to_the_largest() -> None:
+    study, _ = small_study()
+    shapes = study.search_space.sample(40)
+    chosen = spread_by_flops(shapes, study.proxy.context_tokens)
+    flops = [cost.training_flops_per_token(shape, study.proxy.context_tokens) for shape in shapes]
+    assert [cost.training_flops_per_token(shape, study.proxy.context_tokens) for shape in chosen][::2] == [min(flops), max(flops)]
+    assert spread_by_flops(shapes[:1], study.proxy.context_tokens) == shapes[:1]
+
+
+@pytest.mark.parametrize("name", ["mobilellm-pro", "mobilellm-1b"])
+def test_no_block_larger_than_what_is_timed_is_ever_made(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Architecture] = []
+
+    def noted(proxy: object, shape: Architecture, *_: object, **__: object) -> StepTimes:
+        made.append(shape)
+        return StepTimes(step_tokens=64, seconds_per_token=1e-3, start_seconds=0.0, evaluation_seconds_per_token=1e-4, processor_share=1.0)
+
+    monkeypatch.setattr("trials.training.pace.time_steps", noted)
+    study, _ = small_study(references=[])
+    shapes = [FAMILIES[name], HUGE]
+    law = StepLaw.of(paces := time_shapes(study, shapes).paces)
+    assert all(cost.parameters(shape) <= 1.1 * LARGEST_WHOLE for shape in made)
+    assert made[1] == WIDE_BLOCK
+    assert covers(paces, shapes, study.proxy), "a block stands for the shape that it was timed for"
+    assert law.seconds_per_token(HUGE, study.proxy) > law.seconds_per_token(FAMILIES[name], study.proxy)
+
+
+def test_of_endless_sequences_short_ones_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def noted(proxy: ProxySpec, *_: object, **__: object) -> StepTimes:
+        asked.append((proxy.context_tokens, proxy.batch_sequences))
+        return StepTimes(step_tokens=64, seconds_per_token=1e-3, start_seconds=0.0, evaluation_seconds_per_token=1e-4, processor_share=1.0)
+
+    monkeypatch.setattr("trials.training.pace.time_steps", noted)
+    study, _ = small_study(proxy={"context_tokens": 10**8, "batch_sequences": 10**6})
+    time_shapes(study, study.search_space.sample(2))
+    assert all(context * sequences <= LONGEST_TIMED_TOKENS for context, sequences in asked)
+
+
+@pytest.mark.slow
+def test_processes_side_by_side_time_what_is_there() -> None:
+    study, _ = small_study()
+    shapes = spread_by_flops(study.search_space.sample(40), study.proxy.context_tokens, 2)
+    paces, overhead = measured_paces(study, shapes)
+    assert [pace.label for pace in paces] == [shape.label for shape in shapes]
+    assert overhead.seconds["imports"] > 0
+    small, large = (pace.seconds_per_token for pace in paces)
+    flops = [cost.training_flops_per_token(shape, study.proxy.context_tokens) for shape in shapes]
+    assert 1 < large / small < 2 * flops[1] / flops[0]
+    for pace in paces:
+        assert pace.evaluation_flops_per_second is not None
+        speed = pace.step_flops / pace.step_tokens / pace.seconds_per_token
+        assert 0.3 < pace.evaluation_flops_per_second / speed < 10

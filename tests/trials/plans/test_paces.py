@@ -1,0 +1,112 @@
+"""The table of what a machine took, and the law of a step that is fitted to its rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from search_space import cost
+from tests.support.fakes import small_study
+from tests.support.planted_pace import planted_row, planted_seconds_per_token
+from trials.plans.known_paces import known_paces, of_rows, ready_paces
+from trials.plans.pace_model import StepLaw, covers
+from trials.plans.pace_table import MOST_ROWS, LatencyPace, OverheadPace, TrainingPace, keep_rows, kept_rows, machine_of, training_file
+from trials.plans.stage_estimate import USUAL_IMPORT_SECONDS
+
+STUDY, _ = small_study()
+SHAPES = STUDY.search_space.sample(60)
+
+
+@pytest.mark.parametrize("count", [2, 3, 12])
+def test_a_law_foretells_the_shapes_that_it_has_not_seen(count: int) -> None:
+    law = StepLaw.of([planted_row(shape, STUDY.proxy) for shape in SHAPES[:count]])
+    for shape in SHAPES:
+        assert law.seconds_per_token(shape, STUDY.proxy) == pytest.approx(planted_seconds_per_token(shape, STUDY.proxy), rel=0.02)
+    tokens, context = 4096, STUDY.proxy.context_tokens
+    assert law.evaluation_seconds(SHAPES[0], tokens, context) == pytest.approx(cost.decode_flops(SHAPES[0], context) * tokens / 2e10)
+
+
+def test_a_single_row_is_enough_for_its_kind() -> None:
+    law = StepLaw.of([planted_row(SHAPES[0], STUDY.proxy)])
+    assert law.seconds_per_token(SHAPES[0], STUDY.proxy) == pytest.approx(planted_seconds_per_token(SHAPES[0], STUDY.proxy))
+    assert min(law.prices) >= 0
+
+
+def test_whole_trainings_count_where_there_are_any() -> None:
+    timed = [planted_row(shape, STUDY.proxy) for shape in SHAPES[:3]]
+    ran = [planted_row(shape, STUDY.proxy, "run", times=2.0) for shape in SHAPES[3:12]]
+    law = StepLaw.of([*timed, *ran])
+    assert (law.rows, law.are_of_studies) == (9, True)
+    assert law.seconds_per_token(SHAPES[0], STUDY.proxy) == pytest.approx(2 * planted_seconds_per_token(SHAPES[0], STUDY.proxy), rel=0.02)
+
+
+def test_rows_do_not_speak_of_shapes_far_from_them() -> None:
+    rows = [planted_row(shape, STUDY.proxy) for shape in SHAPES[:5]]
+    large = small_study(budget={"parameters": 3_000_000}, space={"hidden_size": {"from": 96, "to": 256, "step": 32}})[0]
+    assert covers(rows, SHAPES, STUDY.proxy)
+    assert not covers(rows, large.search_space.sample(3), STUDY.proxy)
+    assert not covers([], SHAPES, STUDY.proxy)
+
+
+def test_a_table_is_of_its_recipe_and_machine_and_keeps_the_newest() -> None:
+    file = training_file(STUDY, "a machine")
+    keep_rows(file, [planted_row(SHAPES[0], STUDY.proxy)])
+    assert [row.label for row in kept_rows(file, TrainingPace)] == [SHAPES[0].label]
+    others = [
+        small_study(proxy={"batch_sequences": 8})[0], small_study(proxy={"optimizer": "adamw"})[0], small_study(workers={"count": 1})[0],
+        small_study(proxy={"precision": "bfloat16"})[0],
+    ]  # fmt: skip
+    assert all(not kept_rows(training_file(other, "a machine"), TrainingPace) for other in others)
+    assert not kept_rows(training_file(STUDY, "another machine"), TrainingPace)
+    keep_rows(file, [planted_row(SHAPES[1], STUDY.proxy)] * MOST_ROWS)
+    assert {row.label for row in kept_rows(file, TrainingPace)} == {SHAPES[1].label}
+    assert len(kept_rows(file, TrainingPace)) == MOST_ROWS
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1", '{"schema": 1, "rows": [{"label": 3}]}', '{"schema": 99, "rows": []}'])
+def test_a_damaged_table_counts_as_none(content: str) -> None:
+    file = training_file(STUDY, "a machine")
+    file.path.parent.mkdir(parents=True, exist_ok=True)
+    file.path.write_text(content)
+    assert kept_rows(file, TrainingPace) == []
+    keep_rows(file, [planted_row(SHAPES[0], STUDY.proxy)])
+    assert len(kept_rows(file, TrainingPace)) == 1
+
+
+def test_a_folder_that_cannot_be_written_costs_the_table_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("trials.plans.pace_table.paces_folder", lambda: tmp_path / "file" / "below")
+    keep_rows(training_file(STUDY, "a machine"), [planted_row(SHAPES[0], STUDY.proxy)])
+
+
+def test_what_the_table_lacks_is_timed_once_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert known_paces(STUDY, SHAPES) is None
+    found = ready_paces(STUDY, SHAPES)
+    assert found is not None
+    assert found.basis == "3 shapes timed here"
+    monkeypatch.setattr("trials.plans.known_paces.measured_paces", lambda *_: pytest.fail("timed again"))
+    monkeypatch.setattr("trials.plans.known_paces.measured_latency", lambda *_: pytest.fail("timed again"))
+    assert ready_paces(STUDY, SHAPES) == found
+    assert len(kept_rows(training_file(STUDY, machine_of(STUDY)), TrainingPace)) == 3
+
+
+def test_a_study_for_a_gpu_is_not_timed_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trials.plans.known_paces.has_gpu", lambda: False)
+    monkeypatch.setattr("trials.plans.known_paces.measured_paces", lambda *_: pytest.fail("timed"))
+    assert ready_paces(small_study(workers={"gpus": 1})[0], SHAPES) is None
+
+
+def test_runs_and_processes_say_what_a_start_takes() -> None:
+    row = planted_row(SHAPES[0], STUDY.proxy)
+    slow = of_rows([row], overheads=[OverheadPace(seconds={"imports": 2 * USUAL_IMPORT_SECONDS}, origin="timed")]).overhead
+    usual = of_rows([row]).overhead
+    assert {name: slow[name] / usual[name] for name in usual} == pytest.approx(dict.fromkeys(usual, 2.0))
+    ran = of_rows([row], overheads=[OverheadPace(seconds={"start_up": seconds}, origin="run") for seconds in (7.0, 8.0, 30.0)]).overhead
+    assert ran == {**usual, "start_up": 8.0}
+
+
+def test_what_trials_waited_for_a_latency_counts_where_it_is_known() -> None:
+    row, alone = planted_row(SHAPES[0], STUDY.proxy), LatencyPace(label="", seconds=2.0, origin="timed")
+    assert of_rows([row], [alone]).trial_latency_seconds is None
+    assert of_rows([row], [alone, LatencyPace(label="", seconds=3.5, origin="run")]).trial_latency_seconds == 3.5

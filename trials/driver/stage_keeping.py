@@ -1,0 +1,136 @@
+"""What a run foretells of its study before the first trial, what it then took, and what the machine's table learns from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+
+from analysis.records.record import Kind, TrialRecord
+from analysis.records.stages import FORETOLD, Foretold, read_taken, write_stages
+from analysis.records.training import Training
+from search_space import cost
+from search_space.architecture import Architecture
+from trials.plans.deadline import require_deadline
+from trials.plans.first_trials import FirstTrials
+from trials.plans.foretell import ExpectedTrials, foretold
+from trials.plans.known_paces import beside_others, known_paces, of_rows
+from trials.plans.pace_measure import Timed, spread_by_flops
+from trials.plans.pace_table import (
+    LatencyPace,
+    OverheadPace,
+    TrainingPace,
+    keep_rows,
+    latency_file,
+    machine_of,
+    overhead_file,
+    training_file,
+)
+from trials.study.spec import StudySpec
+
+DOUBTFUL_FLOPS_PER_SECOND = 1e9
+"""A slow processor's pace: where the quickest trial ends in time even so, nothing is timed before it begins."""
+TimeShapes = Callable[[StudySpec, Sequence[Architecture]], Timed]
+OVERHEADS = ("start_up", "tracking")
+
+
+def foretell(
+    study: StudySpec,
+    directory: Path,
+    first: FirstTrials,
+    records: Sequence[TrialRecord],
+    left_out: Mapping[int, str],
+    time_shapes: TimeShapes,
+    *,
+    here: bool,
+) -> Foretold | None:
+    """Keep what the machine's table says of a study that begins; with no table for it, only see that its deadline is none for all trials.
+
+    `here` says that this machine trains; `time_shapes` times shapes where trials will run, and is asked in doubt alone. Raises SpecError
+    where the deadline would cut every trial.
+    """
+    if records or (directory / FORETOLD).exists():
+        return None
+    expected = ExpectedTrials(study, first, left_out)
+    known = known_paces(study, expected.shapes) if here else None
+    if known is None:
+        if expected.least_flops() > DOUBTFUL_FLOPS_PER_SECOND * study.workers.deadline_seconds:
+            known = of_rows(time_shapes(study, spread_by_flops(expected.shapes, study.proxy.context_tokens)).paces)
+            require_deadline(study, [trial for trials in expected.seconds(known) for trial in trials])
+        return None
+    require_deadline(study, [trial for trials in expected.seconds(known) for trial in trials])
+    told = foretold(expected, beside_others(study, known))
+    write_stages(directory, told)
+    return told
+
+
+def begin_taken(directory: Path) -> None:
+    """Note that a run begins: one that is cut off leaves its seconds nowhere, and the report says so."""
+    taken = read_taken(directory)
+    write_stages(directory, replace(taken, begun=taken.begun + 1))
+
+
+def keep_taken(study: StudySpec, directory: Path, records: Sequence[TrialRecord], seconds: Mapping[str, float], *, here: bool) -> None:
+    """Add what a run took to the directory's stages, and what it tells of this machine to its table; `records` are the run's own."""
+    write_stages(directory, read_taken(directory).plus(seconds))
+    if not here:
+        return
+    machine, share = machine_of(study), _share_had(study, records)
+    trained, waited = [], []
+    for record in records:
+        training = record.training
+        if not record.finished or training is None or training.reused_from is not None or not training.evaluation_seconds:
+            continue
+        trained.append(_pace(study, record, training, share))
+        if record.latency is not None:
+            rest = record.wall_seconds - training.wall_seconds - training.evaluation_seconds - (training.cooldown_seconds or 0.0)
+            waited.append(LatencyPace(label=record.architecture.label, seconds=max(0.0, rest * share), origin="run"))
+    keep_rows(training_file(study, machine), trained)
+    keep_rows(latency_file(study, machine), waited)
+    if trained:
+        overheads = {name: share * seconds[name] for name in OVERHEADS if name in seconds}
+        keep_rows(overhead_file(machine), [OverheadPace(seconds=overheads, origin="run")])
+
+
+def add_report_seconds(study: StudySpec, directory: Path, seconds: float, *, here: bool) -> None:
+    """Add what the report took, which is written when everything else was kept."""
+    taken = read_taken(directory)
+    write_stages(directory, replace(taken, seconds={**taken.seconds, "report": taken.seconds.get("report", 0.0) + seconds}))
+    if here:
+        keep_rows(overhead_file(machine_of(study)), [OverheadPace(seconds={"report": seconds}, origin="run")])
+
+
+def _pace(study: StudySpec, record: TrialRecord, training: Training, share: float) -> TrainingPace:
+    shape, proxy = record.architecture, study.proxy.plain()
+    tokens, per_token = proxy.batch_sequences * proxy.context_tokens, record.costs.training_flops_per_token
+    looks = len(study.search.rungs) if study.search.early_stopping != "none" and record.kind is Kind.SAMPLED else 0
+    judged = (
+        (proxy.evaluations + looks + len(training.validations)) * proxy.evaluation_tokens * cost.decode_flops(shape, proxy.context_tokens)
+    )
+    assert training.evaluation_seconds
+    return TrainingPace(
+        label=shape.label,
+        step_flops=float(tokens * per_token),
+        step_tokens=tokens,
+        stands_for_flops=float(tokens * per_token),
+        executed_blocks=shape.num_hidden_layers,
+        parameters=record.costs.parameters,
+        seconds_per_token=share * training.wall_seconds / training.tokens,
+        evaluation_flops_per_second=judged / (share * training.evaluation_seconds),
+        start_seconds=0.0,  # the seconds of the training have it
+        origin="run",
+    )
+
+
+def _share_had(study: StudySpec, records: Sequence[TrialRecord]) -> float:
+    """Share of its processor that a trial of one thread had, where nothing but other work keeps it from the whole; else 1."""
+    if study.workers.gpus or study.workers.trial_threads != 1:
+        return 1.0
+    shares = []
+    for record in records:
+        training = record.training
+        if training is not None and training.reused_from is None:
+            busy = training.wall_seconds + (training.evaluation_seconds or 0.0)
+            shares.append(training.process_seconds / busy)
+    return min(1.0, max(0.05, fmean(shares))) if shares else 1.0

@@ -1,0 +1,33 @@
+"""How much of their processors new processes would get here now, beside whatever else is at work."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from statistics import fmean
+
+SPUN_SECONDS = 0.25
+SPIN = (
+    "import time\n"
+    "end, used = time.perf_counter() + {seconds}, time.process_time()\n"
+    "begun = time.perf_counter()\n"
+    "while time.perf_counter() < end: pass\n"
+    "print((time.process_time() - used) / (time.perf_counter() - begun))"
+)
+LEAST_SHARE = 0.05
+
+
+def processor_share(processes: int) -> float:
+    """Share of a processor that each of so many busy processes would have, 0.05 to 1: that many spin for a moment, side by side.
+
+    Of more processes than processors it is what they would leave each other; 1 where it cannot be told.
+    """
+    spin = [sys.executable, "-I", "-S", "-c", SPIN.format(seconds=SPUN_SECONDS)]
+    spinners = min(processes, os.cpu_count() or 1)
+    try:
+        begun = [subprocess.Popen(spin, stdout=subprocess.PIPE, text=True) for _ in range(spinners)]
+        found = [float(each.communicate(timeout=60)[0]) for each in begun]
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return 1.0
+    return min(1.0, max(LEAST_SHARE, fmean(found)))

@@ -1,0 +1,95 @@
+"""What is known of the machine that asks: from the table of what it took before, else timed now and kept there. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import median
+
+from analysis.text.words import plural
+from search_space.architecture import Architecture
+from trials.machine.contention import processor_share
+from trials.plans.pace_measure import measured_latency, measured_paces, spread_by_flops
+from trials.plans.pace_model import StepLaw, covers
+from trials.plans.pace_table import (
+    LatencyPace,
+    OverheadPace,
+    TrainingPace,
+    has_gpu,
+    keep_rows,
+    kept_rows,
+    latency_file,
+    machine_of,
+    overhead_file,
+    training_file,
+)
+from trials.plans.stage_estimate import USUAL_IMPORT_SECONDS, USUAL_OVERHEAD, KnownPaces
+from trials.study.spec import StudySpec
+
+NEWEST = 8
+"""Rows whose median counts: a machine's pace is that of today."""
+
+
+def trains_elsewhere(study: StudySpec) -> bool:
+    """Whether the study trains on a GPU and this machine has none, so that nothing here says how long it takes."""
+    return bool(study.workers.gpus) and not has_gpu()
+
+
+def known_paces(study: StudySpec, shapes: Sequence[Architecture]) -> KnownPaces | None:
+    """What the table says of a study with nothing left open; None where it has no rows near the size of these shapes."""
+    if trains_elsewhere(study):
+        return None
+    machine = machine_of(study)
+    rows = kept_rows(training_file(study, machine), TrainingPace)
+    if not covers(rows, shapes, study.proxy):
+        return None
+    measured = kept_rows(latency_file(study, machine), LatencyPace)
+    return of_rows(rows, measured, kept_rows(overhead_file(machine), OverheadPace))
+
+
+def of_rows(paces: Sequence[TrainingPace], latencies: Sequence[LatencyPace] = (), overheads: Sequence[OverheadPace] = ()) -> KnownPaces:
+    """What rows say, at least one of them of trainings."""
+    law = StepLaw.of(paces)
+    ran, timed = ([row.seconds for row in latencies if row.origin == origin][-NEWEST:] for origin in ("run", "timed"))
+    return KnownPaces(
+        law=law,
+        latency_seconds=median(timed) if timed else None,
+        trial_latency_seconds=median(ran) if ran else None,
+        overhead=_overhead(overheads),
+        basis=f"{plural(law.rows, 'training')} that this machine made so"
+        if law.are_of_studies
+        else f"{plural(law.rows, 'shape')} timed here",
+    )
+
+
+def ready_paces(study: StudySpec, shapes: Sequence[Architecture], *, times_latency: bool = True) -> KnownPaces | None:
+    """What the table says, after what it lacks was timed here: some seconds; None where the study trains elsewhere."""
+    if trains_elsewhere(study):
+        return None
+    machine, workload = machine_of(study), latency_file(study, machine_of(study))
+    if not covers(kept_rows(training_file(study, machine), TrainingPace), shapes, study.proxy):
+        paces, overhead = measured_paces(study, spread_by_flops(shapes, study.proxy.context_tokens))
+        keep_rows(training_file(study, machine), paces)
+        keep_rows(overhead_file(machine), [overhead])
+    if times_latency and not kept_rows(workload, LatencyPace):
+        latency = measured_latency(study.latency, spread_by_flops(shapes, study.proxy.context_tokens)[:2])
+        keep_rows(workload, [latency] if latency else [])
+    found = known_paces(study, shapes)
+    return None if found is None else beside_others(study, found)
+
+
+def beside_others(study: StudySpec, known: KnownPaces) -> KnownPaces:
+    """Paces beside what else is at work now: the share of the processors that trials would have, where processors train."""
+    workers = study.workers
+    return known if workers.gpus else replace(known, processor_share=processor_share(workers.count * workers.trial_threads))
+
+
+def _overhead(rows: Sequence[OverheadPace]) -> dict[str, float]:
+    """Seconds of each stage that is neither training nor measuring: as runs took them, else by how long a process takes to import torch."""
+    imports = [row.seconds["imports"] for row in rows if "imports" in row.seconds][-NEWEST:]
+    factor = median(imports) / USUAL_IMPORT_SECONDS if imports else 1.0
+    found = {}
+    for name, usual in USUAL_OVERHEAD.items():
+        ran = [row.seconds[name] for row in rows if name in row.seconds][-NEWEST:]
+        found[name] = median(ran) if ran else factor * usual
+    return found

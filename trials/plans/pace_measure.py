@@ -1,0 +1,169 @@
+"""How fast this machine trains and measures, timed on a few steps in plain processes, as many side by side as trials will run."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+from search_space import cost
+from search_space.architecture import Architecture
+from search_space.errors import SpecError, WorkError
+from search_space.sharing import Sharing
+from trials.machine.contention import processor_share
+from trials.machine.process_pool import side_by_side
+from trials.machine.processors import waited_seconds
+from trials.plans.pace_table import LatencyPace, OverheadPace, TrainingPace
+from trials.study.latency_spec import LatencySpec
+from trials.study.spec import StudySpec
+
+TIMED_FOR_A_PLAN = 3
+"""Shapes that are timed, from the smallest to the largest by their FLOPs."""
+LARGEST_WHOLE = 30_000_000
+"""Parameters above which one block is timed instead of the whole network."""
+LONGEST_TIMED_TOKENS = 1024
+"""Longest step that is timed on a processor; what longer ones cost is scaled by FLOPs, and more of them change nothing a token."""
+FEWEST_TIMED_TOKENS = 64
+MOST_STEP_FLOPS, MOST_STEP_BYTES = 1.5e10, 300 << 20
+"""Largest timed step, a few tenths of a second; of more, fewer tokens are timed, and then another shape."""
+WIDE_BLOCK = Architecture(
+    vocab_size=1024,
+    hidden_size=2048,
+    num_unique_layers=1,
+    num_attention_heads=16,
+    num_key_value_heads=8,
+    head_dim=128,
+    intermediate_size=2048,
+)
+"""A block that is timed in the place of larger ones, which go at its FLOPs a second."""
+LATENCY_SECONDS = 30.0
+"""Longest latency that a plan waits for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timed:
+    """What one process found."""
+
+    paces: tuple[TrainingPace, ...]
+    import_seconds: float
+    """Seconds until torch and Lightning were there."""
+
+
+def spread_by_flops(shapes: Sequence[Architecture], context_tokens: int, count: int = TIMED_FOR_A_PLAN) -> list[Architecture]:
+    """So many of the shapes, from the smallest to the largest by their FLOPs."""
+    ordered = sorted(dict.fromkeys(shapes), key=lambda shape: cost.training_flops_per_token(shape, context_tokens))
+    return list(dict.fromkeys(ordered[round(place * (len(ordered) - 1) / (count - 1))] for place in range(count)))
+
+
+def measured_paces(study: StudySpec, shapes: Sequence[Architecture]) -> tuple[list[TrainingPace], OverheadPace]:
+    """Paces of these shapes, means over processes that train side by side, and what those took to start.
+
+    A study with nothing left open; raises what a training raises here.
+    """
+    workers = study.workers
+    beside = 1 if workers.gpus else max(1, min(workers.count, (os.cpu_count() or 1) // workers.trial_threads))
+    found = [timed for _, timed in side_by_side(time_shapes, [(study, tuple(shapes))] * beside, beside, lower="proxy.batch_sequences")]
+    return mean_paces(found), OverheadPace(seconds={"imports": fmean(each.import_seconds for each in found)}, origin="timed")
+
+
+def mean_paces(found: Sequence[Timed]) -> list[TrainingPace]:
+    """The paces of several processes, which timed the same shapes, as their means."""
+    return [
+        replace(same[0], seconds_per_token=fmean(pace.seconds_per_token for pace in same))
+        for same in zip(*(each.paces for each in found), strict=True)
+    ]
+
+
+def time_shapes(study: StudySpec, shapes: Sequence[Architecture]) -> Timed:
+    """Paces of these shapes, one after another, in this process; of what is too large for that, a block or fewer tokens."""
+    since, waited = time.perf_counter(), waited_seconds()
+    import torch
+
+    from trials.training.pace import time_steps
+    from trials.trial.calibration import mode_of
+
+    imported = time.perf_counter() - since - min(waited_seconds() - waited, 0.9 * (time.perf_counter() - since))
+    torch.set_num_threads(study.workers.trial_threads)
+    proxy, device, paces = study.proxy.plain(), study.workers.device, []
+    way = mode_of(study)
+    for shape in shapes:
+        timed, context, sequences = _affordable(study, shape)
+        recipe = proxy.model_copy(update={"context_tokens": context, "batch_sequences": sequences})
+        times = time_steps(recipe, timed, way, device, judges=True)
+        judged = (times.evaluation_seconds_per_token or 0.0) * times.processor_share
+        whole = proxy.batch_sequences * proxy.context_tokens
+        paces.append(
+            TrainingPace(
+                label=timed.label,
+                step_flops=float(times.step_tokens * cost.training_flops_per_token(timed, context)),
+                step_tokens=times.step_tokens,
+                stands_for_flops=float(whole * cost.training_flops_per_token(shape, proxy.context_tokens)),
+                executed_blocks=timed.num_hidden_layers,
+                parameters=cost.parameters(timed),
+                seconds_per_token=times.seconds_per_token * times.processor_share,
+                evaluation_flops_per_second=None if not judged else cost.decode_flops(timed, context) / judged,
+                start_seconds=max(0.0, times.start_seconds) * times.processor_share if way.compile else 0.0,
+                origin="timed",
+            )
+        )
+    return Timed(paces=tuple(paces), import_seconds=imported)
+
+
+def measured_latency(spec: LatencySpec, shapes: Sequence[Architecture]) -> LatencyPace | None:
+    """What a latency takes where its process is warm: of the last of these shapes, after the first; None where it cannot be taken here."""
+    from trials.latency.process import LatencyError, LatencyProcess
+
+    try:
+        process = LatencyProcess(spec)
+    except SpecError:
+        return None  # not installed here: the machine that measures may be another one
+    try:
+        process.measure(shapes[0], LATENCY_SECONDS)
+        since = time.perf_counter()
+        process.measure(shapes[-1], LATENCY_SECONDS)
+        seconds = time.perf_counter() - since
+        return LatencyPace(label=shapes[-1].label, seconds=seconds * processor_share(1), origin="timed")
+    except (SpecError, WorkError, LatencyError):
+        return None
+    finally:
+        process.close()
+
+
+def _affordable(study: StudySpec, shape: Architecture) -> tuple[Architecture, int, int]:
+    """What is timed for a shape: itself, one of its blocks or a wide block, with the tokens of a sequence and the sequences of a step."""
+    proxy = study.proxy
+    if study.workers.gpus:
+        return shape, proxy.context_tokens, proxy.batch_sequences
+    # one block and a small vocabulary have the width's speed; the law of a step scales them by FLOPs
+    block = replace(
+        shape, num_unique_layers=1, vocab_size=min(shape.vocab_size, 1024), layer_types=shape.layer_types[:1], sharing=Sharing()
+    )
+    for timed in (shape, block, WIDE_BLOCK):
+        context, sequences = _timed_tokens(study, timed)
+        if cost.parameters(timed) <= LARGEST_WHOLE and _is_short(timed, context, sequences):
+            break
+    return timed, context, sequences
+
+
+def _timed_tokens(study: StudySpec, timed: Architecture) -> tuple[int, int]:
+    """Tokens of a sequence, and sequences, of a step that takes little time and memory, where so few tokens can."""
+    context = min(study.proxy.context_tokens, LONGEST_TIMED_TOKENS)
+    sequences = min(study.proxy.batch_sequences, LONGEST_TIMED_TOKENS // context)
+    while context * sequences > FEWEST_TIMED_TOKENS and not _is_short(timed, context, sequences):
+        if sequences > 1:
+            sequences = -(-sequences // 2)
+        else:
+            context //= 2
+    return context, sequences
+
+
+def _is_short(timed: Architecture, context: int, sequences: int) -> bool:
+    """Whether a step, whose logits and attention maps are whole, stays within the bounds."""
+    from trials.training.footprint import activation_bytes
+
+    tokens = context * sequences
+    held = activation_bytes(timed, sequences, context, "float32") + 12 * tokens * timed.vocab_size
+    held += 8 * timed.num_attention_heads * context * tokens
+    return tokens * cost.training_flops_per_token(timed, context) <= MOST_STEP_FLOPS and held <= MOST_STEP_BYTES
