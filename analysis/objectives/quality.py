@@ -6,6 +6,8 @@ from functools import cache
 
 from analysis.objectives.objective import Objective, Wording
 from analysis.objectives.observed import Observed
+from analysis.records.training import Quality
+from analysis.statistics.cluster_error import half_width
 from analysis.text.words import bits_text
 
 BITS_PER_BYTE = "bits_per_byte"
@@ -25,6 +27,13 @@ def _bits(label: str, phrase: str, best: str, meaning: str) -> Wording:
         amount=lambda size: f"{size:.3f} {label}",
         meaning=meaning,
     )
+
+
+def half_width_of(quality: Quality) -> float | None:
+    """Half the width of the interval of bits per byte as that of all text like this, by documents; None where these are not known."""
+    if quality.standard_error is None or quality.documents is None:
+        return None
+    return half_width(quality.standard_error, quality.documents)
 
 
 @cache

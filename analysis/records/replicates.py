@@ -55,4 +55,6 @@ def _mean(qualities: Sequence[Quality]) -> Quality:
         bits_per_byte=fmean(quality.bits_per_byte for quality in qualities),
         next_token_accuracy=fmean(quality.next_token_accuracy for quality in qualities),
         tokens=qualities[0].tokens,
+        documents=qualities[0].documents,
+        standard_error=max((found.standard_error for found in qualities if found.standard_error is not None), default=None),
     )

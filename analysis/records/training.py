@@ -23,6 +23,11 @@ class Quality(Measurement):
     """Fraction of next tokens that are the most probable one."""
     tokens: int
     """Tokens predicted."""
+    documents: int | None = None
+    """Documents that these tokens are of, or sections where the corpus is split by sections; None where that is not known."""
+    standard_error: float | None = None
+    """Standard error of `bits_per_byte` as that of all text like this, documents drawn and not tokens (docs/method.md); None as for
+    `documents`, and where there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from analysis.fronts.membership import Membership, estimate_membership, picks
 from analysis.objectives.objective import Objective
 from analysis.objectives.observed import Observed
 from analysis.objectives.problem import STANDARD, Problem, problem_of
+from analysis.objectives.quality import half_width_of
 from analysis.records.record import FinalRecord, Kind, TrialRecord
 from analysis.records.summary import StudySummary
 from analysis.report.figures import curves_figure, front_figure, front_figures, picture, plotly_script
@@ -105,7 +106,9 @@ def _cards(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], fr
         numbers = [Html(f"{html(o.words.write(value))} <small>{html(o.words.short or o.words.label)}</small>") for o, value in values]
         ranges = [(o, interval) for o, interval in zip(front.objectives, posterior.intervals, strict=True) if interval is not None]
         on_test = [(o, o.value(Observed.judged_by(record, test))) for o in front.problem.shown if o.noise == "seed"]
+        width = None if test is None else half_width_of(test)
         told = ", ".join(objective.said(value) for objective, value in on_test if value is not None)
+        told += "" if test is None or width is None else f" (± {width:.3f} bits per byte at 90 %, by {test.documents:,} documents)"
         cards.append(
             element(
                 "div",

@@ -86,9 +86,18 @@ class TokenBlocks:
 
         Always the same windows, which share no target; fewer than asked for where the split is smaller.
         """
-        count = self._targets(split, context_tokens) // context_tokens
-        wanted = min(max(tokens // context_tokens, 1), count)
-        return _windows_at(self._ids(split), np.arange(wanted) * count // wanted * context_tokens, context_tokens)
+        return _windows_at(self._ids(split), self._evaluated(split, tokens, context_tokens), context_tokens)
+
+    def evaluated_units(self, split: str, tokens: int, context_tokens: int) -> Places | None:
+        """The unit of each target of the windows of `evaluation`, by its place in `unit_starts`: [sequences, context_tokens].
+
+        None where it is not known what the units of the split are.
+        """
+        starts = self.unit_starts.get(split)
+        if starts is None:
+            return None
+        targets = self._evaluated(split, tokens, context_tokens)[:, None] + np.arange(1, context_tokens + 1)
+        return np.searchsorted(starts, targets, side="right") - 1
 
     def save(self, folder: Path) -> None:
         """Write a folder that `load` reads on any machine; it may exist, and is complete once meta.json is there."""
@@ -146,6 +155,12 @@ class TokenBlocks:
         """Raise SpecError where a split or a named validation set does not fill one window."""
         for split in (*SPLITS, *self.validations):
             self._targets(split, context_tokens)
+
+    def _evaluated(self, split: str, tokens: int, context_tokens: int) -> Places:
+        """Places of the first tokens of the windows of `evaluation`."""
+        count = self._targets(split, context_tokens) // context_tokens
+        wanted = min(max(tokens // context_tokens, 1), count)
+        return np.arange(wanted) * count // wanted * context_tokens
 
     def _ids(self, split: str) -> Ids:
         if split in self.validations:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from analysis.objectives.observed import Observed
 from analysis.objectives.problem import Problem
+from analysis.objectives.quality import half_width_of
 from analysis.records.latency import Latency
 from analysis.records.record import FinalRecord, TrialRecord
+from analysis.statistics.intervals import LEVEL
 from search_space.architecture import Architecture
 from search_space.cost import parameters, unrolled_parameters
 from trials.catalogue.formats import FORMATS
@@ -99,6 +101,8 @@ def _measured(problem: Problem, record: TrialRecord, final: FinalRecord | None) 
         value, test = objective.value(seen), objective.value(on_test) if objective.noise == "seed" else None
         rows += [] if value is None else [(objective.words.label, objective.words.write(value))]
         rows += [] if test is None else [(f"{objective.words.label}, test", objective.words.write(test))]
+    if final is not None and final.test is not None and (width := half_width_of(final.test)) is not None:
+        rows.append((f"bits per byte, test, {LEVEL:.0%} interval", f"± {width:.3f} from {final.test.documents:,} documents"))
     if seen.latency is not None:
         rows.append(("measured by", f"{_how(seen.latency)}, {seen.latency.prompt_tokens} prompt and {seen.latency.new_tokens} new tokens"))
     return rows

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from analysis.records.training import Quality
+from analysis.statistics.cluster_error import ratio_error
 from trials.corpus.blocks import TokenBlocks
 from trials.network.decoder import Network
 from trials.training.loss import tokens_at_once
@@ -29,18 +30,25 @@ def evaluate(
     """
     device = network.output_weight.device
     windows = torch.from_numpy(blocks.evaluation(split, tokens, context_tokens)).to(device)
-    nats, hits = 0.0, 0
+    found: list[Tensor] = []
+    hits = 0
     for rows in torch.split(windows, max(1, TOKENS_AT_ONCE // context_tokens)):
         if pause is not None:
             pause()
         with torch.autocast(device.type, enabled=False):
             missed, hit = _score(network.hidden_states(rows[:, :-1]).flatten(0, 1), network.output_weight, rows[:, 1:].flatten())
-        nats, hits = nats + missed, hits + hit
+        found.append(missed)
+        hits += hit
+    nats = torch.cat(found).double().cpu().numpy()
     predicted = windows[:, 1:].cpu().numpy()
-    size = int(blocks.bytes_per_token[predicted].sum())
+    sizes = blocks.bytes_per_token[predicted].ravel().astype(float)
+    units = blocks.evaluated_units(split, tokens, context_tokens)
+    documents, error = (None, None) if units is None else ratio_error(nats / math.log(2), sizes, units.ravel())
     return Quality(
-        loss=nats / predicted.size,
-        bits_per_byte=nats / math.log(2) / size,
+        loss=float(nats.sum()) / predicted.size,
+        bits_per_byte=float(nats.sum()) / math.log(2) / float(sizes.sum()),
+        documents=documents,
+        standard_error=error if error is not None and math.isfinite(error) else None,
         next_token_accuracy=hits / predicted.size,
         tokens=predicted.size,
     )
@@ -53,12 +61,13 @@ def evaluate_named(
     return {name: evaluate(network, blocks, name, tokens, context_tokens, pause=pause) for name in blocks.validations}
 
 
-def _score(states: Tensor, weight: Tensor, targets: Tensor) -> tuple[float, int]:
-    """Nats of the targets in all and how many of them are the most probable token; the logits stand in memory in pieces."""
+def _score(states: Tensor, weight: Tensor, targets: Tensor) -> tuple[Tensor, int]:
+    """Nats of each of the targets, [targets], and how many of them are the most probable token; the logits stand in memory in pieces."""
     at_once = tokens_at_once(len(weight), weight.device.type)
-    nats, hits = 0.0, 0
+    nats: list[Tensor] = []
+    hits = 0
     for some, wanted in zip(torch.split(states, at_once), torch.split(targets, at_once), strict=True):
         logits = functional.linear(some, weight).float()
-        nats += functional.cross_entropy(logits, wanted, reduction="sum").item()
+        nats.append(functional.cross_entropy(logits, wanted, reduction="none"))
         hits += int((logits.argmax(-1) == wanted).sum().item())
-    return nats, hits
+    return torch.cat(nats), hits

@@ -193,6 +193,20 @@ def test_bits_per_byte_count_the_bytes_of_the_predicted_tokens() -> None:
     assert quality.loss == pytest.approx(nats / 64, rel=1e-5)
     assert quality.bits_per_byte == pytest.approx(nats / math.log(2) / size, rel=1e-5)
     assert quality.next_token_accuracy == hits / 64
+    assert (quality.documents, quality.standard_error) == (None, None)
+
+
+def test_a_loss_knows_how_many_documents_it_is_of() -> None:
+    sizes, ids = np.ones(VOCAB, np.int32), np.random.default_rng(5).integers(1, VOCAB, 65).astype(np.uint16)
+    starts = np.arange(0, 65, 13)
+    blocks = dataclasses.replace(made_of(ids, ids, sizes), unit_starts={"test": starts})
+    quality = evaluate(Network(SHAPE, seed=0), blocks, "test", tokens=64, context_tokens=16)
+    assert quality.documents == len(starts) == 5
+    assert quality.standard_error is not None
+    assert 0 < quality.standard_error < quality.bits_per_byte / 4
+    units = blocks.evaluated_units("test", 64, 16)
+    assert units is not None
+    assert np.bincount(units.ravel()).tolist() == [12, 13, 13, 13, 13]  # the first token is no target
 
 
 def test_an_evaluation_in_several_passes_pauses_before_each_and_gives_one_result(
