@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from dataclasses import fields as attributes
-from functools import cache
+from functools import cache, lru_cache
 from math import isqrt
 from typing import Any, Self
 
@@ -71,7 +71,7 @@ class Architecture:
         for name in SIZES:
             value = getattr(self, name)
             if type(value) is not int or value < 1:
-                raise SpecError(f"{name} must be a whole number of at least 1, found {quoted(value)}")
+                raise SpecError(f"{name} must be a whole number of at least 1, found {quoted(value)}; correct it")
             if value > LARGEST_ATTRIBUTE:
                 raise SpecError(f"{name} must be at most {LARGEST_ATTRIBUTE:,}, found {quoted(value)}; lower it")
         if self.num_hidden_layers > MOST_BLOCKS:
@@ -96,19 +96,19 @@ class Architecture:
     def _settle_attention(self) -> None:
         """Repeat the pattern over the depth and drop a window that no block uses."""
         if not isinstance(self.layer_types, list | tuple):
-            raise SpecError(f"layer_types must be a list such as [{', '.join(LAYER_TYPES)}], found {quoted(self.layer_types)}")
+            raise SpecError(f"layer_types must be a list such as [{', '.join(LAYER_TYPES)}], found {quoted(self.layer_types)}; write one")
         depth, pattern = self.num_hidden_layers, tuple(self.layer_types)
         if not 1 <= len(pattern) <= depth:
-            raise SpecError(f"layer_types must name 1 to {depth} blocks (a shorter pattern repeats), found {len(pattern)}")
+            raise SpecError(f"layer_types must name 1 to {depth} blocks (a shorter pattern repeats), found {len(pattern)}; shorten it")
         for name in pattern:
             if name not in LAYER_TYPES:
-                raise SpecError(f"layer_types must hold {' or '.join(LAYER_TYPES)}, found {quoted(name)}")
-        object.__setattr__(self, "layer_types", pattern := _repeated(pattern, depth))
+                raise SpecError(f"layer_types must hold {' or '.join(LAYER_TYPES)}, found {quoted(name)}; choose one of them")
+        object.__setattr__(self, "layer_types", pattern := repeated(pattern, depth))
         if "sliding_attention" not in pattern:
             object.__setattr__(self, "sliding_window", None)
         elif type(self.sliding_window) is not int or self.sliding_window < 1:
             raise SpecError(
-                f"sliding_window must be a whole number of at least 1 where a block slides, found {quoted(self.sliding_window)}"
+                f"sliding_window must be a whole number of at least 1 where a block slides, found {quoted(self.sliding_window)}; state one"
             )
 
     @property
@@ -119,12 +119,12 @@ class Architecture:
     @property
     def stored_attentions(self) -> int:
         """Attention parts (with their norm) that are stored."""
-        return self.num_hidden_layers if self.sharing.part == "mlp" else self.num_unique_layers
+        return self.sharing.stored("attention", self.num_unique_layers)
 
     @property
     def stored_mlps(self) -> int:
         """MLP parts (with their norm) that are stored."""
-        return self.num_hidden_layers if self.sharing.part == "attention" else self.num_unique_layers
+        return self.sharing.stored("mlp", self.num_unique_layers)
 
     @property
     def attention_schedule(self) -> tuple[int, ...]:
@@ -159,7 +159,7 @@ class Architecture:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The reverse of `as_dict`, kind to people: what has a usual value may be left out."""
         if not isinstance(values, Mapping):
-            raise SpecError(f"an architecture must be a mapping of {', '.join(ALL_KEYS)}, found {type(values).__name__}")
+            raise SpecError(f"an architecture must be a mapping of {', '.join(ALL_KEYS)}, found {type(values).__name__}; write one")
         for key in values:
             if key not in ALL_KEYS:
                 raise unknown_key(str(key), key, ALL_KEYS)
@@ -201,7 +201,7 @@ KEYS = tuple(name for name in ALL_KEYS if name not in BY_NAME or BY_NAME[name].a
 
 
 @cache
-def _repeated(pattern: tuple[str, ...], depth: int) -> tuple[str, ...]:
+def repeated(pattern: tuple[str, ...], depth: int) -> tuple[str, ...]:
     """A pattern over the depth; one object for all shapes that have it, since a space has hundreds of thousands of them."""
     return pattern if len(pattern) == depth else (pattern * (depth // len(pattern) + 1))[:depth]
 
@@ -215,3 +215,9 @@ def divisors(number: int) -> tuple[int, ...]:
     """All whole numbers that divide one, ascending."""
     small = [n for n in range(1, isqrt(number) + 1) if number % n == 0]
     return tuple(dict.fromkeys([*small, *(number // n for n in reversed(small))]))
+
+
+@lru_cache(1 << 16)
+def nearest_divisor(number: int, wanted: float) -> int:
+    """The divisor that is nearest to what is wanted; of two alike the smaller one."""
+    return min(divisors(number), key=lambda found: (abs(found - wanted), found))

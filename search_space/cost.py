@@ -94,7 +94,7 @@ def kv_cache_bytes(a: Architecture, tokens: int, bytes_per_value: int = 2) -> in
 def weight_bytes(a: Architecture, precision: str = "float16") -> int:
     """Bytes of the stored weights at a nominal precision, scales and file headers left out; an int4 byte holds two."""
     if precision not in BITS_PER_WEIGHT:
-        raise SpecError(f"precision must be one of {', '.join(BITS_PER_WEIGHT)}, found {quoted(precision)}")
+        raise SpecError(f"precision must be one of {', '.join(BITS_PER_WEIGHT)}, found {quoted(precision)}; choose one of them")
     return (parameters(a) * BITS_PER_WEIGHT[precision] + 7) // 8
 
 

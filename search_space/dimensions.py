@@ -85,7 +85,7 @@ def _value(field: Field, path: str, value: object) -> Any:
 
 def _mapping(field: Field, path: str, value: Mapping[str, Any]) -> Dimension | Solved:
     if not field.counted:
-        raise SpecError(f"{path} must be a value or a list of values, found {quoted(dict(value))}")
+        raise SpecError(f"{path} must be a value or a list of values, found {quoted(dict(value))}; write one")
     if flag(f"{path}.solve", value.get("solve", False)):
         return _solved(field, path, value)
     ratio_key = field.ratio
@@ -97,7 +97,9 @@ def _mapping(field: Field, path: str, value: Mapping[str, Any]) -> Dimension | S
         return Dimension(field.name, ratios, True, multiple, whole_number(f"{path}.from", value.get("from", 1)))
     only(path, value, ("from", "to", "step", *([ratio_key] if ratio_key else []), *(["solve"] if field.solvable else [])))
     if "from" not in value or "to" not in value:
-        raise SpecError(f"{path} must have `from` and `to` for a range, found {shortened(', '.join(map(str, value)) or 'nothing')}")
+        raise SpecError(
+            f"{path} must have `from` and `to` for a range, found {shortened(', '.join(map(str, value)) or 'nothing')}; add what is missing"
+        )
     low, high = whole_number(f"{path}.from", value["from"]), whole_number(f"{path}.to", value["to"])
     step = whole_number(f"{path}.step", value.get("step", 1))
     if high < low:
@@ -126,11 +128,13 @@ def parse_ratio(values: object) -> tuple[float, float]:
         return (0.0, float("inf"))
     if not isinstance(ratio, list | tuple) or len(ratio) != 2:
         raise SpecError(
-            f"space.intermediate_size.ratio must be [lowest, highest] of intermediate_size / hidden_size, found {quoted(ratio)}"
+            f"space.intermediate_size.ratio must be [lowest, highest] of intermediate_size / hidden_size, found {quoted(ratio)}; write two"
         )
     low, high = (number("space.intermediate_size.ratio", v) for v in ratio)
     if not 0 <= low <= high or high == 0:
-        raise SpecError(f"space.intermediate_size.ratio must be [lowest, highest], both at least 0, found {quoted(list(ratio))}")
+        raise SpecError(
+            f"space.intermediate_size.ratio must be [lowest, highest], both at least 0, found {quoted(list(ratio))}; correct it"
+        )
     return (low, high)
 
 
@@ -147,12 +151,12 @@ def _patterns(path: str, value: object, names: Sequence[str]) -> tuple[tuple[str
         rows = [rows]  # one pattern, written without the outer list
     if not isinstance(rows, list | tuple) or not rows or not all(isinstance(row, list | tuple) and row for row in rows):
         raise SpecError(
-            f"{path} must be a pattern such as [sliding_attention, full_attention], or a list of patterns, found {quoted(value)}"
+            f"{path} must be a pattern such as [sliding_attention, full_attention], or a list of patterns, found {quoted(value)}; write one"
         )
     for row in rows:
         if len(row) > MOST_BLOCKS:
             raise SpecError(f"{path} must be patterns of at most {MOST_BLOCKS:,} blocks, found {len(row):,}; a shorter one repeats")
         for name in row:
             if name not in names:
-                raise SpecError(f"{path} must hold {' or '.join(names)}, found {quoted(name)}")
+                raise SpecError(f"{path} must hold {' or '.join(names)}, found {quoted(name)}; choose one of them")
     return tuple(dict.fromkeys(tuple(row) for row in rows))

@@ -8,6 +8,9 @@ from collections.abc import Iterable
 LONGEST_QUOTE = 80
 """Characters of a found value that a sentence repeats."""
 
+LONGEST_LIST = 500
+"""Characters of all the names that would have been right: those of a person's table may be any."""
+
 
 class SpecError(ValueError):
     """The input is wrong; the message is one sentence: what must hold, what was found, the cure."""
@@ -35,5 +38,5 @@ def unknown_key(path: str, key: object, known: Iterable[str]) -> SpecError:
     """An error for a key that does not exist, naming the likeliest one that does."""
     names = list(known)
     close = difflib.get_close_matches(shortened(key), names, n=1, cutoff=0.5)
-    cure = f"did you mean `{close[0]}`?" if close else f"known are {', '.join(names)}"
+    cure = f"did you mean `{close[0]}`?" if close else f"known are {shortened(', '.join(map(shortened, names)), LONGEST_LIST)}"
     return SpecError(f"{shortened(path)} is unknown; {cure}")

@@ -109,5 +109,7 @@ class Field:
         written = str(value).lower()
         found = self.spellings.get(written, value)
         if found not in self.choices:
-            raise SpecError(f"{path} must be one of {', '.join(self.choices)}, found {quoted(value)}{self.cures.get(written, '')}")
+            raise SpecError(
+                f"{path} must be one of {', '.join(self.choices)}, found {quoted(value)}{self.cures.get(written, '; choose one of them')}"
+            )
         return found

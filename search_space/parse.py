@@ -21,7 +21,7 @@ def number(path: str, value: object) -> float:
     if isinstance(value, str) and (found := written_number(value, path)) is not None:
         return found
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise SpecError(f"{path} must be a number, found {quoted(value)}")
+        raise SpecError(f"{path} must be a number, found {quoted(value)}; write one")
     return value
 
 
@@ -29,7 +29,7 @@ def above_zero(path: str, value: object) -> float:
     """A finite number above 0."""
     found = number(path, value)
     if not 0 < found < float("inf"):
-        raise SpecError(f"{path} must be above 0, found {quoted(value)}")
+        raise SpecError(f"{path} must be above 0, found {quoted(value)}; raise it")
     if not LEAST_REAL <= found <= MOST_REAL:
         raise SpecError(f"{path} must be from {LEAST_REAL:g} to {MOST_REAL:g}, found {quoted(value)}; correct it")
     return found
@@ -39,7 +39,7 @@ def whole_number(path: str, value: object) -> int:
     """A whole number from 1 to `LARGEST`, also where it is written as ``64.0`` or ``1e3``."""
     found = number(path, value)
     if not 1 <= found <= LARGEST or found != int(found):
-        raise SpecError(f"{path} must be a whole number from 1 to {LARGEST:,}, found {quoted(value)}")
+        raise SpecError(f"{path} must be a whole number from 1 to {LARGEST:,}, found {quoted(value)}; correct it")
     return int(found)
 
 
@@ -62,7 +62,7 @@ def ratio_above_zero(path: str, value: object) -> float:
 def flag(path: str, value: object) -> bool:
     """True or false."""
     if not isinstance(value, bool):
-        raise SpecError(f"{path} must be true or false, found {quoted(value)}")
+        raise SpecError(f"{path} must be true or false, found {quoted(value)}; write one of them")
     return value
 
 

@@ -76,6 +76,8 @@ def _nearest(model: Proportions, space: SearchSpace, step: int) -> Architecture 
     best, nearest, stale = None, math.inf, 0
     spaces = list(_spaces(model, space, step))
     for place in range(len(spaces[0].choices("num_unique_layers"))):
+        if all(_least_costs_too_much(each, place) for each in spaces):
+            break  # deeper ones cost more
         shapes = (shape for each in spaces if (shape := _shape(each, place)) is not None)
         distance, shape = min(((model.distance(shape), shape) for shape in shapes), key=lambda pair: pair[0], default=(math.inf, None))
         if distance < nearest:
@@ -114,6 +116,13 @@ def _target(budget: Budget) -> Budget:
         return budget
     first = budget.limits[0]
     return Budget((replace(first, value=first.value * (1 - DEFAULT_TOLERANCE), tolerance=DEFAULT_TOLERANCE), *budget.limits))
+
+
+def _least_costs_too_much(space: SearchSpace, index: int) -> bool:
+    """Whether even a block of a single width, head and unit of the MLP passes a limit at this depth."""
+    least = {"hidden_size": space.solved["hidden_size"].multiple_of, "num_attention_heads": 1, "num_key_value_heads": 1}
+    shape = Architecture(**{**space.point(index), **least, "intermediate_size": 1})
+    return any(limit.measure(shape) > limit.highest for limit in space.budget.limits)
 
 
 def _shape(space: SearchSpace, index: int) -> Architecture | None:

@@ -30,11 +30,11 @@ class Sharing:
 
     def __post_init__(self) -> None:
         if self.strategy not in STRATEGIES:
-            raise SpecError(f"sharing.strategy must be one of {', '.join(STRATEGIES)}, found {quoted(self.strategy)}")
+            raise SpecError(f"sharing.strategy must be one of {', '.join(STRATEGIES)}, found {quoted(self.strategy)}; choose one of them")
         if self.part not in PARTS:
-            raise SpecError(f"sharing.part must be one of {', '.join(PARTS)}, found {quoted(self.part)}")
+            raise SpecError(f"sharing.part must be one of {', '.join(PARTS)}, found {quoted(self.part)}; choose one of them")
         if isinstance(self.repeats, bool) or not isinstance(self.repeats, int) or self.repeats < 1:
-            raise SpecError(f"sharing.repeats must be a whole number of at least 1, found {quoted(self.repeats)}")
+            raise SpecError(f"sharing.repeats must be a whole number of at least 1, found {quoted(self.repeats)}; correct it")
         if self.repeats > MOST_BLOCKS:
             raise SpecError(f"sharing.repeats must be at most {MOST_BLOCKS:,}, found {quoted(self.repeats)}; lower it")
         if self.strategy == "none" and self.repeats != 1:
@@ -52,6 +52,10 @@ class Sharing:
             return tuple(layer for turn in range(self.repeats) for layer in (reversed(once) if turn % 2 else once))
         return tuple(once) * self.repeats
 
+    def stored(self, part: str, num_unique_layers: int) -> int:
+        """How many of ``attention`` or ``mlp`` are stored: one for each block executed where the other alone is shared."""
+        return num_unique_layers if self.part in ("block", part) else num_unique_layers * self.repeats
+
     def as_dict(self) -> dict[str, str | int]:
         """The three fields, as they stand in YAML, JSON and records."""
         return {"strategy": self.strategy, "repeats": self.repeats, "part": self.part}
@@ -64,7 +68,9 @@ class Sharing:
         if value == "none":
             return cls()
         if not isinstance(value, Mapping):
-            raise SpecError(f"sharing must be `none` or a mapping such as {{strategy: immediate, repeats: 2}}, found {quoted(value)}")
+            raise SpecError(
+                f"sharing must be `none` or a mapping such as {{strategy: immediate, repeats: 2}}, found {quoted(value)}; write one"
+            )
         for key in value:
             if key not in ("strategy", "repeats", "part"):
                 raise unknown_key(f"sharing.{key}", key, ("strategy", "repeats", "part"))

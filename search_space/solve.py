@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from functools import cached_property
+from types import SimpleNamespace
+from typing import Any, cast
 
-from search_space.architecture import Architecture, divisors
+from search_space.architecture import Architecture, nearest_divisor, repeated
 from search_space.budget import Budget, Limit
 from search_space.dimensions import Dimension, Solved
+from search_space.fields import OPTIONAL
 
 MIDDLE_RATIO = 8 / 3
 """MLP ratio aimed at where both sizes are solved and no ratio limits are stated: a gated MLP as large as 4x ungated (arXiv 2002.05202)."""
 WIDTH_PATIENCE = 8
 """Widths in a row on either side that may be out of reach before the search ends: rounded heads make the cost of a width uneven."""
 RATIO = "intermediate_size / hidden_size"
+LEFT_OUT = {field.name: field.default for field in OPTIONAL}
+"""What a point may leave out."""
 
 
 class InfeasibleError(Exception):
@@ -68,6 +73,7 @@ class _Draft:
         pattern = point["layer_types"]
         depth = point["num_unique_layers"] * point["sharing"].repeats
         self.layer_types = pattern[:depth]
+        self._depth = depth
         self._lines: dict[int, list[tuple[float, float]]] = {}
 
     def at(self, width: int) -> Architecture:
@@ -106,8 +112,7 @@ class _Draft:
             unit = groups if grouped else 1
             heads = unit * max(1, round(heads * width / (self.point["head_dim"] * unit)))
         if not grouped:
-            wanted = groups * heads
-            groups = min(divisors(heads), key=lambda n: (abs(n - wanted), n))
+            groups = nearest_divisor(heads, groups * heads)
         if heads % groups:
             raise InfeasibleError("num_attention_heads is not a multiple of num_key_value_heads")
         if "num_attention_heads" in self.relative and heads < self.relative["num_attention_heads"].least:
@@ -125,11 +130,27 @@ class _Draft:
         sizes = {"hidden_size": width, "num_attention_heads": heads, "num_key_value_heads": groups, "intermediate_size": inner}
         return Architecture(**{**self.point, **sizes, "layer_types": self.layer_types})
 
+    @cached_property
+    def _sizes(self) -> SimpleNamespace:
+        """What closed forms read of a shape, its sizes still open: a shape itself is checked, which takes several times as long."""
+        sharing, blocks = self.point["sharing"], self.point["num_unique_layers"]
+        return SimpleNamespace(
+            **{**LEFT_OUT, **self.point, "layer_types": repeated(self.layer_types, self._depth)},
+            num_hidden_layers=self._depth,
+            stored_attentions=sharing.stored("attention", blocks),
+            stored_mlps=sharing.stored("mlp", blocks),
+        )
+
+    def _measure(self, limit: Limit, width: int, heads: int, groups: int, inner: int) -> int:
+        """What a shape of these sizes costs."""
+        sizes = self._sizes
+        sizes.hidden_size, sizes.num_attention_heads, sizes.num_key_value_heads, sizes.intermediate_size = width, heads, groups, inner
+        return limit.measure(cast(Architecture, sizes))
+
     def _limit_lines(self, width: int, heads: int, groups: int) -> list[tuple[float, float]]:
         """Cost without an MLP and cost of one unit of intermediate_size, for each limit; exact over 16 units (whole bytes of int4)."""
         if width not in self._lines:
-            small, large = (self._build(width, heads, groups, n) for n in (16, 32))
-            costs = [(limit.measure(small), limit.measure(large)) for limit in self.budget.limits]
+            costs = [tuple(self._measure(limit, width, heads, groups, n) for n in (16, 32)) for limit in self.budget.limits]
             self._lines[width] = [(2 * one - two, (two - one) / 16) for one, two in costs]
         return self._lines[width]
 
@@ -188,6 +209,8 @@ class _Draft:
         return a
 
     def _too_wide(self, width: int) -> bool:
+        if width > self._widest:
+            return self._splits
         try:
             heads, groups = self._heads(width)
         except InfeasibleError:
@@ -197,7 +220,19 @@ class _Draft:
         return self._spent(width, heads, groups) > self._target.value
 
     def _spent(self, width: int, heads: int, groups: int) -> int:
-        return self._target.measure(self._build(width, heads, groups, self._stated_inner(width)))
+        return self._measure(self._target, width, heads, groups, self._stated_inner(width))
+
+    @property
+    def _splits(self) -> bool:
+        """Whether key-value heads divide query heads: of ratios they do at every width, of numbers at every one or at none."""
+        heads, groups = self.point["num_attention_heads"], self.point["num_key_value_heads"]
+        return bool(self.relative.keys() & {"num_attention_heads", "num_key_value_heads"}) or heads % groups == 0
+
+    @cached_property
+    def _widest(self) -> float:
+        """A width beyond which even one head and no MLP spend more than the target, so that the search for a width ends soon."""
+        one, two = (self._measure(self._target, width, 1, 1, 0) for width in (64, 128))
+        return math.inf if two == one else 64 + 64 * (self._target.value + 1 - one) / (two - one)
 
     def _middle(self) -> float:
         low, high = self.ratio

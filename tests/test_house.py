@@ -113,6 +113,18 @@ def test_every_benchmark_stands_in_their_readme() -> None:
     assert [path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py") if f"`{path.stem}`" not in text] == []
 
 
+@pytest.mark.parametrize("path", files())
+def test_a_sentence_on_what_must_hold_has_a_cure(path: str) -> None:
+    """The second half of a `SpecError`, after a semicolon; one that quotes another error has that error's."""
+    without = []
+    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "SpecError" and node.args:
+            text = ast.unparse(node.args[0])
+            if " must " in text and not re.search(r"; |cure|\{error\}", text):
+                without.append(text)
+    assert without == []
+
+
 def defined(node: ast.stmt) -> list[str]:
     """Names that a statement at the top of a file defines: a class, a function, constants, names of types."""
     if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):

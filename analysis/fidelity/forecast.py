@@ -86,7 +86,8 @@ def forecast_front(records: Sequence[TrialRecord], front: Front, membership: Mem
     """The front at so many times the study's tokens; raises SpecError where the records cannot say."""
     if not 1 < times <= FARTHEST:
         raise SpecError(
-            f"a target must be longer than the study's trainings and at most {FARTHEST:g} times as long, found {times:.3g} times"
+            f"a target must be longer than the study's trainings and at most {FARTHEST:g} times as long, found "
+            f"{times:.3g} times; choose another"
         )
     forecast_place = front.problem.require_forecast_place()
     rows = loss_drops(records)

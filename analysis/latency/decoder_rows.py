@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from analysis.latency.cost_terms import Layer, Stack, Workload, decode_terms, prefill_terms
-from search_space.sharing import Sharing
+from search_space.architecture import LARGEST_ATTRIBUTE
+from search_space.sharing import MOST_BLOCKS, Sharing
 
 OTHER_NAMES: dict[str, tuple[str, ...]] = {
     "hidden_size": ("n_embd", "embed_dim", "d_model"),
@@ -60,6 +61,8 @@ def work(stack: Stack, stated: Mapping[str, float]) -> dict[str, float]:
 def stack_of(row: Mapping[str, Any]) -> Stack:
     """A row's decoder; a list holds one value for each block. Raises ValueError, IndexError or ArithmeticError where it is none."""
     hidden, depth = whole(row["hidden_size"]), whole(row["num_hidden_layers"])
+    if depth > MOST_BLOCKS:
+        raise ValueError(depth)
     heads = _each(row.get("num_attention_heads"), depth, whole) or [max(1.0, hidden // 64)] * depth
     groups = _each(row.get("num_key_value_heads"), depth, whole) or heads
     dims = _each(row.get("head_dim"), depth, whole) or [hidden / number for number in heads]
@@ -133,9 +136,9 @@ def positive_number(cell: str | float) -> float:
 
 
 def whole(cell: str | float) -> int:
-    """A cell's number; raises ValueError where it is not a whole one above 0."""
+    """A cell's number; raises ValueError where it is not a whole one from 1 to `LARGEST_ATTRIBUTE`."""
     number = positive_number(cell)
-    if number != int(number):
+    if number != int(number) or number > LARGEST_ATTRIBUTE:
         raise ValueError(cell)
     return int(number)
 

@@ -78,13 +78,13 @@ def read_features(path: Path, column: str = "latency_ms", chosen: Sequence[str] 
     """
     whole = read_cells(path)
     if not len(whole):
-        raise SpecError(f"{path} must have a line of column names and rows below it, found none")
+        raise SpecError(f"{path} must have a line of column names and rows below it, found none; export the table again")
     for name in (column, *chosen):
         if name not in whole.names:
             raise unknown_key(f"the column {name} of {path}", name, whole.names)
     table = whole.rows([bool((cell or "").strip()) for cell in whole[column]])
     if not len(table):
-        raise SpecError(f"{path} must have milliseconds in its column {column}, found none")
+        raise SpecError(f"{path} must have milliseconds in its column {column}, found none; name another column")
     if column in chosen:
         raise SpecError(f"--features must name other columns than {column}, which is what is predicted; leave it out")
     notes = [f"{len(whole) - len(table)} rows without {column} are left out"] if len(table) < len(whole) else []

@@ -12,6 +12,7 @@ from analysis.tables.cell_table import CellTable
 from analysis.tables.headings import Heading, Meaning
 from analysis.tables.numbers import parse_number, unit_factor
 from search_space.errors import SpecError, quoted, shortened
+from search_space.parse import LEAST_REAL, MOST_REAL
 
 
 def amounts(table: CellTable, meaning: Meaning, heading: Heading, comma: bool) -> tuple[Array, str]:
@@ -39,6 +40,11 @@ def amounts(table: CellTable, meaning: Meaning, heading: Heading, comma: bool) -
             raise SpecError(
                 f"{table.at(row)}: {column} must be above 0 and finite, found {shortened(text)}; correct the cell, or flag the row "
                 "as excluded"
+            )
+        if not LEAST_REAL <= value <= MOST_REAL:
+            raise SpecError(
+                f"{table.at(row)}: {column} must be from {LEAST_REAL:g} to {MOST_REAL:g}, found {shortened(text)}; correct the cell, "
+                "or flag the row as excluded"
             )
         values.append(value)
     kinds = {unit.lower()[:3]: row for unit, row in units.items()} if meaning.name == "loss" else {}

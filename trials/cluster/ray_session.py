@@ -70,7 +70,7 @@ def _joined(address: ClusterAddress, quiet: Mapping[str, Any]) -> Iterator[None]
         with native_output(), handlers_kept():
             ray.init(**quiet, **_joining(there))
     except (OSError, RuntimeError, ValueError, RayError) as error:
-        raise SpecError(f"the Ray cluster at {address} must let this driver join, found: {first_line(error)}") from None
+        raise SpecError(f"the Ray cluster at {address} must let this driver join, found: {first_line(error)}; look into its log") from None
     try:
         yield
     finally:

@@ -166,7 +166,7 @@ class TokenBlocks:
         if split in self.validations:
             return self.validations[split]
         if split not in SPLITS:
-            raise SpecError(f"split must be one of {', '.join((*SPLITS, *self.validations))}, found {split}")
+            raise SpecError(f"split must be one of {', '.join((*SPLITS, *self.validations))}, found {split}; name one of them")
         ids: Ids = getattr(self, split)
         return ids
 

@@ -105,7 +105,8 @@ def entrypoint(study_file: str, directory: str, tracking_uri: str | None = None)
     """The shell command of a job, run in the shipped folder; raises SpecError for what would be lost or seen there."""
     if not directory.startswith(("/", "~/")):
         raise SpecError(
-            f"a job's directory must be absolute or begin with ~/ because the job's own folder is deleted, found {quoted(directory)}"
+            f"a job's directory must be absolute or begin with ~/ because the job's own folder is deleted, found {quoted(directory)}; "
+            "name such a one"
         )
     if tracking_uri and redacted(tracking_uri) != tracking_uri:
         raise SpecError(
@@ -113,7 +114,10 @@ def entrypoint(study_file: str, directory: str, tracking_uri: str | None = None)
             "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD on the head instead"
         )
     if tracking_uri and is_relative(tracking_uri):
-        raise SpecError(f"a job's tracking URI must be absolute because the job's own folder is deleted, found {quoted(tracking_uri)}")
+        raise SpecError(
+            f"a job's tracking URI must be absolute because the job's own folder is deleted, found {quoted(tracking_uri)}; "
+            "give an absolute one"
+        )
     kept = "~/" + shlex.quote(directory[2:]) if directory.startswith("~/") else shlex.quote(directory)
     words = ["python", "-m", "archfront", "run", shlex.quote(study_file), "--directory", kept]
     words += ["--tracking-uri", shlex.quote(tracking_uri)] if tracking_uri else []
@@ -123,7 +127,9 @@ def entrypoint(study_file: str, directory: str, tracking_uri: str | None = None)
 def _client(address: str) -> JobSubmissionClient:
     require_url(address, "the address", "give the URL of the cluster's dashboard, such as http://127.0.0.1:8265")
     if urlsplit(address).scheme not in ("http", "https"):
-        raise SpecError(f"the address must be the URL of the cluster's dashboard, such as http://127.0.0.1:8265, found {quoted(address)}")
+        raise SpecError(
+            f"the address must be the URL of the cluster's dashboard, such as http://127.0.0.1:8265, found {quoted(address)}; give that"
+        )
     kept = {name: os.environ.pop(name) for name in ADDRESS_VARIABLES if name in os.environ}
     try:
         return JobSubmissionClient(address)

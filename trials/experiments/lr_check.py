@@ -36,7 +36,7 @@ def run_rate_check(
     budget. Runs `workers.count` processes.
     """
     if rates % 2 == 0:
-        raise SpecError(f"--rates must be odd, so that the study's own rate stands in the middle, found {rates}")
+        raise SpecError(f"--rates must be odd, so that the study's own rate stands in the middle, found {rates}; add or drop one")
     study.search_space.require_feasible()
     proxy = study.proxy if tokens is None else study.proxy.with_tokens(tokens)
     study = settled(study.model_copy(update={"proxy": proxy}), directory)

@@ -31,7 +31,7 @@ def run_promotion(
     machine. Raises SpecError where the directory is another study's, has no front, or the corpus is another text than its trials'.
     """
     if not 1 < times <= FARTHEST:
-        raise SpecError(f"--times must be above 1 and at most {FARTHEST:g}, found {times:g}")
+        raise SpecError(f"--times must be above 1 and at most {FARTHEST:g}, found {times:g}; choose another")
     if not (directory / RECORDS).exists():
         raise SpecError(f"{directory} has no {RECORDS} yet; run the study first: archfront run")
     if study.scaling is not None:

@@ -37,7 +37,7 @@ def run_validation(
     trials, or the corpus is another text than theirs.
     """
     if times <= 1:
-        raise SpecError(f"--times must be above 1, for a longer training is what judges, found {times:g}")
+        raise SpecError(f"--times must be above 1, for a longer training is what judges, found {times:g}; raise it")
     if shapes < LEAST_RANKED:
         raise SpecError(f"--shapes must be at least {LEAST_RANKED}, for fewer have no order to compare, found {shapes}; raise it")
     if not (directory / RECORDS).exists():
@@ -47,7 +47,9 @@ def run_validation(
         records = read_records(directory)
         chosen = stratified(records, shapes)
         if len(chosen) < LEAST_RANKED:
-            raise SpecError(f"{directory} must have at least {LEAST_RANKED} finished shapes to compare, found {len(chosen)}")
+            raise SpecError(
+                f"{directory} must have at least {LEAST_RANKED} finished shapes to compare, found {len(chosen)}; run more trials"
+            )
         blocks = {size: prepare_corpus(study.corpus, size) for size in {record.architecture.vocab_size for record in chosen}}
         for found in blocks.values():
             found.require_same_text(chosen)

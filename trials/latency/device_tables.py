@@ -37,8 +37,8 @@ def table_path(name: str) -> Path:
     path = device_folder() / f"{name}{SUFFIX}"
     if not path.is_file():
         known = sorted(file.stem for file in path.parent.glob(f"*{SUFFIX}"))
-        there = f"there are {', '.join(known)}" if known else "there is none yet; `archfront profile-device STUDY` makes one"
-        raise SpecError(f"the device {name} must be a table's file ({SUFFIX}) or the name of one in {path.parent}, where {there}")
+        cure = f"name one of {', '.join(known)}" if known else "there is none yet, and `archfront profile-device STUDY` makes one"
+        raise SpecError(f"the device {name} must be a table's file ({SUFFIX}) or the name of one in {path.parent}, found neither; {cure}")
     return path
 
 

@@ -33,4 +33,6 @@ def require_measurable(spec: LatencySpec, references: Iterable[tuple[str, Archit
             )
     reasons = [refusal_of(shape, spec) for shape in shapes]
     if reasons and all(reason is not None for reason in reasons):
-        raise SpecError(f"latency: no shape of the space can be timed in {spec.runtime}, such as: {reasons[0]}")
+        raise SpecError(
+            f"latency: no shape of the space can be timed in {spec.runtime}, such as: {reasons[0]}; change the space or the runtime"
+        )

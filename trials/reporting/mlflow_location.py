@@ -68,7 +68,10 @@ def location_of(directory: Path, uri: str | None) -> MlflowLocation:
     uri, path = None if uri is None else settled_uri(uri), directory / PLACE
     kept = _kept(path)
     if uri is None and kept and HIDDEN in (kept.tracking_uri or ""):
-        raise SpecError(f"the tracking URI of this study must be given again because its password was not kept: {kept.tracking_uri}")
+        raise SpecError(
+            f"the tracking URI of this study must be given again because its password was not kept, found "
+            f"{kept.tracking_uri}; give it with --tracking-uri"
+        )
     place = kept or MlflowLocation(study_id=uuid4().hex, tracking_uri=None, environment=environment())
     place = replace(place, tracking_uri=uri or (place.tracking_uri and settled_uri(place.tracking_uri)))
     _keep(path, place)

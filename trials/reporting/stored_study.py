@@ -104,12 +104,14 @@ def read_study(directory: Path) -> StoredStudy:
         raise SpecError(f"{directory} is not a study's directory (it has no {STUDY}); name one that `archfront run` has made")
     if not (directory / RECORDS).exists():
         raise SpecError(f"{directory} has no {RECORDS} yet; `archfront run` writes it when the first trial ends")
-    text = path.read_text(encoding="utf-8")
-    asked, records = parse_stored(text, str(path)), read_records(directory)
+    content = path.read_bytes()
+    asked, records = parse_stored(content, str(path)), read_records(directory)
     require_unchanged(directory, asked)
     if (found := misfit(asked, records)) is not None:
         logger.warning("%s does not fit its %s: %s; restore the one that was changed", path, RECORDS, found)
-    return StoredStudy(directory, as_settled(asked, directory), text, records, read_finals(directory), read_long_runs(directory))
+    return StoredStudy(
+        directory, as_settled(asked, directory), content.decode(), records, read_finals(directory), read_long_runs(directory)
+    )
 
 
 def under_objectives(stored: StoredStudy, names: Sequence[str]) -> StoredStudy:

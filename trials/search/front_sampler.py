@@ -70,9 +70,9 @@ class FrontSampler(BaseSampler):
         self._space, self._cheap, self._seed = dict(space), dict(cheap or {}), seed
         self._feasible, self._active, self._hints, self._limits = feasible, active, hints, dict(limits or {})
         if not self._space:
-            raise SpecError("a FrontSampler's space must name at least one parameter, found none")
+            raise SpecError("a FrontSampler's space must name at least one parameter, found none; add one")
         if not set(self._cheap) <= {0, 1, 2}:
-            raise SpecError(f"cheap must be keyed by objective 0, 1 or 2, found {sorted(self._cheap)}")
+            raise SpecError(f"cheap must be keyed by objective 0, 1 or 2, found {sorted(self._cheap)}; correct it")
         self._dimensions = Dimensions(space, sequences)
         axes = self._dimensions.axes
         source: Source = Grid(axes)
@@ -103,7 +103,8 @@ class FrontSampler(BaseSampler):
             raise SpecError(f"a FrontSampler needs a study of two or three objectives, found {len(study.directions)}")
         if self._cheap and max(self._cheap) >= len(study.directions):
             raise SpecError(
-                f"cheap must be keyed by objectives of the study, of which there are {len(study.directions)}, found {sorted(self._cheap)}"
+                f"cheap must be keyed by objectives of the study, of which there are {len(study.directions)}, found {sorted(self._cheap)}; "
+                "leave the others out"
             )
         self._signs = tuple(-1.0 if direction is StudyDirection.MAXIMIZE else 1.0 for direction in study.directions)
         if self._limits:

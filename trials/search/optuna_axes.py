@@ -80,7 +80,7 @@ def _values(name: str, distribution: BaseDistribution) -> list[Any]:
     if isinstance(distribution, CategoricalDistribution):
         return sorted(distribution.choices) if _is_ordered(distribution) else list(distribution.choices)
     if not isinstance(distribution, IntDistribution | FloatDistribution):
-        raise SpecError(f"{name} must be an integer, float or categorical distribution, found {quoted(distribution)}")
+        raise SpecError(f"{name} must be an integer, float or categorical distribution, found {quoted(distribution)}; use one")
     low, high, step = distribution.low, distribution.high, distribution.step
     count = LEVELS if step is None else min(LEVELS, round((high - low) / step) + 1)
     spaced = np.geomspace(low, high, LEVELS) if distribution.log else np.linspace(low, high, count)

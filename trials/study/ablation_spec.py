@@ -147,4 +147,7 @@ def arm_at(ablation: AblationSpec, scale: str, name: str, budget: Mapping[str, A
     try:
         return Arm(name, study, space.architecture(space.point(0)))
     except InfeasibleError as error:
-        raise SpecError(f"{place} has no shape that spends the budget: {error.reason} ({error.near or 'nothing comes near'})") from None
+        raise SpecError(
+            f"{place} has no shape that spends the budget: {error.reason} ({error.near or 'nothing comes near'}); "
+            "change the arm, or the budget"
+        ) from None

@@ -65,8 +65,9 @@ class CorpusSpec(Section):
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        if sum(getattr(self, source) is not None for source in SOURCES) != 1:
-            raise ValueError("must have exactly one of `name`, `files` and `dataset`")
+        stated = [source for source in SOURCES if getattr(self, source) is not None]
+        if len(stated) != 1:
+            raise ValueError(f"must have exactly one of `name`, `files` and `dataset`, found {', '.join(stated) or 'none'}; state one")
         misplaced = [key for key in OF_A_DATASET if key in self.model_fields_set]
         if misplaced and self.dataset is None:
             raise ValueError(f"has `{misplaced[0]}`, which belongs to a `dataset`; leave it out")

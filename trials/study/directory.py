@@ -128,9 +128,7 @@ def _settle(directory: Path, study_text: str) -> None:
 def _begun(directory: Path) -> dict[str, Any]:
     """The study that was begun in a directory, its values by their dotted path; of what `HASHED` has, those of today's file count."""
     path, copy = directory / STUDY, directory / BEGUN
-    today, begun = (
-        flat(parse_stored(file.read_text(encoding="utf-8"), str(file)).model_dump()) if file.is_file() else None for file in (path, copy)
-    )
+    today, begun = (flat(parse_stored(file.read_bytes(), str(file)).model_dump()) if file.is_file() else None for file in (path, copy))
     if today is None or begun is None:
         return today or begun or {}
     return begun | {key: today[key] for key in HASHED if key in today}

@@ -67,7 +67,7 @@ class LatencySpec(Section):
     def _runtime_has_precision(self) -> LatencySpec:
         if self.precision not in self.row.precisions:
             offered = " or ".join(self.row.precisions)
-            raise ValueError(f"precision must be {offered} where the runtime is {self.runtime}, found {self.precision}")
+            raise ValueError(f"precision must be {offered} where the runtime is {self.runtime}, found {self.precision}; choose another")
         return self
 
     @model_validator(mode="after")

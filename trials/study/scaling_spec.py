@@ -143,7 +143,8 @@ class ScalingSpec(Section):
     @model_validator(mode="after")
     def _one_length(self) -> ScalingSpec:
         if bool(self.tokens) == bool(self.tokens_per_parameter):
-            raise ValueError("must have either `tokens` or `tokens_per_parameter`, a list")
+            found = "both" if self.tokens else "neither"
+            raise ValueError(f"must have either `tokens` or `tokens_per_parameter`, a list, found {found}; state one")
         _ascending("tokens" if self.tokens else "tokens_per_parameter", self.lengths)
         rows = len(self.lengths) if self.budgets.quantity == "flops" else 1
         count = len(self.budgets.values) * len(self.shapes) * rows * self.seeds
@@ -174,7 +175,9 @@ def require_constants(space: Mapping[str, Any]) -> None:
     if several is not None:
         raise ValueError(f"space.{several} must be one value beside `scaling`, whose shapes all have it, found a list; choose one")
     if isinstance(space.get("vocab_size"), list | tuple):
-        raise ValueError("space.vocab_size must be one number beside `scaling`, since losses in two vocabularies are not compared")
+        raise ValueError(
+            "space.vocab_size must be one number beside `scaling`, since losses in two vocabularies are not compared; choose one"
+        )
 
 
 def _ascending(name: str, values: Sequence[float]) -> None:

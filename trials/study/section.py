@@ -97,7 +97,9 @@ def error_sentence(errors: ValidationError, model: type[BaseModel]) -> str:
     if error["type"] == "missing":
         return f"{path} is missing; add it"
     if error["type"] == "value_error":
-        return f"{path} {error['ctx']['error']}" if where else str(error["ctx"]["error"])
+        said = str(error["ctx"]["error"])
+        cure = "" if "; " in said else "; correct it"
+        return f"{path} {said}{cure}" if where else f"{said}{cure}"
     if error["type"] == "invalid_key":
         return (
             f"{shortened('.'.join(where[:-1]) or 'the study')} must have text for keys, found {quoted(error['input'])}; write it in quotes"

@@ -107,8 +107,12 @@ class ProxySpec(Section):
 
     @model_validator(mode="after")
     def _one_budget(self) -> ProxySpec:
-        if sum(value is not None for value in (self.tokens, self.tokens_per_parameter, self.flops, self.seconds)) != 1:
-            raise ValueError("must have exactly one of `tokens`, `tokens_per_parameter`, `flops` and `seconds`")
+        stated = [name for name in ("tokens", "tokens_per_parameter", "flops", "seconds") if getattr(self, name) is not None]
+        if len(stated) != 1:
+            raise ValueError(
+                "must have exactly one of `tokens`, `tokens_per_parameter`, `flops` and `seconds`, found "
+                f"{', '.join(stated) or 'none'}; state one"
+            )
         if self.compile is True and self.seconds is not None:
             raise ValueError("must not be compiled where its budget is `seconds`, which compiling would use up; state another budget")
         if self.schedule == "wsd" and self.warmup + self.decay > 1:
@@ -258,7 +262,7 @@ def parse_study(values: object, source: str = "study") -> StudySpec:
     return study
 
 
-def parse_stored(text: str, source: str = "study") -> StudySpec:
+def parse_stored(text: str | bytes, source: str = "study") -> StudySpec:
     """The study that lies in a directory, whichever archfront wrote it; raises SpecError as `parse_study` does."""
     try:
         values = parse_yaml(text)

@@ -217,7 +217,7 @@ def test_times_are_brought_to_the_tables_pace() -> None:
 
 def test_tables_are_found_by_file_and_by_name(table: DeviceTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with pytest.raises(SpecError, match="there is none yet; `archfront profile-device STUDY` makes one"):
+    with pytest.raises(SpecError, match="there is none yet, and `archfront profile-device STUDY` makes one"):
         find_table("planted")
     path = device_folder() / "planted.jsonl"
     for row in table.rows:
