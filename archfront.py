@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import signal
 import sys
 from collections.abc import Sequence
 
 from search_space.errors import SpecError, WorkError
+from trials.commands.paths import require_usable, system_refusal
 from trials.commands.talk import DONE, STUDY_FAILED, WRONG_INPUT, hush_libraries, say
 from trials.commands.verbs import VERBS, Verb, parser
 from trials.machine.supervision import INTERRUPTED, supervised
-
-REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
-"""What the system says where a disk is full or may not be written; no fault of ours, so a sentence without a trace."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,6 +35,7 @@ def _run(verb: Verb, options: argparse.Namespace, is_program: bool = False) -> i
     if is_program:
         hush_libraries()
     try:
+        require_usable(options)
         return verb.run(options)
     except SpecError as error:
         say(f"archfront: {error}")
@@ -49,11 +47,11 @@ def _run(verb: Verb, options: argparse.Namespace, is_program: bool = False) -> i
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except OSError as error:
-        if error.errno not in REFUSED:
+        told = system_refusal(error, options)
+        if told is None:
             raise
-        which = f" {error.filename}" if error.filename else ""
-        say(f"archfront: the system refuses a file{which} ({error.strerror}); see to room and permissions, and run the same command again")
-        return STUDY_FAILED
+        say(f"archfront: {told}")
+        return WRONG_INPUT if isinstance(told, SpecError) else STUDY_FAILED
 
 
 if __name__ == "__main__":

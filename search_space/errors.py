@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable
+from pathlib import Path
 
 LONGEST_QUOTE = 80
 """Characters of a found value that a sentence repeats."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says where a disk is full: the input was right, and the work failed."""
+NO_PATH = "a character that no path has"
+PATH_CURES = {
+    errno.ENAMETOOLONG: "shorten it",
+    errno.ELOOP: "mend the links, or name another",
+    errno.EACCES: "check its permissions, or name another",
+}
+"""What to do about a path that the system does not follow; to name another where nothing else helps."""
 
 LONGEST_LIST = 500
 """Characters of all the names that would have been right: those of a person's table may be any."""
@@ -40,3 +52,25 @@ def unknown_key(path: str, key: object, known: Iterable[str]) -> SpecError:
     close = difflib.get_close_matches(shortened(key), names, n=1, cutoff=0.5)
     cure = f"did you mean `{close[0]}`?" if close else f"known are {shortened(', '.join(map(shortened, names)), LONGEST_LIST)}"
     return SpecError(f"{shortened(path)} is unknown; {cure}")
+
+
+def refused(error: OSError, path: object, must: str, cure: str) -> SpecError | WorkError:
+    """The error for what the system refuses at a path: a wrong input, or the end of the work where its disk is full."""
+    if error.errno in FULL:
+        return WorkError(f"{path} cannot be written ({error.strerror}); make room, and run the same command again")
+    return SpecError(f"{shortened(path, 2 * LONGEST_QUOTE)} must {must}, found: {error.strerror or shortened(error)}; {cure}")
+
+
+def require_reachable(path: str | Path, what: str) -> None:
+    """Raise SpecError, with `what` named the path, where the system cannot say whether anything lies there.
+
+    It is too long, has a NUL, its links lead in a circle, nobody may look, or a file stands where a folder would be.
+    """
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        found = error.strerror if isinstance(error, OSError) else NO_PATH
+        cure = PATH_CURES.get(error.errno or 0, "name another") if isinstance(error, OSError) else "leave it out"
+        raise SpecError(f"{what} must be a path that can be followed, found {quoted(str(path))}: {found}; {cure}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 from analysis.records.checked import FieldError
 from analysis.records.json_text import parse_json, parse_loosely
 from analysis.records.json_writer import json_of
-from search_space.errors import SpecError
+from search_space.errors import SpecError, refused
 
 Parsed = TypeVar("Parsed")
 LONGEST_LINE_BYTES = 64 << 20
@@ -20,17 +21,28 @@ LONGEST_LINE_BYTES = 64 << 20
 
 def write_whole(path: Path, content: bytes) -> Path:
     """Write a file, its folder too, and return its path; readers find all of it or what was there before, whenever the machine stops."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}.part")  # studies that share a cache may write one file at once
-    try:
-        with open(draft, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with _named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(draft, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(draft, path)
+        finally:
+            with suppress(OSError):  # else it would hide why there is none
+                draft.unlink()
     return path
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Let what the system refuses bear the name that a person knows, rather than a draft's or none."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def free_name(path: Path) -> Path:
@@ -42,7 +54,7 @@ def free_name(path: Path) -> Path:
 def append_line(path: Path, values: Mapping[str, Any]) -> None:
     """Write one line and bring it to the disk; a line that an earlier crash cut short is removed first."""
     line = json_of(values, separators=(",", ":")).encode() + b"\n"
-    with open(path, "ab+") as file:
+    with _named(path), open(path, "ab+") as file:
         end = file.seek(0, os.SEEK_END)
         if end:
             file.seek(end - 1)
@@ -100,11 +112,16 @@ def complete_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         return
     if not path.is_file():
         raise SpecError(f"{path} must be a file of JSON lines, found something else; move it away, and restore the file from a copy")
-    with path.open("rb") as file:
-        for place, line in enumerate(iter(lambda: file.readline(LONGEST_LINE_BYTES), b""), start=1):
-            if line.endswith(b"\n"):  # what follows the last break is empty or cut short
-                yield place, line[:-1]
-            elif len(line) == LONGEST_LINE_BYTES:
-                raise SpecError(
-                    f"{path}:{place} must have less than {LONGEST_LINE_BYTES:,} bytes, found more; restore the file from a copy"
-                )
+    for place, line in enumerate(_lines(path), start=1):
+        if line.endswith(b"\n"):  # what follows the last break is empty or cut short
+            yield place, line[:-1]
+        elif len(line) == LONGEST_LINE_BYTES:
+            raise SpecError(f"{path}:{place} must have less than {LONGEST_LINE_BYTES:,} bytes, found more; restore the file from a copy")
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            yield from iter(lambda: file.readline(LONGEST_LINE_BYTES), b"")
+    except OSError as error:
+        raise refused(error, path, "be a file of JSON lines that can be read", "restore it from a copy") from None

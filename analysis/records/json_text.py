@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from search_space.errors import SpecError, shortened
+from search_space.errors import SpecError, refused, shortened
 
 MOST_DIGITS = 300
 """Digits of a whole number, so that every one of them is a finite float, too."""
@@ -54,7 +54,7 @@ def read_json(path: Path, what: str, cure: str) -> Any:
     try:
         return parse_json(read_limited(path, LARGEST_STATE_BYTES))
     except OSError as error:
-        raise SpecError(f"{path} must hold {what}, found: {error.strerror}; {cure}") from None
+        raise refused(error, path, f"hold {what}", cure) from None
     except ValueError as error:
         raise SpecError(f"{path} must hold {what}, found {error}; {cure}") from None
 

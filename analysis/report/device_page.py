@@ -14,11 +14,10 @@ from analysis.text import words
 DEVICE_SECTIONS = {"front": "The predicted front", "device": "The device"}
 
 
-def write_transfer(directory: Path, study: str, transfer: DeviceTransfer) -> Path:
-    """Write `report-TABLE.html` into the study's directory, in one step, and return its path."""
-    return write_whole(
-        directory / f"report-{re.sub(r'[^A-Za-z0-9._-]+', '-', transfer.name)}.html", transfer_page(study, transfer).encode()
-    )
+def write_transfer(directory: Path, study: str, transfer: DeviceTransfer, output: Path | None = None) -> Path:
+    """Write `report-TABLE.html` into the study's directory, or another file, in one step, and return its path."""
+    page = directory / f"report-{re.sub(r'[^A-Za-z0-9._-]+', '-', transfer.name)}.html" if output is None else output
+    return write_whole(page, transfer_page(study, transfer).encode())
 
 
 def transfer_page(study: str, transfer: DeviceTransfer) -> str:

@@ -20,7 +20,7 @@ from analysis.report.law_figures import best_allocation, isoflop_figure, points_
 from analysis.report.law_tables import backtest_table, parabolas_table, parameters_table, predictions_table
 from analysis.statistics.intervals import percentile_interval
 from analysis.text import words
-from search_space.errors import SpecError
+from search_space.errors import SpecError, refused
 
 AHEAD = (1.0, 3.0, 10.0)
 """Times the largest run's FLOPs at which a study's report says what to expect."""
@@ -64,7 +64,7 @@ def write_page(path: Path, page: str) -> Path:
         path.parent.stat()  # a folder that a person names and that is not there is a slip; none is made
         return write_whole(path, page.encode())
     except OSError as error:
-        raise SpecError(f"{path} must be a file that can be written, found: {error.strerror}; name another") from None
+        raise refused(error, path, "be a file that can be written", "name another") from None
 
 
 def fit_parts(answered: FitResult) -> dict[str, list[Html]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from analysis.records.json_text import parse_json
 from analysis.records.json_writer import json_of
-from search_space.errors import SpecError
+from search_space.errors import SpecError, refused, require_reachable
 
 MOST_CHARACTERS = 32 << 20
 """Characters of a whole table, decompressed."""
@@ -76,6 +76,7 @@ def read_cells(path: Path) -> CellTable:
 
     Raises SpecError where it is no such file, has two columns of one name or a row with too many cells, or is too large.
     """
+    require_reachable(path, "a table's file")
     if not path.is_file():
         raise SpecError(f"{path} is not a file; name a table (CSV, JSON lines or Parquet) with one row a run or shape")
     suffix = Path(path.stem if path.suffix.lower() == ".gz" else path).suffix.lower()
@@ -134,6 +135,8 @@ def _lines(path: Path) -> Iterator[str]:
         raise SpecError(f"{path} must be a CSV in UTF-8, found other bytes; export the table as CSV") from None
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise SpecError(f"{path} must be a whole gzip file, found a damaged one; write it again") from None
+    except OSError as error:
+        raise refused(error, path, "be readable", "check its permissions") from None
 
 
 def _separator(path: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from search_space.errors import SpecError
+from search_space.errors import SpecError, refused
 
 ROWS_OF_A_BATCH = 256
 
@@ -27,3 +27,5 @@ def parquet_rows(path: Path, as_cell: Callable[[object], str | None]) -> Iterato
     except pyarrow.ArrowException as error:
         said = str(error).splitlines()[0].rstrip(".")
         raise SpecError(f"{path} must be a whole Parquet file, found: {said}; write it again") from None
+    except OSError as error:  # pyarrow has its own, for what is cut short
+        raise refused(error, path, "be a whole Parquet file", "write it again") from None

@@ -7,24 +7,25 @@ from collections.abc import Callable
 
 from search_space.errors import quoted
 from search_space.sizes import written_number
+from trials.commands.paths import given
 
 LARGEST_PORT, MOST_TIMES, MOST_PRICE = 65_535, 1000, 1_000_000
 
 
 def add_study(parser: argparse.ArgumentParser, text: str = "a study's YAML file") -> None:
     """The YAML file that says what is asked."""
-    parser.add_argument("study", metavar="STUDY", help=text)
+    parser.add_argument("study", type=given("STUDY"), metavar="STUDY", help=text)
 
 
 def add_directory(parser: argparse.ArgumentParser, text: str = "a study's directory") -> None:
     """The directory of a study that has been run."""
-    parser.add_argument("directory", metavar="DIR", help=text)
+    parser.add_argument("directory", type=given("DIR"), metavar="DIR", help=text)
 
 
 def add_shape(parser: argparse.ArgumentParser) -> None:
     """One shape, by name or as a file."""
     text = "a published shape such as mobilellm-125m, or an architecture's YAML or JSON file"
-    parser.add_argument("shape", metavar="NAME|FILE", help=text)
+    parser.add_argument("shape", type=given("NAME|FILE"), metavar="NAME|FILE", help=text)
 
 
 def add_tracking_uri(parser: argparse.ArgumentParser) -> None:

@@ -12,6 +12,7 @@ from search_space.errors import SpecError
 from trials.catalogue.formats import MODEL_FORMATS, USUAL_MODEL_FORMAT
 from trials.catalogue.runtimes import RUNTIMES, USUAL_RUNTIME
 from trials.commands.arguments import add_json, add_shape, counted, few
+from trials.commands.paths import Use, given
 from trials.commands.shapes import shape_named
 from trials.commands.talk import DONE, emit, say
 
@@ -57,18 +58,21 @@ def latency(options: argparse.Namespace) -> int:
 def add_profile_device_arguments(parser: argparse.ArgumentParser) -> None:
     """What `profile_device` reads."""
     add = parser.add_argument
-    add("study", metavar="STUDY", nargs="?", help="a study's YAML file: its space, sizes and workload")
+    add("study", type=given("STUDY"), metavar="STUDY", nargs="?", help="a study's YAML file: its space, sizes and workload")
     add("--runtime", choices=tuple(RUNTIMES), help="in place of the study's")
     add("--precision", choices=EVERY_PRECISION, help="in place of the study's")
     add("--shapes", type=few, default=40, metavar="N", help="that are fitted, at most (default %(default)s)")
     add("--checks", type=few, default=10, metavar="N", help="further shapes that judge the fit (default %(default)s)")
     add(
         "--output",
+        type=given("--output", Use.FILE),
         metavar="FILE",
         help="the table; the same one continues (default: named in this user's cache folder; to be named where a command measures)",
     )
-    add("--trials", metavar="DIR", help="a study's directory whose trials' latencies are fitted too")
-    add("--fit", metavar="TABLE.csv", help="measure nothing: fit some rows of a published table and predict the others")
+    add("--trials", type=given("--trials"), metavar="DIR", help="a study's directory whose trials' latencies are fitted too")
+    add(
+        "--fit", type=given("--fit"), metavar="TABLE.csv", help="measure nothing: fit some rows of a published table and predict the others"
+    )
     add("--column", default="latency_ms", metavar="NAME", help="milliseconds in that table (default %(default)s)")
     add("--features", metavar="LIST", help="columns of that table, with commas, that are features beside the known ones")
     add("--seeds", type=few, default=5, metavar="N", help="fits of that table, to other rows each (default %(default)s)")

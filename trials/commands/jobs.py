@@ -6,15 +6,15 @@ import argparse
 from pathlib import Path
 
 from trials.commands.arguments import add_study, add_tracking_uri
+from trials.commands.paths import Use, given
 from trials.commands.talk import DONE
 
 
 def add_submit_arguments(parser: argparse.ArgumentParser) -> None:
     """What `job_submit` reads."""
     add_study(parser)
-    parser.add_argument(
-        "--directory", metavar="DIR", help="where the records go, an absolute path on the cluster (default ~/archfront/NAME there)"
-    )
+    where = "where the records go, an absolute path on the cluster (default ~/archfront/NAME there)"
+    parser.add_argument("--directory", type=given("--directory", Use.ELSEWHERE), metavar="DIR", help=where)
     add_tracking_uri(parser)
     _add_address(parser)
 

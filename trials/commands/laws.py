@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from analysis.laws.options import CHECKPOINT_ROWS, FORMS, LOSS_FUNCTIONS, VARIABLES, options_from
 from search_space.errors import SpecError
 from trials.commands.arguments import add_json, counted, seed
+from trials.commands.paths import Use, given
 from trials.commands.talk import DONE, emit, say
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def add_fit_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "runs",
         nargs="+",
+        type=given("RUNS.csv|DIR"),
         metavar="RUNS.csv|DIR",
         help="a table with a row for each run, or a study's directory; several directories are fitted together where their recipe is one",
     )
@@ -44,7 +46,7 @@ def add_fit_arguments(parser: argparse.ArgumentParser) -> None:
     add("--predict", metavar="N,D", action="append", help="predict the loss there, with a 90 %% band; may be repeated")
     add("--far", action="store_true", help="predict far outside the runs, too")
     add("--refits", type=counted(10**6), metavar="COUNT", help="refits behind every interval (default: 4000)")
-    add("--html", metavar="FILE", help="write a page with pictures and tables that opens without a network")
+    add("--html", type=given("--html", Use.PAGE), metavar="FILE", help="write a page with pictures and tables that opens without a network")
     add("--seed", type=seed, help="of the refits (default: 0); the same seed gives the same bits")
     add_json(parser)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trials.commands.arguments import add_directory, add_json, add_study, counted, few, positive, times
+from trials.commands.paths import Use, given
 from trials.commands.talk import DONE, emit, say
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ def add_lr_check_arguments(parser: argparse.ArgumentParser) -> None:
     """What `lr_check` reads."""
     add = parser.add_argument
     add_study(parser)
-    add("--directory", metavar="DIR", help="where the trainings are kept; the same command continues (default runs/NAME-lr-check)")
+    where = "where the trainings are kept; the same command continues (default runs/NAME-lr-check)"
+    add("--directory", type=given("--directory", Use.FOLDER), metavar="DIR", help=where)
     add("--shapes", type=few, default=6, metavar="N", help="from deep-thin to wide-shallow (default %(default)s)")
     add(
         "--rates",
@@ -61,7 +63,8 @@ def add_validate_arguments(parser: argparse.ArgumentParser) -> None:
     """What `validate` reads."""
     add = parser.add_argument
     add_study(parser, "the YAML file of a study that has been run")
-    add("--directory", metavar="DIR", help="the study's directory; the same command continues (default runs/NAME)")
+    where = "the study's directory; the same command continues (default runs/NAME)"
+    add("--directory", type=given("--directory", Use.FOLDER), metavar="DIR", help=where)
     add("--shapes", type=few, default=12, metavar="N", help="from the best to the worst loss (default %(default)s)")
     add("--times", type=times, default=4.0, metavar="X", help="how many times longer (default %(default)g)")
     add_json(parser)
@@ -100,7 +103,8 @@ def add_promote_arguments(parser: argparse.ArgumentParser) -> None:
     add_directory(parser, "the directory of a study that has been run; the same command continues")
     add("--times", type=times, default=2.0, metavar="X", help="how many times longer, at most 8 (default %(default)g)")
     add("--top", type=positive, metavar="N", help="those most likely on the front alone (default: its members and near-ties)")
-    add("--study", metavar="FILE", help="the study's YAML, where its corpus is named relative to it (default DIR/study.yaml)")
+    named = "the study's YAML, where its corpus is named relative to it (default DIR/study.yaml)"
+    add("--study", type=given("--study"), metavar="FILE", help=named)
     add_json(parser)
 
 

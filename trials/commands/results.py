@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trials.catalogue.formats import FORMATS
 from trials.commands.arguments import add_directory, add_json, counted, port
+from trials.commands.paths import Use, given
 from trials.commands.talk import DONE, emit, say
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
     add_directory(parser)
     parser.add_argument(
         "--device",
+        type=given("--device"),
         metavar="TABLE",
         help="draw the front that another device's table predicts instead, as a page of its own: a file or a name of profile-device",
     )
@@ -34,6 +37,7 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LIST",
         help="read the study under these two or three objectives, with commas, as a page of its own; nothing is trained or measured",
     )
+    parser.add_argument("--output", type=given("--output", Use.PAGE), metavar="FILE", help="the page (default: report.html in DIR)")
     add_json(parser, RESULT_JSON)
 
 
@@ -47,16 +51,28 @@ def report(options: argparse.Namespace) -> int:
         stored = under_objectives(stored, options.objectives)
     if options.device is not None:
         return _report_for_device(stored, options)
-    if options.objectives is not None:
-        page = report_again(stored)
-        print_result(stored, options.json)
-        say(f"\nread again: {page}")
-        return DONE
-    page = report_study(stored)
-    Tracker(stored.directory, stored.study, stored.text).bring_up_to_date(stored.records, stored.finals)
     print_result(stored, options.json)
-    say(f"\nreport   {page}\nterms    archfront explain WORDS")
+    output = Path(options.output) if options.output is not None else None
+    if options.objectives is not None:
+        _say_page("\nread again: ", stored, output, report_again)
+        return DONE
+    _say_page("\nreport   ", stored, output, report_study)
+    if _is_writable(stored.directory):
+        Tracker(stored.directory, stored.study, stored.text).bring_up_to_date(stored.records, stored.finals)
+    say("terms    archfront explain WORDS")
     return DONE
+
+
+def _say_page(before: str, stored: StoredStudy, output: Path | None, write: Callable[[StoredStudy, Path | None], Path]) -> None:
+    """Write a page and say where it is; where it would lie in a directory that cannot be written, say how to have it elsewhere."""
+    if output is None and not _is_writable(stored.directory):
+        say(f"\narchfront: {stored.directory} cannot be written, so there is no page; name a file for it with --output")
+    else:
+        say(f"{before}{write(stored, output)}")
+
+
+def _is_writable(directory: Path) -> bool:
+    return os.access(directory, os.W_OK | os.X_OK)
 
 
 def _report_for_device(stored: StoredStudy, options: argparse.Namespace) -> int:
@@ -67,12 +83,13 @@ def _report_for_device(stored: StoredStudy, options: argparse.Namespace) -> int:
     from trials.latency.device_tables import find_table
 
     moved = transfer_to_device(stored.records, find_table(options.device), stored.finals, stored.study.problem)
-    page = write_transfer(stored.directory, stored.study.name, moved)
     if options.json:
         emit(transfer_rows(moved))
     else:
         print(transfer_text(moved))
-    say(f"\npredicted, not measured: {page}")
+    output = Path(options.output) if options.output is not None else None
+    write = lambda stored, output: write_transfer(stored.directory, stored.study.name, moved, output)  # noqa: E731
+    _say_page("\npredicted, not measured: ", stored, output, write)
     return DONE
 
 
@@ -94,7 +111,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
         choices = [precision for precision in row.precisions if precision in row.export_precisions]
         text = f"{row.precision_help} (default %(default)s)"
         add(f"--{name}-precision", default=row.export_precisions[0], choices=choices, help=text)
-    add("--output", metavar="PATH", help="where to (default DIR/exports/NUMBER)")
+    add("--output", type=given("--output", Use.FOLDER), metavar="PATH", help="where to (default DIR/exports/NUMBER)")
     add("--force", action="store_true", help="replace files of the same names that no export wrote; others stay")
 
 

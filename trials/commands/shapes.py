@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from analysis.records.json_writer import json_of
 from trials.commands.arguments import add_json, add_shape, add_study, positive, seed
+from trials.commands.paths import given
 from trials.commands.talk import DONE, emit, say
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def add_describe_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="length at which FLOPs and cache are counted (default %(default)s)",
     )
-    parser.add_argument("--device", metavar="TABLE", help="predict the latency, too: a file of profile-device or its name")
+    text = "predict the latency, too: a file of profile-device or its name"
+    parser.add_argument("--device", type=given("--device"), metavar="TABLE", help=text)
     add_json(parser)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trials.commands.arguments import add_json, add_study, add_tracking_uri, few, price
+from trials.commands.paths import Use, given
 from trials.commands.results import RESULT_JSON, print_result
 from trials.commands.talk import DONE, STUDY_FAILED, emit, say
 
@@ -54,7 +55,8 @@ def plan(options: argparse.Namespace) -> int:
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """What `run` reads."""
     add_study(parser)
-    parser.add_argument("--directory", metavar="DIR", help="where records, weights and report go (default runs/NAME)")
+    where = "where records, weights and report go (default runs/NAME)"
+    parser.add_argument("--directory", type=given("--directory", Use.FOLDER), metavar="DIR", help=where)
     parser.add_argument(
         "--address", metavar="ADDRESS", help="a running Ray cluster, such as auto (default: Ray is started on this machine)"
     )
@@ -69,9 +71,12 @@ def run(options: argparse.Namespace) -> int:
     stages = Stages(say)
     from trials.plans.check_study import check, is_here
     from trials.plans.notices import study_notices
+    from trials.reporting.tracking_uri import settled_uri
     from trials.study.spec import load_begun
 
     study, directory, text = load_begun(Path(options.study), options.directory)
+    if options.tracking_uri is not None:
+        settled_uri(options.tracking_uri)  # refused before the directory is begun
     first = check(study, directory, trains_here=is_here(options.address))  # before torch and Ray, which take seconds, are imported
     for said in study_notices(study):
         say(f"archfront: {said}")
@@ -119,8 +124,9 @@ def run(options: argparse.Namespace) -> int:
 def add_ablate_arguments(parser: argparse.ArgumentParser) -> None:
     """What `ablate` reads."""
     add = parser.add_argument
-    add("file", nargs="+", metavar="FILE", help="ablations' YAML files, such as studies/mobilellm/depth-width.yaml")
-    add("--directory", default="runs/ablations", metavar="DIR", help="where records go; the same one continues (default %(default)s)")
+    add("file", nargs="+", type=given("FILE"), metavar="FILE", help="ablations' YAML files, such as studies/mobilellm/depth-width.yaml")
+    where = "where records go; the same one continues (default %(default)s)"
+    add("--directory", type=given("--directory", Use.FOLDER), default="runs/ablations", metavar="DIR", help=where)
     add("--scale", default="proxy", metavar="NAME", help="which of a file's scales is trained (default %(default)s)")
     add("--workers", type=few, default=1, metavar="N", help="trainings side by side (default %(default)s)")
     add_json(parser, "print the answers as JSON")

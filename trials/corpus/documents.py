@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from analysis.records.json_text import parse_json
-from search_space.errors import SpecError, quoted
+from search_space.errors import SpecError, quoted, refused
 from trials.corpus.parquet import read_column
 from trials.study.corpus_spec import CorpusSpec
 
@@ -59,7 +59,7 @@ class Documents:
             try:
                 yield from _embedded(path, section) if self.embedded else READERS[path.suffix](path, section, self.column)
             except OSError as error:
-                raise SpecError(f"corpus file {path} must be readable, found {error.strerror}; check its permissions") from None
+                raise refused(error, f"corpus file {path}", "be readable", "check its permissions") from None
 
     def pieces(self) -> Iterator[str]:
         """The text, piece by piece; raises as `documents` does."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from search_space.errors import SpecError
+from search_space.errors import SpecError, refused
 
 ROWS_AT_ONCE = 256
 
@@ -26,6 +26,8 @@ def read_column(path: Path, column: str) -> Iterator[bytes]:
     except pyarrow.ArrowException as error:
         said = str(error).splitlines()[0].rstrip(".")
         raise SpecError(f"corpus file {path} must be a whole Parquet file, found: {said}; write it again") from None
+    except OSError as error:  # pyarrow has its own, for what is cut short
+        raise refused(error, f"corpus file {path}", "be a whole Parquet file", "write it again") from None
 
 
 def _require_text(path: Path, column: str, schema: Any) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from analysis.records.files import write_whole
 from analysis.text.words import joined
-from search_space.errors import SpecError, WorkError
+from search_space.errors import SpecError, WorkError, refused
 
 SUMS = "archfront.sha256"
 """Digest and name of every file that exports wrote into a folder, as `sha256sum -c` reads them; a person's list has another name."""
@@ -44,7 +44,7 @@ def staged(folder: Path) -> Iterator[Path]:
     try:
         stage.mkdir(parents=True)
     except OSError as error:
-        raise SpecError(f"{folder} must be a directory that can be written, found: {error.strerror}; name another with --output") from None
+        raise refused(error, folder, "be a directory that can be written", "name another with --output") from None
     try:
         _clear_away(folder)
         yield stage

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from search_space.architecture import Architecture
-from search_space.errors import SpecError
+from search_space.errors import SpecError, refused
 from trials.catalogue.formats import FORMATS, require_writer, supported_exports
 from trials.export.card import CARD
 from trials.export.verification import VERIFICATION
@@ -46,7 +46,7 @@ def write_formats(
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SpecError(f"{output} must be a directory that can be written, found: {error.strerror}; name another with --output") from None
+        raise refused(error, output, "be a directory that can be written", "name another with --output") from None
     stored = load_weights(weights)
     _require_finite(weights, stored)
     for voucher in (VERIFICATION, CARD):

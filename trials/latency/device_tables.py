@@ -9,7 +9,7 @@ from pathlib import Path
 from analysis.latency.device_table import DeviceTable, Header, read_table
 from analysis.records.files import write_whole
 from analysis.records.record import RECORDS
-from search_space.errors import SpecError
+from search_space.errors import SpecError, refused, require_reachable
 from trials.catalogue.runtimes import COMMAND
 from trials.study.files import cache_folder, sole
 from trials.study.latency_spec import LatencySpec
@@ -35,6 +35,7 @@ def table_path(name: str) -> Path:
     if is_table_file(name):
         return Path(name)
     path = device_folder() / f"{name}{SUFFIX}"
+    require_reachable(path, "a device's table")
     if not path.is_file():
         known = sorted(file.stem for file in path.parent.glob(f"*{SUFFIX}"))
         cure = f"name one of {', '.join(known)}" if known else "there is none yet, and `archfront profile-device STUDY` makes one"
@@ -50,7 +51,7 @@ def adding_to(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.touch()
     except OSError as error:
-        raise SpecError(f"{path} must be a file that can be written, found: {error.strerror}; name another with --output") from None
+        raise refused(error, path, "be a file that can be written", "name another with --output") from None
     with sole(lock):
         yield
 

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 
-from search_space.errors import SpecError
+from search_space.errors import SpecError, refused
 
 PAUSE_BELOW_PROCESSORS = 8
 """Processors below which a trainer and a measurement meet on the same processors and caches; chosen, not measured."""
@@ -214,7 +214,7 @@ def _open(path: Path) -> int:
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise SpecError(f"{path} must be a file that this user can lock, found: {error.strerror}; {cure}") from None
+        raise refused(error, path, "be a file that this user can lock", cure) from None
     status = os.fstat(file)
     if status.st_uid != os.getuid() or not stat.S_ISREG(status.st_mode):
         os.close(file)

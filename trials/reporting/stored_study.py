@@ -126,30 +126,30 @@ def under_objectives(stored: StoredStudy, names: Sequence[str]) -> StoredStudy:
     return dataclasses.replace(stored, study=stored.study.model_copy(update={"objectives": problem.names}))
 
 
-def report_again(stored: StoredStudy) -> Path:
-    """Write the report of a study that is read under other objectives beside its own, as `report-NAMES.html`, and return its path."""
+def report_again(stored: StoredStudy, output: Path | None = None) -> Path:
+    """Write the report of a study that is read under other objectives, beside its own as `report-NAMES.html`; return its path."""
     if stored.law is not None:
         raise SpecError(f"{stored.directory} holds a study with `scaling`, which has no front to read again; leave --objectives out")
-    page = f"report-{'-'.join(stored.study.objectives)}.html"
-    return _write_page(stored, page, None)
+    page = stored.directory / f"report-{'-'.join(stored.study.objectives)}.html"
+    return _write_page(stored, output or page, None)
 
 
-def report_study(stored: StoredStudy) -> Path:
-    """Write the study's report.html and return its path."""
-    law = stored.law
+def report_study(stored: StoredStudy, output: Path | None = None) -> Path:
+    """Write the study's report.html, or another file, and return its path."""
+    law, page = stored.law, output or stored.directory / REPORT
     if law is None:
         judged = validity(stored.records, stored.long_runs)
-        return _write_page(stored, REPORT, judged)
+        return _write_page(stored, page, judged)
     from analysis.report.law_page import write_page
     from analysis.report.law_study_page import scaling_report
 
-    return write_page(stored.directory / REPORT, scaling_report(summarise(stored), stored.records, law))
+    return write_page(page, scaling_report(summarise(stored), stored.records, law))
 
 
-def _write_page(stored: StoredStudy, name: str, longer: Validity | None) -> Path:
+def _write_page(stored: StoredStudy, path: Path, longer: Validity | None) -> Path:
     summary, problem = summarise(stored), stored.study.problem
     page = report_page(summary, stored.records, stored.finals, longer, stored.forecast, problem, stored.membership)
-    return write_whole(stored.directory / name, page.encode())
+    return write_whole(path, page.encode())
 
 
 def summarise(stored: StoredStudy) -> StudySummary:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from search_space.errors import SpecError, quoted
+from search_space.errors import SpecError, quoted, refused, require_reachable
 from trials.machine.redaction import redacted
 
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
@@ -106,6 +106,7 @@ def _settled_file(uri: str) -> str:
 
 def _require_database(path: Path) -> None:
     """Raise SpecError where something else than a SQLite database, or nothing yet, lies there."""
+    require_reachable(path, "a database's file")
     if not path.exists() or (path.is_file() and path.stat().st_size == 0):
         return
     beginning = b""
@@ -114,6 +115,6 @@ def _require_database(path: Path) -> None:
             with path.open("rb") as file:
                 beginning = file.read(len(SQLITE_BEGINNING))
     except OSError as error:
-        raise SpecError(f"{path} must be a database that can be read, found: {error.strerror}; name another with --tracking-uri") from None
+        raise refused(error, path, "be a database that can be read", "name another with --tracking-uri") from None
     if beginning != SQLITE_BEGINNING:
         raise SpecError(f"{path} must be a SQLite database, found something else; name another with --tracking-uri, or move it away")

@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from search_space.errors import quoted
+from search_space.errors import quoted, require_reachable
 from trials.study.section import Positive, Section
 
 SOURCES = ("name", "files", "dataset")
@@ -87,7 +87,11 @@ class CorpusSpec(Section):
         return self.dataset is not None and is_local_path(self.dataset)
 
     def beside(self, folder: Path) -> Self:
-        """The corpus with every relative path taken from the folder."""
+        """The corpus with every relative path taken from the folder; raises SpecError for one that cannot be followed."""
+        named = {"files": self.files, "tokenizer": self.tokenizer, "dataset": self.dataset and (self.dataset,)}
+        for key, names in (named | {f"validation.{name}": files for name, files in self.validation.items()}).items():
+            for name in names or ():
+                require_reachable(folder / name, f"corpus.{key}")
         files = self.files and _all_placed(self.files, folder)
         validation = {name: _all_placed(names, folder) for name, names in self.validation.items()}
         tokenizer = self.tokenizer and tuple(_placed(name, folder) for name in self.tokenizer)

@@ -11,7 +11,7 @@ from typing import Any
 
 from analysis.records.files import write_whole
 from analysis.records.record import RECORDS
-from search_space.errors import SpecError, quoted
+from search_space.errors import SpecError, WorkError, quoted, refused
 from trials.study.spec import STUDY, StudySpec, parse_stored
 
 BEGUN = "study.begun.yaml"
@@ -149,5 +149,5 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def _unwritable(directory: Path, error: OSError) -> SpecError:
-    return SpecError(f"{directory} must be a directory that can be written, found: {error.strerror}; name another with --directory")
+def _unwritable(directory: Path, error: OSError) -> SpecError | WorkError:
+    return refused(error, directory, "be a directory that can be written", "name another with --directory")

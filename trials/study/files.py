@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from search_space.errors import SpecError, shortened
+from search_space.errors import SpecError, refused, shortened
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def cache_folder(cache: Path | None = None) -> Path:
     try:
         cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SpecError(f"the cache folder {cache} must be writable, found {error.strerror}; set XDG_CACHE_HOME to one that is") from None
+        raise refused(error, f"the cache folder {cache}", "be writable", "set XDG_CACHE_HOME to one that is") from None
     if not os.access(cache, os.W_OK | os.X_OK):
         raise SpecError(f"the cache folder {cache} must be writable, found that it is not; set XDG_CACHE_HOME to one that is")
     return cache

@@ -14,7 +14,7 @@ from analysis.objectives.registry import FORECAST, USUAL, validation_set_of
 from analysis.records.training import FARTHEST
 from search_space.budget import Budget
 from search_space.describe import is_file_name
-from search_space.errors import SpecError, shortened
+from search_space.errors import SpecError, require_reachable, shortened
 from search_space.sizes import written_number
 from search_space.space import SearchSpace
 from trials.study.budget_defaults import DEFAULTS, completed, completed_text, open_choices
@@ -311,10 +311,13 @@ def load_begun(path: Path, directory: str | None) -> tuple[StudySpec, Path, str]
 def _placed(study: StudySpec, path: Path) -> StudySpec:
     """The study with its relative files resolved against the folder of its own."""
     folder = path.resolve().parent
+    for name in filter(is_file_name, study.references):
+        require_reachable(folder / name, "a file of references")
     references = tuple(str(folder / name) if is_file_name(name) else name for name in study.references)
     latency = study.latency.beside(folder)
     search, table = study.search, study.search.latency_table
     if table is not None and is_table_file(table):
+        require_reachable(folder / table, "search.latency_table")
         search = search.model_copy(update={"latency_table": str(folder / table)})
     placed = {"corpus": study.corpus.beside(folder), "references": references, "latency": latency, "search": search}
     return study.model_copy(update=placed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import yaml
 
 from analysis.records.json_text import MOST_DIGITS, parse_json, read_limited
-from search_space.errors import SpecError, quoted, shortened
+from search_space.errors import SpecError, quoted, refused, require_reachable, shortened
 
 LARGEST_YAML_BYTES = 64 << 10
 """Bytes of a YAML file, which takes a second to read; the longest ready study has a twentieth of them."""
@@ -21,6 +22,8 @@ MOST_VALUES = 20_000
 """Values of a file once every alias is written out."""
 LONGEST_PROBLEM = 160
 """Characters of what PyYAML says, which repeats tags and names of the file."""
+NO_TEXT = re.compile("[\\x00\\ud800-\\udfff]")
+"""What a text may spell, and no file's name and no UTF-8 has: NUL, and half a surrogate pair."""
 TAG = "tag:yaml.org,2002:"
 PLAIN = {
     "null": "null",
@@ -75,6 +78,8 @@ class _Loader(yaml.SafeLoader):
             raise _wrong(f"{quoted(node.value)}, which is not {PLAIN[node.tag.removeprefix(TAG)]}", node) from None
         if isinstance(value, int) and abs(value) >= 10**MOST_DIGITS:
             raise _wrong(f"a number of more than {MOST_DIGITS} digits", node)
+        if isinstance(value, str) and NO_TEXT.search(value):  # which only an escape can spell
+            raise _wrong(f"{quoted(value)}, a character that no path and no encoding has", node)
         return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
@@ -92,13 +97,14 @@ def read_yaml(path: Path, missing: str, wrong: str) -> Any:
 
     Raises SpecError where it is not a file, with `missing` as the cure, or not YAML or JSON, with `wrong` as the cure.
     """
+    require_reachable(path, "a file's name")
     if not path.is_file():
         raise SpecError(f"{path} is not a file; {missing}")
     kind = "JSON" if path.suffix == ".json" else "YAML"
     try:
         return parse_json(read_limited(path, LARGEST_JSON_BYTES)) if kind == "JSON" else parse_yaml(read_limited(path, LARGEST_YAML_BYTES))
     except OSError as error:
-        raise SpecError(f"{path} must be readable, found: {error.strerror}; check its permissions") from None
+        raise refused(error, path, "be readable", "check its permissions") from None
     except ValueError as error:
         raise SpecError(f"{path} cannot be read as {kind} ({error}); {wrong}") from None
 

@@ -82,7 +82,8 @@ def test_a_full_disk_is_one_sentence_wherever_it_is_met(tmp_path: Path, capsys: 
     (tmp_path / f"report.html.{os.getpid()}.part").symlink_to("/dev/full")
     assert main(["report", str(tmp_path)]) == STUDY_FAILED
     said = capsys.readouterr().err
-    assert "the system refuses a file (No space left on device); see to room and permissions, and run the same command again" in said
+    page = tmp_path / "report.html"
+    assert f"refuses a file {page} (No space left on device); see to room and permissions, and run the same command again" in said
     assert "Traceback" not in said
     assert (tmp_path / "records.jsonl").read_bytes() == before
 

@@ -1,0 +1,186 @@
+"""Every argument and every key that names a path, with every kind of path that cannot be used: one sentence, soon, and nothing changed."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import archfront
+from analysis.records.record import append
+from tests.support.bad_paths import NOT_READ, NOT_WRITTEN, Make
+from tests.support.bad_studies import values
+from tests.support.fakes import small_study
+from tests.support.sample_study import sample_finals, sample_records
+from tests.support.without_privilege import as_anybody
+from trials.commands.paths import GivenPath, Use, given_paths
+from trials.commands.verbs import VERBS, parser
+from trials.study.spec import STUDY
+
+ROOT = Path(__file__).resolve().parents[3]
+ARGUMENTS = {
+    "plan": "plan {}",
+    "describe": "describe {}",
+    "describe --device": "describe mobilellm-125m --device {}",
+    "sample": "sample {}",
+    "run": "run {}",
+    "run --directory": "run study.yaml --directory {}",
+    "run --tracking-uri": "run study.yaml --tracking-uri sqlite:///{}",
+    "ablate": "ablate {}",
+    "ablate --directory": "ablate ablation.yaml --directory {}",
+    "report": "report {}",
+    "report --device": "report done --device {}",
+    "report --output": "report done --output {}",
+    "export": "export {} --pick knee",
+    "export --output": "export done --pick knee --output {}",
+    "latency": "latency {}",
+    "profile-device": "profile-device {}",
+    "profile-device --output": "profile-device study.yaml --output {}",
+    "profile-device --trials": "profile-device study.yaml --trials {} --output table.jsonl",
+    "profile-device --fit": "profile-device --fit {}",
+    "lr-check": "lr-check {}",
+    "lr-check --directory": "lr-check study.yaml --directory {}",
+    "validate": "validate {}",
+    "validate --directory": "validate study.yaml --directory {}",
+    "promote": "promote {}",
+    "promote --study": "promote done --study {}",
+    "fit": "fit {}",
+    "fit --html": "fit runs.csv --html {}",
+    "ui": "ui {}",
+    "ui --tracking-uri": "ui done --tracking-uri sqlite:///{}",
+    "job submit": "job submit {} --address http://127.0.0.1:1",
+}
+"""A command line for each, with a place for the path."""
+WRITTEN = {"run --directory", "ablate --directory", "report --output", "export --output", "profile-device --output", "lr-check --directory"}
+WRITTEN |= {"validate --directory", "fit --html"}
+FILES_WRITTEN = {"report --output", "fit --html", "profile-device --output"}
+NEW_DATABASE = {"run --tracking-uri", "ui --tracking-uri"}
+KEYS: dict[str, Callable[[str], dict[str, Any]]] = {
+    "corpus.files": lambda path: {"corpus": {"files": [path]}},
+    "corpus.dataset": lambda path: {"corpus": {"dataset": path}},
+    "corpus.tokenizer": lambda path: {"corpus": {"files": ["text.txt"], "tokenizer": path}},
+    "corpus.validation": lambda path: {"corpus": {"files": ["text.txt"], "validation": {"code": path}}},
+    "references": lambda path: {"references": [path]},
+    "search.latency_table": lambda path: {"search__latency_table": path},
+}
+SUFFIXES = {
+    "references": ".yaml",
+    "corpus.tokenizer": ".json",
+    "search.latency_table": ".jsonl",
+    "corpus.dataset": "",
+    "profile-device --output": ".jsonl",
+}
+SUFFIXES |= {"describe": ".yaml", "latency": ".yaml", "describe --device": ".jsonl", "report --device": ".jsonl", "fit": ".csv"}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a study, a finished one, an ablation and a table."""
+    folder = tmp_path_factory.mktemp("paths")
+    done = folder / "done"
+    done.mkdir()
+    records = sample_records(12)
+    for record in records:
+        append(done, record)
+    for final in sample_finals(records).values():
+        append(done, final)
+    (done / STUDY).write_text(small_study()[1])
+    (folder / "study.yaml").write_text(small_study()[1])
+    (folder / "ablation.yaml").write_text((ROOT / "studies" / "mobilellm" / "depth-width.yaml").read_text())
+    (folder / "runs.csv").write_text("params,tokens,loss\n1e6,1e8,3.0\n")
+    (folder / "text.txt").write_text("some text\n" * 9000)
+    return folder
+
+
+def kinds(name: str) -> dict[str, Make]:
+    found = dict(NOT_WRITTEN if name in WRITTEN else NOT_READ)
+    if name in NEW_DATABASE:
+        for kind in ("a link that leads nowhere", "nothing", "a NUL", "a file that the system refuses to read"):
+            del found[kind]
+    if name in FILES_WRITTEN:
+        found["a directory"] = NOT_READ["a directory"]
+    return found
+
+
+def one_sentence(said: str) -> None:
+    """The end of what was said; notices, and where a table will be, may stand before."""
+    assert "Traceback" not in said
+    last = said.splitlines()[-1]
+    assert last.startswith("archfront: ")
+    assert ";" in last, "a cure"
+    assert "None" not in last
+    assert len(last) < 700
+
+
+@pytest.mark.parametrize(("name", "kind"), [(name, kind) for name in ARGUMENTS for kind in kinds(name)])
+def test_a_path_that_cannot_be_used_is_one_sentence(
+    name: str, kind: str, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    before = sorted(place.rglob("*"))
+    path = kinds(name)[kind](tmp_path, SUFFIXES.get(name, ""))
+    command = [word.replace("{}", path) for word in shlex.split(ARGUMENTS[name])]
+    assert archfront.main(command) == 2, capsys.readouterr()
+    said = capsys.readouterr()
+    one_sentence(said.err)
+    assert sorted(place.rglob("*")) == before, "nothing was made or removed"
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"), [(key, kind) for key in KEYS for kind in NOT_READ if (key, kind) != ("corpus.dataset", "a directory")]
+)
+def test_a_path_of_a_study_that_cannot_be_used_is_one_sentence(
+    key: str, kind: str, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = NOT_READ[kind](tmp_path, SUFFIXES.get(key, ".txt"))
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(values(**KEYS[key](path))))
+    (tmp_path / "text.txt").write_text((place / "text.txt").read_text())
+    assert archfront.main(["plan", str(tmp_path / "study.yaml")]) == 2, capsys.readouterr()
+    one_sentence(capsys.readouterr().err)
+
+
+def test_every_argument_that_names_a_path_is_in_the_table() -> None:
+    """By the words that stand for one in a verb's help."""
+    commands = parser()
+    for name in VERBS:
+        asked = commands
+        for word in name.split():
+            (under,) = [action for action in asked._actions if isinstance(action, argparse._SubParsersAction)]
+            asked = under.choices[word]
+        for action in asked._actions:
+            if str(action.metavar) in {"STUDY", "DIR", "FILE", "PATH", "NAME|FILE", "TABLE", "TABLE.csv", "RUNS.csv|DIR"}:
+                flag = f"{name} {action.option_strings[0]}" if action.option_strings else name
+                assert callable(action.type), flag
+                path = action.type("x")
+                assert isinstance(path, GivenPath), flag
+                assert flag in ARGUMENTS or path.use is Use.ELSEWHERE, flag
+                assert (flag in WRITTEN) == (path.use not in (Use.READ, Use.ELSEWHERE)), flag
+    assert [path.argument for path in given_paths(commands.parse_args(["ablate", "a", "b"]))] == ["FILE", "FILE", "--directory"]
+
+
+@pytest.mark.parametrize("asked", [[], ["--json"], ["--objectives", "bits_per_byte,kv_cache_bytes"]])
+def test_a_directory_that_cannot_be_written_gives_its_front_and_its_page_elsewhere(
+    asked: list[str], place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done, page = place / "done", tmp_path / "page.html"
+    before = sorted(done.rglob("*"))
+    done.chmod(0o555)
+    try:
+        assert as_anybody(lambda: archfront.main(["report", str(done), *asked])) == 0
+        said = capsys.readouterr()
+        assert as_anybody(lambda: archfront.main(["report", str(done), *asked, "--output", str(page)])) == 0
+        again = capsys.readouterr()
+    finally:
+        done.chmod(0o755)
+    assert "on_front" in said.out if asked == ["--json"] else "on the front" in said.out
+    assert again.out == said.out
+    notices = [line for line in said.err.splitlines() if line.startswith("archfront:")]
+    assert notices == [f"archfront: {done} cannot be written, so there is no page; name a file for it with --output"]
+    assert "archfront:" not in again.err
+    assert page.stat().st_size > 1_000_000
+    assert sorted(done.rglob("*")) == before
