@@ -1,6 +1,6 @@
 """How fast text becomes token blocks, per core and in how much memory: ``python -m benchmarks.corpus TEXT --megabytes 300``.
 
-TEXT is a file or a folder of .txt, .jsonl and .parquet files, read again and again under other names until there is enough of it.
+TEXT is a file or a folder of files that a corpus may have, read again and again under other names until there is enough of it.
 Prints one JSON object. `prepare_corpus` is timed once from nothing: hashing, learning the merges, encoding. The encoding is then timed
 alone, reading, hashing and writing included, the best of three. The megabytes per second and core are those of processor time, which
 other work on the machine disturbs less than the wall's. `tokenizers`, the encoder that the ids are compared with, is timed once on the
@@ -19,7 +19,7 @@ import time
 from itertools import islice
 from pathlib import Path
 
-from trials.corpus.documents import READERS, Documents, find_documents
+from trials.corpus.documents import READERS, Documents, find_documents, suffix_of
 from trials.corpus.encoding import encode_splits
 from trials.corpus.prepare import prepare_corpus
 from trials.corpus.splits import Inventory, read_pieces, take_inventory
@@ -46,12 +46,12 @@ def main() -> None:
 
 def repeated(text: Path, least_bytes: float, folder: Path) -> list[Path]:
     """The files under as many names as it takes."""
-    files = [text] if text.is_file() else sorted(path for path in text.rglob("*") if path.suffix in READERS)
+    files = [text] if text.is_file() else sorted(path for path in text.rglob("*") if suffix_of(path) in READERS)
     if not files:
         raise SystemExit(f"{text} must be or hold files that end in {', '.join(READERS)}, found none")
     copies = max(1, math.ceil(least_bytes / sum(file.stat().st_size for file in files)))
     folder.mkdir()
-    names = [folder / f"{copy}-{number}{file.suffix}" for copy in range(copies) for number, file in enumerate(files)]
+    names = [folder / f"{copy}-{number}{''.join(file.suffixes)}" for copy in range(copies) for number, file in enumerate(files)]
     for name, file in zip(names, files * copies, strict=True):
         name.symlink_to(file.resolve())
     return names

@@ -33,7 +33,12 @@ ROOMS = {
     "mlflow": {"trials/reporting/mlflow_runs.py"},
     "lightning": {"trials/training/lightning_loop.py"},
     "datasets": {"trials/corpus/dataset.py"},
-    "pyarrow": {"analysis/tables/parquet_rows.py", "trials/corpus/dataset.py", "trials/corpus/parquet.py"},
+    "pyarrow": {
+        "analysis/tables/parquet_rows.py",
+        "trials/corpus/arrow_rows.py",
+        "trials/corpus/byte_stream.py",
+        "trials/corpus/dataset.py",
+    },
     "rensa": {"trials/corpus/near_copies.py"},
     "gguf": {"trials/formats/gguf_file.py", "trials/formats/gguf_tokenizer.py", "trials/export/gguf_reading.py"},
     "executorch": {"trials/latency/runtimes/executorch_runtime.py"},

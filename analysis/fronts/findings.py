@@ -12,6 +12,7 @@ from analysis.fronts.membership import Membership, picks
 from analysis.objectives.objective import Objective
 from analysis.objectives.observed import Observed
 from analysis.records.record import FinalRecord, Kind, Outcome, TrialRecord
+from analysis.text.passes import passes_sentences
 from analysis.text.words import OUTCOMES, joined, plural
 
 
@@ -44,6 +45,7 @@ def findings(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], 
     """The answer in a few sentences: the front's ends and knee, every reference, and how sure that is."""
     return [
         outcome_sentence(records),
+        *passes_sentences(records),
         *front_sentences(records, front, membership),
         *(reference_sentence(record, finals, front) for record in records if record.kind is Kind.REFERENCE),
         *uncertainty_sentences(front, membership),

@@ -116,6 +116,8 @@ class Training:
     """Parts that each step's batch was split into, so that it fits the memory; their gradients are summed."""
     corpus_sha256: str | None = None
     """SHA-256 of the text that it was trained on, and of how that is split (docs/corpora.md)."""
+    text_tokens: PositiveCount | None = None
+    """Tokens of the train split, through which `tokens` goes as often as it takes; None where an earlier archfront trained it."""
     curve: tuple[CurvePoint, ...] = ()
     cooldowns: tuple[Cooldown, ...] = ()
     """Finished losses at fewer tokens, where the recipe asks for them."""
@@ -124,3 +126,8 @@ class Training:
     reused_from: str | None = None
     """Directory and trial that this training was taken over from, such as `/data/runs/small #7`: all of these numbers, seconds and memory
     too, are of that one, and nothing was spent on it here. None where it was trained for this trial."""
+
+    @property
+    def passes(self) -> float | None:
+        """Times that it went through its text; None where the text's size is not known."""
+        return None if self.text_tokens is None else self.tokens / self.text_tokens

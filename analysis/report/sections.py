@@ -14,6 +14,7 @@ from analysis.report.figures import forecast_figure, picture
 from analysis.report.html import Html, element, facts, folded, paragraphs, table
 from analysis.report.plan_part import plan_part
 from analysis.text import words
+from analysis.text.passes import passes_sentences
 
 
 def asked_facts(summary: StudySummary, records: Sequence[TrialRecord]) -> list[Html]:
@@ -26,7 +27,7 @@ def asked_facts(summary: StudySummary, records: Sequence[TrialRecord]) -> list[H
         "Trainings" if summary.law else "Search": f"{words.plural(summary.planned_trials, 'training' if summary.law else 'shape')}, "
         f"{summary.search}",
         "References": "\n".join(references),
-        "Corpus": summary.corpus,
+        "Corpus": "\n".join([summary.corpus, *passes_sentences(records)]),
         "Recipe": summary.recipe,
         "Latency": summary.latency,
     }

@@ -24,6 +24,7 @@ from analysis.report.html import Html, element, folded, html, paragraphs, sectio
 from analysis.report.sections import ForecastFound, asked_facts, cost_facts, environment_facts, forecast_part, health_part, validity_part
 from analysis.report.tables import all_trials, front_table, unfinished, validation_tables
 from analysis.text import words
+from analysis.text.passes import GOOD_EPOCHS, passes_sentences
 
 REPORT = "report.html"
 SECTIONS = {
@@ -83,7 +84,9 @@ def _found(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], fr
     references = [record for record in records if record.kind is Kind.REFERENCE]
     held = [reference_sentence(record, finals, front) for record in references] if front.points else []
     return [
-        paragraphs([outcome_sentence(records), *front_sentences(records, front, membership)[:1]]),
+        paragraphs(
+            [outcome_sentence(records), *passes_sentences(records, beyond=GOOD_EPOCHS), *front_sentences(records, front, membership)[:1]]
+        ),
         _cards(records, finals, front, membership),
         paragraphs(
             [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gzip
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -170,8 +171,22 @@ BAD: dict[str, BadStudy] = {
     # text that cannot be had
     "files that are not there": changed("corpus.files must name files, found none", corpus={"files": ["nowhere/*.txt"]}),
     "an empty file": changed("the corpus must hold text, found only empty files", {"text.txt": ""}, **OWN),
-    "a null row": changed(
-        "line 2 must have a string `text`", {"rows.jsonl": '{"text": "a"}\n{"text": null}\n'}, corpus={"files": ["rows.jsonl"]}
+    "rows without text alone": changed(
+        "must hold 3 different pieces of text (documents, or sections of 4 KiB), found 0",
+        {"rows.jsonl": '{"text": ""}\n{"text": null}\n{"text": " "}\n'},
+        corpus={"files": ["rows.jsonl"]},
+    ),
+    "a row of a number": changed(
+        "line 2 must have a string `text`", {"rows.jsonl": '{"text": "a"}\n{"text": 3}\n'}, corpus={"files": ["rows.jsonl"]}
+    ),
+    "a compressed file that is cut": changed(
+        "text.txt.gz must be a whole gzip file", {"text.txt.gz": gzip.compress(TEXT.encode())[:-20]}, corpus={"files": ["text.txt.gz"]}
+    ),
+    "a compressed file that grows without end": changed(
+        "at most 200 times its compressed size", {"a.txt.gz": gzip.compress(bytes(10 << 20))}, corpus={"files": ["a.txt.gz"]}
+    ),
+    "a row of separated values without its end": changed(
+        "line 2 must end a row of separated values", {"rows.csv": 'text\n"open\n'}, corpus={"files": ["rows.csv"]}
     ),
     "a row that is no JSON": changed("line 1 must be one JSON object", {"rows.jsonl": "{text: 1}\n"}, corpus={"files": ["rows.jsonl"]}),
     "a text that is not UTF-8": changed("must be UTF-8, found byte 0xff", {"text.txt": b"abc\xff" * 100}, **OWN),

@@ -59,6 +59,10 @@ class TokenBlocks:
     """SHA-256 of the text and, where it is not split by each piece's own digest, of how it is split."""
     tokenizer_file: Path | None
     """tokenizer.json, where this machine has it."""
+    documents: int | None = None
+    """Documents of the corpus, those without text included; None where a folder of blocks came without its corpus."""
+    without_text: int | None = None
+    """Documents that are null, empty or white space alone, and left out; None as for `documents`."""
     validations: Mapping[str, Ids] = field(default_factory=dict)
     """[tokens] Each of the validation sets that the study names beside the corpus."""
     facts: SplitFacts | None = None

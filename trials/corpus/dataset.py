@@ -61,6 +61,14 @@ def fetch_dataset(spec: CorpusSpec, cache: Path) -> tuple[Path, ...]:
     return tuple(folder / _shard(number) for number in range(_fetched(folder).shards))
 
 
+def fetched_files(spec: CorpusSpec, cache: Path) -> tuple[Path, ...]:
+    """The files of a dataset that is whole in the cache; none where it is not, and nothing is asked for."""
+    require_dataset_folder(spec)
+    folder = cache / "datasets" / _key(spec)
+    fetched = _fetched(folder)
+    return tuple(folder / _shard(number) for number in range(fetched.shards)) if fetched.complete else ()
+
+
 def require_dataset_folder(spec: CorpusSpec) -> None:
     """Raise SpecError where the dataset is a folder that is not there."""
     if spec.is_local and not Path(spec.dataset or "").is_dir():
@@ -72,13 +80,13 @@ def _fetch(spec: CorpusSpec, folder: Path) -> None:
     stream, fetched = _open(spec, folder), _fetched(folder)
     if fetched.stream is not None:
         stream.load_state_dict(fetched.stream)
-    texts: list[str] = []
+    texts: list[str | None] = []
     held_bytes = 0
     limit_bytes = spec.limit_bytes or float("inf")
     with closing(_documents(stream, spec, fetched.documents)) as documents:
         for text in documents:
             texts.append(text)
-            held_bytes += len(text.encode())
+            held_bytes += len((text or "").encode())
             reached = fetched.size_bytes + held_bytes >= limit_bytes
             if held_bytes >= SHARD_BYTES or reached:
                 fetched = _write(folder, texts, fetched, held_bytes, stream.state_dict(), complete=reached)
@@ -89,7 +97,9 @@ def _fetch(spec: CorpusSpec, folder: Path) -> None:
     _write(folder, texts, fetched, held_bytes, None, complete=True)
 
 
-def _write(folder: Path, texts: list[str], before: Fetched, held_bytes: int, stream: dict[str, Any] | None, *, complete: bool) -> Fetched:
+def _write(
+    folder: Path, texts: list[str | None], before: Fetched, held_bytes: int, stream: dict[str, Any] | None, *, complete: bool
+) -> Fetched:
     """Add a shard, the file first and then the word that it is there."""
     import pyarrow
     from pyarrow import parquet
@@ -148,8 +158,8 @@ def _saved(spec: CorpusSpec) -> Path | None:
     return folder / spec.split
 
 
-def _documents(stream: Any, spec: CorpusSpec, done: int) -> Generator[str, None, None]:
-    """The column's texts, rows without one left out."""
+def _documents(stream: Any, spec: CorpusSpec, done: int) -> Generator[str | None, None, None]:
+    """The column's texts, None for a row without one: it is passed over, and counted, where the corpus is read."""
     rows = iter(stream)
     while True:
         try:
@@ -162,18 +172,30 @@ def _documents(stream: Any, spec: CorpusSpec, done: int) -> Generator[str, None,
         if row is None:
             return
         text = row.get(spec.column)
-        if isinstance(text, str):
+        if isinstance(text, bytes):
+            text = _decoded(text, spec, done)
+        if isinstance(text, str) or (text is None and spec.column in row):
             done += 1
             yield text
         elif spec.column not in row:
             raise SpecError(
                 f"the dataset {spec.title} must have a column `{spec.column}`, found {', '.join(row)}; name one of them with corpus.column"
             )
-        elif text is not None:
+        else:
             raise SpecError(
                 f"the dataset {spec.title} must have text in its column `{spec.column}`, found {type(text).__name__}; "
                 "name another with corpus.column"
             )
+
+
+def _decoded(text: bytes, spec: CorpusSpec, done: int) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        raise SpecError(
+            f"the dataset {spec.title} must have UTF-8 in its column `{spec.column}`, found byte 0x{text[error.start]:02x} in row "
+            f"{done + 1:,}; convert it, or name another with corpus.column"
+        ) from None
 
 
 def _key(spec: CorpusSpec) -> str:

@@ -10,22 +10,25 @@ import codecs
 import glob
 import io
 import os
-import re
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-from analysis.records.json_text import parse_json
 from search_space.errors import SpecError, quoted, refused
-from trials.corpus.parquet import read_column
+from trials.corpus.arrow_rows import read_arrow, read_parquet
+from trials.corpus.byte_stream import COMPRESSIONS, Watch, compression_of, opened, unwatched
+from trials.corpus.json_rows import read_json_lines
+from trials.corpus.separated_rows import read_separated
 from trials.study.corpus_spec import CorpusSpec
 
 SHORTEST_SECTION_BYTES, LONGEST_SECTION_BYTES = 4 << 10, 64 << 10
 CORPUS_SECTIONS = 200
 """Least sections that a corpus of one document is cut into, where the shortest section allows it."""
+NEW_LINE = b"\n"
 NOT_IN_STDLIB = frozenset({"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__"})
 """Folders below the standard library that are tests or not part of it."""
 
@@ -49,15 +52,20 @@ class Documents:
         total = sum(path.stat().st_size for path in self.files)
         return min(max(total // CORPUS_SECTIONS, SHORTEST_SECTION_BYTES), LONGEST_SECTION_BYTES)
 
-    def documents(self) -> Iterator[Iterator[str]]:
-        """The pieces of each document, to be taken before the next document's.
+    def documents(self, watch: Callable[[Path, Callable[[], float]], object] | None = None) -> Iterator[Iterator[str]]:
+        """The pieces of each document, to be taken before the next document's; none of one that is null, empty or only white space.
 
-        Raises SpecError with file and line where the text is not what its suffix says.
+        `watch` is handed each file as it is opened, and what tells the share of it that has been read. Raises SpecError with file and line
+        where the text is not what its suffix says.
         """
         section = self.section_bytes
         for path in self.files:
             try:
-                yield from _embedded(path, section) if self.embedded else READERS[path.suffix](path, section, self.column)
+                if self.embedded:
+                    yield from _embedded(path, section)
+                    continue
+                told = unwatched if watch is None else partial(watch, path)
+                yield from READERS[suffix_of(path)](path, section, self.column, told)
             except OSError as error:
                 raise refused(error, f"corpus file {path}", "be readable", "check its permissions") from None
 
@@ -95,9 +103,21 @@ def _matches(pattern: str, key: str) -> list[Path]:
         cure = f"name its files, such as {pattern}/**/*.txt" if path.is_dir() else "check the path, which is relative to the study file"
         raise SpecError(f"{key} must name files, found none for {pattern}; {cure}")
     for file in files:
-        if file.suffix not in READERS:
-            raise SpecError(f"corpus file {file} must end in {_one_of(READERS)}, found {quoted(file.suffix)}; convert it or leave it out")
+        if suffix_of(file) not in READERS:
+            raise SpecError(
+                f"corpus file {file} must end in {_one_of(READERS)}, those of text also in {_one_of(COMPRESSIONS)} after that, found "
+                f"{quoted(''.join(file.suffixes[-2:]))}; convert it or leave it out"
+            )
     return files
+
+
+def suffix_of(path: Path) -> str:
+    """The suffix that tells a file's reader, in small letters, without that of a compression; the whole end where none can be that way."""
+    ending = path.suffix.lower()
+    if compression_of(path) is None:
+        return ending
+    inner = Path(path.stem).suffix.lower()
+    return inner if inner in COMPRESSIBLE else inner + ending
 
 
 def _embedded(path: Path, section: int) -> Iterator[Iterator[str]]:
@@ -106,45 +126,23 @@ def _embedded(path: Path, section: int) -> Iterator[Iterator[str]]:
         data.decode()
     except UnicodeDecodeError:
         return
-    yield _sections(io.BytesIO(data), section, path)
+    if data:
+        yield _sections(io.BytesIO(data), section, f"corpus file {path}", is_file=True)
 
 
-def _plain(path: Path, section: int, _column: str) -> Iterator[Iterator[str]]:
-    with path.open("rb") as file:
-        yield _sections(file, section, path)
+def _plain(path: Path, section: int, _column: str, watch: Watch) -> Iterator[Iterator[str]]:
+    with opened(path, watch) as file:
+        yield _sections(file, section, f"corpus file {path}", is_file=True)
 
 
-def _json_lines(path: Path, section: int, column: str) -> Iterator[Iterator[str]]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.isspace():
-                yield _sections(io.BytesIO(_json_text(line, column, f"corpus file {path}, line {number}")), section, path)
+def _rows(read: Callable[[Path, str, Watch], Iterator[tuple[str, bytes | None]]]) -> ReadDocuments:
+    """Documents as a reader of rows finds them."""
 
+    def documents(path: Path, section: int, column: str, watch: Watch) -> Iterator[Iterator[str]]:
+        for where, text in read(path, column, watch):
+            yield iter(()) if text is None else _sections(io.BytesIO(text), section, where)
 
-def _json_text(line: bytes, column: str, where: str) -> bytes:
-    try:
-        value = parse_json(line.removeprefix(codecs.BOM_UTF8).decode().strip())
-    except UnicodeDecodeError as error:
-        raise SpecError(f"{where} must be UTF-8, found {_found(error)}; convert the file") from None
-    except ValueError as error:
-        said = re.sub(r"line 1, (column \d+): (.*)", r"\2 at \1", str(error))
-        found = said[:1].lower() + said[1:]
-        raise SpecError(f"{where} must be one JSON object, found {found}; correct the line") from None
-    if not isinstance(value, dict):
-        raise SpecError(f'{where} must be a JSON object with `{column}`, found {type(value).__name__}; write {{"{column}": ...}}')
-    text = value.get(column)
-    if not isinstance(text, str):
-        found = type(text).__name__ if column in value else f"keys {', '.join(value) or 'none'}"
-        raise SpecError(f"{where} must have a string `{column}`, found {found}; put the document there, or name its key with corpus.column")
-    try:
-        return text.encode()
-    except UnicodeEncodeError:  # JSON can spell half a surrogate pair, which no UTF-8 text has
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
-
-
-def _parquet(path: Path, section: int, column: str) -> Iterator[Iterator[str]]:
-    for text in read_column(path, column):
-        yield _sections(io.BytesIO(text), section, path)
+    return documents
 
 
 def _one_of(names: Iterable[str]) -> str:
@@ -152,24 +150,39 @@ def _one_of(names: Iterable[str]) -> str:
     return f"{', '.join(first)} or {last}"
 
 
-def _found(error: UnicodeDecodeError) -> str:
-    return f"byte 0x{error.object[error.start]:02x}"
+def _sections(file: BinaryIO, section: int, where: str, *, is_file: bool = False) -> Iterator[str]:
+    """Sections of at least so many bytes, to the next line end but at most twice as long; no character is cut.
 
-
-def _sections(file: BinaryIO, section: int, path: Path) -> Iterator[str]:
-    """Sections of at least so many bytes, to the next line end but at most twice as long; no character is cut."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
+    One of white space alone is left out. Of what is a whole file (`is_file`) the line is told, and a mark of the byte order is no text.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8-sig" if is_file else "utf-8")()
     lines = 1
     try:
         while block := file.read(section):
             block += file.readline(section)
-            if text := decoder.decode(block):
+            text = decoder.decode(block)
+            if text and not text.isspace():
                 yield text
-            lines += block.count(b"\n")
+            lines += block.count(NEW_LINE)
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        line = lines + error.object[: error.start].count(b"\n")
-        raise SpecError(f"corpus file {path}, line {line} must be UTF-8, found {_found(error)}; convert the file") from None
+        place = f", line {lines + error.object[: error.start].count(NEW_LINE)}" if is_file else ""
+        found = f"byte 0x{error.object[error.start]:02x}"
+        raise SpecError(f"{where}{place} must be UTF-8, found {found}; convert the file") from None
 
 
-READERS: dict[str, Callable[[Path, int, str], Iterator[Iterator[str]]]] = {".txt": _plain, ".jsonl": _json_lines, ".parquet": _parquet}
+ReadDocuments = Callable[[Path, int, str, Watch], Iterator[Iterator[str]]]
+READERS: dict[str, ReadDocuments] = {
+    ".txt": _plain,
+    ".jsonl": _rows(read_json_lines),
+    ".ndjson": _rows(read_json_lines),
+    ".json": _rows(read_json_lines),
+    ".csv": _rows(read_separated),
+    ".tsv": _rows(read_separated),
+    ".parquet": _rows(read_parquet),
+    ".arrow": _rows(read_arrow),
+    ".feather": _rows(read_arrow),
+}
+"""What gives the pieces of each document of a file, by its suffix, for the least bytes of a section and the column of its documents."""
+COMPRESSIBLE = frozenset({".txt", ".jsonl", ".ndjson", ".json", ".csv", ".tsv"})
+"""Suffixes after which that of a compression may stand: of files that are read from beginning to end."""

@@ -13,11 +13,11 @@ import numpy as np
 
 from search_space.errors import SpecError
 from trials.corpus.blocks import BYTES_PER_TOKEN, META, TOKENIZER, TokenBlocks, write_meta
-from trials.corpus.dataset import COLUMN, fetch_dataset, require_dataset_folder
+from trials.corpus.dataset import COLUMN, fetch_dataset, fetched_files, require_dataset_folder
 from trials.corpus.documents import Documents, find_documents
 from trials.corpus.encoding import PROGRESS, encode_splits
-from trials.corpus.given_tokenizer import Given, given_tokenizer
-from trials.corpus.splits import CORPUS_FORMAT, Inventory, take_inventory
+from trials.corpus.given_tokenizer import Given, given_tokenizer, local_tokenizers
+from trials.corpus.splits import CORPUS_FORMAT, Inventory, known_inventory, take_inventory
 from trials.corpus.tokenizer import load_encoder, require_vocab_size, train_tokenizer
 from trials.corpus.validation_sets import encode_validations, find_validations
 from trials.study.corpus_spec import CorpusSpec, is_local_path
@@ -40,15 +40,42 @@ def prepare_corpus(spec: CorpusSpec, vocab_size: int, cache: Path | None = None)
     cache = cache_folder(cache)
     documents = _documents(spec, cache)
     inventory = take_inventory(documents, cache)
-    tokenizer = f"{vocab_size}-{given.sha256[:16]}" if given else f"{vocab_size}"
-    folder = cache / f"{inventory.sha256[:32]}-{tokenizer}-v{CORPUS_FORMAT}"
+    folder = _folder(cache, inventory, vocab_size, given)
     if not (folder / META).is_file():
         with sole(folder.with_suffix(".lock")):
             if not (folder / META).is_file():
                 _build(folder, documents, inventory, vocab_size, given)
     # Equal text under another name shares the folder, so the name is this call's.
-    validations = encode_validations(spec, folder / TOKENIZER, vocab_size, folder)
-    return dataclasses.replace(TokenBlocks.load(folder), corpus=documents.summary, validations=validations)
+    return dataclasses.replace(
+        TokenBlocks.load(folder),
+        corpus=documents.summary,
+        documents=inventory.documents,
+        without_text=inventory.without_text,
+        validations=encode_validations(spec, folder / TOKENIZER, vocab_size, folder),
+    )
+
+
+def known_tokens(spec: CorpusSpec, vocab_size: int, cache: Path) -> int | None:
+    """Tokens of the train split where its blocks are in the cache and the files have not changed; None where they are not.
+
+    Reads no text and asks no hub.
+    """
+    files = () if spec.dataset is None else fetched_files(spec, cache)
+    if spec.dataset is not None and not files:
+        return None
+    documents = find_documents(spec) if spec.dataset is None else Documents(spec.title, files, embedded=False, column=COLUMN)
+    inventory = known_inventory(documents, cache)
+    if inventory is None or (spec.tokenizer and not local_tokenizers(spec.tokenizer)):
+        return None
+    given = given_tokenizer(spec.tokenizer, vocab_size) if spec.tokenizer else None
+    folder = _folder(cache, inventory, vocab_size, given)
+    return len(TokenBlocks.load(folder).train) if (folder / META).is_file() else None
+
+
+def _folder(cache: Path, inventory: Inventory, vocab_size: int, given: Given | None) -> Path:
+    """Where the blocks of a text lie, by its content and its tokenizer's."""
+    tokenizer = f"{vocab_size}-{given.sha256[:16]}" if given else f"{vocab_size}"
+    return cache / f"{inventory.sha256[:32]}-{tokenizer}-v{CORPUS_FORMAT}"
 
 
 def corpus_hash(spec: CorpusSpec, cache: Path | None = None) -> str:

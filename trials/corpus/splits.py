@@ -32,6 +32,8 @@ CORPUS_FORMAT = 2
 """Raised when documents, pieces, splits or blocks are made in another way, so that no old cache is taken for a new one."""
 BEGINS = np.uint8(4)
 """Flag of a piece with which a unit begins."""
+MOST_PIECES = 1 << 24
+"""Pieces whose hashes and signatures are held to be compared, 0.6 KiB each, up to 1.7 where nearly all are near copies."""
 SETTLED_SECONDS = 2.0
 """A file changed less long ago could change once more without its time telling."""
 
@@ -70,6 +72,10 @@ class Inventory:
     """How the pieces are split."""
     packed: str
     """A byte for each piece in order, compressed, in base 64: the place of its split in SPLITS, and BEGINS where a unit does."""
+    documents: int
+    """Documents, those without text included."""
+    without_text: int
+    """Documents that are null, empty or white space alone, and left out."""
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> Inventory:
@@ -99,12 +105,20 @@ def rank_of(digest: bytes) -> int:
 
 def read_pieces(documents: Documents) -> Iterator[TextPiece]:
     """Every piece of the corpus, hashed."""
-    for document in documents.documents():
-        is_first = True
-        for text in document:
-            data = text.encode()
-            yield TextPiece(text, len(data), hashlib.sha256(data).digest(), is_first)
-            is_first = False
+    return chain.from_iterable(read_documents(documents))
+
+
+def read_documents(documents: Documents) -> Iterator[Iterator[TextPiece]]:
+    """The hashed pieces of each document, to be taken before the next document's; none of one without text."""
+    return map(_hashed, documents.documents())
+
+
+def _hashed(document: Iterator[str]) -> Iterator[TextPiece]:
+    is_first = True
+    for text in document:
+        data = text.encode()
+        yield TextPiece(text, len(data), hashlib.sha256(data).digest(), is_first)
+        is_first = False
 
 
 def take_inventory(documents: Documents, cache: Path) -> Inventory:
@@ -112,37 +126,59 @@ def take_inventory(documents: Documents, cache: Path) -> Inventory:
 
     Raises SpecError where there are fewer than three different pieces.
     """
-    remembered = cache / "inventories" / f"{fingerprint(documents)}.json"
-    if remembered.is_file():
-        with suppress(SpecError, TypeError, KeyError, AttributeError):  # a damaged note is no note
-            return Inventory.of(read_json(remembered, "what a corpus amounts to", "delete it"))
+    remembered = known_inventory(documents, cache)
+    if remembered is not None:
+        return remembered
     settled = time.time() - SETTLED_SECONDS
     inventory = _read(documents)
     if all(max(path.stat().st_mtime, path.stat().st_ctime) < settled for path in documents.files):
-        write_whole(remembered, json_of(asdict(inventory)).encode())
+        write_whole(_note(documents, cache), json_of(asdict(inventory)).encode())
     return inventory
+
+
+def known_inventory(documents: Documents, cache: Path) -> Inventory | None:
+    """What the corpus amounts to without reading it; None where it was not read yet, or has changed."""
+    note = _note(documents, cache)
+    if note.is_file():
+        with suppress(SpecError, TypeError, KeyError, AttributeError):  # a damaged note is no note
+            return Inventory.of(read_json(note, "what a corpus amounts to", "delete it"))
+    return None
+
+
+def _note(documents: Documents, cache: Path) -> Path:
+    return cache / "inventories" / f"{fingerprint(documents)}.json"
 
 
 def _read(documents: Documents) -> Inventory:
     total, own = hashlib.sha256(), hashlib.sha256()
     ranks, sizes, of_document, document_ranks = array("Q"), array("Q"), array("q"), array("Q")
     whole, sections = Sketches(), Sketches()
-    for piece in read_pieces(documents):
-        data = piece.text.encode()
-        if piece.is_first:
-            if ranks:
-                document_ranks.append(rank_of(own.digest()))
-            own = hashlib.sha256()
-            whole.begin()
-        own.update(data)
-        whole.add(data)
-        if len(document_ranks) < LEAST_DOCUMENTS:  # else there are enough to split by them
-            sections.begin()
-            sections.add(data)
-        total.update(piece.digest)
-        ranks.append(piece.rank)
-        sizes.append(piece.size_bytes)
-        of_document.append(len(document_ranks))
+    count = without_text = 0
+    for document in read_documents(documents):
+        before = len(ranks)
+        for piece in document:
+            data = piece.text.encode()
+            if piece.is_first:
+                if ranks:
+                    document_ranks.append(rank_of(own.digest()))
+                own = hashlib.sha256()
+                whole.begin()
+            own.update(data)
+            whole.add(data)
+            if len(document_ranks) < LEAST_DOCUMENTS:  # else there are enough to split by them
+                sections.begin()
+                sections.add(data)
+            total.update(piece.digest)
+            ranks.append(piece.rank)
+            sizes.append(piece.size_bytes)
+            of_document.append(len(document_ranks))
+        count += 1
+        without_text += len(ranks) == before
+        if len(ranks) > MOST_PIECES:
+            raise SpecError(
+                f"the corpus must have at most {MOST_PIECES:,} pieces of text (documents, or sections of long ones), found more; name "
+                "fewer files, or put several short documents into one"
+            )
     if ranks:
         document_ranks.append(rank_of(own.digest()))
     ranked, sized, ranked_documents = (np.frombuffer(found, np.uint64) for found in (ranks, sizes, document_ranks))
@@ -156,7 +192,7 @@ def _read(documents: Documents) -> Inventory:
     )
     sha256 = total.hexdigest() if choice.is_by_piece else hashlib.sha256(total.digest() + choice.places.tobytes()).hexdigest()
     flags = choice.places + BEGINS * choice.begins
-    return Inventory(sha256, facts, base64.b64encode(zlib.compress(flags.tobytes())).decode())
+    return Inventory(sha256, facts, base64.b64encode(zlib.compress(flags.tobytes())).decode(), count, without_text)
 
 
 def _content(reading: PieceReading, inside: npt.NDArray[np.bool_]) -> SplitContent:

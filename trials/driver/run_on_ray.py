@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from analysis.records.record import FinalRecord, TrialRecord
 from trials.cluster.ray_session import connected
-from trials.corpus.first_look import require_text
+from trials.corpus.first_look import require_text, without_text_notice
 from trials.driver.finals_on_ray import finish_finals
 from trials.driver.preparation import (
     equipped,
@@ -30,12 +31,16 @@ from trials.driver.trial_actor import Evaluate
 from trials.latency.device_tables import frozen_table
 from trials.plans.check_study import is_here
 from trials.plans.first_trials import FirstTrials
+from trials.plans.text_use import use_of_blocks
 from trials.study.spec import StudySpec
 from trials.trial.reuse import Reuse
 from trials.trial.training_index import TrainingText
 
 if TYPE_CHECKING:
+    from trials.corpus.blocks import TokenBlocks
     from trials.reporting.mlflow_tracker import Tracker
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +75,7 @@ class RayRun:
                 stages.end("Ray")
                 ready = {size: found.result() for size, found in blocks.items()}  # a calibration wants the machine for itself
                 stages.end("rest of the corpus")
+                _tell_of_text(study, first, ready.values())
                 left_out: Mapping[int, str] = {}
                 if is_real:
                     study = settled_on_a_worker(study, directory)
@@ -86,6 +92,17 @@ class RayRun:
                     if reuse is not None and lacks_finals(study, found, finals):
                         finals = finish_finals(equipment, reuse, found, finals, stages)
         return study, found, finals, left_out
+
+
+def _tell_of_text(study: StudySpec, first: FirstTrials, blocks: Iterable[TokenBlocks]) -> None:
+    """What the whole text, which is read by now, has without text, and whether trainings repeat it much."""
+    found = list(blocks)
+    if not found:
+        return
+    use = use_of_blocks(study, first, [len(each.train) for each in found])
+    for said in (without_text_notice(found[0].documents or 0, found[0].without_text or 0), use and use.warning):
+        if said:
+            logger.warning(said)
 
 
 def _in_order(records: Iterable[TrialRecord]) -> tuple[TrialRecord, ...]:

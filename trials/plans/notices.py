@@ -8,10 +8,24 @@ from pathlib import Path
 import yaml
 
 from analysis.text.words import joined
+from trials.corpus.documents import find_documents
+from trials.corpus.first_look import look_at, without_text_notice
 from trials.corpus.given_tokenizer import local_tokenizers
 from trials.corpus.plain_tokenizer import changed_texts, unasked
 from trials.study.spec import StudySpec
 from trials.trial.references import reference_notices
+
+
+def text_notices(study: StudySpec) -> tuple[str, ...]:
+    """What of a study's files of text is left out; `run` says it once the whole text is read, where `plan` may know its beginning alone.
+
+    Raises SpecError where a file cannot be used.
+    """
+    if study.corpus.files is None:
+        return ()
+    look = look_at(find_documents(study.corpus))
+    said = without_text_notice(look.documents, look.without_text, is_whole=look.is_whole)
+    return () if said is None else (said,)
 
 
 def study_notices(study: StudySpec) -> tuple[str, ...]:

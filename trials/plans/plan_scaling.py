@@ -9,21 +9,22 @@ from typing import Any
 
 from analysis.laws.identifiability import Resolution, resolution, rows_of
 from analysis.text.columns import aligned
+from analysis.text.passes import GOOD_EPOCHS
 from analysis.text.words import disk, duration, hours, quantity, short, span
 from search_space import cost
-from trials.corpus.prepare import prepare_corpus
 from trials.plans.check_study import check
 from trials.plans.deadline import require_deadline
 from trials.plans.feasible_here import SLOW, Pace, grouped, infeasible_reason, time_pace
 from trials.plans.first_trials import FirstTrials
 from trials.plans.foretell import ExpectedTrials, foretold
 from trials.plans.known_paces import ready_paces
-from trials.plans.notices import study_notices
+from trials.plans.notices import study_notices, text_notices
+from trials.plans.text_use import TextUse, text_use
 from trials.plans.time_plan import TimePlan
 from trials.study.scaling_spec import HardwareSpec
 from trials.study.spec import ProxySpec, StudySpec
 from trials.training.footprint import footprint, readable_bytes
-from trials.training.schedules import RunLength, paid_tokens
+from trials.training.schedules import RunLength, paid_tokens, stated_tokens
 from trials.trial.calibration import as_known_here, is_open
 from trials.trial.task import TrialTask
 
@@ -33,8 +34,6 @@ LONG_PLAN = 12
 """Trainings from which a row for each budget stands before them."""
 MANY_GPUS = 64
 """GPUs for which the whole study's time is said."""
-GOOD_EPOCHS = 4
-"""Passes over a text up to which repeated tokens are worth about as much as new ones (arXiv 2305.16264)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +82,8 @@ class ScalingPlan:
     hardware: HardwareSpec | None
     workers: int
     machine: str
-    text_tokens: int | None
-    """Tokens of the train split; None where the corpus was not read for the plan."""
+    text: TextUse | None
+    """The train split, and how often trainings go through it; None where that is not known before the text is fetched."""
     trainings: tuple[TrainingPlan, ...]
     time: TimePlan
     """Seconds by stage of what this machine runs, energy and money."""
@@ -115,6 +114,7 @@ class ScalingPlan:
             "resolution": dict(self.resolution.exponents),
             "warnings": self.warnings,
             "notices": self.notices,
+            "text": None if self.text is None else asdict(self.text),
             "hardware": None if self.hardware is None else self.hardware.model_dump(),
             "machine": self.machine,
             "trainings": [asdict(training) for training in self.trainings],
@@ -126,11 +126,11 @@ class ScalingPlan:
         """What a reader must know before paying."""
         found = [*self.resolution.warnings]
         most = max(training.tokens[-1] for training in self.trainings)
-        if self.text_tokens is not None and most > GOOD_EPOCHS * self.text_tokens:
-            repeated = sum(training.tokens[-1] > GOOD_EPOCHS * self.text_tokens for training in self.trainings)
+        if self.text is not None and most > GOOD_EPOCHS * self.text.train_tokens:
+            repeated = sum(training.tokens[-1] > GOOD_EPOCHS * self.text.train_tokens for training in self.trainings)
             found.append(
-                f"the corpus has {quantity(self.text_tokens)} training tokens, which {repeated} trainings repeat more than "
-                f"{GOOD_EPOCHS} times (up to {most / self.text_tokens:,.0f}); their losses are of repeated text, so name a larger "
+                f"the corpus has {quantity(self.text.train_tokens)} training tokens, which {repeated} trainings repeat more than "
+                f"{GOOD_EPOCHS} times (up to {most / self.text.train_tokens:,.0f}); their losses are of repeated text, so name a larger "
                 "corpus for them"
             )
         return found
@@ -160,10 +160,10 @@ def plan_scaling(study: StudySpec, first: FirstTrials | None = None, *, price_pe
         hardware=study.scaling.hardware,
         workers=study.workers.count,
         machine=pace.machine,
-        text_tokens=len(prepare_corpus(study.corpus, vocab_size).train) if study.corpus.name else None,
+        text=text_use(study.corpus, [vocab_size], [stated_tokens(task.recipe(study.proxy), task.architecture) or 0 for task in tasks]),
         trainings=trainings,
         time=_time(study, first, trainings, price_per_hour),
-        notices=study_notices(study),
+        notices=(*study_notices(study), *text_notices(study)),
     )
 
 
@@ -231,6 +231,8 @@ def _lines(plan: ScalingPlan) -> Iterator[str]:
     yield f"study       {plan.name}: {len(plan.trainings)} trainings, {sum(len(training.tokens) for training in plan.trainings)} losses"
     yield f"grid        {plan.grid}"
     yield f"law         {plan.form}{f'; at best it tells {plan.resolution}' if plan.resolution.exponents else ''}"
+    if plan.text is not None:
+        yield f"text        {plan.text}"
     yield from (f"warning     {warning}" for warning in plan.warnings)
     yield from (f"notice      {said}" for said in plan.notices)
     yield ""

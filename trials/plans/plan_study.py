@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import mean
 from typing import Any
@@ -19,11 +20,13 @@ from trials.plans.deadline import deadline_notice, require_deadline
 from trials.plans.first_trials import FirstTrials
 from trials.plans.foretell import ExpectedTrials, foretold
 from trials.plans.known_paces import ready_paces
-from trials.plans.notices import study_notices
+from trials.plans.notices import study_notices, text_notices
 from trials.plans.reference_costs import ReferenceCost, costs_of_references
 from trials.plans.shape_cost import Memory, ShapeCost, largest_memory, of_training, shape_cost
+from trials.plans.text_use import TextUse, text_use
 from trials.plans.time_plan import TimePlan
 from trials.study.spec import StudySpec
+from trials.training.schedules import stated_tokens
 from trials.trial.calibration import as_known_here, is_open
 from trials.trial.known_before import passed_limit
 
@@ -61,6 +64,8 @@ class StudyPlan:
     samples: tuple[ShapeCost, ...]
     compared: tuple[ReferenceCost, ...] = ()
     """The references that are trained, whatever their size."""
+    text: TextUse | None = None
+    """The train split, and how often trainings go through it; None where that is not known, or was not asked."""
     notices: tuple[str, ...] = ()
     """What is passed over or taken off of the files that the study names."""
 
@@ -76,6 +81,8 @@ class StudyPlan:
             *(f"{'reference' if place == 0 else '':<11} {each}" for place, each in enumerate(self.compared)),
             f"space       {str(self.space).replace(chr(10), chr(10) + ' ' * 12)}",
             f"training    {self.training_tokens:,} tokens, {self.training_flops:.2e} FLOPs{', less what stops early' * self.stops_early}",
+            *(() if self.text is None else [f"text        {self.text}"]),
+            *(f"warning     {said}" for said in [self.text and self.text.warning] if said),
             *self.time.lines(self.workers),
             f"disk        about {disk(self.disk_bytes)}",
             f"memory      {self.memory}",
@@ -100,7 +107,7 @@ def plan_study(study: StudySpec, first: FirstTrials | None = None, *, price_per_
     expected = ExpectedTrials(settled, first)
     known = ready_paces(settled, expected.shapes)
     told = None
-    notices = [*study_notices(study)]
+    notices = [*study_notices(study), *text_notices(study)]
     if known is not None:
         stated, sampled = expected.seconds(known)
         require_deadline(study, [*stated, *sampled])
@@ -137,8 +144,20 @@ def plan_study(study: StudySpec, first: FirstTrials | None = None, *, price_per_
         exports=_exports(shapes),
         samples=samples,
         compared=tuple(beside),
+        text=_text(study, shapes, compared, samples),
         notices=tuple(notices),
     )
+
+
+def _text(
+    study: StudySpec, shapes: Sequence[Architecture], compared: Sequence[tuple[str, Architecture]], samples: Sequence[ShapeCost]
+) -> TextUse | None:
+    """What the trials take of the text, those of references included; of trainings that last seconds, by the samples' pace."""
+    trained = [*shapes, *(shape for _, shape in compared)]
+    tokens = [stated_tokens(study.proxy, shape) or 0 for shape in trained]
+    if study.proxy.seconds:
+        tokens = [sample.training_tokens for sample in samples]
+    return text_use(study.corpus, {shape.vocab_size for shape in trained}, tokens)
 
 
 def _objectives(study: StudySpec, shapes: list[Architecture]) -> str:

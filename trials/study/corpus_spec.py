@@ -23,7 +23,7 @@ class CorpusSpec(Section):
     name: Literal["python-stdlib"] | None = None
     """An embedded corpus: `python-stdlib` is the source text of this machine's Python standard library, without its tests."""
     files: tuple[str, ...] | None = None
-    """`.txt` (one document each), `.jsonl` (one object a line) and `.parquet` files, or globs, relative to the study file."""
+    """`.txt`, `.jsonl`, `.csv`, `.parquet` and `.arrow` files, plain or `.gz`, `.bz2` or `.zst`, or globs, relative to the study file."""
     dataset: str | None = None
     """What the `datasets` library loads: a folder, relative to the study file, or a name on the Hugging Face hub."""
     config: str | None = None
@@ -35,7 +35,7 @@ class CorpusSpec(Section):
     limit_bytes: Positive | None = None
     """Text of the dataset, in UTF-8, after which no further document is read; all of it where absent."""
     column: str = "text"
-    """Where the documents are: a column of the dataset or of `.parquet` files, a key in `.jsonl` files."""
+    """Where the documents are: a column of the dataset or of files that have columns, a key in `.jsonl` files."""
     tokenizer: tuple[str, ...] | None = None
     """A `tokenizer.json`, a folder with one, or a name on the hub, or several, one for each `vocab_size`; trained where absent."""
     validation: dict[str, tuple[str, ...]] = Field(default_factory=dict)

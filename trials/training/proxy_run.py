@@ -209,6 +209,7 @@ class ProxyRun:
             threads=self._conditions.threads,
             micro_batches=self.micro_batches,
             corpus_sha256=self._blocks.corpus_sha256,
+            text_tokens=len(self._blocks.train),
             curve=tuple(tally.curve),
             cooldowns=tuple(tally.cooldowns),
         )

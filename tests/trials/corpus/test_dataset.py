@@ -179,7 +179,7 @@ def test_a_killed_call_goes_on_after_its_last_whole_shard(folder: Path, tmp_path
     begun_after: list[int] = []
     documents = dataset._documents
 
-    def counted(stream: Any, spec: CorpusSpec, done: int) -> Generator[str, None, None]:
+    def counted(stream: Any, spec: CorpusSpec, done: int) -> Generator[str | None, None, None]:
         begun_after.append(done)
         return documents(stream, spec, done)
 

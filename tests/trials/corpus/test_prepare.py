@@ -176,7 +176,7 @@ def _bytes(data: bytes, name: str = "a.txt") -> Callable[[Path], CorpusSpec]:
     [
         (_bytes(b""), "3 different pieces of text .* found 0; add text"),
         (_bytes(b"short"), "3 different pieces of text .* found 1; add text"),
-        (_bytes(b"text", "a.doc"), r"a\.doc must end in \.txt, \.jsonl or \.parquet, found '\.doc'; convert"),
+        (_bytes(b"text", "a.doc"), r"a\.doc must end in \.txt, \.jsonl, .* or \.feather, .*, found '\.doc'; convert"),
         (_bytes(b"fine\nfi\xe9ne\n"), r"a\.txt, line 2 must be UTF-8, found byte 0xe9; convert the file"),
         (_bytes(b"fine\ncut short \xe8\xaa"), r"a\.txt, line 2 must be UTF-8, found byte 0xe8"),
         (_bytes(b'{"text": "a"}\n{"txt": "b"}\n', "a.jsonl"), r"a\.jsonl, line 2 must have a string `text`, found keys txt; put"),
@@ -312,7 +312,7 @@ def test_a_second_call_reads_no_text_and_a_changed_file_is_noticed(tmp_path: Pat
     monkeypatch.setattr("trials.corpus.splits.SETTLED_SECONDS", -60.0)  # the file is as good as old
     first = prepare_corpus(spec_of(file), 300, cache)
     with monkeypatch.context() as patch:
-        patch.setattr("trials.corpus.splits.read_pieces", lambda documents: pytest.fail("the text was read"))
+        patch.setattr("trials.corpus.documents.Documents.documents", lambda documents: pytest.fail("the text was read"))
         assert prepare_corpus(spec_of(file), 300, cache).corpus_sha256 == first.corpus_sha256
     write(file, sentences(400, seed=1))
     assert prepare_corpus(spec_of(file), 300, cache).corpus_sha256 != first.corpus_sha256

@@ -50,7 +50,7 @@ def test_a_study_of_a_small_text_passes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("verb", ["plan", "run", "job submit"])
 def test_a_refusal_imports_nothing_heavy(verb: str, tmp_path: Path) -> None:
-    path = BAD["a null row"].write(tmp_path)
+    path = BAD["a row of a number"].write(tmp_path)
     options = ["--address", "http://127.0.0.1:1"] if verb == "job submit" else []
     code = f"""import sys, archfront
 assert archfront.main({[*verb.split(), str(path), *options]!r}) == 2
