@@ -278,7 +278,7 @@ def test_a_port_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit) as ended:
         archfront.main(["ui", "runs/quickstart", "--port", "99999"])
     assert ended.value.code == 2
-    assert "must be at most 65535, found 99999" in capsys.readouterr().err
+    assert "must be at most 65,535, found 99999; lower it" in capsys.readouterr().err
 
 
 def test_fit_meets_the_published_optimum(capsys: pytest.CaptureFixture[str]) -> None:

@@ -198,7 +198,12 @@ class ObjectiveModels:
         return Surrogate(learnt, values, self._fits[key], deviations, pending)
 
     def _success_model(self, finished: FeatureGroups, allowed: Flags, failed: Batch) -> Surrogate | None:
-        """A model of 1 for a trial that finished within all limits and 0 for one that did not; None where all did."""
+        """A model of 1 for a trial that finished within all limits and 0 for one that did not; None where all did.
+
+        Of more failures than `MODELLED` it sees so many, evenly over the study.
+        """
+        if len(failed) > MODELLED:
+            failed = failed[np.linspace(0, len(failed) - 1, MODELLED).astype(np.int64)]
         labels = np.concatenate([allowed, np.zeros(len(failed))])
         if labels.all():
             return None

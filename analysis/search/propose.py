@@ -28,6 +28,10 @@ CLIMBS, CLIMB_STEPS = 2, 6
 """How many of the best candidates are improved, and in how many steps at most."""
 
 
+class NothingAllowedError(LookupError):
+    """No point that was looked at is allowed."""
+
+
 @dataclass
 class AcquisitionOptimizer:
     """Proposes points of one space; what it keeps between calls saves time and decides nothing."""
@@ -41,14 +45,14 @@ class AcquisitionOptimizer:
     """Limit of each objective, beyond which nothing adds to the front, infinite where there is none; None without any."""
 
     def propose(self, told: Observations, random: np.random.Generator) -> Rows:
-        """The row to try next: a new one, or one of the front's again where none is left; raises LookupError where none is allowed."""
+        """The row to try next: a new one, or one of the front's again where none is left; raises NothingAllowedError without any."""
         seen = {key for batch in told.tried for key in keys(batch.rows)}
         if len(told.finished) < MODELLED_TRIALS:
             pool = self._new(self.source.plain(STARTING, random), seen)
             if len(pool):
                 return _row(pool, _spread(pool, sum(map(len, told.tried)), random))
         if not len(told.finished):
-            raise LookupError
+            raise NothingAllowedError
         expectation = ObjectiveModels(self.axes, told, self.fits, self.limits)
         front = expectation.rows
         pool = self._new(np.concatenate([self.source.draw(DRAWN, random), self.source.near(front, NEAR_FRONT, random)]), seen)

@@ -73,11 +73,4 @@ def price(text: str) -> float:
 positive = counted(10**12)
 few = counted(1024)
 seed = counted(2**32 - 1, least=0)
-
-
-def port(text: str) -> int:
-    """An argument that is a TCP port."""
-    number = positive(text)
-    if number > LARGEST_PORT:
-        raise argparse.ArgumentTypeError(f"must be at most {LARGEST_PORT}, found {number}")
-    return number
+port = counted(LARGEST_PORT)

@@ -13,7 +13,7 @@ from search_space.architecture import Architecture
 from search_space.errors import SpecError, refused
 from trials.catalogue.formats import FORMATS, require_writer, supported_exports
 from trials.export.card import CARD
-from trials.export.verification import VERIFICATION
+from trials.export.verification import VERIFICATION, library_of
 from trials.formats.model import Model
 from trials.network.weights import load_weights
 
@@ -53,7 +53,8 @@ def write_formats(
         (output / voucher).unlink(missing_ok=True)
     for name, row in rows.items():
         precision = precisions.get(name, row.export_precisions[0])
-        resolve_name(row.writer)(output / row.file, Model(architecture, stored, precision, context_tokens, tokenizer))
+        with library_of(name, "written"):
+            resolve_name(row.writer)(output / row.file, Model(architecture, stored, precision, context_tokens, tokenizer))
 
 
 def _require_finite(file: Path, weights: Mapping[str, Tensor]) -> None:

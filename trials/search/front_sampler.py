@@ -33,7 +33,7 @@ from threadpoolctl import ThreadpoolController
 
 from analysis.search.candidates import Grid, Rows, Source, Table, keys
 from analysis.search.objective_models import Batch
-from analysis.search.propose import AcquisitionOptimizer
+from analysis.search.propose import AcquisitionOptimizer, NothingAllowedError
 from analysis.statistics.arrays import Array
 from search_space.errors import SpecError
 from trials.search.optuna_axes import Dimensions, Params
@@ -114,7 +114,7 @@ class FrontSampler(BaseSampler):
             with self._threads.limit(limits=1):  # more would wait for each other, beside trials that want the processors
                 told = self._told.observations(study.get_trials(deepcopy=False), trial.number, self._signs)
                 return self._dimensions.params(self._proposer.propose(told, random))
-        except LookupError:
+        except NothingAllowedError:
             raise SpecError("feasible accepted none of the points looked at; pass `candidates`, a list of those that may be") from None
 
     def _look(self, rows: Rows) -> Batch:

@@ -190,6 +190,14 @@ def find_nothing(name: str, path: Path, original: Original) -> Check:
     return Check(format=name, loaded_by="nothing is installed", passed=None)
 
 
+def find_by_a_library_that_raises(name: str, path: Path, original: Original) -> Check:
+    raise KeyError("rope_type")
+
+
+def write_by_a_library_that_raises(path: Path, model: Model) -> None:
+    raise OSError("no file named model.safetensors found")  # as transformers has it, of no errno
+
+
 def find_full(name: str, path: Path, original: Original) -> Check:
     raise FULL
 
@@ -199,6 +207,11 @@ ENDS = {
     "write_through_safetensors find_equal": (WorkError, r"is as it was, because .* \(File too large\)"),
     "write_damaged find_full": (WorkError, r"is as it was, because .* \(No space left on device\)"),
     "write_damaged find_other": (WorkError, "must equal the trained model and does not: broken, loaded by this test: it is another"),
+    "write_damaged find_by_a_library_that_raises": (
+        WorkError,
+        "^the format broken could not be read again, because its library raised KeyError: 'rope_type'; nothing was exported",
+    ),
+    "write_by_a_library_that_raises find_equal": (WorkError, "could not be written, because its library raised OSError: no file named"),
     "write_interrupted find_equal": (KeyboardInterrupt, "^$"),
 }
 
