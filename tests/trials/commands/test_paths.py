@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,8 @@ import yaml
 
 import archfront
 from analysis.records.record import append
+from analysis.report.law_page import write_page
+from search_space.errors import WorkError
 from tests.support.bad_paths import NOT_READ, NOT_WRITTEN, Make
 from tests.support.bad_studies import values
 from tests.support.fakes import small_study
@@ -20,6 +23,7 @@ from tests.support.sample_study import sample_finals, sample_records
 from tests.support.without_privilege import as_anybody
 from trials.commands.paths import GivenPath, Use, given_paths
 from trials.commands.verbs import VERBS, parser
+from trials.study.directory import claim
 from trials.study.spec import STUDY
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -184,3 +188,17 @@ def test_a_directory_that_cannot_be_written_gives_its_front_and_its_page_elsewhe
     assert "archfront:" not in again.err
     assert page.stat().st_size > 1_000_000
     assert sorted(done.rglob("*")) == before
+
+
+@pytest.mark.parametrize("write", ["a page", "a study"])
+def test_a_disk_that_is_full_is_no_wrong_input(write: str, tmp_path: Path) -> None:
+    file = tmp_path / ("page.html" if write == "a page" else STUDY)
+    file.with_name(f"{file.name}.{os.getpid()}.part").symlink_to("/dev/full")
+    said = r"cannot be written \(No space left on device\); make room, and run the same command again"
+    if write == "a page":
+        with pytest.raises(WorkError, match=said):
+            write_page(file, "a page")
+    else:
+        with pytest.raises(WorkError, match=said), claim(tmp_path, small_study()[1]):
+            pass
+    assert not file.exists()
