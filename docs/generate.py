@@ -281,7 +281,7 @@ GENERATED = {
     "objectives": objective_table,
     "architecture": lambda: field_tables(architecture, "Architecture") + "\n" + field_tables(sharing, "Sharing"),
     "record": lambda: field_tables(record, "TrialRecord", "Outcome", "Kind", "Costs", "FinalRecord", "RatePoint", "FreshSeed"),
-    "training": lambda: field_tables(training, "Training", "CurvePoint", "Quality", "Cooldown", "Diagnostics"),
+    "training": lambda: field_tables(training, "Training", "CurvePoint", "Quality", "RoundedQuality", "Cooldown", "Diagnostics"),
     "latency": lambda: field_tables(latency, "Latency", "Yardstick", "AtPosition", "Spread"),
     "commands": command_tables,
     "health_checks": health_check_table,

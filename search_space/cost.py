@@ -12,6 +12,8 @@ from search_space.errors import SpecError, quoted
 from search_space.fields import OPTIONAL
 
 BITS_PER_WEIGHT = {"float32": 32, "bfloat16": 16, "float16": 16, "int8": 8, "int4": 4}
+ROUNDED_PRECISIONS = tuple(name for name, bits in BITS_PER_WEIGHT.items() if bits < 16)
+"""Precisions in which weights are rounded to few bits."""
 VECTORS = tuple(field.attention_vectors for field in OPTIONAL if field.attention_vectors is not None)
 
 

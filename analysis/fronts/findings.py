@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from analysis.fronts.doubts import bracket_sentences, uncertainty_sentences
 from analysis.fronts.front import Front, ObjectiveReading
 from analysis.fronts.membership import Membership, picks
+from analysis.fronts.rounding import rounding_sentences
 from analysis.objectives.objective import Objective
 from analysis.objectives.observed import Observed
 from analysis.records.record import FinalRecord, Kind, Outcome, TrialRecord
@@ -48,6 +49,7 @@ def findings(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], 
         *passes_sentences(records),
         *front_sentences(records, front, membership),
         *(reference_sentence(record, finals, front) for record in records if record.kind is Kind.REFERENCE),
+        *rounding_sentences(records),
         *uncertainty_sentences(front, membership),
         *bracket_sentences(finals, front),
     ]

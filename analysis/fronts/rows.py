@@ -7,8 +7,10 @@ from typing import Any
 
 from analysis.fronts.front import Front
 from analysis.fronts.membership import Membership
+from analysis.fronts.rounding import rounding_interval
 from analysis.objectives.objective import Objective
 from analysis.objectives.observed import Observed
+from analysis.objectives.quality import ROUNDING_LOSS
 from analysis.records.health_checks import check_results, failed_checks
 from analysis.records.record import FinalRecord, Kind, TrialRecord
 from analysis.records.replicates import averaged
@@ -51,6 +53,7 @@ def trial_row(record: TrialRecord, final: FinalRecord | None, front: Front, memb
         "ties": list(posterior.ties) if posterior and posterior.ties is not None else None,
         "recommended": record.number == membership.recommended,
         **dict(shown),
+        **_rounding(record),
         "parameters": record.costs.parameters,
         "num_hidden_layers": a.num_hidden_layers,
         **{field.name: field.cell(a) for field in FIELDS if field.column},
@@ -79,6 +82,17 @@ def _columns(
         yield f"test_{name}", objective.value(Observed.judged_by(record, final.test if final else None))
         fresh = final.fresh_seed if final else None
         yield f"fresh_seed_test_{name}", objective.value(Observed.judged_by(record, fresh.test if fresh else None))
+
+
+def _rounding(record: TrialRecord) -> dict[str, float | None]:
+    """What rounding costs the shape, with the ends of its 90 % interval."""
+    quality = record.training.validation if record.training else None
+    low, high = rounding_interval(quality) or (None, None)
+    return {
+        ROUNDING_LOSS: None if quality is None else quality.rounding_loss,
+        f"{ROUNDING_LOSS}_low": low,
+        f"{ROUNDING_LOSS}_high": high,
+    }
 
 
 def _seeds(front: Front, number: int) -> int | None:

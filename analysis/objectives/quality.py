@@ -11,6 +11,7 @@ from analysis.statistics.cluster_error import half_width
 from analysis.text.words import bits_text
 
 BITS_PER_BYTE = "bits_per_byte"
+ROUNDING_LOSS = "rounding_loss_bits_per_byte"
 ON = f"{BITS_PER_BYTE}."
 """The beginning of the name of bits per byte on a named validation set."""
 
@@ -42,7 +43,7 @@ def bits_per_byte_on(name: str) -> Objective:
 
     def value(seen: Observed) -> float | None:
         quality = seen.validations.get(name)
-        return None if quality is None else quality.bits_per_byte
+        return None if quality is None else quality.deployed.bits_per_byte
 
     label = f"bits per byte of {name}"
     words = _bits(label, f"{{}} {label}", f"most accurate on {name}", f"Bits per byte on the validation set `{name}`, at a training's end.")
@@ -56,10 +57,29 @@ QUALITY = (
             "bits per byte",
             "{} bits per byte",
             "most accurate",
-            "Cross-entropy on the validation split in bits per byte of the text, so that vocabularies compare. "
+            "Cross-entropy on the validation split in bits per byte of the text, so that vocabularies compare; where the precision of the "
+            "latency is int8 or int4, of weights and activations as that runtime rounds them. "
             "`bits_per_byte.NAME` is that of the validation set which the corpus names so.",
         ),
-        value=lambda seen: None if seen.quality is None else seen.quality.bits_per_byte,
+        value=lambda seen: None if seen.quality is None else seen.quality.deployed.bits_per_byte,
+        known="training",
+        noise="seed",
+    ),
+    Objective(
+        name=ROUNDING_LOSS,
+        words=Wording(
+            label="loss by rounding",
+            axis="Loss by rounding, bits per byte",
+            write=lambda value: f"{value:.4f}",
+            phrase="{} bits per byte lost by rounding",
+            best="least harmed by rounding",
+            no_worse="at no more loss by rounding",
+            gain=lambda ours, theirs: f"loses {theirs - ours:.3f} fewer bits per byte by rounding",
+            amount=lambda size: f"{size:.3f} bits per byte",
+            meaning="Bits per byte of the validation split as the latency's runtime rounds weights and activations to int8 or int4, less "
+            "those of the same weights in float32. Absent where nothing is rounded.",
+        ),
+        value=lambda seen: None if seen.quality is None else seen.quality.rounding_loss,
         known="training",
         noise="seed",
     ),
@@ -78,7 +98,7 @@ QUALITY = (
             amount=lambda size: f"{100 * size:.1f} points",
             meaning="Share of the validation split's tokens that are the ones which the network holds for most probable.",
         ),
-        value=lambda seen: None if seen.quality is None else seen.quality.next_token_accuracy,
+        value=lambda seen: None if seen.quality is None else seen.quality.deployed.next_token_accuracy,
         better="higher",
         known="training",
         noise="seed",

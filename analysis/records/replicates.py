@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from statistics import fmean
+from math import sqrt
+from statistics import fmean, variance
 
 from analysis.records.record import TrialRecord
-from analysis.records.training import Quality
+from analysis.records.training import Quality, RoundedQuality
 
 
 def repetitions(records: Iterable[TrialRecord]) -> list[list[TrialRecord]]:
@@ -57,4 +58,22 @@ def _mean(qualities: Sequence[Quality]) -> Quality:
         tokens=qualities[0].tokens,
         documents=qualities[0].documents,
         standard_error=max((found.standard_error for found in qualities if found.standard_error is not None), default=None),
+        rounded=_mean_rounded(qualities),
+    )
+
+
+def _mean_rounded(qualities: Sequence[Quality]) -> RoundedQuality | None:
+    """The mean as rounded, where all were rounded in one way; its error holds the windows', which the seeds share, and the seeds' own."""
+    found = [quality.rounded for quality in qualities if quality.rounded is not None]
+    if len(found) < len(qualities) or len({each.kind for each in found}) > 1:
+        return None
+    losses = [quality.rounding_loss for quality in qualities if quality.rounding_loss is not None]
+    errors = [each.difference_error for each in found if each.difference_error is not None]
+    return RoundedQuality(
+        runtime=found[0].runtime,
+        precision=found[0].precision,
+        loss=fmean(each.loss for each in found),
+        bits_per_byte=fmean(each.bits_per_byte for each in found),
+        next_token_accuracy=fmean(each.next_token_accuracy for each in found),
+        difference_error=sqrt(fmean(error**2 for error in errors) + variance(losses) / len(losses)) if errors else None,
     )

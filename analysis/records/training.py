@@ -12,8 +12,32 @@ FARTHEST = 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RoundedQuality(Measurement):
+    """How well the same network predicts the same tokens as a runtime rounds it."""
+
+    runtime: str
+    """Runtime whose rounding it is, by its name in a study."""
+    precision: str
+    """Precision of the weights there: `int8` or `int4`."""
+    loss: PositiveFloat
+    """Cross-entropy in nats per token."""
+    bits_per_byte: PositiveFloat
+    """Cross-entropy in bits per byte of the text."""
+    next_token_accuracy: Fraction
+    """Fraction of next tokens that are the most probable one."""
+    difference_error: float | None
+    """Standard error of its bits per byte less those in float32, documents drawn, or windows where those are not known; of a mean of seeds,
+    with what the seeds add. None where there is one alone."""
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """Runtime and precision."""
+        return self.runtime, self.precision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quality(Measurement):
-    """How well a network predicts one split."""
+    """How well a network predicts one split, its weights in float32."""
 
     loss: PositiveFloat
     """Cross-entropy in nats per token."""
@@ -28,6 +52,23 @@ class Quality(Measurement):
     standard_error: float | None = None
     """Standard error of `bits_per_byte` as that of all text like this, documents drawn and not tokens (docs/method.md); None as for
     `documents`, and where there is one."""
+    rounded: RoundedQuality | None = None
+    """Quality as the study's latency runtime rounds the network, where that is to int8 or int4; None elsewhere, and in records of before
+    this was measured."""
+
+    @property
+    def deployed(self) -> Quality | RoundedQuality:
+        """The quality that is deployed: as rounded where that is known, else in float32."""
+        return self.rounded or self
+
+    @property
+    def rounding_loss(self) -> float | None:
+        """Bits per byte that rounding costs, below 0 where it gains; None where it was not measured."""
+        return None if self.rounded is None else self.rounded.bits_per_byte - self.bits_per_byte
+
+    def rounded_as(self, kind: tuple[str, str] | None) -> bool:
+        """Whether that runtime and precision, or none, is what was measured beside float32."""
+        return kind == (None if self.rounded is None else self.rounded.kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from analysis.fronts.doubts import bracket_sentences, selection_bias_sentences, 
 from analysis.fronts.findings import front_sentences, outcome_sentence, reference_sentence
 from analysis.fronts.front import REFERENCE_MARGIN, Front, front_of
 from analysis.fronts.membership import Membership, estimate_membership, picks
+from analysis.fronts.rounding import rounding_sentences
 from analysis.objectives.objective import Objective
 from analysis.objectives.observed import Observed
 from analysis.objectives.problem import STANDARD, Problem, problem_of
@@ -90,6 +91,7 @@ def _found(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], fr
         _cards(records, finals, front, membership),
         paragraphs(
             [
+                *rounding_sentences(records),
                 *uncertainty_sentences(front, membership),
                 *bracket_sentences(finals, front),
                 *held,

@@ -7,10 +7,11 @@ from typing import Any
 
 from analysis.fronts.front import Front
 from analysis.fronts.membership import Membership, picks
+from analysis.fronts.rounding import rounding_text
 from analysis.fronts.rows import front_rows, trial_row
 from analysis.objectives.objective import Objective
 from analysis.objectives.observed import Observed
-from analysis.objectives.quality import ON
+from analysis.objectives.quality import ON, ROUNDING_LOSS
 from analysis.objectives.registry import FORECAST, find_objective
 from analysis.records.record import FinalRecord, TrialRecord
 from analysis.records.replicates import averaged
@@ -30,6 +31,8 @@ def front_table(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord
     """The front and the references: every objective, before and after, on both splits, and how sure each place is."""
     chosen, best = picks(front, membership), front.best(0)
     found, columns = front_rows(records, finals, front, membership), _front_columns(front)
+    if any(row[ROUNDING_LOSS] is not None for row in found):
+        columns[f"{find_objective(ROUNDING_LOSS).heading()}, 90 %"] = rounding_cell
     rows = [
         (
             _name(r["trial"], r["name"], [*chosen.get(r["trial"], []), *(["tie"] if best in r["ties"] else [])]),
@@ -66,6 +69,11 @@ def _front_columns(front: Front) -> dict[str, Cell]:
     for objective in beside:
         columns |= {objective.heading(", validation"): _value(objective), objective.heading(", test"): _value(objective, "test_")}
     return columns
+
+
+def rounding_cell(r: dict[str, Any]) -> str:
+    """What rounding costs a row's shape, with its interval."""
+    return rounding_text(r[ROUNDING_LOSS], r[f"{ROUNDING_LOSS}_low"], r[f"{ROUNDING_LOSS}_high"])
 
 
 def _value(objective: Objective, before: str = "") -> Cell:

@@ -19,9 +19,11 @@ from analysis.latency.device_table import DeviceTable
 from analysis.laws.accuracy import accuracy_sentences
 from analysis.laws.run_table import columns_sentences
 from analysis.objectives.objective import Objective
+from analysis.objectives.quality import ROUNDING_LOSS
 from analysis.objectives.registry import find_objective
 from analysis.records.latency import Latency
 from analysis.records.record import FinalRecord, TrialRecord
+from analysis.report.tables import rounding_cell
 from analysis.text import words
 from analysis.text.columns import aligned
 
@@ -43,10 +45,13 @@ def front_text(
     others = [objective for objective in front.problem.shown if objective not in objectives]
     known = [objective for objective in objectives if objective not in seeds]
     transfer = [name for objective in seeds for name in (objective.words.short or objective.words.label, "credible, 90 %")]
+    found = front_rows(records, finals, front, membership)
+    rounds = any(row[ROUNDING_LOSS] is not None for row in found)
     columns = ("trial", "shape", "parameters", *(o.words.short or o.words.label for o in known), *transfer, "on front")
-    columns = (*columns, *(objective.words.short or objective.words.label for objective in others), "")
+    columns = (*columns, *(objective.words.short or objective.words.label for objective in others))
+    columns = (*columns, *([f"{find_objective(ROUNDING_LOSS).words.label}, 90 %"] if rounds else []), "")
     rows = [columns]
-    for row in front_rows(records, finals, front, membership):
+    for row in found:
         notes = [*([row["name"]] if row["name"] else []), *chosen.get(row["trial"], []), *([] if row["on_front"] else ["not on the front"])]
         notes += ["reused"] if row["reused_from"] else []
         notes += ["tie"] if best in row["ties"] else []
@@ -59,6 +64,7 @@ def front_text(
                 *(cell for objective in seeds for cell in (_written(objective, row), _credible(objective, row))),
                 words.probability(row["front_probability"]),
                 *(_written(objective, row) for objective in others),
+                *([rounding_cell(row)] if rounds else []),
                 ", ".join(notes),
             )
         )

@@ -33,7 +33,7 @@ class LossExtrapolation:
 
     def __init__(self) -> None:
         self._pairs: dict[tuple[int, int], array[float]] = {}
-        """Losses there and at the end of each finished trial, by its budget and the tokens where it was seen."""
+        """Losses there in float32 and at the end as deployed of each finished trial, by its budget and the tokens where it was seen."""
         self._stopped: dict[int, tuple[tuple[int, int], float]] = {}
 
     def add(self, record: TrialRecord) -> None:
@@ -46,7 +46,7 @@ class LossExtrapolation:
         whole = training.planned_tokens
         if record.finished:
             for tokens, bits in course.items():
-                self._pairs.setdefault((whole, tokens), array("d")).extend((bits, training.validation.bits_per_byte))
+                self._pairs.setdefault((whole, tokens), array("d")).extend((bits, training.validation.deployed.bits_per_byte))
         else:
             tokens = max(course)
             self._stopped[record.number] = (whole, tokens), course[tokens]

@@ -18,7 +18,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("trials/trial", "trials/latency"),
     ("trials/latency/runtimes",),
     ("trials/training", "trials/formats"),
-    ("trials/corpus", "trials/machine"),
+    ("trials/corpus", "trials/machine", "trials/rounding"),
     ("trials/study",),
     ("trials/network", "trials/catalogue", "trials"),
     ("analysis/report",),

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from analysis.records.latency import Latency, Spread
 from analysis.records.record import Costs, FinalRecord, Kind, Outcome, TrialRecord
 from analysis.records.summary import StudySummary
-from analysis.records.training import CurvePoint, Quality, Training
+from analysis.records.training import CurvePoint, Quality, RoundedQuality, Training
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.budget import Budget
@@ -62,6 +62,25 @@ def sample_records(count: int = 30, seed: int = 0) -> list[TrialRecord]:
     if count > 21:
         records[21] = _record(21, records[5].architecture, seed + 1, kind=Kind.REPLICATE, replicates=5)
     return records[:count]
+
+
+def as_rounded(record: TrialRecord, cost: float, error: float | None = 0.002) -> TrialRecord:
+    """The record of a study in int4 that rounding costs so many bits per byte, with that standard error."""
+    if record.training is None or record.training.validation is None or record.latency is None:
+        return record
+    plain = record.training.validation
+    rounded = RoundedQuality(
+        runtime="onnxruntime",
+        precision="int4",
+        loss=plain.loss,
+        bits_per_byte=plain.bits_per_byte + cost,
+        next_token_accuracy=plain.next_token_accuracy,
+        difference_error=error,
+    )
+    latency = dataclasses.replace(record.latency, precision="int4")
+    return dataclasses.replace(
+        record, latency=latency, training=dataclasses.replace(record.training, validation=dataclasses.replace(plain, rounded=rounded))
+    )
 
 
 def sample_finals(records: Iterable[TrialRecord]) -> dict[int, FinalRecord]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -75,11 +76,18 @@ def retrain(
 
 
 def fresh_seed(record: TrialRecord, seed: int, train: Callable[[TrialRecord, int], FreshSeed], reuse: Reuse) -> FreshSeed:
-    """The trial's shape with a fresh seed, trained where no other study has."""
+    """The trial's shape with a fresh seed, trained where no other study has and judged it by the same rounding."""
+    own = record.training.validation if record.training else None
+    kind = None if own is None or own.rounded is None else own.rounded.kind
 
     def read(directory: Path, there: TrialRecord) -> tuple[int, FreshSeed]:
         fresh = read_finals(directory)[there.number].fresh_seed
         if fresh is None or fresh.validation is None or fresh.test is None:
+            raise KeyError("fresh_seed")
+        if kind is None:
+            validation, test = replace(fresh.validation, rounded=None), replace(fresh.test, rounded=None)
+            return fresh.seed, replace(fresh, validation=validation, test=test)
+        if not fresh.test.rounded_as(kind):
             raise KeyError("fresh_seed")
         return fresh.seed, fresh
 

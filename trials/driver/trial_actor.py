@@ -16,7 +16,7 @@ from trials.catalogue.runtimes import RUNTIMES
 from trials.driver.watchdog import Watchdog
 from trials.driver.workers import ask_device
 from trials.machine.quiet_lock import Turn, should_pause
-from trials.study.directory import checkpoint_file, stamp
+from trials.study.directory import checkpoint_file, stamp, weights_file
 from trials.study.spec import ProxySpec, StudySpec
 from trials.training.conditions import Conditions
 from trials.trial.task import Start, TrialTask, count_costs, outcome_of, record_of
@@ -87,6 +87,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def _real(self) -> Trial:
         from trials.machine.memory import trials_on_a_machine, usable_bytes
+        from trials.rounding.table import rounding_of
+        from trials.trial.judgement import is_judged
         from trials.trial.run_trial import trial_in_stretches
 
         study, task = self._equipment.study, self.config["task"]
@@ -98,6 +100,11 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             memory_bytes=usable_bytes(study.workers.device, trials_on_a_machine(study.workers)),
             pause=None if self._turn is None else self._turn.pause,
         )
+        reused, reused_weights = self.config["reused"], None
+        if reused is not None and not is_judged(reused, rounding_of(study.latency)):
+            # the driver has put its weights beside the study; where that is not seen from here, the shape is trained anew
+            reused_weights = weights_file(self._equipment.directory, task.number) if self._sees_directory() else None
+            reused = None if reused_weights is None else reused
         return trial_in_stretches(
             task,
             blocks,
@@ -108,20 +115,24 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             looks=looks(study, task),
             checkpoint=self._checkpoint(task, proxy, blocks, conditions),
             conditions=conditions,
-            reused=self.config["reused"],
+            reused=reused,
+            reused_weights=reused_weights,
         )
 
     def _checkpoint(self, task: TrialTask, proxy: ProxySpec, blocks: TokenBlocks, conditions: Conditions) -> Checkpoint | None:
         """Where this machine sees the study's directory; else, and where the budget is seconds, such a trial begins anew."""
         from trials.trial.checkpoint import Checkpoint, checkpoint_key
 
-        directory = self._equipment.directory
-        try:
-            if proxy.seconds is not None or stamp(directory) != self._equipment.stamp:
-                return None
-        except OSError:
+        if proxy.seconds is not None or not self._sees_directory():
             return None
-        return Checkpoint(checkpoint_file(directory, task.number), checkpoint_key(task, proxy, blocks, conditions))
+        return Checkpoint(checkpoint_file(self._equipment.directory, task.number), checkpoint_key(task, proxy, blocks, conditions))
+
+    def _sees_directory(self) -> bool:
+        """Whether the study's directory is the driver's on this machine too."""
+        try:
+            return stamp(self._equipment.directory) == self._equipment.stamp
+        except OSError:
+            return False
 
     def _fake(self) -> Trial:
         evaluate, study, start, task = self._equipment.evaluate, self._equipment.study, Start.now(), self.config["task"]
@@ -162,7 +173,7 @@ def stopped_at(record: TrialRecord, share: float) -> TrialRecord:
     seen = [point for point in training.curve if point.tokens <= tokens]
     loss = next((point.validation_loss for point in reversed(seen) if point.validation_loss is not None), None)
     bits = training.validation.bits_per_byte / training.validation.loss
-    quality = None if loss is None else replace(training.validation, loss=loss, bits_per_byte=bits * loss)
+    quality = None if loss is None else replace(training.validation, loss=loss, bits_per_byte=bits * loss, rounded=None)
     return replace(record, outcome=Outcome.STOPPED, training=replace(training, tokens=tokens, curve=tuple(seen), validation=quality))
 
 

@@ -41,28 +41,33 @@ class Examiner:
     """Evaluates trained networks on the test split, and trains finalists at other rates."""
 
     def quality(self, shape: Architecture, weights: bytes, blocks: TokenBlocks, study: StudySpec) -> Quality:
-        """Quality of the weights in a safetensors file's bytes, on as many tokens as an evaluation of the search had."""
+        """Quality of the weights in a safetensors file's bytes, on as many tokens as an evaluation of the search had, as rounded too."""
         import torch
 
         from trials.network.weights import load_network
-        from trials.training.evaluation import evaluate
+        from trials.rounding.table import rounding_of
+        from trials.training.evaluation import evaluate_deployed
 
         torch.set_num_threads(study.workers.trial_threads)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "weights.safetensors"
             path.write_bytes(weights)
             network = load_network(path, shape).to(study.workers.device)
-        return evaluate(network, blocks, "test", study.proxy.evaluation_tokens, study.proxy.context_tokens)
+        proxy = study.proxy
+        return evaluate_deployed(network, blocks, "test", proxy.evaluation_tokens, proxy.context_tokens, rounding_of(study.latency))
 
     def fresh(self, record: TrialRecord, blocks: TokenBlocks, study: StudySpec, seed: int) -> FreshSeed:
         """The trial's shape trained by the study's recipe with this seed, judged on both splits; a failure is its reason."""
-        from trials.training.evaluation import evaluate
+        from trials.rounding.table import rounding_of
+        from trials.training.evaluation import evaluate_deployed
         from trials.training.proxy_run import train
+        from trials.trial.judgement import judge_finished
 
-        proxy, conditions = study.proxy, Conditions.of(study.workers)
+        proxy, conditions, rounding = study.proxy, Conditions.of(study.workers), rounding_of(study.latency)
         try:
             network, training = train(record.architecture, blocks, proxy, seed=seed, conditions=conditions)
-            test = evaluate(network.to(conditions.device), blocks, "test", proxy.evaluation_tokens, proxy.context_tokens)
+            training = judge_finished(training, network.to(conditions.device), blocks, proxy, rounding)
+            test = evaluate_deployed(network, blocks, "test", proxy.evaluation_tokens, proxy.context_tokens, rounding)
         except Exception as error:
             outcome, reason = outcome_of(error)
             return FreshSeed(seed=seed, reason=f"{outcome}: {reason}")

@@ -33,11 +33,17 @@ class Network(nn.Module):
         self.architecture = architecture
         self.model = Decoder(architecture)
         self.lm_head = None if architecture.tie_word_embeddings else Linear(architecture.hidden_size, architecture.vocab_size)
+        self.as_read: Callable[[Tensor], Tensor] | None = None
+        """How the output projection reads states, as `Linear.as_read`."""
+        self.output_apart: Tensor | None = None
+        """The output projection where a runtime rounds it in another way than the embedding that it is tied to."""
         _initialise(self, seed)
 
     @property
     def output_weight(self) -> Tensor:
         """The matrix that turns hidden states into logits, [vocab_size, hidden_size]."""
+        if self.output_apart is not None:
+            return self.output_apart
         return self.model.embed_tokens.weight if self.lm_head is None else self.lm_head.weight
 
     def hidden_states(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
@@ -46,7 +52,7 @@ class Network(nn.Module):
         With `output_weight` this is enough to compute a loss in pieces, without all logits in memory at once.
         """
         states: Tensor = self.model(tokens, cache)
-        return states
+        return states if self.as_read is None else self.as_read(states)
 
     def forward(self, tokens: Tensor, cache: Cache | None = None) -> Tensor:
         """Logits [batch, sequence, vocab_size] of int64 tokens [batch, sequence].
@@ -63,6 +69,12 @@ class Linear(nn.Linear):
 
     def __init__(self, inputs: int, outputs: int, bias: bool = False) -> None:
         super().__init__(inputs, outputs, bias=bias)
+        self.as_read: Callable[[Tensor], Tensor] | None = None
+        """How the product reads its states where a runtime rounds them; None where it reads them as they are."""
+
+    def forward(self, states: Tensor) -> Tensor:
+        """States [..., in] to [..., out]."""
+        return functional.linear(states if self.as_read is None else self.as_read(states), self.weight, self.bias)
 
     def reset_parameters(self) -> None:
         """Leave the weights as allocated."""
@@ -206,6 +218,7 @@ class Attention(nn.Module):
         """
         if torch.is_grad_enabled():
             bias = None if self.q_proj.bias is None else torch.cat((self.q_proj.bias, self.k_proj.bias))
+            states = states if self.q_proj.as_read is None else self.q_proj.as_read(states)
             return functional.linear(states, torch.cat((self.q_proj.weight, self.k_proj.weight)), bias)
         return torch.cat((self.q_proj(states), self.k_proj(states)), -1)
 

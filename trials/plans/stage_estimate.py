@@ -9,6 +9,7 @@ from math import log
 from statistics import mean
 
 from search_space.architecture import Architecture
+from search_space.cost import ROUNDED_PRECISIONS
 from trials.plans.pace_model import StepLaw
 from trials.study.search_spec import AUTO
 from trials.study.spec import ProxySpec, StudySpec
@@ -76,6 +77,8 @@ def trial_seconds(study: StudySpec, shape: Architecture, known: KnownPaces, reci
     trained = proxy.seconds if proxy.seconds is not None else paid_tokens(shape, proxy) * pace
     looks = len(study.search.rungs) if study.search.early_stopping != "none" else 0
     times = proxy.evaluations + looks + len(proxy.cooldowns) + len(study.corpus.validation)
+    if study.latency.precision in ROUNDED_PRECISIONS:
+        times += 1 + len(study.corpus.validation)  # as it is deployed, beside float32
     return TrialSeconds(
         training=trained + (law.start_seconds if proxy.compile is True else 0.0),
         evaluation=times * law.evaluation_seconds(shape, proxy.evaluation_tokens, proxy.context_tokens),

@@ -53,6 +53,11 @@ class LatencySpec(Section):
         return self.format or USUAL_MODEL_FORMAT
 
     @property
+    def engine(self) -> str:
+        """The runtime whose files these are: that of its format for a command, which may run on anything that reads them."""
+        return MODEL_FORMATS[self.model_format] if self.runtime == COMMAND else self.runtime
+
+    @property
     def row(self) -> Runtime | Format:
         """What says which shapes and precisions are possible: the runtime, or the format of the files that a command is given."""
         return RUNTIMES[self.runtime] if self.runtime != COMMAND else FORMATS[self.model_format]
@@ -72,7 +77,7 @@ class LatencySpec(Section):
 
     @model_validator(mode="after")
     def _text_has_room(self) -> LatencySpec:
-        room = RUNTIMES[self.runtime if self.runtime != COMMAND else MODEL_FORMATS[self.model_format]].longest_text
+        room = RUNTIMES[self.engine].longest_text
         if room is not None and self.longest_text > room:
             raise ValueError(
                 f"prompt_tokens and new_tokens together, and context_positions with {LONGEST_DRIFT} more, must be {room:,} at most for "

@@ -20,6 +20,7 @@ from search_space.space import SearchSpace
 from trials.study.budget_defaults import DEFAULTS, completed, completed_text, open_choices
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.latency_spec import LatencySpec
+from trials.study.rounding_spec import QuantisationAwareSpec, with_runtime
 from trials.study.scaling_spec import ScalingSpec, require_constants, with_scaling
 from trials.study.search_spec import AUTO, FinalsSpec, SearchSpec, TargetSpec, WorkersSpec
 from trials.study.section import MOST_LISTED, AboveZero, Number, Positive, Seconds, Section, Share, Size, error_sentence, parsed
@@ -91,10 +92,16 @@ class ProxySpec(Section):
     """Evaluations on the validation split over the run, the last at its end."""
     evaluation_tokens: Positive = 65_536
     """Tokens of each evaluation, always the same ones."""
+    quantisation_aware: QuantisationAwareSpec | None = None
+    """Rounding in the forward pass over the last share of the training; None trains in float32 or bfloat16 throughout."""
 
     def as_keyed(self) -> dict[str, Any]:
-        """The recipe in JSON's types, by the names that its keys had when the first training was hashed: those never change."""
-        return self.model_dump(mode="json", by_alias=True)
+        """The recipe in JSON's types, by the names that its keys had when the first training was hashed: those never change.
+
+        A key that came later is absent where it says nothing, so that trainings of before are the same ones.
+        """
+        keyed = self.model_dump(mode="json", by_alias=True)
+        return {name: value for name, value in keyed.items() if name != "quantisation_aware" or value is not None}
 
     def plain(self) -> ProxySpec:
         """The recipe as it is followed where nothing has been calibrated: in float32 and not compiled where that is left open."""
@@ -117,6 +124,15 @@ class ProxySpec(Section):
             raise ValueError("must not be compiled where its budget is `seconds`, which compiling would use up; state another budget")
         if self.schedule == "wsd" and self.warmup + self.decay > 1:
             raise ValueError(f"warmup and decay must not exceed 1 together, found {self.warmup:g} and {self.decay:g}")
+        return self
+
+    @model_validator(mode="after")
+    def _rounds_within_the_decay(self) -> ProxySpec:
+        wanted = self.quantisation_aware
+        if wanted is not None and self.schedule == "wsd" and wanted.last > self.decay:
+            raise ValueError(
+                f"quantisation_aware.last must be the decay ({self.decay:g}) at most, found {wanted.last:g}; lower it, or raise decay"
+            )
         return self
 
     @model_validator(mode="after")
@@ -169,6 +185,12 @@ class StudySpec(Section):
             return limits
         found = {name: written_number(value, str(name)) if isinstance(value, str) else value for name, value in limits.items()}
         return {name: limits[name] if value is None else value for name, value in found.items()}
+
+    @field_validator("proxy", mode="before")
+    @classmethod
+    def _rounds_as_the_latency_s_runtime(cls, proxy: object, given: ValidationInfo) -> object:
+        latency = given.data.get("latency")
+        return proxy if latency is None else with_runtime(proxy, latency.engine)
 
     @field_validator("proxy", mode="before")
     @classmethod

@@ -37,6 +37,7 @@ class Footprint:
     process: int
     """Python with its libraries."""
     weights: int
+    """Bytes of all weights; twice where rounded ones stand in their places for a while."""
     optimizer_states: int
     gradients: int
     """Bytes of all parameters' gradients, at the end of a backward pass."""
@@ -71,10 +72,10 @@ def footprint(a: Architecture, proxy: ProxySpec, *, device: str = "cpu", sequenc
     muon = proxy.optimizer == "muon"
     return Footprint(
         process=PROCESS_BYTES if device == "cpu" else 0,
-        weights=4 * stored,
+        weights=4 * stored * (1 if proxy.quantisation_aware is None else 2),
         optimizer_states=8 * stored - (4 * matrices if muon else 0),
         gradients=4 * stored,
-        activations=activation_bytes(a, at_once, proxy.context_tokens, proxy.precision),
+        activations=activation_bytes(a, at_once, proxy.context_tokens, proxy.precision) + _rounded_bytes(a, proxy, tokens),
         loss=4 * table + (2 * table if low else 0) + 4 * LOGITS_COPIES * piece + 4 * tokens * a.hidden_size,
         update=4 * MUON_COPIES * _largest_stack(a, device) if muon else 0,
         micro_batches=-(-proxy.batch_sequences // at_once),
@@ -108,6 +109,14 @@ def activation_bytes(a: Architecture, sequences: int, context_tokens: int, preci
     beside = a.num_hidden_layers * (2 if low else 4) * of_both
     copies = 2 * (_block_matrices(a) - a.stored_attentions * of_both) if low else 0
     return a.num_hidden_layers * of_token * tokens + masks + chances + final_norm + beside + copies
+
+
+def _rounded_bytes(a: Architecture, proxy: ProxySpec, tokens: int) -> int:
+    """What a training that rounds activations keeps besides: values, and of a gated MLP one of two products, read copies of their own."""
+    if proxy.quantisation_aware is None:
+        return 0
+    copies = 2 if a.mlp == "swiglu" else 1
+    return tokens * 4 * a.hidden_size * (1 + copies * a.num_hidden_layers)
 
 
 def fit_batch(a: Architecture, proxy: ProxySpec, available_bytes: int, *, device: str = "cpu") -> Footprint:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import lightning
@@ -33,6 +34,9 @@ class StepSource(Protocol):
 
     def before_step(self) -> Tensor:
         """The next batch, tokens [sequences, context + 1], with the learning rates set for its step."""
+
+    def as_trained(self) -> AbstractContextManager[None]:
+        """The context of a step's passes forward and backward."""
 
     def step(self, loss: Tensor) -> None:
         """Update the weights by the gradients that stand there; `loss` is the batch's, in nats per token."""
@@ -66,11 +70,12 @@ class Stretch(lightning.LightningModule):  # type: ignore[misc]  # Lightning is 
     def training_step(self, batch: Tensor) -> None:
         """Forward, backward and update for tokens [sequences, context + 1]."""
         total = torch.zeros((), device=batch.device)
-        for part in torch.split(batch, -(-len(batch) // self.proxy_run.micro_batches)):
-            states = self.network.hidden_states(part[:, :-1])
-            loss = cross_entropy(states.flatten(0, 1), self.network.output_weight, part[:, 1:].flatten(), compiled=self.compiled_loss)
-            self.manual_backward(loss * (len(part) / len(batch)))
-            total += loss.detach() * (len(part) / len(batch))
+        with self.proxy_run.as_trained():
+            for part in torch.split(batch, -(-len(batch) // self.proxy_run.micro_batches)):
+                states = self.network.hidden_states(part[:, :-1])
+                loss = cross_entropy(states.flatten(0, 1), self.network.output_weight, part[:, 1:].flatten(), compiled=self.compiled_loss)
+                self.manual_backward(loss * (len(part) / len(batch)))
+                total += loss.detach() * (len(part) / len(batch))
         self.proxy_run.step(total)
 
     def on_train_batch_end(self, *_: object) -> None:

@@ -7,6 +7,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -20,11 +21,13 @@ from search_space.errors import SpecError
 from trials.corpus.blocks import TokenBlocks
 from trials.machine.memory import PeakMemory, usable_bytes
 from trials.network.decoder import Network
+from trials.rounding.network import rounded
+from trials.rounding.table import trained_rounding
 from trials.study.spec import ProxySpec
 from trials.training.compilation import compiled_blocks
 from trials.training.conditions import ALONE, Conditions
 from trials.training.diagnostics import diagnose
-from trials.training.evaluation import evaluate
+from trials.training.evaluation import Scores, score
 from trials.training.failures import Diverged, OutOfMemory, TimedOut, TrainingFailed, memory_errors
 from trials.training.footprint import fit_batch
 from trials.training.lightning_loop import Batches, Stretch, trainer
@@ -99,7 +102,10 @@ class ProxyRun:
         self.plan = RunLength.of(proxy, architecture)
         self._blocks, self._proxy, self._seed = blocks, proxy, seed
         self._conditions, self._progress = conditions, progress
+        self._rounding = trained_rounding(proxy)
         self.tally = Tally()
+        self.scores: Scores | None = None
+        """What the last evaluation was made of; None before the first, and after a `restore`."""
         self._losses: list[Tensor] = []
         self._loss_sum, self._loss_steps = 0.0, 0
         self._process_since = 0.0
@@ -248,7 +254,7 @@ class ProxyRun:
                 parameter.copy_(state["weights"][name])
         for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(copy.deepcopy(values))
-        self.tally = Tally.from_dict(state["tally"])
+        self.tally, self.scores = Tally.from_dict(state["tally"]), None
 
     def before_step(self) -> Tensor:
         """Wait where the machine must be quiet, set the learning rates and return the next batch, [sequences, context + 1]."""
@@ -256,6 +262,12 @@ class ProxyRun:
         proxy = self._proxy
         set_rates(self.optimizers, rate_factor(proxy, self.plan.share(self.steps + 0.5, self.tally.training_seconds)))
         return torch.from_numpy(self._blocks.batch(self._seed, self.steps, proxy.batch_sequences, proxy.context_tokens))
+
+    def as_trained(self) -> AbstractContextManager[None]:
+        """The context of a step's passes forward and backward: rounded over the last share of the run, where the recipe asks for that."""
+        wanted = self._proxy.quantisation_aware
+        share = self.plan.share(self.steps + 0.5, self.tally.training_seconds)
+        return rounded(self.network, self._rounding if wanted is not None and share > 1 - wanted.last else None)
 
     def step(self, loss: Tensor) -> None:
         """Follow the gradient of this loss, which is computed already; the loss itself has none."""
@@ -312,7 +324,8 @@ class ProxyRun:
     def _evaluate(self) -> Quality:
         proxy = self._proxy
         with self.tally.evaluating():
-            found = evaluate(self.network, self._blocks, "validation", proxy.evaluation_tokens, proxy.context_tokens, pause=self._hold)
+            self.scores = score(self.network, self._blocks, "validation", proxy.evaluation_tokens, proxy.context_tokens, pause=self._hold)
+        found = self.scores.quality()
         self._require_finite(found.loss)
         self.tally.validation = found
         return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
@@ -15,14 +16,16 @@ from analysis.records.training import CurvePoint, Training
 from search_space.architecture import Architecture
 from trials.corpus.blocks import TokenBlocks
 from trials.network.decoder import Network
+from trials.network.weights import load_network
+from trials.rounding.table import rounding_of
 from trials.study.latency_spec import LatencySpec
 from trials.study.spec import ProxySpec
 from trials.training.conditions import ALONE, Conditions
-from trials.training.evaluation import evaluate_named
 from trials.training.failures import TrainingFailed, memory_errors
 from trials.training.proxy_run import ProxyRun
 from trials.training.utilisation import known_peak, utilisation
 from trials.trial.checkpoint import INTERVAL_SECONDS, Checkpoint
+from trials.trial.judgement import is_judged, judge_finished, without_rounding
 from trials.trial.task import Start, TrialTask, count_costs, outcome_of, record_of, shape_observed, this_machine
 
 SHARE_OF_TIME = 0.02
@@ -56,6 +59,7 @@ def trial_in_stretches(
     conditions: Conditions = ALONE,
     progress: Callable[[CurvePoint], None] | None = None,
     reused: Training | None = None,
+    reused_weights: Path | None = None,
 ) -> Generator[TrialRecord, None, Ended]:
     """Evaluate one shape: the cheapest question first, so that a shape that cannot be measured, or passes a limit of the
     `problem` that is known before, is not trained.
@@ -63,10 +67,11 @@ def trial_in_stretches(
     Yields at each of the `looks`, shares of the training, the record that the trial has if it is stopped there; returns its last
     record and the network. Whatever goes wrong becomes the record's outcome and reason; what was measured until then is kept. With a
     `checkpoint` the trial goes on from what lies there, and leaves its state at every look and once a minute. `workload` says what
-    the KV cache and the decode FLOPs are counted at; without `latency` nothing is timed. The deadline of the `conditions` is for the
+    the KV cache and the decode FLOPs are counted at, and how the network is rounded before it is judged once more; without `latency`
+    nothing is timed. The deadline of the `conditions` is for the
     whole trial, and a finished training's utilisation is of their peak. `progress` gets every new point of the curve. `reused` is a
-    finished training that is taken over: only the latency is measured then. The network comes back only where it was trained here and
-    the trial finished.
+    finished training that is taken over: only the latency is measured then, and what its record lacks of the quality as rounded, from the
+    weights in the file `reused_weights`. The network comes back only where it was trained here and the trial finished.
     """
     start = Start.now()
     costs = count_costs(task.architecture, workload, proxy)
@@ -87,7 +92,14 @@ def trial_in_stretches(
         passed = passed or problem.passed_limit(replace(shape, latency=measured), "device")
         if passed is not None:
             return now(Outcome.OVER_LIMIT, f"{passed}, so it was not trained", None), None
+        rounding, pause = rounding_of(workload), conditions.pause
         if reused is not None:
+            if not is_judged(reused, rounding):
+                reused = without_rounding(reused)
+                if rounding is not None and reused_weights is not None:
+                    torch.set_num_threads(conditions.threads)
+                    there = load_network(reused_weights, task.architecture).to(conditions.device)
+                    reused = judge_finished(reused, there, blocks, proxy, rounding, pause=pause)
             return now(Outcome.FINISHED, None, reused), None
         keeper = _Keeper(checkpoint, measured)
         whole = conditions.deadline_seconds
@@ -107,10 +119,11 @@ def trial_in_stretches(
         peak = known_peak(conditions.device, training.precision) if conditions.peak_flops is None else conditions.peak_flops
         used = utilisation(training.tokens_per_second, costs.training_flops_per_token, peak)
         training = replace(training, model_flops_utilisation=used)
-        if blocks.validations:
-            there, pause = network.to(conditions.device), conditions.pause
-            judged = evaluate_named(there, blocks, proxy.evaluation_tokens, proxy.context_tokens, pause=pause)
-            network, training = network.to("cpu"), replace(training, validations=judged)
+        if blocks.validations or rounding is not None:
+            with memory_errors():
+                there = network.to(conditions.device)
+                training = judge_finished(training, there, blocks, proxy, rounding, scores=run.scores, pause=pause)
+            network = network.to("cpu")
         looked = (training.evaluation_seconds or 0.0) + time.monotonic() - trained
         training = replace(training, evaluation_seconds=looked)
     except Exception as error:

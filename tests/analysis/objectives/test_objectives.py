@@ -11,6 +11,7 @@ from analysis.objectives.observed import Observed
 from analysis.objectives.problem import STANDARD, problem_of
 from analysis.objectives.registry import OBJECTIVES, SHOWN_BESIDE, USUAL, find_objective
 from analysis.records.record import FinalRecord, TrialRecord
+from analysis.records.training import RoundedQuality
 from search_space.errors import SpecError
 from tests.support.sample_study import sample_finals, sample_records
 
@@ -25,7 +26,11 @@ def finished() -> TrialRecord:
     assert record.training is not None
     assert record.training.validation is not None
     on_code = dataclasses.replace(record.training.validation, bits_per_byte=1.5)
-    return dataclasses.replace(record, training=dataclasses.replace(record.training, validations={"code": on_code}))
+    rounded = RoundedQuality(
+        runtime="onnxruntime", precision="int4", loss=4.0, bits_per_byte=3.5, next_token_accuracy=0.2, difference_error=0.01
+    )
+    validation = dataclasses.replace(record.training.validation, rounded=rounded)
+    return dataclasses.replace(record, training=dataclasses.replace(record.training, validation=validation, validations={"code": on_code}))
 
 
 @EVERY
@@ -57,6 +62,19 @@ def test_an_objective_is_known_when_it_says_so(objective: Objective) -> None:
     assert (objective.value(shape) is not None) == (objective.known == "shape")
     assert (objective.value(measured) is not None) == (objective.known in ("shape", "device"))
     assert objective.known == "training" or objective.value(measured) == objective.value(Observed.of(record)), "then and afterwards alike"
+
+
+def test_quality_is_that_of_what_is_deployed_where_it_is_known() -> None:
+    record, bits, loss = finished(), OBJECTIVES["bits_per_byte"], OBJECTIVES["rounding_loss_bits_per_byte"]
+    assert record.training is not None
+    assert record.training.validation is not None
+    plain = dataclasses.replace(record.training.validation, rounded=None)
+    before = Observed.of(dataclasses.replace(record, training=dataclasses.replace(record.training, validation=plain)))
+    assert bits.value(Observed.of(record)) == 3.5
+    assert OBJECTIVES["next_token_accuracy"].value(Observed.of(record)) == 0.2
+    assert bits.value(before) == plain.bits_per_byte
+    assert loss.value(Observed.of(record)) == 3.5 - plain.bits_per_byte
+    assert loss.value(before) is None
 
 
 def test_words_tell_objectives_apart() -> None:

@@ -168,8 +168,8 @@ def test_attention_maps_are_those_that_the_network_attends_with() -> None:
     attention = layers(Network(shape, seed=3))[0].self_attn
     states = torch.randn(2, 16, 32, generator=torch.Generator().manual_seed(0)) * 5
     rotary = torch.ones(16, 16), torch.zeros(16, 16)
-    attention.v_proj.forward = lambda input: torch.eye(16).repeat(2, 1, 2)  # type: ignore[method-assign]
-    attention.o_proj.forward = lambda input: input  # type: ignore[method-assign]
+    attention.v_proj.forward = lambda states: torch.eye(16).repeat(2, 1, 2)  # type: ignore[method-assign]
+    attention.o_proj.forward = lambda states: states  # type: ignore[method-assign]
     mixed = attention(states, rotary, 5, None, 0).view(2, 16, 4, 16).transpose(1, 2)
     torch.testing.assert_close(attention_maps(attention, states, rotary, 5), mixed)
 

@@ -56,6 +56,7 @@ RECIPES: dict[str, Any] = {
     "tokens": 2_000, "context_tokens": 32, "batch_sequences": 8, "optimizer": "adamw", "learning_rate": 0.02,
     "muon_learning_rate": 0.02, "parametrization": "standard", "base": {"hidden_size": 32}, "weight_decay": 0.0, "gradient_clip": 2.0,
     "schedule": "cosine", "warmup": 0.1, "decay": 0.2, "cooldowns": (0.5,), "evaluations": 2, "evaluation_tokens": 1_024,
+    "quantisation_aware": {"precision": "int4"},
 }  # fmt: skip
 
 

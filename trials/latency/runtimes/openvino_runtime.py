@@ -62,6 +62,7 @@ def compiled(directory: Path, threads: int) -> Any:
     settings = {
         "INFERENCE_PRECISION_HINT": "f32",  # else bfloat16 where the processor has it
         "KV_CACHE_PRECISION": "f32",
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": BLOCK_WEIGHTS,  # of activations: its usual one, see `trials.rounding.table`
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": 1,
         "ENABLE_HYPER_THREADING": True,  # else two threads that share a core become one

@@ -1,0 +1,1 @@
+"""How runtimes round: weights and activations as their products see them."""
