@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from analysis.fidelity.forecast import FrontForecast, forecast_front, members_and_near_ties
@@ -18,6 +19,7 @@ from trials.experiments.validate import ReportLongRun, finished_runs, long_runs
 from trials.study.directory import claim
 from trials.study.spec import StudySpec
 from trials.trial.calibration import settled
+from trials.trial.judgement import without_rounding
 from trials.trial.reuse import Reuse
 from trials.trial.training_index import TrainingText
 
@@ -39,7 +41,7 @@ def run_promotion(
     study.problem.require_forecast_place()
     with claim(directory, study_text):
         study = settled(study, directory)
-        records = {record.number: record for record in read_records(directory)}
+        records = {record.number: _in_float32(record) for record in read_records(directory)}
         front = front_of(records.values(), read_finals(directory), study.problem)
         membership = estimate_membership(front)
         numbers = members_and_near_ties(front, membership)
@@ -66,6 +68,11 @@ def run_promotion(
         _ahead(list(records.values()), front, membership, times),
     )
     return promotion(numbers, runs, labels, front, times, ahead)
+
+
+def _in_float32(record: TrialRecord) -> TrialRecord:
+    """The record with its quality in float32, which is what the long trainings are judged in."""
+    return record if record.training is None else replace(record, training=without_rounding(record.training))
 
 
 def _ahead(records: Sequence[TrialRecord], front: Front, membership: Membership, times: float) -> FrontForecast | str:
