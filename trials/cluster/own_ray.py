@@ -19,19 +19,24 @@ from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-d
 
 from search_space.errors import SpecError, WorkError
 from trials.machine.native_output import native_output
+from trials.machine.process_watch import listening, watching
 from trials.machine.redaction import redacted
-from trials.machine.supervision import children, handlers_kept
+from trials.machine.supervision import children, give_up, handlers_kept
 
 LONGEST_ROOT = 32
 """Bytes of a folder below which Ray's sockets lie: the name of a socket has 107 (unix(7)), and what Ray and we append up to 75."""
 PATIENCE_SECONDS = 180
 """How long each of Ray's processes may take to start; its own 30 seconds do not suffice beside other work."""
+PORT_SECONDS = 90
+"""How long gcs_server may take to say its port: where it dies before, Ray asks nothing else for all of that time (2.60)."""
 WHERE_SOCKETS_LIE = ("RAY_TMPDIR", "TMPDIR", "XDG_RUNTIME_DIR")
 """Variables that name folders for such files; the first whose folder is short and can be written is taken."""
 SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
+LIVED_BY = ("gcs_server", "raylet")
+"""Ray's processes without which no study goes on."""
 PATIENCE = {
     "RAY_raylet_start_wait_time_s": str(PATIENCE_SECONDS),
-    "RAY_gcs_server_port_wait_time_s": str(PATIENCE_SECONDS),
+    "RAY_gcs_server_port_wait_time_s": str(PORT_SECONDS),
     "RAY_worker_register_timeout_seconds": str(PATIENCE_SECONDS),
     "RAY_agent_register_timeout_ms": str(1_000 * PATIENCE_SECONDS),
 }
@@ -41,32 +46,40 @@ PATIENCE = {
 def own_ray(settings: Mapping[str, Any]) -> Iterator[None]:
     """Have a Ray of our own inside, started by `ray.init` with these settings; nothing of it is left afterwards.
 
-    Raises SpecError where this machine has no place for its sockets or no loopback, and WorkError where it did not start; the logs of a
-    Ray that did not start are left.
+    Raises SpecError where this machine has no place for its sockets or no loopback, and WorkError where it did not start; its logs are left
+    then. Where one of the processes that it lives by ends, at any time, so does this one, if a front stands before it (`give_up`); Ray
+    itself would end it from C++, without a word, within 19 to 64 seconds (2.60).
     """
     require_loopback()
     root = short_root([os.environ[name] for name in WHERE_SOCKETS_LIE if os.environ.get(name)] + list(SHORT_FOLDERS))
     folder = Path(tempfile.mkdtemp(prefix="af", dir=root))
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    logs = f"{folder}/session_latest/logs"
+    is_wanted = False
+
+    def end_with_it(name: str, how: str) -> None:
+        give_up(f"Ray's {name} {how} (its logs lie in {logs})")
+
     with _spilling() as large, variables_set({**PATIENCE, **token}), _loopback_alone():
         try:
-            with native_output() as said, handlers_kept():
-                ray.init(address="local", _temp_dir=str(folder), object_spilling_directory=large, **settings)
-        except BaseException as error:
-            ray.shutdown()
-            _end_those_of(folder)
-            if not isinstance(error, Exception):
-                shutil.rmtree(folder, ignore_errors=True)
-                raise
-            raise WorkError(
-                f"Ray did not start on this machine, found: {first_line(error, said())}; its logs lie in {folder}/session_latest/logs, "
-                "and the same command tries again"
-            ) from None
-        try:
-            yield
+            with watching(LIVED_BY, end_with_it), native_output() as said:
+                try:
+                    with handlers_kept():
+                        ray.init(address="local", _temp_dir=str(folder), object_spilling_directory=large, **settings)
+                except Exception as error:
+                    is_wanted = True
+                    found = first_line(error, said())
+                    raise WorkError(
+                        f"Ray did not start on this machine, found: {found}; its logs lie in {logs}, and the same command tries again"
+                    ) from None
+                host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+                with listening(host, int(port), lambda: end_with_it(LIVED_BY[0], "answers no more")):
+                    yield
         finally:
             ray.shutdown()
-            shutil.rmtree(folder, ignore_errors=True)
+            _end_those_of(folder)
+            if not is_wanted:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def short_root(wanted: Iterable[str]) -> str:

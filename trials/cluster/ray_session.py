@@ -66,15 +66,18 @@ def connected(study: StudySpec, address: str | None) -> Iterator[None]:
 @contextmanager
 def _joined(address: ClusterAddress, quiet: Mapping[str, Any]) -> Iterator[None]:
     there = answering(address)
-    try:
-        with native_output(), handlers_kept():
-            ray.init(**quiet, **_joining(there))
-    except (OSError, RuntimeError, ValueError, RayError) as error:
-        raise SpecError(f"the Ray cluster at {address} must let this driver join, found: {first_line(error)}; look into its log") from None
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    with native_output():
+        try:
+            with handlers_kept():
+                ray.init(**quiet, **_joining(there))
+        except (OSError, RuntimeError, ValueError, RayError) as error:
+            raise SpecError(
+                f"the Ray cluster at {address} must let this driver join, found: {first_line(error)}; look into its log"
+            ) from None
+        try:
+            yield
+        finally:
+            ray.shutdown()
 
 
 @contextmanager

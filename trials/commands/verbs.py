@@ -30,9 +30,9 @@ class Verb:
         """The sentence after a signal: what came, what is left, and how to go on."""
         return f"archfront: interrupted by {signal.Signals(number).name}; {self._next}"
 
-    def vanished(self, how: str) -> str:
-        """The sentence where its process ended before it did; `how` in words, such as "was ended by SIGKILL"."""
-        return f"archfront: the process that did the work {how} without a word of why; {self._next}"
+    def vanished(self, what: str) -> str:
+        """The sentence where the work ended before it was done; `what` ended, and how, such as "its process was ended by SIGKILL"."""
+        return f"archfront: {what}; {self._next}"
 
     @property
     def _next(self) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from ray.tune.search import Searcher
 from analysis.records.record import Outcome
 from trials.driver.agenda import Agenda, NoTask
 from trials.driver.record_writer import RecordWriter
-from trials.driver.workers import explain_loss
+from trials.driver.workers import RAYLET_SECONDS, explain_loss
 from trials.study.spec import StudySpec
 from trials.trial.reuse import Reuse
 from trials.trial.task import Start, TrialTask, count_costs, record_of
@@ -114,7 +115,9 @@ class RecordCallback(Callback):  # type: ignore[misc]
             return
         task = trial.config["task"]
         said = Path(trial.error_file).read_text(encoding="utf-8")  # trial.get_error() looks where Tune copies it to, later
-        self._lose(self._running.get(task.number, _Running(task, Start.now(), None)), said)
+        running = self._running.get(task.number, _Running(task, Start.now(), None))
+        time.sleep(RAYLET_SECONDS)  # where the raylet is gone, so is this process meanwhile (`own_ray`)
+        self._lose(replace(running, start=Start(running.start.at, running.start.monotonic + RAYLET_SECONDS)), said)
 
     def on_out_of_memory(self, said: str) -> None:
         """Ray ended workers because memory ran low, and with them, in Ray 2.60, Tune's whole run; `said` names their processes.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,10 @@ from trials.trial.task import outcome_of
 
 if TYPE_CHECKING:
     from trials.corpus.blocks import TokenBlocks
+
+
+RAYLET_SECONDS = 2.0
+"""How long a raylet that is asked to end may live on after the first of its workers; its end is the study's, and no trial's."""
 
 
 class LatencyDevice:
@@ -97,6 +102,7 @@ def ask_device(device: Any, shape: Architecture) -> Latency:
     try:
         latency: Latency = result_of(device.measure.remote(shape))
     except RayActorError:
+        time.sleep(RAYLET_SECONDS)  # where its raylet is gone, so is this process meanwhile
         raise RuntimeError("the process that takes latencies vanished; it is started again for the next trial") from None
     return latency
 

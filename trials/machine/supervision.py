@@ -37,6 +37,10 @@ INTERRUPTED = 128
 """An exit code after a signal is this and the signal's number."""
 SUBREAPER, DIE_WITH_PARENT = 36, 1
 """Options of prctl(2): PR_SET_CHILD_SUBREAPER and PR_SET_PDEATHSIG."""
+LONGEST_WORD = 4_000
+"""Bytes of what the work says last; a pipe takes so many at once (pipe(7))."""
+_told: tuple[int, int] | None = None
+"""Process id of the work, and where it tells its front how it ends; None where no front stands before it."""
 
 
 def supervised(work: Callable[[], int], interrupted: Callable[[int], str], vanished: Callable[[str], str]) -> int:
@@ -44,7 +48,7 @@ def supervised(work: Callable[[], int], interrupted: Callable[[int], str], vanis
 
     A signal of `STOPS` raises KeyboardInterrupt in the work, which then has `UNWIND_SECONDS`; a second signal ends it at once. Either way
     the code is 128 and the first signal's number, and `interrupted` makes a sentence of that number. Where the child ends before `work`
-    does, the code is 1, and `vanished` makes a sentence of how it ended. This process alone says either, on standard error.
+    does, the code is 1, and `vanished` makes a sentence of what ended, and how. This process alone says either, on standard error.
     """
     heard = {number for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN}  # nohup, and `&` in a script, want it so
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {*heard, WAKE, signal.SIGCHLD})
@@ -57,15 +61,29 @@ def supervised(work: Callable[[], int], interrupted: Callable[[int], str], vanis
     os.close(told)
     stopped, status = _wait_for(child, heard)
     _end_orphans()
-    code = int.from_bytes(os.read(answer, 1))
+    said = os.read(answer, 1 + LONGEST_WORD)
+    code, last_word = int.from_bytes(said[:1]), said[1:].decode(errors="replace")
+    if last_word and not stopped:  # what comes to every process comes to one of them first
+        stopped = _next_signal(heard, time.monotonic())
     stopped = stopped or max(0, code - INTERRUPTED)
     if stopped:
         _say(interrupted(stopped))
         return INTERRUPTED + stopped
-    if code:
+    if code and not last_word:
         return code - 1
-    _say(vanished(how_it_ended(os.waitstatus_to_exitcode(status))))
+    _say(vanished(last_word or f"the process that did the work {how_it_ended(os.waitstatus_to_exitcode(status))} without a word of why"))
     return FAILED
+
+
+def give_up(what: str) -> None:
+    """End this process at once, from any thread, where a front stands before it, which makes its sentence of this; nothing else elsewhere.
+
+    `what` is a clause of what ended and how. A signal that came before has the say.
+    """
+    if _told is None or _told[0] != os.getpid():
+        return
+    os.write(_told[1], bytes([1 + FAILED]) + what.encode()[:LONGEST_WORD])
+    os._exit(FAILED)
 
 
 def _wait_for(child: int, heard: set[signal.Signals]) -> tuple[int, int]:
@@ -131,10 +149,11 @@ def children() -> list[int]:
 
 def _work(work: Callable[[], int], told: int, front: int, heard: set[signal.Signals], before: set[Any]) -> int:
     """The child's life; the front is told how it ends as soon as that is known, whatever a library does while Python ends."""
+    global _told
     _prctl(DIE_WITH_PARENT, signal.SIGKILL)
     if os.getppid() != front:
         os._exit(FAILED)
-    is_stopped = False
+    is_stopped, _told = False, (os.getpid(), told)
 
     def stop(number: int, frame: FrameType | None) -> None:
         """From the first signal on the front has the say, and what a library complains about is of no use."""

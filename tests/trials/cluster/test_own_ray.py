@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -40,16 +41,25 @@ def work(options):
         print(answered, *sorted({end.laddr.ip.removeprefix("::ffff:") for end in ends if end.status == psutil.CONN_LISTEN}))
     return 0
 
-verb = Verb(work, print, goes_on=True)
+def endless(options):
+    import ray
+    from trials.cluster import ray_session
+    study, _ = fakes.small_study()
+    with ray_session.connected(study, None):
+        ray.get(ray.remote(lambda: 6 * 7).remote())
+        print("up", flush=True)
+        ray.get(ray.remote(lambda: __import__("time").sleep(600)).remote())
+
+verb = Verb(globals()[sys.argv[1]], print, goes_on=True)
 sys.exit(supervised(lambda: _run(verb, None, is_program=True), verb.interrupted, verb.vanished))
 """
 
 
-def start(folder: Path, *before: str, **environment: str) -> subprocess.Popen[str]:
-    """A driver that starts a Ray of its own, asks it one question and ends."""
+def start(folder: Path, work: str = "work", **environment: str) -> subprocess.Popen[str]:
+    """A driver that starts a Ray of its own, asks it one question and ends, or asks it a long one."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     return subprocess.Popen(
-        [*before, sys.executable, "-c", DRIVER],
+        [sys.executable, "-c", DRIVER, work],
         cwd=ROOT,
         env={**kept, MARK: str(folder), **environment},
         stdout=subprocess.PIPE,
@@ -143,3 +153,39 @@ def test_a_machine_too_busy_for_rays_own_patience_is_waited_for(name: str, tmp_p
     assert (driver.returncode, complaints) == (0, ""), complaints
     assert said.startswith("42 ")
     assert not processes_with(MARK, str(tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "number", "is_up"),
+    [
+        ("gcs_server", signal.SIGTERM, True),
+        pytest.param("gcs_server", signal.SIGKILL, True, marks=pytest.mark.more),
+        pytest.param("raylet", signal.SIGTERM, True, marks=pytest.mark.more),
+        pytest.param("raylet", signal.SIGKILL, True, marks=pytest.mark.more),
+        pytest.param("raylet", signal.SIGKILL, False, marks=pytest.mark.more),
+        pytest.param("raylet", signal.SIGTERM, False, marks=pytest.mark.more),
+        pytest.param("gcs_server", signal.SIGKILL, False, marks=pytest.mark.more),
+        pytest.param("gcs_server", signal.SIGTERM, False, marks=pytest.mark.more),
+    ],
+)
+def test_the_end_of_what_ray_lives_by_is_one_sentence_and_leaves_no_process(
+    name: str, number: signal.Signals, is_up: bool, tmp_path: Path
+) -> None:
+    """Asked to end, gcs_server stops to listen and lives on (Ray 2.60); a raylet takes its driver along, sometimes before we can tell."""
+    driver = start(tmp_path, "endless")
+    try:
+        assert driver.stdout is not None
+        assert not is_up or driver.stdout.readline() == "up\n"
+        os.kill(process_named(name, tmp_path).number, number)
+        began = time.monotonic()
+        _, complaints = driver.communicate(timeout=200)
+    finally:
+        driver.kill()
+        driver.wait()
+    assert driver.returncode == 1
+    (sentence,) = complaints.splitlines()
+    assert re.match(rf"archfront: (Ray's {name} |the process that did the work ended with |Ray did not start on this machine)", sentence)
+    assert sentence.endswith(("the same command continues", "the same command tries again"))
+    assert not processes_with(MARK, str(tmp_path))
+    assert not is_up or time.monotonic() - began < 30  # Ray itself: 19 to 64

@@ -79,7 +79,7 @@ def failing_late():
 if sys.argv[1] == "shrugging":
     supervision.UNWIND_SECONDS = 0.5
 code = supervision.supervised(
-    globals()[sys.argv[1]], lambda number: f"interrupted by {signal.Signals(number).name}", lambda how: f"the work {how}"
+    globals()[sys.argv[1]], lambda number: f"interrupted by {signal.Signals(number).name}", lambda what: what
 )
 sys.exit(code)
 """
@@ -198,8 +198,8 @@ def test_a_signal_that_was_ignored_at_the_start_stays_so(tmp_path: Path) -> None
         ("fine", 0, []),
         ("with_orphans", 2, []),
         ("failing_late", 2, []),
-        ("gone", 1, ["the work ended with exit code 7"]),
-        ("aborted", 1, ["the work was ended by SIGABRT"]),
+        ("gone", 1, ["the process that did the work ended with exit code 7 without a word of why"]),
+        ("aborted", 1, ["the process that did the work was ended by SIGABRT without a word of why"]),
     ],
 )
 def test_work_that_ends_by_itself_is_answered_for(work: str, code: int, said: list[str], tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_work_that_is_killed_is_said_and_work_whose_front_is_killed_ends(tmp_pat
     process = begin("with_a_family", tmp_path)
     is_ready(process)
     to_the_work(process, signal.SIGKILL)
-    assert ended(process, tmp_path) == (1, ["the work was ended by SIGKILL"])
+    assert ended(process, tmp_path) == (1, ["the process that did the work was ended by SIGKILL without a word of why"])
     process = begin("patient", tmp_path)
     is_ready(process)
     process.kill()
