@@ -69,13 +69,15 @@ class Taken:
     """Runs that began."""
     ended: int
     """Runs that came to their end, whose seconds these are."""
+    processor_share: Fraction | None = None
+    """Share of its processor that a trial of one thread had in the last of them, beside other work; None where it cannot be told."""
     schema: int = STAGES_SCHEMA
 
-    def plus(self, seconds: Mapping[str, float]) -> Self:
-        """All of it and the seconds of a run that came to its end."""
+    def plus(self, seconds: Mapping[str, float], processor_share: float | None = None) -> Self:
+        """All of it and what a run that came to its end took."""
         names = {**self.seconds, **seconds}
         summed = {name: self.seconds.get(name, 0.0) + seconds.get(name, 0.0) for name in names}
-        return replace(self, seconds=summed, ended=self.ended + 1)
+        return replace(self, seconds=summed, ended=self.ended + 1, processor_share=processor_share)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from analysis.report.html import Html, paragraphs, table
 from analysis.text import words
 
 WORTH_A_ROW_SECONDS = 0.05
+WORTH_SAYING = 0.1
+"""Difference of the shares of the processors, planned and had, from which it is said."""
 
 
 def outlook_sentence(found: Outlook) -> str | None:
@@ -18,7 +20,13 @@ def outlook_sentence(found: Outlook) -> str | None:
     ratio = took / planned - 1 if planned else 0.0
     said = f"It was planned to take {words.duration(planned)} and took {words.duration(took)}"
     said += f" ({abs(ratio):.0%} {'more' if ratio > 0 else 'less'}), by {found.foretold.basis}."
-    if cut := found.taken.begun - found.taken.ended:
+    if (had := found.taken.processor_share) and abs(had / found.foretold.processor_share - 1) > WORTH_SAYING:
+        share = found.foretold.processor_share
+        said += (
+            f" Its trials had {had:.0%} of their processors beside other work of the machine, and {share:.0%} was planned with: with what "
+            f"they had the plan is {words.duration(planned * share / had)}."
+        )
+    if (cut := found.taken.begun - found.taken.ended) > 0:
         said += f" {words.plural(cut, 'run')} of {found.taken.begun} did not come to an end; those seconds are not counted."
     return said
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from search_space import cost
 from search_space.architecture import Architecture
+from trials.plans.pace_model import step_flops
 from trials.plans.pace_table import LatencyPace, Origin, OverheadPace, TrainingPace
 from trials.study.spec import ProxySpec, StudySpec
 
@@ -18,13 +19,13 @@ LATENCY_SECONDS = 2.0
 def planted_seconds_per_token(shape: Architecture, proxy: ProxySpec) -> float:
     """What a token of training takes on that machine."""
     tokens = proxy.batch_sequences * proxy.context_tokens
-    return cost.training_flops_per_token(shape, proxy.context_tokens) / FLOPS_PER_SECOND + BLOCK_SECONDS * shape.num_hidden_layers / tokens
+    return (step_flops(shape, proxy) / FLOPS_PER_SECOND + BLOCK_SECONDS * shape.num_hidden_layers) / tokens
 
 
 def planted_row(shape: Architecture, proxy: ProxySpec, origin: Origin = "timed", times: float = 1.0) -> TrainingPace:
     """The row of a shape, or of one that goes so many times slower."""
     tokens = proxy.batch_sequences * proxy.context_tokens
-    flops = float(tokens * cost.training_flops_per_token(shape, proxy.context_tokens))
+    flops = step_flops(shape, proxy)
     return TrainingPace(
         label=shape.label,
         step_flops=flops,

@@ -31,6 +31,7 @@ from trials.driver.trial_actor import Evaluate
 from trials.latency.device_tables import frozen_table
 from trials.plans.check_study import is_here
 from trials.plans.first_trials import FirstTrials
+from trials.plans.known_paces import share_here
 from trials.plans.text_use import use_of_blocks
 from trials.study.spec import StudySpec
 from trials.trial.reuse import Reuse
@@ -65,6 +66,8 @@ class RayRun:
         sizes = first.vocab_sizes(study) if is_real else set()
         if is_real:
             require_text(study.corpus, sorted(sizes), study.proxy.context_tokens)  # before Ray takes its seconds to start
+        # before our own processes start, which are at work too
+        share = share_here(study) if is_real and not records and is_here(self.address) else None
         with stages.threads() as begin:
             made = None if study.scaling else begin("search space", make_proposer, study, frozen_table(study, directory))
             blocks = {size: begin("corpus", read_blocks, study, size) for size in sizes}
@@ -80,7 +83,7 @@ class RayRun:
                 if is_real:
                     study = settled_on_a_worker(study, directory)
                     left_out = left_out_here(study, directory, first.planned, time_pace_on_a_worker)
-                    foretell(study, directory, first, records, left_out, time_shapes_on_a_worker, here=is_here(self.address))
+                    foretell(study, directory, first, records, left_out, time_shapes_on_a_worker, share=share)
                     stages.end("calibration")
                 agenda = agenda_of(first, study, records, left_out, nothing_to_propose if made is None else made.result)
                 with equipped(study, directory, ready, records, self.evaluate) as equipment:

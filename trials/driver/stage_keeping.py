@@ -15,8 +15,9 @@ from search_space.architecture import Architecture
 from trials.plans.deadline import require_deadline
 from trials.plans.first_trials import FirstTrials
 from trials.plans.foretell import ExpectedTrials, foretold
-from trials.plans.known_paces import beside_others, known_paces, of_rows
+from trials.plans.known_paces import known_paces, of_rows
 from trials.plans.pace_measure import Timed, spread_by_flops
+from trials.plans.pace_model import step_flops
 from trials.plans.pace_table import (
     LatencyPace,
     OverheadPace,
@@ -43,24 +44,24 @@ def foretell(
     left_out: Mapping[int, str],
     time_shapes: TimeShapes,
     *,
-    here: bool,
+    share: float | None,
 ) -> Foretold | None:
     """Keep what the machine's table says of a study that begins; with no table for it, only see that its deadline is none for all trials.
 
-    `here` says that this machine trains; `time_shapes` times shapes where trials will run, and is asked in doubt alone. Raises SpecError
-    where the deadline would cut every trial.
+    `share` is what trials would get of their processors, None where another machine trains; `time_shapes` times shapes where trials will
+    run, and is asked in doubt alone. Raises SpecError where the deadline would cut every trial.
     """
     if records or (directory / FORETOLD).exists():
         return None
     expected = ExpectedTrials(study, first, left_out)
-    known = known_paces(study, expected.shapes) if here else None
+    known = None if share is None else known_paces(study, expected.shapes)
     if known is None:
         if expected.least_flops() > DOUBTFUL_FLOPS_PER_SECOND * study.workers.deadline_seconds:
             known = of_rows(time_shapes(study, spread_by_flops(expected.shapes, study.proxy.context_tokens)).paces)
             require_deadline(study, [trial for trials in expected.seconds(known) for trial in trials])
         return None
     require_deadline(study, [trial for trials in expected.seconds(known) for trial in trials])
-    told = foretold(expected, beside_others(study, known))
+    told = foretold(expected, replace(known, processor_share=share or 1.0))
     write_stages(directory, told)
     return told
 
@@ -73,10 +74,11 @@ def begin_taken(directory: Path) -> None:
 
 def keep_taken(study: StudySpec, directory: Path, records: Sequence[TrialRecord], seconds: Mapping[str, float], *, here: bool) -> None:
     """Add what a run took to the directory's stages, and what it tells of this machine to its table; `records` are the run's own."""
-    write_stages(directory, read_taken(directory).plus(seconds))
+    had = _share_had(study, records)
+    write_stages(directory, read_taken(directory).plus(seconds, had))
     if not here:
         return
-    machine, share = machine_of(study), _share_had(study, records)
+    machine, share = machine_of(study), 1.0 if had is None else had
     trained, waited = [], []
     for record in records:
         training = record.training
@@ -103,7 +105,7 @@ def add_report_seconds(study: StudySpec, directory: Path, seconds: float, *, her
 
 def _pace(study: StudySpec, record: TrialRecord, training: Training, share: float) -> TrainingPace:
     shape, proxy = record.architecture, study.proxy.plain()
-    tokens, per_token = proxy.batch_sequences * proxy.context_tokens, record.costs.training_flops_per_token
+    tokens = proxy.batch_sequences * proxy.context_tokens
     looks = len(study.search.rungs) if study.search.early_stopping != "none" and record.kind is Kind.SAMPLED else 0
     judged = (
         (proxy.evaluations + looks + len(training.validations)) * proxy.evaluation_tokens * cost.decode_flops(shape, proxy.context_tokens)
@@ -111,9 +113,9 @@ def _pace(study: StudySpec, record: TrialRecord, training: Training, share: floa
     assert training.evaluation_seconds
     return TrainingPace(
         label=shape.label,
-        step_flops=float(tokens * per_token),
+        step_flops=step_flops(shape, proxy),
         step_tokens=tokens,
-        stands_for_flops=float(tokens * per_token),
+        stands_for_flops=step_flops(shape, proxy),
         executed_blocks=shape.num_hidden_layers,
         parameters=record.costs.parameters,
         seconds_per_token=share * training.wall_seconds / training.tokens,
@@ -123,14 +125,10 @@ def _pace(study: StudySpec, record: TrialRecord, training: Training, share: floa
     )
 
 
-def _share_had(study: StudySpec, records: Sequence[TrialRecord]) -> float:
-    """Share of its processor that a trial of one thread had, where nothing but other work keeps it from the whole; else 1."""
+def _share_had(study: StudySpec, records: Sequence[TrialRecord]) -> float | None:
+    """Share of its processor that a trial had, where it has one thread, so that other work alone keeps it from the whole; else None."""
     if study.workers.gpus or study.workers.trial_threads != 1:
-        return 1.0
-    shares = []
-    for record in records:
-        training = record.training
-        if training is not None and training.reused_from is None:
-            busy = training.wall_seconds + (training.evaluation_seconds or 0.0)
-            shares.append(training.process_seconds / busy)
-    return min(1.0, max(0.05, fmean(shares))) if shares else 1.0
+        return None
+    trained = [record.training for record in records if record.training is not None and record.training.reused_from is None]
+    shares = [each.process_seconds / (each.wall_seconds + (each.evaluation_seconds or 0.0)) for each in trained if each.wall_seconds]
+    return min(1.0, max(0.05, fmean(shares))) if shares else None

@@ -75,13 +75,13 @@ def ready_paces(study: StudySpec, shapes: Sequence[Architecture], *, times_laten
         latency = measured_latency(study.latency, spread_by_flops(shapes, study.proxy.context_tokens)[:2])
         keep_rows(workload, [latency] if latency else [])
     found = known_paces(study, shapes)
-    return None if found is None else beside_others(study, found)
+    return None if found is None else replace(found, processor_share=share_here(study))
 
 
-def beside_others(study: StudySpec, known: KnownPaces) -> KnownPaces:
-    """Paces beside what else is at work now: the share of the processors that trials would have, where processors train."""
+def share_here(study: StudySpec) -> float:
+    """Share of their processors that the study's trials would have now beside what else is at work; 1 where GPUs train."""
     workers = study.workers
-    return known if workers.gpus else replace(known, processor_share=processor_share(workers.count * workers.trial_threads))
+    return 1.0 if workers.gpus else processor_share(workers.count * workers.trial_threads)
 
 
 def _overhead(rows: Sequence[OverheadPace]) -> dict[str, float]:

@@ -15,6 +15,7 @@ from search_space.sharing import Sharing
 from trials.machine.contention import processor_share
 from trials.machine.process_pool import side_by_side
 from trials.machine.processors import waited_seconds
+from trials.plans.pace_model import optimizer_flops, step_flops
 from trials.plans.pace_table import LatencyPace, OverheadPace, TrainingPace
 from trials.study.latency_spec import LatencySpec
 from trials.study.spec import StudySpec
@@ -90,16 +91,17 @@ def time_shapes(study: StudySpec, shapes: Sequence[Architecture]) -> Timed:
     way = mode_of(study)
     for shape in shapes:
         timed, context, sequences = _affordable(study, shape)
-        recipe = proxy.model_copy(update={"context_tokens": context, "batch_sequences": sequences})
+        whole = timed == shape and optimizer_flops(shape, proxy.optimizer) <= MOST_STEP_FLOPS
+        optimizer = proxy.optimizer if whole or device == "cuda" else "adamw"  # Muon's products on a wide block take minutes here
+        recipe = proxy.model_copy(update={"context_tokens": context, "batch_sequences": sequences, "optimizer": optimizer})
         times = time_steps(recipe, timed, way, device, judges=True)
         judged = (times.evaluation_seconds_per_token or 0.0) * times.processor_share
-        whole = proxy.batch_sequences * proxy.context_tokens
         paces.append(
             TrainingPace(
                 label=timed.label,
-                step_flops=float(times.step_tokens * cost.training_flops_per_token(timed, context)),
+                step_flops=times.step_tokens * cost.training_flops_per_token(timed, context) + optimizer_flops(timed, optimizer),
                 step_tokens=times.step_tokens,
-                stands_for_flops=float(whole * cost.training_flops_per_token(shape, proxy.context_tokens)),
+                stands_for_flops=step_flops(shape, proxy),
                 executed_blocks=timed.num_hidden_layers,
                 parameters=cost.parameters(timed),
                 seconds_per_token=times.seconds_per_token * times.processor_share,

@@ -15,8 +15,32 @@ ENOUGH_ROWS = 6
 """Rows from which each part of a step has a price of its own; with fewer, FLOPs and executed blocks alone have."""
 FARTHEST_SIZE = 4.0
 """Times the FLOPs of the largest row, or of the smallest, beyond which a table's rows say too little of a shape."""
+MUON_ITERATIONS = 5
+"""Iterations of `trials.training.muon`, which needs torch."""
 USUAL_EVALUATION = 1.0
 """Speed of an evaluation in FLOPs a second over that of a step, where none was timed."""
+
+
+def step_flops(shape: Architecture, proxy: ProxySpec) -> float:
+    """FLOPs of a step of the recipe, those of the optimizer's products included."""
+    tokens = proxy.batch_sequences * proxy.context_tokens
+    return float(tokens * cost.training_flops_per_token(shape, proxy.context_tokens)) + optimizer_flops(shape, proxy.optimizer)
+
+
+def optimizer_flops(shape: Architecture, optimizer: str) -> float:
+    """FLOPs of the products that an optimizer's step makes: of Muon's iteration on each stored matrix of the blocks; AdamW makes none."""
+    if optimizer != "muon":
+        return 0.0
+    width, heads = shape.hidden_size, (shape.num_attention_heads * shape.head_dim, shape.num_key_value_heads * shape.head_dim)
+    attention = 2 * sum(_iterated(width, head) for head in heads)
+    mlp = (3 if shape.mlp == "swiglu" else 2) * _iterated(width, shape.intermediate_size)
+    return float(shape.stored_attentions * attention + shape.stored_mlps * mlp)
+
+
+def _iterated(rows: int, columns: int) -> int:
+    """FLOPs of the iteration's three products on one matrix: its square, the square of that, and a product with the matrix."""
+    short, long = sorted((rows, columns))
+    return MUON_ITERATIONS * (4 * short**2 * long + 2 * short**3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +78,7 @@ class StepLaw:
     def seconds_per_token(self, shape: Architecture, proxy: ProxySpec) -> float:
         """Seconds of training a token of a shape by the recipe."""
         tokens = proxy.batch_sequences * proxy.context_tokens
-        flops = cost.training_flops_per_token(shape, proxy.context_tokens) * tokens
-        terms = (flops, shape.num_hidden_layers, cost.parameters(shape), 1.0)
+        terms = (step_flops(shape, proxy), shape.num_hidden_layers, cost.parameters(shape), 1.0)
         return sum(price * term for price, term in zip(self.prices, terms, strict=False)) / tokens
 
     def evaluation_seconds(self, shape: Architecture, tokens: float, context_tokens: int) -> float:
@@ -67,8 +90,7 @@ def covers(rows: Sequence[TrainingPace], shapes: Sequence[Architecture], proxy: 
     """Whether the rows are near enough in size to all of the shapes to say what they take."""
     if not rows:
         return False
-    tokens = proxy.batch_sequences * proxy.context_tokens
-    asked = [cost.training_flops_per_token(shape, proxy.context_tokens) * tokens for shape in shapes]
+    asked = [step_flops(shape, proxy) for shape in shapes]
     there = [row.stands_for_flops for row in rows]
     return min(asked) * FARTHEST_SIZE >= min(there) and max(asked) <= FARTHEST_SIZE * max(there)
 

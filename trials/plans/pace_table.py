@@ -36,7 +36,7 @@ class TrainingPace:
 
     label: str
     step_flops: float
-    """Training FLOPs of a step."""
+    """FLOPs of a step, those of the optimizer's products included."""
     step_tokens: int
     stands_for_flops: float
     """Training FLOPs of a whole step of the shape that it was timed for: a block, or fewer tokens, are timed where that is too large."""

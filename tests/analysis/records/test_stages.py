@@ -68,3 +68,12 @@ def test_a_plan_is_compared_with_what_is_known_of_it(tmp_path: Path) -> None:
 
 def test_a_study_without_either_says_nothing(tmp_path: Path) -> None:
     assert plan_part(Outlook.of(tmp_path, [], 2)) == []
+
+
+def test_other_work_on_the_machine_is_counted_with(tmp_path: Path) -> None:
+    write_stages(tmp_path, replace(TOLD, processor_share=0.8))
+    write_stages(tmp_path, NOTHING_TAKEN.plus({"start_up": 12.0, "search": 168.0}, processor_share=0.4))
+    said = outlook_sentence(Outlook.of(tmp_path, [], 2))
+    assert said is not None
+    assert "Its trials had 40% of their processors beside other work of the machine, and 80% was planned with" in said
+    assert said.endswith("with what they had the plan is 3 min 0 s.")

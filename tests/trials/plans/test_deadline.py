@@ -61,9 +61,9 @@ def test_without_a_table_a_run_that_is_in_doubt_times_where_trials_run(tmp_path:
 
     short, _ = small_study(workers={"deadline_seconds": 0.05})
     with pytest.raises(SpecError, match=SAID):
-        foretell(short, tmp_path, check(short), [], {}, timed, here=True)
+        foretell(short, tmp_path, check(short), [], {}, timed, share=1.0)
     usual, _ = small_study()
-    assert foretell(usual, tmp_path, check(usual), [], {}, lambda *_: pytest.fail("timed"), here=True) is None
+    assert foretell(usual, tmp_path, check(usual), [], {}, lambda *_: pytest.fail("timed"), share=1.0) is None
 
 
 def test_a_deadline_that_cuts_some_is_told() -> None:

@@ -10,7 +10,7 @@ from search_space import cost
 from tests.support.fakes import small_study
 from tests.support.planted_pace import planted_row, planted_seconds_per_token
 from trials.plans.known_paces import known_paces, of_rows, ready_paces
-from trials.plans.pace_model import StepLaw, covers
+from trials.plans.pace_model import StepLaw, covers, optimizer_flops
 from trials.plans.pace_table import MOST_ROWS, LatencyPace, OverheadPace, TrainingPace, keep_rows, kept_rows, machine_of, training_file
 from trials.plans.stage_estimate import USUAL_IMPORT_SECONDS
 
@@ -110,3 +110,22 @@ def test_what_trials_waited_for_a_latency_counts_where_it_is_known() -> None:
     row, alone = planted_row(SHAPES[0], STUDY.proxy), LatencyPace(label="", seconds=2.0, origin="timed")
     assert of_rows([row], [alone]).trial_latency_seconds is None
     assert of_rows([row], [alone, LatencyPace(label="", seconds=3.5, origin="run")]).trial_latency_seconds == 3.5
+
+
+def test_muons_products_are_those_of_its_iteration() -> None:
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from trials.network.decoder import Network
+    from trials.training.muon import Muon
+    from trials.training.optimizers import make_optimizers
+
+    shape = SHAPES[0]
+    network = Network(shape, 0)
+    (muon,) = [optimizer for optimizer in make_optimizers(network, STUDY.proxy) if isinstance(optimizer, Muon)]
+    network(torch.zeros((1, 4), dtype=torch.long)).sum().backward()
+    counter = FlopCounterMode(display=False)
+    with counter:
+        muon.step()
+    assert optimizer_flops(shape, "muon") == pytest.approx(counter.get_total_flops(), rel=0.01)
+    assert optimizer_flops(shape, "adamw") == 0

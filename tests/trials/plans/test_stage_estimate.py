@@ -52,7 +52,7 @@ def test_every_stage_has_its_seconds_and_they_add_up() -> None:
         ({"search": {"trials": 40}}, "latency", 3.0),
         ({"finals": {"fresh_seed": True, "learning_rate_bracket": False}}, "retraining", 1 / 3),
         ({"finals": {"fresh_seed": False, "learning_rate_bracket": False}}, "retraining", 0.0),
-        ({"objectives": ["bits_per_byte", "total_ms", "peak_memory_bytes"]}, "finals", 2.0),
+        ({"search": {"trials": 33}}, "finals", 6 / 5),
         ({"proxy": {"cooldowns": [0.5]}}, "training", 1.15),
     ],
 )
@@ -60,12 +60,15 @@ def test_a_stage_follows_what_it_is_made_of(changes: dict[str, Any], grows: str,
     before, after = stages(), stages(**changes)
     assert after[grows] == pytest.approx(factor * before[grows], rel=0.1)
     for name in COUNTED:
-        assert after[name] >= before[name] - 1e-9 or name == grows or grows == "latency"
+        assert after[name] >= before[name] - 1e-9 or name == grows or "search" in changes
 
 
 def test_trials_that_may_stop_early_take_less() -> None:
-    kept = stages(search={"trials": 40, "early_stopping": "front"})["training"] / stages(search={"trials": 40})["training"]
-    assert 0.3 < kept < 0.8
+    kept = {}
+    for trials in (10, 63, 126):
+        early, whole = (stages(search={"trials": trials, **more})["training"] for more in ({"early_stopping": "front"}, {}))
+        kept[trials] = early / whole
+    assert kept == pytest.approx({10: 1.0, 63: 0.463, 126: 0.346}, rel=0.1)  # as the benchmark of stopping measured
 
 
 def test_other_work_on_the_machine_makes_every_stage_longer(monkeypatch: pytest.MonkeyPatch) -> None:
