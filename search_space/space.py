@@ -23,7 +23,7 @@ Point = dict[str, Any]
 ENUMERABLE = 200_000
 """Spaces up to this many points are counted exactly; larger ones from a sample of as many (about 10 s)."""
 GLANCE = 40_000
-"""Points that a plan looks at: two seconds."""
+"""Points that a plan or a refusal looks at: half a second."""
 WIDTH_POINTS = 20
 """Points that one point takes the time of where its width is solved for."""
 
@@ -169,13 +169,15 @@ class SearchSpace:
 
     def walk(self, seed: int | None = None) -> Iterator[tuple[Point, Architecture | InfeasibleError]]:
         """Every point with its shape, in order or shuffled by a seed; at most `ENUMERABLE` of them where the space is larger."""
-        if self.size <= ENUMERABLE:
-            order = list(range(self.size))
+        size = self.size
+        order: Iterable[int]
+        if size <= ENUMERABLE:
+            order = list(range(size))
             if seed is not None:
                 random.Random(seed).shuffle(order)
-        else:
+        else:  # drawn as they are asked for: most who walk look at a part
             draw = random.Random(0 if seed is None else seed)
-            order = [draw.randrange(self.size) for _ in range(ENUMERABLE)]
+            order = (draw.randrange(size) for _ in range(ENUMERABLE))
         for index in order:
             point = self.point(index)
             try:
@@ -206,13 +208,8 @@ class SearchSpace:
 
     @property
     def glance(self) -> int:
-        """Points that are looked at in a few seconds: a plan and a refusal do not wait for more."""
+        """Points that are looked at in half a second: a plan and a refusal do not wait for more."""
         return GLANCE // WIDTH_POINTS if "hidden_size" in self.solved else GLANCE
-
-    @property
-    def search_glance(self) -> int:
-        """Points among which a feasible one is looked for before the study is refused."""
-        return 5 * self.glance
 
     @cached_property
     def glimpse(self) -> Survey:
@@ -228,9 +225,9 @@ class SearchSpace:
         return Survey.of(self.walk())
 
     def require_feasible(self) -> None:
-        """Raise SpecError with the whole explanation where no shape of `search_glance` points spends the budget."""
+        """Raise SpecError with the whole explanation where no shape of `glance` points spends the budget: no search would meet one."""
         survey = Survey()
-        for point, shape in islice(self.walk(None if self.size <= self.glance else 0), self.search_glance):
+        for point, shape in islice(self.walk(None if self.size <= self.glance else 0), self.glance):
             if isinstance(shape, Architecture):
                 return
             survey.add(point, shape)

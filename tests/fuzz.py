@@ -16,7 +16,10 @@ from datetime import date
 from pathlib import Path
 
 from tests.support.fuzz_subjects import subjects
-from tests.support.fuzzing import Tally, attempt
+from tests.support.fuzzing import Tally, attempt, attempt_command
+
+COMMAND_EACH = 40
+"""Every so-manieth change goes through the program itself, where there is a command for it."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -45,14 +48,18 @@ def main(arguments: Sequence[str]) -> int:
                 print(f"{subject.name} {options.number} ({how}): {outcome}, {seconds:.2f} s\n{content.decode(errors='backslashreplace')}")
             print(tally.told(options.seed))
             return bool(tally.faults)
-        number = 0
+        number, through_program = 0, Tally()
         while time.monotonic() < end:
-            for subject in chosen:
+            for place, subject in enumerate(chosen):
                 _, content = subject.changed(options.seed, number)
                 tally.add(subject, number, content, *attempt(subject, content))
+                if subject.words and (number + place) % COMMAND_EACH == 0 and time.monotonic() < end:
+                    through_program.add(subject, number, content, *attempt_command(subject, content))
                 subject.path.write_bytes(subject.content)
             number += 1
-        print(f"seed {options.seed}: {tally}\n{tally.told(options.seed)}")
+        print(f"seed {options.seed}\nin process: {tally}\nthrough the program: {through_program}")
+        print(f"{tally.told(options.seed)}\n\n{through_program.told(options.seed, through_program=True)}")
+        return bool(tally.faults or through_program.faults)
     return bool(tally.faults)
 
 

@@ -92,11 +92,12 @@ def later_passes(architecture: Architecture) -> list[int]:
 
 
 def _mean(values: Sequence[float] | None) -> float | None:
-    return None if values is None else fmean(values)
+    return fmean(values) if values else None
 
 
-def _share(hits: Iterable[bool]) -> float:
-    return fmean(map(float, hits))
+def _share(hits: Iterable[bool]) -> float | None:
+    """How many are hits, from 0 to 1; absent where a record has lost what it is a share of."""
+    return _mean([float(hit) for hit in hits])
 
 
 def _heads(found: Diagnostics) -> list[float]:
@@ -104,9 +105,9 @@ def _heads(found: Diagnostics) -> list[float]:
 
 
 def _first_to_last(norms: Sequence[float]) -> float | None:
-    """Mean over the first quarter of the blocks, over that of the last; None for a single block."""
+    """Mean over the first quarter of the blocks, over that of the last; None of less than two blocks."""
     quarter = max(1, len(norms) // 4)
-    if len(norms) == 1:
+    if len(norms) < 2:
         return None
     last = fmean(norms[-quarter:])
     return fmean(norms[:quarter]) / last if last > 0 else None
@@ -114,7 +115,7 @@ def _first_to_last(norms: Sequence[float]) -> float | None:
 
 def _later_change(found: Diagnostics, architecture: Architecture) -> float | None:
     places = later_passes(architecture)
-    return median(found.residual_changes[place] for place in places) if places else None
+    return median(found.residual_changes[place] for place in places) if places and places[-1] < len(found.residual_changes) else None
 
 
 HEALTH_CHECKS = (

@@ -88,7 +88,8 @@ def _nothing(read: Callable[[], object]) -> Callable[[], None]:
 def _studies(folder: Path) -> Iterator[Subject]:
     for file in READY:
         path = folder / "studies" / file.name
-        yield Subject(f"study {file.stem}", "yaml", file.read_bytes(), path, _nothing(lambda path=path: gate(path)))  # type: ignore[misc]
+        read = _nothing(lambda path=path: gate(path))  # type: ignore[misc]
+        yield Subject(f"study {file.stem}", "yaml", file.read_bytes(), path, read, ("plan", str(path), "--json"))
     small = folder / "small"
     small.mkdir(parents=True)
     (small / "text.txt").write_text(TEXT, encoding="utf-8")
@@ -149,7 +150,8 @@ def _tables(folder: Path) -> Iterator[Subject]:
         ("runs.tsv", "bytes", runs.replace(b",", b"\t")),
     ):
         path = folder / name
-        yield Subject(name, form, content, path, _nothing(lambda path=path: load_runs(path, options_from({}))))  # type: ignore[misc]
+        read = _nothing(lambda path=path: load_runs(path, options_from({})))  # type: ignore[misc]
+        yield Subject(name, form, content, path, read, ("fit", str(path), "--json", "--refits", "200"))
     device = folder / "device.jsonl"
     folder.mkdir(parents=True, exist_ok=True)
     for shape in SPACE.sample(12):
@@ -158,12 +160,14 @@ def _tables(folder: Path) -> Iterator[Subject]:
     features = folder / "features.csv"
     heads = "hidden_size,num_hidden_layers,num_attention_heads,intermediate_size,latency_ms\n"
     cells = "".join(f"{64 * n},{n},{n},{128 * n},{n * n + 0.5}\n" for n in range(1, 41))
-    yield Subject("features.csv", "csv", (heads + cells).encode(), features, _nothing(lambda: read_features(features)))
+    fitted = ("profile-device", "--fit", str(features), "--json", "--seeds", "1")
+    yield Subject("features.csv", "csv", (heads + cells).encode(), features, _nothing(lambda: read_features(features)), fitted)
 
 
 def _shapes(folder: Path) -> Iterator[Subject]:
     config, shape = folder / "config.json", folder / "shape.yaml"
-    yield Subject("config.json", "json", json.dumps(CONFIG, indent=1).encode(), config, command("describe", str(config), "--json"))
+    told_of = ("describe", str(config), "--json")
+    yield Subject("config.json", "json", json.dumps(CONFIG, indent=1).encode(), config, command(*told_of), told_of)
     own = yaml.safe_dump(sample_records(2)[0].architecture.as_dict()).encode()
     yield Subject("shape.yaml", "yaml", own, shape, _nothing(lambda: read_shape_file(shape)))
 

@@ -8,7 +8,10 @@ import random
 import re
 import resource
 import signal
+import subprocess
 import sys
+import tempfile
+import threading
 import time
 import traceback
 import warnings
@@ -26,6 +29,8 @@ MOST_SECONDS, MOST_BYTES = 2.0, 1 << 30
 """Processor time, and memory beside what the process has."""
 MOST_WAITING = 20.0
 """Seconds by the clock: others may be at work on the machine."""
+MOST_REFUSAL_SECONDS, MOST_COMMAND_SECONDS, MOST_COMMAND_WAITING = 2.5, 40.0, 300.0
+"""The same of a whole command: its start and end on a busy machine are in it; a plan also imports torch and times three shapes."""
 LONGEST_SENTENCE = 900
 """Characters, paths left out."""
 MOST_ATTEMPTS, MOST_SHOWN = 300, 3_000
@@ -52,6 +57,8 @@ class Subject:
     """Where its reader finds it; what else it reads lies there already."""
     read: Callable[[], str | None]
     """Reads the path as a command does; the JSON that goes out, or None. Raises SpecError where the command says a sentence."""
+    words: tuple[str, ...] = ()
+    """The command as a person types it, after `archfront`; none where there is none that ends within seconds."""
 
     def changed(self, seed: int, number: int) -> tuple[str, bytes]:
         """How the file is changed the so-manieth time, and its content."""
@@ -104,12 +111,12 @@ class Tally:
             f"slowest {self.slowest_seconds:.2f} s ({self.slowest})"
         )
 
-    def told(self, seed: int) -> str:
-        """Each fault once, with what repeats it and the smallest file that shows it."""
+    def told(self, seed: int, through_program: bool = False) -> str:
+        """Each fault once, with what repeats it and the smallest file that shows it; one of the program, which takes seconds, as it is."""
         said = []
         for (kind, line), those in self.faults.items():
             subject, number, content, fault = those[0]
-            piece = smallest(subject, content, fault)
+            piece = content if through_program else smallest(subject, content, fault)
             shown = piece[:MOST_SHOWN].decode(errors="backslashreplace")
             said.append(
                 f"{kind}, {len(those)} times: {line}\n"
@@ -147,6 +154,39 @@ def attempt(subject: Subject, content: bytes) -> tuple[Fault | str | None, float
     if spent > MOST_SECONDS and not isinstance(outcome, Fault):
         outcome = Fault("seconds", f"{subject.name} took more than {MOST_SECONDS:g} s")
     return outcome, spent
+
+
+def attempt_command(subject: Subject, content: bytes) -> tuple[Fault | str | None, float]:
+    """What becomes of a file through the program itself, as `attempt` says; a verb that goes on to its work may take longer for that."""
+    subject.path.write_bytes(content)
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "archfront", *subject.words],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+        )
+        alarm = threading.Timer(MOST_COMMAND_WAITING, os.killpg, (process.pid, signal.SIGKILL))
+        alarm.start()
+        _, status, used = os.wait4(process.pid, 0)
+        alarm.cancel()
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        err.seek(0)
+        printed, said = (file.read().decode(errors="replace") for file in (out, err))
+    seconds, code, verb = used.ru_utime + used.ru_stime, process.returncode, subject.words[0]
+    limit = MOST_REFUSAL_SECONDS if code == 2 else MOST_COMMAND_SECONDS
+    if code not in (0, 2) or "Traceback" in said:
+        return Fault("exit code" if code not in (0, 2) else "traceback", f"{code} of {verb}", f"  {said[-1500:]}\n"), seconds
+    if seconds > limit or used.ru_maxrss << 10 > MOST_BYTES:
+        kind = "seconds" if seconds > limit else "memory"
+        return Fault(kind, f"{verb} that ends with {code}", f"  {seconds:.1f} s, {used.ru_maxrss >> 10} MiB\n"), seconds
+    if code == 2:
+        sentence = next((line for line in said.splitlines() if line.startswith("archfront: ")), said)
+        return _fault_of_sentence(sentence) or sentence, seconds
+    return _fault_of_json(printed if "--json" in subject.words else None), seconds
 
 
 def fuzz(subjects: Sequence[Subject], seed: int, count: int) -> Tally:

@@ -46,7 +46,7 @@ class ExpectedTrials:
         if self.study.scaling is not None:
             return []
         space = self.study.search_space
-        return space.sample(COUNTED, self.study.search.seed, space.glance)
+        return space.sample(COUNTED, self.study.search.seed, space.glance) or [*space.glimpse.shapes][:COUNTED]
 
     @property
     def shapes(self) -> list[Architecture]:

@@ -42,14 +42,14 @@ def require_within_limits(study: StudySpec) -> None:
     """Raise SpecError where no shape of the space keeps the limits that closed forms tell."""
     if not study.limits:
         return
-    reasons = []
-    for _, shape in study.search_space.shapes(0, study.search_space.search_glance):
+    example = ""
+    for _, shape in study.search_space.shapes(0, study.search_space.glance):
         reason = passed_limit(study, shape)
         if reason is None:
             return
-        reasons.append(f"{shape.label}, {reason}")
-    if reasons:
-        raise SpecError(f"limits: no shape of the space keeps them, such as {reasons[0]}; raise the limit, or change the space")
+        example = example or f"{shape.label}, {reason}"
+    if example:
+        raise SpecError(f"limits: no shape of the space keeps them, such as {example}; raise the limit, or change the space")
 
 
 def _closed_form(study: StudySpec, objective: Objective, shapes: Sequence[Architecture]) -> list[float]:

@@ -85,6 +85,9 @@ def proportions(spec: ShapeSpec) -> Proportions:
 
 def _points(study: StudySpec, scaling: ScalingSpec) -> Iterator[_Point]:
     quantity = scaling.budgets.quantity
+    if quantity != "flops":  # a vocabulary that leaves nothing shows at the smallest size, and is told before the large ones are solved for
+        for name, spec in scaling.shapes.items():
+            _sized(study, scaling, name, proportions(spec), scaling.budgets.values[0], quantity)
     for name, spec in scaling.shapes.items():
         model = proportions(spec)
         for value in scaling.budgets.values:

@@ -268,3 +268,13 @@ def test_a_trained_network_is_not_lost_where_there_is_no_memory_to_look(copied_t
     _, training = train(SHAPE, copied_text, ProxySpec(tokens=512, context_tokens=16, batch_sequences=4, evaluation_tokens=64), seed=0)
     assert training.diagnostics is None
     assert training.validation is not None
+
+
+@pytest.mark.parametrize("name", ["attention_entropies", "gradient_norms", "residual_changes"])
+def test_a_sign_is_absent_where_a_record_has_lost_what_it_is_seen_by(name: str) -> None:
+    records = read_records(Path(__file__).parents[2] / "data/schema-1/search")
+    found = [(record.training.diagnostics, record.architecture) for record in records if record.training and record.training.diagnostics]
+    assert found
+    for whole, architecture in found:
+        lost = {result.check.name for result in run_checks(dataclasses.replace(whole, **{name: ()}), architecture)}  # type: ignore[arg-type]
+        assert lost < {result.check.name for result in run_checks(whole, architecture)} or architecture.num_hidden_layers == 1
