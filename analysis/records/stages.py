@@ -30,7 +30,7 @@ STAGES: Mapping[str, str] = {
 """The stages of a study one after the other, and what people call them. Those of its trials go on at once, and share the search's
 seconds as they share the workers'."""
 SEARCH = "search"
-"""The trials together, from the first one's start to the last one's end, in the file of what was taken."""
+"""A run's trials together, from the first one's start to the last one's end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class Taken:
     """What the runs of a study took, those that were cut off left out."""
 
     seconds: Mapping[str, float]
-    """Seconds of each stage, all trials together as `search`."""
+    """Seconds of each of `STAGES`."""
     begun: int
     """Runs that began."""
     ended: int
@@ -86,14 +86,18 @@ class Outlook:
 
     foretold: Foretold | None
     taken: Taken
-    seconds: Mapping[str, float]
-    """What each of `STAGES` took that is known."""
+    trained: int
+    """Trials that have trained; more than were foretold where a study was continued with more."""
 
     @classmethod
-    def of(cls, directory: Path, records: Iterable[TrialRecord], workers: int) -> Self:
+    def of(cls, directory: Path, records: Iterable[TrialRecord]) -> Self:
         """The outlook of a study's directory; raises SpecError where a file of it is damaged."""
-        taken = read_taken(directory)
-        return cls(read_foretold(directory), taken, taken_by_stage(taken, records, workers))
+        return cls(read_foretold(directory), read_taken(directory), sum(record.training is not None for record in records))
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """What each of `STAGES` took that is known, in their order."""
+        return {name: self.taken.seconds[name] for name in STAGES if name in self.taken.seconds}
 
 
 NOTHING_TAKEN = Taken(seconds={}, begun=0, ended=0)
@@ -116,14 +120,14 @@ def write_stages(directory: Path, known: Foretold | Taken) -> None:
     write_whole(path, (json_of(asdict(known), indent=2) + "\n").encode())
 
 
-def taken_by_stage(taken: Taken, records: Iterable[TrialRecord], workers: int) -> dict[str, float]:
-    """Seconds of each of `STAGES` that is known.
+def by_stage(seconds: Mapping[str, float], records: Iterable[TrialRecord], workers: int) -> dict[str, float]:
+    """Seconds of one run, by stage, with its `SEARCH` shared among the `records` that the run itself made.
 
     What the trials took together is the search's wall time: evaluations and latencies (with waiting for them) have as much of it as they
     have of `workers` that are busy side by side, and training has the rest, with the moments in which a worker had nothing to do.
     """
-    found = {name: seconds for name, seconds in taken.seconds.items() if name in STAGES}
-    if SEARCH not in taken.seconds:
+    found = {name: spent for name, spent in seconds.items() if name in STAGES}
+    if SEARCH not in seconds:
         return found
     evaluation = latency = 0.0
     for record in records:
@@ -133,8 +137,7 @@ def taken_by_stage(taken: Taken, records: Iterable[TrialRecord], workers: int) -
         evaluation += judged
         latency += max(0.0, record.wall_seconds - judged - trained)
     evaluation, latency = evaluation / workers, latency / workers
-    found |= {"training": max(0.0, taken.seconds[SEARCH] - evaluation - latency), "evaluation": evaluation, "latency": latency}
-    return {name: found[name] for name in STAGES if name in found}
+    return found | {"training": max(0.0, seconds[SEARCH] - evaluation - latency), "evaluation": evaluation, "latency": latency}
 
 
 def _read(path: Path, kind: type[Any]) -> Any:

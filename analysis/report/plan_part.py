@@ -17,9 +17,15 @@ def outlook_sentence(found: Outlook) -> str | None:
         return None
     planned = sum(seconds for name, seconds in found.foretold.seconds.items() if name in found.seconds)
     took = sum(found.seconds.values())
-    ratio = took / planned - 1 if planned else 0.0
-    said = f"It was planned to take {words.duration(planned)} and took {words.duration(took)}"
-    said += f" ({abs(ratio):.0%} {'more' if ratio > 0 else 'less'}), by {found.foretold.basis}."
+    if found.trained > found.foretold.trials:  # it was continued with more of them, and no ratio would be of one thing
+        said = (
+            f"{found.foretold.trials} trials were planned to take {words.duration(planned)} and {found.trained} took {words.duration(took)}"
+        )
+    else:
+        ratio = took / planned - 1 if planned else 0.0
+        said = f"It was planned to take {words.duration(planned)} and took {words.duration(took)}"
+        said += f" ({abs(ratio):.0%} {'more' if ratio > 0 else 'less'})"
+    said += f", by {found.foretold.basis}."
     if (had := found.taken.processor_share) and abs(had / found.foretold.processor_share - 1) > WORTH_SAYING:
         share = found.foretold.processor_share
         said += (

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 
 from analysis.records.record import Kind, TrialRecord
-from analysis.records.stages import FORETOLD, Foretold, read_taken, write_stages
+from analysis.records.stages import FORETOLD, Foretold, by_stage, read_taken, write_stages
 from analysis.records.training import Training
 from search_space import cost
 from search_space.architecture import Architecture
@@ -75,7 +75,7 @@ def begin_taken(directory: Path) -> None:
 def keep_taken(study: StudySpec, directory: Path, records: Sequence[TrialRecord], seconds: Mapping[str, float], *, here: bool) -> None:
     """Add what a run took to the directory's stages, and what it tells of this machine to its table; `records` are the run's own."""
     had = _share_had(study, records)
-    write_stages(directory, read_taken(directory).plus(seconds, had))
+    write_stages(directory, read_taken(directory).plus(by_stage(seconds, records, study.workers.count), had))
     if not here:
         return
     machine, share = machine_of(study), 1.0 if had is None else had

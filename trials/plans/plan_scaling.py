@@ -174,7 +174,7 @@ def _time(study: StudySpec, first: FirstTrials, trainings: Sequence[TrainingPlan
     whole = ExpectedTrials(settled, first)
     known = ready_paces(settled, whole.shapes)
     if known is not None:
-        require_deadline(study, whole.seconds(known)[0])
+        require_deadline(settled, whole.seconds(known)[0])
     told = foretold(expected, known) if known is not None and expected.stated else None
     flops = sum(training.training_flops for training in trainings if training.left_out is None)
     return TimePlan.of(told, flops, settled.proxy.plain().precision, price_per_hour, stays_open=is_open(settled))

@@ -110,7 +110,7 @@ def plan_study(study: StudySpec, first: FirstTrials | None = None, *, price_per_
     notices = [*study_notices(study), *text_notices(study)]
     if known is not None:
         stated, sampled = expected.seconds(known)
-        require_deadline(study, [*stated, *sampled])
+        require_deadline(settled, [*stated, *sampled])
         told = foretold(expected, known)
         notices += [said] if (said := deadline_notice(study, [*stated, *sampled])) else []
     shapes = expected.sampled

@@ -78,7 +78,7 @@ class StoredStudy:
     @property
     def outlook(self) -> Outlook:
         """What the study was planned to take, and took."""
-        return Outlook.of(self.directory, self.records, self.study.workers.count)
+        return Outlook.of(self.directory, self.records)
 
     @cached_property
     def membership(self) -> Membership:

@@ -18,6 +18,7 @@ from search_space.budget import Budget
 from search_space.cost import BITS_PER_WEIGHT
 from search_space.errors import SpecError, quoted, unknown_key
 from trials.study.latency_spec import LatencySpec
+from trials.study.yaml_file import parse_yaml
 
 DEFAULTS = "defaults"
 """The key of a study under which stands what was filled in."""
@@ -113,9 +114,15 @@ def completed(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**values, **{section: _under(values.get(section, {}), part) for section, part in given.items()}}
 
 
-def completed_text(text: str, chosen: Mapping[str, Any]) -> str:
-    """A study's text with what was filled in below it."""
-    return text if not chosen else text.rstrip("\n") + "\n" + _HEADING + yaml.safe_dump({DEFAULTS: dict(chosen)}, sort_keys=False)
+def completed_text(text: str, complete: Mapping[str, Any]) -> str:
+    """A study's text with what was filled in below it, from its mapping with that; written anew where YAML cannot hold it so."""
+    filled = complete.get(DEFAULTS)
+    below = text.rstrip("\n") + "\n" + _HEADING + yaml.safe_dump({DEFAULTS: filled}, sort_keys=False) if filled else text
+    try:  # nothing can stand below what is in braces, indented or has an end; and JSON is not always YAML
+        stands = parse_yaml(below) == complete
+    except ValueError:
+        stands = False
+    return below if stands else yaml.safe_dump(dict(complete), sort_keys=False, allow_unicode=True)
 
 
 def _open_space(space: Mapping[str, Any], corpus: object, row: SizeDefaults) -> dict[str, Any]:

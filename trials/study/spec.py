@@ -326,8 +326,8 @@ def load_begun(path: Path, directory: str | None) -> tuple[StudySpec, Path, str]
     folder = Path(directory or f"runs/{named}")
     complete = _with_defaults(values, str(path), folder if directory or isinstance(named, str) else None)
     study = _placed(parse_study(complete, str(path)), path)
-    chosen = complete[DEFAULTS] if complete is not values else {}
-    return study, folder, completed_text(path.read_text(encoding="utf-8"), chosen)
+    kept = complete if complete.get(DEFAULTS) else values
+    return study, folder, completed_text(path.read_text(encoding="utf-8"), kept)
 
 
 def _placed(study: StudySpec, path: Path) -> StudySpec:

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from analysis.records.stages import FORETOLD, NOTHING_TAKEN, STAGES, WAS_TAKEN, Foretold, Outlook, read_foretold, read_taken, write_stages
+from analysis.records.record import TrialRecord
+from analysis.records.stages import (
+    FORETOLD,
+    NOTHING_TAKEN,
+    STAGES,
+    WAS_TAKEN,
+    Foretold,
+    Outlook,
+    by_stage,
+    read_foretold,
+    read_taken,
+    write_stages,
+)
 from analysis.report.plan_part import outlook_sentence, plan_part
 from search_space.errors import SpecError
 from tests.support.sample_study import sample_records
@@ -35,31 +48,50 @@ def test_what_was_kept_is_read_again(tmp_path: Path) -> None:
 def test_a_damaged_file_is_told_with_the_cure(name: str, content: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(content)
     with pytest.raises(SpecError, match=rf"{name} must hold a study's stages of schema 1, found something else; delete it"):
-        Outlook.of(tmp_path, [], 2)
+        Outlook.of(tmp_path, [])
 
 
-def test_the_search_is_shared_among_its_trials_and_adds_up(tmp_path: Path) -> None:
-    records = [
-        replace(record, wall_seconds=20.0, training=replace(record.training, wall_seconds=12.0, evaluation_seconds=3.0, reused_from=None))
-        for record in sample_records()
-        if record.finished and record.training is not None
-    ][:4]
-    write_stages(tmp_path, NOTHING_TAKEN.plus({"start_up": 8.0, "search": 45.0}).plus({"start_up": 1.0, "report": 2.0}))
-    found = Outlook.of(tmp_path, records, 2)
-    assert found.seconds == {"start_up": 9.0, "training": 29.0, "evaluation": 6.0, "latency": 10.0, "report": 2.0}
+def trial(record: TrialRecord, **changes: Any) -> TrialRecord:
+    assert record.training is not None
+    training = replace(record.training, wall_seconds=12.0, evaluation_seconds=3.0, **{"reused_from": None, **changes})
+    return replace(record, wall_seconds=20.0, training=training)
+
+
+TRAINED = [record for record in sample_records() if record.finished and record.training is not None]
+
+
+def test_the_search_is_shared_among_its_trials_and_adds_up() -> None:
+    found = by_stage({"start_up": 8.0, "search": 45.0}, [trial(record) for record in TRAINED[:4]], 2)
+    assert found == {"start_up": 8.0, "training": 29.0, "evaluation": 6.0, "latency": 10.0}
+    assert by_stage({"search": 45.0}, [trial(record, reused_from="x #1") for record in TRAINED[:4]], 2)["evaluation"] == 0.0
+    assert by_stage({"report": 2.0}, [], 2) == {"report": 2.0}
+
+
+def test_a_study_of_several_runs_has_the_stages_of_each_one(tmp_path: Path) -> None:
+    """What a run that was cut off has trained counts in no later run's search."""
+    write_stages(tmp_path, replace(NOTHING_TAKEN, begun=1))
+    write_stages(tmp_path, read_taken(tmp_path).plus(by_stage({"search": 14.0}, [trial(TRAINED[0])], 2)))
+    write_stages(tmp_path, read_taken(tmp_path).plus(by_stage({"search": 15.0, "report": 2.0}, [trial(TRAINED[1])], 2)))
+    found = Outlook.of(tmp_path, [trial(record) for record in TRAINED[:6]])
+    assert found.seconds == {"training": 21.0, "evaluation": 3.0, "latency": 5.0, "report": 2.0}
     assert list(found.seconds) == [name for name in STAGES if name in found.seconds]
-    reused = [replace(record, training=replace(record.training, reused_from="x #1")) for record in records if record.training]
-    assert Outlook.of(tmp_path, reused, 2).seconds["evaluation"] == 0.0
+
+
+def test_a_study_that_was_continued_with_more_trials_is_in_no_ratio_to_its_plan(tmp_path: Path) -> None:
+    write_stages(tmp_path, TOLD)
+    write_stages(tmp_path, replace(NOTHING_TAKEN, begun=1).plus({"start_up": 12.0, "training": 96.0}))
+    found = Outlook.of(tmp_path, [trial(record) for record in TRAINED[:6]])
+    assert outlook_sentence(found) == "4 trials were planned to take 1 min 10 s and 6 took 1 min 48 s, by 3 shapes timed here."
 
 
 def test_a_plan_is_compared_with_what_is_known_of_it(tmp_path: Path) -> None:
-    write_stages(tmp_path, replace(NOTHING_TAKEN, begun=2).plus({"start_up": 12.0, "search": 96.0}))
-    assert outlook_sentence(Outlook.of(tmp_path, [], 2)) is None
-    assert "took" in "".join(map(str, plan_part(Outlook.of(tmp_path, [], 2))))
+    write_stages(tmp_path, replace(NOTHING_TAKEN, begun=2).plus({"start_up": 12.0, "training": 96.0}))
+    assert outlook_sentence(Outlook.of(tmp_path, [])) is None
+    assert "took" in "".join(map(str, plan_part(Outlook.of(tmp_path, []))))
     write_stages(tmp_path, TOLD)
-    found = Outlook.of(tmp_path, [], 2)
+    found = Outlook.of(tmp_path, [])
     assert outlook_sentence(found) == (
-        "It was planned to take 1 min 30 s and took 1 min 48 s (20% more), by 3 shapes timed here. 1 run of 2 did not come to an end; "
+        "It was planned to take 1 min 10 s and took 1 min 48 s (54% more), by 3 shapes timed here. 1 run of 2 did not come to an end; "
         "those seconds are not counted."
     )
     page = "".join(map(str, plan_part(found)))
@@ -67,13 +99,13 @@ def test_a_plan_is_compared_with_what_is_known_of_it(tmp_path: Path) -> None:
 
 
 def test_a_study_without_either_says_nothing(tmp_path: Path) -> None:
-    assert plan_part(Outlook.of(tmp_path, [], 2)) == []
+    assert plan_part(Outlook.of(tmp_path, [])) == []
 
 
 def test_other_work_on_the_machine_is_counted_with(tmp_path: Path) -> None:
     write_stages(tmp_path, replace(TOLD, processor_share=0.8))
-    write_stages(tmp_path, NOTHING_TAKEN.plus({"start_up": 12.0, "search": 168.0}, processor_share=0.4))
-    said = outlook_sentence(Outlook.of(tmp_path, [], 2))
+    write_stages(tmp_path, NOTHING_TAKEN.plus({"start_up": 12.0, **by_stage({"search": 168.0}, [], 2)}, processor_share=0.4))
+    said = outlook_sentence(Outlook.of(tmp_path, []))
     assert said is not None
     assert "Its trials had 40% of their processors beside other work of the machine, and 80% was planned with" in said
     assert said.endswith("with what they had the plan is 3 min 0 s.")

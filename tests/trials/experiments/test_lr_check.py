@@ -17,8 +17,8 @@ from search_space.errors import SpecError, WorkError
 from search_space.spread import spread_of_shapes
 from tests.support.sample_study import SPACE
 from tests.trials.experiments.conftest import write_tiny_study
-from trials.experiments.lr_check import RUNS, read_rate_runs, run_rate_check
-from trials.study.spec import load_study
+from trials.experiments.lr_check import RUNS, _digest, read_rate_runs, run_rate_check
+from trials.study.spec import ProxySpec, load_study
 
 SHAPES = SPACE.sample(5)
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -136,6 +136,12 @@ def test_the_command_trains_a_grid_and_continues_where_it_was_stopped(tmp_path: 
     assert again.err == ""  # nothing was trained again
     (tmp_path / "rates" / RUNS).write_bytes(kept[:-20])  # as if killed while the last line was written
     assert len(read_rate_runs(tmp_path / "rates" / RUNS)) == 7
+
+
+def test_trainings_of_before_are_known_by_their_recipe() -> None:
+    plain, rounded = (ProxySpec.model_validate({"tokens": 1000, **more}) for more in ({}, {"quantisation_aware": {"precision": "int8"}}))
+    assert _digest(plain, "a text") == "678511e1f4de"  # as directories of before have it
+    assert _digest(rounded, "a text") != _digest(plain, "a text")
 
 
 def test_an_even_number_of_rates_has_no_middle(tmp_path: Path) -> None:

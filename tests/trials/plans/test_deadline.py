@@ -55,6 +55,12 @@ def test_without_a_table_a_plan_times_and_refuses_in_the_same_words() -> None:
         check(study)
 
 
+def test_a_plan_refuses_nothing_that_a_calibration_may_have_go_quicker() -> None:
+    study, _ = small_study(workers={"deadline_seconds": 0.05}, proxy={"compile": "auto"})
+    check(study)
+    assert any("102 of 102 shapes looked at would be cut by workers.deadline_seconds" in notice for notice in plan_study(study).notices)
+
+
 def test_without_a_table_a_run_that_is_in_doubt_times_where_trials_run(tmp_path: Path) -> None:
     def timed(study: StudySpec, shapes: Sequence[Architecture]) -> Timed:
         return Timed(paces=tuple(planted_row(shape, study.proxy) for shape in shapes), import_seconds=1.0)

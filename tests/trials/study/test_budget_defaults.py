@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import textwrap
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -181,3 +183,31 @@ def test_what_is_no_such_mapping_is_refused(given: object, tmp_path: Path) -> No
 def test_a_study_that_cannot_be_read_is_told_by_its_own_key(broken: dict[str, object], tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=next(iter(broken))):
         load(tmp_path, bare() | broken)
+
+
+YAML_OF_BARE = yaml.safe_dump(bare())
+FORMS = {
+    "JSON": ("study.json", json.dumps(bare())),
+    "JSON with tabs and escapes": ("study.json", json.dumps(bare(references=["deep-thin", "\U0001f600.json"]), indent="\t")),
+    "braces": ("study.yaml", yaml.safe_dump(bare(), default_flow_style=True)),
+    "indented": ("study.yaml", textwrap.indent(YAML_OF_BARE, "  ")),
+    "with an end": ("study.yaml", f"---\n{YAML_OF_BARE}...\n"),
+    "with a mark of the byte order": ("study.yaml", f"\ufeff{YAML_OF_BARE}"),
+    "without a last line end": ("study.yaml", YAML_OF_BARE.rstrip("\n")),
+    "with a remark at its end": ("study.yaml", f"{YAML_OF_BARE}# the end"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_study_of_whatever_form_begins_and_continues(form: str, tmp_path: Path) -> None:
+    name, text = FORMS[form]
+    path, directory = tmp_path / name, tmp_path / "run"
+    path.write_text(text, encoding="utf-8")
+    study, _, kept = load_begun(path, str(directory))
+    with claim(directory, kept):
+        stored = load_study(directory / STUDY, stored=True)
+        assert (stored.space, stored.proxy, stored.search) == (study.space, study.proxy, study.search)
+    again, _, same = load_begun(path, str(directory))
+    assert (again, same) == (study, kept)
+    with claim(directory, same):
+        pass
