@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from analysis.records.files import write_whole
 from analysis.records.json_text import parse_json
 from analysis.records.json_writer import json_of
@@ -68,7 +66,7 @@ def time_pace(study: StudySpec, tasks: Sequence[TrialTask]) -> Pace:
     chosen = spread_by_flops(small, study.proxy.context_tokens)
     device = study.workers.device
     return Pace(
-        machine=torch.cuda.get_device_name() if study.workers.gpus else device_name(),
+        machine=device_name(study.workers.device),
         flops_per_token=tuple(_flops(shape, study) for shape in chosen),
         flops_per_second=tuple(_flops(shape, study) / known.law.seconds_per_token(shape, study.proxy) for shape in chosen),
         usable_bytes=usable_bytes(device, trials_on_a_machine(study.workers)),

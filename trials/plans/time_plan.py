@@ -66,7 +66,7 @@ class TimePlan:
             if self.processor_share is not None and self.processor_share < BUSY_SHARE:
                 alone = duration(self.estimated_seconds * self.processor_share)
                 yield f"            beside what else is at work here now; a machine of its own would take about {alone}"
-        if self.stays_open:
+        if self.stays_open and self.estimated_seconds is not None:
             yield "            a calibration will choose the rest of the way of training; these are seconds of float32, not compiled"
         yield f"energy      {energy_text(self.training_joules)} of arithmetic, an estimate; memory, and a machine that waits, come on top"
         if self.price is not None:

@@ -23,7 +23,7 @@ from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from search_space.spread import SEEN, spread_of_shapes
 from trials.machine.process_pool import side_by_side
-from trials.machine.processors import device_name
+from trials.machine.processors import device_name, has_gpu
 from trials.study.files import cache_folder
 from trials.study.search_spec import AUTO
 from trials.study.spec import StudySpec
@@ -94,14 +94,17 @@ def calibrate(study: StudySpec, cache: Path | None = None) -> Calibration:
         contest.settle_precision()
         contest.settle_compilation()
     except (TrainingFailed, TorchDynamoException):  # no memory, or no compiler where the study wants one: each trial will say so
-        return Calibration(chosen=plain, machine=_machine(study))
+        return Calibration(chosen=plain, machine=device_name(study.workers.device))
     write_whole(path, _text(contest.calibration).encode())
     return contest.calibration
 
 
 def as_known_here(study: StudySpec, cache: Path | None = None) -> StudySpec:
-    """The study as this machine's cache settles it; with what it leaves open where nothing was timed for such a size before."""
-    if not is_open(study):
+    """The study as this machine's cache settles it; with what it leaves open where nothing was timed for such a size before.
+
+    Nothing was where trials train on a GPU and this machine has none.
+    """
+    if not is_open(study) or (study.workers.gpus and not has_gpu()):
         return study
     path = _cached(study, spread_of_shapes(_shapes(study), TIMED_SHAPES), cache)
     found = _read(path) if path.exists() else None
@@ -120,7 +123,9 @@ class _Contest:
     def calibration(self) -> Calibration:
         """What came of it."""
         labels = tuple(shape.label for shape in self._shapes) if self._timed else ()
-        return Calibration(chosen=self._best, machine=_machine(self._study), shapes=labels, tokens=self._tokens, timed=tuple(self._timed))
+        return Calibration(
+            chosen=self._best, machine=device_name(self._study.workers.device), shapes=labels, tokens=self._tokens, timed=tuple(self._timed)
+        )
 
     def settle_threads(self) -> None:
         """Go from one thread to the trial's share of the processors while it gets faster; a GPU is only fed by them."""
@@ -204,14 +209,6 @@ def _in_subprocess(study: StudySpec) -> Calibration:
     return next(found for _, found in side_by_side(calibrate, [(study,)], 1, lower="proxy.batch_sequences"))
 
 
-def _machine(study: StudySpec) -> str:
-    if not study.workers.gpus:
-        return device_name()
-    import torch
-
-    return torch.cuda.get_device_name()
-
-
 def _digest(study: StudySpec, shapes: Sequence[Architecture]) -> str:
     """What decides a calibration: machine, libraries, recipe, and the sizes by powers of two."""
     import torch
@@ -219,7 +216,7 @@ def _digest(study: StudySpec, shapes: Sequence[Architecture]) -> str:
     proxy, workers = study.proxy, study.workers
     tokens = [proxy.seconds or stated_tokens(proxy, shape) or 0 for shape in shapes]
     facts = {
-        "machine": [_machine(study), os.cpu_count(), torch.__version__],
+        "machine": [device_name(study.workers.device), os.cpu_count(), torch.__version__],
         "recipe": [proxy.optimizer, proxy.batch_sequences, proxy.context_tokens, bool(proxy.seconds)],
         "open": [proxy.precision, str(proxy.compile), workers.threads, workers.count, workers.gpus],
         "size": [round(fmean(cost.parameters(shape) for shape in shapes)).bit_length(), round(fmean(tokens)).bit_length()],

@@ -204,7 +204,7 @@ def test_a_vocabulary_that_cannot_be_had_is_refused_and_leaves_nothing_behind(te
 
 
 def test_an_unwritable_cache_is_one_sentence(text_file: Path, tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match=r"cache folder .* must be writable, found .*; set XDG_CACHE_HOME"):
+    with pytest.raises(SpecError, match=r"cache folder .* must be writable, found: .*; set XDG_CACHE_HOME"):
         prepare_corpus(spec_of(text_file), 300, write(tmp_path / "file", "") / "cache")
 
 

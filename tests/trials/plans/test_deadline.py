@@ -88,3 +88,13 @@ def test_another_machines_study_is_not_judged_by_this_ones_table() -> None:
     check(tight, trains_here=False)
     with pytest.raises(SpecError, match=SAID):
         check(tight)
+
+
+@pytest.mark.parametrize("mode", [{"precision": "float32", "compile": False}, {"precision": "auto", "compile": "auto"}])
+def test_a_study_of_gpus_is_planned_without_its_time_where_there_is_none(mode: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    study, _ = small_study(workers={"gpus": 1, "deadline_seconds": 0.05}, proxy=mode)
+    plan = plan_study(study)
+    assert plan.time.estimated_seconds is None
+    assert "time        not known: the study trains on a GPU" in str(plan)
+    assert "these are seconds of" not in str(plan)
