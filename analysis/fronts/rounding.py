@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import NormalDist, median
 
 from analysis.objectives.quality import ROUNDING_LOSS
@@ -47,14 +47,25 @@ def rounding_sentences(records: Sequence[TrialRecord]) -> list[str]:
             f"Quality is that of the weights and activations as {runtime} rounds them to {precision}, after training; against float32 that "
             f"costs {min(found):.4f} to {max(found):.4f} bits per byte, {median(found):.4f} at the median."
         )
-    before = [
-        record
-        for record, quality in judged
-        if quality.rounded is None and record.latency is not None and record.latency.precision in ROUNDED_PRECISIONS
-    ]
-    if before:
+    if before := judged_in_float32(records):
         said.append(
-            f"The quality of {plural(len(before), 'trial')} is that of float32 weights, for it was recorded before quality as rounded was "
-            "measured; a study in a new directory takes the trainings over and measures it."
+            f"The quality of {plural(len(before), 'trial')} is that of float32 weights, for the directory began before quality as rounded "
+            "was measured; a study in a new directory takes the trainings over and measures it."
         )
     return said
+
+
+def judged_in_float32(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """Finished trials whose latency is of rounded weights and whose quality is not: a directory that has some goes on so, for a front
+    compares one kind of quality.
+    """
+    return [
+        record
+        for record in records
+        if record.finished
+        and record.training is not None
+        and record.training.validation is not None
+        and record.training.validation.rounded is None
+        and record.latency is not None
+        and record.latency.precision in ROUNDED_PRECISIONS
+    ]

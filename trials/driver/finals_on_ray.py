@@ -23,19 +23,20 @@ def finish_finals(
     equipment: Equipment, reuse: Reuse, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], stages: Stages
 ) -> dict[int, FinalRecord]:
     """All final records, with those that were missing; what cannot be had is left out, with a warning. Tells `stages` of its parts."""
-    study, directory = equipment.study, equipment.directory
+    study, directory, deployed = equipment.study, equipment.directory, equipment.as_deployed
     examiner = ray.remote(Examiner).options(num_cpus=study.workers.trial_threads, num_gpus=study.workers.gpus).remote()
 
     def judge(record: TrialRecord) -> Quality:
         shape, weights = record.architecture, weights_file(directory, record.number).read_bytes()
-        quality: Quality = ray.get(examiner.quality.remote(shape, weights, equipment.blocks[shape.vocab_size], study))
+        quality: Quality = ray.get(examiner.quality.remote(shape, weights, equipment.blocks[shape.vocab_size], study, deployed))
         return quality
 
     def measure(record: TrialRecord) -> Latency:
         return ask_device(equipment.device, record.architecture)
 
     def with_seed(record: TrialRecord, seed: int) -> FreshSeed:
-        found: FreshSeed = ray.get(examiner.fresh.remote(record, equipment.blocks[record.architecture.vocab_size], study, seed))
+        blocks = equipment.blocks[record.architecture.vocab_size]
+        found: FreshSeed = ray.get(examiner.fresh.remote(record, blocks, study, seed, deployed))
         return found
 
     def at_rate(record: TrialRecord, factor: float) -> RatePoint:

@@ -45,6 +45,8 @@ class Equipment:
     """Directory of the study, where trials leave their states if they see it."""
     stamp: tuple[int, int]
     """Stamp of the study's directory on the driver's machine."""
+    as_deployed: bool = True
+    """Whether networks are judged as the latency's runtime rounds them; not where the directory's first trials were not."""
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
@@ -101,7 +103,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             pause=None if self._turn is None else self._turn.pause,
         )
         reused, reused_weights = self.config["reused"], None
-        if reused is not None and not is_judged(reused, rounding_of(study.latency)):
+        rounding = rounding_of(study.latency) if self._equipment.as_deployed else None
+        if reused is not None and not is_judged(reused, rounding):
             # the driver has put its weights beside the study; where that is not seen from here, the shape is trained anew
             reused_weights = weights_file(self._equipment.directory, task.number) if self._sees_directory() else None
             reused = None if reused_weights is None else reused
@@ -117,6 +120,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             conditions=conditions,
             reused=reused,
             reused_weights=reused_weights,
+            as_deployed=self._equipment.as_deployed,
         )
 
     def _checkpoint(self, task: TrialTask, proxy: ProxySpec, blocks: TokenBlocks, conditions: Conditions) -> Checkpoint | None:

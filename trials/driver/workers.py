@@ -45,8 +45,8 @@ class LatencyDevice:
 class Examiner:
     """Evaluates trained networks on the test split, and trains finalists at other rates."""
 
-    def quality(self, shape: Architecture, weights: bytes, blocks: TokenBlocks, study: StudySpec) -> Quality:
-        """Quality of the weights in a safetensors file's bytes, on as many tokens as an evaluation of the search had, as rounded too."""
+    def quality(self, shape: Architecture, weights: bytes, blocks: TokenBlocks, study: StudySpec, as_deployed: bool) -> Quality:
+        """Quality of the weights in a safetensors file's bytes, on as many tokens as an evaluation of the search had, or as rounded too."""
         import torch
 
         from trials.network.weights import load_network
@@ -58,17 +58,18 @@ class Examiner:
             path = Path(folder) / "weights.safetensors"
             path.write_bytes(weights)
             network = load_network(path, shape).to(study.workers.device)
-        proxy = study.proxy
-        return evaluate_deployed(network, blocks, "test", proxy.evaluation_tokens, proxy.context_tokens, rounding_of(study.latency))
+        proxy, rounding = study.proxy, rounding_of(study.latency) if as_deployed else None
+        return evaluate_deployed(network, blocks, "test", proxy.evaluation_tokens, proxy.context_tokens, rounding)
 
-    def fresh(self, record: TrialRecord, blocks: TokenBlocks, study: StudySpec, seed: int) -> FreshSeed:
+    def fresh(self, record: TrialRecord, blocks: TokenBlocks, study: StudySpec, seed: int, as_deployed: bool) -> FreshSeed:
         """The trial's shape trained by the study's recipe with this seed, judged on both splits; a failure is its reason."""
         from trials.rounding.table import rounding_of
         from trials.training.evaluation import evaluate_deployed
         from trials.training.proxy_run import train
         from trials.trial.judgement import judge_finished
 
-        proxy, conditions, rounding = study.proxy, Conditions.of(study.workers), rounding_of(study.latency)
+        proxy, conditions = study.proxy, Conditions.of(study.workers)
+        rounding = rounding_of(study.latency) if as_deployed else None
         try:
             network, training = train(record.architecture, blocks, proxy, seed=seed, conditions=conditions)
             training = judge_finished(training, network.to(conditions.device), blocks, proxy, rounding)

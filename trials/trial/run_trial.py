@@ -60,6 +60,7 @@ def trial_in_stretches(
     progress: Callable[[CurvePoint], None] | None = None,
     reused: Training | None = None,
     reused_weights: Path | None = None,
+    as_deployed: bool = True,
 ) -> Generator[TrialRecord, None, Ended]:
     """Evaluate one shape: the cheapest question first, so that a shape that cannot be measured, or passes a limit of the
     `problem` that is known before, is not trained.
@@ -67,8 +68,8 @@ def trial_in_stretches(
     Yields at each of the `looks`, shares of the training, the record that the trial has if it is stopped there; returns its last
     record and the network. Whatever goes wrong becomes the record's outcome and reason; what was measured until then is kept. With a
     `checkpoint` the trial goes on from what lies there, and leaves its state at every look and once a minute. `workload` says what
-    the KV cache and the decode FLOPs are counted at, and how the network is rounded before it is judged once more; without `latency`
-    nothing is timed. The deadline of the `conditions` is for the
+    the KV cache and the decode FLOPs are counted at, and, where it is judged `as_deployed`, how the network is rounded before it is judged
+    once more; without `latency` nothing is timed. The deadline of the `conditions` is for the
     whole trial, and a finished training's utilisation is of their peak. `progress` gets every new point of the curve. `reused` is a
     finished training that is taken over: only the latency is measured then, and what its record lacks of the quality as rounded, from the
     weights in the file `reused_weights`. The network comes back only where it was trained here and the trial finished.
@@ -92,7 +93,7 @@ def trial_in_stretches(
         passed = passed or problem.passed_limit(replace(shape, latency=measured), "device")
         if passed is not None:
             return now(Outcome.OVER_LIMIT, f"{passed}, so it was not trained", None), None
-        rounding, pause = rounding_of(workload), conditions.pause
+        rounding, pause = rounding_of(workload) if as_deployed else None, conditions.pause
         if reused is not None:
             if not is_judged(reused, rounding):
                 reused = without_rounding(reused)

@@ -34,7 +34,7 @@ def test_a_front_is_of_what_is_deployed() -> None:
 def test_records_of_before_are_told_once() -> None:
     before = [replace(record, latency=replace(record.latency, precision="int4")) if record.latency else record for record in PLAIN]
     (said,) = rounding_sentences(before)
-    assert "is that of float32 weights, for it was recorded before quality as rounded was measured" in said
+    assert "is that of float32 weights, for the directory began before quality as rounded was measured" in said
     assert rounding_sentences(PLAIN) == []
 
 

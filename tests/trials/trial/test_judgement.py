@@ -66,6 +66,16 @@ def test_a_training_that_is_taken_over_is_judged_by_the_study_that_takes_it(
     assert quality(record) == quality(fresh)
 
 
+def test_where_a_directory_began_in_float32_a_trial_is_judged_so(blocks: TokenBlocks, tmp_path: Path) -> None:
+    plain, _ = run(blocks, FLOAT32)
+    trained, network = run(blocks, INT4)
+    assert network is not None
+    save_weights(tmp_path / "weights.safetensors", network)
+    record, _ = run(blocks, INT4, as_deployed=False)
+    taken, _ = run(blocks, INT4, as_deployed=False, reused=trained.training, reused_weights=tmp_path / "weights.safetensors")
+    assert quality(record) == quality(taken) == quality(plain)
+
+
 def test_named_validation_sets_are_judged_too(blocks: TokenBlocks) -> None:
     more = replace(blocks, validations={"news": blocks.validation[:300]})
     record, _ = run(more, INT4)

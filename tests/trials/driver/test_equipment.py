@@ -1,0 +1,37 @@
+"""What trials are given of a directory that was begun before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import MagicMock
+
+import pytest
+
+from analysis.records.record import TrialRecord
+from tests.support.fakes import small_study
+from tests.support.sample_study import as_rounded, sample_records
+from trials.driver.preparation import equipped
+from trials.study.directory import claim
+
+
+def in_int4(record: TrialRecord) -> TrialRecord:
+    return replace(record, latency=replace(record.latency, precision="int4")) if record.latency else record
+
+
+@pytest.mark.parametrize(
+    ("records", "as_deployed"),
+    [
+        ([], True),
+        ([as_rounded(in_int4(record), 0.01) for record in sample_records()], True),
+        ([in_int4(record) for record in sample_records()], False),
+    ],
+    ids=["none yet", "as deployed", "in float32"],
+)
+def test_a_directory_goes_on_with_the_kind_of_quality_that_it_began_with(
+    records: list[TrialRecord], as_deployed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trials.driver.preparation.ray", MagicMock())
+    study, text = small_study(latency={"precision": "int4"})
+    with claim(tmp_path, text), equipped(study, tmp_path, {}, records, None) as equipment:
+        assert equipment.as_deployed is as_deployed
