@@ -36,13 +36,6 @@ def device_name(device: str = "cpu") -> str:
     return platform.processor() or platform.machine()
 
 
-def has_gpu() -> bool:
-    """Whether torch can train on a GPU here; imports it."""
-    import torch
-
-    return torch.cuda.is_available()
-
-
 def waited_seconds() -> float:
     """Seconds that the threads of this process have spent ready to run, but not running.
 

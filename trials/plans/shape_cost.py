@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
+
 from analysis.text.words import duration
 from search_space import cost
 from search_space.architecture import Architecture
 from trials.machine.memory import trials_on_a_machine, usable_bytes
-from trials.machine.processors import has_gpu
 from trials.plans.stage_estimate import KnownPaces
 from trials.study.spec import StudySpec
 from trials.training.failures import OutOfMemory
@@ -49,7 +50,7 @@ class Memory:
 
 def largest_memory(study: StudySpec, shapes: Sequence[Architecture]) -> Memory:
     """Memory of the shape with the largest step; on the machine that asks, or on its GPU where the study wants one and it has one."""
-    proxy, device = study.proxy, "cuda" if study.workers.gpus and has_gpu() else "cpu"
+    proxy, device = study.proxy, "cuda" if study.workers.gpus and torch.cuda.is_available() else "cpu"
     shape = max(shapes, key=lambda shape: footprint(shape, proxy, device=device).peak)
     usable = usable_bytes(device, trials_on_a_machine(study.workers))
     try:

@@ -23,7 +23,7 @@ from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from search_space.spread import SEEN, spread_of_shapes
 from trials.machine.process_pool import side_by_side
-from trials.machine.processors import device_name, has_gpu
+from trials.machine.processors import device_name
 from trials.study.files import cache_folder
 from trials.study.search_spec import AUTO
 from trials.study.spec import StudySpec
@@ -104,7 +104,7 @@ def as_known_here(study: StudySpec, cache: Path | None = None) -> StudySpec:
 
     Nothing was where trials train on a GPU and this machine has none.
     """
-    if not is_open(study) or (study.workers.gpus and not has_gpu()):
+    if not is_open(study) or (study.workers.gpus and not _has_cuda()):
         return study
     path = _cached(study, spread_of_shapes(_shapes(study), TIMED_SHAPES), cache)
     found = _read(path) if path.exists() else None
@@ -207,6 +207,12 @@ def _recorded(directory: Path) -> Calibration | None:
 
 def _in_subprocess(study: StudySpec) -> Calibration:
     return next(found for _, found in side_by_side(calibrate, [(study,)], 1, lower="proxy.batch_sequences"))
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def _digest(study: StudySpec, shapes: Sequence[Architecture]) -> str:
