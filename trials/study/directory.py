@@ -12,10 +12,8 @@ from typing import Any
 from analysis.records.files import write_whole
 from analysis.records.record import RECORDS
 from search_space.errors import SpecError, WorkError, quoted, refused
-from trials.study.spec import STUDY, StudySpec, parse_stored
+from trials.study.spec import BEGUN, STUDY, StudySpec, parse_stored
 
-BEGUN = "study.begun.yaml"
-"""A copy of the study, by which it is told whether somebody changed the study since its records were made."""
 LOCK = "lock"
 SPLITS_FILE = "splits.json"
 """How the text is split: documents, bytes and a hash of each split."""

@@ -29,6 +29,8 @@ from trials.study.yaml_file import parse_yaml, read_yaml
 
 STUDY = "study.yaml"
 """The file of a study's directory that says what the study is."""
+BEGUN = "study.begun.yaml"
+"""A copy of it, by which it is told whether somebody changed the study since its records were made."""
 DEFAULT_RATES = {"muon": 4e-2, "adamw": 4e-3}
 """Rates of AdamW, by the recipe's optimizer."""
 
@@ -353,11 +355,11 @@ def _with_defaults(values: Any, source: str, directory: Path | None = None) -> A
     """A study's mapping with what it leaves open under `defaults`; itself where it has that already, or is no mapping."""
     if not isinstance(values, Mapping) or DEFAULTS in values:
         return values
-    begun = directory / STUDY if directory is not None else None
-    if begun is None or not begun.is_file():
+    begun = [] if directory is None else [file for file in (directory / BEGUN, directory / STUDY) if file.is_file()]
+    if not begun:
         try:
             return {**values, DEFAULTS: open_choices(values)}
         except SpecError as error:
             raise SpecError(f"{source}: {error}") from None
-    there = _read(begun)  # of an earlier archfront it has none, and nothing was filled in
+    there = _read(begun[0])  # of an earlier archfront it has none, and nothing was filled in
     return {**values, DEFAULTS: there.get(DEFAULTS, {}) if isinstance(there, Mapping) else {}}

@@ -19,7 +19,7 @@ from trials.plans.notices import study_notices
 from trials.study import budget_defaults
 from trials.study.budget_defaults import ROWS, SizeDefaults, open_choices, row_of
 from trials.study.directory import claim
-from trials.study.spec import STUDY, StudySpec, load_begun, load_study, parse_study
+from trials.study.spec import BEGUN, STUDY, StudySpec, load_begun, load_study, parse_study
 
 ROOT = Path(__file__).resolve().parents[3]
 BARE = {"name": "bare", "corpus": {"name": "python-stdlib"}, "search": {"trials": 4}}
@@ -171,6 +171,16 @@ def test_nothing_is_filled_in_where_a_directory_began_without(tmp_path: Path) ->
     study, _, text = load_begun(path, str(directory))
     assert study == parse_study(values)
     assert text == path.read_text()
+
+
+def test_a_directory_that_lost_its_study_has_what_was_filled_in_from_the_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, directory = tmp_path / "mine.yaml", tmp_path / "run"
+    path.write_text(yaml.safe_dump(bare()))
+    with claim(directory, load_begun(path, str(directory))[2]):
+        (directory / STUDY).unlink()
+    monkeypatch.setattr(budget_defaults, "ROWS", tuple(replace(row, vocab_size=row.vocab_size + 8) for row in ROWS))
+    with claim(directory, load_begun(path, str(directory))[2]):
+        assert (directory / STUDY).read_bytes() == (directory / BEGUN).read_bytes()
 
 
 @pytest.mark.parametrize("given", [3, [1], {"space": 4}, {"spice": {}}, {"space": {"vocab": 3}}, {"proxy": {"tokens": "many"}}])

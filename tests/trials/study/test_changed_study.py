@@ -21,8 +21,8 @@ from trials.commands.talk import WRONG_INPUT
 from trials.driver.run_study import run_study
 from trials.reporting.pooled_studies import runs_of_studies
 from trials.reporting.stored_study import read_study
-from trials.study.directory import BEGUN, MAY_CHANGE, claim
-from trials.study.spec import STUDY
+from trials.study.directory import MAY_CHANGE, claim
+from trials.study.spec import BEGUN, STUDY
 from trials.trial.study_fit import misfit
 from trials.trial.task import TrialTask, plain
 

@@ -206,8 +206,12 @@ BRANCHED = ProxySpec(tokens=20_000, cooldowns=(0.25, 0.5), learning_rate=1e-5)
         (BRANCHED, "21e2970d310aa41565f1ca83487c6e56f008e10d187210a286f65bbc574e1494", "727a8f0ad8d3"),
     ],
 )
-def test_a_training_has_the_key_that_it_had_before_its_words_changed(proxy: ProxySpec, key: str, rates: str) -> None:
-    """The digests are those that the code of schema 1 gave."""
+def test_a_training_has_the_key_that_it_had_before_its_words_changed(
+    proxy: ProxySpec, key: str, rates: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The digests are those that the code of schema 1 gave; numbers that say what changed since, and no words, are those of then."""
+    monkeypatch.setattr("trials.trial.training_index.MEANING", 1)
+    monkeypatch.setattr("trials.trial.training_index.CORPUS_FORMAT", 1)
     text = TrainingText(corpus_sha256="c" * 64, tokenizer_sha256="t" * 64, validations={"held": "v" * 64})
     mode = TrainingMode(precision="float32", threads=1, compile=False)
     assert training_key(SHAPE, 3, proxy, mode, "cpu", text) == key
