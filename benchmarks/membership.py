@@ -70,8 +70,23 @@ def main() -> None:
         print(f"\nAll {'with' if replicates else 'without'} replicates ({len(judged)} studies)\n{table(judged)}")
 
 
-def plant(seed: int, noise: float, *, skewed: bool, replicates: bool) -> Judged:
-    """Plant a study, measure it, judge it."""
+@dataclass(frozen=True)
+class MeasuredStudy:
+    """A planted study as its records have it, and the truth."""
+
+    seeds: list[list[float]]
+    """What each seed of each shape measured, bits per byte."""
+    log_latency: Array
+    """Measured; [shapes]."""
+    deviation: Array
+    """Standard deviation of these, [shapes]."""
+    true_log_latency: Array
+    truth: Array
+    """True bits per byte; [shapes]."""
+
+
+def measured_study(seed: int, noise: float, *, skewed: bool, replicates: bool) -> MeasuredStudy:
+    """Plant a study and measure it."""
     random = np.random.default_rng([seed, round(1e4 * noise), skewed, replicates])
     size = int(random.choice(SIZES))
     latency = random.uniform(np.log(5), np.log(40), size)
@@ -85,15 +100,21 @@ def plant(seed: int, noise: float, *, skewed: bool, replicates: bool) -> Judged:
     for _ in range(int(REPLICATES / (1 - REPLICATES) * size) if replicates else 0):
         shape = contenders(dict(enumerate(_states(seeds, measured, spread)[0])), {})[0]
         seeds[shape].append(float(truth[shape] + luck * random.standard_normal()))
-    stated, draws = _states(seeds, measured, spread)
-    means = np.array([np.mean(values) for values in seeds])
+    return MeasuredStudy(seeds, measured, spread, latency, truth)
+
+
+def plant(seed: int, noise: float, *, skewed: bool, replicates: bool) -> Judged:
+    """Plant a study, measure it, judge it."""
+    study = measured_study(seed, noise, skewed=skewed, replicates=replicates)
+    stated, draws = _states(study.seeds, study.log_latency, study.deviation)
+    means, truth = np.array([np.mean(values) for values in study.seeds]), study.truth
     winner = int(means.argmin())
     return Judged(
         stated=stated,
-        true=_members(latency, truth),
+        true=_members(study.true_log_latency, truth),
         winner_stated=float((draws.argmin(axis=1) == winner).mean()),
         winner_true=bool(truth.argmin() == winner),
-        naive=_members(measured, means),
+        naive=_members(study.log_latency, means),
         gain_claimed=float(np.median(means) - means[winner]),
         gain_stated=float(np.median(draws, axis=1).mean() - draws[:, winner].mean()),
         gain_true=float(np.median(truth) - truth[winner]),

@@ -35,8 +35,8 @@ def noise_sentences(front: Front, membership: Membership) -> list[str]:
     replicates = noises[0][1].freedom
     if not replicates:
         return [
-            "Every shape was trained with one seed, so how much a seed moves these numbers is not known; the intervals take it for "
-            f"{amount} (standard deviation, {NOISE_SHARE:.1%} of the quality, as other studies had)."
+            "Every shape was trained with one seed, so how much a seed moves these numbers is not known; the intervals expect about "
+            f"{amount} (standard deviation, {NOISE_SHARE:.1%} of the quality, as other studies had) and allow for much less and more."
         ]
     return [f"Another seed moves a shape by {amount} (standard deviation, from {plural(replicates, 'replicate')} and a prior)."]
 

@@ -4,6 +4,9 @@ A measured quality is the shape's true one and the noise of its seed. The best o
 winner's curse), so each true quality is drawn towards what shapes of its latency have, the more the larger the noise is beside the
 shapes' own differences: empirical Bayes (Efron and Morris 1975; Efron 2011, "Tweedie's formula and selection bias"). Neither of
 the two spreads is taken for known: both are summed over a grid, so that few trials give wide answers.
+
+One seed a shape tells the sum of the two variances and not which is which. The prior leaves the share that is the shapes' own open, even
+from 0 to 1: intervals then hold whatever the noise truly is (benchmarks/noise.py), and replicates decide.
 """
 
 from __future__ import annotations
@@ -16,12 +19,18 @@ import numpy.typing as npt
 
 from analysis.statistics.arrays import Array, in_pieces
 
-NOISE_SHARE = 0.007
-"""Standard deviation between seeds of one shape, over the quality itself, before a study has replicates of its own. Initial weights
-alone gave 0.3 %, whole seeds 0.5 % (five shapes, differences of 0.001 to 0.020 at 1.8 bits per byte; docs/findings.md); the prior is
-above both, because noise that is taken for too small makes false winners."""
+NOISE_SHARE = 0.008
+"""Standard deviation between seeds of one shape, over the quality itself, that is the middle of what is expected before a study has
+replicates of its own. Eleven settings of twelve shapes and two seeds gave 0.25 to 1.4 %, half of them 0.4 to 0.7 % (docs/findings.md,
+2026-11-29); this is above the middle of these, because noise that is taken for too small makes false winners."""
+NOISE_DOUBT = 0.7
+"""Standard deviation of the logarithm of the noise around that, more than the 0.5 between those settings: two of three are expected within
+a factor of 2."""
+MOST_NOISE, MOST_NOISE_DOUBT = 0.03, 0.2
+"""Share of the quality, twice the largest that was measured, beyond which a noise is believed only where replicates say so, and by how much
+of its logarithm that is uncertain."""
 NOISE_FREEDOM = 2
-"""Degrees of freedom that this prior is worth: the noise may well be half or twice of it, and one replicate already counts a third."""
+"""Degrees of freedom that the middle is worth beside replicates in the one number that a report states."""
 DRAWS, SHARED_DRAWS = 4000, 64
 """Number of draws of true qualities, and of what all shapes share where only their moments are asked for."""
 EACH = 500
@@ -75,8 +84,8 @@ class TrueQualities:
         scale = max(float(np.std(self._means[self._usual])), prior)
         self._noises, self._spreads = (grid.ravel() for grid in np.meshgrid(prior * NOISE_GRID, scale * SPREAD_GRID))
         gram, self._lines, fit = self._fit_each() if len(seeds) <= EACH else self._fit_sums()
-        log_odds = 0.5 * fit + _log_prior(self._noises, prior, seeds) + np.log(self._spreads)  # the grid is even in log spread, its prior
-        odds = np.exp(log_odds - log_odds.max())  # in spread (Gelman 2006)
+        log_odds = 0.5 * fit + _log_prior(self._noises, self._spreads, prior, seeds)
+        odds = np.exp(log_odds - log_odds.max())
         self._odds = odds / odds.sum()
         self._roots = np.linalg.inv(np.linalg.cholesky(gram))  # gram = L L', so (L^-1)' z has covariance gram^-1
 
@@ -204,8 +213,15 @@ def _prior(means: Array) -> float:
     return NOISE_SHARE * abs(float(np.median(means))) or NOISE_SHARE
 
 
-def _log_prior(noises: Array, prior: float, seeds: Sequence[Sequence[float]]) -> Array:
-    """Log prior of the noise, prior (scaled inverse chi square) and replicates together, on a grid even in its logarithm."""
+def _log_prior(noises: Array, spreads: Array, prior: float, seeds: Sequence[Sequence[float]]) -> Array:
+    """Log prior of noise and spread, and what replicates say of the noise, on a grid even in the logarithms of both.
+
+    A share of the variance that is even from 0 to 1 (Daniels 1999) has the density share (1 - share) there.
+    """
     freedom, squares = squares_within(seeds)
-    result: Array = -(NOISE_FREEDOM + freedom) * np.log(noises) - (NOISE_FREEDOM * prior**2 + squares) / (2 * noises**2)
+    share = spreads**2 / (spreads**2 + noises**2)
+    expected = -0.5 * (np.log(noises / prior) / NOISE_DOUBT) ** 2
+    beyond = np.maximum(np.log(noises / (MOST_NOISE / NOISE_SHARE * prior)), 0)
+    result: Array = np.log(share * (1 - share)) + expected - 0.5 * (beyond / MOST_NOISE_DOUBT) ** 2
+    result -= freedom * np.log(noises) + squares / (2 * noises**2)
     return result
