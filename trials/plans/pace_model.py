@@ -61,7 +61,7 @@ class StepLaw:
         from scipy.optimize import nnls
 
         rows = trusted(known)
-        terms = np.array([_terms(row.step_flops, row.executed_blocks, row.parameters, len(rows)) for row in rows])
+        terms = np.array([_terms(row.step_flops, row.executed_blocks, row.parameters, 1.0)[: _prices(rows)] for row in rows])
         seconds = np.array([row.seconds_per_token * row.step_tokens for row in rows])
         scales = terms.max(axis=0)
         prices = nnls(terms / scales / seconds[:, None], np.ones(len(rows)))[0] / scales
@@ -95,5 +95,14 @@ def covers(rows: Sequence[TrainingPace], shapes: Sequence[Architecture], proxy: 
     return min(asked) * FARTHEST_SIZE >= min(there) and max(asked) <= FARTHEST_SIZE * max(there)
 
 
-def _terms(flops: float, blocks: int, parameters: int, rows: int) -> tuple[float, ...]:
-    return (flops, blocks, parameters, 1.0) if rows >= ENOUGH_ROWS else (flops, blocks)
+def _terms(flops: float, blocks: int, parameters: int, step: float) -> tuple[float, ...]:
+    return flops, blocks, parameters, step
+
+
+def _prices(rows: Sequence[TrainingPace]) -> int:
+    """How many parts of a step have a price: FLOPs alone where blocks stand for far larger steps, for rows of one size cannot tell them
+    from the rest.
+    """
+    if any(row.stands_for_flops > FARTHEST_SIZE * row.step_flops for row in rows):
+        return 1
+    return 4 if len(rows) >= ENOUGH_ROWS else 2

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from search_space import cost
 from tests.support.fakes import small_study
-from tests.support.planted_pace import planted_row, planted_seconds_per_token
+from tests.support.planted_pace import FLOPS_PER_SECOND, planted_row, planted_seconds_per_token
 from trials.plans.known_paces import known_paces, of_rows, ready_paces
-from trials.plans.pace_model import StepLaw, covers, optimizer_flops
+from trials.plans.pace_model import StepLaw, covers, optimizer_flops, step_flops
 from trials.plans.pace_table import MOST_ROWS, LatencyPace, OverheadPace, TrainingPace, keep_rows, kept_rows, machine_of, training_file
 from trials.plans.stage_estimate import USUAL_IMPORT_SECONDS
 
@@ -129,3 +130,11 @@ def test_muons_products_are_those_of_its_iteration() -> None:
         muon.step()
     assert optimizer_flops(shape, "muon") == pytest.approx(counter.get_total_flops(), rel=0.01)
     assert optimizer_flops(shape, "adamw") == 0
+
+
+def test_blocks_of_one_size_that_stand_for_far_larger_steps_price_their_flops() -> None:
+    blocks = [replace(planted_row(shape, STUDY.proxy), stands_for_flops=1e14) for shape in SHAPES[:3]]
+    law = StepLaw.of(blocks)
+    long = STUDY.proxy.model_copy(update={"batch_sequences": 1000 * STUDY.proxy.batch_sequences})
+    speed = step_flops(SHAPES[0], long) / (law.seconds_per_token(SHAPES[0], long) * long.batch_sequences * long.context_tokens)
+    assert 0.5 < speed / FLOPS_PER_SECOND <= 1
