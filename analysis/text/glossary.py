@@ -177,5 +177,8 @@ COLUMNS = (
     Entry("ours, bits per byte saved", "What the arm saves here, mean over the seeds."),
     Entry("conclusion", "Whether both agree, disagree, or ours cannot tell."),
     Entry("ms", "Milliseconds."),
+    Entry("Stage", "Part of a run, from its start-up to its report."),
+    Entry("planned", "Seconds that were foretold of the stage when the study began."),
+    Entry("took", "Seconds that the stage took in the runs that came to their end."),
 )
 """Headings of the tables that a term does not explain."""

@@ -58,6 +58,8 @@ def timeless(training: Training | None) -> Training:
         tokens_per_second=1.0,
         wall_seconds=1.0,
         process_seconds=1.0,
+        evaluation_seconds=None,
+        cooldown_seconds=None,
         model_flops_utilisation=None,
     )
 
