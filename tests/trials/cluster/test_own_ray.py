@@ -24,6 +24,7 @@ MARK = "ARCHFRONT_TEST_RAY"
 """In the environment of a driver and of all that it started."""
 DRIVER = """
 import sys
+from argparse import Namespace
 import psutil
 from archfront import _run
 from tests.support import fakes
@@ -51,7 +52,7 @@ def endless(options):
         ray.get(ray.remote(lambda: __import__("time").sleep(600)).remote())
 
 verb = Verb(globals()[sys.argv[1]], print, goes_on=True)
-sys.exit(supervised(lambda: _run(verb, None, is_program=True), verb.interrupted, verb.vanished))
+sys.exit(supervised(lambda: _run(verb, Namespace(), is_program=True), verb.interrupted, verb.vanished))
 """
 
 
