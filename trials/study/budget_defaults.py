@@ -28,6 +28,7 @@ BUDGETS = ("tokens", "tokens_per_parameter", "flops", "seconds")
 """Keys of a recipe of which one says how long it trains."""
 CONTEXT_STEP = 32
 """What a context is rounded up to where a workload asks for a longer one than its row has."""
+RATES = ("learning_rate", "muon_learning_rate")
 RATE = 0.02
 """Peak rate of both optimizers where Muon moves the matrices and the study names neither; docs/findings.md has what it was measured on."""
 FEWEST_HEADS = 2
@@ -159,8 +160,8 @@ def _open_recipe(proxy: Mapping[str, Any], workload: LatencySpec, row: SizeDefau
     if "batch_sequences" not in proxy:
         stated = proxy.get("context_tokens", context)
         found["batch_sequences"] = max(1, round(row.step_tokens / stated)) if isinstance(stated, int) and stated > 0 else 1
-    if proxy.get("optimizer", "muon") == "muon":
-        found |= {name: RATE for name in ("learning_rate", "muon_learning_rate") if name not in proxy}
+    if proxy.get("optimizer", "muon") == "muon" and not any(name in proxy for name in RATES):
+        found |= dict.fromkeys(RATES, RATE)
     return found
 
 

@@ -115,6 +115,13 @@ def test_any_length_that_a_study_names_stays_the_only_one(length: str, tmp_path:
     assert study.proxy.tokens_per_parameter is None
 
 
+@pytest.mark.parametrize("rate", ["learning_rate", "muon_learning_rate"])
+def test_a_study_that_names_one_rate_has_the_other_as_it_stood_beside_it(rate: str, tmp_path: Path) -> None:
+    assert load(tmp_path, bare()).proxy.learning_rate == load(tmp_path, bare()).proxy.muon_learning_rate == 0.02
+    proxy = load(tmp_path, bare(proxy={rate: 0.04})).proxy
+    assert proxy.learning_rate == proxy.muon_learning_rate == 0.04
+
+
 def test_limits_of_shapes_stand_beside_named_ratios_and_can_be_lifted(tmp_path: Path) -> None:
     space = {"num_attention_heads": {"ratio_of_hidden": [0.25, 1.0]}, "intermediate_size": {"solve": True}}
     limited = load(tmp_path, bare(space=space)).search_space
