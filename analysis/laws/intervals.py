@@ -22,6 +22,8 @@ from analysis.laws.runs import Runs
 from analysis.statistics.arrays import Array
 from analysis.statistics.intervals import percentile_interval
 
+STAYED = 1e-4
+"""Relative width of an interval below which its refits differ by where an optimizer stops, which processors round differently."""
 REFITS = 1000
 AT_BOUND = 0.05
 """Share of refits at a bound from which a parameter counts as unidentified."""
@@ -61,7 +63,7 @@ class Refits:
     @property
     def without_width(self) -> list[str]:
         """Parameters that the runs leave open and whose refits all stayed where they began: an interval of theirs would be a lie."""
-        return [name for name in self.unidentified if math.isclose(*self.intervals[name], rel_tol=1e-6)]
+        return [name for name in self.unidentified if math.isclose(*self.intervals[name], rel_tol=STAYED)]
 
     @property
     def standard_errors(self) -> dict[str, float]:

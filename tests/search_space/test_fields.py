@@ -127,11 +127,11 @@ def test_what_it_adds_to_an_attention_is_counted_once_for_each_that_is_stored(ro
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"rope_theta": 0}, "rope_theta must be above 0, found 0"),
-        ({"rope_theta": "many"}, "rope_theta must be a number, found 'many'"),
-        ({"rms_norm_eps": float("nan")}, "rms_norm_eps must be above 0, found nan"),
-        ({"qk_norm": "rms"}, "qk_norm must be true or false, found 'rms'"),
-        ({"attention_bias": "qkvo"}, "attention_bias must be one of none, qkv, found 'qkvo'"),
+        ({"rope_theta": 0}, "rope_theta must be above 0, found 0; raise it"),
+        ({"rope_theta": "many"}, "rope_theta must be a number, found 'many'; write one"),
+        ({"rms_norm_eps": float("nan")}, "rms_norm_eps must be above 0, found nan; raise it"),
+        ({"qk_norm": "rms"}, "qk_norm must be true or false, found 'rms'; write one of them"),
+        ({"attention_bias": "qkvo"}, "attention_bias must be one of none, qkv, found 'qkvo'; choose one of them"),
         (
             {"attention_bias": True},
             "attention_bias must be one of none, qkv, found True: Hugging Face's Llama puts one on the output projection too where this is "

@@ -71,7 +71,10 @@ def test_spaces_still_hold_the_pinned_points_in_their_order(spaces: dict[str, Se
 
 
 def test_finished_trainings_and_checkpoints_of_pinned_shapes_are_still_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the numbers that said then what a training's key means: shapes are what is pinned here."""
     monkeypatch.setattr("torch.__version__", "2.13.0+cpu")
+    monkeypatch.setattr("trials.trial.training_index.MEANING", 1)
+    monkeypatch.setattr("trials.trial.training_index.CORPUS_FORMAT", 1)
     blocks = cast(TokenBlocks, SimpleNamespace(corpus_sha256=TEXT.corpus_sha256))
     for number, values in enumerate(SHAPES):
         shape = Architecture.from_dict(values["architecture"])

@@ -46,7 +46,8 @@ def test_no_verb_was_left_out_of_the_table() -> None:
     found = set()
     for module in pkgutil.iter_modules(commands.__path__):
         for name, function in inspect.getmembers(importlib.import_module(f"{commands.__name__}.{module.name}"), inspect.isfunction):
-            takes = [str(parameter.annotation) for parameter in inspect.signature(function).parameters.values()]
-            if not name.startswith("_") and takes == ["argparse.Namespace"]:
+            signature = inspect.signature(function)
+            takes = [str(parameter.annotation) for parameter in signature.parameters.values()]
+            if not name.startswith("_") and takes == ["argparse.Namespace"] and signature.return_annotation == "int":
                 found.add(function)
     assert found == {verb.run for verb in VERBS.values()}, "give the verb a row in trials/commands/verbs.py"

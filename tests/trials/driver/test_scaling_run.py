@@ -26,6 +26,7 @@ from trials.corpus.blocks import TokenBlocks
 from trials.driver.run_study import run_study
 from trials.plans import plan_scaling
 from trials.plans.feasible_here import Pace, grouped, infeasible_here, infeasible_reason
+from trials.plans.text_size import TextSize
 from trials.study.spec import StudySpec, load_study
 from trials.training.proxy_run import ProxyRun, train
 from trials.training.schedules import ending_at
@@ -97,7 +98,7 @@ def test_reasons_are_said_once_for_each_kind() -> None:
 
 def test_a_plan_costs_each_training_and_marks_what_this_machine_leaves_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan_scaling, "time_pace", lambda study, tasks: PACE)
-    monkeypatch.setattr(plan_scaling, "prepare_corpus", lambda corpus, size: type("Blocks", (), {"train": range(10_000)}))
+    monkeypatch.setattr("trials.plans.text_use.text_size", lambda corpus, size: TextSize(train_tokens=10_000, is_exact=True, look=None))
     hardware = {"name": "a card", "peak_flops": 1e15, "utilisation": 0.4, "memory_bytes": 8 * GIGABYTE}
     study = ladder(scaling={**SIZES, "hardware": hardware}, workers={"deadline_seconds": 1_000})
     plan = plan_scaling.plan_scaling(study)
@@ -209,7 +210,7 @@ def test_the_front_door_plans_a_grid(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_the_study_from_1m_to_10b_is_costed_budget_by_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     pace = replace(PACE, flops_per_second=(1.5e10, 1.5e10), usable_bytes=10 * GIGABYTE)
     monkeypatch.setattr(plan_scaling, "time_pace", lambda study, tasks: pace)
-    monkeypatch.setattr(plan_scaling, "prepare_corpus", lambda corpus, size: type("Blocks", (), {"train": range(3_000_000)}))
+    monkeypatch.setattr("trials.plans.text_use.text_size", lambda corpus, size: TextSize(train_tokens=3_000_000, is_exact=True, look=None))
     study = load_study(Path(__file__).resolve().parents[3] / "studies" / "scale-1m-10b.yaml")
     plan = plan_scaling.plan_scaling(study)
     assert plan.resolution.warnings == ()

@@ -223,7 +223,7 @@ def test_tables_are_found_by_file_and_by_name(table: DeviceTable, tmp_path: Path
     for row in table.rows:
         append_row(path, row)
     assert find_table("planted").rows == table.rows == find_table(str(path)).rows
-    with pytest.raises(SpecError, match="where there are planted"):
+    with pytest.raises(SpecError, match="found neither; name one of planted"):
         find_table("plante")
     assert default_table(SPACE, SPEC).parent == path.parent
     assert default_table(SPACE, SPEC).name.endswith("-onnxruntime-float32-1t-64-64-1.0m.jsonl")
