@@ -21,11 +21,6 @@ def by_block(states: Tensor) -> Tensor:
     return _rounded(states, _by_block)
 
 
-def by_block_in_half(states: Tensor) -> Tensor:
-    """One scale for 32 values, kept in float16: llama.cpp's q8_0 of what is multiplied with q8_0 and q4_0 (ggml, quantize_row_q8_0)."""
-    return _rounded(states, _by_block_in_half)
-
-
 def by_token(states: Tensor) -> Tensor:
     """A scale and a zero for each token, so that its smallest and largest value and 0 span int8: XNNPACK's qd8."""
     return _rounded(states, _by_token)
@@ -34,11 +29,6 @@ def by_token(states: Tensor) -> Tensor:
 def _by_block(states: Tensor) -> Tensor:
     codes, scale = _codes(states)
     return _joined(codes * scale, states)
-
-
-def _by_block_in_half(states: Tensor) -> Tensor:
-    codes, scale = _codes(states)
-    return _joined(codes * scale.half().float(), states)
 
 
 def _codes(states: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from trials.catalogue.refusals import BLOCK_WEIGHTS
 from trials.catalogue.runtimes import USUAL_RUNTIME
-from trials.rounding.activations import RoundStates, by_block, by_block_in_half, by_token
+from trials.rounding.activations import RoundStates, by_block, by_token
 from trials.rounding.weights import RoundMatrix, q4_0, q8_0, symmetric
 from trials.study.latency_spec import LatencySpec
 from trials.study.spec import ProxySpec
@@ -24,7 +24,7 @@ class Rounding:
     rows: RoundMatrix | None = None
     """The embedding's table as its rows are looked up; None where it is the same as a matrix."""
     activations: RoundStates | None = None
-    """What a product reads, the output projection's too; None where it stays float32."""
+    """What a product reads, the output projection's too; None where it stays float32, or no rounding that is known is the runtime's."""
 
     @property
     def kind(self) -> tuple[str, str]:
@@ -38,8 +38,8 @@ ROUNDINGS: Mapping[tuple[str, str], Rounding] = {
     for row in (
         Rounding(runtime="onnxruntime", precision="int8", matrix=_INT8, activations=by_block),
         Rounding(runtime="onnxruntime", precision="int4", matrix=_INT4, activations=by_block),
-        Rounding(runtime="llama.cpp", precision="int8", matrix=q8_0, activations=by_block_in_half),
-        Rounding(runtime="llama.cpp", precision="int4", matrix=q4_0, activations=by_block_in_half),
+        Rounding(runtime="llama.cpp", precision="int8", matrix=q8_0),
+        Rounding(runtime="llama.cpp", precision="int4", matrix=q4_0),
         Rounding(runtime="openvino", precision="int8", matrix=_INT8, activations=by_block),
         Rounding(runtime="openvino", precision="int4", matrix=_INT4, activations=by_block),
         Rounding(runtime="executorch", precision="int8", matrix=symmetric(8, None), activations=by_token),

@@ -12,7 +12,7 @@ from torch.nn import functional
 from search_space.sharing import Sharing
 from tests.trials.latency.runtimes.test_runtimes import PLAIN
 from trials.network.decoder import Network
-from trials.rounding.activations import by_block, by_block_in_half, by_token
+from trials.rounding.activations import by_block, by_token
 from trials.rounding.network import rounded
 from trials.rounding.table import ROUNDINGS, Rounding
 from trials.training.loss import cross_entropy
@@ -70,7 +70,7 @@ def test_gradients_go_straight_through() -> None:
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-7, msg=name)
 
 
-@pytest.mark.parametrize("how", [by_block, by_block_in_half, by_token])
+@pytest.mark.parametrize("how", [by_block, by_token])
 @pytest.mark.parametrize("width", [32, 37, 96])
 def test_activations_are_rounded_by_half_a_step_at_most_and_gradients_pass(how: object, width: int) -> None:
     states = torch.randn(2, 5, width, generator=torch.Generator().manual_seed(0))
