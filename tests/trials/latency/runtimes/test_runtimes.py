@@ -236,7 +236,7 @@ def test_rounded_logits_are_those_of_our_network_as_the_table_rounds_it(runtime:
             by_weights_alone.append(root_mean_square(found, uncached(built, PROMPT, NEW)))
         assert root_mean_square(uncached(built, PROMPT, NEW), plain) == 0, "the weights are what they were"
         assert root_mean_square(found, plain) < {"int8": 0.04, "int4": 0.5}[precision]
-    assert max(apart) < 0.02
+    assert max(apart) < (0.02 if row.activations else 0.03)
     assert row.activations is None or sum(apart) < 0.75 * sum(by_weights_alone)
     assert min(apart) < (0.02 if RUNTIMES[runtime].low_cache else 1e-5), "keys and values of two bytes are not in the table"
 
