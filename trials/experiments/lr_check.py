@@ -101,5 +101,4 @@ def _identity(run: RateRun) -> tuple[Architecture, float, int, str]:
 
 
 def _digest(proxy: ProxySpec, text: str) -> str:
-    silent = {"quantisation_aware"} if proxy.quantisation_aware is None else None  # a key that came later, as in `ProxySpec.as_keyed`
-    return hashlib.sha256(f"{proxy.model_dump_json(by_alias=True, exclude=silent)} {text}".encode()).hexdigest()[:12]
+    return hashlib.sha256(f"{proxy.model_dump_json(by_alias=True, exclude=proxy.silent)} {text}".encode()).hexdigest()[:12]

@@ -114,12 +114,12 @@ def plan_study(study: StudySpec, first: FirstTrials | None = None, *, price_per_
         told = foretold(expected, known)
         notices += [said] if (said := deadline_notice(study, [*stated, *sampled])) else []
     shapes = expected.sampled
-    samples = tuple(shape_cost(settled, shape, known) for shape in shapes[:SAMPLES])
     explained = space.glimpse.explained(space.size)
     trials = min(study.search.trials, explained.shapes)  # the search ends where the space has no more
     replicates = study.search.replicates_of(trials)
     runs = trials + replicates + len(compared)
     costs = [shape_cost(settled, shape, known) for shape in shapes]
+    samples = tuple(costs[:SAMPLES])
     mean_tokens, mean_flops = (mean(getattr(each, name) for each in costs) for name in ("training_tokens", "training_flops"))
     beside = costs_of_references(settled, compared, mean_flops, known)
     flops = (trials + replicates) * mean_flops + sum(each.cost.training_flops for each in beside)

@@ -27,20 +27,11 @@ def by_token(states: Tensor) -> Tensor:
 
 
 def _by_block(states: Tensor) -> Tensor:
-    codes, scale = _codes(states)
-    return _joined(codes * scale, states)
-
-
-def _codes(states: Tensor) -> tuple[Tensor, Tensor]:
-    """Whole numbers [..., blocks, 32] and what they stand for, [..., blocks, 1]."""
     columns = states.shape[-1]
     blocks = functional.pad(states, (0, -columns % BLOCK_WEIGHTS)).reshape(*states.shape[:-1], -1, BLOCK_WEIGHTS)
     largest = blocks.abs().amax(-1, keepdim=True)
-    return (blocks * torch.where(largest > 0, 127 / largest, 0.0)).round(), largest / 127
-
-
-def _joined(blocks: Tensor, states: Tensor) -> Tensor:
-    return blocks.flatten(-2)[..., : states.shape[-1]]
+    codes = (blocks * torch.where(largest > 0, 127 / largest, 0.0)).round()
+    return (codes * (largest / 127)).flatten(-2)[..., :columns]
 
 
 def _by_token(states: Tensor) -> Tensor:

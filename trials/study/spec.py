@@ -31,6 +31,8 @@ STUDY = "study.yaml"
 """The file of a study's directory that says what the study is."""
 BEGUN = "study.begun.yaml"
 """A copy of it, by which it is told whether somebody changed the study since its records were made."""
+LATER_KEYS = ("quantisation_aware",)
+"""Keys of a recipe that came after the first training was hashed."""
 DEFAULT_RATES = {"muon": 4e-2, "adamw": 4e-3}
 """Rates of AdamW, by the recipe's optimizer."""
 
@@ -102,8 +104,12 @@ class ProxySpec(Section):
 
         A key that came later is absent where it says nothing, so that trainings of before are the same ones.
         """
-        keyed = self.model_dump(mode="json", by_alias=True)
-        return {name: value for name, value in keyed.items() if name != "quantisation_aware" or value is not None}
+        return self.model_dump(mode="json", by_alias=True, exclude=self.silent)
+
+    @property
+    def silent(self) -> set[str]:
+        """Keys that came after the first training was hashed and say nothing here: no hash has them."""
+        return {name for name in LATER_KEYS if getattr(self, name) is None}
 
     def plain(self) -> ProxySpec:
         """The recipe as it is followed where nothing has been calibrated: in float32 and not compiled where that is left open."""
