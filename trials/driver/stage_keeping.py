@@ -12,6 +12,7 @@ from analysis.records.stages import FORETOLD, Foretold, by_stage, read_taken, wr
 from analysis.records.training import Training
 from search_space import cost
 from search_space.architecture import Architecture
+from trials.machine.contention import LEAST_SHARE
 from trials.plans.deadline import require_deadline
 from trials.plans.first_trials import FirstTrials
 from trials.plans.foretell import ExpectedTrials, foretold
@@ -131,4 +132,4 @@ def _share_had(study: StudySpec, records: Sequence[TrialRecord]) -> float | None
         return None
     trained = [record.training for record in records if record.training is not None and record.training.reused_from is None]
     shares = [each.process_seconds / (each.wall_seconds + (each.evaluation_seconds or 0.0)) for each in trained if each.wall_seconds]
-    return min(1.0, max(0.05, fmean(shares))) if shares else None
+    return min(1.0, max(LEAST_SHARE, fmean(shares))) if shares else None

@@ -54,12 +54,20 @@ class ExpectedTrials:
         return [*(shape for shape, _ in self.stated), *self.sampled]
 
     @cached_property
+    def trials(self) -> int:
+        """Trials that train a new shape; the search ends where the space has no more."""
+        space = None if self.study.scaling is not None else self.study.search_space
+        return 0 if space is None else min(self.study.search.trials, len(space.glimpse.shapes))
+
+    @property
+    def replicates(self) -> int:
+        """Trials that train one of these again."""
+        return self.study.search.replicates_of(self.trials)
+
+    @property
     def proposed(self) -> int:
-        """Trials that train proposed shapes, replicates included; the search ends where the space has no more."""
-        if self.study.scaling is not None:
-            return 0
-        trials = min(self.study.search.trials, self.study.search_space.glimpse.explained(self.study.search_space.size).shapes)
-        return trials + self.study.search.replicates_of(trials)
+        """Trials that the search proposes, replicates included."""
+        return self.trials + self.replicates
 
     def seconds(self, known: KnownPaces) -> tuple[list[TrialSeconds], list[TrialSeconds]]:
         """What each of the stated, and each of the sampled trials takes."""

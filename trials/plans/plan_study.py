@@ -115,27 +115,25 @@ def plan_study(study: StudySpec, first: FirstTrials | None = None, *, price_per_
         notices += [said] if (said := deadline_notice(study, [*stated, *sampled])) else []
     shapes = expected.sampled
     explained = space.glimpse.explained(space.size)
-    trials = min(study.search.trials, explained.shapes)  # the search ends where the space has no more
-    replicates = study.search.replicates_of(trials)
-    runs = trials + replicates + len(compared)
+    runs = expected.proposed + len(compared)
     costs = [shape_cost(settled, shape, known) for shape in shapes]
     samples = tuple(costs[:SAMPLES])
     mean_tokens, mean_flops = (mean(getattr(each, name) for each in costs) for name in ("training_tokens", "training_flops"))
     beside = costs_of_references(settled, compared, mean_flops, known)
-    flops = (trials + replicates) * mean_flops + sum(each.cost.training_flops for each in beside)
+    flops = expected.proposed * mean_flops + sum(each.cost.training_flops for each in beside)
     return StudyPlan(
         name=study.name,
         budget=str(space.budget),
-        trials=trials,
+        trials=expected.trials,
         references=len(compared),
-        replicates=replicates,
+        replicates=expected.replicates,
         workers=study.workers.count,
         space=explained,
-        training_tokens=round((trials + replicates) * mean_tokens) + sum(each.cost.training_tokens for each in beside),
+        training_tokens=round(expected.proposed * mean_tokens) + sum(each.cost.training_tokens for each in beside),
         training_flops=round(flops),
         time=TimePlan.of(told, flops, settled.proxy.plain().precision, price_per_hour, stays_open=is_open(settled)),
         stops_early=study.search.early_stopping != "none",
-        disk_bytes=round((trials + replicates) * mean(4 * cost.parameters(shape) for shape in shapes))
+        disk_bytes=round(expected.proposed * mean(4 * cost.parameters(shape) for shape in shapes))
         + sum(4 * each.cost.parameters for each in beside)
         + runs * 50 * 1024,
         memory=largest_memory(study, [*space.glimpse.shapes]),
