@@ -92,7 +92,8 @@ def estimate_membership(front: Front, deviations: Mapping[int, Mapping[int, floa
         return Membership(noises=(None,) * len(front.objectives), posteriors={}, recommended=None)
     points = sorted(front.points.values(), key=lambda point: point.number)
     costs = CostPosteriors(points, front.problem, deviations)
-    found = _of_few(points, costs, front) if len(points) <= WHOLE else _of_many(points, costs, front)
+    drawn = draw_points(points, costs)
+    found = _of_few(points, drawn, front) if drawn.moments is None else _of_many(points, drawn, front, drawn.moments)
     listed = np.argsort([front.costs(point.number)[front.problem.ordering] for point in points], kind="stable")
     numbers = np.array([point.number for point in points])
     intervals = [
@@ -144,27 +145,48 @@ class _Found:
     """Which others tie with a shape, [shapes], by the index of each shape of which that is asked."""
 
 
-def _of_few(points: Sequence[ObjectivePoint], costs: CostPosteriors, front: Front) -> _Found:
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The draws that a front's probabilities are shares of."""
+
+    among: Flags
+    """Which of the points are in them, [points]."""
+    costs: tuple[Array, ...]
+    """What those points may truly have, in the form of `CostDraws`."""
+    moments: tuple[Array, Array] | None
+    """Means and deviations of all points; None where all points are drawn."""
+
+
+def draw_points(points: Sequence[ObjectivePoint], costs: CostPosteriors) -> Drawn:
+    """Every one of few points, and of more than `WHOLE` those near the front; the same points give the same draws."""
+    random = np.random.default_rng(0)
+    if len(points) <= WHOLE:
+        return Drawn(np.ones(len(points), dtype=bool), costs.draw(random).costs, None)
+    means, deviations = costs.moments(random)
+    near = near_front(means, deviations, _feasible(points))
+    fewer = max(FEWEST_DRAWS, min(DRAWS, DRAWS * WHOLE // int(near.sum())))
+    return Drawn(near, costs.draw(random, fewer, near).costs, (means, deviations))
+
+
+def _of_few(points: Sequence[ObjectivePoint], drawn: Drawn, front: Front) -> _Found:
     """Everything drawn, all pairs compared."""
-    draws = costs.draw(np.random.default_rng(0)).costs
+    draws = drawn.costs
     return _Found(
         on_front=_on_front(draws, _feasible(points), front.problem),
         best=_best(draws[0]),
-        ends=[_ends(drawn) for drawn in draws],
+        ends=[_ends(costs) for costs in draws],
         tied=dict(enumerate(ties(draws[0]))),
     )
 
 
-def _of_many(points: Sequence[ObjectivePoint], costs: CostPosteriors, front: Front) -> _Found:
+def _of_many(points: Sequence[ObjectivePoint], drawn: Drawn, front: Front, moments: tuple[Array, Array]) -> _Found:
     """What draws say of more than `WHOLE` shapes, in the approximation that `estimate_membership` states."""
-    random, (on_front, best) = np.random.default_rng(0), np.zeros((2, len(points)))
-    means, deviations = costs.moments(random)
-    near = near_front(means, deviations, _feasible(points))
-    draws = costs.draw(random, max(FEWEST_DRAWS, min(DRAWS, DRAWS * WHOLE // int(near.sum()))), near).costs
+    on_front, best = np.zeros((2, len(points)))
+    (means, deviations), near, draws = moments, drawn.among, drawn.costs
     on_front[near], best[near] = _on_front(draws, _feasible(points)[near], front.problem), _best(draws[0])
     ends = [mean + np.outer((-NORMAL, 0.0, NORMAL), deviation) for mean, deviation in zip(means.T, deviations.T, strict=True)]
-    for whole, drawn in zip(ends, draws, strict=True):
-        whole[:, near] = _ends(drawn)
+    for whole, some in zip(ends, draws, strict=True):
+        whole[:, near] = _ends(some)
     asked = [i for i, point in enumerate(points) if point.number in front.members or point.kind is Kind.REFERENCE]
     mean, variance = means[:, 0], deviations[:, 0] ** 2
     tied = {i: (np.abs(mean - mean[i]) <= NORMAL * np.sqrt(variance + variance[i])) & (np.arange(len(points)) != i) for i in asked}

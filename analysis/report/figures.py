@@ -6,6 +6,7 @@ and ends in a cross.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from itertools import cycle
@@ -144,7 +145,14 @@ def forecast_figure(found: FrontForecast, records: Sequence[TrialRecord], front:
 
 def picture(name: str, figure: go.Figure, caption: str) -> Html:
     """A figure with its caption, for a page that has `plotly_script` in its head; the element `plot-NAME` holds it."""
-    return element("figure", _piece(name, figure), element("figcaption", caption))
+    return element("figure", figure_place(name, figure), element("figcaption", caption))
+
+
+def figure_place(name: str, figure: go.Figure) -> Html:
+    """The element `plot-NAME`, and behind it the figure as data, which the script of the page draws there when it is first seen."""
+    data = f'{figure.to_json()[:-1]},"config":{json.dumps(theme.OPTIONS)}}}'.replace("<", "\\u003c")
+    place = element("div", id=_identity(name), class_="plot")
+    return Html(f'{place}<script type="application/json">{data}</script>')
 
 
 def figure_page(figure: go.Figure) -> str:
@@ -163,9 +171,14 @@ def figures_page(figures: Mapping[str, go.Figure]) -> str:
 
 def _piece(name: str, figure: go.Figure) -> Html:
     """The element `plot-NAME` with a figure in it."""
-    identity = f"plot-{name.replace('_', '-')}"
-    drawn = figure.to_html(full_html=False, include_plotlyjs=False, div_id=identity, config=theme.OPTIONS, default_height=theme.HEIGHT)
+    drawn = figure.to_html(
+        full_html=False, include_plotlyjs=False, div_id=_identity(name), config=theme.OPTIONS, default_height=theme.HEIGHT
+    )
     return Html(drawn)
+
+
+def _identity(name: str) -> str:
+    return f"plot-{name.replace('_', '-')}"
 
 
 def plotly_script() -> Html:

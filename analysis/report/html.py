@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape, unescape
+from pathlib import Path
 
 from analysis.report import theme
 from analysis.report.terms import hover, meanings_on_page
@@ -27,9 +28,11 @@ def element(tag: str, *children: object, **attributes: str) -> Html:
     return Html(f"<{tag}{written}>{''.join(map(html, children))}</{tag}>")
 
 
-def section(identity: str, title: str, *children: object) -> Html:
-    """A part of the page with its heading; the navigation points to its identity."""
-    return element("section", element("h2", title, **hover(title)), *children, id=identity)
+def section(identity: str, title: str, *children: object, is_folded: bool = False) -> Html:
+    """A part of the page with its heading, which unfolds it where `is_folded`; the navigation points to its identity."""
+    heading = element("h2", title, **hover(title))
+    parts = [element("details", element("summary", heading), *children)] if is_folded else [heading, *children]
+    return element("section", *parts, id=identity)
 
 
 def paragraphs(texts: Iterable[object]) -> Html:
@@ -76,6 +79,11 @@ def folded(summary: str, *children: object) -> Html:
     return element("details", element("summary", summary), *children)
 
 
+def later(*children: Html) -> Html:
+    """Markup that becomes part of the page when what it is folded in is opened, so that a long table costs nothing before."""
+    return element("template", *children, class_="later")
+
+
 def document(title: str, head: Html, body: Iterable[Html]) -> str:
     """The whole page. Its policy forbids every request, so that a page that opens here opens anywhere."""
     policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
@@ -83,22 +91,30 @@ def document(title: str, head: Html, body: Iterable[Html]) -> str:
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"{element('title', title)}\n<style>{STYLE}</style>\n{head}\n</head>\n<body>\n{chr(10).join(body)}\n</body>\n</html>\n"
+        f"{element('title', title)}\n<style>{STYLE}</style>\n{head}\n</head>\n<body>\n{chr(10).join(body)}\n"
+        f"<script>{SCRIPT}</script>\n</body>\n</html>\n"
     )
 
 
-def sections_page(title: str, lead: str, titles: Mapping[str, str], bodies: Mapping[str, Sequence[Html]], head: Html) -> str:
-    """The whole page of sections by identity, those that are empty left out, with a navigation; every one must have its title."""
+def sections_page(
+    title: str, lead: str, titles: Mapping[str, str], bodies: Mapping[str, Sequence[Html]], head: Html, first: Html | None = None
+) -> str:
+    """The whole page of sections by identity, those that are empty left out, with a navigation; every one must have its title.
+
+    With `first`, which then is what the page begins with in place of title and lead, the sections are folded.
+    """
     titled = [(name, titles[name], children) for name, children in bodies.items()]
     shown = [each for each in titled if each[2]]
-    shown += [("terms", "Terms", [terms(shown)])]
+    words = terms([*shown, ("first", title, [first or Html("")])])
+    shown += [("terms", "Terms", [words[1] if first else folded(*words)])]
     links = [element("a", heading, href=f"#{name}") for name, heading, _ in shown]
-    header = element("header", element("h1", title), element("p", lead, class_="lead"), element("nav", *links))
-    return document(f"{title} · archfront", head, [header, *(section(name, heading, *children) for name, heading, children in shown)])
+    header = first or element("header", element("h1", title), element("p", lead, class_="lead"))
+    parts = (section(name, heading, *children, is_folded=first is not None) for name, heading, children in shown)
+    return document(f"{title} · archfront", head, [header, element("nav", *links), *parts])
 
 
-def terms(sections: Iterable[tuple[str, str, Sequence[Html]]]) -> Html:
-    """The words that sections of a page use and what they mean, folded; the headings of sections explain themselves where they stand."""
+def terms(sections: Iterable[tuple[str, str, Sequence[Html]]]) -> tuple[str, Html]:
+    """How many words of sections have a meaning, and each with it; headings explain themselves where they stand."""
     parts = [(title, re.sub(r"<script.*?</script>", "", "".join(children), flags=re.DOTALL)) for _, title, children in sections]
     markup = "".join(part for _, part in parts)
     headings, labels = (
@@ -106,7 +122,7 @@ def terms(sections: Iterable[tuple[str, str, Sequence[Html]]]) -> Html:
         for tag in ("th", "code")
     )
     found = meanings_on_page(unescape(re.sub("<[^>]+>", " ", markup)), headings, (label.rpartition(": ")[2] for label in labels))
-    return folded(f"What {len(found)} words on this page mean", facts({word: with_code(text) for word, text in found.items()}))
+    return f"What {len(found)} words on this page mean", facts({word: with_code(text) for word, text in found.items()})
 
 
 def _cell(tag: str, value: object, numeric: bool, **attributes: str) -> Html:
@@ -120,66 +136,24 @@ def _recoloured(light: str, dark: str) -> str:
     return "".join(f'.js-plotly-plot [style*="{what}: {found}"] {{ {what}: {dark} !important }}\n' for what in ("fill", "stroke"))
 
 
-STYLE = f"""
-:root {{ color-scheme: light dark; --page: #fff; --ink: #1f2933; --quiet: #5b6672; --line: #dde3e9; --soft: #f5f7f9; --front: {theme.FRONT}; --reference: #b84f00 }}
-* {{ box-sizing: border-box }}
-body {{ margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 68rem; background: var(--page); color: var(--ink); font: 16px/1.55 {theme.FONT} }}
-h1 {{ font-size: 1.9rem; line-height: 1.2; margin: 0 0 .4rem; overflow-wrap: anywhere }}
-h2 {{ font-size: 1.3rem; margin: 2.8rem 0 .8rem; padding-top: .8rem; border-top: 1px solid var(--line) }}
-h3 {{ font-size: 1rem; margin: 1.5rem 0 .4rem }}
-p {{ margin: .5rem 0; max-width: 54rem }}
-a {{ color: var(--front) }}
-nav {{ display: flex; flex-wrap: wrap; gap: .3rem 1.1rem; margin: 1rem 0 0; font-size: .92rem }}
-code, pre {{ font: .88em/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace }}
-pre {{ background: var(--soft); border: 1px solid var(--line); border-radius: 6px; padding: .7rem .9rem; overflow-x: auto; margin: .5rem 0 }}
-.lead {{ color: var(--quiet); margin: 0 }}
-.quiet, figcaption {{ color: var(--quiet); font-size: .92rem }}
-.cards {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); gap: .9rem; margin: 1rem 0 1.2rem }}
-.card {{ border: 1px solid var(--line); border-top: 4px solid var(--front); border-radius: 6px; padding: .8rem 1rem }}
-.card.reference {{ border-top-color: var(--reference) }}
-.card .what {{ font-size: .85rem; font-weight: 600; color: var(--quiet) }}
-.card .what::first-letter {{ text-transform: uppercase }}
-.card .figure {{ font-size: 1.45rem; font-weight: 600; line-height: 1.25; margin: .15rem 0 }}
-.card .figure small {{ font-size: .9rem; font-weight: 400; color: var(--quiet) }}
-.card p {{ margin: .15rem 0; font-size: .92rem; overflow-wrap: anywhere }}
-figure {{ margin: 1.2rem 0 }}
-.scroll {{ overflow-x: auto; margin: .8rem 0 }}
-table {{ border-collapse: collapse; width: 100%; font-size: .92rem; font-variant-numeric: tabular-nums }}
-th, td {{ padding: .38rem .7rem .38rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line) }}
-th {{ font-weight: 600; vertical-align: bottom; border-bottom-width: 2px }}
-th:last-child, td:last-child {{ padding-right: 0 }}
-.number {{ text-align: right }}
-td.number {{ white-space: nowrap }}
-td code {{ display: inline-block; min-width: 11rem }}
-tr.strong {{ background: var(--soft) }}
-.tag {{ display: inline-block; border-radius: 4px; padding: 0 .4em; font-size: .82em; background: var(--front); color: #fff; white-space: nowrap }}
-.tag.reference {{ background: var(--reference) }}
-.nowrap {{ white-space: nowrap }}
-dl {{ display: grid; grid-template-columns: minmax(8rem, max-content) 1fr; gap: .35rem 1.4rem; margin: .8rem 0 }}
-dt {{ color: var(--quiet) }}
-dd {{ margin: 0; white-space: pre-line; overflow-wrap: anywhere }}
-summary {{ cursor: pointer; color: var(--front); margin: .6rem 0 }}
-@media (max-width: 40rem) {{
-  body {{ padding: 1.2rem .9rem 3rem }}
-  dl {{ grid-template-columns: 1fr; gap: 0 }}
-  dd {{ margin-bottom: .6rem }}
-}}
-@media screen and (prefers-color-scheme: dark) {{
-:root {{ --page: #14181d; --ink: #e4e8ec; --quiet: #9aa5b1; --line: #323a43; --soft: #1d232a; --front: #56b4e9; --reference: #ff9a4d }}
-.tag {{ color: #14181d }}
-.js-plotly-plot .main-svg {{ background: transparent !important }}
-.js-plotly-plot .bg {{ fill: transparent !important }}
-.js-plotly-plot .point[style*="stroke: rgb(255, 255, 255)"] {{ stroke: var(--page) !important }}
-.js-plotly-plot :is(.xtick, .ytick, .g-xtitle, .g-ytitle, .g-gtitle, .legend) text {{ fill: var(--ink) !important }}
-{_recoloured(theme.GRID_COLOR, "#2a323a")}{_recoloured(theme.FRONT, "#56b4e9")}{_recoloured(theme.REFERENCE, "#ff9a4d")}{_recoloured(theme.DOMINATED, "#5c6772")}{_recoloured(theme.INTERVAL, "#2f4c63")}}}
-@media print {{
-  body {{ max-width: none; padding: 0; font-size: 11pt }}
-  nav, .modebar {{ display: none !important }}
-  .scroll {{ overflow: visible }}
-  table {{ font-size: 7.5pt }}
-  th, td {{ padding-right: .4rem }}
-  td code {{ min-width: 0 }}
-  figure, .card, tr {{ break-inside: avoid }}
-  h2, h3 {{ break-after: avoid }}
-}}
-"""  # noqa: E501  one rule a line reads better
+RECOLOURED = {
+    theme.GRID_COLOR: "#2a323a",
+    theme.FRONT: "#56b4e9",
+    theme.REFERENCE: "#ff9a4d",
+    theme.DOMINATED: "#5c6772",
+    theme.INTERVAL: "#2f4c63",
+}
+"""Colours of figures, each with the one that it has in the dark."""
+
+
+def _beside(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+
+
+SCRIPT = _beside("page.js")
+STYLE = (
+    _beside("page.css")
+    .replace("$FRONT", theme.FRONT)
+    .replace("$FONT", theme.FONT)
+    .replace("/* colours of figures */", "".join(_recoloured(light, dark) for light, dark in RECOLOURED.items()))
+)

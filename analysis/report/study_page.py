@@ -5,7 +5,6 @@ Everything on it is computed from the records; plotly.js is inside, so that it o
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 
 from analysis.fidelity.rank_validity import Validity
@@ -21,7 +20,8 @@ from analysis.objectives.quality import half_width_of
 from analysis.records.record import FinalRecord, Kind, TrialRecord
 from analysis.records.summary import StudySummary
 from analysis.report.figures import curves_figure, front_figure, front_figures, picture, plotly_script
-from analysis.report.html import Html, element, folded, html, paragraphs, sections_page
+from analysis.report.first_screen import export_command, first_screen
+from analysis.report.html import Html, element, folded, html, later, paragraphs, sections_page
 from analysis.report.sections import ForecastFound, asked_facts, cost_facts, environment_facts, forecast_part, health_part, validity_part
 from analysis.report.tables import all_trials, front_table, unfinished, validation_tables
 from analysis.text import words
@@ -72,8 +72,8 @@ def report_page(
         "export": _export(summary, records, front, membership),
         "environment": environment_facts(summary, records),
     }
-    lead = f"Architecture search: shapes that spend {summary.budget}, compared by {_labels(front.objectives)}."
-    return sections_page(summary.name, lead, SECTIONS, bodies, plotly_script())
+    first = first_screen(summary, records, front, membership, front_caption(front) if front.points else "")
+    return sections_page(summary.name, "", SECTIONS, bodies, plotly_script(), first)
 
 
 CURVES_CAPTION = (
@@ -137,15 +137,14 @@ def _front(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], fr
     if not front.points:
         return []
     figures = front_figures(records, front, membership)
-    captions = [front_caption(front), *["The same shapes along another pair of objectives."] * (len(figures) - 1)]
-    pages = [picture(name, figure, text) for (name, figure), text in zip(figures.items(), captions, strict=True)]
+    beside = list(figures.items())[1 if front.members else 0 :]  # the first stands on the first screen
     return [
-        *pages,
+        *(picture(name, figure, "The same shapes along another pair of objectives.") for name, figure in beside),
         front_table(records, finals, front, membership),
         *validation_tables(records, finals, front, membership),
         *_beside(records, finals, front),
         _hypervolume(front),
-        folded(f"Every trial ({len(records)})", all_trials(records, finals, front, membership)),
+        folded(f"Every trial ({len(records)})", later(all_trials(records, finals, front, membership))),
     ]
 
 
@@ -218,5 +217,4 @@ def _export(summary: StudySummary, records: Sequence[TrialRecord], front: Front,
 
 
 def _command(summary: StudySummary, numbers: Sequence[int]) -> Html:
-    directory = shlex.quote(summary.directory)
-    return element("pre", "\n".join(f"archfront export {directory} --trial {number} --format hf" for number in numbers))
+    return element("pre", "\n".join(export_command(summary, number) for number in numbers))

@@ -35,17 +35,22 @@ def headless() -> Iterator[Chrome]:
         chrome.quit()
 
 
-def show(browser: Chrome, path: Path, width: int = 1200, scheme: str = "light") -> None:
+def show(browser: Chrome, path: Path, width: int = 1200, scheme: str = "light", height: int = 900) -> None:
     """Open a page and wait until its figures are drawn; what was logged before is thrown away."""
-    from selenium.webdriver.support.wait import WebDriverWait
-
     browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+        "Emulation.setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
     )
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
     logged(browser, "browser")
     logged(browser, "performance")
     browser.get(path.as_uri())
+    wait_for_figures(browser)
+
+
+def wait_for_figures(browser: Chrome) -> None:
+    """Until every figure that is shown is drawn."""
+    from selenium.webdriver.support.wait import WebDriverWait
+
     drawn = "return [...document.querySelectorAll('.plotly-graph-div')].every(figure => figure.querySelector('.main-svg'))"
     WebDriverWait(browser, 30).until(lambda chrome: chrome.execute_script(drawn))
 
@@ -63,3 +68,11 @@ def requests(browser: Chrome) -> list[str]:
 
 def count(browser: Chrome, selector: str) -> Any:
     return browser.execute_script("return document.querySelectorAll(arguments[0]).length", selector)
+
+
+def unfold(browser: Chrome) -> None:
+    """Open everything that is folded, what is inside of it too."""
+    for _ in range(3):
+        browser.execute_script("document.querySelectorAll('details').forEach(each => { each.open = true })")
+        browser.execute_async_script("setTimeout(arguments[0], 50)")
+    wait_for_figures(browser)

@@ -22,7 +22,7 @@ from analysis.report.figures import front_figure
 from analysis.report.html import Html, sections_page
 from analysis.report.study_page import report_page
 from analysis.text.words import duration, quantity
-from tests.support.browser import count, logged, requests, show
+from tests.support.browser import count, logged, requests, show, unfold
 from tests.support.sample_study import sample_finals, sample_records, sample_summary
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ STATES: dict[str, list[TrialRecord]] = {
 class Page(HTMLParser):
     """The text of a page, its identities, and whether every element is closed in order."""
 
-    VOID = ("meta", "br", "img", "link")
+    VOID = ("meta", "br", "img", "link", "input")
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -175,6 +175,7 @@ def test_a_browser_draws_every_finished_trial_without_errors_or_requests(browser
     records = STATES[state]
     path = write_whole(tmp_path / "report.html", report_page(sample_summary(), records, sample_finals(records)).encode())
     show(browser, path)
+    unfold(browser)
     finished = sum(record.outcome is Outcome.FINISHED and record.replicates is None for record in records)
     assert count(browser, "figure") == (3 if finished else 0)
     assert count(browser, "#plot-bits-per-byte-total-ms .point") == finished
@@ -188,6 +189,7 @@ def test_a_browser_draws_every_finished_trial_without_errors_or_requests(browser
 def test_a_report_fits_a_narrow_screen_and_a_dark_one(browser: Chrome, tmp_path: Path) -> None:
     path = write_whole(tmp_path / "report.html", report_page(sample_summary(), RECORDS, FINALS).encode())
     show(browser, path, width=420, scheme="dark")
+    unfold(browser)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 420
     brightness = "return getComputedStyle(arguments[0])[arguments[1]].match(/\\d+/g).slice(0, 3).reduce((sum, part) => sum + +part, 0)"
     axis = browser.execute_script("return document.querySelector('#plot-bits-per-byte-total-ms .xtick text')")
@@ -208,7 +210,7 @@ def test_every_section_has_a_title_and_stands_on_a_page(monkeypatch: pytest.Monk
     """A new section is a function of `sections`, a body and a title; this names the one that was left out."""
     said: dict[str, list[str]] = {}
 
-    def note(title: str, lead: str, titles: Mapping[str, str], bodies: Mapping[str, object], head: str) -> str:
+    def note(title: str, lead: str, titles: Mapping[str, str], bodies: Mapping[str, object], head: str, first: str) -> str:
         said["titles"], said["bodies"] = [*titles], [*bodies]
         return ""
 

@@ -1,0 +1,165 @@
+"""What a study's page says before anything is unfolded: the recommendation with its doubt, its command, the front, and limits to try.
+
+The script of the page (`page.js`) answers limits by the rule of `analysis.fronts.decision`, from the draws that stand here.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from analysis.fronts.decision import Decision, FrontDraws, decide, draw_fronts, second_place
+from analysis.fronts.findings import outcome_sentence
+from analysis.fronts.front import Front
+from analysis.fronts.membership import Membership, picks
+from analysis.objectives.objective import Objective
+from analysis.records.record import TrialRecord
+from analysis.records.summary import StudySummary
+from analysis.report.figures import figure_place, front_figures
+from analysis.report.html import Html, element, folded, html
+from analysis.report.projection import pairs_of
+from analysis.statistics.arrays import Array, Indices
+from analysis.text import words
+
+STEPS = 65_535
+"""Steps in which a page holds the range of an objective's draws."""
+
+
+def first_screen(summary: StudySummary, records: Sequence[TrialRecord], front: Front, membership: Membership, caption: str) -> Html:
+    """The head of the page; without a front it says how far the study is."""
+    heading = element("h1", summary.name)
+    if not front.members:
+        return element("header", heading, element("p", f"{summary.budget}. {outcome_sentence(records)}", class_="lead"))
+    finished = sum(record.finished for record in records)
+    lead = element("p", f"{summary.budget}; {finished} of {words.plural(len(records), 'trial')} finished", class_="lead")
+    figures = front_figures(records, front, membership)
+    name, figure = next(iter(figures.items()))
+    figure.update_layout(meta="first")  # by which the script knows which one goes without a legend where there is no room
+    draws = draw_fronts(front)
+    shapes = {record.number: record for record in records}
+    answer = decide(front, membership, draws)
+    members = [_member(number, summary, shapes[number], front, membership) for number in front.members]
+    data = decision_data(front, membership, draws, members, f"plot-{name.replace('_', '-')}")
+    chosen = next(member for member in members if member["trial"] == answer.pick)
+    return element(
+        "header",
+        element("div", heading, lead, class_="name"),
+        _pick(chosen, answer, front),
+        element("figure", figure_place(name, figure), folded("How to read it", element("p", caption)), class_="front"),
+        _limits(front),
+        Html(f'<script type="application/json" id="decision">{json_text(data)}</script>'),
+        class_="first",
+    )
+
+
+def _pick(member: Mapping[str, Any], answer: Decision, front: Front) -> Html:
+    """What the script says anew for each limit, as it is without any."""
+    ties = f"Ties: {', '.join(f'#{number}' for number in answer.ties[:6])}." if answer.ties else ""
+    on_front, best = (words.probability(share) for share in (answer.on_front, answer.best))
+
+    def said(name: str, text: object, tag: str = "span") -> Html:
+        return element(tag, text, data_say=name)
+
+    card = (
+        element("div", member["what"], class_="what", data_say="what"),
+        element("div", Html(member["written"]), class_="figure", data_say="values"),
+        element("p", said("title", member["title"], "code")),
+        element("p", "Right with ", said("on_front", on_front, "b"), ": none within the limits beats it."),
+        element("p", f"The {front.objectives[0].words.best} with ", said("best", best, "b"), ". ", said("ties", ties)),
+        element("p", said("interval", member["interval"]), class_="quiet"),
+    )
+    return element("div", element("div", *card, class_="card"), said("command", Html(member["command"]), "pre"), class_="pick")
+
+
+def _limits(front: Front) -> Html:
+    fields = [
+        element(
+            "label",
+            element("span", f"{objective.words.title} {'at most' if objective.better == 'lower' else 'at least'}"),
+            Html(
+                str(element("input", name=objective.name, inputmode="decimal", autocomplete="off", data_unit=objective.words.unit,
+                            placeholder=_worst(objective, front))).removesuffix("</input>")
+            ),
+            element("span", objective.words.unit),
+            title=objective.words.meaning,
+        )
+        for objective in front.objectives
+    ]  # fmt: skip
+    return element("form", element("b", "Limits"), *fields, element("button", "Clear", type="reset"), class_="limits")
+
+
+def _worst(objective: Objective, front: Front) -> str:
+    """The value of the member that is worst in it, as a hint of what may be typed."""
+    place = front.objectives.index(objective)
+    value = max((front.points[number].values[place] for number in front.members), key=objective.cost)
+    return objective.cell(value)
+
+
+def _member(number: int, summary: StudySummary, record: TrialRecord, front: Front, membership: Membership) -> dict[str, Any]:
+    """What the page says of a member of the front where it is taken."""
+    point, titles = front.points[number], picks(front, membership).get(number, [])
+    pairs = list(zip(front.objectives, point.values, membership.posteriors[number].intervals, strict=True))
+    written = [f"{html(o.words.write(value))} <small>{html(o.words.short or o.words.label)}</small>" for o, value, _ in pairs]
+    intervals = [f"{o.between_text(i.low, i.high)} {o.words.label}" for o, _, i in pairs if i is not None]
+    return {
+        "trial": number,
+        "values": list(point.values),
+        "ties": [other for other in membership.posteriors[number].ties or () if other in front.members],
+        "what": _capital(words.joined(titles or ["recommended"])),
+        "written": " ".join(f'<span class="nowrap">{each}</span>' for each in written),
+        "title": record.title,
+        "interval": f"90 %: {'; '.join(intervals)}" if intervals else "",
+        "command": " ".join(f'<span class="nowrap">{html(word)}</span>' for word in export_command(summary, number).split()),
+    }
+
+
+def export_command(summary: StudySummary, number: int) -> str:
+    """What is typed to have a trial's files."""
+    return f"archfront export {shlex.quote(summary.directory)} --trial {number} --format hf"
+
+
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def decision_data(
+    front: Front, membership: Membership, draws: FrontDraws, members: Sequence[Mapping[str, Any]], figure: str
+) -> dict[str, Any]:
+    """What the page's script decides by, ready for JSON; `figure` is the element that shows the front."""
+    x, y = pairs_of(front.problem)[0]
+    return {
+        "objectives": [
+            {"name": o.name, "higher": o.better == "higher", "log": o.noise != "seed"} for o in front.objectives
+        ],
+        "second": second_place(front),
+        "members": list(members),
+        "shapes": list(draws.numbers),
+        "counts": _shorts(draws.counts),
+        "which": _shorts(draws.which),
+        "costs": [_packed(costs, draws) for costs in draws.costs],
+        "figure": {"id": figure, "x": x, "y": y},
+    }  # fmt: skip
+
+
+def _packed(costs: Array, draws: FrontDraws) -> dict[str, Any]:
+    """The draws of an objective in steps of its range, or what a closed form says of each shape."""
+    exact = np.zeros(len(draws.numbers))
+    exact[draws.which] = costs
+    if (exact[draws.which] == costs).all():
+        return {"exact": exact.tolist()}
+    low, high = float(costs.min()), float(costs.max())
+    return {"low": low, "step": (high - low) / STEPS, "data": _shorts(np.rint((costs - low) / (high - low) * STEPS))}
+
+
+def _shorts(values: Array | Indices) -> str:
+    return base64.b64encode(np.asarray(values).astype("<u2").tobytes()).decode()
+
+
+def json_text(data: object) -> str:
+    """JSON that may stand in a script element."""
+    return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")

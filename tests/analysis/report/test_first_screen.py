@@ -1,0 +1,178 @@
+"""The first screen of a page in a real browser: what is on it, and what it answers to limits."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from analysis.fronts.decision import decide, draw_fronts
+from analysis.fronts.front import Front, front_of
+from analysis.fronts.membership import estimate_membership
+from analysis.objectives.problem import STANDARD, problem_of
+from analysis.records.files import write_whole
+from analysis.report.study_page import report_page
+from tests.support.browser import show
+from tests.support.planted_front import planted
+from tests.support.sample_study import sample_finals, sample_records, sample_summary
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
+
+RECORDS = sample_records()
+PROBLEMS = {
+    "two": STANDARD,
+    "three": problem_of(["bits_per_byte", "total_ms", "kv_cache_bytes"]),
+    "higher is better": problem_of(["next_token_accuracy", "prefill_ms"]),
+    "a closed form first": problem_of(["kv_cache_bytes", "bits_per_byte"]),
+}
+SCREENS = {"1280 x 900": (1280, 900), "a phone": (390, 844)}
+MOST_WORDS = 60
+PROSE = """
+const shown = (e) => e.checkVisibility() && e.getBoundingClientRect().top < innerHeight;
+const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), texts = [];
+while (walker.nextNode()) {
+  const parent = walker.currentNode.parentElement;
+  const apart = parent.closest('svg, code, pre, nav, summary, script, style, template, .plot');
+  if (!apart && shown(parent)) texts.push(walker.currentNode.textContent);
+}
+return texts.join(' ');
+"""
+BOXES = """
+return arguments[0].map(selector => { const b = document.querySelector(selector).getBoundingClientRect();
+                                      return [b.left, b.top, b.right, b.bottom]; });
+"""
+
+
+def page(tmp_path: Path, records: Sequence[Any] = RECORDS, **changes: Any) -> Path:
+    return write_whole(tmp_path / "report.html", report_page(sample_summary(), records, sample_finals(records), **changes).encode())
+
+
+@pytest.mark.slow
+@pytest.mark.needs
+@pytest.mark.parametrize("problem", ["two", "three"])
+@pytest.mark.parametrize("screen", SCREENS)
+def test_the_first_screen_has_the_recommendation_its_doubt_its_command_and_the_front(
+    browser: Chrome, tmp_path: Path, screen: str, problem: str
+) -> None:
+    width, height = SCREENS[screen]
+    show(browser, page(tmp_path, problem=PROBLEMS[problem]), width=width, height=height)
+    parts = ['.pick [data-say="title"]', '.pick [data-say="on_front"]', '.pick [data-say="command"]', ".front .plot .main-svg"]
+    for part, (left, top, right, bottom) in zip(parts, browser.execute_script(BOXES, parts), strict=True):
+        assert (left >= 0, top >= 0, right <= width, bottom <= height) == (True,) * 4, part
+        assert right - left > 10
+        assert bottom - top > 10
+    prose = [word for word in browser.execute_script(PROSE).split() if re.search(r"[^\W\d]", word)]
+    assert len(prose) <= MOST_WORDS, prose
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.slow
+@pytest.mark.needs
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_limits_are_answered_as_python_does(browser: Chrome, tmp_path: Path, name: str) -> None:
+    problem = PROBLEMS[name]
+    front = front_of(RECORDS, sample_finals(RECORDS), problem)
+    membership, draws = estimate_membership(front), draw_fronts(front)
+    show(browser, page(tmp_path, problem=problem))
+    picks = set()
+    for limits in random_limits(front, 50):
+        found = browser.execute_script("return archfront.decide(arguments[0])", limits)
+        wanted = decide(front, membership, draws, limits)
+        assert (found["pick"], found["ties"]) == (wanted.pick, [*wanted.ties]), limits
+        assert found["best"] == pytest.approx(wanted.best, abs=0.01)
+        assert found["on_front"] == pytest.approx(wanted.on_front, abs=0.01)
+        picks.add(wanted.pick)
+    assert len(picks) > 3, "limits move the pick"
+
+
+def random_limits(front: Front, count: int) -> list[dict[str, float]]:
+    """None, then limits of any of the objectives, within what the shapes have, one in four exactly what one has."""
+    dice, found = random.Random(0), [dict[str, float]()]
+    for _ in range(count - 1):
+        limits = {}
+        for place, objective in enumerate(front.objectives):
+            if dice.random() < 0.6:
+                values = [point.values[place] for point in front.points.values()]
+                exact = front.points[dice.choice(front.members)].values[place]
+                limits[objective.name] = exact if dice.random() < 0.25 else dice.uniform(min(values), max(values))
+        found.append(limits)
+    return found
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_without_limits_the_decision_is_the_recommendation_with_its_probabilities(name: str) -> None:
+    front = front_of(RECORDS, sample_finals(RECORDS), PROBLEMS[name])
+    membership = estimate_membership(front)
+    found = decide(front, membership, draw_fronts(front))
+    assert found.pick is not None
+    posterior = membership.posteriors[found.pick]
+    assert (found.pick, found.on_front) == (membership.recommended, posterior.on_front)
+    assert found.best == pytest.approx(posterior.best, abs=0.02), "equal closed forms are all best here"
+
+
+def test_limits_are_kept_to_and_the_probability_falls_with_them() -> None:
+    front = front_of(RECORDS, sample_finals(RECORDS))
+    membership, draws = estimate_membership(front), draw_fronts(front)
+    for limits in random_limits(front, 50):
+        found = decide(front, membership, draws, limits)
+        within = [n for n in front.members if not any(o.passes(v, limits[o.name]) for o, v in named(front, n, limits))]
+        assert (found.pick in within) if within else found == decide(front, membership, draws, {"total_ms": 1e-6})
+        assert 0 <= found.best <= found.on_front <= 1
+    own = front.points[front.members[2]].values[1]
+    chances = [decide(front, membership, draws, {"total_ms": own * factor}).on_front for factor in (1.0, 1.02, 1.5)]
+    assert chances[0] < chances[1], "at a limit that equals its latency it may as well be beyond"
+
+
+def named(front: Front, number: int, limits: Mapping[str, float]) -> list[Any]:
+    return [(o, v) for o, v in zip(front.objectives, front.points[number].values, strict=True) if o.name in limits]
+
+
+def test_draws_are_bounded_and_deterministic() -> None:
+    front = front_of(planted(1000, noise=0.005, spread=0.02))
+    draws = draw_fronts(front)
+    assert len(draws.which) <= 60_000
+    assert draws.counts.sum() == len(draws.which)
+    assert (draw_fronts(front).which == draws.which).all()
+
+
+@pytest.mark.slow
+@pytest.mark.needs
+def test_what_is_typed_is_read_as_people_write_it(browser: Chrome, tmp_path: Path) -> None:
+    show(browser, page(tmp_path, problem=PROBLEMS["three"]))
+    typed = """
+const [name, text] = arguments, input = document.querySelector(`.limits input[name=${name}]`);
+input.value = text; input.dispatchEvent(new Event('input', {bubbles: true}));
+const say = (what) => document.querySelector(`.pick [data-say="${what}"]`).textContent;
+return [say('what'), say('title'), say('command'), input.getAttribute('aria-invalid')];
+"""
+    first = browser.execute_script(typed, "total_ms", "")
+    assert first[0].startswith("Recommended")
+    texts = {"8.2": "false", "8.2 ms": "false", "8,2x": "false", "fast": "true"}
+    assert {text: browser.execute_script(typed, "total_ms", text)[3] for text in texts} == texts
+    limited = browser.execute_script(typed, "total_ms", "12 ms")
+    assert limited[0] == "Recommended within these limits"
+    assert limited[1] != first[1]
+    assert f"--trial {limited[1].split()[0].removeprefix('#')} " in limited[2]
+    shapes = "return document.querySelector('.front .plot').layout.shapes.map(shape => shape.type)"
+    assert "line" in browser.execute_script(shapes)
+    assert browser.execute_script(typed, "total_ms", "0.001")[0] == "No shape on the front keeps to these limits"
+    browser.execute_script(typed, "total_ms", "")
+    assert [browser.execute_script(typed, "kv_cache_bytes", text)[1] for text in ("40k", "40 kB")] == [
+        browser.execute_script(typed, "kv_cache_bytes", "40000")[1]
+    ] * 2
+
+
+def test_the_data_of_a_page_may_stand_in_a_script() -> None:
+    evil = "</script><script>alert(1)</script>"
+    text = report_page(sample_summary(directory=evil), RECORDS, sample_finals(RECORDS))
+    data = re.search(r'id="decision">(.*?)</script>', text, re.DOTALL)
+    assert data is not None
+    assert evil in re.sub(r"<[^>]*>", "", json.loads(data[1])["members"][0]["command"]).replace("&lt;", "<").replace("&gt;", ">").replace(
+        "'", ""
+    )
