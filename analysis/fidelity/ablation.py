@@ -91,7 +91,7 @@ def pooled_noise(losses: Losses) -> PooledNoise | None:
     A seed gives every arm the same data in the same order, and only seeds that finished in every arm count. None where fewer than two
     arms or seeds are left.
     """
-    table = _table(losses)
+    table = loss_table(losses)
     arms, seeds = table.shape
     if arms < 2 or seeds < 2:
         return None
@@ -107,24 +107,29 @@ def compare_arms(
 
     Only seeds that finished in every arm count. `noise` is that of more arms trained in the same way; without it, of these alone.
     """
-    table, names = _table(losses), list(losses)
+    table, names = loss_table(losses), list(losses)
     seeds = table.shape[1]
     found = noise or pooled_noise(losses)
-    spread = None
-    if found is not None and seeds > 1:
-        spread = float(stdtrit(found.freedom, (1 + LEVEL) / 2)) * found.deviation * math.sqrt(2 / seeds)
     rows = []
     for place, arm in enumerate(names):
         if arm == baseline:
             continue
         gain = float((table[names.index(baseline)] - table[place]).mean()) if seeds else None
         figures = {s: round(by_arm[arm] - by_arm[baseline], 6) for s, by_arm in published.items() if {arm, baseline} <= by_arm.keys()}
-        interval = None if gain is None or spread is None else (gain - spread, gain + spread)
+        interval = None if gain is None or seeds < 2 else estimate_interval(gain, found, math.sqrt(2 / seeds))
         rows.append(Difference(arm=arm, baseline=baseline, published=figures, gain=gain, interval=interval, seeds=seeds))
     return rows
 
 
-def _table(losses: Losses) -> Array:
+def estimate_interval(estimate: float, noise: PooledNoise | None, scale: float) -> tuple[float, float] | None:
+    """Central 90 % interval of an estimate whose standard deviation is `scale` times the noise's; None where no noise is known."""
+    if noise is None:
+        return None
+    spread = float(stdtrit(noise.freedom, (1 + LEVEL) / 2)) * noise.deviation * scale
+    return estimate - spread, estimate + spread
+
+
+def loss_table(losses: Losses) -> Array:
     """[arms, seeds] of the seeds that every arm has."""
     seeds = sorted(set.intersection(*(set(by_seed) for by_seed in losses.values())))
     return np.array([[by_seed[seed] for seed in seeds] for by_seed in losses.values()]).reshape(len(losses), len(seeds))

@@ -8,6 +8,7 @@ from typing import Any
 from analysis.fidelity.ablation import Difference
 from analysis.fidelity.forecast import FrontForecast, forecast_sentences
 from analysis.fidelity.promotion import Promotion, promotion_sentences
+from analysis.fidelity.time_ratios import TimeRatio
 from analysis.fronts.device_front import DeviceTransfer, device_cells, device_columns, transfer_rows, transfer_sentences
 from analysis.fronts.doubts import selection_bias_sentences
 from analysis.fronts.findings import findings
@@ -130,6 +131,22 @@ def ablation_table_text(answers: Sequence[tuple[str, Sequence[Difference]]]) -> 
     lines = [ABLATION_COLUMNS, ("---",) * len(ABLATION_COLUMNS)]
     for question, differences in answers:
         lines += [(question if not place else "", *_difference(difference)) for place, difference in enumerate(differences)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+TIME_COLUMNS = ("times", "arm against baseline", "published", "prefill", "a decoded token", "90 % interval", "file", "rounds")
+
+
+def ablation_times_text(times: Sequence[TimeRatio]) -> str:
+    """A Markdown table of how many times the baseline's time every arm takes in every workload."""
+    lines = [TIME_COLUMNS, ("---",) * len(TIME_COLUMNS)]
+    for found in times:
+        published = ", ".join(f"{value:.2f} ({scale})" for scale, value in found.published.items())
+        interval = "–" if found.interval is None else f"{found.interval[0]:.2f} to {found.interval[1]:.2f}"
+        size = "–" if found.file_bytes is None else f"{found.file_bytes:.2f}"
+        arms = f"{found.arm} against {found.baseline}"
+        ratios = f"{found.prefill:.2f}", f"{found.decode:.2f}"
+        lines.append((found.workload, arms, published or "–", *ratios, interval, size, str(found.rounds)))
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

@@ -140,14 +140,22 @@ def ablate(options: argparse.Namespace) -> int:
     ablations = [load_ablation(Path(file)) for file in options.file]
     for ablation in ablations:
         check_ablation(ablation, [options.scale])
-    from analysis.report.terminal import ablation_table_text
+    from analysis.report.terminal import ablation_table_text, ablation_times_text
     from trials.experiments.ablation import run_ablations
 
     answers = run_ablations(ablations, Path(options.directory), scale=options.scale, workers=options.workers, report=say)
     if options.json:
         emit([answer.as_dict() for answer in answers])
     else:
-        print(ablation_table_text([(answer.ablation.question, answer.differences) for answer in answers]))
+        trained = [(answer.ablation.question, answer.differences) for answer in answers if answer.differences]
+        times = [ratio for answer in answers for ratio in answer.times]
+        print("\n\n".join([*([ablation_table_text(trained)] if trained else []), *([ablation_times_text(times)] if times else [])]))
+        for answer in answers:
+            for arm, checks in answer.unhealthy.items():
+                failed = ", ".join(
+                    f"{name} in {count} of {len(answer.ablation.scales[options.scale].seeds)}" for name, count in checks.items()
+                )
+                print(f"health   {answer.ablation.name}, {arm}: {failed}")
     for answer in answers:
         for record in answer.failures:
             say(f"archfront: {answer.ablation.name}: {record.architecture.label}, seed {record.seed} {record.outcome}: {record.reason}")

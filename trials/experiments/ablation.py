@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis.fidelity.ablation import Difference, PooledNoise, compare_arms, pooled_noise
+from analysis.fidelity.ablation import Difference, Losses, PooledNoise, compare_arms, pooled_noise
+from analysis.fidelity.factorial import factor_differences
+from analysis.fidelity.time_ratios import TimeRatio
 from analysis.records.files import write_whole
+from analysis.records.health_checks import failed_checks
 from analysis.records.json_writer import json_of
 from analysis.records.record import Kind, TrialRecord, append, read_records
 from search_space.architecture import Architecture
 from trials.corpus.prepare import corpus_hash, prepare_corpus
 from trials.experiments.ablation_latency import equalised
+from trials.experiments.ablation_times import timed_arms
 from trials.machine.process_pool import side_by_side
-from trials.study.ablation_spec import AblationSpec, Arm, arms_of
+from trials.study.ablation_spec import AblationSpec, Arm, ScaleSpec, arms_of
 from trials.study.directory import hold
 from trials.study.spec import StudySpec
 from trials.training.conditions import Conditions
@@ -35,6 +40,11 @@ class AblationResult:
     scale: str
     arms: Sequence[Arm]
     differences: Sequence[Difference]
+    """Differences of bits per byte; empty where nothing is trained."""
+    times: Sequence[TimeRatio]
+    """Ratios of every arm in every workload; empty where nothing is timed."""
+    unhealthy: Mapping[str, Mapping[str, int]]
+    """How many of an arm's finished trainings fail a health check, by arm and check; only what one fails."""
     failures: Sequence[TrialRecord]
     """Trainings that did not finish."""
 
@@ -47,6 +57,8 @@ class AblationResult:
             "source": self.ablation.published.source,
             "arms": {arm.name: arm.architecture.as_dict() for arm in self.arms},
             "differences": [difference.as_dict() for difference in self.differences],
+            "times": [ratio.as_dict() for ratio in self.times],
+            "failed_health_checks": {arm: dict(checks) for arm, checks in self.unhealthy.items()},
             "failures": [f"{record.title}, seed {record.seed}: {record.reason}" for record in self.failures],
         }
 
@@ -76,19 +88,25 @@ def run_ablations(
     """
     with hold(directory) as held:
         arms = [_arms(ablation, scale, held, report) for ablation in ablations]
-        plans = [[_jobs(arm, ablation.scales[scale].seeds, held) for arm in found] for ablation, found in zip(ablations, arms, strict=True)]
+        times = [timed_arms(ablation, scale, found, held, report) for ablation, found in zip(ablations, arms, strict=True)]
+        plans = [_plan(ablation.scales[scale], found, held) for ablation, found in zip(ablations, arms, strict=True)]
         wanted = {job.key: job for plan in plans for jobs in plan for job in jobs}
         done = _recorded({job.folder for job in wanted.values()})
         missing = sorted((job for key, job in wanted.items() if key not in done), key=lambda job: job.seed)
         for place, record in enumerate(_train(missing, workers, done), start=1):
             report(f"{place} of {len(missing)}: {record.architecture.label}, seed {record.seed}: {_result(record)}")
     noise = {folder: pooled_noise(_losses(folder, wanted, done)) for folder in {job.folder for job in wanted.values()}}
-    return [_found_at(*each, scale, done, noise) for each in zip(ablations, arms, plans, strict=True)]
+    return [_found_at(*each, scale, done, noise) for each in zip(ablations, arms, plans, times, strict=True)]
 
 
 def _arms(ablation: AblationSpec, scale: str, directory: Path, report: Report) -> list[Arm]:
     arms = arms_of(ablation, scale)
     return arms if ablation.scales[scale].equal_latency is None else equalised(ablation, scale, arms, directory, report)
+
+
+def _plan(scale: ScaleSpec, arms: Sequence[Arm], directory: Path) -> list[list[_Job]]:
+    """The trainings of each arm; none where the arms are timed only."""
+    return [] if scale.proxy is None else [_jobs(arm, scale.seeds, directory) for arm in arms]
 
 
 def _jobs(arm: Arm, seeds: Sequence[int], directory: Path) -> list[_Job]:
@@ -160,15 +178,31 @@ def _found_at(
     ablation: AblationSpec,
     arms: Sequence[Arm],
     plan: Sequence[Sequence[_Job]],
+    times: Sequence[TimeRatio],
     scale: str,
     done: Mapping[_Key, TrialRecord],
     noise: Mapping[Path, PooledNoise | None],
 ) -> AblationResult:
-    losses: dict[str, dict[int, float]] = {arm.name: {} for arm in arms}
-    failures = []
-    for arm, jobs in zip(arms, plan, strict=True):
-        for job in jobs:
-            losses[arm.name] |= _bits(done[job.key])
-            failures += [] if done[job.key].finished else [done[job.key]]
-    differences = compare_arms(losses, ablation.baseline, ablation.published.accuracy, noise[plan[0][0].folder])
-    return AblationResult(ablation, scale, arms, differences, failures)
+    records = {arm.name: [done[job.key] for job in jobs] for arm, jobs in zip(arms, plan, strict=bool(plan))}
+    losses = {arm: {seed: bits for record in found for seed, bits in _bits(record).items()} for arm, found in records.items()}
+    failures = [record for found in records.values() for record in found if not record.finished]
+    checks = {
+        arm: Counter(result.check.name for record in found if record.finished for result in failed_checks(record))
+        for arm, found in records.items()
+    }
+    return AblationResult(
+        ablation=ablation,
+        scale=scale,
+        arms=arms,
+        differences=_differences(ablation, scale, losses, noise[plan[0][0].folder]) if plan else (),
+        times=times,
+        unhealthy={arm: found for arm, found in checks.items() if found},
+        failures=failures,
+    )
+
+
+def _differences(ablation: AblationSpec, scale: str, losses: Losses, noise: PooledNoise | None) -> list[Difference]:
+    factors, figures = ablation.scales[scale].factors, ablation.published.accuracy
+    if factors:
+        return factor_differences(losses, tuple(factors), ablation.baseline, figures, noise)
+    return compare_arms(losses, ablation.baseline, figures, noise)

@@ -57,8 +57,10 @@ def check(study: StudySpec, directory: Path | None = None, *, has_text: bool = T
 def check_ablation(ablation: AblationSpec, scales: Sequence[str]) -> None:
     """Raise SpecError for an ablation that cannot be run at these scales."""
     for scale in scales:
+        workloads = ablation.scales[scale].latency
         for arm in arms_of(ablation, scale):
-            check(arm.study)
+            for study in [arm.study.model_copy(update={"latency": each}) for each in workloads] or [arm.study]:
+                check(study)
 
 
 def _require_vocabularies(study: StudySpec, first: FirstTrials) -> None:

@@ -25,12 +25,13 @@ class ArmPlan:
     parameters: int
     non_embedding_parameters: int
     seeds: int
-    training_tokens: int
-    """Tokens of each seed."""
-    training_flops: int
-    """FLOPs of each seed."""
+    """Trainings; 0 where the arm is timed only."""
+    training_tokens: int | None
+    """Tokens of each seed; None where the arm is timed only."""
+    training_flops: int | None
+    """FLOPs of each seed; None where the arm is timed only."""
     training_seconds: float | None
-    """Seconds of each seed at the pace that is known of this machine; None where it trains elsewhere."""
+    """Seconds of each seed at the pace that is known of this machine; None where it trains elsewhere, or is timed only."""
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -42,13 +43,16 @@ def plan_ablation(ablation: AblationSpec) -> list[ArmPlan]:
     found = []
     for scale in ablation.scales:
         arms = arms_of(ablation, scale)
+        if ablation.scales[scale].proxy is None:
+            found += [_planned(arm, scale, 0, None) for arm in arms]
+            continue
         known = ready_paces(as_known_here(arms[0].study), [arm.architecture for arm in arms], times_latency=False)
         found += [_planned(arm, scale, len(ablation.scales[scale].seeds), known) for arm in arms]
     return found
 
 
 def _planned(arm: Arm, scale: str, seeds: int, known: KnownPaces | None) -> ArmPlan:
-    own = shape_cost(arm.study, arm.architecture, known)
+    own, trained = shape_cost(arm.study, arm.architecture, known), seeds > 0
     return ArmPlan(
         scale=scale,
         arm=arm.name,
@@ -56,9 +60,9 @@ def _planned(arm: Arm, scale: str, seeds: int, known: KnownPaces | None) -> ArmP
         parameters=own.parameters,
         non_embedding_parameters=cost.non_embedding_parameters(arm.architecture),
         seeds=seeds,
-        training_tokens=own.training_tokens,
-        training_flops=own.training_flops,
-        training_seconds=own.training_seconds,
+        training_tokens=own.training_tokens if trained else None,
+        training_flops=own.training_flops if trained else None,
+        training_seconds=own.training_seconds if trained else None,
     )
 
 
@@ -67,14 +71,21 @@ def ablation_text(arms: Sequence[ArmPlan]) -> str:
     lines = []
     for scale in dict.fromkeys(arm.scale for arm in arms):
         here = [arm for arm in arms if arm.scale == scale]
-        each = [arm.seeds * arm.training_seconds for arm in here if arm.training_seconds is not None]
-        seconds = duration(sum(each)) if each else "a time that is not known"
-        flops = quantity(sum(arm.seeds * arm.training_flops for arm in here))
-        lines.append(f"{scale}: {flops} FLOPs, {seconds} on this machine with one training at a time")
-        lines += [
-            f"  {arm.arm:<16} {arm.label:<44} {arm.parameters:>12,} parameters, {arm.non_embedding_parameters:>12,} of them in the body, "
-            f"{arm.seeds} x {quantity(arm.training_tokens)} tokens"
-            + ("" if arm.training_seconds is None else f", {duration(arm.training_seconds)} each")
-            for arm in here
-        ]
+        lines += [f"{scale}: {_sum(here)}", *(_line(arm) for arm in here)]
     return "\n".join(lines)
+
+
+def _sum(arms: Sequence[ArmPlan]) -> str:
+    trained = [arm for arm in arms if arm.training_flops is not None]
+    if not trained:
+        return "nothing is trained; every arm is timed on this machine"
+    each = [arm.seeds * arm.training_seconds for arm in trained if arm.training_seconds is not None]
+    flops = quantity(sum(arm.seeds * (arm.training_flops or 0) for arm in trained))
+    seconds = duration(sum(each)) if each else "a time that is not known"
+    return f"{flops} FLOPs, {seconds} on this machine with one training at a time"
+
+
+def _line(arm: ArmPlan) -> str:
+    body = f"  {arm.arm:<16} {arm.label:<44} {arm.parameters:>12,} parameters, {arm.non_embedding_parameters:>12,} of them in the body"
+    tokens = "" if arm.training_tokens is None else f", {arm.seeds} x {quantity(arm.training_tokens)} tokens"
+    return body + tokens + ("" if arm.training_seconds is None else f", {duration(arm.training_seconds)} each")

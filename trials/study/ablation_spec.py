@@ -1,9 +1,10 @@
-"""An ablation: one question, the published answer, and named arms at one or several scales, in one YAML."""
+"""An ablation: one question, the published answer, and named arms or factors at one or several scales, in one YAML."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import compress, product
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,10 @@ from trials.study.spec import ProxySpec, StudySpec, parse_study
 from trials.study.upgrade import require_new_keys
 from trials.study.yaml_file import read_yaml
 
+MOST_FACTORS = 6
+"""Every combination of so many is an arm, 64 of them."""
+NOT_TRAINED = {"tokens": "1M"}
+"""Recipe of arms that are timed only; none of it runs."""
 NO_BUDGET = {"parameters": {"at_most": 1e15}}
 """Budget of arms that state every size."""
 
@@ -30,24 +35,60 @@ class PublishedSpec(Section):
     """Paper and place, with its arXiv number, and how sure the figures are."""
     accuracy: dict[str, dict[str, float]] = Field({})
     """Percent, by scale and arm; an arm that was not published is left out."""
+    execution_ms: dict[str, dict[str, float]] = Field({})
+    """Milliseconds of executing the network once, by scale and arm; an arm that was not published is left out."""
+
+
+class FactorSpec(Section):
+    """A choice that is made or not; both as keys of a study's `space`, one value each."""
+
+    before: dict[str, Any]
+    """The keys where the choice is not made."""
+    after: dict[str, Any]
+    """The keys where it is."""
 
 
 class ScaleSpec(Section):
-    """The arms at one size, and the recipe that all of them are trained by."""
+    """The arms at one size, the recipe that all of them are trained by, and the workloads in which they are timed."""
 
-    arms: dict[str, dict[str, Any]]
+    arms: dict[str, dict[str, Any]] = Field({})
     """Each arm as the keys of a study's `space`, one value each; sizes may be solved."""
+    factors: Annotated[dict[str, FactorSpec], Field(max_length=MOST_FACTORS)] = Field({})
+    """Choices by name in place of arms: every combination is an arm, named by the choices that it makes (`swiglu+deep`)."""
     common: dict[str, Any] = Field({})
     """Keys that every arm has; an arm's own take precedence."""
     budget: dict[str, Any] | None = None
     """What solved sizes spend, as in a study. Not needed where the arms state every size."""
     equal_latency: LatencySpec | None = None
     """Where given, the budget holds for the baseline alone; the other arms spend as much as makes them take its time in this workload."""
-    proxy: ProxySpec
+    proxy: ProxySpec | None = None
+    """The recipe; without one nothing is trained, and the arms are timed only."""
+    latency: Annotated[tuple[LatencySpec, ...], Field(max_length=MOST_LISTED)] = ()
+    """Where given, every arm is timed beside the baseline in each of these workloads."""
+    rounds: Few = 3
+    """How often each arm is timed, in turn with the others."""
     seeds: Annotated[tuple[Annotated[int, Number, Field(ge=0, le=LARGEST_SEED)], ...], Field(max_length=MOST_LISTED)] = (0, 1, 2)
     """Each decides initial weights and the order of the data, for every arm alike."""
     threads: Few = 1
     """Processor threads of each training."""
+
+    @model_validator(mode="after")
+    def _arms_or_factors(self) -> ScaleSpec:
+        if bool(self.arms) == bool(self.factors):
+            raise ValueError(f"exactly one of arms and factors must be given, found {'both' if self.arms else 'none'}; keep one")
+        if self.proxy is None and not self.latency:
+            raise ValueError("proxy or latency must be given, found none; without them nothing is trained or timed")
+        return self
+
+    def spelt_arms(self, baseline: str) -> dict[str, dict[str, Any]]:
+        """The arms, or every combination of the factors, in which that without any is called as the baseline is."""
+        if self.arms:
+            return self.arms
+        found = {}
+        for made in product((False, True), repeat=len(self.factors)):
+            keys = [choice.after if on else choice.before for choice, on in zip(self.factors.values(), made, strict=True)]
+            found["+".join(compress(self.factors, made)) or baseline] = {key: value for each in keys for key, value in each.items()}
+        return found
 
 
 class AblationSpec(Section):
@@ -67,9 +108,10 @@ class AblationSpec(Section):
     @model_validator(mode="after")
     def _every_scale_has_the_baseline(self) -> AblationSpec:
         for name, scale in self.scales.items():
-            if self.baseline not in scale.arms or len(scale.arms) < 2:
+            arms = scale.spelt_arms(self.baseline)
+            if self.baseline not in arms or len(arms) < 2:
                 raise ValueError(
-                    f"scales.{name}.arms must hold the baseline {self.baseline} and another arm, found {shortened(', '.join(scale.arms))}"
+                    f"scales.{name}.arms must hold the baseline {self.baseline} and another arm, found {shortened(', '.join(arms))}"
                 )
         return self
 
@@ -103,7 +145,12 @@ def load_ablation(path: Path) -> AblationSpec:
 def _beside(ablation: AblationSpec, folder: Path) -> AblationSpec:
     """The study with the files that it names by their whole paths."""
     scales = {
-        name: scale if scale.equal_latency is None else scale.model_copy(update={"equal_latency": scale.equal_latency.beside(folder)})
+        name: scale.model_copy(
+            update={
+                "equal_latency": None if scale.equal_latency is None else scale.equal_latency.beside(folder),
+                "latency": tuple(workload.beside(folder) for workload in scale.latency),
+            }
+        )
         for name, scale in ablation.scales.items()
     }
     return ablation.model_copy(update={"corpus": ablation.corpus.beside(folder), "scales": scales})
@@ -123,7 +170,7 @@ def arms_of(ablation: AblationSpec, scale: str) -> list[Arm]:
     if scale not in ablation.scales:
         raise unknown_key(f"{ablation.name} has no scale {scale}: it", scale, tuple(ablation.scales))
     wanted = ablation.scales[scale]
-    return [arm_at(ablation, scale, name, wanted.budget or NO_BUDGET) for name in wanted.arms]
+    return [arm_at(ablation, scale, name, wanted.budget or NO_BUDGET) for name in wanted.spelt_arms(ablation.baseline)]
 
 
 def arm_at(ablation: AblationSpec, scale: str, name: str, budget: Mapping[str, Any]) -> Arm:
@@ -133,8 +180,8 @@ def arm_at(ablation: AblationSpec, scale: str, name: str, budget: Mapping[str, A
         "name": f"{ablation.name}-{scale}",
         "corpus": ablation.corpus.model_dump(exclude_defaults=True),
         "budget": dict(budget),
-        "space": {**wanted.common, **wanted.arms[name]},
-        "proxy": wanted.proxy.model_dump(exclude_defaults=True),
+        "space": {**wanted.common, **wanted.spelt_arms(ablation.baseline)[name]},
+        "proxy": NOT_TRAINED if wanted.proxy is None else wanted.proxy.model_dump(exclude_defaults=True),
         "search": {"trials": 1},
         "workers": {"threads": wanted.threads},
         "references": (),

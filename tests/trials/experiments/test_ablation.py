@@ -19,8 +19,9 @@ from search_space.cost import non_embedding_parameters, parameters
 from search_space.errors import SpecError
 from trials.experiments.ablation import run_ablations
 from trials.experiments.ablation_latency import equalised
+from trials.plans.check_study import check_ablation
 from trials.plans.plan_ablation import plan_ablation
-from trials.study.ablation_spec import arms_of, is_ablation, load_ablation
+from trials.study.ablation_spec import MOST_FACTORS, arms_of, is_ablation, load_ablation
 
 SHIPPED = sorted((Path(__file__).resolve().parents[3] / "studies" / "mobilellm").glob("*.yaml"))
 VALUES: dict[str, Any] = {
@@ -129,7 +130,8 @@ def test_every_shipped_ablation_has_its_arms_at_both_of_the_papers_sizes_and_at_
         assert set(figures) <= names
     for scale, about in (("proxy", 250_000), ("125M", 125_000_000), ("350M", 350_000_000)):
         for arm in arms_of(ablation, scale):
-            assert parameters(arm.architecture) == pytest.approx(about, rel=0.4), "equal bodies have unequal totals"
+            if arm.name != "doubled":  # which has what the shared arms save
+                assert parameters(arm.architecture) == pytest.approx(about, rel=0.4), "equal bodies have unequal totals"
 
 
 def test_the_shipped_arms_that_the_paper_counts_have_its_parameters() -> None:
@@ -140,6 +142,24 @@ def test_the_shipped_arms_that_the_paper_counts_have_its_parameters() -> None:
     assert spent("embeddings", "125M") == {"untied": 135_035_392, "tied": 125_469_184}
     assert spent("embeddings-body", "125M") == {"untied": 135_035_392, "tied": 118_651_392}
     assert spent("attention-window", "350M")["full"] == 345_355_200
+
+
+@pytest.mark.parametrize("scale", ["proxy", "125M", "350M"])
+def test_the_shipped_steps_combine_every_choice_at_equal_parameters(scale: str) -> None:
+    ablation = load_ablation(next(path for path in SHIPPED if path.stem == "steps"))
+    arms = arms_of(ablation, scale)
+    assert len({arm.name for arm in arms}) == len({arm.architecture.key for arm in arms}) == 32
+    spent = [parameters(arm.architecture) for arm in arms]
+    assert max(spent) / min(spent) < 1.04
+    assert set(ablation.published.accuracy["125M"]) <= {arm.name for arm in arms}
+
+
+def test_a_second_pass_has_no_weights_of_its_own_in_the_shipped_timings() -> None:
+    ablation = load_ablation(next(path for path in SHIPPED if path.stem == "sharing-latency"))
+    for scale in ablation.scales:
+        spent = {arm.name: parameters(arm.architecture) for arm in arms_of(ablation, scale)}
+        assert len({spent[name] for name in ("unshared", "immediate", "repeat-all-over", "reverse")}) == 1
+        assert spent["doubled"] > 1.8 * spent["unshared"]
 
 
 def test_equal_body_means_equal_body() -> None:
@@ -180,6 +200,9 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("scales.proxy.arms.deep.width", 4, "space.width is unknown"),
         ("scales.proxy.proxy.token", 4, "scales.proxy.proxy.token is unknown"),
         ("baseline", "round", "must hold the baseline round and another arm, found wide, deep"),
+        ("scales.proxy.factors", {"deep": {"before": {}, "after": {}}}, "exactly one of arms and factors must be given, found both"),
+        ("scales.proxy.proxy", None, "proxy or latency must be given, found none"),
+        ("scales.proxy.rounds", 0, "scales.proxy.rounds must be greater than or equal to 1, found 0"),
         ("questions", "why", "questions is unknown; did you mean `question`"),
     ],
 )
@@ -257,3 +280,75 @@ def test_arms_of_equal_latency_take_as_long_as_the_baseline_and_are_measured_onc
     again = equalised(ablation, "proxy", arms_of(ablation, "proxy"), tmp_path / "out", told.append)
     assert [arm.architecture for arm in again] == [arm.architecture for arm in arms]
     assert len(told) == 1
+
+
+FACTORS = {
+    "deep": {"before": {"num_unique_layers": 1}, "after": {"num_unique_layers": 2}},
+    "narrow": {"before": {"hidden_size": 32}, "after": {"hidden_size": 24}},
+}
+
+
+def test_factors_make_an_arm_of_every_combination_and_the_baseline_is_that_without_any(tmp_path: Path) -> None:
+    values = changed("scales.proxy.arms", {})
+    values["scales"]["proxy"]["factors"] = FACTORS
+    arms = arms_of(load_ablation(write(tmp_path, values)), "proxy")
+    assert [arm.name for arm in arms] == ["wide", "narrow", "deep", "deep+narrow"]
+    assert [(arm.architecture.num_unique_layers, arm.architecture.hidden_size) for arm in arms] == [(1, 32), (1, 24), (2, 32), (2, 24)]
+    many = {f"f{number}": FACTORS["deep"] for number in range(MOST_FACTORS + 1)}
+    values["scales"]["proxy"]["factors"] = many
+    with pytest.raises(SpecError, match=r"scales\.proxy\.factors"):
+        load_ablation(write(tmp_path, values))
+
+
+@pytest.mark.slow
+def test_ablate_trains_every_combination_and_tells_what_each_factor_gains(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = changed("scales.proxy.arms", {})
+    values["scales"]["proxy"]["factors"] = FACTORS
+    arguments = ["--directory", str(tmp_path / "out"), "--workers", "2"]
+    assert archfront.main(["ablate", str(write(file.parent, values)), *arguments, "--json"]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)
+    rows = [(row["arm"], row["baseline"], row["seeds"]) for row in answer["differences"]]
+    assert rows == [("deep", "no deep", 2), ("narrow", "no narrow", 2), ("deep with narrow", "deep without narrow", 2)]
+    losses: dict[tuple[int, int], list[float]] = {}
+    for path in (tmp_path / "out").glob("recipe-*/records.jsonl"):
+        for line in path.read_text().splitlines():
+            record = json.loads(line)
+            shape = record["architecture"]["num_unique_layers"], record["architecture"]["hidden_size"]
+            losses.setdefault(shape, []).append(record["training"]["validation"]["bits_per_byte"])
+    mean = {shape: np.mean(found) for shape, found in losses.items()}
+    deeper = [mean[1, width] - mean[2, width] for width in (32, 24)]
+    assert answer["differences"][0]["gain_bits_per_byte"] == pytest.approx(np.mean(deeper))
+    assert answer["differences"][2]["gain_bits_per_byte"] == pytest.approx(deeper[1] - deeper[0])
+
+
+@pytest.mark.slow
+def test_arms_are_timed_in_turn_once_and_nothing_is_trained_without_a_recipe(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = changed("scales.proxy.latency", [{"runtime": "onnxruntime", "prompt_tokens": 8, "new_tokens": 8}])
+    values["published"]["execution_ms"] = {"125M": {"wide": 10.0, "deep": 12.0}}
+    values["scales"]["proxy"] |= {"proxy": None, "rounds": 2}
+    path, arguments = write(file.parent, values), ["--directory", str(tmp_path / "out")]
+    assert archfront.main(["plan", str(path)]) == 0
+    assert "proxy: nothing is trained; every arm is timed on this machine" in capsys.readouterr().out
+    assert archfront.main(["ablate", str(path), *arguments, "--json"]) == 0
+    told = capsys.readouterr()
+    assert told.err.count("round 2 of 2, onnxruntime float32") == 2
+    (answer,) = json.loads(told.out)
+    (row,) = answer["times"]
+    assert answer["differences"] == []
+    assert (row["arm"], row["baseline"], row["rounds"], row["published_ratio"]) == ("deep", "wide", 2, {"125M": 1.2})
+    assert row["decode_interval"][0] <= row["decode_ratio"] <= row["decode_interval"][1]
+    assert not list((tmp_path / "out").glob("recipe-*"))
+    assert archfront.main(["ablate", str(path), *arguments]) == 0
+    told = capsys.readouterr()
+    assert told.err == ""
+    assert "| onnxruntime float32 | deep against wide | 1.20 (125M) |" in told.out
+
+
+def test_a_runtime_that_cannot_run_an_arm_is_refused_before_anything_is_timed(tmp_path: Path) -> None:
+    values = changed("scales.proxy.latency", [{"runtime": "onnxruntime"}, {"runtime": "onnxruntime", "prompt_tokens": 100_000_000}])
+    with pytest.raises(SpecError, match="prompt_tokens"):
+        check_ablation(load_ablation(write(tmp_path, values)), ["proxy"])
