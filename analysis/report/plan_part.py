@@ -9,12 +9,17 @@ from analysis.text import words
 WORTH_A_ROW_SECONDS = 0.05
 WORTH_SAYING = 0.1
 """Difference of the shares of the processors, planned and had, from which it is said."""
+UNPLANNED = (
+    "No plan was kept when it began: `archfront plan` before a run, or an earlier run of its recipe, on the machine that trains, gives one."
+)
 
 
 def outlook_sentence(found: Outlook) -> str | None:
-    """`It was planned to take 4 min 10 s and took 4 min 2 s (3 % less).`; None where it was not planned, or nothing is known."""
-    if found.foretold is None or not found.seconds:
+    """`It was planned to take 4 min 10 s and took 4 min 2 s (3 % less).`, or that nothing was planned; None where nothing is known."""
+    if not found.seconds:
         return None
+    if found.foretold is None:
+        return f"It took {words.duration(sum(found.seconds.values()))}. {UNPLANNED}"
     planned = sum(seconds for name, seconds in found.foretold.seconds.items() if name in found.seconds)
     took = sum(found.seconds.values())
     if found.trained > found.foretold.trials:  # it was continued with more of them, and no ratio would be of one thing

@@ -47,4 +47,4 @@ def planted_paces(study: StudySpec, shapes: Sequence[Architecture]) -> tuple[lis
 
 def planted_latency(spec: object, shapes: Sequence[Architecture]) -> LatencyPace:
     """As `trials.plans.pace_measure.measured_latency`, at once."""
-    return LatencyPace(label=shapes[-1].label, seconds=LATENCY_SECONDS, origin="timed")
+    return LatencyPace(label=shapes[-1].label, parameters=cost.parameters(shapes[-1]), seconds=LATENCY_SECONDS, origin="timed")

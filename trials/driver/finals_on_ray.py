@@ -12,7 +12,7 @@ from analysis.records.record import FinalRecord, FreshSeed, RatePoint, TrialReco
 from analysis.records.training import Quality
 from trials.driver.finals import measure_finals
 from trials.driver.retrainings import FRESH_SEED_OFFSET, fresh_seed, learning_rate_bracket, retrain, wanted_retrainings
-from trials.driver.startup_times import Stages
+from trials.driver.startup_times import JUDGED, MEASURED, Stages
 from trials.driver.trial_actor import Equipment
 from trials.driver.workers import Examiner, ask_device
 from trials.study.directory import weights_file
@@ -28,11 +28,13 @@ def finish_finals(
 
     def judge(record: TrialRecord) -> Quality:
         shape, weights = record.architecture, weights_file(directory, record.number).read_bytes()
-        quality: Quality = ray.get(examiner.quality.remote(shape, weights, equipment.blocks[shape.vocab_size], study, deployed))
+        with stages.clock(JUDGED):
+            quality: Quality = ray.get(examiner.quality.remote(shape, weights, equipment.blocks[shape.vocab_size], study, deployed))
         return quality
 
     def measure(record: TrialRecord) -> Latency:
-        return ask_device(equipment.device, record.architecture)
+        with stages.clock(MEASURED):
+            return ask_device(equipment.device, record.architecture)
 
     def with_seed(record: TrialRecord, seed: int) -> FreshSeed:
         blocks = equipment.blocks[record.architecture.vocab_size]

@@ -29,9 +29,7 @@ from trials.driver.startup_times import Stages
 from trials.driver.still_to_do import agenda_of, lacks_finals, left_out_here, nothing_to_propose
 from trials.driver.trial_actor import Evaluate
 from trials.latency.device_tables import frozen_table
-from trials.plans.check_study import is_here
 from trials.plans.first_trials import FirstTrials
-from trials.plans.known_paces import share_here
 from trials.plans.text_use import use_of_blocks
 from trials.study.spec import StudySpec
 from trials.trial.reuse import Reuse
@@ -55,6 +53,8 @@ class RayRun:
     tracker: Tracker
     progress: Callable[[StudyProgress], None] | None
     stages: Stages
+    share: float | None
+    """Share of their processors that trials would get beside others' work; None where another machine trains, or a study goes on."""
 
     def on_ray(
         self, study: StudySpec, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]
@@ -66,8 +66,6 @@ class RayRun:
         sizes = first.vocab_sizes(study) if is_real else set()
         if is_real:
             require_text(study.corpus, sorted(sizes), study.proxy.context_tokens)  # before Ray takes its seconds to start
-        # before our own processes start, which are at work too
-        share = share_here(study) if is_real and not records and is_here(self.address) else None
         with stages.threads() as begin:
             made = None if study.scaling else begin("search space", make_proposer, study, frozen_table(study, directory))
             blocks = {size: begin("corpus", read_blocks, study, size) for size in sizes}
@@ -83,7 +81,7 @@ class RayRun:
                 if is_real:
                     study = settled_on_a_worker(study, directory)
                     left_out = left_out_here(study, directory, first.planned, time_pace_on_a_worker)
-                    foretell(study, directory, first, records, left_out, time_shapes_on_a_worker, share=share)
+                    foretell(study, directory, first, records, left_out, time_shapes_on_a_worker, share=self.share)
                     stages.end("calibration")
                 agenda = agenda_of(first, study, records, left_out, nothing_to_propose if made is None else made.result)
                 with equipped(study, directory, ready, records, self.evaluate) as equipment:

@@ -15,6 +15,7 @@ from trials.driver.startup_times import Stages
 from trials.driver.still_to_do import agenda_of, lacks_finals, left_out_here
 from trials.plans.check_study import check, is_here
 from trials.plans.first_trials import FirstTrials
+from trials.plans.known_paces import share_here
 from trials.study.directory import claim
 from trials.study.spec import StudySpec
 from trials.trial.study_fit import misfit
@@ -80,9 +81,11 @@ def run_study(
             from trials.driver.run_on_ray import RayRun  # Ray, which a study that is over does not need
 
             stages.end("imports")
+            # before our own processes start, MLflow's and Ray's, which are at work too
+            share = share_here(study) if evaluate is None and not records and is_here(address) else None
             run = RayRun(
                 first=first, directory=held, address=address, evaluate=evaluate,
-                tracker=tracker, progress=progress, stages=stages,
+                tracker=tracker, progress=progress, stages=stages, share=share,
             )  # fmt: skip
             before = {record.number for record in records}
             if evaluate is None:
@@ -93,7 +96,7 @@ def run_study(
             stages.end("tracking")
             if evaluate is None:
                 made = [record for record in records if record.number not in before]
-                keep_taken(settled, held, made, stages.seconds, here=is_here(address))
+                keep_taken(settled, held, made, stages, here=is_here(address))
     recorded = {record.number for record in records}
     return StudyResult(
         directory=held,

@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
-from analysis.records.record import Kind, TrialRecord
+from analysis.records.record import TrialRecord
 from analysis.records.stages import FORETOLD, Foretold, by_stage, read_taken, write_stages
 from analysis.records.training import Training
 from search_space import cost
 from search_space.architecture import Architecture
+from trials.driver.startup_times import JUDGED, MEASURED, Stages
 from trials.machine.contention import LEAST_SHARE
 from trials.plans.deadline import require_deadline
 from trials.plans.first_trials import FirstTrials
@@ -21,6 +22,7 @@ from trials.plans.pace_measure import Timed, spread_by_flops
 from trials.plans.pace_model import step_flops
 from trials.plans.pace_table import (
     LatencyPace,
+    Origin,
     OverheadPace,
     TrainingPace,
     keep_rows,
@@ -49,20 +51,21 @@ def foretell(
 ) -> Foretold | None:
     """Keep what the machine's table says of a study that begins; with no table for it, only see that its deadline is none for all trials.
 
-    `share` is what trials would get of their processors, None where another machine trains; `time_shapes` times shapes where trials will
-    run, and is asked in doubt alone. Raises SpecError where the deadline would cut every trial.
+    `share` is what trials would get of their processors, None where another machine trains, of which nothing is kept; `time_shapes` times
+    shapes where trials will run, and is asked in doubt alone. Raises SpecError where the deadline would cut every trial.
     """
     if records or (directory / FORETOLD).exists():
         return None
     expected = ExpectedTrials(study, first, left_out)
     known = None if share is None else known_paces(study, expected.shapes)
+    if known is None and expected.least_flops() > DOUBTFUL_FLOPS_PER_SECOND * study.workers.deadline_seconds:
+        known = of_rows(time_shapes(study, spread_by_flops(expected.shapes, study.proxy.context_tokens)).paces)
     if known is None:
-        if expected.least_flops() > DOUBTFUL_FLOPS_PER_SECOND * study.workers.deadline_seconds:
-            known = of_rows(time_shapes(study, spread_by_flops(expected.shapes, study.proxy.context_tokens)).paces)
-            require_deadline(study, [trial for trials in expected.seconds(known) for trial in trials])
         return None
     require_deadline(study, [trial for trials in expected.seconds(known) for trial in trials])
-    told = foretold(expected, replace(known, processor_share=share or 1.0))
+    if share is None:
+        return None
+    told = foretold(expected, replace(known, processor_share=share))
     write_stages(directory, told)
     return told
 
@@ -73,14 +76,14 @@ def begin_taken(directory: Path) -> None:
     write_stages(directory, replace(taken, begun=taken.begun + 1))
 
 
-def keep_taken(study: StudySpec, directory: Path, records: Sequence[TrialRecord], seconds: Mapping[str, float], *, here: bool) -> None:
+def keep_taken(study: StudySpec, directory: Path, records: Sequence[TrialRecord], stages: Stages, *, here: bool) -> None:
     """Add what a run took to the directory's stages, and what it tells of this machine to its table; `records` are the run's own."""
-    had = _share_had(study, records)
+    had, seconds = _share_had(study, records), stages.seconds
     write_stages(directory, read_taken(directory).plus(by_stage(seconds, records, study.workers.count), had))
     if not here:
         return
     machine, share = machine_of(study), 1.0 if had is None else had
-    trained, waited = [], []
+    trained, waited = [], list[LatencyPace]()
     for record in records:
         training = record.training
         if not record.finished or training is None or training.reused_from is not None or not training.evaluation_seconds:
@@ -88,12 +91,11 @@ def keep_taken(study: StudySpec, directory: Path, records: Sequence[TrialRecord]
         trained.append(_pace(study, record, training, share))
         if record.latency is not None:
             rest = record.wall_seconds - training.wall_seconds - training.evaluation_seconds - (training.cooldown_seconds or 0.0)
-            waited.append(LatencyPace(label=record.architecture.label, seconds=max(0.0, rest * share), origin="run"))
+            waited.append(_latency(record, max(0.0, rest * share), "run", is_first=len(waited) < study.workers.count))
     keep_rows(training_file(study, machine), trained)
-    keep_rows(latency_file(study, machine), waited)
+    keep_rows(latency_file(study, machine), [*waited, *_finals(records, stages.single.get(MEASURED, ()))])
     if trained:
-        overheads = {name: share * seconds[name] for name in OVERHEADS if name in seconds}
-        keep_rows(overhead_file(machine), [OverheadPace(seconds=overheads, origin="run")])
+        keep_rows(overhead_file(machine), [OverheadPace(seconds=_overheads(study, seconds, stages.single, share), origin="run")])
 
 
 def add_report_seconds(study: StudySpec, directory: Path, seconds: float, *, here: bool) -> None:
@@ -104,13 +106,37 @@ def add_report_seconds(study: StudySpec, directory: Path, seconds: float, *, her
         keep_rows(overhead_file(machine_of(study)), [OverheadPace(seconds={"report": seconds}, origin="run")])
 
 
+def _overheads(study: StudySpec, seconds: Mapping[str, float], single: Mapping[str, Sequence[float]], share: float) -> dict[str, float]:
+    """What a run says of the machine's starts and ends, and of what its calibration and its finals needed before they began."""
+    found = {name: share * seconds[name] for name in OVERHEADS if name in seconds}
+    if study.scaling is not None and seconds.get("calibration"):
+        found["grid_pace"] = share * seconds["calibration"]
+    judged = single.get(JUDGED, ())
+    if len(judged) > 1:
+        found["examiner"] = max(0.0, judged[0] - fmean(judged[1:]))
+    return found
+
+
+def _finals(records: Sequence[TrialRecord], seconds: Sequence[float]) -> list[LatencyPace]:
+    """What latencies took when nothing was beside them: of some shapes of the search, whose sizes are about one."""
+    if not records:
+        return []
+    middle = sorted(records, key=lambda record: record.costs.parameters)[len(records) // 2]
+    return [_latency(middle, each, "final") for each in seconds]
+
+
+def _latency(record: TrialRecord, seconds: float, origin: Origin, *, is_first: bool = False) -> LatencyPace:
+    shape = record.architecture
+    return LatencyPace(label=shape.label, parameters=record.costs.parameters, seconds=seconds, origin=origin, is_first=is_first)
+
+
 def _pace(study: StudySpec, record: TrialRecord, training: Training, share: float) -> TrainingPace:
     shape, proxy = record.architecture, study.proxy.plain()
     tokens = proxy.batch_sequences * proxy.context_tokens
-    looks = len(study.search.rungs) if study.search.early_stopping != "none" and record.kind is Kind.SAMPLED else 0
-    judged = (
-        (proxy.evaluations + looks + len(training.validations)) * proxy.evaluation_tokens * cost.decode_flops(shape, proxy.context_tokens)
-    )
+    times = sum(point.validation_loss is not None for point in training.curve)
+    qualities = [*training.validations.values(), *([training.validation] if training.validation else [])]
+    times += len(training.validations) + sum(quality.rounded is not None for quality in qualities)
+    judged = times * proxy.evaluation_tokens * cost.decode_flops(shape, proxy.context_tokens)
     assert training.evaluation_seconds
     return TrainingPace(
         label=shape.label,

@@ -14,6 +14,8 @@ WORTH_NAMING_SECONDS = 0.05
 
 LATER = ("calibration", "search", "finals", "retraining", "tracking", "report")
 """Parts that are stages of their own; all others are the start-up."""
+JUDGED, MEASURED = "final quality", "final latency"
+"""Names of what `Stages.clock` is told of each final."""
 
 
 class Stages:
@@ -26,6 +28,15 @@ class Stages:
         self._parts: dict[str, float] = {}
         self._beside: dict[str, float] = {}
         self._is_ready = False
+        self.single: dict[str, list[float]] = {}
+        """Seconds of each piece of work that `clock` was told of, by its name, in their order."""
+
+    @contextmanager
+    def clock(self, name: str) -> Iterator[None]:
+        """What runs inside is one piece of the work of that name."""
+        begun = time.monotonic()
+        yield
+        self.single.setdefault(name, []).append(time.monotonic() - begun)
 
     def end(self, name: str) -> None:
         """What went on since the part before it was this one."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from statistics import fmean
 
 SPUN_SECONDS = 0.25
@@ -25,9 +27,20 @@ def processor_share(processes: int) -> float:
     """
     spin = [sys.executable, "-I", "-S", "-c", SPIN.format(seconds=SPUN_SECONDS)]
     spinners = min(processes, os.cpu_count() or 1)
-    try:
-        begun = [subprocess.Popen(spin, stdout=subprocess.PIPE, text=True) for _ in range(spinners)]
-        found = [float(each.communicate(timeout=60)[0]) for each in begun]
-    except (OSError, ValueError, subprocess.TimeoutExpired):
-        return 1.0
+    with ExitStack() as begun:
+        try:
+            beside = [begun.enter_context(_ended(subprocess.Popen(spin, stdout=subprocess.PIPE, text=True))) for _ in range(spinners)]
+            found = [float(each.communicate(timeout=60)[0]) for each in beside]
+        except (OSError, ValueError, subprocess.TimeoutExpired):
+            return 1.0
     return min(1.0, max(LEAST_SHARE, fmean(found)))
+
+
+@contextmanager
+def _ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """The process, which is over at the end, whatever happened to the others."""
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()

@@ -73,7 +73,7 @@ class ExpectedTrials:
         """What each of the stated, and each of the sampled trials takes."""
         study = self.study
         return (
-            [trial_seconds(study, shape, known, recipe) for shape, recipe in self.stated],
+            [trial_seconds(study, shape, known, recipe, is_proposed=False) for shape, recipe in self.stated],
             [trial_seconds(study, shape, known) for shape in self.sampled],
         )
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from statistics import median
+from statistics import fmean, median
 
 from analysis.text.words import plural
+from search_space import cost
 from search_space.architecture import Architecture
 from trials.machine.contention import processor_share
 from trials.plans.pace_measure import measured_latency, measured_paces, spread_by_flops
-from trials.plans.pace_model import StepLaw, covers
+from trials.plans.pace_model import FARTHEST_SIZE, StepLaw, covers
 from trials.plans.pace_table import (
     LatencyPace,
     OverheadPace,
@@ -22,12 +23,13 @@ from trials.plans.pace_table import (
     machine_of,
     overhead_file,
     training_file,
+    trusted,
 )
-from trials.plans.stage_estimate import USUAL_IMPORT_SECONDS, USUAL_OVERHEAD, KnownPaces
+from trials.plans.stage_estimate import USUAL_IMPORT_SECONDS, USUAL_OVERHEAD, USUAL_PREPARATION, KnownPaces
 from trials.study.spec import StudySpec
 
-NEWEST = 8
-"""Rows whose median counts: a machine's pace is that of today."""
+NEWEST = 16
+"""Rows that count: a machine's pace is that of today."""
 
 
 def trains_elsewhere(study: StudySpec) -> bool:
@@ -43,19 +45,29 @@ def known_paces(study: StudySpec, shapes: Sequence[Architecture]) -> KnownPaces 
     rows = kept_rows(training_file(study, machine), TrainingPace)
     if not covers(rows, shapes, study.proxy):
         return None
-    measured = kept_rows(latency_file(study, machine), LatencyPace)
+    measured = near_in_size(kept_rows(latency_file(study, machine), LatencyPace), shapes)
     return of_rows(rows, measured, kept_rows(overhead_file(machine), OverheadPace))
+
+
+def near_in_size(rows: Sequence[LatencyPace], shapes: Sequence[Architecture]) -> list[LatencyPace]:
+    """The latencies of shapes that are about as large as these: a larger file takes longer to be made and to be run."""
+    sizes = [cost.parameters(shape) for shape in shapes]
+    return [row for row in rows if min(sizes) <= FARTHEST_SIZE * row.parameters and row.parameters <= FARTHEST_SIZE * max(sizes)]
 
 
 def of_rows(paces: Sequence[TrainingPace], latencies: Sequence[LatencyPace] = (), overheads: Sequence[OverheadPace] = ()) -> KnownPaces:
     """What rows say, at least one of them of trainings."""
     law = StepLaw.of(paces)
-    ran, timed = ([row.seconds for row in latencies if row.origin == origin][-NEWEST:] for origin in ("run", "timed"))
+    first = [row.seconds for row in latencies if row.origin == "run" and row.is_first]
+    later = [row.seconds for row in latencies if row.origin == "run" and not row.is_first]
+    alone = trusted([row for row in latencies if row.origin != "run"])
     return KnownPaces(
         law=law,
-        latency_seconds=median(timed) if timed else None,
-        trial_latency_seconds=median(ran) if ran else None,
-        overhead=_overhead(overheads),
+        latency_seconds=_newest_mean([row.seconds for row in alone]),
+        trial_latency_seconds=_newest_mean(later),
+        first_latency_seconds=_newest_mean(first),
+        overhead=_overhead(overheads, USUAL_OVERHEAD),
+        preparation=_overhead(overheads, USUAL_PREPARATION),
         basis=f"{plural(law.rows, 'training')} that this machine made so"
         if law.are_of_studies
         else f"{plural(law.rows, 'shape')} timed here",
@@ -71,7 +83,7 @@ def ready_paces(study: StudySpec, shapes: Sequence[Architecture], *, times_laten
         paces, overhead = measured_paces(study, spread_by_flops(shapes, study.proxy.context_tokens))
         keep_rows(training_file(study, machine), paces)
         keep_rows(overhead_file(machine), [overhead])
-    if times_latency and not kept_rows(workload, LatencyPace):
+    if times_latency and not near_in_size(kept_rows(workload, LatencyPace), shapes):
         latency = measured_latency(study.latency, spread_by_flops(shapes, study.proxy.context_tokens)[:2])
         keep_rows(workload, [latency] if latency else [])
     found = known_paces(study, shapes)
@@ -84,12 +96,17 @@ def share_here(study: StudySpec) -> float:
     return 1.0 if workers.gpus else processor_share(workers.count * workers.trial_threads)
 
 
-def _overhead(rows: Sequence[OverheadPace]) -> dict[str, float]:
-    """Seconds of each stage that is neither training nor measuring: as runs took them, else by how long a process takes to import torch."""
+def _newest_mean(seconds: Sequence[float]) -> float | None:
+    """The mean of the newest, since their sum is asked for; None of none."""
+    return fmean(seconds[-NEWEST:]) if seconds else None
+
+
+def _overhead(rows: Sequence[OverheadPace], usually: Mapping[str, float]) -> dict[str, float]:
+    """Seconds of each part that is neither training nor measuring: as runs took it, else by how long a process takes to import torch."""
     imports = [row.seconds["imports"] for row in rows if "imports" in row.seconds][-NEWEST:]
     factor = median(imports) / USUAL_IMPORT_SECONDS if imports else 1.0
     found = {}
-    for name, usual in USUAL_OVERHEAD.items():
+    for name, usual in usually.items():
         ran = [row.seconds[name] for row in rows if name in row.seconds][-NEWEST:]
         found[name] = median(ran) if ran else factor * usual
     return found

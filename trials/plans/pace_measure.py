@@ -126,7 +126,8 @@ def measured_latency(spec: LatencySpec, shapes: Sequence[Architecture]) -> Laten
         since = time.perf_counter()
         process.measure(shapes[-1], LATENCY_SECONDS)
         seconds = time.perf_counter() - since
-        return LatencyPace(label=shapes[-1].label, seconds=seconds * processor_share(1), origin="timed")
+        size = cost.parameters(shapes[-1])
+        return LatencyPace(label=shapes[-1].label, parameters=size, seconds=seconds * processor_share(1), origin="timed")
     except (SpecError, WorkError, LatencyError):
         return None
     finally:

@@ -25,9 +25,10 @@ from trials.study.spec import StudySpec
 PACES = "paces"
 MOST_ROWS = 64
 """Rows of a file; the oldest go first."""
-PACE_SCHEMA = 1
-Origin = Literal["timed", "run"]
-"""A few steps that were timed for a plan, or a whole training of a study."""
+PACE_SCHEMA = 2
+"""2: evaluations are counted as they are made, and a latency has its shape's size."""
+Origin = Literal["timed", "run", "final"]
+"""A few steps that were timed for a plan, a whole training of a study, or a measurement after its search, when nothing is beside it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +57,12 @@ class LatencyPace:
     """What one latency took of a trial's time."""
 
     label: str
+    parameters: int
     seconds: float
     """From the question to the answer, in a process that has its runtime; of a study's trial with the pauses for others' measurements."""
     origin: Origin
+    is_first: bool = False
+    """Whether it is of one of the trials that a run begins with, which wait until the runtime is imported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,11 +153,11 @@ def keep_rows(file: KeptFile, rows: Sequence[PaceRow]) -> None:
 def trusted(rows: Iterable[PaceRow]) -> list[PaceRow]:
     """What studies took, where any did; else what was timed."""
     found = list(rows)
-    return [row for row in found if row.origin == "run"] or found
+    return [row for row in found if row.origin != "timed"] or found
 
 
 def _file(facts: Mapping[str, Any]) -> KeptFile:
-    digest = hashlib.sha256(json_of(facts, sort_keys=True).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(json_of({**facts, "schema": PACE_SCHEMA}, sort_keys=True).encode()).hexdigest()[:16]
     return KeptFile(path=paces_folder() / f"{digest}.json", facts=facts)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -64,6 +65,21 @@ def paid_tokens(architecture: Architecture, proxy: ProxySpec) -> int:
         raise ValueError("a run that lasts seconds has tokens by its pace")
     branches = (round(share * plan.steps) for share in proxy.cooldowns)
     return plan.tokens_per_step * (plan.steps + sum(steps - int((1 - proxy.decay) * steps) for steps in branches))
+
+
+def evaluations_made(architecture: Architecture, proxy: ProxySpec, looks: Sequence[float] = ()) -> int:
+    """Evaluations of a whole run's own steps: each after a step, so that a look or a branch's start where one is due anyway adds none.
+
+    Those at the ends of its branches are not among them.
+    """
+    plan = RunLength.of(proxy, architecture)
+    if plan.steps is None:
+        return proxy.evaluations  # neither looks nor branches are to be had
+    per_step = plan.tokens_per_step
+    due = {math.ceil(part * plan.steps / proxy.evaluations) for part in range(1, proxy.evaluations + 1)}
+    return len(
+        due | {plan.look_tokens(share) // per_step for share in looks} | {ending_at(proxy, plan, share)[1] for share in proxy.cooldowns}
+    )
 
 
 def ending_at(proxy: ProxySpec, plan: RunLength, share: float) -> tuple[ProxySpec, int]:

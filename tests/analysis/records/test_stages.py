@@ -21,7 +21,7 @@ from analysis.records.stages import (
     read_taken,
     write_stages,
 )
-from analysis.report.plan_part import outlook_sentence, plan_part
+from analysis.report.plan_part import UNPLANNED, outlook_sentence, plan_part
 from search_space.errors import SpecError
 from tests.support.sample_study import sample_records
 
@@ -86,7 +86,7 @@ def test_a_study_that_was_continued_with_more_trials_is_in_no_ratio_to_its_plan(
 
 def test_a_plan_is_compared_with_what_is_known_of_it(tmp_path: Path) -> None:
     write_stages(tmp_path, replace(NOTHING_TAKEN, begun=2).plus({"start_up": 12.0, "training": 96.0}))
-    assert outlook_sentence(Outlook.of(tmp_path, [])) is None
+    assert outlook_sentence(Outlook.of(tmp_path, [])) == f"It took 1 min 48 s. {UNPLANNED}"
     assert "took" in "".join(map(str, plan_part(Outlook.of(tmp_path, []))))
     write_stages(tmp_path, TOLD)
     found = Outlook.of(tmp_path, [])
@@ -99,6 +99,7 @@ def test_a_plan_is_compared_with_what_is_known_of_it(tmp_path: Path) -> None:
 
 
 def test_a_study_without_either_says_nothing(tmp_path: Path) -> None:
+    assert outlook_sentence(Outlook.of(tmp_path, [])) is None
     assert plan_part(Outlook.of(tmp_path, [])) == []
 
 

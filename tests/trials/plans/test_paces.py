@@ -10,13 +10,28 @@ import pytest
 from search_space import cost
 from tests.support.fakes import small_study
 from tests.support.planted_pace import FLOPS_PER_SECOND, planted_row, planted_seconds_per_token
-from trials.plans.known_paces import known_paces, of_rows, ready_paces
+from trials.plans.known_paces import known_paces, near_in_size, of_rows, ready_paces
 from trials.plans.pace_model import StepLaw, covers, optimizer_flops, step_flops
-from trials.plans.pace_table import MOST_ROWS, LatencyPace, OverheadPace, TrainingPace, keep_rows, kept_rows, machine_of, training_file
+from trials.plans.pace_table import (
+    MOST_ROWS,
+    LatencyPace,
+    Origin,
+    OverheadPace,
+    TrainingPace,
+    keep_rows,
+    kept_rows,
+    machine_of,
+    training_file,
+)
 from trials.plans.stage_estimate import USUAL_IMPORT_SECONDS
 
 STUDY, _ = small_study()
 SHAPES = STUDY.search_space.sample(60)
+
+
+def latency_row(seconds: float, origin: Origin, *, parameters: int = 1, is_first: bool = False) -> LatencyPace:
+    """A row of a latency."""
+    return LatencyPace(label="", parameters=parameters, seconds=seconds, origin=origin, is_first=is_first)
 
 
 @pytest.mark.parametrize("count", [2, 3, 12])
@@ -108,9 +123,18 @@ def test_runs_and_processes_say_what_a_start_takes() -> None:
 
 
 def test_what_trials_waited_for_a_latency_counts_where_it_is_known() -> None:
-    row, alone = planted_row(SHAPES[0], STUDY.proxy), LatencyPace(label="", seconds=2.0, origin="timed")
-    assert of_rows([row], [alone]).trial_latency_seconds is None
-    assert of_rows([row], [alone, LatencyPace(label="", seconds=3.5, origin="run")]).trial_latency_seconds == 3.5
+    row, alone = planted_row(SHAPES[0], STUDY.proxy), latency_row(2.0, "timed")
+    found = of_rows([row], [alone])
+    assert (found.latency_seconds, found.trial_latency_seconds, found.first_latency_seconds) == (2.0, None, None)
+    found = of_rows([row], [alone, latency_row(3.0, "run"), latency_row(4.0, "run"), latency_row(6.0, "run", is_first=True)])
+    assert (found.latency_seconds, found.trial_latency_seconds, found.first_latency_seconds) == (2.0, 3.5, 6.0)
+    assert of_rows([row], [alone, latency_row(1.5, "final")]).latency_seconds == 1.5
+
+
+def test_latencies_do_not_speak_of_shapes_far_from_them() -> None:
+    size = cost.parameters(SHAPES[0])
+    rows = [latency_row(1.0, "run", parameters=round(size * times)) for times in (0.1, 0.5, 2.0, 10.0)]
+    assert near_in_size(rows, SHAPES[:1]) == rows[1:3]
 
 
 def test_muons_products_are_those_of_its_iteration() -> None:

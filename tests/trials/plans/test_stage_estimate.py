@@ -24,7 +24,7 @@ def stages(**changes: Any) -> dict[str, float]:
     study, _ = small_study(**{"finals": {"fresh_seed": True, "learning_rate_bracket": True}, **changes})
     expected = ExpectedTrials(study, check(study))
     rows = [planted_row(shape, study.proxy) for shape in expected.shapes[:12]]
-    known = of_rows(rows, [LatencyPace(label="", seconds=2.0, origin="timed")])
+    known = of_rows(rows, [LatencyPace(label="", parameters=1, seconds=2.0, origin="timed")])
     return dict(foretold(expected, known).seconds)
 
 

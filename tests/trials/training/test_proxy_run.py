@@ -28,7 +28,7 @@ from trials.training.failures import Diverged, OutOfMemory, TimedOut, memory_err
 from trials.training.muon import Muon, orthogonalised
 from trials.training.optimizers import make_optimizers
 from trials.training.proxy_run import ProxyRun, train
-from trials.training.schedules import COSINE_FLOOR, RunLength, rate_factor
+from trials.training.schedules import COSINE_FLOOR, RunLength, evaluations_made, rate_factor
 
 VOCAB = 32
 SHAPE = Architecture(
@@ -435,3 +435,25 @@ def test_training_writes_no_file_and_no_line(
     train(SHAPE, periodic, recipe(), seed=0)
     assert not list(tmp_path.iterdir())
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "looks"),
+    [
+        ({"evaluations": 1}, ()),
+        ({"evaluations": 4}, (0.25, 0.5, 0.75)),
+        ({"evaluations": 4}, (1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4)),
+        ({"evaluations": 3, "tokens": 50 * STEP}, (1 / 16, 1 / 3, 0.9)),
+        ({"evaluations": 30, "tokens": 7 * STEP}, (0.5,)),
+        ({"evaluations": 1, "cooldowns": [0.25, 0.5], "schedule": "wsd"}, ()),
+        ({"evaluations": 2, "cooldowns": [0.4], "schedule": "wsd"}, ()),
+    ],
+)
+def test_a_plan_counts_the_evaluations_that_a_run_makes(
+    periodic: TokenBlocks, changes: dict[str, object], looks: tuple[float, ...]
+) -> None:
+    run = ProxyRun(SHAPE, periodic, recipe(**changes), seed=0)
+    for _ in run.stretches(looks):
+        pass
+    made = sum(point.validation_loss is not None for point in run.result().curve)
+    assert evaluations_made(SHAPE, recipe(**changes), looks) == made
