@@ -280,7 +280,9 @@ GENERATED = {
     "study": study_tables,
     "objectives": objective_table,
     "architecture": lambda: field_tables(architecture, "Architecture") + "\n" + field_tables(sharing, "Sharing"),
-    "record": lambda: field_tables(record, "TrialRecord", "Outcome", "Kind", "Costs", "FinalRecord", "RatePoint", "FreshSeed"),
+    "record": lambda: field_tables(
+        record, "TrialRecord", "Outcome", "Kind", "Costs", "FinalRecord", "RatePoint", "FreshSeed", "WrittenText"
+    ),
     "training": lambda: field_tables(training, "Training", "CurvePoint", "Quality", "RoundedQuality", "Cooldown", "Diagnostics"),
     "latency": lambda: field_tables(latency, "Latency", "Yardstick", "AtPosition", "Spread"),
     "commands": command_tables,

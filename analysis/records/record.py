@@ -152,6 +152,16 @@ class FreshSeed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenText:
+    """What a trained shape writes after a beginning that it has not seen, sampled token by token with a seed that is always the same."""
+
+    beginning: str
+    """The first words of the test split."""
+    text: str
+    """How the shape goes on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FinalRecord:
     """What was measured of a chosen trial after the search; the trial's own record is never altered."""
 
@@ -165,6 +175,8 @@ class FinalRecord:
     """Losses at half, once and twice the study's rate, where the report names it and `finals.learning_rate_bracket` asks for them."""
     fresh_seed: FreshSeed | None = None
     """The shape with a fresh seed, where `finals.fresh_seed` asks for it and the report names the shape."""
+    written: WrittenText | None = None
+    """A few lines that the trial's own weights write."""
     measured_at: Timestamp
     schema: int = SCHEMA
 

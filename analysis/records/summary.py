@@ -27,6 +27,8 @@ class StudySummary:
     """Size of the search space, how much of it is feasible and what removes the rest; may have several lines."""
     corpus: str
     """Which text, its hash, the tokens of each split."""
+    corpus_name: str = ""
+    """Name of the text alone, by which longer trainings on it are found."""
     recipe: str
     """How each shape is trained."""
     latency: str

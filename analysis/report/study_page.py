@@ -19,11 +19,13 @@ from analysis.objectives.problem import STANDARD, Problem, problem_of
 from analysis.objectives.quality import half_width_of
 from analysis.records.record import FinalRecord, Kind, TrialRecord
 from analysis.records.summary import StudySummary
+from analysis.report.answers import answers_part
 from analysis.report.figures import curves_figure, front_figure, front_figures, picture, plotly_script
 from analysis.report.first_screen import export_command, first_screen
 from analysis.report.html import Html, element, folded, html, later, paragraphs, sections_page
 from analysis.report.sections import ForecastFound, asked_facts, cost_facts, environment_facts, forecast_part, health_part, validity_part
 from analysis.report.tables import all_trials, front_table, unfinished, validation_tables
+from analysis.report.written import written_part
 from analysis.text import words
 from analysis.text.passes import GOOD_EPOCHS, passes_sentences
 
@@ -31,6 +33,7 @@ REPORT = "report.html"
 SECTIONS = {
     "found": "What was found",
     "front": "The front",
+    "answers": "What moves the loss",
     "asked": "What was asked",
     "curves": "Learning curves",
     "forecast": "After longer training",
@@ -62,6 +65,7 @@ def report_page(
     bodies = {
         "found": _found(records, finals, front, membership),
         "front": _front(records, finals, front, membership),
+        "answers": answers_part(records, front, summary.corpus_name),
         "asked": asked_facts(summary, records),
         "curves": _curves(records, front),
         "forecast": forecast_part(ahead, records, front),
@@ -98,6 +102,7 @@ def _found(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], fr
                 *selection_bias_sentences(records, finals, front, membership),
             ]
         ),
+        *written_part(records, finals, membership),
     ]
 
 

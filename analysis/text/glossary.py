@@ -81,6 +81,16 @@ HEADINGS = (
     Entry("What was found", "The study in sentences: the front, the chosen shapes, and how sure that is."),
     Entry("The front", "Every shape by its objectives: figures, and a table with the references."),
     Entry("What was asked", "Budget, space, corpus and recipe of the study, and its YAML."),
+    Entry(
+        "What moves the loss",
+        "Blocks, heads, key-value heads and sharing, each with the others held, by least squares over all shapes; beside "
+        "them what longer trainings that ship with archfront say.",
+    ),
+    Entry("Question", "What a reader of a paper on small shapes asks."),
+    Entry("Doubled", "What is doubled with the other things held, and what that costs in measured time."),
+    Entry("Whose shapes", "Those of this study, or of longer trainings that ship with archfront."),
+    Entry("Better", "Which way lowers the loss and how sure that is; that it hardly matters; or that it cannot be told."),
+    Entry("change in bits per byte", "What one doubling does to the loss, in percent of it, with its 90 % interval; below zero is better."),
     Entry("Learning curves", "Loss on the validation split along each training."),
     Entry("After longer training", "What the front is expected to be at the study's target of tokens."),
     Entry("Whether the ranking can be trusted", "How well short trainings rank shapes as longer ones do."),

@@ -60,6 +60,7 @@ def report(options: argparse.Namespace) -> int:
     if _is_writable(stored.directory):
         Tracker(stored.directory, stored.study, stored.text).bring_up_to_date(stored.records, stored.finals)
     say("terms    archfront explain WORDS")
+    print_written(stored, options.json)
     return DONE
 
 
@@ -169,6 +170,7 @@ def print_law(records: Sequence[TrialRecord], law: FitResult | str, as_json: boo
 def print_front(stored: StoredStudy, as_json: bool) -> None:
     """The front as data or as text."""
     from analysis.fronts.rows import front_rows
+    from analysis.report.answers import answers_text
     from analysis.report.terminal import front_text
 
     ahead = stored.forecast
@@ -181,7 +183,19 @@ def print_front(stored: StoredStudy, as_json: bool) -> None:
         emit(rows)
         return
     print(front_text(stored.records, stored.finals, stored.front, stored.membership))
+    if text := answers_text(stored.records, stored.front, stored.study.corpus.title):
+        print(f"\n{text}")
     if ahead is not None:
         from analysis.report.terminal import forecast_text
 
         print(f"\n{ahead if isinstance(ahead, str) else forecast_text(ahead, stored.records)}")
+
+
+def print_written(stored: StoredStudy, as_json: bool) -> None:
+    """What the recommended shape of a search writes, as the last lines for people."""
+    if stored.law is not None or as_json:
+        return
+    from analysis.report.written import written_text
+
+    if (text := written_text(stored.records, stored.finals, stored.membership)) is not None:
+        print(f"\n{text}")

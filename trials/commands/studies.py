@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from trials.commands.arguments import add_json, add_study, add_tracking_uri, few, price
 from trials.commands.paths import Use, given
-from trials.commands.results import RESULT_JSON, print_result
+from trials.commands.results import RESULT_JSON, print_result, print_written
 from trials.commands.talk import DONE, STUDY_FAILED, emit, say
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ def run(options: argparse.Namespace) -> int:
         say(f"law      archfront fit {directory} --form {study.scaling.form}")
         for those in grouped(result.left_out):
             say(f"left out {those}")
+    print_written(stored, options.json)
     if result.failure is None:
         return DONE
     say(f"archfront: the study failed: {result.failure}")

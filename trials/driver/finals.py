@@ -11,11 +11,12 @@ from typing import TypeVar
 from analysis.fronts.front import front_of
 from analysis.objectives.problem import STANDARD, Problem
 from analysis.records.latency import Latency
-from analysis.records.record import FinalRecord, Kind, TrialRecord, append
+from analysis.records.record import FinalRecord, Kind, TrialRecord, WrittenText, append
 from analysis.records.training import Quality
 
 MeasureFinal = Callable[[TrialRecord], Latency]
 JudgeFinal = Callable[[TrialRecord], Quality]
+WriteFinal = Callable[[TrialRecord], WrittenText | None]
 Measured = TypeVar("Measured")
 
 logger = logging.getLogger(__name__)
@@ -35,12 +36,13 @@ def measure_finals(
     measure: MeasureFinal,
     judge: JudgeFinal,
     problem: Problem = STANDARD,
+    write: WriteFinal | None = None,
 ) -> dict[int, FinalRecord]:
     """All final records, those that were missing measured one at a time and written to the directory.
 
     A second latency may move a member off the front and another trial onto it, so this goes on until every member has its final.
     What `measure` or `judge` raises leaves that number out, with a warning; a trial without either number gets no record, so that
-    the next run tries again.
+    the next run tries again. `write` adds a text of those that were judged.
     """
     known, tried = dict(finals), set[int]()
     while todo := [record for record in missing_finals(records, known, problem) if record.number not in tried]:
@@ -53,6 +55,7 @@ def measure_finals(
                 number=record.number,
                 latency=latency,
                 test=test,
+                written=_told("text", write, record) if write is not None and test is not None else None,
                 measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
             )
             append(directory, known[record.number])

@@ -8,14 +8,15 @@ from dataclasses import replace
 import ray
 
 from analysis.records.latency import Latency
-from analysis.records.record import FinalRecord, FreshSeed, RatePoint, TrialRecord
+from analysis.records.record import FinalRecord, FreshSeed, RatePoint, TrialRecord, WrittenText
 from analysis.records.training import Quality
+from trials.corpus.tokenizer import load_exported
 from trials.driver.finals import measure_finals
 from trials.driver.retrainings import FRESH_SEED_OFFSET, fresh_seed, learning_rate_bracket, retrain, wanted_retrainings
 from trials.driver.startup_times import JUDGED, MEASURED, Stages
 from trials.driver.trial_actor import Equipment
 from trials.driver.workers import Examiner, ask_device
-from trials.study.directory import weights_file
+from trials.study.directory import tokenizer_file, weights_file
 from trials.trial.reuse import Reuse
 
 
@@ -31,6 +32,15 @@ def finish_finals(
         with stages.clock(JUDGED):
             quality: Quality = ray.get(examiner.quality.remote(shape, weights, equipment.blocks[shape.vocab_size], study, deployed))
         return quality
+
+    def write(record: TrialRecord) -> WrittenText | None:
+        shape, kept = record.architecture, tokenizer_file(directory, record.architecture.vocab_size)
+        if not kept.is_file():
+            return None
+        weights = weights_file(directory, record.number).read_bytes()
+        beginning, text = ray.get(examiner.continued.remote(shape, weights, equipment.blocks[shape.vocab_size], study))
+        tokenizer = load_exported(kept)
+        return WrittenText(beginning=tokenizer.decode(beginning), text=tokenizer.decode(text))
 
     def measure(record: TrialRecord) -> Latency:
         with stages.clock(MEASURED):
@@ -52,7 +62,7 @@ def finish_finals(
     def bracket(record: TrialRecord, final: FinalRecord) -> FinalRecord:
         return replace(final, learning_rate_bracket=learning_rate_bracket(record, at_rate, reuse))
 
-    found = measure_finals(directory, records, finals, measure, judge, study.problem)
+    found = measure_finals(directory, records, finals, measure, judge, study.problem, write)
     stages.end("finals")
     for again in wanted_retrainings(study):
         found = retrain(directory, records, found, again, fresh if again == "fresh_seed" else bracket, study.problem)

@@ -23,6 +23,7 @@ from trials.trial.task import outcome_of
 
 if TYPE_CHECKING:
     from trials.corpus.blocks import TokenBlocks
+    from trials.network.decoder import Network
 
 
 RAYLET_SECONDS = 2.0
@@ -43,23 +44,25 @@ class LatencyDevice:
 
 
 class Examiner:
-    """Evaluates trained networks on the test split, and trains finalists at other rates."""
+    """Evaluates trained networks on the test split, has them write, and trains finalists at other rates."""
 
     def quality(self, shape: Architecture, weights: bytes, blocks: TokenBlocks, study: StudySpec, as_deployed: bool) -> Quality:
         """Quality of the weights in a safetensors file's bytes, on as many tokens as an evaluation of the search had, or as rounded too."""
         import torch
 
-        from trials.network.weights import load_network
         from trials.rounding.table import rounding_of
         from trials.training.evaluation import evaluate_deployed
 
         torch.set_num_threads(study.workers.trial_threads)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "weights.safetensors"
-            path.write_bytes(weights)
-            network = load_network(path, shape).to(study.workers.device)
+        network = _network_of(shape, weights).to(study.workers.device)
         proxy, rounding = study.proxy, rounding_of(study.latency) if as_deployed else None
         return evaluate_deployed(network, blocks, "test", proxy.evaluation_tokens, proxy.context_tokens, rounding)
+
+    def continued(self, shape: Architecture, weights: bytes, blocks: TokenBlocks, study: StudySpec) -> tuple[list[int], list[int]]:
+        """The first tokens of the test split, and those with which the weights go on; on the CPU."""
+        from trials.training.sampled_text import continuation
+
+        return continuation(_network_of(shape, weights), blocks, study.proxy.context_tokens)
 
     def fresh(self, record: TrialRecord, blocks: TokenBlocks, study: StudySpec, seed: int, as_deployed: bool) -> FreshSeed:
         """The trial's shape trained by the study's recipe with this seed, judged on both splits; a failure is its reason."""
@@ -88,6 +91,15 @@ class Examiner:
         except TrainingFailed:
             return RatePoint(factor=factor, bits_per_byte=None)
         return RatePoint(factor=factor, bits_per_byte=bits)
+
+
+def _network_of(shape: Architecture, weights: bytes) -> Network:
+    from trials.network.weights import load_network
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "weights.safetensors"
+        path.write_bytes(weights)
+        return load_network(path, shape)
 
 
 def result_of(asked: Any) -> Any:

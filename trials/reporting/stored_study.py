@@ -163,6 +163,7 @@ def summarise(stored: StoredStudy) -> StudySummary:
         budget=str(study.search_space.budget if study.scaling is None else study.scaling),
         space=str(study.search_space.explain()) if study.scaling is None else "",
         corpus=_corpus(stored),
+        corpus_name=study.corpus.title,
         recipe=_recipe(study),
         latency=f"{latency.prompt_tokens} prompt tokens and {latency.new_tokens} new ones with the KV cache, batch 1, {latency.runtime}, "
         f"{latency.threads} pinned thread{'s' if latency.threads > 1 else ''}",

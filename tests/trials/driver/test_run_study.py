@@ -216,6 +216,9 @@ def test_a_real_study_trains_measures_and_judges(real_study: RealStudy) -> None:
     for final in finals.values():
         assert final.test is not None
         assert final.latency is not None
+        assert final.written is not None
+        assert final.written.beginning
+        assert final.written.text
     fresh = {number: final.fresh_seed for number, final in finals.items() if final.fresh_seed is not None}
     front = front_of(records, finals)
     assert {front.best(1), front.knee, front.best(0)} <= fresh.keys()

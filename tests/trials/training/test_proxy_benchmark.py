@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from benchmarks.proxy import SETS, Comparison, Results, report
+from benchmarks.proxy import SETS, Comparison, Results, read_results, report
 from benchmarks.proxy_contenders import Point, averaged, ours, trainer
 from search_space.cost import parameters
 from search_space.sharing import Sharing
@@ -30,11 +30,22 @@ def results(comparison: Comparison, losses: Mapping[tuple[str, int], Sequence[fl
     return found
 
 
-@pytest.mark.parametrize(("name", "size"), [("0.3M", 300_000), ("1M", 1_000_000), ("quickstart", 250_000)])
+@pytest.mark.parametrize(("name", "size"), [("0.3M", 300_000), ("1M", 1_000_000), ("quickstart", 250_000), ("demo", 250_000)])
 def test_the_shapes_of_a_set_have_one_size(name: str, size: int) -> None:
     comparison = Comparison.of(EVERY[name], None)
     assert len({shape.key for shape in comparison.shapes}) >= 12
     assert all(parameters(shape) == pytest.approx(size, rel=0.0101) for shape in comparison.shapes)
+
+
+@pytest.mark.parametrize("name", ["0.3M", "1M", "demo"])
+def test_results_that_are_kept_are_of_shapes_and_recipes_of_their_set(name: str) -> None:
+    comparison = Comparison.of(EVERY[name], None)
+    recipes = {recipe.key for recipe in (*comparison.references.values(), *comparison.recipes.values())}
+    kept = read_results(SETS.parent / "results" / f"proxy-{name}.jsonl")
+    assert kept
+    assert {(recipe, seed) for _, recipe, seed in kept} <= {(recipe, seed) for recipe in recipes for seed in comparison.seeds}
+    if comparison.recipes:
+        assert {key for key, _, _ in kept} == {shape.key for shape in comparison.shapes}
 
 
 def test_recipes_are_trained_under_one_seed_and_references_under_all() -> None:

@@ -1,0 +1,63 @@
+"""Deep or wide, heads, sharing, and how sure: the same answers in a terminal and on a page, longer trainings marked as such."""
+
+from __future__ import annotations
+
+import re
+
+from analysis.fidelity.longer_trainings import SHIPPED, kindred_sets, shipped_sets
+from analysis.fronts.effects import SHAPE_FACTORS
+from analysis.fronts.front import front_of
+from analysis.report.answers import answers_part, answers_text
+from benchmarks.longer import SHIPPED_REFERENCES, shipped_text
+from search_space.cost import parameters
+from tests.support.sample_study import sample_records
+
+RECORDS = sample_records()
+FRONT = front_of(RECORDS)
+CORPUS = shipped_sets()[0].corpus
+
+
+def test_each_question_has_what_this_study_and_the_longer_trainings_say() -> None:
+    lines = answers_text(RECORDS, FRONT, CORPUS).splitlines()
+    sets = kindred_sets(CORPUS, [record.architecture for record in RECORDS])
+    assert f"over {len(FRONT.points)} shapes" in lines[0]
+    asked = [line.split("?")[0] for line in lines if "?" in line]
+    assert asked == [factor.question for factor in SHAPE_FACTORS]
+    assert sum(line.startswith("  this study ") for line in lines) == len(SHAPE_FACTORS)
+    assert sum(line.startswith("  longer, ") for line in lines) == len(SHAPE_FACTORS) * len(sets) > 0
+    assert sum("shipped, not of this study; python -m benchmarks.proxy" in line for line in lines) == len(sets)
+
+
+def test_the_page_has_the_same_numbers() -> None:
+    page, text = "".join(answers_part(RECORDS, FRONT, CORPUS)), answers_text(RECORDS, FRONT, CORPUS)
+    changes = re.findall(r"[+-][0-9.]+% \([^)]*\)", text)
+    assert len(changes) >= 2 * len(SHAPE_FACTORS)
+    assert all(change in page for change in changes)
+
+
+def test_another_text_or_size_has_no_longer_trainings_beside_it() -> None:
+    alone = answers_text(RECORDS, FRONT, "a text of somebody's")
+    assert "this study" in alone
+    assert "onger" not in alone
+    large = [shape for each in shipped_sets() for shape in each.shapes if parameters(shape) > 900_000]
+    assert {each.title for each in kindred_sets(CORPUS, large)} <= set(SHIPPED_REFERENCES)
+
+
+def test_a_study_of_few_shapes_answers_nothing() -> None:
+    for few in ([], RECORDS[:3]):
+        assert answers_text(few, front_of(few), CORPUS) == ""
+        assert answers_part(few, front_of(few), CORPUS) == []
+
+
+def test_what_ships_is_what_the_results_say() -> None:
+    assert SHIPPED.read_text(encoding="utf-8") == shipped_text()
+
+
+def test_longer_trainings_say_what_findings_keep() -> None:
+    """findings, 2026-11-29: after many tokens heads are worth 1.6 % a doubling and depth nothing, twice."""
+    for title in ("0.3M", "1M"):
+        [found] = [each for each in shipped_sets() if each.title == title]
+        depth, heads, _, _ = found.effects()
+        assert depth.better is None
+        assert heads.better == "many"
+        assert -0.03 < heads.change < -0.01
