@@ -47,6 +47,8 @@ class Format:
     """Help of the option that chooses the precision of an export."""
     runtime: str | None = None
     """What runs the file and times it, by its name in `trials.catalogue.runtimes.RUNTIMES`; None where nothing of ours does."""
+    keeps_cache: bool = False
+    """Whether the file has room for the keys and values of its whole context inside, which whoever loads it must have."""
     unrolled: bool = False
     """Whether a block that runs several times is written once for each."""
     usual: bool = False
@@ -118,6 +120,7 @@ FORMATS = {
         check="trials.export.runtime_check:check_in_subprocess",
         precisions=("float32", "int8", "int4"),
         runtime="executorch",
+        keeps_cache=True,
         library="executorch",
         install="'archfront[executorch]'",
     ),

@@ -9,7 +9,7 @@ from search_space.errors import quoted
 from search_space.sizes import written_number
 from trials.commands.paths import given
 
-LARGEST_PORT, MOST_TIMES, MOST_PRICE = 65_535, 1000, 1_000_000
+LARGEST_PORT, MOST_TIMES, MOST_PRICE, LONGEST_CONTEXT = 65_535, 1000, 1_000_000, 1 << 20
 
 
 def add_study(parser: argparse.ArgumentParser, text: str = "a study's YAML file") -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trials.catalogue.formats import FORMATS
-from trials.commands.arguments import add_directory, add_json, counted, port
+from trials.commands.arguments import LONGEST_CONTEXT, add_directory, add_json, counted, port
 from trials.commands.paths import Use, given
 from trials.commands.talk import DONE, emit, say
 
@@ -113,6 +113,8 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
         text = f"{row.precision_help} (default %(default)s)"
         add(f"--{name}-precision", default=row.export_precisions[0], choices=choices, help=text)
     add("--output", type=given("--output", Use.FOLDER), metavar="PATH", help="where to (default DIR/exports/NUMBER)")
+    context = "tokens of a text that the files state, where not the training's; quality there is measured beside that at the training's"
+    add("--context", type=counted(LONGEST_CONTEXT), metavar="N", help=context)
     add("--force", action="store_true", help="replace files of the same names that no export wrote; others stay")
 
 
@@ -125,12 +127,14 @@ def export(options: argparse.Namespace) -> int:
     record = stored.record(options.trial) if options.trial is not None else pick(stored, options.pick)
     output = Path(options.output or stored.directory / "exports" / f"{record.number:04d}")
     precisions = {name: getattr(options, f"{name}_precision") for name in OF_SEVERAL_PRECISIONS}
-    export = export_trial(stored, record, options.format.split(","), output, precisions, options.force)
+    export = export_trial(stored, record, options.format.split(","), output, precisions, options.force, options.context)
     from trials.export.check import verified_text  # torch, which is there by now
 
     say(f"{record.title} is in {output}; {verified_text(export.checks)}")
     for file in export.files:
         print(file)
+    if export.context is not None:
+        say(export.context.sentence)
     return DONE
 
 

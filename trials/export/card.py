@@ -19,6 +19,7 @@ from trials.study.spec import StudySpec
 
 if TYPE_CHECKING:
     from trials.export.check import Check
+    from trials.export.context import StatedContext
 
 CARD = "README.md"
 CARD_TITLE = r"# .*, trial \d+ of the study .*"
@@ -31,9 +32,15 @@ def title(study_name: str, record: TrialRecord) -> str:
 
 
 def write_card(
-    path: Path, study: StudySpec, record: TrialRecord, final: FinalRecord | None, formats: Sequence[str], checks: Sequence[Check]
+    path: Path,
+    study: StudySpec,
+    record: TrialRecord,
+    final: FinalRecord | None,
+    formats: Sequence[str],
+    checks: Sequence[Check],
+    context: StatedContext | None = None,
 ) -> None:
-    """Write the card; numbers that were not measured are left out."""
+    """Write the card; numbers that were not measured are left out. `context` is what was found at the context that the files state."""
     shape = record.architecture
     rows = [
         ("shape", f"`{shape.label}`"),
@@ -41,6 +48,7 @@ def write_card(
         ("blocks", f"{shape.num_unique_layers} stored, {shape.num_hidden_layers} executed"),
         ("vocabulary", f"{shape.vocab_size:,}"),
         ("context", f"{study.proxy.context_tokens:,} tokens in training; longer texts are computed, and were never seen"),
+        *([] if context is None else [("stated", context.sentence)]),
         *_measured(study.problem, record, final),
     ]
     lines = [

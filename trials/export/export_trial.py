@@ -13,6 +13,7 @@ from analysis.records.record import TrialRecord
 from search_space.errors import SpecError, unknown_key
 from trials.catalogue.formats import FORMATS
 from trials.export.card import CARD, CARD_TITLE, title, write_card
+from trials.export.context import StatedContext, measured_context, require_context
 from trials.export.folder import SUMS, require_own, staged
 from trials.reporting.stored_study import StoredStudy
 from trials.study.directory import tokenizer_file, weights_file
@@ -51,6 +52,8 @@ class Export:
     """What was written, in the order of the names."""
     checks: list[Check]
     """One for each format."""
+    context: StatedContext | None = None
+    """What quality is at the stated context; None where that is the training's."""
 
 
 def export_trial(
@@ -60,10 +63,12 @@ def export_trial(
     output: Path,
     precisions: Mapping[str, str] = {},
     force: bool = False,
+    context: int | None = None,
 ) -> Export:
     """Write a trial's shape and weights into a directory in each format, verify, time and describe them.
 
-    `precisions` are those of the formats' weights where they are not the usual ones. Where anything fails, the directory is as it was.
+    `precisions` are those of the formats' weights where they are not the usual ones; `context` is what the files state where it is not the
+    context of the training, and then quality is measured there. Where anything fails, the directory is as it was.
     Raises SpecError, before anything is written, where a format does not exist or cannot hold the shape, where the weights are not
     there or not finite, or the directory holds another trial's export, or, without `force`, what no export wrote; WorkError where what
     was written is not the trained model, or the system refuses a file.
@@ -79,19 +84,24 @@ def export_trial(
         )
     _require_no_other(output, title(stored.study.name, record))
     require_own(output, force)
+    trained = stored.study.proxy.context_tokens
+    context = context or trained
+    if context > trained:
+        require_context(context, formats, record.architecture)
     from trials.export.remeasure import with_latencies  # torch, only once there is something to write
     from trials.export.verification import keep, verify
     from trials.export.write import write_formats
 
+    found = None if context == trained else measured_context(stored.study, record, weights, context)
     with staged(output) as stage:
-        write_formats(formats, stage, record.architecture, weights, tokenizer, stored.study.proxy.context_tokens, precisions)
+        write_formats(formats, stage, record.architecture, weights, tokenizer, context, precisions)
         checks = verify(formats, stage, record.architecture, weights, tokenizer)
         earlier = [record.latency for record in stored.records if record.latency is not None]
         checks = with_latencies(checks, record.architecture, stored.study.latency, earlier)
         keep(checks, stage)
-        write_card(stage / CARD, stored.study, record, stored.finals.get(record.number), formats, checks)
+        write_card(stage / CARD, stored.study, record, stored.finals.get(record.number), formats, checks, found)
         names = sorted(path.name for path in stage.iterdir())
-    return Export([output / name for name in sorted([*names, SUMS])], checks)
+    return Export([output / name for name in sorted([*names, SUMS])], checks, found)
 
 
 def _require_no_other(output: Path, ours: str) -> None:

@@ -23,7 +23,7 @@ class Model:
     precision: str = "float32"
     """Precision that the written weights shall have, in the names of `search_space.cost.BITS_PER_WEIGHT`."""
     context_tokens: int | None = None
-    """Length at which it was trained; None where it was not."""
+    """Length of texts that its files state: that at which it was trained, or another one that was asked for; None where it was not."""
     tokenizer_file: Path | None = None
     """The model's tokenizer.json; None where it takes and gives ids."""
 

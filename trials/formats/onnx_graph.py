@@ -55,7 +55,8 @@ def write_onnx(path: Path, model: Model) -> None:
         ir_version=helper.find_min_ir_version_for([imports[0]]),
         producer_name="archfront",
     )
-    helper.set_model_props(made, {"architecture": json_of(architecture.as_dict()), "precision": precision})
+    stated = {} if model.context_tokens is None else {"context_tokens": str(model.context_tokens)}
+    helper.set_model_props(made, {"architecture": json_of(architecture.as_dict()), "precision": precision, **stated})
     path.write_bytes(made.SerializeToString())
 
 
