@@ -141,6 +141,7 @@ def ablate(options: argparse.Namespace) -> int:
     ablations = [load_ablation(Path(file)) for file in options.file]
     for ablation in ablations:
         check_ablation(ablation, [options.scale])
+    from analysis.report.rounding_table import rounding_table_text
     from analysis.report.terminal import ablation_table_text, ablation_times_text
     from trials.experiments.ablation import run_ablations
 
@@ -152,6 +153,8 @@ def ablate(options: argparse.Namespace) -> int:
         times = [ratio for answer in answers for ratio in answer.times]
         print("\n\n".join([*([ablation_table_text(trained)] if trained else []), *([ablation_times_text(times)] if times else [])]))
         for answer in answers:
+            if answer.roundings:
+                print(f"\n{answer.ablation.question}\n\n{rounding_table_text(answer.roundings)}")
             for arm, checks in answer.unhealthy.items():
                 failed = ", ".join(
                     f"{name} in {count} of {len(answer.ablation.scales[options.scale].seeds)}" for name, count in checks.items()

@@ -11,6 +11,7 @@ from typing import Any
 
 from analysis.fidelity.ablation import Difference, Losses, PooledNoise, compare_arms, pooled_noise
 from analysis.fidelity.factorial import factor_differences
+from analysis.fidelity.rounding_loss import RoundingAnswer, compare_rounding
 from analysis.fidelity.time_ratios import TimeRatio
 from analysis.records.files import write_whole
 from analysis.records.health_checks import failed_checks
@@ -19,10 +20,12 @@ from analysis.records.record import Kind, TrialRecord, append, read_records
 from search_space.architecture import Architecture
 from trials.corpus.prepare import corpus_hash, prepare_corpus
 from trials.experiments.ablation_latency import equalised
+from trials.experiments.ablation_rounding import RoundedTrial, RoundingKind, judge_as_rounded, keep_rounded, read_rounded, rounded_arms
 from trials.experiments.ablation_times import timed_arms
 from trials.machine.process_pool import side_by_side
 from trials.study.ablation_spec import AblationSpec, Arm, ScaleSpec, arms_of
 from trials.study.directory import hold
+from trials.study.rounding_spec import RoundingSpec
 from trials.study.spec import StudySpec
 from trials.training.conditions import Conditions
 from trials.trial.task import TrialTask
@@ -47,6 +50,8 @@ class AblationResult:
     """How many of an arm's finished trainings fail a health check, by arm and check; only what one fails."""
     failures: Sequence[TrialRecord]
     """Trainings that did not finish."""
+    roundings: Mapping[RoundingKind, Sequence[RoundingAnswer]]
+    """What rounding costs each arm, by runtime and precision, where the scale asks for it."""
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -57,6 +62,10 @@ class AblationResult:
             "source": self.ablation.published.source,
             "arms": {arm.name: arm.architecture.as_dict() for arm in self.arms},
             "differences": [difference.as_dict() for difference in self.differences],
+            "roundings": [
+                {"runtime": runtime, "precision": precision, "arms": [answer.as_dict() for answer in answers]}
+                for (runtime, precision), answers in self.roundings.items()
+            ],
             "times": [ratio.as_dict() for ratio in self.times],
             "failed_health_checks": {arm: dict(checks) for arm, checks in self.unhealthy.items()},
             "failures": [f"{record.title}, seed {record.seed}: {record.reason}" for record in self.failures],
@@ -71,6 +80,7 @@ class _Job:
     study: StudySpec
     architecture: Architecture
     seed: int
+    roundings: Sequence[RoundingSpec]
 
     @property
     def key(self) -> _Key:
@@ -106,19 +116,20 @@ def _arms(ablation: AblationSpec, scale: str, directory: Path, report: Report) -
 
 def _plan(scale: ScaleSpec, arms: Sequence[Arm], directory: Path) -> list[list[_Job]]:
     """The trainings of each arm; none where the arms are timed only."""
-    return [] if scale.proxy is None else [_jobs(arm, scale.seeds, directory) for arm in arms]
+    return [] if scale.proxy is None else [_jobs(arm, scale, directory) for arm in arms]
 
 
-def _jobs(arm: Arm, seeds: Sequence[int], directory: Path) -> list[_Job]:
+def _jobs(arm: Arm, scale: ScaleSpec, directory: Path) -> list[_Job]:
+    roundings = [wanted.model_dump() for wanted in scale.rounding]
     recipe = {
         "proxy": arm.study.proxy.plain().as_keyed(),
         "corpus_sha256": corpus_hash(arm.study.corpus),
         "threads": arm.study.workers.trial_threads,
-    }
+    } | ({"rounding": roundings} if roundings else {})
     text = json_of(recipe, indent=2, sort_keys=True)
     folder = directory / f"recipe-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
     write_whole(folder / "recipe.json", f"{text}\n".encode())
-    return [_Job(folder, arm.study, arm.architecture, seed) for seed in seeds]
+    return [_Job(folder, arm.study, arm.architecture, seed, scale.rounding) for seed in scale.seeds]
 
 
 def _recorded(folders: set[Path]) -> dict[_Key, TrialRecord]:
@@ -133,9 +144,10 @@ def _train(jobs: Sequence[_Job], workers: int, done: dict[_Key, TrialRecord]) ->
     numbers = {job.folder: sum(folder == job.folder for folder, _, _ in done) for job in jobs}
     calls = []
     for job in jobs:
-        calls.append((job.study, _task(job, numbers[job.folder])))
+        calls.append((job.study, _task(job, numbers[job.folder]), job.roundings))
         numbers[job.folder] += 1
-    for place, record in side_by_side(_one, calls, workers, lower="--workers"):
+    for place, (record, rounded) in side_by_side(_one, calls, workers, lower="--workers"):
+        keep_rounded(jobs[place].folder, rounded)
         append(jobs[place].folder, record)
         done[jobs[place].key] = record
         yield record
@@ -145,13 +157,13 @@ def _task(job: _Job, number: int) -> TrialTask:
     return TrialTask(number=number, kind=Kind.SAMPLED, architecture=job.architecture, seed=job.seed)
 
 
-def _one(study: StudySpec, task: TrialTask) -> TrialRecord:
-    """Trains one arm in a process of its own."""
+def _one(study: StudySpec, task: TrialTask, roundings: Sequence[RoundingSpec]) -> tuple[TrialRecord, list[RoundedTrial]]:
+    """Trains one arm in a process of its own, and judges it as rounded."""
     from trials.trial.run_trial import ended, trial_in_stretches
 
     blocks, conditions = prepare_corpus(study.corpus, task.architecture.vocab_size), Conditions.of(study.workers)
-    record, _ = ended(trial_in_stretches(task, blocks, study.proxy, workload=study.latency, conditions=conditions))
-    return record
+    record, network = ended(trial_in_stretches(task, blocks, study.proxy, workload=study.latency, conditions=conditions))
+    return record, [] if network is None else judge_as_rounded(network, blocks, study.proxy, roundings, task)
 
 
 def _result(record: TrialRecord) -> str:
@@ -190,15 +202,25 @@ def _found_at(
         arm: Counter(result.check.name for record in found if record.finished for result in failed_checks(record))
         for arm, found in records.items()
     }
+    folders = list(dict.fromkeys(jobs[0].folder for jobs in plan))  # arms of several recipes have a noise of their own
     return AblationResult(
         ablation=ablation,
         scale=scale,
         arms=arms,
-        differences=_differences(ablation, scale, losses, noise[plan[0][0].folder]) if plan else (),
+        differences=_differences(ablation, scale, losses, noise[folders[0]] if len(folders) == 1 else None) if plan else (),
         times=times,
         unhealthy={arm: found for arm, found in checks.items() if found},
         failures=failures,
+        roundings=_roundings(ablation, scale, arms, plan, records),
     )
+
+
+def _roundings(
+    ablation: AblationSpec, scale: str, arms: Sequence[Arm], plan: Sequence[Sequence[_Job]], records: Mapping[str, Sequence[TrialRecord]]
+) -> dict[RoundingKind, list[RoundingAnswer]]:
+    rounded = {arm.name: read_rounded(jobs[0].folder) for arm, jobs in zip(arms, plan, strict=bool(plan))}
+    kinds = [(wanted.runtime, wanted.precision) for wanted in ablation.scales[scale].rounding if plan]
+    return {kind: compare_rounding(rounded_arms(arms, ablation.baseline, kind, records, rounded)) for kind in kinds}
 
 
 def _differences(ablation: AblationSpec, scale: str, losses: Losses, noise: PooledNoise | None) -> list[Difference]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,4 +92,4 @@ def _times(budget: Mapping[str, Any], factor: float) -> dict[str, Any]:
 
 
 def _restored(arm: Arm, found: Mapping[str, Any]) -> Arm:
-    return Arm(arm.name, arm.study, Architecture.from_dict(found["architecture"]))
+    return replace(arm, architecture=Architecture.from_dict(found["architecture"]))

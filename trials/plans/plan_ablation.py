@@ -12,6 +12,7 @@ from trials.plans.known_paces import ready_paces
 from trials.plans.shape_cost import shape_cost
 from trials.plans.stage_estimate import KnownPaces
 from trials.study.ablation_spec import AblationSpec, Arm, arms_of
+from trials.study.spec import StudySpec
 from trials.trial.calibration import as_known_here
 
 
@@ -46,9 +47,15 @@ def plan_ablation(ablation: AblationSpec) -> list[ArmPlan]:
         if ablation.scales[scale].proxy is None:
             found += [_planned(arm, scale, 0, None) for arm in arms]
             continue
-        known = ready_paces(as_known_here(arms[0].study), [arm.architecture for arm in arms], times_latency=False)
-        found += [_planned(arm, scale, len(ablation.scales[scale].seeds), known) for arm in arms]
+        recipes = {arm.study.proxy.model_dump_json(): arm.study for arm in arms}
+        known = {recipe: _paces(study, arms) for recipe, study in recipes.items()}
+        found += [_planned(arm, scale, len(ablation.scales[scale].seeds), known[arm.study.proxy.model_dump_json()]) for arm in arms]
     return found
+
+
+def _paces(study: StudySpec, arms: Sequence[Arm]) -> KnownPaces | None:
+    """What is known of this machine's pace at the recipe of `study`, for the arms that follow it."""
+    return ready_paces(as_known_here(study), [arm.architecture for arm in arms if arm.study.proxy == study.proxy], times_latency=False)
 
 
 def _planned(arm: Arm, scale: str, seeds: int, known: KnownPaces | None) -> ArmPlan:

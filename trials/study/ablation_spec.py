@@ -15,6 +15,7 @@ from search_space.errors import SpecError, shortened, unknown_key
 from search_space.solve import InfeasibleError
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.latency_spec import LatencySpec
+from trials.study.rounding_spec import RoundingSpec
 from trials.study.section import LARGEST_SEED, MOST_LISTED, Few, Number, Section, parsed
 from trials.study.spec import ProxySpec, StudySpec, parse_study
 from trials.study.upgrade import require_new_keys
@@ -26,6 +27,8 @@ NOT_TRAINED = {"tokens": "1M"}
 """Recipe of arms that are timed only; none of it runs."""
 NO_BUDGET = {"parameters": {"at_most": 1e15}}
 """Budget of arms that state every size."""
+RECIPE = "proxy"
+"""Key of an arm under which its recipe differs."""
 
 
 class PublishedSpec(Section):
@@ -52,7 +55,8 @@ class ScaleSpec(Section):
     """The arms at one size, the recipe that all of them are trained by, and the workloads in which they are timed."""
 
     arms: dict[str, dict[str, Any]] = Field({})
-    """Each arm as the keys of a study's `space`, one value each; sizes may be solved."""
+    """Each arm as the keys of a study's `space`, one value each; sizes may be solved. Its own `proxy` has keys of the recipe that are
+    other ones for this arm."""
     factors: Annotated[dict[str, FactorSpec], Field(max_length=MOST_FACTORS)] = Field({})
     """Choices by name in place of arms: every combination is an arm, named by the choices that it makes (`swiglu+deep`)."""
     common: dict[str, Any] = Field({})
@@ -67,6 +71,8 @@ class ScaleSpec(Section):
     """Where given, every arm is timed beside the baseline in each of these workloads."""
     rounds: Few = 3
     """How often each arm is timed, in turn with the others."""
+    rounding: Annotated[tuple[RoundingSpec, ...], Field(max_length=MOST_LISTED)] = ()
+    """What each finished network is rounded to and judged by, too; what that costs is compared between the arms."""
     seeds: Annotated[tuple[Annotated[int, Number, Field(ge=0, le=LARGEST_SEED)], ...], Field(max_length=MOST_LISTED)] = (0, 1, 2)
     """Each decides initial weights and the order of the data, for every arm alike."""
     threads: Few = 1
@@ -78,6 +84,8 @@ class ScaleSpec(Section):
             raise ValueError(f"exactly one of arms and factors must be given, found {'both' if self.arms else 'none'}; keep one")
         if self.proxy is None and not self.latency:
             raise ValueError("proxy or latency must be given, found none; without them nothing is trained or timed")
+        if self.proxy is None and self.rounding:
+            raise ValueError("rounding must stand beside a proxy, found none; add the recipe, or drop rounding")
         return self
 
     def spelt_arms(self, baseline: str) -> dict[str, dict[str, Any]]:
@@ -124,6 +132,8 @@ class Arm:
     study: StudySpec
     """A study whose space has this shape alone: corpus, recipe and threads are its own."""
     architecture: Architecture
+    own_recipe: bool = False
+    """Whether the arm has keys of the recipe of its own."""
 
 
 def load_ablation(path: Path) -> AblationSpec:
@@ -176,12 +186,18 @@ def arms_of(ablation: AblationSpec, scale: str) -> list[Arm]:
 def arm_at(ablation: AblationSpec, scale: str, name: str, budget: Mapping[str, Any]) -> Arm:
     """An arm that spends this budget; SpecError where it has no shape or several."""
     wanted, place = ablation.scales[scale], f"scales.{scale}.arms.{name}"
+    spelt = wanted.spelt_arms(ablation.baseline)[name]
+    own, shape = spelt.get(RECIPE, {}), {key: value for key, value in spelt.items() if key != RECIPE}
+    if not isinstance(own, Mapping):
+        raise SpecError(
+            f"{place}.{RECIPE} must have keys of the recipe, such as quantisation_aware, found {shortened(str(own))}; write them below it"
+        )
     values = {
         "name": f"{ablation.name}-{scale}",
         "corpus": ablation.corpus.model_dump(exclude_defaults=True),
         "budget": dict(budget),
-        "space": {**wanted.common, **wanted.spelt_arms(ablation.baseline)[name]},
-        "proxy": NOT_TRAINED if wanted.proxy is None else wanted.proxy.model_dump(exclude_defaults=True),
+        "space": {**wanted.common, **shape},
+        "proxy": {**(NOT_TRAINED if wanted.proxy is None else wanted.proxy.model_dump(exclude_defaults=True)), **own},
         "search": {"trials": 1},
         "workers": {"threads": wanted.threads},
         "references": (),
@@ -192,7 +208,7 @@ def arm_at(ablation: AblationSpec, scale: str, name: str, budget: Mapping[str, A
         several = ", ".join(dimension.name for dimension in space.free)
         raise SpecError(f"{place} must be one shape, found several choices of {several}; state one of each, here or in `common`")
     try:
-        return Arm(name, study, space.architecture(space.point(0)))
+        return Arm(name, study, space.architecture(space.point(0)), own_recipe=bool(own))
     except InfeasibleError as error:
         raise SpecError(
             f"{place} has no shape that spends the budget: {error.reason} ({error.near or 'nothing comes near'}); "

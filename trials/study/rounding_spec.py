@@ -1,4 +1,4 @@
-"""The section `proxy.quantisation_aware` of a study: rounding that a training gets used to."""
+"""Rounding in a study: `proxy.quantisation_aware`, which a training gets used to, and what an ablation's arms are judged by."""
 
 from __future__ import annotations
 
@@ -23,6 +23,15 @@ class QuantisationAwareSpec(Section):
     """Share of the steps that are trained so; where the schedule is `wsd`, `decay` at most."""
     runtime: Annotated[str, OneOf(ROUNDING_RUNTIMES)] | None = None
     """Runtime whose rounding it is; by default the one that latency is taken in, where it rounds, and else onnxruntime."""
+
+
+class RoundingSpec(Section):
+    """A runtime's rounding that finished networks are judged by, beside float32."""
+
+    runtime: Annotated[str, OneOf(ROUNDING_RUNTIMES)]
+    """Runtime whose rounding it is; it need not be installed."""
+    precision: Annotated[str, OneOf(ROUNDED_PRECISIONS)]
+    """Precision of the weights; activations are rounded where that runtime rounds them (docs/method.md)."""
 
 
 def with_runtime(proxy: Any, engine: str) -> Any:

@@ -199,6 +199,9 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("scales.proxy.arms.deep.hidden_size", 400, "arms.deep has no shape that spends the budget"),
         ("scales.proxy.arms.deep.width", 4, "space.width is unknown"),
         ("scales.proxy.proxy.token", 4, "scales.proxy.proxy.token is unknown"),
+        ("scales.proxy.arms.deep.proxy", "int4", "arms.deep.proxy must have keys of the recipe, such as quantisation_aware, found int4"),
+        ("scales.proxy.arms.deep.proxy", {"token": 4}, "arms.deep: proxy.token is unknown"),
+        ("scales.proxy.rounding", [{"runtime": "torch", "precision": "int4"}], "rounding.0.runtime"),
         ("baseline", "round", "must hold the baseline round and another arm, found wide, deep"),
         ("scales.proxy.factors", {"deep": {"before": {}, "after": {}}}, "exactly one of arms and factors must be given, found both"),
         ("scales.proxy.proxy", None, "proxy or latency must be given, found none"),
@@ -256,6 +259,35 @@ def test_ablate_trains_compares_and_continues(file: Path, tmp_path: Path, capsys
     assert answer["differences"][0]["seeds"] == 2
     assert answer["differences"][0]["interval"] is not None
     assert sorted(json.loads(line)["number"] for line in records.read_text().splitlines()) == [0, 1, 2, 3]
+
+
+@pytest.mark.slow
+def test_arms_of_two_recipes_are_judged_as_rounded_beside_each_other(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An arm of its own recipe stands beside its shape's other one; what was judged is kept with what was trained."""
+    wide, deep = VALUES["scales"]["proxy"]["arms"].values()
+    aware = {"quantisation_aware": {"precision": "int4", "last": 0.2}}
+    values = changed("scales.proxy.arms", {"wide": wide, "deep": deep, "deep-aware": {**deep, "proxy": aware}})
+    values["scales"]["proxy"]["rounding"] = [
+        {"runtime": "executorch", "precision": "int8"},
+        {"runtime": "onnxruntime", "precision": "int4"},
+    ]
+    path, directory = write(tmp_path, {**values, "name": "rounded"}), tmp_path / "rounded-runs"
+    assert archfront.main(["ablate", str(path), "--directory", str(directory), "--json"]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)
+    assert [(each["runtime"], each["precision"]) for each in answer["roundings"]] == [("executorch", "int8"), ("onnxruntime", "int4")]
+    int8, int4 = (each["arms"] for each in answer["roundings"])
+    assert [(arm["arm"], arm["against"], arm["seeds"]) for arm in int4] == [
+        ("wide", None, 2), ("deep", "wide", 2), ("deep-aware", "deep", 2),
+    ]  # fmt: skip
+    assert all(one["loss"] < other["loss"] for one, other in zip(int8[:2], int4[:2], strict=True))
+    assert int4[2]["less_lost_interval"] is not None
+    assert len(list(directory.glob("recipe-*/rounded.jsonl"))) == 2
+    assert archfront.main(["ablate", str(path), "--directory", str(directory)]) == 0
+    told = capsys.readouterr()
+    assert told.err == ""
+    assert "| int4 of onnxruntime | wide |" in told.out
 
 
 def test_an_unknown_scale_is_refused_in_a_sentence(file: Path, tmp_path: Path) -> None:
