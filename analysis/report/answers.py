@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from analysis.fidelity.longer_trainings import LongerSet, kindred_sets
 from analysis.fronts.effects import SHAPE_FACTORS, Effect, effects
@@ -11,7 +12,7 @@ from analysis.fronts.front import Front
 from analysis.records.record import TrialRecord
 from analysis.report.html import Html, paragraphs, table
 from analysis.text.columns import aligned
-from analysis.text.words import ABSENT
+from analysis.text.words import ABSENT, quantity
 
 SHIPPED_QUALITY = "bits_per_byte"
 """The objective that the shipped trainings have."""
@@ -19,6 +20,12 @@ CAPTION = (
     "What doubling one thing does to the loss while the others are held, at the same parameters: slopes by least squares over all shapes, "
     "with 90 % intervals. Below zero is better. They say what shapes have in common; a single pair may differ the other way."
 )
+
+
+MARK_OF_OTHERS = "shipped, not of this study;"
+"""The mark of longer trainings."""
+MARK_OF_LATER = "where they disagree with this study, they are later in a training, which is where a model is used"
+"""What to make of two answers to one question."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,8 @@ class _Answers:
     times: dict[str, Effect]
     """What the measured time does."""
     longer: list[tuple[LongerSet, dict[str, Effect]]]
+    tokens: float
+    """Training tokens of this study's shapes, the middle of them."""
 
     def rows(self) -> list[tuple[str, str, str, str, str]]:
         """Question, what is doubled and its price in time, whose shapes, which way is better, and by how much."""
@@ -48,9 +57,8 @@ class _Answers:
     @property
     def sources(self) -> list[str]:
         """Where the longer trainings come from, a sentence each."""
-        return [
-            f"longer, {each.title}: {each.described}; shipped, not of this study; {each.command} repeats them" for each, _ in self.longer
-        ]
+        said = [f"longer, {each.title}: {each.described}; {MARK_OF_OTHERS} {each.command} repeats them" for each, _ in self.longer]
+        return [*said, MARK_OF_LATER] if said else []
 
 
 def answers_text(records: Sequence[TrialRecord], front: Front, corpus: str) -> str:
@@ -61,7 +69,8 @@ def answers_text(records: Sequence[TrialRecord], front: Front, corpus: str) -> s
     rows = found.rows()
     told = aligned([row[2:] for row in rows], (0, 1))
     lines = [
-        f"What moves the loss over {len(front.points)} shapes: one thing doubled, the others held (90 % intervals; below zero is better)"
+        f"What moves the loss of {len(front.points)} shapes after {quantity(found.tokens)} tokens: "
+        "one thing doubled, the others held (90 % intervals; below zero is better)"
     ]
     for row, line in zip(rows, told, strict=True):
         lines += [f"{row[0]} ({row[1]})"] if row[0] else []
@@ -94,7 +103,8 @@ def _answers(records: Sequence[TrialRecord], front: Front, corpus: str) -> _Answ
     if not (own := of(moved)):
         return None
     sets = kindred_sets(corpus, [shapes[number] for number in numbers]) if front.objectives[moved[0]].name == SHIPPED_QUALITY else []
-    return _Answers(own, of(timed), [(each, _by_factor(each.effects())) for each in sets])
+    tokens = median(record.training.tokens for record in records if record.number in front.points and record.training is not None)
+    return _Answers(own, of(timed), [(each, _by_factor(each.effects())) for each in sets], tokens)
 
 
 def _by_factor(found: Sequence[Effect]) -> dict[str, Effect]:

@@ -20,12 +20,13 @@ CORPUS = shipped_sets()[0].corpus
 def test_each_question_has_what_this_study_and_the_longer_trainings_say() -> None:
     lines = answers_text(RECORDS, FRONT, CORPUS).splitlines()
     sets = kindred_sets(CORPUS, [record.architecture for record in RECORDS])
-    assert f"over {len(FRONT.points)} shapes" in lines[0]
+    assert f"of {len(FRONT.points)} shapes after " in lines[0]
     asked = [line.split("?")[0] for line in lines if "?" in line]
     assert asked == [factor.question for factor in SHAPE_FACTORS]
     assert sum(line.startswith("  this study ") for line in lines) == len(SHAPE_FACTORS)
     assert sum(line.startswith("  longer, ") for line in lines) == len(SHAPE_FACTORS) * len(sets) > 0
     assert sum("shipped, not of this study; python -m benchmarks.proxy" in line for line in lines) == len(sets)
+    assert lines[-1].startswith("where they disagree with this study")
 
 
 def test_the_page_has_the_same_numbers() -> None:
