@@ -11,7 +11,7 @@ from analysis.fronts.rounding import rounding_text
 from analysis.fronts.rows import front_rows, trial_row
 from analysis.objectives.objective import Objective
 from analysis.objectives.observed import Observed
-from analysis.objectives.quality import ON, ROUNDING_LOSS
+from analysis.objectives.quality import ON, ROUNDING_LOSS, half_width_of
 from analysis.objectives.registry import FORECAST, find_objective
 from analysis.records.record import FinalRecord, TrialRecord
 from analysis.records.replicates import averaged
@@ -24,6 +24,7 @@ TABLE_CAPTION = (
     "“Credible, 90 %” is its interval of the validation quality with the selection bias taken out; “on the front” the probability that no "
     "other shape truly beats this one. Shapes marked “tie” cannot be told from the {best} one."
 )
+HELD_OUT = "held-out split"
 Cell = Callable[[dict[str, Any]], str]
 
 
@@ -96,12 +97,12 @@ def validation_tables(
     names = sorted({name for each in seen.values() for name in each.validations})
     if not names:
         return []
-    objectives = {"held-out split": find_objective(FORECAST)} | {name: find_objective(f"{ON}{name}") for name in names}
+    objectives = {HELD_OUT: find_objective(FORECAST)} | {name: find_objective(f"{ON}{name}") for name in names}
     rows = [
         (
             _name(r["trial"], r["name"], []),
             element("code", r["shape"]),
-            *(objective.cell(objective.value(seen[r["trial"]])) for objective in objectives.values()),
+            *(_with_documents(objective, seen[r["trial"]], name) for name, objective in objectives.items()),
         )
         for r in front_rows(records, finals, front, membership)
     ]
@@ -110,10 +111,18 @@ def validation_tables(
         table(
             columns,
             rows,
-            "Bits per byte on the validation sets that the study names; the search has chosen by the held-out split.",
+            "Bits per byte on the validation sets that the study names; the search has chosen by the held-out split. After ± stands half "
+            "the 90 % interval of that of all text like it, by documents.",
             named={name: objectives[name].words.meaning for name in names},
         )
     ]
+
+
+def _with_documents(objective: Objective, seen: Observed, name: str) -> str:
+    """A value with half its interval, where the documents of the split or set of that name are known."""
+    quality = seen.quality if name == HELD_OUT else seen.validations.get(name)
+    width = None if quality is None else half_width_of(quality)
+    return objective.cell(objective.value(seen)) + ("" if width is None else f" ± {width:.3f}")
 
 
 def _name(number: int, name: str | None, titles: Sequence[str]) -> Html:

@@ -68,7 +68,8 @@ class TokenBlocks:
     facts: SplitFacts | None = None
     """How the corpus is split; None for blocks that were made without one."""
     unit_starts: Mapping[str, Places] = field(default_factory=dict)
-    """[units] Place of the first token of each document, or section where the corpus is split by these, of a held-out split."""
+    """[units] Place of the first token of each document of a held-out split or named set; of each section where the corpus is split by
+    these."""
 
     def batch(self, seed: int, step: int, sequences: int, context_tokens: int) -> npt.NDArray[np.int64]:
         """The training sequences of one step: [sequences, context_tokens + 1], inputs and the targets shifted by one.
@@ -114,7 +115,7 @@ class TokenBlocks:
         if self.tokenizer_file is not None:
             shutil.copyfile(self.tokenizer_file, folder / TOKENIZER)
         for split, starts in self.unit_starts.items():
-            np.save(folder / unit_file(split), starts)
+            np.save(folder / unit_file(f"validation-{split}" if split in self.validations else split), starts)
         write_meta(folder, self.corpus, self.corpus_sha256, self.vocab_size, self.facts, tuple(self.validations))
 
     @classmethod
@@ -123,6 +124,7 @@ class TokenBlocks:
         if not (folder / META).is_file():
             raise SpecError(f"{folder} must hold token blocks, found no {META}; save them there first")
         meta: dict[str, Any] = read_json(folder / META, "what token blocks are", f"delete {folder}, and they are made anew")
+        held_out = {split: split for split in SPLITS[1:]} | {name: f"validation-{name}" for name in meta.get("validations", ())}
         train, validation, test = (_mapped(folder / split_file(split), meta, split) for split in SPLITS)
         return cls(
             train=train,
@@ -134,7 +136,9 @@ class TokenBlocks:
             corpus_sha256=meta["corpus_sha256"],
             tokenizer_file=folder / TOKENIZER if (folder / TOKENIZER).is_file() else None,
             facts=SplitFacts.of(meta["facts"]) if meta.get("facts") else None,
-            unit_starts={split: np.load(folder / unit_file(split)) for split in SPLITS[1:] if (folder / unit_file(split)).is_file()},
+            unit_starts={
+                split: np.load(folder / unit_file(stem)) for split, stem in held_out.items() if (folder / unit_file(stem)).is_file()
+            },
             validations={
                 name: _mapped(folder / split_file(f"validation-{name}"), meta, f"validation-{name}") for name in meta.get("validations", ())
             },

@@ -45,13 +45,16 @@ def prepare_corpus(spec: CorpusSpec, vocab_size: int, cache: Path | None = None)
         with sole(folder.with_suffix(".lock")):
             if not (folder / META).is_file():
                 _build(folder, documents, inventory, vocab_size, given)
+    blocks = TokenBlocks.load(folder)
+    validations, begin = encode_validations(spec, folder / TOKENIZER, vocab_size, folder)
     # Equal text under another name shares the folder, so the name is this call's.
     return dataclasses.replace(
-        TokenBlocks.load(folder),
+        blocks,
         corpus=documents.summary,
         documents=inventory.documents,
         without_text=inventory.without_text,
-        validations=encode_validations(spec, folder / TOKENIZER, vocab_size, folder),
+        validations=validations,
+        unit_starts={**blocks.unit_starts, **begin},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -94,6 +95,30 @@ def test_sets_travel_with_the_blocks(blocks: TokenBlocks, tmp_path: Path) -> Non
     assert {name: ids.tolist() for name, ids in sent.validations.items()} == {n: i.tolist() for n, i in blocks.validations.items()}
 
 
+def test_a_set_knows_where_its_documents_begin_and_they_travel_with_it(folder: Path, tmp_path: Path) -> None:
+    """A long document is many pieces and one document; one without text is none."""
+    lines = [sentences(3000, seed=2), "", "a short one", "   ", *(f"text {number}" for number in range(20))]
+    (tmp_path / "set.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in lines))
+    spec = spec_of(folder).model_copy(update={"validation": {"mine": (str(tmp_path / "set.jsonl"),)}})
+    made = prepare_corpus(spec, 300, folder / "cache")
+    made.save(tmp_path / "sent")
+    for blocks in (made, prepare_corpus(spec, 300, folder / "cache"), TokenBlocks.load(tmp_path / "sent")):
+        starts, ids = blocks.unit_starts["mine"], blocks.validations["mine"]
+        assert len(starts) == 22
+        ends = [*starts[1:], len(ids)]
+        assert all(ids[end - 1] == 0 for end in ends)
+        assert blocks.evaluated_units("mine", len(ids), 16) is not None
+        assert {"validation", "test"} <= blocks.unit_starts.keys()
+
+
+def test_a_cache_of_before_is_encoded_once_more_for_its_documents(folder: Path) -> None:
+    spec = spec_of(folder, same="same.txt")
+    prepare_corpus(spec, 300, folder / "cache")
+    for file in (folder / "cache").glob("*/validation-*-units.npy"):
+        file.unlink()
+    assert prepare_corpus(spec, 300, folder / "cache").unit_starts["same"].tolist() == [0]
+
+
 @pytest.mark.slow
 def test_a_finished_trial_is_judged_on_each_set_in_bits_per_byte_whatever_its_vocabulary(folder: Path, blocks: TokenBlocks) -> None:
     small = trained(blocks)
@@ -103,6 +128,7 @@ def test_a_finished_trial_is_judged_on_each_set_in_bits_per_byte_whatever_its_vo
         assert record.training.validation is not None
         judged = record.training.validations
         assert list(judged) == ["same", "digits"]
+        assert [quality.documents for quality in judged.values()] == [1, 1]
         assert abs(judged["same"].bits_per_byte - record.training.validation.bits_per_byte) < 0.15
         assert judged["digits"].bits_per_byte > judged["same"].bits_per_byte + 0.3
         assert TrialRecord.from_dict(record.as_dict()) == record
@@ -128,6 +154,16 @@ def test_the_report_shows_each_set_by_its_name() -> None:
     assert "legal &lt;text&gt;" in page
     assert "on the validation sets that the study names" in page
     assert "on the validation sets that the study names" not in report_page(sample_summary(), sample_records(), {})
+
+
+def test_the_report_shows_the_interval_by_the_documents_of_a_set() -> None:
+    def judged(record: TrialRecord) -> TrialRecord:
+        if record.training is None or record.training.validation is None:
+            return record
+        known = replace(record.training.validation, bits_per_byte=2.5, documents=101, standard_error=0.01)
+        return replace(record, training=replace(record.training, validations={"legal": known}))
+
+    assert "2.500 ± 0.017" in report_page(sample_summary(), [judged(record) for record in sample_records()], {}), "t of 100: 1.66"
 
 
 def test_a_set_without_text_or_too_short_for_the_context_is_said_before_anything_is_trained(folder: Path, tmp_path: Path) -> None:
