@@ -57,10 +57,13 @@ def transfer_to_device(
     device: DeviceTable,
     finals: Mapping[int, FinalRecord] | None = None,
     problem: Problem = STANDARD,
+    *,
+    far: bool = False,
 ) -> DeviceTransfer:
     """Give every measured trial the latency that the table predicts.
 
-    Raises SpecError where the table is of another workload, or an objective is measured on a device and no table predicts it.
+    Raises SpecError where the table is of another workload, an objective is measured on a device and no table predicts it, or a shape is
+    too far outside of the table, unless `far`.
     """
     _require_predicted(problem, device.name)
     again = {number: final.latency for number, final in (finals or {}).items() if final.latency is not None}
@@ -76,7 +79,7 @@ def transfer_to_device(
                 f"{there[1]}; run `archfront profile-device` on that device with the study's YAML"
             )
     shapes = [record.architecture for record in records if record.number in measured]
-    predictions = dict(zip(measured, device.predict(shapes), strict=True))
+    predictions = dict(zip(measured, device.predict(shapes, far=far), strict=True))
     transfer = tuple(_moved(record, predictions.get(record.number), header) for record in records)
     front = front_of(transfer, problem=problem)
     return DeviceTransfer(

@@ -29,9 +29,9 @@ def table_facts(table: DeviceTable) -> dict[str, Any]:
     }
 
 
-def predicted_facts(table: DeviceTable, shape: Architecture) -> dict[str, Any]:
-    """What the table says of a shape's latency, ready for JSON."""
-    found = table.predict([shape])[0]
+def predicted_facts(table: DeviceTable, shape: Architecture, *, far: bool) -> dict[str, Any]:
+    """What the table says of a shape's latency, ready for JSON; SpecError where the shape is too far outside of it, unless `far`."""
+    found = table.predict([shape], far=far)[0]
     low, high = found.total.between()
     return {
         "device": str(table.header),
@@ -41,4 +41,5 @@ def predicted_facts(table: DeviceTable, shape: Architecture) -> dict[str, Any]:
         "prefill_ms": round(found.prefill.ms, 4),
         "decode_ms_per_token": round(found.decode.ms, 4),
         "outside": found.outside,
+        "times_outside": round(found.times_outside, 3),
     }

@@ -17,7 +17,7 @@ import numpy as np
 
 from analysis.latency.cost_terms import Workload
 from analysis.latency.errors import Errors, errors
-from analysis.latency.latency_model import LEAST_SHAPES, LatencyModel, Prediction
+from analysis.latency.latency_model import LEAST_SHAPES, TOO_FAR_OUTSIDE, LatencyModel, Prediction
 from analysis.records.checked import FieldError, PositiveCount, from_json
 from analysis.records.files import append_line, complete_lines
 from analysis.records.json_text import parse_json
@@ -107,9 +107,17 @@ class DeviceTable:
             )
         return LatencyModel(self.header.workload, [row.architecture for row in fitted], [row.latency for row in fitted])
 
-    def predict(self, shapes: Sequence[Architecture]) -> list[Prediction]:
-        """One prediction a shape, in order."""
-        return self.model.predict(shapes)
+    def predict(self, shapes: Sequence[Architecture], *, far: bool = True) -> list[Prediction]:
+        """One prediction a shape, in order; raises SpecError where one lies too far outside of the measured ones, unless `far`."""
+        found = self.model.predict(shapes)
+        for shape, prediction in zip(shapes, found, strict=True):
+            if prediction.times_outside > TOO_FAR_OUTSIDE and not far:
+                raise SpecError(
+                    f"a latency is predicted up to {TOO_FAR_OUTSIDE:g} times outside of the shapes that the table {self.name} has, found "
+                    f"{shape.label}, {prediction.times_outside:.3g} times outside: {prediction.outside}; measure such shapes with "
+                    "`archfront profile-device`, or add --far to have the prediction all the same, marked"
+                )
+        return found
 
     @cached_property
     def left_out_errors(self) -> Errors:

@@ -7,7 +7,7 @@ added up. How wide the error bars must be is learnt from the measured shapes the
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -41,6 +41,9 @@ SEEN_BEYOND, SHAPES_BEYOND = 0.2, 4
 """A cache's end is seen where so many shapes have this share of their weights beyond it."""
 FAR_OUTSIDE = 2.0
 """A shape whose numbers lie further outside of the measured ones than by this factor is outside of the table's range."""
+TOO_FAR_OUTSIDE = 4.0
+"""The factor from which on a shape's latency is predicted where that was asked for alone: twice as far as fits were judged
+(`benchmarks.predictor`, `benchmarks.latency_law`), and errors grow with the distance (docs/findings.md)."""
 WRITTEN_AT_ONCE = 1000
 """Shapes whose blocks are written out at once, for the memory's sake."""
 DISTURBED_WEIGHT = 0.25
@@ -77,6 +80,8 @@ class Prediction:
     """Predicted time of one new token."""
     outside: str | None
     """Which of the shape's numbers or fields lies outside of what was measured; None where none does."""
+    times_outside: float
+    """Factor by which the number that lies furthest outside of the measured ones does; 1 where none does."""
 
 
 class LatencyModel:
@@ -122,6 +127,7 @@ class LatencyModel:
                 prefill=LatencyEstimate(math.exp(prefills[place]), wide * math.hypot(prefill_sd[place], noises[0])),
                 decode=LatencyEstimate(math.exp(decodes[place]), wide * math.hypot(decode_sd[place], noises[1])),
                 outside=self._outside(shape),
+                times_outside=max(1.0, *(beyond for _, beyond, _ in self._beyond(shape))),
             )
             for place, shape in enumerate(shapes)
         ]
@@ -195,13 +201,14 @@ class LatencyModel:
             if getattr(shape, name) not in values:
                 found, measured = str(getattr(shape, name)).lower(), " and ".join(sorted(str(value).lower() for value in values))
                 return f"{name} is {found}, measured were {measured}"
-        worst, words = FAR_OUTSIDE, None
+        name, worst, words = max(self._beyond(shape), key=lambda each: each[1])
+        return f"{name} is {words}" if worst > FAR_OUTSIDE else None
+
+    def _beyond(self, shape: Architecture) -> Iterator[tuple[str, float, str]]:
+        """Each of the shape's numbers: its name, the factor by which it lies outside of the measured ones, and both in words."""
         for name, value, seen in zip(self._names, _numbers(shape).values(), self._numbers.T, strict=True):
             low, high = float(seen.min()), float(seen.max())
-            beyond = max(value / high, low / value)
-            if beyond > worst:
-                worst, words = beyond, f"{name} is {value:,.0f}, measured were {low:,.0f} to {high:,.0f}"
-        return words
+            yield name, max(value / high, low / value), f"{value:,.0f}, measured were {low:,.0f} to {high:,.0f}"
 
 
 def stretch(scores: Array) -> float:

@@ -38,6 +38,11 @@ def add_json(parser: argparse.ArgumentParser, text: str = "print one JSON object
     parser.add_argument("--json", action="store_true", help=text)
 
 
+def add_far(parser: argparse.ArgumentParser) -> None:
+    """Whether a table's prediction is wanted however far outside of its shapes."""
+    parser.add_argument("--far", action="store_true", help="predict latencies far outside of the table's shapes, too; they are marked")
+
+
 def counted(most: int, least: int = 1) -> Callable[[str], int]:
     """What reads an argument that counts something, `32k` and `1M` too, within bounds."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trials.catalogue.formats import FORMATS
-from trials.commands.arguments import LONGEST_CONTEXT, add_directory, add_json, counted, port
+from trials.commands.arguments import LONGEST_CONTEXT, add_directory, add_far, add_json, counted, port
 from trials.commands.paths import Use, given
 from trials.commands.talk import DONE, emit, say
 
@@ -37,6 +37,7 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LIST",
         help="read the study under these two or three objectives, with commas, as a page of its own; nothing is trained or measured",
     )
+    add_far(parser)
     parser.add_argument("--output", type=given("--output", Use.PAGE), metavar="FILE", help="the page (default: report.html in DIR)")
     add_json(parser, RESULT_JSON)
 
@@ -83,7 +84,7 @@ def _report_for_device(stored: StoredStudy, options: argparse.Namespace) -> int:
     from analysis.report.terminal import transfer_text
     from trials.latency.device_tables import find_table
 
-    moved = transfer_to_device(stored.records, find_table(options.device), stored.finals, stored.study.problem)
+    moved = transfer_to_device(stored.records, find_table(options.device), stored.finals, stored.study.problem, far=options.far)
     if options.json:
         emit(transfer_rows(moved))
     else:

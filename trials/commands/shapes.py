@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.records.json_writer import json_of
-from trials.commands.arguments import add_json, add_shape, add_study, positive, seed
+from trials.commands.arguments import add_far, add_json, add_shape, add_study, positive, seed
 from trials.commands.paths import given
 from trials.commands.talk import DONE, emit, say
 
@@ -29,6 +29,7 @@ def add_describe_arguments(parser: argparse.ArgumentParser) -> None:
     )
     text = "predict the latency, too: a file of profile-device or its name"
     parser.add_argument("--device", type=given("--device"), metavar="TABLE", help=text)
+    add_far(parser)
     add_json(parser)
 
 
@@ -43,7 +44,7 @@ def describe(options: argparse.Namespace) -> int:
         from analysis.latency.device_report import predicted_facts
         from trials.latency.device_tables import find_table
 
-        facts["predicted_latency"] = predicted_facts(find_table(options.device), shape)
+        facts["predicted_latency"] = predicted_facts(find_table(options.device), shape, far=options.far)
     if options.json:
         emit(facts)
         return DONE

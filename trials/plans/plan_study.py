@@ -17,6 +17,7 @@ from trials.catalogue.runtimes import RUNTIMES
 from trials.latency.refusals import refusal_of
 from trials.plans.check_study import check
 from trials.plans.deadline import deadline_notice, require_deadline
+from trials.plans.default_limits import limits_notice
 from trials.plans.first_trials import FirstTrials
 from trials.plans.foretell import ExpectedTrials, foretold
 from trials.plans.known_paces import ready_paces
@@ -107,7 +108,7 @@ def plan_study(study: StudySpec, first: FirstTrials | None = None, *, price_per_
     expected = ExpectedTrials(settled, first)
     known = ready_paces(settled, expected.shapes)
     told = None
-    notices = [*study_notices(study), *text_notices(study)]
+    notices = [*study_notices(study), *text_notices(study), *filter(None, [limits_notice(study)])]
     if known is not None:
         stated, sampled = expected.seconds(known)
         require_deadline(settled, [*stated, *sampled])

@@ -14,6 +14,7 @@ from analysis.fronts.device_front import transfer_rows, transfer_to_device
 from analysis.fronts.front import front_of
 from analysis.fronts.membership import estimate_membership
 from analysis.latency.device_table import DeviceTable, Row, append_row, read_table
+from analysis.latency.latency_model import TOO_FAR_OUTSIDE
 from analysis.records.record import append
 from analysis.report.device_page import transfer_page
 from analysis.report.terminal import transfer_text
@@ -105,9 +106,20 @@ def test_a_study_that_measured_nothing_is_refused(table: DeviceTable) -> None:
 
 def test_shapes_beyond_the_table_are_marked(table: DeviceTable) -> None:
     small = dataclasses.replace(table, rows=tuple(row for row in table.rows if row.architecture.hidden_size <= 48))
-    transfer = transfer_to_device(RECORDS, small)
+    transfer = transfer_to_device(RECORDS, small, far=True)
     assert transfer.outside
     assert " is outside of what the table has seen: num_hidden_layers is 4, measured were 9 to 24." in transfer_text(transfer)
+
+
+def test_shapes_too_far_beyond_the_table_are_refused_unless_asked_for(table: DeviceTable) -> None:
+    shape = table.rows[0].architecture
+    wide = dataclasses.replace(shape, intermediate_size=round(5 * max(row.architecture.intermediate_size for row in table.rows)))
+    records = [dataclasses.replace(RECORDS[0], architecture=wide), *RECORDS[1:]]
+    with pytest.raises(SpecError, match=r"times outside: parameters is [\d,]+, measured were"):
+        transfer_to_device(records, table)
+    moved = transfer_to_device(records, table, far=True)
+    assert moved.predictions[RECORDS[0].number].times_outside > 5.0
+    assert max(found.times_outside for number, found in moved.predictions.items() if number != RECORDS[0].number) <= TOO_FAR_OUTSIDE
 
 
 def test_the_command_leaves_the_measured_report_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,7 +143,13 @@ def test_the_command_leaves_the_measured_report_alone(tmp_path: Path, capsys: py
 
 def test_a_shape_is_described_with_the_latency_that_a_table_predicts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_table(tmp_path / "phone.jsonl")
-    assert archfront.main(["describe", "mobilellm-125m", "--device", str(tmp_path / "phone.jsonl"), "--json"]) == 0
+    asked = ["describe", "mobilellm-125m", "--device", str(tmp_path / "phone.jsonl"), "--json"]
+    assert archfront.main(asked) == 2
+    assert f"a latency is predicted up to {TOO_FAR_OUTSIDE:g} times outside of the shapes that the table phone has, found " in (
+        said := capsys.readouterr().err
+    )
+    assert "measure such shapes with `archfront profile-device`, or add --far" in said
+    assert archfront.main([*asked, "--far"]) == 0
     found = json.loads(capsys.readouterr().out)["predicted_latency"]
     assert 0 < found["total_ms_low"] < found["total_ms"] < found["total_ms_high"]
     assert found["outside"].startswith("parameters is 124,635,456")
