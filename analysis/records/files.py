@@ -71,21 +71,32 @@ def read_lines(path: Path, parse: Callable[[Any], Parsed], what: str, cure: str)
     return (parsed for _, parsed in numbered_lines(path, parse, what, cure))
 
 
-def numbered_lines(path: Path, parse: Callable[[Any], Parsed], what: str, cure: str) -> Iterator[tuple[int, Parsed]]:
-    """What `read_lines` gives, each with the number of its line from 1."""
+def numbered_lines(
+    path: Path, parse: Callable[[Any], Parsed], what: str, cure: str, left_out: list[str] | None = None
+) -> Iterator[tuple[int, Parsed]]:
+    """What `read_lines` gives, each with the number of its line from 1; with `left_out`, which gets the sentences, no line is refused."""
     for place, line in complete_lines(path):
         try:
-            values = parse_json(line)
-        except ValueError as error:
-            raise SpecError(f"{path}:{place} does not hold {what}; {_field_error(line, parse) or _found(error)}; {cure}") from None
-        try:
-            yield place, parse(values)
+            yield place, _parsed(path, place, line, parse, what, cure)
         except SpecError as error:
-            raise SpecError(f"{path}:{place}: {error}") from None
-        except FieldError as error:
-            raise SpecError(f"{path}:{place} does not hold {what}; {error}; {cure}") from None
-        except (ValueError, TypeError, KeyError, AttributeError):
-            raise SpecError(f"{path}:{place} does not hold {what}; {cure}") from None
+            if left_out is None:
+                raise
+            left_out.append(str(error))
+
+
+def _parsed(path: Path, place: int, line: bytes, parse: Callable[[Any], Parsed], what: str, cure: str) -> Parsed:
+    try:
+        values = parse_json(line)
+    except ValueError as error:
+        raise SpecError(f"{path}:{place} does not hold {what}; {_field_error(line, parse) or _found(error)}; {cure}") from None
+    try:
+        return parse(values)
+    except SpecError as error:
+        raise SpecError(f"{path}:{place}: {error}") from None
+    except FieldError as error:
+        raise SpecError(f"{path}:{place} does not hold {what}; {error}; {cure}") from None
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise SpecError(f"{path}:{place} does not hold {what}; {cure}") from None
 
 
 def _field_error(line: bytes, parse: Callable[[Any], Any]) -> str | None:

@@ -190,19 +190,24 @@ class FinalRecord:
         return from_json(cls, upgraded_record(values))
 
 
-def read_records(directory: Path) -> list[TrialRecord]:
+def read_records(directory: Path, left_out: list[str] | None = None) -> list[TrialRecord]:
     """The study's records in the order of their numbers; a last line that was cut short is left out, and a line that is there twice.
 
-    Raises SpecError with the line's place where one is no record, and with both places where two of one trial differ.
+    Raises SpecError with the line's place where one is no record, and with both places where two of one trial differ; with `left_out`,
+    which gets the sentences, those lines are left out.
     """
     path, found, again = directory / RECORDS, dict[int, tuple[int, TrialRecord]](), 0
-    for line, record in _read(path, TrialRecord.from_dict):
+    for line, record in _read(path, TrialRecord.from_dict, left_out):
         first, known = found.setdefault(record.number, (line, record))
         if known != record:
-            raise SpecError(
+            said = (
                 f"{path} must have one record of trial {record.number}, found two that differ in lines {first} and {line}; "
                 "delete the one that does not belong there"
             )
+            if left_out is None:
+                raise SpecError(said)
+            left_out.append(said)
+            continue
         again += first != line
     if again:
         _warn_once(f"{path} has lines more than once ({again} of them, as in a file that was put together); each counts once")
@@ -216,9 +221,9 @@ def read_record(directory: Path, number: int) -> TrialRecord | None:
     return TrialRecord.from_dict(parse_json(lines[-1])) if lines else None
 
 
-def read_finals(directory: Path) -> dict[int, FinalRecord]:
-    """The newest FinalRecord of each trial that has one."""
-    return {final.number: final for _, final in _read(directory / FINALS, FinalRecord.from_dict)}
+def read_finals(directory: Path, left_out: list[str] | None = None) -> dict[int, FinalRecord]:
+    """The newest FinalRecord of each trial that has one; `left_out` as in `read_records`."""
+    return {final.number: final for _, final in _read(directory / FINALS, FinalRecord.from_dict, left_out)}
 
 
 def append(directory: Path, record: TrialRecord | FinalRecord) -> None:
@@ -229,10 +234,10 @@ def append(directory: Path, record: TrialRecord | FinalRecord) -> None:
     append_line(directory / (RECORDS if isinstance(record, TrialRecord) else FINALS), record.as_dict())
 
 
-def _read(path: Path, parse: Callable[[Mapping[str, Any]], Record]) -> Iterator[tuple[int, Record]]:
+def _read(path: Path, parse: Callable[[Mapping[str, Any]], Record], left_out: list[str] | None) -> Iterator[tuple[int, Record]]:
     """What is on each line, with the line's number."""
     cure = "restore the file from a copy, or delete that line to have the trial run again"
-    return numbered_lines(path, parse, f"a record of schema 1 to {SCHEMA}", cure)
+    return numbered_lines(path, parse, f"a record of schema 1 to {SCHEMA}", cure, left_out)
 
 
 @cache

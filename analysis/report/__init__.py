@@ -1,1 +1,1 @@
-"""Pages, figures and tables for people; the only room with Plotly."""
+"""Pages, figures and tables for people; with `analysis.law_report` the only room with Plotly."""

@@ -77,7 +77,10 @@ def front_figures(
 
 
 def curves_figure(records: Sequence[TrialRecord], front: Front) -> go.Figure:
-    """Validation loss over training tokens of every trial that reached an evaluation; the front and the references stand out."""
+    """Validation loss over training tokens of every trial that reached an evaluation; the front and the references stand out.
+
+    Of many trials those that are not on the front are a band, and those that did not finish are left out.
+    """
     curves = {record.number: _curve(record) for record in records}
     drawn = [record for record in records if curves[record.number]]
     missing = len(records) - len(drawn)
@@ -90,7 +93,10 @@ def curves_figure(records: Sequence[TrialRecord], front: Front) -> go.Figure:
     stopped = [record for record in drawn if record.outcome is Outcome.STOPPED]
     unfinished = [record for record in drawn if not record.finished and record.outcome is not Outcome.STOPPED]
     beaten, members, references = _standing(finished, front)
-    if beaten:
+    if len(records) > traces.MANY and beaten:
+        figure.add_traces(traces.band(beaten, curves, "not on the front"))
+        stopped, unfinished = [], []
+    elif beaten:
         figure.add_trace(traces.lines(beaten, curves, "not on the front", theme.DOMINATED, width=1.2))
     if stopped:
         figure.add_trace(traces.lines(stopped, curves, "stopped early", theme.DOMINATED, width=1.2, dash="dot"))

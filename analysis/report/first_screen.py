@@ -6,7 +6,6 @@ The script of the page (`page.js`) answers limits by the rule of `analysis.front
 from __future__ import annotations
 
 import base64
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,23 +19,29 @@ from analysis.fronts.membership import Membership, picks
 from analysis.objectives.objective import Objective
 from analysis.records.record import TrialRecord
 from analysis.records.summary import StudySummary
+from analysis.report.drawing import shape_drawing
 from analysis.report.figures import figure_place, front_figures
-from analysis.report.html import Html, element, folded, html
+from analysis.report.html import Html, element, folded, html, json_text
 from analysis.report.projection import pairs_of
+from analysis.report.terms import hover
 from analysis.statistics.arrays import Array, Indices
 from analysis.text import words
 
+BEST_MEANING = "The chance that no other shape within the limits is truly better in the study's first objective."
 STEPS = 65_535
 """Steps in which a page holds the range of an objective's draws."""
 
 
-def first_screen(summary: StudySummary, records: Sequence[TrialRecord], front: Front, membership: Membership, caption: str) -> Html:
-    """The head of the page; without a front it says how far the study is."""
+def first_screen(
+    summary: StudySummary, records: Sequence[TrialRecord], front: Front, membership: Membership, caption: str, left_out: int = 0
+) -> Html:
+    """The head of the page; without a front it says how far the study is. `left_out` counts lines that are no records."""
     heading = element("h1", summary.name)
     if not front.members:
         return element("header", heading, element("p", f"{summary.budget}. {outcome_sentence(records)}", class_="lead"))
+    unread = f"; {words.plural(left_out, 'unreadable line')} left out" if left_out else ""
     finished = sum(record.finished for record in records)
-    lead = element("p", f"{summary.budget}; {finished} of {words.plural(len(records), 'trial')} finished", class_="lead")
+    lead = element("p", f"{summary.budget}; {finished} of {words.plural(len(records), 'trial')} finished{unread}", class_="lead")
     figures = front_figures(records, front, membership)
     name, figure = next(iter(figures.items()))
     figure.update_layout(meta="first")  # by which the script knows which one goes without a legend where there is no room
@@ -66,12 +71,17 @@ def _pick(member: Mapping[str, Any], answer: Decision, front: Front) -> Html:
         return element(tag, text, data_say=name)
 
     card = (
-        element("div", member["what"], class_="what", data_say="what"),
+        element("div", member["what"], class_="what", data_say="what", **hover("recommended")),
         element("div", Html(member["written"]), class_="figure", data_say="values"),
-        element("p", said("title", member["title"], "code")),
-        element("p", "Right with ", said("on_front", on_front, "b"), ": none within the limits beats it."),
-        element("p", f"The {front.objectives[0].words.best} with ", said("best", best, "b"), ". ", said("ties", ties)),
-        element("p", said("interval", member["interval"]), class_="quiet"),
+        element("p", element("code", member["title"], data_say="title", title=member["shape"])),
+        said("drawing", Html(member["drawing"]), "div"),
+        element("p", "Right with ", said("on_front", on_front, "b"), ": none within the limits beats it.", **hover("on the front")),
+        element(
+            "p",
+            element("span", f"The {front.objectives[0].words.best} with ", said("best", best, "b"), ". ", title=BEST_MEANING),
+            element("span", ties, data_say="ties", **hover("ties")),
+        ),
+        element("p", said("interval", member["interval"]), class_="quiet", **hover("credible interval")),
     )
     return element("div", element("div", *card, class_="card"), said("command", Html(member["command"]), "pre"), class_="pick")
 
@@ -104,15 +114,20 @@ def _member(number: int, summary: StudySummary, record: TrialRecord, front: Fron
     """What the page says of a member of the front where it is taken."""
     point, titles = front.points[number], picks(front, membership).get(number, [])
     pairs = list(zip(front.objectives, point.values, membership.posteriors[number].intervals, strict=True))
-    written = [f"{html(o.words.write(value))} <small>{html(o.words.short or o.words.label)}</small>" for o, value, _ in pairs]
+    written = [
+        element("span", o.words.write(value), " ", element("small", o.words.short or o.words.label), class_="nowrap", title=o.words.meaning)
+        for o, value, _ in pairs
+    ]
     intervals = [f"{o.between_text(i.low, i.high)} {o.words.label}" for o, _, i in pairs if i is not None]
     return {
         "trial": number,
         "values": list(point.values),
         "ties": [other for other in membership.posteriors[number].ties or () if other in front.members],
         "what": _capital(words.joined(titles or ["recommended"])),
-        "written": " ".join(f'<span class="nowrap">{each}</span>' for each in written),
+        "written": " ".join(written),
         "title": record.title,
+        "shape": "; ".join(words.shape(record.architecture)),
+        "drawing": shape_drawing(record.architecture),
         "interval": f"90 %: {'; '.join(intervals)}" if intervals else "",
         "command": " ".join(f'<span class="nowrap">{html(word)}</span>' for word in export_command(summary, number).split()),
     }
@@ -158,8 +173,3 @@ def _packed(costs: Array, draws: FrontDraws) -> dict[str, Any]:
 
 def _shorts(values: Array | Indices) -> str:
     return base64.b64encode(np.asarray(values).astype("<u2").tobytes()).decode()
-
-
-def json_text(data: object) -> str:
-    """JSON that may stand in a script element."""
-    return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape, unescape
 from pathlib import Path
 
 from analysis.report import theme
-from analysis.report.terms import hover, meanings_on_page
+from analysis.report.terms import hover, meanings_on_page, spelled_terms
 
 
 class Html(str):
@@ -66,10 +67,11 @@ def table(
     strong = set(emphasised)
     titles = {name: {"title": text} for name, text in (named or {}).items()}
     heads = (_cell("th", name, numeric, scope="col", **titles.get(name, hover(name))) for name, numeric in columns.items())
-    lines = [element("thead", element("tr", *heads))]
+    lines, rows_of_body = [element("thead", element("tr", *heads))], list[Html]()
     for place, row in enumerate(rows):
         cells = (_cell("td", value, numeric) for value, numeric in zip(row, columns.values(), strict=True))
-        lines.append(element("tr", *cells, **({"class_": "strong"} if place in strong else {})))
+        rows_of_body.append(element("tr", *cells, **({"class_": "strong"} if place in strong else {})))
+    lines.append(element("tbody", *rows_of_body))
     scroll = element("div", element("table", *lines), class_="scroll", role="region", aria_label=caption, tabindex="0")
     return Html(element("p", caption, class_="quiet") + scroll)
 
@@ -77,6 +79,11 @@ def table(
 def folded(summary: str, *children: object) -> Html:
     """Something that is shown when it is asked for."""
     return element("details", element("summary", summary), *children)
+
+
+def json_text(data: object) -> str:
+    """JSON that may stand in a script element."""
+    return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def later(*children: Html) -> Html:
@@ -106,11 +113,12 @@ def sections_page(
     titled = [(name, titles[name], children) for name, children in bodies.items()]
     shown = [each for each in titled if each[2]]
     words = terms([*shown, ("first", title, [first or Html("")])])
+    glossary = Html(f'<script type="application/json" id="glossary">{json_text(spelled_terms())}</script>')
     shown += [("terms", "Terms", [words[1] if first else folded(*words)])]
-    links = [element("a", heading, href=f"#{name}") for name, heading, _ in shown]
+    links = [element("a", heading, href=f"#{name}", **hover(heading)) for name, heading, _ in shown]
     header = first or element("header", element("h1", title), element("p", lead, class_="lead"))
     parts = (section(name, heading, *children, is_folded=first is not None) for name, heading, children in shown)
-    return document(f"{title} · archfront", head, [header, element("nav", *links), *parts])
+    return document(f"{title} · archfront", head, [header, element("nav", *links), *parts, glossary])
 
 
 def terms(sections: Iterable[tuple[str, str, Sequence[Html]]]) -> tuple[str, Html]:

@@ -17,6 +17,7 @@
     Plotly.newPlot(element, data, layout, config);
     element.on("plotly_afterplot", () => part(element));
     part(element);
+    explain_figure(element);
   }
 
   function narrow(data, layout) {
@@ -50,6 +51,102 @@
   function fill(root) {
     for (const template of all("template.later", root)) if (isShown(template)) template.replaceWith(template.content);
     for (const element of all(".plot", root)) draw(element);
+    for (const table of all("table", root)) if (isShown(table)) sortable(table);
+    explain(root);
+  }
+
+  // Tables: a heading sorts, a field above filters by words and by comparisons such as latency<20.
+  const text_of = (row, column) => row.cells[column].textContent.trim();
+  const SIZES = { kB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12 };
+
+  function value_of(text) {
+    const found = text.replaceAll(",", "").match(/^[#<>]?\s*(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*(kB|MB|GB|TB)?/);
+    return found ? Number(found[1]) * (SIZES[found[2]] ?? 1) : null;
+  }
+
+  function sortable(table) {
+    const heads = all("thead th", table), body = table.tBodies[0];
+    if (table.dataset.sorts || !body || body.rows.length < 2) return;
+    table.dataset.sorts = "true";
+    const sort = (column) => {
+      const sign = heads[column].getAttribute("aria-sort") === "ascending" ? -1 : 1;
+      heads.forEach((head) => head.removeAttribute("aria-sort"));
+      heads[column].setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
+      const keyed = [...body.rows].map((row) => [text_of(row, column), value_of(text_of(row, column)), row]);
+      const numeric = keyed.some(([, value]) => value !== null);
+      const last = ([text, value]) => (numeric ? value === null : text === "" || text === "–");
+      keyed.sort((a, b) => last(a) - last(b) || sign * (numeric ? a[1] - b[1] : a[0].localeCompare(b[0])));
+      body.append(...keyed.map(([, , row]) => row));
+    };
+    heads.forEach((head, column) => {
+      head.tabIndex = 0;
+      head.addEventListener("click", () => sort(column));
+      head.addEventListener("keydown", (event) => { if (event.key === "Enter") sort(column); });
+    });
+    if (body.rows.length > 8) filter(table, heads, body);
+  }
+
+  function filter(table, heads, body) {
+    const input = document.createElement("input");
+    input.className = "filter";
+    input.placeholder = "Filter: words, or latency<20";
+    input.setAttribute("aria-label", "Filter the table");
+    table.closest(".scroll").before(input);
+    const names = heads.map((head) => head.textContent.toLowerCase());
+    input.addEventListener("input", () => {
+      const asked = input.value.toLowerCase().split(/\s+/).filter(Boolean).map((word) => {
+        const found = word.match(/^([^<>]+)([<>])(-?[\d.]+)(kb|mb|gb)?$/);
+        const column = found ? names.findIndex((name) => name.startsWith(found[1])) : -1;
+        if (column < 0) return (row) => row.textContent.toLowerCase().includes(word);
+        const bound = Number(found[3]) * ({ kb: 1e3, mb: 1e6, gb: 1e9 }[found[4]] ?? 1);
+        return (row) => { const value = value_of(text_of(row, column)); return value !== null && (found[2] === "<" ? value < bound : value > bound); };
+      });
+      for (const row of body.rows) row.hidden = !asked.every((holds) => holds(row));
+    });
+  }
+
+  // Terms: in what is shown, the first time that a sentence names one, it has its meaning as a tooltip.
+  const glossary = JSON.parse(document.getElementById("glossary").textContent);
+  const lower = Object.fromEntries(Object.entries(glossary).map(([word, text]) => [word.toLowerCase(), text]));
+  const quote = (word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  const spelled = Object.keys(lower).sort((a, b) => b.length - a.length).map(quote).join("|");
+
+  function explain(root) {
+    for (const element of all("p, figcaption, summary, .axis-words", root)) {
+      if (element.dataset.explained || element.closest("[title], #terms") || !isShown(element) && element.tagName !== "SUMMARY") continue;
+      element.dataset.explained = "true";
+      const pattern = new RegExp(`(?<![\\w-])(?:${spelled})(?![\\w-])`, "gi"), seen = new Set();
+      for (const node of [...element.childNodes]) {
+        if (node.nodeType !== Node.TEXT_NODE) continue;
+        const parts = [];
+        let at = 0;
+        for (const found of node.textContent.matchAll(pattern)) {
+          const word = found[0].toLowerCase();
+          if (seen.has(word)) continue;
+          seen.add(word);
+          const term = document.createElement("abbr");
+          term.textContent = found[0];
+          term.title = lower[word];
+          parts.push(node.textContent.slice(at, found.index), term);
+          at = found.index + found[0].length;
+        }
+        if (parts.length) node.replaceWith(...parts, node.textContent.slice(at));
+      }
+    }
+  }
+
+  // Titles of axes and the legend of a figure are explained by the terms in them.
+  function explain_figure(element) {
+    const pattern = new RegExp(`(?<![\\w-])(?:${spelled})(?![\\w-])`, "i");
+    const pairs = [...all(".xtitle, .ytitle", element).map((text) => [text, text]), ...all(".traces", element).map((each) => [each.querySelector(".legendtext"), each.querySelector(".legendtoggle")])];
+    for (const [text, target] of pairs) {
+      const found = text && target && !target.querySelector("title") && text.textContent.match(pattern);
+      if (!found) continue;
+      const title = document.createElementNS("http://www.w3.org/2000/svg", "title");
+      title.textContent = lower[found[0].toLowerCase()];
+      target.style.pointerEvents = "all";
+      target.append(title);
+    }
   }
   document.addEventListener("toggle", (event) => { if (event.target.open) fill(event.target); }, true);
   const unfold = (target) => {
@@ -157,11 +254,12 @@
     if (!member) return;
     fill_in("values", member.written);
     set("title", member.title);
+    all('[data-say="title"]', root).forEach((element) => { element.title = member.shape; });
     set("interval", member.interval);
     fill_in("command", member.command);
     set("on_front", share(answer.on_front));
     set("best", share(answer.best));
-    fill_in("drawing", member.drawing || "");
+    fill_in("drawing", member.drawing);
     set("ties", answer.ties.length ? `Ties: ${answer.ties.slice(0, 6).map((trial) => `#${trial}`).join(", ")}${answer.ties.length > 6 ? ", …" : ""}.` : "");
   }
 

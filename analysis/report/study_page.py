@@ -5,7 +5,8 @@ Everything on it is computed from the records; plotly.js is inside, so that it o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 
 from analysis.fidelity.rank_validity import Validity
 from analysis.fronts.doubts import bracket_sentences, selection_bias_sentences, uncertainty_sentences
@@ -20,14 +21,19 @@ from analysis.objectives.quality import half_width_of
 from analysis.records.record import FinalRecord, Kind, TrialRecord
 from analysis.records.summary import StudySummary
 from analysis.report.answers import answers_part
+from analysis.report.drawing import shape_code, shape_drawing
 from analysis.report.figures import curves_figure, front_figure, front_figures, picture, plotly_script
 from analysis.report.first_screen import export_command, first_screen
-from analysis.report.html import Html, element, folded, html, later, paragraphs, sections_page
+from analysis.report.html import Html, element, folded, later, paragraphs, sections_page
 from analysis.report.sections import ForecastFound, asked_facts, cost_facts, environment_facts, forecast_part, health_part, validity_part
 from analysis.report.tables import all_trials, front_table, unfinished, validation_tables
+from analysis.report.terms import hover
+from analysis.report.traces import MANY
 from analysis.report.written import written_part
 from analysis.text import words
 from analysis.text.passes import GOOD_EPOCHS, passes_sentences
+
+logger = logging.getLogger(__name__)
 
 REPORT = "report.html"
 SECTIONS = {
@@ -54,34 +60,58 @@ def report_page(
     ahead: ForecastFound = None,
     problem: Problem = STANDARD,
     membership: Membership | None = None,
+    left_out: Sequence[str] = (),
 ) -> str:
     """The whole page; the same records give the same page.
 
     `longer` is what longer trainings say of the ranking, where there are any; `ahead` the front at the study's target, if it has one;
-    `membership` that of the records' front, where it is known already.
+    `membership` that of the records' front, where it is known already; `left_out` a sentence for each line that is no record.
     """
     front = front_of(records, finals, problem)
     membership = membership or estimate_membership(front)
-    bodies = {
-        "found": _found(records, finals, front, membership),
-        "front": _front(records, finals, front, membership),
-        "answers": answers_part(records, front, summary.corpus_name),
-        "asked": asked_facts(summary, records),
-        "curves": _curves(records, front),
-        "forecast": forecast_part(ahead, records, front),
-        "validity": validity_part(longer),
-        "health": health_part(records),
-        "unfinished": [unfinished(records)] if any(not record.finished for record in records) else [],
-        "cost": cost_facts(summary, records),
-        "export": _export(summary, records, front, membership),
-        "environment": environment_facts(summary, records),
+    parts: dict[str, Callable[[], list[Html]]] = {
+        "found": lambda: [*_left_out(left_out), *_found(records, finals, front, membership)],
+        "front": lambda: _front(records, finals, front, membership),
+        "answers": lambda: answers_part(records, front, summary.corpus_name),
+        "asked": lambda: asked_facts(summary, records),
+        "curves": lambda: _curves(records, front),
+        "forecast": lambda: forecast_part(ahead, records, front),
+        "validity": lambda: validity_part(longer),
+        "health": lambda: health_part(records),
+        "unfinished": lambda: [unfinished(records)] if any(not record.finished for record in records) else [],
+        "cost": lambda: cost_facts(summary, records),
+        "export": lambda: _export(summary, records, front, membership),
+        "environment": lambda: environment_facts(summary, records),
     }
-    first = first_screen(summary, records, front, membership, front_caption(front) if front.points else "")
-    return sections_page(summary.name, "", SECTIONS, bodies, plotly_script(), first)
+    bodies = {name: made_or_said(make) for name, make in parts.items()}
+    caption = front_caption(front) if front.points else ""
+    first = made_or_said(lambda: [first_screen(summary, records, front, membership, caption, len(left_out))])
+    return sections_page(summary.name, "", SECTIONS, bodies, plotly_script(), first[0])
+
+
+def made_or_said(make: Callable[[], list[Html]]) -> list[Html]:
+    """A part of the page, or a sentence on what stood in its way: one record that no part was made for takes no page down."""
+    try:
+        return make()
+    except Exception as error:
+        logger.warning("a part of the report could not be made", exc_info=True)
+        return [paragraphs([f"This part could not be made ({type(error).__name__}: {error}); the others do not hang on it."])]
+
+
+def _left_out(lines: Sequence[str]) -> list[Html]:
+    return (
+        [paragraphs([f"{words.plural(len(lines), 'line')} of the study's files cannot be read and is left out: {lines[0]}."])]
+        if lines
+        else []
+    )
 
 
 CURVES_CAPTION = (
     "Loss on the validation split at each evaluation. Dotted lines belong to trials that did not finish; they stop where the trial did."
+)
+MANY_CURVES_CAPTION = (
+    "Loss on the validation split at each evaluation of the front and of the references; the band holds eight of ten of the other trials "
+    "that finished, and those that did not are left out."
 )
 
 
@@ -113,7 +143,10 @@ def _cards(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], fr
         record, point, posterior = by_number[number], front.points[number], membership.posteriors[number]
         test = finals[number].test if number in finals else None
         values = list(zip(front.objectives, point.values, strict=True))
-        numbers = [Html(f"{html(o.words.write(value))} <small>{html(o.words.short or o.words.label)}</small>") for o, value in values]
+        numbers = [
+            element("span", o.words.write(v), " ", element("small", o.words.short or o.words.label), title=o.words.meaning)
+            for o, v in values
+        ]
         ranges = [(o, interval) for o, interval in zip(front.objectives, posterior.intervals, strict=True) if interval is not None]
         on_test = [(o, o.value(Observed.judged_by(record, test))) for o in front.problem.shown if o.noise == "seed"]
         width = None if test is None else half_width_of(test)
@@ -122,20 +155,27 @@ def _cards(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], fr
         cards.append(
             element(
                 "div",
-                element("div", words.joined(titles), class_="what"),
+                element("div", Html(words.joined([str(titled(title)) for title in titles])), class_="what"),
                 element("div", Html(" ".join(numbers)), class_="figure"),
-                element("p", element("code", record.title)),
+                element("p", shape_code(record.title, record.architecture)),
+                shape_drawing(record.architecture),
                 *(
                     element("p", f"90 % credible interval: {o.between_text(i.low, i.high)}{f' {o.words.label}' if len(ranges) > 1 else ''}")
                     for o, i in ranges
                 ),
-                element("p", f"on the true front with {words.probability(posterior.on_front)}"),
+                element("p", f"on the true front with {words.probability(posterior.on_front)}", **hover("on the front")),
                 element("p", ", ".join(words.shape(record.architecture)), class_="quiet"),
                 element("p", f"test split: {told}" if told else "not measured on the test split", class_="quiet"),
                 class_="card reference" if record.kind is Kind.REFERENCE else "card",
             )
         )
     return element("div", *cards, class_="cards")
+
+
+def titled(title: str) -> Html:
+    """What a shape was picked for, with what that means."""
+    named = hover(title) or {"title": f"Of the front, the one that is {title}."}
+    return element("span", title, **named)
 
 
 def _front(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, membership: Membership) -> list[Html]:
@@ -204,7 +244,8 @@ def _labels(objectives: Sequence[Objective]) -> str:
 
 def _curves(records: Sequence[TrialRecord], front: Front) -> list[Html]:
     figure = curves_figure(records, front)
-    return [picture("curves", figure, CURVES_CAPTION)] if figure.data else []
+    caption = MANY_CURVES_CAPTION if len(records) > MANY else CURVES_CAPTION
+    return [picture("curves", figure, caption)] if figure.data else []
 
 
 def _export(summary: StudySummary, records: Sequence[TrialRecord], front: Front, membership: Membership) -> list[Html]:

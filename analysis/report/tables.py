@@ -15,7 +15,9 @@ from analysis.objectives.quality import ON, ROUNDING_LOSS, half_width_of
 from analysis.objectives.registry import FORECAST, find_objective
 from analysis.records.record import FinalRecord, TrialRecord
 from analysis.records.replicates import averaged
+from analysis.report.drawing import shape_code
 from analysis.report.html import Html, element, html, table
+from analysis.report.terms import hover
 from analysis.text import words
 
 TABLE_CAPTION = (
@@ -31,13 +33,14 @@ Cell = Callable[[dict[str, Any]], str]
 def front_table(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, membership: Membership) -> Html:
     """The front and the references: every objective, before and after, on both splits, and how sure each place is."""
     chosen, best = picks(front, membership), front.best(0)
+    shapes = {record.number: record.architecture for record in records}
     found, columns = front_rows(records, finals, front, membership), _front_columns(front)
     if any(row[ROUNDING_LOSS] is not None for row in found):
         columns[f"{find_objective(ROUNDING_LOSS).heading()}, 90 %"] = rounding_cell
     rows = [
         (
             _name(r["trial"], r["name"], [*chosen.get(r["trial"], []), *(["tie"] if best in r["ties"] else [])]),
-            element("code", r["shape"]),
+            shape_code(r["shape"], shapes[r["trial"]]),
             f"{r['parameters']:,}",
             *(cell(r) for cell in columns.values()),
         )
@@ -126,7 +129,7 @@ def _with_documents(objective: Objective, seen: Observed, name: str) -> str:
 
 
 def _name(number: int, name: str | None, titles: Sequence[str]) -> Html:
-    tags = [element("span", title, class_="tag") for title in titles]
+    tags = [element("span", title, class_="tag", **hover(title)) for title in titles]
     tags += [element("span", name, class_="tag reference")] if name else []
     return Html(" ".join([html(f"#{number}"), *tags]))
 
@@ -147,7 +150,16 @@ def all_trials(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]
         values = [r[objective.name] if record.finished or objective.known != "training" else None for objective in shown]
         cells = (objective.cell(value) for objective, value in zip(shown, values, strict=True))
         odds = words.probability(r["front_probability"])
-        rows.append((_name(record.number, record.name, []), element("code", r["shape"]), ending, f"{r['parameters']:,}", *cells, odds))
+        rows.append(
+            (
+                _name(record.number, record.name, []),
+                shape_code(r["shape"], record.architecture),
+                ending,
+                f"{r['parameters']:,}",
+                *cells,
+                odds,
+            )
+        )
     caption = "Every trial in the order of its number; the quality of a trial that ended early is left out, for it is not comparable."
     return table(columns, rows, caption)
 
@@ -157,7 +169,7 @@ def unfinished(records: Sequence[TrialRecord]) -> Html:
     rows = [
         (
             _name(record.number, record.name, []),
-            element("code", record.architecture.label),
+            shape_code(record.architecture.label, record.architecture),
             element("span", words.OUTCOMES[record.outcome], class_="nowrap"),
             f"{record.training.tokens:,}" if record.training else words.ABSENT,
             record.reason or words.ABSENT,

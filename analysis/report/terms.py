@@ -60,6 +60,11 @@ def hover(heading: str) -> dict[str, str]:
     return {"title": " ".join(entry.text for entry in found).replace("`", "")} if found else {}
 
 
+def spelled_terms() -> dict[str, str]:
+    """What each term and objective means, by every way in which it is written, for a script that finds them in sentences."""
+    return {word: entry.text.replace("`", "") for entry in (*objective_entries(), *TERMS) for word in entry.spelled}
+
+
 def meanings_on_page(text: str, headings: Iterable[str], labels: Iterable[str]) -> dict[str, str]:
     """Meanings by word of what a page uses: terms of its text, what its headings are made of, and each part of its shapes' labels once."""
     known = _by_spelling()

@@ -14,6 +14,8 @@ SYMBOLS = ("diamond", "square", "triangle-up", "star", "pentagon", "hexagon")
 """Symbols of the references, in their order."""
 INTERVAL = "#B9D3E8"
 """Pale enough that points and lines read above it."""
+BAND_FILLING = "rgba(174, 183, 192, 0.3)"
+"""Filling of a band of many curves."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 COLOR_SCALE = "Viridis"
 """Plotly's name of the scale that tells a third objective."""

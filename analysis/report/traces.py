@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from analysis.fronts.doubts import POSSIBLE
+import numpy as np
+
+from analysis.fronts.doubts import LIKELY, POSSIBLE
 from analysis.fronts.front import Front, ObjectivePoint, ObjectiveReading
 from analysis.fronts.membership import Membership, picks
 from analysis.objectives.objective import Objective
@@ -19,6 +21,10 @@ from analysis.statistics.intervals import LEVEL
 from analysis.text import words
 
 Trace = dict[str, Any]
+MANY = 100
+"""Shapes from which on a figure has bars and long texts for those alone that are likely on the front, and a band for their curves."""
+BAND_QUANTILES = (0.1, 0.5, 0.9)
+"""Quantiles that a band of curves shows."""
 Curves = Mapping[int, Sequence[tuple[int, float]]]
 """Tokens and validation loss along each trial's training, by its number."""
 
@@ -37,7 +43,7 @@ def points(
     With a third objective its values are the colours, on the figure's one colour axis, but of references.
     """
     numbers = [record.number for record in records]
-    pale, reference = color == look.DOMINATED, color == look.REFERENCE
+    pale, reference, many = color == look.DOMINATED, color == look.REFERENCE, len(view.front.points) > MANY
     ring = look.FRONT if reference and numbers[0] in view.front.members else "white"
     line: dict[str, Any] = {"color": ring, "width": 2 if reference else 1}
     marker: dict[str, Any] = {"color": color, "symbol": symbol, "size": size, "line": line}
@@ -49,8 +55,8 @@ def points(
         "type": "scatter",
         "x": [view.at(number)[0] for number in numbers],
         "y": [view.at(number)[1] for number in numbers],
-        **_repeats("error_x", [view.readings(number)[0] for number in numbers], ends),
-        **_repeats("error_y", [view.readings(number)[1] for number in numbers], ends),
+        **({} if many and pale else _repeats("error_x", [view.readings(number)[0] for number in numbers], ends)),
+        **({} if many and pale else _repeats("error_y", [view.readings(number)[1] for number in numbers], ends)),
         "mode": "markers+text" if labels else "markers",
         "text": labels,
         "textposition": view.inward(numbers[0]) if reference else view.free_side,
@@ -58,7 +64,7 @@ def points(
         "cliponaxis": False,
         "marker": marker,
         "name": name,
-        "hovertext": [_hover(record, view.front, view.membership) for record in records],
+        "hovertext": [(_short_hover if many and pale else _hover)(record, view.front, view.membership) for record in records],
         "hovertemplate": "%{hovertext}<extra></extra>",
     }
 
@@ -75,8 +81,11 @@ def _repeats(name: str, readings: Sequence[ObjectiveReading], look_of_ends: Mapp
 def intervals(view: Projection) -> Trace:
     """A line from end to end of the credible interval of what a seed moves, for each shape that may be on the front and the references."""
     columns: dict[str, list[float | None]] = {"x": [], "y": []}
+    many = len(view.front.points) > MANY
     for number, point in view.front.points.items():
-        if view.membership.posteriors[number].on_front < POSSIBLE and number not in view.front.members and point.kind is not Kind.REFERENCE:
+        chance = view.membership.posteriors[number].on_front
+        named = not many and number in view.front.members
+        if chance < (LIKELY if many else POSSIBLE) and not named and point.kind is not Kind.REFERENCE:
             continue
         x, y = view.at(number)
         across, upright = (view.membership.interval(number, place) for place in (view.x, view.y))
@@ -169,6 +178,34 @@ def _hover(record: TrialRecord, front: Front, membership: Membership) -> str:
         f"on the true front with {words.probability(posterior.on_front)}",
     ]
     return "<br>".join(filter(None, lines))
+
+
+def _short_hover(record: TrialRecord, front: Front, membership: Membership) -> str:
+    """The shape, its objectives and its probability: of many shapes that are not on the front."""
+    said = ", ".join(o.said(value) for o, value in zip(front.objectives, front.points[record.number].values, strict=True))
+    chance = words.probability(membership.posteriors[record.number].on_front)
+    return f"<b>{escape(record.title)}</b><br>{said}<br>on the true front with {chance}"
+
+
+def band(records: Sequence[TrialRecord], curves: Curves, name: str) -> list[Trace]:
+    """The middle of many curves, and where eight of ten lie, at each number of tokens that half of them reached."""
+    at = sorted({tokens for record in records for tokens, _ in curves[record.number]})
+    losses = np.full((len(records), len(at)), np.nan)
+    for row, record in enumerate(records):
+        tokens, values = np.array(curves[record.number], dtype=float).T
+        inside = (tokens[0] <= at) & (np.array(at) <= tokens[-1])
+        losses[row, inside] = np.interp(np.array(at)[inside], tokens, values)
+    enough = np.isfinite(losses).sum(axis=0) * 2 >= len(records)
+    x = np.array(at)[enough].tolist()
+    low, middle, high = np.nanquantile(losses[:, enough], BAND_QUANTILES, axis=0).tolist()
+    line = {"type": "scatter", "x": x, "mode": "lines", "hoverinfo": "skip"}
+    edge = {"line": {"width": 0, "color": look.DOMINATED}, "showlegend": False}
+    filled = {"fill": "tonexty", "fillcolor": look.BAND_FILLING, "line": {"width": 0, "color": look.DOMINATED}}
+    return [
+        {**line, **edge, "y": low},
+        {**line, **filled, "y": high, "name": f"{BAND_QUANTILES[0]:.0%} to {BAND_QUANTILES[2]:.0%} of those {name}"},
+        {**line, "y": middle, "line": {"width": 1.5, "color": look.DOMINATED}, "name": f"their median, {len(records):,} trials"},
+    ]
 
 
 def _measured(objective: Objective, reading: ObjectiveReading, record: TrialRecord, point: ObjectivePoint) -> str:

@@ -65,7 +65,7 @@ def fit(options: argparse.Namespace) -> int:
     else:
         print(fit_text(answered.data))
     if options.html is not None:
-        from analysis.report.law_page import fit_page, write_page
+        from analysis.law_report.law_page import fit_page, write_page
 
         name = " and ".join(path.resolve().name for path in paths)
         say(f"\npage     {write_page(Path(options.html), fit_page(name, answered))}")

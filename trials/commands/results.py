@@ -47,7 +47,9 @@ def report(options: argparse.Namespace) -> int:
     from trials.reporting.mlflow_tracker import Tracker
     from trials.reporting.stored_study import read_study, report_again, report_study, under_objectives
 
-    stored = read_study(Path(options.directory))
+    stored = read_study(Path(options.directory), leaves_out=True)
+    for said in stored.left_out:
+        say(f"archfront: left out: {said}")
     if options.objectives is not None:
         stored = under_objectives(stored, options.objectives)
     if options.device is not None:
@@ -58,7 +60,7 @@ def report(options: argparse.Namespace) -> int:
         _say_page("\nread again: ", stored, output, report_again)
         return DONE
     _say_page("\nreport   ", stored, output, report_study)
-    if _is_writable(stored.directory):
+    if _is_writable(stored.directory) and not stored.left_out:
         Tracker(stored.directory, stored.study, stored.text).bring_up_to_date(stored.records, stored.finals)
     say("terms    archfront explain WORDS")
     print_written(stored, options.json)

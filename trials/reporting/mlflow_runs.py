@@ -211,7 +211,7 @@ class StudyRuns:
 
     def _write_law(self, records: Sequence[TrialRecord], law: str) -> None:
         """A scaling study's pictures on one page, since plotly.js would be in each file, and what it found as data."""
-        from analysis.report.law_study_page import fitted, law_page
+        from analysis.law_report.law_study_page import fitted, law_page
         from trials.reporting.mlflow_law_content import law_data, law_metrics, law_note
 
         answered = fitted(records, law)

@@ -49,13 +49,15 @@ class StoredStudy:
     finals: dict[int, FinalRecord]
     long_runs: list[LongRun]
     """Longer trainings that judge the short ones; none before `archfront validate`."""
+    left_out: tuple[str, ...] = ()
+    """A sentence for each line of its files that is no record, where these were not refused."""
 
     @cached_property
     def law(self) -> FitResult | str | None:
         """A scaling study's law, or a sentence on what it lacks; None for a search."""
         if self.study.scaling is None:
             return None
-        from analysis.report.law_study_page import fitted
+        from analysis.law_report.law_study_page import fitted
 
         return fitted(self.records, self.study.scaling.form)
 
@@ -94,8 +96,10 @@ class StoredStudy:
         raise SpecError(f"{self.directory} has no trial {number}; its trials are {there}")
 
 
-def read_study(directory: Path) -> StoredStudy:
+def read_study(directory: Path, *, leaves_out: bool = False) -> StoredStudy:
     """Everything that a study's directory holds; raises SpecError where it is not one, or its study was changed since.
+
+    A line that is no record is refused, or left out where `leaves_out` says so, as a report does.
 
     Records that the study cannot have made are told by a warning: what is said of them may be of two studies.
     """
@@ -105,13 +109,13 @@ def read_study(directory: Path) -> StoredStudy:
     if not (directory / RECORDS).exists():
         raise SpecError(f"{directory} has no {RECORDS} yet; `archfront run` writes it when the first trial ends")
     content = path.read_bytes()
-    asked, records = parse_stored(content, str(path)), read_records(directory)
+    left_out: list[str] | None = [] if leaves_out else None
+    asked, records = parse_stored(content, str(path)), read_records(directory, left_out)
     require_unchanged(directory, asked)
     if (found := misfit(asked, records)) is not None:
         logger.warning("%s does not fit its %s: %s; restore the one that was changed", path, RECORDS, found)
-    return StoredStudy(
-        directory, as_settled(asked, directory), content.decode(), records, read_finals(directory), read_long_runs(directory)
-    )
+    finals, longer = read_finals(directory, left_out), read_long_runs(directory)
+    return StoredStudy(directory, as_settled(asked, directory), content.decode(), records, finals, longer, tuple(left_out or ()))
 
 
 def under_objectives(stored: StoredStudy, names: Sequence[str]) -> StoredStudy:
@@ -140,15 +144,15 @@ def report_study(stored: StoredStudy, output: Path | None = None) -> Path:
     if law is None:
         judged = validity(stored.records, stored.long_runs)
         return _write_page(stored, page, judged)
-    from analysis.report.law_page import write_page
-    from analysis.report.law_study_page import scaling_report
+    from analysis.law_report.law_page import write_page
+    from analysis.law_report.law_study_page import scaling_report
 
     return write_page(page, scaling_report(summarise(stored), stored.records, law))
 
 
 def _write_page(stored: StoredStudy, path: Path, longer: Validity | None) -> Path:
     summary, problem = summarise(stored), stored.study.problem
-    page = report_page(summary, stored.records, stored.finals, longer, stored.forecast, problem, stored.membership)
+    page = report_page(summary, stored.records, stored.finals, longer, stored.forecast, problem, stored.membership, stored.left_out)
     return write_whole(path, page.encode())
 
 

@@ -14,10 +14,11 @@ import pytest
 from analysis.fronts.front import front_of
 from analysis.fronts.membership import estimate_membership
 from analysis.fronts.rows import front_rows
+from analysis.law_report import law_study_page
 from analysis.records.files import write_whole
 from analysis.records.record import Kind, Outcome, TrialRecord
 from analysis.records.summary import totals
-from analysis.report import law_study_page, sections, study_page
+from analysis.report import sections, study_page
 from analysis.report.figures import front_figure
 from analysis.report.html import Html, sections_page
 from analysis.report.study_page import report_page

@@ -14,12 +14,12 @@ import pytest
 from analysis.fidelity.promotion import Promotion
 from analysis.fronts.device_front import transfer_to_device
 from analysis.fronts.front import front_of
+from analysis.law_report.law_page import FIT_SECTIONS
+from analysis.law_report.law_study_page import LAW_SECTIONS, fitted, scaling_report
 from analysis.objectives.problem import problem_of
 from analysis.objectives.registry import OBJECTIVES
 from analysis.report import terminal
 from analysis.report.device_page import DEVICE_SECTIONS, transfer_page
-from analysis.report.law_page import FIT_SECTIONS
-from analysis.report.law_study_page import LAW_SECTIONS, fitted, scaling_report
 from analysis.report.study_page import SECTIONS, report_page
 from analysis.report.terms import groups, meanings
 from archfront import main
@@ -41,7 +41,7 @@ FINALS = sample_finals(RECORDS)
 def columns_of_tables() -> set[str]:
     """Headings that stand in the code as a table's: the keys of mappings to nothing but yes and no."""
     found = set()
-    for path in (ROOT / "analysis" / "report").glob("*.py"):
+    for path in [*(ROOT / "analysis" / "report").glob("*.py"), *(ROOT / "analysis" / "law_report").glob("*.py")]:
         dicts = (node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Dict))
         for node in dicts:
             if all(isinstance(value, ast.Constant) and isinstance(value.value, bool) for value in node.values):

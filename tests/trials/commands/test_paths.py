@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 import archfront
+from analysis.law_report.law_page import write_page
 from analysis.records.record import append
-from analysis.report.law_page import write_page
 from search_space.errors import WorkError
 from tests.support.bad_paths import NOT_READ, NOT_WRITTEN, Make
 from tests.support.bad_studies import values

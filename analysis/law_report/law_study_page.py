@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analysis.fronts.front import front_of
+from analysis.law_report.law_figures import points_figure
+from analysis.law_report.law_page import FIT_SECTIONS, fit_parts
+from analysis.law_report.law_tables import losses_table
 from analysis.laws.fit_result import FitResult, fit_runs
 from analysis.laws.options import FitOptions
 from analysis.laws.runs import runs_from_records
@@ -12,9 +15,6 @@ from analysis.records.record import TrialRecord
 from analysis.records.summary import StudySummary
 from analysis.report.figures import curves_figure, picture, plotly_script
 from analysis.report.html import Html, element, sections_page, table
-from analysis.report.law_figures import points_figure
-from analysis.report.law_page import FIT_SECTIONS, fit_parts
-from analysis.report.law_tables import losses_table
 from analysis.report.sections import asked_facts, cost_facts, environment_facts, health_part
 from analysis.report.tables import unfinished
 from analysis.text import words

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from analysis.law_report.law_figures import best_allocation, isoflop_figure, points_figure, scaling_figures
+from analysis.law_report.law_tables import backtest_table, parabolas_table, parameters_table, predictions_table
 from analysis.laws.accuracy import accuracy_sentences
 from analysis.laws.fit_law import Study, predict_point
 from analysis.laws.fit_result import FitResult
@@ -16,8 +18,6 @@ from analysis.laws.run_table import columns_sentences
 from analysis.records.files import write_whole
 from analysis.report.figures import picture, plotly_script
 from analysis.report.html import Html, element, paragraphs, sections_page, with_code
-from analysis.report.law_figures import best_allocation, isoflop_figure, points_figure, scaling_figures
-from analysis.report.law_tables import backtest_table, parabolas_table, parameters_table, predictions_table
 from analysis.statistics.intervals import percentile_interval
 from analysis.text import words
 from search_space.errors import SpecError, refused

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from analysis.law_report.law_figures import _count, _power, best_allocation, loss_figure, points_figure, scaling_figures
+from analysis.law_report.law_page import AHEAD, expected_ahead, fit_page, write_page
+from analysis.law_report.law_study_page import fitted, scaling_report
 from analysis.laws.fit_result import FitResult, fit_runs
 from analysis.laws.options import FitOptions, parse_point
 from analysis.laws.runs import runs_from_records
 from analysis.records.record import TrialRecord
-from analysis.report.law_figures import _count, _power, best_allocation, loss_figure, points_figure, scaling_figures
-from analysis.report.law_page import AHEAD, expected_ahead, fit_page, write_page
-from analysis.report.law_study_page import fitted, scaling_report
 from analysis.statistics.arrays import Array
 from archfront import main
 from search_space.errors import SpecError
