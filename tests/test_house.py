@@ -30,7 +30,7 @@ ROOMS = {
         f"trials/search/{desk}.py"
         for desk in ("front_sampler", "history", "optuna_axes", "optuna_storage", "proposer", "samplers", "shape_table", "told_trials")
     },
-    "mlflow": {"trials/reporting/mlflow_runs.py"},
+    "mlflow": {"trials/reporting/mlflow_store.py"},
     "lightning": {"trials/training/lightning_loop.py"},
     "datasets": {"trials/corpus/dataset.py"},
     "pyarrow": {

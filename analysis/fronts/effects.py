@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtr, stdtrit
 
 from analysis.statistics.arrays import Array
 from analysis.statistics.intervals import LEVEL
@@ -116,14 +116,14 @@ def effects(shapes: Sequence[Architecture], values: Sequence[float]) -> list[Eff
     slopes = np.linalg.lstsq(design, logs, rcond=None)[0]
     variance = float(((logs - design @ slopes) ** 2).sum()) / freedom
     errors = np.sqrt(variance * np.diag(np.linalg.inv(design.T @ design)))
-    reach = float(student.ppf((1 + LEVEL) / 2, freedom))
+    reach = float(stdtrit(freedom, (1 + LEVEL) / 2))
     return [
         Effect(
             factor,
             math.expm1(slope),
             math.expm1(slope - reach * error),
             math.expm1(slope + reach * error),
-            float(student.cdf(-slope / error, freedom)) if error else float(slope < 0),
+            float(stdtr(freedom, -slope / error)) if error else float(slope < 0),
         )
         for factor, slope, error in zip(told, slopes[1:].tolist(), errors[1:].tolist(), strict=True)
     ]

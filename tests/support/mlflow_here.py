@@ -16,7 +16,7 @@ from pathlib import Path
 
 from analysis.records.record import FinalRecord, TrialRecord
 from trials.reporting.mlflow_location import DATABASE, location_of
-from trials.reporting.mlflow_runs import _open
+from trials.reporting.mlflow_store import open_client
 from trials.reporting.mlflow_tracker import Tracker
 from trials.reporting.mlflow_writer import End, Task, Writer
 
@@ -26,7 +26,7 @@ def empty_database() -> Path:
     """A fresh directory's database, made once: creating its tables takes seconds."""
     folder = Path(tempfile.mkdtemp(prefix="archfront-mlflow-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    _open(folder, location_of(folder, None))
+    open_client(folder, location_of(folder, None))
     return folder / DATABASE
 
 

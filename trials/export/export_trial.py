@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.objectives.problem import Problem
+from analysis.fronts.picks import pick_words, picked
 from analysis.records.record import TrialRecord
 from search_space.errors import SpecError, unknown_key
 from trials.catalogue.formats import FORMATS
@@ -21,27 +21,16 @@ from trials.study.directory import tokenizer_file, weights_file
 if TYPE_CHECKING:
     from trials.export.check import Check
 
-PICKS = ("recommended", "knee")
-"""Picks beside what the best shape in each objective of the study is called, such as `fastest`."""
-
 
 def pick(stored: StoredStudy, choice: str) -> TrialRecord:
     """The member of the front that a word stands for; raises SpecError where there is no such word, or nothing finished."""
-    front, words = stored.front, pick_words(stored.study.problem)
+    words = pick_words(stored.study.problem)
     if choice not in words:
         raise unknown_key(f"--pick {choice}", choice, words)
-    if choice in PICKS:
-        number = stored.membership.recommended if choice == "recommended" else front.knee
-    else:
-        number = front.best(words.index(choice) - len(PICKS))
+    number = picked(stored.front, stored.membership)[choice]
     if number is None:
         raise SpecError(f"{stored.directory} has no finished trial to export; `archfront report {stored.directory}` says what happened")
     return stored.record(number)
-
-
-def pick_words(problem: Problem) -> list[str]:
-    """What `pick` knows: `PICKS`, then what the best shape in each objective is called, in the study's order."""
-    return [*PICKS, *(objective.words.best.replace(" ", "-") for objective in problem.objectives)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from search_space.errors import SpecError
 from trials.machine.redaction import redacted
 from trials.reporting.mlflow_location import DATABASE, PLACE, follow_move, location_of, page_url
-from trials.reporting.mlflow_runs import MLFLOW_SETTINGS
+from trials.reporting.mlflow_store import MLFLOW_SETTINGS
 from trials.reporting.own_database import damage
 from trials.reporting.tracking_uri import is_database
 

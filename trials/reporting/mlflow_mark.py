@@ -12,7 +12,7 @@ from analysis.records.json_writer import json_of
 from analysis.records.record import FinalRecord, TrialRecord
 from trials.machine.provenance import library_version
 from trials.reporting.mlflow_location import ARTIFACTS, DATABASE, MlflowLocation, follow_move
-from trials.reporting.mlflow_trial_content import digest
+from trials.reporting.mlflow_trial_content import CONTENT, digest, run_digest
 from trials.reporting.own_database import damage
 from trials.study.spec import StudySpec
 
@@ -46,6 +46,7 @@ def mark_of(digests: Mapping[int, str], finals: Mapping[int, FinalRecord], study
     `digests` are those of the records, by number.
     """
     told = [
+        CONTENT,
         library_version("archfront"),
         library_version("mlflow"),
         study_yaml,
@@ -72,7 +73,7 @@ def is_written(
         with closing(sqlite3.connect(database)) as opened:
             found = opened.execute(PARENT, (place.study_id, MARK, mark_of(digests, finals, study_yaml))).fetchone()
             children = set(opened.execute(CHILDREN, found)) if found else set()
-        if not found or not {(str(number), each) for number, each in digests.items()} <= children:
+        if not found or not {(str(number), run_digest(each)) for number, each in digests.items()} <= children:
             return False
         follow_move(directory)
     except sqlite3.Error:

@@ -1,6 +1,8 @@
-"""What a study and its trials look like as MLflow runs: names, values, times. Pure data; `tracking.py` alone speaks to MLflow.
+"""What a trial looks like as an MLflow run: names, values, times. Pure data; `mlflow_runs.py` alone speaks to MLflow.
 
-Everything follows from the records, so a run that is written twice is written the same, time stamps included.
+What was measured and what is grown along a training are metrics; what a shape or a study fixes, and what is said once about how a
+training went, are parameters, so that MLflow's charts hold results alone. Everything follows from the record, so a run that is written
+twice is written the same, time stamps included.
 """
 
 from __future__ import annotations
@@ -8,21 +10,19 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from analysis.fronts.front import Front
 from analysis.objectives.objective import Noise
 from analysis.objectives.observed import Observed
-from analysis.objectives.problem import Problem
+from analysis.objectives.problem import STANDARD, Problem
 from analysis.objectives.quality import ON
 from analysis.objectives.registry import OBJECTIVES, find_objective
 from analysis.records.health_checks import check_results, failed_checks
 from analysis.records.json_writer import json_of
 from analysis.records.record import FinalRecord, Outcome, TrialRecord
-from trials.study.directory import MAY_CHANGE, flat
-from trials.study.spec import StudySpec
+from analysis.records.training import CurvePoint
 
 STATUSES = {
     Outcome.FINISHED: "FINISHED",
@@ -35,8 +35,12 @@ STATUSES = {
     Outcome.FAILED: "FAILED",
 }
 """MLflow's word for each outcome; only a finished trial is FINISHED there."""
-NOTE_COLUMNS = ("trial", "name", "shape", "on_front", "front_probability", "recommended", "parameters")
-"""Columns of the note before the objectives."""
+CONTENT = 2
+"""Raised with what a run is given, so that the runs of earlier versions are written once more."""
+MOST_POINTS = 16
+"""Points of a training loss beside those of the validation loss: MLflow keeps 275 bytes and three indices for each."""
+SUMMANDS = ("load_ms", "first_prefill_ms")
+"""Objectives that another is the sum of (`cold_start_ms`): metrics only where a study is judged by them."""
 LONGEST_REASON = 2000
 """Characters; MLflow refuses tags of more than 8,000."""
 
@@ -68,23 +72,23 @@ class RunContent:
     corpus_sha256: str | None
 
 
-def trial_run(record: TrialRecord) -> RunContent:
-    """A trial as a run.
+def trial_run(record: TrialRecord, problem: Problem = STANDARD) -> RunContent:
+    """A trial of a study of this problem as a run.
 
     Bits per byte and accuracy are given for finished trials only, so that no column of MLflow ever ranks one that stopped early
     among them; how far it came is in its curves.
     """
-    started_ms = _epoch_ms(record.started_at)
+    started_ms = epoch_ms(record.started_at)
     ended_ms = started_ms + round(1000 * record.wall_seconds)
-    totals = [MetricPoint(name, value, 0, ended_ms) for name, value in _totals(record)]
+    totals = [MetricPoint(name, value, 0, ended_ms) for name, value in _results(record, problem)]
     training = record.training
     return RunContent(
         name=record.title,
-        digest=digest(record),
+        digest=run_digest(digest(record)),
         status=STATUSES[record.outcome],
         started_ms=started_ms,
         ended_ms=ended_ms,
-        parameters=_shape(record) | _conditions(record),
+        parameters=_shape(record) | _conditions(record) | _facts(record),
         metrics=tuple(point for point in (*totals, *_curve(record, started_ms)) if math.isfinite(point.value)),
         tags=_tags(record),
         corpus_sha256=training.corpus_sha256 if training else None,
@@ -96,76 +100,9 @@ def digest(record: TrialRecord | FinalRecord) -> str:
     return hashlib.sha256(json_of(record.as_dict(), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def final_metrics(record: TrialRecord, final: FinalRecord) -> list[MetricPoint]:
-    """What was measured of a chosen trial after the search, under names of its own."""
-    measured_ms = _epoch_ms(final.measured_at)
-    after = Observed.of(record, final) if final.latency else None
-    values = {f"final_{name}": value for name, value in _values(after, "measurement")} if after else {}
-    if final.test:
-        values["test_loss"] = final.test.loss
-    for prefix, quality in (("test", final.test), ("fresh_seed_test", final.fresh_seed.test if final.fresh_seed else None)):
-        values |= {f"{prefix}_{name}": value for name, value in _values(Observed.judged_by(record, quality), "seed")}
-    return [MetricPoint(name, value, 0, measured_ms) for name, value in values.items() if math.isfinite(value)]
-
-
-def study_parameters(study: StudySpec) -> dict[str, str]:
-    """The study's sections but the space, one value each: `proxy.tokens`, `budget.parameters`; what was left open is left out.
-
-    So is what a resumed study may change, since MLflow's parameters stand for ever; the run's `study.yaml` has it.
-    """
-    asked = study.model_dump(
-        mode="json",
-        include={"corpus", "scaling", "budget", "latency", "objectives", "limits", "proxy", "search", "references"},
-        exclude_none=True,
-    )
-    leaves = {name: value for name, value in flat(asked).items() if name not in MAY_CHANGE}
-    return {name: ", ".join(map(str, value)) if isinstance(value, list) else _text(value) for name, value in leaves.items()}
-
-
-def study_metrics(records: Sequence[TrialRecord], front: Front) -> list[MetricPoint]:
-    """The study in a few numbers, so that MLflow can compare studies."""
-    values: dict[str, float] = {
-        "trials": len(records),
-        "finished_trials": sum(record.finished for record in records),
-        "front_size": len(front.members),
-    }
-    if front.members:
-        values["hypervolume"] = front.hypervolume
-    for place, name in enumerate(front.problem.names):
-        best = front.best(place)
-        if best is not None:
-            values[f"best_{name}"] = front.points[best].values[place]
-    time_ms = ended_ms(records)
-    return [MetricPoint(name, value, len(records), time_ms) for name, value in values.items()]
-
-
-def ended_ms(records: Sequence[TrialRecord]) -> int:
-    """When the last trial ended, since the epoch; 0 where there is none."""
-    return max((_epoch_ms(record.started_at) + round(1000 * record.wall_seconds) for record in records), default=0)
-
-
-def front_data(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """The rows of `analysis.fronts.rows` in the layout of MLflow's tables: `columns` and rows of `data`; None where not measured."""
-    return {"columns": list(rows[0]) if rows else ["trial"], "data": [[_table_value(value) for value in row.values()] for row in rows]}
-
-
-def front_note(rows: Sequence[Mapping[str, Any]], problem: Problem) -> str:
-    """The front's rows in Markdown with the columns most asked for, for the description of the study's run."""
-    if not rows:
-        return "No trial has finished, so there is no front."
-    tested = [f"test_{objective.name}" for objective in problem.objectives if objective.noise == "seed"]
-    columns = (*NOTE_COLUMNS, *(problem.names[place] for place in problem.columns), *tested)
-    lines = [columns, ("---",) * len(columns), *([_cell(row[name]) for name in columns] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _table_value(value: object) -> object:
-    """MLflow's tables have no lists in their cells."""
-    return ", ".join(map(str, value)) if isinstance(value, list) else value
-
-
-def _cell(value: object) -> str:
-    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else _text(value)
+def run_digest(record_digest: str) -> str:
+    """What a run is marked with: sixteen hexadecimal digits of its record's digest and of `CONTENT`."""
+    return hashlib.sha256(f"{CONTENT} {record_digest}".encode()).hexdigest()[:16]
 
 
 def _shape(record: TrialRecord) -> dict[str, str]:
@@ -174,7 +111,7 @@ def _shape(record: TrialRecord) -> dict[str, str]:
     values |= {f"sharing_{name}": value for name, value in values.pop("sharing").items()}
     types = values.pop("layer_types")
     values["layer_types"] = types[0] if len(set(types)) == 1 else ",".join(types)
-    return {name: _text(value) for name, value in values.items() if value is not None}
+    return {name: as_text(value) for name, value in values.items() if value is not None}
 
 
 def _conditions(record: TrialRecord) -> dict[str, str]:
@@ -186,11 +123,8 @@ def _conditions(record: TrialRecord) -> dict[str, str]:
         "threads": training and training.threads,
         "compiled": training and training.compiled,
         "latency_runtime": latency and f"{latency.runtime} {latency.runtime_version}",
-        "latency_protocol": latency and latency.protocol,
-        "latency_prompt_tokens": latency and latency.prompt_tokens,
-        "latency_new_tokens": latency and latency.new_tokens,
     }
-    return {name: _text(value) for name, value in values.items() if value is not None}
+    return {name: as_text(value) for name, value in values.items() if value is not None}
 
 
 def _tags(record: TrialRecord) -> dict[str, str]:
@@ -203,73 +137,93 @@ def _tags(record: TrialRecord) -> dict[str, str]:
         "archfront.reference": record.name,
         "archfront.replicates": record.replicates,
         "archfront.reused_from": record.training and record.training.reused_from,
-        "archfront.latency_disturbed": record.latency and record.latency.disturbed,
+        "archfront.latency_disturbed": (record.latency and record.latency.disturbed) or None,
         "archfront.failed_checks": ", ".join(result.check.name for result in failed_checks(record)) or None,
         "archfront.host": record.machine.get("host"),
         "mlflow.note.content": record.reason and record.reason[:LONGEST_REASON],
     }
-    return {name: _text(value) for name, value in values.items() if value is not None}
+    return {name: as_text(value) for name, value in values.items() if value is not None}
 
 
 def _curve(record: TrialRecord, started_ms: int) -> Iterator[MetricPoint]:
-    """Training and validation loss and learning rate over tokens; a finished trial's curve ends in the loss that counts."""
+    """Training and validation loss over tokens; a finished trial's curve ends in the loss that counts."""
     training = record.training
     if training is None:
         return
     points = {}
-    for point in training.curve:
-        for name in ("training_loss", "validation_loss", "learning_rate"):
+    for point in _thinned(training.curve):
+        for name in ("training_loss", "validation_loss"):
             value = getattr(point, name)
             if value is not None:
                 points[name, point.tokens] = MetricPoint(name, value, point.tokens, started_ms + round(1000 * point.seconds))
     if record.finished and training.validation:
         ended_ms = started_ms + round(1000 * record.wall_seconds)
         points["validation_loss", training.tokens] = MetricPoint("validation_loss", training.validation.loss, training.tokens, ended_ms)
-    yield from points.values()
+    yield from sorted(points.values(), key=lambda point: point.step)
 
 
-def _totals(record: TrialRecord) -> Iterator[tuple[str, float]]:
-    """What is known of a trial as single numbers, the most asked for first."""
-    training = record.training
+def _thinned(curve: Sequence[CurvePoint]) -> Iterator[CurvePoint]:
+    """The points with a validation loss, the last one, and of the others so few that `MOST_POINTS` are not passed."""
+    step = -(-len(curve) // MOST_POINTS)
+    for at, point in enumerate(reversed(curve)):
+        if at % step == 0 or point.validation_loss is not None:
+            yield point
+
+
+def _results(record: TrialRecord, problem: Problem) -> Iterator[tuple[str, float]]:
+    """What was measured of a trial as single numbers, by the names of the objectives."""
     seen = Observed.of(record)
     if record.finished:
-        yield from _values(seen, "seed")
-    yield from _values(seen, "measurement")
-    yield from _values(seen, "none")
-    for cost in fields(record.costs):
-        if cost.name not in OBJECTIVES:
-            yield cost.name, getattr(record.costs, cost.name)
-    yield "wall_seconds", record.wall_seconds
-    if training is None:
-        return
-    yield "trained_tokens", training.tokens
-    yield "tokens_per_second", training.tokens_per_second
-    yield "training_seconds", training.wall_seconds
-    yield "process_seconds", training.process_seconds
-    if training.model_flops_utilisation is not None:
-        yield "model_flops_utilisation", training.model_flops_utilisation
-    if training.peak_memory_bytes is not None:
-        yield "training_peak_memory_bytes", training.peak_memory_bytes
-    for result in check_results(record):
-        yield f"check_{result.check.name}", result.value
+        yield from objective_values(seen, "seed")
+    for name, value in (*objective_values(seen, "measurement"), *objective_values(seen, "none")):
+        if is_result(name, problem):
+            yield name, value
+    yield "parameters", record.costs.parameters
 
 
-def _values(seen: Observed, noise: Noise) -> Iterator[tuple[str, float]]:
-    """Every objective of this noise that is known, by its name, with the ends of its repeats; named validation sets included."""
+def is_result(name: str, problem: Problem) -> bool:
+    """Whether an objective of that name is a metric: judged by, or measured and no part of another."""
+    return name in problem.names or name in problem.limits or (find_objective(name).noise != "none" and name not in SUMMANDS)
+
+
+def objective_values(seen: Observed, noise: Noise) -> Iterator[tuple[str, float]]:
+    """Every objective of this noise that is known, by its name; those of named validation sets included."""
     named = [find_objective(f"{ON}{name}") for name in seen.validations]
     for objective in (*OBJECTIVES.values(), *named):
-        value, spread = objective.value(seen), objective.spread(seen)
+        value = objective.value(seen)
         if objective.noise == noise and value is not None:
             yield objective.name, value
-            if spread is not None:
-                yield f"{objective.name}_p10", spread.p10
-                yield f"{objective.name}_p90", spread.p90
 
 
-def _text(value: object) -> str:
+def _facts(record: TrialRecord) -> dict[str, str]:
+    """What follows from the shape, what its training took, and what it looked like at the end."""
+    training, costs = record.training, record.costs
+    values: dict[str, float | None] = {"non_embedding_parameters": costs.non_embedding_parameters}
+    values |= dict(objective_values(Observed.of(record), "none"))
+    if training is not None:
+        rates = [point.learning_rate for point in training.curve if point.learning_rate is not None]
+        values |= {
+            "trained_tokens": training.tokens,
+            "training_seconds": training.wall_seconds,
+            "tokens_per_second": training.tokens_per_second,
+            "model_flops_utilisation": training.model_flops_utilisation,
+            "training_peak_memory_bytes": training.peak_memory_bytes,
+            "peak_learning_rate": max(rates, default=None),
+        }
+    values |= {f"check_{result.check.name}": result.value for result in check_results(record)}
+    return {name: _number(value) for name, value in values.items() if value is not None and math.isfinite(value)}
+
+
+def _number(value: float) -> str:
+    """Whole where it is; else six digits, which sort and read better than all of them."""
+    return str(int(value)) if value == int(value) else f"{value:.6g}"
+
+
+def as_text(value: object) -> str:
     """A value as YAML writes it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _epoch_ms(time: str) -> int:
+def epoch_ms(time: str) -> int:
+    """A record's time in milliseconds since the epoch."""
     return round(1000 * datetime.fromisoformat(time).timestamp())

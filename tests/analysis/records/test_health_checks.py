@@ -242,7 +242,7 @@ def test_what_fires_stands_in_report_rows_and_mlflow(sick_record: TrialRecord) -
     assert trial_row(sick_record, None, front_of([sick_record]), estimate_membership(front_of([sick_record])))["failed_checks"] == told
     run = trial_run(sick_record)
     assert run.tags["archfront.failed_checks"] == told
-    assert {point.name: point.value for point in run.metrics}["check_low_rank_embedding"] == 0.1
+    assert run.parameters["check_low_rank_embedding"] == "0.1"
 
 
 def test_a_trial_without_diagnostics_says_nothing() -> None:

@@ -14,7 +14,7 @@ from analysis.report.study_page import report_page
 from analysis.report.terminal import front_text
 from tests.support.sample_study import sample_finals, sample_records, sample_summary
 from trials.driver.retrainings import missing_retrainings, retrain
-from trials.reporting.mlflow_trial_content import final_metrics
+from trials.reporting.mlflow_standing import qualities_on_test
 
 RECORDS = sample_records()
 FINALS = sample_finals(RECORDS)
@@ -64,7 +64,7 @@ def test_every_named_shape_gets_one_and_whatever_raises_is_tried_again(tmp_path:
     assert [record.number for record in missing_retrainings(RECORDS, finals, "fresh_seed")] == [TOP]
     one = next(number for number in wanted if number != TOP)
     assert finals[one].test == FINALS[one].test
-    assert {point.name: point.value for point in final_metrics(RECORDS[one], finals[one])}["fresh_seed_test_bits_per_byte"] == 2.2
+    assert qualities_on_test(RECORDS[one], finals[one])["fresh_seed_test_bits_per_byte"] == 2.2
     assert "With a fresh seed #" in report_page(sample_summary(), RECORDS, finals)
 
 

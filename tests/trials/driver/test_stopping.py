@@ -13,7 +13,7 @@ from analysis.records.record import Kind, Outcome, TrialRecord
 from search_space.errors import SpecError
 from tests.support import fakes
 from trials.driver.run_study import run_study
-from trials.reporting.mlflow_trial_content import study_metrics
+from trials.reporting.mlflow_study_content import study_metrics
 from trials.reporting.stored_study import read_study, report_study
 from trials.trial.task import TrialTask
 

@@ -1,0 +1,146 @@
+"""One MLflow store as runs are written into it: opened, in as few requests as it takes. The only file that names MLflow's client."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from getpass import getuser
+from pathlib import Path
+from typing import Any
+
+from analysis.records.json_writer import json_of
+from search_space.errors import SpecError
+from trials.reporting.mlflow_location import DATABASE, MlflowLocation, file_uri, follow_move
+from trials.reporting.mlflow_trial_content import MetricPoint
+from trials.reporting.tracking_uri import experiment_name
+from trials.study.spec import StudySpec
+
+MLFLOW_SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+}
+"""No telemetry, nothing on stdout, and a server that does not answer is given up in seconds; what the user has set stays."""
+LARGEST_BATCH = 850
+"""Metric points of one request; MLflow takes 1,000 entities, parameters and tags included."""
+PAGE = 1000
+"""Runs of one answer."""
+
+
+class MlflowStore:
+    """Runs of one experiment, each written with one request where it fits."""
+
+    def __init__(self, directory: Path, place: MlflowLocation, study_name: str) -> None:
+        """Open the store, which takes seconds: importing MLflow, and creating the tables of a fresh database."""
+        self.client, self._place = open_client(directory, place), place
+        self.experiment_id = self._experiment(directory, study_name)
+
+    def log(
+        self,
+        run_id: str,
+        metrics: Sequence[MetricPoint] = (),
+        parameters: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """One request, unless there are very many points."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        points = [Metric(point.name, point.value, point.time_ms, point.step) for point in metrics]
+        first = [Param(*item) for item in (parameters or {}).items()], [RunTag(*item) for item in (tags or {}).items()]
+        for start in range(0, max(1, len(points)), LARGEST_BATCH):
+            self.client.log_batch(run_id, points[start : start + LARGEST_BATCH], *(first if start == 0 else ((), ())))
+
+    def log_corpus(self, run_id: str, study: StudySpec, sha256: str | None) -> None:
+        """The text that it was trained on, as MLflow's data set; MLflow takes 36 digits of the hash, the source has them all."""
+        if sha256 is None:
+            return
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        names = study.corpus.files or (study.corpus.title,)
+        dataset = Dataset(study.corpus.title[:500], sha256[:36], "archfront corpus", json_of({"sha256": sha256, "names": names}))
+        self.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+
+    def find_parent(self, experiment_id: str | None = None) -> Any:
+        """The study's own run; None where there is none."""
+        query = f"tags.`archfront.study_id` = '{self._place.study_id}'"
+        return next(iter(self.client.search_runs([experiment_id or self.experiment_id], query, max_results=1)), None)
+
+    def nested(self, parent_id: str) -> Iterator[Any]:
+        """Runs of the study's trials."""
+        query, token = f"tags.`mlflow.parentRunId` = '{parent_id}' AND tags.`archfront.number` != ''", None
+        while True:
+            page = self.client.search_runs([self.experiment_id], query, max_results=PAGE, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _experiment(self, directory: Path, study_name: str) -> str:
+        """The experiment of the study's name, or, where another study's files lie in that one's folder, one of a name of its own."""
+        files, tags = self._place.artifacts_uri(directory), {"mlflow.experimentKind": "custom_model_development"}  # not MLflow's GenAI view
+        name = experiment_name(self._place.tracking_uri, study_name)
+        found = self.client.get_experiment_by_name(name)
+        if found and files not in (None, found.artifact_location) and not self.find_parent(found.experiment_id):
+            name = f"{name} {self._place.study_id[:8]}"
+            found = self.client.get_experiment_by_name(name)
+        if not found:
+            return str(self.client.create_experiment(name, artifact_location=files, tags=tags))
+        if found.lifecycle_stage != "active":
+            raise SpecError(
+                f"the experiment {name} was deleted there; restore it in MLflow (mlflow experiments restore -x {found.experiment_id})"
+            )
+        return str(found.experiment_id)
+
+
+def open_client(directory: Path, place: MlflowLocation) -> Any:
+    """MLflow's client; the tables of the directory's own database are created under another name, lest a crash leave half of them."""
+    for name, value in MLFLOW_SETTINGS.items():
+        os.environ.setdefault(name, value)
+    from mlflow.tracking import MlflowClient
+
+    if place.tracking_uri is None:
+        database = directory.resolve() / DATABASE
+        if not database.exists():
+            fresh = database.with_suffix(".new")
+            fresh.unlink(missing_ok=True)
+            MlflowClient(tracking_uri=file_uri(directory, fresh.name)).delete_experiment(
+                "0"
+            )  # MLflow's empty example, which would come first
+            fresh.replace(database)
+        follow_move(directory)
+        _spare_the_disk()
+    return MlflowClient(tracking_uri=place.uri(directory))
+
+
+@cache
+def _spare_the_disk() -> None:
+    """Have this process not wait for the disk at each of the eight commits of a run in a directory's own database.
+
+    What a loss of power may leave damaged there is set aside and written once more from the records (`trials.reporting.own_database`).
+    """
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    @event.listens_for(Engine, "connect")
+    def connected(connection: Any, _: object) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            files = [Path(file).name for _, _, file in connection.execute("PRAGMA database_list")]
+            if files == [DATABASE]:
+                connection.execute("PRAGMA synchronous = OFF")
+
+
+def origin() -> dict[str, str]:
+    """Who made a run, and with what, in MLflow's own tags."""
+    return {"mlflow.user": user(), "mlflow.source.name": "archfront", "mlflow.source.type": "JOB"}
+
+
+def user() -> str:
+    """Name of the person who writes runs here."""
+    try:
+        return getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return "unknown"
