@@ -45,11 +45,12 @@ class CostPosteriors:
         self, points: Sequence[ObjectivePoint], problem: Problem, deviations: Mapping[int, Mapping[int, float]] | None = None
     ) -> None:
         """`deviations` are those of an objective's logarithm where it is predicted: by its place in the study's order and then by trial."""
+        self._problem = problem
         self._places = range(len(problem.objectives))
         self._logs = {place: _log_values(points, place, problem) for place in self._places if problem.objectives[place].noise != "seed"}
         along = self._logs.get(problem.ordering, np.zeros(len(points)))
         self._seeds = {place: _seeds(points, place, problem) for place in self._places if place not in self._logs}
-        self._by_seed = {place: TrueQualities(seeds, along) for place, seeds in self._seeds.items()}
+        self._by_seed = {place: TrueQualities(seeds, along, problem.expected_noise(place)) for place, seeds in self._seeds.items()}
         self._spreads: dict[int, Array] = {}
         for place in self._logs:
             if deviations is not None and place in deviations:
@@ -62,7 +63,10 @@ class CostPosteriors:
     @property
     def seed_noises(self) -> tuple[SeedNoise | None, ...]:
         """Seed noise of one training, in the unit of each objective; None where no seed moves it."""
-        return tuple(estimate_seed_noise(self._seeds[place]) if place in self._seeds else None for place in self._places)
+        return tuple(
+            estimate_seed_noise(self._seeds[place], self._problem.expected_noise(place)) if place in self._seeds else None
+            for place in self._places
+        )
 
     def draw(self, random: np.random.Generator, draws: int = DRAWS, among: Some = EVERY) -> CostDraws:
         """Draws of some of the shapes."""

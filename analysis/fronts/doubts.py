@@ -10,7 +10,7 @@ from analysis.objectives.objective import Objective
 from analysis.objectives.observed import Observed
 from analysis.records.record import FinalRecord, Kind, TrialRecord
 from analysis.records.training import Quality
-from analysis.statistics.seed_noise import NOISE_SHARE
+from analysis.statistics.noise_prior import NoisePrior
 from analysis.text.words import bits_text, joined, plural
 
 LIKELY, POSSIBLE = 0.5, 0.2
@@ -32,13 +32,18 @@ def noise_sentences(front: Front, membership: Membership) -> list[str]:
     if not noises:
         return []
     amount = joined([objective.words.amount(noise.size) for objective, noise in noises])
-    replicates = noises[0][1].freedom
+    replicates, expected = noises[0][1].freedom, front.problem.expected_noise(front.objectives.index(noises[0][0]))
     if not replicates:
         return [
             "Every shape was trained with one seed, so how much a seed moves these numbers is not known; the intervals expect about "
-            f"{amount} (standard deviation, {NOISE_SHARE:.1%} of the quality, as other studies had) and allow for much less and more."
+            f"{amount} (standard deviation, {expected.share:.1%} of the quality, as {_measured(expected)} had) and allow for much less and "
+            "more."
         ]
     return [f"Another seed moves a shape by {amount} (standard deviation, from {plural(replicates, 'replicate')} and a prior)."]
+
+
+def _measured(expected: NoisePrior) -> str:
+    return "trainings of about this recipe, size and length" if expected.is_near else "other studies"
 
 
 def recommendation_sentence(front: Front, membership: Membership) -> str:

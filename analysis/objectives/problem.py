@@ -8,7 +8,9 @@ from functools import cached_property
 
 from analysis.objectives.objective import Known, Objective
 from analysis.objectives.observed import Observed
+from analysis.objectives.quality import BITS_PER_BYTE
 from analysis.objectives.registry import FORECAST, SHOWN_BESIDE, USUAL, find_objective
+from analysis.statistics.noise_prior import USUAL_NOISE, NoisePrior
 from analysis.text.words import joined
 from search_space.errors import SpecError
 
@@ -23,6 +25,8 @@ class Problem:
     objectives: tuple[Objective, ...]
     limits: Mapping[str, float] = field(default_factory=dict)
     """The worst value that a shape may have, by the name of any objective."""
+    noise: NoisePrior = USUAL_NOISE
+    """What a seed is expected to move qualities by: bits per byte, on whichever text."""
 
     def __str__(self) -> str:
         return ", ".join(self.names)
@@ -42,6 +46,10 @@ class Problem:
     def columns(self) -> tuple[int, ...]:
         """Places of all objectives, the ordering one first: the order of columns in which fronts are computed."""
         return (self.ordering, *(place for place in range(len(self.objectives)) if place != self.ordering))
+
+    def expected_noise(self, place: int) -> NoisePrior:
+        """What a seed is expected to move the objective at this place by: what was measured is of bits per byte."""
+        return self.noise if self.names[place].startswith(BITS_PER_BYTE) else USUAL_NOISE
 
     @cached_property
     def forecast_place(self) -> int | None:
@@ -93,14 +101,14 @@ class Problem:
         return None
 
 
-def problem_of(names: Sequence[str], limits: Mapping[str, float] | None = None) -> Problem:
+def problem_of(names: Sequence[str], limits: Mapping[str, float] | None = None, noise: NoisePrior = USUAL_NOISE) -> Problem:
     """The problem of these objectives and limits; SpecError where one is unknown or stands twice, or there are too few or many."""
     if not FEWEST <= len(names) <= MOST or len(set(names)) < len(names):
         found = ", ".join(names) or "none"
         raise SpecError(f"objectives must be {FEWEST} or {MOST} different ones, found {found}; name some such as {', '.join(USUAL)}")
     for name in limits or {}:
         find_objective(name)
-    return Problem(tuple(map(find_objective, names)), dict(limits or {}))
+    return Problem(tuple(map(find_objective, names)), dict(limits or {}), noise)
 
 
 STANDARD = problem_of(USUAL)

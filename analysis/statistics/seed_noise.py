@@ -18,14 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.statistics.arrays import Array, in_pieces
+from analysis.statistics.noise_prior import USUAL_NOISE, NoisePrior
 
-NOISE_SHARE = 0.008
-"""Standard deviation between seeds of one shape, over the quality itself, that is the middle of what is expected before a study has
-replicates of its own. Eleven settings of twelve shapes and two seeds gave 0.25 to 1.4 %, half of them 0.4 to 0.7 % (docs/findings.md,
-2026-11-29); this is above the middle of these, because noise that is taken for too small makes false winners."""
-NOISE_DOUBT = 0.7
-"""Standard deviation of the logarithm of the noise around that, more than the 0.5 between those settings: two of three are expected within
-a factor of 2."""
 MOST_NOISE, MOST_NOISE_DOUBT = 0.03, 0.2
 """Share of the quality, twice the largest that was measured, beyond which a noise is believed only where replicates say so, and by how much
 of its logarithm that is uncertain."""
@@ -54,37 +48,45 @@ class SeedNoise:
     """Degrees of freedom of the study's own replicates; 0 where only the prior is known."""
 
 
-def estimate_seed_noise(seeds: Sequence[Sequence[float]]) -> SeedNoise:
-    """The standard deviation within shapes, pooled with the stated prior by degrees of freedom; `seeds` has each shape's values."""
+def estimate_seed_noise(seeds: Sequence[Sequence[float]], expected: NoisePrior = USUAL_NOISE) -> SeedNoise:
+    """The standard deviation within shapes, pooled with what is expected by degrees of freedom; `seeds` has each shape's values."""
     freedom, squares = squares_within(seeds)
-    prior = _prior(_means(seeds))
+    prior = expected.share * _level(_means(seeds))
     return SeedNoise(float(np.sqrt((NOISE_FREEDOM * prior**2 + squares) / (NOISE_FREEDOM + freedom))), freedom)
 
 
 def draw_true_qualities(
-    seeds: Sequence[Sequence[float]], log_latency: Array, random: np.random.Generator, draws: int = DRAWS
+    seeds: Sequence[Sequence[float]],
+    log_latency: Array,
+    random: np.random.Generator,
+    draws: int = DRAWS,
+    expected: NoisePrior = USUAL_NOISE,
 ) -> tuple[Array, Array]:
     """True qualities as they may be, [draws, shapes], from the values that each shape's seeds gave (better where smaller).
 
     With each draw comes the noise that it takes for true, a standard deviation between seeds; [draws].
     """
-    return TrueQualities(seeds, log_latency).draw(random, draws)
+    return TrueQualities(seeds, log_latency, expected).draw(random, draws)
 
 
 class TrueQualities:
     """What the true qualities of some shapes may be, given what their seeds gave."""
 
-    def __init__(self, seeds: Sequence[Sequence[float]], log_latency: Array) -> None:
-        """`seeds` has each shape's values, better where smaller; `log_latency` is what qualities follow, [shapes]."""
+    def __init__(self, seeds: Sequence[Sequence[float]], log_latency: Array, expected: NoisePrior = USUAL_NOISE) -> None:
+        """`seeds` has each shape's values, better where smaller; `log_latency` is what qualities follow, [shapes].
+
+        `expected` is the noise that is expected of such trainings.
+        """
         self._means = _means(seeds)
         self._counts = np.array([len(values) for values in seeds], dtype=float)
         self._trend = _trend(log_latency)
         self._usual = _usual(self._means, self._trend)
-        prior = _prior(self._means)
+        level = _level(self._means)
+        prior = expected.share * level
         scale = max(float(np.std(self._means[self._usual])), prior)
         self._noises, self._spreads = (grid.ravel() for grid in np.meshgrid(prior * NOISE_GRID, scale * SPREAD_GRID))
         gram, self._lines, fit = self._fit_each() if len(seeds) <= EACH else self._fit_sums()
-        log_odds = 0.5 * fit + _log_prior(self._noises, self._spreads, prior, seeds)
+        log_odds = 0.5 * fit + _log_prior(self._noises / level, self._spreads / level, expected, level, seeds)
         odds = np.exp(log_odds - log_odds.max())
         self._odds = odds / odds.sum()
         self._roots = np.linalg.inv(np.linalg.cholesky(gram))  # gram = L L', so (L^-1)' z has covariance gram^-1
@@ -209,19 +211,20 @@ def squares_within(seeds: Sequence[Sequence[float]]) -> tuple[int, float]:
     return sum(map(len, seeds)) - len(seeds), float(sum(squares))  # one after the other, so that rounding is always the same
 
 
-def _prior(means: Array) -> float:
-    return NOISE_SHARE * abs(float(np.median(means))) or NOISE_SHARE
+def _level(means: Array) -> float:
+    """The quality itself, of which noises are shares."""
+    return abs(float(np.median(means))) or 1.0
 
 
-def _log_prior(noises: Array, spreads: Array, prior: float, seeds: Sequence[Sequence[float]]) -> Array:
-    """Log prior of noise and spread, and what replicates say of the noise, on a grid even in the logarithms of both.
+def _log_prior(noises: Array, spreads: Array, expected: NoisePrior, level: float, seeds: Sequence[Sequence[float]]) -> Array:
+    """Log prior of noise and spread, shares of the level, and what replicates say of the noise, on a grid even in the logarithms of both.
 
     A share of the variance that is even from 0 to 1 (Daniels 1999) has the density share (1 - share) there.
     """
     freedom, squares = squares_within(seeds)
     share = spreads**2 / (spreads**2 + noises**2)
-    expected = -0.5 * (np.log(noises / prior) / NOISE_DOUBT) ** 2
-    beyond = np.maximum(np.log(noises / (MOST_NOISE / NOISE_SHARE * prior)), 0)
-    result: Array = np.log(share * (1 - share)) + expected - 0.5 * (beyond / MOST_NOISE_DOUBT) ** 2
-    result -= freedom * np.log(noises) + squares / (2 * noises**2)
+    likely = -0.5 * (np.log(noises / expected.share) / expected.doubt) ** 2
+    beyond = np.maximum(np.log(noises / MOST_NOISE), 0)
+    result: Array = np.log(share * (1 - share)) + likely - 0.5 * (beyond / MOST_NOISE_DOUBT) ** 2
+    result -= freedom * np.log(noises) + squares / level**2 / (2 * noises**2)
     return result

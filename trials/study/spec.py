@@ -12,12 +12,13 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 from analysis.objectives.problem import Problem, problem_of
 from analysis.objectives.registry import FORECAST, USUAL, validation_set_of
 from analysis.records.training import FARTHEST
+from analysis.statistics.noise_prior import NoisePrior, expected_noise
 from search_space.budget import Budget
 from search_space.describe import is_file_name
 from search_space.errors import SpecError, require_reachable, shortened
 from search_space.sizes import written_number
 from search_space.space import SearchSpace
-from trials.study.budget_defaults import DEFAULTS, completed, completed_text, open_choices
+from trials.study.budget_defaults import DEFAULTS, completed, completed_text, open_choices, size_of
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.latency_spec import LatencySpec
 from trials.study.rounding_spec import QuantisationAwareSpec, with_runtime
@@ -263,7 +264,17 @@ class StudySpec(Section):
     @property
     def problem(self) -> Problem:
         """What the study is read for."""
-        return problem_of(self.objectives, self.limits)
+        return problem_of(self.objectives, self.limits, self._expected_noise)
+
+    @property
+    def _expected_noise(self) -> NoisePrior:
+        """How much a seed is expected to move its trainings: by optimizer, size and length."""
+        try:
+            size = None if self.budget is None else size_of(Budget.parse(self.budget))
+        except SpecError:  # said where the space is read
+            size = None
+        per, tokens = self.proxy.tokens_per_parameter, self.proxy.tokens
+        return expected_noise(self.proxy.optimizer, size, tokens if per is None or size is None else per * size)
 
     @cached_property
     def search_space(self) -> SearchSpace:

@@ -18,7 +18,8 @@ from analysis.records.latency import Spread
 from analysis.records.record import Kind, TrialRecord
 from analysis.records.replicates import averaged
 from analysis.records.training import Quality
-from analysis.statistics.seed_noise import NOISE_SHARE, draw_true_qualities, estimate_seed_noise
+from analysis.statistics.noise_prior import NOISE_SHARE
+from analysis.statistics.seed_noise import draw_true_qualities, estimate_seed_noise
 from benchmarks.membership import NOISES, plant, reliability
 from tests.support.sample_study import sample_records
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.statistics.seed_noise import NOISE_SHARE, draw_true_qualities
+from analysis.statistics.noise_prior import NOISE_SHARE
+from analysis.statistics.seed_noise import draw_true_qualities
 from benchmarks.noise import NOISES, coverage
 
 
