@@ -17,6 +17,7 @@ from analysis.fronts.findings import outcome_sentence
 from analysis.fronts.front import Front
 from analysis.fronts.membership import Membership, picks
 from analysis.objectives.objective import Objective
+from analysis.records.choice import Choice
 from analysis.records.record import TrialRecord
 from analysis.records.summary import StudySummary
 from analysis.report.drawing import shape_drawing
@@ -50,11 +51,11 @@ def first_screen(
     answer = decide(front, membership, draws)
     members = [_member(number, summary, shapes[number], front, membership) for number in front.members]
     data = decision_data(front, membership, draws, members, f"plot-{name.replace('_', '-')}")
-    chosen = next(member for member in members if member["trial"] == answer.pick)
+    taken = next(member for member in members if member["trial"] == answer.pick)
     return element(
         "header",
         element("div", heading, lead, class_="name"),
-        _pick(chosen, answer, front),
+        _pick(taken, answer, front, summary.choice),
         element("figure", figure_place(name, figure), folded("How to read it", element("p", caption)), class_="front"),
         _limits(front),
         Html(f'<script type="application/json" id="decision">{json_text(data)}</script>'),
@@ -62,8 +63,8 @@ def first_screen(
     )
 
 
-def _pick(member: Mapping[str, Any], answer: Decision, front: Front) -> Html:
-    """What the script says anew for each limit, as it is without any."""
+def _pick(member: Mapping[str, Any], answer: Decision, front: Front, choice: Choice | None) -> Html:
+    """What the script says anew for each limit, as it is without any, and below it what was decided."""
     ties = f"Ties: {', '.join(f'#{number}' for number in answer.ties[:6])}." if answer.ties else ""
     on_front, best = (words.probability(share) for share in (answer.on_front, answer.best))
 
@@ -83,7 +84,8 @@ def _pick(member: Mapping[str, Any], answer: Decision, front: Front) -> Html:
         ),
         element("p", said("interval", member["interval"]), class_="quiet", **hover("credible interval")),
     )
-    return element("div", element("div", *card, class_="card"), said("command", Html(member["command"]), "pre"), class_="pick")
+    decided = [] if choice is None else [element("p", element("b", "Chosen"), f": {choice}", class_="chosen", **hover("chosen"))]
+    return element("div", element("div", *card, class_="card"), said("command", Html(member["command"]), "pre"), *decided, class_="pick")
 
 
 def _limits(front: Front) -> Html:

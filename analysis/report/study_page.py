@@ -252,6 +252,12 @@ def _export(summary: StudySummary, records: Sequence[TrialRecord], front: Front,
     if not front.members:
         return []
     chosen = picks(front, membership)
+    if summary.choice is not None:
+        chosen = (
+            {summary.choice.trial: ["chosen", *chosen.get(summary.choice.trial, [])]}
+            | chosen
+            | {summary.choice.trial: ["chosen", *chosen.get(summary.choice.trial, [])]}
+        )
     others = [number for number in front.members if number not in chosen]
     shapes = {record.number: record for record in records}
     text = "Each command writes config.json, safetensors and tokenizer files that transformers loads."

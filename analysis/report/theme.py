@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 FRONT, REFERENCE, DOMINATED, UNFINISHED, INK = "#0072B2", "#D55E00", "#AEB7C0", "#8A8F98", "#1F2933"
+STUDIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#B8A800")
+"""Colours of the studies of one page, in their order."""
 SYMBOLS = ("diamond", "square", "triangle-up", "star", "pentagon", "hexagon")
 """Symbols of the references, in their order."""
 INTERVAL = "#B9D3E8"

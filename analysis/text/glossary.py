@@ -111,6 +111,8 @@ HEADINGS = (
     Entry("Trainings that did not finish", "How and why they ended."),
     Entry("The predicted front", "The front as a device's table predicts it."),
     Entry("The device", "What the table was measured on, and how."),
+    Entry("The fronts", "The fronts of several studies, one over the other."),
+    Entry("What differs", "Every key in which the studies are not the same."),
     Entry("Terms", "What the words of the page mean."),
 )
 """Headings of the pages."""
@@ -197,6 +199,10 @@ COLUMNS = (
     Entry("Trials ran on", "Machines of the trials, and how many ran on each."),
     Entry("fastest", "Of the front, the shape with the least time."),
     Entry("most accurate", "Of the front, the shape with the fewest bits per byte."),
+    Entry("chosen", "What a team has decided for, with why, who and when: `archfront choose`."),
+    Entry("members", "Shapes on the front."),
+    Entry("Study", "One of the studies of the page."),
+    Entry("Key", "A key of the studies' YAML, or what their records say of text and device."),
     Entry("planned", "Seconds that were foretold of the stage when the study began."),
     Entry("took", "Seconds that the stage took in the runs that came to their end."),
 )

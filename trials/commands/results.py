@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from search_space.errors import SpecError
 from trials.catalogue.formats import FORMATS
 from trials.commands.arguments import LONGEST_CONTEXT, add_directory, add_far, add_json, counted, port
 from trials.commands.paths import Use, given
@@ -24,7 +25,8 @@ RESULT_JSON = "print the front, or a scaling study's law, as JSON"
 
 def add_report_arguments(parser: argparse.ArgumentParser) -> None:
     """What `report` reads."""
-    add_directory(parser)
+    text = "a study's directory; of several, one page has their fronts over each other and says in what they differ"
+    parser.add_argument("directory", type=given("DIR"), metavar="DIR", nargs="+", help=text)
     parser.add_argument(
         "--device",
         type=given("--device"),
@@ -47,6 +49,9 @@ def report(options: argparse.Namespace) -> int:
     from trials.reporting.mlflow_tracker import Tracker
     from trials.reporting.stored_study import read_study, report_again, report_study, under_objectives
 
+    if len(options.directory) > 1:
+        return _report_several(options)
+    [options.directory] = options.directory
     stored = read_study(Path(options.directory), leaves_out=True)
     for said in stored.left_out:
         say(f"archfront: left out: {said}")
@@ -64,6 +69,23 @@ def report(options: argparse.Namespace) -> int:
         Tracker(stored.directory, stored.study, stored.text).bring_up_to_date(stored.records, stored.finals)
     say("terms    archfront explain WORDS")
     print_written(stored, options.json)
+    return DONE
+
+
+def _report_several(options: argparse.Namespace) -> int:
+    """Write one page of several studies, or print the keys in which they differ as JSON."""
+    from trials.reporting.several_studies import differences, report_several
+
+    if options.device is not None:
+        raise SpecError("--device must be of one study, found several directories; name one of them")
+    directories = [Path(directory) for directory in options.directory]
+    if options.json:
+        emit(differences(directories))
+    else:
+        for key, values in differences(directories).items():
+            print(f"{key}: {', '.join(values)}")
+    output = Path(options.output) if options.output is not None else None
+    say(f"\nreport   {report_several(directories, options.objectives, output)}")
     return DONE
 
 
@@ -107,7 +129,10 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     add_directory(parser)
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--trial", type=counted(10**9, least=0), metavar="N", help="the trial of that number")
-    pick = "a member of the front: recommended, knee, or the best in an objective, such as most-accurate or fastest"
+    pick = (
+        "a member of the front: recommended, knee, or the best in an objective, such as most-accurate or fastest; or chosen, by "
+        "`archfront choose`"
+    )
     which.add_argument("--pick", metavar="WORD", help=pick)
     usual = ",".join(name for name, row in FORMATS.items() if row.usual)
     add("--format", default=usual, metavar="LIST", help=f"formats, with commas: {', '.join(FORMATS)} (default %(default)s)")

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from trials.commands import devices, jobs, laws, longer, results, shapes, studies, terms
+from trials.commands import decisions, devices, jobs, laws, longer, results, shapes, studies, terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,7 @@ VERBS = {
     "run": Verb(studies.run, studies.add_run_arguments, goes_on=True),
     "ablate": Verb(studies.ablate, studies.add_ablate_arguments, goes_on=True),
     "report": Verb(results.report, results.add_report_arguments),
+    "choose": Verb(decisions.choose_trial, decisions.add_choose_arguments),
     "export": Verb(results.export, results.add_export_arguments),
     "latency": Verb(devices.latency, devices.add_latency_arguments),
     "profile-device": Verb(devices.profile_device, devices.add_profile_device_arguments, goes_on=True),

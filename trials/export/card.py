@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from analysis.objectives.observed import Observed
 from analysis.objectives.problem import Problem
 from analysis.objectives.quality import half_width_of
+from analysis.records.choice import Choice
 from analysis.records.latency import Latency
 from analysis.records.record import FinalRecord, TrialRecord
 from analysis.statistics.intervals import LEVEL
@@ -39,8 +40,11 @@ def write_card(
     formats: Sequence[str],
     checks: Sequence[Check],
     context: StatedContext | None = None,
+    choice: Choice | None = None,
 ) -> None:
-    """Write the card; numbers that were not measured are left out. `context` is what was found at the context that the files state."""
+    """Write the card; numbers that were not measured are left out. `context` is what was found at the context that the files state,
+    `choice` the decision for this trial, where there is one.
+    """
     shape = record.architecture
     rows = [
         ("shape", f"`{shape.label}`"),
@@ -50,6 +54,7 @@ def write_card(
         ("context", f"{study.proxy.context_tokens:,} tokens in training; longer texts are computed, and were never seen"),
         *([] if context is None else [("stated", context.sentence)]),
         *_measured(study.problem, record, final),
+        *([] if choice is None else [("chosen", f"by {choice.by} on {choice.chosen_at[:10]}: {choice.because}")]),
     ]
     lines = [
         title(study.name, record),

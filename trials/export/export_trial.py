@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.fronts.picks import pick_words, picked
+from analysis.records.choice import read_choice
 from analysis.records.record import TrialRecord
 from search_space.errors import SpecError, unknown_key
 from trials.catalogue.formats import FORMATS
@@ -21,12 +22,20 @@ from trials.study.directory import tokenizer_file, weights_file
 if TYPE_CHECKING:
     from trials.export.check import Check
 
+CHOSEN = "chosen"
+"""Word for what `archfront choose` has kept."""
+
 
 def pick(stored: StoredStudy, choice: str) -> TrialRecord:
     """The member of the front that a word stands for; raises SpecError where there is no such word, or nothing finished."""
     words = pick_words(stored.study.problem)
+    if choice == CHOSEN:
+        decided = read_choice(stored.directory)
+        if decided is None:
+            raise SpecError(f"nothing is chosen in {stored.directory}; `archfront choose {stored.directory} TRIAL --because ...` does so")
+        return stored.record(decided.trial)
     if choice not in words:
-        raise unknown_key(f"--pick {choice}", choice, words)
+        raise unknown_key(f"--pick {choice}", choice, [*words, CHOSEN])
     number = picked(stored.front, stored.membership)[choice]
     if number is None:
         raise SpecError(f"{stored.directory} has no finished trial to export; `archfront report {stored.directory}` says what happened")
@@ -81,6 +90,8 @@ def export_trial(
     from trials.export.verification import keep, verify
     from trials.export.write import write_formats
 
+    choice = read_choice(stored.directory)
+    choice = choice if choice is not None and choice.trial == record.number else None
     found = None if context == trained else measured_context(stored.study, record, weights, context)
     with staged(output) as stage:
         write_formats(formats, stage, record.architecture, weights, tokenizer, context, precisions)
@@ -88,7 +99,7 @@ def export_trial(
         earlier = [record.latency for record in stored.records if record.latency is not None]
         checks = with_latencies(checks, record.architecture, stored.study.latency, earlier)
         keep(checks, stage)
-        write_card(stage / CARD, stored.study, record, stored.finals.get(record.number), formats, checks, found)
+        write_card(stage / CARD, stored.study, record, stored.finals.get(record.number), formats, checks, found, choice)
         names = sorted(path.name for path in stage.iterdir())
     return Export([output / name for name in sorted([*names, SUMS])], checks, found)
 

@@ -16,6 +16,7 @@ from analysis.fronts.front import Front, front_of
 from analysis.fronts.membership import Membership, estimate_membership
 from analysis.fronts.picks import picked
 from analysis.fronts.rows import front_rows
+from analysis.records.choice import Choice
 from analysis.records.json_writer import json_of
 from analysis.records.record import FinalRecord, TrialRecord
 from trials.reporting.mlflow_location import MlflowLocation
@@ -105,6 +106,13 @@ class StudyRuns:
             self._write_law(records, self._study.scaling.form)
         self._set_status(_end(self._study, records, finals, front))
         self._set_mark(mark)
+
+    def write_choice(self, choice: Choice) -> None:
+        """Tag the study's run with a decision, and the chosen trial's alone among the trials."""
+        said = {"archfront.chosen": str(choice.trial), "archfront.chosen_because": choice.because, "archfront.chosen_by": choice.by}
+        self._store.log(self._parent_id, tags={**said, "archfront.chosen_at": choice.chosen_at})
+        for number, child in self._children.items():
+            self._store.log(child.run_id, tags={"archfront.chosen": str(number == choice.trial).lower()})
 
     def _create_parent(self) -> Any:
         facts = self._place.environment

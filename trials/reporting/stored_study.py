@@ -7,16 +7,18 @@ import logging
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analysis.fidelity.forecast import FrontForecast, forecast_front
 from analysis.fidelity.rank_validity import LongRun, Validity, read_long_runs, validity
 from analysis.fronts.front import Front, front_of
 from analysis.fronts.membership import Membership, estimate_membership
+from analysis.fronts.rows import trial_row
 from analysis.objectives.observed import Observed
 from analysis.objectives.problem import problem_of
 from analysis.objectives.quality import ON
 from analysis.objectives.registry import OBJECTIVES
+from analysis.records.choice import read_choice
 from analysis.records.files import write_whole
 from analysis.records.record import RECORDS, FinalRecord, TrialRecord, read_finals, read_records
 from analysis.records.stages import Outlook
@@ -86,6 +88,23 @@ class StoredStudy:
     def membership(self) -> Membership:
         """How sure that front is."""
         return estimate_membership(self.front)
+
+    def columns(self) -> dict[str, list[Any]]:
+        """A list a column, one value a trial, as tables and MLflow have them; what was not measured is None."""
+        rows = [trial_row(record, self.finals.get(record.number), self.front, self.membership) for record in self.records]
+        return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
+
+    def frame(self) -> Any:
+        """The columns as a pandas DataFrame, a trial a row; pandas comes with Ray Tune."""
+        import pandas
+
+        return pandas.DataFrame(self.columns()).set_index("trial") if self.records else pandas.DataFrame()
+
+    def figures(self) -> dict[str, Any]:
+        """Each figure of the page by its name, as Plotly's: the front along each pair of its objectives, and the learning curves."""
+        from analysis.report.figures import curves_figure, front_figures
+
+        return {**front_figures(self.records, self.front, self.membership), "curves": curves_figure(self.records, self.front)}
 
     def record(self, number: int) -> TrialRecord:
         """The trial of that number; raises SpecError naming those that exist."""
@@ -175,6 +194,7 @@ def summarise(stored: StoredStudy) -> StudySummary:
         law=None if study.scaling is None else study.scaling.form,
         without_record=_without_record(stored),
         outlook=stored.outlook,
+        choice=read_choice(stored.directory),
         environment=environment(),
     )
 

@@ -1,0 +1,24 @@
+"""A team's decision as tags of its study's runs in MLflow, where the study is tracked."""
+
+from __future__ import annotations
+
+import logging
+
+from analysis.records.choice import Choice
+from trials.reporting.mlflow_location import PLACE, location_of
+from trials.reporting.stored_study import StoredStudy
+
+logger = logging.getLogger(__name__)
+
+
+def tag_choice(stored: StoredStudy, choice: Choice) -> None:
+    """Tag the run of the study and that of the trial; one warning where MLflow does not answer, and the decision stays on record."""
+    if not (stored.directory / PLACE).exists():
+        return
+    from trials.reporting.mlflow_runs import StudyRuns  # MLflow takes seconds to import
+
+    try:
+        runs = StudyRuns(stored.directory.absolute(), stored.study, stored.text, location_of(stored.directory, None))
+        runs.write_choice(choice)
+    except Exception as error:
+        logger.warning("MLflow could not be told what was chosen (%s); it is kept in %s all the same", error, stored.directory)
