@@ -111,10 +111,10 @@ def plant(seed: int, noise: float, *, skewed: bool, replicates: bool) -> Judged:
     winner = int(means.argmin())
     return Judged(
         stated=stated,
-        true=_members(study.true_log_latency, truth),
+        true=on_measured_front(study.true_log_latency, truth),
         winner_stated=float((draws.argmin(axis=1) == winner).mean()),
         winner_true=bool(truth.argmin() == winner),
-        naive=_members(study.log_latency, means),
+        naive=on_measured_front(study.log_latency, means),
         gain_claimed=float(np.median(means) - means[winner]),
         gain_stated=float(np.median(draws, axis=1).mean() - draws[:, winner].mean()),
         gain_true=float(np.median(truth) - truth[winner]),
@@ -155,7 +155,8 @@ def _states(seeds: list[list[float]], log_latency: Array, spread: Array) -> tupl
     return front_probabilities([log_latency + spread * random.standard_normal(draws.shape), draws]), draws
 
 
-def _members(log_latency: Array, quality: Array) -> Array:
+def on_measured_front(log_latency: Array, quality: Array) -> Array:
+    """Which shapes these values have on their front, 0 or 1; [shapes]."""
     member = np.zeros(len(quality))
     member[non_dominated(np.column_stack([log_latency, quality]))] = 1
     return member
