@@ -18,6 +18,9 @@ DEEPEST = 256
 DEPTH_PATIENCE = 12
 """Depths in a row that may be worse than the best one before the search for a better one ends."""
 
+WIDTH_SLACK = 0.2
+"""How much wider, on a logarithmic scale, a shape of more blocks may be than one of fewer, because widths and heads are rounded."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proportions:
@@ -53,6 +56,10 @@ class Proportions:
         own, other = self._ratios(), Proportions.of(a)._ratios()
         return sum(abs(math.log(x / y)) for x, y in zip(own, other[-len(own) :], strict=True))
 
+    def too_narrow(self, a: Architecture) -> float:
+        """How much too narrow for its depth a shape is, on a logarithmic scale; negative where too wide, or its depth is stated."""
+        return -math.inf if self.num_unique_layers else math.log(self.aspect_ratio * a.num_unique_layers / a.hidden_size)
+
     def _ratios(self) -> tuple[float, ...]:
         free = () if self.num_unique_layers else (self.aspect_ratio,)
         return (*free, self.mlp_ratio, self.head_ratio, self.key_value_ratio)
@@ -84,8 +91,8 @@ def _nearest(model: Proportions, space: SearchSpace, step: int) -> Architecture 
             best, nearest, stale = shape, distance, 0
         elif best is not None:
             stale += 1
-        if stale == DEPTH_PATIENCE:
-            break
+        if stale == DEPTH_PATIENCE or (shape is not None and model.too_narrow(shape) - WIDTH_SLACK > nearest):
+            break  # with more blocks shapes get narrower
     return best
 
 
@@ -93,7 +100,7 @@ def _spaces(model: Proportions, space: SearchSpace, step: int) -> Iterator[Searc
     """Spaces whose points are the stored depths, one for each width of a head; whole groups of heads first, as models have them."""
     group = round(1 / model.key_value_ratio)
     for head_dim in space.choices("head_dim"):
-        for multiple in (head_dim * group, head_dim, 8):
+        for multiple in dict.fromkeys((head_dim * group, head_dim, 8)):
             yield SearchSpace.parse(
                 {
                     **{name: found[0] for name in OF_STUDY if (found := space.choices(name))},

@@ -150,9 +150,14 @@ class _Draft:
     def _limit_lines(self, width: int, heads: int, groups: int) -> list[tuple[float, float]]:
         """Cost without an MLP and cost of one unit of intermediate_size, for each limit; exact over 16 units (whole bytes of int4)."""
         if width not in self._lines:
-            costs = [tuple(self._measure(limit, width, heads, groups, n) for n in (16, 32)) for limit in self.budget.limits]
-            self._lines[width] = [(2 * one - two, (two - one) / 16) for one, two in costs]
+            costs = [self._measure(limit, width, heads, groups, 16) for limit in self.budget.limits]
+            self._lines[width] = [(one - width * unit, width * unit / 16) for one, unit in zip(costs, self._units, strict=True)]
         return self._lines[width]
+
+    @cached_property
+    def _units(self) -> list[int]:
+        """Cost of 16 units of intermediate_size for each unit of the width, for each limit; an MLP's matrices alone have both."""
+        return [self._measure(limit, 1, 1, 1, 32) - self._measure(limit, 1, 1, 1, 16) for limit in self.budget.limits]
 
     def _wanted(self, width: int, heads: int, groups: int) -> float:
         """The real-valued intermediate_size that would spend the target to the last unit."""

@@ -37,6 +37,8 @@ search: {trials: 3}
 workers: {count: 2, threads: 1}
 references: [deep-thin]
 """
+OURS = re.compile(r"$|(archfront:|ready after|time|report|MLflow|terms|export) ")
+"""How a line of a run begins, and nothing of a library's."""
 WORDS = [
     "the",
     "shape",
@@ -75,6 +77,8 @@ def test_from_a_study_to_a_model_that_transformers_loads(tmp_path: Path, archfro
     ran = archfront_program("run", "study.yaml", "--json", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert re.search(r"^ready after \d+\.\d s: imports .*Ray .*, workers ", ran.stderr, re.MULTILINE)
+    not_ours = [line for line in ran.stderr.splitlines() if not OURS.match(line)]
+    assert not_ours == []
     directory = tmp_path / "runs" / "journey"
     records, finals = read_records(directory), read_finals(directory)
     assert [record.number for record in records] == [0, 1, 2, 3]

@@ -66,7 +66,7 @@ class Taken:
     seconds: Mapping[str, float]
     """Seconds of each of `STAGES`."""
     begun: int
-    """Runs that began."""
+    """Runs that began to work: one that was refused before is none."""
     ended: int
     """Runs that came to their end, whose seconds these are."""
     processor_share: Fraction | None = None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from search_space import proportions
 from search_space.architecture import Architecture
-from search_space.budget import Budget
+from search_space.budget import Budget, Limit
 from search_space.families import FAMILIES
 from search_space.proportions import DEPTH_PATIENCE, Proportions, scaled
 from search_space.solve import _Draft
@@ -61,3 +64,47 @@ def test_no_depth_is_looked_at_that_costs_too_much(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(SearchSpace, "architecture", lambda self, point: tried.append(point))
     assert scaled(Proportions.of(FAMILIES["mobilellm-125m"]), parse({"vocab_size": 32_000}, parameters=10_000)) is None
     assert tried == []
+
+
+MODELS = [
+    replace(Proportions.of(FAMILIES[name]), **changes)
+    for name in ("mobilellm-125m", "smollm2-135m")
+    for changes in ({}, {"aspect_ratio": 4.0}, {"aspect_ratio": 80.0, "key_value_ratio": 1.0}, {"mlp_ratio": 1.0, "mlp": "relu"})
+]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: f"{model.aspect_ratio:.3g} {model.mlp_ratio:.3g} {model.mlp}")
+@pytest.mark.parametrize("parameters", [300_000, 5_000_000, 400_000_000])
+def test_depths_that_cannot_be_better_are_left_out_and_the_best_stays(
+    model: Proportions, parameters: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+    solve = proportions._shape
+
+    def note(space: SearchSpace, index: int) -> Architecture | None:
+        looked.append(index)
+        return solve(space, index)
+
+    monkeypatch.setattr(proportions, "_shape", note)
+    space = parse({"vocab_size": 1024, "head_dim": [16, 64]}, parameters=parameters)
+    found, few = scaled(model, space), len(looked)
+    monkeypatch.setattr(proportions, "WIDTH_SLACK", math.inf)
+    assert scaled(model, space) == found
+    assert few <= len(looked) - few
+
+
+def test_no_space_is_solved_in_twice_and_a_width_is_measured_once_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    spaces = [*proportions._spaces(replace(MODELS[0], key_value_ratio=1.0), parse({"head_dim": [8, 16]}, parameters=1_000_000), 8)]
+    assert len({(space.solved["hidden_size"].multiple_of, space.choices("head_dim")) for space in spaces}) == len(spaces) == 3
+    measured: list[tuple[int, int]] = []
+    measure = _Draft._measure
+
+    def note(draft: _Draft, limit: Limit, width: int, heads: int, groups: int, inner: int) -> int:
+        measured.append((width, inner))
+        return measure(draft, limit, width, heads, groups, inner)
+
+    monkeypatch.setattr(_Draft, "_measure", note)
+    proportions._shape(spaces[0], 5)
+    wide = [width for width, inner in measured if inner == 16 and width > 1]
+    assert len(wide) == len(set(wide))
+    assert [inner for width, inner in measured if inner == 32] == [32]

@@ -76,6 +76,22 @@ def _tokenizer(**changes: Any) -> Callable[[Path], None]:
     return write
 
 
+def _folder(**files: str) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        for name, content in {"inner/.keep": "", **files}.items():
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            (path / name).write_text(content)
+
+    return write
+
+
+EMPTY = {
+    "nothing": lambda path: path.mkdir(),
+    "what says what it is": _folder(**{"README.md": "stories", ".gitattributes": "*.parquet", "LICENSE": "free"}),
+    "empty files": _folder(**{"train.jsonl": "", "inner/test.txt": ""}),
+    "hidden files": _folder(**{".cache/train.jsonl": '{"text": "a"}'}),
+}
+"""Folders of a dataset that have no text."""
 OWN = {"corpus": {"files": ["text.txt"]}, "space__vocab_size": 280}
 GIVEN = {"corpus": {"files": ["text.txt"], "tokenizer": "tokenizer.json"}, "space__vocab_size": 280}
 BEYOND = [f"  k{number}: &k{number} [{', '.join([f'*k{number - 1}'] * 10)}]" for number in range(1, 8)]
@@ -201,6 +217,10 @@ BAD: dict[str, BadStudy] = {
         "corpus.validation.code must name files", {"text.txt": TEXT},
         **OWN | {"corpus": {"files": ["text.txt"], "validation": {"code": "no.txt"}}},
     ),
+    **{
+        f"a dataset's folder with {what}": changed("a folder with files of text", {"stories": folder}, corpus={"dataset": "./stories"})
+        for what, folder in EMPTY.items()
+    },
     "a dataset that is not there": changed("corpus.dataset must be a folder or a name on the hub", corpus={"dataset": "./nothing"}),
     # tokenizers that cannot be used
     "a tokenizer that is not there": changed("corpus.tokenizer must name a tokenizer.json", {"text.txt": TEXT}, **GIVEN),

@@ -112,6 +112,19 @@ def one_of_each(task: TrialTask) -> TrialRecord:
     return answer(task)
 
 
+SECRET = "hunter2/of?the#study"
+ADDRESS = f"postgresql://me:{SECRET}@host:5432/db"
+
+
+def unguarded(task: TrialTask) -> TrialRecord:
+    """Every second trial fails of a library that has an address with its password in its words; the others go well."""
+    if task.number % 2:
+        raise ConnectionError(f"could not connect to {ADDRESS}")
+    if task.number == 2:
+        return answer(task, outcome=Outcome.DIVERGED, reason=f"the loss at {ADDRESS} was nan", training=None)
+    return answer(task)
+
+
 def hopeless(task: TrialTask) -> TrialRecord:
     """Nothing works."""
     raise RuntimeError("the disk is on fire")

@@ -35,21 +35,32 @@ class ClusterAddress:
         return f"{self.source}={quoted(self.text)}"
 
 
+def is_here(given: str | None) -> bool:
+    """Whether this machine trains: neither --address nor the environment, by which Ray tells a job, names a cluster."""
+    return not _said(given)[0]
+
+
 def cluster_address(given: str | None) -> ClusterAddress | None:
     """The address that was given by --address, else by the environment; None for a Ray of our own.
 
     Raises SpecError for one that no cluster can be joined by, with the form that is right.
     """
-    said, source = (given, "--address") if given else (os.environ.get(VARIABLE, ""), VARIABLE)
-    if source == "--address" and said == AUTOMATIC and os.environ.get(VARIABLE):
-        said, source = os.environ[VARIABLE], VARIABLE  # Ray takes the variable for what is found automatically
-    said = said.strip()
-    if not said or said == LOCAL:
+    said, source = _said(given)
+    if not said:
         return None
     if said != AUTOMATIC and (wrong := _what_is_wrong(said)):
         way = "" if source == "--address" else f", or unset {VARIABLE} to have Ray started on this machine"
         raise SpecError(f"{source} must be the address of a Ray cluster's head, found {quoted(_shown(said))}, {wrong}; {FORM}{way}")
     return ClusterAddress(said, source)
+
+
+def _said(given: str | None) -> tuple[str, str]:
+    """What counts as the address, empty where that is a Ray of our own, and who said it."""
+    said, source = (given, "--address") if given else (os.environ.get(VARIABLE, ""), VARIABLE)
+    if source == "--address" and said.strip() == AUTOMATIC and os.environ.get(VARIABLE):
+        said, source = os.environ[VARIABLE], VARIABLE  # Ray takes the variable for what is found automatically
+    said = said.strip()
+    return ("" if said == LOCAL else said), source
 
 
 def _shown(said: str) -> str:

@@ -104,13 +104,13 @@ def profile_device(options: argparse.Namespace) -> int:
     from trials.latency.add_trials import add_trials
     from trials.latency.device_profile import choose_shapes, default_table, latency_spec, profile
     from trials.reporting.stored_study import read_study
-    from trials.study.spec import load_study
+    from trials.study.spec import load_begun
 
     if options.shapes < LEAST_SHAPES:
         raise SpecError(f"--shapes must be at least {LEAST_SHAPES}, which a table is fitted to, found {options.shapes}; raise it")
     if options.trials is not None:
         read_study(Path(options.trials))  # before anything is measured
-    study = load_study(options.study)
+    study, _, _ = load_begun(Path(options.study), None)
     spec = latency_spec(study.latency, options.runtime, options.precision)
     wanted = choose_shapes(study.search_space, spec, options.shapes, options.checks)
     path = Path(options.output) if options.output else default_table(study.search_space, spec)

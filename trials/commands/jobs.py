@@ -38,9 +38,11 @@ def _add_address(parser: argparse.ArgumentParser) -> None:
 
 def job_submit(options: argparse.Namespace) -> int:
     """Ship the code and a study to a cluster and print the job's id."""
-    from trials.driver.shipment import check_shipped
+    from trials.commands.gate import passed
+    from trials.driver.shipment import as_shipped
 
-    check_shipped(Path(options.study))
+    study, has_text = as_shipped(Path(options.study), options.directory)
+    passed(study, has_text=has_text, trains_here=False)
     from trials.driver.jobs import submit
 
     print(submit(Path(options.study), options.address, directory=options.directory, tracking_uri=options.tracking_uri))

@@ -35,11 +35,11 @@ def add_lr_check_arguments(parser: argparse.ArgumentParser) -> None:
 
 def lr_check(options: argparse.Namespace) -> int:
     """Train a spread of shapes at several learning rates and say whether the study's suits them all."""
-    from trials.plans.check_study import check
-    from trials.study.spec import load_study
+    from trials.commands.gate import passed
+    from trials.study.spec import load_begun
 
-    study = load_study(options.study)
-    check(study)
+    study, _, _ = load_begun(Path(options.study), None)
+    passed(study)
     from analysis.fidelity.lr_transfer import rate_table
     from trials.experiments.lr_check import run_rate_check
 
@@ -72,11 +72,11 @@ def add_validate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def validate(options: argparse.Namespace) -> int:
     """Train shapes of a study longer and say whether its short trainings rank them alike; what failed is tried again."""
-    from trials.plans.check_study import check
+    from trials.commands.gate import passed
     from trials.study.spec import load_begun
 
     study, directory, text = load_begun(Path(options.study), options.directory)
-    check(study, directory)
+    passed(study, directory)
     from analysis.fidelity.rank_validity import validity_sentences
     from trials.experiments.validate import run_validation
     from trials.reporting.stored_study import read_study, report_study
@@ -110,8 +110,7 @@ def add_promote_arguments(parser: argparse.ArgumentParser) -> None:
 
 def promote(options: argparse.Namespace) -> int:
     """Train the shapes of a front longer and say whether their order held."""
-    from analysis.report.terminal import promotion_text
-    from trials.experiments.promote import run_promotion
+    from trials.commands.gate import passed
     from trials.study.spec import STUDY, load_begun, load_study
 
     directory = Path(options.directory)
@@ -120,6 +119,10 @@ def promote(options: argparse.Namespace) -> int:
         study, text = load_study(file, stored=True), file.read_text(encoding="utf-8")
     else:
         study, _, text = load_begun(Path(options.study), options.directory)
+    passed(study, directory)
+    from analysis.report.terminal import promotion_text
+    from trials.experiments.promote import run_promotion
+
     found = run_promotion(
         study,
         directory,

@@ -69,9 +69,10 @@ def add_sample_arguments(parser: argparse.ArgumentParser) -> None:
 def sample(options: argparse.Namespace) -> int:
     """Print distinct shapes of a study's space."""
     from search_space.cost import parameters
-    from trials.study.spec import load_study
+    from trials.study.spec import load_begun
 
-    space = load_study(options.study).search_space
+    study, _, _ = load_begun(Path(options.study), None)
+    space = study.search_space
     space.require_feasible()
     shapes = space.sample(options.count, options.seed)
     for shape in shapes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from trials.commands.arguments import add_json, add_study, add_tracking_uri, few
 from trials.commands.paths import Use, given
 from trials.commands.results import RESULT_JSON, print_result, print_written
 from trials.commands.talk import DONE, STUDY_FAILED, emit, say
+from trials.machine.native_output import person
 
 if TYPE_CHECKING:
     from trials.driver.progress import StudyProgress
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
     """What `plan` reads."""
     add_study(parser, "a study's or an ablation's YAML file")
+    where = "the directory that the study runs in: what it left open is what it began with there (default runs/NAME)"
+    parser.add_argument("--directory", type=given("--directory"), metavar="DIR", help=where)
     parser.add_argument(
         "--price-per-hour", type=price, metavar="PRICE", help="price of an hour of the machine that runs the study, for what it costs"
     )
@@ -29,7 +31,7 @@ def plan(options: argparse.Namespace) -> int:
     """Say what a study will cost, training nothing."""
     from trials.plans.check_study import check, check_ablation
     from trials.study.ablation_spec import is_ablation, load_ablation
-    from trials.study.spec import load_study
+    from trials.study.spec import load_begun
 
     if is_ablation(Path(options.study)):
         ablation = load_ablation(Path(options.study))
@@ -39,7 +41,7 @@ def plan(options: argparse.Namespace) -> int:
         arms = plan_ablation(ablation)
         emit([arm.as_dict() for arm in arms]) if options.json else print(ablation_text(arms))
         return DONE
-    study = load_study(options.study)
+    study, _, _ = load_begun(Path(options.study), options.directory)
     first = check(study)  # before torch, which takes seconds, is imported
     from trials.plans.plan_scaling import plan_scaling
     from trials.plans.plan_study import plan_study
@@ -69,23 +71,21 @@ def run(options: argparse.Namespace) -> int:
     from trials.driver.startup_times import Stages
 
     stages = Stages(say)
-    from trials.plans.check_study import check, is_here
-    from trials.plans.notices import study_notices
+    from trials.cluster.ray_address import is_here
+    from trials.commands.gate import passed
     from trials.reporting.tracking_uri import settled_uri
     from trials.study.spec import load_begun
 
     study, directory, text = load_begun(Path(options.study), options.directory)
     if options.tracking_uri is not None:
         settled_uri(options.tracking_uri)  # refused before the directory is begun
-    first = check(study, directory, trains_here=is_here(options.address))  # before torch and Ray, which take seconds, are imported
-    for said in study_notices(study):
-        say(f"archfront: {said}")
+    first = passed(study, directory, trains_here=is_here(options.address))  # before torch and Ray, which take seconds, are imported
     from analysis.report.plan_part import outlook_sentence
     from trials.driver.run_study import run_study
     from trials.reporting.stored_study import read_study, report_study
 
     stages.end("imports")
-    show_progress = print_progress if sys.stderr.isatty() else None
+    show_progress = print_progress if person().isatty() else None
     result = run_study(
         study,
         directory,
@@ -135,12 +135,11 @@ def add_ablate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def ablate(options: argparse.Namespace) -> int:
     """Train the arms of ablations and compare them with published figures."""
-    from trials.plans.check_study import check_ablation
+    from trials.commands.gate import ablations_passed
     from trials.study.ablation_spec import load_ablation
 
     ablations = [load_ablation(Path(file)) for file in options.file]
-    for ablation in ablations:
-        check_ablation(ablation, [options.scale])
+    ablations_passed(ablations, [options.scale])
     from analysis.report.rounding_table import rounding_table_text
     from analysis.report.terminal import ablation_table_text, ablation_times_text
     from trials.experiments.ablation import run_ablations
@@ -168,4 +167,4 @@ def ablate(options: argparse.Namespace) -> int:
 
 def print_progress(progress: StudyProgress) -> None:
     """One line on a terminal, written over itself."""
-    print(f"\r\033[K{progress}", end="", file=sys.stderr, flush=True)
+    print(f"\r\033[K{progress}", end="", file=person(), flush=True)

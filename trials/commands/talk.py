@@ -9,17 +9,18 @@ import warnings
 from typing import Any
 
 from analysis.records.json_writer import json_of
-from trials.machine.native_output import own_descriptor
+from trials.machine.native_output import person, set_apart
+from trials.machine.redaction import redacted
 
 DONE, STUDY_FAILED, WRONG_INPUT = 0, 1, 2
 """What a verb ends with."""
 OUR_LOGGERS = ("search_space", "analysis", "trials")
-"""Ours; whoever else logs or warns does not talk to the person."""
+"""Ours; whoever else logs, warns or prints does not talk to the person."""
 
 
 def say(text: str) -> None:
-    """Talk to the person, past the data."""
-    print(text, file=sys.stderr, flush=True)
+    """Talk to the person, past the data, and without a secret of anybody's."""
+    print(redacted(text), file=person(), flush=True)
 
 
 def emit(value: Any) -> None:
@@ -27,13 +28,22 @@ def emit(value: Any) -> None:
     print(json_of(value, indent=2))
 
 
+class _Sentences(logging.Formatter):
+    """Warnings of ours as sentences."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(f"archfront: {super().format(record)}")
+
+
 def hush_libraries() -> None:
-    """Let this process and those that it starts show warnings of ours alone, each as a sentence."""
-    own_descriptor()
-    ours = logging.StreamHandler()
-    ours.setFormatter(logging.Formatter("archfront: %(message)s"))
+    """Let this process and those that it starts show warnings of ours alone, each as a sentence; what others write is set apart."""
+    set_apart()
+    ours = logging.StreamHandler(person())
+    ours.setFormatter(_Sentences("%(message)s"))
     for name in OUR_LOGGERS:
-        logging.getLogger(name).addHandler(ours)
+        logger = logging.getLogger(name)
+        logger.handlers = [ours]
+        logger.propagate = False  # a library that gives the root a handler would have each said twice
     logging.lastResort = logging.NullHandler()  # else it shows what has no handler
     if not sys.warnoptions:
         warnings.simplefilter("ignore")

@@ -70,9 +70,21 @@ def fetched_files(spec: CorpusSpec, cache: Path) -> tuple[Path, ...]:
 
 
 def require_dataset_folder(spec: CorpusSpec) -> None:
-    """Raise SpecError where the dataset is a folder that is not there."""
-    if spec.is_local and not Path(spec.dataset or "").is_dir():
+    """Raise SpecError where the dataset is a folder that is not there, or has no file that may be text."""
+    folder = Path(spec.dataset or "")
+    if spec.is_local and not folder.is_dir():
         raise SpecError(f"corpus.dataset must be a folder or a name on the hub, found nothing at {spec.dataset}; check the path")
+    if spec.is_local and not any(_may_be_text(file.relative_to(folder), file) for file in folder.rglob("*")):
+        raise SpecError(
+            f"corpus.dataset must be a folder with files of text, such as .parquet, .jsonl or .txt, found none in {spec.dataset}; "
+            "put them there, or name another folder"
+        )
+
+
+def _may_be_text(name: Path, file: Path) -> bool:
+    """Whether a file of a dataset's folder may hold documents: none that is hidden, empty or says what the dataset is."""
+    said = name.stem.upper() in ("README", "LICENSE") or any(part.startswith(".") for part in name.parts)
+    return not said and file.is_file() and file.stat().st_size > 0
 
 
 def _fetch(spec: CorpusSpec, folder: Path) -> None:

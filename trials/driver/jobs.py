@@ -19,7 +19,7 @@ from ray.job_submission import JobSubmissionClient
 
 from search_space.errors import SpecError, quoted
 from trials.cluster.ray_address import TOKEN_CURE
-from trials.driver.shipment import STUDY_FOLDER, pack
+from trials.driver.shipment import JOBS_FOLDER, STUDY_FOLDER, pack
 from trials.machine.redaction import redacted
 from trials.reporting.tracking_uri import is_relative
 from trials.study.files import require_url
@@ -60,7 +60,7 @@ def submit(study: Path, address: str, *, directory: str | None = None, tracking_
     name = load_study(study).name
     with tempfile.TemporaryDirectory(prefix="archfront-job-") as folder:
         shipped = pack(study, Path(folder))
-        command = entrypoint(Path(shipped).name, directory or f"~/archfront/{name}", tracking_uri)
+        command = entrypoint(Path(shipped).name, directory or f"{JOBS_FOLDER}/{name}", tracking_uri)
         with _answering(address):
             return str(
                 _client(address).submit_job(

@@ -24,7 +24,7 @@ from trials.driver.preparation import (
 from trials.driver.progress import StudyProgress
 from trials.driver.record_writer import RecordWriter
 from trials.driver.search_on_tune import search
-from trials.driver.stage_keeping import foretell
+from trials.driver.stage_keeping import begin_taken, foretell
 from trials.driver.startup_times import Stages
 from trials.driver.still_to_do import agenda_of, lacks_finals, left_out_here, nothing_to_propose
 from trials.driver.trial_actor import Evaluate
@@ -87,6 +87,8 @@ class RayRun:
                 with equipped(study, directory, ready, records, self.evaluate) as equipment:
                     texts = {size: TrainingText.of(found) for size, found in ready.items()}
                     reuse = Reuse(study, directory, texts) if is_real else None
+                    if is_real:
+                        begin_taken(directory)  # nothing is refused from here on
                     search(agenda, equipment, RecordWriter(directory, agenda, reuse, self.tracker, self.progress), reuse, stages.ready)
                     stages.end("search")
                     found = _in_order(agenda.records.values())

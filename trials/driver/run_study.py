@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from analysis.records.record import FinalRecord, TrialRecord, read_finals, read_records
 from search_space.errors import SpecError
-from trials.driver.stage_keeping import begin_taken, keep_taken
+from trials.cluster.ray_address import is_here
+from trials.driver.stage_keeping import keep_taken
 from trials.driver.startup_times import Stages
 from trials.driver.still_to_do import agenda_of, lacks_finals, left_out_here
-from trials.plans.check_study import check, is_here
+from trials.machine.native_output import keep_in
+from trials.plans.check_study import check
 from trials.plans.first_trials import FirstTrials
 from trials.plans.known_paces import share_here
 from trials.study.directory import claim
@@ -78,6 +80,7 @@ def run_study(
             tracker.bring_up_to_date(records, finals)
         else:
             stages.end("study")
+            keep_in(held)
             from trials.driver.run_on_ray import RayRun  # Ray, which a study that is over does not need
 
             stages.end("imports")
@@ -88,8 +91,6 @@ def run_study(
                 tracker=tracker, progress=progress, stages=stages, share=share,
             )  # fmt: skip
             before = {record.number for record in records}
-            if evaluate is None:
-                begin_taken(held)
             with tracker.writing(records):
                 settled, records, finals, left_out = run.on_ray(study, records, finals)
             tracker.finish(records, finals)

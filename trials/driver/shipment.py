@@ -13,15 +13,16 @@ from pathlib import Path
 from search_space.describe import is_file_name
 from search_space.errors import SpecError
 from trials.corpus.given_tokenizer import FILE
-from trials.plans.check_study import check
 from trials.study.corpus_spec import CorpusSpec, is_local_path
 from trials.study.latency_spec import is_file
-from trials.study.spec import is_table_file, load_study
+from trials.study.spec import StudySpec, is_table_file, load_begun, load_study
 from trials.study.yaml_file import read_yaml
 
 PACKAGES = ("search_space", "analysis", "trials")
 FRONT_DOOR = "archfront"
 STUDY_FOLDER = "study"
+JOBS_FOLDER = "~/archfront"
+"""Where jobs keep their studies' directories unless told otherwise."""
 LARGEST_BYTES = 100 * 2**20
 """Ray keeps a job's files in the head's memory and refuses more than some hundred megabytes."""
 
@@ -56,16 +57,21 @@ def pack(study_path: Path, folder: Path) -> str:
     return f"{STUDY_FOLDER}/{study_path.name}"
 
 
-def check_shipped(study_path: Path) -> None:
-    """Raise SpecError for a study that its job would refuse; what lies outside of its folder is of the cluster, and not looked at."""
-    study, folder = load_study(study_path), study_path.resolve().parent
+def as_shipped(study_path: Path, directory: str | None = None) -> tuple[StudySpec, bool]:
+    """A study as its job will read it, so far as that can be looked at here, and whether its text travels along.
+
+    What lies outside of its folder is of the cluster, and left out. Where the job's directory is seen from here, the study is the one that
+    began there.
+    """
+    study, _, _ = load_begun(study_path, directory and os.path.expanduser(directory), os.path.expanduser(JOBS_FOLDER))
+    folder = study_path.resolve().parent
     corpus = study.corpus
     texts = (*(corpus.files or ()), *(file for files in corpus.validation.values() for file in files), *(corpus.tokenizer or ()))
     kept = tuple(name for name in study.references if not is_file_name(name) or _is_below(name, folder))
     table = study.search.latency_table
     search = study.search if table is None or _is_below(table, folder) else study.search.model_copy(update={"latency_table": None})
     sent = study.model_copy(update={"references": kept, "search": search})
-    check(sent, has_text=all(_is_below(text, folder) for text in texts), trains_here=False)
+    return sent, all(_is_below(text, folder) for text in texts)
 
 
 def _is_below(name: str, folder: Path) -> bool:

@@ -18,6 +18,7 @@ SPIN = (
     "print((time.process_time() - used) / (time.perf_counter() - begun))"
 )
 LEAST_SHARE = 0.05
+LONGEST_SECONDS = 60.0
 
 
 def processor_share(processes: int) -> float:
@@ -30,7 +31,7 @@ def processor_share(processes: int) -> float:
     with ExitStack() as begun:
         try:
             beside = [begun.enter_context(_ended(subprocess.Popen(spin, stdout=subprocess.PIPE, text=True))) for _ in range(spinners)]
-            found = [float(each.communicate(timeout=60)[0]) for each in beside]
+            found = [float(each.communicate(timeout=LONGEST_SECONDS)[0]) for each in beside]
         except (OSError, ValueError, subprocess.TimeoutExpired):
             return 1.0
     return min(1.0, max(LEAST_SHARE, fmean(found)))

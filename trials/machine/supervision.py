@@ -46,9 +46,10 @@ _told: tuple[int, int] | None = None
 def supervised(work: Callable[[], int], interrupted: Callable[[int], str], vanished: Callable[[str], str]) -> int:
     """Run `work` in a child process and return its exit code, here and in the child.
 
-    A signal of `STOPS` raises KeyboardInterrupt in the work, which then has `UNWIND_SECONDS`; a second signal ends it at once. Either way
-    the code is 128 and the first signal's number, and `interrupted` makes a sentence of that number. Where the child ends before `work`
-    does, the code is 1, and `vanished` makes a sentence of what ended, and how. This process alone says either, on standard error.
+    A signal of `STOPS`, one that was held back before this call too, raises KeyboardInterrupt in the work, which then has `UNWIND_SECONDS`;
+    a second signal ends it at once. Either way the code is 128 and the first signal's number, and `interrupted` makes a sentence of that
+    number. Where the child ends before `work` does, the code is 1, and `vanished` makes a sentence of what ended, and how. This process
+    alone says either, on standard error.
     """
     heard = {number for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN}  # nohup, and `&` in a script, want it so
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {*heard, WAKE, signal.SIGCHLD})
@@ -169,7 +170,7 @@ def _work(work: Callable[[], int], told: int, front: int, heard: set[signal.Sign
 
     for number in (*heard, WAKE):
         signal.signal(number, stop)
-    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before - heard)
     code = FAILED
     try:
         code = work()

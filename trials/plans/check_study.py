@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,11 +20,6 @@ from trials.trial.known_before import require_within_limits
 
 SHAPES_ASKED_ABOUT = 100
 """Shapes of the space that are asked about whether any can be timed at all."""
-
-
-def is_here(address: str | None) -> bool:
-    """Whether this machine trains: no address of a cluster was given, and no Ray job is what runs the study."""
-    return address is None and not os.environ.get("RAY_ADDRESS")
 
 
 def check(study: StudySpec, directory: Path | None = None, *, has_text: bool = True, trains_here: bool = True) -> FirstTrials:

@@ -1,4 +1,4 @@
-"""What a study should know before it runs, a sentence each: what was filled in, passed over or taken off; said by `plan` and `run`."""
+"""What a study should know before it runs, a sentence each: what was filled in, passed over or taken off; said at the gate."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from trials.corpus.documents import find_documents
 from trials.corpus.first_look import look_at, without_text_notice
 from trials.corpus.given_tokenizer import local_tokenizers
 from trials.corpus.plain_tokenizer import changed_texts, unasked
+from trials.study.ablation_spec import AblationSpec
+from trials.study.corpus_spec import CorpusSpec
 from trials.study.spec import StudySpec
 from trials.trial.references import reference_notices
 
@@ -28,13 +30,19 @@ def text_notices(study: StudySpec) -> tuple[str, ...]:
     return () if said is None else (said,)
 
 
-def study_notices(study: StudySpec) -> tuple[str, ...]:
-    """The notices of a study's open choices, context, references and tokenizers; a tokenizer on the hub is not asked for.
+def study_notices(study: StudySpec, *, has_text: bool = True) -> tuple[str, ...]:
+    """The notices of a study's open choices, context, references and tokenizers; a tokenizer on the hub is not asked for, and none where
+    another machine reads the text (`has_text` false).
 
     Raises SpecError where a file cannot be used.
     """
     of_references = reference_notices(study.references) if study.scaling is None else ()
-    return (*_filled_in(study), *_short_context(study), *of_references, *_tokenizer_notices(study))
+    return (*_filled_in(study), *_short_context(study), *of_references, *(_tokenizer_notices(study.corpus) if has_text else ()))
+
+
+def ablation_notices(ablation: AblationSpec) -> tuple[str, ...]:
+    """The notices of an ablation's tokenizers; raises SpecError where a file cannot be used."""
+    return (*_tokenizer_notices(ablation.corpus),)
 
 
 def _filled_in(study: StudySpec) -> Iterator[str]:
@@ -56,8 +64,8 @@ def _written(value: object) -> str:
     return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000).removesuffix("...\n").strip()
 
 
-def _tokenizer_notices(study: StudySpec) -> Iterator[str]:
-    for given in local_tokenizers(study.corpus.tokenizer):
+def _tokenizer_notices(corpus: CorpusSpec) -> Iterator[str]:
+    for given in local_tokenizers(corpus.tokenizer):
         name = _title(given.file)
         if taken := unasked(given.file):
             yield f"{name}: {joined(taken)} are taken off, in training and in exports: text is encoded whole, with nothing around it"

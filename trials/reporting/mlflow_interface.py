@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from search_space.errors import SpecError
+from trials.machine.native_output import person
 from trials.machine.redaction import redacted
 from trials.reporting.mlflow_location import DATABASE, PLACE, follow_move, location_of, page_url
 from trials.reporting.mlflow_store import MLFLOW_SETTINGS
@@ -58,7 +59,7 @@ def serve_ui(directory: Path, port: int = 5000, uri: str | None = None) -> None:
                 raise SpecError(
                     f"MLflow's interface did not start on port {port}; it said: {redacted(' '.join(last), backend) or 'nothing'}"
                 )
-            print(f"MLflow is at http://127.0.0.1:{port}{page} (Ctrl-C ends it)", file=sys.stderr, flush=True)
+            print(f"MLflow is at http://127.0.0.1:{port}{page} (Ctrl-C ends it)", file=person(), flush=True)
             server.wait()
         finally:
             with contextlib.suppress(ProcessLookupError):

@@ -335,14 +335,15 @@ def load_study(path: str | Path, *, stored: bool = False) -> StudySpec:
     return _placed(parse_study(upgraded(values) if stored else _with_defaults(values, str(path)), str(path)), path)
 
 
-def load_begun(path: Path, directory: str | None) -> tuple[StudySpec, Path, str]:
+def load_begun(path: Path, directory: str | None, beneath: str = "runs") -> tuple[StudySpec, Path, str]:
     """Read a study file as `load_study` does; beside it the directory that it runs in, and the text of it which is kept there.
 
-    The directory is runs/NAME where none is given. What the file leaves open is what it was when that directory's study began.
+    The directory is NAME `beneath` that folder where none is given. What the file leaves open is what it was when that directory's study
+    began.
     """
     values = _read(path)
     named = values.get("name") if isinstance(values, Mapping) else None
-    folder = Path(directory or f"runs/{named}")
+    folder = Path(directory or f"{beneath}/{named}")
     complete = _with_defaults(values, str(path), folder if directory or isinstance(named, str) else None)
     study = _placed(parse_study(complete, str(path)), path)
     kept = complete if complete.get(DEFAULTS) else values

@@ -124,8 +124,13 @@ def _spending(study: StudySpec, scaling: ScalingSpec, name: str, model: Proporti
     power = 1.0 if scaling.tokens else 0.5
     size = flops / (6 * length) if scaling.tokens else math.sqrt(flops / (6 * length))
     best: tuple[float, Architecture] | None = None
+    tried: set[int] = set()
     for _ in range(SIZE_STEPS):
-        shape = _sized(study, scaling, name, model, max(1, round(size)), "parameters")
+        whole = max(1, round(size))
+        if whole in tried:
+            break  # sizes go round in a circle from here on
+        tried.add(whole)
+        shape = _sized(study, scaling, name, model, whole, "parameters")
         spent = cost.training_flops_per_token(shape, study.proxy.context_tokens) * _tokens(scaling, length, shape)
         off = abs(math.log(spent / flops))
         if best is None or off < best[0]:

@@ -15,6 +15,7 @@ from analysis.records.record import Costs, Kind, Outcome, TrialRecord
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.sharing import Sharing
+from trials.machine.redaction import redacted
 from trials.study.latency_spec import LatencySpec
 from trials.study.spec import ProxySpec
 from trials.training.failures import Diverged, OutOfMemory, TimedOut
@@ -124,7 +125,7 @@ def record_of(task: TrialTask, outcome: Outcome, reason: str | None, costs: Cost
         architecture=task.architecture,
         seed=task.seed,
         outcome=outcome,
-        reason=reason,
+        reason=reason and redacted(reason),
         costs=costs,
         started_at=start.at.isoformat(timespec="seconds"),
         wall_seconds=start.elapsed_seconds,
@@ -133,7 +134,7 @@ def record_of(task: TrialTask, outcome: Outcome, reason: str | None, costs: Cost
 
 
 def outcome_of(error: Exception) -> tuple[Outcome, str]:
-    """An exception as an outcome and a reason that a person can act on."""
+    """An exception as an outcome and a reason that a person can act on, without a secret that another library put into its words."""
     known: dict[type[Exception], Outcome] = {
         Diverged: Outcome.DIVERGED,
         OutOfMemory: Outcome.OUT_OF_MEMORY,
@@ -142,11 +143,11 @@ def outcome_of(error: Exception) -> tuple[Outcome, str]:
     }
     for kind, outcome in known.items():
         if isinstance(error, kind):
-            return outcome, str(error) or "memory ran out; lower proxy.batch_sequences, proxy.context_tokens or workers.count"
+            return outcome, redacted(str(error)) or "memory ran out; lower proxy.batch_sequences, proxy.context_tokens or workers.count"
     said = traceback.format_exception_only(error)[-1].strip()
     frames = traceback.extract_tb(error.__traceback__)
     place = f" (in {frames[-1].name}, {frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno})" if frames else ""
-    return Outcome.FAILED, f"{said}{place}"
+    return Outcome.FAILED, f"{redacted(said)}{place}"
 
 
 def this_machine() -> dict[str, str]:

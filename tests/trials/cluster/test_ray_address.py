@@ -15,7 +15,7 @@ import pytest
 from search_space.errors import SpecError
 from trials.cluster import ray_address
 from trials.cluster.own_ray import variables_set
-from trials.cluster.ray_address import ClusterAddress, answering, cluster_address
+from trials.cluster.ray_address import ClusterAddress, answering, cluster_address, is_here
 
 WRONG = {
     "http://127.0.0.1:8265": "form of a dashboard's address",
@@ -172,3 +172,16 @@ def test_a_tokens_file_that_is_missing_is_told_with_the_cure(monkeypatch: pytest
 def test_a_name_that_no_machine_has_is_told() -> None:
     with pytest.raises(SpecError, match=r"at --address='nowhere\.invalid:6379', found: .*; check that the cluster is up and its address"):
         answering(ClusterAddress("nowhere.invalid:6379", "--address"))
+
+
+@pytest.mark.parametrize("variable", [None, "", "local", " local ", "auto", "head:6379", "http://wrong"])
+@pytest.mark.parametrize("said", [None, "", "local", " local", "auto", "head:6379", "http://wrong"])
+def test_a_study_trains_here_where_ray_is_our_own(said: str | None, variable: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("RAY_ADDRESS", variable)
+    try:
+        is_ours = cluster_address(said) is None
+    except SpecError:
+        is_ours = False
+    assert is_here(said) is is_ours

@@ -196,7 +196,7 @@ def test_a_killed_call_goes_on_after_its_last_whole_shard(folder: Path, tmp_path
 def test_what_is_wrong_with_a_dataset_is_one_sentence(folder: Path, tmp_path: Path, no_network: None) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "picture").mkdir()
-    (tmp_path / "picture" / "a.tar").write_bytes(b"")
+    (tmp_path / "picture" / "a.tar").write_bytes(b"tar")
     write_parquet(tmp_path / "numbers/train.parquet", {"text": [1, 2]})
     broken = write_parquet(tmp_path / "broken/train.parquet", {"text": TEXTS})
     broken.write_bytes(broken.read_bytes()[:-20])
@@ -205,7 +205,7 @@ def test_what_is_wrong_with_a_dataset_is_one_sentence(folder: Path, tmp_path: Pa
         (CorpusSpec(dataset=str(folder), split="dev"), r"Bad split: dev.*check corpus\.dataset, corpus\.config, .* corpus\.split"),
         (CorpusSpec(dataset=str(folder), column="body"), "must have a column `body`, found id, text; name one of them with corpus.column"),
         (CorpusSpec(dataset=f"{tmp_path}/numbers"), "must have text in its column `text`, found int"),
-        (CorpusSpec(dataset=f"{tmp_path}/empty"), "must be one that the library datasets can read, found: "),
+        (CorpusSpec(dataset=f"{tmp_path}/empty"), "must be a folder with files of text, such as .*, found none in .*empty; put them there"),
         (CorpusSpec(dataset=f"{tmp_path}/picture"), "must be one of arrow, csv, json, parquet, text files, found webdataset; convert"),
         (CorpusSpec(dataset=f"{tmp_path}/broken"), "found: "),
     ]

@@ -30,6 +30,7 @@ import sys
 from pathlib import Path
 from tests.support import fakes
 from tests.support.processes import processes_with
+from trials.commands.talk import hush_libraries
 from trials.driver.run_study import run_study
 study, text = fakes.small_study(search={{"trials": {TRIALS}}}, workers={{"count": {WORKERS}}})
 
@@ -41,7 +42,12 @@ ALONE = f"{DRIVER}work()"
 IN_FRONT = f"""{DRIVER}
 from trials.commands.verbs import VERBS
 from trials.machine.supervision import supervised
-sys.exit(supervised(work, VERBS["run"].interrupted, VERBS["run"].vanished))
+
+def as_the_program():
+    hush_libraries()
+    return work()
+
+sys.exit(supervised(as_the_program, VERBS["run"].interrupted, VERBS["run"].vanished))
 """
 
 
@@ -161,3 +167,38 @@ def test_a_signal_ends_a_study_with_a_sentence_its_code_and_no_process(
     records = read_records(directory)
     assert 2 <= len(records) < TRIALS
     assert all(record.finished for record in records)
+
+
+def the_work(driver: subprocess.Popen[bytes]) -> int:
+    """The process behind the one in front."""
+    child, *_ = Path(f"/proc/{driver.pid}/task/{driver.pid}/children").read_text().split()
+    return int(child)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("killed", "said"),
+    [
+        (the_work, ["archfront: the process that did the work was ended by SIGKILL without a word of why"]),
+        pytest.param(lambda driver: driver.pid, [], marks=pytest.mark.more, id="the front"),
+    ],
+)
+def test_helpers_and_workers_of_a_killed_driver_print_nothing(
+    killed: Callable[[subprocess.Popen[bytes]], int], said: list[str], tmp_path: Path, tracking: str
+) -> None:
+    directory = tmp_path / "study"
+    driver = drive(directory, tracking, IN_FRONT)
+    try:
+        wait_for(2, directory, driver)
+        os.kill(killed(driver), signal.SIGKILL)
+        _, heard = driver.communicate(timeout=60)  # to the end of whoever may still write there
+    finally:
+        driver.kill()
+        driver.wait()
+    lines = heard.decode().splitlines()
+    assert [line.partition(";")[0] for line in lines] == said
+    left = processes_with(MARK, str(directory))
+    for process in left:  # with nobody in front Ray's own agent takes a minute or more
+        with suppress(ProcessLookupError):
+            os.kill(process.number, signal.SIGKILL)
+    assert not (said and left)

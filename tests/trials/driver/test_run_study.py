@@ -27,6 +27,7 @@ from trials.cluster.ray_session import connected, require_gpus
 from trials.driver.progress import StudyProgress
 from trials.driver.run_study import StudyResult, run_study
 from trials.network.weights import load_network
+from trials.reporting.stored_study import read_study, report_study
 from trials.study.directory import claim, tokenizer_file, weights_file
 from trials.study.latency_spec import LatencySpec
 from trials.trial.task import TrialTask, plain
@@ -82,6 +83,7 @@ def test_a_runtime_that_the_measuring_node_lacks_is_refused_before_anything_trai
     with pytest.raises(SpecError, match="the runtime onnxruntime is not installed on that node"):
         run(tmp_path / "study", tracking)
     assert read_records(tmp_path / "study") == []
+    assert read_taken(tmp_path / "study").begun == 0
 
 
 def test_a_corpus_that_is_not_there_is_refused_before_ray_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,6 +154,18 @@ def test_a_study_in_which_everything_fails_stops_early_and_says_why(tmp_path: Pa
     assert 5 <= len(result.records) <= 6
     assert result.failure is not None
     assert "trials finished; all of them failed: RuntimeError: the disk is on fire" in result.failure
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_here")
+def test_a_password_in_the_words_of_what_failed_is_in_nothing_that_is_kept(tmp_path: Path) -> None:
+    directory = tmp_path / "study"
+    result = run(directory, None, fakes.unguarded, search={"trials": 6}, workers={"count": 2})
+    report_study(read_study(directory))
+    assert sum("***" in (record.reason or "") for record in result.records) >= 3
+    files = [path for path in directory.rglob("*") if path.is_file()]
+    assert {"records.jsonl", "report.html", "mlflow.db"} <= {path.name for path in files}
+    assert [path for path in files if b"hunter2" in path.read_bytes()] == []
 
 
 @pytest.mark.slow

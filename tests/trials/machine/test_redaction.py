@@ -10,7 +10,13 @@ from urllib.parse import quote
 
 import pytest
 
+from analysis.records.record import Kind, Outcome
+from tests.support import fakes
+from trials.driver.workers import explain_loss
 from trials.machine.redaction import HIDDEN, redacted
+from trials.training.failures import Diverged, OutOfMemory, TimedOut
+from trials.trial.references import references
+from trials.trial.task import Start, TrialTask, count_costs, outcome_of, record_of
 
 SCHEMES = ("http", "https", "postgresql", "postgresql+psycopg2", "mysql+pymysql", "mssql+pyodbc", "databricks")
 SECRETS = ("hunter2", "p@ss:word", "a/b?c#d", "ünï code", "100%sure", "'quoted'", '"double"', "x" * 300, "*+.^$[]()\\", "T0k3n==")
@@ -80,3 +86,38 @@ def test_secrets_of_the_environment_and_of_headers_are_hidden(monkeypatch: pytes
 )
 def test_what_is_no_secret_stays(text: str) -> None:
     assert redacted(text) == text
+
+
+RAISED: dict[str, Callable[[str], Exception]] = {
+    "a library's own": RuntimeError,
+    "a connection": ConnectionError,
+    "a file": lambda said: FileNotFoundError(2, "No such file", said),
+    "a key": KeyError,
+    "a loss": Diverged,
+    "memory": OutOfMemory,
+    "Python's memory": MemoryError,
+    "a deadline": TimedOut,
+    "several lines": lambda said: ValueError(f"it is so:\n  {said}\nand so on"),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("kind", RAISED)
+def test_no_record_of_a_trial_has_a_secret_of_what_was_raised_in_it(kind: str, place: str) -> None:
+    study, _ = fakes.small_study()
+    (_, shape), *_ = references(study.references, study.search_space)
+    task = TrialTask(number=0, kind=Kind.SAMPLED, architecture=shape, seed=0)
+    costs = count_costs(shape, study.latency, study.proxy)
+    for scheme, secret, said in product(SCHEMES, SECRETS, list(SAID)[:3]):
+        address = PLACES[place](scheme, secret)
+        error = RAISED[kind](SAID[said](address, secret))
+        reasons = [
+            outcome_of(error)[1],
+            explain_loss(f"Traceback (most recent call last):\n{error}", 1.0, 100.0)[1],
+        ]
+        for reason in reasons:
+            kept = record_of(task, Outcome.FAILED, reason, costs, Start.now()).reason
+            assert kept is not None
+            assert secret not in kept
+            assert quote(secret, safe="") not in kept
+        assert quote(secret, safe="") not in reasons[0]

@@ -216,3 +216,47 @@ def test_work_that_is_killed_is_said_and_work_whose_front_is_killed_ends(tmp_pat
     is_ready(process)
     process.kill()
     assert ended(process, tmp_path) == (-signal.SIGKILL, [])
+
+
+EARLY = """
+import os, signal, sys
+number, moment = int(os.environ["SENT"]), os.environ["MOMENT"]
+
+class Moment:
+    def find_spec(self, name, path=None, target=None):
+        if name == moment:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), number)
+
+sys.meta_path.insert(0, Moment())
+"""
+"""Sends this process a signal just before it imports a module."""
+MOMENTS = (
+    "argparse",
+    "search_space",
+    "search_space.errors",
+    "trials.commands.paths",
+    "trials.machine.supervision",
+    "trials.commands.verbs",
+)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_signal_while_the_program_is_read_is_one_sentence_too(moment: str, number: signal.Signals, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(EARLY)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "SENT": str(int(number)), "MOMENT": moment, MARK: str(tmp_path)}
+    command = [sys.executable, str(ROOT / "archfront.py"), "describe", "mobilellm-125m"]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    code, said = ended(process, tmp_path)
+    assert code == 128 + number
+    assert len(said) == 1
+    assert said[0].startswith(f"archfront: interrupted by {number.name}")
+
+
+def test_a_signal_that_is_to_be_ignored_stays_so(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(f"import signal\nsignal.signal(1, signal.SIG_IGN)\n{EARLY}")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "SENT": "1", "MOMENT": "argparse", MARK: str(tmp_path)}
+    command = [sys.executable, str(ROOT / "archfront.py"), "describe", "mobilellm-125m"]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert ended(process, tmp_path) == (0, [])

@@ -1,0 +1,32 @@
+"""What every verb that trains or plans begins with: the study as its directory began with it, the gate, and the notices said at it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from trials.commands.talk import say
+from trials.plans.check_study import check, check_ablation
+from trials.plans.first_trials import FirstTrials
+from trials.plans.notices import ablation_notices, study_notices
+from trials.study.ablation_spec import AblationSpec
+from trials.study.spec import StudySpec
+
+
+def passed(study: StudySpec, directory: Path | None = None, *, has_text: bool = True, trains_here: bool = True) -> FirstTrials:
+    """What `check` returns of a study, after its notices were said; raises SpecError as that does."""
+    first = check(study, directory, has_text=has_text, trains_here=trains_here)
+    _tell(study_notices(study, has_text=has_text))
+    return first
+
+
+def ablations_passed(ablations: Iterable[AblationSpec], scales: Sequence[str]) -> None:
+    """Pass ablations at these scales through the gate, after their notices were said; raises SpecError where one cannot be run."""
+    for ablation in ablations:
+        check_ablation(ablation, scales)
+        _tell(ablation_notices(ablation))
+
+
+def _tell(notices: Iterable[str]) -> None:
+    for said in notices:
+        say(f"archfront: {said}")
