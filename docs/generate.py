@@ -41,6 +41,7 @@ from trials.catalogue.formats import supported_exports  # noqa: E402
 from trials.commands.verbs import parser  # noqa: E402
 from trials.study import (  # noqa: E402
     ablation_spec,
+    rounding_spec,
     section,
     spec,
 )
@@ -103,6 +104,8 @@ def _kind(annotation: Any, metadata: list[Any]) -> str:
     if literal:
         others = [name for kind, name in (("int", "whole number"), ("bool", "`true` or `false`")) if kind in text.replace(literal[0], "")]
         return " or ".join([*(f"`{word.strip()[1:-1]}`" for word in literal[1].split(",")), *others])
+    if "tuple[" in text and "Spec, ...]" in text:
+        return "list of sections"
     text = re.sub(r"typing\.Annotated\[(\w+),.*\]", r"\1", text)
     if "tuple[" in text and "int" in text:
         return "list of whole numbers"
@@ -118,6 +121,7 @@ def ablation_tables() -> str:
         "": ablation_spec.AblationSpec,
         "published": ablation_spec.PublishedSpec,
         "scales.NAME": ablation_spec.ScaleSpec,
+        "scales.NAME.rounding": rounding_spec.RoundingSpec,
     }
     return "\n".join(_section(path, model) for path, model in sections.items())
 
