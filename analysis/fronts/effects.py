@@ -91,11 +91,12 @@ class Effect:
     @property
     def verdict(self) -> str:
         """Which way is better and how sure that is, that it hardly matters, or that it cannot be told."""
-        if self.low > -LITTLE and self.high < LITTLE:
-            return f"hardly matters, less than {LITTLE:.0%}"
+        is_little = self.low > -LITTLE and self.high < LITTLE
         chance = probability(max(self.lowers, 1 - self.lowers))
         if self.better is not None:
-            return f"{self.better}, {chance} sure"
+            return f"{self.better}, {chance} sure{f', by less than {LITTLE:.0%}' if is_little else ''}"
+        if is_little:
+            return f"hardly matters, less than {LITTLE:.0%}"
         return f"cannot tell, {chance} for {self.factor.more if self.lowers > 0.5 else self.factor.fewer}"
 
     @property

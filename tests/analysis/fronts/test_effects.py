@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.fronts.effects import SHAPE_FACTORS, effects
+from analysis.fronts.effects import SHAPE_FACTORS, Effect, effects
 from search_space.architecture import Architecture
 from search_space.sharing import Sharing
 
@@ -82,3 +82,20 @@ def test_of_too_few_shapes_nothing_is_said(count: int) -> None:
     tried = shapes(random, count)
     found = effects(tried, values(tried, random, 0.01))
     assert len(found) <= max(count - 4, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "low", "high", "lowers", "said"),
+    [
+        (-0.02, -0.03, -0.01, 0.999, "many, >99% sure"),
+        (0.02, 0.001, 0.04, 0.04, "few, 96% sure"),
+        (-0.005, -0.009, -0.001, 0.97, "many, 97% sure, by less than 1%"),
+        (0.001, -0.004, 0.006, 0.4, "hardly matters, less than 1%"),
+        (0.01, -0.004, 0.024, 0.12, "cannot tell, 88% for few"),
+    ],
+)
+def test_a_verdict_says_which_way_how_surely_or_that_it_cannot_be_told(
+    change: float, low: float, high: float, lowers: float, said: str
+) -> None:
+    heads = next(factor for factor in SHAPE_FACTORS if factor.name == "twice the query heads")
+    assert Effect(heads, change, low, high, lowers).verdict == said
