@@ -35,6 +35,8 @@ class Columns:
     """Blocks stored."""
     executed_depth: str | None = None
     """Blocks executed; over the stored ones it is the number of times a block is repeated."""
+    of_shape: bool = False
+    """Whether width, stored and executed blocks are looked for by their headings where they are not named."""
     group: str | None = None
     """What tells two trainings of one size apart, such as a seed or a run's name."""
     accuracy: str | None = None
@@ -84,7 +86,7 @@ def options_from(arguments: Mapping[str, Any]) -> FitOptions:
         raise SpecError(f"--refits must be at least 200 for the ends of an interval to mean anything, found {own['refits']}; leave it out")
     points = tuple(parse_point(text) for text in values.get("predict", ()))
     named = {part.name: values[part.name] for part in fields(Columns) if part.name in values}
-    columns = Columns(**named | {"effects": tuple(values.get("effects", ()))})
+    columns = Columns(**named | {"effects": tuple(values.get("effects", ())), "of_shape": values.get("form") == "shape"})
     return FitOptions(columns=columns, predict=points, **own)
 
 

@@ -69,6 +69,9 @@ def read_runs(path: Path, columns: Columns, checkpoints: str = "all") -> Runs:
             values[missing] = values["flops"] / (FLOPS_PER_PARAMETER_TOKEN * values[other])
             taken[missing] = f"C / (6 {'D' if other == 'tokens' else 'N'})"
             notes.append(f"the table has no {missing}: they are FLOPs / (6 x {other}), attention left out")
+    if columns.of_shape and "depth" in values and not {"executed_depth", "repeats"} & values.keys():
+        values["repeats"] = np.ones(len(losses))
+        notes.append("no column says how many blocks are executed: each is taken to be executed once, so rho is not known")
     vocabulary = heading_named("vocab_size", table.names)
     notes += doubts_of(table, values, losses, taken, largest_number(table[vocabulary.name]) if vocabulary else None)
     labels = [cell or "" for cell in table[headings["group"].name]] if "group" in headings else None
@@ -105,11 +108,26 @@ def _headings(table: CellTable, columns: Columns) -> dict[str, Heading]:
         raise _perplexity(table, perplexity)
     for error in missing.values():
         raise error
+    if columns.of_shape:
+        found |= _of_shape(table, found)
     if found["loss"].is_perplexity and not columns.perplexity:
         raise _perplexity(table, found["loss"])
-    if columns.executed_depth and not columns.depth:
+    if "executed_depth" in found and "depth" not in found:
         raise SpecError("--executed-depth is read against --depth (blocks stored), found no --depth; name its column too")
     return found
+
+
+def _of_shape(table: CellTable, found: Mapping[str, Heading]) -> dict[str, Heading]:
+    """Width, stored and executed blocks (or repeats) by their headings, those aside that are `found` already."""
+    more: dict[str, Heading] = {}
+    for name in ("width", "depth", "executed_depth", "repeats"):
+        both = {**found, **more}
+        if name in found or (name == "executed_depth" and "depth" not in both) or (name == "repeats" and "executed_depth" in both):
+            continue
+        taken = {heading.name for heading in both.values()}
+        heading = heading_meaning(MEANING_OF[name], [other for other in table.names if other not in taken], table.path)
+        more |= {} if heading is None else {name: heading}
+    return more
 
 
 def _perplexity(table: CellTable, heading: Heading) -> SpecError:

@@ -31,6 +31,11 @@ class Meaning:
     words: frozenset[str] = frozenset()
     """Where none of the headings is there, one that has such a word, if it is the only one."""
 
+    @property
+    def option(self) -> str:
+        """The option that names its column."""
+        return f"--{self.name.replace('_', '-')}"
+
 
 def _counted(what: Sequence[str]) -> frozenset[str]:
     return frozenset(f"{before}{word}{after}" for word in what for before in ("", "num_", "n_", "total_") for after in ("", "_count"))
@@ -78,7 +83,37 @@ MEANINGS = (
         frozenset(("loss",)),
     ),
 )
-MEANING_OF = {meaning.name: meaning for meaning in MEANINGS}
+HIDDEN_LAYERS = _counted(("hidden_layers",))
+"""Blocks executed beside a column of stored ones, and stored where there is none: transformers knows no sharing."""
+MODEL_WIDTH = Meaning(
+    "width",
+    (
+        frozenset(("width", "d_model", "hidden", "hidden_size", "hidden_dim", "model_width", "model_dim", "n_embd", "embed_dim"))
+        | frozenset(("embedding_dim", "residual_width")),
+    ),
+    {},
+)
+DEPTH = Meaning(
+    "depth",
+    (
+        _counted(("unique_layers", "stored_layers", "layers_stored", "stored_blocks", "blocks_stored", "unique_blocks"))
+        | frozenset(("stored", "stored_depth", "depth_stored")),
+        _counted(("layers", "layer", "blocks", "block")) | frozenset(("depth",)),
+        HIDDEN_LAYERS,
+    ),
+    {},
+)
+EXECUTED_DEPTH = Meaning(
+    "executed_depth",
+    (
+        _counted(("executed_layers", "layers_executed", "executed_blocks", "blocks_executed", "unrolled_layers"))
+        | frozenset(("executed", "executed_depth", "depth_executed", "effective_depth", "unrolled_depth")),
+        HIDDEN_LAYERS,
+    ),
+    {},
+)
+REPEATS = Meaning("repeats", (_counted(("repeats", "repeat", "loops", "recurrences")),), {})
+MEANING_OF = {meaning.name: meaning for meaning in (*MEANINGS, MODEL_WIDTH, DEPTH, EXECUTED_DEPTH, REPEATS)}
 PERPLEXITY_WORDS = frozenset(("ppl", "perplexity", "perplexities"))
 PERPLEXITIES = Meaning("loss", (_split(tuple(PERPLEXITY_WORDS)),), {"ppl": 1.0}, PERPLEXITY_WORDS)
 SPREADS = frozenset(("std", "sd", "se", "err", "error", "sem", "var", "variance", "min", "max", "spread", "spike", "spikes", "scale"))
@@ -121,7 +156,7 @@ class Heading:
         if found is None and self.unit.strip().lower() in NOT_COUNTS:
             raise SpecError(
                 f"{where}: {self.name} must hold {meaning.name}, found the unit {self.unit}; convert it, or name another column with "
-                f"--{meaning.name}"
+                f"{meaning.option}"
             )
         return 1.0 if found is None else found
 
@@ -150,7 +185,7 @@ def heading_meaning(meaning: Meaning, names: Sequence[str], where: object) -> He
         found = [heading for name in names if (heading := Heading.of(name).means(headings))]
         if len(found) > 1:
             both = " and ".join(f"`{heading.name}` (column {names.index(heading.name) + 1})" for heading in found)
-            raise SpecError(f"{where} must have one column of {meaning.name}, found {both}; name one with --{meaning.name}")
+            raise SpecError(f"{where} must have one column of {meaning.name}, found {both}; name one with {meaning.option}")
         if found:
             return found[0]
     return None

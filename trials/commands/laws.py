@@ -32,9 +32,13 @@ def add_fit_arguments(parser: argparse.ArgumentParser) -> None:
     add("--loss", metavar="COLUMN", help="loss, nats per token")
     add("--perplexity", action="store_true", default=None, help="that column holds perplexities: their logarithms are fitted")
     add("--flops", metavar="COLUMN", help="training FLOPs; 6 N D where there are none")
-    add("--width", metavar="COLUMN", help="hidden size, for --form shape")
-    add("--depth", metavar="COLUMN", help="blocks stored, for --form shape")
-    add("--executed-depth", metavar="COLUMN", help="blocks executed, where blocks are shared")
+    add("--width", metavar="COLUMN", help="hidden size, for --form shape (default: by its heading)")
+    add("--depth", metavar="COLUMN", help="blocks stored, for --form shape (default: by its heading)")
+    add(
+        "--executed-depth",
+        metavar="COLUMN",
+        help="blocks executed, where blocks are shared (default: by its heading, or `repeats`)",
+    )
     add("--group", metavar="COLUMN", help="tells trainings of one size apart (a seed, a name): rows of one are resampled together")
     add("--accuracy", metavar="COLUMN", help="accuracy on a task, 0 to 1: its curve over the loss is fitted and predicted, too")
     add("--exclude", metavar="COLUMN", help="rows that say true here are left out (default: excluded, where there is one)")

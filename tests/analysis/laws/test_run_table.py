@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import archfront
 from analysis.laws.options import Columns
@@ -209,3 +210,45 @@ def test_a_table_is_refused_before_anything_heavy_is_imported(tmp_path: Path) ->
 def test_an_unknown_column_of_exclusions_is_said(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"column bad is unknown.*--exclude"):
         read_runs(write(tmp_path / "runs.csv", "N,D,loss", list(ROWS)), Columns(exclude="bad"))
+
+
+WIDTHS, DEPTHS, TIMES = (np.array([least + place % count for place in range(len(ROWS))]) for least, count in ((1, 4), (2, 3), (1, 2)))
+
+
+def shapes(*last: NDArray[np.int64]) -> list[tuple[Cell, ...]]:
+    """The rows with width and stored blocks, and other columns behind."""
+    return [(*row, *map(int, more)) for row, more in zip(ROWS, np.array([64 * WIDTHS, DEPTHS, *last]).T, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("names", "columns"),
+    [
+        ("width,depth,executed", {"width": "width", "depth": "depth", "executed_depth": "executed"}),
+        ("hidden_size,num_unique_layers,num_hidden_layers", {"depth": "num_unique_layers", "executed_depth": "num_hidden_layers"}),
+        ("d_model,Blocks Stored,Blocks Executed", {"depth": "Blocks Stored", "executed_depth": "Blocks Executed"}),
+        ("n_embd,n_layer,unrolled_layers", {"width": "n_embd", "depth": "n_layer", "executed_depth": "unrolled_layers"}),
+    ],
+)
+def test_a_shape_s_columns_are_found_by_their_headings(names: str, columns: dict[str, str], tmp_path: Path) -> None:
+    runs = read_runs(write(tmp_path / "runs.csv", f"params,tokens,loss,{names}", shapes(DEPTHS * TIMES)), Columns(of_shape=True))
+    assert columns.items() <= runs.columns.items()
+    for name, expected in (("width", 64 * WIDTHS), ("depth", DEPTHS), ("repeats", TIMES)):
+        assert runs.variables[name] == pytest.approx(expected)
+    assert "width" not in read_runs(tmp_path / "runs.csv", Columns()).variables
+
+
+def test_repeats_may_be_a_column_and_are_one_where_nothing_tells_them(tmp_path: Path) -> None:
+    told = read_runs(write(tmp_path / "told.csv", "params,tokens,loss,width,layers,repeats", shapes(TIMES)), Columns(of_shape=True))
+    assert told.variables["repeats"] == pytest.approx(TIMES)
+    alone = write(tmp_path / "alone.csv", "params,tokens,loss,hidden_size,num_hidden_layers", shapes())
+    silent = read_runs(alone, Columns(of_shape=True))
+    assert silent.columns["depth"] == "num_hidden_layers"
+    assert set(silent.variables["repeats"]) == {1.0}
+    assert any("each is taken to be executed once" in note for note in silent.notes)
+
+
+def test_two_columns_that_may_be_the_depth_are_refused_with_the_option(tmp_path: Path) -> None:
+    path = write(tmp_path / "runs.csv", "params,tokens,loss,width,depth,layers", shapes(DEPTHS * TIMES))
+    with pytest.raises(SpecError, match=r"must have one column of depth, found `depth` .* and `layers` .*; name one with --depth"):
+        read_runs(path, Columns(of_shape=True))
+    assert read_runs(path, Columns(of_shape=True, depth="layers")).columns["depth"] == "layers"
