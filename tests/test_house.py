@@ -44,7 +44,12 @@ ROOMS = {
     "executorch": {"trials/latency/runtimes/executorch_runtime.py"},
     "openvino": {"trials/latency/runtimes/openvino_runtime.py"},
     "llama_cpp": {"trials/latency/runtimes/llama_cpp_runtime.py"},
-    "plotly": {"analysis/report/figures.py", "analysis/report/several.py", "analysis/law_report/law_figures.py"},
+    "plotly": {
+        "analysis/report/figures.py",
+        "analysis/report/search_figures.py",
+        "analysis/report/several.py",
+        "analysis/law_report/law_figures.py",
+    },
 }
 """Where each library may be imported."""
 BARE = {

@@ -19,7 +19,7 @@ from analysis.fronts.membership import Membership, draw_points
 from analysis.objectives.objective import Objective
 from analysis.statistics.arrays import Array, Indices
 
-MOST_PLACES = 60_000
+MOST_PLACES = 50_000
 """Shapes on the fronts of all draws together that are kept; of larger fronts fewer draws are. A page holds them in half a megabyte."""
 
 

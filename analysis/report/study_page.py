@@ -25,6 +25,7 @@ from analysis.report.drawing import shape_code, shape_drawing
 from analysis.report.figures import curves_figure, front_figure, front_figures, picture, plotly_script
 from analysis.report.first_screen import export_command, first_screen
 from analysis.report.html import Html, element, folded, later, paragraphs, sections_page
+from analysis.report.search_figures import search_part
 from analysis.report.sections import ForecastFound, asked_facts, cost_facts, environment_facts, forecast_part, health_part, validity_part
 from analysis.report.tables import all_trials, front_table, unfinished, validation_tables
 from analysis.report.terms import hover
@@ -42,6 +43,7 @@ SECTIONS = {
     "answers": "What moves the loss",
     "asked": "What was asked",
     "curves": "Learning curves",
+    "search": "The search",
     "forecast": "After longer training",
     "validity": "Whether the ranking can be trusted",
     "health": "Health checks",
@@ -75,6 +77,7 @@ def report_page(
         "answers": lambda: answers_part(records, front, summary.corpus_name),
         "asked": lambda: asked_facts(summary, records),
         "curves": lambda: _curves(records, front),
+        "search": lambda: search_part(records, front, membership),
         "forecast": lambda: forecast_part(ahead, records, front),
         "validity": lambda: validity_part(longer),
         "health": lambda: health_part(records),

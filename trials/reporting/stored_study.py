@@ -101,10 +101,13 @@ class StoredStudy:
         return pandas.DataFrame(self.columns()).set_index("trial") if self.records else pandas.DataFrame()
 
     def figures(self) -> dict[str, Any]:
-        """Each figure of the page by its name, as Plotly's: the front along each pair of its objectives, and the learning curves."""
+        """Each figure of the page by its name, as Plotly's: the front along each pair of its objectives, the curves, and the search's."""
         from analysis.report.figures import curves_figure, front_figures
+        from analysis.report.search_figures import search_figures
 
-        return {**front_figures(self.records, self.front, self.membership), "curves": curves_figure(self.records, self.front)}
+        pairs = front_figures(self.records, self.front, self.membership)
+        others = search_figures(self.records, self.front, self.membership)
+        return {**pairs, "curves": curves_figure(self.records, self.front), **others}
 
     def record(self, number: int) -> TrialRecord:
         """The trial of that number; raises SpecError naming those that exist."""
