@@ -1,4 +1,4 @@
-# make demo   installs into .venv and runs the quickstart study
+# make demo   installs into .venv, with what verifies an export of the default format, and runs the quickstart study
 # make test   installs into .venv and runs every check that takes seconds
 # make test-more  installs every runtime, for a quarter of an hour the first time, and runs the rest; what is missing fails
 # make fuzz   changes files at random for half an hour (MINUTES=30) and sees that each is read or refused in a sentence
@@ -44,7 +44,7 @@ tests:
 	$(PYTHON) -m venv .venv
 
 .venv/installed: .venv/bin/python pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[hf]'
 	touch $@
 
 .venv/installed-tests: .venv/bin/python pyproject.toml constraints.txt

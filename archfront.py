@@ -25,7 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Without `arguments` this is the program: the verb runs in a process of its own, and this one sees to its end.
     """
-    options = parser().parse_args(arguments)
+    try:
+        options = parser().parse_args(arguments)
+    except SpecError as error:
+        say(f"archfront: {error}")
+        return WRONG_INPUT
     verb = VERBS[options.verb]
     if arguments is None and sys.platform == "linux":
         return supervised(lambda: _run(verb, options, is_program=True), verb.interrupted, verb.vanished)

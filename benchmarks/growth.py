@@ -50,15 +50,17 @@ def membership() -> dict[str, float]:
 
 def study(trials: int, workers: int) -> dict[str, Any]:
     """A study of so many trials: the driver's processor seconds a trial at its two ends, its memory, and how long it is answered again."""
-    from trials.driver.progress import StudyProgress
+    from tests.support.noted import Noted
     from trials.driver.run_study import run_study
+    from trials.progress.standing import RunStanding
+    from trials.progress.watch import RunWatch
 
     spec, text = fakes.small_study(search={"trials": trials}, space=fakes.WIDE_SPACE, workers={"count": workers})
     came: list[tuple[float, float]] = []
     """Processor seconds of each trial and of the yardstick after it."""
     since = time.process_time()
 
-    def note(progress: StudyProgress) -> None:
+    def note(standing: RunStanding) -> None:
         nonlocal since
         reached = time.process_time()
         sum(step * step for step in range(YARDSTICK))
@@ -67,7 +69,7 @@ def study(trials: int, workers: int) -> dict[str, Any]:
 
     with tempfile.TemporaryDirectory() as directory:
         begun = time.perf_counter()
-        run_study(spec, Path(directory) / "study", study_text=text, evaluate=fakes.plausible, progress=note)
+        run_study(spec, Path(directory) / "study", study_text=text, evaluate=fakes.plausible, watch=RunWatch(display=Noted(note)))
         whole, memory = time.perf_counter() - begun, _peak_memory_mib()
         code = f"from benchmarks.growth import again; again({str(Path(directory) / 'study')!r})"
         answered = {"run": _timed("-c", code), "report": _timed("archfront.py", "report", str(Path(directory) / "study"))}

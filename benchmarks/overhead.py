@@ -58,18 +58,20 @@ TINY: dict[str, Any] = {
 
 def ours(sampler: str, trials: int, workers: int) -> dict[str, float]:
     """A study of the fakes."""
-    from trials.driver.progress import StudyProgress
+    from tests.support.noted import Noted
     from trials.driver.run_study import run_study
+    from trials.progress.standing import RunStanding
+    from trials.progress.watch import RunWatch
 
     study, text = fakes.small_study(search={"trials": trials, "sampler": sampler}, workers={"count": workers})
     came: list[tuple[float, float]] = []
 
-    def note(progress: StudyProgress) -> None:
+    def note(standing: RunStanding) -> None:
         came.append((time.perf_counter(), time.process_time()))
 
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as directory:
-        run_study(study, Path(directory) / "study", study_text=text, evaluate=fakes.plausible, progress=note)
+        run_study(study, Path(directory) / "study", study_text=text, evaluate=fakes.plausible, watch=RunWatch(display=Noted(note)))
     ended, counted = time.perf_counter(), len(came) - WARM_UP
     (first_wall, first_cpu), (last_wall, last_cpu) = came[WARM_UP - 1], came[-1]
     return {

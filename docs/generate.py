@@ -14,11 +14,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_args
+from typing import Any
 
 import yaml
 from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
 
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent))
@@ -30,6 +29,7 @@ from analysis.records import (  # noqa: E402
     record,
     training,
 )
+from analysis.records.explained import fields_of  # noqa: E402
 from analysis.report.terms import groups  # noqa: E402
 from search_space import architecture, sharing  # noqa: E402
 from search_space.dimensions import ORDER  # noqa: E402
@@ -42,33 +42,17 @@ from trials.commands.verbs import parser  # noqa: E402
 from trials.study import (  # noqa: E402
     ablation_spec,
     rounding_spec,
-    section,
     spec,
 )
 from trials.study.budget_defaults import ROWS, open_choices  # noqa: E402
+from trials.study.explained import default_text, kind_text, study_sections  # noqa: E402
 
 PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def study_tables() -> str:
     """One table for each section of a study: key, type, default, meaning."""
-    return "\n".join(_section(name, model) for name, model in _models("", spec.StudySpec))
-
-
-def _models(path: str, model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
-    yield path, model
-    for name, field in model.model_fields.items():
-        inner = _inner(field.annotation)
-        if inner is not None:
-            within = ".NAME" if "dict[" in str(field.annotation) else ""
-            yield from _models(f"{path}.{name}{within}".strip("."), inner)
-
-
-def _inner(annotation: Any) -> type[BaseModel] | None:
-    """The section that a field is, may be, or is a mapping to."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _inner(part)) is not None), None)
+    return "\n".join(_section(name, model) for name, model in study_sections("", spec.StudySpec))
 
 
 def _section(path: str, model: type[BaseModel]) -> str:
@@ -76,43 +60,15 @@ def _section(path: str, model: type[BaseModel]) -> str:
     lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
     for name, field in model.model_fields.items():
         nested = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-        kind = "section" if nested else _kind(field.annotation, field.metadata)
+        kind = "section" if nested else kind_text(field.annotation, field.metadata)
         default = (
             "required"
             if field.is_required()
-            else ("" if nested else f"`{_default(field.get_default(call_default_factory=True, validated_data={}))}`")
+            else ("" if nested else f"`{default_text(field.get_default(call_default_factory=True, validated_data={}))}`")
         )
         text = " ".join((field.description or (field.annotation.__doc__ if nested else "") or "").split())
         lines.append(f"| `{name}` | {kind} | {default} | {text} |")
     return "\n".join([*lines, ""])
-
-
-def _default(value: Any) -> str:
-    if value is None or value in ({}, ()) or value is PydanticUndefined:
-        return "none"
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _kind(annotation: Any, metadata: list[Any]) -> str:
-    text = str(annotation.__name__ if isinstance(annotation, type) and not hasattr(annotation, "__args__") else annotation)
-    text += "".join(str(part) for part in metadata if isinstance(part, section.OneOf))
-    if text.startswith("dict["):
-        return "mapping"
-    if "Spec |" in text:
-        return "section"
-    literal = re.search(r"Literal\[(.*?)\]", text) or re.search(r"OneOf\(names=\((.*?)\)\)", text)
-    if literal:
-        others = [name for kind, name in (("int", "whole number"), ("bool", "`true` or `false`")) if kind in text.replace(literal[0], "")]
-        return " or ".join([*(f"`{word.strip()[1:-1]}`" for word in literal[1].split(",")), *others])
-    if "tuple[" in text and "Spec, ...]" in text:
-        return "list of sections"
-    text = re.sub(r"typing\.Annotated\[(\w+),.*\]", r"\1", text)
-    if "tuple[" in text and "int" in text:
-        return "list of whole numbers"
-    if "tuple[" in text and "float" in text:
-        return "list of numbers"
-    names = {"int": "whole number", "float": "number", "str": "text", "tuple[str, ...]": "list of text"}
-    return next((names[name] for name in sorted(names, key=len, reverse=True) if name in text), text)
 
 
 def ablation_tables() -> str:
@@ -135,18 +91,7 @@ def field_tables(module: ModuleType, *classes: str) -> str:
 
 def _fields(node: ast.ClassDef) -> str:
     lines = [f"### {node.name}", "", " ".join((ast.get_docstring(node) or "").split()), "", "| field | type | meaning |", "|---|---|---|"]
-    for place, item in enumerate(node.body):
-        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
-            kind = ast.unparse(item.annotation)
-        elif isinstance(item, ast.Assign) and isinstance(item.targets[0], ast.Name):  # a member of an enumeration
-            kind = ast.unparse(item.value)
-        else:
-            continue
-        target = item.target if isinstance(item, ast.AnnAssign) else item.targets[0]
-        after = node.body[place + 1] if place + 1 < len(node.body) else None
-        documented = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-        text = " ".join(str(after.value.value).split()) if documented else ""  # type: ignore[union-attr]
-        lines.append(f"| `{ast.unparse(target)}` | `{kind}` | {text} |".replace(" | None`", "` or none"))
+    lines += [f"| `{name}` | `{kind}` | {text} |".replace(" | None`", "` or none") for name, (kind, text) in fields_of(node)]
     return "\n".join([*lines, ""])
 
 
@@ -165,7 +110,8 @@ def _verbs(name: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, ar
 
 
 def _verb(name: str, parser: argparse.ArgumentParser) -> str:
-    lines = [f"### `{name}`", "", parser.description or "", "", "| argument | meaning |", "|---|---|"]
+    example = f"{(parser.epilog or '').replace('example: ', 'Example: `')}`"
+    lines = [f"### `{name}`", "", parser.description or "", "", example, "", "| argument | meaning |", "|---|---|"]
     for action in parser._actions:
         if isinstance(action, argparse._HelpAction):
             continue

@@ -22,6 +22,7 @@ ROOMS = {
             "search_on_tune",
             "stopper",
             "trial_actor",
+            "trial_news",
             "tune_adapters",
             "workers",
         )
@@ -40,6 +41,7 @@ ROOMS = {
         "trials/corpus/dataset.py",
     },
     "rensa": {"trials/corpus/near_copies.py"},
+    "rich": {"trials/progress/view.py"},
     "gguf": {"trials/formats/gguf_file.py", "trials/formats/gguf_tokenizer.py", "trials/export/gguf_reading.py"},
     "executorch": {"trials/latency/runtimes/executorch_runtime.py"},
     "openvino": {"trials/latency/runtimes/openvino_runtime.py"},

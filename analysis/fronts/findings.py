@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.fronts.doubts import bracket_sentences, uncertainty_sentences
-from analysis.fronts.front import Front, ObjectiveReading
+from analysis.fronts.front import Front
+from analysis.fronts.likeness import are_alike
 from analysis.fronts.membership import Membership, picks
 from analysis.fronts.rounding import rounding_sentences
 from analysis.objectives.objective import Objective
@@ -48,7 +49,7 @@ def findings(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], 
         outcome_sentence(records),
         *passes_sentences(records),
         *front_sentences(records, front, membership),
-        *(reference_sentence(record, finals, front) for record in records if record.kind is Kind.REFERENCE),
+        *(reference_sentence(record, finals, front, membership) for record in records if record.kind is Kind.REFERENCE),
         *rounding_sentences(records),
         *uncertainty_sentences(front, membership),
         *bracket_sentences(finals, front),
@@ -86,7 +87,7 @@ def front_sentences(records: Sequence[TrialRecord], front: Front, membership: Me
     sentences = [f"{plural(count, 'shape')} {'stands' if count == 1 else 'stand'} on the front of {labels}."]
     for number, titles in picks(front, membership).items():
         what = joined([title if title == "recommended" else f"the {title}" for title in titles])
-        sentences.append(f"{what[0].upper()}{what[1:]} is {shapes[number].title}: {_numbers(front, number)}.")
+        sentences.append(f"{what[0].upper()}{what[1:]} is {shapes[number].title}: {written_numbers(front, number)}.")
     return sentences + infeasible_sentences(front)
 
 
@@ -99,8 +100,11 @@ def infeasible_sentences(front: Front) -> list[str]:
     return [f"{plural(len(found), 'shape')} finished and {'is' if len(found) == 1 else 'are'} infeasible, such as #{first}: {reason}."]
 
 
-def reference_sentence(reference: TrialRecord, finals: Mapping[int, FinalRecord], front: Front) -> str:
-    """What the sampled shapes hold against one reference, on the split that chose them and on the one that did not."""
+def reference_sentence(reference: TrialRecord, finals: Mapping[int, FinalRecord], front: Front, membership: Membership) -> str:
+    """What the sampled shapes hold against one reference, on the split that chose them and on the one that did not.
+
+    No difference is claimed of shapes that tie.
+    """
     name, objectives = reference.name or reference.title, front.objectives
     if reference.number not in front.points:
         lacks = " or ".join(f"no {objectives[place].words.label}" for place in front.problem.columns)
@@ -109,7 +113,7 @@ def reference_sentence(reference: TrialRecord, finals: Mapping[int, FinalRecord]
     if all(point.kind is Kind.REFERENCE for point in front.points.values()):
         return f"No sampled shape has finished, so nothing is compared with {name}."
     held = compare_with_reference(front, reference.number)
-    numbers, count = _numbers(front, reference.number), "both numbers" if len(objectives) == 2 else "all numbers"
+    numbers, count = written_numbers(front, reference.number), "both numbers" if len(objectives) == 2 else "all numbers"
     claims = {place: number for place in front.problem.columns if (number := held.better[place]) is not None}
     if not claims:
         return f"No sampled shape beats {name} ({numbers}): none is at least as good in {count}."
@@ -117,25 +121,19 @@ def reference_sentence(reference: TrialRecord, finals: Mapping[int, FinalRecord]
     by_claim: dict[tuple[int, int | None], list[int]] = {(n, None if together else place): [] for place, n in claims.items()}
     for place, number in claims.items():
         by_claim[number, None if together else place].append(place)
-    said = "; ".join(_claim(front, number, reference.number, places) for (number, _), places in by_claim.items())
+    said = "; ".join(_claim(front, membership, number, reference.number, places) for (number, _), places in by_claim.items())
     test = _on_test_split([*dict.fromkeys(claims.values())], reference, finals, front)
     return f"Against {name} ({numbers}): {said}.{test}"
 
 
-def _claim(front: Front, number: int, reference: int, places: Sequence[int]) -> str:
+def _claim(front: Front, membership: Membership, number: int, reference: int, places: Sequence[int]) -> str:
     """How much better a trial is than a reference in the objectives at these places, and at what price in the others."""
     pairs = {place: (front.points[number].readings[place], front.points[reference].readings[place]) for place in places}
-    gains = joined([front.objectives[place].words.gain(ours.value, theirs.value) for place, (ours, theirs) in pairs.items()])
+    alike = [place for place in places if are_alike(front, membership, place, number, reference)]
+    gains = [front.objectives[place].words.gain(ours.value, theirs.value) for place, (ours, theirs) in pairs.items() if place not in alike]
+    gains += [f"has a tie with it in {joined([front.objectives[place].words.label for place in alike])}"] if alike else []
     price = joined([front.objectives[column].words.no_worse for column in front.problem.columns if column not in places])
-    ties = "".join(_tie(ours, theirs) for ours, theirs in pairs.values())
-    return f"#{number} {gains}{f' {price}' if price else ''} ({_numbers(front, number)}){ties}"
-
-
-def _tie(ours: ObjectiveReading, theirs: ObjectiveReading) -> str:
-    """What is said where two measurements overlap; nothing where they do not."""
-    if ours.spread is None or theirs.spread is None or ours.spread.p90 < theirs.spread.p10:
-        return ""
-    return ", a tie, for the p10 to p90 ranges of the two overlap"
+    return f"#{number} {joined(gains)}{f' {price}' if price else ''} ({written_numbers(front, number)})"
 
 
 def _on_test_split(chosen: Sequence[int], reference: TrialRecord, finals: Mapping[int, FinalRecord], front: Front) -> str:
@@ -158,7 +156,7 @@ def _on_test(objective: Objective, record: TrialRecord, final: FinalRecord) -> f
     return objective.value(Observed.judged_by(record, final.test)) if objective.noise == "seed" else None
 
 
-def _numbers(front: Front, number: int) -> str:
+def written_numbers(front: Front, number: int) -> str:
     """A place's values, the one by which the front is listed first."""
     values = front.points[number].values
     return ", ".join(front.objectives[place].said(values[place]) for place in front.problem.columns)

@@ -120,7 +120,7 @@ MANY_CURVES_CAPTION = (
 
 def _found(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, membership: Membership) -> list[Html]:
     references = [record for record in records if record.kind is Kind.REFERENCE]
-    held = [reference_sentence(record, finals, front) for record in references] if front.points else []
+    held = [reference_sentence(record, finals, front, membership) for record in references] if front.points else []
     return [
         paragraphs(
             [outcome_sentence(records), *passes_sentences(records, beyond=GOOD_EPOCHS), *front_sentences(records, front, membership)[:1]]

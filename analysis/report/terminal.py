@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from analysis.fronts.device_front import DeviceTransfer, device_cells, device_co
 from analysis.fronts.doubts import selection_bias_sentences
 from analysis.fronts.findings import findings
 from analysis.fronts.front import Front
+from analysis.fronts.last_word import last_word
 from analysis.fronts.membership import Membership, estimate_membership, picks
 from analysis.fronts.rows import front_rows
 from analysis.latency.device_report import table_facts
@@ -33,19 +35,52 @@ ON_THE_LEFT = ("trial", "shape", "")
 
 
 def front_text(
-    records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, membership: Membership | None = None
+    records: Sequence[TrialRecord],
+    finals: Mapping[int, FinalRecord],
+    front: Front,
+    membership: Membership | None = None,
+    width: int | None = None,
 ) -> str:
-    """The front as it is listed, with the references that it beats, then the findings in sentences.
+    """The front as it is listed, with the references that it beats, then all findings in sentences.
 
-    `membership` is the front's own, where it is known already.
+    `membership` is the front's own, where it is known already; `width` that of a terminal.
     """
     membership = membership or estimate_membership(front)
+    sentences = [*findings(records, finals, front, membership), *selection_bias_sentences(records, finals, front, membership)]
+    return _in_width(front_lines(records, finals, front, membership, width), sentences, width)
+
+
+def last_text(
+    records: Sequence[TrialRecord],
+    finals: Mapping[int, FinalRecord],
+    front: Front,
+    membership: Membership,
+    width: int | None = None,
+) -> str:
+    """The front as it is listed, with the references that it beats, and at most three sentences; `width` is that of a terminal."""
+    return _in_width(front_lines(records, finals, front, membership, width), last_word(records, front, membership), width)
+
+
+def _in_width(table: Sequence[str], sentences: Sequence[str], width: int | None) -> str:
+    wrapped = sentences if width is None else [line for sentence in sentences for line in textwrap.wrap(sentence, width)]
+    return "\n".join([*table, "", *wrapped]).strip()
+
+
+OUTSIDE_INTERVAL = (
+    "* outside its credible interval, which is of the shape's true value, selection bias taken out, not of this one measurement"
+)
+
+
+def front_lines(
+    records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, membership: Membership, width: int | None = None
+) -> list[str]:
+    """The front's lines; none where it is empty. Where a terminal is narrower than all columns, those that matter least are left out."""
     chosen, best = picks(front, membership), front.best(0)
     objectives = [front.objectives[place] for place in front.problem.columns]
     seeds = [objective for objective in objectives if objective.noise == "seed"]
     others = [objective for objective in front.problem.shown if objective not in objectives]
     known = [objective for objective in objectives if objective not in seeds]
-    transfer = [name for objective in seeds for name in (objective.words.short or objective.words.label, "credible, 90 %")]
+    transfer = [name for objective in seeds for name in (objective.words.short or objective.words.label, "credible, 90%")]
     found = front_rows(records, finals, front, membership)
     rounds = any(row[ROUNDING_LOSS] is not None for row in found)
     columns = ("trial", "shape", "parameters", *(o.words.short or o.words.label for o in known), *transfer, "on front")
@@ -62,21 +97,48 @@ def front_text(
                 row["shape"],
                 f"{row['parameters']:,}",
                 *(_written(objective, row) for objective in known),
-                *(cell for objective in seeds for cell in (_written(objective, row), _credible(objective, row))),
+                *(cell for objective in seeds for cell in (_measured(objective, row), _credible(objective, row))),
                 words.probability(row["front_probability"]),
                 *(_written(objective, row) for objective in others),
                 *([rounding_cell(row)] if rounds else []),
                 ", ".join(notes),
             )
         )
-    lines = aligned(rows, [place for place, column in enumerate(columns) if column in ON_THE_LEFT])
-    sentences = [*findings(records, finals, front, membership), *selection_bias_sentences(records, finals, front, membership)]
-    return "\n".join([*(lines if len(rows) > 1 else []), "", *sentences]).strip()
+    if len(rows) == 1:
+        return []
+    spared = ("parameters", *columns[-1 - len(others) - rounds : -1], "credible, 90%")
+    lines = _narrowed(rows, spared, width)
+    note = [*(textwrap.wrap(OUTSIDE_INTERVAL, width) if width is not None else [OUTSIDE_INTERVAL])]
+    return [*lines, *(note if any(_is_outside(objective, row) for row in found for objective in seeds) else [])]
+
+
+def _narrowed(rows: Sequence[Sequence[str]], spared: Sequence[str], width: int | None) -> list[str]:
+    """The table's lines without as many of the `spared` columns, by their headings, as it takes to keep to the width; then cut to it."""
+    kept, going = list(range(len(rows[0]))), list(spared)
+    while True:
+        left = [place for place, column in enumerate(kept) if rows[0][column] in ON_THE_LEFT]
+        lines = aligned([[row[column] for column in kept] for row in rows], left)
+        if width is None or max(map(len, lines)) <= width:
+            return lines
+        if not going:
+            return [line if len(line) <= width else f"{line[: width - 1]}…" for line in lines]
+        gone = going.pop(0)
+        kept = [column for column in kept if rows[0][column] != gone]
+
+
+def _is_outside(objective: Objective, row: Mapping[str, Any]) -> bool:
+    """Whether a shape's measured value lies outside its credible interval."""
+    value, low, high = (row[name] for name in (objective.name, f"credible_{objective.name}_low", f"credible_{objective.name}_high"))
+    return value is not None and low is not None and high is not None and not low <= value <= high
 
 
 def _written(objective: Objective, row: Mapping[str, Any]) -> str:
     value = row[objective.name]
     return words.ABSENT if value is None else objective.words.write(value)
+
+
+def _measured(objective: Objective, row: Mapping[str, Any]) -> str:
+    return f"{_written(objective, row)}{'*' if _is_outside(objective, row) else ''}"
 
 
 def _credible(objective: Objective, row: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("trials/commands",),
     ("trials/driver", "trials/export"),
     ("trials/reporting",),
-    ("trials/cluster", "trials/experiments", "trials/plans", "trials/search"),
+    ("trials/cluster", "trials/experiments", "trials/plans", "trials/progress", "trials/search"),
     ("trials/trial", "trials/latency"),
     ("trials/latency/runtimes",),
     ("trials/training", "trials/formats"),

@@ -22,6 +22,11 @@ def add_directory(parser: argparse.ArgumentParser, text: str = "a study's direct
     parser.add_argument("directory", type=given("DIR"), metavar="DIR", help=text)
 
 
+def add_verbose(parser: argparse.ArgumentParser) -> None:
+    """Whether all that is known is said."""
+    parser.add_argument("--verbose", action="store_true", help="say all that is known of the result, not a table and three sentences alone")
+
+
 def add_shape(parser: argparse.ArgumentParser) -> None:
     """One shape, by name or as a file."""
     text = "a published shape such as mobilellm-125m, or an architecture's YAML or JSON file"

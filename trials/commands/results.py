@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from search_space.errors import SpecError
 from trials.catalogue.formats import FORMATS
-from trials.commands.arguments import LONGEST_CONTEXT, add_directory, add_far, add_json, counted, port
+from trials.commands.arguments import LONGEST_CONTEXT, add_directory, add_far, add_json, add_verbose, counted, port
 from trials.commands.paths import Use, given
 from trials.commands.talk import DONE, emit, say
 
@@ -41,6 +42,7 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_far(parser)
     parser.add_argument("--output", type=given("--output", Use.PAGE), metavar="FILE", help="the page (default: report.html in DIR)")
+    add_verbose(parser)
     add_json(parser, RESULT_JSON)
 
 
@@ -59,7 +61,7 @@ def report(options: argparse.Namespace) -> int:
         stored = under_objectives(stored, options.objectives)
     if options.device is not None:
         return _report_for_device(stored, options)
-    print_result(stored, options.json)
+    print_result(stored, options.json, options.verbose)
     output = Path(options.output) if options.output is not None else None
     if options.objectives is not None:
         _say_page("\nread again: ", stored, output, report_again)
@@ -67,7 +69,7 @@ def report(options: argparse.Namespace) -> int:
     _say_page("\nreport   ", stored, output, report_study)
     if _is_writable(stored.directory) and not stored.left_out:
         Tracker(stored.directory, stored.study, stored.text).bring_up_to_date(stored.records, stored.finals)
-    say("terms    archfront explain WORDS")
+    say(f"more     archfront report {stored.directory} --verbose; archfront explain WORDS")
     print_written(stored, options.json)
     return DONE
 
@@ -158,11 +160,12 @@ def export(options: argparse.Namespace) -> int:
     export = export_trial(stored, record, options.format.split(","), output, precisions, options.force, options.context)
     from trials.export.check import verified_text  # torch, which is there by now
 
-    say(f"{record.title} is in {output}; {verified_text(export.checks)}")
+    say(f"{record.title} is in {output}")
     for file in export.files:
-        print(file)
+        print(file, flush=True)
     if export.context is not None:
         say(export.context.sentence)
+    say(verified_text(export.checks))
     return DONE
 
 
@@ -181,10 +184,10 @@ def ui(options: argparse.Namespace) -> int:
     return DONE
 
 
-def print_result(stored: StoredStudy, as_json: bool) -> None:
+def print_result(stored: StoredStudy, as_json: bool, is_verbose: bool = False) -> None:
     """A search's front, or a scaling study's losses and their law."""
     if stored.law is None:
-        print_front(stored, as_json)
+        print_front(stored, as_json, is_verbose)
     else:
         print_law(stored.records, stored.law, as_json)
 
@@ -199,11 +202,11 @@ def print_law(records: Sequence[TrialRecord], law: FitResult | str, as_json: boo
         print(f"{losses_text(records)}\n\n{f'no law yet: {law}' if isinstance(law, str) else fit_text(law.data)}")
 
 
-def print_front(stored: StoredStudy, as_json: bool) -> None:
-    """The front as data or as text."""
+def print_front(stored: StoredStudy, as_json: bool, is_verbose: bool) -> None:
+    """The front as data, or as a table and three sentences; all that is known where more is asked for."""
     from analysis.fronts.rows import front_rows
     from analysis.report.answers import answers_text
-    from analysis.report.terminal import front_text
+    from analysis.report.terminal import front_text, last_text
 
     ahead = stored.forecast
     if as_json:
@@ -214,10 +217,11 @@ def print_front(stored: StoredStudy, as_json: bool) -> None:
             rows = [row | {"target": forecasts.get(row["trial"]), "next_experiment": experiment} for row in rows]
         emit(rows)
         return
-    print(front_text(stored.records, stored.finals, stored.front, stored.membership))
+    width = os.get_terminal_size(sys.stdout.fileno()).columns or None if sys.stdout.isatty() else None
+    print((front_text if is_verbose else last_text)(stored.records, stored.finals, stored.front, stored.membership, width))
     if text := answers_text(stored.records, stored.front, stored.study.corpus.title):
         print(f"\n{text}")
-    if ahead is not None:
+    if ahead is not None and (is_verbose or isinstance(ahead, str)):
         from analysis.report.terminal import forecast_text
 
         print(f"\n{ahead if isinstance(ahead, str) else forecast_text(ahead, stored.records)}")

@@ -6,21 +6,23 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trials.commands.arguments import add_json, add_study, add_tracking_uri, few, price
+from trials.commands.arguments import add_json, add_study, add_tracking_uri, add_verbose, few, price
 from trials.commands.paths import Use, given
 from trials.commands.results import RESULT_JSON, print_result, print_written
 from trials.commands.talk import DONE, STUDY_FAILED, emit, say
-from trials.machine.native_output import person
 
 if TYPE_CHECKING:
-    from trials.driver.progress import StudyProgress
+    from trials.driver.run_study import StudyResult
+    from trials.progress.watch import RunWatch
+    from trials.reporting.stored_study import StoredStudy
+    from trials.study.spec import StudySpec
 
 
 def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
     """What `plan` reads."""
     add_study(parser, "a study's or an ablation's YAML file")
     where = "the directory that the study runs in: what it left open is what it began with there (default runs/NAME)"
-    parser.add_argument("--directory", type=given("--directory"), metavar="DIR", help=where)
+    parser.add_argument("--directory", type=given("--directory", Use.FOLDER), metavar="DIR", help=where)
     parser.add_argument(
         "--price-per-hour", type=price, metavar="PRICE", help="price of an hour of the machine that runs the study, for what it costs"
     )
@@ -63,50 +65,24 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         "--address", metavar="ADDRESS", help="a running Ray cluster, such as auto (default: Ray is started on this machine)"
     )
     add_tracking_uri(parser)
+    add_verbose(parser)
     add_json(parser, RESULT_JSON)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run a study, or continue it; says where the time went before the first trial began."""
-    from trials.driver.startup_times import Stages
+    """Run a study, or continue it; shows how it stands while it runs."""
+    from trials.commands.standing import chosen_display
+    from trials.progress.watch import RunWatch
 
-    stages = Stages(say)
-    from trials.cluster.ray_address import is_here
-    from trials.commands.gate import passed
-    from trials.reporting.tracking_uri import settled_uri
-    from trials.study.spec import load_begun
-
-    study, directory, text = load_begun(Path(options.study), options.directory)
-    if options.tracking_uri is not None:
-        settled_uri(options.tracking_uri)  # refused before the directory is begun
-    first = passed(study, directory, trains_here=is_here(options.address))  # before torch and Ray, which take seconds, are imported
+    with RunWatch(options.study, chosen_display(), say) as watch:
+        study, result, stored, page = _run_watched(options, watch)
+    directory = stored.directory
+    print_result(stored, options.json, options.verbose)
     from analysis.report.plan_part import outlook_sentence
-    from trials.driver.run_study import run_study
-    from trials.reporting.stored_study import read_study, report_study
 
-    stages.end("imports")
-    show_progress = print_progress if person().isatty() else None
-    result = run_study(
-        study,
-        directory,
-        study_text=text,
-        first=first,
-        address=options.address,
-        tracking_uri=options.tracking_uri,
-        progress=show_progress,
-        stages=stages,
-    )
-    stored = read_study(directory)
-    page = report_study(stored)
-    stages.end("report")
-    if result.has_worked:
-        from trials.driver.stage_keeping import add_report_seconds
-
-        add_report_seconds(study, directory, stages.seconds["report"], here=is_here(options.address))
-    print_result(stored, options.json)
-    if (outlook := outlook_sentence(stored.outlook)) is not None:
+    if options.verbose and (outlook := outlook_sentence(stored.outlook)) is not None:
         say(f"\ntime     {outlook}")
-    say(f"\nreport   {page}\nMLflow   archfront ui {directory}\nterms    archfront explain WORDS")
+    say(f"\nreport   {page}\nMLflow   archfront ui {directory}\nmore     archfront report {directory} --verbose; archfront explain WORDS")
     if study.scaling is None:
         say(f"export   archfront export {directory} --pick knee")
     else:
@@ -120,6 +96,44 @@ def run(options: argparse.Namespace) -> int:
         return DONE
     say(f"archfront: the study failed: {result.failure}")
     return STUDY_FAILED
+
+
+def _run_watched(options: argparse.Namespace, watch: RunWatch) -> tuple[StudySpec, StudyResult, StoredStudy, Path]:
+    """The study, what its run came to, what its directory then holds, and its page."""
+    from trials.cluster.ray_address import is_here
+    from trials.commands.gate import passed
+    from trials.reporting.tracking_uri import settled_uri
+    from trials.study.spec import load_begun
+
+    study, directory, text = load_begun(Path(options.study), options.directory)
+    if options.tracking_uri is not None:
+        settled_uri(options.tracking_uri)  # refused before the directory is begun
+    first = passed(study, directory, trains_here=is_here(options.address))  # before torch and Ray, which take seconds, are imported
+    watch.begin("imports", "what a study needs to be read")
+    from trials.driver.run_study import run_study
+    from trials.reporting.stored_study import read_study, report_study
+
+    watch.stages.end("imports")
+    result = run_study(
+        study,
+        directory,
+        study_text=text,
+        first=first,
+        address=options.address,
+        tracking_uri=options.tracking_uri,
+        watch=watch,
+    )
+    watch.begin("report", "the page to be written")
+    stored = read_study(directory)
+    page = report_study(stored)
+    watch.stages.end("report")
+    if result.has_worked:
+        from trials.driver.stage_keeping import add_report_seconds
+
+        add_report_seconds(study, directory, watch.stages.seconds["report"], here=is_here(options.address))
+    if result.failure is not None:
+        watch.failed(result.failure)
+    return study, result, stored, page
 
 
 def add_ablate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -163,8 +177,3 @@ def ablate(options: argparse.Namespace) -> int:
         for record in answer.failures:
             say(f"archfront: {answer.ablation.name}: {record.architecture.label}, seed {record.seed} {record.outcome}: {record.reason}")
     return DONE
-
-
-def print_progress(progress: StudyProgress) -> None:
-    """One line on a terminal, written over itself."""
-    print(f"\r\033[K{progress}", end="", file=person(), flush=True)

@@ -28,18 +28,17 @@ def emit(value: Any) -> None:
     print(json_of(value, indent=2))
 
 
-class _Sentences(logging.Formatter):
-    """Warnings of ours as sentences."""
+class _Spoken(logging.Handler):
+    """Says what is logged wherever the person is told something by then: a live view puts itself in the terminal's place."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        return redacted(f"archfront: {super().format(record)}")
+    def emit(self, record: logging.LogRecord) -> None:
+        say(f"archfront: {self.format(record)}")
 
 
 def hush_libraries() -> None:
     """Let this process and those that it starts show warnings of ours alone, each as a sentence; what others write is set apart."""
     set_apart()
-    ours = logging.StreamHandler(person())
-    ours.setFormatter(_Sentences("%(message)s"))
+    ours = _Spoken()
     for name in OUR_LOGGERS:
         logger = logging.getLogger(name)
         logger.handlers = [ours]

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import re
 import signal
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, NoReturn
 
-from trials.commands import decisions, devices, jobs, laws, longer, results, shapes, studies, terms
+from search_space.errors import unknown_key
+from trials.commands import begin, decisions, devices, jobs, laws, longer, results, shapes, standing, studies, terms
+from trials.commands.talk import DONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +23,8 @@ class Verb:
     """Loads, calls, prints and returns an exit code; its docstring is the verb's help. Heavy imports stand inside it."""
     add_arguments: Callable[[argparse.ArgumentParser], None]
     """Tells a parser what `run` reads."""
+    example: str = ""
+    """What follows the verb in an example that its help shows."""
     goes_on: bool = False
     """Whether the same command goes on where it was interrupted."""
 
@@ -39,48 +46,131 @@ class Verb:
         return "what was recorded is kept, and the same command continues" if self.goes_on else "run the same command again"
 
 
+def add_completion_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `completion` reads."""
+    parser.add_argument("shell", choices=("bash", "zsh"), help="the shell that is to complete verbs, options and files")
+
+
+def completion(options: argparse.Namespace) -> int:
+    """Print what completes archfront's verbs and options in a shell."""
+    import shtab
+
+    print(shtab.complete(parser(), options.shell))
+    return DONE
+
+
 VERBS = {
-    "plan": Verb(studies.plan, studies.add_plan_arguments),
-    "describe": Verb(shapes.describe, shapes.add_describe_arguments),
-    "sample": Verb(shapes.sample, shapes.add_sample_arguments),
-    "run": Verb(studies.run, studies.add_run_arguments, goes_on=True),
-    "ablate": Verb(studies.ablate, studies.add_ablate_arguments, goes_on=True),
-    "report": Verb(results.report, results.add_report_arguments),
-    "choose": Verb(decisions.choose_trial, decisions.add_choose_arguments),
-    "export": Verb(results.export, results.add_export_arguments),
-    "latency": Verb(devices.latency, devices.add_latency_arguments),
-    "profile-device": Verb(devices.profile_device, devices.add_profile_device_arguments, goes_on=True),
-    "lr-check": Verb(longer.lr_check, longer.add_lr_check_arguments, goes_on=True),
-    "validate": Verb(longer.validate, longer.add_validate_arguments, goes_on=True),
-    "promote": Verb(longer.promote, longer.add_promote_arguments, goes_on=True),
-    "fit": Verb(laws.fit, laws.add_fit_arguments),
-    "explain": Verb(terms.explain, terms.add_explain_arguments),
-    "ui": Verb(results.ui, results.add_ui_arguments),
-    "job submit": Verb(jobs.job_submit, jobs.add_submit_arguments),
-    "job status": Verb(jobs.job_status, jobs.add_job_arguments),
-    "job logs": Verb(jobs.job_logs, jobs.add_logs_arguments),
-    "job stop": Verb(jobs.job_stop, jobs.add_job_arguments),
+    "init": Verb(begin.init, begin.add_init_arguments, "--name mine --text texts/*.txt --parameters 1M --hours 2"),
+    "plan": Verb(studies.plan, studies.add_plan_arguments, "studies/quickstart.yaml"),
+    "describe": Verb(shapes.describe, shapes.add_describe_arguments, "mobilellm-125m"),
+    "sample": Verb(shapes.sample, shapes.add_sample_arguments, "studies/quickstart.yaml -n 5"),
+    "run": Verb(studies.run, studies.add_run_arguments, "studies/quickstart.yaml", goes_on=True),
+    "status": Verb(standing.study_status, standing.add_status_arguments, "runs/quickstart --follow"),
+    "ablate": Verb(studies.ablate, studies.add_ablate_arguments, "studies/mobilellm/mlp.yaml", goes_on=True),
+    "report": Verb(results.report, results.add_report_arguments, "runs/quickstart --verbose"),
+    "choose": Verb(decisions.choose_trial, decisions.add_choose_arguments, "runs/quickstart 7 --because 'fast enough'"),
+    "export": Verb(results.export, results.add_export_arguments, "runs/quickstart --pick knee --format hf,gguf"),
+    "latency": Verb(devices.latency, devices.add_latency_arguments, "mobilellm-125m --precision int8"),
+    "profile-device": Verb(devices.profile_device, devices.add_profile_device_arguments, "studies/quickstart.yaml", goes_on=True),
+    "lr-check": Verb(longer.lr_check, longer.add_lr_check_arguments, "studies/quickstart.yaml", goes_on=True),
+    "validate": Verb(longer.validate, longer.add_validate_arguments, "studies/quickstart.yaml --times 4", goes_on=True),
+    "promote": Verb(longer.promote, longer.add_promote_arguments, "runs/quickstart --times 2", goes_on=True),
+    "fit": Verb(laws.fit, laws.add_fit_arguments, "runs.csv --params N --tokens D --loss loss"),
+    "explain": Verb(terms.explain, terms.add_explain_arguments, "study.proxy.tokens"),
+    "ui": Verb(results.ui, results.add_ui_arguments, "runs/quickstart"),
+    "completion": Verb(completion, add_completion_arguments, "bash > archfront.bash"),
+    "job submit": Verb(jobs.job_submit, jobs.add_submit_arguments, "studies/quickstart.yaml --address http://127.0.0.1:8265"),
+    "job status": Verb(jobs.job_status, jobs.add_job_arguments, "quickstart-1a2b3c4d --address http://127.0.0.1:8265"),
+    "job logs": Verb(jobs.job_logs, jobs.add_logs_arguments, "quickstart-1a2b3c4d --follow --address http://127.0.0.1:8265"),
+    "job stop": Verb(jobs.job_stop, jobs.add_job_arguments, "quickstart-1a2b3c4d --address http://127.0.0.1:8265"),
 }
 """The verbs by the words on the command line, in the order of `archfront --help`."""
 GROUPS = {"job": "Run studies on a Ray cluster."}
 """What the verbs under a first word have in common."""
+PURPOSES = {
+    "Before a study": ("init", "plan", "sample", "describe", "latency", "profile-device", "lr-check"),
+    "A study": ("run", "status", "job"),
+    "What it found": ("report", "ui", "choose", "export"),
+    "How far it holds": ("promote", "validate", "ablate", "fit"),
+    "Words and shells": ("explain", "completion"),
+}
+"""The verbs, or their first words, by what a person wants; the order of `archfront --help`."""
+WRONG_VERB = re.compile(r"argument VERB: invalid choice: '(.*?)' \(choose from (.*)\)", re.DOTALL)
+
+
+class VerbParser(argparse.ArgumentParser):
+    """A parser that names the likeliest verb where one is mistyped."""
+
+    whole: str | None = None
+    """All that `--help` prints; None for what argparse makes of the arguments."""
+
+    def format_help(self) -> str:
+        """What `--help` prints."""
+        return super().format_help() if self.whole is None else self.whole
+
+    def error(self, message: str) -> NoReturn:
+        """End with 2 and a sentence."""
+        if found := WRONG_VERB.fullmatch(message):
+            raise unknown_key(f"the verb {found[1]}", found[1], re.findall(r"[\w-]+", found[2]))
+        super().error(message)
+
+
+class _Version(argparse.Action):
+    """Print the version; what knows it is imported only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *others: object) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            found = version("archfront")
+        except PackageNotFoundError:  # it runs where it lies, as in a Ray job
+            found = "of a working directory, which is not installed"
+        print(f"archfront {found}")
+        parser.exit()
 
 
 def parser() -> argparse.ArgumentParser:
     """Every verb with its arguments; `options.verb` is its key in `VERBS`."""
-    top = argparse.ArgumentParser(
-        prog="archfront", description="Find the shapes of small language models that are best for accuracy and latency."
-    )
-    under = {"": top.add_subparsers(title="verbs", metavar="VERB", required=True)}
+    top = VerbParser(prog="archfront")
+    top.add_argument("--version", action=_Version, nargs=0, help="print the version and end")
+    under: dict[str, Any] = {"": top.add_subparsers(prog="archfront", metavar="VERB", required=True)}
+    top.whole = purposes()
 
     def add(name: str, sentence: str) -> argparse.ArgumentParser:
         group, _, word = name.rpartition(" ")
         if group not in under:
             under[group] = add(group, GROUPS[group]).add_subparsers(title="verbs", metavar="VERB", required=True)
-        return under[group].add_parser(word, help=f"{sentence[:1].lower()}{sentence[1:].removesuffix('.')}", description=sentence)
+        made: argparse.ArgumentParser = under[group].add_parser(
+            word,
+            help=_short(sentence),
+            description=sentence,
+            epilog=f"example: archfront {name} {VERBS[name].example}" if name in VERBS else None,
+        )
+        return made
 
     for name, verb in VERBS.items():
         made = add(name, verb.sentence)
         made.set_defaults(verb=name)
         verb.add_arguments(made)
     return top
+
+
+def purposes() -> str:
+    """What `archfront --help` prints: the verbs by what a person wants, each with what it does."""
+    said = {**GROUPS, **{name: verb.sentence for name, verb in VERBS.items()}}
+    lines = [
+        "usage: archfront VERB ...",
+        "",
+        "Find the shapes of small language models that are best for accuracy and latency.",
+        "",
+    ]
+    for purpose, names in PURPOSES.items():
+        lines += [f"{purpose}:"]
+        for name in names:
+            lines += textwrap.wrap(_short(said[name]), 76, initial_indent=f"  {name:<15} ", subsequent_indent=" " * 18)
+        lines += [""]
+    return "\n".join([*lines, "archfront VERB --help shows a verb's arguments and an example.", ""])
+
+
+def _short(sentence: str) -> str:
+    return f"{sentence[:1].lower()}{sentence[1:].removesuffix('.')}"

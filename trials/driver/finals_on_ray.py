@@ -13,23 +13,24 @@ from analysis.records.training import Quality
 from trials.corpus.tokenizer import load_exported
 from trials.driver.finals import measure_finals
 from trials.driver.retrainings import FRESH_SEED_OFFSET, fresh_seed, learning_rate_bracket, retrain, wanted_retrainings
-from trials.driver.startup_times import JUDGED, MEASURED, Stages
 from trials.driver.trial_actor import Equipment
 from trials.driver.workers import Examiner, ask_device
+from trials.progress.stages import JUDGED, MEASURED
+from trials.progress.watch import RunWatch
 from trials.study.directory import tokenizer_file, weights_file
 from trials.trial.reuse import Reuse
 
 
 def finish_finals(
-    equipment: Equipment, reuse: Reuse, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], stages: Stages
+    equipment: Equipment, reuse: Reuse, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], watch: RunWatch
 ) -> dict[int, FinalRecord]:
-    """All final records, with those that were missing; what cannot be had is left out, with a warning. Tells `stages` of its parts."""
+    """All final records, with those that were missing; what cannot be had is left out, with a warning. Tells `watch` of its parts."""
     study, directory, deployed = equipment.study, equipment.directory, equipment.as_deployed
     examiner = ray.remote(Examiner).options(num_cpus=study.workers.trial_threads, num_gpus=study.workers.gpus).remote()
 
     def judge(record: TrialRecord) -> Quality:
         shape, weights = record.architecture, weights_file(directory, record.number).read_bytes()
-        with stages.clock(JUDGED):
+        with watch.stages.clock(JUDGED):
             quality: Quality = ray.get(examiner.quality.remote(shape, weights, equipment.blocks[shape.vocab_size], study, deployed))
         return quality
 
@@ -43,7 +44,7 @@ def finish_finals(
         return WrittenText(beginning=tokenizer.decode(beginning), text=tokenizer.decode(text))
 
     def measure(record: TrialRecord) -> Latency:
-        with stages.clock(MEASURED):
+        with watch.stages.clock(MEASURED):
             return ask_device(equipment.device, record.architecture)
 
     def with_seed(record: TrialRecord, seed: int) -> FreshSeed:
@@ -62,9 +63,11 @@ def finish_finals(
     def bracket(record: TrialRecord, final: FinalRecord) -> FinalRecord:
         return replace(final, learning_rate_bracket=learning_rate_bracket(record, at_rate, reuse))
 
+    watch.begin("finals", "the front's members and references to be measured again and judged on the test split")
     found = measure_finals(directory, records, finals, measure, judge, study.problem, write)
-    stages.end("finals")
+    watch.stages.end("finals")
     for again in wanted_retrainings(study):
+        watch.begin("retraining", f"the {again.replace('_', ' ')} of the shapes that the report names")
         found = retrain(directory, records, found, again, fresh if again == "fresh_seed" else bracket, study.problem)
-    stages.end("retraining")
+    watch.stages.end("retraining")
     return found

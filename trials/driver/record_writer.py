@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from analysis.records.files import write_whole
 from analysis.records.record import TrialRecord, append
 from search_space.errors import WorkError
 from trials.driver.agenda import Agenda
-from trials.driver.progress import ProgressTally, StudyProgress
+from trials.progress.watch import RunWatch
 from trials.study.directory import checkpoint_file, weights_file
 from trials.trial.reuse import Reuse
 
@@ -21,12 +20,9 @@ if TYPE_CHECKING:
 class RecordWriter:
     """Writes what comes back, and tells the index of finished trainings, the agenda, MLflow and whoever watches, in this order."""
 
-    def __init__(
-        self, directory: Path, agenda: Agenda, reuse: Reuse | None, tracker: Tracker, report: Callable[[StudyProgress], None] | None
-    ) -> None:
-        """`reuse` lets other studies find what finished here; None where nothing is trained. `report` gets every progress."""
-        self._directory, self._agenda, self._reuse, self._tracker, self._report = directory, agenda, reuse, tracker, report
-        self._tally = ProgressTally(agenda.records.values(), agenda.problem)
+    def __init__(self, directory: Path, agenda: Agenda, reuse: Reuse | None, tracker: Tracker, watch: RunWatch) -> None:
+        """`reuse` lets other studies find what finished here; None where nothing is trained."""
+        self._directory, self._agenda, self._reuse, self._tracker, self._watch = directory, agenda, reuse, tracker, watch
         self.complaint: WorkError | None = None
         """Why writing failed; Tune makes a long trace of whatever is raised here."""
 
@@ -50,6 +46,4 @@ class RecordWriter:
             self._reuse.leave(record)
         self._agenda.add(record)
         self._tracker.record(record)
-        if self._report is not None:
-            self._tally.add(record)
-            self._report(self._tally.progress(self._agenda.count))
+        self._watch.recorded(record, self._agenda.count)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,16 +21,15 @@ from trials.driver.preparation import (
     time_pace_on_a_worker,
     time_shapes_on_a_worker,
 )
-from trials.driver.progress import StudyProgress
 from trials.driver.record_writer import RecordWriter
 from trials.driver.search_on_tune import search
 from trials.driver.stage_keeping import begin_taken, foretell
-from trials.driver.startup_times import Stages
 from trials.driver.still_to_do import agenda_of, lacks_finals, left_out_here, nothing_to_propose
 from trials.driver.trial_actor import Evaluate
 from trials.latency.device_tables import frozen_table
 from trials.plans.first_trials import FirstTrials
 from trials.plans.text_use import use_of_blocks
+from trials.progress.watch import RunWatch
 from trials.study.spec import StudySpec
 from trials.trial.reuse import Reuse
 from trials.trial.training_index import TrainingText
@@ -51,8 +50,7 @@ class RayRun:
     address: str | None
     evaluate: Evaluate | None
     tracker: Tracker
-    progress: Callable[[StudyProgress], None] | None
-    stages: Stages
+    watch: RunWatch
     share: float | None
     """Share of their processors that trials would get beside others' work; None where another machine trains, or a study goes on."""
 
@@ -62,38 +60,45 @@ class RayRun:
         """Search and measure the finals, in sight of what there is: the study with nothing left open, all records, all finals, and the
         planned trainings left out.
         """
-        first, directory, stages, is_real = self.first, self.directory, self.stages, self.evaluate is None
+        first, directory, watch, is_real = self.first, self.directory, self.watch, self.evaluate is None
+        stages = watch.stages
         sizes = first.vocab_sizes(study) if is_real else set()
         if is_real:
+            watch.begin("text", "a first look at the text")
             require_text(study.corpus, sorted(sizes), study.proxy.context_tokens)  # before Ray takes its seconds to start
         with stages.threads() as begin:
             made = None if study.scaling else begin("search space", make_proposer, study, frozen_table(study, directory))
             blocks = {size: begin("corpus", read_blocks, study, size) for size in sizes}
             stages.end("study")
+            watch.begin("Ray", "Ray's processes to start, or a cluster to answer")
             with connected(study, self.address):
                 if is_real:
                     require_latency_node(study)
                 stages.end("Ray")
+                watch.begin("corpus", "the text to be tokens")
                 ready = {size: found.result() for size, found in blocks.items()}  # a calibration wants the machine for itself
                 stages.end("rest of the corpus")
                 _tell_of_text(study, first, ready.values())
                 left_out: Mapping[int, str] = {}
                 if is_real:
+                    watch.begin("calibration", "this machine's way of training to be known")
                     study = settled_on_a_worker(study, directory)
                     left_out = left_out_here(study, directory, first.planned, time_pace_on_a_worker)
                     foretell(study, directory, first, records, left_out, time_shapes_on_a_worker, share=self.share)
                     stages.end("calibration")
+                watch.begin("search space", "the shapes of the space to be listed")
                 agenda = agenda_of(first, study, records, left_out, nothing_to_propose if made is None else made.result)
                 with equipped(study, directory, ready, records, self.evaluate) as equipment:
                     texts = {size: TrainingText.of(found) for size, found in ready.items()}
                     reuse = Reuse(study, directory, texts) if is_real else None
                     if is_real:
                         begin_taken(directory)  # nothing is refused from here on
-                    search(agenda, equipment, RecordWriter(directory, agenda, reuse, self.tracker, self.progress), reuse, stages.ready)
+                    watch.begin_search(agenda.records.values(), agenda.problem, agenda.count, study.workers.count)
+                    search(agenda, equipment, RecordWriter(directory, agenda, reuse, self.tracker, watch), reuse, watch)
                     stages.end("search")
                     found = _in_order(agenda.records.values())
                     if reuse is not None and lacks_finals(study, found, finals):
-                        finals = finish_finals(equipment, reuse, found, finals, stages)
+                        finals = finish_finals(equipment, reuse, found, finals, watch)
         return study, found, finals, left_out
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,18 +12,17 @@ from analysis.records.record import FinalRecord, TrialRecord, read_finals, read_
 from search_space.errors import SpecError
 from trials.cluster.ray_address import is_here
 from trials.driver.stage_keeping import keep_taken
-from trials.driver.startup_times import Stages
 from trials.driver.still_to_do import agenda_of, lacks_finals, left_out_here
 from trials.machine.native_output import keep_in
 from trials.plans.check_study import check
 from trials.plans.first_trials import FirstTrials
 from trials.plans.known_paces import share_here
+from trials.progress.watch import RunWatch
 from trials.study.directory import claim
 from trials.study.spec import StudySpec
 from trials.trial.study_fit import misfit
 
 if TYPE_CHECKING:
-    from trials.driver.progress import StudyProgress
     from trials.driver.trial_actor import Evaluate
 
 
@@ -52,23 +51,25 @@ def run_study(
     first: FirstTrials | None = None,
     address: str | None = None,
     tracking_uri: str | None = None,
-    progress: Callable[[StudyProgress], None] | None = None,
     evaluate: Evaluate | None = None,
-    stages: Stages | None = None,
+    watch: RunWatch | None = None,
 ) -> StudyResult:
     """Run a study in its directory, or what is left of it; `study_text` is the YAML as it was given.
 
     `first` is what `check` returned for this study and directory, where it was asked already.
     `address` is that of a Ray cluster; without it, and outside of a Ray job, one is started on this machine for the time of the run.
-    `evaluate`, a function at the top of a module, takes the place of training and measuring. `stages` tells where the start's time went.
+    `evaluate`, a function at the top of a module, takes the place of training and measuring. `watch` is told what goes on.
     Raises SpecError for wrong input; whatever happens to single trials stands in their records. After an interruption of any kind the
     same call continues.
     """
     from trials.reporting.mlflow_tracker import Tracker
 
-    first, stages = first or check(study, directory, has_text=False, trains_here=evaluate is None and is_here(address)), stages or Stages()
+    first = first or check(study, directory, has_text=False, trains_here=evaluate is None and is_here(address))
+    watch = watch or RunWatch()
+    stages = watch.stages
     settled: StudySpec | None = None
     with claim(directory, study_text) as held:
+        watch.open(held, study.name)
         records: Sequence[TrialRecord] = read_records(held)
         if (found := misfit(study, records)) is not None:
             raise SpecError(f"{held} must hold records of this study, found others: {found}; restore them, or name another directory")
@@ -81,6 +82,7 @@ def run_study(
         else:
             stages.end("study")
             keep_in(held)
+            watch.begin("imports", "Ray and its libraries to be read")
             from trials.driver.run_on_ray import RayRun  # Ray, which a study that is over does not need
 
             stages.end("imports")
@@ -88,11 +90,12 @@ def run_study(
             share = share_here(study) if evaluate is None and not records and is_here(address) else None
             run = RayRun(
                 first=first, directory=held, address=address, evaluate=evaluate,
-                tracker=tracker, progress=progress, stages=stages, share=share,
+                tracker=tracker, watch=watch, share=share,
             )  # fmt: skip
             before = {record.number for record in records}
             with tracker.writing(records):
                 settled, records, finals, left_out = run.on_ray(study, records, finals)
+            watch.begin("tracking", "MLflow's runs to be brought up to date")
             tracker.finish(records, finals)
             stages.end("tracking")
             if evaluate is None:

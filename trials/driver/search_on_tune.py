@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
 
 from ray import tune
 from ray.exceptions import OutOfMemoryError
@@ -14,18 +13,20 @@ from trials.driver.agenda import Agenda
 from trials.driver.record_writer import RecordWriter
 from trials.driver.stopper import FrontStopper
 from trials.driver.trial_actor import Equipment, TrialActor
+from trials.driver.trial_news import forget, heard
 from trials.driver.tune_adapters import AgendaSearcher, LiveScheduler, RecordCallback
 from trials.machine.supervision import when_stopped
+from trials.progress.watch import RunWatch
 from trials.trial.reuse import Reuse
 
 
-def search(agenda: Agenda, equipment: Equipment, writer: RecordWriter, reuse: Reuse | None, on_start: Callable[[], None]) -> None:
-    """Run every task of the agenda and have its record written; `on_start` is called as each trial begins.
+def search(agenda: Agenda, equipment: Equipment, writer: RecordWriter, reuse: Reuse | None, watch: RunWatch) -> None:
+    """Run every task of the agenda and have its record written; `watch` is told of each trial as it begins.
 
     Raises KeyboardInterrupt after Ctrl-C, WorkError where records cannot be written any more, and what Ray or Tune raise of their own.
     """
-    callback = RecordCallback(equipment.study, agenda, writer, on_start)
-    with when_stopped(agenda.interrupt):
+    callback = RecordCallback(equipment.study, agenda, writer, watch)
+    with when_stopped(agenda.interrupt), watch.hearing(heard):
         while not agenda.finished:
             try:
                 _run_tune(agenda, equipment, callback, reuse)
@@ -38,6 +39,7 @@ def search(agenda: Agenda, equipment: Equipment, writer: RecordWriter, reuse: Re
             else:
                 if agenda.interrupted:
                     raise KeyboardInterrupt
+                forget()
                 return
 
 

@@ -12,7 +12,6 @@ from analysis.records.stages import FORETOLD, Foretold, by_stage, read_taken, wr
 from analysis.records.training import Training
 from search_space import cost
 from search_space.architecture import Architecture
-from trials.driver.startup_times import JUDGED, MEASURED, Stages
 from trials.machine.contention import LEAST_SHARE
 from trials.plans.deadline import require_deadline
 from trials.plans.first_trials import FirstTrials
@@ -31,6 +30,7 @@ from trials.plans.pace_table import (
     overhead_file,
     training_file,
 )
+from trials.progress.stages import JUDGED, MEASURED, Stages
 from trials.study.spec import StudySpec
 
 DOUBTFUL_FLOPS_PER_SECOND = 1e9

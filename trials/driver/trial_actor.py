@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray import tune
 
+from analysis.records.latency import Latency
 from analysis.records.record import Kind, Outcome, TrialRecord
+from search_space.architecture import Architecture
 from trials.catalogue.runtimes import RUNTIMES
+from trials.driver.trial_news import Teller
 from trials.driver.watchdog import Watchdog
 from trials.driver.workers import ask_device
 from trials.machine.quiet_lock import Turn, should_pause
 from trials.study.directory import checkpoint_file, stamp, weights_file
 from trials.study.spec import ProxySpec, StudySpec
 from trials.training.conditions import Conditions
+from trials.training.schedules import RunLength
 from trials.trial.task import Start, TrialTask, count_costs, outcome_of, record_of
 
 if TYPE_CHECKING:
@@ -108,16 +112,25 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             # the driver has put its weights beside the study; where that is not seen from here, the shape is trained anew
             reused_weights = weights_file(self._equipment.directory, task.number) if self._sees_directory() else None
             reused = None if reused_weights is None else reused
+        teller = Teller(task.number, RunLength.of(proxy, task.architecture).planned_tokens(0, 0.0) or None)
+
+        def measured(shape: Architecture) -> Latency:
+            teller.measures()
+            latency = ask_device(self._equipment.device, shape)
+            teller.trains()
+            return latency
+
         return trial_in_stretches(
             task,
             blocks,
             proxy,
             workload=study.latency,
             problem=study.problem,
-            latency=lambda shape: ask_device(self._equipment.device, shape),
+            latency=measured,
             looks=looks(study, task),
             checkpoint=self._checkpoint(task, proxy, blocks, conditions),
             conditions=conditions,
+            progress=lambda point: teller.trains(point.tokens),
             reused=reused,
             reused_weights=reused_weights,
             as_deployed=self._equipment.as_deployed,

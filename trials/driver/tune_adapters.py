@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from analysis.records.record import Outcome
 from trials.driver.agenda import Agenda, NoTask
 from trials.driver.record_writer import RecordWriter
 from trials.driver.workers import RAYLET_SECONDS, explain_loss
+from trials.progress.watch import RunWatch
 from trials.study.spec import StudySpec
 from trials.trial.reuse import Reuse
 from trials.trial.task import Start, TrialTask, count_costs, record_of
@@ -86,15 +86,15 @@ class _Running:
 class RecordCallback(Callback):  # type: ignore[misc]
     """Has the record of every trial written: its own, or where its worker was lost, one that says so."""
 
-    def __init__(self, study: StudySpec, agenda: Agenda, writer: RecordWriter, on_start: Callable[[], None]) -> None:
-        """`on_start` is called as each trial begins."""
-        self._study, self._agenda, self._writer, self._on_start = study, agenda, writer, on_start
+    def __init__(self, study: StudySpec, agenda: Agenda, writer: RecordWriter, watch: RunWatch) -> None:
+        """`watch` is told of each trial as it begins."""
+        self._study, self._agenda, self._writer, self._watch = study, agenda, writer, watch
         self._running: dict[int, _Running] = {}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Remember who and when, in case that its worker cannot say."""
-        self._on_start()
         task = trial.config["task"]
+        self._watch.started(task)
         self._running[task.number] = _Running(task, Start.now(), trial.temporary_state.ray_actor.get_current_ip_pid.remote())
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:
@@ -129,6 +129,7 @@ class RecordCallback(Callback):  # type: ignore[misc]
             self._lose(entry, said)
         self._running.clear()
         self._agenda.give_back()
+        self._watch.given_back()
 
     def _lose(self, entry: _Running, said: str) -> None:
         study, task = self._study, entry.task

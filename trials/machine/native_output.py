@@ -19,11 +19,20 @@ LONGEST_READ = 1_000_000
 LIBRARIES_LOG = "libraries.log"
 """Name, in the directory of what runs, of the file that has what libraries and helper processes said."""
 _person: TextIO | None = None
+_stand_in: TextIO | None = None
 
 
 def person() -> TextIO:
     """Where the person who runs the program is told something: standard error, wherever that leads."""
+    if _stand_in is not None:
+        return _stand_in
     return sys.stderr if _person is None else _person
+
+
+def stand_in(stream: TextIO | None) -> None:
+    """Have what the person is told go through this stream from now on, such as one that keeps it above a live view; None for none."""
+    global _stand_in
+    _stand_in = stream
 
 
 def set_apart() -> None:

@@ -29,6 +29,7 @@ from trials.study.spec import STUDY
 ROOT = Path(__file__).resolve().parents[3]
 ARGUMENTS = {
     "plan": "plan {}",
+    "plan --directory": "plan study.yaml --directory {}",
     "describe": "describe {}",
     "describe --device": "describe mobilellm-125m --device {}",
     "sample": "sample {}",
@@ -37,6 +38,9 @@ ARGUMENTS = {
     "run --tracking-uri": "run study.yaml --tracking-uri sqlite:///{}",
     "ablate": "ablate {}",
     "ablate --directory": "ablate ablation.yaml --directory {}",
+    "status": "status {}",
+    "choose": "choose {} 1 --because words",
+    "init --output": "init --name x --output {}",
     "report": "report {}",
     "report --device": "report done --device {}",
     "report --output": "report done --output {}",
@@ -61,8 +65,8 @@ ARGUMENTS = {
 }
 """A command line for each, with a place for the path."""
 WRITTEN = {"run --directory", "ablate --directory", "report --output", "export --output", "profile-device --output", "lr-check --directory"}
-WRITTEN |= {"validate --directory", "fit --html"}
-FILES_WRITTEN = {"report --output", "fit --html", "profile-device --output"}
+WRITTEN |= {"validate --directory", "fit --html", "init --output", "plan --directory"}
+FILES_WRITTEN = {"report --output", "fit --html", "profile-device --output", "init --output"}
 NEW_DATABASE = {"run --tracking-uri", "ui --tracking-uri"}
 KEYS: dict[str, Callable[[str], dict[str, Any]]] = {
     "corpus.files": lambda path: {"corpus": {"files": [path]}},
@@ -106,6 +110,8 @@ def kinds(name: str) -> dict[str, Make]:
     if name in NEW_DATABASE:
         for kind in ("a link that leads nowhere", "nothing", "a NUL", "a file that the system refuses to read"):
             del found[kind]
+    if name == "plan --directory":
+        del found["a file system without room for files"]  # it is where `run` would write, and `plan` does not
     if name in FILES_WRITTEN:
         found["a directory"] = NOT_READ["a directory"]
     return found

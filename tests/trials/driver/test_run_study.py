@@ -21,12 +21,14 @@ from analysis.records.stages import Outlook, read_taken
 from search_space.errors import SpecError, WorkError
 from tests.support import fakes
 from tests.support.needs import FULL_DEVICE
+from tests.support.noted import Noted
 from tests.support.real_study import RealStudy
 from trials.catalogue.runtimes import RUNTIMES, Runtime
 from trials.cluster.ray_session import connected, require_gpus
-from trials.driver.progress import StudyProgress
 from trials.driver.run_study import StudyResult, run_study
 from trials.network.weights import load_network
+from trials.progress.standing import RunStanding, State, read_standing
+from trials.progress.watch import RunWatch
 from trials.reporting.stored_study import read_study, report_study
 from trials.study.directory import claim, tokenizer_file, weights_file
 from trials.study.latency_spec import LatencySpec
@@ -37,9 +39,10 @@ ROOT = Path(__file__).resolve().parents[3]
 pytestmark = pytest.mark.filterwarnings("default::ResourceWarning", "ignore::DeprecationWarning:ray", "ignore::FutureWarning:ray")
 
 
-def run(directory: Path, tracking: str | None, evaluate: Any = None, progress: Any = None, **changes: Any) -> StudyResult:
+def run(directory: Path, tracking: str | None, evaluate: Any = None, note: Any = None, **changes: Any) -> StudyResult:
     study, text = fakes.small_study(**changes)
-    return run_study(study, directory, study_text=text, tracking_uri=tracking, evaluate=evaluate, progress=progress)
+    with RunWatch(display=None if note is None else Noted(note)) as watch:
+        return run_study(study, directory, study_text=text, tracking_uri=tracking, evaluate=evaluate, watch=watch)
 
 
 def test_more_gpus_than_this_machine_has_are_refused_before_ray_starts() -> None:
@@ -99,7 +102,7 @@ def shapes(records: tuple[TrialRecord, ...] | list[TrialRecord]) -> dict[int, st
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_here")
 def test_fifty_trials_through_ray_are_recorded_each_once(tmp_path: Path, tracking: str) -> None:
-    seen: list[StudyProgress] = []
+    seen: list[RunStanding] = []
     result = run(tmp_path / "study", tracking, fakes.slow, seen.append, search={"trials": 50}, workers={"count": 2})
     records = read_records(tmp_path / "study")
     assert tuple(records) == result.records
@@ -112,8 +115,16 @@ def test_fifty_trials_through_ray_are_recorded_each_once(tmp_path: Path, trackin
     assert [progress.done for progress in seen] == list(range(1, 53))
     assert seen[-1].of == 52
     assert seen[-1].front_size == len(front_of(records).members)
-    assert seen[-1].seconds_left == 0
-    assert str(seen[0]).startswith("1 of 52 trials, 1 on the front, about ")
+    assert seen[-1].left is not None
+    assert seen[-1].left.seconds == 0
+    assert seen[0].left is not None
+    assert (seen[0].left.low, seen[0].left.high) == (None, None)
+    assert all(standing.left is not None and standing.left.low is not None for standing in seen[1:])
+    assert seen[0].counts.startswith("1 of 52 trials, ")
+    assert max(len(standing.running) for standing in seen) <= 2
+    last = read_standing(tmp_path / "study")
+    assert (last.state, last.done, last.of, last.running) == (State.FINISHED, 52, 52, ())
+    assert {member.number for member in last.front} == set(front_of(records).members)
 
     again = run(tmp_path / "study", tracking, fakes.hopeless, search={"trials": 50}, workers={"count": 2})
     assert again.records == result.records
@@ -175,8 +186,8 @@ def test_a_password_in_the_words_of_what_failed_is_in_nothing_that_is_kept(tmp_p
 def test_a_full_disk_ends_the_study_in_one_sentence_and_it_can_be_continued(tmp_path: Path, tracking: str) -> None:
     records = tmp_path / "study" / "records.jsonl"
 
-    def fill(progress: StudyProgress) -> None:
-        if progress.done == 3:
+    def fill(standing: RunStanding) -> None:
+        if standing.done == 3:
             records.rename(tmp_path / "kept")
             records.symlink_to("/dev/full")
 

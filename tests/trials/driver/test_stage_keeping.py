@@ -13,7 +13,6 @@ from tests.support.fakes import small_study
 from tests.support.sample_study import as_rounded, sample_records
 from trials.driver.run_study import run_study
 from trials.driver.stage_keeping import keep_taken
-from trials.driver.startup_times import JUDGED, MEASURED, Stages
 from trials.plans.pace_table import (
     LatencyPace,
     OverheadPace,
@@ -24,6 +23,7 @@ from trials.plans.pace_table import (
     overhead_file,
     training_file,
 )
+from trials.progress.stages import JUDGED, MEASURED, Stages
 from trials.reporting.mlflow_tracker import Tracker
 
 STUDY, _ = small_study(workers={"count": 2})

@@ -12,7 +12,9 @@ from analysis.fronts.front import front_of
 from analysis.records.record import Kind, Outcome, TrialRecord
 from search_space.errors import SpecError
 from tests.support import fakes
+from tests.support.noted import Noted
 from trials.driver.run_study import run_study
+from trials.progress.watch import RunWatch
 from trials.reporting.mlflow_study_content import study_metrics
 from trials.reporting.stored_study import read_study, report_study
 from trials.trial.task import TrialTask
@@ -95,7 +97,7 @@ def test_a_stopped_trial_is_told_apart_while_a_study_runs(tmp_path: Path, ray_he
     study, text = fakes.small_study(search={"trials": 24, "early_stopping": "front", "sampler": "random"})
     run_study(
         study, tmp_path / "study", study_text=text, tracking_uri=tracking, evaluate=fakes.with_a_curve,
-        progress=lambda progress: lines.append(str(progress)),
+        watch=RunWatch(display=Noted(lambda standing: lines.append(standing.counts))),
     )  # fmt: skip
     assert " stopped early, " in lines[-1]
     assert "failed" not in lines[-1]

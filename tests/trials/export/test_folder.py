@@ -265,11 +265,11 @@ def test_verified_is_said_of_formats_that_were(
     command = ["export", str(study), "--trial", "0", "--output", str(tmp_path / "model"), "--format"]
     assert archfront.main([*command, "broken"]) == 0
     said = capsys.readouterr().err
-    assert said.endswith("; broken is not verified: nothing is installed\n")
+    assert said.endswith("\nbroken is not verified: nothing is installed\n")
     assert "verified as" not in said
     assert archfront.main([*command, "yaml,broken"]) == 0
     said, printed = capsys.readouterr()[::-1]
-    assert "; yaml verified as its README.md says; broken is not verified: nothing is installed" in said
+    assert "yaml verified as its README.md says; broken is not verified: nothing is installed" in said
     assert printed.splitlines() == [str(tmp_path / "model" / name) for name in sorted([*WRITTEN, "broken.bin"])]
     (tmp_path / "model" / "notes.txt").write_text("mine")
     assert archfront.main([*command, "yaml"]) == 2

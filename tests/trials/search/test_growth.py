@@ -20,9 +20,9 @@ from analysis.search import early_stopping
 from analysis.search.objective_models import Batch
 from tests.support import fakes
 from trials.driver.agenda import Agenda
-from trials.driver.progress import ProgressTally
 from trials.driver.stopper import FrontStopper
 from trials.driver.trial_actor import stopped_at
+from trials.progress.tally import ProgressTally
 from trials.search.front_sampler import FrontSampler
 from trials.search.proposer import Proposer
 from trials.search.told_trials import DEVIATION, ESTIMATE, ToldTrials
@@ -168,4 +168,4 @@ def test_the_tally_of_a_running_study_finds_the_front_that_a_whole_reading_finds
         tally.add(record)
         so_far.append(record)
         if record.number % 7 == 0 or record.number > 150:
-            assert tally.progress(300).front_size == len(front_of(so_far, problem=study.problem).members)
+            assert tally.fields()["front_size"] == len(front_of(so_far, problem=study.problem).members)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from trials.driver.startup_times import Stages
+from trials.progress.stages import Stages
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Its last number is the time."""
     times = [100.0]
-    monkeypatch.setattr("trials.driver.startup_times.time.monotonic", lambda: times[-1])
+    monkeypatch.setattr("trials.progress.stages.time.monotonic", lambda: times[-1])
     return times
 
 

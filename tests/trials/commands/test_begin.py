@@ -1,0 +1,117 @@
+"""A first study for a person's own text, budget, device and time, which the gate accepts."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import archfront
+from trials.commands import begin
+from trials.plans.check_study import check
+from trials.study.first_study import FEWEST_TRIALS, MOST_TRIALS, STATED_RUNTIMES, FirstStudy
+from trials.study.spec import load_study
+
+SIZES = (100_000, 250_000, 1_000_000, 10_000_000, 125_000_000, 1_000_000_000)
+RUNTIMES = [name for name in STATED_RUNTIMES if name not in ("executorch", "llama.cpp", "torch-cuda")]
+"""Those that are here in any environment of the tests."""
+
+
+@pytest.fixture
+def texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is worked in, with a person's texts in it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "texts").mkdir()
+    for number in range(3):
+        (tmp_path / "texts" / f"{number} it's ü.txt").write_text("some words of mine, and others\n" * 40_000, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_gate_accepts_every_combination(size: int, texts: Path) -> None:
+    kinds: list[tuple[Any, ...]] = [*itertools.product([(), ("texts/*.txt",), ("texts/0 it's ü.txt",)], RUNTIMES, [0, 1], [None, 0.1, 24])]
+    for files, runtime, gpus, hours in kinds[:: 1 if size == SIZES[0] else 7]:
+        study = FirstStudy(name="mine-1.x", files=files, parameters=size, runtime=runtime, gpus=gpus, hours=hours)
+        (texts / "mine.yaml").write_text(study.text, encoding="utf-8")
+        made = load_study(texts / "mine.yaml")
+        check(made, trains_here=False)
+        assert made.budget == {"parameters": size}
+        assert (made.latency.runtime, made.workers.gpus, made.search.trials) == (runtime, gpus, study.trials)
+
+
+def test_every_line_of_it_is_explained() -> None:
+    lines = FirstStudy(name="mine", hours=2.5).text.splitlines()
+    assert all("#" in line for line in lines)
+    assert "about 2.5 hours" in lines[0]
+    assert max(map(len, lines)) <= 160
+
+
+def test_trials_are_as_many_as_the_hours_hold() -> None:
+    study = FirstStudy(name="mine", hours=1.0)
+    assert study.within(60.0, 600.0).trials == 50
+    assert study.within(3600.0, 0.0).trials == FEWEST_TRIALS
+    assert study.within(0.1, 0.0).trials == MOST_TRIALS
+    assert replace(study, hours=None).within(60.0, 600.0).trials == study.trials
+
+
+def test_flags_write_a_study_that_plan_reads(texts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (texts / "studies").mkdir()
+    flags = ["--name", "mine", "--text", "texts/*.txt", "--parameters", "250k", "--runtime", "torch", "--device", "cpu"]
+    assert archfront.main(["init", *flags, "--output", "studies/mine.yaml"]) == 0
+    assert capsys.readouterr().out == "studies/mine.yaml\n"
+    values = yaml.safe_load((texts / "studies" / "mine.yaml").read_text(encoding="utf-8"))
+    assert values["corpus"]["files"] == [str(texts / "texts" / "*.txt")]
+    check(load_study(texts / "studies" / "mine.yaml"), trains_here=False)
+    assert archfront.main(["init", *flags, "--output", "studies/mine.yaml"]) == 2
+    assert "studies/mine.yaml must not be there yet, found a file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--text", "nowhere/*.txt"], "corpus.files must name files, found none for"),
+        (["--name", "no name"], "name must"),
+        (["--name", "x", "--output", "nowhere/x.yaml"], "--output must be a file that can be written"),
+    ],
+)
+def test_what_cannot_be_a_study_is_one_sentence_and_leaves_no_file(
+    flags: list[str], said: str, texts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(texts.rglob("*"))
+    assert archfront.main(["init", *flags]) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert len(printed.err.splitlines()) == 1
+    assert sorted(texts.rglob("*")) == before
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_what_no_flag_says_is_asked(texts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal("mine\ntexts/*.txt\n1\n250k\ntpu\ncpu\n\n\n"))
+    monkeypatch.setattr("sys.stderr", said := Terminal())
+    assert archfront.main(["init"]) == 0
+    study = load_study(texts / "mine.yaml")
+    assert (study.budget, study.latency.runtime, study.workers.gpus) == ({"parameters": 250_000}, "onnxruntime", 0)
+    assert "it must be at least 20000, found 1" in said.getvalue()
+    assert "it must be one of cpu, gpu, found 'tpu'" in said.getvalue()
+
+
+def test_hours_are_turned_into_trials_by_the_plan(texts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Plan:
+        def __init__(self, trials: int) -> None:
+            self.time = self
+            self.estimated_seconds = 300.0 + 60.0 * trials
+
+    monkeypatch.setattr("trials.plans.plan_study.plan_study", lambda study: Plan(study.search.trials))
+    assert archfront.main(["init", "--name", "mine", "--parameters", "250k", "--hours", "1"]) == 0
+    assert load_study(texts / "mine.yaml").search.trials == 55
+    assert begin.TRIED[0] < begin.TRIED[1]

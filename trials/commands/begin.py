@@ -1,0 +1,130 @@
+"""The verb that writes a person's first study."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from search_space.errors import SpecError, quoted, refused
+from trials.catalogue.runtimes import COMMAND, RUNTIMES
+from trials.commands.arguments import counted, price
+from trials.commands.paths import Use, given
+from trials.commands.talk import DONE, say
+
+if TYPE_CHECKING:
+    from trials.study.first_study import FirstStudy
+
+Answer = TypeVar("Answer")
+TRIED = (8, 16)
+"""Trials of two plans, from which the seconds of one more are told."""
+
+
+def add_init_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `init` reads."""
+    add = parser.add_argument
+    add("--name", metavar="WORD", help="of the study and of its file (default: asked, or my-study)")
+    add("--text", nargs="+", metavar="TEXT", help="your text: files or quoted globs (default: asked, or this Python's source text)")
+    add("--parameters", type=counted(10**10, 20_000), metavar="N", help="the budget, such as 1M (default: asked, or 1M)")
+    add("--device", choices=("cpu", "gpu"), help="what trains (default: asked, or cpu)")
+    runtimes = [name for name in RUNTIMES if name != COMMAND]
+    add("--runtime", choices=runtimes, help="what measures the latency (default: asked, or onnxruntime)")
+    add("--hours", type=price, metavar="HOURS", help="how long it may take, by a plan on this machine (default: asked, or 24 trials)")
+    add("--output", type=given("--output", Use.PAGE), metavar="PATH", help="the study's file (default NAME.yaml)")
+
+
+def init(options: argparse.Namespace) -> int:
+    """Write a commented study for your own text, budget, device and time; what no flag says is asked on a terminal."""
+    from trials.study.first_study import FirstStudy
+
+    asks = sys.stdin.isatty() and sys.stderr.isatty()
+    name = _answer(options.name, "name of the study", "my-study", str, asks)
+    texts = _answer(options.text, "your text, files or globs (Enter: this Python's source text)", [], str.split, asks)
+    output = Path(options.output or f"{name}.yaml")
+    if output.exists():
+        raise SpecError(f"{output} must not be there yet, found a file; remove it, or name another with --output")
+    study = FirstStudy(
+        name=name,
+        files=tuple(_as_seen_from(output.absolute().parent, text) for text in texts),
+        parameters=_answer(options.parameters, "parameters of every shape", 1_000_000, counted(10**10, 20_000), asks),
+        gpus=int(_answer(options.device, "what trains, cpu or gpu", "cpu", _one_of("cpu", "gpu"), asks) == "gpu"),
+        runtime=_answer(options.runtime, "what measures the latency", "onnxruntime", _one_of(*RUNTIMES), asks),
+        hours=_answer(options.hours, "hours that it may take (Enter: 24 trials, however long)", None, price, asks),
+    )
+    try:
+        with output.open("x", encoding="utf-8") as file:
+            file.write(study.text)
+    except OSError as error:
+        raise refused(error, output, "be a file that can be written", "name another with --output") from None
+    try:
+        _settle(study, output)
+    except BaseException:
+        output.unlink(missing_ok=True)
+        raise
+    print(output)
+    say(f"next     archfront plan {output}")
+    return DONE
+
+
+def _settle(study: FirstStudy, output: Path) -> None:
+    """See that the study in the file can be run, and give it as many trials as its hours hold by this machine's pace."""
+    from trials.plans.check_study import check
+    from trials.study.spec import load_study
+
+    check(load_study(output))
+    if study.hours is None:
+        return
+    from trials.plans.plan_study import plan_study  # torch, and where this machine's pace is not known, a few steps are timed
+
+    seconds = []
+    for trials in TRIED:
+        output.write_text(replace(study, trials=trials).text, encoding="utf-8")
+        seconds.append(plan_study(load_study(output)).time.estimated_seconds)
+    few, more = seconds
+    if few is None or more is None:
+        say("archfront: this machine cannot tell how long a trial takes on the device that trains, so the study has the usual trials")
+        output.write_text(study.text, encoding="utf-8")
+        return
+    each = (more - few) / (TRIED[1] - TRIED[0])
+    made = study.within(each, few - TRIED[0] * each)
+    output.write_text(made.text, encoding="utf-8")
+    expected = few + (made.trials - TRIED[0]) * each
+    if study.hours is not None and expected > study.hours * 3600:
+        from analysis.text import words
+
+        say(f"archfront: {words.plural(made.trials, 'trial')} are the fewest that make a front, and take about {words.duration(expected)}")
+
+
+def _answer(said: Answer | None, question: str, default: Answer, read: Callable[[str], Answer], asks: bool) -> Answer:
+    """What a flag said, or else a person does; the default where nobody can be asked, or the answer is empty."""
+    if said is not None:
+        return said
+    while asks:
+        print(f"{question} [{default or ''}]: ", end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+        if not line.strip():
+            return default
+        try:
+            return read(line.strip())
+        except argparse.ArgumentTypeError as error:
+            say(f"it {error}")
+    return default
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in words:
+            raise argparse.ArgumentTypeError(f"must be one of {', '.join(words)}, found {quoted(text)}")
+        return text
+
+    return read
+
+
+def _as_seen_from(folder: Path, text: str) -> str:
+    """A path or glob of this working directory, relative to where the study's file lies if it lies below."""
+    path = os.path.abspath(text)
+    return os.path.relpath(path, folder) if Path(path).is_relative_to(folder) else path

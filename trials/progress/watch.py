@@ -1,0 +1,210 @@
+"""One driver's account of its run while it runs: what goes on, told to a display and kept in the directory once a second."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from analysis.text import words
+from trials.progress.display import CHECK, Display
+from trials.progress.stages import Stages
+from trials.progress.standing import MOST_IN_FILE, RunningTrial, RunStanding, State, moment, seconds_of, write_standing
+
+if TYPE_CHECKING:
+    from analysis.objectives.problem import Problem
+    from analysis.records.record import TrialRecord
+    from trials.progress.tally import ProgressTally
+    from trials.trial.task import TrialTask
+
+TICK_SECONDS = 0.25
+LEAST_BETWEEN_WRITES, MOST_BETWEEN_WRITES = 1.0, 10.0
+"""Seconds between two versions of the file: where something has changed, and where nothing has."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a trial says of itself on its way."""
+
+    doing: str
+    tokens: int | None = None
+    planned_tokens: int | None = None
+
+
+Hear = Callable[[Collection[int]], Mapping[int, News]]
+"""The newest that these trials said, by their numbers."""
+
+
+class RunWatch:
+    """What goes on in a run, for whoever looks on; nothing of the run depends on it."""
+
+    def __init__(self, study: str = "", display: Display | None = None, say: Callable[[str], None] | None = None) -> None:
+        """`study` is its name, or its file's before it is read; `say` is given the line on where the start's time went."""
+        self.stages = Stages(say)
+        self._display = display or Display()
+        self._directory: Path | None = None
+        self._tally: ProgressTally | None = None
+        self._hear: Hear | None = None
+        self._lock, self._over = threading.RLock(), threading.Event()
+        self._thread: threading.Thread | None = None
+        self._heard_at = self._written_at = 0.0
+        self._written: RunStanding | None = None
+        now = moment(time.time())
+        self._standing = RunStanding(
+            study=study, pid=os.getpid(), host=socket.gethostname(), begun_at=now, written_at=now, state=State.RUNNING,
+            stage=CHECK, waits_for="the study to be read and checked", stage_since=now,
+        )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._tick_on, name="progress", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """The last word of the file: how it ended."""
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+        with self._lock:
+            if self._standing.state is State.RUNNING:
+                state = State.FINISHED if error is None else State.INTERRUPTED if isinstance(error, KeyboardInterrupt) else State.FAILED
+                self._set(state=state, reason=str(error) if state is State.FAILED else None)
+            self._set(running=(), left=None, waits_for="nothing")
+        self._write()
+        self._display.close(self.standing)
+
+    @property
+    def standing(self) -> RunStanding:
+        """Where the study stands now."""
+        with self._lock:
+            return self._standing
+
+    def open(self, directory: Path, study: str) -> None:
+        """The directory is this driver's: from now on its file is written."""
+        with self._lock:
+            self._directory = directory
+            self._set(study=study)
+        self._write()
+
+    def begin(self, stage: str, waits_for: str) -> None:
+        """The run goes on to something else, and waits for that."""
+        with self._lock:
+            self._set(stage=stage, waits_for=waits_for, stage_since=moment(time.time()))
+            self._display.stage_began(self._standing)
+
+    def begin_search(self, records: Iterable[TrialRecord], problem: Problem, of: int, workers: int) -> None:
+        """Trials are about to be handed out, so many in all, to so many workers; `records` are those that are there."""
+        from trials.progress.tally import ProgressTally  # numpy
+
+        with self._lock:
+            self._tally = ProgressTally(records, problem, workers)
+            self._set(**self._tally.fields(), of=of)
+        self.begin("workers", f"{words.plural(workers, 'worker')} to start and import what trains")
+
+    @contextmanager
+    def hearing(self, hear: Hear) -> Iterator[None]:
+        """Ask running trials, inside, how far they are."""
+        self._hear = hear
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._hear = None
+                self._set(running=())
+
+    def started(self, task: TrialTask) -> None:
+        """A trial is on a worker."""
+        self.stages.ready()
+        trial = RunningTrial(
+            number=task.number, shape=task.architecture.label, name=task.name, doing=None, tokens=None, planned_tokens=None,
+            started_at=moment(time.time()),
+        )  # fmt: skip
+        with self._lock:
+            is_first = self._standing.stage != "search"
+            self._set(running=(*self._others(task.number), trial))
+            self._wait_for_trials()
+        if is_first:
+            self.begin("search", self.standing.waits_for)
+
+    def given_back(self) -> None:
+        """Whatever ran runs no more, and will be handed out again."""
+        with self._lock:
+            self._set(running=())
+            self._wait_for_trials()
+
+    def recorded(self, record: TrialRecord, of: int) -> None:
+        """A trial has its record; the study comes to so many trials."""
+        with self._lock:
+            if self._tally is None:
+                return
+            self._tally.add(record)
+            self._set(**self._tally.fields(), of=of, running=self._others(record.number))
+            self._estimate()
+            self._wait_for_trials()
+            self._display.trial_ended(self._standing, record)
+
+    def failed(self, reason: str) -> None:
+        """The study as a whole came to nothing."""
+        with self._lock:
+            self._set(state=State.FAILED, reason=reason)
+
+    def _others(self, number: int) -> tuple[RunningTrial, ...]:
+        return tuple(trial for trial in self._standing.running if trial.number != number)
+
+    def _wait_for_trials(self) -> None:
+        running = len(self._standing.running)
+        self._set(waits_for=f"{words.plural(running, 'trial')} to end" if running else "the next trial to be chosen and to begin")
+
+    def _set(self, **fields: Any) -> None:
+        self._standing = replace(self._standing, **fields)
+
+    def _estimate(self) -> None:
+        if self._tally is not None and self._standing.of is not None:
+            now = time.time()
+            running = [max(0.0, now - seconds_of(trial.started_at)) for trial in self._standing.running]
+            self._set(left=self._tally.left(self._standing.of, running))
+
+    def _tick_on(self) -> None:
+        while not self._over.wait(TICK_SECONDS):
+            with suppress(Exception):  # whoever looks on never ends what he looks at
+                self._tick()
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        hear, running = self._hear, self.standing.running
+        if hear is not None and running and now - self._heard_at >= LEAST_BETWEEN_WRITES:
+            self._heard_at = now
+            said = hear([trial.number for trial in running[:MOST_IN_FILE]])
+            with self._lock:
+                self._set(running=tuple(_told(trial, said.get(trial.number)) for trial in self._standing.running))
+        with self._lock:
+            self._estimate()
+            self._display.tick(self._standing)
+            since = now - self._written_at
+            is_due = since >= MOST_BETWEEN_WRITES or (since >= LEAST_BETWEEN_WRITES and self._is_news())
+        if is_due:
+            self._write()
+
+    def _is_news(self) -> bool:
+        return self._written is None or replace(self._written, left=None, written_at="") != replace(
+            self._standing, left=None, written_at=""
+        )
+
+    def _write(self) -> None:
+        with self._lock:
+            self._set(written_at=moment(time.time()))
+            self._written_at, self._written, directory = time.monotonic(), self._standing, self._directory
+        if directory is not None:
+            with suppress(OSError):  # a full disk ends a study where its records are written
+                write_standing(directory, replace(self._written, running=self._written.running[:MOST_IN_FILE]))
+
+
+def _told(trial: RunningTrial, news: News | None) -> RunningTrial:
+    return trial if news is None else replace(trial, doing=news.doing, tokens=news.tokens, planned_tokens=news.planned_tokens)
