@@ -8,8 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from analysis.report.figures import front_figures, picture, plotly_script
-from analysis.report.html import document, html
+from analysis.report.figures import figure_page, front_figures
 from trials.reporting.stored_study import read_study
 
 PICTURE = Path(__file__).with_name("front.png")
@@ -22,14 +21,14 @@ def main(directory: Path) -> None:
     if browser is None:
         sys.exit("docs/picture.py needs chromium on the PATH, found none; install it (Debian: apt-get install chromium)")
     stored = read_study(directory)
-    name, figure = next(iter(front_figures(stored.records, stored.front, stored.membership).items()))
-    page = document(stored.study.name, plotly_script(), [picture(name, figure, "")])
+    figure = next(iter(front_figures(stored.records, stored.front, stored.membership).values()))
+    page = figure_page(figure)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "front.html"
         file.write_text(page, encoding="utf-8")
         options = ["--headless", "--no-sandbox", "--hide-scrollbars", f"--window-size={SIZE}", "--virtual-time-budget=8000"]
         subprocess.run([browser, *options, f"--screenshot={PICTURE}", file.as_uri()], check=True, stderr=subprocess.DEVNULL)
-    print(html(PICTURE.name))
+    print(PICTURE)
 
 
 if __name__ == "__main__":
