@@ -10,18 +10,25 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
+from urllib.parse import quote, unquote
 
+from analysis.records.json_text import parse_json
 from search_space.errors import SpecError
 from trials.machine.native_output import person
 from trials.machine.redaction import redacted
-from trials.reporting.mlflow_location import DATABASE, PLACE, follow_move, location_of, page_url
+from trials.reporting.mlflow_location import DATABASE, PLACE, MlflowLocation, follow_move, location_of, view_paths
 from trials.reporting.mlflow_store import MLFLOW_SETTINGS
+from trials.reporting.mlflow_views import FIRST_VERSION, TABLE_VIEW, VIEW_TAG, view_id, view_path
 from trials.reporting.own_database import damage
-from trials.reporting.tracking_uri import is_database
+from trials.reporting.tracking_uri import SQLITE_FILE, is_database
+from trials.study.spec import STUDY, parse_stored
 
 LONGEST_START_SECONDS = 120.0
 """Longest start of MLflow's interface."""
+SERVER_SECONDS = 5.0
+"""Longest wait for a server that is asked where a study's page is."""
 
 
 def serve_ui(directory: Path, port: int = 5000, uri: str | None = None) -> None:
@@ -29,7 +36,7 @@ def serve_ui(directory: Path, port: int = 5000, uri: str | None = None) -> None:
 
     Raises SpecError where nothing was tracked, the port is taken or the interface does not start. To be called in the main thread.
     """
-    backend, page = _backend(directory, uri)
+    backend, pages = _backend(directory, uri)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -59,7 +66,11 @@ def serve_ui(directory: Path, port: int = 5000, uri: str | None = None) -> None:
                 raise SpecError(
                     f"MLflow's interface did not start on port {port}; it said: {redacted(' '.join(last), backend) or 'nothing'}"
                 )
-            print(f"MLflow is at http://127.0.0.1:{port}{page} (Ctrl-C ends it)", file=person(), flush=True)
+            here = f"http://127.0.0.1:{port}"
+            print(f"MLflow is at {here}{pages.get(TABLE_VIEW, '')} (Ctrl-C ends it)", file=person(), flush=True)
+            for kind, path in pages.items():
+                if kind != TABLE_VIEW:
+                    print(f"{kind:<10}{here}{path}", file=person(), flush=True)
             server.wait()
         finally:
             with contextlib.suppress(ProcessLookupError):
@@ -67,8 +78,8 @@ def serve_ui(directory: Path, port: int = 5000, uri: str | None = None) -> None:
             server.wait()
 
 
-def _backend(directory: Path, uri: str | None) -> tuple[str, str]:
-    """What MLflow's server is given, and the page to open."""
+def _backend(directory: Path, uri: str | None) -> tuple[str, dict[str, str]]:
+    """What MLflow's server is given, and the pages of the study by kind."""
     if uri is None and not (directory / PLACE).exists():
         raise SpecError(
             f"{directory} has no {PLACE}, so nothing was tracked there; name the directory of a study that `archfront run` has begun"
@@ -83,10 +94,32 @@ def _backend(directory: Path, uri: str | None) -> tuple[str, str]:
                 f"`archfront report {directory}` writes it once more from the records"
             )
         follow_move(directory)
-        return f"sqlite:///{DATABASE}", page_url(directory)
+        return f"sqlite:///{DATABASE}", view_paths(directory / DATABASE, place.study_id)
     if not is_database(place.tracking_uri):
-        raise SpecError(f"the runs of {directory} are on a server of their own; open {place.shown_uri} in a browser")
-    return place.uri(directory), ""
+        raise SpecError(f"the runs of {directory} are on a server of their own; open {_on_server(directory, place)} in a browser")
+    file = SQLITE_FILE.fullmatch(place.tracking_uri)
+    return place.uri(directory), view_paths(Path(unquote(file["path"])), place.study_id) if file else {}
+
+
+def _on_server(directory: Path, place: MlflowLocation) -> str:
+    """Where a server shows the study's table; its plain address where it does not answer us, or is older than saved views."""
+    base = place.shown_uri.rstrip("/")
+    name = parse_stored((directory / STUDY).read_bytes(), STUDY).name if (directory / STUDY).is_file() else ""
+    try:
+        version = _asked(f"{place.tracking_uri}/version").decode()
+        answer = parse_json(_asked(f"{place.tracking_uri}/api/2.0/mlflow/experiments/get-by-name?experiment_name={quote(name)}"))
+        experiment = answer["experiment"]
+        known = any(tag["key"] == f"{VIEW_TAG}{view_id(place.study_id, TABLE_VIEW)}" for tag in experiment.get("tags", ()))
+        new_enough = tuple(int(part) for part in version.split(".")[:2]) >= FIRST_VERSION
+        return base + view_path(experiment["experiment_id"], place.study_id, TABLE_VIEW if known and new_enough else None)
+    except (OSError, ValueError, KeyError, TypeError):
+        return base
+
+
+def _asked(address: str) -> bytes:
+    with urllib.request.urlopen(address, timeout=SERVER_SECONDS) as answer:
+        found: bytes = answer.read()
+    return found
 
 
 def _answers(server: subprocess.Popen[bytes], port: int) -> bool:

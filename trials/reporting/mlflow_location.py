@@ -17,9 +17,18 @@ from analysis.records.json_writer import json_of
 from search_space.errors import SpecError
 from trials.machine.provenance import environment
 from trials.machine.redaction import HIDDEN, redacted
+from trials.reporting.mlflow_views import CURVES_VIEW, FAILURES_VIEW, FRONT_VIEW, TABLE_VIEW, VIEW_TAG, view_id, view_path
 from trials.reporting.tracking_uri import is_database, settled_uri
 
 DATABASE, ARTIFACTS, PLACE = "mlflow.db", "mlflow-artifacts", "tracking.json"
+
+STUDYS_EXPERIMENT = """
+SELECT experiments.experiment_id FROM experiments
+JOIN runs ON runs.experiment_id = experiments.experiment_id AND runs.lifecycle_stage = 'active'
+JOIN tags ON tags.run_uuid = runs.run_uuid AND tags.key = 'archfront.study_id' AND tags.value = ?
+WHERE experiments.lifecycle_stage = 'active'
+"""
+"""Where a study's run is."""
 
 logger = logging.getLogger(__name__)
 
@@ -89,11 +98,15 @@ def follow_move(directory: Path) -> None:
                 database.execute(moved, (now, len(before) + 1, len(before) + 1, f"{before}/"))
 
 
-def page_url(directory: Path) -> str:
-    """The part of MLflow's address that shows the study in the directory's own database, for training; empty where it was deleted."""
-    with closing(sqlite3.connect(directory / DATABASE)) as database:
-        (experiment,) = database.execute("SELECT max(experiment_id) FROM experiments WHERE lifecycle_stage = 'active'").fetchone()
-    return "" if experiment is None else f"/#/experiments/{experiment}/runs?workflowType=machine_learning"
+def view_paths(database: Path, study_id: str) -> dict[str, str]:
+    """The ends of the addresses at which MLflow's page shows a study of that database, by kind; empty where it has none that is active."""
+    with closing(sqlite3.connect(database)) as opened:
+        found = opened.execute(STUDYS_EXPERIMENT, (study_id,)).fetchone()
+        if found is None:
+            return {}
+        tags = {key for (key,) in opened.execute("SELECT key FROM experiment_tags WHERE experiment_id = ?", found)}
+    kinds = [kind for kind in (TABLE_VIEW, FRONT_VIEW, CURVES_VIEW, FAILURES_VIEW) if f"{VIEW_TAG}{view_id(study_id, kind)}" in tags]
+    return {kind: view_path(found[0], study_id, kind) for kind in kinds} or {TABLE_VIEW: view_path(found[0], study_id, None)}
 
 
 def _kept(path: Path) -> MlflowLocation | None:

@@ -13,6 +13,7 @@ from analysis.records.record import FinalRecord, TrialRecord
 from trials.machine.provenance import library_version
 from trials.reporting.mlflow_location import ARTIFACTS, DATABASE, MlflowLocation, follow_move
 from trials.reporting.mlflow_trial_content import CONTENT, digest, run_digest
+from trials.reporting.mlflow_views import VIEW_FORM
 from trials.reporting.own_database import damage
 from trials.study.spec import StudySpec
 
@@ -47,6 +48,7 @@ def mark_of(digests: Mapping[int, str], finals: Mapping[int, FinalRecord], study
     """
     told = [
         CONTENT,
+        VIEW_FORM,
         library_version("archfront"),
         library_version("mlflow"),
         study_yaml,

@@ -21,10 +21,11 @@ from analysis.records.json_writer import json_of
 from analysis.records.record import FinalRecord, TrialRecord
 from trials.reporting.mlflow_location import MlflowLocation
 from trials.reporting.mlflow_mark import IN_PART, MARK, artifact_names, mark_of
-from trials.reporting.mlflow_standing import Standing, standing_of
+from trials.reporting.mlflow_standing import Standing, result_names, standing_of
 from trials.reporting.mlflow_store import MlflowStore, origin, user
 from trials.reporting.mlflow_study_content import ended_ms, front_data, front_note, study_metrics, study_parameters
 from trials.reporting.mlflow_trial_content import MetricPoint, digest, epoch_ms, trial_run
+from trials.reporting.mlflow_views import saved_views
 from trials.study.spec import StudySpec
 from trials.trial.scaling_grid import planned_tasks
 
@@ -56,9 +57,11 @@ class StudyRuns:
         self._parent_id: str = parent.info.run_id
         self._status: str = parent.info.status
         self._mark: str | None = parent.data.tags.get(MARK)
+        self._began_ms: int = parent.info.start_time
         asked = study_parameters(study)
         self._store.log(self._parent_id, parameters={name: asked[name] for name in asked if name not in parent.data.params})
         self._children = {int(run.data.tags["archfront.number"]): _child(run) for run in self._store.nested(self._parent_id)}
+        self._write_views(only_new=True)  # so that a study is looked at while it runs
 
     def write_trial(self, record: TrialRecord, standing: Standing = Standing(), time_ms: int | None = None) -> None:  # noqa: B008  frozen
         """Bring one trial's run to what its record says, and to its standing as of that time where it is written anew."""
@@ -104,6 +107,7 @@ class StudyRuns:
             self._write_front(records, finals, front, membership)
         else:
             self._write_law(records, self._study.scaling.form)
+        self._write_views()
         self._set_status(_end(self._study, records, finals, front))
         self._set_mark(mark)
 
@@ -144,6 +148,13 @@ class StudyRuns:
             **{f"archfront.pick.{word}": str(number) for word, number in picked(front, membership).items() if number is not None},
         }
         self._store.log(self._parent_id, study_metrics(records, front), tags=tags)
+
+    def _write_views(self, only_new: bool = False) -> None:
+        """The ways of looking that MLflow's page offers under Views; a page of before 3.15 passes them over."""
+        seen = {name for child in self._children.values() for name in child.metrics}
+        metrics = sorted(seen | set(result_names(self._study.problem)))
+        views = saved_views(self._study, self._place.study_id, self._parent_id, self._began_ms, metrics)
+        self._store.set_experiment_tags(views, only_new)
 
     def _write_law(self, records: Sequence[TrialRecord], law: str) -> None:
         """A scaling study's pictures on one page, since plotly.js would be in each file, and what it found as data."""

@@ -10,10 +10,12 @@ from analysis.fronts.front import Front
 from analysis.fronts.membership import Membership
 from analysis.fronts.picks import picked
 from analysis.objectives.observed import Observed
+from analysis.objectives.problem import Problem
+from analysis.objectives.registry import OBJECTIVES
 from analysis.records.record import FinalRecord, TrialRecord
 from trials.reporting.mlflow_trial_content import as_text, is_result, objective_values
 
-ON_FRONT, PICKS_TAG = "archfront.on_front", "archfront.picks"
+ON_FRONT, PICKS_TAG, INTERVAL_TAG = "archfront.on_front", "archfront.picks", "archfront.interval"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,19 +32,29 @@ def standing_of(record: TrialRecord, final: FinalRecord | None, front: Front, me
     What was measured again counts in place of the search's under the same name, as in the report; the test split has names of its own.
     """
     measured = objective_values(Observed.of(record, final), "measurement")
-    values = {name: value for name, value in measured if is_result(name, front.problem)} | (
-        qualities_on_test(record, final) if final else {}
-    )
+    values = {name: value for name, value in measured if is_result(name, front.problem)}
+    values |= qualities_on_test(record, final) if final else {}
+    words = [word for word, number in picked(front, membership).items() if number == record.number]
+    tags = {ON_FRONT: as_text(record.number in front.members), PICKS_TAG: ", ".join(words)}
     posterior = membership.posteriors.get(record.number)
     if posterior is not None:
         values["front_probability"] = posterior.on_front
+        said = []
         for objective, interval in zip(front.objectives, posterior.intervals, strict=True):
             if interval is not None:
                 values |= {f"{objective.name}_low": interval.low, f"{objective.name}_high": interval.high}
-    words = [word for word, number in picked(front, membership).items() if number == record.number]
-    tags = {ON_FRONT: as_text(record.number in front.members), PICKS_TAG: ", ".join(words)}
-    known = {name: value for name, value in values.items() if math.isfinite(value)}
-    return Standing(metrics=known, tags=tags)
+                said.append(objective.between_text(interval.low, interval.high))
+        tags[INTERVAL_TAG] = "; ".join(said)
+    return Standing(metrics={name: value for name, value in values.items() if math.isfinite(value)}, tags=tags)
+
+
+def result_names(problem: Problem) -> list[str]:
+    """Metrics that a study of this problem may have, but those of named validation sets."""
+    seeds = [objective.name for objective in OBJECTIVES.values() if objective.noise == "seed"]
+    results = [name for name in OBJECTIVES if is_result(name, problem)]
+    ends = [f"{objective.name}_{end}" for objective in problem.objectives if objective.noise == "seed" for end in ("low", "high")]
+    tested = [f"{prefix}_{name}" for prefix in ("test", "fresh_seed_test") for name in seeds]
+    return sorted({*results, *ends, *tested, "front_probability", "parameters"})
 
 
 def qualities_on_test(record: TrialRecord, final: FinalRecord) -> dict[str, float]:

@@ -64,6 +64,13 @@ class MlflowStore:
         dataset = Dataset(study.corpus.title[:500], sha256[:36], "archfront corpus", json_of({"sha256": sha256, "names": names}))
         self.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 
+    def set_experiment_tags(self, tags: Mapping[str, str], only_new: bool = False) -> None:
+        """Set those that are not so yet, or, with `only_new`, that are not there."""
+        there = self.client.get_experiment(self.experiment_id).tags
+        for name, value in tags.items():
+            if name not in there or (there[name] != value and not only_new):
+                self.client.set_experiment_tag(self.experiment_id, name, value)
+
     def find_parent(self, experiment_id: str | None = None) -> Any:
         """The study's own run; None where there is none."""
         query = f"tags.`archfront.study_id` = '{self._place.study_id}'"

@@ -40,7 +40,7 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def test_latency_probability_interval_and_picks_are_those_of_the_report(store: Store) -> None:
     seen, finals = records(), sample_finals(records())
-    front = front_of(seen, finals)
+    front = front_of(seen, finals, study().problem)
     membership = estimate_membership(front)
     assert finals
     for record in seen:
