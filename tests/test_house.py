@@ -29,7 +29,17 @@ ROOMS = {
     },
     "optuna": {
         f"trials/search/{desk}.py"
-        for desk in ("front_sampler", "history", "optuna_axes", "optuna_storage", "proposer", "samplers", "shape_table", "told_trials")
+        for desk in (
+            "front_sampler",
+            "history",
+            "optuna_axes",
+            "optuna_records",
+            "optuna_storage",
+            "proposer",
+            "samplers",
+            "shape_table",
+            "told_trials",
+        )
     },
     "mlflow": {"trials/reporting/mlflow_store.py"},
     "lightning": {"trials/training/lightning_loop.py"},

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from search_space.errors import unknown_key
-from trials.commands import begin, decisions, devices, jobs, laws, longer, results, shapes, standing, studies, terms
+from trials.commands import begin, decisions, devices, jobs, laws, longer, results, shapes, standing, studies, terms, tracking
 from trials.commands.talk import DONE
 
 
@@ -78,6 +78,7 @@ VERBS = {
     "fit": Verb(laws.fit, laws.add_fit_arguments, "runs.csv --params N --tokens D --loss loss"),
     "explain": Verb(terms.explain, terms.add_explain_arguments, "study.proxy.tokens"),
     "ui": Verb(results.ui, results.add_ui_arguments, "runs/quickstart"),
+    "track": Verb(tracking.track, tracking.add_track_arguments, "runs/quickstart --optuna sqlite:///quickstart.db"),
     "completion": Verb(completion, add_completion_arguments, "bash > archfront.bash"),
     "job submit": Verb(jobs.job_submit, jobs.add_submit_arguments, "studies/quickstart.yaml --address http://127.0.0.1:8265"),
     "job status": Verb(jobs.job_status, jobs.add_job_arguments, "quickstart-1a2b3c4d --address http://127.0.0.1:8265"),
@@ -90,7 +91,7 @@ GROUPS = {"job": "Run studies on a Ray cluster."}
 PURPOSES = {
     "Before a study": ("init", "plan", "sample", "describe", "latency", "profile-device", "lr-check"),
     "A study": ("run", "status", "job"),
-    "What it found": ("report", "ui", "choose", "export"),
+    "What it found": ("report", "ui", "track", "choose", "export"),
     "How far it holds": ("promote", "validate", "ablate", "fit"),
     "Words and shells": ("explain", "completion"),
 }

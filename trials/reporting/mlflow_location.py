@@ -68,8 +68,10 @@ def file_uri(directory: Path, name: str) -> str:
     return f"sqlite:///{name}" if whole == Path.cwd() else f"sqlite:///{whole / name}"
 
 
-def location_of(directory: Path, uri: str | None) -> MlflowLocation:
+def location_of(directory: Path, uri: str | None, keep: bool = True) -> MlflowLocation:
     """The place of a study's runs, decided and kept at the first call; a URI given later replaces the one that was kept.
+
+    Without `keep` the directory goes on with what it has: the URI is that of a copy.
 
     A password in a URI is not written to the file: without that URI given again, the runs cannot be reached (SpecError). A damaged file
     counts as none, with a warning: records are the only state, and runs can be written once more.
@@ -83,7 +85,8 @@ def location_of(directory: Path, uri: str | None) -> MlflowLocation:
         )
     place = kept or MlflowLocation(study_id=uuid4().hex, tracking_uri=None, environment=environment())
     place = replace(place, tracking_uri=uri or (place.tracking_uri and settled_uri(place.tracking_uri)))
-    _keep(path, place)
+    if keep or (kept is None and uri is None):
+        _keep(path, place)
     return place
 
 

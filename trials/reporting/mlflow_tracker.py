@@ -37,9 +37,9 @@ class Tracker:
     Where MLflow cannot be written there is one warning, the study goes on, and later attempts follow.
     """
 
-    def __init__(self, directory: Path, study: StudySpec, study_yaml: str, uri: str | None = None) -> None:
+    def __init__(self, directory: Path, study: StudySpec, study_yaml: str, uri: str | None = None, keep: bool = True) -> None:
         """`uri` None is the one that the directory was tracked with before, or SQLite in the directory. Raises SpecError for a bad one."""
-        self._directory, self._place, self._study, self._study_yaml = directory, location_of(directory, uri), study, study_yaml
+        self._directory, self._place, self._study, self._study_yaml = directory, location_of(directory, uri, keep), study, study_yaml
         self._queue: queue.SimpleQueue[TrialRecord | End | None] = queue.SimpleQueue()
         task = Task(directory.absolute(), study, study_yaml, self._place)
         self._task = pickle.dumps(task)  # here: in the thread it would change while it is read
@@ -47,6 +47,11 @@ class Tracker:
         self._complaints: IO[bytes] | None = None
         self._threads = [threading.Thread(target=work, name="tracking", daemon=True) for work in (self._send, self._hear)]
         self._warned = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether something could not be written, as was said."""
+        return self._warned
 
     def has_all(self, records: Iterable[TrialRecord], finals: Mapping[int, FinalRecord]) -> bool:
         """Whether there is nothing to write; False where only MLflow itself could tell, which takes seconds to import."""
