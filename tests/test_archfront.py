@@ -24,6 +24,20 @@ from trials.study.spec import load_study
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICKSTART = ROOT / "studies" / "quickstart.yaml"
+WIDER = {
+    "num_unique_layers": {"from": 1, "to": 6},
+    "hidden_size": {"from": 32, "to": 128, "step": 8},
+    "head_dim": [16, 32],
+    "num_attention_heads": {"ratio_of_hidden": [0.5, 1.0], "from": 2},
+    "num_key_value_heads": [1, 2, 4],
+    "intermediate_size": {"solve": True, "multiple_of": 4, "ratio": [1, 6]},
+}
+"""Dimensions of a space like the quickstart's with more than a thousand shapes: 1,086."""
+
+
+def wider(tmp_path: Path, **changes: Any) -> Path:
+    """The quickstart with that space and other values, as a file."""
+    return study(tmp_path, space=yaml.safe_load(QUICKSTART.read_text(encoding="utf-8"))["space"] | WIDER, **changes)
 
 
 def study(tmp_path: Path, **changes: Any) -> Path:
@@ -66,8 +80,8 @@ def test_describe_for_people_names_every_figure(capsys: pytest.CaptureFixture[st
     assert "134,515,008" in capsys.readouterr().out
 
 
-def test_sample_prints_distinct_valid_shapes_within_the_tolerance(capsys: pytest.CaptureFixture[str]) -> None:
-    assert archfront.main(["sample", str(QUICKSTART), "-n", "1000", "--json"]) == 0
+def test_sample_prints_distinct_valid_shapes_within_the_tolerance(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert archfront.main(["sample", str(wider(tmp_path)), "-n", "1000", "--json"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     shapes = {Architecture.from_dict(row["architecture"]) for row in rows}
     assert len(rows) == len(shapes) == 1000
@@ -93,8 +107,8 @@ def test_plan_says_that_trials_may_stop_early(tmp_path: Path, capsys: pytest.Cap
     assert "FLOPs, less what stops early\n" in capsys.readouterr().out
 
 
-def test_plan_counts_without_training(capsys: pytest.CaptureFixture[str]) -> None:
-    assert archfront.main(["plan", str(QUICKSTART), "--json"]) == 0
+def test_plan_counts_without_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert archfront.main(["plan", str(wider(tmp_path)), "--json"]) == 0
     made = json.loads(capsys.readouterr().out)
     assert made["feasible_shapes"] >= 1000
     assert (made["trials"], made["references"], len(made["samples"])) == (12, 2, 3)
@@ -192,14 +206,15 @@ def test_a_study_of_endless_sequences_is_refused_for_its_deadline(tmp_path: Path
 
 def test_a_plan_has_no_more_trials_than_the_space_has_shapes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     search = yaml.safe_load(QUICKSTART.read_text(encoding="utf-8"))["search"] | {"trials": 10**9}
-    assert archfront.main(["plan", str(study(tmp_path, search=search)), "--json"]) == 0
+    assert archfront.main(["plan", str(wider(tmp_path, search=search)), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["trials"] == 1_086
 
 
 def test_numbers_may_be_written_with_an_exponent(tmp_path: Path) -> None:
     path = study(tmp_path)
-    path.write_text(path.read_text(encoding="utf-8").replace("tokens: 170000", "tokens: 17e4"), encoding="utf-8")
-    assert load_study(path).proxy.tokens == 170_000
+    path.write_text(path.read_text(encoding="utf-8").replace("tokens: 240000", "tokens: 24e4"), encoding="utf-8")
+    assert load_study(path).proxy.tokens == 240_000
+    assert "24e4" in path.read_text(encoding="utf-8")
 
 
 @pytest.fixture
