@@ -37,7 +37,7 @@ search: {trials: 3}
 workers: {count: 2, threads: 1}
 references: [deep-thin]
 """
-OURS = re.compile(r"$|(archfront:|ready after|time|report|MLflow|terms|export) ")
+OURS = re.compile(r"$|(archfront:|ready after|time|report|MLflow|terms|more|export) | *(\d+ (h|min) )*\d+(\.\d)? s  ")
 """How a line of a run begins, and nothing of a library's."""
 WORDS = [
     "the",

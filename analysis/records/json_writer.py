@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def json_of(value: Any, *, indent: int | None = None, sort_keys: bool = False, separators: tuple[str, str] | None = None) -> str:
+def json_of(
+    value: Any, *, indent: int | None = None, sort_keys: bool = False, separators: tuple[str, str] | None = None, as_ascii: bool = True
+) -> str:
     """A value as JSON; a number that is not finite is absent (null), since JSON has neither NaN nor infinities."""
-    return json.dumps(with_finite_numbers(value), allow_nan=False, indent=indent, sort_keys=sort_keys, separators=separators)
+    finite = with_finite_numbers(value)
+    return json.dumps(finite, allow_nan=False, indent=indent, sort_keys=sort_keys, separators=separators, ensure_ascii=as_ascii)
 
 
 def with_finite_numbers(value: Any) -> Any:

@@ -6,7 +6,6 @@ and ends in a cross.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from itertools import cycle
@@ -18,6 +17,7 @@ from analysis.fidelity.forecast import FrontForecast
 from analysis.fronts.front import Front
 from analysis.fronts.membership import Membership, estimate_membership, picks
 from analysis.objectives.registry import FORECAST, find_objective
+from analysis.records.json_writer import json_of
 from analysis.records.record import Kind, Outcome, TrialRecord
 from analysis.report import theme, traces
 from analysis.report.html import Html, element
@@ -156,7 +156,7 @@ def picture(name: str, figure: go.Figure, caption: str) -> Html:
 
 def figure_place(name: str, figure: go.Figure) -> Html:
     """The element `plot-NAME`, and behind it the figure as data, which the script of the page draws there when it is first seen."""
-    data = f'{figure.to_json()[:-1]},"config":{json.dumps(theme.OPTIONS)}}}'.replace("<", "\\u003c")
+    data = f'{figure.to_json()[:-1]},"config":{json_of(theme.OPTIONS)}}}'.replace("<", "\\u003c")
     place = element("div", id=_identity(name), class_="plot")
     return Html(f'{place}<script type="application/json">{data}</script>')
 

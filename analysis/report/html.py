@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape, unescape
 from pathlib import Path
 
+from analysis.records.json_writer import json_of
 from analysis.report import theme
 from analysis.report.terms import hover, meanings_on_page, spelled_terms
 
@@ -83,7 +83,7 @@ def folded(summary: str, *children: object) -> Html:
 
 def json_text(data: object) -> str:
     """JSON that may stand in a script element."""
-    return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+    return json_of(data, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def later(*children: Html) -> Html:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from search_space.errors import SpecError, quoted, refused
-from trials.catalogue.runtimes import COMMAND, RUNTIMES
+from trials.catalogue.runtimes import COMMAND, RUNTIMES, USUAL_RUNTIME
 from trials.commands.arguments import counted, price
 from trials.commands.paths import Use, given
 from trials.commands.talk import DONE, say
@@ -32,7 +32,7 @@ def add_init_arguments(parser: argparse.ArgumentParser) -> None:
     add("--parameters", type=counted(10**10, 20_000), metavar="N", help="the budget, such as 1M (default: asked, or 1M)")
     add("--device", choices=("cpu", "gpu"), help="what trains (default: asked, or cpu)")
     runtimes = [name for name in RUNTIMES if name != COMMAND]
-    add("--runtime", choices=runtimes, help="what measures the latency (default: asked, or onnxruntime)")
+    add("--runtime", choices=runtimes, help="what measures the latency (default: asked, or the one that a study has)")
     add("--hours", type=price, metavar="HOURS", help="how long it may take, by a plan on this machine (default: asked, or 24 trials)")
     add("--output", type=given("--output", Use.PAGE), metavar="PATH", help="the study's file (default NAME.yaml)")
 
@@ -52,7 +52,7 @@ def init(options: argparse.Namespace) -> int:
         files=tuple(_as_seen_from(output.absolute().parent, text) for text in texts),
         parameters=_answer(options.parameters, "parameters of every shape", 1_000_000, counted(10**10, 20_000), asks),
         gpus=int(_answer(options.device, "what trains, cpu or gpu", "cpu", _one_of("cpu", "gpu"), asks) == "gpu"),
-        runtime=_answer(options.runtime, "what measures the latency", "onnxruntime", _one_of(*RUNTIMES), asks),
+        runtime=_answer(options.runtime, "what measures the latency", USUAL_RUNTIME, _one_of(*RUNTIMES), asks),
         hours=_answer(options.hours, "hours that it may take (Enter: 24 trials, however long)", None, price, asks),
     )
     try:

@@ -5,7 +5,6 @@ A message is small and replaces the one before it, nobody waits for it, and no p
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Collection
 from contextlib import suppress
@@ -13,6 +12,8 @@ from contextlib import suppress
 import ray
 from ray.experimental import internal_kv
 
+from analysis.records.json_text import parse_json
+from analysis.records.json_writer import json_of
 from trials.progress.watch import News
 
 NAMESPACE = b"archfront"
@@ -37,7 +38,7 @@ class Teller:
             self._tell(News("training", tokens, self._planned))
 
     def _tell(self, news: News) -> None:
-        said = json.dumps([news.doing, news.tokens, news.planned_tokens]).encode()
+        said = json_of([news.doing, news.tokens, news.planned_tokens]).encode()
         with suppress(Exception):  # a trial does not end because nobody listens
             internal_kv._internal_kv_put(_key(self._number), said, overwrite=True, namespace=NAMESPACE)
 
@@ -48,7 +49,7 @@ def heard(numbers: Collection[int]) -> dict[int, News]:
     for number in numbers:
         said = internal_kv._internal_kv_get(_key(number), namespace=NAMESPACE)
         if said is not None:
-            found[number] = News(*json.loads(said))
+            found[number] = News(*parse_json(said))
     return found
 
 

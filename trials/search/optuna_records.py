@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -17,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from analysis.objectives.observed import Observed
 from analysis.objectives.problem import Problem
+from analysis.records.json_text import parse_json
 from analysis.records.json_writer import json_of
 from analysis.records.record import FinalRecord, Outcome, TrialRecord
 from search_space.errors import SpecError
@@ -103,7 +103,7 @@ def _attributes(record: TrialRecord) -> dict[str, Any]:
         "replicates": record.replicates,
         "seed": record.seed,
         "parameters": record.costs.parameters,
-        "architecture": json.loads(json_of(record.architecture.as_dict())),
+        "architecture": parse_json(json_of(record.architecture.as_dict())),
     }
     return {name: value for name, value in values.items() if value is not None}
 

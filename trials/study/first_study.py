@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, replace
 
-from trials.catalogue.runtimes import COMMAND, RUNTIMES
+from analysis.records.json_writer import json_of
+from trials.catalogue.runtimes import COMMAND, RUNTIMES, USUAL_RUNTIME
 
 USUAL_TRIALS, FEWEST_TRIALS, MOST_TRIALS = 24, 6, 200
 """Trials where no time is given, and the bounds of those that a time is turned into: fewer make no front, more add little to one."""
@@ -23,7 +23,7 @@ class FirstStudy:
     files: tuple[str, ...] = ()
     """Files or globs, relative to the study's file; the source text of this machine's Python where there are none."""
     parameters: int = 1_000_000
-    runtime: str = "onnxruntime"
+    runtime: str = USUAL_RUNTIME
     """What measures the latency."""
     gpus: int = 0
     """GPUs of a trial: 0 or 1."""
@@ -34,13 +34,13 @@ class FirstStudy:
     @property
     def text(self) -> str:
         """The study as YAML, every line with what it is."""
-        corpus = f"{{files: {json.dumps(list(self.files), ensure_ascii=False)}}}" if self.files else "{name: python-stdlib}"
+        corpus = f"{{files: {json_of(list(self.files), as_ascii=False)}}}" if self.files else "{name: python-stdlib}"
         seconds = DAY_SECONDS if self.hours is None else max(60, math.ceil(self.hours * 3600))
         time = "" if self.hours is None else f", which is to take about {self.hours:g} hours"
         lines = [
             (f"# `archfront plan` says what this study costs, `archfront run` runs it; the same command continues it{time}.", ""),
             ("# `archfront explain study.KEY` says what a key means; docs/study.md has them all.", ""),
-            (f"name: {json.dumps(self.name)}", "the directory, the page and MLflow's experiment are called so"),
+            (f"name: {json_of(self.name)}", "the directory, the page and MLflow's experiment are called so"),
             (f"corpus: {corpus}", "the text that every shape learns from; files are relative to this one"),
             (f"budget: {{parameters: {self.parameters:_}}}", "every shape spends it, within one percent"),
             ("# space:", "what may differ between shapes: depth, width, heads, sharing; by default it follows the budget"),

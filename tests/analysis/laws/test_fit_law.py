@@ -464,7 +464,17 @@ def test_every_option_of_the_command_reaches_the_fit() -> None:
         --predict 1e9,2e10,width=512 --far --refits 300 --seed 3"""
     options = options_from(vars(parser.parse_args(shlex.split(line))))
     assert options.columns == Columns(
-        params="N", tokens="D", loss="L", flops="C", width="w", depth="d", executed_depth="x", group="seed", exclude="bad", effects=("kv",)
+        params="N",
+        tokens="D",
+        loss="L",
+        flops="C",
+        width="w",
+        depth="d",
+        executed_depth="x",
+        group="seed",
+        exclude="bad",
+        effects=("kv",),
+        of_shape=True,
     )
     assert (options.form, options.against, options.loss_function, options.checkpoints) == ("shape", "params", "lad", "last")
     assert (options.far, options.refits, options.seed) == (True, 300, 3)

@@ -59,6 +59,7 @@ ARGUMENTS = {
     "promote --study": "promote done --study {}",
     "fit": "fit {}",
     "fit --html": "fit runs.csv --html {}",
+    "track": "track {}",
     "ui": "ui {}",
     "ui --tracking-uri": "ui done --tracking-uri sqlite:///{}",
     "job submit": "job submit {} --address http://127.0.0.1:1",

@@ -90,7 +90,7 @@ def study_of(directory: Path, **proxy: Any) -> Path:
 
 def test_a_report_foresees_the_target(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     directory = study_of(tmp_path / "study")
-    assert archfront.main(["report", str(directory)]) == 0
+    assert archfront.main(["report", str(directory), "--verbose"]) == 0
     said = capsys.readouterr().out
     assert "After 4 times the tokens" in said
     page = (directory / "report.html").read_text(encoding="utf-8")
