@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from analysis.fronts.effects import Effect, effects
 from analysis.records.json_text import read_json
+from analysis.text.words import plural
 from search_space.architecture import Architecture
 from search_space.cost import parameters
 
@@ -60,9 +61,9 @@ class LongerSet:
 
     @property
     def described(self) -> str:
-        """Such as `12 shapes of 0.3M parameters after 2.4M tokens, two seeds each`."""
-        seeds = min(map(len, self.bits_per_byte))
-        each = "one seed" if seeds == 1 else f"{seeds} seeds each"
+        """Such as `12 shapes of 0.3M parameters after 2.4M tokens, 2 seeds each`."""
+        fewest, most = min(map(len, self.bits_per_byte)), max(map(len, self.bits_per_byte))
+        each = f"{fewest} to {most} seeds each" if fewest < most else f"{plural(fewest, 'seed')} each"
         return f"{len(self.shapes)} shapes of {self.parameters / 1e6:.2g}M parameters after {self.tokens / 1e6:.2g}M tokens, {each}"
 
     def effects(self) -> list[Effect]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
-from analysis.fidelity.ablation import PooledNoise, pooled_noise
+from analysis.fidelity.ablation import PooledNoise, estimate_interval, pooled_noise
 from analysis.records.training import Quality
 from analysis.statistics.intervals import LEVEL
 from analysis.statistics.seed_noise import squares_within
@@ -151,10 +151,7 @@ def _difference(other: _BySeed, own: _BySeed, pairs: Sequence[tuple[_BySeed, _By
         noise, several = pooled_noise(arms), 2.0
     else:
         noise, several = _noise_of_pairs(pairs), 1.0
-    if noise is None or len(seeds) < 2:
-        return gain, None
-    reach = float(stdtrit(noise.freedom, (1 + LEVEL) / 2)) * noise.deviation * math.sqrt(several / len(seeds))
-    return gain, (gain - reach, gain + reach)
+    return gain, estimate_interval(gain, noise if len(seeds) > 1 else None, math.sqrt(several / len(seeds)))
 
 
 def _noise_of_pairs(pairs: Sequence[tuple[_BySeed, _BySeed]]) -> PooledNoise | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from analysis.fronts.front import Front
 from analysis.fronts.membership import Membership, picks
@@ -32,18 +32,22 @@ def noise_sentences(front: Front, membership: Membership) -> list[str]:
     if not noises:
         return []
     amount = joined([objective.words.amount(noise.size) for objective, noise in noises])
-    replicates, expected = noises[0][1].freedom, front.problem.expected_noise(front.objectives.index(noises[0][0]))
+    replicates, expected = noises[0][1].freedom, {front.problem.expected_noise(front.objectives.index(each)) for each, _ in noises}
     if not replicates:
         return [
             "Every shape was trained with one seed, so how much a seed moves these numbers is not known; the intervals expect about "
-            f"{amount} (standard deviation, {expected.share:.1%} of the quality, as {_measured(expected)} had) and allow for much less and "
-            "more."
+            f"{amount} (standard deviation{_share_of(expected)}) and allow for much less and more."
         ]
     return [f"Another seed moves a shape by {amount} (standard deviation, from {plural(replicates, 'replicate')} and a prior)."]
 
 
-def _measured(expected: NoisePrior) -> str:
-    return "trainings of about this recipe, size and length" if expected.is_near else "other studies"
+def _share_of(expected: Collection[NoisePrior]) -> str:
+    """What is expected of all objectives alike, and from where; empty where they differ."""
+    if len(expected) > 1:
+        return ""
+    [prior] = expected
+    measured = "trainings of about this recipe, size and length" if prior.is_near else "other studies"
+    return f", {prior.share:.1%} of the quality, as {measured} had"
 
 
 def recommendation_sentence(front: Front, membership: Membership) -> str:

@@ -66,7 +66,7 @@ SHAPE_FACTORS = (
         lambda a: math.log2(a.num_hidden_layers / a.num_unique_layers),
     ),
 )
-"""What a reader of MobileLLM (arXiv 2402.14905) asks, in its order; all at the same number of parameters where a study has one budget."""
+"""What a reader of MobileLLM (arXiv 2402.14905) asks, in its order; all at the same number of parameters where that is a study's budget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +92,13 @@ class Effect:
     def verdict(self) -> str:
         """Which way is better and how sure that is, that it hardly matters, or that it cannot be told."""
         is_little = self.low > -LITTLE and self.high < LITTLE
-        chance = probability(max(self.lowers, 1 - self.lowers))
+        chance = max(self.lowers, 1 - self.lowers)
         if self.better is not None:
-            return f"{self.better}, {chance} sure{f', by less than {LITTLE:.0%}' if is_little else ''}"
+            return f"{self.better}, {probability(chance)} sure{f', by less than {LITTLE:.0%}' if is_little else ''}"
         if is_little:
             return f"hardly matters, less than {LITTLE:.0%}"
-        return f"cannot tell, {chance} for {self.factor.more if self.lowers > 0.5 else self.factor.fewer}"
+        below = probability(min(chance, SURE - 0.01))  # as it is written, too, below what a side is stated from
+        return f"cannot tell, {below} for {self.factor.more if self.lowers > 0.5 else self.factor.fewer}"
 
     @property
     def change_text(self) -> str:

@@ -10,7 +10,7 @@ from analysis.fronts.front import Front
 from analysis.fronts.likeness import are_alike
 from analysis.fronts.membership import Membership
 from analysis.records.record import Kind, Outcome, TrialRecord
-from analysis.text.words import OUTCOMES, joined, plural
+from analysis.text.words import OUTCOMES, capitalised, joined, plural
 
 
 def last_word(records: Sequence[TrialRecord], front: Front, membership: Membership) -> list[str]:
@@ -23,7 +23,7 @@ def last_word(records: Sequence[TrialRecord], front: Front, membership: Membersh
     titles = {record.number: record.title for record in records}
     against = [_against(record, front, membership) for record in records if record.kind is Kind.REFERENCE]
     compared = "; ".join(said for said in against if said)
-    return [first, _recommended(titles[membership.recommended], front, membership), *([f"{_raised(compared)}."] if compared else [])]
+    return [first, _recommended(titles[membership.recommended], front, membership), *([f"{capitalised(compared)}."] if compared else [])]
 
 
 def _outcome(records: Sequence[TrialRecord], front: Front) -> str:
@@ -68,7 +68,3 @@ def _against(reference: TrialRecord, front: Front, membership: Membership) -> st
         else:
             said.append(f"has {objective.said(mine)} where that has {objective.words.write(theirs)}")
     return f"against {name} it {joined([*said, *([f'ties in {joined(alike)}'] if alike else [])])}"
-
-
-def _raised(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}"

@@ -38,7 +38,7 @@ def backtest_table(backtest: Mapping[str, Any]) -> Html:
         "The largest runs are hidden, the law is fitted to the rest and predicts them; an error above 0 predicted too high a loss. A band "
         "uses only what smaller cuts had shown, so the first cuts have none."
     )
-    return table(columns, rows, caption, [len(rows) - 1])
+    return table(columns, rows, caption, [len(rows) - 1], is_sortable=False)
 
 
 def parameters_table(answer: Mapping[str, Any]) -> Html:

@@ -9,16 +9,17 @@ from statistics import median
 from analysis.fidelity.longer_trainings import LongerSet, kindred_sets
 from analysis.fronts.effects import SHAPE_FACTORS, Effect, effects
 from analysis.fronts.front import Front
+from analysis.objectives.registry import validation_set_of
 from analysis.records.record import TrialRecord
 from analysis.report.html import Html, paragraphs, table
 from analysis.text.columns import aligned
-from analysis.text.words import ABSENT, quantity
+from analysis.text.words import ABSENT, capitalised, quantity
 
 SHIPPED_QUALITY = "bits_per_byte"
 """The objective that the shipped trainings have."""
 CAPTION = (
-    "What doubling one thing does to the loss while the others are held, at the same parameters: slopes by least squares over all shapes, "
-    "with 90 % intervals. Below zero is better. They say what shapes have in common; a single pair may differ the other way."
+    "What doubling one thing does to the loss while the others are held and the widths follow the budget: slopes by least squares over all "
+    "shapes, with 90 % intervals. Below zero is better. They say what shapes have in common; a single pair may differ the other way."
 )
 
 
@@ -34,18 +35,20 @@ class _Answers:
 
     own: dict[str, Effect]
     times: dict[str, Effect]
-    """What the measured time does."""
+    """What the first objective that is measured does."""
+    timed: str
+    """What that is called, such as `latency`."""
     longer: list[tuple[LongerSet, dict[str, Effect]]]
     tokens: float
     """Training tokens of this study's shapes, the middle of them."""
 
     def rows(self) -> list[tuple[str, str, str, str, str]]:
-        """Question, what is doubled and its price in time, whose shapes, which way is better, and by how much."""
+        """Question, what is doubled and its price in what is measured, whose shapes, which way is better, and by how much."""
         found = []
         for factor in SHAPE_FACTORS:
             asked = (f"{factor.question}?", factor.name)
             own, time = self.own.get(factor.name), self.times.get(factor.name)
-            price = "" if own is None or time is None else f", {1 + time.change:.2f} times the latency"
+            price = "" if own is None or time is None else f", {1 + time.change:.2f} times the {self.timed}"
             sources = [("this study", own), *((f"longer, {each.title}", of_set.get(factor.name)) for each, of_set in self.longer)]
             for place, (source, effect) in enumerate(sources):
                 verdict = "varies too little, or with the others" if effect is None else effect.verdict
@@ -86,12 +89,15 @@ def answers_part(records: Sequence[TrialRecord], front: Front, corpus: str) -> l
     columns = {"Question": False, "Doubled": False, "Whose shapes": False, "Better": False, "change in bits per byte": True}
     rows = found.rows()
     own = [place for place, row in enumerate(rows) if row[0]]
-    return [table(columns, rows, CAPTION, own), *([paragraphs(f"{text[0].upper()}{text[1:]}." for text in found.sources)])]
+    return [
+        table(columns, rows, CAPTION, own, is_sortable=False),
+        *([paragraphs(f"{capitalised(text)}." for text in found.sources)]),
+    ]
 
 
 def _answers(records: Sequence[TrialRecord], front: Front, corpus: str) -> _Answers | None:
-    """The effects on the first objective that a seed moves and the first that is measured, with kindred longer trainings."""
-    moved = [place for place, objective in enumerate(front.objectives) if objective.noise == "seed" and objective.better == "lower"]
+    """The effects on the first loss in bits per byte and on the first objective that is measured, with kindred longer trainings."""
+    moved = [place for place, each in enumerate(front.objectives) if each.name == SHIPPED_QUALITY or validation_set_of(each.name)]
     timed = [place for place, objective in enumerate(front.objectives) if objective.noise == "measurement"]
     shapes = {record.number: record.architecture for record in records}
     numbers = [number for number, point in front.points.items() if min(point.values) > 0]
@@ -104,7 +110,8 @@ def _answers(records: Sequence[TrialRecord], front: Front, corpus: str) -> _Answ
         return None
     sets = kindred_sets(corpus, [shapes[number] for number in numbers]) if front.objectives[moved[0]].name == SHIPPED_QUALITY else []
     tokens = median(record.training.tokens for record in records if record.number in front.points and record.training is not None)
-    return _Answers(own, of(timed), [(each, _by_factor(each.effects())) for each in sets], tokens)
+    label = front.objectives[timed[0]].words.label if timed else ""
+    return _Answers(own, of(timed), label, [(each, _by_factor(each.effects())) for each in sets], tokens)
 
 
 def _by_factor(found: Sequence[Effect]) -> dict[str, Effect]:

@@ -125,7 +125,7 @@ def _member(number: int, summary: StudySummary, record: TrialRecord, front: Fron
         "trial": number,
         "values": list(point.values),
         "ties": [other for other in membership.posteriors[number].ties or () if other in front.members],
-        "what": _capital(words.joined(titles or ["recommended"])),
+        "what": words.capitalised(words.joined(titles or ["recommended"])),
         "written": " ".join(written),
         "title": record.title,
         "shape": "; ".join(words.shape(record.architecture)),
@@ -138,10 +138,6 @@ def _member(number: int, summary: StudySummary, record: TrialRecord, front: Fron
 def export_command(summary: StudySummary, number: int) -> str:
     """What is typed to have a trial's files."""
     return f"archfront export {shlex.quote(summary.directory)} --trial {number} --format hf"
-
-
-def _capital(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}"
 
 
 def decision_data(

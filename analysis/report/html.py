@@ -58,11 +58,13 @@ def table(
     caption: str,
     emphasised: Iterable[int] = (),
     named: Mapping[str, str] | None = None,
+    is_sortable: bool = True,
 ) -> Html:
     """A table that scrolls sideways where the screen is narrow, below its caption.
 
     `columns` says of each heading whether its cells are numbers, which stand on the right; the rows in `emphasised` stand out.
-    A heading shows what it means; of headings that a study named, `named` says it.
+    A heading shows what it means; of headings that a study named, `named` says it. Rows that mean something by where they stand, such as
+    a total, are not to be sorted: `is_sortable` is False.
     """
     strong = set(emphasised)
     titles = {name: {"title": text} for name, text in (named or {}).items()}
@@ -72,7 +74,14 @@ def table(
         cells = (_cell("td", value, numeric) for value, numeric in zip(row, columns.values(), strict=True))
         rows_of_body.append(element("tr", *cells, **({"class_": "strong"} if place in strong else {})))
     lines.append(element("tbody", *rows_of_body))
-    scroll = element("div", element("table", *lines), class_="scroll", role="region", aria_label=caption, tabindex="0")
+    scroll = element(
+        "div",
+        element("table", *lines, **({} if is_sortable else {"data_sorts": "false"})),
+        class_="scroll",
+        role="region",
+        aria_label=caption,
+        tabindex="0",
+    )
     return Html(element("p", caption, class_="quiet") + scroll)
 
 

@@ -57,10 +57,10 @@
 
   // Tables: a heading sorts, a field above filters by words and by comparisons such as latency<20.
   const text_of = (row, column) => row.cells[column].textContent.trim();
-  const SIZES = { kB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12 };
+  const SIZES = { kB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12, nJ: 1e-9, "µJ": 1e-6, mJ: 1e-3, million: 1e6, billion: 1e9, trillion: 1e12 };
 
   function value_of(text) {
-    const found = text.replaceAll(",", "").match(/^[#<>]?\s*(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*(kB|MB|GB|TB)?/);
+    const found = text.replaceAll(",", "").match(/^[#<>]?\s*([-+]?\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*([a-zµ]+)?/i);
     return found ? Number(found[1]) * (SIZES[found[2]] ?? 1) : null;
   }
 
@@ -203,12 +203,18 @@
   }
 
   const share = (value) => (value < 0.01 ? "<1%" : value > 0.99 ? ">99%" : `${Math.round(100 * value)}%`);
-  const PREFIX = { n: 1e-9, "µ": 1e-6, u: 1e-6, m: 1e-3, k: 1e3, K: 1e3, M: 1e6, G: 1e9, T: 1e12, "%": 1e-2 };
+  const PREFIX = { n: 1e-9, "µ": 1e-6, u: 1e-6, m: 1e-3, k: 1e3, K: 1e3, M: 1e6, G: 1e9, T: 1e12 };
+  const WORDS = { "": 1, "%": 1e-2, million: 1e6, billion: 1e9, trillion: 1e12 };
+  const TIMES = { "": 1, ns: 1e-6, "µs": 1e-3, us: 1e-3, ms: 1, s: 1e3, min: 6e4 }; // in ms
 
+  // A number as people write it, in the objective's unit; null where its unit is not understood, or a comma parts no thousands.
   function number(text, unit) {
-    const found = text.replaceAll(",", "").match(/^\s*(\d*\.?\d+(?:e[+-]?\d+)?)\s*(\S?)/i);
+    const found = text.trim().replaceAll("\u03bc", "µ").match(/^(\d{1,3}(?:,\d{3})+(?:\.\d+)?|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(.*)$/i);
     if (!found) return null;
-    return Number(found[1]) * (unit ? 1 : PREFIX[found[2]] ?? 1);
+    const [, digits, suffix] = found, prefixed = suffix.match(/^([nµumkKMGT]?)(?:B|J|FLOPs?)?$/);
+    const known = unit === "ms" ? TIMES : WORDS;
+    const times = Object.hasOwn(known, suffix) ? known[suffix] : unit || !prefixed ? null : PREFIX[prefixed[1]] ?? 1;
+    return times === null ? null : Number(digits.replaceAll(",", "")) * times;
   }
 
   function limits_in(form) {
@@ -280,7 +286,7 @@
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("reset", () => setTimeout(answer));
     answer();
-    window.archfront = { decide: (limits) => decide(choice, limits), answer };
+    window.archfront = { decide: (limits) => decide(choice, limits), answer, limits: () => limits_in(form) };
   }
   begin();
 })();

@@ -8,7 +8,6 @@ from html import escape
 
 import plotly.graph_objects as go
 
-from analysis.fronts.decision import decide, draw_fronts
 from analysis.fronts.front import Front
 from analysis.fronts.membership import Membership
 from analysis.objectives.problem import Problem
@@ -120,10 +119,10 @@ def recommended_table(studies: Sequence[ComparedStudy]) -> Html:
         if number is None:
             rows.append((study.name, words.ABSENT, words.ABSENT, *(words.ABSENT for _ in problem.objectives), words.ABSENT, "0"))
             continue
-        answer = decide(study.front, study.membership, draw_fronts(study.front))
         cells = (o.cell(value) for o, value in zip(problem.objectives, study.front.points[number].values, strict=True))
         label = shape_code(shapes[number].architecture.label, shapes[number].architecture)
-        rows.append((study.name, f"#{number}", label, *cells, words.probability(answer.on_front), f"{len(study.front.members)}"))
+        sure = words.probability(study.membership.posteriors[number].on_front)
+        rows.append((study.name, f"#{number}", label, *cells, sure, f"{len(study.front.members)}"))
     columns = {"Study": False, "Trial": False, "Shape": False} | {o.heading(): True for o in problem.objectives}
     return table({**columns, "on the front": True, "members": True}, rows, "What each study recommends.")
 

@@ -28,7 +28,7 @@ from analysis.records.latency import Latency
 from analysis.records.record import FinalRecord, TrialRecord
 from analysis.report.tables import rounding_cell
 from analysis.text import words
-from analysis.text.columns import aligned
+from analysis.text.columns import aligned, markdown_cell
 
 ON_THE_LEFT = ("trial", "shape", "")
 """Columns whose cells stand on the left."""
@@ -208,7 +208,7 @@ def ablation_times_text(times: Sequence[TimeRatio]) -> str:
         size = "–" if found.file_bytes is None else f"{found.file_bytes:.2f}"
         arms = f"{found.arm} against {found.baseline}"
         ratios = f"{found.prefill:.2f}", f"{found.decode:.2f}"
-        lines.append((found.workload, arms, published or "–", *ratios, interval, size, str(found.rounds)))
+        lines.append((markdown_cell(found.workload), arms, published or "–", *ratios, interval, size, str(found.rounds)))
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

@@ -1,4 +1,4 @@
-"""Rows of cells as lines of text whose columns stand under each other, for a terminal."""
+"""Rows of cells as text: columns that stand under each other in a terminal, and cells of a table in Markdown."""
 
 from __future__ import annotations
 
@@ -14,3 +14,8 @@ def aligned(rows: Sequence[Sequence[str]], left: Collection[int]) -> list[str]:
         ).rstrip()
         for row in rows
     ]
+
+
+def markdown_cell(text: str) -> str:
+    """Any text as one cell: what would end the cell or the row is escaped, or a blank."""
+    return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").split())

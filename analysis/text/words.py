@@ -125,6 +125,11 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def capitalised(text: str) -> str:
+    """The text as the beginning of a sentence; the rest of it stays as it is."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def joined(words: list[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))

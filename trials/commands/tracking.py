@@ -42,5 +42,5 @@ def track(options: argparse.Namespace) -> int:
     tracker.bring_up_to_date(stored.records, stored.finals)
     if tracker.failed:
         return STUDY_FAILED
-    say(f"{len(stored.records)} trials are in MLflow at {redacted(copy) if copy else stored.directory}")
+    say(f"{len(stored.records)} trials are in MLflow at {tracker.shown_place}")
     return DONE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 
 from analysis.fidelity.time_ratios import TimeRatio, time_ratios
@@ -15,6 +16,9 @@ from analysis.records.latency import Latency, latency_from_dict
 from trials.study.ablation_spec import AblationSpec, Arm
 from trials.study.latency_spec import LatencySpec
 
+NAMED_BY = ("runtime", "precision")
+"""What a workload is called by where it is the only one of them."""
+
 
 def timed_arms(ablation: AblationSpec, scale: str, arms: Sequence[Arm], directory: Path, report: Callable[[str], None]) -> list[TimeRatio]:
     """Every arm's times over the baseline's in each workload of the scale; what a directory holds is not measured again.
@@ -22,11 +26,26 @@ def timed_arms(ablation: AblationSpec, scale: str, arms: Sequence[Arm], director
     Raises SpecError where a runtime cannot run a shape, LatencyError where a measurement does not end.
     """
     found = []
-    for workload in ablation.scales[scale].latency:
-        name = f"{workload.runtime} {workload.precision}"
+    workloads = ablation.scales[scale].latency
+    for workload, name in zip(workloads, labels(workloads), strict=True):
         taken = _taken(ablation, scale, arms, workload, name, directory, report)
         found += time_ratios(taken, ablation.baseline, name, ablation.published.execution_ms)
     return found
+
+
+def labels(workloads: Sequence[LatencySpec]) -> list[str]:
+    """Each workload by its runtime and precision, and by what else it says where another of these has both, too."""
+    said = [each.model_dump(mode="json") for each in workloads]
+    found = []
+    for mine in said:
+        kin = [other for other in said if all(other[name] == mine[name] for name in NAMED_BY)]
+        apart = {name: value for name, value in mine.items() if any(other[name] != value for other in kin)}
+        found.append(" ".join([*(mine[name] for name in NAMED_BY), *(f"{name}={_written(value)}" for name, value in apart.items())]))
+    return found
+
+
+def _written(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else "unset" if value is None else str(value)
 
 
 def _taken(
@@ -42,9 +61,9 @@ def _taken(
     from trials.latency.process import LatencyProcess
 
     rounds = ablation.scales[scale].rounds
-    file = directory / f"{ablation.name}-{scale}-{name.replace(' ', '-')}.json"
-    shapes = {arm.name: arm.architecture.key for arm in arms}
-    asked = parse_json(json_of({"workload": workload.model_dump(exclude_none=True), "arms": shapes, "rounds": rounds}))
+    shapes, what = {arm.name: arm.architecture.key for arm in arms}, json_of(workload.model_dump(exclude_none=True), sort_keys=True)
+    file = directory / f"{ablation.name}-{scale}-{workload.runtime}-{workload.precision}-{sha256(what.encode()).hexdigest()[:8]}.json"
+    asked = parse_json(json_of({"workload": parse_json(what), "arms": shapes, "rounds": rounds}))
     stored = read_json(file, "the times of an ablation's arms", "delete it to have them measured again") if file.is_file() else {}
     if stored.get("asked") == asked:
         return {arm: [latency for each in several if (latency := latency_from_dict(each))] for arm, several in stored["found"].items()}

@@ -13,6 +13,7 @@ from analysis.records.choice import Choice
 from analysis.records.latency import Latency
 from analysis.records.record import FinalRecord, TrialRecord
 from analysis.statistics.intervals import LEVEL
+from analysis.text.columns import markdown_cell
 from search_space.architecture import Architecture
 from search_space.cost import parameters, unrolled_parameters
 from trials.catalogue.formats import FORMATS
@@ -62,7 +63,7 @@ def write_card(
         "A proxy that archfront trained to compare shapes: it has seen far too little text to be of use as it is. Train the shape.",
         "",
         "| | |\n|---|---|",
-        *(f"| {name} | {value} |" for name, value in rows),
+        *(f"| {markdown_cell(name)} | {markdown_cell(value)} |" for name, value in rows),
         "",
         "## How to run it",
         "",

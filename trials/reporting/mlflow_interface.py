@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import signal
 import socket
@@ -11,8 +12,9 @@ import sys
 import tempfile
 import time
 import urllib.request
+from base64 import b64encode
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from analysis.records.json_text import parse_json
 from search_space.errors import SpecError
@@ -106,18 +108,25 @@ def _on_server(directory: Path, place: MlflowLocation) -> str:
     base = place.shown_uri.rstrip("/")
     name = parse_stored((directory / STUDY).read_bytes(), STUDY).name if (directory / STUDY).is_file() else ""
     try:
-        version = _asked(f"{place.tracking_uri}/version").decode()
-        answer = parse_json(_asked(f"{place.tracking_uri}/api/2.0/mlflow/experiments/get-by-name?experiment_name={quote(name)}"))
+        server = (place.tracking_uri or "").rstrip("/")
+        version = _asked(f"{server}/version").decode()
+        answer = parse_json(_asked(f"{server}/api/2.0/mlflow/experiments/get-by-name?experiment_name={quote(name)}"))
         experiment = answer["experiment"]
         known = any(tag["key"] == f"{VIEW_TAG}{view_id(place.study_id, TABLE_VIEW)}" for tag in experiment.get("tags", ()))
         new_enough = tuple(int(part) for part in version.split(".")[:2]) >= FIRST_VERSION
         return base + view_path(experiment["experiment_id"], place.study_id, TABLE_VIEW if known and new_enough else None)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
         return base
 
 
 def _asked(address: str) -> bytes:
-    with urllib.request.urlopen(address, timeout=SERVER_SECONDS) as answer:
+    """An answer; a name and a password in the address go where the protocol has them, for urllib takes none in an address."""
+    parts = urlsplit(address)
+    request = urllib.request.Request(parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl())
+    if parts.username is not None:
+        said = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        request.add_unredirected_header("Authorization", f"Basic {b64encode(said.encode()).decode()}")
+    with urllib.request.urlopen(request, timeout=SERVER_SECONDS) as answer:
         found: bytes = answer.read()
     return found
 

@@ -102,12 +102,18 @@ def follow_move(directory: Path) -> None:
 
 
 def view_paths(database: Path, study_id: str) -> dict[str, str]:
-    """The ends of the addresses at which MLflow's page shows a study of that database, by kind; empty where it has none that is active."""
-    with closing(sqlite3.connect(database)) as opened:
-        found = opened.execute(STUDYS_EXPERIMENT, (study_id,)).fetchone()
-        if found is None:
-            return {}
-        tags = {key for (key,) in opened.execute("SELECT key FROM experiment_tags WHERE experiment_id = ?", found)}
+    """The ends of the addresses at which MLflow's page shows a study of that database, by kind.
+
+    Empty where it has none that is active, or is no database of MLflow's yet; nothing is written.
+    """
+    try:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as opened:
+            found = opened.execute(STUDYS_EXPERIMENT, (study_id,)).fetchone()
+            tags = {key for (key,) in opened.execute("SELECT key FROM experiment_tags WHERE experiment_id = ?", found or ("",))}
+    except sqlite3.Error:
+        return {}
+    if found is None:
+        return {}
     kinds = [kind for kind in (TABLE_VIEW, FRONT_VIEW, CURVES_VIEW, FAILURES_VIEW) if f"{VIEW_TAG}{view_id(study_id, kind)}" in tags]
     return {kind: view_path(found[0], study_id, kind) for kind in kinds} or {TABLE_VIEW: view_path(found[0], study_id, None)}
 

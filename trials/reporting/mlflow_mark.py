@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 
+from analysis.records.choice import Choice, read_choice
 from analysis.records.json_writer import json_of
 from analysis.records.record import FinalRecord, TrialRecord
 from trials.machine.provenance import library_version
@@ -41,7 +43,7 @@ def artifact_names(study: StudySpec) -> tuple[str, str, str, str]:
     return f"{found}.html", f"{found}.json", "study.yaml", "environment.json"
 
 
-def mark_of(digests: Mapping[int, str], finals: Mapping[int, FinalRecord], study_yaml: str) -> str:
+def mark_of(digests: Mapping[int, str], finals: Mapping[int, FinalRecord], study_yaml: str, choice: Choice | None) -> str:
     """Sixteen hexadecimal digits that change with anything that runs are written from, and with what writes them.
 
     `digests` are those of the records, by number.
@@ -54,6 +56,7 @@ def mark_of(digests: Mapping[int, str], finals: Mapping[int, FinalRecord], study
         study_yaml,
         digests,
         {number: digest(final) for number, final in finals.items()},
+        *([] if choice is None else [dataclasses.asdict(choice)]),
     ]
     return hashlib.sha256(json_of(told, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -71,9 +74,10 @@ def is_written(
     if place.tracking_uri is not None or not database.exists() or damage(database) is not None:
         return False
     digests = {record.number: digest(record) for record in records}
+    mark = mark_of(digests, finals, study_yaml, read_choice(directory))
     try:
         with closing(sqlite3.connect(database)) as opened:
-            found = opened.execute(PARENT, (place.study_id, MARK, mark_of(digests, finals, study_yaml))).fetchone()
+            found = opened.execute(PARENT, (place.study_id, MARK, mark)).fetchone()
             children = set(opened.execute(CHILDREN, found)) if found else set()
         if not found or not {(str(number), run_digest(each)) for number, each in digests.items()} <= children:
             return False

@@ -16,7 +16,7 @@ from analysis.fronts.front import Front, front_of
 from analysis.fronts.membership import Membership, estimate_membership
 from analysis.fronts.picks import picked
 from analysis.fronts.rows import front_rows
-from analysis.records.choice import Choice
+from analysis.records.choice import Choice, read_choice
 from analysis.records.json_writer import json_of
 from analysis.records.record import FinalRecord, TrialRecord
 from trials.reporting.mlflow_location import MlflowLocation
@@ -50,7 +50,7 @@ class StudyRuns:
 
     def __init__(self, directory: Path, study: StudySpec, study_yaml: str, place: MlflowLocation) -> None:
         """Open the store, which takes seconds."""
-        self._study, self._study_yaml, self._place = study, study_yaml, place
+        self._directory, self._study, self._study_yaml, self._place = directory, study, study_yaml, place
         self._store = MlflowStore(directory, place, study.name)
         self._client = self._store.client
         parent = self._store.find_parent() or self._create_parent()
@@ -91,7 +91,8 @@ class StudyRuns:
 
     def write_study(self, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]) -> None:
         """Bring everything to what the records say, the parent's artifacts and its end included; the last is the mark that says so."""
-        mark = mark_of({record.number: digest(record) for record in records}, finals, self._study_yaml)
+        choice = read_choice(self._directory)
+        mark = mark_of({record.number: digest(record) for record in records}, finals, self._study_yaml, choice)
         if mark != self._mark:
             self._set_mark(None)
         front = front_of(records, finals, self._study.problem)
@@ -107,6 +108,8 @@ class StudyRuns:
             self._write_front(records, finals, front, membership)
         else:
             self._write_law(records, self._study.scaling.form)
+        if choice is not None:
+            self.write_choice(choice)
         self._write_views()
         self._set_status(_end(self._study, records, finals, front))
         self._set_mark(mark)
@@ -116,7 +119,9 @@ class StudyRuns:
         said = {"archfront.chosen": str(choice.trial), "archfront.chosen_because": choice.because, "archfront.chosen_by": choice.by}
         self._store.log(self._parent_id, tags={**said, "archfront.chosen_at": choice.chosen_at})
         for number, child in self._children.items():
-            self._store.log(child.run_id, tags={"archfront.chosen": str(number == choice.trial).lower()})
+            if tags := _said({"archfront.chosen": str(number == choice.trial).lower()}, child.tags):
+                self._store.log(child.run_id, tags=tags)
+                self._children[number] = replace(child, tags={**child.tags, **tags})
 
     def _create_parent(self) -> Any:
         facts = self._place.environment

@@ -49,6 +49,11 @@ class Tracker:
         self._warned = False
 
     @property
+    def shown_place(self) -> str:
+        """Where the runs are, for messages: without a password."""
+        return self._place.shown_uri if self._place.tracking_uri else str(self._directory / self._place.shown_uri)
+
+    @property
     def failed(self) -> bool:
         """Whether something could not be written, as was said."""
         return self._warned

@@ -1,4 +1,4 @@
-"""What a trial looks like as an MLflow run: names, values, times. Pure data; `mlflow_runs.py` alone speaks to MLflow.
+"""What a trial looks like as an MLflow run: names, values, times. Pure data; `mlflow_store.py` and `mlflow_runs.py` speak to MLflow.
 
 What was measured and what is grown along a training are metrics; what a shape or a study fixes, and what is said once about how a
 training went, are parameters, so that MLflow's charts hold results alone. Everything follows from the record, so a run that is written

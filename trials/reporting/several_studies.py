@@ -23,10 +23,12 @@ def report_several(directories: Sequence[Path], names: Sequence[str] | None = No
     """Write the page of several studies, into the first one's directory or another file, and return its path.
 
     `names` are the objectives that all are read under; by default those of the first that every study has measured. Raises SpecError where
-    fewer than two are left, a study has `scaling`, or there are too many.
+    fewer than two are left, a study has `scaling` or stands there twice, or there are too many.
     """
     if len(directories) > MOST_STUDIES:
         raise SpecError(f"a page must have at most {MOST_STUDIES} studies, found {len(directories)}; leave some out")
+    if len({directory.resolve() for directory in directories}) < len(directories):
+        raise SpecError(f"a page must have each study once, found {', '.join(map(str, directories))}; name each directory once")
     stored = [read_study(directory, leaves_out=True) for directory in directories]
     for each in stored:
         if each.study.scaling is not None:
@@ -51,14 +53,19 @@ def _has(stored: StoredStudy, name: str) -> bool:
 
 
 def _compared(stored: Sequence[StoredStudy], objectives: Sequence[str]) -> list[ComparedStudy]:
-    names = [each.study.name for each in stored]
-    found: list[ComparedStudy] = []
-    for each in stored:
+    found = []
+    for name, each in zip(_told_apart(stored), stored, strict=True):
         read = under_objectives(each, objectives)
-        name = each.study.name if names.count(each.study.name) == 1 else each.directory.name or str(each.directory)
-        name = name if name not in {other.name for other in found} else str(each.directory)
         found.append(ComparedStudy(name, str(each.directory), read.records, read.front, read.membership, settings(each)))
     return found
+
+
+def _told_apart(stored: Sequence[StoredStudy]) -> list[str]:
+    """What each is called: by its name, those of one name by their directories', and what still is one by its whole path."""
+    names, paths = [each.study.name for each in stored], [each.directory.resolve() for each in stored]
+    for others in ([path.name for path in paths], [str(path) for path in paths]):
+        names = [name if names.count(name) == 1 else other for name, other in zip(names, others, strict=True)]
+    return names
 
 
 def settings(stored: StoredStudy) -> dict[str, str]:

@@ -20,6 +20,7 @@ from analysis.records.json_text import parse_json
 from analysis.records.json_writer import json_of
 from analysis.records.record import FinalRecord, Outcome, TrialRecord
 from search_space.errors import SpecError
+from trials.machine.redaction import redacted
 from trials.study.spec import StudySpec
 from trials.trial.task import plain
 
@@ -54,7 +55,7 @@ def write_optuna_study(study: StudySpec, records: Sequence[TrialRecord], finals:
         raise
     except Exception as error:  # whatever the database's driver raises
         said = next(iter(str(error).splitlines()), type(error).__name__)
-        raise SpecError(f"--optuna must name a database that can be written, found that {said}; name another one") from None
+        raise SpecError(f"--optuna must name a database that can be written, found that {redacted(said, uri)}; name another one") from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         written.set_metric_names(list(problem.names))

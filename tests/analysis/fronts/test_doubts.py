@@ -5,17 +5,24 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from analysis.fronts.doubts import bracket_sentences, rank_flips
+import pytest
+
+from analysis.fronts.doubts import bracket_sentences, noise_sentences, rank_flips
 from analysis.fronts.findings import findings
 from analysis.fronts.front import front_of
 from analysis.fronts.membership import estimate_membership
+from analysis.objectives.problem import problem_of
 from analysis.records.record import FinalRecord, RatePoint, TrialRecord, read_finals
 from analysis.report.study_page import report_page
 from analysis.report.terminal import front_text
+from analysis.statistics.noise_prior import USUAL_NOISE, NoisePrior
 from tests.support.sample_study import sample_finals, sample_records, sample_summary
 from trials.driver.retrainings import missing_retrainings, retrain
 
 RECORDS = [record for record in sample_records(12) if record.finished]
+
+NEAR = NoisePrior(0.004, 0.6, is_near=True)
+LIKE = "trainings of about this recipe, size and length"
 
 
 def bits(record: TrialRecord) -> float:
@@ -87,3 +94,22 @@ def test_every_named_shape_gets_its_bracket_once(tmp_path: Path) -> None:
     assert read_finals(tmp_path) == {number: found[number] for number in trained}
     assert missing_retrainings(RECORDS, found, "learning_rate_bracket") == []
     assert {record.number for record in missing_retrainings(RECORDS, found, "fresh_seed")} == set(trained)
+
+
+@pytest.mark.parametrize(
+    ("names", "noise", "said"),
+    [
+        (["bits_per_byte", "total_ms"], USUAL_NOISE, "(standard deviation, 0.8% of the quality, as other studies had)"),
+        (
+            ["bits_per_byte", "total_ms"],
+            NEAR,
+            f"(standard deviation, 0.4% of the quality, as {LIKE} had)",
+        ),
+        (["bits_per_byte", "next_token_accuracy"], USUAL_NOISE, "(standard deviation, 0.8% of the quality, as other studies had)"),
+        (["bits_per_byte", "next_token_accuracy"], NEAR, "(standard deviation)"),
+    ],
+)
+def test_a_share_is_said_where_it_is_that_of_all_objectives(names: list[str], noise: NoisePrior, said: str) -> None:
+    front = front_of(RECORDS, {}, problem_of(names, noise=noise))
+    (sentence,) = noise_sentences(front, estimate_membership(front))
+    assert sentence.endswith(f"{said} and allow for much less and more.")

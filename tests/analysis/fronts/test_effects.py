@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -40,6 +41,14 @@ PLANTED = {"twice the stored blocks": 0.01, "twice the query heads": -0.02, "twi
 def values(tried: list[Architecture], random: np.random.Generator, noise: float) -> list[float]:
     slopes = [(factor.doublings, math.log1p(PLANTED[factor.name])) for factor in SHAPE_FACTORS]
     return [2 * math.exp(sum(slope * of(shape) for of, slope in slopes) + random.normal(0, noise)) for shape in tried]
+
+
+@pytest.mark.parametrize("chance", [0.5, 0.506, 0.9, 0.94, 0.9449, 0.945, 0.947, 0.94999, 0.95, 0.9501, 0.99, 0.999])
+def test_no_side_is_stated_at_a_chance_that_reads_as_one_from_which_it_is(chance: float) -> None:
+    for lowers in (chance, 1 - chance):
+        said = Effect(SHAPE_FACTORS[0], -0.03, -0.06, 0.01, lowers).verdict
+        [percent] = re.findall(r"(\d+)%", said)
+        assert said.startswith("cannot tell") == (int(percent) < 95), said
 
 
 def test_without_noise_the_planted_effects_are_found_exactly() -> None:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields, replace
+
+import pytest
 
 from analysis.fidelity.longer_trainings import SHIPPED, kindred_sets, shipped_sets
 from analysis.fronts.effects import SHAPE_FACTORS
 from analysis.fronts.front import front_of
+from analysis.objectives.problem import problem_of
+from analysis.records.record import TrialRecord
+from analysis.records.training import RoundedQuality
 from analysis.report.answers import answers_part, answers_text
 from benchmarks.longer import SHIPPED_REFERENCES, shipped_text
 from search_space.cost import parameters
@@ -27,6 +33,56 @@ def test_each_question_has_what_this_study_and_the_longer_trainings_say() -> Non
     assert sum(line.startswith("  longer, ") for line in lines) == len(SHAPE_FACTORS) * len(sets) > 0
     assert sum("shipped, not of this study; python -m benchmarks.proxy" in line for line in lines) == len(sets)
     assert lines[-1].startswith("where they disagree with this study")
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["bits_per_byte", "total_ms"], "times the latency"),
+        (["bits_per_byte", "prefill_ms", "total_ms"], "times the prefill"),
+        (["bits_per_byte", "peak_memory_bytes"], "times the peak memory"),
+        (["bits_per_byte", "kv_cache_bytes"], None),
+        (["next_token_accuracy", "bits_per_byte", "total_ms"], "times the latency"),
+    ],
+)
+def test_what_is_paid_is_called_by_its_name_and_the_loss_is_in_bits_per_byte(names: list[str], said: str | None) -> None:
+    text = answers_text(RECORDS, front_of(RECORDS, {}, problem_of(names)), CORPUS)
+    assert set(re.findall(r"times the [a-z ]+", text)) == ({said} if said else set())
+    own, usual = ([line for line in each.splitlines() if "this study " in line] for each in (text, answers_text(RECORDS, FRONT, CORPUS)))
+    assert own == usual
+
+
+def rounded(record: TrialRecord) -> TrialRecord:
+    """The record with a quality that rounding to int8 left as it was, but for a hundredth of it."""
+    training = record.training
+    if training is None or training.validation is None:
+        return record
+    own = training.validation
+    facts = {each.name: getattr(own, each.name) for each in fields(RoundedQuality) if hasattr(own, each.name)}
+    kind = {"runtime": "onnxruntime", "precision": "int8"}
+    less = RoundedQuality(**{**facts, **kind, "bits_per_byte": 1.01 * own.bits_per_byte, "difference_error": 0.001})
+    return replace(record, training=replace(training, validation=replace(own, rounded=less)))
+
+
+def test_what_rounding_costs_is_not_the_loss_that_is_answered_for() -> None:
+    seen = [rounded(record) for record in RECORDS]
+    first, last = (
+        answers_text(seen, front_of(seen, {}, problem_of(names)), CORPUS)
+        for names in (["rounding_loss_bits_per_byte", "bits_per_byte", "total_ms"], ["bits_per_byte", "total_ms"])
+    )
+    assert first == last != ""
+    assert answers_text(seen, front_of(seen, {}, problem_of(["rounding_loss_bits_per_byte", "total_ms"])), CORPUS) == ""
+
+
+def test_longer_trainings_say_how_many_seeds_their_shapes_have() -> None:
+    own = shipped_sets()[0]
+    for counts, said in ((1, 1), "1 seed each"), ((2, 2), "2 seeds each"), ((1, 2), "1 to 2 seeds each"):
+        bits = tuple((1.5,) * count for count in counts)
+        assert replace(own, shapes=own.shapes[:2], bits_per_byte=bits).described.endswith(f", {said}")
+
+
+def test_a_study_without_a_loss_in_bits_per_byte_answers_nothing() -> None:
+    assert answers_text(RECORDS, front_of(RECORDS, {}, problem_of(["next_token_accuracy", "total_ms"])), CORPUS) == ""
 
 
 def test_the_page_has_the_same_numbers() -> None:

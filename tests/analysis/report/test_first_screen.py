@@ -153,7 +153,7 @@ return [say('what'), say('title'), say('command'), input.getAttribute('aria-inva
 """
     first = browser.execute_script(typed, "total_ms", "")
     assert first[0].startswith("Recommended")
-    texts = {"8.2": "false", "8.2 ms": "false", "8,2x": "false", "fast": "true"}
+    texts = {"8.2": "false", "8.2 ms": "false", "8,2x": "true", "fast": "true"}
     assert {text: browser.execute_script(typed, "total_ms", text)[3] for text in texts} == texts
     limited = browser.execute_script(typed, "total_ms", "12 ms")
     assert limited[0] == "Recommended within these limits"
@@ -166,6 +166,36 @@ return [say('what'), say('title'), say('command'), input.getAttribute('aria-inva
     assert [browser.execute_script(typed, "kv_cache_bytes", text)[1] for text in ("40k", "40 kB")] == [
         browser.execute_script(typed, "kv_cache_bytes", "40000")[1]
     ] * 2
+
+
+LIMITS: dict[str, dict[str, float | None]] = {
+    "total_ms": {
+        "1.5 s": 1500, "1.5s": 1500, "0.2 min": 12_000, "250 µs": 0.25, "250 μs": 0.25, "250us": 0.25, "900 ns": 9e-4, " 12 ms ": 12,
+        "1,500": 1500, "1,500.5 ms": 1500.5, "1,234,567": 1_234_567, "1.5e3": 1500, "8.": 8, ".5": 0.5, "2,05": None, "1,2345": None,
+        "12,000,00": None, "1.500,5": None, "12 kB": None, "12 %": None, "12 m": None, "12 constructor": None, "12 parsecs": None,
+    },
+    "kv_cache_bytes": {
+        "40 kB": 4e4, "40k": 4e4, "40KB": 4e4, "1.5 MB": 1.5e6, "40,000 B": 4e4, "2 million": 2e6,
+        "40 ms": None, "40 KiB": None, "40 kBx": None,
+    },
+    "bits_per_byte": {"2.05": 2.05, "2,05": None, "2.05 s": None, "205%": 2.05},
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.needs
+def test_a_limit_is_in_the_objectives_unit_or_marked_as_not_understood(browser: Chrome, tmp_path: Path) -> None:
+    show(browser, page(tmp_path, problem=PROBLEMS["three"]))
+    typed = """
+const [name, text] = arguments, input = document.querySelector(`.limits input[name=${name}]`);
+input.value = text; input.dispatchEvent(new Event('input', {bubbles: true}));
+return [archfront.limits()[name] ?? null, input.getAttribute('aria-invalid')];
+"""
+    for name, texts in LIMITS.items():
+        for text, wanted in texts.items():
+            found, invalid = browser.execute_script(typed, name, text)
+            assert found == (wanted if wanted is None else pytest.approx(wanted)), text
+            assert invalid == str(wanted is None).lower(), text
 
 
 def test_the_data_of_a_page_may_stand_in_a_script() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from analysis.records.files import write_whole
 from analysis.report.drawing import MOST_HEADS_DRAWN, WIDTH, shape_drawing
+from analysis.report.html import Html, sections_page, table
 from analysis.report.study_page import report_page
 from analysis.report.terms import spelled_terms
 from search_space.label import read_label
@@ -88,6 +89,23 @@ def test_a_table_sorts_by_numbers_both_ways_with_what_is_absent_last(browser: Ch
             assert len(numbers) > 20
     cells, _ = browser.execute_script(SORTED, "Outcome")
     assert cells == sorted(cells, key=str.casefold) or cells == sorted(cells)
+
+
+@pytest.mark.slow
+@pytest.mark.needs
+def test_signs_and_prefixes_are_sorted_by_what_they_say_and_a_total_stays_last(browser: Chrome, tmp_path: Path) -> None:
+    written = ["+0.1% (+0.0% to +0.2%)", "-2.0% (-3.0% to -1.0%)", "+12.5%", "500 mJ", "1.2 J", "3 billion", "45,678", "–"]
+    rows = [(text,) for text in written]
+    body = [table({"Sorted": False}, rows, "One."), table({"Kept": False}, rows, "Two.", is_sortable=False)]
+    text = sections_page("Tables", "", {"front": "Front"}, {"front": body}, Html(""))
+    show(browser, write_whole(tmp_path / "page.html", text.encode()))
+    click = """
+const table = [...document.querySelectorAll('#front table')][arguments[0]];
+table.querySelector('th').click();
+return [...table.tBodies[0].rows].map(row => row.cells[0].textContent);
+"""
+    assert browser.execute_script(click, 0) == [written[place] for place in (1, 0, 3, 4, 2, 6, 5, 7)]
+    assert browser.execute_script(click, 1) == written
 
 
 @pytest.mark.slow

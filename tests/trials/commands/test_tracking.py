@@ -12,7 +12,7 @@ from analysis.records.record import append
 from archfront import main
 from tests.support.sample_study import sample_finals, sample_records
 from tests.trials.reporting.test_mlflow_tracker import STUDY_YAML
-from trials.reporting.mlflow_location import PLACE, location_of
+from trials.reporting.mlflow_location import DATABASE, PLACE, location_of
 
 
 @pytest.fixture
@@ -36,6 +36,19 @@ def test_a_copy_elsewhere_has_every_run_and_leaves_the_directorys_own_place(dire
     assert "copy" not in (directory / PLACE).read_text()
     with closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
         assert copy.execute("SELECT count(*) FROM tags WHERE key = 'archfront.digest'").fetchone() == (5,)
+
+
+@pytest.mark.parametrize("uri", [None, "http://user:hunter2@host:5000", "sqlite:////elsewhere/runs.db"])
+def test_where_the_runs_are_is_what_the_directory_says(
+    uri: str | None, directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("trials.reporting.mlflow_tracker.Tracker.bring_up_to_date", lambda *_: None)
+    location_of(directory, uri and uri.replace("user:hunter2@", ""))
+    given = ["--tracking-uri", uri] if uri and "hunter2" in uri else []
+    assert main(["track", str(directory), *given]) == 0
+    said = capsys.readouterr().err
+    place = str(directory / DATABASE) if uri is None else uri.replace("hunter2", "***")
+    assert f"5 trials are in MLflow at {place}\n" in said
 
 
 def test_records_become_a_study_of_optunas(directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

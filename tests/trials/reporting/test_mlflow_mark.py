@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from analysis.records.choice import Choice, append_choice
 from analysis.records.record import FinalRecord, Kind, TrialRecord, append
 from tests.support import fakes
 from tests.support.mlflow_here import TrackerHere
@@ -106,6 +107,31 @@ CHANGES: dict[str, tuple[list[TrialRecord], dict[int, FinalRecord], str]] = {
 @pytest.mark.parametrize("what", CHANGES)
 def test_whatever_changed_in_the_directory_is_written(what: str, copied: Path) -> None:
     assert wrote(copied, *CHANGES[what])
+
+
+def chosen(directory: Path) -> dict[str, str]:
+    """What the runs of its database say of a decision, by the trial's number; the study's own under an empty one."""
+    asked = """
+    SELECT ifnull(number.value, ''), said.value FROM tags AS said
+    JOIN runs ON runs.run_uuid = said.run_uuid AND runs.lifecycle_stage = 'active'
+    LEFT JOIN tags AS number ON number.run_uuid = said.run_uuid AND number.key = 'archfront.number' WHERE said.key = 'archfront.chosen'
+    """
+    with closing(sqlite3.connect(directory / DATABASE)) as database:
+        return dict(database.execute(asked))
+
+
+def test_a_decision_is_in_whatever_is_written_anew(copied: Path) -> None:
+    number = SEEN[0].number
+    append_choice(copied, Choice(trial=number, because="it fits", by="the team", chosen_at="2026-11-29T12:00:00+00:00"))
+    told = {"": str(number), **{str(record.number): str(record.number == number).lower() for record in SEEN}}
+    assert wrote(copied, SEEN, sample_finals(SEEN), STUDY_YAML), "it is part of what the mark stands for"
+    assert chosen(copied) == told
+    assert not wrote(copied, SEEN, sample_finals(SEEN), STUDY_YAML)
+    for what in ("the study's run was deleted", "a trial's run was deleted"):
+        LOSSES[what](copied)
+    more = sample_records(5)
+    assert wrote(copied, more, sample_finals(SEEN), STUDY_YAML)
+    assert chosen(copied) == {**told, str(more[4].number): "false"}
 
 
 @pytest.mark.parametrize("library", ["archfront", "mlflow"])

@@ -10,6 +10,7 @@ import pytest
 
 from tests.conftest import Call
 from tests.support.fuzz_subjects import STORED
+from trials.reporting.several_studies import report_several
 from trials.reporting.stored_study import read_study
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -42,6 +43,17 @@ def test_several_studies_stand_on_one_page_that_says_in_what_they_differ(archfro
     assert (both[0] / "report-several.html").exists()
 
 
+def test_studies_of_one_name_and_one_directory_name_are_told_apart_by_their_paths(
+    both: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other").mkdir()
+    elsewhere = both[1].rename(tmp_path / "other" / "first")
+    monkeypatch.chdir(tmp_path)
+    for given in ([Path("first"), elsewhere], [elsewhere, Path("first")], [Path("first"), Path("other/first")]):
+        page = report_several(given, output=tmp_path / "page.html").read_text(encoding="utf-8").replace("\\u002f", "/")
+        assert all(page.count(f'"name":"{path}"') >= 2 for path in (both[0], elsewhere))
+
+
 def test_what_cannot_stand_on_one_page_is_refused(archfront: Call, both: tuple[Path, Path]) -> None:
     for words, said in [
         (("--device", "nothing"), "--device must be of one study"),
@@ -51,6 +63,8 @@ def test_what_cannot_stand_on_one_page_is_refused(archfront: Call, both: tuple[P
         assert (done.returncode, said in done.stderr) == (2, True), done.stderr
     done = archfront("report", str(both[0]), str(STORED / "scaling"))
     assert (done.returncode, "has no front to lay over others" in done.stderr) == (2, True)
+    done = archfront("report", str(both[0]), f"{both[0]}/../{both[0].name}")
+    assert (done.returncode, "must have each study once" in done.stderr) == (2, True)
     done = archfront("report", *[str(both[0])] * 9)
     assert (done.returncode, "at most 8 studies" in done.stderr) == (2, True)
 

@@ -70,6 +70,22 @@ def test_what_was_written_is_replaced_and_what_others_wrote_is_not(tmp_path: Pat
         write_optuna_study(study, records, {}, f"sqlite:///{tmp_path}/nowhere/x.db")
 
 
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "postgresql+nodriver://user:hunter2hunter2@host/x",
+        "nothing://user:hunter2hunter2@host/x",
+        "sqlite:////proc/no-such-folder/x.db?password=hunter2hunter2",
+        "mysql://user:hunter2hunter2@[host/x",
+    ],
+)
+def test_a_database_that_cannot_be_written_is_told_without_the_password(uri: str) -> None:
+    study, records = small()
+    with pytest.raises(SpecError, match="must name a database that can be written") as refused:
+        write_optuna_study(study, records, {}, uri)
+    assert "hunter2" not in str(refused.value)
+
+
 def test_an_objective_that_is_better_higher_is_maximised(tmp_path: Path) -> None:
     study, records = small(objectives=["next_token_accuracy", "total_ms"])
     uri = f"sqlite:///{tmp_path}/x.db"
