@@ -5,7 +5,11 @@ from __future__ import annotations
 import signal
 import sys
 
-if sys.platform == "linux" and (__name__ == "__main__" or sys.argv[0].rpartition("/")[2] == "archfront"):
+if (
+    sys.platform == "linux"
+    and (__name__ == "__main__" or sys.argv[0].rpartition("/")[2] == "archfront")
+    and "--multiprocessing-fork" not in sys.orig_argv  # what a pool spawns imports the program again, and hears signals as any process
+):
     # first of all: what asks this program to end waits from here on until `supervised` hears it, and ends with a sentence and no frames
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 

@@ -80,7 +80,7 @@ def front_lines(
     seeds = [objective for objective in objectives if objective.noise == "seed"]
     others = [objective for objective in front.problem.shown if objective not in objectives]
     known = [objective for objective in objectives if objective not in seeds]
-    transfer = [name for objective in seeds for name in (objective.words.short or objective.words.label, "credible, 90%")]
+    transfer = [name for objective in seeds for name in (objective.words.short or objective.words.label, "credible, 90 %")]
     found = front_rows(records, finals, front, membership)
     rounds = any(row[ROUNDING_LOSS] is not None for row in found)
     columns = ("trial", "shape", "parameters", *(o.words.short or o.words.label for o in known), *transfer, "on front")
@@ -106,7 +106,7 @@ def front_lines(
         )
     if len(rows) == 1:
         return []
-    spared = ("parameters", *columns[-1 - len(others) - rounds : -1], "credible, 90%")
+    spared = ("parameters", *columns[-1 - len(others) - rounds : -1], "credible, 90 %")
     lines = _narrowed(rows, spared, width)
     note = [*(textwrap.wrap(OUTSIDE_INTERVAL, width) if width is not None else [OUTSIDE_INTERVAL])]
     return [*lines, *(note if any(_is_outside(objective, row) for row in found for objective in seeds) else [])]

@@ -36,7 +36,7 @@ TERMS = (
     Entry("membership probability", "The chance that no other tried shape truly beats this one, noise included.",
           ("on the front", "on front", "on the true front")),
     Entry("credible interval", "The range that holds the true value with 90 % probability, selection bias taken out.",
-          ("credible intervals", "credible, 90 %", "credible, 90%", "credible", "90 % interval", "90 % intervals", "90 %")),
+          ("credible intervals", "credible, 90 %", "credible", "90 % interval", "90 % intervals", "90 %")),
     Entry("selection bias", "What the best of many noisy numbers owes to chance: with another seed it is worse on average."),
     Entry("tie", "Two shapes tie where their order could well be the other way round with other seeds.", ("ties", "near-tie", "near-ties")),
     Entry("trial", "One shape that was tried: costs in closed form, latency, and a training.", ("trials",)),

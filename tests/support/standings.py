@@ -50,6 +50,7 @@ def some_standing(seed: int) -> RunStanding:
     left = draw.choice([None, TimeLeft(seconds=61.0, low=None, high=None), TimeLeft(seconds=1e9, low=3.0, high=1e12)])
     return a_standing(
         study=draw.choice(["small", "a name of a study that goes on " * 5, "研究"]), of=of, done=done, running=running, front=front,
-        front_size=len(front) + draw.choice([0, 300]), failures=failures, failed=len(failures), left=left,
-        state=draw.choice(list(State)), waits_for=draw.choice(["2 trials to end", "w" * 300]),
+        running_count=len(running) + draw.choice([0, 300]), front_size=len(front) + draw.choice([0, 300]),
+        failures=failures, failed=len(failures), left=left, state=draw.choice(list(State)),
+        waits_for=draw.choice(["2 trials to end", "w" * 300]),
     )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,7 @@ from trials.catalogue.runtimes import COMMAND, RUNTIMES, USUAL_RUNTIME
 from trials.commands.arguments import counted, price
 from trials.commands.paths import Use, given
 from trials.commands.talk import DONE, say
+from trials.machine.native_output import person
 
 if TYPE_CHECKING:
     from trials.study.first_study import FirstStudy
@@ -39,11 +41,11 @@ def add_init_arguments(parser: argparse.ArgumentParser) -> None:
 
 def init(options: argparse.Namespace) -> int:
     """Write a commented study for your own text, budget, device and time; what no flag says is asked on a terminal."""
-    from trials.study.first_study import FirstStudy
+    from trials.study.first_study import STATED_RUNTIMES, FirstStudy
 
-    asks = sys.stdin.isatty() and sys.stderr.isatty()
+    asks = sys.stdin.isatty() and person().isatty()
     name = _answer(options.name, "name of the study", "my-study", str, asks)
-    texts = _answer(options.text, "your text, files or globs (Enter: this Python's source text)", [], str.split, asks)
+    texts = _answer(options.text, "your text, files or globs (Enter: this Python's source text)", [], _paths, asks)
     output = Path(options.output or f"{name}.yaml")
     if output.exists():
         raise SpecError(f"{output} must not be there yet, found a file; remove it, or name another with --output")
@@ -52,7 +54,7 @@ def init(options: argparse.Namespace) -> int:
         files=tuple(_as_seen_from(output.absolute().parent, text) for text in texts),
         parameters=_answer(options.parameters, "parameters of every shape", 1_000_000, counted(10**10, 20_000), asks),
         gpus=int(_answer(options.device, "what trains, cpu or gpu", "cpu", _one_of("cpu", "gpu"), asks) == "gpu"),
-        runtime=_answer(options.runtime, "what measures the latency", USUAL_RUNTIME, _one_of(*RUNTIMES), asks),
+        runtime=_answer(options.runtime, "what measures the latency", USUAL_RUNTIME, _one_of(*STATED_RUNTIMES), asks),
         hours=_answer(options.hours, "hours that it may take (Enter: 24 trials, however long)", None, price, asks),
     )
     try:
@@ -104,7 +106,7 @@ def _answer(said: Answer | None, question: str, default: Answer, read: Callable[
     if said is not None:
         return said
     while asks:
-        print(f"{question} [{default or ''}]: ", end="", file=sys.stderr, flush=True)
+        print(f"{question} [{default or ''}]: ", end="", file=person(), flush=True)
         line = sys.stdin.readline()
         if not line.strip():
             return default
@@ -122,6 +124,14 @@ def _one_of(*words: str) -> Callable[[str], str]:
         return text
 
     return read
+
+
+def _paths(text: str) -> list[str]:
+    """Paths as a shell would take them: quoted where they have blanks, `~` for the home."""
+    try:
+        return [os.path.expanduser(path) for path in shlex.split(text)]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must have quotes in pairs, found {quoted(text)}") from None
 
 
 def _as_seen_from(folder: Path, text: str) -> str:

@@ -26,13 +26,14 @@ def choose_trial(options: argparse.Namespace) -> int:
     if not because or not by:
         raise SpecError("--because and --by must have words, found none; say why this trial is taken, and who says so")
     from analysis.records.choice import Choice, append_choice
+    from analysis.text import words
     from trials.reporting.choice_tags import tag_choice
     from trials.reporting.stored_study import read_study, report_study
 
     stored = read_study(Path(options.directory))
     record = stored.record(options.trial)
     if not record.finished:
-        raise SpecError(f"the trial must have finished, found #{record.number}, which {record.outcome}; choose another")
+        raise SpecError(f"the trial must have finished, found #{record.number}, which {words.OUTCOMES[record.outcome]}; choose another")
     choice = Choice(trial=record.number, because=because, by=by, chosen_at=datetime.now(UTC).isoformat(timespec="seconds"))
     append_choice(stored.directory, choice)
     tag_choice(stored, choice)

@@ -69,7 +69,7 @@ def report(options: argparse.Namespace) -> int:
     _say_page("\nreport   ", stored, output, report_study)
     if _is_writable(stored.directory) and not stored.left_out:
         Tracker(stored.directory, stored.study, stored.text).bring_up_to_date(stored.records, stored.finals)
-    say(f"more     archfront report {stored.directory} --verbose; archfront explain WORDS")
+    say(more_said(stored.directory, options.verbose))
     print_written(stored, options.json)
     return DONE
 
@@ -182,6 +182,11 @@ def ui(options: argparse.Namespace) -> int:
 
     serve_ui(Path(options.directory), options.port, options.tracking_uri)
     return DONE
+
+
+def more_said(directory: Path, is_verbose: bool) -> str:
+    """The line on what says more; all that is known is said already where that was asked for."""
+    return f"more     {'' if is_verbose else f'archfront report {directory} --verbose; '}archfront explain WORDS"
 
 
 def print_result(stored: StoredStudy, as_json: bool, is_verbose: bool = False) -> None:

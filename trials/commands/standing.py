@@ -35,7 +35,7 @@ def study_status(options: argparse.Namespace) -> int:
 
     directory = Path(options.directory)
     standing = read_standing(directory)
-    if options.follow and not options.json:
+    if options.follow:
         display = chosen_display()
         while standing.state is State.RUNNING and staleness(standing, time.time()) is None:
             display.tick(standing)
@@ -63,7 +63,7 @@ def chosen_display() -> Display:
 
 def _print(standing: RunStanding, directory: Path, stale: str | None) -> None:
     from analysis.text import words
-    from trials.progress.standing import State, seconds_of
+    from trials.progress.standing import State, seconds_of, shown_reason
     from trials.progress.view import standing_lines, terminal_size
 
     width = terminal_size(sys.stdout)[0] if sys.stdout.isatty() else WIDTH_OF_A_FILE
@@ -74,4 +74,4 @@ def _print(standing: RunStanding, directory: Path, stale: str | None) -> None:
         print(f"stale    {stale}")
     elif standing.state is not State.RUNNING:
         took = words.duration(max(0.0, seconds_of(standing.written_at) - seconds_of(standing.begun_at)))
-        print(f"{standing.state} after {took}{f': {standing.reason}' if standing.reason else ''}")
+        print(f"{standing.state} after {took}{f': {shown_reason(standing.reason)}' if standing.reason else ''}")

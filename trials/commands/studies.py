@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from trials.commands.arguments import add_json, add_study, add_tracking_uri, add_verbose, few, price
 from trials.commands.paths import Use, given
-from trials.commands.results import RESULT_JSON, print_result, print_written
+from trials.commands.results import RESULT_JSON, more_said, print_result, print_written
 from trials.commands.talk import DONE, STUDY_FAILED, emit, say
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
 
     if options.verbose and (outlook := outlook_sentence(stored.outlook)) is not None:
         say(f"\ntime     {outlook}")
-    say(f"\nreport   {page}\nMLflow   archfront ui {directory}\nmore     archfront report {directory} --verbose; archfront explain WORDS")
+    say(f"\nreport   {page}\nMLflow   archfront ui {directory}\n{more_said(directory, options.verbose)}")
     if study.scaling is None:
         say(f"export   archfront export {directory} --pick knee")
     else:

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import warnings
+from contextlib import suppress
 from typing import Any
 
 from analysis.records.json_writer import json_of
@@ -20,7 +21,8 @@ OUR_LOGGERS = ("search_space", "analysis", "trials")
 
 def say(text: str) -> None:
     """Talk to the person, past the data, and without a secret of anybody's."""
-    print(redacted(text), file=person(), flush=True)
+    with suppress(OSError):  # whoever is gone, or a log on a full disk, changes nothing of the work and of what it ends with
+        print(redacted(text), file=person(), flush=True)
 
 
 def emit(value: Any) -> None:
@@ -32,7 +34,10 @@ class _Spoken(logging.Handler):
     """Says what is logged wherever the person is told something by then: a live view puts itself in the terminal's place."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        say(f"archfront: {self.format(record)}")
+        try:
+            say(f"archfront: {self.format(record)}")
+        except Exception:
+            self.handleError(record)  # as `StreamHandler` does: what cannot be said does not end the work
 
 
 def hush_libraries() -> None:

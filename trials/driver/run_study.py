@@ -20,6 +20,7 @@ from trials.plans.known_paces import share_here
 from trials.progress.watch import RunWatch
 from trials.study.directory import claim
 from trials.study.spec import StudySpec
+from trials.trial.calibration import is_open
 from trials.trial.study_fit import misfit
 
 if TYPE_CHECKING:
@@ -69,14 +70,16 @@ def run_study(
     stages = watch.stages
     settled: StudySpec | None = None
     with claim(directory, study_text) as held:
-        watch.open(held, study.name)
         records: Sequence[TrialRecord] = read_records(held)
         if (found := misfit(study, records)) is not None:
             raise SpecError(f"{held} must hold records of this study, found others: {found}; restore them, or name another directory")
         finals: Mapping[int, FinalRecord] = read_finals(held)
         left_out: Mapping[int, str] = left_out_here(study, held, first.planned) if evaluate is None else {}
         tracker = Tracker(held, study, study_text, tracking_uri)
-        is_searched = agenda_of(first, study, records, left_out).finished
+        agenda = agenda_of(first, study, records, left_out)
+        watch.count(records, agenda.problem, agenda.count)
+        watch.open(held, study.name)
+        is_searched = agenda.finished
         if is_searched and (evaluate is not None or not lacks_finals(study, records, finals)):
             tracker.bring_up_to_date(records, finals)
         else:
@@ -100,7 +103,7 @@ def run_study(
             stages.end("tracking")
             if evaluate is None:
                 made = [record for record in records if record.number not in before]
-                keep_taken(settled, held, made, stages, here=is_here(address))
+                keep_taken(settled, held, made, stages, here=is_here(address), was_open=is_open(study))
     recorded = {record.number for record in records}
     return StudyResult(
         directory=held,

@@ -39,8 +39,9 @@ def search(agenda: Agenda, equipment: Equipment, writer: RecordWriter, reuse: Re
             else:
                 if agenda.interrupted:
                     raise KeyboardInterrupt
-                forget()
                 return
+            finally:
+                forget()  # however it ended: a trial that is handed out again has said nothing yet
 
 
 def _run_tune(agenda: Agenda, equipment: Equipment, callback: RecordCallback, reuse: Reuse | None) -> None:

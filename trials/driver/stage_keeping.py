@@ -76,8 +76,13 @@ def begin_taken(directory: Path) -> None:
     write_stages(directory, replace(taken, begun=taken.begun + 1))
 
 
-def keep_taken(study: StudySpec, directory: Path, records: Sequence[TrialRecord], stages: Stages, *, here: bool) -> None:
-    """Add what a run took to the directory's stages, and what it tells of this machine to its table; `records` are the run's own."""
+def keep_taken(
+    study: StudySpec, directory: Path, records: Sequence[TrialRecord], stages: Stages, *, here: bool, was_open: bool = False
+) -> None:
+    """Add what a run took to the directory's stages, and what it tells of this machine to its table; `records` are the run's own.
+
+    `was_open` says that the run had to settle what the study as it was given leaves open.
+    """
     had, seconds = _share_had(study, records), stages.seconds
     write_stages(directory, read_taken(directory).plus(by_stage(seconds, records, study.workers.count), had))
     if not here:
@@ -95,7 +100,7 @@ def keep_taken(study: StudySpec, directory: Path, records: Sequence[TrialRecord]
     keep_rows(training_file(study, machine), trained)
     keep_rows(latency_file(study, machine), [*waited, *_finals(records, stages.single.get(MEASURED, ()))])
     if trained:
-        keep_rows(overhead_file(machine), [OverheadPace(seconds=_overheads(study, seconds, stages.single, share), origin="run")])
+        keep_rows(overhead_file(machine), [OverheadPace(seconds=_overheads(study, seconds, stages.single, share, was_open), origin="run")])
 
 
 def add_report_seconds(study: StudySpec, directory: Path, seconds: float, *, here: bool) -> None:
@@ -106,10 +111,12 @@ def add_report_seconds(study: StudySpec, directory: Path, seconds: float, *, her
         keep_rows(overhead_file(machine_of(study)), [OverheadPace(seconds={"report": seconds}, origin="run")])
 
 
-def _overheads(study: StudySpec, seconds: Mapping[str, float], single: Mapping[str, Sequence[float]], share: float) -> dict[str, float]:
+def _overheads(
+    study: StudySpec, seconds: Mapping[str, float], single: Mapping[str, Sequence[float]], share: float, was_open: bool
+) -> dict[str, float]:
     """What a run says of the machine's starts and ends, and of what its calibration and its finals needed before they began."""
     found = {name: share * seconds[name] for name in OVERHEADS if name in seconds}
-    if study.scaling is not None and seconds.get("calibration"):
+    if study.scaling is not None and not was_open and seconds.get("calibration"):  # else the plan would count what settles it twice
         found["grid_pace"] = share * seconds["calibration"]
     judged = single.get(JUDGED, ())
     if len(judged) > 1:

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from analysis.text.words import joined
+from analysis.text.words import joined, plural
 from search_space.budget import Budget
 from search_space.space import SearchSpace
 from trials.study.spec import StudySpec
@@ -17,7 +17,7 @@ DEFAULT_LIMITS = {"num_attention_heads": ("from", 1), "intermediate_size": ("rat
 
 
 def limits_notice(study: StudySpec) -> str | None:
-    """How many shapes of the budget the default limits leave out, and what lifts them; None where the study has none of them."""
+    """How many shapes of the budget the default limits leave out, and what lifts them; None where there are none."""
     filled = {name: part for name, part in study.defaults.get("space", {}).items() if name in DEFAULT_LIMITS and isinstance(part, Mapping)}
     limits = {name: part[DEFAULT_LIMITS[name][0]] for name, part in filled.items() if DEFAULT_LIMITS[name][0] in part}
     if study.scaling is not None or not limits:
@@ -27,11 +27,13 @@ def limits_notice(study: StudySpec) -> str | None:
     wider = SearchSpace.parse({**study.space, **lifted}, Budget.parse(study.budget))
     within = space.glimpse.shapes
     left_out = sum(shape not in within for shape in wider.glimpse.shapes)
+    if not left_out:
+        return None
     if space.size > space.glance or wider.size > wider.glance:  # both are samples, of the same points
-        share = left_out / max(1, len(wider.glimpse.shapes))
-        counted = f"about {share:.0%} of the shapes of the budget"
+        share = left_out / len(wider.glimpse.shapes)
+        counted = f"{f'about {share:.0%}' if share >= 0.005 else 'less than 1%'} of the shapes of the budget"
     else:
-        counted = f"{left_out} shapes of the budget, beside the {len(within)} that are in"
+        counted = f"{plural(left_out, 'shape')} of the budget, beside the {len(within)} that are in"
     stated = joined([f"{name}.{DEFAULT_LIMITS[name][0]} {_written(limit)}" for name, limit in limits.items()])
     cure = joined([f"space.{name}: {_written(value)}" for name, value in lifted.items()])
     return f"the default limits of shapes ({stated}) leave out {counted}; {cure} lets them in"

@@ -16,6 +16,7 @@ from analysis.records.json_text import parse_json
 from analysis.records.json_writer import json_of
 from analysis.text import words
 from search_space.errors import SpecError, quoted
+from trials.machine.redaction import redacted
 
 PROGRESS_FILE = "progress.json"
 PROGRESS_SCHEMA = 1
@@ -23,6 +24,8 @@ LARGEST_PROGRESS_BYTES = 1 << 20
 """The file is larger than this nowhere: its lists are bounded."""
 MOST_IN_FILE = 50
 """Running trials, members of the front and failures that are listed; the numbers count all."""
+LONGEST_SHOWN_REASON = 300
+"""Characters of a failure's reason that are shown; its record has all."""
 STALE_SECONDS = 60.0
 """A driver writes every ten seconds at least; after so long it does so no more."""
 
@@ -116,6 +119,7 @@ class RunStanding:
     """Done trials that were stopped early."""
     failed: int = 0
     """Done trials that came to nothing."""
+    running_count: int = 0
     running: tuple[RunningTrial, ...] = ()
     front_size: int = 0
     front: tuple[FrontMember, ...] = ()
@@ -131,9 +135,15 @@ class RunStanding:
     def counts(self) -> str:
         """`5 of 14 trials, 2 running, 1 stopped early, 1 failed, 3 on the front`."""
         said = [f"{self.done} of {self.of} trials" if self.of is not None else words.plural(self.done, "trial")]
-        said += [f"{count} {word}" for count, word in ((len(self.running), "running"), (self.stopped, "stopped early")) if count]
+        said += [f"{count} {word}" for count, word in ((self.running_count, "running"), (self.stopped, "stopped early")) if count]
         said += [f"{self.failed} failed"] if self.failed else []
         return ", ".join([*said, *([f"{self.front_size} on the front"] if self.done else [])])
+
+
+def shown_reason(text: str) -> str:
+    """A reason as one line without a secret of anybody's and without what would move a terminal's cursor."""
+    plain = " ".join("".join(letter if letter.isprintable() else " " for letter in redacted(text)).split())
+    return plain if len(plain) <= LONGEST_SHOWN_REASON else f"{plain[: LONGEST_SHOWN_REASON - 1]}…"
 
 
 def moment(seconds: float) -> str:

@@ -10,10 +10,7 @@ from analysis.fronts.domination import non_dominated
 from analysis.fronts.front import PointReader
 from analysis.objectives.problem import Problem
 from analysis.records.record import Outcome, TrialRecord
-from trials.progress.standing import MOST_IN_FILE, Failure, FrontMember, TimeLeft
-
-LONGEST_SHOWN_REASON = 300
-"""Characters of a failure's reason that are shown; its record has all."""
+from trials.progress.standing import MOST_IN_FILE, Failure, FrontMember, TimeLeft, shown_reason
 
 
 class ProgressTally:
@@ -49,7 +46,7 @@ class ProgressTally:
         self._failed += record.failed
         self._stopped += record.outcome is Outcome.STOPPED
         if record.failed:
-            reason = None if record.reason is None else _one_line(record.reason)
+            reason = None if record.reason is None else shown_reason(record.reason)
             label = record.architecture.label
             self._failures.append(Failure(number=record.number, shape=label, outcome=str(record.outcome), reason=reason))
         number = record.number if record.replicates is None else record.replicates
@@ -83,16 +80,14 @@ class ProgressTally:
         }
 
     def left(self, of: int, running_seconds: Iterable[float] = ()) -> TimeLeft | None:
-        """Time until so many trials are done, from the trials of this run; None before the first is back, unless nothing is left.
+        """Time until so many trials are done, from the trials of this run; None before the first is back, and where none is to come.
 
         The trials to come are taken for draws from the population that those of this run were drawn from, and `running_seconds`, how long
         the running ones have run, for time that they need no more. The interval is Student's for a sum of further draws, which counts the
         doubt in the mean as well (Geisser, Predictive Inference, 1993, section 2.2.1); it needs two trials.
         """
         to_come, known, mean = max(0, of - self._done), self._timed, self._mean_seconds
-        if not to_come:
-            return TimeLeft(seconds=0.0, low=0.0, high=0.0)
-        if not known:
+        if not to_come or not known:
             return None
         busy = min(self._workers, to_come)
         spent = sum(min(each, mean) for each in running_seconds)
@@ -104,12 +99,6 @@ class ProgressTally:
         deviation = (self._squares / (known - 1) * (to_come + to_come**2 / known)) ** 0.5
         either_way = float(stdtrit(known - 1, 0.95)) * deviation / busy
         return TimeLeft(seconds=expected, low=max(0.0, expected - either_way), high=expected + either_way)
-
-
-def _one_line(text: str) -> str:
-    """A reason as one line without what would move a terminal's cursor."""
-    plain = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-    return plain if len(plain) <= LONGEST_SHOWN_REASON else f"{plain[: LONGEST_SHOWN_REASON - 1]}…"
 
 
 def _front_of(costs: Mapping[int, tuple[float, ...]]) -> list[int]:

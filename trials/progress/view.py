@@ -66,7 +66,7 @@ def _running(standing: RunStanding, shown: Sequence[RunningTrial], width: int, n
         left = _left("running" if not place else "", f"#{trial.number:<{numbers}} ")
         shape = trial.shape if trial.name is None else f"{trial.name} {trial.shape}"
         yield _spread(left, shape, (doing_text(trial), since), width), ""
-    if more := len(standing.running) - len(shown):
+    if more := standing.running_count - len(shown):
         yield _left("", f"and {more} more"), "dim"
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from analysis.records.stages import SEARCH
 from analysis.text import words
 from trials.progress.display import CHECK, Display
 from trials.progress.stages import Stages
-from trials.progress.standing import MOST_IN_FILE, RunningTrial, RunStanding, State, moment, seconds_of, write_standing
+from trials.progress.standing import MOST_IN_FILE, RunningTrial, RunStanding, State, moment, seconds_of, shown_reason, write_standing
 
 if TYPE_CHECKING:
     from analysis.objectives.problem import Problem
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from trials.trial.task import TrialTask
 
 TICK_SECONDS = 0.25
+LONGEST_GOODBYE_SECONDS = 5.0
+"""A thread that waits for an answer of a cluster that is gone is waited for no longer."""
 LEAST_BETWEEN_WRITES, MOST_BETWEEN_WRITES = 1.0, 10.0
 """Seconds between two versions of the file: where something has changed, and where nothing has."""
 
@@ -52,7 +55,7 @@ class RunWatch:
         self._directory: Path | None = None
         self._tally: ProgressTally | None = None
         self._hear: Hear | None = None
-        self._lock, self._over = threading.RLock(), threading.Event()
+        self._lock, self._writing, self._over = threading.RLock(), threading.Lock(), threading.Event()
         self._thread: threading.Thread | None = None
         self._heard_at = self._written_at = 0.0
         self._written: RunStanding | None = None
@@ -71,14 +74,15 @@ class RunWatch:
         """The last word of the file: how it ended."""
         self._over.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(LONGEST_GOODBYE_SECONDS)
         with self._lock:
             if self._standing.state is State.RUNNING:
                 state = State.FINISHED if error is None else State.INTERRUPTED if isinstance(error, KeyboardInterrupt) else State.FAILED
-                self._set(state=state, reason=str(error) if state is State.FAILED else None)
+                self._set(state=state, reason=shown_reason(str(error)) if state is State.FAILED else None)
             self._set(running=(), left=None, waits_for="nothing")
         self._write()
-        self._display.close(self.standing)
+        with suppress(Exception):
+            self._display.close(self.standing)
 
     @property
     def standing(self) -> RunStanding:
@@ -96,16 +100,21 @@ class RunWatch:
     def begin(self, stage: str, waits_for: str) -> None:
         """The run goes on to something else, and waits for that."""
         with self._lock:
-            self._set(stage=stage, waits_for=waits_for, stage_since=moment(time.time()))
-            self._display.stage_began(self._standing)
+            self._set(stage=stage, waits_for=waits_for, stage_since=moment(time.time()), left=None)
+            with suppress(Exception):  # whoever looks on, or no more does, never ends what he looks at
+                self._display.stage_began(self._standing)
 
-    def begin_search(self, records: Iterable[TrialRecord], problem: Problem, of: int, workers: int) -> None:
-        """Trials are about to be handed out, so many in all, to so many workers; `records` are those that are there."""
+    def count(self, records: Iterable[TrialRecord], problem: Problem, of: int, workers: int = 1) -> None:
+        """The study comes to so many trials, of which earlier runs have made these."""
         from trials.progress.tally import ProgressTally  # numpy
 
         with self._lock:
             self._tally = ProgressTally(records, problem, workers)
             self._set(**self._tally.fields(), of=of)
+
+    def begin_search(self, records: Iterable[TrialRecord], problem: Problem, of: int, workers: int) -> None:
+        """Trials are about to be handed out, so many in all, to so many workers; `records` are those that are there."""
+        self.count(records, problem, of, workers)
         self.begin("workers", f"{words.plural(workers, 'worker')} to start and import what trains")
 
     @contextmanager
@@ -121,17 +130,18 @@ class RunWatch:
 
     def started(self, task: TrialTask) -> None:
         """A trial is on a worker."""
-        self.stages.ready()
+        with suppress(Exception):
+            self.stages.ready()
         trial = RunningTrial(
             number=task.number, shape=task.architecture.label, name=task.name, doing=None, tokens=None, planned_tokens=None,
             started_at=moment(time.time()),
         )  # fmt: skip
         with self._lock:
-            is_first = self._standing.stage != "search"
+            is_first = self._standing.stage != SEARCH
             self._set(running=(*self._others(task.number), trial))
             self._wait_for_trials()
         if is_first:
-            self.begin("search", self.standing.waits_for)
+            self.begin(SEARCH, self.standing.waits_for)
 
     def given_back(self) -> None:
         """Whatever ran runs no more, and will be handed out again."""
@@ -148,49 +158,59 @@ class RunWatch:
             self._set(**self._tally.fields(), of=of, running=self._others(record.number))
             self._estimate()
             self._wait_for_trials()
-            self._display.trial_ended(self._standing, record)
+            with suppress(Exception):
+                self._display.trial_ended(self._standing, record)
 
     def failed(self, reason: str) -> None:
         """The study as a whole came to nothing."""
         with self._lock:
-            self._set(state=State.FAILED, reason=reason)
+            self._set(state=State.FAILED, reason=shown_reason(reason))
 
     def _others(self, number: int) -> tuple[RunningTrial, ...]:
         return tuple(trial for trial in self._standing.running if trial.number != number)
 
     def _wait_for_trials(self) -> None:
-        running = len(self._standing.running)
+        running = self._standing.running_count
         self._set(waits_for=f"{words.plural(running, 'trial')} to end" if running else "the next trial to be chosen and to begin")
 
     def _set(self, **fields: Any) -> None:
+        if "running" in fields:
+            fields["running_count"] = len(fields["running"])
         self._standing = replace(self._standing, **fields)
 
     def _estimate(self) -> None:
-        if self._tally is not None and self._standing.of is not None:
+        if self._tally is not None and self._standing.of is not None and self._standing.stage == SEARCH:
             now = time.time()
             running = [max(0.0, now - seconds_of(trial.started_at)) for trial in self._standing.running]
             self._set(left=self._tally.left(self._standing.of, running))
 
     def _tick_on(self) -> None:
         while not self._over.wait(TICK_SECONDS):
-            with suppress(Exception):  # whoever looks on never ends what he looks at
-                self._tick()
+            self._tick()
 
     def _tick(self) -> None:
         now = time.monotonic()
+        with suppress(Exception):  # each on its own: where nothing is heard or seen, the file is written
+            self._listen(now)
+        if self._over.is_set():
+            return
+        with self._lock:
+            with suppress(Exception):
+                self._estimate()
+            with suppress(Exception):
+                self._display.tick(self._standing)
+            since = now - self._written_at
+            is_due = since >= MOST_BETWEEN_WRITES or (since >= LEAST_BETWEEN_WRITES and self._is_news())
+        if is_due:
+            self._write()
+
+    def _listen(self, now: float) -> None:
         hear, running = self._hear, self.standing.running
         if hear is not None and running and now - self._heard_at >= LEAST_BETWEEN_WRITES:
             self._heard_at = now
             said = hear([trial.number for trial in running[:MOST_IN_FILE]])
             with self._lock:
                 self._set(running=tuple(_told(trial, said.get(trial.number)) for trial in self._standing.running))
-        with self._lock:
-            self._estimate()
-            self._display.tick(self._standing)
-            since = now - self._written_at
-            is_due = since >= MOST_BETWEEN_WRITES or (since >= LEAST_BETWEEN_WRITES and self._is_news())
-        if is_due:
-            self._write()
 
     def _is_news(self) -> bool:
         return self._written is None or replace(self._written, left=None, written_at="") != replace(
@@ -198,12 +218,14 @@ class RunWatch:
         )
 
     def _write(self) -> None:
-        with self._lock:
-            self._set(written_at=moment(time.time()))
-            self._written_at, self._written, directory = time.monotonic(), self._standing, self._directory
-        if directory is not None:
-            with suppress(OSError):  # a full disk ends a study where its records are written
-                write_standing(directory, replace(self._written, running=self._written.running[:MOST_IN_FILE]))
+        with self._writing:  # a process has one draft of the file, and what is newer comes later
+            with self._lock:
+                self._set(written_at=moment(time.time()))
+                self._written_at, self._written = time.monotonic(), self._standing
+                written, directory = self._standing, self._directory
+            if directory is not None:
+                with suppress(Exception):  # a full disk ends a study where its records are written
+                    write_standing(directory, replace(written, running=written.running[:MOST_IN_FILE]))
 
 
 def _told(trial: RunningTrial, news: News | None) -> RunningTrial:

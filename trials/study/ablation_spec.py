@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress, product
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from search_space.architecture import Architecture
-from search_space.errors import SpecError, shortened, unknown_key
+from search_space.errors import SpecError, quoted, shortened, unknown_key
 from search_space.solve import InfeasibleError
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.latency_spec import LatencySpec
@@ -29,6 +29,8 @@ NO_BUDGET = {"parameters": {"at_most": 1e15}}
 """Budget of arms that state every size."""
 RECIPE = "proxy"
 """Key of an arm under which its recipe differs."""
+JOINT = "+"
+"""What stands between the factors of an arm in its name."""
 
 
 class PublishedSpec(Section):
@@ -88,6 +90,24 @@ class ScaleSpec(Section):
             raise ValueError("rounding must stand beside a proxy, found none; add the recipe, or drop rounding")
         return self
 
+    @model_validator(mode="after")
+    def _factors_do_not_meet(self) -> ScaleSpec:
+        """An arm that two factors name, or a key that two of them state, would be the last one's alone."""
+        stating: dict[str, str] = {}
+        for name, choice in self.factors.items():
+            if not name or JOINT in name:
+                raise ValueError(
+                    f"factors must have names without {JOINT}, which joins them in an arm's name, found {quoted(name)}; rename it"
+                )
+            for key in sorted({*_paths(choice.before), *_paths(choice.after)}):
+                if key in stating:
+                    raise ValueError(
+                        f"factors must state keys of their own, found {key} in {stating[key]} and in {name}; make one factor of them, "
+                        "or write arms"
+                    )
+                stating[key] = name
+        return self
+
     def spelt_arms(self, baseline: str) -> dict[str, dict[str, Any]]:
         """The arms, or every combination of the factors, in which that without any is called as the baseline is."""
         if self.arms:
@@ -95,8 +115,30 @@ class ScaleSpec(Section):
         found = {}
         for made in product((False, True), repeat=len(self.factors)):
             keys = [choice.after if on else choice.before for choice, on in zip(self.factors.values(), made, strict=True)]
-            found["+".join(compress(self.factors, made)) or baseline] = {key: value for each in keys for key, value in each.items()}
+            found[JOINT.join(compress(self.factors, made)) or baseline] = _merged(keys)
         return found
+
+
+def _merged(choices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The keys of all choices in one, those of the recipe below their one key."""
+    found: dict[str, Any] = {}
+    for choice in choices:
+        for key, value in choice.items():
+            had = found.get(key, {})
+            if key != RECIPE or not isinstance(value, Mapping):
+                found[key] = value
+            elif isinstance(had, Mapping):  # else it is refused for what it is
+                found[key] = {**had, **value}
+    return found
+
+
+def _paths(choice: Mapping[str, Any]) -> Iterator[str]:
+    """What a choice states: keys of the space, and each key of the recipe."""
+    for key, value in choice.items():
+        if key == RECIPE and isinstance(value, Mapping):
+            yield from (f"{RECIPE}.{inner}" for inner in value)
+        else:
+            yield key
 
 
 class AblationSpec(Section):
@@ -116,6 +158,11 @@ class AblationSpec(Section):
     @model_validator(mode="after")
     def _every_scale_has_the_baseline(self) -> AblationSpec:
         for name, scale in self.scales.items():
+            if set(self.baseline.split(JOINT)) <= set(scale.factors):
+                raise ValueError(
+                    f"scales.{name}.factors must have other names than the baseline, the arm that makes none of these choices, "
+                    f"found {quoted(self.baseline)}; rename the factor"
+                )
             arms = scale.spelt_arms(self.baseline)
             if self.baseline not in arms or len(arms) < 2:
                 raise ValueError(

@@ -13,6 +13,8 @@ from pydantic_core import PydanticUndefined
 from trials.study.section import OneOf
 from trials.study.spec import StudySpec
 
+BOOLEAN = "`true` or `false`"
+
 
 @cache
 def study_keys() -> dict[str, tuple[str, str, str]]:
@@ -46,7 +48,9 @@ def _section_of(annotation: Any) -> type[BaseModel] | None:
 
 
 def default_text(value: Any) -> str:
-    """A default as a person would write it; `none` where there is none."""
+    """A default as a person would write it in YAML; `none` where there is none."""
+    if isinstance(value, bool):
+        return str(value).lower()
     if value is None or value in ({}, ()) or value is PydanticUndefined:
         return "none"
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
@@ -62,7 +66,7 @@ def kind_text(annotation: Any, metadata: list[Any]) -> str:
         return "section"
     literal = re.search(r"Literal\[(.*?)\]", text) or re.search(r"OneOf\(names=\((.*?)\)\)", text)
     if literal:
-        others = [name for kind, name in (("int", "whole number"), ("bool", "`true` or `false`")) if kind in text.replace(literal[0], "")]
+        others = [name for kind, name in (("int", "whole number"), ("bool", BOOLEAN)) if kind in text.replace(literal[0], "")]
         return " or ".join([*(f"`{word.strip()[1:-1]}`" for word in literal[1].split(",")), *others])
     if "tuple[" in text and "Spec, ...]" in text:
         return "list of sections"
@@ -71,5 +75,5 @@ def kind_text(annotation: Any, metadata: list[Any]) -> str:
         return "list of whole numbers"
     if "tuple[" in text and "float" in text:
         return "list of numbers"
-    names = {"int": "whole number", "float": "number", "str": "text", "tuple[str, ...]": "list of text"}
+    names = {"int": "whole number", "bool": BOOLEAN, "float": "number", "str": "text", "tuple[str, ...]": "list of text"}
     return next((names[name] for name in sorted(names, key=len, reverse=True) if name in text), text)

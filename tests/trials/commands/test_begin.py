@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
+import pty
+import subprocess
+import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -96,13 +101,40 @@ class Terminal(io.StringIO):
 
 
 def test_on_a_terminal_what_no_flag_says_is_asked(texts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", Terminal("mine\ntexts/*.txt\n1\n250k\ntpu\ncpu\n\n\n"))
+    monkeypatch.setattr("sys.stdin", Terminal("mine\n'texts/0 it\ntexts/*.txt 'texts/0 it'\\''s ü.txt'\n1\n250k\ntpu\ncpu\ncommand\n\n\n"))
     monkeypatch.setattr("sys.stderr", said := Terminal())
     assert archfront.main(["init"]) == 0
     study = load_study(texts / "mine.yaml")
     assert (study.budget, study.latency.runtime, study.workers.gpus) == ({"parameters": 250_000}, "onnxruntime", 0)
+    assert study.corpus.files == (str(texts / "texts/*.txt"), str(texts / "texts/0 it's ü.txt"))
+    assert 'it must have quotes in pairs, found "\'texts/0 it"' in said.getvalue()
+    assert "found 'command'" in said.getvalue()
     assert "it must be at least 20000, found 1" in said.getvalue()
     assert "it must be one of cpu, gpu, found 'tpu'" in said.getvalue()
+
+
+def test_the_program_asks_on_a_terminal(texts: Path) -> None:
+    """The real one, whose standard error of its own is no terminal by then: what libraries write is set apart."""
+    shown, person = pty.openpty()
+    (texts / "home" / "my texts").mkdir(parents=True)
+    (texts / "home" / "my texts" / "a.txt").write_text("some words of mine, and others\n" * 40_000, encoding="utf-8")
+    answers = ["mine", "'~/my texts/a.txt'", "250k", "cpu", "torch", ""]
+    os.write(shown, "".join(f"{answer}\n" for answer in answers).encode())
+    started = subprocess.Popen(
+        [sys.executable, "-m", "archfront", "init"],
+        stdin=person, stdout=person, stderr=person, cwd=texts,
+        env=os.environ | {"PYTHONPATH": str(Path(archfront.__file__).parent), "HOME": str(texts / "home")},
+    )  # fmt: skip
+    os.close(person)
+    said = b""
+    with suppress(OSError):  # how a terminal of nobody ends
+        while read := os.read(shown, 4096):
+            said += read
+    assert started.wait(60) == 0, said
+    assert b"name of the study [my-study]: " in said
+    values = yaml.safe_load((texts / "mine.yaml").read_text(encoding="utf-8"))
+    assert values["corpus"]["files"] == ["home/my texts/a.txt"]
+    assert values["latency"]["runtime"] == "torch"
 
 
 def test_hours_are_turned_into_trials_by_the_plan(texts: Path, monkeypatch: pytest.MonkeyPatch) -> None:

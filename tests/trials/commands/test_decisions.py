@@ -38,6 +38,7 @@ def test_a_decision_is_kept_and_shown_with_who_and_when(archfront: Call, study: 
     ("words", "said"),
     [
         (("999", "--because", "x"), "has no trial 999"),
+        (("9", "--because", "x"), "found #9, which stopped early"),
         (("2", "--because", "  "), "must have words"),
         (("2", "--because", "x", "--by", " "), "must have words"),
     ],

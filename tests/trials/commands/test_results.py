@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,15 @@ DAMAGES: dict[str, Callable[[list[bytes]], list[bytes]]] = {
     "a number below zero": lambda lines: [*lines[:2], lines[2].replace(b'"wall_seconds":', b'"wall_seconds":-'), *lines[3:]],
     "two of one trial": lambda lines: [*lines, lines[2].replace(b'"wall_seconds":', b'"wall_seconds":1')],
 }
+
+
+@pytest.mark.parametrize("flags", [[], ["--verbose"]])
+def test_a_report_names_what_says_more_than_it_has_said(flags: list[str], archfront: Call, tmp_path: Path) -> None:
+    shutil.copytree(STORED / "search", tmp_path / "study")
+    done = archfront("report", str(tmp_path / "study"), *flags)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^more     .*archfront explain WORDS$", done.stderr, re.MULTILINE)
+    assert ("--verbose" in done.stderr) is not bool(flags)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

@@ -61,13 +61,18 @@ def test_a_run_that_is_over_says_how_it_ended(
     assert capsys.readouterr().out.splitlines()[-1] == said
 
 
-def test_following_ends_with_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("as_json", [False, True])
+def test_following_ends_with_the_run(as_json: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     running = a_standing(of=2, done=1)
     write_standing(tmp_path, running)
     end = threading.Timer(1.5, write_standing, [tmp_path, replace(running, done=2, state=State.FINISHED)])
     end.start()
-    assert archfront.main(["status", str(tmp_path), "--follow"]) == 0
-    assert "2 of 2 trials" in capsys.readouterr().out
+    assert archfront.main(["status", str(tmp_path), "--follow", *(["--json"] if as_json else [])]) == 0
+    said = capsys.readouterr().out
+    if as_json:
+        assert (json.loads(said)["done"], json.loads(said)["state"]) == (2, "finished")
+    else:
+        assert "2 of 2 trials" in said
     end.join()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.needs import FULL_DEVICE
 from trials.machine.native_output import LIBRARIES_LOG
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -93,6 +94,22 @@ def _read(terminal: int) -> bytes:
         return os.read(terminal, 65_536)
     except OSError:  # the other end was closed
         return b""
+
+
+@pytest.mark.parametrize("where", ["a pipe that nobody reads", pytest.param("/dev/full", marks=FULL_DEVICE)])
+def test_what_cannot_be_said_ends_nothing(where: str) -> None:
+    code = (
+        "import logging; from trials.commands.talk import hush_libraries, say; hush_libraries(); "
+        "say('a sentence'); logging.getLogger('trials.x').warning('a warning'); print('done')"
+    )
+    if where == "/dev/full":
+        told = os.open(where, os.O_WRONLY)
+    else:
+        read, told = os.pipe()
+        os.close(read)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=told, check=False)
+    os.close(told)
+    assert (done.returncode, done.stdout) == (0, b"done\n")
 
 
 @pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&- >&- 2>&-"])

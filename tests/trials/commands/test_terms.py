@@ -20,17 +20,20 @@ ROOT = Path(__file__).resolve().parents[3]
 def test_every_key_of_a_study_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     keys = study_keys()
     assert len(keys) > 60
-    for key, (kind, _, text) in keys.items():
+    for key, (kind, default, text) in keys.items():
         assert archfront.main(["explain", f"study.{key}"]) == 0
         said = capsys.readouterr().out
         assert said.startswith(f"study.{key}: {text}")
         assert f"takes    {kind}" in said
         assert text, key
+        assert not re.search(r"\b(bool|int|str|float|True|False|None)\b", f"{kind} {default}"), key
 
 
 def test_a_key_has_its_unit_and_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert archfront.main(["explain", "study.workers.deadline_seconds"]) == 0
     assert re.search(r"^takes    number, in seconds\ndefault  [\d.]+$", capsys.readouterr().out, re.MULTILINE)
+    assert archfront.main(["explain", "study.search.reuse"]) == 0
+    assert "takes    `true` or `false`\ndefault  true\n" in capsys.readouterr().out
     assert archfront.main(["explain", "study.proxy"]) == 0
     assert "keys     proxy.tokens, " in capsys.readouterr().out
 

@@ -10,6 +10,7 @@ import pytest
 from analysis.records.record import TrialRecord
 from search_space import cost
 from tests.support.fakes import small_study
+from tests.support.sample_scaling import sample_scaling
 from tests.support.sample_study import as_rounded, sample_records
 from trials.driver.run_study import run_study
 from trials.driver.stage_keeping import keep_taken
@@ -69,6 +70,17 @@ def test_finals_say_what_a_latency_alone_and_the_judges_start_take(tmp_path: Pat
     assert [row.seconds for row in rows] == [0.8, 0.9]
     (overhead,) = kept_rows(overhead_file(machine_of(STUDY)), OverheadPace)
     assert overhead.seconds["examiner"] == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("was_open", [False, True])
+def test_a_grids_pace_is_kept_where_nothing_else_was_settled_beside_it(was_open: bool, tmp_path: Path) -> None:
+    study, _ = sample_scaling()
+    stages = Stages()
+    for name in ("calibration", "search"):
+        stages.end(name)
+    keep_taken(study, tmp_path, [timed(RECORDS[0], 1.0, 1.0)], stages, here=True, was_open=was_open)
+    (overhead,) = kept_rows(overhead_file(machine_of(study)), OverheadPace)
+    assert ("grid_pace" in overhead.seconds) is not was_open
 
 
 def test_a_run_looks_for_others_work_before_its_own_processes_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

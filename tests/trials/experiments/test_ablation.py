@@ -332,6 +332,51 @@ def test_factors_make_an_arm_of_every_combination_and_the_baseline_is_that_witho
         load_ablation(write(tmp_path, values))
 
 
+@pytest.mark.parametrize(
+    ("factors", "baseline", "said"),
+    [
+        ({"wide": FACTORS["deep"]}, "wide", "factors must have other names than the baseline.* found 'wide'"),
+        (FACTORS, "deep+narrow", r"factors must have other names than the baseline.* found 'deep\+narrow'"),
+        ({"a+b": FACTORS["deep"]}, "wide", r"factors must have names without \+.* found 'a\+b'"),
+        ({"": FACTORS["deep"]}, "wide", r"factors must have names without \+.* found ''"),
+        ({**FACTORS, "other": FACTORS["narrow"]}, "wide", "keys of their own, found hidden_size in narrow and in other"),
+        (
+            {"deep": {"before": {"num_unique_layers": 1}, "after": {"hidden_size": 32}}, "narrow": FACTORS["narrow"]},
+            "wide",
+            "keys of their own, found hidden_size in deep and in narrow",
+        ),
+        (
+            {name: {"before": {}, "after": {"proxy": {"tokens": 4_096, name: 1}}} for name in ("a", "b")},
+            "wide",
+            r"keys of their own, found proxy\.tokens in a and in b",
+        ),
+        (
+            {"a": {"before": {}, "after": {"proxy": "int4"}}, "b": {"before": {}, "after": {"proxy": {"tokens": 4_096}}}},
+            "wide",
+            "proxy must have keys of the recipe, such as quantisation_aware, found int4",
+        ),
+    ],
+)
+def test_factors_that_overwrite_each_other_are_refused(factors: dict[str, Any], baseline: str, said: str, tmp_path: Path) -> None:
+    values = changed("scales.proxy.arms", {}) | {"baseline": baseline}
+    values["scales"]["proxy"]["common"] |= {"num_unique_layers": 1, "hidden_size": 32}
+    values["scales"]["proxy"]["factors"] = factors
+    with pytest.raises(SpecError, match=said):
+        load_ablation(write(tmp_path, values))
+
+
+def test_factors_of_the_recipe_are_made_together(tmp_path: Path) -> None:
+    values = changed("scales.proxy.arms", {})
+    values["scales"]["proxy"]["common"] |= {"num_unique_layers": 1, "hidden_size": 32}
+    values["scales"]["proxy"]["factors"] = {
+        "longer": {"before": {"proxy": {"tokens": 2_048}}, "after": {"proxy": {"tokens": 4_096}}},
+        "large": {"before": {}, "after": {"proxy": {"batch_sequences": 16}}},
+    }
+    arms = arms_of(load_ablation(write(tmp_path, values)), "proxy")
+    found = {arm.name: (arm.study.proxy.plain().tokens, arm.study.proxy.plain().batch_sequences) for arm in arms}
+    assert found == {"wide": (2_048, 8), "large": (2_048, 16), "longer": (4_096, 8), "longer+large": (4_096, 16)}
+
+
 @pytest.mark.slow
 def test_ablate_trains_every_combination_and_tells_what_each_factor_gains(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

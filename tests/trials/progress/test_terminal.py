@@ -116,5 +116,5 @@ def test_a_study_without_a_terminal_says_plain_lines(tmp_path: Path, tracking: s
     trials = [line for line in lines if re.search(r"  #\d+ ", line)]
     assert len(trials) == 12
     assert any("#2 " in line and "diverged: the training loss was nan; " in line for line in trials)
-    assert re.search(r"; 12 of 12 trials, .* on the front, 0\.0 s left \(0\.0 s to 0\.0 s\)$", trials[-1])
+    assert re.search(r"; 12 of 12 trials, .* on the front$", trials[-1])
     assert done.stdout == ""

@@ -30,7 +30,7 @@ def drawn(width: int, height: int = 24) -> list[str]:
     )
     other = replace(trial, number=0, shape="1x104 3/3x32 f500", name="wide-shallow", doing="latency", tokens=None)
     standing = a_standing(
-        of=14, done=5, failed=1, running=(trial, other), front_size=2,
+        of=14, done=5, failed=1, running=(trial, other), running_count=2, front_size=2,
         front=(FrontMember(number=3, shape="2x80 2/2x32 f200", values={"total_ms": 1.234, "bits_per_byte": 2.3456}),
                FrontMember(number=4, shape="6x64 2/1x32 f160", values={"total_ms": 12.3, "bits_per_byte": 2.0712})),
         failures=(Failure(number=2, shape="1x8 1/1x8 f8", outcome="diverged", reason="the training loss was nan"),),
