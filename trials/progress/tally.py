@@ -36,6 +36,8 @@ class ProgressTally:
     def add(self, record: TrialRecord) -> None:
         """One more trial of this run is done."""
         self._count(record)
+        if record.training is not None and record.training.reused_from is not None:
+            return  # a training that was taken over says nothing of how long one takes
         self._timed += 1
         off = record.wall_seconds - self._mean_seconds
         self._mean_seconds += off / self._timed

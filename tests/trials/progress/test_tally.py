@@ -50,6 +50,19 @@ def test_time_left_is_not_known_before_a_trial_is_back_and_has_no_interval_of_on
     assert tally.left(3) is None, "nothing is to come"
 
 
+def test_a_training_that_was_taken_over_tells_no_time(record: TrialRecord) -> None:
+    assert record.training is not None
+    tally = ProgressTally([], STANDARD)
+    for number in range(5):
+        taken_over = replace(record.training, reused_from="abc")
+        tally.add(replace(record, number=number, training=taken_over, wall_seconds=0.5))
+    assert tally.left(14) is None
+    tally.add(replace(record, number=5, wall_seconds=10.0))
+    left = tally.left(14)
+    assert left is not None
+    assert left.seconds == 80.0
+
+
 def test_a_failure_is_listed_with_its_reason_in_one_short_line(record: TrialRecord) -> None:
     tally = ProgressTally([], STANDARD)
     tally.add(replace(record, outcome=Outcome.FAILED, reason="a\n\x1b[2Jb http://me:hunter2@host " + "c" * 1_000, training=None))
