@@ -9,13 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from analysis.records.files import write_whole
-from analysis.records.json_text import parse_json, read_json
-from analysis.records.json_writer import json_of
 from search_space.architecture import Architecture
 from search_space.budget import Budget
 from search_space.cost import parameters
 from search_space.errors import SpecError
+from trials.experiments.kept_answer import kept_answer
 from trials.study.ablation_spec import AblationSpec, Arm, arm_at
 
 FACTOR = 8.0
@@ -32,14 +30,14 @@ def equalised(ablation: AblationSpec, scale: str, arms: list[Arm], directory: Pa
     assert spec is not None
     (target,) = (arm for arm in arms if arm.name == ablation.baseline)
     file = directory / f"{ablation.name}-{scale}-latency.json"
-    asked = parse_json(json_of({"workload": spec.model_dump(exclude_none=True), "arms": {arm.name: arm.architecture.key for arm in arms}}))
-    stored = read_json(file, "the latencies of an ablation's arms", "delete it to have them measured again") if file.is_file() else {}
-    if stored.get("asked") != asked:
+    asked = {"workload": spec.model_dump(exclude_none=True), "arms": {arm.name: arm.architecture.key for arm in arms}}
+
+    def measure() -> dict[str, dict[str, Any]]:
         with closing(LatencyProcess(spec)) as process:
-            found = _search(ablation, scale, arms, target, lambda shape: process.measure(shape).total_ms.median, report)
-        stored = {"asked": asked, "found": found}
-        write_whole(file, f"{json_of(stored, indent=2)}\n".encode())
-    return [_restored(arm, stored["found"][arm.name]) for arm in arms]
+            return _search(ablation, scale, arms, target, lambda shape: process.measure(shape).total_ms.median, report)
+
+    found = kept_answer(file, "the latencies of an ablation's arms", asked, measure)
+    return [_restored(arm, found[arm.name]) for arm in arms]
 
 
 def _search(

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from analysis.fidelity.time_ratios import TimeRatio, time_ratios
-from analysis.records.files import write_whole
-from analysis.records.json_text import parse_json, read_json
+from analysis.records.json_text import parse_json
 from analysis.records.json_writer import json_of
 from analysis.records.latency import Latency, latency_from_dict
+from trials.experiments.kept_answer import kept_answer
 from trials.study.ablation_spec import AblationSpec, Arm
 from trials.study.latency_spec import LatencySpec
 
@@ -63,17 +64,17 @@ def _taken(
     rounds = ablation.scales[scale].rounds
     shapes, what = {arm.name: arm.architecture.key for arm in arms}, json_of(workload.model_dump(exclude_none=True), sort_keys=True)
     file = directory / f"{ablation.name}-{scale}-{workload.runtime}-{workload.precision}-{sha256(what.encode()).hexdigest()[:8]}.json"
-    asked = parse_json(json_of({"workload": parse_json(what), "arms": shapes, "rounds": rounds}))
-    stored = read_json(file, "the times of an ablation's arms", "delete it to have them measured again") if file.is_file() else {}
-    if stored.get("asked") == asked:
-        return {arm: [latency for each in several if (latency := latency_from_dict(each))] for arm, several in stored["found"].items()}
-    taken: dict[str, list[Latency]] = {arm.name: [] for arm in arms}
-    with closing(LatencyProcess(workload)) as process:
-        for place in range(rounds):
-            for arm in arms:
-                latency = process.measure(arm.architecture)
-                taken[arm.name].append(latency)
-                report(f"round {place + 1} of {rounds}, {name}: {arm.name} takes {latency.decode_ms_per_token.median:.3g} ms a token")
-    found = {arm: [dataclasses.asdict(each) for each in several] for arm, several in taken.items()}
-    write_whole(file, f"{json_of({'asked': asked, 'found': found}, indent=2)}\n".encode())
-    return taken
+    asked = {"workload": parse_json(what), "arms": shapes, "rounds": rounds}
+
+    def measure() -> dict[str, list[dict[str, Any]]]:
+        taken: dict[str, list[dict[str, Any]]] = {arm.name: [] for arm in arms}
+        with closing(LatencyProcess(workload)) as process:
+            for place in range(rounds):
+                for arm in arms:
+                    latency = process.measure(arm.architecture)
+                    taken[arm.name].append(dataclasses.asdict(latency))
+                    report(f"round {place + 1} of {rounds}, {name}: {arm.name} takes {latency.decode_ms_per_token.median:.3g} ms a token")
+        return taken
+
+    found = kept_answer(file, "the times of an ablation's arms", asked, measure)
+    return {arm: [latency for each in several if (latency := latency_from_dict(each))] for arm, several in found.items()}
