@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import stdtrit
 
+from analysis.fidelity.ablation import PooledNoise, estimate_interval
 from analysis.records.latency import Latency
-from analysis.statistics.intervals import LEVEL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +59,9 @@ def time_ratios(
         pairs = list(zip(latencies, taken[baseline], strict=True))
         decode = np.log([one.decode_ms_per_token.median / base.decode_ms_per_token.median for one, base in pairs])
         prefill = np.log([one.prefill_ms.median / base.prefill_ms.median for one, base in pairs])
-        interval = None
-        if len(pairs) > 1:
-            spread = float(stdtrit(len(pairs) - 1, (1 + LEVEL) / 2)) * float(decode.std(ddof=1)) / math.sqrt(len(pairs))
-            interval = math.exp(decode.mean() - spread), math.exp(decode.mean() + spread)
+        noise = PooledNoise(float(decode.std(ddof=1)), len(pairs) - 1) if len(pairs) > 1 else None
+        logarithms = estimate_interval(float(decode.mean()), noise, 1 / math.sqrt(len(pairs)))
+        interval = None if logarithms is None else (math.exp(logarithms[0]), math.exp(logarithms[1]))
         sizes = pairs[0][0].file_bytes, pairs[0][1].file_bytes
         rows.append(
             TimeRatio(

@@ -9,17 +9,15 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from search_space.errors import SpecError, quoted, refused
-from trials.catalogue.runtimes import COMMAND, RUNTIMES, USUAL_RUNTIME
+from trials.catalogue.runtimes import USUAL_RUNTIME
 from trials.commands.arguments import counted, price
 from trials.commands.paths import Use, given
 from trials.commands.talk import DONE, say
 from trials.machine.native_output import person
-
-if TYPE_CHECKING:
-    from trials.study.first_study import FirstStudy
+from trials.study.first_study import STATED_RUNTIMES, FirstStudy
 
 Answer = TypeVar("Answer")
 TRIED = (8, 16)
@@ -33,16 +31,13 @@ def add_init_arguments(parser: argparse.ArgumentParser) -> None:
     add("--text", nargs="+", metavar="TEXT", help="your text: files or quoted globs (default: asked, or this Python's source text)")
     add("--parameters", type=counted(10**10, 20_000), metavar="N", help="the budget, such as 1M (default: asked, or 1M)")
     add("--device", choices=("cpu", "gpu"), help="what trains (default: asked, or cpu)")
-    runtimes = [name for name in RUNTIMES if name != COMMAND]
-    add("--runtime", choices=runtimes, help="what measures the latency (default: asked, or the one that a study has)")
+    add("--runtime", choices=STATED_RUNTIMES, help="what measures the latency (default: asked, or the one that a study has)")
     add("--hours", type=price, metavar="HOURS", help="how long it may take, by a plan on this machine (default: asked, or 24 trials)")
     add("--output", type=given("--output", Use.PAGE), metavar="PATH", help="the study's file (default NAME.yaml)")
 
 
 def init(options: argparse.Namespace) -> int:
     """Write a commented study for your own text, budget, device and time; what no flag says is asked on a terminal."""
-    from trials.study.first_study import STATED_RUNTIMES, FirstStudy
-
     asks = sys.stdin.isatty() and person().isatty()
     name = _answer(options.name, "name of the study", "my-study", str, asks)
     texts = _answer(options.text, "your text, files or globs (Enter: this Python's source text)", [], _paths, asks)
