@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import ray
 from ray._private import ray_constants
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+from ray.exceptions import LocalRayletDiedError, RayError, RaySystemError, RpcError
 
 from search_space.errors import SpecError, WorkError
 from trials.machine.native_output import native_output
@@ -29,6 +31,10 @@ PATIENCE_SECONDS = 180
 """How long each of Ray's processes may take to start; its own 30 seconds do not suffice beside other work."""
 PORT_SECONDS = 90
 """How long gcs_server may take to say its port: where it dies before, Ray asks nothing else for all of that time (2.60)."""
+NOTICED_SECONDS = 5.0
+"""Within this time the end of a process, or of its service, is noticed by those who watch it, who know which one it was."""
+GONE = (LocalRayletDiedError, RaySystemError, RpcError)
+"""How a call says that Ray itself, and not what it was asked to run, has failed."""
 WHERE_SOCKETS_LIE = ("RAY_TMPDIR", "TMPDIR", "XDG_RUNTIME_DIR")
 """Variables that name folders for such files; the first whose folder is short and can be written is taken."""
 SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
@@ -73,13 +79,24 @@ def own_ray(settings: Mapping[str, Any]) -> Iterator[None]:
                         f"Ray did not start on this machine, found: {found}; its logs lie in {logs}, and the same command tries again"
                     ) from None
                 host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
-                with listening(host, int(port), lambda: end_with_it(LIVED_BY[0], "answers no more")):
+                with listening(host, int(port), lambda: end_with_it(LIVED_BY[0], "answers no more")), answered_by("Ray on this machine"):
                     yield
         finally:
-            ray.shutdown()
+            with suppress(RayError):  # it may be gone
+                ray.shutdown()
             _end_those_of(folder)
             if not is_wanted:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def answered_by(whose: str) -> Iterator[None]:
+    """What Ray itself answers with inside, and not what it was asked to run, is a WorkError; those who watch it are waited for before."""
+    try:
+        yield
+    except GONE as error:
+        time.sleep(NOTICED_SECONDS)
+        raise WorkError(f"{whose} must answer until the end, found: {first_line(error)}; the same command continues") from None
 
 
 def short_root(wanted: Iterable[str]) -> str:

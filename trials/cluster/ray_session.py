@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import ray
 from ray.exceptions import RayError
 
 from search_space.errors import SpecError
-from trials.cluster.own_ray import first_line, own_ray
+from trials.cluster.own_ray import answered_by, first_line, own_ray
 from trials.cluster.ray_address import ClusterAddress, answering, cluster_address
 from trials.latency.refusals import require_libraries
 from trials.machine.native_output import native_output
@@ -75,9 +75,11 @@ def _joined(address: ClusterAddress, quiet: Mapping[str, Any]) -> Iterator[None]
                 f"the Ray cluster at {address} must let this driver join, found: {first_line(error)}; look into its log"
             ) from None
         try:
-            yield
+            with answered_by(f"the Ray cluster at {address}"):
+                yield
         finally:
-            ray.shutdown()
+            with suppress(RayError):  # it may be gone
+                ray.shutdown()
 
 
 @contextmanager

@@ -13,11 +13,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from ray.exceptions import RaySystemError, RpcError, TaskCancelledError
 
-from search_space.errors import SpecError
+from search_space.errors import SpecError, WorkError
 from tests.support.processes import Process, processes_with
 from trials.cluster import own_ray
-from trials.cluster.own_ray import first_line, require_loopback, short_root
+from trials.cluster.own_ray import answered_by, first_line, require_loopback, short_root
 
 ROOT = Path(__file__).resolve().parents[3]
 MARK = "ARCHFRONT_TEST_RAY"
@@ -138,6 +139,17 @@ def test_a_librarys_complaint_is_one_line_without_a_secret() -> None:
     assert first_line(RuntimeError("no http://me:secret@host\nat all")) == "no http://me:***@host"
     assert first_line(RuntimeError(), "before\nwhat C++ said\n") == "what C++ said"
     assert first_line(RuntimeError()) == "RuntimeError"
+
+
+@pytest.mark.parametrize("error", [RpcError("CANCELLED"), RaySystemError("Broken pipe"), TaskCancelledError(), ValueError("ours")])
+def test_rays_own_failure_is_a_sentence_and_what_it_was_asked_to_run_keeps_its_error(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_ray, "NOTICED_SECONDS", 0)
+    is_rays = isinstance(error, own_ray.GONE)
+    with pytest.raises(WorkError if is_rays else type(error)) as raised, answered_by("Ray"):
+        raise error
+    assert not is_rays or str(raised.value).startswith("Ray must answer until the end, found: ")
 
 
 @pytest.mark.more
