@@ -48,4 +48,4 @@ def test_a_study_may_have_sizes_wherever_it_counts() -> None:
     assert study.search_space.budget.limits[0].value == 100_000
     assert study.search_space.choices("vocab_size") == (300,)
     assert (study.proxy.tokens, study.workers.deadline_seconds, study.corpus.limit_bytes) == (20_000, 7200.0, 1 << 20)
-    assert study.limits == {"peak_memory_bytes": 2.5e9, "total_ms": 3000.0}
+    assert study.problem.limits == {"peak_memory_bytes": 2.5e9, "total_ms": 3000.0}

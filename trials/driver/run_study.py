@@ -41,7 +41,7 @@ class StudyResult:
     has_worked: bool = False
     """Whether anything was left to train or to measure."""
     failure: str | None = None
-    """Why the study as a whole failed, in a sentence; None where at least one trial finished."""
+    """Why the study as a whole failed, in a sentence; None where a trial finished, and no more failed than the study allows."""
 
 
 def run_study(
@@ -112,15 +112,20 @@ def run_study(
         planned=first.count + study.search.trials + study.search.replicates_of(study.search.trials),
         left_out={number: reason for number, reason in left_out.items() if number not in recorded},
         has_worked=settled is not None,
-        failure=_failure(records),
+        failure=why_failed(records, study.limits.failed_share),
     )
 
 
-def _failure(records: Sequence[TrialRecord]) -> str | None:
-    if any(record.finished for record in records):
-        return None
+def why_failed(records: Sequence[TrialRecord], allowed_share: float) -> str | None:
+    """Why a study with these records came to nothing, or to too little; None where it did not."""
     if not records:
         return "no trial was run"
-    reasons = Counter(f"{record.outcome}: {record.reason}" for record in records)
+    came_to = [record for record in records if record.failed] if any(record.finished for record in records) else records
+    if len(came_to) < len(records) and len(came_to) <= allowed_share * len(records):
+        return None
+    reasons = Counter(f"{record.outcome}: {record.reason}" for record in came_to)
     reason, count = reasons.most_common(1)[0]
-    return f"none of {len(records)} trials finished; {'all' if count == len(records) else count} of them {reason}"
+    them = f"{'all' if count == len(came_to) else count} of them {reason}"
+    if came_to is records:
+        return f"none of {len(records)} trials finished; {them}"
+    return f"{len(came_to)} of {len(records)} trials failed, more than limits.failed_share ({allowed_share:g}) allows; {them}"

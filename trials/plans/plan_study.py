@@ -163,9 +163,9 @@ def _objectives(study: StudySpec, shapes: list[Architecture]) -> str:
     """When each is known, and what the limits are."""
     when = {"shape": "before anything runs", "device": "once measured", "training": "after the training"}
     said = joined([f"{objective.words.label} ({when[objective.known]})" for objective in study.problem.objectives])
-    if not study.limits:
+    if not study.limits.of_shapes:
         return said
-    bounds = [(find_objective(name), limit) for name, limit in study.limits.items()]
+    bounds = [(find_objective(name), limit) for name, limit in study.limits.of_shapes.items()]
     limits = joined([f"{o.words.label} {'at most' if o.better == 'lower' else 'at least'} {o.words.write(limit)}" for o, limit in bounds])
     return f"{said}; {limits}, kept by {_share([passed_limit(study, shape) for shape in shapes])}"
 

@@ -142,7 +142,7 @@ def read_study(directory: Path, *, leaves_out: bool = False) -> StoredStudy:
 
 def under_objectives(stored: StoredStudy, names: Sequence[str]) -> StoredStudy:
     """The study read under other objectives, its limits as they were; SpecError where one does not exist or was not measured there."""
-    problem = problem_of(names, stored.study.limits)
+    problem = problem_of(names, stored.study.limits.of_shapes)
     finished = [Observed.of(record, stored.finals.get(record.number)) for record in stored.records if record.finished]
     for objective in problem.objectives:
         if finished and all(objective.value(seen) is None for seen in finished):

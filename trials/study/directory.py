@@ -18,7 +18,10 @@ LOCK = "lock"
 SPLITS_FILE = "splits.json"
 """How the text is split: documents, bytes and a hash of each split."""
 WEIGHTS, TOKENIZERS, CHECKPOINTS = "weights", "tokenizers", "checkpoints"
-MAY_CHANGE = ("search.trials", "search.replicates", "workers.count", "workers.deadline_seconds", "search.reuse", "target", "target.tokens")
+MAY_CHANGE = (
+    "search.trials", "search.replicates", "workers.count", "workers.deadline_seconds", "search.reuse", "limits.failed_share",
+    "target", "target.tokens",
+)  # fmt: skip
 """What a continued study may say otherwise: how much and how fast, never what is measured."""
 
 HASHED = ("corpus.files",)

@@ -1,12 +1,14 @@
-"""What a study says of its search, of the workers that train, of its finalists and of the length that it is for."""
+"""What a study says of its search, its limits, of the workers that train, of its finalists and of the length that it is for."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from trials.study.section import LARGEST_SEED, MOST_LISTED, AboveZero, Few, Number, Positive, Seconds, Section
+from search_space.sizes import written_number
+from trials.study.section import LARGEST_SEED, MOST_LISTED, AboveZero, Few, Number, Positive, Seconds, Section, Share
 
 AUTO: Literal["auto"] = "auto"
 """What a calibration of the machine decides (trials/trial/calibration.py)."""
@@ -45,6 +47,31 @@ class SearchSpec(Section):
     def replicates_of(self, shapes: int) -> int:
         """How many trials repeat a shape where so many shapes are sampled."""
         return int(shapes * self.replicates / (1 - self.replicates) + 1e-9)
+
+
+class LimitsSpec(Section):
+    """The worst value that a shape may have, by the name of any objective (see above), such as `total_ms: 40`; and how much may fail."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, AboveZero] = Field(init=False)
+
+    failed_share: Share = 0.5
+    """Share of the trials that may come to nothing (diverge, run out of memory or time, fail or be lost): a study in which more did has
+    failed, and ends with exit code 1; 1 never."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sized(cls, limits: object) -> object:
+        """Limits in the unit that each objective's name ends in, such as `peak_memory_bytes: 2GB`."""
+        if not isinstance(limits, Mapping):
+            return limits
+        found = {name: written_number(value, str(name)) if isinstance(value, str) else value for name, value in limits.items()}
+        return {name: limits[name] if value is None else value for name, value in found.items()}
+
+    @property
+    def of_shapes(self) -> dict[str, float]:
+        """The limits that a shape may pass, by the names of objectives."""
+        return dict(self.__pydantic_extra__)
 
 
 class WorkersSpec(Section):

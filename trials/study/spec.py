@@ -16,14 +16,13 @@ from analysis.statistics.noise_prior import NoisePrior, expected_noise
 from search_space.budget import Budget
 from search_space.describe import is_file_name
 from search_space.errors import SpecError, require_reachable, shortened
-from search_space.sizes import written_number
 from search_space.space import SearchSpace
 from trials.study.budget_defaults import DEFAULTS, completed, completed_text, open_choices, size_of
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.latency_spec import LatencySpec
 from trials.study.rounding_spec import QuantisationAwareSpec, with_runtime
 from trials.study.scaling_spec import ScalingSpec, require_constants, with_scaling
-from trials.study.search_spec import AUTO, FinalsSpec, SearchSpec, TargetSpec, WorkersSpec
+from trials.study.search_spec import AUTO, FinalsSpec, LimitsSpec, SearchSpec, TargetSpec, WorkersSpec
 from trials.study.section import MOST_LISTED, AboveZero, Number, Positive, Seconds, Section, Share, Size, error_sentence, parsed
 from trials.study.upgrade import require_new_keys, upgraded
 from trials.study.yaml_file import parse_yaml, read_yaml
@@ -171,8 +170,7 @@ class StudySpec(Section):
     latency: LatencySpec = LatencySpec()
     objectives: tuple[str, ...] = USUAL
     """Two or three objectives by name (see above): what a front is made of, and what proposals follow."""
-    limits: dict[str, AboveZero] = Field(default_factory=dict)
-    """The worst value that a shape may have, by the name of any objective (see above)."""
+    limits: LimitsSpec = LimitsSpec()
     proxy: ProxySpec
     search: SearchSpec = SearchSpec()
     workers: WorkersSpec = WorkersSpec()
@@ -185,15 +183,6 @@ class StudySpec(Section):
 
     defaults: dict[str, dict[str, Any]] = Field(default_factory=dict, exclude=True)
     """What archfront filled in of `space` and `proxy` when the study began; in a directory's study alone, so that it stays what it was."""
-
-    @field_validator("limits", mode="before")
-    @classmethod
-    def _sized(cls, limits: object) -> object:
-        """Limits in the unit that each objective's name ends in, such as `peak_memory_bytes: 2GB`."""
-        if not isinstance(limits, Mapping):
-            return limits
-        found = {name: written_number(value, str(name)) if isinstance(value, str) else value for name, value in limits.items()}
-        return {name: limits[name] if value is None else value for name, value in found.items()}
 
     @field_validator("proxy", mode="before")
     @classmethod
@@ -210,7 +199,7 @@ class StudySpec(Section):
     @model_validator(mode="after")
     def _objectives_exist(self) -> StudySpec:
         problem = self.problem
-        for name in (*problem.names, *self.limits):
+        for name in (*problem.names, *problem.limits):
             wanted = validation_set_of(name)
             if wanted is not None and wanted not in self.corpus.validation:
                 found = shortened(", ".join(self.corpus.validation) or "none")
@@ -264,7 +253,7 @@ class StudySpec(Section):
     @property
     def problem(self) -> Problem:
         """What the study is read for."""
-        return problem_of(self.objectives, self.limits, self._expected_noise)
+        return problem_of(self.objectives, self.limits.of_shapes, self._expected_noise)
 
     @property
     def _expected_noise(self) -> NoisePrior:

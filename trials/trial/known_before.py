@@ -33,14 +33,14 @@ def exact_objectives(study: StudySpec, table: DeviceTable | None) -> Mapping[str
 
 def passed_limit(study: StudySpec, shape: Architecture) -> str | None:
     """Which limit a shape passes by its closed forms, as the beginning of a sentence; None where it passes none."""
-    if not study.limits:
+    if not study.limits.of_shapes:
         return None
     return study.problem.passed_limit(shape_observed(shape, study.latency, study.proxy), "shape")
 
 
 def require_within_limits(study: StudySpec) -> None:
     """Raise SpecError where no shape of the space keeps the limits that closed forms tell."""
-    if not study.limits:
+    if not study.limits.of_shapes:
         return
     example = ""
     for _, shape in study.search_space.shapes(0, study.search_space.glance):

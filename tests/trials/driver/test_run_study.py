@@ -25,7 +25,7 @@ from tests.support.noted import Noted
 from tests.support.real_study import RealStudy
 from trials.catalogue.runtimes import RUNTIMES, Runtime
 from trials.cluster.ray_session import connected, require_gpus
-from trials.driver.run_study import StudyResult, run_study
+from trials.driver.run_study import StudyResult, run_study, why_failed
 from trials.network.weights import load_network
 from trials.progress.standing import RunStanding, State, read_standing
 from trials.progress.watch import RunWatch
@@ -166,6 +166,29 @@ def test_a_study_in_which_everything_fails_stops_early_and_says_why(tmp_path: Pa
     assert 5 <= len(result.records) <= 6
     assert result.failure is not None
     assert "trials finished; all of them failed: RuntimeError: the disk is on fire" in result.failure
+
+
+def ended_as(*outcomes: Outcome) -> list[TrialRecord]:
+    study, _ = fakes.small_study()
+    tasks = [
+        TrialTask(number=number, kind=Kind.SAMPLED, architecture=shape, seed=0)
+        for number, (_, shape) in zip(range(len(outcomes)), study.search_space.table(), strict=False)
+    ]
+    return [
+        fakes.answer(task, outcome=outcome, reason=None if outcome is Outcome.FINISHED else f"it {outcome}")
+        for task, outcome in zip(tasks, outcomes, strict=True)
+    ]
+
+
+def test_a_study_in_which_more_failed_than_it_allows_has_failed() -> None:
+    half = ended_as(Outcome.FINISHED, Outcome.STOPPED, Outcome.LOST, Outcome.DIVERGED)
+    assert why_failed(half, 0.5) is None
+    assert why_failed(half, 0.4) == "2 of 4 trials failed, more than limits.failed_share (0.4) allows; 1 of them lost: it lost"
+    most = ended_as(Outcome.FINISHED, Outcome.LOST, Outcome.LOST, Outcome.OVER_LIMIT)
+    assert why_failed(most, 0.5) is None
+    assert why_failed(most[:3], 0.5) == "2 of 3 trials failed, more than limits.failed_share (0.5) allows; all of them lost: it lost"
+    assert why_failed(most[:3], 1) is None
+    assert why_failed(most[1:], 1) == "none of 3 trials finished; 2 of them lost: it lost"
 
 
 @pytest.mark.slow

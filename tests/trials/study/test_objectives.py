@@ -25,7 +25,7 @@ OLD = {
 def test_a_study_that_names_nothing_has_the_usual_objectives() -> None:
     study, _ = small_study()
     assert study.problem.names == ("bits_per_byte", "total_ms")
-    assert study.limits == {}
+    assert study.problem.limits == {}
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
@@ -53,6 +53,7 @@ def test_every_objective_may_be_named_and_bounded(name: str) -> None:
         ),
         ({"limits": {"latency_ms": 3}}, "the objective latency_ms is unknown"),
         ({"limits": {"total_ms": 0}}, r"limits\.total_ms"),
+        ({"limits": {"failed_share": 1.5}}, r"limits\.failed_share must be less than or equal to 1, found 1\.5; lower it"),
         (
             {"objectives": ["next_token_accuracy", "total_ms"], "search": {"early_stopping": "front"}},
             "early_stopping forecasts bits_per_byte",
@@ -73,7 +74,7 @@ def test_a_stored_study_of_earlier_words_is_read_and_a_persons_is_refused(tmp_pa
     study = parse_study(upgraded(old))
     assert study.latency.prompt_tokens == 8
     assert study.problem.names == ("bits_per_byte", "total_ms")
-    assert study.limits == {"total_ms": 30.0, "peak_memory_bytes": 2_000_000}
+    assert study.problem.limits == {"total_ms": 30.0, "peak_memory_bytes": 2_000_000}
     (tmp_path / STUDY).write_text(yaml.safe_dump(old))
     assert load_study(tmp_path / STUDY, stored=True).latency == study.latency
     with pytest.raises(SpecError, match=r"moved: write latency, limits\.total_ms"):
