@@ -1,3 +1,4 @@
+# make install   installs into .venv, with what verifies an export of the default format
 # make demo   installs into .venv, with what verifies an export of the default format, and runs the quickstart study
 # make test   installs into .venv and runs every check that takes seconds
 # make test-more  installs every runtime, for a quarter of an hour the first time, and runs the rest; what is missing fails
@@ -10,10 +11,12 @@ WHEELS ?= .wheels
 MINUTES ?= 30
 LLAMA_CPP := $(WHEELS)/llama-cpp-python-$(shell sed -n 's/^llama_cpp_python==//p' constraints.txt)
 
-.PHONY: demo test test-more soak fuzz format lint types tests clean
+.PHONY: demo install test test-more soak fuzz format lint types tests clean
 
 demo: .venv/installed
 	$(BIN)/archfront run studies/quickstart.yaml --directory $(STUDY)
+
+install: .venv/installed
 
 test: .venv/installed-tests format lint types tests
 

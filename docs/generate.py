@@ -224,7 +224,39 @@ def house_table() -> str:
     return "\n".join([*lines, ""])
 
 
+ENTRY = re.compile(r"^## (\d{4}-\d\d-\d\d): (.+)\n\n((?:- \*|  ).+\n(?:(?:- \*|  ).+\n)*)", re.MULTILINE)
+HEAD = ("Asked", "Answer", "Sets", "Stands")
+
+
+def findings() -> dict[str, dict[str, str]]:
+    """Every entry of docs/findings.md, `DATE: TITLE` -> its head: what was asked, the answer, what it sets, whether it stands.
+
+    Raises ValueError where an entry has no head.
+    """
+    text = (FOLDER / "findings.md").read_text(encoding="utf-8")
+    found = {}
+    for date, title, head in ENTRY.findall(text):
+        parts = re.findall(r"^- \*(\w+)\*: (.+(?:\n  .+)*)", head, re.MULTILINE)
+        found[f"{date}: {title}"] = {name: " ".join(said.split()).removesuffix(".") for name, said in parts}
+    for title in re.findall(r"^## (\d.*)$", text, re.MULTILINE):
+        if tuple(found.get(title, ())) != HEAD:
+            raise ValueError(f"docs/findings.md: the entry {title!r} must begin with a list of *{'*, *'.join(HEAD)}*, as the others do")
+    return found
+
+
+def findings_index() -> str:
+    """A line for each entry, the newest last, with a link to it."""
+    lines = ["| date | asked | answer | sets | stands |", "|---|---|---|---|---|"]
+    for name, head in findings().items():
+        date, _, title = name.partition(": ")
+        anchor = re.sub(r"[^\w\- ]", "", name.lower()).replace(" ", "-")
+        cells = [f"{date}", f"{head['Asked']} [{title}](#{anchor})", head["Answer"], head["Sets"], head["Stands"]]
+        lines.append(f"| {' | '.join('' if cell == 'nothing' else cell for cell in cells)} |")
+    return "\n".join([*lines, ""])
+
+
 GENERATED = {
+    "findings": findings_index,
     "house": house_table,
     "glossary": glossary,
     "study": study_tables,
@@ -251,5 +283,5 @@ def filled(text: str) -> str:
 
 
 if __name__ == "__main__":
-    for path in sorted(FOLDER.glob("*.md")):
+    for path in sorted(FOLDER.rglob("*.md")):
         path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")

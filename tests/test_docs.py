@@ -10,12 +10,18 @@ import pytest
 
 from analysis.laws.options import FORMS
 from docs import generate
-from tests.support.house import FLOORS
 from trials.corpus.documents import READERS
 from trials.search.samplers import SAMPLERS
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = sorted(path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted(path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = [name for name in DOCUMENTS if name.parts[0] == "docs"]
+
+
+def links(name: Path) -> set[Path]:
+    """Files that a document links to, by their paths from the root."""
+    found = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / name).read_text(encoding="utf-8"))
+    return {(ROOT / name.parent / target).resolve().relative_to(ROOT) for target in found}
 
 
 @pytest.mark.parametrize("name", DOCUMENTS, ids=str)
@@ -26,9 +32,17 @@ def test_generated_parts_are_up_to_date(name: Path) -> None:
 
 @pytest.mark.parametrize("name", DOCUMENTS, ids=str)
 def test_links_to_files_lead_somewhere(name: Path) -> None:
-    text = (ROOT / name).read_text(encoding="utf-8")
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
-        assert (ROOT / name.parent / target).exists(), f"{name} links to {target}, which is not there"
+    assert [str(target) for target in links(name) if not (ROOT / target).exists()] == []
+
+
+@pytest.mark.parametrize("name", PAGES, ids=str)
+def test_the_first_page_links_to_every_page_and_each_page_back(name: Path) -> None:
+    assert name in links(Path("README.md"))
+    assert Path("README.md") in links(name), f"{name} must end with a link to README.md"
+
+
+def test_the_first_page_is_a_screen_and_a_half() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 800
 
 
 @pytest.mark.parametrize(
@@ -66,9 +80,3 @@ def test_design_says_where_each_thing_is_added() -> None:
         "law",
     )
     assert sorted(rows[1:]) == sorted(things)
-
-
-def test_the_readme_names_every_room() -> None:
-    house = (ROOT / "README.md").read_text(encoding="utf-8").partition("## The house")[2].partition("\n## ")[0]
-    rooms = [room.split("/") for floor in FLOORS for room in floor]
-    assert [parts[1] for parts in rooms if len(parts) == 2 and not re.search(rf"\b{parts[1]}\b", house)] == []
