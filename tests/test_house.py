@@ -38,7 +38,9 @@ ROOMS = {
             "proposer",
             "samplers",
             "shape_table",
+            "steady_generations",
             "told_trials",
+            "user_sampler",
         )
     },
     "mlflow": {"trials/reporting/mlflow_store.py"},

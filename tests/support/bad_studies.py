@@ -121,6 +121,9 @@ BAD: dict[str, BadStudy] = {
     "an unknown key": changed("proxy.tokns is unknown; did you mean `tokens`?", proxy__tokns=1),
     "a very long key": raw(f"? {'x' * 3000}\n: 1", "is unknown; known are"),
     "a very long value": changed("found 'yyyy", search__sampler="y" * 10_000),
+    "a sampler that is none": changed("'tpe' or 'random' or must be MODULE:CLASS", search__sampler="gp"),
+    "a sampler's module that is missing": changed("found no my_samplers in ", search__sampler="my_samplers:Mine"),
+    "options of a sampler of ours": changed("sampler_options must be left out where sampler is nsga2", search__sampler_options={"mu": 3}),
     "a date for a name": raw("latency: {runtime: 2024-13-45}", "found '2024-13-45'"),
     "an infinite number": changed("proxy.learning_rate must be a finite number", proxy__learning_rate=float("inf")),
     "a precision that is a list": changed(

@@ -46,6 +46,7 @@ def make_proposer(study: StudySpec, table: DeviceTable | None) -> Proposer:
         study.problem,
         exact=exact_objectives(study, table),
         accepts=lambda shape: refusal_of(shape, study.latency) is None and passed_limit(study, shape) is None,
+        options=study.search.sampler_options,
     )
 
 

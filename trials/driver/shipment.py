@@ -33,8 +33,9 @@ def pack(study_path: Path, folder: Path) -> str:
     """Fill a folder with all that a job needs and return the study's path in it.
 
     Our packages are taken from where they are imported from, so a checkout and an installed archfront ship alike. Relative corpus and
-    reference files travel with the study; an absolute path names a file of the cluster, which is said. Raises SpecError for a study
-    that would be refused here, a relative file that does not exist or lies outside the study's folder, and too large a corpus.
+    reference files travel with the study, and so does the module of its sampler from the working directory; an absolute path names a file
+    of the cluster, which is said. Raises SpecError for a study that would be refused here, a relative file that does not exist or lies
+    outside the study's folder, and too large a corpus.
     """
     study_path = study_path.resolve()
     load_study(study_path)
@@ -110,7 +111,9 @@ def _companions(study_path: Path) -> Iterator[tuple[str, Path]]:
     for name in values.get("references") or ():
         if is_file_name(name):
             yield from _named("references", name, study_path.parent)
-
+    sampler = str((values.get("search") or {}).get("sampler"))
+    if ":" in sampler:
+        yield from _module(sampler.partition(":")[0].partition(".")[0])
     table = (values.get("search") or {}).get("latency_table")
     if table is not None and not is_table_file(table):
         raise SpecError(
@@ -118,6 +121,14 @@ def _companions(study_path: Path) -> Iterator[tuple[str, Path]]:
         )
     if table is not None:
         yield from _named("search.latency_table", table, study_path.parent)
+
+
+def _module(name: str) -> Iterator[tuple[str, Path]]:
+    """The files of a module in the working directory; nothing for one that the cluster has to have installed."""
+    here = Path.cwd()
+    for file in [here / f"{name}.py", *sorted((here / name).rglob("*.py"))]:
+        if file.is_file():
+            yield str(file.relative_to(here)), file
 
 
 def _named(key: str, pattern: str, folder: Path) -> Iterator[tuple[str, Path]]:

@@ -36,6 +36,10 @@ def check(study: StudySpec, directory: Path | None = None, *, has_text: bool = T
         space = study.search_space
         shapes = space.sample(SHAPES_ASKED_ABOUT, study.search.seed, space.glance)
         require_measurable(study.latency, first.references, shapes)
+        if study.search.is_sampler_by_class:
+            from trials.search.user_sampler import require_user_sampler  # imports Optuna and the user's module
+
+            require_user_sampler(study.search, space, len(study.problem.objectives))
     if directory is None:
         require_table(study)
     else:

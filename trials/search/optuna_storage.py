@@ -14,6 +14,8 @@ from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # it tells of every study that it makes
+
 PRIVATE = {
     "storage": ("_studies", "_max_trial_id", "_trial_id_to_study_id_and_number"),
     "study": ("trials", "system_attrs"),
@@ -44,6 +46,11 @@ class KnownTrials(InMemoryStorage):
         for trial in trials[len(held.trials) :]:
             self.create_new_trial(self._place, trial)
         return optuna.load_study(study_name=NAME, storage=self, sampler=sampler)
+
+    @property
+    def notes(self) -> list[str]:
+        """Names of what the sampler of the last proposal keeps in the study beside its trials."""
+        return sorted(self._studies[self._place].system_attrs)
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         """Creates a trial as Optuna's does, with the template itself: a later change replaces it here and leaves the template as it was."""

@@ -14,7 +14,6 @@ from operator import attrgetter
 from typing import Any
 
 import numpy as np
-import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from analysis.objectives.observed import Observed
@@ -22,15 +21,15 @@ from analysis.objectives.problem import STANDARD, Problem
 from analysis.records.record import Outcome, TrialRecord
 from analysis.search.loss_extrapolation import LossEstimate
 from search_space.architecture import Architecture
+from search_space.errors import WorkError
 from search_space.space import Point, SearchSpace
 from trials.search.history import History, KnownCosts
 from trials.search.samplers import EVERY_SEED, POPULATION, SAMPLERS, SPREAD_FIRST, Choices
 from trials.search.shape_table import ShapeTable
 from trials.search.told_trials import DEVIATION, ESTIMATE
+from trials.search.user_sampler import said_of, suggested, user_sampler
 from trials.trial.known_before import Exact
 from trials.trial.task import TrialTask
-
-optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 START_CANDIDATES = 16
 """Random shapes of which the start-up takes the one farthest from what is known (Mitchell's best candidate, 1991)."""
@@ -47,8 +46,9 @@ class Proposer:
         problem: Problem = STANDARD,
         exact: Mapping[str, Exact] | None = None,
         accepts: Callable[[Architecture], bool] | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
-        """`seed` is the study's; `sampler` one of `SAMPLERS`; only shapes that `accepts` are proposed.
+        """`seed` is the study's; `sampler` one of `SAMPLERS` or MODULE:CLASS with its `options`; only shapes that `accepts` are proposed.
 
         `exact` computes objectives of the `problem`, by their names, for any shape: proposals then follow what it says, never what was
         measured, so that equal losses lead to equal proposals. It is asked for what the sampler looks at: `random` at none, `front` at the
@@ -64,7 +64,7 @@ class Proposer:
         bounds = [(place, o) for place, o in enumerate(problem.objectives) if o.name in problem.limits and o.known == "training"]
         limits = {place: o.cost(problem.limits[o.name]) for place, o in bounds}
         choices = Choices(table.distributions, table.every_params, table.sizes, seed, limits, costs, bool(problem.limits))
-        self._sampler = SAMPLERS[sampler](choices)
+        self._name, self._sampler = sampler, SAMPLERS[sampler](choices) if sampler in SAMPLERS else user_sampler(sampler, options or {})
         self._history = self._empty()
 
     def __len__(self) -> int:
@@ -100,7 +100,14 @@ class Proposer:
         for trial, costs, estimate in self._history.estimates():
             self._estimate(trial, costs, estimate)
         known = [*trials, *(self._trial(point, TrialState.RUNNING) for point in running)]
-        return self._history.storage.study(known, self._sampler(seed)).ask(self._table.distributions).params
+        try:
+            return suggested(self._sampler(seed), self._history.storage, known, self._table.distributions)
+        except Exception as error:
+            if self._name in SAMPLERS:
+                raise
+            raise WorkError(
+                f"search.sampler: {self._name} raised {said_of(error)} when it was asked for a shape; mend it, and run again"
+            ) from None
 
     def _empty(self) -> History:
         return History(self._table, self._told, self._known_costs, self._every_seed, len(self._problem.objectives))

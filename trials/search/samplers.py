@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from analysis.fronts.domination import non_dominated
 from analysis.statistics.arrays import Array
 from trials.search.front_sampler import FrontSampler
+from trials.search.steady_generations import SteadyGenerations
 
 POPULATION = 10
 """Finished trials that NSGA-II breeds from, and those that it and TPE want before they begin."""
@@ -58,8 +59,8 @@ class FinishedValues:
         return self._values
 
 
-class SteadyNSGAII(NSGAIISampler):
-    """NSGA-II in its steady state: parents are the best of all that is known, not those of the generation before."""
+class SteadyNSGAII(SteadyGenerations, NSGAIISampler):
+    """NSGA-II in its steady state, with less to look at."""
 
     def __init__(self, choices: Choices, seed: int, values: FinishedValues) -> None:
         """Every trial has the distributions of the choices; `values` may be those of an earlier proposal."""
@@ -72,12 +73,8 @@ class SteadyNSGAII(NSGAIISampler):
         return self._declared
 
     def get_trial_generation(self, study: optuna.Study, trial: FrozenTrial) -> int:
-        """The first generation that has parents, whatever is asked for."""
+        """The first that has parents: as many trials as a population are there before it is asked (`SPREAD_FIRST`)."""
         return 1
-
-    def get_parent_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
-        """Chosen anew for each proposal."""
-        return self.select_parent(study, generation) if generation else []
 
     def get_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
         """The finished trials on the first fronts that have `POPULATION` together: none of the others can be chosen.

@@ -31,12 +31,7 @@ class ShapeTable:
         self._rows = {shape: row for row, (_, shape) in enumerate(self._table)}
         self.accepted: Flags = np.array([accepts is None or accepts(shape) for _, shape in self._table], dtype=bool)
         self._dimensions = space.free
-        self.distributions: dict[str, BaseDistribution] = {}
-        for dimension in self._dimensions:
-            count = len(dimension.choices)
-            self.distributions[dimension.name] = (
-                IntDistribution(0, count - 1) if dimension.ordered else CategoricalDistribution([str(place) for place in range(count)])
-            )
+        self.distributions = distributions_of(space)
         self._place_of = {d.name: {choice_key(choice): place for place, choice in enumerate(d.choices)} for d in self._dimensions}
         self._places = np.array([self._places_of(point) for point, _ in self._table], dtype=np.int64).reshape(len(self._table), -1)
         self._ordered = np.array([d.ordered for d in self._dimensions], dtype=bool)
@@ -105,6 +100,17 @@ class ShapeTable:
         steps = np.abs(self._places - np.asarray(places))
         distances: Array = np.where(self._ordered, steps / self._spans, steps != 0).sum(axis=1)
         return distances
+
+
+def distributions_of(space: SearchSpace) -> dict[str, BaseDistribution]:
+    """The places on each free dimension: a range of whole numbers where its choices are ordered, else categories."""
+    return {
+        dimension.name: IntDistribution(0, count - 1)
+        if dimension.ordered
+        else CategoricalDistribution([str(place) for place in range(count)])
+        for dimension in space.free
+        for count in [len(dimension.choices)]
+    }
 
 
 def choice_key(choice: object) -> str:

@@ -66,7 +66,11 @@ def kind_text(annotation: Any, metadata: list[Any]) -> str:
         return "section"
     literal = re.search(r"Literal\[(.*?)\]", text) or re.search(r"OneOf\(names=\((.*?)\)\)", text)
     if literal:
-        others = [name for kind, name in (("int", "whole number"), ("bool", BOOLEAN)) if kind in text.replace(literal[0], "")]
+        others = [
+            name
+            for kind, name in (("int", "whole number"), ("bool", BOOLEAN), ("_class_path", "`MODULE:CLASS`"))
+            if kind in text.replace(literal[0], "")
+        ]
         return " or ".join([*(f"`{word.strip()[1:-1]}`" for word in literal[1].split(",")), *others])
     if "tuple[" in text and "Spec, ...]" in text:
         return "list of sections"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
+from search_space.errors import quoted
 from search_space.sizes import written_number
-from trials.study.section import LARGEST_SEED, MOST_LISTED, AboveZero, Few, Number, Positive, Seconds, Section, Share
+from trials.study.section import LARGEST_SEED, MOST_LISTED, AboveZero, ClassPath, Few, Number, Positive, Seconds, Section, Share
 
 AUTO: Literal["auto"] = "auto"
 """What a calibration of the machine decides (trials/trial/calibration.py)."""
@@ -25,8 +26,11 @@ class SearchSpec(Section):
     tried: they tell seed noise from quality (docs/method.md); 0 for none."""
     seed: Annotated[int, Number, Field(ge=0, le=LARGEST_SEED)] = 0
     """Decides proposals, initial weights and the order of the data; a replicate has a later one."""
-    sampler: Literal["front", "nsga2", "tpe", "random"] = "front"
-    """What proposes the next shape: ours, which models the front (docs/method.md), or one of Optuna's."""
+    sampler: Literal["front", "nsga2", "tpe", "random"] | ClassPath = "front"
+    """What proposes the next shape: ours, which models the front (docs/method.md), one of Optuna's, or any sampler of Optuna's form by its
+    module, which is installed or lies in the working directory, and its class."""
+    sampler_options: dict[str, Any] = Field(default_factory=dict)
+    """Arguments of the constructor of a sampler that is named by module and class; its `seed` follows from `search.seed`."""
     latency_table: str | None = None
     """A table of `archfront profile-device`, a `.jsonl` file or its name: proposals then follow the latencies that it predicts, and can be
     replayed; a copy stays in the study's directory. Every trial is measured all the same."""
@@ -37,6 +41,17 @@ class SearchSpec(Section):
     """`front`: a trial stops at a rung once it is unlikely to add to the front (docs/method.md); references and replicates never do."""
     rungs: Annotated[tuple[Annotated[float, Number, Field(gt=0, lt=1)], ...], Field(max_length=MOST_LISTED)] = RUNGS
     """Ascending shares of the tokens at which a trial is evaluated and judged; read only where trials may stop early."""
+
+    @property
+    def is_sampler_by_class(self) -> bool:
+        """Whether the sampler is named by module and class."""
+        return ":" in self.sampler
+
+    @model_validator(mode="after")
+    def _options_have_a_class(self) -> SearchSpec:
+        if self.sampler_options and not self.is_sampler_by_class:
+            raise ValueError(f"sampler_options must be left out where sampler is {self.sampler}, found {quoted(self.sampler_options)}")
+        return self
 
     @model_validator(mode="after")
     def _rungs_ascend(self) -> SearchSpec:

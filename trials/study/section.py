@@ -51,6 +51,14 @@ class OneOf:
         return core_schema.literal_schema(list(self.names))
 
 
+def _class_path(value: str) -> str:
+    if re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", value) is None:
+        raise ValueError(f"must be MODULE:CLASS, such as optuna.samplers:GPSampler, found {quoted(value)}")
+    return value
+
+
+ClassPath = Annotated[str, AfterValidator(_class_path)]
+"""A class by its module, with a colon between."""
 Number = BeforeValidator(_number)
 MOST_COUNTED, LARGEST_SEED = 10**15, 2**32 - 1
 MOST_LISTED = 64

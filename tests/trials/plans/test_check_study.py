@@ -50,6 +50,14 @@ def test_a_study_of_a_small_text_passes(tmp_path: Path) -> None:
     assert [name for name, _ in first.references] == ["deep-thin", "wide-shallow"]
 
 
+def processor_seconds(code: str) -> tuple[str, float]:
+    """What a Python of its own says, and the processor time that it took: others may be at work on this machine."""
+    before = os.times()
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    after = os.times()
+    return done.stdout.strip(), after.children_user + after.children_system - before.children_user - before.children_system
+
+
 @pytest.mark.parametrize("verb", ["plan", "run", "job submit"])
 def test_a_refusal_imports_nothing_heavy(verb: str, tmp_path: Path) -> None:
     path = BAD["a row of a number"].write(tmp_path)
@@ -57,9 +65,6 @@ def test_a_refusal_imports_nothing_heavy(verb: str, tmp_path: Path) -> None:
     code = f"""import sys, archfront
 assert archfront.main({[*verb.split(), str(path), *options]!r}) == 2
 print([name for name in {HEAVY} if name in sys.modules])"""
-    before = os.times()
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    after = os.times()
-    assert done.stdout.strip() == "[]"
-    spent = after.children_user + after.children_system - before.children_user - before.children_system
-    assert spent < 1.5  # processor time: others may be at work on this machine
+    said, spent = processor_seconds(code)
+    assert said == "[]"
+    assert spent < 0.8 * processor_seconds("import torch")[1]

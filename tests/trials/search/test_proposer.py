@@ -14,11 +14,12 @@ from analysis.fronts.domination import hypervolume
 from analysis.records.record import Kind, Outcome, TrialRecord
 from search_space.architecture import Architecture
 from search_space.space import SearchSpace
+from tests.support.around_the_best import NAMED
 from tests.support.fakes import answer, small_study
 from tests.support.sample_study import SPACE as LARGER
 from trials.driver.agenda import HOPELESS, Agenda, NoTask
 from trials.search.proposer import Proposer
-from trials.search.samplers import POPULATION, SAMPLERS
+from trials.search.samplers import POPULATION
 from trials.study.spec import StudySpec
 from trials.trial.references import references
 from trials.trial.task import TrialTask, plain
@@ -43,7 +44,7 @@ def search(proposer: Proposer, count: int) -> list[TrialRecord]:
     return records
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", NAMED)
 def test_every_proposal_is_feasible_and_new(sampler: str) -> None:
     feasible = {shape for _, shape in SPACE.table()}
     records = search(Proposer(SPACE, 0, sampler), 40)
@@ -54,7 +55,7 @@ def test_every_proposal_is_feasible_and_new(sampler: str) -> None:
         assert record.point["num_unique_layers"] == record.architecture.num_unique_layers
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", NAMED)
 def test_replaying_the_records_one_by_one_proposes_the_same_shapes(sampler: str) -> None:
     records = search(Proposer(SPACE, 3, sampler), 30)
     again = Proposer(SPACE, 3, sampler)
@@ -66,7 +67,7 @@ def test_replaying_the_records_one_by_one_proposes_the_same_shapes(sampler: str)
         assert proposal[1] == records[number].architecture
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", NAMED)
 def test_pending_shapes_are_not_proposed_again(sampler: str) -> None:
     proposer = Proposer(SPACE, 0, sampler)
     records = search(proposer, 15)
@@ -91,7 +92,7 @@ def search_with(propose: Callable[[int, list[TrialRecord]], tuple[object, Archit
     return [proposal[1] for proposal in found if proposal is not None]
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", NAMED)
 def test_a_proposer_that_has_seen_other_records_of_the_same_numbers_proposes_as_a_fresh_one(sampler: str) -> None:
     used, records = Proposer(SPACE, 0, sampler), search(Proposer(SPACE, 0, sampler), 16)
     used.propose(16, records, [])
@@ -131,7 +132,7 @@ def test_nsga2_breeds_from_the_best_it_knows() -> None:
 
 
 @pytest.mark.parametrize("outcome", [Outcome.DIVERGED, Outcome.STOPPED])
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", NAMED)
 def test_trials_without_numbers_are_told_and_do_not_count_as_known(sampler: str, outcome: Outcome) -> None:
     proposer = Proposer(SPACE, 0, sampler)
     records = search(proposer, POPULATION + 5)

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 import pytest
 
 from analysis.records.record import Outcome, TrialRecord
+from tests.support.around_the_best import NAMED
 from tests.support.fakes import answer, small_study
 from trials.driver.agenda import Agenda, NoTask
 from trials.search.proposer import Proposer
-from trials.search.samplers import SAMPLERS
 from trials.study.spec import StudySpec
 from trials.trial.references import references
 from trials.trial.task import TrialTask
@@ -53,7 +53,7 @@ def replayed(study: StudySpec, records: Iterable[TrialRecord], arrivals: random.
             return tasks
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", NAMED)
 def test_replaying_a_finished_study_hands_out_the_same_tasks(sampler: str) -> None:
     study, _ = small_study(search={"trials": TRIALS, "sampler": sampler, "seed": 3, "replicates": 0.2}, workers={"count": WORKERS})
     records = finished(study)

@@ -11,12 +11,12 @@ from analysis.fronts.front import front_of
 from analysis.fronts.membership import estimate_membership
 from analysis.records.record import Kind, Outcome, TrialRecord
 from analysis.records.replicates import averaged
+from tests.support.around_the_best import NAMED
 from tests.support.fakes import answer, small_study
 from tests.trials.search.test_proposer import agenda_of, search, stored
 from trials.driver.agenda import Agenda, NoTask, contender
 from trials.reporting.mlflow_trial_content import trial_run
 from trials.search.proposer import Proposer
-from trials.search.samplers import SAMPLERS
 from trials.study.search_spec import SearchSpec
 from trials.study.spec import StudySpec
 from trials.trial.task import TrialTask
@@ -122,7 +122,7 @@ def test_a_study_without_a_finished_trial_has_nothing_to_repeat() -> None:
     assert all(record.replicates is None for record in agenda.records.values())
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", NAMED)
 def test_the_sampler_learns_the_mean_of_a_shape_and_not_two_shapes(sampler: str) -> None:
     space = study_of(12).search_space
     records = search(Proposer(space, 0, sampler), 14)
