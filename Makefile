@@ -47,6 +47,7 @@ tests:
 	$(PYTHON) -m venv .venv
 
 .venv/installed: .venv/bin/python pyproject.toml constraints.txt
+	@echo 'installs into .venv; pip says nothing until it is done, minutes the first time'
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[hf]'
 	touch $@
 

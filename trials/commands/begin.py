@@ -93,7 +93,9 @@ def _settle(study: FirstStudy, output: Path) -> None:
     if study.hours is not None and expected > study.hours * 3600:
         from analysis.text import words
 
-        say(f"archfront: {words.plural(made.trials, 'trial')} are the fewest that make a front, and take about {words.duration(expected)}")
+        cure = "fewer --parameters, or a shorter proxy.tokens in the file, take less; so does a machine that has nothing else to do"
+        few_trials = f"{words.plural(made.trials, 'trial')} are the fewest that make a front, and take about {words.duration(expected)}"
+        say(f"archfront: {few_trials}; {cure}")
 
 
 def _answer(said: Answer | None, question: str, default: Answer, read: Callable[[str], Answer], asks: bool) -> Answer:

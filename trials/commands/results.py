@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +13,7 @@ from search_space.errors import SpecError
 from trials.catalogue.formats import FORMATS
 from trials.commands.arguments import LONGEST_CONTEXT, add_directory, add_far, add_json, add_verbose, counted, port
 from trials.commands.paths import Use, given
-from trials.commands.talk import DONE, emit, say
+from trials.commands.talk import DONE, at_width, emit, output_width, say
 
 if TYPE_CHECKING:
     from analysis.laws.fit_result import FitResult
@@ -222,10 +221,10 @@ def print_front(stored: StoredStudy, as_json: bool, is_verbose: bool) -> None:
             rows = [row | {"target": forecasts.get(row["trial"]), "next_experiment": experiment} for row in rows]
         emit(rows)
         return
-    width = os.get_terminal_size(sys.stdout.fileno()).columns or None if sys.stdout.isatty() else None
-    print((front_text if is_verbose else last_text)(stored.records, stored.finals, stored.front, stored.membership, width))
+    shown = front_text if is_verbose else last_text
+    print(shown(stored.records, stored.finals, stored.front, stored.membership, output_width()))
     if text := answers_text(stored.records, stored.front, stored.study.corpus.title):
-        print(f"\n{text}")
+        print(at_width(f"\n{text}", output_width(), indent=4))
     if ahead is not None and (is_verbose or isinstance(ahead, str)):
         from analysis.report.terminal import forecast_text
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from trials.commands.arguments import add_json, add_study, add_tracking_uri, add_verbose, few, price
 from trials.commands.paths import Use, given
 from trials.commands.results import RESULT_JSON, more_said, print_result, print_written
-from trials.commands.talk import DONE, STUDY_FAILED, emit, say
+from trials.commands.talk import DONE, STUDY_FAILED, at_width, emit, output_width, say
 
 if TYPE_CHECKING:
     from trials.driver.run_study import StudyResult
@@ -52,7 +52,7 @@ def plan(options: argparse.Namespace) -> int:
     if options.json:
         emit(made.as_dict())
     else:
-        print(made)
+        print(at_width(str(made), output_width()))
     return DONE
 
 
@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
         say(f"\ntime     {outlook}")
     say(f"\nreport   {page}\nMLflow   archfront ui {directory}\n{more_said(directory, options.verbose)}")
     if study.scaling is None:
-        say(f"export   archfront export {directory} --pick knee")
+        say(f"export   archfront export {directory} --pick recommended")
     else:
         from trials.plans.feasible_here import grouped
 

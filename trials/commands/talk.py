@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import textwrap
 import warnings
 from contextlib import suppress
 from typing import Any
@@ -23,6 +24,22 @@ def say(text: str) -> None:
     """Talk to the person, past the data, and without a secret of anybody's."""
     with suppress(OSError):  # whoever is gone, or a log on a full disk, changes nothing of the work and of what it ends with
         print(redacted(text), file=person(), flush=True)
+
+
+def output_width() -> int | None:
+    """Columns of the terminal that data is printed on; None where it goes elsewhere."""
+    return os.get_terminal_size(sys.stdout.fileno()).columns or None if sys.stdout.isatty() else None
+
+
+def at_width(text: str, width: int | None, indent: int = 12) -> str:
+    """Lines of `WORD  value` no wider than that, none broken within a word; what is continued stands under the values."""
+    if width is None:
+        return text
+    found = []
+    for line in text.splitlines():
+        under = " " * max(indent, len(line) - len(line.lstrip()))
+        found += textwrap.wrap(line, width, subsequent_indent=under, break_long_words=False, break_on_hyphens=False) or [""]
+    return "\n".join(found)
 
 
 def emit(value: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from trials.plans.pace_table import LatencyPace, OverheadPace, TrainingPace
 from trials.study.latency_spec import LatencySpec
 from trials.study.spec import StudySpec
 
+logger = logging.getLogger(__name__)
 TIMED_FOR_A_PLAN = 3
 """Shapes that are timed, from the smallest to the largest by their FLOPs."""
 LARGEST_WHOLE = 30_000_000
@@ -63,6 +65,7 @@ def measured_paces(study: StudySpec, shapes: Sequence[Architecture]) -> tuple[li
 
     A study with nothing left open; raises what a training raises here.
     """
+    logger.warning("a few steps are timed, once for shapes of this size on this machine: half a minute, or minutes beside other work")
     workers = study.workers
     beside = 1 if workers.gpus else max(1, min(workers.count, (os.cpu_count() or 1) // workers.trial_threads))
     found = [timed for _, timed in side_by_side(time_shapes, [(study, tuple(shapes))] * beside, beside, lower="proxy.batch_sequences")]

@@ -137,7 +137,7 @@ def test_the_program_asks_on_a_terminal(texts: Path) -> None:
     assert values["latency"]["runtime"] == "torch"
 
 
-def test_hours_are_turned_into_trials_by_the_plan(texts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hours_are_turned_into_trials_by_the_plan(texts: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     class Plan:
         def __init__(self, trials: int) -> None:
             self.time = self
@@ -147,3 +147,7 @@ def test_hours_are_turned_into_trials_by_the_plan(texts: Path, monkeypatch: pyte
     assert archfront.main(["init", "--name", "mine", "--parameters", "250k", "--hours", "1"]) == 0
     assert load_study(texts / "mine.yaml").search.trials == 55
     assert begin.TRIED[0] < begin.TRIED[1]
+    assert archfront.main(["init", "--name", "short", "--parameters", "250k", "--hours", "0.01"]) == 0
+    assert load_study(texts / "short.yaml").search.trials == FEWEST_TRIALS
+    assert "take about 11 min" in (said := capsys.readouterr().err)
+    assert "fewer --parameters, or a shorter proxy.tokens" in said

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.needs import FULL_DEVICE
+from trials.commands.talk import at_width
 from trials.machine.native_output import LIBRARIES_LOG
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -116,3 +117,11 @@ def test_what_cannot_be_said_ends_nothing(where: str) -> None:
 def test_a_stream_that_is_closed_is_no_fault(closed: str) -> None:
     command = f'{sys.executable} -c "from trials.commands.talk import hush_libraries, say; hush_libraries()" {closed}'
     assert subprocess.run(["sh", "-c", command], cwd=ROOT, check=False).returncode == 0
+
+
+def test_lines_of_a_terminal_break_between_words_and_go_on_under_their_values() -> None:
+    text = "space       96 points; 12 feasible\n              80 removed: nothing left for the MLP\n\nlast"
+    assert at_width(text, None) == text
+    assert at_width(text, 34) == (
+        "space       96 points; 12 feasible\n              80 removed: nothing\n              left for the MLP\n\nlast"
+    )

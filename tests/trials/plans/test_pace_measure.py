@@ -60,10 +60,11 @@ def test_of_endless_sequences_short_ones_are_timed(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.slow
-def test_processes_side_by_side_time_what_is_there() -> None:
+def test_processes_side_by_side_time_what_is_there(caplog: pytest.LogCaptureFixture) -> None:
     study, _ = small_study()
     shapes = spread_by_flops(study.search_space.sample(40), study.proxy.context_tokens, 2)
     paces, overhead = measured_paces(study, shapes)
+    assert "a few steps are timed" in caplog.text
     assert [pace.label for pace in paces] == [shape.label for shape in shapes]
     assert overhead.seconds["imports"] > 0
     small, large = (pace.seconds_per_token for pace in paces)
