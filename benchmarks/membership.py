@@ -29,7 +29,8 @@ BINS = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 1.0)
 LEVEL = 2.2
 """Bits per byte that the planted curves lie about."""
 SPREAD = 0.02
-"""Standard deviation of the shapes' own differences, as the quickstart's (docs/findings.md)."""
+"""Standard deviation of the shapes' own differences, as the quickstart's (docs/findings.md, 2026-11-22: a recipe for three minutes, and
+what its ranking is worth)."""
 SIZES = (14, 30, 60)
 NOISES = (0.0025, 0.005, 0.01)
 """Planted standard deviation between seeds, over `LEVEL`."""

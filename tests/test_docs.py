@@ -16,6 +16,8 @@ from trials.search.samplers import SAMPLERS
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted(path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 PAGES = [name for name in DOCUMENTS if name.parts[0] == "docs"]
+CITING = ("search_space", "analysis", "trials", "benchmarks", "studies", "tests")
+"""Where a constant, a recipe or a test may rest on an entry of docs/findings.md."""
 
 
 def links(name: Path) -> set[Path]:
@@ -43,6 +45,17 @@ def test_the_first_page_links_to_every_page_and_each_page_back(name: Path) -> No
 
 def test_the_first_page_is_a_screen_and_a_half() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 800
+
+
+def test_what_rests_on_a_measurement_cites_an_entry_that_there_is() -> None:
+    entries, wrong, cited = generate.findings(), [], 0
+    for path in (path for place in CITING for suffix in ("py", "yaml") for path in (ROOT / place).rglob(f"*.{suffix}")):
+        text = re.sub(r"\s+(# )?", " ", path.read_text(encoding="utf-8")) if path != Path(__file__) else ""
+        for said in re.findall(r"docs/findings\.md(, 20[\d-]+: .*)", text.replace("docs/findings.md", "\n" + "docs/findings.md")):
+            cited += 1
+            wrong += [] if any(said.startswith(f", {entry}") for entry in entries) else [f"{path.relative_to(ROOT)}: {said[:60]}"]
+    assert wrong == [], "cite as docs/findings.md, DATE: TITLE"
+    assert cited > 25
 
 
 @pytest.mark.parametrize(

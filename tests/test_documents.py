@@ -8,10 +8,13 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
+from tests.conftest import Call
 from trials.commands.verbs import VERBS, parser
+from trials.study.spec import load_study
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -30,6 +33,17 @@ def shown(document: Path) -> list[list[str]]:
 def test_every_command_of_a_document_is_understood(document: Path) -> None:
     for words in shown(document):
         assert parser().parse_args(words).verb == words[0]
+
+
+def test_the_sampler_of_the_page_for_extensions_is_one(tmp_path: Path, archfront: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs" / "howto" / "extend.md").read_text(encoding="utf-8")
+    code, line = (dedent(re.search(rf"( *)```{kind}\n(.*?)```", page, re.DOTALL)[2]) for kind in ("python", "yaml"))  # type: ignore[index]
+    monkeypatch.chdir(tmp_path)
+    Path("my_sampler.py").write_text(code, encoding="utf-8")
+    quick = (ROOT / "studies" / "quickstart.yaml").read_text(encoding="utf-8")
+    Path("study.yaml").write_text(re.sub(r"^search:\n(  .*\n)+", line, quick, flags=re.MULTILINE), encoding="utf-8")
+    assert load_study(Path("study.yaml")).search.sampler == "my_sampler:AroundTheBest"
+    assert (planned := archfront("plan", "study.yaml")).returncode == 0, planned.stderr
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from analysis.statistics.arrays import Array
 
 EXPONENTS, USUAL_EXPONENT, EXPONENT_DEVIATION = np.linspace(0.05, 1.0, 20), 0.35, 0.2
 """Grid of the tokens' exponent; middle and deviation of its prior, about where published fits lie (0.28 in arXiv 2203.15556, 0.37 in
-2404.10102, 0.33 and more for short trainings: docs/findings.md)."""
+2404.10102, 0.33 and more for short trainings: docs/findings.md, 2026-11-26: a ladder of five sizes predicts its own top)."""
 COEFFICIENT_SPREADS = np.array([0.01, 0.03, 0.1, 0.3, 1.0])
 """Grid of the shapes' spread in coefficient, over the mean coefficient."""
 SCATTERS = np.geomspace(1e-4, 1e-2, 9)

@@ -27,7 +27,8 @@ WEIGHT_TERMS = ("attention weights", "mlp weights", "repeated weights", "output"
 """Terms of decoding that are bytes of weights, all of them together."""
 HALF_RATE_WIDTH = 768.0
 """Width of a layer at which a device multiplies at half of its rate, as long prompts are read: the half-performance length of Hockney and
-Jesshope (1981). Chosen by what the law says of larger shapes than it saw, on three devices; docs/findings.md has them."""
+Jesshope (1981). Chosen by what the law says of larger shapes than it saw, on three devices (docs/findings.md, 2026-11-28: latencies of
+larger shapes than were measured, from a table's smaller ones)."""
 CACHE_VALUE_BYTES = 4
 """Bytes of a cached key or value."""
 

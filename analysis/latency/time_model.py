@@ -30,7 +30,8 @@ OUTLYING, LEAST_MISS = 5.0, 0.005
 """A point that the trend misses by more than so many times the median miss, taken as that much at least, is trusted less by the square."""
 TIME_DRIFT = 0.2
 """Deviation of the logarithm of a time where one of a shape's numbers lies outside of the measured ones by a factor of e: that much a law
-that holds among them was wrong outside, on the worst of three devices; docs/findings.md has them."""
+that holds among them was wrong outside, on the worst of three devices (docs/findings.md, 2026-11-28: latencies of larger shapes than were
+measured, from a table's smaller ones)."""
 LEAST_SPREAD = 0.05
 """Least spread of one number over the measured shapes, in logarithms, below which it is not stretched any further."""
 

@@ -28,7 +28,8 @@ from analysis.statistics.intervals import LEVEL, percentile_interval
 EXPECTED_RESIDUAL = 0.01
 """Deviation of log losses from a law that seeds, data and rounding explain; what is above is the form's, or the recipe's."""
 FORM_ERROR = 5.0
-"""Half-width of a band, over what the deviation of the residuals has too much; docs/findings.md has the tables it was chosen by."""
+"""Half-width of a band, over what the deviation of the residuals has too much, chosen by four tables (docs/findings.md, 2026-11-28: bands
+of new runs where the recipe changes with size)."""
 BAND_DRAWS = 2000
 
 

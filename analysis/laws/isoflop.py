@@ -18,7 +18,8 @@ from analysis.statistics.arrays import Array, Indices
 from search_space.errors import SpecError
 
 WINDOWS = (8.0, 4.0, math.inf)
-"""Factors from the size with the lowest loss within which a budget's sizes are fitted: of the drawn parabolas, and others of refits."""
+"""Factors from the size with the lowest loss within which a budget's sizes are fitted: of the drawn parabolas, and others of refits
+(docs/findings.md, 2026-11-28: the exponent of isoFLOP minima, by us and by others)."""
 DEGREES = (2, 3)
 """Degrees of the polynomials whose minima are looked for: that of the drawn parabolas, and another of refits."""
 MINIMUM_GRID = 500

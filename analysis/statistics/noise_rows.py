@@ -1,6 +1,7 @@
 """How much a seed moved trainings that were made with several seeds, as measured: data, written by `python -m benchmarks.noise_rows`.
 
-The trainings are those of benchmarks/results (python-stdlib; which recipes and shapes: benchmarks/proxy.yaml and docs/findings.md).
+The trainings are those of benchmarks/results (python-stdlib; which recipes and shapes: benchmarks/proxy.yaml and docs/findings.md,
+2026-11-29: intervals where nobody knows how much a seed moves a loss).
 """
 
 from __future__ import annotations

@@ -38,7 +38,8 @@ RAY_SETTINGS = {
 }
 """Tune's own files, loggers and signal handler are not wanted: the records are the only state, and Ctrl-C ends the study at once.
 
-Ray would give its workers the niceness 15: beside two busy processes they then have a thirtieth of the machine, and a study stands still.
+Ray would give its workers the niceness 15: beside two busy processes they then have a thirtieth of the machine, and a study
+stands still (docs/findings.md, 2026-11-26: studies on one machine starved each other's training).
 """
 
 

@@ -24,8 +24,8 @@ LARGEST_SPREAD = 0.10
 LARGEST_MOVE = 0.25
 """Largest difference of the yardstick's time from the device's, either way: beyond, more than the clock has changed."""
 TURN_MS, LONGEST_TURN = 30.0, 16
-"""A short workload takes its turn several times over, until that long has passed, and the median counts: single ones of 5 to 12 ms
-repeated within 4 %, turns of 3 to 6 of them within 0.5 to 1.5 % (docs/findings.md)."""
+"""A short workload takes its turn several times over, until that long has passed, and the median counts: single ones of 5 to 12 ms repeated
+within 4 %, turns of 3 to 6 of them within 0.5 to 1.5 % (docs/findings.md, 2026-11-25: turns of a short workload)."""
 ENOUGH_SECONDS, LEAST_REPEATS = 4.0, 2
 """A workload is repeated less often than asked for where the repeats would take longer, but never less often than this."""
 

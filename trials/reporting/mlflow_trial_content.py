@@ -38,7 +38,8 @@ STATUSES = {
 CONTENT = 2
 """Raised with what a run is given, so that the runs of earlier versions are written once more."""
 MOST_POINTS = 16
-"""Points of a training loss beside those of the validation loss: MLflow keeps 275 bytes and three indices for each."""
+"""Points of a training loss beside those of the validation loss: MLflow keeps 275 bytes and three indices for each (docs/findings.md,
+2026-11-29: what MLflow's runs cost)."""
 SUMMANDS = ("load_ms", "first_prefill_ms")
 """Objectives that another is the sum of (`cold_start_ms`): metrics only where a study is judged by them."""
 LONGEST_REASON = 2000

@@ -30,7 +30,8 @@ CONTEXT_STEP = 32
 """What a context is rounded up to where a workload asks for a longer one than its row has."""
 RATES = ("learning_rate", "muon_learning_rate")
 RATE = 0.02
-"""Peak rate of both optimizers where Muon moves the matrices and the study names neither; docs/findings.md has what it was measured on."""
+"""Peak rate of both optimizers where Muon moves the matrices and the study names neither (docs/findings.md, 2026-11-29: which rate, batch
+and context the defaults of a quarter of a million parameters have)."""
 FEWEST_HEADS = 2
 LEAST_MLP_RATIO, MOST_MLP_RATIO = 1.0, 6.0
 _HEADING = "\n# what this study left open, by its budget when it began (docs/study.md)\n"

@@ -34,7 +34,7 @@ BEGUN = "study.begun.yaml"
 LATER_KEYS = ("quantisation_aware",)
 """Keys of a recipe that came after the first training was hashed."""
 DEFAULT_RATES = {"muon": 4e-2, "adamw": 4e-3}
-"""Rates of AdamW, by the recipe's optimizer."""
+"""Rates of AdamW, by the recipe's optimizer (docs/findings.md, 2026-11-25: one learning rate for every shape is the default)."""
 
 
 class BaseShape(Section):
@@ -66,7 +66,8 @@ class ProxySpec(Section):
     optimizer: Literal["muon", "adamw"] = "muon"
     """`muon`: Muon for the matrices of the blocks and AdamW for the rest; `adamw`: AdamW for all."""
     learning_rate: AboveZero = Field(default_factory=lambda given: DEFAULT_RATES[given.get("optimizer", "muon")])
-    """Peak rate of AdamW; by default 0.02 beside Muon (0.04 in a grid), 0.004 where it moves everything (docs/findings.md)."""
+    """Peak rate of AdamW; by default 0.02 beside Muon (0.04 in a grid), 0.004 where it moves everything (docs/findings.md, 2026-11-29:
+    which rate, batch and context the defaults of a quarter of a million parameters have)."""
     muon_learning_rate: AboveZero = 4e-2
     """Peak rate of Muon; read only where the optimizer is `muon`."""
     parametrization: Literal["standard", "mup", "completep"] = "mup"

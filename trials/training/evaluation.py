@@ -21,7 +21,8 @@ from trials.rounding.table import Rounding
 from trials.training.loss import tokens_at_once
 
 TOKENS_AT_ONCE = 4096
-"""Tokens of one pass: two million logits at a vocabulary of 512, where more were no faster on a CPU (docs/findings.md)."""
+"""Tokens of one pass: two million logits at a vocabulary of 512, where more were no faster on a CPU (docs/findings.md, 2026-11-22: what a
+training step of the quickstart's shapes is made of)."""
 Pause = Callable[[], object]
 
 

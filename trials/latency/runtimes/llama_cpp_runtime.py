@@ -17,8 +17,8 @@ from trials.latency.runtimes.interface import Logits
 
 FLOAT32_FILE = "0"
 """The `general.file_type` of a file in float32. It gets a cache in float32 too, and no flash attention, which rounds the cache to float16:
-otherwise logits are off by 0.2 % of their spread and more. Files in other precisions get llama.cpp's own defaults, a cache in float16
-and flash attention where the processor has it."""
+otherwise logits are off by 0.2 % of their spread and more (docs/findings.md, 2026-11-26: what other engines make of a shape). Files in
+other precisions get llama.cpp's own defaults, a cache in float16 and flash attention where the processor has it."""
 ERROR = 4
 """What ggml calls the level of errors in its log."""
 
