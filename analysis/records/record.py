@@ -71,6 +71,12 @@ class Costs:
     """Training FLOPs of one token at the proxy's context."""
 
 
+def trial_title(number: int, architecture: Architecture, name: str | None, replicates: int | None) -> str:
+    """`#7 12x64 4/2x16 f172`, with the shape's name, or the trial that it repeats, before the shape."""
+    again = "" if replicates is None else f"replicate of #{replicates}: "
+    return f"#{number} {again}{name + ': ' if name else ''}{architecture.label}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRecord:
     """One evaluated shape."""
@@ -112,9 +118,8 @@ class TrialRecord:
 
     @property
     def title(self) -> str:
-        """`#7 12x64 4/2x16 f172`, with the shape's name, or the trial that it repeats, before the shape."""
-        again = "" if self.replicates is None else f"replicate of #{self.replicates}: "
-        return f"#{self.number} {again}{self.name + ': ' if self.name else ''}{self.architecture.label}"
+        """See `trial_title`."""
+        return trial_title(self.number, self.architecture, self.name, self.replicates)
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON; sharing and layer types as `Architecture.as_dict` has them."""

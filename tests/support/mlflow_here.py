@@ -8,7 +8,6 @@ import io
 import json
 import os
 import pickle
-import queue
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -45,7 +44,7 @@ class TrackerHere(Tracker):
         database = task.directory / DATABASE
         if task.place.tracking_uri is None and not database.exists():
             shutil.copyfile(empty_database(), database)
-        coming: queue.SimpleQueue[TrialRecord | End] = self._queue  # type: ignore[assignment]
+        coming = self._queue
         coming.put(End(tuple(records), dict(finals)))
         answers = io.StringIO()
         writer = Writer(task, coming, answers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,10 @@ from analysis.records.files import write_whole
 from analysis.records.record import TrialRecord, append
 from search_space.errors import WorkError
 from trials.driver.agenda import Agenda
-from trials.progress.watch import RunWatch
+from trials.progress.watch import News, RunWatch
 from trials.study.directory import checkpoint_file, weights_file
 from trials.trial.reuse import Reuse
+from trials.trial.task import TrialTask
 
 if TYPE_CHECKING:
     from trials.reporting.mlflow_tracker import Tracker
@@ -25,6 +27,16 @@ class RecordWriter:
         self._directory, self._agenda, self._reuse, self._tracker, self._watch = directory, agenda, reuse, tracker, watch
         self.complaint: WorkError | None = None
         """Why writing failed; Tune makes a long trace of whatever is raised here."""
+
+    def begun(self, task: TrialTask) -> None:
+        """A trial is on a worker."""
+        self._watch.started(task)
+        self._tracker.begun(task)
+
+    def heard(self, news: Mapping[int, News]) -> Mapping[int, News]:
+        """What trials on their way say goes to MLflow too."""
+        self._tracker.heard(news)
+        return news
 
     def write(self, record: TrialRecord, weights: bytes | None) -> None:
         """One trial, with its weights as a file's bytes where it was trained here; raises WorkError where the disk refuses them."""

@@ -26,7 +26,7 @@ def search(agenda: Agenda, equipment: Equipment, writer: RecordWriter, reuse: Re
     Raises KeyboardInterrupt after Ctrl-C, WorkError where records cannot be written any more, and what Ray or Tune raise of their own.
     """
     callback = RecordCallback(equipment.study, agenda, writer, watch)
-    with when_stopped(agenda.interrupt), watch.hearing(heard):
+    with when_stopped(agenda.interrupt), watch.hearing(lambda numbers: writer.heard(heard(numbers))):
         while not agenda.finished:
             try:
                 _run_tune(agenda, equipment, callback, reuse)

@@ -130,7 +130,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             looks=looks(study, task),
             checkpoint=self._checkpoint(task, proxy, blocks, conditions),
             conditions=conditions,
-            progress=lambda point: teller.trains(point.tokens),
+            progress=teller.at,
             reused=reused,
             reused_weights=reused_weights,
             as_deployed=self._equipment.as_deployed,

@@ -6,7 +6,8 @@ A message is small and replaces the one before it, nobody waits for it, and no p
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections import deque
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 import ray
@@ -14,10 +15,13 @@ from ray.experimental import internal_kv
 
 from analysis.records.json_text import parse_json
 from analysis.records.json_writer import json_of
+from analysis.records.training import CurvePoint
 from trials.progress.watch import News
 
 NAMESPACE = b"archfront"
 BETWEEN_SECONDS = 0.5
+MOST_POINTS_SAID = 32
+"""Points of a curve in one message: as many as a whole training has beside its evaluations, so that none is missed in between."""
 
 
 class Teller:
@@ -26,19 +30,26 @@ class Teller:
     def __init__(self, number: int, planned_tokens: int | None) -> None:
         """The trial's number, and the tokens of its training; None where it is to last seconds."""
         self._number, self._planned, self._next = number, planned_tokens, 0.0
+        self._curve: deque[CurvePoint] = deque(maxlen=MOST_POINTS_SAID)
 
     def measures(self) -> None:
         """The latency comes first, or a wait for the device."""
         self._tell(News("latency"))
 
-    def trains(self, tokens: int = 0) -> None:
-        """So many tokens are trained on; said twice a second at most."""
-        if not tokens or time.monotonic() >= self._next:
+    def trains(self) -> None:
+        """The training begins."""
+        self._tell(News("training", 0, self._planned))
+
+    def at(self, point: CurvePoint) -> None:
+        """The training is at this point of its curve; said twice a second at most, and at once where it was evaluated."""
+        self._curve.append(point)
+        if point.validation_loss is not None or time.monotonic() >= self._next:
             self._next = time.monotonic() + BETWEEN_SECONDS
-            self._tell(News("training", tokens, self._planned))
+            self._tell(News("training", point.tokens, self._planned, tuple(self._curve)))
 
     def _tell(self, news: News) -> None:
-        said = json_of([news.doing, news.tokens, news.planned_tokens]).encode()
+        curve = [[point.tokens, point.seconds, point.training_loss, point.validation_loss] for point in news.curve]
+        said = json_of([news.doing, news.tokens, news.planned_tokens, curve]).encode()
         with suppress(Exception):  # a trial does not end because nobody listens
             internal_kv._internal_kv_put(_key(self._number), said, overwrite=True, namespace=NAMESPACE)
 
@@ -49,8 +60,16 @@ def heard(numbers: Collection[int]) -> dict[int, News]:
     for number in numbers:
         said = internal_kv._internal_kv_get(_key(number), namespace=NAMESPACE)
         if said is not None:
-            found[number] = News(*parse_json(said))
+            doing, tokens, planned_tokens, curve = parse_json(said)
+            found[number] = News(doing, tokens, planned_tokens, tuple(map(_point, curve)))
     return found
+
+
+def _point(values: Sequence[float | None]) -> CurvePoint:
+    tokens, seconds, training_loss, validation_loss = values
+    assert tokens is not None
+    assert seconds is not None
+    return CurvePoint(tokens=int(tokens), seconds=seconds, training_loss=training_loss, validation_loss=validation_loss)
 
 
 def forget() -> None:

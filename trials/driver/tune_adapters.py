@@ -94,7 +94,7 @@ class RecordCallback(Callback):  # type: ignore[misc]
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Remember who and when, in case that its worker cannot say."""
         task = trial.config["task"]
-        self._watch.started(task)
+        self._writer.begun(task)
         self._running[task.number] = _Running(task, Start.now(), trial.temporary_state.ray_actor.get_current_ip_pid.remote())
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:

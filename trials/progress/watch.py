@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from analysis.records.stages import SEARCH
+from analysis.records.training import CurvePoint
 from analysis.text import words
 from trials.progress.display import CHECK, Display
 from trials.progress.stages import Stages
@@ -39,6 +40,8 @@ class News:
     doing: str
     tokens: int | None = None
     planned_tokens: int | None = None
+    curve: tuple[CurvePoint, ...] = ()
+    """The newest points of its learning curve, oldest first."""
 
 
 Hear = Callable[[Collection[int]], Mapping[int, News]]

@@ -9,8 +9,8 @@ from typing import Any
 from analysis.laws.fit_result import FitResult
 from analysis.records.record import TrialRecord
 from analysis.report.terminal import fit_text
+from trials.reporting.mlflow_curves import MetricPoint
 from trials.reporting.mlflow_study_content import ended_ms
-from trials.reporting.mlflow_trial_content import MetricPoint
 
 
 def law_metrics(records: Sequence[TrialRecord], answered: FitResult | str) -> list[MetricPoint]:

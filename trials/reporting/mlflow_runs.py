@@ -1,14 +1,11 @@
 """A study's runs in one MLflow store: found if they are there, completed if they were cut short, written if they are not.
 
-Whatever is written twice is there once: a trial's run carries its number and its record's digest from the moment it exists, it is
-RUNNING until all of it is written, and equal metric points are one point.
+Whatever is written twice is there once (`trials.reporting.mlflow_trial_runs`), and equal metric points are one point.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +16,24 @@ from analysis.fronts.rows import front_rows
 from analysis.records.choice import Choice, read_choice
 from analysis.records.json_writer import json_of
 from analysis.records.record import FinalRecord, TrialRecord
+from analysis.records.training import CurvePoint
+from trials.reporting.mlflow_curves import epoch_ms
 from trials.reporting.mlflow_location import MlflowLocation
 from trials.reporting.mlflow_mark import IN_PART, MARK, artifact_names, mark_of
-from trials.reporting.mlflow_standing import Standing, result_names, standing_of
-from trials.reporting.mlflow_store import MlflowStore, origin, user
-from trials.reporting.mlflow_study_content import ended_ms, front_data, front_note, study_metrics, study_parameters
-from trials.reporting.mlflow_trial_content import MetricPoint, digest, epoch_ms, trial_run
+from trials.reporting.mlflow_standing import result_names, standing_of
+from trials.reporting.mlflow_store import MlflowStore, origin
+from trials.reporting.mlflow_study_content import count_metrics, ended_ms, front_data, front_note, study_metrics, study_parameters
+from trials.reporting.mlflow_trial_content import digest
+from trials.reporting.mlflow_trial_runs import TrialRuns
 from trials.reporting.mlflow_views import saved_views
 from trials.study.spec import StudySpec
 from trials.trial.scaling_grid import planned_tasks
+from trials.trial.task import TrialTask
 
 LONGEST_TAG = 5000
 """Characters; MLflow refuses tags of more than 8,000 bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Child:
-    """What the store has of one trial."""
-
-    run_id: str
-    digest: str
-    complete: bool
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    """The last value of each."""
-    tags: Mapping[str, str] = field(default_factory=dict)
+TABLE_TAG = {"mlflow.loggedArtifacts": json_of([{"path": "front.json", "type": "table"}])}
+"""What `mlflow.load_table` looks for."""
 
 
 class StudyRuns:
@@ -60,34 +51,40 @@ class StudyRuns:
         self._began_ms: int = parent.info.start_time
         asked = study_parameters(study)
         self._store.log(self._parent_id, parameters={name: asked[name] for name in asked if name not in parent.data.params})
-        self._children = {int(run.data.tags["archfront.number"]): _child(run) for run in self._store.nested(self._parent_id)}
+        self._trials = TrialRuns(self._store, study, self._parent_id)
         self._write_views(only_new=True)  # so that a study is looked at while it runs
 
-    def write_trial(self, record: TrialRecord, standing: Standing = Standing(), time_ms: int | None = None) -> None:  # noqa: B008  frozen
-        """Bring one trial's run to what its record says, and to its standing as of that time where it is written anew."""
-        content = trial_run(record, self._study.problem)
-        known = self._children.get(record.number)
-        if known and known.digest != content.digest:  # its line was deleted and the trial ran again
-            self._client.delete_run(known.run_id)
-            known = None
-        if known and known.complete:
+    def begin_trial(self, task: TrialTask, started_ms: int) -> None:
+        """A trial is on a worker: its run is there from now on."""
+        self._goes_on()
+        self._trials.begin(task, started_ms)
+
+    def grow_trial(self, number: int, curve: Sequence[CurvePoint], planned_tokens: int | None) -> None:
+        """A trial on its way has this curve so far."""
+        self._trials.grow(number, curve, planned_tokens)
+
+    def write_trial(self, record: TrialRecord) -> None:
+        """Bring one trial's run to what its record says, while the study goes on."""
+        if self._trials.lacks(record):
+            self._goes_on()
+            self._trials.complete(record)
+
+    def write_so_far(self, records: Sequence[TrialRecord]) -> None:
+        """The front as it is while the study goes on, in numbers whose step is the count of trials, and as a table."""
+        if self._study.scaling is not None:
+            self._store.log(self._parent_id, count_metrics(records))
             return
-        self._set_mark(None)
-        self._set_status("RUNNING")
-        tags = {**content.tags, **_said(standing.tags, {})}
-        if not known:
-            tags |= {"mlflow.parentRunId": self._parent_id, "archfront.digest": content.digest, "mlflow.user": user()}
-            run = self._client.create_run(self._store.experiment_id, start_time=content.started_ms, tags=tags, run_name=content.name)
-            known = _Child(run.info.run_id, content.digest, complete=False)
-        self._children[record.number] = known
-        self._store.log_corpus(known.run_id, self._study, content.corpus_sha256)
-        said = {point.name: point.value for point in content.metrics}
-        changed = {name: value for name, value in standing.metrics.items() if said.get(name) != value}
-        later = [MetricPoint(name, value, 0, time_ms or content.ended_ms) for name, value in changed.items()]
-        self._store.log(known.run_id, (*content.metrics, *later), content.parameters)
-        self._client.set_terminated(known.run_id, content.status, content.ended_ms)
-        said |= changed
-        self._children[record.number] = replace(known, complete=True, metrics=said, tags=tags)
+        front = front_of(records, {}, self._study.problem)
+        rows = front_rows(records, {}, front, estimate_membership(front))
+        tags = {**TABLE_TAG, "mlflow.note.content": front_note(rows, front.problem)[:LONGEST_TAG]}
+        self._store.log(self._parent_id, study_metrics(records, front), tags=tags)
+        self._client.log_text(self._parent_id, json_of(front_data(rows), indent=2), artifact_names(self._study)[1])
+
+    def leave(self) -> None:
+        """Nothing runs any more, and the study is not over: neither it nor a trial on its way is shown as if it ran, or had finished."""
+        self._trials.end_others()
+        if self._status == "RUNNING":
+            self._set_status("KILLED")
 
     def write_study(self, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]) -> None:
         """Bring everything to what the records say, the parent's artifacts and its end included; the last is the mark that says so."""
@@ -100,12 +97,15 @@ class StudyRuns:
         time_ms = _standing_ms(records, finals.values())
         for record in records:
             standing = standing_of(record, finals.get(record.number), front, membership)
-            self.write_trial(record, standing, time_ms)
-            self._write_standing(record.number, standing, time_ms)
+            if self._trials.lacks(record):
+                self._goes_on()
+                self._trials.complete(record, standing, time_ms)
+            self._trials.place(record.number, standing, time_ms)
+        self._trials.end_others()
         corpora = (record.training.corpus_sha256 for record in records if record.training and record.training.corpus_sha256)
         self._store.log_corpus(self._parent_id, self._study, next(corpora, None))
         if self._study.scaling is None:
-            self._write_front(records, finals, front, membership)
+            self._write_front(records, finals, front, membership, time_ms)
         else:
             self._write_law(records, self._study.scaling.form)
         if choice is not None:
@@ -118,10 +118,7 @@ class StudyRuns:
         """Tag the study's run with a decision, and the chosen trial's alone among the trials."""
         said = {"archfront.chosen": str(choice.trial), "archfront.chosen_because": choice.because, "archfront.chosen_by": choice.by}
         self._store.log(self._parent_id, tags={**said, "archfront.chosen_at": choice.chosen_at})
-        for number, child in self._children.items():
-            if tags := _said({"archfront.chosen": str(number == choice.trial).lower()}, child.tags):
-                self._store.log(child.run_id, tags=tags)
-                self._children[number] = replace(child, tags={**child.tags, **tags})
+        self._trials.tag_chosen(choice.trial)
 
     def _create_parent(self) -> Any:
         facts = self._place.environment
@@ -130,34 +127,29 @@ class StudyRuns:
             tags["mlflow.source.git.commit"] = facts["git_commit"]  # MLflow's own name, which its interface shows
         return self._client.create_run(self._store.experiment_id, tags=tags, run_name=self._study.name)
 
-    def _write_standing(self, number: int, standing: Standing, time_ms: int) -> None:
-        """What became known of a trial after its run was written; a value that replaces another is the later one."""
-        child = self._children[number]
-        tags = _said(standing.tags, child.tags)
-        changed = {name: value for name, value in standing.metrics.items() if child.metrics.get(name) != value}
-        if not tags and not changed:
-            return
-        later_ms = max(time_ms + 1, round(1000 * time.time()))
-        points = [MetricPoint(name, value, 0, later_ms if name in child.metrics else time_ms) for name, value in changed.items()]
-        self._store.log(child.run_id, points, tags=tags)
-        self._children[number] = replace(child, metrics={**child.metrics, **changed}, tags={**child.tags, **tags})
+    def _goes_on(self) -> None:
+        """Something is written that the study's mark does not know of."""
+        self._set_mark(None)
+        self._set_status("RUNNING")
 
-    def _write_front(self, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, membership: Membership) -> None:
+    def _write_front(
+        self, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, membership: Membership, time_ms: int
+    ) -> None:
         from analysis.report.figures import figures_page, front_figures  # Plotly is needed once, at the end
 
         rows = front_rows(records, finals, front, membership)
         self._write_files(figures_page(front_figures(records, front, membership)), front_data(rows))
         tags = {
-            "mlflow.loggedArtifacts": json_of([{"path": "front.json", "type": "table"}]),  # what `mlflow.load_table` looks for
+            **TABLE_TAG,
             "mlflow.note.content": front_note(rows, front.problem),
             **{f"archfront.pick.{word}": str(number) for word, number in picked(front, membership).items() if number is not None},
         }
-        self._store.log(self._parent_id, study_metrics(records, front), tags=tags)
+        # later than what was said of as many trials while the study ran: of two values of one time, MLflow takes the larger
+        self._store.log(self._parent_id, study_metrics(records, front, time_ms), tags=tags)
 
     def _write_views(self, only_new: bool = False) -> None:
         """The ways of looking that MLflow's page offers under Views; a page of before 3.15 passes them over."""
-        seen = {name for child in self._children.values() for name in child.metrics}
-        metrics = sorted(seen | set(result_names(self._study.problem)))
+        metrics = sorted(self._trials.metric_names | set(result_names(self._study.problem)))
         views = saved_views(self._study, self._place.study_id, self._parent_id, self._began_ms, metrics)
         self._store.set_experiment_tags(views, only_new)
 
@@ -191,16 +183,6 @@ class StudyRuns:
         else:
             self._client.set_terminated(self._parent_id, status)
         self._status = status
-
-
-def _said(tags: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
-    """Tags that are not there so yet; an empty one is as good as none."""
-    return {name: value for name, value in tags.items() if known.get(name, "") != value}
-
-
-def _child(run: Any) -> _Child:
-    tags = run.data.tags
-    return _Child(run.info.run_id, tags.get("archfront.digest", ""), run.info.status != "RUNNING", run.data.metrics, tags)
 
 
 def _standing_ms(records: Sequence[TrialRecord], finals: Iterable[FinalRecord]) -> int:

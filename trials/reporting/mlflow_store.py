@@ -12,8 +12,8 @@ from typing import Any
 
 from analysis.records.json_writer import json_of
 from search_space.errors import SpecError
+from trials.reporting.mlflow_curves import CURVES, MetricPoint
 from trials.reporting.mlflow_location import DATABASE, MlflowLocation, file_uri, follow_move
-from trials.reporting.mlflow_trial_content import MetricPoint
 from trials.reporting.tracking_uri import experiment_name
 from trials.study.spec import StudySpec
 
@@ -29,6 +29,8 @@ LARGEST_BATCH = 850
 """Metric points of one request; MLflow takes 1,000 entities, parameters and tags included."""
 PAGE = 1000
 """Runs of one answer."""
+DrawnPoint = tuple[str, int, float]
+"""A point of a curve without its time, which is that of whoever trained: name, tokens, loss."""
 
 
 class MlflowStore:
@@ -85,6 +87,16 @@ class MlflowStore:
             token = page.token
             if not token:
                 return
+
+    def drawn(self, run: Any) -> set[DrawnPoint]:
+        """Every point of the curves of a run."""
+        there = [name for name in CURVES if name in run.data.metrics]
+        histories = [self.client.get_metric_history(run.info.run_id, name) for name in there]
+        return {(point.key, point.step, point.value) for history in histories for point in history}
+
+    def delete(self, run_id: str) -> None:
+        """Throw a run away; MLflow keeps it where it keeps what was deleted."""
+        self.client.delete_run(run_id)
 
     def _experiment(self, directory: Path, study_name: str) -> str:
         """The experiment of the study's name, or, where another study's files lie in that one's folder, one of a name of its own."""

@@ -8,7 +8,8 @@ from typing import Any
 from analysis.fronts.front import Front
 from analysis.objectives.problem import Problem
 from analysis.records.record import TrialRecord
-from trials.reporting.mlflow_trial_content import MetricPoint, as_text, epoch_ms
+from trials.reporting.mlflow_curves import MetricPoint, epoch_ms
+from trials.reporting.mlflow_trial_content import as_text
 from trials.study.directory import MAY_CHANGE, flat
 from trials.study.spec import StudySpec
 
@@ -30,20 +31,22 @@ def study_parameters(study: StudySpec) -> dict[str, str]:
     return {name: ", ".join(map(str, value)) if isinstance(value, list) else as_text(value) for name, value in leaves.items()}
 
 
-def study_metrics(records: Sequence[TrialRecord], front: Front) -> list[MetricPoint]:
-    """The study in a few numbers, so that MLflow can compare studies."""
-    values: dict[str, float] = {
-        "trials": len(records),
-        "finished_trials": sum(record.finished for record in records),
-        "front_size": len(front.members),
-    }
+def study_metrics(records: Sequence[TrialRecord], front: Front, time_ms: int | None = None) -> list[MetricPoint]:
+    """The study in a few numbers, so that MLflow can compare studies, as of the end of its last trial where no time is given."""
+    values: dict[str, float] = {"front_size": len(front.members)}
     if front.members:
         values["hypervolume"] = front.hypervolume
     for place, name in enumerate(front.problem.names):
         best = front.best(place)
         if best is not None:
             values[f"best_{name}"] = front.points[best].values[place]
-    time_ms = ended_ms(records)
+    time_ms = ended_ms(records) if time_ms is None else time_ms
+    return [*count_metrics(records), *(MetricPoint(name, value, len(records), time_ms) for name, value in values.items())]
+
+
+def count_metrics(records: Sequence[TrialRecord]) -> list[MetricPoint]:
+    """How many trials there are."""
+    values, time_ms = {"trials": len(records), "finished_trials": sum(record.finished for record in records)}, ended_ms(records)
     return [MetricPoint(name, value, len(records), time_ms) for name, value in values.items()]
 
 

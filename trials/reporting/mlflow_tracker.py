@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -23,10 +24,12 @@ from analysis.records.json_text import parse_json
 from analysis.records.record import FinalRecord, TrialRecord
 from trials.machine.redaction import redacted
 from trials.machine.subprocesses import ROOT, how_it_ended
+from trials.progress.watch import News
 from trials.reporting.mlflow_location import location_of
 from trials.reporting.mlflow_mark import is_written
-from trials.reporting.mlflow_writer import End, Task
+from trials.reporting.mlflow_writer import ENDING_SECONDS, Begun, End, Grown, Item, Task
 from trials.study.spec import StudySpec
+from trials.trial.task import TrialTask
 
 logger = logging.getLogger(__name__)
 
@@ -40,13 +43,15 @@ class Tracker:
     def __init__(self, directory: Path, study: StudySpec, study_yaml: str, uri: str | None = None, keep: bool = True) -> None:
         """`uri` None is the one that the directory was tracked with before, or SQLite in the directory. Raises SpecError for a bad one."""
         self._directory, self._place, self._study, self._study_yaml = directory, location_of(directory, uri, keep), study, study_yaml
-        self._queue: queue.SimpleQueue[TrialRecord | End | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
         task = Task(directory.absolute(), study, study_yaml, self._place)
         self._task = pickle.dumps(task)  # here: in the thread it would change while it is read
         self._process: subprocess.Popen[bytes] | None = None
         self._complaints: IO[bytes] | None = None
         self._threads = [threading.Thread(target=work, name="tracking", daemon=True) for work in (self._send, self._hear)]
         self._warned = False
+        self._told_tokens: dict[int, int] = {}
+        """Tokens of the last point of a curve that was passed on, by the number of its trial."""
 
     @property
     def shown_place(self) -> str:
@@ -95,6 +100,18 @@ class Tracker:
         for thread in self._threads:
             thread.start()
 
+    def begun(self, task: TrialTask) -> None:
+        """Have a trial seen from its start."""
+        self._told_tokens.pop(task.number, None)
+        self._queue.put(Begun(task, round(1000 * time.time())))
+
+    def heard(self, news: Mapping[int, News]) -> None:
+        """Have seen what trials on their way, by number, say of their curves."""
+        for number, said in news.items():
+            if said.curve and said.curve[-1].tokens > self._told_tokens.get(number, 0):
+                self._told_tokens[number] = said.curve[-1].tokens
+                self._queue.put(Grown(number, said.curve, said.planned_tokens))
+
     def record(self, record: TrialRecord) -> None:
         """Have one trial written soon."""
         self._queue.put(record)
@@ -110,11 +127,20 @@ class Tracker:
         self._close()
 
     def abandon(self) -> None:
-        """Leave what is not written to the next catch-up, and the directory to its writer."""
+        """Leave what is not written to the next catch-up, and the directory to its writer, which has a moment to say what runs no more."""
         if self._process is not None:
             self._warned = True
-            self._process.kill()
             self._queue.put(None)
+            send, _ = self._threads
+            if send.ident is not None:
+                send.join(ENDING_SECONDS)
+            with contextlib.suppress(OSError):
+                assert self._process.stdin is not None
+                self._process.stdin.close()
+            try:
+                self._process.wait(2 * ENDING_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
             self._close()
 
     def _close(self) -> None:

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import NamedTuple
 
 from analysis.objectives.objective import Noise
 from analysis.objectives.observed import Observed
@@ -22,7 +20,9 @@ from analysis.objectives.registry import OBJECTIVES, find_objective
 from analysis.records.health_checks import check_results, failed_checks
 from analysis.records.json_writer import json_of
 from analysis.records.record import FinalRecord, Outcome, TrialRecord
-from analysis.records.training import CurvePoint
+from search_space.architecture import Architecture
+from trials.reporting.mlflow_curves import MetricPoint, curve_of, epoch_ms
+from trials.trial.task import TrialTask
 
 STATUSES = {
     Outcome.FINISHED: "FINISHED",
@@ -35,26 +35,12 @@ STATUSES = {
     Outcome.FAILED: "FAILED",
 }
 """MLflow's word for each outcome; only a finished trial is FINISHED there."""
-CONTENT = 2
+CONTENT = 3
 """Raised with what a run is given, so that the runs of earlier versions are written once more."""
-MOST_POINTS = 16
-"""Points of a training loss beside those of the validation loss: MLflow keeps 275 bytes and three indices for each (docs/findings.md,
-2026-11-29: what MLflow's runs cost)."""
 SUMMANDS = ("load_ms", "first_prefill_ms")
 """Objectives that another is the sum of (`cold_start_ms`): metrics only where a study is judged by them."""
 LONGEST_REASON = 2000
 """Characters; MLflow refuses tags of more than 8,000."""
-
-
-class MetricPoint(NamedTuple):
-    """One value of one metric."""
-
-    name: str
-    value: float
-    step: int
-    """Training tokens on a curve; 0 for what is said once, which MLflow then draws as a bar."""
-    time_ms: int
-    """Since the epoch; pauses of the training are not in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +59,19 @@ class RunContent:
     corpus_sha256: str | None
 
 
+def begun_run(task: TrialTask) -> tuple[dict[str, str], dict[str, str]]:
+    """Parameters and tags of the run of a trial that has begun; those of its record say the same and more."""
+    tags = {
+        "archfront.number": task.number,
+        "archfront.kind": task.kind,
+        "archfront.shape": task.architecture.label,
+        "archfront.architecture_key": task.architecture.key,
+        "archfront.reference": task.name,
+        "archfront.replicates": task.replicates,
+    }
+    return _shape(task.architecture) | {"seed": as_text(task.seed)}, {name: as_text(tag) for name, tag in tags.items() if tag is not None}
+
+
 def trial_run(record: TrialRecord, problem: Problem = STANDARD) -> RunContent:
     """A trial of a study of this problem as a run.
 
@@ -89,8 +88,8 @@ def trial_run(record: TrialRecord, problem: Problem = STANDARD) -> RunContent:
         status=STATUSES[record.outcome],
         started_ms=started_ms,
         ended_ms=ended_ms,
-        parameters=_shape(record) | _conditions(record) | _facts(record),
-        metrics=tuple(point for point in (*totals, *_curve(record, started_ms)) if math.isfinite(point.value)),
+        parameters=_shape(record.architecture) | _conditions(record) | _facts(record),
+        metrics=tuple(point for point in (*totals, *curve_of(record, started_ms)) if math.isfinite(point.value)),
         tags=_tags(record),
         corpus_sha256=training.corpus_sha256 if training else None,
     )
@@ -106,9 +105,9 @@ def run_digest(record_digest: str) -> str:
     return hashlib.sha256(f"{CONTENT} {record_digest}".encode()).hexdigest()[:16]
 
 
-def _shape(record: TrialRecord) -> dict[str, str]:
+def _shape(architecture: Architecture) -> dict[str, str]:
     """The architecture by its field names; sharing as three fields, and a layer type that all blocks have as one word."""
-    values = record.architecture.as_dict()
+    values = architecture.as_dict()
     values |= {f"sharing_{name}": value for name, value in values.pop("sharing").items()}
     types = values.pop("layer_types")
     values["layer_types"] = types[0] if len(set(types)) == 1 else ",".join(types)
@@ -130,45 +129,15 @@ def _conditions(record: TrialRecord) -> dict[str, str]:
 
 def _tags(record: TrialRecord) -> dict[str, str]:
     values = {
-        "archfront.number": record.number,
-        "archfront.kind": record.kind,
         "archfront.outcome": record.outcome,
-        "archfront.shape": record.architecture.label,
-        "archfront.architecture_key": record.architecture.key,
-        "archfront.reference": record.name,
-        "archfront.replicates": record.replicates,
         "archfront.reused_from": record.training and record.training.reused_from,
         "archfront.latency_disturbed": (record.latency and record.latency.disturbed) or None,
         "archfront.failed_checks": ", ".join(result.check.name for result in failed_checks(record)) or None,
         "archfront.host": record.machine.get("host"),
         "mlflow.note.content": record.reason and record.reason[:LONGEST_REASON],
     }
-    return {name: as_text(value) for name, value in values.items() if value is not None}
-
-
-def _curve(record: TrialRecord, started_ms: int) -> Iterator[MetricPoint]:
-    """Training and validation loss over tokens; a finished trial's curve ends in the loss that counts."""
-    training = record.training
-    if training is None:
-        return
-    points = {}
-    for point in _thinned(training.curve):
-        for name in ("training_loss", "validation_loss"):
-            value = getattr(point, name)
-            if value is not None:
-                points[name, point.tokens] = MetricPoint(name, value, point.tokens, started_ms + round(1000 * point.seconds))
-    if record.finished and training.validation:
-        ended_ms = started_ms + round(1000 * record.wall_seconds)
-        points["validation_loss", training.tokens] = MetricPoint("validation_loss", training.validation.loss, training.tokens, ended_ms)
-    yield from sorted(points.values(), key=lambda point: point.step)
-
-
-def _thinned(curve: Sequence[CurvePoint]) -> Iterator[CurvePoint]:
-    """The points with a validation loss, the last one, and of the others so few that `MOST_POINTS` are not passed."""
-    step = -(-len(curve) // MOST_POINTS)
-    for at, point in enumerate(reversed(curve)):
-        if at % step == 0 or point.validation_loss is not None:
-            yield point
+    _, begun = begun_run(TrialTask.of(record))
+    return begun | {name: as_text(value) for name, value in values.items() if value is not None}
 
 
 def _results(record: TrialRecord, problem: Problem) -> Iterator[tuple[str, float]]:
@@ -223,8 +192,3 @@ def _number(value: float) -> str:
 def as_text(value: object) -> str:
     """A value as YAML writes it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def epoch_ms(time: str) -> int:
-    """A record's time in milliseconds since the epoch."""
-    return round(1000 * datetime.fromisoformat(time).timestamp())

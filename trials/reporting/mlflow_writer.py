@@ -1,8 +1,9 @@
 """The process that writes a study's runs to MLflow, so that its seconds are not the driver's.
 
-On standard input it is given, pickled, a `Task` and then records as they come, last an `End`; it answers on standard output with lines of
-JSON: a complaint where MLflow cannot be written, and that all is done. It ends as soon as its input does, which is when the driver ends,
-however it ends: what is half written then is completed by the next catch-up.
+On standard input it is given, pickled, a `Task`, and then trials as they begin, their curves as they grow and their records, last an `End`;
+it answers on standard output with lines of JSON: a complaint where MLflow cannot be written, and that all is done. Where its input ends
+before, which is when the driver ends, however it ends, it says of trials on their way that they are KILLED and ends too: what is half
+written then is completed by the next catch-up.
 """
 
 from __future__ import annotations
@@ -16,24 +17,29 @@ import signal
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
 from analysis.records.json_writer import json_of
 from analysis.records.record import FinalRecord, TrialRecord
+from analysis.records.training import CurvePoint
 from trials.machine.redaction import redacted
 from trials.machine.supervision import STOPS
 from trials.reporting.mlflow_location import DATABASE, MlflowLocation
 from trials.reporting.mlflow_runs import StudyRuns
 from trials.reporting.own_database import set_aside
 from trials.study.spec import StudySpec
+from trials.trial.task import TrialTask
 
-RETRY_SECONDS = 60.0
-"""Longest wait for the next attempt where MLflow could not be written; a new record brings one sooner."""
-
-
-ENDING_SECONDS = 2.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 15.0
+"""Time until the next attempt where MLflow could not be written; each is twice the one before."""
+LONGEST_ABSENCE_SECONDS = 120.0
+"""How long an MLflow that answered before, and does not now, is waited for once the study is over."""
+ACCOUNT_SECONDS, ACCOUNT_SHARE = 10.0, 0.05
+"""Least time between two accounts of the front while a study runs, and the share of the time that they may take."""
+ENDING_SECONDS = 1.5
 """How long the writer of a driver that was killed may take to end."""
 NO_ANSWER = ("ConnectionError", "ConnectTimeout", "ReadTimeout")
 """What the library that MLflow asks over the network with calls it."""
@@ -50,6 +56,25 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """A trial is on a worker."""
+
+    task: TrialTask
+    started_ms: int
+    """Since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """The newest points of the curve of a trial on its way."""
+
+    number: int
+    curve: tuple[CurvePoint, ...]
+    planned_tokens: int | None
+    """Tokens of the whole training; None where it is to last seconds."""
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """Nothing more will come: bring everything to what these say."""
 
@@ -57,40 +82,94 @@ class End:
     finals: Mapping[int, FinalRecord]
 
 
+Item = TrialRecord | Begun | Grown | End
+
+
 class Writer:
     """Writes what comes from a queue, as often as MLflow refuses it."""
 
-    def __init__(self, task: Task, coming: queue.SimpleQueue[TrialRecord | End], answers: IO[str]) -> None:
+    def __init__(self, task: Task, coming: queue.SimpleQueue[Item | None], answers: IO[str]) -> None:
+        """A None that comes wakes it up, see `leave`."""
         self._task, self._coming, self._answers = task, coming, answers
         self._lock: int | None = None
         self._runs: StudyRuns | None = None
+        self._records: dict[int, TrialRecord] = {}
         self._waiting: dict[int, TrialRecord] = {}
+        self._begun: dict[int, Begun] = {}
+        self._curves: dict[int, Grown] = {}
+        self._followed, self._follow_at = 0, 0.0
         self._end: End | None = None
+        self._has_answered = False
+        self._gone = threading.Event()
 
     def work(self) -> None:
-        """Writes until the end has come and everything is written, or MLflow has failed once more."""
-        while True:
-            written = self._written()
+        """Writes until the end has come and everything is written, or MLflow has failed for good; or until the driver is gone."""
+        pause, deadline = FIRST_PAUSE_SECONDS, None
+        while not self._gone.is_set():
+            failure = self._failure()
+            if failure is None:
+                pause, deadline = FIRST_PAUSE_SECONDS, None
+                if self._end:
+                    return
+                self._collect(self._until_next_account())
+                continue
             if self._end:
-                return
-            self._collect(None if written else RETRY_SECONDS)
+                deadline = deadline or time.monotonic() + LONGEST_ABSENCE_SECONDS
+                if not (self._has_answered and _heals(failure)) or time.monotonic() > deadline:
+                    return
+            self._runs = None  # what of the last request arrived is seen when the store is opened again
+            self._wait(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        if self._runs is not None:
+            with suppress(Exception):
+                self._runs.leave()
+
+    @property
+    def was_left(self) -> bool:
+        """Whether the driver went away before its end."""
+        return self._gone.is_set()
+
+    def leave(self) -> None:
+        """The driver is gone: say so of what it had begun, and end. To be called from another thread."""
+        self._gone.set()
+        self._coming.put(None)
+
+    def _wait(self, seconds: float) -> None:
+        """Take what comes, until the next attempt is due or nothing more comes."""
+        due, had_end = time.monotonic() + seconds, self._end is not None
+        while not self._gone.is_set() and (left := due - time.monotonic()) > 0 and (had_end or self._end is None):
+            self._collect(left)
+
+    def _until_next_account(self) -> float | None:
+        return max(0.0, self._follow_at - time.monotonic()) if len(self._records) > self._followed else None
 
     def _collect(self, timeout: float | None) -> None:
-        """Wait for something to do, or for the next attempt; then take all there is."""
+        """Wait for something to do, or for so long; then take all there is."""
         try:
             self._take(self._coming.get(timeout=timeout))
-            while True:
+            while not self._gone.is_set():
                 self._take(self._coming.get_nowait())
         except queue.Empty:
             return
 
-    def _take(self, item: TrialRecord | End) -> None:
-        if isinstance(item, End):
-            self._end = item
-        else:
-            self._waiting[item.number] = item
+    def _take(self, item: Item | None) -> None:
+        match item:
+            case End():
+                self._end = item
+            case Begun():
+                self._begun[item.task.number] = item
+                self._curves.pop(item.task.number, None)
+            case Grown():
+                before = self._curves.get(item.number)
+                known = before.curve if before else ()
+                newer = tuple(point for point in item.curve if not known or point.tokens > known[-1].tokens)
+                self._curves[item.number] = replace(item, curve=known + newer)
+            case TrialRecord():
+                self._records[item.number] = self._waiting[item.number] = item
+                self._begun.pop(item.number, None)
+                self._curves.pop(item.number, None)
 
-    def _written(self) -> bool:
+    def _failure(self) -> Exception | None:
         """Write what waits; whatever MLflow raises is told and never ends this process."""
         task = self._task
         try:
@@ -100,15 +179,31 @@ class Writer:
                 if task.place.tracking_uri is None and (said := set_aside(task.directory / DATABASE)) is not None:
                     self._answer({"said": said})
                 self._runs = StudyRuns(task.directory, task.study, task.study_yaml, task.place)
-            for number in sorted(self._waiting):
-                self._runs.write_trial(self._waiting[number])
-                del self._waiting[number]
-            if self._end:
-                self._runs.write_study(self._end.records, self._end.finals)
+                self._has_answered = True
+            self._write(self._runs)
         except Exception as error:
             self._answer({"failed": _sentence(error, task.place), "heals": _heals(error)})
-            return False
-        return True
+            return error
+        return None
+
+    def _write(self, runs: StudyRuns) -> None:
+        if self._end:
+            runs.write_study(self._end.records, self._end.finals)
+            return
+        for number in sorted(self._waiting):
+            runs.write_trial(self._waiting[number])
+            del self._waiting[number]
+            if self._gone.is_set():
+                return
+        for begun in self._begun.values():
+            runs.begin_trial(begun.task, begun.started_ms)
+        for number, grown in self._curves.items():
+            runs.grow_trial(number, grown.curve, grown.planned_tokens)
+        if len(self._records) > self._followed and time.monotonic() >= self._follow_at:
+            since = time.monotonic()
+            runs.write_so_far([self._records[number] for number in sorted(self._records)])
+            took = time.monotonic() - since
+            self._followed, self._follow_at = len(self._records), since + max(ACCOUNT_SECONDS, took / ACCOUNT_SHARE)
 
     def _answer(self, answer: Mapping[str, Any]) -> None:
         self._answers.write(json_of(answer) + "\n")
@@ -150,7 +245,7 @@ def _claim(directory: Path) -> int:
 
     The writer of a driver that was killed ends a moment after it, so whoever continues at once waits for that.
     """
-    descriptor, deadline = os.open(directory, os.O_RDONLY | os.O_CLOEXEC), time.monotonic() + ENDING_SECONDS
+    descriptor, deadline = os.open(directory, os.O_RDONLY | os.O_CLOEXEC), time.monotonic() + 2 * ENDING_SECONDS
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -162,12 +257,14 @@ def _claim(directory: Path) -> int:
             time.sleep(0.02)
 
 
-def _listen(said: IO[bytes], coming: queue.SimpleQueue[TrialRecord | End]) -> None:
-    """Pass on what the driver says; end this process where it says no more."""
+def _listen(said: IO[bytes], coming: queue.SimpleQueue[Item | None], writer: Writer) -> None:
+    """Pass on what the driver says; end this process soon where it says no more."""
     try:
         while True:
             coming.put(pickle.load(said))
     except (EOFError, pickle.UnpicklingError):
+        writer.leave()
+        time.sleep(ENDING_SECONDS)
         os._exit(0)
 
 
@@ -183,9 +280,11 @@ def main() -> None:
     except (EOFError, pickle.UnpicklingError):  # the driver has ended
         return
     os.chdir(task.directory)  # where the name of its database is all there is to say
-    coming: queue.SimpleQueue[TrialRecord | End] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(said, coming), daemon=True).start()
-    Writer(task, coming, answers).work()
-    answers.write(json_of({"done": True}) + "\n")
-    answers.flush()
+    coming: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
+    writer = Writer(task, coming, answers)
+    threading.Thread(target=_listen, args=(said, coming, writer), daemon=True).start()
+    writer.work()
+    if not writer.was_left:
+        answers.write(json_of({"done": True}) + "\n")
+        answers.flush()
     os._exit(0)  # the listener still waits for the driver's end

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from analysis.objectives.observed import Observed
-from analysis.records.record import Costs, Kind, Outcome, TrialRecord
+from analysis.records.record import Costs, Kind, Outcome, TrialRecord, trial_title
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.sharing import Sharing
@@ -40,6 +40,11 @@ class TrialTask:
     """Decides the initial weights and the order of the data: the study's for every shape, another for a replicate."""
     tokens: int | None = None
     """Training tokens of this trial alone; None where the study's recipe says how many."""
+
+    @property
+    def title(self) -> str:
+        """What its record is called, see `trial_title`."""
+        return trial_title(self.number, self.architecture, self.name, self.replicates)
 
     def recipe(self, proxy: ProxySpec) -> ProxySpec:
         """The study's recipe as this trial follows it."""

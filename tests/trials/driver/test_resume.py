@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from analysis.records.record import read_records
 from tests.support import fakes
 from tests.support.processes import processes_with
 from trials.driver.agenda import Agenda
+from trials.reporting.mlflow_location import location_of
 from trials.search.proposer import Proposer
 from trials.trial.references import references
 from trials.trial.task import TrialTask
@@ -49,6 +51,15 @@ def as_the_program():
 
 sys.exit(supervised(as_the_program, VERBS["run"].interrupted, VERBS["run"].vanished))
 """
+
+RUNS_OF_TRIALS = """
+SELECT number.value, runs.status FROM tags AS study
+JOIN tags AS parent ON parent.key = 'mlflow.parentRunId' AND parent.value = study.run_uuid
+JOIN tags AS number ON number.run_uuid = parent.run_uuid AND number.key = 'archfront.number'
+JOIN runs ON runs.run_uuid = parent.run_uuid AND runs.lifecycle_stage = 'active'
+WHERE study.key = 'archfront.study_id' AND study.value = ?
+"""
+"""Number and status of each in MLflow's database."""
 
 
 def drive(directory: Path, tracking: str, program: str = ALONE) -> subprocess.Popen[bytes]:
@@ -97,6 +108,10 @@ def test_a_killed_driver_is_continued_and_nothing_is_lost_repeated_or_altered(tm
     records = read_records(directory)
     assert [record.number for record in records] == list(range(TRIALS + 2))
     assert {record.number: record.architecture.key for record in records} == expected()
+    with closing(sqlite3.connect(tracking.removeprefix("sqlite:///"))) as database:
+        runs = database.execute(RUNS_OF_TRIALS, (location_of(directory, None).study_id,)).fetchall()
+    assert sorted(int(number) for number, _ in runs) == list(range(TRIALS + 2)), "a trial has two runs, or none"
+    assert {status for _, status in runs} == {"FINISHED"}
 
 
 @pytest.mark.slow

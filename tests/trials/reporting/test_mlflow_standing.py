@@ -18,8 +18,9 @@ from analysis.records.training import CurvePoint
 from tests.support.mlflow_here import TrackerHere
 from tests.support.sample_study import sample_finals
 from tests.trials.reporting.test_mlflow_tracker import COUNT, STUDY_YAML, Store, records, study, track
+from trials.reporting.mlflow_curves import MOST_POINTS
 from trials.reporting.mlflow_location import DATABASE
-from trials.reporting.mlflow_trial_content import MOST_POINTS, trial_run
+from trials.reporting.mlflow_trial_content import trial_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")  # MLflow's own use of SQLAlchemy
 
@@ -78,7 +79,8 @@ def test_a_curve_has_few_points_and_ends_where_the_training_did() -> None:
     assert record.training is not None
     long = [CurvePoint(tokens=512 * at, seconds=float(at), training_loss=9 / at, learning_rate=0.01) for at in range(1, 400)]
     long[200] = replace(long[200], validation_loss=3.0)
-    run = trial_run(replace(record, training=replace(record.training, curve=tuple(long))))
+    training = replace(record.training, curve=tuple(long), planned_tokens=512 * 399)
+    run = trial_run(replace(record, training=training))
     drawn = [point for point in run.metrics if point.name == "training_loss"]
     assert 8 < len(drawn) <= MOST_POINTS + 1
     assert [point.step for point in drawn] == sorted(point.step for point in drawn)
