@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from functools import lru_cache
+from typing import Any, Self
 
 from search_space.architecture import Architecture
 from search_space.budget import DEFAULT_TOLERANCE, Budget
+from search_space.cost_terms import cost_terms
 from search_space.fields import OF_STUDY
 from search_space.sharing import MOST_BLOCKS, Sharing
-from search_space.solve import InfeasibleError
+from search_space.solve import InfeasibleError, width_spending
 from search_space.space import SearchSpace
 
 DEEPEST = 256
+WHOLE_BYTES = 1e-6
+"""What counting whole bytes may hide of a distance."""
+FAR_OFF = 0.5
+"""A distance beyond which rounding, even to the next of the coarsest widths, does not make a shape too narrow that is too wide."""
 DEPTH_PATIENCE = 12
 """Depths in a row that may be worse than the best one before the search for a better one ends."""
 
@@ -79,12 +85,17 @@ def scaled(model: Proportions, space: SearchSpace) -> Architecture | None:
 
 
 def _nearest(model: Proportions, space: SearchSpace, step: int) -> Architecture | None:
-    """The best shape over all depths that may be, from one block on until it has been getting worse for a while."""
+    """The best shape over all depths that may be, from one block on until it has been getting worse for a while.
+
+    Depths of which it is known without a shape that they change nothing are left out.
+    """
     best, nearest, stale = None, math.inf, 0
-    spaces = list(_spaces(model, space, step))
-    for place in range(len(spaces[0].choices("num_unique_layers"))):
-        if all(_least_costs_too_much(each, place) for each in spaces):
-            break  # deeper ones cost more
+    target = _target(space.budget)
+    spaces = [replace(each, budget=target) for each in _spaces(model, _Constants.of(space), step)]
+    outlook = _Outlook.of(model, spaces[0])
+    for place in range(_first_place(model, spaces, outlook), len(spaces[0].choices("num_unique_layers"))):
+        if outlook.least_beyond(place) >= nearest or all(_least_costs_too_much(each, place) for each in spaces):
+            break  # deeper ones are worse, or cost more
         shapes = (shape for each in spaces if (shape := _shape(each, place)) is not None)
         distance, shape = min(((model.distance(shape), shape) for shape in shapes), key=lambda pair: pair[0], default=(math.inf, None))
         if distance < nearest:
@@ -96,25 +107,113 @@ def _nearest(model: Proportions, space: SearchSpace, step: int) -> Architecture 
     return best
 
 
-def _spaces(model: Proportions, space: SearchSpace, step: int) -> Iterator[SearchSpace]:
-    """Spaces whose points are the stored depths, one for each width of a head; whole groups of heads first, as models have them."""
+def _first_place(model: Proportions, spaces: Sequence[SearchSpace], outlook: _Outlook) -> int:
+    """The place of the first depth to look at: those before are worse than one after them, and patience would not have ended among them.
+
+    It goes by half the patience: each of those parts has a shape that is better than any of the parts before it.
+    """
+    first, last, coarsest = 0, 0, max(each.solved["hidden_size"].multiple_of for each in spaces)
+    while True:
+        place = last + DEPTH_PATIENCE // 2
+        if outlook.least_before(last) <= 0 or not outlook.is_fine(place, coarsest, spaces[0].solved["intermediate_size"].multiple_of):
+            return first
+        found = (model.distance(shape) for each in spaces if (shape := _shape(each, place)) is not None)
+        if not any(distance < outlook.least_before(last) for distance in found):
+            return first
+        first, last = last + 1, place
+
+
+@dataclass(frozen=True, slots=True)
+class _Outlook:
+    """What is known of each depth without a shape of it.
+
+    Let w be the real-valued width at which a shape of just the model's proportions spends the target. Rounding (heads, key-value heads, the
+    MLP) moves the width away from w, on a logarithmic scale by no more than these are off together: every term of a cost grows with the
+    width, and with one of these at most. So no shape is nearer than w is to the aspect ratio, but for what the target's tolerance lets it
+    be off.
+    """
+
+    model: Proportions
+    space: SearchSpace
+    slack: float
+    """How far off the tolerance lets a shape be, on a logarithmic scale."""
+
+    @classmethod
+    def of(cls, model: Proportions, space: SearchSpace) -> Self:
+        """What is known of the depths of a space."""
+        target, deepest = space.budget.target, len(space.choices("num_unique_layers")) - 1
+        assert target is not None
+        assert target.tolerance is not None
+        tolerance = target.tolerance * target.value / _powers(model, space, deepest)[2]
+        return cls(model, space, WHOLE_BYTES + (math.inf if tolerance >= 1 else -math.log(1 - tolerance)))
+
+    def least_before(self, place: int) -> float:
+        """The least distance of this depth and all before it; 0 where w is not too wide for it, or the depth is stated."""
+        return 0.0 if self.model.num_unique_layers else max(0.0, -self._narrowness(place) - self.slack)
+
+    def least_beyond(self, place: int) -> float:
+        """The least distance of this depth and all after it; 0 likewise."""
+        return 0.0 if self.model.num_unique_layers else max(0.0, self._narrowness(place) - self.slack)
+
+    def is_fine(self, place: int, coarsest: int, step: int) -> bool:
+        """Whether there is such a depth and rounding means little there."""
+        if place >= len(self.space.choices("num_unique_layers")):
+            return False
+        width = width_spending(*_powers(self.model, self.space, place))
+        far_off = self.least_before(place) > FAR_OFF
+        return width > (coarsest if far_off else 4 * coarsest) and self.model.mlp_ratio * width > 8 * step
+
+    def _narrowness(self, place: int) -> float:
+        """How much too narrow w is for its depth, on a logarithmic scale; deeper ones are more so."""
+        width = width_spending(*_powers(self.model, self.space, place))
+        return math.log(self.model.aspect_ratio * self.space.point(place)["num_unique_layers"] / width) if width else math.inf
+
+
+def _powers(model: Proportions, space: SearchSpace, place: int) -> tuple[float, float, float]:
+    """Coefficients of the second and first power of the width in what these proportions spend at a depth, and what is to be spent so."""
+    target, point = space.budget.target, space.point(place)
+    assert target is not None
+    share = model.head_ratio / point["head_dim"]
+    square, linear, constant = cost_terms(point, target).along(share, 0.0, model.key_value_ratio, model.mlp_ratio)
+    return square, linear, max(1.0, target.value - constant)
+
+
+@dataclass(frozen=True, slots=True)
+class _Constants:
+    """What a space says beside its budget and what proportions decide."""
+
+    of_study: tuple[tuple[str, Any], ...]
+    head_dims: tuple[int, ...]
+
+    @classmethod
+    def of(cls, space: SearchSpace) -> Self:
+        return cls(tuple((name, found[0]) for name in OF_STUDY if (found := space.choices(name))), space.choices("head_dim"))
+
+
+@lru_cache(maxsize=64)
+def _spaces(model: Proportions, constants: _Constants, step: int) -> tuple[SearchSpace, ...]:
+    """Spaces whose points are the stored depths, one for each width of a head, whole groups of heads first, as models have them; their
+    budget is anybody's.
+    """
     group = round(1 / model.key_value_ratio)
-    for head_dim in space.choices("head_dim"):
-        for multiple in dict.fromkeys((head_dim * group, head_dim, 8)):
-            yield SearchSpace.parse(
-                {
-                    **{name: found[0] for name in OF_STUDY if (found := space.choices(name))},
-                    "num_unique_layers": model.num_unique_layers or {"from": 1, "to": min(DEEPEST, MOST_BLOCKS // model.sharing.repeats)},
-                    "sharing": [model.sharing],
-                    "hidden_size": {"solve": True, "multiple_of": multiple},
-                    "head_dim": head_dim,
-                    "num_attention_heads": {"ratio_of_hidden": model.head_ratio},
-                    "num_key_value_heads": {"ratio_of_heads": model.key_value_ratio},
-                    "mlp": model.mlp,
-                    "intermediate_size": {"solve": True, "multiple_of": step, "ratio": [model.mlp_ratio / 2, model.mlp_ratio * 2]},
-                },
-                _target(space.budget),
-            )
+    return tuple(
+        SearchSpace.parse(
+            {
+                **dict(constants.of_study),
+                "num_unique_layers": model.num_unique_layers or {"from": 1, "to": min(DEEPEST, MOST_BLOCKS // model.sharing.repeats)},
+                "sharing": [model.sharing],
+                "hidden_size": {"solve": True, "multiple_of": multiple},
+                "head_dim": head_dim,
+                "num_attention_heads": {"ratio_of_hidden": model.head_ratio},
+                "num_key_value_heads": {"ratio_of_heads": model.key_value_ratio},
+                "mlp": model.mlp,
+                "intermediate_size": {"solve": True, "multiple_of": step, "ratio": [model.mlp_ratio / 2, model.mlp_ratio * 2]},
+            },
+            Budget.parse({"parameters": 1}),
+        )
+        for head_dim in constants.head_dims
+        for multiple in dict.fromkeys((head_dim * group, head_dim, 8))
+    )
 
 
 def _target(budget: Budget) -> Budget:
@@ -127,9 +226,8 @@ def _target(budget: Budget) -> Budget:
 
 def _least_costs_too_much(space: SearchSpace, index: int) -> bool:
     """Whether even a block of a single width, head and unit of the MLP passes a limit at this depth."""
-    least = {"hidden_size": space.solved["hidden_size"].multiple_of, "num_attention_heads": 1, "num_key_value_heads": 1}
-    shape = Architecture(**{**space.point(index), **least, "intermediate_size": 1})
-    return any(limit.measure(shape) > limit.highest for limit in space.budget.limits)
+    point, width = space.point(index), space.solved["hidden_size"].multiple_of
+    return any(cost_terms(point, limit).at(width, 1, 1, 1) > limit.highest for limit in space.budget.limits)
 
 
 def _shape(space: SearchSpace, index: int) -> Architecture | None:

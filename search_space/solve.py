@@ -9,20 +9,18 @@ import math
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
-from search_space.architecture import Architecture, nearest_divisor, repeated
+from search_space.architecture import Architecture, nearest_divisor
 from search_space.budget import Budget, Limit
+from search_space.cost_terms import CostTerms, cost_terms, counted_at, open_sizes
 from search_space.dimensions import Dimension, Solved
-from search_space.fields import OPTIONAL
 
 MIDDLE_RATIO = 8 / 3
 """MLP ratio aimed at where both sizes are solved and no ratio limits are stated: a gated MLP as large as 4x ungated (arXiv 2002.05202)."""
 WIDTH_PATIENCE = 8
 """Widths in a row on either side that may be out of reach before the search ends: rounded heads make the cost of a width uneven."""
 RATIO = "intermediate_size / hidden_size"
-LEFT_OUT = {field.name: field.default for field in OPTIONAL}
-"""What a point may leave out."""
 
 
 class InfeasibleError(Exception):
@@ -58,6 +56,11 @@ def solve(
     raise best or InfeasibleError("no hidden_size is a multiple of what was asked")
 
 
+def width_spending(square: float, linear: float, value: float) -> float:
+    """The width at which these two powers of it come to so much; 0 where none above it does."""
+    return max(0.0, (math.sqrt(max(0.0, linear**2 + 4 * square * value)) - linear) / (2 * square))
+
+
 class _Draft:
     """A point whose width is still open."""
 
@@ -91,10 +94,12 @@ class _Draft:
         """Widths worth trying, best first: outward from the one where the target is met, until they have long been out of reach."""
         step = sizes.multiple_of
         low, high = -(-sizes.low // step), sizes.high // step
-        first, last = low, high
+        first, last, (surely_not, surely) = low, high, self._doubt
         while first < last:  # the first width at which too much is spent
             middle = (first + last) // 2
-            first, last = (first, middle) if self._too_wide(middle * step) else (middle + 1, last)
+            width = middle * step
+            is_too_wide = self._splits if width > surely else width >= surely_not and self._too_wide(width)
+            first, last = (first, middle) if is_too_wide else (middle + 1, last)
         best = min((n for n in (first, first - 1) if low <= n <= high), key=lambda n: self._off(n * step))
         yield best * step
         barren, distance = 0, 1
@@ -132,20 +137,17 @@ class _Draft:
 
     @cached_property
     def _sizes(self) -> SimpleNamespace:
-        """What closed forms read of a shape, its sizes still open: a shape itself is checked, which takes several times as long."""
-        sharing, blocks = self.point["sharing"], self.point["num_unique_layers"]
-        return SimpleNamespace(
-            **{**LEFT_OUT, **self.point, "layer_types": repeated(self.layer_types, self._depth)},
-            num_hidden_layers=self._depth,
-            stored_attentions=sharing.stored("attention", blocks),
-            stored_mlps=sharing.stored("mlp", blocks),
-        )
+        return open_sizes(self.point)
 
-    def _measure(self, limit: Limit, width: int, heads: int, groups: int, inner: int) -> int:
+    @cached_property
+    def _terms(self) -> dict[Limit, CostTerms]:
+        """What each limit counts, where many widths are asked about."""
+        return {} if "hidden_size" in self.point else {limit: cost_terms(self.point, limit) for limit in self.budget.limits}
+
+    def _measure(self, limit: Limit, width: int, heads: int, groups: int, inner: int) -> float:
         """What a shape of these sizes costs."""
-        sizes = self._sizes
-        sizes.hidden_size, sizes.num_attention_heads, sizes.num_key_value_heads, sizes.intermediate_size = width, heads, groups, inner
-        return limit.measure(cast(Architecture, sizes))
+        terms = self._terms.get(limit)
+        return counted_at(limit, self._sizes, width, heads, groups, inner) if terms is None else terms.at(width, heads, groups, inner)
 
     def _limit_lines(self, width: int, heads: int, groups: int) -> list[tuple[float, float]]:
         """Cost without an MLP and cost of one unit of intermediate_size, for each limit; exact over 16 units (whole bytes of int4)."""
@@ -155,7 +157,7 @@ class _Draft:
         return self._lines[width]
 
     @cached_property
-    def _units(self) -> list[int]:
+    def _units(self) -> list[float]:
         """Cost of 16 units of intermediate_size for each unit of the width, for each limit; an MLP's matrices alone have both."""
         return [self._measure(limit, 1, 1, 1, 32) - self._measure(limit, 1, 1, 1, 16) for limit in self.budget.limits]
 
@@ -165,7 +167,7 @@ class _Draft:
         base, slope = self._limit_lines(width, heads, groups)[self.budget.limits.index(target)]
         return (target.value - base) / slope
 
-    @property
+    @cached_property
     def _target(self) -> Limit:
         target = self.budget.target
         assert target is not None  # SearchSpace.parse refuses to solve without a target
@@ -214,32 +216,45 @@ class _Draft:
         return a
 
     def _too_wide(self, width: int) -> bool:
-        if width > self._widest:
-            return self._splits
         try:
             heads, groups = self._heads(width)
         except InfeasibleError:
             return False
         if self.inner is not None:
-            return self._wanted(width, heads, groups) < self._middle() * width
+            return self._wanted(width, heads, groups) < self._middle * width
         return self._spent(width, heads, groups) > self._target.value
 
-    def _spent(self, width: int, heads: int, groups: int) -> int:
+    def _spent(self, width: int, heads: int, groups: int) -> float:
         return self._measure(self._target, width, heads, groups, self._stated_inner(width))
 
-    @property
+    @cached_property
     def _splits(self) -> bool:
         """Whether key-value heads divide query heads: of ratios they do at every width, of numbers at every one or at none."""
         heads, groups = self.point["num_attention_heads"], self.point["num_key_value_heads"]
         return bool(self.relative.keys() & {"num_attention_heads", "num_key_value_heads"}) or heads % groups == 0
 
     @cached_property
-    def _widest(self) -> float:
-        """A width beyond which even one head and no MLP spend more than the target, so that the search for a width ends soon."""
-        one, two = (self._measure(self._target, width, 1, 1, 0) for width in (64, 128))
-        return math.inf if two == one else 64 + 64 * (self._target.value + 1 - one) / (two - one)
+    def _doubt(self) -> tuple[float, float]:
+        """Widths between which what is rounded decides whether one is too wide, so that the search for a width ends soon.
 
+        Beyond the second even the fewest heads spend too much, below the first not even the most do.
+        """
+        target, middle = self._target, self._middle
+        heads = self.relative.get("num_attention_heads")
+        if self.inner is None or heads is None or heads.least > 1:
+            one, two = (self._measure(target, width, 1, 1, 0) for width in (64, 128))
+            return 0.0, math.inf if two == one else 64 + 64 * (target.value + 1 - one) / (two - one)
+        unit = self.point["num_key_value_heads"] if "num_key_value_heads" not in self.relative else 1
+        share, terms = self.point["num_attention_heads"] / self.point["head_dim"], self._terms[target]
+        ends = []
+        for off, groups in ((1.5 * unit, 1.0), (-0.5 * unit, 0.0)):
+            square, linear, constant = terms.along(share, off, groups, middle)
+            ends.append(width_spending(square, linear, target.value - constant))
+        return 0.99 * ends[0], 1.01 * ends[1]  # bytes are whole
+
+    @cached_property
     def _middle(self) -> float:
+        """The MLP ratio that is aimed at."""
         low, high = self.ratio
         return math.sqrt(low * high) if low > 0 and math.isfinite(high) else min(max(MIDDLE_RATIO, low), high)
 
@@ -252,7 +267,7 @@ class _Draft:
         if self.inner is None:
             return abs(math.log(self._spent(width, heads, groups) / self._target.value))
         wanted = self._wanted(width, heads, groups)
-        return abs(math.log(wanted / width / self._middle())) if wanted > 0 else math.inf
+        return abs(math.log(wanted / width / self._middle)) if wanted > 0 else math.inf
 
     def _within_reach(self, width: int) -> bool:
         """Whether the width may hold the ratio limits, or the target where the MLP is stated."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 from search_space import proportions
 from search_space.architecture import Architecture
 from search_space.budget import Budget, Limit
+from search_space.cost_terms import cost_terms
 from search_space.families import FAMILIES
 from search_space.proportions import DEPTH_PATIENCE, Proportions, scaled
+from search_space.sharing import Sharing
 from search_space.solve import _Draft
 from search_space.space import SearchSpace
 
@@ -40,7 +43,7 @@ def test_sizes_that_are_still_open_cost_what_the_shape_of_them_costs(quantity: s
         assert isinstance(shape, Architecture)
         draft = _Draft(point, relative, None, space.mlp_ratio, space.budget)
         sizes = shape.hidden_size, shape.num_attention_heads, shape.num_key_value_heads, shape.intermediate_size
-        assert draft._measure(limit, *sizes) == limit.measure(shape)
+        assert draft._measure(limit, *sizes) == cost_terms(point, limit).at(*sizes) == limit.measure(shape)
         count += 1
     assert count == space.size > 1_000
 
@@ -93,13 +96,47 @@ def test_depths_that_cannot_be_better_are_left_out_and_the_best_stays(
     assert few <= len(looked) - few
 
 
+def test_what_is_known_of_depths_without_a_shape_changes_no_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Budgets of all kinds, thin and wide, shared and not: patience alone finds the same, and looks at many more."""
+    draw, cases = random.Random(1), []
+    for _ in range(24):
+        model = replace(
+            Proportions.of(FAMILIES["mobilellm-125m"]),
+            aspect_ratio=draw.choice([3.0, 12.0, 40.0, 150.0]),
+            head_ratio=draw.choice([0.5, 1.0, 1.5]),
+            key_value_ratio=draw.choice([1 / 3, 1 / 4, 1.0]),
+            sharing=draw.choice([Sharing(), Sharing("immediate", 2), Sharing("reverse", 2, "mlp")]),
+        )
+        quantity = draw.choice(["parameters", "non_embedding_parameters", "weight_bytes", "flops_per_token"])
+        extra = {"qk_norm": True, "attention_bias": "qkv"} if draw.random() < 0.3 else {}
+        values = {"vocab_size": draw.choice([512, 32_000]), "head_dim": draw.choice([16, 64, 128]), **extra}
+        cases.append((model, parse(values, **{quantity: round(10 ** draw.uniform(6, 10.5))})))
+    looked, solve = [0], proportions._shape
+
+    def note(space: SearchSpace, index: int) -> Architecture | None:
+        looked[0] += 1
+        return solve(space, index)
+
+    monkeypatch.setattr(proportions, "_shape", note)
+    found, few = [scaled(*case) for case in cases], looked[0]
+    monkeypatch.setattr(proportions._Outlook, "least_before", lambda outlook, place: 0.0)
+    monkeypatch.setattr(proportions._Outlook, "least_beyond", lambda outlook, place: 0.0)
+    assert [scaled(*case) for case in cases] == found
+    assert looked[0] - few > few
+    assert sum(shape is not None for shape in found) > 12
+
+
 def test_no_space_is_solved_in_twice_and_a_width_is_measured_once_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    spaces = [*proportions._spaces(replace(MODELS[0], key_value_ratio=1.0), parse({"head_dim": [8, 16]}, parameters=1_000_000), 8)]
+    space = parse({"head_dim": [8, 16]}, parameters=1_000_000)
+    spaces = [
+        replace(each, budget=space.budget)
+        for each in proportions._spaces(replace(MODELS[0], key_value_ratio=1.0), proportions._Constants.of(space), 8)
+    ]
     assert len({(space.solved["hidden_size"].multiple_of, space.choices("head_dim")) for space in spaces}) == len(spaces) == 3
     measured: list[tuple[int, int]] = []
     measure = _Draft._measure
 
-    def note(draft: _Draft, limit: Limit, width: int, heads: int, groups: int, inner: int) -> int:
+    def note(draft: _Draft, limit: Limit, width: int, heads: int, groups: int, inner: int) -> float:
         measured.append((width, inner))
         return measure(draft, limit, width, heads, groups, inner)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from analysis.records.record import Kind
 from search_space import cost
@@ -44,6 +45,22 @@ def planned_tasks(study: StudySpec) -> list[TrialTask]:
     """
     if study.scaling is None:
         return []
+    facts = study.model_dump_json(include={"scaling", "space", "proxy", "search"}, exclude={"proxy": {"precision", "compile"}})
+    return [*_planned(_Asked(facts, study))]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A study of which only what decides its grid tells it from another."""
+
+    facts: str
+    study: StudySpec = field(compare=False)
+
+
+@lru_cache(maxsize=4)
+def _planned(asked: _Asked) -> tuple[TrialTask, ...]:
+    study = asked.study
+    assert study.scaling is not None
     context, merged = study.proxy.context_tokens, dict[tuple[Architecture, int], str]()
     for point in _points(study, study.scaling):
         key = point.architecture, point.tokens
@@ -61,7 +78,7 @@ def planned_tasks(study: StudySpec) -> list[TrialTask]:
         for turn in range(1, study.scaling.seeds)
         for task in first
     ]
-    return first + again
+    return *first, *again
 
 
 def largest_first(tasks: Sequence[TrialTask], study: StudySpec) -> list[TrialTask]:
