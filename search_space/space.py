@@ -23,7 +23,7 @@ Point = dict[str, Any]
 ENUMERABLE = 200_000
 """Spaces up to this many points are counted exactly; larger ones from a sample of as many (about 10 s)."""
 GLANCE = 40_000
-"""Points that a plan or a refusal looks at: half a second."""
+"""Points that a plan or a refusal looks at: half a second (docs/findings.md, 2026-11-29: files changed at random)."""
 WIDTH_POINTS = 20
 """Points that one point takes the time of where its width is solved for."""
 

@@ -19,7 +19,8 @@ from analysis.statistics.arrays import Array, Flags, Indices
 CORNER_MARGIN = 0.15
 """The hypervolume's corner lies this share of the front's extent beyond its worst values."""
 MODELLED = 300
-"""Trials that a model sees at most."""
+"""Trials that a model sees at most: of failures, as many tell as much as all (docs/findings.md, 2026-11-29: what two thousand failures cost
+a proposal)."""
 FITTED = 120
 """Trials that its variances are fitted to at most."""
 REFITTED = 40

@@ -19,11 +19,12 @@ from analysis.statistics.noise_rows import NOISE_ROWS, NoiseRow
 
 NOISE_SHARE = 0.008
 """Standard deviation between seeds of one shape, over the quality itself, that is the middle of what is expected where nothing near was
-measured. Eleven settings of twelve shapes and two seeds gave 0.25 to 1.4 %, half of them 0.4 to 0.7 % (docs/findings.md,
-2026-11-29); this is above the middle of these, because noise that is taken for too small makes false winners."""
+measured. Eleven settings of twelve shapes and two seeds gave 0.25 to 1.4 %, half of them 0.4 to 0.7 % (docs/findings.md, 2026-11-29:
+intervals where nobody knows how much a seed moves a loss); this is above the middle of these, because noise that is taken for too small
+makes false winners."""
 NOISE_DOUBT = 0.7
-"""Standard deviation of the logarithm of the noise around that, more than the 0.5 between those settings: two of three are expected within
-a factor of 2."""
+"""Standard deviation of the logarithm of the noise around that, more than the 0.5 between those settings (the same entry): two of three are
+expected within a factor of 2."""
 OF_SETTING = 0.6
 """Part of that deviation which each setting has for itself, however near another one was measured; the rest it shares with those."""
 REACH = math.log(8)

@@ -21,8 +21,8 @@ from analysis.statistics.arrays import Array, in_pieces
 from analysis.statistics.noise_prior import USUAL_NOISE, NoisePrior
 
 MOST_NOISE, MOST_NOISE_DOUBT = 0.03, 0.2
-"""Share of the quality, twice the largest that was measured, beyond which a noise is believed only where replicates say so, and by how much
-of its logarithm that is uncertain."""
+"""Share of the quality, twice the largest that was measured (docs/findings.md, 2026-11-29: intervals where nobody knows how much a seed
+moves a loss), beyond which a noise is believed only where replicates say so, and by how much of its logarithm that is uncertain."""
 NOISE_FREEDOM = 2
 """Degrees of freedom that the middle is worth beside replicates in the one number that a report states."""
 DRAWS, SHARED_DRAWS = 4000, 64

@@ -26,7 +26,8 @@ PAUSE_BELOW_PROCESSORS = 8
 """Processors below which a trainer and a measurement meet on the same processors and caches; chosen, not measured."""
 POLL_SECONDS = 0.002
 TRAINING_SHARE = 0.5
-"""Share of a measurement's time for which trainers are left alone after it: they have a third of the machine, however much is measured."""
+"""Share of a measurement's time for which trainers are left alone after it: they have a third of the machine, however much is measured
+(docs/findings.md, 2026-11-26: studies on one machine starved each other's training)."""
 LONGEST_TURN_SECONDS = 10.0
 """Longest turn of the trainers between two measurements; after a reboot the clock begins anew, and what lies in the file means nothing."""
 RETURN_SECONDS = 0.05

@@ -12,7 +12,7 @@ BLOCK_QUERIES = 32
 """Queries of a block."""
 SHORTEST, LONGEST = 128, 256
 """Sequences for which it is used: there it takes 0.6 to 0.9 of torch's time, below more, and beyond the probabilities take much memory
-(docs/findings.md)."""
+(docs/findings.md, 2026-11-25: what a training step on a CPU is made of, and what of it could be saved)."""
 
 
 def pays(query: Tensor, sequence: int) -> bool:

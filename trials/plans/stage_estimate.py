@@ -18,16 +18,17 @@ from trials.training.schedules import evaluations_made, paid_tokens
 EULER = 0.5772
 WHOLE_TRIALS, KEPT_SHARE = 19, 0.23
 """Trials that come to their end before `early_stopping: front` can tell, and the share of its tokens that each later one makes: the line
-through 34.6 % of the tokens of 126 shapes and 46.3 % of 63 (docs/findings.md)."""
+through 34.6 % of the tokens of 126 shapes and 46.3 % of 63 (docs/findings.md, 2026-11-26: what stopping early saves and loses)."""
 NAMED_SHAPES = 2.5
-"""Shapes that a report names in the mean of a few studies: of the recommended, the knee and the best in each objective some are one."""
+"""Shapes that a report names in the mean of a few studies: of the recommended, the knee and the best in each objective some are one
+(docs/findings.md, 2026-11-29: what plans said, and what studies then took)."""
 PAUSED_SHARE = 0.5
 """Share of a latency for which every other worker pauses, where it was timed alone."""
 USUAL_LATENCY_SECONDS = 3.0
 """One latency where none was timed on this machine."""
 USUAL_FIRST_LATENCY_SECONDS = 1.5
-"""Seconds more for each of the trials that a run begins with, which wait until the runtime is imported and for each other: 0.9 to 1.8
-in four studies (docs/findings.md, 2026-11-29)."""
+"""Seconds more for each of the trials that a run begins with, which wait until the runtime is imported and for each other: 0.9 to 1.8 in
+four studies (docs/findings.md, 2026-11-29: what plans said, and what studies then took)."""
 USUAL_IMPORT_SECONDS = 4.0
 """Seconds of torch's and Lightning's import to which the seconds of `USUAL_OVERHEAD` belong."""
 USUAL_OVERHEAD = {"start_up": 10.0, "tracking": 1.0, "report": 0.4}

@@ -12,7 +12,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 LOGITS_AT_ONCE = {"cpu": 1 << 22, "cuda": 1 << 27}
-"""Values of a piece's logits, 16 MiB in float32: larger ones leave a processor's caches (docs/findings.md). A GPU needs long products."""
+"""Values of a piece's logits, 16 MiB in float32: larger ones leave a processor's caches (docs/findings.md, 2026-11-22: the loss in pieces,
+and the memory of a step). A GPU needs long products."""
 SMALLEST_PIECE = 128
 """Tokens; below that a product waits for the vocabulary's matrix to come from memory."""
 
