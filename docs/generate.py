@@ -24,6 +24,7 @@ sys.path.insert(0, str(FOLDER.parent))
 
 from analysis.objectives.registry import OBJECTIVES  # noqa: E402
 from analysis.records import (  # noqa: E402
+    attempt,
     health_checks,
     latency,
     record,
@@ -262,6 +263,7 @@ GENERATED = {
     "study": study_tables,
     "objectives": objective_table,
     "architecture": lambda: field_tables(architecture, "Architecture") + "\n" + field_tables(sharing, "Sharing"),
+    "attempt": lambda: field_tables(attempt, "Attempt"),
     "record": lambda: field_tables(
         record, "TrialRecord", "Outcome", "Kind", "Costs", "FinalRecord", "RatePoint", "FreshSeed", "WrittenText"
     ),

@@ -37,7 +37,7 @@ WAIT_SECONDS = 300.0
 """Longest wait for a start, a record or an end before the soak gives up."""
 CLOCK_BACK_SECONDS = 3 * 3_600
 KINDS = ("driver", "driver", "worker", "both")
-"""What is killed; a driver twice as often as the others, because a worker's death costs the study a trial."""
+"""What is killed; a driver twice as often as the others, because that is what most is at stake with."""
 UNTOUCHED = ("lock", "study.yaml")
 """Never cut: an empty lock means nothing, and the study was on the disk before its first record."""
 WORKERS = (b"TrialActor", b"ResourceTrainable")
@@ -195,8 +195,8 @@ class Soak:
 
     def _compared(self) -> list[TrialRecord]:
         lines = [json.loads(line) for line in _lines(self.directory / RECORDS)]
-        numbers = Counter(line["number"] for line in lines)
-        assert set(numbers.values()) == {1}, f"trials with more than one record: {[n for n, count in numbers.items() if count > 1]}"
+        numbers = Counter(line["number"] for line in lines if line["outcome"] != Outcome.LOST)
+        assert set(numbers.values()) <= {1}, f"trials with more than one record: {[n for n, count in numbers.items() if count > 1]}"
         records = read_records(self.directory)
         study, _ = study_of(self.trials, self.real)
         assert [record.number for record in records] == list(range(self.trials + len(study.references)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -41,7 +42,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
     """Raised an exception."""
     LOST = "lost"
-    """The process of the trial vanished."""
+    """The trial's worker vanished three times without getting any further; no verdict on the shape: the next run tries it again."""
 
 
 class Kind(StrEnum):
@@ -198,13 +199,19 @@ class FinalRecord:
 def read_records(directory: Path, left_out: list[str] | None = None) -> list[TrialRecord]:
     """The study's records in the order of their numbers; a last line that was cut short is left out, and a line that is there twice.
 
-    Raises SpecError with the line's place where one is no record, and with both places where two of one trial differ; with `left_out`,
-    which gets the sentences, those lines are left out.
+    A trial that was `lost` may have a newer line below, which counts. Raises SpecError with the line's place where one is no record, and
+    with both places where two of one trial differ otherwise; with `left_out`, which gets the sentences, those lines are left out.
     """
     path, found, again = directory / RECORDS, dict[int, tuple[int, TrialRecord]](), 0
+    followed = defaultdict[int, list[TrialRecord]](list)
     for line, record in _read(path, TrialRecord.from_dict, left_out):
         first, known = found.setdefault(record.number, (line, record))
-        if known != record:
+        if known != record and record in followed[record.number]:
+            again += 1
+        elif known != record and known.outcome is Outcome.LOST:
+            followed[record.number].append(known)
+            found[record.number] = line, record
+        elif known != record:
             said = (
                 f"{path} must have one record of trial {record.number}, found two that differ in lines {first} and {line}; "
                 "delete the one that does not belong there"
@@ -212,8 +219,8 @@ def read_records(directory: Path, left_out: list[str] | None = None) -> list[Tri
             if left_out is None:
                 raise SpecError(said)
             left_out.append(said)
-            continue
-        again += first != line
+        else:
+            again += first != line
     if again:
         _warn_once(f"{path} has lines more than once ({again} of them, as in a file that was put together); each counts once")
     return [found[number][1] for number in sorted(found)]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from analysis.records.attempt import Attempt
 from analysis.records.choice import Choice
 from analysis.records.record import TrialRecord
 from analysis.records.stages import Outlook
@@ -42,6 +43,8 @@ class StudySummary:
     """Planned trainings of a scaling study that have none, by number: the shape and, where known, why this machine does not run it."""
     choice: Choice | None = None
     """What a team has decided; None where it has not."""
+    attempts: Sequence[Attempt] = ()
+    """Attempts at trials that were lost with their workers."""
     outlook: Outlook | None = None
     """What it was planned to take, and took; None where nobody knows."""
     environment: Mapping[str, str] = field(default_factory=dict)

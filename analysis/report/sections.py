@@ -10,6 +10,7 @@ from analysis.fronts.front import Front
 from analysis.records.health_checks import HEALTH_CHECKS, check_results, check_sentence, failed_checks
 from analysis.records.record import Kind, TrialRecord
 from analysis.records.summary import StudySummary, totals
+from analysis.report.attempts_part import again_sentence
 from analysis.report.figures import forecast_figure, picture
 from analysis.report.html import Html, element, facts, folded, paragraphs, table
 from analysis.report.plan_part import plan_part
@@ -48,10 +49,12 @@ def cost_facts(summary: StudySummary, records: Sequence[TrialRecord]) -> list[Ht
     spent = totals(records)
     counted = "" if spent.trained == spent.trials else f" (of the {spent.trained} trials that trained here and left numbers)"
     taken = {"Taken over": f"{words.plural(spent.reused, 'training')} finished before, not paid again"} if spent.reused else {}
+    again = again_sentence(summary.attempts)
     return [
         facts(
             {
                 "Trials": _planned(summary, records),
+                **({} if again is None else {"Run again": again}),
                 "Training": f"{words.quantity(spent.tokens)} tokens, {words.quantity(spent.flops)} FLOPs in closed form{counted}",
                 "Processor": f"{words.duration(spent.process_seconds)} of core time in training and evaluation",
                 **taken,

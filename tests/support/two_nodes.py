@@ -1,4 +1,4 @@
-"""Latency on a node of its own, in a real cluster of two nodes; run by test_latency_device.py, each test in a process of its own."""
+"""Studies in a real cluster of several nodes; run by test_latency_device.py and test_lost_trials.py, each test in a process of its own."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from analysis.records.attempt import read_attempts
 from analysis.records.record import read_records
 from search_space.errors import SpecError
 from tests.support import fakes
 from trials.driver.run_study import run_study
+from trials.progress.display import Display
+from trials.progress.standing import RunStanding
+from trials.progress.watch import RunWatch
 
 pytestmark = [
     pytest.mark.slow,
@@ -99,3 +103,40 @@ def test_a_cluster_without_such_a_node_is_refused_before_anything_trains(head: A
         run_study(spec, tmp_path / "study", study_text=text, tracking_uri=f"sqlite:///{tmp_path}/mlflow.db", address=head.address)
     assert read_records(tmp_path / "study") == []
     assert not os.path.exists(tmp_path / "log")
+
+
+def test_a_node_that_is_gone_costs_no_trial(head: Any, tmp_path: Path) -> None:
+    store = {"object_store_memory": 100_000_000}
+    head.add_node(num_cpus=0, resources={"latency_device": 1}, env_vars={"NODE_OF_THIS_TEST": "measures"}, **store)
+    doomed = head.add_node(num_cpus=2, env_vars={"NODE_OF_THIS_TEST": "goes"}, **store)
+    head.wait_for_nodes()
+    tokens = {"proxy": {**TINY["proxy"], "tokens": 400_000}, "workers": {"count": 3, "threads": 1}}
+    spec, text = fakes.small_study(**{**study(tmp_path), **tokens})
+
+    def end_the_node(standing: RunStanding) -> None:
+        """Once its trial trains; the third worker is there, for the head has two processors."""
+        if doomed in head.worker_nodes and any(trial.tokens for trial in standing.running) and standing.running_count == 3:
+            head.remove_node(doomed, allow_graceful=False)
+
+    with RunWatch(display=Ticking(end_the_node)) as watch:
+        result = run_study(
+            spec, tmp_path / "study", study_text=text, tracking_uri=f"sqlite:///{tmp_path}/mlflow.db", address=head.address, watch=watch
+        )
+    assert doomed not in head.worker_nodes
+    assert result.failure is None
+    assert [record.outcome for record in result.records] == ["finished"] * 3, [record.reason for record in result.records]
+    assert len((tmp_path / "study" / "records.jsonl").read_text().splitlines()) == 3
+    attempts = read_attempts(tmp_path / "study")
+    assert len(attempts) >= 1
+    assert all(attempt.cause for attempt in attempts)
+
+
+class Ticking(Display):
+    """Shows every standing to a function."""
+
+    def __init__(self, look: Callable[[RunStanding], None]) -> None:
+        self._look = look
+
+    def tick(self, standing: RunStanding) -> None:
+        """Several times a second."""
+        self._look(standing)

@@ -78,8 +78,11 @@ def run(options: argparse.Namespace) -> int:
         study, result, stored, page = _run_watched(options, watch)
     directory = stored.directory
     print_result(stored, options.json, options.verbose)
+    from analysis.report.attempts_part import again_sentence
     from analysis.report.plan_part import outlook_sentence
 
+    if (again := again_sentence(stored.attempts)) is not None:
+        say(f"\nagain    {again}")
     if options.verbose and (outlook := outlook_sentence(stored.outlook)) is not None:
         say(f"\ntime     {outlook}")
     say(f"\nreport   {page}\nMLflow   archfront ui {directory}\n{more_said(directory, options.verbose)}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from analysis.fronts.front import PointReader
 from analysis.fronts.membership import contenders, membership_probabilities
 from analysis.objectives.problem import STANDARD
-from analysis.records.record import Kind, TrialRecord
+from analysis.records.record import Kind, Outcome, TrialRecord
 from search_space.architecture import Architecture
 from trials.study.spec import StudySpec
 from trials.trial.task import TrialTask, plain
@@ -50,7 +50,8 @@ class Agenda:
         planned: Sequence[TrialTask] = (),
         left_out: Container[int] = (),
     ) -> None:
-        """`records` are those of an interrupted run; `proposer` is called once, when the first proposal is due.
+        """`records` are those of an interrupted run, of which those that were lost are tried again; `proposer` is called once, when the
+        first proposal is due.
 
         `planned` are the tasks of a study that proposes nothing; those `left_out` are not handed out, unless they have a record.
         """
@@ -60,9 +61,14 @@ class Agenda:
         self._ordered: list[TrialRecord] = []
         """The records of the first numbers, up to the first that has none."""
         self._is_any_finished = False
+        self.lost: dict[int, TrialRecord] = {}
+        """Records of an earlier run of trials that infrastructure ended, and that have no newer one yet."""
         for record in records:
-            self._keep(record)
-        kept = [task for task in planned if task.number not in left_out or task.number in self.records]
+            if record.outcome is Outcome.LOST:
+                self.lost[record.number] = record
+            else:
+                self._keep(record)
+        kept = [task for task in planned if task.number not in left_out or task.number in self.records | self.lost]
         self._given = [*kept, *(_reference(number, *named, study.search.seed) for number, named in enumerate(references))]
         self._missing_given = {task.number for task in self._given} - self.records.keys()
         self._lag = 2 * study.workers.count
@@ -103,6 +109,7 @@ class Agenda:
     def add(self, record: TrialRecord) -> None:
         """A trial is back."""
         self._keep(record)
+        self.lost.pop(record.number, None)
         self._missing_given.discard(record.number)
         self._running.pop(record.number, None)
         self._failed += record.failed
@@ -116,6 +123,10 @@ class Agenda:
         self._again = [*self._running.values(), *self._again]
         self._running.clear()
 
+    def try_again(self, number: int) -> None:
+        """A running trial came to no end, through no fault of its own: hand it out before what has not begun."""
+        self._again.append(self._running.pop(number))
+
     def interrupt(self) -> None:
         """Hand out nothing more."""
         self.interrupted = True
@@ -127,6 +138,8 @@ class Agenda:
         task = self._again.pop(0) if self._again else self._first_without_record()
         if isinstance(task, TrialTask):
             self._running[task.number] = task
+        elif self._running and not self.hopeless:
+            return NoTask.WAIT  # one of them may have to be handed out again
         return task
 
     def _first_without_record(self) -> TrialTask | NoTask:
@@ -136,8 +149,8 @@ class Agenda:
                 return NoTask.END
             if number < len(self._given):
                 task: TrialTask | NoTask = self._given[number]
-            elif number in self.records:
-                task = TrialTask.of(self.records[number])
+            elif number in self.records or number in self.lost:
+                task = TrialTask.of((self.records if number in self.records else self.lost)[number])
             else:
                 task = self._chosen(number)
             if isinstance(task, TrialTask):

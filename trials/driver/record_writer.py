@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.records.attempt import Attempt, append_attempt
 from analysis.records.files import write_whole
-from analysis.records.record import TrialRecord, append
+from analysis.records.record import Outcome, TrialRecord, append
 from search_space.errors import WorkError
 from trials.driver.agenda import Agenda
 from trials.progress.watch import News, RunWatch
@@ -40,22 +42,33 @@ class RecordWriter:
 
     def write(self, record: TrialRecord, weights: bytes | None) -> None:
         """One trial, with its weights as a file's bytes where it was trained here; raises WorkError where the disk refuses them."""
-        try:
+        with self._writable():
             path = weights_file(self._directory, record.number)
             if weights is not None:
                 write_whole(path, weights)
             elif not record.finished:
                 path.unlink(missing_ok=True)  # taken over for a shape whose latency could not be measured then
             append(self._directory, record)
-            checkpoint_file(self._directory, record.number).unlink(missing_ok=True)
+            if record.outcome is not Outcome.LOST:  # which goes on from there
+                checkpoint_file(self._directory, record.number).unlink(missing_ok=True)
+        if self._reuse is not None:
+            self._reuse.leave(record)
+        self._agenda.add(record)
+        self._tracker.record(record)
+        self._watch.recorded(record, self._agenda.count)
+
+    def write_attempt(self, attempt: Attempt) -> None:
+        """An attempt at a trial that was lost with its worker, where the trial has no record for it; raises as `write` does."""
+        with self._writable():
+            append_attempt(self._directory, attempt)
+
+    @contextmanager
+    def _writable(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             self.complaint = WorkError(
                 f"{self._directory} cannot be written any more ({error.strerror}); make room and run the same command again, "
                 f"which repeats only what is not recorded"
             )
             raise self.complaint from None
-        if self._reuse is not None:
-            self._reuse.leave(record)
-        self._agenda.add(record)
-        self._tracker.record(record)
-        self._watch.recorded(record, self._agenda.count)

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.records.attempt import read_attempts
 from analysis.records.record import FinalRecord, TrialRecord
 from trials.cluster.ray_session import connected
 from trials.corpus.first_look import require_text, without_text_notice
+from trials.driver.attempts import Attempts
 from trials.driver.finals_on_ray import finish_finals
 from trials.driver.preparation import (
     equipped,
@@ -94,9 +96,10 @@ class RayRun:
                     if is_real:
                         begin_taken(directory)  # nothing is refused from here on
                     watch.begin_search(agenda.records.values(), agenda.problem, agenda.count, study.workers.count)
-                    search(agenda, equipment, RecordWriter(directory, agenda, reuse, self.tracker, watch), reuse, watch)
+                    attempts = Attempts(directory, read_attempts(directory))
+                    search(agenda, equipment, attempts, RecordWriter(directory, agenda, reuse, self.tracker, watch), reuse, watch)
                     stages.end("search")
-                    found = _in_order(agenda.records.values())
+                    found = _in_order((agenda.lost | agenda.records).values())
                     if reuse is not None and lacks_finals(study, found, finals):
                         finals = finish_finals(equipment, reuse, found, finals, watch)
         return study, found, finals, left_out

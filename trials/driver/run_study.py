@@ -77,7 +77,7 @@ def run_study(
         left_out: Mapping[int, str] = left_out_here(study, held, first.planned) if evaluate is None else {}
         tracker = Tracker(held, study, study_text, tracking_uri)
         agenda = agenda_of(first, study, records, left_out)
-        watch.count(records, agenda.problem, agenda.count)
+        watch.count(agenda.records.values(), agenda.problem, agenda.count)
         watch.open(held, study.name)
         is_searched = agenda.finished
         if is_searched and (evaluate is not None or not lacks_finals(study, records, finals)):
@@ -95,7 +95,7 @@ def run_study(
                 first=first, directory=held, address=address, evaluate=evaluate,
                 tracker=tracker, watch=watch, share=share,
             )  # fmt: skip
-            before = {record.number for record in records}
+            before = set(agenda.records)
             with tracker.writing(records):
                 settled, records, finals, left_out = run.on_ray(study, records, finals)
             watch.begin("tracking", "MLflow's runs to be brought up to date")

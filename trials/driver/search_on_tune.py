@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from functools import partial
+from typing import Any
 
 from ray import tune
 from ray.exceptions import OutOfMemoryError
+from ray.tune import PlacementGroupFactory
 
+from trials.cluster.placement import placed
 from trials.driver.agenda import Agenda
+from trials.driver.attempts import Attempts
 from trials.driver.record_writer import RecordWriter
 from trials.driver.stopper import FrontStopper
 from trials.driver.trial_actor import Equipment, TrialActor
@@ -17,15 +22,16 @@ from trials.driver.trial_news import forget, heard
 from trials.driver.tune_adapters import AgendaSearcher, LiveScheduler, RecordCallback
 from trials.machine.supervision import when_stopped
 from trials.progress.watch import RunWatch
+from trials.study.search_spec import WorkersSpec
 from trials.trial.reuse import Reuse
 
 
-def search(agenda: Agenda, equipment: Equipment, writer: RecordWriter, reuse: Reuse | None, watch: RunWatch) -> None:
-    """Run every task of the agenda and have its record written; `watch` is told of each trial as it begins.
+def search(agenda: Agenda, equipment: Equipment, attempts: Attempts, writer: RecordWriter, reuse: Reuse | None, watch: RunWatch) -> None:
+    """Run every task of the agenda and have its record written; `watch` is told of each trial as it begins. `attempts` count losses.
 
     Raises KeyboardInterrupt after Ctrl-C, WorkError where records cannot be written any more, and what Ray or Tune raise of their own.
     """
-    callback = RecordCallback(equipment.study, agenda, writer, watch)
+    callback = RecordCallback(equipment.study, agenda, attempts, writer, watch)
     with when_stopped(agenda.interrupt), watch.hearing(lambda numbers: writer.heard(heard(numbers))):
         while not agenda.finished:
             try:
@@ -33,6 +39,9 @@ def search(agenda: Agenda, equipment: Equipment, writer: RecordWriter, reuse: Re
             except Exception as error:
                 if writer.complaint is not None:
                     raise writer.complaint from None
+                if callback.is_stranded:
+                    callback.give_back()
+                    continue
                 if not isinstance(error.__cause__, OutOfMemoryError):
                     raise
                 callback.on_out_of_memory(str(error.__cause__))
@@ -46,15 +55,15 @@ def search(agenda: Agenda, equipment: Equipment, writer: RecordWriter, reuse: Re
 
 def _run_tune(agenda: Agenda, equipment: Equipment, callback: RecordCallback, reuse: Reuse | None) -> None:
     workers = equipment.study.workers
-    resources = {"cpu": workers.trial_threads, "gpu": workers.gpus}
+    where = partial(_place, workers)
     storage = tempfile.mkdtemp(prefix="archfront-tune-")
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(workers.count)  # start the workers together, not one after the other
     try:
         tune.run(
-            tune.with_resources(tune.with_parameters(TrialActor, equipment=equipment), resources),
+            tune.with_resources(tune.with_parameters(TrialActor, equipment=equipment), where),
             name="study",
             num_samples=-1,
-            search_alg=AgendaSearcher(agenda, workers.count, reuse),
+            search_alg=AgendaSearcher(agenda, workers, callback.attempts, reuse),
             scheduler=LiveScheduler(),
             stop=FrontStopper(agenda),
             callbacks=[callback],
@@ -66,3 +75,7 @@ def _run_tune(agenda: Agenda, equipment: Equipment, callback: RecordCallback, re
         )
     finally:
         shutil.rmtree(storage, ignore_errors=True)
+
+
+def _place(workers: WorkersSpec, config: dict[str, Any]) -> PlacementGroupFactory:
+    return placed(workers, config["avoided"])

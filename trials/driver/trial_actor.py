@@ -17,7 +17,7 @@ from search_space.architecture import Architecture
 from trials.catalogue.runtimes import RUNTIMES
 from trials.driver.trial_news import Teller
 from trials.driver.watchdog import Watchdog
-from trials.driver.workers import ask_device
+from trials.driver.workers import Place, ask_device
 from trials.machine.quiet_lock import Turn, should_pause
 from trials.study.directory import checkpoint_file, stamp, weights_file
 from trials.study.spec import ProxySpec, StudySpec
@@ -74,6 +74,10 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
     def cleanup(self) -> None:
         """Nothing of a trial outlives its worker."""
         self._end()
+
+    def place(self) -> Place:
+        """Where this worker runs."""
+        return Place.here()
 
     def step(self) -> dict[str, Any]:
         """The trial to its next look, or to its end: its record, and its weights as a file's bytes where it finished."""

@@ -16,13 +16,19 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from analysis.records.record import Outcome
+from trials.cluster.placement import others_of
 from trials.driver.agenda import Agenda, NoTask
+from trials.driver.attempts import Attempts
 from trials.driver.record_writer import RecordWriter
-from trials.driver.workers import RAYLET_SECONDS, explain_loss
+from trials.driver.workers import RAYLET_SECONDS, Place, attempt_at, explain_loss
 from trials.progress.watch import RunWatch
+from trials.study.search_spec import WorkersSpec
 from trials.study.spec import StudySpec
 from trials.trial.reuse import Reuse
 from trials.trial.task import Start, TrialTask, count_costs, record_of
+
+BETWEEN_LOOKS_SECONDS = 5.0
+"""Seconds between two looks at the nodes that trials wait for."""
 
 
 class AgendaSearcher(Searcher):  # type: ignore[misc]
@@ -33,18 +39,19 @@ class AgendaSearcher(Searcher):  # type: ignore[misc]
     written, and so given to the agenda.
     """
 
-    def __init__(self, agenda: Agenda, workers: int, reuse: Reuse | None) -> None:
-        """`reuse` finds trainings that need not be made; None to make all."""
+    def __init__(self, agenda: Agenda, workers: WorkersSpec, attempts: Attempts, reuse: Reuse | None) -> None:
+        """`attempts` know where a trial was lost; `reuse` finds trainings that need not be made, None to make all."""
         super().__init__()
-        self._agenda, self._workers, self._reuse = agenda, workers, reuse
+        self._agenda, self._workers, self._attempts, self._reuse = agenda, workers, attempts, reuse
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next task as a trial's config; None for not yet."""
-        if self._agenda.in_flight >= self._workers and not self._agenda.hopeless:
+        if self._agenda.in_flight >= self._workers.count and not self._agenda.hopeless:
             return None
         task = self._agenda.next()
         if isinstance(task, TrialTask):
-            return {"task": task, "reused": self._reuse and self._reuse.take(task)}
+            avoided = others_of(self._attempts.nodes(task.number), self._workers)
+            return {"task": task, "avoided": avoided, "reused": self._reuse and self._reuse.take(task)}
         return None if task is NoTask.WAIT else Searcher.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -72,30 +79,52 @@ class _Running:
 
     task: TrialTask
     start: Start
-    address: Any
-    """Reference to the worker's IP address and process id; None for a worker that never started."""
+    place: Any
+    """Reference to the worker's `Place`; None for a worker that never started."""
 
-    def process_id(self) -> str:
-        """Process id of the worker as text; empty where it did not live to tell."""
+    def where(self) -> Place | None:
+        """Where the worker was; None where it did not live to tell."""
         try:
-            return str(ray.get(self.address, timeout=5)[1])
+            found: Place | None = None if self.place is None else ray.get(self.place, timeout=5)
         except RayError:
-            return ""
+            return None
+        return found
 
 
 class RecordCallback(Callback):  # type: ignore[misc]
-    """Has the record of every trial written: its own, or where its worker was lost, one that says so."""
+    """Has the record of every trial written; where its worker was lost, has it run again, or, in the end, written that it was lost."""
 
-    def __init__(self, study: StudySpec, agenda: Agenda, writer: RecordWriter, watch: RunWatch) -> None:
-        """`watch` is told of each trial as it begins."""
+    def __init__(self, study: StudySpec, agenda: Agenda, attempts: Attempts, writer: RecordWriter, watch: RunWatch) -> None:
+        """`watch` is told of each trial as it begins, and of each that is run again."""
         self._study, self._agenda, self._writer, self._watch = study, agenda, writer, watch
+        self.attempts = attempts
         self._running: dict[int, _Running] = {}
+        self._looked_at = time.monotonic()
+        self.is_stranded = False
+        """Whether a trial waits for another node than it may have, and there is none any more."""
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Raise where a trial that is to run elsewhere waits for a node that is gone: whoever called Tune begins anew."""
+        if time.monotonic() - self._looked_at < BETWEEN_LOOKS_SECONDS:
+            return
+        self._looked_at = time.monotonic()
+        kept_away = [trial.config["avoided"] for trial in trials if trial.status == Trial.PENDING and trial.config["avoided"]]
+        if any(not others_of(avoided, self._study.workers) for avoided in kept_away):
+            self.is_stranded = True
+            raise RuntimeError("no other node is left")
+
+    def give_back(self) -> None:
+        """Tune has ended in the middle: what ran goes back to the agenda."""
+        self.is_stranded = False
+        self._running.clear()
+        self._agenda.give_back()
+        self._watch.given_back()
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Remember who and when, in case that its worker cannot say."""
         task = trial.config["task"]
         self._writer.begun(task)
-        self._running[task.number] = _Running(task, Start.now(), trial.temporary_state.ray_actor.get_current_ip_pid.remote())
+        self._running[task.number] = _Running(task, Start.now(), trial.temporary_state.ray_actor.place.remote())
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:
         """Have written what came back, if it is the last that comes; Tune need not hold on to it.
@@ -125,15 +154,22 @@ class RecordCallback(Callback):  # type: ignore[misc]
         Their trials are recorded, and those beside them go back to the agenda.
         """
         ended, running = set(re.findall(r"\bpid=(\d+)", said)), list(self._running.values())
-        for entry in [entry for entry in running if entry.process_id() in ended] or running:
+        for entry in [entry for entry in running if (place := entry.where()) and str(place.process) in ended] or running:
             self._lose(entry, said)
-        self._running.clear()
-        self._agenda.give_back()
-        self._watch.given_back()
+        self.give_back()
 
     def _lose(self, entry: _Running, said: str) -> None:
         study, task = self._study, entry.task
-        outcome, reason = explain_loss(said, entry.start.elapsed_seconds, study.workers.deadline_seconds)
-        costs = count_costs(task.architecture, study.latency, study.proxy)
         self._running.pop(task.number, None)
-        self._writer.write(record_of(task, outcome, reason, costs, entry.start), None)
+        verdict = explain_loss(said, entry.start.elapsed_seconds, study.workers.deadline_seconds)
+        if verdict is None:
+            place = entry.where()
+            attempt = self.attempts.lost(attempt_at(task.number, place, said, entry.start), None if place is None else place.node)
+            self._writer.write_attempt(attempt)
+            if not self.attempts.are_over(task.number):
+                self._agenda.try_again(task.number)
+                self._watch.lost(task, attempt)
+                return
+            verdict = Outcome.LOST, self.attempts.reason(task.number)
+        costs = count_costs(task.architecture, study.latency, study.proxy)
+        self._writer.write(record_of(task, *verdict, costs, entry.start), None)

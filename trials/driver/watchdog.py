@@ -12,6 +12,11 @@ GRACE_SHARE = 0.5
 """A trial that is this much past its deadline, in all, hangs in native code: at a step it would have ended itself."""
 
 
+def longest_seconds(deadline_seconds: float) -> float:
+    """Seconds after which a trial with such a deadline is ended, wherever it hangs."""
+    return deadline_seconds * (1 + GRACE_SHARE) + GRACE_SECONDS
+
+
 class Watchdog:
     """Ends this process, with its threads' stacks on stderr, where a trial hangs far beyond its deadline."""
 
@@ -21,7 +26,7 @@ class Watchdog:
 
     def begin(self, deadline_seconds: float) -> None:
         """A trial with such a deadline comes next."""
-        self._left_seconds = deadline_seconds * (1 + GRACE_SHARE) + GRACE_SECONDS
+        self._left_seconds = longest_seconds(deadline_seconds)
 
     @contextmanager
     def watching(self) -> Iterator[None]:

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
 from analysis.text import words
-from trials.progress.standing import RunningTrial, RunStanding, seconds_of
+from trials.progress.standing import RunningTrial, RunStanding, seconds_of, shown_reason
 
 if TYPE_CHECKING:
+    from analysis.records.attempt import Attempt
     from analysis.records.record import TrialRecord
 
 QUIET_SECONDS = 60.0
@@ -27,6 +28,9 @@ class Display:
 
     def trial_ended(self, standing: RunStanding, record: TrialRecord) -> None:
         """A trial has its record."""
+
+    def trial_lost(self, standing: RunStanding, shape: str, attempt: Attempt) -> None:
+        """A trial of this shape was lost with its worker, and is run again."""
 
     def tick(self, standing: RunStanding) -> None:
         """Time has passed: a quarter of a second, or more on a busy machine."""
@@ -55,6 +59,11 @@ class Lines(Display):
         self._say_owed()
         left = "" if standing.left is None else f", {standing.left}"
         self._say(standing, f"{trial_text(record, standing)}; {standing.counts}{left}")
+
+    def trial_lost(self, standing: RunStanding, shape: str, attempt: Attempt) -> None:
+        """One line on what was lost, and why."""
+        self._say_owed()
+        self._say(standing, f"#{attempt.number} {shape} is run again: {shown_reason(str(attempt))}")
 
     def tick(self, standing: RunStanding) -> None:
         """What is waited for, where nothing was said for a minute."""

@@ -119,6 +119,8 @@ class RunStanding:
     """Done trials that were stopped early."""
     failed: int = 0
     """Done trials that came to nothing."""
+    again: int = 0
+    """Times that a trial was run again in this run because its worker was lost."""
     running_count: int = 0
     running: tuple[RunningTrial, ...] = ()
     front_size: int = 0
@@ -137,6 +139,7 @@ class RunStanding:
         said = [f"{self.done} of {self.of} trials" if self.of is not None else words.plural(self.done, "trial")]
         said += [f"{count} {word}" for count, word in ((self.running_count, "running"), (self.stopped, "stopped early")) if count]
         said += [f"{self.failed} failed"] if self.failed else []
+        said += [f"{self.again} run again"] if self.again else []
         return ", ".join([*said, *([f"{self.front_size} on the front"] if self.done else [])])
 
 

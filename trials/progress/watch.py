@@ -22,6 +22,7 @@ from trials.progress.standing import MOST_IN_FILE, RunningTrial, RunStanding, St
 
 if TYPE_CHECKING:
     from analysis.objectives.problem import Problem
+    from analysis.records.attempt import Attempt
     from analysis.records.record import TrialRecord
     from trials.progress.tally import ProgressTally
     from trials.trial.task import TrialTask
@@ -145,6 +146,14 @@ class RunWatch:
             self._wait_for_trials()
         if is_first:
             self.begin(SEARCH, self.standing.waits_for)
+
+    def lost(self, task: TrialTask, attempt: Attempt) -> None:
+        """A trial's worker is gone, and it will be handed out again."""
+        with self._lock:
+            self._set(running=self._others(task.number), again=self._standing.again + 1)
+            self._wait_for_trials()
+            with suppress(Exception):
+                self._display.trial_lost(self._standing, task.architecture.label, attempt)
 
     def given_back(self) -> None:
         """Whatever ran runs no more, and will be handed out again."""

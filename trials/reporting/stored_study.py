@@ -18,6 +18,7 @@ from analysis.objectives.observed import Observed
 from analysis.objectives.problem import problem_of
 from analysis.objectives.quality import ON
 from analysis.objectives.registry import OBJECTIVES
+from analysis.records.attempt import Attempt, read_attempts
 from analysis.records.choice import read_choice
 from analysis.records.files import write_whole
 from analysis.records.record import RECORDS, FinalRecord, TrialRecord, read_finals, read_records
@@ -51,6 +52,8 @@ class StoredStudy:
     finals: dict[int, FinalRecord]
     long_runs: list[LongRun]
     """Longer trainings that judge the short ones; none before `archfront validate`."""
+    attempts: tuple[Attempt, ...] = ()
+    """Attempts at trials that were lost with their workers."""
     left_out: tuple[str, ...] = ()
     """A sentence for each line of its files that is no record, where these were not refused."""
 
@@ -137,7 +140,8 @@ def read_study(directory: Path, *, leaves_out: bool = False) -> StoredStudy:
     if (found := misfit(asked, records)) is not None:
         logger.warning("%s does not fit its %s: %s; restore the one that was changed", path, RECORDS, found)
     finals, longer = read_finals(directory, left_out), read_long_runs(directory)
-    return StoredStudy(directory, as_settled(asked, directory), content.decode(), records, finals, longer, tuple(left_out or ()))
+    attempts = tuple(read_attempts(directory, left_out))
+    return StoredStudy(directory, as_settled(asked, directory), content.decode(), records, finals, longer, attempts, tuple(left_out or ()))
 
 
 def under_objectives(stored: StoredStudy, names: Sequence[str]) -> StoredStudy:
@@ -196,6 +200,7 @@ def summarise(stored: StoredStudy) -> StudySummary:
         search=_search(study),
         law=None if study.scaling is None else study.scaling.form,
         without_record=_without_record(stored),
+        attempts=stored.attempts,
         outlook=stored.outlook,
         choice=read_choice(stored.directory),
         environment=environment(),

@@ -21,7 +21,7 @@ from analysis.fidelity.rank_validity import VALIDITY, LongRun, read_long_runs
 from analysis.latency.device_table import TABLE_FORMAT, Header, Row, read_table
 from analysis.records.checked import LARGEST_COUNT, LARGEST_NUMBER, Measurement, Range
 from analysis.records.json_writer import json_of
-from analysis.records.record import FINALS, RECORDS, FinalRecord, TrialRecord, append, read_finals, read_records
+from analysis.records.record import FINALS, RECORDS, FinalRecord, Outcome, TrialRecord, append, read_finals, read_record, read_records
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from tests.support.sample_study import sample_records
@@ -223,6 +223,20 @@ def test_two_lines_of_one_trial_that_differ_are_refused_with_both_places(tmp_pat
     for record in [*records, dataclasses.replace(records[2], seed=7)]:
         append(tmp_path, record)
     with pytest.raises(SpecError, match=r"must have one record of trial 2, found two that differ in lines 3 and 6; delete the one"):
+        read_records(tmp_path)
+
+
+def test_what_was_lost_may_have_a_newer_line_and_nothing_else_may(tmp_path: Path) -> None:
+    records = sample_records(5)
+    lost = dataclasses.replace(records[2], outcome=Outcome.LOST, reason="gone", training=None)
+    again = dataclasses.replace(lost, reason="gone again")
+    lines = [lost, *records[:2], again, *records[2:]]
+    for record in [*lines, *lines]:
+        append(tmp_path, record)
+    assert read_records(tmp_path) == records, "also where the file was put together of two"
+    assert read_record(tmp_path, 2) == records[2]
+    append(tmp_path, dataclasses.replace(records[2], seed=7))
+    with pytest.raises(SpecError, match=r"must have one record of trial 2, found two that differ in lines 5 and 15; delete the one"):
         read_records(tmp_path)
 
 

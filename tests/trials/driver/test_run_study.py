@@ -145,7 +145,7 @@ def test_whatever_happens_to_a_trial_is_its_outcome_and_the_study_goes_on(
     said = {
         2: (Outcome.DIVERGED, "the training loss was nan"),
         3: (Outcome.FAILED, "ValueError: no such shape (in one_of_each, fakes.py:"),
-        4: (Outcome.LOST, "its process ended without a word of why; where the kernel's log says that memory ran out, lower workers.count"),
+        4: (Outcome.LOST, "lost 3 times without getting any further (attempt 1 on "),
         5: (Outcome.OUT_OF_MEMORY, "memory ran out; lower proxy.batch_sequences"),
         6: (Outcome.TIMED_OUT, "hung for "),
     }

@@ -45,5 +45,5 @@ def test_what_was_said_is_forgotten(ends: list[Any], raised: type[BaseException]
     agenda: Any = SimpleNamespace(finished=False, interrupted=False, interrupt=lambda: None, give_back=lambda: None)
     nothing: Any = SimpleNamespace(study=None, complaint=None)
     with nullcontext() if raised is None else pytest.raises(raised):
-        search_on_tune.search(agenda, nothing, nothing, None, RunWatch())
+        search_on_tune.search(agenda, nothing, nothing, nothing, None, RunWatch())
     assert happened == [what for end in ends for what in (end.__name__, "forgotten")]

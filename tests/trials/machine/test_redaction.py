@@ -111,10 +111,9 @@ def test_no_record_of_a_trial_has_a_secret_of_what_was_raised_in_it(kind: str, p
     for scheme, secret, said in product(SCHEMES, SECRETS, list(SAID)[:3]):
         address = PLACES[place](scheme, secret)
         error = RAISED[kind](SAID[said](address, secret))
-        reasons = [
-            outcome_of(error)[1],
-            explain_loss(f"Traceback (most recent call last):\n{error}", 1.0, 100.0)[1],
-        ]
+        explained = explain_loss(f"Traceback (most recent call last):\n{error}", 1.0, 100.0)
+        assert explained is not None
+        reasons = [outcome_of(error)[1], explained[1]]
         for reason in reasons:
             kept = record_of(task, Outcome.FAILED, reason, costs, Start.now()).reason
             assert kept is not None

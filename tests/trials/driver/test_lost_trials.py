@@ -1,0 +1,177 @@
+"""What infrastructure ends costs no trial: it runs again, is recorded once, and only after three attempts in vain it is lost."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.records.attempt import Attempt, read_attempts
+from analysis.records.record import Outcome, TrialRecord, read_records
+from analysis.report.attempts_part import again_sentence
+from tests.support import fakes
+from tests.support.noted import Noted
+from trials.driver.agenda import Agenda, NoTask
+from trials.driver.attempts import Attempts
+from trials.driver.run_study import StudyResult, run_study
+from trials.driver.workers import explain_loss
+from trials.progress.standing import RunStanding
+from trials.progress.watch import RunWatch
+from trials.reporting.stored_study import read_study, report_study
+from trials.study.directory import checkpoint_file
+from trials.trial.references import references
+from trials.trial.task import TrialTask
+
+ROOT = Path(__file__).resolve().parents[3]
+KILLED = """Failure # 1 (occurred at 2026-11-29_19-59-28)
+The actor died unexpectedly before finishing this task.
+\tclass_name: with_resources.<locals>.ResourceTrainable
+\tactor_id: 30b111a4415d7e9205d341ec01000000
+\tpid: 3060
+The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR Worker exit detail: Worker unexpectedly exits \
+with a connection error code 2. End of file. Some common causes include: (1) the process was killed by the OOM killer due to high memory \
+usage, (2) ray stop --force was called
+"""
+"""What Ray 2.60 says of a worker that was ended by SIGKILL."""
+NODE_GONE = """Failure # 1 (occurred at 2026-11-29_19-59-32)
+The actor e2a4edc3332d5e508ff8c25e01000000 is unavailable: The actor is temporarily unavailable: RpcError: RPC error: Socket closed \
+rpc_code: 14. The task may or may not have been executed on the actor.
+"""
+"""What it says of one whose node was ended so."""
+
+
+def run(directory: Path, tracking: str, deaths: Path, times: int, note: Any = None) -> StudyResult:
+    study, text = fakes.small_study(search={"trials": 4}, workers={"count": 2})
+    with RunWatch(display=None if note is None else Noted(note)) as watch:
+        return run_study(
+            study, directory, study_text=text, tracking_uri=tracking, evaluate=partial(fakes.fatal, deaths, times), watch=watch
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_here")
+def test_a_trial_whose_worker_is_killed_runs_again_and_is_recorded_once(tmp_path: Path, tracking: str) -> None:
+    deaths, directory, seen = tmp_path / "deaths", tmp_path / "study", list[RunStanding]()
+    deaths.touch()
+    result = run(directory, tracking, deaths, 1, seen.append)
+    assert result.failure is None
+    assert all(record.finished for record in result.records)
+    assert [json.loads(line)["number"] for line in (directory / "records.jsonl").read_text().splitlines()].count(3) == 1
+    [attempt] = read_attempts(directory)
+    assert (attempt.number, attempt.attempt, attempt.progressed) == (3, 1, False)
+    assert attempt.cause.startswith("The actor is dead because its worker process has died.")
+    assert "memory" not in attempt.cause
+    assert attempt.node is not None
+    assert seen[-1].again == 1
+    assert ", 1 run again" in seen[-1].counts
+    assert again_sentence([attempt]) == "1 trial lost its worker or node, 1 time in all, and was run again; attempts.jsonl has each cause"
+    assert "1 trial lost its worker" in report_study(read_study(directory)).read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_here")
+def test_a_trial_that_is_lost_three_times_is_lost_and_the_same_command_tries_it_again(tmp_path: Path, tracking: str) -> None:
+    deaths, directory = tmp_path / "deaths", tmp_path / "study"
+    deaths.touch()
+    first = run(directory, tracking, deaths, 3)
+    lost = first.records[3]
+    assert lost.outcome is Outcome.LOST
+    assert (lost.reason or "").startswith("lost 3 times without getting any further (attempt 1 on ")
+    assert (lost.reason or "").count("its worker process has died") == 3
+    assert [record.outcome for record in first.records if record.number != 3] == [Outcome.FINISHED] * 5
+    before = (directory / "records.jsonl").read_bytes()
+
+    again = run(directory, tracking, deaths, 3)
+    assert all(record.finished for record in again.records)
+    assert again.records[3].architecture == lost.architecture
+    assert (directory / "records.jsonl").read_bytes().startswith(before)
+    assert list(again.records) == read_records(directory)
+    assert [attempt.attempt for attempt in read_attempts(directory)] == [1, 2, 3]
+    assert len((directory / "records.jsonl").read_text().splitlines()) == 7
+
+
+@pytest.mark.more
+@pytest.mark.slow
+def test_a_node_that_is_gone_costs_no_trial() -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "tests/support/two_nodes.py::test_a_node_that_is_gone_costs_no_trial"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_only_rays_own_word_blames_memory_and_only_a_worker_that_hung_has_timed_out() -> None:
+    assert explain_loss(KILLED, 10.0, 60.0) is None
+    assert explain_loss(NODE_GONE, 1_000.0, 60.0) is None
+    timed_out = explain_loss(KILLED, 96.0, 60.0)
+    assert timed_out is not None
+    assert timed_out[0] is Outcome.TIMED_OUT
+    assert explain_loss(KILLED, 94.0, 60.0) is None, "nothing ends a trial so soon"
+    memory = explain_loss("Task was killed due to the node running low on memory.", 1.0, 60.0)
+    assert memory is not None
+    assert memory[0] is Outcome.OUT_OF_MEMORY
+    raised = explain_loss("Traceback (most recent call last):\nValueError: no such thing", 1.0, 60.0)
+    assert raised == (Outcome.FAILED, "the worker could not run it: ValueError: no such thing")
+
+
+def attempt(number: int, started_at: str = "2026-01-01T00:00:00+00:00") -> Attempt:
+    return Attempt(number=number, attempt=1, node="host", cause="gone", started_at=started_at, seconds=1.0)
+
+
+def test_attempts_are_counted_over_runs_and_given_up_within_one(tmp_path: Path) -> None:
+    attempts = Attempts(tmp_path, [attempt(7), attempt(7), attempt(8)])
+    assert not attempts.are_over(7)
+    assert [attempts.lost(attempt(7), node).attempt for node in ("a", "b")] == [3, 4]
+    assert set(attempts.nodes(7)) == {"a", "b"}
+    assert not attempts.are_over(7)
+    state = checkpoint_file(tmp_path, 7)
+    state.parent.mkdir()
+    state.touch()
+    assert attempts.lost(attempt(7), None).progressed
+    assert not attempts.are_over(7), "it got further"
+    for _ in range(2):
+        attempts.lost(attempt(7, "2999-01-01T00:00:00+00:00"), "a")
+    assert attempts.are_over(7)
+    assert not attempts.are_over(8)
+
+
+def agenda(records: list[TrialRecord]) -> Agenda:
+    study, _ = fakes.small_study(search={"trials": 3, "sampler": "random"}, workers={"count": 1})
+    space = study.search_space
+
+    def proposer() -> Any:
+        from trials.search.proposer import Proposer
+
+        return Proposer(space, 0, study.search.sampler)
+
+    return Agenda(study, references(study.references, space), records, proposer)
+
+
+def test_a_lost_trial_is_handed_out_again_first_and_the_agenda_ends_with_its_record() -> None:
+    order, first = list[int](), agenda([])
+    while (task := first.next()) is not NoTask.END:
+        assert isinstance(task, TrialTask)
+        order.append(task.number)
+        if order.count(4) == 1 and task.number == 4:
+            assert first.next() is NoTask.WAIT, "it may have to be handed out again"
+            first.try_again(4)
+        else:
+            first.add(fakes.answer(task))
+    assert order == [0, 1, 2, 3, 4, 4]
+    assert first.finished
+
+    records = [*first.records.values()]
+    records[1] = fakes.answer(TrialTask.of(records[1]), outcome=Outcome.LOST, reason="gone", training=None)
+    records[3] = fakes.answer(TrialTask.of(records[3]), outcome=Outcome.LOST, reason="gone", training=None)
+    second = agenda(records)
+    assert not second.finished
+    repeated = []
+    while isinstance(task := second.next(), TrialTask):
+        repeated.append((task.number, task.architecture))
+        second.add(fakes.answer(task))
+    assert repeated == [(number, records[number].architecture) for number in (1, 3)]
+    assert second.finished
+    assert not second.lost
