@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,10 @@ from search_space.errors import SpecError
 from tests.support import fakes
 from trials.driver.run_study import run_study
 from trials.progress.display import Display
-from trials.progress.standing import RunStanding
-from trials.progress.watch import RunWatch
+from trials.progress.standing import PROGRESS_FILE, RunStanding, read_standing
+from trials.progress.watch import AWAY, RunWatch
+
+ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = [
     pytest.mark.slow,
@@ -129,6 +133,60 @@ def test_a_node_that_is_gone_costs_no_trial(head: Any, tmp_path: Path) -> None:
     attempts = read_attempts(tmp_path / "study")
     assert len(attempts) >= 1
     assert all(attempt.cause for attempt in attempts)
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+from tests.support import fakes, two_nodes
+from trials.driver.run_study import run_study
+from trials.progress.watch import RunWatch
+folder, address = Path(sys.argv[1]), sys.argv[2]
+spec, text = fakes.small_study(**{**two_nodes.study(folder), "workers": {"count": 1, "threads": 1}, "search": {"trials": 3}})
+with RunWatch() as watch:
+    result = run_study(
+        spec, folder / "study", study_text=text, tracking_uri=f"sqlite:///{folder}/mlflow.db", address=address, watch=watch
+    )
+print(sum(record.finished for record in result.records), result.failure)
+"""
+
+
+def test_two_studies_share_one_device_and_both_are_complete(head: Any, tmp_path: Path) -> None:
+    head.add_node(num_cpus=0, resources={"latency_device": 1}, object_store_memory=100_000_000, env_vars={"NODE_OF_THIS_TEST": "measures"})
+    head.wait_for_nodes()
+    drivers = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        command = [sys.executable, "-c", DRIVER, str(tmp_path / name), head.address]
+        drivers.append(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True))
+    assert [driver.communicate(timeout=500)[0].splitlines()[-1] for driver in drivers] == ["5 None", "5 None"]
+    turns = sorted((*json.loads(line), name) for name in ("one", "two") for line in (tmp_path / name / "log").read_text().splitlines())
+    assert len(turns) >= 10
+    assert all(ended <= began for (_, ended, _), (began, _, _) in itertools.pairwise(turns)), "two were measured at once"
+    last = max(min(turn[0] for turn in turns if turn[2] == name) for name in ("one", "two"))
+    assert last < max(turn[1] for turn in turns), "one study had the device to its end"
+
+
+def test_a_device_that_was_away_is_waited_for(head: Any, tmp_path: Path) -> None:
+    measures: dict[str, Any] = {"num_cpus": 0, "resources": {"latency_device": 1}, "object_store_memory": 100_000_000}
+    measures["env_vars"] = {"NODE_OF_THIS_TEST": "measures"}
+    node = head.add_node(**measures)
+    head.wait_for_nodes()
+    command = [sys.executable, "-c", DRIVER, str(tmp_path), head.address]
+    driver = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    wait_until(driver, tmp_path / "study", lambda standing: any(trial.doing == "latency" for trial in standing.running))
+    head.remove_node(node, allow_graceful=False)
+    wait_until(driver, tmp_path / "study", lambda standing: standing.waits_for == AWAY)
+    head.add_node(**measures)
+    assert driver.communicate(timeout=400)[0].splitlines()[-1] == "5 None"
+    assert all(record.latency is not None for record in read_records(tmp_path / "study"))
+
+
+def wait_until(driver: subprocess.Popen[str], directory: Path, holds: Callable[[RunStanding], bool]) -> None:
+    """Return when the study says so; it goes on until then."""
+    while not (directory / PROGRESS_FILE).exists() or not holds(read_standing(directory)):
+        assert driver.poll() is None, "the study ended"
+        time.sleep(0.1)
 
 
 class Ticking(Display):

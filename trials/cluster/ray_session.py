@@ -21,7 +21,9 @@ from trials.machine.supervision import handlers_kept
 from trials.study.spec import StudySpec
 
 LATENCY_DEVICE = "latency_device"
-"""The Ray resource of the node where latency is taken; one measurement at a time for each unit."""
+"""The Ray resource of the node where latency is taken."""
+LATENCY_SHARE = {LATENCY_DEVICE: 0.001}
+"""What one study asks for of it, to be placed there beside others: they take turns by themselves, a measurement at a time."""
 FLOORS = ("search_space", "analysis", "trials")
 OBJECT_STORE_BYTES = 200_000_000
 """Bytes of the object store of a Ray of our own, where the corpus is the embedded one; Ray spills to the disk what does not fit."""

@@ -15,7 +15,7 @@ from analysis.records.json_writer import json_of
 from analysis.records.record import TrialRecord
 from search_space.errors import SpecError
 from trials.catalogue.runtimes import COMMAND, RUNTIMES
-from trials.cluster.ray_session import LATENCY_DEVICE
+from trials.cluster.ray_session import LATENCY_DEVICE, LATENCY_SHARE
 from trials.driver.trial_actor import Equipment, Evaluate
 from trials.driver.workers import LatencyDevice, result_of
 from trials.latency.refusals import refusal_of, require_libraries
@@ -68,7 +68,7 @@ def require_latency_node(study: StudySpec) -> None:
     row = RUNTIMES[spec.runtime]
     if spec.runtime != COMMAND and not row.library and row.device == "cpu":
         return  # it is among the dependencies, and asking takes a process there
-    result_of(ray.remote(require_libraries).options(num_cpus=0, resources={LATENCY_DEVICE: 1}).remote(spec))
+    result_of(ray.remote(require_libraries).options(num_cpus=0, resources=LATENCY_SHARE).remote(spec))
 
 
 def settled_on_a_worker(study: StudySpec, directory: Path) -> StudySpec:
@@ -120,7 +120,7 @@ def equipped(
         return
     device = (
         ray.remote(LatencyDevice)
-        .options(num_cpus=0, resources={LATENCY_DEVICE: 1}, max_restarts=-1)
+        .options(num_cpus=0, resources=LATENCY_SHARE, max_restarts=-1)
         .remote(study.latency, [record.latency for record in records if record.latency is not None])
     )
     placed = {size: ray.put(found) for size, found in blocks.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -120,7 +121,10 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
         def measured(shape: Architecture) -> Latency:
             teller.measures()
-            latency = ask_device(self._equipment.device, shape)
+            since = time.monotonic()
+            with self._watchdog.held_up():  # a measurement has a limit of its own, and the device may be others'
+                latency = ask_device(self._equipment.device, shape, teller.waits)
+            teller.held_up(time.monotonic() - since)
             teller.trains()
             return latency
 

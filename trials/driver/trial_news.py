@@ -29,12 +29,20 @@ class Teller:
 
     def __init__(self, number: int, planned_tokens: int | None) -> None:
         """The trial's number, and the tokens of its training; None where it is to last seconds."""
-        self._number, self._planned, self._next = number, planned_tokens, 0.0
+        self._number, self._planned, self._next, self._held_seconds = number, planned_tokens, 0.0, 0.0
         self._curve: deque[CurvePoint] = deque(maxlen=MOST_POINTS_SAID)
 
     def measures(self) -> None:
         """The latency comes first, or a wait for the device."""
         self._tell(News("latency"))
+
+    def waits(self) -> None:
+        """The device is away, and the trial waits for it."""
+        self._tell(News("waiting"))
+
+    def held_up(self, seconds: float) -> None:
+        """So long it waited for a latency, which is no part of its deadline."""
+        self._held_seconds += seconds
 
     def trains(self) -> None:
         """The training begins."""
@@ -49,7 +57,7 @@ class Teller:
 
     def _tell(self, news: News) -> None:
         curve = [[point.tokens, point.seconds, point.training_loss, point.validation_loss] for point in news.curve]
-        said = json_of([news.doing, news.tokens, news.planned_tokens, curve]).encode()
+        said = json_of([news.doing, news.tokens, news.planned_tokens, curve, self._held_seconds]).encode()
         with suppress(Exception):  # a trial does not end because nobody listens
             internal_kv._internal_kv_put(_key(self._number), said, overwrite=True, namespace=NAMESPACE)
 
@@ -60,8 +68,8 @@ def heard(numbers: Collection[int]) -> dict[int, News]:
     for number in numbers:
         said = internal_kv._internal_kv_get(_key(number), namespace=NAMESPACE)
         if said is not None:
-            doing, tokens, planned_tokens, curve = parse_json(said)
-            found[number] = News(doing, tokens, planned_tokens, tuple(map(_point, curve)))
+            doing, tokens, planned_tokens, curve, held_seconds = parse_json(said)
+            found[number] = News(doing, tokens, planned_tokens, tuple(map(_point, curve)), held_seconds)
     return found
 
 

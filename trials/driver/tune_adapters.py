@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from trials.cluster.placement import others_of
 from trials.driver.agenda import Agenda, NoTask
 from trials.driver.attempts import Attempts
 from trials.driver.record_writer import RecordWriter
+from trials.driver.trial_news import heard
 from trials.driver.workers import RAYLET_SECONDS, Place, attempt_at, explain_loss
 from trials.progress.watch import RunWatch
 from trials.study.search_spec import WorkersSpec
@@ -161,7 +163,7 @@ class RecordCallback(Callback):  # type: ignore[misc]
     def _lose(self, entry: _Running, said: str) -> None:
         study, task = self._study, entry.task
         self._running.pop(task.number, None)
-        verdict = explain_loss(said, entry.start.elapsed_seconds, study.workers.deadline_seconds)
+        verdict = explain_loss(said, entry.start.elapsed_seconds - _held_seconds(task.number), study.workers.deadline_seconds)
         if verdict is None:
             place = entry.where()
             attempt = self.attempts.lost(attempt_at(task.number, place, said, entry.start), None if place is None else place.node)
@@ -173,3 +175,12 @@ class RecordCallback(Callback):  # type: ignore[misc]
             verdict = Outcome.LOST, self.attempts.reason(task.number)
         costs = count_costs(task.architecture, study.latency, study.proxy)
         self._writer.write(record_of(task, *verdict, costs, entry.start), None)
+
+
+def _held_seconds(number: int) -> float:
+    """How long a trial was held up by its latency, as far as it said; without end where it was at that when it was lost."""
+    try:
+        news = heard([number]).get(number)
+    except RayError:
+        return 0.0
+    return 0.0 if news is None else math.inf if news.doing != "training" else news.held_seconds

@@ -7,8 +7,9 @@ import platform
 import re
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -37,17 +38,30 @@ RAYLET_SECONDS = 2.0
 """How long a raylet that is asked to end may live on after the first of its workers; its end is the study's, and no trial's."""
 
 
+MOST_LOSSES = 3
+"""A shape during whose measurement the device was lost so often may itself be what ends it."""
+
+
 class LatencyDevice:
-    """Takes latencies one after another on the node that has the resource, in a process of its own."""
+    """Takes a study's latencies one after another on the node that has the resource, in a process of its own.
+
+    Each study has one there; the machine is one study's at a time, for one measurement, and studies take turns.
+    """
 
     def __init__(self, spec: LatencySpec, earlier: Sequence[Latency]) -> None:
         from trials.latency.process import LatencyProcess
+        from trials.machine.fair_queue import FairQueue
 
-        self._process = LatencyProcess(spec, earlier)
+        self._process, self._queue = LatencyProcess(spec, earlier), FairQueue("latency-device")
 
     def measure(self, shape: Architecture) -> Latency:
-        """Measures one shape as `LatencyProcess.measure` does."""
-        return self._process.measure(shape)
+        """Measures one shape as `LatencyProcess.measure` does, once it is this study's turn."""
+        with self._queue.turn():
+            return self._process.measure(shape)
+
+    def is_there(self) -> bool:
+        """Answers where the node does, when what was asked before is done."""
+        return True
 
 
 class Examiner:
@@ -117,14 +131,40 @@ def result_of(asked: Any) -> Any:
         raise error.cause from None
 
 
-def ask_device(device: Any, shape: Architecture) -> Latency:
-    """A latency from the device; raises what the measurement raised there, or that the device was lost."""
-    try:
-        latency: Latency = result_of(device.measure.remote(shape))
-    except RayActorError:
-        time.sleep(RAYLET_SECONDS)  # where its raylet is gone, so is this process meanwhile
-        raise RuntimeError("the process that takes latencies vanished; it is started again for the next trial") from None
-    return latency
+def ask_device(device: Any, shape: Architecture, away: Callable[[], None] | None = None) -> Latency:
+    """A latency from the device; raises what the measurement raised there.
+
+    Where the device is lost, waits until it is back, however long that takes, and asks again; `away` is called when the wait begins.
+    Raises RuntimeError where it was lost three times while it measured this shape.
+    """
+    for losses in count(1):
+        try:
+            latency: Latency = result_of(device.measure.remote(shape))
+        except RayActorError as error:
+            time.sleep(RAYLET_SECONDS)  # where its raylet is gone, so is this process meanwhile
+            if losses == MOST_LOSSES or error.actor_init_failed:
+                raise RuntimeError(
+                    f"the process that takes latencies was lost {losses} times while it measured this shape: {cause_of_death(str(error))}"
+                ) from None
+            _wait_for(device, away)
+        else:
+            return latency
+    raise AssertionError("count has no end")
+
+
+def _wait_for(device: Any, away: Callable[[], None] | None) -> None:
+    """Return when the device is back; raises RuntimeError where it never will be."""
+    while True:
+        try:
+            ray.get(device.is_there.remote())
+        except RayActorError as error:
+            if error.actor_init_failed:
+                raise RuntimeError(f"the process that takes latencies does not start: {cause_of_death(str(error))}") from None
+            if away is not None:
+                away()
+            time.sleep(RAYLET_SECONDS)
+        else:
+            return
 
 
 LOST_BY = ("The actor died unexpectedly before finishing this task", "The actor is dead because", "is unavailable:")

@@ -109,6 +109,8 @@ def doing_text(trial: RunningTrial) -> str:
     """`training, 31% of 170k tokens`, or what else a running trial is at."""
     if trial.doing == "latency":
         return "latency"
+    if trial.doing == "waiting":
+        return "waits for the latency device"
     if trial.tokens is None:
         return trial.doing or "running"
     if not trial.planned_tokens:

@@ -49,7 +49,7 @@ class RunningTrial:
     name: str | None
     """Name of a reference; None for others."""
     doing: str | None
-    """What it is at: `latency` or `training`; None while nothing was heard of it."""
+    """What it is at: `latency`, `waiting` (for a latency device that is gone) or `training`; None while nothing was heard of it."""
     tokens: int | None
     """Tokens trained on so far; None before the training."""
     planned_tokens: int | None

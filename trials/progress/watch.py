@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from trials.trial.task import TrialTask
 
 TICK_SECONDS = 0.25
+AWAY = "the node that takes latencies, which is gone, to come back; trainings that have theirs go on"
 LONGEST_GOODBYE_SECONDS = 5.0
 """A thread that waits for an answer of a cluster that is gone is waited for no longer."""
 LEAST_BETWEEN_WRITES, MOST_BETWEEN_WRITES = 1.0, 10.0
@@ -43,6 +44,8 @@ class News:
     planned_tokens: int | None = None
     curve: tuple[CurvePoint, ...] = ()
     """The newest points of its learning curve, oldest first."""
+    held_seconds: float = 0.0
+    """How long it was held up by its latency."""
 
 
 Hear = Callable[[Collection[int]], Mapping[int, News]]
@@ -183,6 +186,9 @@ class RunWatch:
 
     def _wait_for_trials(self) -> None:
         running = self._standing.running_count
+        if any(trial.doing == "waiting" for trial in self._standing.running):
+            self._set(waits_for=AWAY)
+            return
         self._set(waits_for=f"{words.plural(running, 'trial')} to end" if running else "the next trial to be chosen and to begin")
 
     def _set(self, **fields: Any) -> None:
@@ -223,6 +229,7 @@ class RunWatch:
             said = hear([trial.number for trial in running[:MOST_IN_FILE]])
             with self._lock:
                 self._set(running=tuple(_told(trial, said.get(trial.number)) for trial in self._standing.running))
+                self._wait_for_trials()
 
     def _is_news(self) -> bool:
         return self._written is None or replace(self._written, left=None, written_at="") != replace(

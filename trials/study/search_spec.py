@@ -101,7 +101,7 @@ class WorkersSpec(Section):
     peak_flops: AboveZero | None = None
     """FLOPs a second of each trial's device at its best, for the record's utilisation; by default those of a GPU that is known."""
     deadline_seconds: Seconds = 3600.0
-    """A trial that takes longer is ended and recorded as timed out."""
+    """A trial that takes longer is ended and recorded as timed out; its latency, and the wait for the device, are not counted."""
 
     @property
     def trial_threads(self) -> int:

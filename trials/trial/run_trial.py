@@ -70,9 +70,9 @@ def trial_in_stretches(
     `checkpoint` the trial goes on from what lies there, and leaves its state at every look and once a minute. `workload` says what
     the KV cache and the decode FLOPs are counted at, and, where it is judged `as_deployed`, how the network is rounded before it is judged
     once more; without `latency` nothing is timed. The deadline of the `conditions` is for the
-    whole trial, and a finished training's utilisation is of their peak. `progress` gets every new point of the curve. `reused` is a
-    finished training that is taken over: only the latency is measured then, and what its record lacks of the quality as rounded, from the
-    weights in the file `reused_weights`. The network comes back only where it was trained here and the trial finished.
+    whole trial but its latency, and a finished training's utilisation is of their peak. `progress` gets every new point of the curve.
+    `reused` is a finished training that is taken over: only the latency is measured then, and what its record lacks of the quality as
+    rounded, from the weights in the file `reused_weights`. The network comes back only where it was trained here and the trial finished.
     """
     start = Start.now()
     costs = count_costs(task.architecture, workload, proxy)
@@ -80,6 +80,7 @@ def trial_in_stretches(
     kept = None if checkpoint is None else checkpoint.read()
     measured = None if kept is None else kept.latency
     training: Training | None = None
+    measuring_seconds = 0.0
 
     def now(outcome: Outcome, reason: str | None, training: Training | None) -> TrialRecord:
         return record_of(task, outcome, reason, costs, start, latency=measured, training=training, machine=machine)
@@ -88,8 +89,10 @@ def trial_in_stretches(
         shape = shape_observed(task.architecture, workload, proxy)
         passed = problem.passed_limit(shape, "shape")
         if passed is None and latency is not None and measured is None:
+            since = time.monotonic()
             with memory_errors():
                 measured = latency(task.architecture)
+            measuring_seconds = time.monotonic() - since
         passed = passed or problem.passed_limit(replace(shape, latency=measured), "device")
         if passed is not None:
             return now(Outcome.OVER_LIMIT, f"{passed}, so it was not trained", None), None
@@ -104,7 +107,7 @@ def trial_in_stretches(
             return now(Outcome.FINISHED, None, reused), None
         keeper = _Keeper(checkpoint, measured)
         whole = conditions.deadline_seconds
-        left = None if whole is None else max(0.0, whole - start.elapsed_seconds)
+        left = None if whole is None else max(0.0, whole - (start.elapsed_seconds - measuring_seconds))
         run = ProxyRun(
             task.architecture, blocks, proxy,
             seed=task.seed, conditions=replace(conditions, deadline_seconds=left),
