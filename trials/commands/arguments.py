@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 
-from search_space.errors import quoted
+from search_space.errors import SpecError, quoted
 from search_space.sizes import written_number
 from trials.commands.paths import given
 
 LARGEST_PORT, MOST_TIMES, MOST_PRICE, LONGEST_CONTEXT = 65_535, 1000, 1_000_000, 1 << 20
+LONGEST_EXPERIMENT, LONGEST_GIVEN_TAG = 250, 5000
+TAG_KEY = r"\w[\w./-]{0,249}"
+RESERVED = ("mlflow.", "archfront.", "environment.")
+"""Beginnings of the tags that MLflow and we write."""
 
 
 def add_study(parser: argparse.ArgumentParser, text: str = "a study's YAML file") -> None:
@@ -33,9 +38,12 @@ def add_shape(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shape", type=given("NAME|FILE"), metavar="NAME|FILE", help=text)
 
 
-def add_tracking_uri(parser: argparse.ArgumentParser) -> None:
-    """Where MLflow keeps a study's runs."""
+def add_tracking(parser: argparse.ArgumentParser) -> None:
+    """Where MLflow keeps a study's runs, and what it is told of them beside the study."""
     parser.add_argument("--tracking-uri", metavar="URI", help="MLflow's server or database (default: SQLite in the directory)")
+    parser.add_argument("--experiment", type=experiment, metavar="NAME", help="MLflow's experiment (default: of the study's name)")
+    tagged = "a tag of the study's run in MLflow, such as team=phones; may be given again"
+    parser.add_argument("--tag", type=tag, action="append", default=[], metavar="KEY=VALUE", help=tagged)
 
 
 def add_json(parser: argparse.ArgumentParser, text: str = "print one JSON object") -> None:
@@ -46,6 +54,36 @@ def add_json(parser: argparse.ArgumentParser, text: str = "print one JSON object
 def add_far(parser: argparse.ArgumentParser) -> None:
     """Whether a table's prediction is wanted however far outside of its shapes."""
     parser.add_argument("--far", action="store_true", help="predict latencies far outside of the table's shapes, too; they are marked")
+
+
+def experiment(text: str) -> str:
+    """An argument that names an experiment of MLflow's."""
+    if not text.strip() or len(text) > LONGEST_EXPERIMENT or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"must be a name of at most {LONGEST_EXPERIMENT} letters, found {quoted(text)}; give another")
+    return text.strip()
+
+
+def tag(text: str) -> tuple[str, str]:
+    """An argument that is a tag of MLflow's, as its key and its value."""
+    key, _, value = (part.strip() for part in text.partition("="))
+    if not re.fullmatch(TAG_KEY, key, re.ASCII) or not value or len(value) > LONGEST_GIVEN_TAG:
+        raise argparse.ArgumentTypeError(
+            f"must be KEY=VALUE, the key of letters, digits, dots, dashes, slashes and underscores, and the value of at most "
+            f"{LONGEST_GIVEN_TAG:,} letters, found {quoted(text)}; write it so"
+        )
+    if (ours := next((prefix for prefix in RESERVED if key.startswith(prefix)), None)) is not None:
+        raise argparse.ArgumentTypeError(
+            f"must have a key that does not begin with {ours}, which is taken, found {quoted(key)}; choose another"
+        )
+    return key, value
+
+
+def tags_of(options: argparse.Namespace) -> dict[str, str]:
+    """All tags that were given, by their keys; SpecError where one is given twice."""
+    keys = [key for key, _ in options.tag]
+    if again := next((key for key in keys if keys.count(key) > 1), None):
+        raise SpecError(f"a tag must be given once, found {again} again; leave out all but one")
+    return dict(options.tag)
 
 
 def counted(most: int, least: int = 1) -> Callable[[str], int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from trials.commands.arguments import add_study, add_tracking_uri
+from trials.commands.arguments import add_study, add_tracking, tags_of
 from trials.commands.paths import Use, given
 from trials.commands.talk import DONE
 
@@ -15,7 +15,7 @@ def add_submit_arguments(parser: argparse.ArgumentParser) -> None:
     add_study(parser)
     where = "where the records go, an absolute path on the cluster (default ~/archfront/NAME there)"
     parser.add_argument("--directory", type=given("--directory", Use.ELSEWHERE), metavar="DIR", help=where)
-    add_tracking_uri(parser)
+    add_tracking(parser)
     _add_address(parser)
 
 
@@ -41,11 +41,21 @@ def job_submit(options: argparse.Namespace) -> int:
     from trials.commands.gate import passed
     from trials.driver.shipment import as_shipped
 
+    tags = tags_of(options)
     study, has_text = as_shipped(Path(options.study), options.directory)
     passed(study, has_text=has_text, trains_here=False)
     from trials.driver.jobs import submit
 
-    print(submit(Path(options.study), options.address, directory=options.directory, tracking_uri=options.tracking_uri))
+    print(
+        submit(
+            Path(options.study),
+            options.address,
+            directory=options.directory,
+            tracking_uri=options.tracking_uri,
+            experiment=options.experiment,
+            tags=tags,
+        )
+    )
     return DONE
 
 

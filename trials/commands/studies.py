@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trials.commands.arguments import add_json, add_study, add_tracking_uri, add_verbose, few, price
+from trials.commands.arguments import add_json, add_study, add_tracking, add_verbose, few, price, tags_of
 from trials.commands.paths import Use, given
 from trials.commands.results import RESULT_JSON, more_said, print_result, print_written
 from trials.commands.talk import DONE, STUDY_FAILED, at_width, emit, output_width, say
@@ -64,7 +64,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--address", metavar="ADDRESS", help="a running Ray cluster, such as auto (default: Ray is started on this machine)"
     )
-    add_tracking_uri(parser)
+    add_tracking(parser)
     add_verbose(parser)
     add_json(parser, RESULT_JSON)
 
@@ -109,6 +109,7 @@ def _run_watched(options: argparse.Namespace, watch: RunWatch) -> tuple[StudySpe
     from trials.study.spec import load_begun
 
     study, directory, text = load_begun(Path(options.study), options.directory)
+    tags = tags_of(options)
     if options.tracking_uri is not None:
         settled_uri(options.tracking_uri)  # refused before the directory is begun
     first = passed(study, directory, trains_here=is_here(options.address))  # before torch and Ray, which take seconds, are imported
@@ -124,6 +125,8 @@ def _run_watched(options: argparse.Namespace, watch: RunWatch) -> tuple[StudySpe
         first=first,
         address=options.address,
         tracking_uri=options.tracking_uri,
+        experiment=options.experiment,
+        tags=tags,
         watch=watch,
     )
     watch.begin("report", "the page to be written")

@@ -8,7 +8,7 @@ import secrets
 import shlex
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from ray.job_submission import JobSubmissionClient
 from search_space.errors import SpecError, quoted
 from trials.cluster.ray_address import TOKEN_CURE
 from trials.driver.shipment import JOBS_FOLDER, STUDY_FOLDER, pack
+from trials.machine.provenance import OWNER_VARIABLE, owner
 from trials.machine.redaction import redacted
 from trials.reporting.tracking_uri import is_relative
 from trials.study.files import require_url
@@ -50,24 +51,32 @@ class JobState:
         return self.status if self.message is None else f"{self.status}: {self.message}"
 
 
-def submit(study: Path, address: str, *, directory: str | None = None, tracking_uri: str | None = None) -> str:
+def submit(
+    study: Path,
+    address: str,
+    *,
+    directory: str | None = None,
+    tracking_uri: str | None = None,
+    experiment: str | None = None,
+    tags: Mapping[str, str] = {},
+) -> str:
     """Ship our code and a study to a cluster, have it run there, and return the job's id.
 
     `directory` is on the machine that runs the job (the head): absolute or below `~/`, since a job's own folder is deleted after it;
-    `~/archfront/NAME` by default. A job with the directory of an earlier one continues its study. Raises SpecError for a study that
-    cannot be shipped and a cluster that does not answer.
+    `~/archfront/NAME` by default. A job with the directory of an earlier one continues its study. `experiment` and `tags` are MLflow's, as
+    for `run_study`. Raises SpecError for a study that cannot be shipped and a cluster that does not answer.
     """
     name = load_study(study).name
     with tempfile.TemporaryDirectory(prefix="archfront-job-") as folder:
         shipped = pack(study, Path(folder))
-        command = entrypoint(Path(shipped).name, directory or f"{JOBS_FOLDER}/{name}", tracking_uri)
+        command = entrypoint(Path(shipped).name, directory or f"{JOBS_FOLDER}/{name}", tracking_uri, experiment, tags)
         with _answering(address):
             return str(
                 _client(address).submit_job(
                     entrypoint=command,
                     submission_id=f"{name}-{secrets.token_hex(4)}",
-                    runtime_env={"working_dir": folder, "env_vars": {"PYTHONUNBUFFERED": "1"}},
-                    metadata={"study": name},
+                    runtime_env={"working_dir": folder, "env_vars": {"PYTHONUNBUFFERED": "1", OWNER_VARIABLE: owner()}},
+                    metadata={"study": name, "owner": owner()},
                 )
             )
 
@@ -101,7 +110,9 @@ def stop(job: str, address: str) -> JobState:
         return state
 
 
-def entrypoint(study_file: str, directory: str, tracking_uri: str | None = None) -> str:
+def entrypoint(
+    study_file: str, directory: str, tracking_uri: str | None = None, experiment: str | None = None, tags: Mapping[str, str] = {}
+) -> str:
     """The shell command of a job, run in the shipped folder; raises SpecError for what would be lost or seen there."""
     if not directory.startswith(("/", "~/")):
         raise SpecError(
@@ -121,6 +132,8 @@ def entrypoint(study_file: str, directory: str, tracking_uri: str | None = None)
     kept = "~/" + shlex.quote(directory[2:]) if directory.startswith("~/") else shlex.quote(directory)
     words = ["python", "-m", "archfront", "run", shlex.quote(study_file), "--directory", kept]
     words += ["--tracking-uri", shlex.quote(tracking_uri)] if tracking_uri else []
+    words += ["--experiment", shlex.quote(experiment)] if experiment else []
+    words += [word for name, value in tags.items() for word in ("--tag", shlex.quote(f"{name}={value}"))]
     return f'cd {STUDY_FOLDER} && PYTHONPATH="$OLDPWD:$PYTHONPATH" {" ".join(words)}'
 
 

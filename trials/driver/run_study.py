@@ -52,6 +52,8 @@ def run_study(
     first: FirstTrials | None = None,
     address: str | None = None,
     tracking_uri: str | None = None,
+    experiment: str | None = None,
+    tags: Mapping[str, str] = {},
     evaluate: Evaluate | None = None,
     watch: RunWatch | None = None,
 ) -> StudyResult:
@@ -59,6 +61,7 @@ def run_study(
 
     `first` is what `check` returned for this study and directory, where it was asked already.
     `address` is that of a Ray cluster; without it, and outside of a Ray job, one is started on this machine for the time of the run.
+    `experiment` is MLflow's, of the study's name where none is given, and `tags` are those that the study's run has there beside ours.
     `evaluate`, a function at the top of a module, takes the place of training and measuring. `watch` is told what goes on.
     Raises SpecError for wrong input; whatever happens to single trials stands in their records. After an interruption of any kind the
     same call continues.
@@ -75,7 +78,7 @@ def run_study(
             raise SpecError(f"{held} must hold records of this study, found others: {found}; restore them, or name another directory")
         finals: Mapping[int, FinalRecord] = read_finals(held)
         left_out: Mapping[int, str] = left_out_here(study, held, first.planned) if evaluate is None else {}
-        tracker = Tracker(held, study, study_text, tracking_uri)
+        tracker = Tracker(held, study, study_text, tracking_uri, experiment=experiment, tags=tags)
         agenda = agenda_of(first, study, records, left_out)
         watch.count(agenda.records.values(), agenda.problem, agenda.count)
         watch.open(held, study.name)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
+from getpass import getuser
 from importlib import metadata
 from pathlib import Path
 
 LIBRARIES = ("torch", "lightning", "ray", "optuna", "mlflow", "numpy", "scipy", "plotly", "tokenizers")
+OWNER_VARIABLE = "ARCHFRONT_OWNER"
+"""Set for a job: who submitted it, for the account that runs it is the head node's."""
 CODE = Path(__file__).resolve().parents[2]
 
 
@@ -19,6 +23,14 @@ def environment() -> dict[str, str]:
     versions = {name: version for name in LIBRARIES if (version := library_version(name))}
     facts = {"archfront": library_version("archfront") or "unknown", "python": platform.python_version(), "platform": platform.platform()}
     return facts | versions | git_state()
+
+
+def owner() -> str:
+    """The person whose study it is: who submitted the job, or the user of this process."""
+    try:
+        return os.environ.get(OWNER_VARIABLE) or getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return "unknown"
 
 
 def git_state() -> dict[str, str]:

@@ -106,7 +106,7 @@ def _backend(directory: Path, uri: str | None) -> tuple[str, dict[str, str]]:
 def _on_server(directory: Path, place: MlflowLocation) -> str:
     """Where a server shows the study's table; its plain address where it does not answer us, or is older than saved views."""
     base = place.shown_uri.rstrip("/")
-    name = parse_stored((directory / STUDY).read_bytes(), STUDY).name if (directory / STUDY).is_file() else ""
+    name = place.experiment or (parse_stored((directory / STUDY).read_bytes(), STUDY).name if (directory / STUDY).is_file() else "")
     try:
         server = (place.tracking_uri or "").rstrip("/")
         version = _asked(f"{server}/version").decode()

@@ -6,7 +6,7 @@ import logging
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,7 +14,7 @@ from analysis.records.checked import from_json
 from analysis.records.files import write_whole
 from analysis.records.json_text import parse_json
 from analysis.records.json_writer import json_of
-from search_space.errors import SpecError
+from search_space.errors import SpecError, quoted
 from trials.machine.provenance import environment
 from trials.machine.redaction import HIDDEN, redacted
 from trials.reporting.mlflow_views import CURVES_VIEW, FAILURES_VIEW, FRONT_VIEW, TABLE_VIEW, VIEW_TAG, view_id, view_path
@@ -44,6 +44,11 @@ class MlflowLocation:
     environment: Mapping[str, str]
     """Environment that the study was begun with; a later catch-up must not pass off its own versions as these."""
 
+    experiment: str | None = None
+    """Name of MLflow's experiment; None for the study's."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Tags that a person gave the study's run."""
+
     def uri(self, directory: Path) -> str:
         """What MLflow is given."""
         return self.tracking_uri or file_uri(directory, DATABASE)
@@ -68,8 +73,12 @@ def file_uri(directory: Path, name: str) -> str:
     return f"sqlite:///{name}" if whole == Path.cwd() else f"sqlite:///{whole / name}"
 
 
-def location_of(directory: Path, uri: str | None, keep: bool = True) -> MlflowLocation:
+def location_of(
+    directory: Path, uri: str | None, keep: bool = True, experiment: str | None = None, tags: Mapping[str, str] = {}
+) -> MlflowLocation:
     """The place of a study's runs, decided and kept at the first call; a URI given later replaces the one that was kept.
+
+    So do tags, each by its key; the experiment stays (SpecError) as long as the URI does, for the runs are there.
 
     Without `keep` the directory goes on with what it has: the URI is that of a copy.
 
@@ -83,8 +92,15 @@ def location_of(directory: Path, uri: str | None, keep: bool = True) -> MlflowLo
             f"the tracking URI of this study must be given again because its password was not kept, found "
             f"{kept.tracking_uri}; give it with --tracking-uri"
         )
+    if experiment is not None and kept is not None and experiment != kept.experiment and uri in (None, kept.tracking_uri):
+        there = "that of the study's name" if kept.experiment is None else kept.experiment
+        raise SpecError(
+            f"--experiment must be that of the runs that are there, found {quoted(experiment)} for {there}; leave it out, "
+            "or give another --tracking-uri too"
+        )
     place = kept or MlflowLocation(study_id=uuid4().hex, tracking_uri=None, environment=environment())
     place = replace(place, tracking_uri=uri or (place.tracking_uri and settled_uri(place.tracking_uri)))
+    place = replace(place, experiment=experiment or place.experiment, tags={**place.tags, **tags})
     if keep or (kept is None and uri is None):
         _keep(path, place)
     return place

@@ -43,7 +43,9 @@ def artifact_names(study: StudySpec) -> tuple[str, str, str, str]:
     return f"{found}.html", f"{found}.json", "study.yaml", "environment.json"
 
 
-def mark_of(digests: Mapping[int, str], finals: Mapping[int, FinalRecord], study_yaml: str, choice: Choice | None) -> str:
+def mark_of(
+    digests: Mapping[int, str], finals: Mapping[int, FinalRecord], study_yaml: str, choice: Choice | None, tags: Mapping[str, str]
+) -> str:
     """Sixteen hexadecimal digits that change with anything that runs are written from, and with what writes them.
 
     `digests` are those of the records, by number.
@@ -57,6 +59,7 @@ def mark_of(digests: Mapping[int, str], finals: Mapping[int, FinalRecord], study
         digests,
         {number: digest(final) for number, final in finals.items()},
         *([] if choice is None else [dataclasses.asdict(choice)]),
+        dict(tags),
     ]
     return hashlib.sha256(json_of(told, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -74,7 +77,7 @@ def is_written(
     if place.tracking_uri is not None or not database.exists() or damage(database) is not None:
         return False
     digests = {record.number: digest(record) for record in records}
-    mark = mark_of(digests, finals, study_yaml, read_choice(directory))
+    mark = mark_of(digests, finals, study_yaml, read_choice(directory), place.tags)
     try:
         with closing(sqlite3.connect(database)) as opened:
             found = opened.execute(PARENT, (place.study_id, MARK, mark)).fetchone()

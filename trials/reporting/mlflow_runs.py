@@ -24,7 +24,7 @@ from trials.reporting.mlflow_standing import result_names, standing_of
 from trials.reporting.mlflow_store import MlflowStore, origin
 from trials.reporting.mlflow_study_content import count_metrics, ended_ms, front_data, front_note, study_metrics, study_parameters
 from trials.reporting.mlflow_trial_content import digest
-from trials.reporting.mlflow_trial_runs import TrialRuns
+from trials.reporting.mlflow_trial_runs import TrialRuns, unsaid
 from trials.reporting.mlflow_views import saved_views
 from trials.study.spec import StudySpec
 from trials.trial.scaling_grid import planned_tasks
@@ -42,7 +42,7 @@ class StudyRuns:
     def __init__(self, directory: Path, study: StudySpec, study_yaml: str, place: MlflowLocation) -> None:
         """Open the store, which takes seconds."""
         self._directory, self._study, self._study_yaml, self._place = directory, study, study_yaml, place
-        self._store = MlflowStore(directory, place, study.name)
+        self._store = MlflowStore(directory, place, place.experiment or study.name)
         self._client = self._store.client
         parent = self._store.find_parent() or self._create_parent()
         self._parent_id: str = parent.info.run_id
@@ -50,7 +50,8 @@ class StudyRuns:
         self._mark: str | None = parent.data.tags.get(MARK)
         self._began_ms: int = parent.info.start_time
         asked = study_parameters(study)
-        self._store.log(self._parent_id, parameters={name: asked[name] for name in asked if name not in parent.data.params})
+        lacking = {name: asked[name] for name in asked if name not in parent.data.params}
+        self._store.log(self._parent_id, parameters=lacking, tags=unsaid(place.tags, parent.data.tags))
         self._trials = TrialRuns(self._store, study, self._parent_id)
         self._write_views(only_new=True)  # so that a study is looked at while it runs
 
@@ -89,7 +90,7 @@ class StudyRuns:
     def write_study(self, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]) -> None:
         """Bring everything to what the records say, the parent's artifacts and its end included; the last is the mark that says so."""
         choice = read_choice(self._directory)
-        mark = mark_of({record.number: digest(record) for record in records}, finals, self._study_yaml, choice)
+        mark = mark_of({record.number: digest(record) for record in records}, finals, self._study_yaml, choice, self._place.tags)
         if mark != self._mark:
             self._set_mark(None)
         front = front_of(records, finals, self._study.problem)

@@ -6,12 +6,12 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from getpass import getuser
 from pathlib import Path
 from typing import Any
 
 from analysis.records.json_writer import json_of
 from search_space.errors import SpecError
+from trials.machine.provenance import owner
 from trials.reporting.mlflow_curves import CURVES, MetricPoint
 from trials.reporting.mlflow_location import DATABASE, MlflowLocation, file_uri, follow_move
 from trials.reporting.tracking_uri import experiment_name
@@ -36,10 +36,10 @@ DrawnPoint = tuple[str, int, float]
 class MlflowStore:
     """Runs of one experiment, each written with one request where it fits."""
 
-    def __init__(self, directory: Path, place: MlflowLocation, study_name: str) -> None:
+    def __init__(self, directory: Path, place: MlflowLocation, experiment: str) -> None:
         """Open the store, which takes seconds: importing MLflow, and creating the tables of a fresh database."""
         self.client, self._place = open_client(directory, place), place
-        self.experiment_id = self._experiment(directory, study_name)
+        self.experiment_id = self._experiment(directory, experiment)
 
     def log(
         self,
@@ -98,10 +98,10 @@ class MlflowStore:
         """Throw a run away; MLflow keeps it where it keeps what was deleted."""
         self.client.delete_run(run_id)
 
-    def _experiment(self, directory: Path, study_name: str) -> str:
-        """The experiment of the study's name, or, where another study's files lie in that one's folder, one of a name of its own."""
+    def _experiment(self, directory: Path, experiment: str) -> str:
+        """The experiment of that name, or, where another study's files lie in that one's folder, one of a name of its own."""
         files, tags = self._place.artifacts_uri(directory), {"mlflow.experimentKind": "custom_model_development"}  # not MLflow's GenAI view
-        name = experiment_name(self._place.tracking_uri, study_name)
+        name = experiment_name(self._place.tracking_uri, experiment)
         found = self.client.get_experiment_by_name(name)
         if found and files not in (None, found.artifact_location) and not self.find_parent(found.experiment_id):
             name = f"{name} {self._place.study_id[:8]}"
@@ -154,12 +154,4 @@ def _spare_the_disk() -> None:
 
 def origin() -> dict[str, str]:
     """Who made a run, and with what, in MLflow's own tags."""
-    return {"mlflow.user": user(), "mlflow.source.name": "archfront", "mlflow.source.type": "JOB"}
-
-
-def user() -> str:
-    """Name of the person who writes runs here."""
-    try:
-        return getuser()
-    except (KeyError, OSError):  # a container's user may have no name
-        return "unknown"
+    return {"mlflow.user": owner(), "mlflow.source.name": "archfront", "mlflow.source.type": "JOB"}

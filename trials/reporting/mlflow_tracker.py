@@ -40,9 +40,22 @@ class Tracker:
     Where MLflow cannot be written there is one warning, the study goes on, and later attempts follow.
     """
 
-    def __init__(self, directory: Path, study: StudySpec, study_yaml: str, uri: str | None = None, keep: bool = True) -> None:
-        """`uri` None is the one that the directory was tracked with before, or SQLite in the directory. Raises SpecError for a bad one."""
-        self._directory, self._place, self._study, self._study_yaml = directory, location_of(directory, uri, keep), study, study_yaml
+    def __init__(
+        self,
+        directory: Path,
+        study: StudySpec,
+        study_yaml: str,
+        uri: str | None = None,
+        keep: bool = True,
+        experiment: str | None = None,
+        tags: Mapping[str, str] = {},
+    ) -> None:
+        """`uri` and `experiment` None are what the directory was tracked with before, or SQLite in the directory and the study's name.
+
+        Raises SpecError for bad ones.
+        """
+        self._directory, self._study, self._study_yaml = directory, study, study_yaml
+        self._place = location_of(directory, uri, keep, experiment, tags)
         self._queue: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
         task = Task(directory.absolute(), study, study_yaml, self._place)
         self._task = pickle.dumps(task)  # here: in the thread it would change while it is read

@@ -13,9 +13,10 @@ from typing import Any
 
 from analysis.records.record import TrialRecord
 from analysis.records.training import CurvePoint
+from trials.machine.provenance import owner
 from trials.reporting.mlflow_curves import CURVES, MetricPoint, growing_curve
 from trials.reporting.mlflow_standing import Standing
-from trials.reporting.mlflow_store import DrawnPoint, MlflowStore, user
+from trials.reporting.mlflow_store import DrawnPoint, MlflowStore
 from trials.reporting.mlflow_trial_content import RunContent, begun_run, digest, run_digest, trial_run
 from trials.study.spec import StudySpec
 from trials.trial.task import TrialTask
@@ -147,7 +148,7 @@ class TrialRuns:
                 self._children[number] = replace(child, status="KILLED")
 
     def _create(self, name: str, tags: Mapping[str, str], started_ms: int) -> _Child:
-        whole = {**tags, "mlflow.parentRunId": self._parent_id, "mlflow.user": user()}
+        whole = {**tags, "mlflow.parentRunId": self._parent_id, "mlflow.user": owner()}
         run = self._store.client.create_run(self._store.experiment_id, start_time=started_ms, tags=whole, run_name=name)
         return _Child(run.info.run_id, "", "RUNNING", tags=whole, started_ms=started_ms)
 
