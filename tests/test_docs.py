@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,8 +18,8 @@ from trials.search.samplers import SAMPLERS
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted(path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 PAGES = [name for name in DOCUMENTS if name.parts[0] == "docs"]
-CITING = ("search_space", "analysis", "trials", "benchmarks", "studies", "tests")
-"""Where a constant, a recipe or a test may rest on an entry of docs/findings.md."""
+CITING = ("search_space", "analysis", "trials", "benchmarks", "studies")
+"""Where a constant or a recipe may rest on an entry of docs/findings.md."""
 
 
 def links(name: Path) -> set[Path]:
@@ -51,11 +53,34 @@ def test_what_rests_on_a_measurement_cites_an_entry_that_there_is() -> None:
     entries, wrong, cited = generate.findings(), [], 0
     for path in (path for place in CITING for suffix in ("py", "yaml") for path in (ROOT / place).rglob(f"*.{suffix}")):
         text = re.sub(r"\s+(# )?", " ", path.read_text(encoding="utf-8")) if path != Path(__file__) else ""
-        for said in re.findall(r"docs/findings\.md(, 20[\d-]+: .*)", text.replace("docs/findings.md", "\n" + "docs/findings.md")):
+        for said in text.split("docs/findings.md")[1:]:
             cited += 1
             wrong += [] if any(said.startswith(f", {entry}") for entry in entries) else [f"{path.relative_to(ROOT)}: {said[:60]}"]
     assert wrong == [], "cite as docs/findings.md, DATE: TITLE"
-    assert cited > 25
+    assert cited > 40
+
+
+def test_each_constant_that_an_entry_sets_cites_it() -> None:
+    named = 0
+    for entry, head in generate.findings().items():
+        for names, path in re.findall(r"((?:`[A-Z_0-9, ]+`(?: and )?)+) of `([\w/]+\.py)`", head["Sets"]):
+            said = documented(ROOT / path)
+            for name in re.findall(r"[A-Z_0-9]+", names):
+                named += 1
+                assert f"docs/findings.md, {entry}" in said[name], f"{name} of {path} must cite {entry!r}"
+    assert named > 20
+
+
+def documented(path: Path) -> dict[str, str]:
+    """The names that a module sets at its top, with the docstring under each, its words one blank apart."""
+    body, found = ast.parse(path.read_text(encoding="utf-8")).body, {}
+    for node, after in pairwise(body):
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            for name in ast.walk(target):
+                if isinstance(name, ast.Name):
+                    found[name.id] = " ".join(str(after.value.value).split())
+    return found
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,8 @@ FACTORS = (1.0, 2.0, 4.0)
 """Lengths of the experiments that are weighed, over the study's own, as far as the target; the first is a further seed."""
 LOSS_DRIFT = 0.2
 """Standard deviation by which all shapes' losses together fall more or less beyond the study's own length than the power says, over the
-fall itself. Of the one study that was followed: in one doubling and in two they fell by a fifth more (docs/findings.md)."""
+fall itself. Of the one study that was followed: in one doubling and in two they fell by a fifth more (docs/findings.md, 2026-11-27: what is
+foreseen of longer trainings, on planted studies)."""
 SIMULATED = 64
 DOUBTFUL = 0.05
 """Expected wrong decisions below which an order counts as settled."""

@@ -43,7 +43,8 @@ FAR_OUTSIDE = 2.0
 """A shape whose numbers lie further outside of the measured ones than by this factor is outside of the table's range."""
 TOO_FAR_OUTSIDE = 4.0
 """The factor from which on a shape's latency is predicted where that was asked for alone: twice as far as fits were judged
-(`benchmarks.predictor`, `benchmarks.latency_law`), and errors grow with the distance (docs/findings.md)."""
+(`benchmarks.predictor`, `benchmarks.latency_law`), and errors grow with the distance (docs/findings.md, 2026-11-28: latencies of larger
+shapes than were measured, from a table's smaller ones)."""
 WRITTEN_AT_ONCE = 1000
 """Shapes whose blocks are written out at once, for the memory's sake."""
 DISTURBED_WEIGHT = 0.25

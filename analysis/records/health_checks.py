@@ -1,6 +1,7 @@
 """Health checks of a trained network: each with its threshold, and the paper that names the failure.
 
-A threshold lies between what a network made sick shows and what healthy shapes of the shipped quickstart show (docs/findings.md).
+A threshold lies between what a network made sick shows and what healthy shapes of the shipped quickstart show (docs/findings.md,
+2026-11-22: what healthy small networks look like inside).
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ LEAST_FINISHED = 6
 COUNTS = 1e-3
 """Share of the front's hypervolume that a trial must add to matter."""
 LEAST_CHANCE = 0.02
-"""Chance of mattering with which a trial still goes on (docs/findings.md)."""
+"""Chance of mattering with which a trial still goes on (docs/findings.md, 2026-11-26: what stopping early saves and loses)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,8 @@ CORPUS_FORMAT = 2
 BEGINS = np.uint8(4)
 """Flag of a piece with which a unit begins."""
 MOST_PIECES = 1 << 24
-"""Pieces whose hashes and signatures are held to be compared, 0.6 KiB each, up to 1.7 where nearly all are near copies."""
+"""Pieces whose hashes and signatures are held to be compared, 0.6 KiB each, up to 1.7 where nearly all are near copies (docs/findings.md,
+2026-11-29: the tokens of a text before it is encoded, and the memory of its pieces)."""
 SETTLED_SECONDS = 2.0
 """A file changed less long ago could change once more without its time telling."""
 

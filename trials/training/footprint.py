@@ -1,8 +1,8 @@
 """How much memory a training step takes, in closed form, and into how many parts its batch must be split to fit.
 
-What a block keeps for its backward pass was read off the built network with `torch.autograd.graph.saved_tensors_hooks` and is
-compared with it in a test; `benchmarks/memory.py` compares the sum with the highest resident set of fresh processes. Compiled blocks keep
-less (0.7 of it at 125M on a GPU, docs/findings.md): for them it is an upper bound.
+What a block keeps for its backward pass was read off the built network with `torch.autograd.graph.saved_tensors_hooks` and is compared with
+it in a test; `benchmarks/memory.py` compares the sum with the highest resident set of fresh processes. Compiled blocks keep less (0.7 of it
+at 125M on a GPU, docs/findings.md, 2026-11-26: on a GPU, and on a processor with bfloat16 products): for them it is an upper bound.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from trials.training.muon import STACKED_VALUES
 PROCESS_BYTES = 500 << 20
 """Bytes of a process that has imported torch and Lightning and made a step; a GPU's own memory has none of it."""
 HEAP_GAPS = 1.08
-"""Factor on the activations: the backward pass of one block, and what the allocator cannot use again (docs/findings.md)."""
+"""Factor on the activations: the backward pass of one block, and what the allocator cannot use again (docs/findings.md, 2026-11-22: the
+loss in pieces, and the memory of a step)."""
 LOGITS_COPIES = 3
 """Copies of a piece's logits: as they come, as logarithms of probabilities, and as torch's scratch or in a lower precision."""
 MUON_COPIES = 4

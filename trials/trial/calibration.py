@@ -36,7 +36,8 @@ CALIBRATION = "calibration.json"
 TIMED_SHAPES = 2
 """Shapes that are timed: a deep and thin one and a wide and shallow one."""
 COMPILED_FROM_SECONDS = 60.0
-"""Shorter trials cannot win back what compiling takes: 10 to 30 s here, for at most 6 % of the rest (docs/findings.md)."""
+"""Shorter trials cannot win back what compiling takes: 10 to 30 s here, for at most 6 % of the rest (docs/findings.md, 2026-11-25: what a
+training step on a CPU is made of, and what of it could be saved)."""
 MeasureModes = Callable[[StudySpec], Calibration]
 
 
