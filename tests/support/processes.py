@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,3 +27,15 @@ def processes_with(name: str, value: str) -> list[Process]:
         except OSError:
             continue
     return found
+
+
+def process_named(program: str, name: str, value: str, seconds: float = 60) -> Process:
+    """One of these by the name of its program (`comm` of proc(5)), as soon as there is one; TimeoutError where there is none in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        for process in processes_with(name, value):
+            with suppress(OSError):
+                if Path(f"/proc/{process.number}/comm").read_text().strip() == program:
+                    return process
+        time.sleep(0.02)
+    raise TimeoutError(f"no {program} in {seconds:g} seconds")

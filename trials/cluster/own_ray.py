@@ -9,13 +9,13 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray._private import ray_constants
+from ray._private import node, ray_constants
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 from ray.exceptions import LocalRayletDiedError, RayError, RaySystemError, RpcError
 
@@ -30,7 +30,8 @@ LONGEST_ROOT = 32
 PATIENCE_SECONDS = 180
 """How long each of Ray's processes may take to start; its own 30 seconds do not suffice beside other work."""
 PORT_SECONDS = 90
-"""How long gcs_server may take to say its port: where it dies before, Ray asks nothing else for all of that time (2.60)."""
+"""How long gcs_server may take to say its port."""
+PORT_STEP_SECONDS = 0.1
 NOTICED_SECONDS = 5.0
 """Within this time the end of a process, or of its service, is noticed by those who watch it, who know which one it was."""
 GONE = (LocalRayletDiedError, RaySystemError, RpcError)
@@ -61,12 +62,13 @@ def own_ray(settings: Mapping[str, Any]) -> Iterator[None]:
     folder = Path(tempfile.mkdtemp(prefix="af", dir=root))
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     logs = f"{folder}/session_latest/logs"
-    is_wanted = False
+    is_wanted, ended = False, list[str]()
 
     def end_with_it(name: str, how: str) -> None:
-        give_up(f"Ray's {name} {how} (its logs lie in {logs})")
+        ended.append(f"Ray's {name} {how}")
+        give_up(f"{ended[0]} (its logs lie in {logs})")
 
-    with _spilling() as large, variables_set({**PATIENCE, **token}), _loopback_alone():
+    with _spilling() as large, variables_set({**PATIENCE, **token}), _loopback_alone(), _port_asked_for_in_steps(ended):
         try:
             with watching(LIVED_BY, end_with_it), native_output() as said:
                 try:
@@ -159,6 +161,30 @@ def _loopback_alone() -> Iterator[None]:
         yield
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextmanager
+def _port_asked_for_in_steps(ended: Sequence[str]) -> Iterator[None]:
+    """Have Ray ask for gcs_server's port again and again, and no more where something has `ended`.
+
+    Ray waits for it with Python's lock held (2.60), so that no thread of ours would see the end of a process until all that time is over.
+    """
+    ask = node.wait_for_persisted_port
+
+    def in_steps(*where: Any, timeout_ms: int) -> int:
+        deadline = time.monotonic() + timeout_ms / 1_000
+        while True:
+            with suppress(RuntimeError):
+                return int(ask(*where, timeout_ms=0))
+            if ended or time.monotonic() > deadline:
+                raise RuntimeError(ended[0] if ended else f"gcs_server did not say its port within {timeout_ms / 1_000:g} seconds")
+            time.sleep(PORT_STEP_SECONDS)
+
+    node.wait_for_persisted_port = in_steps
+    try:
+        yield
+    finally:
+        node.wait_for_persisted_port = ask
 
 
 def _end_those_of(folder: Path) -> None:

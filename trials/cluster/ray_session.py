@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import ray
 from ray.exceptions import RayError
 
 from search_space.errors import SpecError
-from trials.cluster.own_ray import answered_by, first_line, own_ray
+from trials.cluster.own_ray import LIVED_BY, answered_by, first_line, own_ray
 from trials.cluster.ray_address import ClusterAddress, answering, cluster_address
 from trials.latency.refusals import require_libraries
 from trials.machine.native_output import native_output
+from trials.machine.process_watch import listening
 from trials.machine.subprocesses import ROOT
-from trials.machine.supervision import handlers_kept
+from trials.machine.supervision import give_up, handlers_kept
 from trials.study.spec import StudySpec
 
 LATENCY_DEVICE = "latency_device"
@@ -78,11 +80,23 @@ def _joined(address: ClusterAddress, quiet: Mapping[str, Any]) -> Iterator[None]
                 f"the Ray cluster at {address} must let this driver join, found: {first_line(error)}; look into its log"
             ) from None
         try:
-            with answered_by(f"the Ray cluster at {address}"):
+            with ExitStack() as watched, answered_by(f"the Ray cluster at {address}"):
+                for name, host, port in _lived_by():
+                    gone = f"the {name} of the Ray cluster at {address} answers no more"
+                    watched.enter_context(listening(host, port, partial(give_up, gone)))
                 yield
         finally:
             with suppress(RayError):  # it may be gone
                 ray.shutdown()
+
+
+def _lived_by() -> Iterator[tuple[str, str, int]]:
+    """Processes of a cluster without which this driver cannot go on, each with where it listens: the head's, and its own node's."""
+    context = ray.get_runtime_context()
+    host, _, port = context.gcs_address.rpartition(":")
+    yield LIVED_BY[0], host.strip("[]"), int(port)
+    own = next(node for node in ray.nodes() if node["NodeID"] == context.get_node_id())
+    yield LIVED_BY[1], own["NodeManagerAddress"], own["NodeManagerPort"]
 
 
 @contextmanager

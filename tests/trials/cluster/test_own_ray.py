@@ -9,14 +9,13 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from ray.exceptions import RaySystemError, RpcError, TaskCancelledError
 
 from search_space.errors import SpecError, WorkError
-from tests.support.processes import Process, processes_with
+from tests.support.processes import process_named, processes_with
 from trials.cluster import own_ray
 from trials.cluster.own_ray import answered_by, first_line, require_loopback, short_root
 
@@ -68,18 +67,6 @@ def start(folder: Path, work: str = "work", **environment: str) -> subprocess.Po
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def process_named(name: str, folder: Path, seconds: float = 60) -> Process:
-    """One of the driver's processes by the name of its program, as soon as there is one."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        for process in processes_with(MARK, str(folder)):
-            with suppress(OSError):
-                if Path(f"/proc/{process.number}/comm").read_text().strip() == name:
-                    return process
-        time.sleep(0.02)
-    pytest.fail(f"no {name} in time")
 
 
 @pytest.mark.slow
@@ -157,7 +144,7 @@ def test_rays_own_failure_is_a_sentence_and_what_it_was_asked_to_run_keeps_its_e
 @pytest.mark.parametrize("name", ["gcs_server", "raylet"])
 def test_a_machine_too_busy_for_rays_own_patience_is_waited_for(name: str, tmp_path: Path) -> None:
     driver = start(tmp_path)
-    late = process_named(name, tmp_path)
+    late = process_named(name, MARK, str(tmp_path))
     os.kill(late.number, signal.SIGSTOP)
     time.sleep(45)
     assert driver.poll() is None
@@ -190,7 +177,7 @@ def test_the_end_of_what_ray_lives_by_is_one_sentence_and_leaves_no_process(
     try:
         assert driver.stdout is not None
         assert not is_up or driver.stdout.readline() == "up\n"
-        os.kill(process_named(name, tmp_path).number, number)
+        os.kill(process_named(name, MARK, str(tmp_path)).number, number)
         began = time.monotonic()
         _, complaints = driver.communicate(timeout=200)
     finally:
@@ -201,4 +188,4 @@ def test_the_end_of_what_ray_lives_by_is_one_sentence_and_leaves_no_process(
     assert re.match(rf"archfront: (Ray's {name} |the process that did the work ended with |Ray did not start on this machine)", sentence)
     assert sentence.endswith(("the same command continues", "the same command tries again"))
     assert not processes_with(MARK, str(tmp_path))
-    assert not is_up or time.monotonic() - began < 30  # Ray itself: 19 to 64
+    assert time.monotonic() - began < 30  # Ray itself: 19 to 64, and 90 for a port that nobody will say
