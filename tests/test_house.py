@@ -43,7 +43,7 @@ ROOMS = {
             "user_sampler",
         )
     },
-    "mlflow": {"trials/reporting/mlflow_store.py"},
+    "mlflow": {"trials/reporting/mlflow_store.py", "trials/formats/text_model.py"},
     "lightning": {"trials/training/lightning_loop.py"},
     "datasets": {"trials/corpus/dataset.py"},
     "pyarrow": {

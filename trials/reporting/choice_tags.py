@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 def tag_choice(stored: StoredStudy, choice: Choice) -> None:
-    """Tag the run of the study and that of the trial; one warning where MLflow does not answer, and the decision stays on record."""
+    """Tag the run of the study and that of the trial, whose model is `chosen`; one warning where MLflow does not answer."""
     if not (stored.directory / PLACE).exists():
         return
     from trials.reporting.mlflow_runs import StudyRuns  # MLflow takes seconds to import
@@ -20,5 +20,6 @@ def tag_choice(stored: StoredStudy, choice: Choice) -> None:
     try:
         runs = StudyRuns(stored.directory.absolute(), stored.study, stored.text, location_of(stored.directory, None))
         runs.write_choice(choice)
+        runs.register_chosen(stored.record(choice.trial))
     except Exception as error:
         logger.warning("MLflow could not be told what was chosen (%s); it is kept in %s all the same", error, stored.directory)

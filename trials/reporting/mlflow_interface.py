@@ -23,8 +23,8 @@ from trials.machine.redaction import redacted
 from trials.reporting.mlflow_location import DATABASE, PLACE, MlflowLocation, follow_move, location_of, view_paths
 from trials.reporting.mlflow_store import MLFLOW_SETTINGS
 from trials.reporting.mlflow_views import FIRST_VERSION, TABLE_VIEW, VIEW_TAG, view_id, view_path
-from trials.reporting.own_database import damage
 from trials.reporting.tracking_uri import SQLITE_FILE, is_database
+from trials.study.own_database import damage
 from trials.study.spec import STUDY, parse_stored
 
 LONGEST_START_SECONDS = 120.0

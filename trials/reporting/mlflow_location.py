@@ -115,6 +115,9 @@ def follow_move(directory: Path) -> None:
                 database.execute("UPDATE experiments SET artifact_location = ? WHERE artifact_location = ?", (now, before))
                 moved = "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) WHERE substr(artifact_uri, 1, ?) = ?"
                 database.execute(moved, (now, len(before) + 1, len(before) + 1, f"{before}/"))
+                for column in ("source", "storage_location"):
+                    moved = f"UPDATE model_versions SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?"
+                    database.execute(moved, (now, len(before) + 1, len(before) + 1, f"{before}/"))
 
 
 def view_paths(database: Path, study_id: str) -> dict[str, str]:

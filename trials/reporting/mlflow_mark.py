@@ -16,9 +16,11 @@ from trials.machine.provenance import library_version
 from trials.reporting.mlflow_location import ARTIFACTS, DATABASE, MlflowLocation, follow_move
 from trials.reporting.mlflow_trial_content import CONTENT, digest, run_digest
 from trials.reporting.mlflow_views import VIEW_FORM
-from trials.reporting.own_database import damage
+from trials.study.own_database import damage
 from trials.study.spec import StudySpec
 
+MODEL_FORM = 1
+"""Raised with what a registered model is, so that studies of earlier versions get theirs."""
 MARK, IN_PART = "archfront.written", "in part"
 """Tag of the study's run: the digest of all that its runs and files were written from, and what it is while they are being written."""
 PARENT = """
@@ -53,6 +55,7 @@ def mark_of(
     told = [
         CONTENT,
         VIEW_FORM,
+        MODEL_FORM,
         library_version("archfront"),
         library_version("mlflow"),
         study_yaml,

@@ -20,6 +20,7 @@ from analysis.records.training import CurvePoint
 from trials.reporting.mlflow_curves import epoch_ms
 from trials.reporting.mlflow_location import MlflowLocation
 from trials.reporting.mlflow_mark import IN_PART, MARK, artifact_names, mark_of
+from trials.reporting.mlflow_models import StudyModels
 from trials.reporting.mlflow_standing import result_names, standing_of
 from trials.reporting.mlflow_store import MlflowStore, origin
 from trials.reporting.mlflow_study_content import count_metrics, ended_ms, front_data, front_note, study_metrics, study_parameters
@@ -30,6 +31,8 @@ from trials.study.spec import StudySpec
 from trials.trial.scaling_grid import planned_tasks
 from trials.trial.task import TrialTask
 
+CHOSEN_ALIAS = "chosen"
+"""Alias of what `archfront choose` has kept."""
 LONGEST_TAG = 5000
 """Characters; MLflow refuses tags of more than 8,000 bytes."""
 TABLE_TAG = {"mlflow.loggedArtifacts": json_of([{"path": "front.json", "type": "table"}])}
@@ -53,6 +56,7 @@ class StudyRuns:
         lacking = {name: asked[name] for name in asked if name not in parent.data.params}
         self._store.log(self._parent_id, parameters=lacking, tags=unsaid(place.tags, parent.data.tags))
         self._trials = TrialRuns(self._store, study, self._parent_id)
+        self._models = StudyModels(self._store, directory, study, place.study_id)
         self._write_views(only_new=True)  # so that a study is looked at while it runs
 
     def begin_trial(self, task: TrialTask, started_ms: int) -> None:
@@ -111,6 +115,8 @@ class StudyRuns:
             self._write_law(records, self._study.scaling.form)
         if choice is not None:
             self.write_choice(choice)
+        if self._study.scaling is None:
+            self._register(records, front, membership, choice)
         self._write_views()
         self._set_status(_end(self._study, records, finals, front))
         self._set_mark(mark)
@@ -120,6 +126,15 @@ class StudyRuns:
         said = {"archfront.chosen": str(choice.trial), "archfront.chosen_because": choice.because, "archfront.chosen_by": choice.by}
         self._store.log(self._parent_id, tags={**said, "archfront.chosen_at": choice.chosen_at})
         self._trials.tag_chosen(choice.trial)
+
+    def register_chosen(self, record: TrialRecord) -> None:
+        """Have the trial of a decision as a registered model."""
+        self._models.register({CHOSEN_ALIAS: record}, self._trials.run_ids)
+
+    def _register(self, records: Sequence[TrialRecord], front: Front, membership: Membership, choice: Choice | None) -> None:
+        numbers = {**picked(front, membership), CHOSEN_ALIAS: None if choice is None else choice.trial}
+        known = {record.number: record for record in records}
+        self._models.register({word: known[number] for word, number in numbers.items() if number in known}, self._trials.run_ids)
 
     def _create_parent(self) -> Any:
         facts = self._place.environment

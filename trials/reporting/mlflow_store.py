@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from analysis.records.json_writer import json_of
 from search_space.errors import SpecError
-from trials.machine.provenance import owner
+from trials.machine.provenance import library_version, owner
 from trials.reporting.mlflow_curves import CURVES, MetricPoint
 from trials.reporting.mlflow_location import DATABASE, MlflowLocation, file_uri, follow_move
 from trials.reporting.tracking_uri import experiment_name
@@ -27,6 +28,10 @@ MLFLOW_SETTINGS = {
 """No telemetry, nothing on stdout, and a server that does not answer is given up in seconds; what the user has set stays."""
 LARGEST_BATCH = 850
 """Metric points of one request; MLflow takes 1,000 entities, parameters and tags included."""
+STUDY_TAG, MADE_OF = "archfront.study_id", "archfront.made_of"
+"""Tags of a registered model and of its versions: whose it is, and the number and digest of the record whose weights it has."""
+TEXT_MODEL = Path(__file__).parents[1] / "formats" / "text_model.py"
+INPUT_EXAMPLE = ["Once upon a time"]
 PAGE = 1000
 """Runs of one answer."""
 DrawnPoint = tuple[str, int, float]
@@ -98,6 +103,33 @@ class MlflowStore:
         """Throw a run away; MLflow keeps it where it keeps what was deleted."""
         self.client.delete_run(run_id)
 
+    def models(self, study_name: str, study_id: str) -> tuple[str, dict[str, str], dict[str, str]]:
+        """A study's registered model: its name, its versions by what they were made of, and its aliases' versions.
+
+        Named as the study is, or, where that is another study's, with the beginning of its id.
+        """
+        from mlflow.exceptions import MlflowException
+
+        for name in (study_name, f"{study_name}-{study_id[:8]}"):
+            try:
+                there = self.client.get_registered_model(name)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                self.client.create_registered_model(name, {STUDY_TAG: study_id}, f"Winners of the study {study_name}.")
+                return name, {}, {}
+            if there.tags.get(STUDY_TAG) == study_id:
+                versions = self.client.search_model_versions(f"name = '{name}'")
+                made = {version.tags[MADE_OF]: str(version.version) for version in versions if MADE_OF in version.tags}
+                return name, made, {alias: str(version) for alias, version in there.aliases.items()}
+        raise RuntimeError(f"the registered models {study_name} and {name} are of other studies")
+
+    def add_version(self, name: str, run_id: str, folder: str, title: str, made_of: str) -> str:
+        """One version more of a registered model: what lies in that folder of a run."""
+        source = f"{self.client.get_run(run_id).info.artifact_uri}/{folder}"
+        tags = {MADE_OF: made_of}
+        return str(self.client.create_model_version(name, source, run_id, tags=tags, description=title, await_creation_for=0).version)
+
     def _experiment(self, directory: Path, experiment: str) -> str:
         """The experiment of that name, or, where another study's files lie in that one's folder, one of a name of its own."""
         files, tags = self._place.artifacts_uri(directory), {"mlflow.experimentKind": "custom_model_development"}  # not MLflow's GenAI view
@@ -139,7 +171,7 @@ def open_client(directory: Path, place: MlflowLocation) -> Any:
 def _spare_the_disk() -> None:
     """Have this process not wait for the disk at each of the eight commits of a run in a directory's own database.
 
-    What a loss of power may leave damaged there is set aside and written once more from the records (`trials.reporting.own_database`).
+    What a loss of power may leave damaged there is set aside and written once more from the records (`trials.study.own_database`).
     """
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
@@ -150,6 +182,31 @@ def _spare_the_disk() -> None:
             files = [Path(file).name for _, _, file in connection.execute("PRAGMA database_list")]
             if files == [DATABASE]:
                 connection.execute("PRAGMA synchronous = OFF")
+
+
+def save_text_model(path: Path, checkpoint: Path) -> None:
+    """Write a folder that `mlflow.pyfunc.load_model` loads: weights as safetensors, tokenizer, and our code."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what MLflow finds in its own code as it is imported
+        from mlflow.models import ModelSignature
+        from mlflow.pyfunc import save_model
+        from mlflow.types import ColSpec, Schema
+
+        texts = Schema([ColSpec("string")])
+        save_model(
+            str(path),
+            python_model=str(TEXT_MODEL),
+            artifacts={"checkpoint": str(checkpoint)},
+            signature=ModelSignature(inputs=texts, outputs=texts),
+            input_example=INPUT_EXAMPLE,
+            pip_requirements=[_requirement(name) for name in ("mlflow", "torch", "transformers", "safetensors")],
+        )
+
+
+def _requirement(library: str) -> str:
+    """The version that is here, but for what only says how it was built; any where it is not here."""
+    version = library_version(library)
+    return library if version is None else f"{library}=={version.partition('+')[0]}"
 
 
 def origin() -> dict[str, str]:

@@ -66,6 +66,11 @@ class TrialRuns:
         """Metrics that any of them has."""
         return {name for child in self._children.values() for name in child.metrics}
 
+    @property
+    def run_ids(self) -> dict[int, str]:
+        """Run of each trial, by its number."""
+        return {number: child.run_id for number, child in self._children.items()}
+
     def lacks(self, record: TrialRecord) -> bool:
         """Whether a trial's run does not say all that its record does."""
         known = self._children.get(record.number)

@@ -29,7 +29,7 @@ from trials.machine.redaction import redacted
 from trials.machine.supervision import STOPS
 from trials.reporting.mlflow_location import DATABASE, MlflowLocation
 from trials.reporting.mlflow_runs import StudyRuns
-from trials.reporting.own_database import set_aside
+from trials.study.own_database import set_aside
 from trials.study.spec import StudySpec
 from trials.trial.task import TrialTask
 

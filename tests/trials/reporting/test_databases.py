@@ -20,7 +20,7 @@ from tests.trials.reporting.test_mlflow_tracker import STUDY_YAML, study, track
 from trials.reporting.mlflow_interface import serve_ui
 from trials.reporting.mlflow_location import DATABASE, location_of
 from trials.reporting.mlflow_tracker import Tracker
-from trials.reporting.own_database import damage
+from trials.study.own_database import damage
 
 NAMES = ["what?a=b&c 100% #1", "a%20b %(here)s", 'it\'s "it"', " ünï 日本 🙂 ", "a;b:c@d\\e+f", "-rf $HOME {x} ~ a*[b]"]
 SEEN = sample_records(3)
