@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from analysis.latency.device_table import DeviceTable, Row
-from analysis.report.terminal import device_table_text
+from analysis.terminal.device_text import device_table_text
 from benchmarks.latency import SPACE, WIDTHS
 from search_space.budget import Budget
 from search_space.cost import parameters

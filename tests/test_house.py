@@ -44,7 +44,7 @@ ROOMS = {
         )
     },
     "mlflow": {"trials/reporting/mlflow_store.py", "trials/formats/text_model.py"},
-    "lightning": {"trials/training/lightning_loop.py"},
+    "lightning": {"trials/training/lean_lightning.py"},
     "datasets": {"trials/corpus/dataset.py"},
     "pyarrow": {
         "analysis/tables/parquet_rows.py",
@@ -60,6 +60,7 @@ ROOMS = {
     "llama_cpp": {"trials/latency/runtimes/llama_cpp_runtime.py"},
     "plotly": {
         "analysis/report/figures.py",
+        "analysis/report/importance_figure.py",
         "analysis/report/search_figures.py",
         "analysis/report/several.py",
         "analysis/law_report/law_figures.py",

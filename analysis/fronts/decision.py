@@ -1,7 +1,7 @@
 """Which shape to take within limits, and how probably it is the right one: what a page answers anew for each limit.
 
-The rule is that of `Membership.recommended`, asked of the members that keep to the limits as they were measured. How sure that is comes
-from the draws of the membership: of each draw its own front is kept, for whatever is best within some limits stands on it.
+The rule is that of `analysis.fronts.recommendation`, asked of the members that keep to the limits as they were measured. How sure that is
+comes from the draws of the membership: of each draw its own front is kept, for whatever is best within some limits stands on it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from analysis.fronts.cost_posteriors import CostPosteriors
 from analysis.fronts.domination import non_dominated_draws
 from analysis.fronts.front import Front
 from analysis.fronts.membership import Membership, draw_points
+from analysis.fronts.recommendation import recommended
 from analysis.objectives.objective import Objective
 from analysis.statistics.arrays import Array, Indices
 
@@ -75,18 +76,11 @@ def decide(front: Front, membership: Membership, draws: FrontDraws, limits: Mapp
     """What to take where no objective may be worse than its limit, in the objective's own unit, by its name."""
     bounds = {front.problem.names.index(name): limit for name, limit in (limits or {}).items()}
     within = [n for n in front.members if not any(o.passes(front.points[n].values[p], bounds[p]) for p, o in _bounded(front, bounds))]
-    if not within:
+    pick, ties = recommended(front, within, lambda number: membership.posteriors[number].ties)
+    if pick is None:
         return Decision(None, 0.0, 0.0, ())
-    top = min(within, key=lambda number: front.costs(number)[0])
-    alike = [number for number in within if number == top or number in (membership.posteriors[top].ties or ())]
-    pick = min(alike, key=lambda number: front.costs(number)[second_place(front)])
     best, on_front = _odds(front, draws, pick, bounds)
-    return Decision(pick, best, on_front, tuple(number for number in alike if number != pick))
-
-
-def second_place(front: Front) -> int:
-    """Place of the objective that decides among shapes which tie in the first."""
-    return next(place for place in front.problem.columns if place != 0)
+    return Decision(pick, best, on_front, ties)
 
 
 def cost_limit(objective: Objective, limit: float) -> float:

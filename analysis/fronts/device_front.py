@@ -37,6 +37,8 @@ class DeviceTransfer:
     measured: dict[int, Latency]
     """What the study measured, by trial; after the search where it did so again."""
     predictions: dict[int, Prediction]
+    deviations: dict[int, dict[int, float]]
+    """Deviations of the logarithm of each predicted objective, by its place in the study's order and then by trial."""
     front: Front
     membership: Membership
     measured_front: Front
@@ -81,15 +83,16 @@ def transfer_to_device(
     shapes = [record.architecture for record in records if record.number in measured]
     predictions = dict(zip(measured, device.predict(shapes, far=far), strict=True))
     transfer = tuple(_moved(record, predictions.get(record.number), header) for record in records)
-    front = front_of(transfer, problem=problem)
+    front, deviations = front_of(transfer, problem=problem), _deviations(problem, predictions)
     return DeviceTransfer(
         name=device.name,
         header=header,
         records=transfer,
         measured=measured,
         predictions=predictions,
+        deviations=deviations,
         front=front,
-        membership=estimate_membership(front, _deviations(problem, predictions)),
+        membership=estimate_membership(front, deviations),
         measured_front=front_of(records, finals, problem),
         left_out=device.left_out_errors,
         checks=device.check_errors(),
@@ -107,7 +110,6 @@ def _require_predicted(problem: Problem, table: str) -> None:
 
 
 def _deviations(problem: Problem, predictions: Mapping[int, Prediction]) -> dict[int, dict[int, float]]:
-    """Deviations of the logarithm of each predicted objective, by its place in the study's order and then by trial."""
     phases = {place: objective.phase for place, objective in enumerate(problem.objectives) if objective.phase is not None}
     return {
         place: {number: getattr(prediction, phase).deviation for number, prediction in predictions.items()}

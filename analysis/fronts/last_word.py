@@ -9,6 +9,7 @@ from analysis.fronts.findings import infeasible_sentences, written_numbers
 from analysis.fronts.front import Front
 from analysis.fronts.likeness import are_alike
 from analysis.fronts.membership import Membership
+from analysis.fronts.recommendation import second_place
 from analysis.records.record import Kind, Outcome, TrialRecord
 from analysis.text.words import OUTCOMES, capitalised, joined, plural
 
@@ -46,7 +47,7 @@ def _recommended(title: str, front: Front, membership: Membership) -> str:
     said = f"Recommended is {title}: {written_numbers(front, number)}"
     if not ties:
         return f"{said}; no other shape ties with it in {label}."
-    other = next(front.objectives[place] for place in front.problem.columns if place != 0)
+    other = front.objectives[second_place(front)]
     which = "it" if number == top else f"#{top}, which measured best,"
     others = f"{plural(len(ties), 'shape')} {'ties' if len(ties) == 1 else 'tie'} with {which} in {label}"
     return f"{said}; {others}, and of those on the front it is the {other.words.best}."

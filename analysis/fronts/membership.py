@@ -14,6 +14,7 @@ import numpy as np
 from analysis.fronts.cost_posteriors import CostPosteriors
 from analysis.fronts.domination import non_dominated, non_dominated_draws
 from analysis.fronts.front import Front, ObjectivePoint
+from analysis.fronts.recommendation import recommended
 from analysis.objectives.objective import Objective
 from analysis.objectives.problem import Problem
 from analysis.records.record import Kind
@@ -109,7 +110,8 @@ def estimate_membership(front: Front, deviations: Mapping[int, Mapping[int, floa
         )
         for i, point in enumerate(points)
     }
-    return Membership(noises=costs.seed_noises, posteriors=posteriors, recommended=_recommended(front, posteriors))
+    pick, _ = recommended(front, front.members, lambda number: posteriors[number].ties)
+    return Membership(noises=costs.seed_noises, posteriors=posteriors, recommended=pick)
 
 
 def membership_probabilities(points: Sequence[ObjectivePoint], problem: Problem) -> dict[int, float]:
@@ -249,15 +251,6 @@ def ties(true_qualities: Array) -> Flags:
     found: Flags = np.minimum(better, better.T) >= TIE
     np.fill_diagonal(found, False)
     return found
-
-
-def _recommended(front: Front, posteriors: Mapping[int, ShapePosterior]) -> int | None:
-    top = front.best(0)
-    if top is None:
-        return None
-    other = next(place for place in front.problem.columns if place != 0)
-    alike = [number for number in front.members if number == top or number in (posteriors[top].ties or ())]
-    return min(alike, key=lambda number: front.costs(number)[other])
 
 
 def picks(front: Front, membership: Membership | None = None) -> dict[int, list[str]]:

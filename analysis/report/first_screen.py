@@ -12,10 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from analysis.fronts.decision import Decision, FrontDraws, decide, draw_fronts, second_place
+from analysis.fronts.decision import Decision, FrontDraws, decide, draw_fronts
+from analysis.fronts.device_front import DeviceTransfer
 from analysis.fronts.findings import outcome_sentence
 from analysis.fronts.front import Front
 from analysis.fronts.membership import Membership, picks
+from analysis.fronts.recommendation import second_place
+from analysis.latency.latency_model import Prediction
 from analysis.objectives.objective import Objective
 from analysis.records.choice import Choice
 from analysis.records.record import TrialRecord
@@ -34,9 +37,18 @@ STEPS = 65_535
 
 
 def first_screen(
-    summary: StudySummary, records: Sequence[TrialRecord], front: Front, membership: Membership, caption: str, left_out: int = 0
+    summary: StudySummary,
+    records: Sequence[TrialRecord],
+    front: Front,
+    membership: Membership,
+    caption: str,
+    left_out: int = 0,
+    devices: Sequence[DeviceTransfer] = (),
 ) -> Html:
-    """The head of the page; without a front it says how far the study is. `left_out` counts lines that are no records."""
+    """The head of the page; without a front it says how far the study is.
+
+    `left_out` counts lines that are no records; `devices` are what tables of other devices say of the study, which a reader may choose.
+    """
     heading = element("h1", summary.name)
     if not front.members:
         return element("header", heading, element("p", f"{summary.budget}. {outcome_sentence(records)}", class_="lead"))
@@ -50,14 +62,21 @@ def first_screen(
     shapes = {record.number: record for record in records}
     answer = decide(front, membership, draws)
     members = [_member(number, summary, shapes[number], front, membership) for number in front.members]
-    data = decision_data(front, membership, draws, members, f"plot-{name.replace('_', '-')}")
+    data = decision_data(front, draws, members, f"plot-{name.replace('_', '-')}")
+    others = [(f"device-{place}", device) for place, device in enumerate(devices, start=1) if device.front.members]
     taken = next(member for member in members if member["trial"] == answer.pick)
     return element(
         "header",
         element("div", heading, lead, class_="name"),
         _pick(taken, answer, front, summary.choice),
-        element("figure", figure_place(name, figure), folded("How to read it", element("p", caption)), class_="front"),
-        _limits(front),
+        element(
+            "figure",
+            element("div", figure_place(name, figure), data_device=""),
+            *(_device(key, device, summary) for key, device in others),
+            folded("How to read it", element("p", caption)),
+            class_="front",
+        ),
+        _limits(front, others),
         Html(f'<script type="application/json" id="decision">{json_text(data)}</script>'),
         class_="first",
     )
@@ -88,8 +107,27 @@ def _pick(member: Mapping[str, Any], answer: Decision, front: Front, choice: Cho
     return element("div", element("div", *card, class_="card"), said("command", Html(member["command"]), "pre"), *decided, class_="pick")
 
 
-def _limits(front: Front) -> Html:
-    fields = [
+def _device(key: str, device: DeviceTransfer, summary: StudySummary) -> Html:
+    """What stands in the place of the measured front where this device is chosen: its figure, and what the script decides by."""
+    shapes = {record.number: record for record in device.records}
+    members = [
+        _member(number, summary, shapes[number], device.front, device.membership, device.predictions[number])
+        for number in device.front.members
+    ]
+    name, figure = next(iter(front_figures(device.records, device.front, device.membership, device.header.device).items()))
+    figure.update_layout(meta="first")
+    draws = draw_fronts(device.front, device.deviations)
+    data = decision_data(device.front, draws, members, f"plot-{name}-{key}".replace("_", "-"))
+    script = Html(f'<script type="application/json" class="decision" data-device="{key}">{json_text(data)}</script>')
+    return element("div", figure_place(f"{name}-{key}", figure), script, data_device=key, hidden="hidden")
+
+
+def _limits(front: Front, devices: Sequence[tuple[str, DeviceTransfer]]) -> Html:
+    chosen = [element("option", "as measured", value="")]
+    chosen += [element("option", f"{device.name}, predicted", value=key, title=str(device.header)) for key, device in devices]
+    fields = [element("label", element("span", "Device"), element("select", *chosen, name="device"), element("span"), **hover("device"))]
+    fields = [] if not devices else fields
+    fields += [
         element(
             "label",
             element("span", f"{objective.words.title} {'at most' if objective.better == 'lower' else 'at least'}"),
@@ -112,8 +150,10 @@ def _worst(objective: Objective, front: Front) -> str:
     return objective.cell(value)
 
 
-def _member(number: int, summary: StudySummary, record: TrialRecord, front: Front, membership: Membership) -> dict[str, Any]:
-    """What the page says of a member of the front where it is taken."""
+def _member(
+    number: int, summary: StudySummary, record: TrialRecord, front: Front, membership: Membership, prediction: Prediction | None = None
+) -> dict[str, Any]:
+    """What the page says of a member of the front where it is taken; `prediction` where its latency was not measured."""
     point, titles = front.points[number], picks(front, membership).get(number, [])
     pairs = list(zip(front.objectives, point.values, membership.posteriors[number].intervals, strict=True))
     written = [
@@ -121,6 +161,9 @@ def _member(number: int, summary: StudySummary, record: TrialRecord, front: Fron
         for o, value, _ in pairs
     ]
     intervals = [f"{o.between_text(i.low, i.high)} {o.words.label}" for o, _, i in pairs if i is not None]
+    if prediction is not None:
+        phases = [(o, getattr(prediction, o.phase).between()) for o in front.objectives if o.phase is not None]
+        intervals += [f"{o.between_text(low, high)} predicted {o.words.label}" for o, (low, high) in phases]
     return {
         "trial": number,
         "values": list(point.values),
@@ -140,14 +183,12 @@ def export_command(summary: StudySummary, number: int) -> str:
     return f"archfront export {shlex.quote(summary.directory)} --trial {number} --format hf"
 
 
-def decision_data(
-    front: Front, membership: Membership, draws: FrontDraws, members: Sequence[Mapping[str, Any]], figure: str
-) -> dict[str, Any]:
+def decision_data(front: Front, draws: FrontDraws, members: Sequence[Mapping[str, Any]], figure: str) -> dict[str, Any]:
     """What the page's script decides by, ready for JSON; `figure` is the element that shows the front."""
     x, y = pairs_of(front.problem)[0]
     return {
         "objectives": [
-            {"name": o.name, "higher": o.better == "higher", "log": o.noise != "seed"} for o in front.objectives
+            {"name": o.name, "higher": o.better == "higher", "log": o.noise != "seed", "worst": _worst(o, front)} for o in front.objectives
         ],
         "second": second_place(front),
         "members": list(members),

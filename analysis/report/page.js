@@ -6,7 +6,7 @@
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
   // Figures: one is drawn when it is first shown, so that a page of many opens at once.
-  const isShown = (element) => !element.closest("details:not([open])");
+  const isShown = (element) => !element.closest("details:not([open]), [hidden]");
 
   function draw(element) {
     if (element.classList.contains("plotly-graph-div") || !isShown(element)) return;
@@ -269,15 +269,24 @@
     set("ties", answer.ties.length ? `Ties: ${answer.ties.slice(0, 6).map((trial) => `#${trial}`).join(", ")}${answer.ties.length > 6 ? ", …" : ""}.` : "");
   }
 
+  // Another device: its figure in place of the one before, and the worst value of its front as the hint of each limit.
+  function turn_to(device, choice, form) {
+    for (const each of all(".front > [data-device]")) each.hidden = each.dataset.device !== device;
+    fill(document.querySelector(".front"));
+    for (const objective of choice.objectives) form.elements[objective.name].placeholder = objective.worst;
+  }
+
   function begin() {
     fill(document.body);
     toHash();
     const data = document.getElementById("decision");
     if (!data) return;
     const root = document.querySelector(".pick"), form = document.querySelector(".limits");
-    const choice = opened(JSON.parse(data.textContent));
+    const choices = { "": opened(JSON.parse(data.textContent)) }, chosen = form.elements.device;
+    const choice_of = (device) => (choices[device] ??= opened(JSON.parse(document.querySelector(`.decision[data-device="${device}"]`).textContent)));
     const answer = () => {
-      const limits = limits_in(form), answered = decide(choice, limits);
+      const device = chosen ? chosen.value : "", choice = choice_of(device), limits = limits_in(form), answered = decide(choice, limits);
+      if (chosen) turn_to(device, choice, form);
       say(root, choice, answered, Object.keys(limits).length > 0);
       mark(choice, answered, limits);
       return answered;
@@ -286,7 +295,7 @@
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("reset", () => setTimeout(answer));
     answer();
-    window.archfront = { decide: (limits) => decide(choice, limits), answer, limits: () => limits_in(form) };
+    window.archfront = { decide: (limits, device = "") => decide(choice_of(device), limits), answer, limits: () => limits_in(form) };
   }
   begin();
 })();

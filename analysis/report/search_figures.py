@@ -1,4 +1,4 @@
-"""A search drawn as a whole: its best so far, its shapes as parallel coordinates, its cold starts, and training beside validation loss."""
+"""A search drawn as a whole: its best so far, what decides, its shapes as parallel coordinates, its cold starts, and both losses."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ import plotly.graph_objects as go
 
 from analysis.fronts.domination import hypervolume, non_dominated
 from analysis.fronts.front import Front
+from analysis.fronts.importance import importances
 from analysis.fronts.membership import Membership
 from analysis.records.record import TrialRecord
 from analysis.report import theme
 from analysis.report.figures import blank_figure, picture
 from analysis.report.html import Html
+from analysis.report.importance_figure import IMPORTANCE_CAPTION, importance_figure
 from analysis.report.traces import MANY
 from analysis.text import words
 
 CAPTIONS_OF_SEARCH = {
     "best-so-far": "Hypervolume of the front after each training, in the order in which trials ended; a flat end says that the search has "
     "little left to find. Its corner is that of the whole study.",
+    "importance": IMPORTANCE_CAPTION,
     "parallel": "A line for each finished shape through its dimensions and its numbers; those of the front stand out.",
     "cold-start": "From prepared files to the first token, beside the latency of the workload: loading, and the first prefill.",
     "training-loss": "Training loss, thin, and validation loss of the front's members. A training loss far below says that the text is "
@@ -37,6 +40,7 @@ def search_figures(records: Sequence[TrialRecord], front: Front, membership: Mem
         return {}
     found = {
         "best-so-far": best_so_far(records, front),
+        "importance": importance_figure(importances(records, front), front),
         "parallel": parallel_coordinates(records, front),
         "cold-start": cold_starts(records, front),
         "training-loss": both_losses(records, front, membership),

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from analysis.fidelity.rank_validity import Validity
+from analysis.fronts.device_front import DeviceTransfer
 from analysis.fronts.doubts import bracket_sentences, selection_bias_sentences, uncertainty_sentences
 from analysis.fronts.findings import front_sentences, outcome_sentence, reference_sentence
 from analysis.fronts.front import REFERENCE_MARGIN, Front, front_of
@@ -63,11 +64,13 @@ def report_page(
     problem: Problem = STANDARD,
     membership: Membership | None = None,
     left_out: Sequence[str] = (),
+    devices: Sequence[DeviceTransfer] = (),
 ) -> str:
     """The whole page; the same records give the same page.
 
     `longer` is what longer trainings say of the ranking, where there are any; `ahead` the front at the study's target, if it has one;
-    `membership` that of the records' front, where it is known already; `left_out` a sentence for each line that is no record.
+    `membership` that of the records' front, where it is known already; `left_out` a sentence for each line that is no record; `devices`
+    what tables of other devices say of it.
     """
     front = front_of(records, finals, problem)
     membership = membership or estimate_membership(front)
@@ -88,7 +91,7 @@ def report_page(
     }
     bodies = {name: made_or_said(make) for name, make in parts.items()}
     caption = front_caption(front) if front.points else ""
-    first = made_or_said(lambda: [first_screen(summary, records, front, membership, caption, len(left_out))])
+    first = made_or_said(lambda: [first_screen(summary, records, front, membership, caption, len(left_out), devices)])
     return sections_page(summary.name, "", SECTIONS, bodies, plotly_script(), first[0])
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+ON_THE_LEFT = ("trial", "shape", "")
+"""Columns whose cells stand on the left."""
+
 
 def aligned(rows: Sequence[Sequence[str]], left: Collection[int]) -> list[str]:
     """One line a row, two blanks between cells; the columns at these places stand on the left, the others on the right."""

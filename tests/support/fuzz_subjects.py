@@ -14,11 +14,11 @@ import yaml
 import archfront
 from analysis.latency.device_table import Row, append_row, read_table
 from analysis.latency.feature_table import read_features
+from analysis.law_report.law_text import loss_rows
 from analysis.laws.fit_law import load_runs
 from analysis.laws.options import options_from
 from analysis.records.json_writer import json_of
 from analysis.records.record import FINALS, RECORDS, append, read_finals, read_records
-from analysis.report.terminal import loss_rows
 from search_space.errors import SpecError
 from tests.support.bad_studies import TEXT, values
 from tests.support.fuzzing import ROOT, Subject

@@ -22,7 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("trials/corpus", "trials/machine", "trials/rounding"),
     ("trials/study",),
     ("trials/network", "trials/catalogue", "trials"),
-    ("analysis/law_report",),
+    ("analysis/law_report", "analysis/terminal"),
     ("analysis/report",),
     ("analysis/fidelity", "analysis/search"),
     ("analysis/fronts", "analysis/laws"),

@@ -37,7 +37,7 @@ def add_latency_arguments(parser: argparse.ArgumentParser) -> None:
 
 def latency(options: argparse.Namespace) -> int:
     """Measure the latency of a shape on this machine."""
-    from analysis.report.terminal import latency_text
+    from analysis.terminal.device_text import latency_text
     from trials.latency.process import LatencyProcess
     from trials.study.spec import parse_latency
 
@@ -100,7 +100,7 @@ def profile_device(options: argparse.Namespace) -> int:
     from analysis.latency.device_report import table_facts
     from analysis.latency.device_table import read_table
     from analysis.latency.latency_model import LEAST_SHAPES
-    from analysis.report.terminal import device_table_text
+    from analysis.terminal.device_text import device_table_text
     from trials.latency.add_trials import add_trials
     from trials.latency.device_profile import choose_shapes, default_table, latency_spec, profile
     from trials.reporting.stored_study import read_study

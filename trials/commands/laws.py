@@ -60,8 +60,8 @@ def fit(options: argparse.Namespace) -> int:
     paths, asked = [Path(runs) for runs in options.runs], options_from(vars(options))
     runs = runs_from(paths, asked)  # before what is heavy is imported
 
+    from analysis.law_report.law_text import fit_text
     from analysis.laws.fit_result import fit_runs
-    from analysis.report.terminal import fit_text
 
     answered = fit_runs(runs, asked)
     if options.json:

@@ -120,7 +120,7 @@ def promote(options: argparse.Namespace) -> int:
     else:
         study, _, text = load_begun(Path(options.study), options.directory)
     passed(study, directory)
-    from analysis.report.terminal import promotion_text
+    from analysis.terminal.experiment_text import promotion_text
     from trials.experiments.promote import run_promotion
 
     found = run_promotion(

@@ -34,6 +34,12 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
         help="draw the front that another device's table predicts instead, as a page of its own: a file or a name of profile-device",
     )
     parser.add_argument(
+        "--devices",
+        type=lambda text: text.split(","),
+        metavar="LIST",
+        help="keep these devices' tables with the study, with commas: the page then lets its reader choose among them",
+    )
+    parser.add_argument(
         "--objectives",
         type=lambda text: text.split(","),
         metavar="LIST",
@@ -60,6 +66,10 @@ def report(options: argparse.Namespace) -> int:
         stored = under_objectives(stored, options.objectives)
     if options.device is not None:
         return _report_for_device(stored, options)
+    if options.devices is not None:
+        from trials.latency.known_devices import keep_devices
+
+        keep_devices(stored.measured, options.devices)
     print_result(stored, options.json, options.verbose)
     output = Path(options.output) if options.output is not None else None
     if options.objectives is not None:
@@ -77,7 +87,7 @@ def _report_several(options: argparse.Namespace) -> int:
     """Write one page of several studies, or print the keys in which they differ as JSON."""
     from trials.reporting.several_studies import differences, report_several
 
-    if options.device is not None:
+    if options.device is not None or options.devices is not None:
         raise SpecError("--device must be of one study, found several directories; name one of them")
     directories = [Path(directory) for directory in options.directory]
     if options.json:
@@ -106,7 +116,7 @@ def _report_for_device(stored: StoredStudy, options: argparse.Namespace) -> int:
     """Draw a study's front as another device's table predicts it; trains and measures nothing."""
     from analysis.fronts.device_front import transfer_rows, transfer_to_device
     from analysis.report.device_page import write_transfer
-    from analysis.report.terminal import transfer_text
+    from analysis.terminal.device_text import transfer_text
     from trials.latency.device_tables import find_table
 
     moved = transfer_to_device(stored.records, find_table(options.device), stored.finals, stored.study.problem, far=options.far)
@@ -193,15 +203,17 @@ def print_result(stored: StoredStudy, as_json: bool, is_verbose: bool = False) -
     if stored.law is None:
         print_front(stored, as_json, is_verbose)
     else:
-        print_law(stored.records, stored.law, as_json)
+        print_law(stored.records, stored.law, as_json, is_verbose)
 
 
-def print_law(records: Sequence[TrialRecord], law: FitResult | str, as_json: bool) -> None:
-    """The losses of a scaling study and their law, or what the law lacks, as data or as text."""
-    from analysis.report.terminal import fit_text, loss_rows, losses_text
+def print_law(records: Sequence[TrialRecord], law: FitResult | str, as_json: bool, is_verbose: bool) -> None:
+    """The losses of a scaling study as data or as a table, and their law, or what it lacks, in three sentences or in all that is known."""
+    from analysis.law_report.law_text import fit_text, law_last_text, loss_rows, losses_text
 
     if as_json:
         emit(({"form": None, "missing": law} if isinstance(law, str) else law.data) | {"losses": loss_rows(records)})
+    elif not is_verbose:
+        print(law_last_text(records, law if isinstance(law, str) else law.data))
     else:
         print(f"{losses_text(records)}\n\n{f'no law yet: {law}' if isinstance(law, str) else fit_text(law.data)}")
 
@@ -210,7 +222,7 @@ def print_front(stored: StoredStudy, as_json: bool, is_verbose: bool) -> None:
     """The front as data, or as a table and three sentences; all that is known where more is asked for."""
     from analysis.fronts.rows import front_rows
     from analysis.report.answers import answers_text
-    from analysis.report.terminal import front_text, last_text
+    from analysis.terminal.front_text import front_text, last_text
 
     ahead = stored.forecast
     if as_json:
@@ -226,7 +238,7 @@ def print_front(stored: StoredStudy, as_json: bool, is_verbose: bool) -> None:
     if text := answers_text(stored.records, stored.front, stored.study.corpus.title):
         print(at_width(f"\n{text}", output_width(), indent=4))
     if ahead is not None and (is_verbose or isinstance(ahead, str)):
-        from analysis.report.terminal import forecast_text
+        from analysis.terminal.front_text import forecast_text
 
         print(f"\n{ahead if isinstance(ahead, str) else forecast_text(ahead, stored.records)}")
 

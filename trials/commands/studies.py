@@ -161,7 +161,7 @@ def ablate(options: argparse.Namespace) -> int:
     ablations = [load_ablation(Path(file)) for file in options.file]
     ablations_passed(ablations, [options.scale])
     from analysis.report.rounding_table import rounding_table_text
-    from analysis.report.terminal import ablation_table_text, ablation_times_text
+    from analysis.terminal.experiment_text import ablation_table_text, ablation_times_text
     from trials.experiments.ablation import run_ablations
 
     answers = run_ablations(ablations, Path(options.directory), scale=options.scale, workers=options.workers, report=say)

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from analysis.law_report.law_text import fit_text
 from analysis.laws.fit_result import FitResult
 from analysis.records.record import TrialRecord
-from analysis.report.terminal import fit_text
 from trials.reporting.mlflow_curves import MetricPoint
 from trials.reporting.mlflow_study_content import ended_ms
 

@@ -13,7 +13,7 @@ from trials.reporting.mlflow_trial_content import digest
 from trials.study.directory import tokenizer_file, weights_file
 from trials.study.spec import StudySpec
 
-FOLDER = "model"
+MODEL_FOLDER = "model"
 """Where a trial's run has its model."""
 LARGEST_MODEL_BYTES = 2**30
 """Weights of a trial beyond which it is not copied into MLflow; an export has them."""
@@ -56,11 +56,11 @@ class StudyModels:
         weights = load_weights(weights_file(self._directory, record.number))
         tokenizer = tokenizer_file(self._directory, record.architecture.vocab_size)
         with tempfile.TemporaryDirectory(prefix="archfront-model-") as folder:
-            checkpoint, model = Path(folder) / "checkpoint", Path(folder) / FOLDER
+            checkpoint, model = Path(folder) / "checkpoint", Path(folder) / MODEL_FOLDER
             try:
                 write_hugging_face(checkpoint, Model(record.architecture, weights, "float32", self._study.proxy.context_tokens, tokenizer))
             except SpecError:
                 return None
             save_text_model(model, checkpoint)
-            self._store.client.log_artifacts(run_id, str(model), FOLDER)
-        return self._store.add_version(name, run_id, FOLDER, record.title, identity)
+            self._store.client.log_artifacts(run_id, str(model), MODEL_FOLDER)
+        return self._store.add_version(name, run_id, MODEL_FOLDER, record.title, identity)

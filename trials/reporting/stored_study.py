@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.fidelity.forecast import FrontForecast, forecast_front
 from analysis.fidelity.rank_validity import LongRun, Validity, read_long_runs, validity
 from analysis.fronts.front import Front, front_of
+from analysis.fronts.importance import Importance, importances
 from analysis.fronts.membership import Membership, estimate_membership
 from analysis.fronts.rows import trial_row
 from analysis.objectives.observed import Observed
@@ -27,6 +28,7 @@ from analysis.records.summary import StudySummary
 from analysis.report.study_page import REPORT, report_page
 from analysis.text import words
 from search_space.errors import SpecError
+from trials.latency.known_devices import MeasuredStudy, known_devices
 from trials.machine.provenance import environment
 from trials.study.directory import require_unchanged
 from trials.study.spec import STUDY, StudySpec, parse_stored
@@ -83,6 +85,11 @@ class StoredStudy:
         return front_of(self.records, self.finals, self.study.problem)
 
     @property
+    def measured(self) -> MeasuredStudy:
+        """What other devices' tables are read against."""
+        return MeasuredStudy(self.directory, self.records, self.finals, self.study.problem)
+
+    @property
     def outlook(self) -> Outlook:
         """What the study was planned to take, and took."""
         return Outlook.of(self.directory, self.records)
@@ -102,6 +109,10 @@ class StoredStudy:
         import pandas
 
         return pandas.DataFrame(self.columns()).set_index("trial") if self.records else pandas.DataFrame()
+
+    def importances(self) -> dict[str, list[Importance]]:
+        """How much of what decides an objective is each dimension's, by the objective's name, with intervals (PED-ANOVA)."""
+        return importances(self.records, self.front)
 
     def figures(self) -> dict[str, Any]:
         """Each figure of the page by its name, as Plotly's: the front along each pair of its objectives, the curves, and the search's."""
@@ -178,7 +189,8 @@ def report_study(stored: StoredStudy, output: Path | None = None) -> Path:
 
 def _write_page(stored: StoredStudy, path: Path, longer: Validity | None) -> Path:
     summary, problem = summarise(stored), stored.study.problem
-    page = report_page(summary, stored.records, stored.finals, longer, stored.forecast, problem, stored.membership, stored.left_out)
+    known = longer, stored.forecast, problem, stored.membership, stored.left_out, known_devices(stored.measured)
+    page = report_page(summary, stored.records, stored.finals, *known)
     return write_whole(path, page.encode())
 
 

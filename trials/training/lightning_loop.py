@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-import lightning
 import torch
-from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import Tensor
 
 from trials.network.decoder import Network
+from trials.training.lean_lightning import lightning
 from trials.training.loss import cross_entropy
 from trials.training.tally import Tally
 
@@ -110,7 +109,7 @@ def trainer(device: torch.device, precision: str) -> lightning.Trainer:
         accelerator=device.type,
         devices=1 if device.index is None else [device.index],
         precision=LIGHTNING_PRECISIONS[precision],
-        plugins=[LightningEnvironment()],  # or a SLURM job's variables would have a say
+        plugins=[lightning.pytorch.plugins.environments.LightningEnvironment()],  # or a SLURM job's variables would have a say
         min_epochs=0,
         max_epochs=1,
         logger=False,

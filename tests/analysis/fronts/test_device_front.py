@@ -17,7 +17,7 @@ from analysis.latency.device_table import DeviceTable, Row, append_row, read_tab
 from analysis.latency.latency_model import TOO_FAR_OUTSIDE
 from analysis.records.record import append
 from analysis.report.device_page import transfer_page
-from analysis.report.terminal import transfer_text
+from analysis.terminal.device_text import transfer_text
 from analysis.text import words
 from search_space.errors import SpecError
 from tests.support.planted_device import planted_latency

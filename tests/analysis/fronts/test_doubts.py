@@ -14,8 +14,8 @@ from analysis.fronts.membership import estimate_membership
 from analysis.objectives.problem import problem_of
 from analysis.records.record import FinalRecord, RatePoint, TrialRecord, read_finals
 from analysis.report.study_page import report_page
-from analysis.report.terminal import front_text
 from analysis.statistics.noise_prior import USUAL_NOISE, NoisePrior
+from analysis.terminal.front_text import front_text
 from tests.support.sample_study import sample_finals, sample_records, sample_summary
 from trials.driver.retrainings import missing_retrainings, retrain
 

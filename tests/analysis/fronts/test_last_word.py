@@ -14,7 +14,7 @@ from analysis.fronts.last_word import last_word
 from analysis.fronts.likeness import are_alike
 from analysis.fronts.membership import Membership, estimate_membership
 from analysis.records.record import Kind, TrialRecord
-from analysis.report.terminal import OUTSIDE_INTERVAL, front_lines, last_text
+from analysis.terminal.front_text import OUTSIDE_INTERVAL, front_lines, last_text
 from tests.support.sample_study import sample_finals, sample_records
 
 

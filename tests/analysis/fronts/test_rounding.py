@@ -8,7 +8,7 @@ from analysis.fronts.front import front_of
 from analysis.fronts.rounding import rounding_interval, rounding_sentences
 from analysis.records.replicates import averaged
 from analysis.report.study_page import report_page
-from analysis.report.terminal import front_text
+from analysis.terminal.front_text import front_text
 from tests.support.sample_study import as_rounded, sample_records, sample_summary
 
 HEADING = "loss by rounding, 90 %"

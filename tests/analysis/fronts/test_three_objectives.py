@@ -21,7 +21,7 @@ from analysis.objectives.registry import OBJECTIVES
 from analysis.records.record import Kind, TrialRecord
 from analysis.report.figures import LABELLED, figures_page, front_figures
 from analysis.report.study_page import report_page
-from analysis.report.terminal import front_text
+from analysis.terminal.front_text import front_text
 from tests.support.sample_study import as_rounded, sample_finals, sample_records, sample_summary
 
 RECORDS = sample_records(40)

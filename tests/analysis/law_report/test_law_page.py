@@ -192,7 +192,7 @@ def test_report_prints_the_law_or_what_is_missing(directory: Path, tmp_path: Pat
     assert set(json.loads(capsys.readouterr().out)["parameters"]) == set(PLANTED)
     few = write_scaling(tmp_path / "few", TEXT, RECORDS[:1])
     assert main(["report", str(few)]) == 0
-    assert "\n\nno law yet: chinchilla has 5 unknowns" in capsys.readouterr().out
+    assert "\nThere is no law yet: chinchilla has 5 unknowns" in capsys.readouterr().out
     assert main(["report", str(few), "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["form"] is None

@@ -14,6 +14,7 @@ import pytest
 
 from analysis.law_report.law_figures import best_allocation, intervals_figure, isoflop_figure, scaling_figures
 from analysis.law_report.law_tables import parameters_table
+from analysis.law_report.law_text import fit_text
 from analysis.laws import forms
 from analysis.laws.backtest import backtest
 from analysis.laws.fit import fit_law, predict_losses
@@ -29,7 +30,6 @@ from analysis.laws.run_table import read_runs
 from analysis.laws.runs import Runs, runs_from_records
 from analysis.laws.shape_effect import shape_effect
 from analysis.records.record import append
-from analysis.report.terminal import fit_text
 from analysis.statistics.arrays import Array
 from analysis.statistics.intervals import percentile_interval
 from search_space.errors import SpecError

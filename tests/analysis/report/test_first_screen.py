@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from analysis.fronts.decision import decide, draw_fronts
+from analysis.fronts.device_front import transfer_to_device
 from analysis.fronts.front import Front, front_of
 from analysis.fronts.membership import estimate_membership
 from analysis.objectives.problem import STANDARD, problem_of
 from analysis.records.files import write_whole
 from analysis.report.study_page import report_page
-from tests.support.browser import show
+from tests.analysis.fronts.test_device_front import write_table
+from tests.support.browser import logged, show
 from tests.support.planted_front import planted
 from tests.support.sample_study import sample_finals, sample_records, sample_summary
 
@@ -25,6 +27,16 @@ if TYPE_CHECKING:
     from selenium.webdriver import Chrome
 
 RECORDS = sample_records()
+DEVICES = {"phone": 1.0, "board": 6.0}
+"""Devices by how much slower than the planted one their products and memory are."""
+CHOOSE = """
+const select = document.querySelector('.limits select');
+select.value = arguments[0]; select.dispatchEvent(new Event('input', {bubbles: true}));
+const places = [...document.querySelectorAll('.front > [data-device]')].filter((each) => each.checkVisibility());
+const say = (what) => document.querySelector(`.pick [data-say="${what}"]`).textContent;
+return { shown: places.map((each) => each.dataset.device), title: say('title'), interval: say('interval'),
+         drawn: places[0].querySelectorAll('.plot .main-svg').length };
+"""
 PROBLEMS = {
     "two": STANDARD,
     "three": problem_of(["bits_per_byte", "total_ms", "kv_cache_bytes"]),
@@ -89,6 +101,39 @@ def test_limits_are_answered_as_python_does(browser: Chrome, tmp_path: Path, nam
         assert found["on_front"] == pytest.approx(wanted.on_front, abs=0.01)
         picks.add(wanted.pick)
     assert len(picks) > 3, "limits move the pick"
+
+
+@pytest.mark.slow
+@pytest.mark.needs
+def test_another_device_is_chosen_in_the_page_and_answered_as_python_does(browser: Chrome, tmp_path: Path) -> None:
+    problem, finals = PROBLEMS["two"], sample_finals(RECORDS)
+    tables = [write_table(tmp_path / f"{name}.jsonl", device="<a> board", slower=slower) for name, slower in DEVICES.items()]
+    devices = [transfer_to_device(RECORDS, table, finals, problem) for table in tables]
+    show(browser, page(tmp_path, devices=devices))
+    answers = set()
+    for place, device in enumerate(devices, start=1):
+        draws = draw_fronts(device.front, device.deviations)
+        for limits in random_limits(device.front, 50):
+            found = browser.execute_script("return archfront.decide(arguments[0], arguments[1])", limits, f"device-{place}")
+            wanted = decide(device.front, device.membership, draws, limits)
+            assert (found["pick"], found["ties"]) == (wanted.pick, [*wanted.ties]), limits
+            assert found["best"] == pytest.approx(wanted.best, abs=0.01)
+            assert found["on_front"] == pytest.approx(wanted.on_front, abs=0.01)
+            answers.add(wanted.pick)
+    assert len(answers) > 3
+    for place, device in enumerate(devices, start=1):
+        seen = browser.execute_script(CHOOSE, f"device-{place}")
+        pick = device.membership.recommended
+        assert pick is not None
+        assert seen["shown"] == [f"device-{place}"]
+        assert seen["drawn"] > 0
+        assert seen["title"].startswith(f"#{pick} ")
+        low, high = device.predictions[pick].total.between()
+        assert f"{STANDARD.objectives[1].between_text(low, high)} predicted latency" in seen["interval"]
+    seen = browser.execute_script(CHOOSE, "")
+    assert seen["shown"] == [""]
+    assert "predicted" not in seen["interval"]
+    assert not [said for said in logged(browser, "browser") if said["level"] == "SEVERE"]
 
 
 def random_limits(front: Front, count: int) -> list[dict[str, float]]:

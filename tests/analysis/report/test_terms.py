@@ -14,14 +14,15 @@ import pytest
 from analysis.fidelity.promotion import Promotion
 from analysis.fronts.device_front import transfer_to_device
 from analysis.fronts.front import front_of
+from analysis.law_report import law_text
 from analysis.law_report.law_page import FIT_SECTIONS
 from analysis.law_report.law_study_page import LAW_SECTIONS, fitted, scaling_report
 from analysis.objectives.problem import problem_of
 from analysis.objectives.registry import OBJECTIVES
-from analysis.report import terminal
 from analysis.report.device_page import DEVICE_SECTIONS, transfer_page
 from analysis.report.study_page import SECTIONS, report_page
 from analysis.report.terms import groups, meanings
+from analysis.terminal import device_text, experiment_text, front_text
 from archfront import main
 from search_space.fields import FIELDS
 from search_space.label import read_label
@@ -61,23 +62,24 @@ def test_every_heading_of_a_page_and_column_of_a_table_has_an_entry() -> None:
 
 
 def test_every_column_of_a_terminal_has_an_entry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    seen: list[str] = [*terminal.ABLATION_COLUMNS]
+    seen: list[str] = [*experiment_text.ABLATION_COLUMNS]
 
     def note(rows: list[tuple[str, ...]], left: object) -> list[str]:
         seen.extend(rows[0])
         return []
 
-    monkeypatch.setattr(terminal, "aligned", note)
-    monkeypatch.setattr(terminal, "promotion_sentences", lambda found: [])
+    for room in (front_text, device_text, experiment_text, law_text):
+        monkeypatch.setattr(room, "aligned", note, raising=False)
+    monkeypatch.setattr(experiment_text, "promotion_sentences", lambda found: [])
     names = [*OBJECTIVES]
     for place, name in enumerate(names):
         problem = problem_of([name, names[place - 1], names[place - 2]])
-        terminal.front_text(RECORDS, FINALS, front_of(RECORDS, FINALS, problem))
+        front_text.front_text(RECORDS, FINALS, front_of(RECORDS, FINALS, problem))
     forecast, _ = planted(0)
-    terminal.forecast_text(looked(forecast), forecast)
-    terminal.transfer_text(transfer_to_device(RECORDS, write_table(tmp_path / "phone.jsonl")))
-    terminal.promotion_text(Promotion(times=4.0, shapes=(), not_forecast=None))
-    terminal.losses_text(RECORDS)
+    front_text.forecast_text(looked(forecast), forecast)
+    device_text.transfer_text(transfer_to_device(RECORDS, write_table(tmp_path / "phone.jsonl")))
+    experiment_text.promotion_text(Promotion(times=4.0, shapes=(), not_forecast=None))
+    law_text.losses_text(RECORDS)
     for hardware in (None, "a GPU"):
         plan: Any = SimpleNamespace(hardware=hardware, by_budget={})
         seen += [*plan_scaling._head(plan), *plan_scaling._summary(plan)[0]]

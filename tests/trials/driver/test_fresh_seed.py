@@ -11,7 +11,7 @@ from analysis.fronts.membership import estimate_membership
 from analysis.records.record import FinalRecord, FreshSeed, TrialRecord, read_finals
 from analysis.records.training import Quality
 from analysis.report.study_page import report_page
-from analysis.report.terminal import front_text
+from analysis.terminal.front_text import front_text
 from tests.support.sample_study import sample_finals, sample_records, sample_summary
 from trials.driver.retrainings import missing_retrainings, retrain
 from trials.reporting.mlflow_standing import qualities_on_test

@@ -13,8 +13,8 @@ import yaml
 
 import archfront
 from analysis.fidelity.ablation import Conclusion, Difference, compare_arms, pooled_noise
-from analysis.report.terminal import ablation_table_text
 from analysis.statistics.intervals import LEVEL
+from analysis.terminal.experiment_text import ablation_table_text
 from search_space.cost import non_embedding_parameters, parameters
 from search_space.errors import SpecError
 from trials.experiments.ablation import run_ablations

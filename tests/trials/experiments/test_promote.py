@@ -18,7 +18,8 @@ from analysis.fronts.front import front_of
 from analysis.fronts.membership import estimate_membership
 from analysis.records.record import RECORDS, append, read_records
 from analysis.report.sections import forecast_part
-from analysis.report.terminal import forecast_text, promotion_text
+from analysis.terminal.experiment_text import promotion_text
+from analysis.terminal.front_text import forecast_text
 from search_space.errors import SpecError
 from tests.support.fakes import answer, small_study
 from tests.support.planted_forecast import WHOLE, planted

@@ -15,7 +15,7 @@ from analysis.latency.device_report import table_facts
 from analysis.latency.device_table import DeviceTable, Row, append_row, read_table
 from analysis.records.latency import Latency, Spread, Yardstick
 from analysis.records.record import append
-from analysis.report.terminal import device_table_text
+from analysis.terminal.device_text import device_table_text
 from search_space.architecture import Architecture
 from search_space.cost import parameters
 from search_space.errors import SpecError

@@ -17,7 +17,7 @@ from analysis.records.record import FinalRecord, FreshSeed, Kind, Outcome, RateP
 from analysis.records.summary import totals
 from analysis.records.training import Quality
 from analysis.report.study_page import report_page
-from analysis.report.terminal import front_text
+from analysis.terminal.front_text import front_text
 from tests.support import fakes
 from tests.support.real_study import RealStudy
 from tests.support.sample_study import sample_records, sample_summary
