@@ -29,7 +29,7 @@ from search_space.architecture import Architecture
 from trials.corpus.prepare import prepare_corpus
 from trials.latency.process import LatencyProcess
 from trials.reporting.stored_study import read_study
-from trials.study.spec import load_study
+from trials.study.load_study import load_study
 from trials.trial.references import references
 
 STUDY = Path("studies/quickstart.yaml")

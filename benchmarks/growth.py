@@ -20,7 +20,7 @@ from analysis.fronts.membership import estimate_membership, membership_probabili
 from analysis.objectives.problem import STANDARD
 from tests.support import fakes
 from tests.support.planted_front import planted
-from trials.study.spec import parse_study
+from trials.study.load_study import parse_study
 
 ROOT = Path(__file__).resolve().parent.parent
 COUNTS = (500, 1000, 2000, 10_000)

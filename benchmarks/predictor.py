@@ -23,7 +23,7 @@ from search_space.cost import parameters
 from search_space.space import SearchSpace
 from trials.catalogue.runtimes import RUNTIMES
 from trials.latency.device_profile import choose_shapes, profile
-from trials.study.spec import parse_latency
+from trials.study.latency_spec import parse_latency
 
 FITTED, CHECKED = 40, 28
 LARGER = 1.5

@@ -30,8 +30,9 @@ from trials.corpus.blocks import TokenBlocks
 from trials.corpus.prepare import prepare_corpus
 from trials.machine.process_pool import side_by_side
 from trials.study.corpus_spec import CorpusSpec
+from trials.study.load_study import load_study
 from trials.study.section import parsed
-from trials.study.spec import ProxySpec, load_study
+from trials.study.spec import ProxySpec
 from trials.trial.references import references
 
 SETS = Path(__file__).with_suffix(".yaml")

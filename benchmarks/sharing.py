@@ -20,7 +20,7 @@ from search_space.errors import SpecError
 from search_space.families import family
 from trials.catalogue.runtimes import COMMAND, RUNTIMES
 from trials.latency.process import LatencyProcess
-from trials.study.spec import parse_latency
+from trials.study.latency_spec import parse_latency
 
 PLAIN = family("mobilellm-125m")
 SHAPES: dict[str, Architecture] = {

@@ -20,7 +20,7 @@ from search_space.describe import named_shape
 from search_space.errors import SpecError
 from tests.support.sample_study import sample_finals, sample_records
 from trials.export.write import write_formats
-from trials.study.spec import load_study
+from trials.study.load_study import load_study
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICKSTART = ROOT / "studies" / "quickstart.yaml"

@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import Call
 from trials.commands.verbs import VERBS, parser
-from trials.study.spec import load_study
+from trials.study.load_study import load_study
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

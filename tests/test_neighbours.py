@@ -5,7 +5,7 @@ import yaml
 from benchmarks.peers.archfront_program import STUDY
 from benchmarks.peers.task import CHOICES, FIXED, all_points, losses, no_number, spends
 from search_space.budget import Budget
-from trials.study.spec import parse_study
+from trials.study.load_study import parse_study
 
 
 def test_our_study_is_the_task_of_the_others() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import Call
 from tests.test_documents import shown
-from trials.study.spec import load_study
+from trials.study.load_study import load_study
 
 ROOT = Path(__file__).resolve().parent.parent
 TUTORIAL = ROOT / "docs" / "tutorial.md"

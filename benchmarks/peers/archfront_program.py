@@ -10,7 +10,7 @@ from analysis.records.record import Outcome, TrialRecord
 from benchmarks.peers.task import point_of, train
 from tests.support.fakes import answer
 from trials.driver.run_study import run_study
-from trials.study.spec import parse_study
+from trials.study.load_study import parse_study
 from trials.trial.task import TrialTask
 
 STUDY = Path(__file__).with_name("archfront_study.yaml")

@@ -9,7 +9,7 @@ import pytest
 
 from search_space.sizes import BYTE_UNITS, COUNT_UNITS, MILLISECOND_UNITS, SECOND_UNITS, written_number
 from tests.support.bad_studies import values
-from trials.study.spec import parse_study
+from trials.study.load_study import parse_study
 
 
 @pytest.mark.parametrize(

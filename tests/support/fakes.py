@@ -21,7 +21,8 @@ from analysis.records.record import Outcome, TrialRecord
 from analysis.records.training import CurvePoint, Quality, Training
 from search_space import cost
 from search_space.architecture import Architecture
-from trials.study.spec import StudySpec, parse_study
+from trials.study.load_study import parse_study
+from trials.study.spec import StudySpec
 from trials.trial.task import Start, TrialTask, count_costs, record_of
 
 VALUES: dict[str, Any] = {

@@ -31,7 +31,7 @@ from trials.plans.check_study import check, check_ablation
 from trials.reporting.mlflow_location import PLACE, location_of
 from trials.reporting.stored_study import read_study, report_study, summarise
 from trials.study.ablation_spec import is_ablation, load_ablation
-from trials.study.spec import STUDY, load_study
+from trials.study.load_study import STUDY, load_study
 from trials.trial.shape_file import read_shape_file
 
 READY = sorted((ROOT / "studies").rglob("*.yaml"))

@@ -15,7 +15,8 @@ from analysis.records.training import Cooldown, Quality
 from search_space import cost
 from tests.support.fakes import answer
 from trials.plans.plan_scaling import loss_tokens
-from trials.study.spec import StudySpec, parse_study
+from trials.study.load_study import parse_study
+from trials.study.spec import StudySpec
 from trials.trial.scaling_grid import planned_tasks
 
 PLANTED = {"E": 1.6, "A": 60.0, "B": 110.0, "alpha": 0.35, "beta": 0.37}

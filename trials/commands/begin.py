@@ -70,7 +70,7 @@ def init(options: argparse.Namespace) -> int:
 def _settle(study: FirstStudy, output: Path) -> None:
     """See that the study in the file can be run, and give it as many trials as its hours hold by this machine's pace."""
     from trials.plans.check_study import check
-    from trials.study.spec import load_study
+    from trials.study.load_study import load_study
 
     check(load_study(output))
     if study.hours is None:

@@ -39,7 +39,7 @@ def latency(options: argparse.Namespace) -> int:
     """Measure the latency of a shape on this machine."""
     from analysis.terminal.device_text import latency_text
     from trials.latency.process import LatencyProcess
-    from trials.study.spec import parse_latency
+    from trials.study.latency_spec import parse_latency
 
     shape = shape_named(options.shape)
     asked = ("runtime", "precision", "prompt_tokens", "new_tokens", "context_positions", "threads", "repeats", "command", "format")
@@ -104,7 +104,7 @@ def profile_device(options: argparse.Namespace) -> int:
     from trials.latency.add_trials import add_trials
     from trials.latency.device_profile import choose_shapes, default_table, latency_spec, profile
     from trials.reporting.stored_study import read_study
-    from trials.study.spec import load_begun
+    from trials.study.load_study import load_begun
 
     if options.shapes < LEAST_SHAPES:
         raise SpecError(f"--shapes must be at least {LEAST_SHAPES}, which a table is fitted to, found {options.shapes}; raise it")

@@ -36,7 +36,7 @@ def add_lr_check_arguments(parser: argparse.ArgumentParser) -> None:
 def lr_check(options: argparse.Namespace) -> int:
     """Train a spread of shapes at several learning rates and say whether the study's suits them all."""
     from trials.commands.gate import passed
-    from trials.study.spec import load_begun
+    from trials.study.load_study import load_begun
 
     study, _, _ = load_begun(Path(options.study), None)
     passed(study)
@@ -73,7 +73,7 @@ def add_validate_arguments(parser: argparse.ArgumentParser) -> None:
 def validate(options: argparse.Namespace) -> int:
     """Train shapes of a study longer and say whether its short trainings rank them alike; what failed is tried again."""
     from trials.commands.gate import passed
-    from trials.study.spec import load_begun
+    from trials.study.load_study import load_begun
 
     study, directory, text = load_begun(Path(options.study), options.directory)
     passed(study, directory)
@@ -111,7 +111,7 @@ def add_promote_arguments(parser: argparse.ArgumentParser) -> None:
 def promote(options: argparse.Namespace) -> int:
     """Train the shapes of a front longer and say whether their order held."""
     from trials.commands.gate import passed
-    from trials.study.spec import STUDY, load_begun, load_study
+    from trials.study.load_study import STUDY, load_begun, load_study
 
     directory = Path(options.directory)
     if options.study is None:

@@ -69,7 +69,7 @@ def add_sample_arguments(parser: argparse.ArgumentParser) -> None:
 def sample(options: argparse.Namespace) -> int:
     """Print distinct shapes of a study's space."""
     from search_space.cost import parameters
-    from trials.study.spec import load_begun
+    from trials.study.load_study import load_begun
 
     study, _, _ = load_begun(Path(options.study), None)
     space = study.search_space

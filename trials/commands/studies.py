@@ -33,7 +33,7 @@ def plan(options: argparse.Namespace) -> int:
     """Say what a study will cost, training nothing."""
     from trials.plans.check_study import check, check_ablation
     from trials.study.ablation_spec import is_ablation, load_ablation
-    from trials.study.spec import load_begun
+    from trials.study.load_study import load_begun
 
     if is_ablation(Path(options.study)):
         ablation = load_ablation(Path(options.study))
@@ -106,7 +106,7 @@ def _run_watched(options: argparse.Namespace, watch: RunWatch) -> tuple[StudySpe
     from trials.cluster.ray_address import is_here
     from trials.commands.gate import passed
     from trials.reporting.tracking_uri import settled_uri
-    from trials.study.spec import load_begun
+    from trials.study.load_study import load_begun
 
     study, directory, text = load_begun(Path(options.study), options.directory)
     tags = tags_of(options)

@@ -24,7 +24,7 @@ from trials.machine.provenance import OWNER_VARIABLE, owner
 from trials.machine.redaction import redacted
 from trials.reporting.tracking_uri import is_relative
 from trials.study.files import require_url
-from trials.study.spec import load_study
+from trials.study.load_study import load_study
 
 STOP_SECONDS = 30.0
 """How long `stop` waits for the job's end; Ray itself kills after a while."""

@@ -15,7 +15,9 @@ from search_space.errors import SpecError
 from trials.corpus.given_tokenizer import FILE
 from trials.study.corpus_spec import CorpusSpec, is_local_path
 from trials.study.latency_spec import is_file
-from trials.study.spec import StudySpec, is_table_file, load_begun, load_study
+from trials.study.load_study import load_begun, load_study
+from trials.study.search_spec import is_table_file
+from trials.study.spec import StudySpec
 from trials.study.yaml_file import read_yaml
 
 PACKAGES = ("search_space", "analysis", "trials")

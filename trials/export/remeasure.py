@@ -12,8 +12,7 @@ from search_space.errors import SpecError
 from trials.catalogue.formats import MODEL_FORMATS
 from trials.export.check import Check
 from trials.latency.process import LatencyError, LatencyProcess
-from trials.study.latency_spec import LatencySpec
-from trials.study.spec import parse_latency
+from trials.study.latency_spec import LatencySpec, parse_latency
 
 
 def with_latencies(checks: Sequence[Check], architecture: Architecture, spec: LatencySpec, earlier: Sequence[Latency]) -> list[Check]:

@@ -22,8 +22,7 @@ from trials.catalogue.runtimes import COMMAND, RUNTIMES
 from trials.latency.device_tables import adding_to, device_folder, differs
 from trials.latency.process import LatencyError, LatencyProcess
 from trials.machine.processors import device_name
-from trials.study.latency_spec import LatencySpec
-from trials.study.spec import parse_latency
+from trials.study.latency_spec import LatencySpec, parse_latency
 
 FITTED_SIZES = {1.0: 0.6, 2.0: 0.15, 0.5: 0.15, 0.25: 0.1}
 """Share of the fitted shapes by their size over the study's: where a cache ends between the study's size and twice that, only shapes

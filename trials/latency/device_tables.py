@@ -13,7 +13,8 @@ from search_space.errors import SpecError, refused, require_reachable
 from trials.catalogue.runtimes import COMMAND
 from trials.study.files import cache_folder, sole
 from trials.study.latency_spec import LatencySpec
-from trials.study.spec import StudySpec, is_table_file
+from trials.study.search_spec import is_table_file
+from trials.study.spec import StudySpec
 
 SUFFIX = ".jsonl"
 FROZEN = f"latency_table{SUFFIX}"

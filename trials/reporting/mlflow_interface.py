@@ -24,8 +24,8 @@ from trials.reporting.mlflow_location import DATABASE, PLACE, MlflowLocation, fo
 from trials.reporting.mlflow_store import MLFLOW_SETTINGS
 from trials.reporting.mlflow_views import FIRST_VERSION, TABLE_VIEW, VIEW_TAG, view_id, view_path
 from trials.reporting.tracking_uri import SQLITE_FILE, is_database
+from trials.study.load_study import STUDY, parse_stored
 from trials.study.own_database import damage
-from trials.study.spec import STUDY, parse_stored
 
 LONGEST_START_SECONDS = 120.0
 """Longest start of MLflow's interface."""

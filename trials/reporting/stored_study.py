@@ -31,7 +31,8 @@ from search_space.errors import SpecError
 from trials.latency.known_devices import MeasuredStudy, known_devices
 from trials.machine.provenance import environment
 from trials.study.directory import require_unchanged
-from trials.study.spec import STUDY, StudySpec, parse_stored
+from trials.study.load_study import STUDY, parse_stored
+from trials.study.spec import StudySpec
 from trials.trial.calibration import as_settled, mode_of
 from trials.trial.scaling_grid import planned_tasks
 from trials.trial.study_fit import misfit

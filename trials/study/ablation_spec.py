@@ -15,9 +15,10 @@ from search_space.errors import SpecError, quoted, shortened, unknown_key
 from search_space.solve import InfeasibleError
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.latency_spec import LatencySpec
+from trials.study.load_study import parse_study
 from trials.study.rounding_spec import RoundingSpec
 from trials.study.section import LARGEST_SEED, MOST_LISTED, Few, Number, Section, parsed
-from trials.study.spec import ProxySpec, StudySpec, parse_study
+from trials.study.spec import ProxySpec, StudySpec
 from trials.study.upgrade import require_new_keys
 from trials.study.yaml_file import read_yaml
 

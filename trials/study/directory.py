@@ -12,7 +12,8 @@ from typing import Any
 from analysis.records.files import write_whole
 from analysis.records.record import RECORDS
 from search_space.errors import SpecError, WorkError, quoted, refused
-from trials.study.spec import BEGUN, STUDY, StudySpec, parse_stored
+from trials.study.load_study import BEGUN, STUDY, parse_stored
+from trials.study.spec import StudySpec
 
 LOCK = "lock"
 SPLITS_FILE = "splits.json"

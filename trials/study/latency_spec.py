@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from search_space.cost import BITS_PER_WEIGHT
+from search_space.errors import SpecError
 from trials.catalogue.formats import FORMATS, MODEL_FORMATS, USUAL_MODEL_FORMAT, Format
 from trials.catalogue.runtimes import COMMAND, RUNTIMES, USUAL_RUNTIME, Runtime
-from trials.study.section import MOST_LISTED, Few, OneOf, Section, Size
+from trials.study.section import MOST_LISTED, Few, OneOf, Section, Size, error_sentence
 
 LONGEST_DRIFT = 128
 """Tokens by which a text may grow around one of the `context_positions` while tokens there are timed."""
@@ -103,3 +105,11 @@ def is_file(path: Path) -> bool:
     with suppress(OSError):
         return path.is_file()
     return False
+
+
+def parse_latency(values: Mapping[str, Any]) -> LatencySpec:
+    """A workload of its own, outside of a study; raises SpecError with the cure."""
+    try:
+        return LatencySpec.model_validate(dict(values))
+    except ValidationError as errors:
+        raise SpecError(error_sentence(errors, LatencySpec)) from None

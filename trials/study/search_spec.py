@@ -129,3 +129,8 @@ class TargetSpec(Section):
 
     tokens: Positive
     """Tokens of a training, at most eight times the proxy's: the report then says what the front's shapes should reach (docs/method.md)."""
+
+
+def is_table_file(name: str) -> bool:
+    """Whether a device's table is named by its file rather than by its name among this user's, which may have dots in it."""
+    return name.endswith(".jsonl") or "/" in name

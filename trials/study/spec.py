@@ -1,36 +1,27 @@
-"""A study's whole intent, one YAML: StudySpec and load_study."""
+"""A study's whole intent as types: StudySpec, and the ProxySpec of its trainings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from analysis.objectives.problem import Problem, problem_of
 from analysis.objectives.registry import FORECAST, USUAL, validation_set_of
 from analysis.records.training import FARTHEST
 from analysis.statistics.noise_prior import NoisePrior, expected_noise
 from search_space.budget import Budget
-from search_space.describe import is_file_name
-from search_space.errors import SpecError, require_reachable, shortened
+from search_space.errors import SpecError, shortened
 from search_space.space import SearchSpace
-from trials.study.budget_defaults import DEFAULTS, completed, completed_text, open_choices, size_of
+from trials.study.budget_defaults import size_of
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.latency_spec import LatencySpec
 from trials.study.rounding_spec import QuantisationAwareSpec, with_runtime
 from trials.study.scaling_spec import ScalingSpec, require_constants, with_scaling
 from trials.study.search_spec import AUTO, FinalsSpec, LimitsSpec, SearchSpec, TargetSpec, WorkersSpec
-from trials.study.section import MOST_LISTED, AboveZero, Number, Positive, Seconds, Section, Share, Size, error_sentence, parsed
-from trials.study.upgrade import require_new_keys, upgraded
-from trials.study.yaml_file import parse_yaml, read_yaml
+from trials.study.section import MOST_LISTED, AboveZero, Number, Positive, Seconds, Section, Share, Size
 
-STUDY = "study.yaml"
-"""The file of a study's directory that says what the study is."""
-BEGUN = "study.begun.yaml"
-"""A copy of it, by which it is told whether somebody changed the study since its records were made."""
 LATER_KEYS = ("quantisation_aware",)
 """Keys of a recipe that came after the first training was hashed."""
 DEFAULT_RATES = {"muon": 4e-2, "adamw": 4e-3}
@@ -276,98 +267,3 @@ class StudySpec(Section):
     def space_at(self, budget: Budget) -> SearchSpace:
         """The space with another budget than the study's."""
         return SearchSpace.parse(self.space, budget)
-
-
-def parse_study(values: object, source: str = "study") -> StudySpec:
-    """Check a study's mapping, with what stands in it under `defaults`; raises SpecError with path, what was found and the cure."""
-    require_new_keys(values, source)
-    try:
-        complete = completed(values) if isinstance(values, Mapping) else values
-    except SpecError as error:
-        raise SpecError(f"{source}: {error}") from None
-    study = parsed(StudySpec, complete, source, "docs/study.md")
-    try:  # the space is read here so that its errors name the file
-        study.space_at(Budget.parse(study.budget if study.scaling is None else {"parameters": 1}))
-    except SpecError as error:
-        raise SpecError(f"{source}: {error}") from None
-    return study
-
-
-def parse_stored(text: str | bytes, source: str = "study") -> StudySpec:
-    """The study that lies in a directory, whichever archfront wrote it; raises SpecError as `parse_study` does."""
-    try:
-        values = parse_yaml(text)
-    except ValueError as error:
-        raise SpecError(f"{source} cannot be read as YAML ({error}); restore it from a copy") from None
-    return parse_study(upgraded(values), source)
-
-
-def parse_latency(values: Mapping[str, Any]) -> LatencySpec:
-    """A workload of its own, outside of a study; raises SpecError with the cure."""
-    try:
-        return LatencySpec.model_validate(dict(values))
-    except ValidationError as errors:
-        raise SpecError(error_sentence(errors, LatencySpec)) from None
-
-
-def is_table_file(name: str) -> bool:
-    """Whether a device's table is named by its file rather than by its name among this user's, which may have dots in it."""
-    return name.endswith(".jsonl") or "/" in name
-
-
-def load_study(path: str | Path, *, stored: bool = False) -> StudySpec:
-    """Read a study file; relative files of corpus, references, a latency command and a table are resolved against its folder.
-
-    A file that is `stored` in a study's directory may have the keys of an earlier archfront, and says all that it was begun with.
-    """
-    path = Path(path)
-    values = _read(path)
-    return _placed(parse_study(upgraded(values) if stored else _with_defaults(values, str(path)), str(path)), path)
-
-
-def load_begun(path: Path, directory: str | None, beneath: str = "runs") -> tuple[StudySpec, Path, str]:
-    """Read a study file as `load_study` does; beside it the directory that it runs in, and the text of it which is kept there.
-
-    The directory is NAME `beneath` that folder where none is given. What the file leaves open is what it was when that directory's study
-    began.
-    """
-    values = _read(path)
-    named = values.get("name") if isinstance(values, Mapping) else None
-    folder = Path(directory or f"{beneath}/{named}")
-    complete = _with_defaults(values, str(path), folder if directory or isinstance(named, str) else None)
-    study = _placed(parse_study(complete, str(path)), path)
-    kept = complete if complete.get(DEFAULTS) else values
-    return study, folder, completed_text(path.read_text(encoding="utf-8"), kept)
-
-
-def _placed(study: StudySpec, path: Path) -> StudySpec:
-    """The study with its relative files resolved against the folder of its own."""
-    folder = path.resolve().parent
-    for name in filter(is_file_name, study.references):
-        require_reachable(folder / name, "a file of references")
-    references = tuple(str(folder / name) if is_file_name(name) else name for name in study.references)
-    latency = study.latency.beside(folder)
-    search, table = study.search, study.search.latency_table
-    if table is not None and is_table_file(table):
-        require_reachable(folder / table, "search.latency_table")
-        search = search.model_copy(update={"latency_table": str(folder / table)})
-    placed = {"corpus": study.corpus.beside(folder), "references": references, "latency": latency, "search": search}
-    return study.model_copy(update=placed)
-
-
-def _read(path: Path) -> Any:
-    return read_yaml(path, "name a study's YAML, such as studies/quickstart.yaml", "see docs/study.md for what a study looks like")
-
-
-def _with_defaults(values: Any, source: str, directory: Path | None = None) -> Any:
-    """A study's mapping with what it leaves open under `defaults`; itself where it has that already, or is no mapping."""
-    if not isinstance(values, Mapping) or DEFAULTS in values:
-        return values
-    begun = [] if directory is None else [file for file in (directory / BEGUN, directory / STUDY) if file.is_file()]
-    if not begun:
-        try:
-            return {**values, DEFAULTS: open_choices(values)}
-        except SpecError as error:
-            raise SpecError(f"{source}: {error}") from None
-    there = _read(begun[0])  # of an earlier archfront it has none, and nothing was filled in
-    return {**values, DEFAULTS: there.get(DEFAULTS, {}) if isinstance(there, Mapping) else {}}

@@ -13,7 +13,8 @@ from analysis.records.record import TrialRecord, read_record
 from analysis.records.training import Training
 from search_space.architecture import Architecture
 from trials.study.directory import tokenizer_file, weights_file
-from trials.study.spec import STUDY, ProxySpec, StudySpec, parse_stored
+from trials.study.load_study import STUDY, parse_stored
+from trials.study.spec import ProxySpec, StudySpec
 from trials.training.mode import TrainingMode
 from trials.training.recipe import as_it_is
 from trials.trial.calibration import mode_of

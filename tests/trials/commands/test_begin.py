@@ -20,7 +20,7 @@ import archfront
 from trials.commands import begin
 from trials.plans.check_study import check
 from trials.study.first_study import FEWEST_TRIALS, MOST_TRIALS, STATED_RUNTIMES, FirstStudy
-from trials.study.spec import load_study
+from trials.study.load_study import load_study
 
 SIZES = (100_000, 250_000, 1_000_000, 10_000_000, 125_000_000, 1_000_000_000)
 RUNTIMES = [name for name in STATED_RUNTIMES if name not in ("executorch", "llama.cpp", "torch-cuda")]

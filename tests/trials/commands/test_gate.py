@@ -20,7 +20,8 @@ from trials.plans.notices import study_notices
 from trials.study import budget_defaults
 from trials.study.budget_defaults import ROWS
 from trials.study.directory import claim
-from trials.study.spec import StudySpec, load_begun, load_study
+from trials.study.load_study import load_begun, load_study
+from trials.study.spec import StudySpec
 
 PUBLISHED = {
     "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu", "rms_norm_eps": 1e-5, "rope_theta": 10_000.0,

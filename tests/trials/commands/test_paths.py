@@ -24,7 +24,7 @@ from tests.support.without_privilege import as_anybody
 from trials.commands.paths import GivenPath, Use, given_paths
 from trials.commands.verbs import VERBS, parser
 from trials.study.directory import claim
-from trials.study.spec import STUDY
+from trials.study.load_study import STUDY
 
 ROOT = Path(__file__).resolve().parents[3]
 ARGUMENTS = {

@@ -24,7 +24,7 @@ from trials.corpus.documents import find_documents
 from trials.corpus.prepare import corpus_hash, prepare_corpus
 from trials.driver.shipment import pack
 from trials.study.corpus_spec import CorpusSpec
-from trials.study.spec import load_study, parse_study
+from trials.study.load_study import load_study, parse_study
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXTS = [f"{number}: {sentences(2, number)}" for number in range(600)]

@@ -23,7 +23,7 @@ from trials.corpus.prepare import prepare_corpus, require_corpus
 from trials.corpus.tokenizer import load_encoder, train_tokenizer
 from trials.driver.shipment import pack
 from trials.study.corpus_spec import CorpusSpec
-from trials.study.spec import load_study
+from trials.study.load_study import load_study
 
 Definition = dict[str, Any]
 

@@ -12,7 +12,7 @@ from tests.support.given_tokenizers import UNASKED_KINDS, given_file, trained_de
 from trials.corpus.plain_tokenizer import TEXTS_BY_KIND, changed_texts, unasked, without_unasked
 from trials.corpus.tokenizer import load_encoder
 from trials.plans.notices import study_notices
-from trials.study.spec import load_study
+from trials.study.load_study import load_study
 
 TEXT = "def front(points): return [p for p in points]\n" * 8
 

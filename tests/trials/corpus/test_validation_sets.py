@@ -23,7 +23,8 @@ from trials.driver.shipment import pack
 from trials.reporting.mlflow_trial_content import trial_run
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.latency_spec import LatencySpec
-from trials.study.spec import ProxySpec, load_study, parse_study
+from trials.study.load_study import load_study, parse_study
+from trials.study.spec import ProxySpec
 from trials.trial.run_trial import ended, trial_in_stretches
 from trials.trial.task import TrialTask
 

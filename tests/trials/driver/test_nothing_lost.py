@@ -22,7 +22,7 @@ from trials.commands.talk import STUDY_FAILED
 from trials.commands.verbs import VERBS
 from trials.driver.agenda import Agenda
 from trials.search.proposer import Proposer
-from trials.study.spec import STUDY
+from trials.study.load_study import STUDY
 from trials.trial.references import references
 from trials.trial.task import Start, TrialTask, record_of
 

@@ -27,7 +27,8 @@ from trials.driver.run_study import run_study
 from trials.plans import plan_scaling
 from trials.plans.feasible_here import Pace, grouped, infeasible_here, infeasible_reason
 from trials.plans.text_size import TextSize
-from trials.study.spec import StudySpec, load_study
+from trials.study.load_study import load_study
+from trials.study.spec import StudySpec
 from trials.training.proxy_run import ProxyRun, train
 from trials.training.schedules import ending_at
 from trials.trial.scaling_grid import planned_tasks

@@ -10,7 +10,7 @@ import yaml
 
 from analysis.records.record import Kind, Outcome, append
 from trials.corpus.prepare import prepare_corpus
-from trials.study.spec import STUDY, load_study
+from trials.study.load_study import STUDY, load_study
 from trials.trial.task import Start, TrialTask, count_costs, record_of
 
 VALUES = {

@@ -18,7 +18,8 @@ from search_space.spread import spread_of_shapes
 from tests.support.sample_study import SPACE
 from tests.trials.experiments.conftest import write_tiny_study
 from trials.experiments.lr_check import RUNS, _digest, read_rate_runs, run_rate_check
-from trials.study.spec import ProxySpec, load_study
+from trials.study.load_study import load_study
+from trials.study.spec import ProxySpec
 
 SHAPES = SPACE.sample(5)
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)

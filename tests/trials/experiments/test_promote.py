@@ -25,7 +25,7 @@ from tests.support.fakes import answer, small_study
 from tests.support.planted_forecast import WHOLE, planted
 from trials.experiments.promote import run_promotion
 from trials.reporting.stored_study import read_study
-from trials.study.spec import parse_study
+from trials.study.load_study import parse_study
 from trials.trial.task import TrialTask
 
 

@@ -14,7 +14,7 @@ from analysis.records.record import TrialRecord
 from analysis.report.study_page import report_page
 from search_space.errors import SpecError
 from tests.support.sample_study import sample_records, sample_summary
-from trials.study.spec import load_study
+from trials.study.load_study import load_study
 from trials.training.recipe import lengthened
 
 RECORDS = sample_records()

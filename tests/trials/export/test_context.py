@@ -23,7 +23,7 @@ from trials.export.export_trial import export_trial
 from trials.network.weights import save_weights
 from trials.reporting.stored_study import read_study
 from trials.study.directory import tokenizer_file, weights_file
-from trials.study.spec import load_study
+from trials.study.load_study import load_study
 from trials.training.evaluation import evaluate
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -27,7 +27,7 @@ from trials.latency.process import LatencyError, LatencyProcess
 from trials.latency.repeats import Repeat
 from trials.study.ablation_spec import load_ablation
 from trials.study.latency_spec import LatencySpec
-from trials.study.spec import load_study, parse_study
+from trials.study.load_study import load_study, parse_study
 from trials.trial.task import outcome_of
 
 READY = Path(__file__).resolve().parents[3] / "docs" / "measure_onnx.py"

@@ -21,7 +21,7 @@ from trials.latency.device_tables import FROZEN, device_folder, find_table, froz
 from trials.plans.plan_study import plan_study
 from trials.search.proposer import Proposer
 from trials.search.samplers import SAMPLERS
-from trials.study.spec import load_study, parse_study
+from trials.study.load_study import load_study, parse_study
 from trials.trial.task import TrialTask, plain
 
 STUDY, TEXT = small_study()

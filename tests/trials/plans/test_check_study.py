@@ -13,7 +13,7 @@ import archfront
 from search_space.errors import LONGEST_QUOTE
 from tests.support.bad_studies import BAD, TEXT, changed
 from trials.plans.check_study import check
-from trials.study.spec import load_study
+from trials.study.load_study import load_study
 
 ROOT = Path(__file__).resolve().parents[3]
 HEAVY = ("torch", "ray", "lightning", "mlflow", "plotly", "transformers", "datasets")

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from trials.plans.default_limits import limits_notice
-from trials.study.spec import StudySpec, load_study
+from trials.study.load_study import load_study
+from trials.study.spec import StudySpec
 
 
 def load(folder: Path, budget: int, space: dict[str, Any]) -> StudySpec:

@@ -11,7 +11,7 @@ from tests.support.bad_studies import TEXT, changed
 from trials.plans.check_study import check
 from trials.plans.text_use import text_use, use_of_blocks
 from trials.study.corpus_spec import CorpusSpec
-from trials.study.spec import load_study
+from trials.study.load_study import load_study
 
 
 @pytest.mark.parametrize(("tokens", "is_much"), [(10_000, False), (2_000_000, True)])

@@ -32,7 +32,8 @@ from trials.reporting.mlflow_location import location_of
 from trials.reporting.mlflow_study_content import front_data, front_note, study_metrics, study_parameters
 from trials.reporting.mlflow_tracker import Tracker
 from trials.reporting.mlflow_trial_content import digest, trial_run
-from trials.study.spec import StudySpec, parse_study
+from trials.study.load_study import parse_study
+from trials.study.spec import StudySpec
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")  # MLflow's own use of SQLAlchemy
 

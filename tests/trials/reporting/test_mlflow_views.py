@@ -21,7 +21,7 @@ from tests.trials.reporting.test_mlflow_tracker import STUDY_YAML, Store, record
 from trials.reporting.mlflow_interface import _on_server
 from trials.reporting.mlflow_location import DATABASE, location_of, view_paths
 from trials.reporting.mlflow_views import FAILURES_VIEW, FRONT_VIEW, LONGEST_VIEW, TABLE_VIEW, VIEW_TAG, saved_views, view_id
-from trials.study.spec import parse_study
+from trials.study.load_study import parse_study
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome

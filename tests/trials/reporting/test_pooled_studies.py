@@ -19,7 +19,7 @@ from tests.support import fakes
 from tests.trials.trial.test_scaling_grid import VALUES
 from trials.reporting.pooled_studies import runs_of_studies
 from trials.study.directory import tokenizer_file
-from trials.study.spec import STUDY, parse_study
+from trials.study.load_study import STUDY, parse_study
 from trials.trial.scaling_grid import planned_tasks
 from trials.trial.task import TrialTask
 

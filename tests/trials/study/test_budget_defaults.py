@@ -19,7 +19,8 @@ from trials.plans.notices import study_notices
 from trials.study import budget_defaults
 from trials.study.budget_defaults import ROWS, SizeDefaults, open_choices, row_of
 from trials.study.directory import claim
-from trials.study.spec import BEGUN, STUDY, StudySpec, load_begun, load_study, parse_study
+from trials.study.load_study import BEGUN, STUDY, load_begun, load_study, parse_study
+from trials.study.spec import StudySpec
 
 ROOT = Path(__file__).resolve().parents[3]
 BARE = {"name": "bare", "corpus": {"name": "python-stdlib"}, "search": {"trials": 4}}

@@ -22,7 +22,7 @@ from trials.driver.run_study import run_study
 from trials.reporting.pooled_studies import runs_of_studies
 from trials.reporting.stored_study import read_study
 from trials.study.directory import MAY_CHANGE, claim
-from trials.study.spec import BEGUN, STUDY
+from trials.study.load_study import BEGUN, STUDY
 from trials.trial.study_fit import misfit
 from trials.trial.task import TrialTask, plain
 

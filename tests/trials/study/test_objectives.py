@@ -12,7 +12,7 @@ from analysis.objectives.registry import OBJECTIVES
 from search_space.errors import SpecError
 from tests.support.fakes import VALUES, small_study
 from trials.study.directory import claim
-from trials.study.spec import STUDY, load_study, parse_study
+from trials.study.load_study import STUDY, load_study, parse_study
 from trials.study.upgrade import upgraded
 
 OLD = {

@@ -18,8 +18,8 @@ from trials.latency.refusals import refusal_of
 from trials.plans.plan_study import plan_study
 from trials.search.proposer import Proposer
 from trials.search.samplers import SAMPLERS
-from trials.study.latency_spec import LONGEST_DRIFT, LatencySpec
-from trials.study.spec import STUDY, parse_latency
+from trials.study.latency_spec import LONGEST_DRIFT, LatencySpec, parse_latency
+from trials.study.load_study import STUDY
 from trials.trial.task import TrialTask
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -21,7 +21,8 @@ from trials.driver.run_study import run_study
 from trials.experiments.lr_check import _digest
 from trials.reporting.stored_study import read_study
 from trials.study.ablation_spec import load_ablation
-from trials.study.spec import STUDY, ProxySpec, load_study, parse_stored, parse_study
+from trials.study.load_study import STUDY, load_study, parse_stored, parse_study
+from trials.study.spec import ProxySpec
 from trials.study.upgrade import RENAMED, require_new_keys, upgraded
 from trials.training.conditions import Conditions
 from trials.training.mode import TrainingMode

@@ -12,7 +12,8 @@ from tests.support import fakes
 from tests.trials.trial.test_run_trial import SHAPE, blocks
 from trials.corpus.blocks import TokenBlocks
 from trials.rounding.table import ROUNDINGS, trained_rounding
-from trials.study.spec import ProxySpec, StudySpec, parse_study
+from trials.study.load_study import parse_study
+from trials.study.spec import ProxySpec, StudySpec
 from trials.training.footprint import footprint
 from trials.training.proxy_run import ProxyRun
 

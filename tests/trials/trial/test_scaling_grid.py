@@ -20,8 +20,9 @@ from search_space.proportions import Proportions
 from tests.support import fakes
 from trials.driver.agenda import Agenda, NoTask
 from trials.plans.plan_scaling import loss_tokens, plan_rows
+from trials.study.load_study import parse_study
 from trials.study.scaling_spec import ShapeSpec
-from trials.study.spec import StudySpec, parse_study
+from trials.study.spec import StudySpec
 from trials.training.schedules import RunLength, paid_tokens
 from trials.trial.scaling_grid import largest_first, planned_tasks, proportions
 from trials.trial.task import TrialTask
