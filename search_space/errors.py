@@ -54,11 +54,16 @@ def unknown_key(path: str, key: object, known: Iterable[str]) -> SpecError:
     return SpecError(f"{shortened(path)} is unknown; {cure}")
 
 
+def complaint_of(error: OSError) -> str:
+    """What the system says of what it refuses; where a library raised the error and gave it no such words, the library's own."""
+    return error.strerror or (os.strerror(error.errno) if error.errno else shortened(error)) or type(error).__name__
+
+
 def refused(error: OSError, path: object, must: str, cure: str) -> SpecError | WorkError:
     """The error for what the system refuses at a path: a wrong input, or the end of the work where its disk is full."""
     if error.errno in FULL:
-        return WorkError(f"{path} cannot be written ({error.strerror}); make room, and run the same command again")
-    return SpecError(f"{shortened(path, 2 * LONGEST_QUOTE)} must {must}, found: {error.strerror or shortened(error)}; {cure}")
+        return WorkError(f"{path} cannot be written ({complaint_of(error)}); make room, and run the same command again")
+    return SpecError(f"{shortened(path, 2 * LONGEST_QUOTE)} must {must}, found: {complaint_of(error)}; {cure}")
 
 
 def require_reachable(path: str | Path, what: str) -> None:
@@ -71,6 +76,6 @@ def require_reachable(path: str | Path, what: str) -> None:
     except FileNotFoundError:
         return
     except (OSError, ValueError) as error:
-        found = error.strerror if isinstance(error, OSError) else NO_PATH
+        found = complaint_of(error) if isinstance(error, OSError) else NO_PATH
         cure = PATH_CURES.get(error.errno or 0, "name another") if isinstance(error, OSError) else "leave it out"
         raise SpecError(f"{what} must be a path that can be followed, found {quoted(str(path))}: {found}; {cure}") from None

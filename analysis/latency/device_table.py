@@ -101,8 +101,10 @@ class DeviceTable:
         """Fitted to all rows but the checks."""
         fitted = [row for row in self.rows if row.role != "check"]
         if len(fitted) < LEAST_SHAPES:
+            others = len(self.rows) - len(fitted)
             raise SpecError(
-                f"{self.name} must hold at least {LEAST_SHAPES} measured shapes, found {len(fitted)}; "
+                f"{self.name} must hold at least {LEAST_SHAPES} measured shapes, found {len(fitted)}"
+                f"{f' beside {others} that only judge the fit' if others else ''}; "
                 "run `archfront profile-device` again, which continues it"
             )
         return LatencyModel(self.header.workload, [row.architecture for row in fitted], [row.latency for row in fitted])

@@ -42,6 +42,8 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno is None:  # a library's own, which has its words elsewhere
+            raise
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 

@@ -19,7 +19,7 @@ from ray._private import node, ray_constants
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 from ray.exceptions import LocalRayletDiedError, RayError, RaySystemError, RpcError
 
-from search_space.errors import SpecError, WorkError
+from search_space.errors import SpecError, WorkError, complaint_of
 from trials.machine.native_output import native_output
 from trials.machine.process_watch import listening, watching
 from trials.machine.redaction import redacted
@@ -122,7 +122,7 @@ def require_loopback() -> None:
             socket.create_connection(server.getsockname(), timeout=5).close()
     except OSError as error:
         raise SpecError(
-            f"Ray's processes must reach each other at 127.0.0.1, found: {error.strerror or error}; "
+            f"Ray's processes must reach each other at 127.0.0.1, found: {complaint_of(error)}; "
             "bring the loopback up, which `ip link set lo up` does, or give the container a network"
         ) from None
 

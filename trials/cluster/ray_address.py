@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from search_space.errors import SpecError, quoted
+from search_space.errors import SpecError, complaint_of, quoted
 from trials.machine.redaction import redacted
 
 VARIABLE = "RAY_ADDRESS"
@@ -152,4 +152,4 @@ def _stale(address: ClusterAddress) -> str:
 def _reason(error: OSError) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer within {ANSWER_SECONDS:g} seconds"
-    return error.strerror or str(error)
+    return complaint_of(error)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from pathlib import Path
 
-from search_space.errors import FULL, SpecError, WorkError, require_reachable, shortened
+from search_space.errors import FULL, SpecError, WorkError, complaint_of, require_reachable, shortened
 
 KINDS = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 """What may lie in a file's place, by the bits of its mode."""
@@ -73,13 +73,14 @@ def system_refusal(error: OSError, options: argparse.Namespace) -> SpecError | W
     """The sentence for what the system refuses while a verb works; None where it names no file, and so is no person's doing."""
     if error.errno is None or (error.filename is None and error.errno not in UNNAMED):
         return None
+    said = complaint_of(error)
     file = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
     for path in given_paths(options) if file and error.errno not in FULL else ():
         if Path(file).absolute() == Path(path).absolute():
             kind = "read" if path.use is Use.READ else "written"
-            return SpecError(f"{path.argument} must be a path that can be {kind}, found {shortened(file)}: {error.strerror}; name another")
+            return SpecError(f"{path.argument} must be a path that can be {kind}, found {shortened(file)}: {said}; name another")
     which = f" {file}" if file else ""
-    return WorkError(f"the system refuses a file{which} ({error.strerror}); see to room and permissions, and run the same command again")
+    return WorkError(f"the system refuses a file{which} ({said}); see to room and permissions, and run the same command again")
 
 
 def _require_written(path: GivenPath) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.records.json_text import LARGEST_STATE_BYTES, parse_json, read_limited
-from search_space.errors import SpecError
+from search_space.errors import SpecError, complaint_of
 from trials.corpus.tiktoken_twin import byte_of_character
 from trials.study.corpus_spec import is_local_path
 
@@ -154,8 +154,8 @@ def _file(name: str) -> Path:
 def _what(error: Exception) -> str:
     if type(error) is ValueError:
         return f"no JSON ({error})"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    if isinstance(error, OSError) and error.errno is not None:
+        return complaint_of(error)
     if isinstance(error, KeyError | TypeError | AttributeError):
         return "other JSON"
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

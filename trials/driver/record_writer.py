@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from analysis.records.attempt import Attempt, append_attempt
 from analysis.records.files import write_whole
 from analysis.records.record import Outcome, TrialRecord, append
-from search_space.errors import WorkError
+from search_space.errors import WorkError, complaint_of
 from trials.driver.agenda import Agenda
 from trials.progress.watch import News, RunWatch
 from trials.study.directory import checkpoint_file, weights_file
@@ -68,7 +68,7 @@ class RecordWriter:
             yield
         except OSError as error:
             self.complaint = WorkError(
-                f"{self._directory} cannot be written any more ({error.strerror}); make room and run the same command again, "
+                f"{self._directory} cannot be written any more ({complaint_of(error)}); make room and run the same command again, "
                 f"which repeats only what is not recorded"
             )
             raise self.complaint from None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from analysis.records.files import write_whole
 from analysis.text.words import joined
-from search_space.errors import SpecError, WorkError, refused
+from search_space.errors import SpecError, WorkError, complaint_of, refused
 
 SUMS = "archfront.sha256"
 """Digest and name of every file that exports wrote into a folder, as `sha256sum -c` reads them; a person's list has another name."""
@@ -51,7 +51,7 @@ def staged(folder: Path) -> Iterator[Path]:
         names = _listed(stage, folder)
     except OSError as error:
         raise WorkError(
-            f"{folder} is as it was, because a file of the export cannot be written ({error.strerror or error}); "
+            f"{folder} is as it was, because a file of the export cannot be written ({complaint_of(error)}); "
             "see to room and permissions, and run the same command again"
         ) from None
     else:
@@ -80,7 +80,7 @@ def _move(names: Sequence[str], stage: Path, folder: Path) -> None:
             os.replace(stage / name, folder / name)
         except OSError as error:
             raise WorkError(
-                f"{folder} holds a part of the export only, because {name} cannot be replaced there ({error.strerror}); "
+                f"{folder} holds a part of the export only, because {name} cannot be replaced there ({complaint_of(error)}); "
                 "do not use it, and name another folder with --output"
             ) from None
 

@@ -21,7 +21,7 @@ from analysis.records.json_writer import json_of
 from analysis.records.latency import Latency
 from search_space.architecture import Architecture
 from search_space.cost import decode_bytes
-from search_space.errors import SpecError, WorkError
+from search_space.errors import SpecError, WorkError, complaint_of
 from trials.catalogue.formats import FORMATS
 from trials.formats.model import fresh_model
 from trials.latency.command_output import LAST_WORDS, CommandOutput, command_name, read_output
@@ -100,7 +100,7 @@ def _printed(request: dict[str, Any], spec: LatencySpec, folder: Path, deadline:
         except OSError as error:
             raise SpecError(
                 f"latency.command must start with a program of the machine that measures, found {arguments[0]}: "
-                f"{error.strerror}; name it by its whole path"
+                f"{complaint_of(error)}; name it by its whole path"
             ) from None
         except subprocess.TimeoutExpired:
             cure = "lower latency.repeats or new_tokens"

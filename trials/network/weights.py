@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from search_space.architecture import Architecture
-from search_space.errors import SpecError
+from search_space.errors import SpecError, complaint_of
 from trials.network.decoder import Network
 
 
@@ -52,9 +52,8 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     try:
         weights: dict[str, Tensor] = load_file(path)
     except (OSError, SafetensorError) as reason:
-        raise SpecError(
-            f"{path} must be a readable safetensors file, found: {reason}; train the trial again or name another file"
-        ) from None
+        found = complaint_of(reason) if isinstance(reason, OSError) else reason
+        raise SpecError(f"{path} must be a readable safetensors file, found: {found}; train the trial again or name another file") from None
     return weights
 
 

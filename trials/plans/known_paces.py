@@ -86,8 +86,12 @@ def ready_paces(study: StudySpec, shapes: Sequence[Architecture], *, times_laten
     if times_latency and not near_in_size(kept_rows(workload, LatencyPace), shapes):
         latency = measured_latency(study.latency, spread_by_flops(shapes, study.proxy.context_tokens)[:2])
         keep_rows(workload, [latency] if latency else [])
-    found = known_paces(study, shapes)
-    return None if found is None else replace(found, processor_share=share_here(study))
+    return known_paces(study, shapes)
+
+
+def beside_others(known: KnownPaces, study: StudySpec) -> KnownPaces:
+    """What is known, with the share that a study's trials would have of their processors now: a quarter of a second tells it."""
+    return replace(known, processor_share=share_here(study))
 
 
 def share_here(study: StudySpec) -> float:

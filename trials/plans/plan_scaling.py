@@ -17,7 +17,7 @@ from trials.plans.deadline import require_deadline
 from trials.plans.feasible_here import SLOW, Pace, grouped, infeasible_reason, time_pace
 from trials.plans.first_trials import FirstTrials
 from trials.plans.foretell import ExpectedTrials, foretold
-from trials.plans.known_paces import ready_paces
+from trials.plans.known_paces import beside_others, ready_paces
 from trials.plans.notices import study_notices, text_notices
 from trials.plans.text_use import TextUse, text_use
 from trials.plans.time_plan import TimePlan
@@ -175,7 +175,7 @@ def _time(study: StudySpec, first: FirstTrials, trainings: Sequence[TrainingPlan
     known = ready_paces(settled, whole.shapes)
     if known is not None:
         require_deadline(settled, whole.seconds(known)[0])
-    told = foretold(expected, known) if known is not None and expected.stated else None
+    told = foretold(expected, beside_others(known, settled)) if known is not None and expected.stated else None
     flops = sum(training.training_flops for training in trainings if training.left_out is None)
     return TimePlan.of(told, flops, settled.proxy.plain().precision, price_per_hour, stays_open=is_open(settled))
 

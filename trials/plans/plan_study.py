@@ -20,7 +20,7 @@ from trials.plans.deadline import deadline_notice, require_deadline
 from trials.plans.default_limits import limits_notice
 from trials.plans.first_trials import FirstTrials
 from trials.plans.foretell import ExpectedTrials, foretold
-from trials.plans.known_paces import ready_paces
+from trials.plans.known_paces import beside_others, ready_paces
 from trials.plans.notices import study_notices, text_notices
 from trials.plans.reference_costs import ReferenceCost, costs_of_references
 from trials.plans.shape_cost import Memory, ShapeCost, largest_memory, of_training, shape_cost
@@ -112,7 +112,7 @@ def plan_study(study: StudySpec, first: FirstTrials | None = None, *, price_per_
     if known is not None:
         stated, sampled = expected.seconds(known)
         require_deadline(settled, [*stated, *sampled])
-        told = foretold(expected, known)
+        told = foretold(expected, beside_others(known, settled))
         notices += [said] if (said := deadline_notice(study, [*stated, *sampled])) else []
     shapes = expected.sampled
     explained = space.glimpse.explained(space.size)

@@ -225,7 +225,8 @@ def test_what_is_no_ablation_is_refused_in_a_sentence(text: str, tmp_path: Path)
         load_ablation(tmp_path / "b.yaml")
 
 
-def test_a_plan_costs_every_arm_and_trains_nothing(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plan_costs_every_arm_and_trains_nothing(file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trials.plans.known_paces.processor_share", lambda processes: pytest.fail("an arm's seconds are without it"))
     plans = plan_ablation(load_ablation(file))
     assert [(plan.scale, plan.arm, plan.seeds, plan.training_tokens) for plan in plans] == [
         ("proxy", "wide", 2, 2048),
