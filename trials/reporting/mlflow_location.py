@@ -74,11 +74,17 @@ def file_uri(directory: Path, name: str) -> str:
 
 
 def location_of(
-    directory: Path, uri: str | None, keep: bool = True, experiment: str | None = None, tags: Mapping[str, str] = {}
+    directory: Path,
+    uri: str | None,
+    keep: bool = True,
+    experiment: str | None = None,
+    tags: Mapping[str, str] = {},
+    study_name: str | None = None,
 ) -> MlflowLocation:
     """The place of a study's runs, decided and kept at the first call; a URI given later replaces the one that was kept.
 
-    So do tags, each by its key; the experiment stays (SpecError) as long as the URI does, for the runs are there.
+    So do tags, each by its key; the experiment, which is called `study_name` where none was given, stays (SpecError) as long as the URI
+    does, for the runs are there.
 
     Without `keep` the directory goes on with what it has: the URI is that of a copy.
 
@@ -92,7 +98,8 @@ def location_of(
             f"the tracking URI of this study must be given again because its password was not kept, found "
             f"{kept.tracking_uri}; give it with --tracking-uri"
         )
-    if experiment is not None and kept is not None and experiment != kept.experiment and uri in (None, kept.tracking_uri):
+    stays = kept is not None and (uri is None or redacted(uri) == kept.tracking_uri)
+    if experiment is not None and kept is not None and stays and experiment != (kept.experiment or study_name):
         there = "that of the study's name" if kept.experiment is None else kept.experiment
         raise SpecError(
             f"--experiment must be that of the runs that are there, found {quoted(experiment)} for {there}; leave it out, "

@@ -92,7 +92,10 @@ class StudyRuns:
             self._set_status("KILLED")
 
     def write_study(self, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]) -> None:
-        """Bring everything to what the records say, the parent's artifacts and its end included; the last is the mark that says so."""
+        """Bring everything to what the records say, the parent's artifacts and its end included; the last is the mark that says so.
+
+        Raises UnregisteredError where all of it is written but the models, which the next catch-up registers.
+        """
         choice = read_choice(self._directory)
         mark = mark_of({record.number: digest(record) for record in records}, finals, self._study_yaml, choice, self._place.tags)
         if mark != self._mark:
@@ -115,10 +118,10 @@ class StudyRuns:
             self._write_law(records, self._study.scaling.form)
         if choice is not None:
             self.write_choice(choice)
-        if self._study.scaling is None:
-            self._register(records, front, membership, choice)
         self._write_views()
         self._set_status(_end(self._study, records, finals, front))
+        if self._study.scaling is None:
+            self._register(records, front, membership, choice)
         self._set_mark(mark)
 
     def write_choice(self, choice: Choice) -> None:
@@ -128,13 +131,14 @@ class StudyRuns:
         self._trials.tag_chosen(choice.trial)
 
     def register_chosen(self, record: TrialRecord) -> None:
-        """Have the trial of a decision as a registered model."""
+        """Have the trial of a decision as a registered model; raises UnregisteredError."""
         self._models.register({CHOSEN_ALIAS: record}, self._trials.run_ids)
 
     def _register(self, records: Sequence[TrialRecord], front: Front, membership: Membership, choice: Choice | None) -> None:
         numbers = {**picked(front, membership), CHOSEN_ALIAS: None if choice is None else choice.trial}
         known = {record.number: record for record in records}
-        self._models.register({word: known[number] for word, number in numbers.items() if number in known}, self._trials.run_ids)
+        trials = {word: None if number is None else known.get(number) for word, number in numbers.items()}
+        self._models.register(trials, self._trials.run_ids)
 
     def _create_parent(self) -> Any:
         facts = self._place.environment

@@ -103,10 +103,11 @@ class MlflowStore:
         """Throw a run away; MLflow keeps it where it keeps what was deleted."""
         self.client.delete_run(run_id)
 
-    def models(self, study_name: str, study_id: str) -> tuple[str, dict[str, str], dict[str, str]]:
+    def models(self, study_name: str, study_id: str, create: bool) -> tuple[str, dict[str, str], dict[str, str]] | None:
         """A study's registered model: its name, its versions by what they were made of, and its aliases' versions.
 
-        Named as the study is, or, where that is another study's, with the beginning of its id.
+        Named as the study is, or, where that is another study's, with the beginning of its id. None where there is none, unless one
+        is to be created.
         """
         from mlflow.exceptions import MlflowException
 
@@ -116,6 +117,8 @@ class MlflowStore:
             except MlflowException as error:
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
+                if not create:
+                    return None
                 self.client.create_registered_model(name, {STUDY_TAG: study_id}, f"Winners of the study {study_name}.")
                 return name, {}, {}
             if there.tags.get(STUDY_TAG) == study_id:

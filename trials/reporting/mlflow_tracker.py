@@ -27,7 +27,8 @@ from trials.machine.subprocesses import ROOT, how_it_ended
 from trials.progress.watch import News
 from trials.reporting.mlflow_location import location_of
 from trials.reporting.mlflow_mark import is_written
-from trials.reporting.mlflow_writer import ENDING_SECONDS, Begun, End, Grown, Item, Task
+from trials.reporting.mlflow_writer import Begun, End, Grown, Item, Task
+from trials.study.sole_writer import ENDING_SECONDS
 from trials.study.spec import StudySpec
 from trials.trial.task import TrialTask
 
@@ -55,14 +56,14 @@ class Tracker:
         Raises SpecError for bad ones.
         """
         self._directory, self._study, self._study_yaml = directory, study, study_yaml
-        self._place = location_of(directory, uri, keep, experiment, tags)
+        self._place = location_of(directory, uri, keep, experiment, tags, study.name)
         self._queue: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
         task = Task(directory.absolute(), study, study_yaml, self._place)
         self._task = pickle.dumps(task)  # here: in the thread it would change while it is read
         self._process: subprocess.Popen[bytes] | None = None
         self._complaints: IO[bytes] | None = None
         self._threads = [threading.Thread(target=work, name="tracking", daemon=True) for work in (self._send, self._hear)]
-        self._warned = False
+        self._warned, self._warned_of_models = False, False
         self._told_tokens: dict[int, int] = {}
         """Tokens of the last point of a curve that was passed on, by the number of its trial."""
 
@@ -200,6 +201,13 @@ class Tracker:
             logger.warning("%s", answer["said"])
         if "failed" in answer:
             self._warn(answer["failed"], heals=answer["heals"])
+        if "unregistered" in answer and not self._warned_of_models:
+            self._warned_of_models = True
+            logger.warning(
+                "the study's runs are in MLflow at %s, its models are not (%s); `archfront report %s` %s",
+                self._place.shown_uri, answer["unregistered"], self._directory,
+                "registers them later" if answer["heals"] else "registers them once that is mended",
+            )  # fmt: skip
 
     def _warn(self, reason: str, heals: bool = True) -> None:
         if not self._warned:

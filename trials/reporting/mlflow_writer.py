@@ -1,14 +1,13 @@
 """The process that writes a study's runs to MLflow, so that its seconds are not the driver's.
 
 On standard input it is given, pickled, a `Task`, and then trials as they begin, their curves as they grow and their records, last an `End`;
-it answers on standard output with lines of JSON: a complaint where MLflow cannot be written, and that all is done. Where its input ends
-before, which is when the driver ends, however it ends, it says of trials on their way that they are KILLED and ends too: what is half
-written then is completed by the next catch-up.
+it answers on standard output with lines of JSON: a complaint where MLflow cannot be written, or models in it, and that all is done. Where
+its input ends before, which is when the driver ends, however it ends, it says of trials on their way that they are KILLED and ends too:
+what is half written then is completed by the next catch-up.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pickle
 import queue
@@ -28,8 +27,10 @@ from analysis.records.training import CurvePoint
 from trials.machine.redaction import redacted
 from trials.machine.supervision import STOPS
 from trials.reporting.mlflow_location import DATABASE, MlflowLocation
+from trials.reporting.mlflow_models import UnregisteredError, remove_model_on_its_way
 from trials.reporting.mlflow_runs import StudyRuns
 from trials.study.own_database import set_aside
+from trials.study.sole_writer import ENDING_SECONDS, WritersMeetError, claim_runs
 from trials.study.spec import StudySpec
 from trials.trial.task import TrialTask
 
@@ -39,8 +40,6 @@ LONGEST_ABSENCE_SECONDS = 120.0
 """How long an MLflow that answered before, and does not now, is waited for once the study is over."""
 ACCOUNT_SECONDS, ACCOUNT_SHARE = 10.0, 0.05
 """Least time between two accounts of the front while a study runs, and the share of the time that they may take."""
-ENDING_SECONDS = 1.5
-"""How long the writer of a driver that was killed may take to end."""
 NO_ANSWER = ("ConnectionError", "ConnectTimeout", "ReadTimeout")
 """What the library that MLflow asks over the network with calls it."""
 
@@ -103,7 +102,10 @@ class Writer:
         self._gone = threading.Event()
 
     def work(self) -> None:
-        """Writes until the end has come and everything is written, or MLflow has failed for good; or until the driver is gone."""
+        """Writes until the end has come and everything is written, or MLflow has failed for good; or until the driver is gone.
+
+        Whoever gives up leaves no run that seems to go on.
+        """
         pause, deadline = FIRST_PAUSE_SECONDS, None
         while not self._gone.is_set():
             failure = self._failure()
@@ -116,7 +118,7 @@ class Writer:
             if self._end:
                 deadline = deadline or time.monotonic() + LONGEST_ABSENCE_SECONDS
                 if not (self._has_answered and _heals(failure)) or time.monotonic() > deadline:
-                    return
+                    break
             self._runs = None  # what of the last request arrived is seen when the store is opened again
             self._wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
@@ -174,13 +176,17 @@ class Writer:
         task = self._task
         try:
             if self._lock is None:
-                self._lock = _claim(task.directory)
+                self._lock = claim_runs(task.directory)
+                remove_model_on_its_way(task.directory)
             if self._runs is None:
                 if task.place.tracking_uri is None and (said := set_aside(task.directory / DATABASE)) is not None:
                     self._answer({"said": said})
                 self._runs = StudyRuns(task.directory, task.study, task.study_yaml, task.place)
                 self._has_answered = True
             self._write(self._runs)
+        except UnregisteredError as error:
+            self._answer({"unregistered": _sentence(error, task.place), "heals": _heals(error)})
+            return error if _heals(error) else None
         except Exception as error:
             self._answer({"failed": _sentence(error, task.place), "heals": _heals(error)})
             return error
@@ -230,31 +236,10 @@ def _heals(error: BaseException | None) -> bool:
             return True
         if name == "OperationalError" and re.search("locked|connect|server closed|timed? ?out|too many", str(error), re.IGNORECASE):
             return True
-        if name == "RestException" and callable(status) and (status() >= 500 or status() == 429):
-            return True
+        if name == "RestException" and callable(status) and (status() in (429, 500) or status() > 501):
+            return True  # 501 is what it does not have
         error = error.__cause__ or error.__context__
     return False
-
-
-class WritersMeetError(RuntimeError):
-    """Another process writes the runs of this directory."""
-
-
-def _claim(directory: Path) -> int:
-    """Be the only writer of a directory's runs until this process ends: a report may be asked for while the study runs.
-
-    The writer of a driver that was killed ends a moment after it, so whoever continues at once waits for that.
-    """
-    descriptor, deadline = os.open(directory, os.O_RDONLY | os.O_CLOEXEC), time.monotonic() + 2 * ENDING_SECONDS
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return descriptor
-        except OSError:
-            if time.monotonic() > deadline:
-                os.close(descriptor)
-                raise WritersMeetError("another archfront is writing them") from None
-            time.sleep(0.02)
 
 
 def _listen(said: IO[bytes], coming: queue.SimpleQueue[Item | None], writer: Writer) -> None:

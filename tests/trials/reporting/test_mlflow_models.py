@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,14 @@ from analysis.fronts.front import front_of
 from analysis.fronts.membership import estimate_membership
 from analysis.fronts.picks import picked
 from analysis.records.choice import Choice, append_choice
+from search_space.cost import parameters, unrolled_parameters
+from tests.support.mlflow_here import TrackerHere
 from tests.support.sample_study import sample_finals
-from tests.trials.reporting.test_mlflow_tracker import records, study, track
+from tests.trials.reporting.test_mlflow_tracker import STUDY_YAML, Store, records, study, track
+from trials.reporting import mlflow_models
+from trials.reporting.mlflow_models import MODEL_ON_ITS_WAY, StudyModels
+from trials.reporting.mlflow_runs import StudyRuns
+from trials.reporting.mlflow_store import MlflowStore, save_text_model
 from trials.study.directory import tokenizer_file, weights_file
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")  # MLflow's own use of SQLAlchemy
@@ -58,16 +65,26 @@ def with_files(directory: Path) -> None:
 
 
 @pytest.mark.slow
-def test_winners_are_models_that_write_text_wherever_the_directory_is(tmp_path: Path) -> None:
+def test_winners_are_models_that_write_text_wherever_the_directory_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mlflow.tracking import MlflowClient
 
     made = tmp_path / "made"
     made.mkdir()
     with_files(made)
-    seen = records()
+    seen, folders = records(), set[str]()
+
+    def save_and_see(path: Path, checkpoint: Path) -> None:
+        folders.add(tempfile.gettempdir())
+        save_text_model(path, checkpoint)
+
+    monkeypatch.setattr(mlflow_models, "save_text_model", save_and_see)
     track(made, seen)
+    assert folders == {str(made / MODEL_ON_ITS_WAY)}, "a copy of MLflow's would be left elsewhere by a kill"
+    assert not (made / MODEL_ON_ITS_WAY).exists()
+    (made / MODEL_ON_ITS_WAY / "left by a kill").mkdir(parents=True)
     append_choice(made, Choice(trial=5, because="it is small", by="ada", chosen_at="2026-11-29T12:00:00+00:00"))
     track(made, seen)
+    assert not (made / MODEL_ON_ITS_WAY).exists()
     directory = Path(shutil.move(made, tmp_path / "moved"))
     track(directory, seen)
 
@@ -111,3 +128,110 @@ def test_a_study_without_weights_has_no_model(tmp_path: Path) -> None:
     track(tmp_path, records(3))
     assert study().name == "sample"
     assert list(MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db").search_registered_models()) == []
+
+
+# --- what goes wrong
+
+
+def with_junk(directory: Path) -> None:
+    """Files where weights and tokenizers of all finished trials are looked for."""
+    for record in records():
+        for path in (weights_file(directory, record.number), tokenizer_file(directory, record.architecture.vocab_size)):
+            path.parent.mkdir(exist_ok=True)
+            if record.finished:
+                path.write_bytes(b"junk")
+
+
+def aliases(directory: Path) -> dict[str, int]:
+    """Words of the registered model, with the number of the trial whose version each is."""
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{directory}/mlflow.db")
+    versions = {str(version.version): version.tags for version in client.search_model_versions("name = 'sample'")}
+    found = client.get_registered_model("sample").aliases
+    return {word: int(versions[str(version)]["archfront.made_of"].split()[0]) for word, version in found.items()}
+
+
+def test_models_that_are_refused_cost_one_warning_and_the_runs_are_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from mlflow.exceptions import RestException
+
+    def refuse(*_: object, **__: object) -> None:
+        raise RestException({"error_code": "PERMISSION_DENIED", "message": "no right to the registry"})
+
+    seen = records(3)
+
+    def tracked() -> TrackerHere:
+        tracker = TrackerHere(tmp_path, study(), STUDY_YAML)
+        tracker.bring_up_to_date(seen, sample_finals(seen))
+        return tracker
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowStore, "models", refuse)
+        assert not tracked().failed
+    [said] = [record.message for record in caplog.records if "MLflow" in record.message]
+    assert "its models are not (PERMISSION_DENIED: no right to the registry); `archfront report" in said
+    assert said.endswith("registers them once that is mended")
+    store = Store(tmp_path)
+    assert store.parent.info.status == "FINISHED"
+    assert not TrackerHere(tmp_path, study(), STUDY_YAML).has_all(seen, sample_finals(seen)), "they would never be registered"
+    assert tracked().has_all(seen, sample_finals(seen))
+    assert Store(tmp_path).parent.info.end_time == store.parent.info.end_time
+
+
+def test_who_gives_up_leaves_no_run_that_seems_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("refused")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StudyRuns, "_write_front", refuse)
+        track(tmp_path, records(3))
+    assert Store(tmp_path).parent.info.status == "KILLED"
+    track(tmp_path, records(3))
+    assert Store(tmp_path).parent.info.status == "FINISHED"
+
+
+def test_damaged_weights_are_no_model_and_no_failure(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with_junk(tmp_path)
+    seen = records()
+    tracker = TrackerHere(tmp_path, study(), STUDY_YAML)
+    tracker.bring_up_to_date(seen, sample_finals(seen))
+    assert not [record.message for record in caplog.records if "MLflow" in record.message]
+    assert tracker.has_all(seen, sample_finals(seen))
+    assert aliases(tmp_path) == {}
+    assert not (tmp_path / MODEL_ON_ITS_WAY).exists()
+
+
+def test_a_word_whose_shape_has_no_model_is_no_alias(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def add(models: StudyModels, name: str, record: Any, identity: str, run_id: str) -> str | None:
+        return None if record.number == 6 else models._store.add_version(name, run_id, "model", record.title, identity)
+
+    def choose(number: int) -> None:
+        append_choice(tmp_path, Choice(trial=number, because="it is small", by="ada", chosen_at="2026-11-29T12:00:00+00:00"))
+        track(tmp_path, seen)
+
+    with_junk(tmp_path)
+    monkeypatch.setattr(StudyModels, "_add", add)  # torch and copies of weights take seconds
+    seen = records()
+    choose(5)
+    assert aliases(tmp_path)["chosen"] == 5
+    choose(6)
+    assert "chosen" not in aliases(tmp_path), "the word is still the former trial's"
+    weights_file(tmp_path, 5).unlink()
+    choose(5)
+    assert aliases(tmp_path)["chosen"] == 5, "a model that is there stays when the study's own copy is deleted"
+
+
+def test_the_bound_is_on_weights_as_transformers_has_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_junk(tmp_path)
+    shape = records()[5].architecture
+    assert shape.num_hidden_layers > shape.num_unique_layers
+    added: list[int] = []
+    monkeypatch.setattr(StudyModels, "_add", lambda models, name, record, *_: added.append(record.number))
+    monkeypatch.setattr(MlflowStore, "models", lambda *_, **__: ("sample", {}, {}))
+    models = StudyModels(MlflowStore.__new__(MlflowStore), tmp_path, study(), "id")
+    for most in (4 * parameters(shape), 4 * unrolled_parameters(shape)):
+        monkeypatch.setattr(mlflow_models, "LARGEST_MODEL_BYTES", most)
+        models.register({"chosen": records()[5]}, {5: "run"})
+    assert added == [5], "each block is there as often as it runs"

@@ -49,6 +49,18 @@ def test_a_study_is_its_owners_in_an_experiment_with_tags(tmp_path: Path, monkey
     assert location_of(tmp_path, "sqlite:////elsewhere.db", experiment="other").experiment == "other"
 
 
+def test_an_experiment_stays_where_the_address_has_a_password_and_a_studys_own_name_is_one(tmp_path: Path) -> None:
+    uri = "postgresql://me:hunter2@host/db"
+    assert location_of(tmp_path, uri, study_name="sample").experiment is None
+    for given in (uri, uri.replace("hunter2", "another")):
+        with pytest.raises(SpecError, match="found 'other' for that of the study's name; leave it out"):
+            location_of(tmp_path, given, experiment="other", study_name="sample")
+    assert location_of(tmp_path, uri, experiment="sample", study_name="sample").experiment == "sample"
+    assert location_of(tmp_path, uri.replace("host", "another"), experiment="other", study_name="sample").experiment == "other"
+    with pytest.raises(SpecError, match="found 'sample' for other"):
+        location_of(tmp_path, uri.replace("host", "another"), experiment="sample", study_name="sample")
+
+
 def test_who_submits_a_job_is_its_owner_and_what_is_given_goes_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     options = parsed("--experiment", "my phones", "--tag", "team=phones", "--tag", "why=a = b; $HOME")
     command = entrypoint("s.yaml", "/data/x", None, options.experiment, tags_of(options))
