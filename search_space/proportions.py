@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from search_space.architecture import Architecture
 from search_space.budget import DEFAULT_TOLERANCE, Budget
-from search_space.cost_terms import cost_terms
+from search_space.cost_polynomial import cost_terms
 from search_space.fields import OF_STUDY
 from search_space.sharing import MOST_BLOCKS, Sharing
 from search_space.solve import InfeasibleError, width_spending
@@ -92,7 +92,7 @@ def _nearest(model: Proportions, space: SearchSpace, step: int) -> Architecture 
     best, nearest, stale = None, math.inf, 0
     target = _target(space.budget)
     spaces = [replace(each, budget=target) for each in _spaces(model, _Constants.of(space), step)]
-    outlook = _Outlook.of(model, spaces[0])
+    outlook = _Outlook.of(model, spaces)
     for place in range(_first_place(model, spaces, outlook), len(spaces[0].choices("num_unique_layers"))):
         if outlook.least_beyond(place) >= nearest or all(_least_costs_too_much(each, place) for each in spaces):
             break  # deeper ones are worse, or cost more
@@ -127,46 +127,52 @@ def _first_place(model: Proportions, spaces: Sequence[SearchSpace], outlook: _Ou
 class _Outlook:
     """What is known of each depth without a shape of it.
 
-    Let w be the real-valued width at which a shape of just the model's proportions spends the target. Rounding (heads, key-value heads, the
+    Let w be the real-valued width at which a shape of just the model's proportions spends the target, one for each width of a head: norms
+    of queries and keys cost as much as a head is wide. Rounding (heads, key-value heads, the
     MLP) moves the width away from w, on a logarithmic scale by no more than these are off together: every term of a cost grows with the
     width, and with one of these at most. So no shape is nearer than w is to the aspect ratio, but for what the target's tolerance lets it
     be off.
     """
 
     model: Proportions
-    space: SearchSpace
+    spaces: tuple[SearchSpace, ...]
+    """One for each width of a head."""
     slack: float
     """How far off the tolerance lets a shape be, on a logarithmic scale."""
 
     @classmethod
-    def of(cls, model: Proportions, space: SearchSpace) -> Self:
-        """What is known of the depths of a space."""
-        target, deepest = space.budget.target, len(space.choices("num_unique_layers")) - 1
+    def of(cls, model: Proportions, spaces: Sequence[SearchSpace]) -> Self:
+        """What is known of the depths of spaces that differ in how heads are chosen."""
+        apart = tuple({each.choices("head_dim"): each for each in spaces}.values())
+        target, deepest = apart[0].budget.target, len(apart[0].choices("num_unique_layers")) - 1
         assert target is not None
         assert target.tolerance is not None
-        tolerance = target.tolerance * target.value / _powers(model, space, deepest)[2]
-        return cls(model, space, WHOLE_BYTES + (math.inf if tolerance >= 1 else -math.log(1 - tolerance)))
+        tolerance = target.tolerance * target.value / min(_powers(model, each, deepest)[2] for each in apart)
+        return cls(model, apart, WHOLE_BYTES + (math.inf if tolerance >= 1 else -math.log(1 - tolerance)))
 
     def least_before(self, place: int) -> float:
         """The least distance of this depth and all before it; 0 where w is not too wide for it, or the depth is stated."""
-        return 0.0 if self.model.num_unique_layers else max(0.0, -self._narrowness(place) - self.slack)
+        return 0.0 if self.model.num_unique_layers else max(0.0, min(-each for each in self._narrowness(place)) - self.slack)
 
     def least_beyond(self, place: int) -> float:
         """The least distance of this depth and all after it; 0 likewise."""
-        return 0.0 if self.model.num_unique_layers else max(0.0, self._narrowness(place) - self.slack)
+        return 0.0 if self.model.num_unique_layers else max(0.0, min(self._narrowness(place)) - self.slack)
 
     def is_fine(self, place: int, coarsest: int, step: int) -> bool:
         """Whether there is such a depth and rounding means little there."""
-        if place >= len(self.space.choices("num_unique_layers")):
+        if place >= len(self.spaces[0].choices("num_unique_layers")):
             return False
-        width = width_spending(*_powers(self.model, self.space, place))
+        width = min(self._widths(place))
         far_off = self.least_before(place) > FAR_OFF
         return width > (coarsest if far_off else 4 * coarsest) and self.model.mlp_ratio * width > 8 * step
 
-    def _narrowness(self, place: int) -> float:
-        """How much too narrow w is for its depth, on a logarithmic scale; deeper ones are more so."""
-        width = width_spending(*_powers(self.model, self.space, place))
-        return math.log(self.model.aspect_ratio * self.space.point(place)["num_unique_layers"] / width) if width else math.inf
+    def _narrowness(self, place: int) -> list[float]:
+        """How much too narrow each w is for its depth, on a logarithmic scale; deeper ones are more so."""
+        wanted = self.model.aspect_ratio * self.spaces[0].point(place)["num_unique_layers"]
+        return [math.log(wanted / width) if width else math.inf for width in self._widths(place)]
+
+    def _widths(self, place: int) -> list[float]:
+        return [width_spending(*powers) for powers in {_powers(self.model, each, place) for each in self.spaces}]
 
 
 def _powers(model: Proportions, space: SearchSpace, place: int) -> tuple[float, float, float]:

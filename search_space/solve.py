@@ -13,7 +13,7 @@ from typing import Any
 
 from search_space.architecture import Architecture, nearest_divisor
 from search_space.budget import Budget, Limit
-from search_space.cost_terms import CostTerms, cost_terms, counted_at, open_sizes
+from search_space.cost_polynomial import CostTerms, cost_terms, counted_at, open_sizes
 from search_space.dimensions import Dimension, Solved
 
 MIDDLE_RATIO = 8 / 3

@@ -14,15 +14,19 @@ from analysis.fronts.membership import Membership, estimate_membership
 from analysis.latency.device_table import DeviceTable, Header
 from analysis.latency.errors import Errors
 from analysis.latency.latency_model import Prediction
+from analysis.objectives.objective import Known
 from analysis.objectives.observed import Observed
 from analysis.objectives.problem import STANDARD, Problem
-from analysis.objectives.registry import OBJECTIVES
+from analysis.objectives.registry import OBJECTIVES, find_objective
 from analysis.records.latency import Latency
-from analysis.records.record import FinalRecord, Kind, TrialRecord
+from analysis.records.record import FinalRecord, Kind, Outcome, TrialRecord
 from analysis.records.replicates import averaged
 from analysis.text.words import joined, plural, probability
 from search_space.cost import weight_bytes
 from search_space.errors import SpecError
+
+EVERYTHING: tuple[Known, ...] = ("shape", "device", "training")
+"""What limits are asked of: on another device those that a trial was asked before its training may be passed by what was trained."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,11 @@ class DeviceTransfer:
     """Errors on the shapes that the table was fitted to, each predicted from the others."""
     checks: Errors | None
     """Errors on the shapes that were measured to judge the table."""
+
+    @property
+    def untrained(self) -> list[TrialRecord]:
+        """Trials that were over a limit on the study's own device, and so are on no front, whatever this one would say."""
+        return [record for record in self.records if record.outcome is Outcome.OVER_LIMIT and record.number in self.measured]
 
     @property
     def outside(self) -> dict[int, str]:
@@ -83,7 +92,7 @@ def transfer_to_device(
     shapes = [record.architecture for record in records if record.number in measured]
     predictions = dict(zip(measured, device.predict(shapes, far=far), strict=True))
     transfer = tuple(_moved(record, predictions.get(record.number), header) for record in records)
-    front, deviations = front_of(transfer, problem=problem), _deviations(problem, predictions)
+    front, deviations = front_of(transfer, problem=problem, known=EVERYTHING), _deviations(problem, predictions)
     return DeviceTransfer(
         name=device.name,
         header=header,
@@ -192,6 +201,7 @@ def _row(transfer: DeviceTransfer, number: int) -> dict[str, Any]:
         row[f"measured_{objective.name}"] = objective.value(measured)
     return row | {
         "outside": prediction.outside,
+        "infeasible": front.points[number].infeasible,
         "on_front": number in front.members,
         "on_measured_front": number in transfer.measured_front.members,
         "front_probability": transfer.membership.posteriors[number].on_front,
@@ -229,6 +239,7 @@ def _notes(row: Mapping[str, Any]) -> list[str]:
         notes.append("not on the measured front" if row["on_front"] else "on the measured front only")
     elif not row["on_front"]:
         notes.append("not on the front")
+    notes += [row["infeasible"]] if row["infeasible"] else []
     return notes + ([f"outside of the table's range: {row['outside']}"] if row["outside"] else [])
 
 
@@ -241,4 +252,23 @@ def transfer_sentences(transfer: DeviceTransfer) -> list[str]:
     ]
     found += [f"Shapes measured to check it: {transfer.checks}."] if transfer.checks is not None else []
     found.append(f"The predicted front has {plural(len(transfer.front.members), 'shape')}, of which the measured one has {both}.")
+    return found + caveats(transfer)
+
+
+def caveats(transfer: DeviceTransfer) -> list[str]:
+    """Shapes over the study's limits, here or before they were trained, limits that no table tells, and members outside of the table."""
+    points, limits = transfer.front.points, transfer.front.problem.limits
+    found, over = [], [number for number, point in points.items() if point.infeasible is not None]
+    if over:
+        said = "shape that was trained is" if len(over) == 1 else "shapes that were trained are"
+        found.append(f"{len(over)} {said} over a limit here, and so not on the front: of #{over[0]}, {points[over[0]].infeasible}.")
+    if untrained := transfer.untrained:
+        kept = sum(transfer.front.problem.passed_limit(Observed.of(record), "shape", "device") is None for record in untrained)
+        were = "shape was" if len(untrained) == 1 else "shapes were"
+        found.append(
+            f"{len(untrained)} {were} over a limit on the study's own device and not trained, and so not judged here; by the table {kept} "
+            f"would keep to the limits."
+        )
+    unknown = [name for name in limits if (each := find_objective(name)).known == "device" and each.phase is None]
+    found += [f"limits.{name} is not asked: the table does not predict it." for name in unknown]
     return found + [f"#{number} is outside of what the table has seen: {text}." for number, text in transfer.outside.items()]

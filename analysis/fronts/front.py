@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from analysis.fronts.domination import hypervolume, knee, non_dominated
-from analysis.objectives.objective import Objective
+from analysis.objectives.objective import Known, Objective
 from analysis.objectives.observed import Observed
 from analysis.objectives.problem import STANDARD, Problem
 from analysis.records.latency import Latency, Spread
@@ -55,7 +55,7 @@ class ObjectivePoint:
     latency: Latency | None
     """The measurement that counts; None where there is none."""
     infeasible: str | None
-    """Which limit its training passed, as the beginning of a sentence; None where it may stand on the front."""
+    """Which limit it passes, as the beginning of a sentence; None where it may stand on the front."""
 
     @property
     def values(self) -> tuple[float, ...]:
@@ -99,13 +99,20 @@ class Front:
         return {number: tuple(objective.cost(value) for objective, value in values) for number, values in pairs}
 
 
-def front_of(records: Iterable[TrialRecord], finals: Mapping[int, FinalRecord] | None = None, problem: Problem = STANDARD) -> Front:
+def front_of(
+    records: Iterable[TrialRecord],
+    finals: Mapping[int, FinalRecord] | None = None,
+    problem: Problem = STANDARD,
+    known: Sequence[Known] = ("training",),
+) -> Front:
     """The front of a study.
+
+    Limits are asked of what is `known` at these moments; those that are known before a training were asked before it.
 
     A measurement after the search may move a member off the front and let a trial without one onto it: whoever measures should
     repeat until every member has its final record.
     """
-    points = {point.number: point for point in _points(records, finals or {}, problem)}
+    points = {point.number: point for point in _points(records, finals or {}, problem, known)}
     costs = np.array([_costs(point, problem) for point in points.values()])
     corner = reference_costs(costs, [point.kind for point in points.values()])
     feasible = [point for point in points.values() if point.infeasible is None]
@@ -134,8 +141,10 @@ def reference_costs(costs: Array, kinds: Sequence[Kind]) -> tuple[float, ...] | 
     return tuple(map(float, np.max(costs[chosen] if chosen.any() else costs, axis=0) * REFERENCE_MARGIN))
 
 
-def _points(records: Iterable[TrialRecord], finals: Mapping[int, FinalRecord], problem: Problem) -> Iterable[ObjectivePoint]:
-    points = (_point(shape, finals.get(shape[0].number), problem) for shape in repetitions(records))
+def _points(
+    records: Iterable[TrialRecord], finals: Mapping[int, FinalRecord], problem: Problem, known: Sequence[Known]
+) -> Iterable[ObjectivePoint]:
+    points = (_point(shape, finals.get(shape[0].number), problem, known) for shape in repetitions(records))
     return (point for point in points if point is not None)
 
 
@@ -159,7 +168,9 @@ class PointReader:
         return known[1]
 
 
-def _point(shape: Sequence[TrialRecord], final: FinalRecord | None, problem: Problem) -> ObjectivePoint | None:
+def _point(
+    shape: Sequence[TrialRecord], final: FinalRecord | None, problem: Problem, known: Sequence[Known] = ("training",)
+) -> ObjectivePoint | None:
     """Point of a shape's trials, its own first; None where one of the objectives is not known."""
     tried, mean = [Observed.of(record) for record in shape], Observed.of(mean_record(shape))
     last = Observed.of(shape[0], final) if final is not None and final.latency is not None else None
@@ -171,7 +182,7 @@ def _point(shape: Sequence[TrialRecord], final: FinalRecord | None, problem: Pro
         kind=shape[0].kind,
         readings=tuple(reading for reading in readings if reading is not None),
         latency=(tried[0] if last is None else last).latency,
-        infeasible=problem.passed_limit(mean, "training"),
+        infeasible=problem.passed_limit(mean, *known),
     )
 
 

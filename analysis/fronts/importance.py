@@ -2,7 +2,8 @@
 
 Watanabe, Bansal and Hutter (IJCAI 2023, arXiv 2304.10255): the values of a dimension among the best trials are compared with those
 among all of them, both smoothed, by the Pearson divergence. The numbers are those of `optuna.importance.PedAnovaImportanceEvaluator`
-(Optuna 5), a test sees to it; they are computed here because an interval wants hundreds of them.
+(Optuna 5) with `target_quantile=best_share(n)` where every value of the space was tried, a test sees to it; a value that was never tried
+is a level for Optuna and none here, where records alone are read. They are computed here because an interval wants hundreds of them.
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ class DimensionLevels:
 def importances(records: Sequence[TrialRecord], front: Front) -> dict[str, list[Importance]]:
     """Importance of each dimension for each objective, by its name, the largest first; empty where shapes are too few.
 
-    References, which no sampler chose, are left out; a shape with replicates counts once, with what is known of it.
+    The shapes are those that finished; those that were stopped are not among them. References, which no sampler chose, are left out; a
+    shape with replicates counts once, with what is known of it.
     """
     shapes = [record for record in records if record.number in front.points and record.point is not None]
     levels = levels_of([record.point for record in shapes if record.point is not None])

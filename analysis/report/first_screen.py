@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from analysis.fronts.decision import Decision, FrontDraws, decide, draw_fronts
-from analysis.fronts.device_front import DeviceTransfer
+from analysis.fronts.device_front import DeviceTransfer, caveats
 from analysis.fronts.findings import outcome_sentence
 from analysis.fronts.front import Front
 from analysis.fronts.membership import Membership, picks
@@ -63,7 +63,7 @@ def first_screen(
     answer = decide(front, membership, draws)
     members = [_member(number, summary, shapes[number], front, membership) for number in front.members]
     data = decision_data(front, draws, members, f"plot-{name.replace('_', '-')}")
-    others = [(f"device-{place}", device) for place, device in enumerate(devices, start=1) if device.front.members]
+    others = [(f"device-{place}", device) for place, device in enumerate(devices, start=1)]
     taken = next(member for member in members if member["trial"] == answer.pick)
     return element(
         "header",
@@ -72,7 +72,7 @@ def first_screen(
         element(
             "figure",
             element("div", figure_place(name, figure), data_device=""),
-            *(_device(key, device, summary) for key, device in others),
+            *(_device(key, device, summary) for key, device in others if device.front.members),
             folded("How to read it", element("p", caption)),
             class_="front",
         ),
@@ -119,12 +119,13 @@ def _device(key: str, device: DeviceTransfer, summary: StudySummary) -> Html:
     draws = draw_fronts(device.front, device.deviations)
     data = decision_data(device.front, draws, members, f"plot-{name}-{key}".replace("_", "-"))
     script = Html(f'<script type="application/json" class="decision" data-device="{key}">{json_text(data)}</script>')
-    return element("div", figure_place(f"{name}-{key}", figure), script, data_device=key, hidden="hidden")
+    said = [element("p", " ".join(found), class_="quiet")] if (found := caveats(device)) else []
+    return element("div", figure_place(f"{name}-{key}", figure), *said, script, data_device=key, hidden="hidden")
 
 
 def _limits(front: Front, devices: Sequence[tuple[str, DeviceTransfer]]) -> Html:
     chosen = [element("option", "as measured", value="")]
-    chosen += [element("option", f"{device.name}, predicted", value=key, title=str(device.header)) for key, device in devices]
+    chosen += [_choice(key, device) for key, device in devices]
     fields = [element("label", element("span", "Device"), element("select", *chosen, name="device"), element("span"), **hover("device"))]
     fields = [] if not devices else fields
     fields += [
@@ -141,6 +142,12 @@ def _limits(front: Front, devices: Sequence[tuple[str, DeviceTransfer]]) -> Html
         for objective in front.objectives
     ]  # fmt: skip
     return element("form", element("b", "Limits"), *fields, element("button", "Clear", type="reset"), class_="limits")
+
+
+def _choice(key: str, device: DeviceTransfer) -> Html:
+    if device.front.members:
+        return element("option", f"{device.name}, predicted", value=key, title=str(device.header))
+    return element("option", f"{device.name}: no shape keeps to the limits", value=key, title=str(device.header), disabled="disabled")
 
 
 def _worst(objective: Objective, front: Front) -> str:

@@ -13,9 +13,10 @@ from analysis.report.figures import blank_figure
 from analysis.text import words
 
 IMPORTANCE_CAPTION = (
-    "How much of what sets the best shapes apart is each dimension's, for each objective (PED-ANOVA, as Optuna computes it), with the 90 % "
-    "interval over trials drawn anew. Hollow bars are no longer than one in twenty shufflings of the values among the shapes would make "
-    "them. A dimension that is important says nothing of its direction: “What moves the loss” does."
+    "How much of what sets the best shapes apart of all finished ones is each dimension's, for each objective (PED-ANOVA), with the 90 % "
+    "interval over trials drawn anew; shapes that were stopped are not among them. Hollow bars are no longer than one in twenty shufflings "
+    "of the values among the shapes would make them. A dimension that is important says nothing of its direction: “What moves the loss” "
+    "does."
 )
 
 

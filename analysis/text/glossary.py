@@ -31,8 +31,8 @@ TERMS = (
     Entry("recommended", "Of the members that cannot be told from the best in the first objective, the one that is best in another."),
     Entry("hypervolume", "The share of the box between zero and a corner that the front beats; larger is better. "
           "The corner is 1.1 times the worst reference in each objective."),
-    Entry("importance", "How differently a dimension's values are spread among the best tenth of the shapes (five at least) and among "
-          "all of them, as a share over all dimensions: PED-ANOVA, arXiv 2304.10255."),
+    Entry("importance", "How differently a dimension's values are spread among the best tenth of the finished shapes (five at least) and "
+          "among all that finished, as a share over all dimensions: PED-ANOVA, arXiv 2304.10255."),
     Entry("expected hypervolume improvement", "What a shape that was not tried is expected to add to the hypervolume, its doubts "
           "counted in. The sampler `front` tries the shape that promises most."),
     Entry("membership probability", "The chance that no other tried shape truly beats this one, noise included.",

@@ -12,7 +12,7 @@ import pytest
 from search_space import proportions
 from search_space.architecture import Architecture
 from search_space.budget import Budget, Limit
-from search_space.cost_terms import cost_terms
+from search_space.cost_polynomial import cost_terms
 from search_space.families import FAMILIES
 from search_space.proportions import DEPTH_PATIENCE, Proportions, scaled
 from search_space.sharing import Sharing
@@ -111,6 +111,8 @@ def test_what_is_known_of_depths_without_a_shape_changes_no_shape(monkeypatch: p
         extra = {"qk_norm": True, "attention_bias": "qkv"} if draw.random() < 0.3 else {}
         values = {"vocab_size": draw.choice([512, 32_000]), "head_dim": draw.choice([16, 64, 128]), **extra}
         cases.append((model, parse(values, **{quantity: round(10 ** draw.uniform(6, 10.5))})))
+    several = {"vocab_size": 512, "head_dim": [16, 256], "qk_norm": True}
+    cases += [(model, parse(several, parameters=parameters)) for model in MODELS[:3] for parameters in (200_000, 2_000_000)]
     looked, solve = [0], proportions._shape
 
     def note(space: SearchSpace, index: int) -> Architecture | None:
@@ -124,6 +126,21 @@ def test_what_is_known_of_depths_without_a_shape_changes_no_shape(monkeypatch: p
     assert [scaled(*case) for case in cases] == found
     assert looked[0] - few > few
     assert sum(shape is not None for shape in found) > 12
+
+
+@pytest.mark.parametrize("head_dim", [[16, 256], [256, 16]], ids=str)
+def test_no_shape_is_nearer_than_what_is_known_of_its_depth_whatever_its_heads(head_dim: list[int]) -> None:
+    space = parse({"vocab_size": 512, "head_dim": head_dim, "qk_norm": True}, parameters=300_000)
+    model = replace(MODELS[0], key_value_ratio=1.0, head_ratio=1.0)
+    spaces = proportions._spaces(model, proportions._Constants.of(space), 1)
+    spaces = tuple(replace(each, budget=proportions._target(space.budget)) for each in spaces)
+    outlook, seen = proportions._Outlook.of(model, spaces), 0
+    for place in range(0, 100, 3):
+        for shape in (proportions._shape(each, place) for each in spaces):
+            if shape is not None:
+                assert model.distance(shape) >= max(outlook.least_before(place), outlook.least_beyond(place))
+                seen += 1
+    assert seen > 20
 
 
 def test_no_space_is_solved_in_twice_and_a_width_is_measured_once_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,6 +56,7 @@ def report(options: argparse.Namespace) -> int:
     from trials.reporting.mlflow_tracker import Tracker
     from trials.reporting.stored_study import read_study, report_again, report_study, under_objectives
 
+    _require_one_reading(options)
     if len(options.directory) > 1:
         return _report_several(options)
     [options.directory] = options.directory
@@ -69,7 +70,7 @@ def report(options: argparse.Namespace) -> int:
     if options.devices is not None:
         from trials.latency.known_devices import keep_devices
 
-        keep_devices(stored.measured, options.devices)
+        keep_devices(stored.measured, options.devices, far=options.far)
     print_result(stored, options.json, options.verbose)
     output = Path(options.output) if options.output is not None else None
     if options.objectives is not None:
@@ -83,12 +84,21 @@ def report(options: argparse.Namespace) -> int:
     return DONE
 
 
+def _require_one_reading(options: argparse.Namespace) -> None:
+    """Raise SpecError where options do not go together: each of them would otherwise be passed over in silence."""
+    flags = [f"--{name}" for name in ("device", "devices", "objectives") if getattr(options, name) is not None]
+    if "--devices" in flags and len(flags) > 1:
+        raise SpecError(f"--devices must stand alone, found {flags[flags[0] == '--devices']} beside it; run `archfront report` twice")
+    if len(options.directory) > 1 and flags and flags[0] != "--objectives":
+        raise SpecError(f"{flags[0]} must be of one study, found several directories; name one of them")
+    if options.far and not {"--device", "--devices"} & {*flags}:
+        raise SpecError("--far must stand beside --device or --devices, found neither; name a table, or leave --far out")
+
+
 def _report_several(options: argparse.Namespace) -> int:
     """Write one page of several studies, or print the keys in which they differ as JSON."""
     from trials.reporting.several_studies import differences, report_several
 
-    if options.device is not None or options.devices is not None:
-        raise SpecError("--device must be of one study, found several directories; name one of them")
     directories = [Path(directory) for directory in options.directory]
     if options.json:
         emit(differences(directories))

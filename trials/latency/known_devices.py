@@ -31,30 +31,38 @@ class MeasuredStudy:
     finals: Mapping[int, FinalRecord]
     problem: Problem
 
-    def on(self, table: DeviceTable) -> DeviceTransfer:
-        """The study as the table predicts it; raises SpecError where it says nothing of it."""
-        return transfer_to_device(self.records, table, self.finals, self.problem)
+    def on(self, table: DeviceTable, *, far: bool) -> DeviceTransfer:
+        """The study as the table predicts it; raises SpecError where it says nothing of it, or a shape is too far outside, unless `far`."""
+        return transfer_to_device(self.records, table, self.finals, self.problem, far=far)
 
 
-def keep_devices(measured: MeasuredStudy, names: Sequence[str]) -> None:
-    """Copy tables, by their files or names, into the study's directory; raises SpecError where one cannot say anything of the study."""
-    folder = measured.directory / FOLDER
-    there = {path.stem for path in folder.glob(f"*{SUFFIX}")} | {table_path(name).stem for name in names}
+def keep_devices(measured: MeasuredStudy, names: Sequence[str], *, far: bool = False) -> None:
+    """Copy tables, by their files or names, into the study's directory; raises SpecError as `MeasuredStudy.on` does."""
+    folder, paths = measured.directory / FOLDER, [table_path(name) for name in names]
+    for name, path in zip(names, paths, strict=True):
+        if alike := [other for other, one in zip(names, paths, strict=True) if one.stem == path.stem and one.resolve() != path.resolve()]:
+            raise SpecError(
+                f"--devices must be tables of different names, because a study keeps them by these, found {name} and {alike[0]}; rename one"
+            )
+    there = {path.stem for path in folder.glob(f"*{SUFFIX}")} | {path.stem for path in paths}
     if len(there) > MOST_DEVICES:
         raise SpecError(f"--devices must come to at most {MOST_DEVICES} tables, found {len(there)} with those in {folder}; take some out")
     for name in names:
-        measured.on(find_table(name))
+        measured.on(find_table(name), far=far)
     folder.mkdir(exist_ok=True)
-    for name in names:
-        write_whole(folder / f"{table_path(name).stem}{SUFFIX}", table_path(name).read_bytes())
+    for path in paths:
+        write_whole(folder / f"{path.stem}{SUFFIX}", path.read_bytes())
 
 
 def known_devices(measured: MeasuredStudy) -> list[DeviceTransfer]:
-    """What the tables that are kept with a study say of it; one that says nothing is left out with a warning."""
+    """What the tables that are kept with a study say of it; one that says nothing is left out with a warning.
+
+    Whether a table may be far from the study's shapes was asked when it was kept.
+    """
     found = []
     for path in sorted((measured.directory / FOLDER).glob(f"*{SUFFIX}"))[:MOST_DEVICES]:
         try:
-            found.append(measured.on(read_table(path)))
+            found.append(measured.on(read_table(path), far=True))
         except SpecError as error:
             logger.warning("%s is left out of the report: %s", path, error)
     return found

@@ -55,7 +55,10 @@ def user_sampler(name: str, options: Mapping[str, Any]) -> Callable[[int], BaseS
 
 
 def require_user_sampler(search: SearchSpec, space: SearchSpace, objectives: int) -> None:
-    """Raise SpecError for a sampler that cannot be had, or that does not propose by the trials and its seed alone."""
+    """Raise SpecError for a sampler that cannot be had, or that does not propose by the trials and its seed alone.
+
+    It is tried in sight of no and of two trials; more, from which models learn, would take a Gaussian process of Optuna's 13 s.
+    """
     name, make = search.sampler, user_sampler(search.sampler, search.sampler_options)
     distributions = distributions_of(space)
     for trials in ([], _made_up(distributions, objectives)):
@@ -106,9 +109,12 @@ def _class(name: str) -> type[BaseSampler]:
             f"search.sampler must name a module that is installed or lies in the working directory, found no {error.name} in {here}; "
             "correct the name, or run from the module's directory"
         ) from None
-    except Exception as error:  # whatever a module raises
+    except (Exception, SystemExit) as error:  # whatever a module raises
         raise _unreadable(module_name, error) from None
-    found = getattr(module, class_name, None)
+    try:
+        found = getattr(module, class_name, None)
+    except (Exception, SystemExit) as error:  # a module that imports its classes once they are asked for, as Optuna's do
+        raise _unreadable(name, error, "class") from None
     if found is None:
         there = {key: value for key, value in vars(module).items() if _is_sampler(value) and not key.startswith("_")}
         classes = [key for key, value in there.items() if value.__module__ == module_name] or list(there)
@@ -133,13 +139,14 @@ def _takes_seed(kind: type[BaseSampler]) -> bool:
     return "seed" in inspect.signature(kind.__init__).parameters
 
 
-def _unreadable(module: str, error: Exception) -> SpecError:
-    return SpecError(f"search.sampler: the module {module} must be importable, found that it raises {said_of(error)}; mend it")
+def _unreadable(name: str, error: BaseException, kind: str = "module") -> SpecError:
+    cure = "install what it needs" if isinstance(error, ImportError) else "mend it"
+    return SpecError(f"search.sampler: the {kind} {name} must be importable, found that it raises {said_of(error)}; {cure}")
 
 
-def said_of(error: Exception) -> str:
+def said_of(error: BaseException) -> str:
     """An error of a user's code on one line."""
-    line = next(iter(str(error).splitlines()), "")
+    line = next(iter(str(error).strip().splitlines()), "")
     return shortened(f"{type(error).__name__}: {line}" if line else type(error).__name__)
 
 

@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import logging
 import sys
+import threading
 from typing import Any
 
 NEEDED_METRICS = {"Metric": "torchmetrics.metric", "MetricCollection": "torchmetrics.collections"}
@@ -28,16 +29,29 @@ def defer_torchmetrics() -> None:
         importlib.import_module("torchmetrics.utilities")  # first, or the two go in a circle
         for name, module in NEEDED_METRICS.items():
             setattr(package, name, getattr(importlib.import_module(module), name))
+        about = importlib.import_module("torchmetrics.__about__")
+        package.__dict__.update({name: getattr(about, name) for name in about.__all__})
     except Exception:  # another version of it
         for name in [name for name in sys.modules if name.partition(".")[0] == "torchmetrics"]:
             del sys.modules[name]
         return
 
+    lock, is_loading = threading.RLock(), False
+
     def ask(name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        del package.__dict__["__getattr__"]
-        loader.exec_module(package)
+        nonlocal is_loading
+        with lock:  # another thread waits until all of it is there
+            is_asked_of_any_module = name.startswith("__") and name.endswith("__") and name != "__all__"
+            if is_loading or is_asked_of_any_module:
+                raise AttributeError(f"module {package.__name__!r} has no attribute {name!r}")
+            if package.__dict__.get("__getattr__") is ask:
+                is_loading = True
+                try:
+                    loader.exec_module(package)
+                finally:
+                    is_loading = False
+                if package.__dict__["__getattr__"] is ask:  # where it failed it stays, and the next one to ask tries again
+                    del package.__dict__["__getattr__"]
         return getattr(package, name)
 
     package.__dict__["__getattr__"] = ask

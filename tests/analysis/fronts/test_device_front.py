@@ -15,7 +15,9 @@ from analysis.fronts.front import front_of
 from analysis.fronts.membership import estimate_membership
 from analysis.latency.device_table import DeviceTable, Row, append_row, read_table
 from analysis.latency.latency_model import TOO_FAR_OUTSIDE
-from analysis.records.record import append
+from analysis.objectives.problem import problem_of
+from analysis.objectives.registry import USUAL
+from analysis.records.record import Outcome, append
 from analysis.report.device_page import transfer_page
 from analysis.terminal.device_text import transfer_text
 from analysis.text import words
@@ -91,6 +93,29 @@ def test_what_is_shown_says_predicted(table: DeviceTable) -> None:
     for row in found["front"]:
         assert row["predicted_total_ms_low"] < row["predicted_total_ms"] < row["predicted_total_ms_high"]
     assert json.loads(json.dumps(found)) == found
+
+
+def test_limits_hold_on_the_other_device_and_what_they_kept_from_training_is_told(table: DeviceTable) -> None:
+    free = transfer_to_device(RECORDS, table).front
+    slowest = max(free.members, key=lambda number: free.points[number].values[MS])
+    limit = free.points[slowest].values[MS] * 0.99
+    heavy = next(record for record in RECORDS if record.finished and record.number not in free.members)
+    over = dataclasses.replace(heavy, outcome=Outcome.OVER_LIMIT, reason="its latency is above limits.total_ms", training=None)
+    records = [over if record is heavy else record for record in RECORDS]
+    transfer = transfer_to_device(records, table, problem=problem_of(USUAL, {"total_ms": limit, "load_ms": 1e6}))
+    assert slowest not in transfer.front.members
+    assert all(transfer.front.points[number].values[MS] <= limit for number in transfer.front.members)
+    assert transfer.membership.posteriors[slowest].on_front == 0
+    assert transfer.untrained == [next(record for record in transfer.records if record.number == heavy.number)]
+    text = transfer_text(transfer)
+    for said in ("over a limit here, and so not on the front: of #", "above limits.total_ms", "limits.load_ms is not asked"):
+        assert said in text
+    kept = int(transfer.predictions[heavy.number].total.ms <= limit)
+    assert f"1 shape was over a limit on the study's own device and not trained, and so not judged here; by the table {kept} would" in text
+    none = transfer_to_device(records, table, problem=problem_of(USUAL, {"total_ms": 1e-3}))
+    assert none.front.members == ()
+    for said in (transfer_text(none), transfer_page("sample", none)):
+        assert "The predicted front has 0 shapes" in said
 
 
 def test_another_workload_is_refused(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -134,6 +135,24 @@ def test_another_device_is_chosen_in_the_page_and_answered_as_python_does(browse
     assert seen["shown"] == [""]
     assert "predicted" not in seen["interval"]
     assert not [said for said in logged(browser, "browser") if said["level"] == "SEVERE"]
+
+
+def test_a_device_says_what_limits_take_and_is_no_choice_where_they_take_all(tmp_path: Path) -> None:
+    table = write_table(tmp_path / "phone.jsonl")
+    times = [prediction.total.ms for prediction in transfer_to_device(RECORDS, table).predictions.values()]
+    few, none = (
+        transfer_to_device(RECORDS, table, problem=problem_of(STANDARD.names, {"total_ms": limit}))
+        for limit in (median(times), min(times) / 2)
+    )
+    text = page(tmp_path, devices=[few, none]).read_text()
+    assert len(re.findall("shapes that were trained are over a limit here, and so not on the front", text)) == 1
+    assert re.findall(r'<option value="([^"]*)"[^>]*?(disabled)?(?:="disabled")?>', text) == [
+        ("", ""),
+        ("device-1", ""),
+        ("device-2", "disabled"),
+    ]
+    assert "phone: no shape keeps to the limits" in text
+    assert 'data-device="device-2"' not in text
 
 
 def random_limits(front: Front, count: int) -> list[dict[str, float]]:

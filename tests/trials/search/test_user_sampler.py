@@ -59,6 +59,16 @@ REFUSED = {
     "an instance": ("Own = RandomSampler(0)", "Own", "must name a subclass of optuna.samplers.BaseSampler, found <optuna"),
     "syntax": ("def", "Own", "the module MODULE must be importable, found that it raises SyntaxError: invalid syntax"),
     "an import of what is missing": ("import no_such_library", "Own", "found that it raises ModuleNotFoundError: No module named 'no_such"),
+    "a program": (
+        "import sys; sys.exit('usage: x')",
+        "Own",
+        "the module MODULE must be importable, found that it raises SystemExit: usage: x",
+    ),
+    "a class that is imported late": (
+        "del Own\ndef __getattr__(name): import no_such_library",
+        "Own",
+        "the class MODULE:Own must be importable, found that it raises ModuleNotFoundError: No module named 'no_such_library'; install",
+    ),
     "an argument without default": (
         "class Own(RandomSampler):\n  def __init__(self, mu): pass",
         "Own",
@@ -94,6 +104,7 @@ def test_a_class_that_cannot_propose_is_refused_at_the_gate_in_one_sentence(kind
         ("optuna.samplers:CmaEsSampler", {}, "must propose for a study of 2 objectives"),
         ("optuna.samplers:TPESampler", {"mu": 3}, "must be made with search.sampler_options (mu)"),
         ("optuna.samplers:TPESampler", {"seed": 3}, "search.sampler_options must leave out seed"),
+        ("optuna.integration:BoTorchSampler", {}, "the class optuna.integration:BoTorchSampler must be importable"),
         ("optuna.samplers:BaseSampler", {}, "must name a subclass of optuna.samplers.BaseSampler"),
         ("optuna.simplers:GPSampler", {}, "found no optuna.simplers in "),
     ],
