@@ -64,7 +64,7 @@ def plausible(task: TrialTask) -> TrialRecord:
 def answer(task: TrialTask, **changes: Any) -> TrialRecord:
     """A finished record with smooth numbers, or with these fields."""
     shape, (study, _) = task.architecture, small_study()
-    fields = {"outcome": Outcome.FINISHED, "reason": None, "latency": _latency(shape), "training": _training(shape), **changes}
+    fields = {"outcome": Outcome.FINISHED, "reason": None, "latency": latency(shape), "training": _training(shape), **changes}
     costs = count_costs(shape, study.latency, study.proxy)
     return record_of(task, fields.pop("outcome"), fields.pop("reason"), costs, Start.now(), **fields)
 
@@ -154,7 +154,8 @@ def _use_up_memory() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
-def _latency(shape: Architecture) -> Latency:
+def latency(shape: Architecture) -> Latency:
+    """A latency that grows with depth and with FLOPs."""
     total = 2.0 + 3.0 * shape.num_hidden_layers + 1e-5 * cost.decode_flops(shape, 128)
     return Latency(
         total_ms=Spread(median=total, p10=total, p90=total),

@@ -33,7 +33,8 @@ class Attempts:
         noted = replace(attempt, attempt=self._made[number], progressed=self._left_state_since(number, began))
         if noted.progressed:
             self._in_vain[number].clear()
-        self._in_vain[number].append(noted)
+        else:
+            self._in_vain[number].append(noted)
         if node is not None:
             self._nodes[number].add(node)
         return noted

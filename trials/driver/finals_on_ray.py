@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import ray
 
@@ -16,7 +17,7 @@ from trials.driver.retrainings import FRESH_SEED_OFFSET, fresh_seed, learning_ra
 from trials.driver.trial_actor import Equipment
 from trials.driver.workers import Examiner, ask_device
 from trials.progress.stages import JUDGED, MEASURED
-from trials.progress.watch import RunWatch
+from trials.progress.watch import AWAY, RunWatch
 from trials.study.directory import tokenizer_file, weights_file
 from trials.trial.reuse import Reuse
 
@@ -45,7 +46,7 @@ def finish_finals(
 
     def measure(record: TrialRecord) -> Latency:
         with watch.stages.clock(MEASURED):
-            return ask_device(equipment.device, record.architecture)
+            return ask_device(equipment.device, record.architecture, partial(tell_of_device, watch))
 
     def with_seed(record: TrialRecord, seed: int) -> FreshSeed:
         blocks = equipment.blocks[record.architecture.vocab_size]
@@ -63,7 +64,7 @@ def finish_finals(
     def bracket(record: TrialRecord, final: FinalRecord) -> FinalRecord:
         return replace(final, learning_rate_bracket=learning_rate_bracket(record, at_rate, reuse))
 
-    watch.begin("finals", "the front's members and references to be measured again and judged on the test split")
+    tell_of_device(watch, is_away=False)
     found = measure_finals(directory, records, finals, measure, judge, study.problem, write)
     watch.stages.end("finals")
     for again in wanted_retrainings(study):
@@ -71,3 +72,8 @@ def finish_finals(
         found = retrain(directory, records, found, again, fresh if again == "fresh_seed" else bracket, study.problem)
     watch.stages.end("retraining")
     return found
+
+
+def tell_of_device(watch: RunWatch, is_away: bool) -> None:
+    """What the finals wait for: their measurements, or a latency device that is away."""
+    watch.begin("finals", AWAY if is_away else "the front's members and references to be measured again and judged on the test split")

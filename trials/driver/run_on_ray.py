@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.records.attempt import read_attempts
+from analysis.records.attempt import Attempt
 from analysis.records.record import FinalRecord, TrialRecord
 from trials.cluster.ray_session import connected
 from trials.corpus.first_look import require_text, without_text_notice
@@ -51,6 +51,8 @@ class RayRun:
     directory: Path
     address: str | None
     evaluate: Evaluate | None
+    attempts: Sequence[Attempt]
+    """The attempts at trials that were lost in earlier runs."""
     tracker: Tracker
     watch: RunWatch
     share: float | None
@@ -96,7 +98,7 @@ class RayRun:
                     if is_real:
                         begin_taken(directory)  # nothing is refused from here on
                     watch.begin_search(agenda.records.values(), agenda.problem, agenda.count, study.workers.count)
-                    attempts = Attempts(directory, read_attempts(directory))
+                    attempts = Attempts(directory, self.attempts)
                     search(agenda, equipment, attempts, RecordWriter(directory, agenda, reuse, self.tracker, watch), reuse, watch)
                     stages.end("search")
                     found = _in_order((agenda.lost | agenda.records).values())

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.records.attempt import read_attempts
 from analysis.records.record import FinalRecord, TrialRecord, read_finals, read_records
 from search_space.errors import SpecError
 from trials.cluster.ray_address import is_here
@@ -77,6 +78,7 @@ def run_study(
         if (found := misfit(study, records)) is not None:
             raise SpecError(f"{held} must hold records of this study, found others: {found}; restore them, or name another directory")
         finals: Mapping[int, FinalRecord] = read_finals(held)
+        attempts = read_attempts(held)
         left_out: Mapping[int, str] = left_out_here(study, held, first.planned) if evaluate is None else {}
         tracker = Tracker(held, study, study_text, tracking_uri, experiment=experiment, tags=tags)
         agenda = agenda_of(first, study, records, left_out)
@@ -95,7 +97,7 @@ def run_study(
             # before our own processes start, MLflow's and Ray's, which are at work too
             share = share_here(study) if evaluate is None and not records and is_here(address) else None
             run = RayRun(
-                first=first, directory=held, address=address, evaluate=evaluate,
+                first=first, directory=held, address=address, evaluate=evaluate, attempts=attempts,
                 tracker=tracker, watch=watch, share=share,
             )  # fmt: skip
             before = set(agenda.records)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -117,14 +116,13 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             # the driver has put its weights beside the study; where that is not seen from here, the shape is trained anew
             reused_weights = weights_file(self._equipment.directory, task.number) if self._sees_directory() else None
             reused = None if reused_weights is None else reused
-        teller = Teller(task.number, RunLength.of(proxy, task.architecture).planned_tokens(0, 0.0) or None)
+        planned = RunLength.of(proxy, task.architecture).planned_tokens(0, 0.0) or None
+        teller = Teller(task.number, planned, lambda: self._watchdog.held_seconds)
 
         def measured(shape: Architecture) -> Latency:
             teller.measures()
-            since = time.monotonic()
             with self._watchdog.held_up():  # a measurement has a limit of its own, and the device may be others'
                 latency = ask_device(self._equipment.device, shape, teller.waits)
-            teller.held_up(time.monotonic() - since)
             teller.trains()
             return latency
 

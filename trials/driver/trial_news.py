@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 
 import ray
@@ -27,22 +27,18 @@ MOST_POINTS_SAID = 32
 class Teller:
     """Says on a worker how far a trial is."""
 
-    def __init__(self, number: int, planned_tokens: int | None) -> None:
-        """The trial's number, and the tokens of its training; None where it is to last seconds."""
-        self._number, self._planned, self._next, self._held_seconds = number, planned_tokens, 0.0, 0.0
+    def __init__(self, number: int, planned_tokens: int | None, held_seconds: Callable[[], float]) -> None:
+        """The trial's number, the tokens of its training, None where it is to last seconds, and how long it was held up so far."""
+        self._number, self._planned, self._next, self._held_seconds = number, planned_tokens, 0.0, held_seconds
         self._curve: deque[CurvePoint] = deque(maxlen=MOST_POINTS_SAID)
 
     def measures(self) -> None:
         """The latency comes first, or a wait for the device."""
         self._tell(News("latency"))
 
-    def waits(self) -> None:
-        """The device is away, and the trial waits for it."""
-        self._tell(News("waiting"))
-
-    def held_up(self, seconds: float) -> None:
-        """So long it waited for a latency, which is no part of its deadline."""
-        self._held_seconds += seconds
+    def waits(self, is_away: bool) -> None:
+        """The device is away, and the trial waits for it; or it is back."""
+        self._tell(News("waiting" if is_away else "latency"))
 
     def trains(self) -> None:
         """The training begins."""
@@ -57,7 +53,7 @@ class Teller:
 
     def _tell(self, news: News) -> None:
         curve = [[point.tokens, point.seconds, point.training_loss, point.validation_loss] for point in news.curve]
-        said = json_of([news.doing, news.tokens, news.planned_tokens, curve, self._held_seconds]).encode()
+        said = json_of([news.doing, news.tokens, news.planned_tokens, curve, self._held_seconds()]).encode()
         with suppress(Exception):  # a trial does not end because nobody listens
             internal_kv._internal_kv_put(_key(self._number), said, overwrite=True, namespace=NAMESPACE)
 
@@ -80,10 +76,12 @@ def _point(values: Sequence[float | None]) -> CurvePoint:
     return CurvePoint(tokens=int(tokens), seconds=seconds, training_loss=training_loss, validation_loss=validation_loss)
 
 
-def forget() -> None:
-    """What trials of this driver said is not kept on a cluster that outlives it."""
+def forget(number: int | None = None) -> None:
+    """What a trial said is not taken for its next attempt's word; what all trials of this driver did, where no number is given, is not
+    kept on a cluster that outlives it.
+    """
     with suppress(Exception):
-        internal_kv._internal_kv_del(_key(), del_by_prefix=True, namespace=NAMESPACE)
+        internal_kv._internal_kv_del(_key("" if number is None else number), del_by_prefix=number is None, namespace=NAMESPACE)
 
 
 def _key(number: int | str = "") -> bytes:

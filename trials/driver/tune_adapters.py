@@ -21,7 +21,7 @@ from trials.cluster.placement import others_of
 from trials.driver.agenda import Agenda, NoTask
 from trials.driver.attempts import Attempts
 from trials.driver.record_writer import RecordWriter
-from trials.driver.trial_news import heard
+from trials.driver.trial_news import forget, heard
 from trials.driver.workers import RAYLET_SECONDS, Place, attempt_at, explain_loss
 from trials.progress.watch import RunWatch
 from trials.study.search_spec import WorkersSpec
@@ -102,6 +102,7 @@ class RecordCallback(Callback):  # type: ignore[misc]
         self.attempts = attempts
         self._running: dict[int, _Running] = {}
         self._looked_at = time.monotonic()
+        self._outlived_at: float | None = None
         self.is_stranded = False
         """Whether a trial waits for another node than it may have, and there is none any more."""
 
@@ -147,8 +148,8 @@ class RecordCallback(Callback):  # type: ignore[misc]
         task = trial.config["task"]
         said = Path(trial.error_file).read_text(encoding="utf-8")  # trial.get_error() looks where Tune copies it to, later
         running = self._running.get(task.number, _Running(task, Start.now(), None))
-        time.sleep(RAYLET_SECONDS)  # where the raylet is gone, so is this process meanwhile (`own_ray`)
-        self._lose(replace(running, start=Start(running.start.at, running.start.monotonic + RAYLET_SECONDS)), said)
+        start = Start(running.start.at, running.start.monotonic + self._outlive_raylet())
+        self._lose(replace(running, start=start), said)
 
     def on_out_of_memory(self, said: str) -> None:
         """Ray ended workers because memory ran low, and with them, in Ray 2.60, Tune's whole run; `said` names their processes.
@@ -160,10 +161,19 @@ class RecordCallback(Callback):  # type: ignore[misc]
             self._lose(entry, said)
         self.give_back()
 
+    def _outlive_raylet(self) -> float:
+        """Where the raylet is gone, so is this process meanwhile (`own_ray`); returns the seconds, 0 right after those of another trial."""
+        if self._outlived_at is not None and time.monotonic() - self._outlived_at < RAYLET_SECONDS:
+            return 0.0  # a node is lost with many trials, which Tune tells one after the other
+        time.sleep(RAYLET_SECONDS)
+        self._outlived_at = time.monotonic()
+        return RAYLET_SECONDS
+
     def _lose(self, entry: _Running, said: str) -> None:
         study, task = self._study, entry.task
         self._running.pop(task.number, None)
         verdict = explain_loss(said, entry.start.elapsed_seconds - _held_seconds(task.number), study.workers.deadline_seconds)
+        forget(task.number)
         if verdict is None:
             place = entry.where()
             attempt = self.attempts.lost(attempt_at(task.number, place, said, entry.start), None if place is None else place.node)
@@ -178,7 +188,7 @@ class RecordCallback(Callback):  # type: ignore[misc]
 
 
 def _held_seconds(number: int) -> float:
-    """How long a trial was held up by its latency, as far as it said; without end where it was at that when it was lost."""
+    """How long a trial was held up by measurements, as far as it said; without end where it was at its own when it was lost."""
     try:
         news = heard([number]).get(number)
     except RayError:

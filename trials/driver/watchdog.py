@@ -23,10 +23,12 @@ class Watchdog:
     def __init__(self) -> None:
         """A watchdog that sleeps until `watching`."""
         self._left_seconds = self._since = 0.0
+        self.held_seconds = 0.0
+        """How much of the trial went by inside `held_up`."""
 
     def begin(self, deadline_seconds: float) -> None:
         """A trial with such a deadline comes next."""
-        self._left_seconds = longest_seconds(deadline_seconds)
+        self._left_seconds, self.held_seconds = longest_seconds(deadline_seconds), 0.0
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -41,9 +43,11 @@ class Watchdog:
     def held_up(self) -> Iterator[None]:
         """What goes by in here is others' time: however much they measure, no trial counts as hung for it."""
         self._sleep()
+        since = time.monotonic()
         try:
             yield
         finally:
+            self.held_seconds += time.monotonic() - since
             self._watch()
 
     def _watch(self) -> None:

@@ -7,27 +7,30 @@ import platform
 import re
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import ray
 from ray.exceptions import RayActorError, RayTaskError
+from ray.experimental import internal_kv
 
 from analysis.records.attempt import Attempt
 from analysis.records.latency import Latency
 from analysis.records.record import FreshSeed, Outcome, RatePoint, TrialRecord
 from analysis.records.training import Quality
 from search_space.architecture import Architecture
+from trials.driver.trial_news import NAMESPACE
 from trials.driver.watchdog import longest_seconds
 from trials.machine.redaction import redacted
 from trials.study.latency_spec import LatencySpec
 from trials.study.spec import StudySpec
 from trials.training.conditions import Conditions
 from trials.training.failures import TrainingFailed
-from trials.trial.task import Start, outcome_of
+from trials.trial.task import DeviceLost, Start, outcome_of
 
 if TYPE_CHECKING:
     from trials.corpus.blocks import TokenBlocks
@@ -54,9 +57,9 @@ class LatencyDevice:
 
         self._process, self._queue = LatencyProcess(spec, earlier), FairQueue("latency-device")
 
-    def measure(self, shape: Architecture) -> Latency:
-        """Measures one shape as `LatencyProcess.measure` does, once it is this study's turn."""
-        with self._queue.turn():
+    def measure(self, shape: Architecture, asker: str) -> Latency:
+        """Measures one shape as `LatencyProcess.measure` does, once it is this study's turn; says meanwhile for which asker."""
+        with self._queue.turn(), _said_to_measure_for(asker):
             return self._process.measure(shape)
 
     def is_there(self) -> bool:
@@ -131,40 +134,69 @@ def result_of(asked: Any) -> Any:
         raise error.cause from None
 
 
-def ask_device(device: Any, shape: Architecture, away: Callable[[], None] | None = None) -> Latency:
+def ask_device(device: Any, shape: Architecture, away: Callable[[bool], None]) -> Latency:
     """A latency from the device; raises what the measurement raised there.
 
-    Where the device is lost, waits until it is back, however long that takes, and asks again; `away` is called when the wait begins.
-    Raises RuntimeError where it was lost three times while it measured this shape.
+    Where the device is lost, waits until it is back, however long that takes, and asks again; `away` is told True when the wait begins,
+    and False when it is over. Raises DeviceLost where it was lost three times while it measured this shape: losses while it measured
+    others, or while it was away already, are counted for no shape that waits. Raises RuntimeError where the device does not start.
     """
-    for losses in count(1):
+    asker, losses = uuid.uuid4().hex, 0
+    while True:
         try:
-            latency: Latency = result_of(device.measure.remote(shape))
+            latency: Latency = result_of(device.measure.remote(shape, asker))
         except RayActorError as error:
             time.sleep(RAYLET_SECONDS)  # where its raylet is gone, so is this process meanwhile
-            if losses == MOST_LOSSES or error.actor_init_failed:
-                raise RuntimeError(
+            _wait_for(device, away)
+            losses += _had_measured_for(asker)
+            if losses == MOST_LOSSES:
+                raise DeviceLost(
                     f"the process that takes latencies was lost {losses} times while it measured this shape: {cause_of_death(str(error))}"
                 ) from None
-            _wait_for(device, away)
         else:
             return latency
-    raise AssertionError("count has no end")
 
 
-def _wait_for(device: Any, away: Callable[[], None] | None) -> None:
+def _wait_for(device: Any, away: Callable[[bool], None]) -> None:
     """Return when the device is back; raises RuntimeError where it never will be."""
+    is_away = False
     while True:
         try:
             ray.get(device.is_there.remote())
         except RayActorError as error:
             if error.actor_init_failed:
                 raise RuntimeError(f"the process that takes latencies does not start: {cause_of_death(str(error))}") from None
-            if away is not None:
-                away()
+            if not is_away:
+                is_away = True
+                away(True)
             time.sleep(RAYLET_SECONDS)
         else:
+            if is_away:
+                away(False)
             return
+
+
+@contextmanager
+def _said_to_measure_for(asker: str) -> Iterator[None]:
+    """Leaves a word in the key-value store that every Ray cluster has, which only a death in here leaves there."""
+    with suppress(Exception):  # a measurement does not fail because nobody may ask
+        internal_kv._internal_kv_put(_asker_key(asker), b"measures", overwrite=True, namespace=NAMESPACE)
+    try:
+        yield
+    finally:
+        with suppress(Exception):
+            internal_kv._internal_kv_del(_asker_key(asker), namespace=NAMESPACE)
+
+
+def _had_measured_for(asker: str) -> bool:
+    """Whether the device that is back was lost while it measured for this asker; asked once a loss."""
+    with suppress(Exception):
+        return bool(internal_kv._internal_kv_del(_asker_key(asker), namespace=NAMESPACE))
+    return False
+
+
+def _asker_key(asker: str) -> bytes:
+    return f"device:{asker}".encode()
 
 
 LOST_BY = ("The actor died unexpectedly before finishing this task", "The actor is dead because", "is unavailable:")

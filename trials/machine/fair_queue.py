@@ -44,16 +44,18 @@ class FairQueue:
     def turn(self) -> Iterator[float]:
         """Have it inside, alone; yields the seconds waited, which may be any number."""
         since = time.monotonic()
-        ticket, file = self._draw()
         lock = os.open(self._folder / TURN_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
-            while any(self._is_held(other) for other in self._before(ticket)) or not _is_taken(lock):
-                time.sleep(ASK_AGAIN_SECONDS)
-            yield time.monotonic() - since
+            ticket, file = self._draw()
+            try:
+                while any(self._is_held(other) for other in self._before(ticket)) or not _is_taken(lock):
+                    time.sleep(ASK_AGAIN_SECONDS)
+                yield time.monotonic() - since
+            finally:
+                with suppress(OSError):
+                    ticket.unlink()
+                os.close(file)
         finally:
-            with suppress(OSError):
-                ticket.unlink()
-            os.close(file)
             os.close(lock)
 
     def _draw(self) -> tuple[Path, int]:
@@ -65,6 +67,8 @@ class FairQueue:
             ticket = self._folder / f"{time.monotonic_ns():020d}-{os.getpid()}-{file}"
             draft.rename(ticket)
         except BaseException:
+            with suppress(OSError):
+                draft.unlink()
             os.close(file)
             raise
         return ticket, file

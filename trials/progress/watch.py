@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from trials.trial.task import TrialTask
 
 TICK_SECONDS = 0.25
-AWAY = "the node that takes latencies, which is gone, to come back; trainings that have theirs go on"
+AWAY = "the node that takes latencies, which is gone, to come back"
 LONGEST_GOODBYE_SECONDS = 5.0
 """A thread that waits for an answer of a cluster that is gone is waited for no longer."""
 LEAST_BETWEEN_WRITES, MOST_BETWEEN_WRITES = 1.0, 10.0
@@ -45,7 +45,7 @@ class News:
     curve: tuple[CurvePoint, ...] = ()
     """The newest points of its learning curve, oldest first."""
     held_seconds: float = 0.0
-    """How long it was held up by its latency."""
+    """How long it was held up by its latency and by other measurements, which is no part of its deadline."""
 
 
 Hear = Callable[[Collection[int]], Mapping[int, News]]
@@ -187,7 +187,7 @@ class RunWatch:
     def _wait_for_trials(self) -> None:
         running = self._standing.running_count
         if any(trial.doing == "waiting" for trial in self._standing.running):
-            self._set(waits_for=AWAY)
+            self._set(waits_for=f"{AWAY}; trainings that have theirs go on")
             return
         self._set(waits_for=f"{words.plural(running, 'trial')} to end" if running else "the next trial to be chosen and to begin")
 

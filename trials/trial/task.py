@@ -22,6 +22,10 @@ from trials.training.failures import Diverged, OutOfMemory, TimedOut
 from trials.training.schedules import stated_tokens
 
 
+class DeviceLost(Exception):  # noqa: N818  as the failures of a training
+    """The latency device was lost while it measured a trial's shape, too often: infrastructure, and so no verdict on the trial."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialTask:
     """What a worker needs to know of a trial; picklable, and JSON-able through `as_dict`."""
@@ -145,6 +149,7 @@ def outcome_of(error: Exception) -> tuple[Outcome, str]:
         OutOfMemory: Outcome.OUT_OF_MEMORY,
         MemoryError: Outcome.OUT_OF_MEMORY,
         TimedOut: Outcome.TIMED_OUT,
+        DeviceLost: Outcome.LOST,
     }
     for kind, outcome in known.items():
         if isinstance(error, kind):

@@ -178,7 +178,6 @@ def test_the_end_of_what_ray_lives_by_is_one_sentence_and_leaves_no_process(
         assert driver.stdout is not None
         assert not is_up or driver.stdout.readline() == "up\n"
         os.kill(process_named(name, MARK, str(tmp_path)).number, number)
-        began = time.monotonic()
         _, complaints = driver.communicate(timeout=200)
     finally:
         driver.kill()
@@ -188,4 +187,3 @@ def test_the_end_of_what_ray_lives_by_is_one_sentence_and_leaves_no_process(
     assert re.match(rf"archfront: (Ray's {name} |the process that did the work ended with |Ray did not start on this machine)", sentence)
     assert sentence.endswith(("the same command continues", "the same command tries again"))
     assert not processes_with(MARK, str(tmp_path))
-    assert time.monotonic() - began < 30  # Ray itself: 19 to 64, and 90 for a port that nobody will say

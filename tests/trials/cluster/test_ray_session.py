@@ -114,9 +114,7 @@ def test_the_end_of_a_cluster_that_was_joined_is_one_sentence_and_the_same_comma
                 assert driver.poll() is None
                 time.sleep(0.02)
             head.end(program, number)
-            began = time.monotonic()
             _, complaints = driver.communicate(timeout=200)
-            seconds = time.monotonic() - began
         finally:
             driver.kill()
             driver.wait()
@@ -127,7 +125,6 @@ def test_the_end_of_a_cluster_that_was_joined_is_one_sentence_and_the_same_comma
         )
         assert sentence.endswith("the same command continues")
         assert not processes_with(DRIVER_MARK, str(directory)), "those of the driver; the cluster's are its own"
-        assert seconds < 20  # Ray itself: 60 and more
     kept = (directory / "records.jsonl").read_bytes()
     with a_head() as head:
         driver = drive(directory, tracking, head)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,14 +15,16 @@ import pytest
 from analysis.records.attempt import Attempt, read_attempts
 from analysis.records.record import Outcome, TrialRecord, read_records
 from analysis.report.attempts_part import again_sentence
+from search_space.errors import SpecError
 from tests.support import fakes
 from tests.support.noted import Noted
+from trials.driver import tune_adapters
 from trials.driver.agenda import Agenda, NoTask
 from trials.driver.attempts import Attempts
 from trials.driver.run_study import StudyResult, run_study
 from trials.driver.workers import explain_loss
 from trials.progress.standing import RunStanding
-from trials.progress.watch import RunWatch
+from trials.progress.watch import News, RunWatch
 from trials.reporting.stored_study import read_study, report_study
 from trials.study.directory import checkpoint_file
 from trials.trial.references import references
@@ -131,11 +134,47 @@ def test_attempts_are_counted_over_runs_and_given_up_within_one(tmp_path: Path) 
     state.parent.mkdir()
     state.touch()
     assert attempts.lost(attempt(7), None).progressed
-    assert not attempts.are_over(7), "it got further"
-    for _ in range(2):
+    for _ in range(3):
+        assert not attempts.are_over(7), "it got further, and has not been lost three times since"
         attempts.lost(attempt(7, "2999-01-01T00:00:00+00:00"), "a")
     assert attempts.are_over(7)
+    assert "attempt 5" not in attempts.reason(7)
     assert not attempts.are_over(8)
+
+
+def test_a_node_lost_with_many_trials_is_outlived_once_and_what_they_said_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened = list[str]()
+
+    def hear(numbers: list[int]) -> dict[int, News]:
+        happened.append(f"hears {numbers}")
+        return {}
+
+    monkeypatch.setattr(tune_adapters, "RAYLET_SECONDS", 30.0)
+    monkeypatch.setattr("time.sleep", lambda seconds: happened.append(f"sleeps {seconds:g}"))
+    monkeypatch.setattr(tune_adapters, "heard", hear)
+    monkeypatch.setattr(tune_adapters, "forget", lambda number: happened.append(f"forgets {number}"))
+    (tmp_path / "error").write_text(NODE_GONE)
+    study, _ = fakes.small_study(workers={"count": 3})
+    proposer: Any = None  # what is handed out here are references
+    given, attempts = Agenda(study, references(study.references, study.search_space), [], proposer), Attempts(tmp_path)
+    writer: Any = SimpleNamespace(write_attempt=lambda _: None)
+    callback = tune_adapters.RecordCallback(study, given, attempts, writer, RunWatch())
+    tasks = [given.next(), given.next()]
+    for task in tasks:
+        callback.on_trial_error(0, [], SimpleNamespace(config={"task": task}, error_file=str(tmp_path / "error")))
+    assert happened == ["sleeps 30", "hears [0]", "forgets 0", "hears [1]", "forgets 1"]
+    assert [given.next(), given.next()] == tasks, "both are handed out again"
+
+
+def test_a_damaged_line_of_attempts_is_refused_where_the_records_are_read(tmp_path: Path, tracking: str) -> None:
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "attempts.jsonl").write_text('{"number":\n')
+    with pytest.raises(
+        SpecError, match=r"attempts.jsonl:1 does not hold an attempt; .*; restore the file from a copy, or delete that line"
+    ):
+        run(tmp_path / "study", tracking, tmp_path / "deaths", 0)
 
 
 def agenda(records: list[TrialRecord]) -> Agenda:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+from trials.driver.watchdog import Watchdog
 
 ROOT = Path(__file__).resolve().parents[3]
 LIFE = """
@@ -31,6 +34,18 @@ def test_a_trial_far_past_its_deadline_is_ended() -> None:
 def test_time_that_others_take_is_not_the_trials() -> None:
     assert lived("with dog.watching():\n  with dog.held_up(): time.sleep(1.5)")
     assert not lived("with dog.watching():\n  with dog.held_up(): time.sleep(1.5)\n  time.sleep(3)")
+
+
+def test_all_that_a_trial_was_held_up_is_known_and_the_next_begins_anew() -> None:
+    dog, since = Watchdog(), time.monotonic()
+    dog.begin(60.0)
+    with dog.watching():
+        for _ in range(2):
+            with dog.held_up():
+                time.sleep(0.05)
+    assert 0.1 <= dog.held_seconds <= time.monotonic() - since
+    dog.begin(60.0)
+    assert dog.held_seconds == 0.0
 
 
 def test_the_stretches_of_a_trial_add_up_without_what_lies_between() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import itertools
 import json
 import os
@@ -17,12 +19,22 @@ from search_space.errors import SpecError
 from trials.machine.fair_queue import FairQueue
 
 ROOT = Path(__file__).resolve().parents[3]
-ASKS = """
+ASKS = '''
 import json, sys, threading, time
 from pathlib import Path
 from trials.machine.fair_queue import FairQueue
 folder, name, at_once, each = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-queue, one = FairQueue("device", folder), threading.Lock()
+
+class Noting(FairQueue):
+    """Knows when its newest ticket was drawn."""
+
+    def _draw(self):
+        before = time.monotonic()
+        found = super()._draw()
+        self.drawn = before, time.monotonic()
+        return found
+
+queue, one = Noting("device", folder), threading.Lock()
 
 def ask():
     for _ in range(each):
@@ -30,14 +42,14 @@ def ask():
             began = time.monotonic()
             time.sleep(0.05)
             with open(folder / "turns", "a") as file:
-                print(json.dumps([began, time.monotonic(), name]), file=file)
+                print(json.dumps([began, time.monotonic(), name, *queue.drawn]), file=file)
 
 print("ready", flush=True)
 sys.stdin.readline()
 threads = [threading.Thread(target=ask) for _ in range(at_once)]
 [thread.start() for thread in threads]
 [thread.join() for thread in threads]
-"""
+'''
 DIES = """
 import sys, time
 from pathlib import Path
@@ -71,11 +83,9 @@ def test_a_study_with_many_workers_and_one_with_a_single_one_take_turns(tmp_path
         assert process.returncode == 0
     turns = sorted(json.loads(line) for line in (tmp_path / "turns").read_text().splitlines())
     assert len(turns) == 22
-    assert all(ended <= began for (_, ended, _), (began, _, _) in itertools.pairwise(turns))
-    names = [name for _, _, name in turns]
-    first, last = names.index("single"), len(names) - 1 - names[::-1].index("single")
-    both = names[first : last + 1]
-    assert both.count("many") <= both.count("single") + 2, f"one waited more than its share: {names}"
+    assert all(ended <= began for (_, ended, *_), (began, *_) in itertools.pairwise(turns))
+    for (*_, name, drawing, _), (*_, later, _, drawn) in itertools.combinations(turns, 2):
+        assert drawing < drawn, f"{later} drew its ticket before {name} began to draw one, and came after"
     assert tickets(tmp_path) == ["turn"]
 
 
@@ -87,6 +97,23 @@ def test_whoever_dies_is_waited_for_no_more(tmp_path: Path) -> None:
         assert waited <= time.monotonic() - since
     process.communicate()
     assert tickets(tmp_path) == ["turn"]
+
+
+def test_a_queue_that_cannot_be_joined_is_left_without_a_ticket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    queue = FairQueue("device", tmp_path)
+    with monkeypatch.context() as here:
+        here.setattr(fcntl, "flock", refuses)
+        with pytest.raises(OSError, match="no locks"), queue.turn():
+            pass
+    assert tickets(tmp_path) == ["turn"]
+    (tmp_path / f"archfront-{os.getuid()}-device" / "turn").unlink()
+    (tmp_path / f"archfront-{os.getuid()}-device" / "turn").mkdir()
+    with pytest.raises(OSError, match="turn"), queue.turn():
+        pass
+    assert tickets(tmp_path) == ["turn"], "no ticket for which the others would wait"
 
 
 def test_another_users_folder_is_refused(tmp_path: Path) -> None:

@@ -122,9 +122,11 @@ def test_what_a_trial_says_on_a_worker_is_heard_with_its_newest_points(monkeypat
     monkeypatch.setattr(trial_news, "_key", lambda number="": str(number).encode())
     monkeypatch.setattr("ray.experimental.internal_kv._internal_kv_put", lambda key, value, **_: said.update({key: value}))
     monkeypatch.setattr("ray.experimental.internal_kv._internal_kv_get", lambda key, **_: said.get(key))
-    teller = Teller(3, 1_000)
+    teller = Teller(3, 1_000, lambda: 7.0)
+    teller.waits(is_away=True)
+    assert heard([3]) == {3: News("waiting", held_seconds=7.0)}
     teller.trains()
-    assert heard([3, 4]) == {3: News("training", 0, 1_000)}
+    assert heard([3, 4]) == {3: News("training", 0, 1_000, held_seconds=7.0)}
     points = [CurvePoint(tokens=at, seconds=at / 10, training_loss=1 / at) for at in range(1, 100)]
     for point in points:
         teller.at(point)  # all but the first within half a second, and so not said
