@@ -178,7 +178,7 @@ def test_a_browser_draws_every_finished_trial_without_errors_or_requests(browser
     show(browser, path)
     unfold(browser)
     finished = sum(record.outcome is Outcome.FINISHED and record.replicates is None for record in records)
-    assert count(browser, "figure") == (7 if finished else 0)
+    assert count(browser, "figure") == (8 if finished else 0)
     assert count(browser, "#plot-bits-per-byte-total-ms .point") == finished
     assert count(browser, "#plot-next-token-accuracy .point") == finished
     assert logged(browser, "browser") == []

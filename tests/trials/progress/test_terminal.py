@@ -113,8 +113,10 @@ def test_a_study_without_a_terminal_says_plain_lines(tmp_path: Path, tracking: s
     assert "\r" not in done.stderr
     stages = [found[1] for line in lines if (found := re.match(r" *(?:\d+ min )?[\d.]+ s  ([A-Za-z ]+): waits for", line))]
     assert stages == ["imports", "Ray", "corpus", "search space", "workers", "search", "tracking"]
-    trials = [line for line in lines if re.search(r"  #\d+ ", line)]
+    said = [line for line in lines if re.search(r"  #\d+ ", line)]
+    trials = [line for line in said if " is run again: " not in line]
     assert len(trials) == 12
+    assert len(said) - len(trials) == 2, "a worker that is killed each time is tried three times"
     assert any("#2 " in line and "diverged: the training loss was nan; " in line for line in trials)
     assert re.search(r"; 12 of 12 trials, .* on the front$", trials[-1])
     assert done.stdout == ""

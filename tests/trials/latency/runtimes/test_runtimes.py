@@ -28,6 +28,7 @@ from trials.network.decoder import Network
 from trials.rounding.network import rounded
 from trials.rounding.table import ROUNDINGS
 
+HAS_VNNI = re.search(r"\b(avx512_|avx_)vnni\b", Path("/proc/cpuinfo").read_text(encoding="utf-8")) is not None
 PLAIN = Architecture(
     vocab_size=70, hidden_size=48, num_unique_layers=3, num_attention_heads=6, num_key_value_heads=2, head_dim=8, intermediate_size=80
 )
@@ -224,6 +225,8 @@ def test_float16_logits_are_those_of_our_network_in_float16(runtime: str, precis
 def test_rounded_logits_are_those_of_our_network_as_the_table_rounds_it(runtime: str, precision: str, tmp_path: Path) -> None:
     """To float32's last digits, but where an activation lies so near the middle of two codes that those digits decide its code."""
     row, apart, by_weights_alone = ROUNDINGS[runtime, precision], [], []
+    if runtime == "openvino" and not HAS_VNNI:  # it leaves activations in float32 there, as docs/method.md says
+        row = replace(row, activations=None)
     for place, shape in enumerate(ROUNDED):
         if refused(runtime, SHAPES[shape], precision):
             continue
