@@ -167,7 +167,8 @@ def open_client(directory: Path, place: MlflowLocation) -> Any:
             fresh.replace(database)
         follow_move(directory)
         _spare_the_disk()
-    return MlflowClient(tracking_uri=place.uri(directory))
+    uri = place.uri(directory)
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)  # whatever else this process has told MLflow: models lie where their runs do
 
 
 @cache

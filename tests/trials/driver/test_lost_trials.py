@@ -84,7 +84,7 @@ def test_a_trial_that_is_lost_three_times_is_lost_and_the_same_command_tries_it_
     first = run(directory, tracking, deaths, 3)
     lost = first.records[3]
     assert lost.outcome is Outcome.LOST
-    assert (lost.reason or "").startswith("lost 3 times without getting any further (attempt 1 on ")
+    assert (lost.reason or "").startswith("lost 3 times without getting any further (attempt 1")
     assert (lost.reason or "").count("its worker process has died") == 3
     assert [record.outcome for record in first.records if record.number != 3] == [Outcome.FINISHED] * 5
     before = (directory / "records.jsonl").read_bytes()

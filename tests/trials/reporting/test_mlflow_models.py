@@ -89,7 +89,7 @@ def test_winners_are_models_that_write_text_wherever_the_directory_is(tmp_path: 
     track(directory, seen)
 
     uri = f"sqlite:///{directory}/mlflow.db"
-    client = MlflowClient(tracking_uri=uri)
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     model = client.get_registered_model("sample")
     front = front_of(seen, sample_finals(seen))
     winners = {**picked(front, estimate_membership(front)), "chosen": 5}
@@ -127,7 +127,7 @@ def test_a_study_without_weights_has_no_model(tmp_path: Path) -> None:
 
     track(tmp_path, records(3))
     assert study().name == "sample"
-    assert list(MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db").search_registered_models()) == []
+    assert list(MlflowClient(tracking_uri=(uri := f"sqlite:///{tmp_path}/mlflow.db"), registry_uri=uri).search_registered_models()) == []
 
 
 # --- what goes wrong
@@ -146,7 +146,8 @@ def aliases(directory: Path) -> dict[str, int]:
     """Words of the registered model, with the number of the trial whose version each is."""
     from mlflow.tracking import MlflowClient
 
-    client = MlflowClient(tracking_uri=f"sqlite:///{directory}/mlflow.db")
+    uri = f"sqlite:///{directory}/mlflow.db"
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     versions = {str(version.version): version.tags for version in client.search_model_versions("name = 'sample'")}
     found = client.get_registered_model("sample").aliases
     return {word: int(versions[str(version)]["archfront.made_of"].split()[0]) for word, version in found.items()}
