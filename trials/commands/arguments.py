@@ -9,9 +9,10 @@ from collections.abc import Callable
 from search_space.errors import SpecError, quoted
 from search_space.sizes import written_number
 from trials.commands.paths import given
+from trials.reporting.tracking_uri import LONGEST_TAG
 
 LARGEST_PORT, MOST_TIMES, MOST_PRICE, LONGEST_CONTEXT = 65_535, 1000, 1_000_000, 1 << 20
-LONGEST_EXPERIMENT, LONGEST_GIVEN_TAG = 250, 5000
+LONGEST_EXPERIMENT = 250
 TAG_KEY = r"\w[\w./-]{0,249}"
 RESERVED = ("mlflow.", "archfront.", "environment.")
 """Beginnings of the tags that MLflow and we write."""
@@ -66,10 +67,10 @@ def experiment(text: str) -> str:
 def tag(text: str) -> tuple[str, str]:
     """An argument that is a tag of MLflow's, as its key and its value."""
     key, _, value = (part.strip() for part in text.partition("="))
-    if not re.fullmatch(TAG_KEY, key, re.ASCII) or not value or len(value) > LONGEST_GIVEN_TAG:
+    if not re.fullmatch(TAG_KEY, key, re.ASCII) or not value or len(value) > LONGEST_TAG:
         raise argparse.ArgumentTypeError(
             f"must be KEY=VALUE, the key of letters, digits, dots, dashes, slashes and underscores, and the value of at most "
-            f"{LONGEST_GIVEN_TAG:,} letters, found {quoted(text)}; write it so"
+            f"{LONGEST_TAG:,} letters, found {quoted(text)}; write it so"
         )
     if (ours := next((prefix for prefix in RESERVED if key.startswith(prefix)), None)) is not None:
         raise argparse.ArgumentTypeError(

@@ -1,7 +1,8 @@
-"""How often a trial was lost with its worker, where, and when that is enough; no Ray."""
+"""What the loss of a worker is to its trial: a verdict, or an attempt, how often, where, and when that is enough; no Ray."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import replace
@@ -9,10 +10,21 @@ from datetime import datetime
 from pathlib import Path
 
 from analysis.records.attempt import Attempt
+from analysis.records.record import Outcome
+from trials.driver.watchdog import longest_seconds
+from trials.machine.redaction import redacted
 from trials.study.directory import checkpoint_file
+from trials.trial.task import Start
 
 MOST_ATTEMPTS = 3
 """A trial that was lost so often in one run, and left no newer state in between, is given up: it may itself be what ends its workers."""
+LOST_BY = ("The actor died unexpectedly before finishing this task", "The actor is dead because", "is unavailable:")
+"""How Ray begins to say that a worker or its node is gone; it says so of nothing that a trial raised."""
+WORKER_DIED = "its worker process has died"
+"""Ray's words where the process alone is gone, and its node lives."""
+OF_THE_ACTOR = re.compile(r"^(Failure # .*|\t.*)$|The actor died unexpectedly before finishing this task\.", re.MULTILINE)
+GUESSES = " Some common causes include"
+"""What begins that which Ray says at every such death, of memory and others, and knows nothing of."""
 
 
 class Attempts:
@@ -57,3 +69,45 @@ class Attempts:
             return checkpoint_file(self._directory, number).stat().st_mtime > began
         except OSError:
             return False
+
+
+def explain_loss(said: str, elapsed_seconds: float, deadline_seconds: float) -> tuple[Outcome, str] | None:
+    """Outcome and reason of a trial whose worker did not answer, from what Ray says and from how long it ran.
+
+    None where infrastructure was lost, which is no verdict on the trial.
+    """
+    if "running low on memory" in said:
+        return (
+            Outcome.OUT_OF_MEMORY,
+            "Ray ended the worker because the node ran low on memory; lower workers.count or proxy.batch_sequences",
+        )
+    if elapsed_seconds >= longest_seconds(deadline_seconds) and WORKER_DIED in said:
+        return (
+            Outcome.TIMED_OUT,
+            f"hung for {elapsed_seconds:.0f} seconds without reaching a step, so its worker was ended; "
+            "raise workers.deadline_seconds if the shape is only slow",
+        )
+    if not any(name in said for name in LOST_BY):
+        return Outcome.FAILED, f"the worker could not run it: {_last_line(said)}"
+    return None
+
+
+def attempt_at(number: int, node: str | None, said: str, start: Start) -> Attempt:
+    """What is kept of an attempt at a trial that began then and was lost; the first one, until it is counted."""
+    return Attempt(
+        number=number,
+        attempt=1,
+        node=node,
+        cause=redacted(cause_of_death(said)),
+        started_at=start.at.isoformat(timespec="seconds"),
+        seconds=start.elapsed_seconds,
+    )
+
+
+def cause_of_death(said: str) -> str:
+    """Ray's words on why a worker is gone, on one line, without its guesses."""
+    return " ".join(OF_THE_ACTOR.sub("", said).partition(GUESSES)[0].split()) or "Ray gave no reason"
+
+
+def _last_line(text: str) -> str:
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no reason given")

@@ -19,10 +19,10 @@ from ray.tune.search import Searcher
 from analysis.records.record import Outcome
 from trials.cluster.placement import others_of
 from trials.driver.agenda import Agenda, NoTask
-from trials.driver.attempts import Attempts
+from trials.driver.attempts import Attempts, attempt_at, explain_loss
 from trials.driver.record_writer import RecordWriter
 from trials.driver.trial_news import forget, heard
-from trials.driver.workers import RAYLET_SECONDS, Place, attempt_at, explain_loss
+from trials.driver.workers import RAYLET_SECONDS, Place
 from trials.progress.watch import RunWatch
 from trials.study.search_spec import WorkersSpec
 from trials.study.spec import StudySpec
@@ -176,7 +176,8 @@ class RecordCallback(Callback):  # type: ignore[misc]
         forget(task.number)
         if verdict is None:
             place = entry.where()
-            attempt = self.attempts.lost(attempt_at(task.number, place, said, entry.start), None if place is None else place.node)
+            attempt = attempt_at(task.number, None if place is None else str(place), said, entry.start)
+            attempt = self.attempts.lost(attempt, None if place is None else place.node)
             self._writer.write_attempt(attempt)
             if not self.attempts.are_over(task.number):
                 self._agenda.try_again(task.number)

@@ -1,10 +1,9 @@
-"""What serves the trials on Ray's workers, the latency device and the examiner of the finals; and what a lost worker is said to be."""
+"""What serves the trials on Ray's workers: the latency device and the examiner of the finals."""
 
 from __future__ import annotations
 
 import os
 import platform
-import re
 import tempfile
 import time
 import uuid
@@ -18,29 +17,24 @@ import ray
 from ray.exceptions import RayActorError, RayTaskError
 from ray.experimental import internal_kv
 
-from analysis.records.attempt import Attempt
 from analysis.records.latency import Latency
-from analysis.records.record import FreshSeed, Outcome, RatePoint, TrialRecord
+from analysis.records.record import FreshSeed, RatePoint, TrialRecord
 from analysis.records.training import Quality
 from search_space.architecture import Architecture
+from trials.driver.attempts import cause_of_death
 from trials.driver.trial_news import NAMESPACE
-from trials.driver.watchdog import longest_seconds
-from trials.machine.redaction import redacted
 from trials.study.latency_spec import LatencySpec
 from trials.study.spec import StudySpec
 from trials.training.conditions import Conditions
 from trials.training.failures import TrainingFailed
-from trials.trial.task import DeviceLost, Start, outcome_of
+from trials.trial.task import DeviceLost, outcome_of
 
 if TYPE_CHECKING:
     from trials.corpus.blocks import TokenBlocks
     from trials.network.decoder import Network
 
-
 RAYLET_SECONDS = 2.0
 """How long a raylet that is asked to end may live on after the first of its workers; its end is the study's, and no trial's."""
-
-
 MOST_LOSSES = 3
 """A shape during whose measurement the device was lost so often may itself be what ends it."""
 
@@ -199,15 +193,6 @@ def _asker_key(asker: str) -> bytes:
     return f"device:{asker}".encode()
 
 
-LOST_BY = ("The actor died unexpectedly before finishing this task", "The actor is dead because", "is unavailable:")
-"""How Ray begins to say that a worker or its node is gone; it says so of nothing that a trial raised."""
-WORKER_DIED = "its worker process has died"
-"""Ray's words where the process alone is gone, and its node lives."""
-OF_THE_ACTOR = re.compile(r"^(Failure # .*|\t.*)$|The actor died unexpectedly before finishing this task\.", re.MULTILINE)
-GUESSES = " Some common causes include"
-"""What begins that which Ray says at every such death, of memory and others, and knows nothing of."""
-
-
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a process of Ray runs."""
@@ -224,45 +209,3 @@ class Place:
     def here(cls) -> Self:
         """The place of the process that calls."""
         return cls(platform.node(), ray.get_runtime_context().get_node_id(), os.getpid())
-
-
-def explain_loss(said: str, elapsed_seconds: float, deadline_seconds: float) -> tuple[Outcome, str] | None:
-    """Outcome and reason of a trial whose worker did not answer, from what Ray says and from how long it ran.
-
-    None where infrastructure was lost, which is no verdict on the trial.
-    """
-    if "running low on memory" in said:
-        return (
-            Outcome.OUT_OF_MEMORY,
-            "Ray ended the worker because the node ran low on memory; lower workers.count or proxy.batch_sequences",
-        )
-    if elapsed_seconds >= longest_seconds(deadline_seconds) and WORKER_DIED in said:
-        return (
-            Outcome.TIMED_OUT,
-            f"hung for {elapsed_seconds:.0f} seconds without reaching a step, so its worker was ended; "
-            "raise workers.deadline_seconds if the shape is only slow",
-        )
-    if not any(name in said for name in LOST_BY):
-        return Outcome.FAILED, f"the worker could not run it: {_last_line(said)}"
-    return None
-
-
-def attempt_at(number: int, place: Place | None, said: str, start: Start) -> Attempt:
-    """What is kept of an attempt at a trial that began then and was lost; the first one, until it is counted."""
-    return Attempt(
-        number=number,
-        attempt=1,
-        node=None if place is None else str(place),
-        cause=redacted(cause_of_death(said)),
-        started_at=start.at.isoformat(timespec="seconds"),
-        seconds=start.elapsed_seconds,
-    )
-
-
-def cause_of_death(said: str) -> str:
-    """Ray's words on why a worker is gone, on one line, without its guesses."""
-    return " ".join(OF_THE_ACTOR.sub("", said).partition(GUESSES)[0].split()) or "Ray gave no reason"
-
-
-def _last_line(text: str) -> str:
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no reason given")

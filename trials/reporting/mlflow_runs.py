@@ -27,14 +27,13 @@ from trials.reporting.mlflow_study_content import count_metrics, ended_ms, front
 from trials.reporting.mlflow_trial_content import digest
 from trials.reporting.mlflow_trial_runs import TrialRuns, unsaid
 from trials.reporting.mlflow_views import saved_views
+from trials.reporting.tracking_uri import LONGEST_TAG
 from trials.study.spec import StudySpec
 from trials.trial.scaling_grid import planned_tasks
 from trials.trial.task import TrialTask
 
 CHOSEN_ALIAS = "chosen"
 """Alias of what `archfront choose` has kept."""
-LONGEST_TAG = 5000
-"""Characters; MLflow refuses tags of more than 8,000 bytes."""
 TABLE_TAG = {"mlflow.loggedArtifacts": json_of([{"path": "front.json", "type": "table"}])}
 """What `mlflow.load_table` looks for."""
 

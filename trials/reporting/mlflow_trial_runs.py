@@ -78,22 +78,17 @@ class TrialRuns:
 
     def begin(self, task: TrialTask, started_ms: int) -> None:
         """A trial is on a worker: its run is there and RUNNING; one that was cut short goes on."""
-        known = self._children.get(task.number)
-        if known and known.digest:  # its record's line was deleted; whatever comes now takes its place
-            self._throw_away(task.number)
-            known = None
-        parameters, tags = begun_run(task)
-        if known and known.tags.get(SHAPE_TAG) != tags[SHAPE_TAG]:
+        known, (parameters, tags) = self._children.get(task.number), begun_run(task)
+        if known and (known.digest or known.tags.get(SHAPE_TAG) != tags[SHAPE_TAG]):  # its record was deleted, or it is another shape's
             self._throw_away(task.number)
             known = None
         if known is None:
             self._children[task.number] = self._create(task.title, tags, started_ms)
             self._store.log(self._children[task.number].run_id, parameters=parameters)
-        elif known.status != "RUNNING":
+            return
+        if known.status != "RUNNING":
             self._store.client.update_run(known.run_id, status="RUNNING")
-            self._children[task.number] = replace(known, status="RUNNING", started_ms=started_ms)
-        else:
-            self._children[task.number] = replace(known, started_ms=started_ms)
+        self._children[task.number] = replace(known, status="RUNNING", started_ms=started_ms)
 
     def grow(self, number: int, curve: Sequence[CurvePoint], planned_tokens: int | None) -> None:
         """Draw what a trial's curve has and its run has not."""

@@ -20,6 +20,8 @@ SQLITE_FILE = re.compile(r"(?P<scheme>sqlite(?:\+\w+)?):///(?P<path>[^?]*)(?P<qu
 SQLITE_BEGINNING = b"SQLite format 3\x00"
 EXPERIMENT_VARIABLE = "MLFLOW_EXPERIMENT_NAME"
 """MLflow's own variable; read where the service has names of another form than a study's."""
+LONGEST_TAG = 5000
+"""Characters; MLflow refuses tags of more than 8,000 bytes."""
 ADVICE = "give http://HOST:PORT or sqlite:///FILE.db, or leave it out for a database in the study's directory"
 
 

@@ -20,9 +20,8 @@ from tests.support import fakes
 from tests.support.noted import Noted
 from trials.driver import tune_adapters
 from trials.driver.agenda import Agenda, NoTask
-from trials.driver.attempts import Attempts
+from trials.driver.attempts import Attempts, explain_loss
 from trials.driver.run_study import StudyResult, run_study
-from trials.driver.workers import explain_loss
 from trials.progress.standing import RunStanding
 from trials.progress.watch import News, RunWatch
 from trials.reporting.stored_study import read_study, report_study
@@ -84,7 +83,7 @@ def test_a_trial_that_is_lost_three_times_is_lost_and_the_same_command_tries_it_
     first = run(directory, tracking, deaths, 3)
     lost = first.records[3]
     assert lost.outcome is Outcome.LOST
-    assert (lost.reason or "").startswith("lost 3 times without getting any further (attempt 1")
+    assert (lost.reason or "").startswith("lost 3 times without getting any further (attempt 1 on ")
     assert (lost.reason or "").count("its worker process has died") == 3
     assert [record.outcome for record in first.records if record.number != 3] == [Outcome.FINISHED] * 5
     before = (directory / "records.jsonl").read_bytes()

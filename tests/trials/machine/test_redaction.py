@@ -12,7 +12,7 @@ import pytest
 
 from analysis.records.record import Kind, Outcome
 from tests.support import fakes
-from trials.driver.workers import explain_loss
+from trials.driver.attempts import explain_loss
 from trials.machine.redaction import HIDDEN, redacted
 from trials.training.failures import Diverged, OutOfMemory, TimedOut
 from trials.trial.references import references
