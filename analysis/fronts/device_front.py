@@ -11,6 +11,7 @@ from typing import Any
 
 from analysis.fronts.front import Front, front_of
 from analysis.fronts.membership import Membership, estimate_membership
+from analysis.fronts.rounding import rounds_otherwise
 from analysis.latency.device_table import DeviceTable, Header
 from analysis.latency.errors import Errors
 from analysis.latency.latency_model import Prediction
@@ -18,7 +19,7 @@ from analysis.objectives.objective import Known
 from analysis.objectives.observed import Observed
 from analysis.objectives.problem import STANDARD, Problem
 from analysis.objectives.registry import OBJECTIVES, find_objective
-from analysis.records.latency import Latency
+from analysis.records.latency import Activations, Latency
 from analysis.records.record import FinalRecord, Kind, Outcome, TrialRecord
 from analysis.records.replicates import averaged
 from analysis.text.words import joined, plural, probability
@@ -36,6 +37,8 @@ class DeviceTransfer:
     name: str
     """Name of the table."""
     header: Header
+    activations: Activations | None
+    """What products of rounded weights read on the device; None as for `Latency.activations`."""
     records: tuple[TrialRecord, ...]
     """Every trial with the latency that is predicted for its shape, its training as it was."""
     measured: dict[int, Latency]
@@ -96,6 +99,7 @@ def transfer_to_device(
     return DeviceTransfer(
         name=device.name,
         header=header,
+        activations=device.activations,
         records=transfer,
         measured=measured,
         predictions=predictions,
@@ -256,7 +260,9 @@ def transfer_sentences(transfer: DeviceTransfer) -> list[str]:
 
 
 def caveats(transfer: DeviceTransfer) -> list[str]:
-    """Shapes over the study's limits, here or before they were trained, limits that no table tells, and members outside of the table."""
+    """Shapes over the study's limits, here or before they were trained, another rounding, limits that no table tells, and members outside
+    of the table.
+    """
     points, limits = transfer.front.points, transfer.front.problem.limits
     found, over = [], [number for number, point in points.items() if point.infeasible is not None]
     if over:
@@ -269,6 +275,7 @@ def caveats(transfer: DeviceTransfer) -> list[str]:
             f"{len(untrained)} {were} over a limit on the study's own device and not trained, and so not judged here; by the table {kept} "
             f"would keep to the limits."
         )
+    found += rounds_otherwise(transfer.records, transfer.header.runtime, transfer.header.precision, transfer.activations)
     unknown = [name for name in limits if (each := find_objective(name)).known == "device" and each.phase is None]
     found += [f"limits.{name} is not asked: the table does not predict it." for name in unknown]
     return found + [f"#{number} is outside of what the table has seen: {text}." for number, text in transfer.outside.items()]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import NormalDist, median
 
 from analysis.objectives.quality import ROUNDING_LOSS
 from analysis.objectives.registry import OBJECTIVES
+from analysis.records.latency import Activations
 from analysis.records.record import TrialRecord
-from analysis.records.training import Quality
+from analysis.records.training import Quality, RoundedKind
 from analysis.statistics.intervals import LEVEL
-from analysis.text.words import ABSENT, plural
+from analysis.text.words import ABSENT, joined, plural
 from search_space.cost import ROUNDED_PRECISIONS
+
+_AS_READ: Mapping[Activations, str] = {"int8": "rounded to int8", "float32": "left in float32"}
 
 
 def rounding_interval(quality: Quality | None) -> tuple[float, float] | None:
@@ -31,28 +34,78 @@ def rounding_text(loss: float | None, low: float | None, high: float | None) -> 
 
 
 def rounding_sentences(records: Sequence[TrialRecord]) -> list[str]:
-    """What rounding the quality has and what that costs, and which trials were judged before it was measured; none elsewhere."""
-    judged = [
-        (record, record.training.validation)
-        for record in records
-        if record.finished and record.training is not None and record.training.validation is not None
-    ]
-    losses = [
-        (quality.rounded.kind, quality.rounding_loss) for _, quality in judged if quality.rounded and quality.rounding_loss is not None
-    ]
+    """What rounding the quality has and what that costs, whether the device is known to round so, and which trials were judged before it
+    was measured; none elsewhere.
+    """
+    losses: dict[RoundedKind, list[float]] = {}
+    for record in records:
+        quality = record.training.validation if record.finished and record.training is not None else None
+        if quality is not None and quality.rounded is not None and quality.rounding_loss is not None:
+            losses.setdefault(quality.rounded.kind, []).append(quality.rounding_loss)
     said = []
-    if losses:
-        (runtime, precision), found = losses[0][0], [loss for _, loss in losses]
+    for (runtime, precision, read), found in losses.items():
+        rounds = "weights and activations" if read == "int8" else "weights"
         said.append(
-            f"Quality is that of the weights and activations as {runtime} rounds them to {precision}, after training; against float32 that "
+            f"Quality is that of the {rounds} as {runtime} rounds them to {precision}, after training; against float32 that "
             f"costs {min(found):.4f} to {max(found):.4f} bits per byte, {median(found):.4f} at the median."
         )
+    if len(losses) > 1:
+        said.append("Trials were judged by more than one way of rounding, so their qualities do not compare; take latencies on one device.")
+    said += _device_sentences(records)
     if before := judged_in_float32(records):
         said.append(
             f"The quality of {plural(len(before), 'trial')} is that of float32 weights, for the directory began before quality as rounded "
             "was measured; a study in a new directory takes the trainings over and measures it."
         )
     return said
+
+
+def _device_sentences(records: Sequence[TrialRecord]) -> list[str]:
+    """The device's word on activations, and where it is not what the quality was judged by: it is another one, or there is none."""
+    words = {
+        (record.latency.activations, record.rounded_quality.read)
+        for record in records
+        if record.finished and record.rounded_quality is not None and record.latency is not None
+    }
+    said = []
+    for word, read in sorted(words, key=str):
+        if word is None:
+            said.append(f"How the device rounds activations is not known; they were taken to be {_AS_READ[read]}.")
+        elif word == read:
+            said.append(f"On the device that took the latencies activations are {_AS_READ[word]}, as a known network showed there.")
+        else:
+            said.append(
+                f"On the device that took the latencies activations are {_AS_READ[word]}, as a known network showed there, but the quality "
+                f"is that of activations {_AS_READ[read]}, by which the directory's first trials were judged; a study in a new directory "
+                "takes the trainings over and judges them by the device."
+            )
+    return said
+
+
+def rounds_otherwise(records: Iterable[TrialRecord], runtime: str, precision: str, read: Activations | None) -> list[str]:
+    """A sentence where a study's qualities were judged by another rounding than that of a device of this runtime and precision."""
+    here = (
+        f"weights as {runtime} rounds them to {precision}"
+        if precision in ROUNDED_PRECISIONS
+        else "weights that are not rounded to so few bits"
+    )
+    others = set()
+    for quality in (record.rounded_quality for record in records if record.finished):
+        if quality is None:
+            others |= {"weights in float32"} if precision in ROUNDED_PRECISIONS else set()
+        elif precision not in ROUNDED_PRECISIONS or (quality.runtime, quality.precision) != (runtime, precision):
+            others.add(f"weights as {quality.runtime} rounds them to {quality.precision}")
+        elif read not in (None, quality.read):
+            others.add(f"activations {_AS_READ[quality.read]}")
+            here = f"activations {_AS_READ[read]}"
+    if not others:
+        return []
+    return [f"Qualities are those of {joined(sorted(others))}, as the study judged them; on this device they would be those of {here}."]
+
+
+def judged_activations(records: Iterable[TrialRecord]) -> Activations | None:
+    """What products of rounded weights read in the first trial that was judged as rounded, by which a directory goes on; None before it."""
+    return next((record.rounded_quality.read for record in records if record.finished and record.rounded_quality is not None), None)
 
 
 def judged_in_float32(records: Iterable[TrialRecord]) -> list[TrialRecord]:
@@ -65,7 +118,7 @@ def judged_in_float32(records: Iterable[TrialRecord]) -> list[TrialRecord]:
         if record.finished
         and record.training is not None
         and record.training.validation is not None
-        and record.training.validation.rounded is None
+        and record.rounded_quality is None
         and record.latency is not None
         and record.latency.precision in ROUNDED_PRECISIONS
     ]

@@ -18,6 +18,7 @@ def table_facts(table: DeviceTable) -> dict[str, Any]:
     return {
         "name": table.name,
         **asdict(table.header),
+        "activations": table.activations,
         "fitted": sum(row.role != "check" for row in table.rows),
         "checks": sum(row.role == "check" for row in table.rows),
         "disturbed": sum(row.latency.disturbed for row in table.rows),

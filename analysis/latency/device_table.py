@@ -21,7 +21,7 @@ from analysis.latency.latency_model import LEAST_SHAPES, TOO_FAR_OUTSIDE, Latenc
 from analysis.records.checked import FieldError, PositiveCount, from_json
 from analysis.records.files import append_line, complete_lines
 from analysis.records.json_text import parse_json
-from analysis.records.latency import Latency
+from analysis.records.latency import Activations, Latency
 from search_space.architecture import Architecture
 from search_space.cost import BITS_PER_WEIGHT
 from search_space.errors import SpecError, quoted
@@ -95,6 +95,11 @@ class DeviceTable:
     name: str
     header: Header
     rows: tuple[Row, ...]
+
+    @property
+    def activations(self) -> Activations | None:
+        """What products of rounded weights read on the device, by its newest row that says it; None where none does."""
+        return next((row.latency.activations for row in reversed(self.rows) if row.latency.activations is not None), None)
 
     @cached_property
     def model(self) -> LatencyModel:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from analysis.records.checked import Measurement, PositiveCount, PositiveFloat, absent_from_json
+
+Activations = Literal["int8", "float32"]
+"""What a product of rounded weights reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +97,9 @@ class Latency(Measurement):
     """Clock of the pinned processors, as the system says it."""
     clock_mhz_after: float | None = None
     load_average_after: float | None = None
+    activations: Activations | None = None
+    """What the products of rounded weights read on that device, as a small known network showed: `int8` or `float32`. None where no weights
+    are rounded, where it is neither, and where nobody asked: in records of before, and of a command that does not say it."""
 
     @property
     def decode_tokens_per_second(self) -> float:

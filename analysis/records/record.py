@@ -17,7 +17,7 @@ from analysis.records.checked import PositiveCount, PositiveFloat, Timestamp, fr
 from analysis.records.files import append_line, complete_lines, numbered_lines
 from analysis.records.json_text import parse_json
 from analysis.records.latency import Latency
-from analysis.records.training import Quality, Training
+from analysis.records.training import Quality, RoundedQuality, Training
 from analysis.records.upgrade import SCHEMA, upgraded_record
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
@@ -116,6 +116,12 @@ class TrialRecord:
     def failed(self) -> bool:
         """Whether the trial came to nothing; one that was stopped, or that a limit kept from training, did what it should."""
         return self.outcome not in (Outcome.FINISHED, Outcome.STOPPED, Outcome.OVER_LIMIT)
+
+    @property
+    def rounded_quality(self) -> RoundedQuality | None:
+        """Quality on the validation split as a runtime rounds it; None where that was not measured."""
+        quality = None if self.training is None else self.training.validation
+        return None if quality is None else quality.rounded
 
     @property
     def title(self) -> str:

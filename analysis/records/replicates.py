@@ -72,6 +72,7 @@ def _mean_rounded(qualities: Sequence[Quality]) -> RoundedQuality | None:
     return RoundedQuality(
         runtime=found[0].runtime,
         precision=found[0].precision,
+        activations=found[0].activations,
         loss=fmean(each.loss for each in found),
         bits_per_byte=fmean(each.bits_per_byte for each in found),
         next_token_accuracy=fmean(each.next_token_accuracy for each in found),

@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from analysis.records.checked import Cosine, Fraction, Measurement, PositiveCount, PositiveFloat
+from analysis.records.latency import Activations
 
 FARTHEST = 8.0
 """Times a training's tokens beyond which nothing is forecast."""
+
+RoundedKind = tuple[str, str, Activations]
+"""Runtime, precision of the weights and what their products read: qualities of one kind compare."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +32,18 @@ class RoundedQuality(Measurement):
     difference_error: float | None
     """Standard error of its bits per byte less those in float32, documents drawn, or windows where those are not known; of a mean of seeds,
     with what the seeds add. None where there is one alone."""
+    activations: Activations | None = None
+    """What the products of rounded weights read in it: `int8` or `float32`. None in records of before, which have the usual way."""
 
     @property
-    def kind(self) -> tuple[str, str]:
-        """Runtime and precision."""
-        return self.runtime, self.precision
+    def read(self) -> Activations:
+        """What the products read, also where a record of before does not say it: every runtime had one way then."""
+        return self.activations or ("float32" if self.runtime == "llama.cpp" else "int8")
+
+    @property
+    def kind(self) -> RoundedKind:
+        """Runtime, precision and what the products read."""
+        return self.runtime, self.precision, self.read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +77,8 @@ class Quality(Measurement):
         """Bits per byte that rounding costs, below 0 where it gains; None where it was not measured."""
         return None if self.rounded is None else self.rounded.bits_per_byte - self.bits_per_byte
 
-    def rounded_as(self, kind: tuple[str, str] | None) -> bool:
-        """Whether that runtime and precision, or none, is what was measured beside float32."""
+    def rounded_as(self, kind: RoundedKind | None) -> bool:
+        """Whether that way of rounding, or none, is what was measured beside float32."""
         return kind == (None if self.rounded is None else self.rounded.kind)
 
 

@@ -12,7 +12,7 @@ import random
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from analysis.records.latency import Latency, Spread
+from analysis.records.latency import Activations, Latency, Spread
 from analysis.records.record import Costs, FinalRecord, Kind, Outcome, TrialRecord
 from analysis.records.summary import StudySummary
 from analysis.records.training import CurvePoint, Quality, RoundedQuality, Training
@@ -64,8 +64,17 @@ def sample_records(count: int = 30, seed: int = 0) -> list[TrialRecord]:
     return records[:count]
 
 
-def as_rounded(record: TrialRecord, cost: float, error: float | None = 0.002) -> TrialRecord:
-    """The record of a study in int4 that rounding costs so many bits per byte, with that standard error."""
+def as_rounded(
+    record: TrialRecord,
+    cost: float,
+    error: float | None = 0.002,
+    *,
+    read: Activations | None = None,
+    word: Activations | None = None,
+) -> TrialRecord:
+    """The record of a study in int4 that rounding costs so many bits per byte, with that standard error; judged with activations that are
+    `read` so, by a device of that `word`, as a record of before where they are None.
+    """
     if record.training is None or record.training.validation is None or record.latency is None:
         return record
     plain = record.training.validation
@@ -76,8 +85,9 @@ def as_rounded(record: TrialRecord, cost: float, error: float | None = 0.002) ->
         bits_per_byte=plain.bits_per_byte + cost,
         next_token_accuracy=plain.next_token_accuracy,
         difference_error=error,
+        activations=read,
     )
-    latency = dataclasses.replace(record.latency, precision="int4")
+    latency = dataclasses.replace(record.latency, precision="int4", runtime="onnxruntime", activations=word)
     return dataclasses.replace(
         record, latency=latency, training=dataclasses.replace(record.training, validation=dataclasses.replace(plain, rounded=rounded))
     )

@@ -26,13 +26,13 @@ def finish_finals(
     equipment: Equipment, reuse: Reuse, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], watch: RunWatch
 ) -> dict[int, FinalRecord]:
     """All final records, with those that were missing; what cannot be had is left out, with a warning. Tells `watch` of its parts."""
-    study, directory, deployed = equipment.study, equipment.directory, equipment.as_deployed
+    study, directory = equipment.study, equipment.directory
     examiner = ray.remote(Examiner).options(num_cpus=study.workers.trial_threads, num_gpus=study.workers.gpus).remote()
 
     def judge(record: TrialRecord) -> Quality:
-        shape, weights = record.architecture, weights_file(directory, record.number).read_bytes()
+        blocks, weights = equipment.blocks[record.architecture.vocab_size], weights_file(directory, record.number).read_bytes()
         with watch.stages.clock(JUDGED):
-            quality: Quality = ray.get(examiner.quality.remote(shape, weights, equipment.blocks[shape.vocab_size], study, deployed))
+            quality: Quality = ray.get(examiner.quality.remote(record, weights, blocks, study))
         return quality
 
     def write(record: TrialRecord) -> WrittenText | None:
@@ -50,7 +50,7 @@ def finish_finals(
 
     def with_seed(record: TrialRecord, seed: int) -> FreshSeed:
         blocks = equipment.blocks[record.architecture.vocab_size]
-        found: FreshSeed = ray.get(examiner.fresh.remote(record, blocks, study, seed, deployed))
+        found: FreshSeed = ray.get(examiner.fresh.remote(record, blocks, study, seed))
         return found
 
     def at_rate(record: TrialRecord, factor: float) -> RatePoint:

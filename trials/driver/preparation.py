@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import ray
 
-from analysis.fronts.rounding import judged_in_float32
+from analysis.fronts.rounding import judged_activations, judged_in_float32
 from analysis.records.files import write_whole
 from analysis.records.json_writer import json_of
 from analysis.records.record import TrialRecord
@@ -125,7 +125,16 @@ def equipped(
     )
     placed = {size: ray.put(found) for size, found in blocks.items()}
     try:
-        yield Equipment(study, placed, device, None, directory, stamp(directory), as_deployed=not judged_in_float32(records))
+        yield Equipment(
+            study,
+            placed,
+            device,
+            None,
+            directory,
+            stamp(directory),
+            as_deployed=not judged_in_float32(records),
+            activations=judged_activations(records),
+        )
     finally:
         ray.kill(device)  # else the next study here waits for the device until Python forgets this one
 

@@ -77,8 +77,8 @@ def retrain(
 
 def fresh_seed(record: TrialRecord, seed: int, train: Callable[[TrialRecord, int], FreshSeed], reuse: Reuse) -> FreshSeed:
     """The trial's shape with a fresh seed, trained where no other study has and judged it by the same rounding."""
-    own = record.training.validation if record.training else None
-    kind = None if own is None or own.rounded is None else own.rounded.kind
+    own = record.rounded_quality
+    kind = None if own is None else own.kind
 
     def read(directory: Path, there: TrialRecord) -> tuple[int, FreshSeed]:
         fresh = read_finals(directory)[there.number].fresh_seed

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray import tune
 
-from analysis.records.latency import Latency
+from analysis.records.latency import Activations, Latency
 from analysis.records.record import Kind, Outcome, TrialRecord
 from search_space.architecture import Architecture
 from trials.catalogue.runtimes import RUNTIMES
@@ -51,6 +51,8 @@ class Equipment:
     """Stamp of the study's directory on the driver's machine."""
     as_deployed: bool = True
     """Whether networks are judged as the latency's runtime rounds them; not where the directory's first trials were not."""
+    activations: Activations | None = None
+    """What products of rounded weights read in the directory's first trials, by which all others are judged; None where there are none."""
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
@@ -97,8 +99,6 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def _real(self) -> Trial:
         from trials.machine.memory import trials_on_a_machine, usable_bytes
-        from trials.rounding.table import rounding_of
-        from trials.trial.judgement import is_judged
         from trials.trial.run_trial import trial_in_stretches
 
         study, task = self._equipment.study, self.config["task"]
@@ -110,12 +110,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             memory_bytes=usable_bytes(study.workers.device, trials_on_a_machine(study.workers)),
             pause=None if self._turn is None else self._turn.pause,
         )
-        reused, reused_weights = self.config["reused"], None
-        rounding = rounding_of(study.latency) if self._equipment.as_deployed else None
-        if reused is not None and not is_judged(reused, rounding):
-            # the driver has put its weights beside the study; where that is not seen from here, the shape is trained anew
-            reused_weights = weights_file(self._equipment.directory, task.number) if self._sees_directory() else None
-            reused = None if reused_weights is None else reused
+        reused = self.config["reused"]  # the driver has put its weights beside the study
+        seen = reused is not None and self._sees_directory()
         planned = RunLength.of(proxy, task.architecture).planned_tokens(0, 0.0) or None
         teller = Teller(task.number, planned, lambda: self._watchdog.held_seconds)
 
@@ -138,8 +134,9 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             conditions=conditions,
             progress=teller.at,
             reused=reused,
-            reused_weights=reused_weights,
+            reused_weights=weights_file(self._equipment.directory, task.number) if seen else None,
             as_deployed=self._equipment.as_deployed,
+            activations=self._equipment.activations,
         )
 
     def _checkpoint(self, task: TrialTask, proxy: ProxySpec, blocks: TokenBlocks, conditions: Conditions) -> Checkpoint | None:

@@ -64,16 +64,18 @@ class LatencyDevice:
 class Examiner:
     """Evaluates trained networks on the test split, has them write, and trains finalists at other rates."""
 
-    def quality(self, shape: Architecture, weights: bytes, blocks: TokenBlocks, study: StudySpec, as_deployed: bool) -> Quality:
-        """Quality of the weights in a safetensors file's bytes, on as many tokens as an evaluation of the search had, or as rounded too."""
+    def quality(self, record: TrialRecord, weights: bytes, blocks: TokenBlocks, study: StudySpec) -> Quality:
+        """Quality of a trial's weights in a safetensors file's bytes, on as many tokens as an evaluation of the search had; as rounded too
+        where the trial was judged so.
+        """
         import torch
 
-        from trials.rounding.table import rounding_of
+        from trials.rounding.table import rounding_as
         from trials.training.evaluation import evaluate_deployed
 
         torch.set_num_threads(study.workers.trial_threads)
-        network = _network_of(shape, weights).to(study.workers.device)
-        proxy, rounding = study.proxy, rounding_of(study.latency) if as_deployed else None
+        network = _network_of(record.architecture, weights).to(study.workers.device)
+        proxy, rounding = study.proxy, rounding_as(record.rounded_quality)
         return evaluate_deployed(network, blocks, "test", proxy.evaluation_tokens, proxy.context_tokens, rounding)
 
     def continued(self, shape: Architecture, weights: bytes, blocks: TokenBlocks, study: StudySpec) -> tuple[list[int], list[int]]:
@@ -82,15 +84,15 @@ class Examiner:
 
         return continuation(_network_of(shape, weights), blocks, study.proxy.context_tokens)
 
-    def fresh(self, record: TrialRecord, blocks: TokenBlocks, study: StudySpec, seed: int, as_deployed: bool) -> FreshSeed:
-        """The trial's shape trained by the study's recipe with this seed, judged on both splits; a failure is its reason."""
-        from trials.rounding.table import rounding_of
+    def fresh(self, record: TrialRecord, blocks: TokenBlocks, study: StudySpec, seed: int) -> FreshSeed:
+        """The trial's shape trained by the study's recipe with this seed, judged on both splits as the trial was; else the reason."""
+        from trials.rounding.table import rounding_as
         from trials.training.evaluation import evaluate_deployed
         from trials.training.proxy_run import train
         from trials.trial.judgement import judge_finished
 
         proxy, conditions = study.proxy, Conditions.of(study.workers)
-        rounding = rounding_of(study.latency) if as_deployed else None
+        rounding = rounding_as(record.rounded_quality)
         try:
             network, training = train(record.architecture, blocks, proxy, seed=seed, conditions=conditions)
             training = judge_finished(training, network.to(conditions.device), blocks, proxy, rounding)

@@ -66,7 +66,8 @@ def read_rounded(folder: Path) -> RoundedTrials:
     """What the folder holds; the last line counts, for a trial that was cut short is made again."""
     found: dict[tuple[str, int], dict[RoundingKind, RoundedQuality]] = {}
     for trial in read_lines(folder / ROUNDED, _parsed, "a quality as rounded", "delete the folder to have its arms trained again"):
-        found.setdefault((trial.shape, trial.seed), {})[trial.quality.kind] = trial.quality
+        quality = trial.quality
+        found.setdefault((trial.shape, trial.seed), {})[quality.runtime, quality.precision] = quality
     return found
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from analysis.records.json_writer import json_of
 from analysis.records.latency import Latency
 from search_space.architecture import Architecture
-from search_space.cost import decode_bytes
+from search_space.cost import ROUNDED_PRECISIONS, decode_bytes
 from search_space.errors import SpecError, WorkError, complaint_of
 from trials.catalogue.formats import FORMATS
 from trials.formats.model import fresh_model
@@ -134,6 +134,7 @@ def _latency(
         file_bytes=file_bytes,
         decode_bytes_per_token=decode_bytes(architecture, spec.prompt_tokens + (spec.new_tokens + 1) // 2, spec.precision),
         peak_memory_bytes=answer.peak_memory_bytes,
+        activations=answer.activations if spec.precision in ROUNDED_PRECISIONS else None,
     )
 
 

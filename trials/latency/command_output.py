@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError, model_validator
 
 from analysis.records.json_text import parse_json
+from analysis.records.latency import Activations
 from search_space.errors import WorkError, quoted
 from trials.latency.repeats import LEAST_REPEATS, Repeat
 from trials.study.latency_spec import LatencySpec
@@ -48,6 +49,8 @@ class CommandOutput(CommandTimes):
     device: NonEmptyText
     runtime: NonEmptyText
     runtime_version: NonEmptyText
+    activations: Activations | None = None
+    """What the products of rounded weights read there."""
     yardstick: CommandTimes | None = None
     """One repeat before each of the shape's and one after the last."""
 

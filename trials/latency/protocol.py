@@ -29,6 +29,7 @@ from search_space.cost import decode_bytes, kv_cache_bytes
 from search_space.errors import SpecError
 from trials.catalogue.runtimes import RUNTIMES
 from trials.formats.model import fresh_model
+from trials.latency.activations import activations_read
 from trials.latency.repeats import (
     ATTEMPTS,
     TURN_MS,
@@ -83,6 +84,7 @@ def measure_in_runtime(
     require_processors(spec.threads)
     _require_room(architecture, spec)
     bench = loaded_yardstick(yardstick_for(architecture), spec.runtime, spec.precision, spec.threads)
+    activations = activations_read(spec.runtime, spec.precision, spec.threads)
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="archfront-latency-")))
         runtime.prepare(directory, fresh_model(architecture, spec.precision))
@@ -117,6 +119,7 @@ def measure_in_runtime(
             yardstick=beside_of(taken, device, bench.architecture.label),
             load_ms=(loaded - start) * 1e3,
             first_prefill_ms=first.prefill_ms,
+            activations=activations,
             peak_memory_bytes=memory,
             file_bytes=sum(file.stat().st_size for file in directory.rglob("*") if file.is_file()),
             decode_bytes_per_token=decode_bytes(architecture, middle, spec.precision, row.cache_value_bytes(spec.precision)),

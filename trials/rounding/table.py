@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from analysis.records.latency import Activations
+from analysis.records.training import RoundedKind, RoundedQuality
 from trials.catalogue.refusals import BLOCK_WEIGHTS
 from trials.catalogue.runtimes import USUAL_RUNTIME
 from trials.rounding.activations import RoundStates, by_block, by_token
@@ -27,9 +29,18 @@ class Rounding:
     """What a product reads, the output projection's too; None where it stays float32, or no rounding that is known is the runtime's."""
 
     @property
-    def kind(self) -> tuple[str, str]:
-        """Runtime and precision."""
-        return self.runtime, self.precision
+    def reads(self) -> Activations:
+        """What its products read."""
+        return "float32" if self.activations is None else "int8"
+
+    @property
+    def kind(self) -> RoundedKind:
+        """Runtime, precision and what its products read."""
+        return self.runtime, self.precision, self.reads
+
+    def reading(self, activations: Activations | None) -> Rounding:
+        """A rounding of equal weights whose products read float32; this one where they read int8, or nothing is known."""
+        return replace(self, activations=None) if activations == "float32" else self
 
 
 _INT8, _INT4 = symmetric(8, BLOCK_WEIGHTS), symmetric(4, BLOCK_WEIGHTS)
@@ -55,6 +66,15 @@ def trained_rounding(proxy: ProxySpec) -> Rounding | None:
     return None if wanted is None else ROUNDINGS[wanted.runtime or USUAL_RUNTIME, wanted.precision]
 
 
-def rounding_of(workload: LatencySpec) -> Rounding | None:
-    """How what is timed is rounded; None where its weights keep 16 bits or more."""
-    return ROUNDINGS.get((workload.engine, workload.precision))
+def rounding_of(workload: LatencySpec, activations: Activations | None = None) -> Rounding | None:
+    """How what is timed is rounded; None where its weights keep 16 bits or more.
+
+    `activations` is the device's word (`Latency.activations`); where that is not known, the runtime's usual way is taken.
+    """
+    row = ROUNDINGS.get((workload.engine, workload.precision))
+    return None if row is None else row.reading(activations)
+
+
+def rounding_as(quality: RoundedQuality | None) -> Rounding | None:
+    """The rounding that a quality was measured by."""
+    return None if quality is None else ROUNDINGS[quality.runtime, quality.precision].reading(quality.read)

@@ -117,6 +117,7 @@ def evaluate_deployed(
         rounded=RoundedQuality(
             runtime=rounding.runtime,
             precision=rounding.precision,
+            activations=rounding.reads,
             loss=seen.loss,
             bits_per_byte=seen.bits_per_byte,
             next_token_accuracy=seen.next_token_accuracy,

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from analysis.objectives.problem import STANDARD, Problem
-from analysis.records.latency import Latency
+from analysis.records.latency import Activations, Latency
 from analysis.records.record import Outcome, TrialRecord
 from analysis.records.training import CurvePoint, Training
 from search_space.architecture import Architecture
@@ -61,6 +61,7 @@ def trial_in_stretches(
     reused: Training | None = None,
     reused_weights: Path | None = None,
     as_deployed: bool = True,
+    activations: Activations | None = None,
 ) -> Generator[TrialRecord, None, Ended]:
     """Evaluate one shape: the cheapest question first, so that a shape that cannot be measured, or passes a limit of the
     `problem` that is known before, is not trained.
@@ -72,7 +73,9 @@ def trial_in_stretches(
     once more; without `latency` nothing is timed. The deadline of the `conditions` is for the
     whole trial but its latency, and a finished training's utilisation is of their peak. `progress` gets every new point of the curve.
     `reused` is a finished training that is taken over: only the latency is measured then, and what its record lacks of the quality as
-    rounded, from the weights in the file `reused_weights`. The network comes back only where it was trained here and the trial finished.
+    rounded, from the weights in the file `reused_weights`, without which such a shape is trained. What products of rounded weights read is
+    the word of the device that took the latency, unless `activations` says how the directory's first trials were judged. The network comes
+    back only where it was trained here and the trial finished.
     """
     start = Start.now()
     costs = count_costs(task.architecture, workload, proxy)
@@ -96,14 +99,15 @@ def trial_in_stretches(
         passed = passed or problem.passed_limit(replace(shape, latency=measured), "device")
         if passed is not None:
             return now(Outcome.OVER_LIMIT, f"{passed}, so it was not trained", None), None
-        rounding, pause = rounding_of(workload) if as_deployed else None, conditions.pause
+        word = activations or (None if measured is None else measured.activations)
+        rounding, pause = rounding_of(workload, word) if as_deployed else None, conditions.pause
+        if reused is not None and not is_judged(reused, rounding):
+            reused = without_rounding(reused) if rounding is None or reused_weights is not None else None
+            if reused is not None and rounding is not None and reused_weights is not None:
+                torch.set_num_threads(conditions.threads)
+                there = load_network(reused_weights, task.architecture).to(conditions.device)
+                reused = judge_finished(reused, there, blocks, proxy, rounding, pause=pause)
         if reused is not None:
-            if not is_judged(reused, rounding):
-                reused = without_rounding(reused)
-                if rounding is not None and reused_weights is not None:
-                    torch.set_num_threads(conditions.threads)
-                    there = load_network(reused_weights, task.architecture).to(conditions.device)
-                    reused = judge_finished(reused, there, blocks, proxy, rounding, pause=pause)
             return now(Outcome.FINISHED, None, reused), None
         keeper = _Keeper(checkpoint, measured)
         whole = conditions.deadline_seconds

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from analysis.fronts.front import front_of
-from analysis.fronts.rounding import rounding_interval, rounding_sentences
+from analysis.fronts.rounding import judged_activations, rounding_interval, rounding_sentences, rounds_otherwise
+from analysis.records.latency import Activations
 from analysis.records.replicates import averaged
 from analysis.report.study_page import report_page
 from analysis.terminal.front_text import front_text
@@ -36,6 +39,62 @@ def test_records_of_before_are_told_once() -> None:
     (said,) = rounding_sentences(before)
     assert "is that of float32 weights, for the directory began before quality as rounded was measured" in said
     assert rounding_sentences(PLAIN) == []
+
+
+@pytest.mark.parametrize(
+    ("read", "word", "expected"),
+    [
+        (None, None, "How the device rounds activations is not known; they were taken to be rounded to int8."),
+        ("int8", None, "How the device rounds activations is not known; they were taken to be rounded to int8."),
+        ("int8", "int8", "activations are rounded to int8, as a known network showed there."),
+        ("float32", "float32", "activations are left in float32, as a known network showed there."),
+        ("int8", "float32", "but the quality is that of activations rounded to int8, by which the directory's first trials were judged"),
+        (None, "float32", "but the quality is that of activations rounded to int8, by which the directory's first trials were judged"),
+    ],
+)
+def test_the_device_s_word_is_said_beside_what_the_quality_was_judged_by(
+    read: Activations | None, word: Activations | None, expected: str
+) -> None:
+    rounding, device = rounding_sentences([as_rounded(record, 0.01, read=read, word=word) for record in PLAIN])
+    assert rounding.startswith(
+        f"Quality is that of the weights {'' if read == 'float32' else 'and activations '}as onnxruntime rounds them to int4"
+    )
+    assert expected in device
+
+
+def test_two_ways_of_rounding_in_one_directory_are_told() -> None:
+    half = len(PLAIN) // 2
+    mixed = [as_rounded(record, 0.01, read="int8", word="int8") for record in PLAIN[:half]]
+    mixed += [as_rounded(record, 0.01, read="float32", word="float32") for record in PLAIN[half:]]
+    said = rounding_sentences(mixed)
+    assert len([text for text in said if text.startswith("Quality is")]) == 2
+    assert any("more than one way of rounding, so their qualities do not compare" in text for text in said)
+    assert judged_activations(mixed) == "int8"
+    assert judged_activations(PLAIN) is None
+
+
+@pytest.mark.parametrize(
+    ("device", "expected"),
+    [
+        (("onnxruntime", "int4", "int8"), None),
+        (("onnxruntime", "int4", None), None),
+        (
+            ("onnxruntime", "int4", "float32"),
+            "those of activations rounded to int8, as the study judged them; on this device they would be",
+        ),
+        (("openvino", "int4", "int8"), "those of weights as onnxruntime rounds them to int4, as the study judged them"),
+        (("onnxruntime", "float32", None), "would be those of weights that are not rounded to so few bits"),
+    ],
+)
+def test_another_device_s_rounding_is_told(device: tuple[str, str, Activations | None], expected: str | None) -> None:
+    said = rounds_otherwise([as_rounded(record, 0.01, read="int8") for record in PLAIN], *device)
+    assert (said == []) if expected is None else (expected in said[0])
+
+
+def test_a_study_in_float32_says_what_a_device_of_few_bits_would_have() -> None:
+    assert rounds_otherwise(PLAIN, "onnxruntime", "float32", None) == []
+    (said,) = rounds_otherwise(PLAIN, "llama.cpp", "int8", None)
+    assert said.startswith("Qualities are those of weights in float32, as the study judged them")
 
 
 def test_an_interval_holds_what_windows_and_seeds_move() -> None:

@@ -35,3 +35,4 @@ def test_a_directory_goes_on_with_the_kind_of_quality_that_it_began_with(
     study, text = small_study(latency={"precision": "int4"})
     with claim(tmp_path, text), equipped(study, tmp_path, {}, records, None) as equipment:
         assert equipment.as_deployed is as_deployed
+        assert equipment.activations == ("int8" if records and as_deployed else None)

@@ -137,6 +137,14 @@ def test_without_a_yardstick_the_times_are_as_they_were_said(script: Callable[[s
     assert not taken.disturbed
 
 
+@pytest.mark.parametrize(("precision", "word", "kept"), [("int8", "float32", "float32"), ("int8", None, None), ("float32", "int8", None)])
+def test_a_command_may_say_how_its_device_reads_activations(
+    precision: str, word: str | None, kept: str | None, script: Callable[[str], tuple[str, ...]]
+) -> None:
+    answer = GOOD if word is None else {**GOOD, "activations": word}
+    assert measured(spec(script(f"print({json.dumps(answer)!r})"), precision=precision)).activations == kept
+
+
 def test_repeats_that_do_not_agree_are_flagged(script: Callable[[str], tuple[str, ...]]) -> None:
     assert answered(script, {**GOOD, "decode_ms_per_token": [1.0, 1.4, 1.0]}).disturbed
 
@@ -182,11 +190,12 @@ def said(**changes: Any) -> str:
         (said(prefil_ms=[1.0]), "prefil_ms is unknown; did you mean `prefill_ms`"),
         (said(prefill_ms=[1.0, -1.0, 1.0]), r"prefill_ms\.1 must be greater than 0, found -1"),
         (said(prefill_ms=[1.0, float("nan"), 1.0]), r"prefill_ms\.1 must be a finite number"),
+        (said(activations="int4"), "activations must be 'int8' or 'float32', found 'int4'"),
         (said(prefill_ms=[1.0]), "must have a value for every repeat each, found 1 and 3"),
         (said(yardstick={"prefill_ms": [1.0] * 3, "decode_ms_per_token": [1.0] * 3}), "one after, 4 in all, found 3"),
         (said(prefill_ms=[1.0], decode_ms_per_token=[1.0]), "must repeat the workload 2 times or more, found 1"),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_a_command_that_fails_is_one_sentence(lines: str, sentence: str, script: Callable[[str], tuple[str, ...]]) -> None:
     with pytest.raises(WorkError, match=rf"the latency command \S+ \S+measure\.py .*{sentence}") as caught:

@@ -47,7 +47,7 @@ def equal(one: Tensor, other: object) -> bool:
 def test_whoever_rounds_to_few_bits_has_a_row() -> None:
     offered = {(name, precision) for name, row in RUNTIMES.items() for precision in row.precisions if BITS_PER_WEIGHT[precision] < 16}
     assert offered == ROUNDINGS.keys()
-    assert all(row.kind == key for key, row in ROUNDINGS.items())
+    assert all(row.kind[:2] == key for key, row in ROUNDINGS.items())
 
 
 @pytest.mark.parametrize("precision", TWO)
