@@ -188,7 +188,7 @@ def _run(folder: Path, name: str, *, watched: bool) -> tuple[str, dict[str, floa
 
 def _processes(driver: int) -> list[tuple[str, int]]:
     """The driver, its MLflow writer, and its workers on trials."""
-    found, kinds = [("driver", driver)], {"Trainable": "worker", "trials.reporting.mlflow_writer": "MLflow's writer"}
+    found, kinds = [("driver", driver)], {"Trainable": "worker", "trials.tracking.mlflow_writer": "MLflow's writer"}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             line = (folder / "cmdline").read_bytes().decode(errors="replace")

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from tests.support.fakes import small_study
 from tests.support.sample_study import sample_finals, sample_records
-from trials.reporting.mlflow_location import DATABASE, location_of
-from trials.reporting.mlflow_runs import StudyRuns
+from trials.tracking.mlflow_location import DATABASE, location_of
+from trials.tracking.mlflow_runs import StudyRuns
 
 
 def main() -> None:

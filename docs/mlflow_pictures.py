@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from tests.support.browser import headless
-from trials.reporting.mlflow_views import CURVES_VIEW, FRONT_VIEW, TABLE_VIEW
+from trials.tracking.mlflow_views import CURVES_VIEW, FRONT_VIEW, TABLE_VIEW
 
 HERE = Path(__file__).resolve().parent
 DRAWN_SECONDS = 20.0

@@ -112,7 +112,7 @@ def runs_are_written_here() -> Iterator[None]:
     from tests.support.mlflow_here import TrackerHere
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trials.reporting.mlflow_tracker.Tracker", TrackerHere)
+        patch.setattr("trials.tracking.mlflow_tracker.Tracker", TrackerHere)
         yield
 
 
@@ -134,7 +134,7 @@ def mlflow_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Studies have a process that writes their MLflow runs, as a person's have."""
     from tests.support.mlflow_here import TrackerHere
 
-    monkeypatch.setattr("trials.reporting.mlflow_tracker.Tracker", TrackerHere.__base__)
+    monkeypatch.setattr("trials.tracking.mlflow_tracker.Tracker", TrackerHere.__base__)
 
 
 @pytest.fixture(scope="session")

@@ -43,7 +43,7 @@ ROOMS = {
             "user_sampler",
         )
     },
-    "mlflow": {"trials/reporting/mlflow_store.py", "trials/formats/text_model.py"},
+    "mlflow": {"trials/tracking/mlflow_store.py", "trials/formats/text_model.py"},
     "lightning": {"trials/training/lean_lightning.py"},
     "datasets": {"trials/corpus/dataset.py"},
     "pyarrow": {

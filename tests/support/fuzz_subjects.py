@@ -28,10 +28,10 @@ from trials.commands.results import print_result
 from trials.corpus.tokenizer import train_tokenizer
 from trials.plans import feasible_here  # noqa: F401  what readers import on their way takes seconds, which are not theirs
 from trials.plans.check_study import check, check_ablation
-from trials.reporting.mlflow_location import PLACE, location_of
 from trials.reporting.stored_study import read_study, report_study, summarise
 from trials.study.ablation_spec import is_ablation, load_ablation
 from trials.study.load_study import STUDY, load_study
+from trials.tracking.mlflow_location import PLACE, location_of
 from trials.trial.shape_file import read_shape_file
 
 READY = sorted((ROOT / "studies").rglob("*.yaml"))

@@ -13,6 +13,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (DOOR,),
     ("trials/commands",),
     ("trials/driver", "trials/export"),
+    ("trials/tracking",),
     ("trials/reporting",),
     ("trials/cluster", "trials/experiments", "trials/plans", "trials/progress"),
     ("trials/search",),

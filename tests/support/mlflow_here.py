@@ -14,10 +14,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from analysis.records.record import FinalRecord, TrialRecord
-from trials.reporting.mlflow_location import DATABASE, location_of
-from trials.reporting.mlflow_store import open_client
-from trials.reporting.mlflow_tracker import Tracker
-from trials.reporting.mlflow_writer import End, Task, Writer
+from trials.tracking.mlflow_location import DATABASE, location_of
+from trials.tracking.mlflow_store import open_client
+from trials.tracking.mlflow_tracker import Tracker
+from trials.tracking.mlflow_writer import End, Task, Writer
 
 
 @functools.cache

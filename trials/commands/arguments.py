@@ -9,7 +9,7 @@ from collections.abc import Callable
 from search_space.errors import SpecError, quoted
 from search_space.sizes import written_number
 from trials.commands.paths import given
-from trials.reporting.tracking_uri import LONGEST_TAG
+from trials.tracking.tracking_uri import LONGEST_TAG
 
 LARGEST_PORT, MOST_TIMES, MOST_PRICE, LONGEST_CONTEXT = 65_535, 1000, 1_000_000, 1 << 20
 LONGEST_EXPERIMENT = 250

@@ -27,8 +27,8 @@ def choose_trial(options: argparse.Namespace) -> int:
         raise SpecError("--because and --by must have words, found none; say why this trial is taken, and who says so")
     from analysis.records.choice import Choice, append_choice
     from analysis.text import words
-    from trials.reporting.choice_tags import tag_choice
     from trials.reporting.stored_study import read_study, report_study
+    from trials.tracking.choice_tags import tag_choice
 
     stored = read_study(Path(options.directory))
     record = stored.record(options.trial)

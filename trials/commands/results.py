@@ -53,8 +53,8 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
 
 def report(options: argparse.Namespace) -> int:
     """Write the report of a study's directory anew, and bring MLflow up to date."""
-    from trials.reporting.mlflow_tracker import Tracker
     from trials.reporting.stored_study import read_study, report_again, report_study, under_objectives
+    from trials.tracking.mlflow_tracker import Tracker
 
     _require_one_reading(options)
     if len(options.directory) > 1:
@@ -197,7 +197,7 @@ def add_ui_arguments(parser: argparse.ArgumentParser) -> None:
 
 def ui(options: argparse.Namespace) -> int:
     """Open MLflow's own interface on a study's directory, on localhost."""
-    from trials.reporting.mlflow_interface import serve_ui
+    from trials.tracking.mlflow_interface import serve_ui
 
     serve_ui(Path(options.directory), options.port, options.tracking_uri)
     return DONE

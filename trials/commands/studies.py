@@ -105,8 +105,8 @@ def _run_watched(options: argparse.Namespace, watch: RunWatch) -> tuple[StudySpe
     """The study, what its run came to, what its directory then holds, and its page."""
     from trials.cluster.ray_address import is_here
     from trials.commands.gate import passed
-    from trials.reporting.tracking_uri import settled_uri
     from trials.study.load_study import load_begun
+    from trials.tracking.tracking_uri import settled_uri
 
     study, directory, text = load_begun(Path(options.study), options.directory)
     tags = tags_of(options)

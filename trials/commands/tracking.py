@@ -9,7 +9,7 @@ from search_space.errors import SpecError
 from trials.commands.arguments import add_directory
 from trials.commands.talk import DONE, STUDY_FAILED, say
 from trials.machine.redaction import redacted
-from trials.reporting.tracking_uri import is_database, settled_uri
+from trials.tracking.tracking_uri import is_database, settled_uri
 
 
 def add_track_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +34,7 @@ def track(options: argparse.Namespace) -> int:
         name = write_optuna_study(stored.study, stored.records, stored.finals, uri)
         say(f"the Optuna study {name} is in {redacted(uri)}: {len(stored.records)} trials; optuna-dashboard {redacted(uri)}")
         return DONE
-    from trials.reporting.mlflow_tracker import Tracker
+    from trials.tracking.mlflow_tracker import Tracker
 
     copy = None if options.tracking_uri is None else settled_uri(options.tracking_uri)
     stored = read_study(Path(options.directory))

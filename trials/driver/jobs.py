@@ -22,9 +22,9 @@ from trials.cluster.ray_address import TOKEN_CURE
 from trials.driver.shipment import JOBS_FOLDER, STUDY_FOLDER, pack
 from trials.machine.provenance import OWNER_VARIABLE, owner
 from trials.machine.redaction import redacted
-from trials.reporting.tracking_uri import is_relative
 from trials.study.files import require_url
 from trials.study.load_study import load_study
+from trials.tracking.tracking_uri import is_relative
 
 STOP_SECONDS = 30.0
 """How long `stop` waits for the job's end; Ray itself kills after a while."""

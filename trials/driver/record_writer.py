@@ -18,7 +18,7 @@ from trials.trial.reuse import Reuse
 from trials.trial.task import TrialTask
 
 if TYPE_CHECKING:
-    from trials.reporting.mlflow_tracker import Tracker
+    from trials.tracking.mlflow_tracker import Tracker
 
 
 class RecordWriter:

@@ -38,7 +38,7 @@ from trials.trial.training_index import TrainingText
 
 if TYPE_CHECKING:
     from trials.corpus.blocks import TokenBlocks
-    from trials.reporting.mlflow_tracker import Tracker
+    from trials.tracking.mlflow_tracker import Tracker
 
 logger = logging.getLogger(__name__)
 

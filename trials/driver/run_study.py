@@ -67,7 +67,7 @@ def run_study(
     Raises SpecError for wrong input; whatever happens to single trials stands in their records. After an interruption of any kind the
     same call continues.
     """
-    from trials.reporting.mlflow_tracker import Tracker
+    from trials.tracking.mlflow_tracker import Tracker
 
     first = first or check(study, directory, has_text=False, trains_here=evaluate is None and is_here(address))
     watch = watch or RunWatch()

@@ -1,1 +1,1 @@
-"""A directory becomes a report and MLflow runs."""
+"""A directory becomes a report."""

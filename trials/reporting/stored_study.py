@@ -1,4 +1,4 @@
-"""A study's directory as its report: reads the records, writes the page, and brings MLflow up to date."""
+"""A study's directory as its report: reads the records and writes the page."""
 
 from __future__ import annotations
 

@@ -24,9 +24,9 @@ from search_space.errors import SpecError
 from tests.analysis.report.test_study_page import Page
 from tests.support.browser import count, logged, requests, show
 from tests.support.sample_scaling import PLANTED, planted, sample_scaling, scaling_records, unfinished, write_scaling
-from trials.reporting.mlflow_law_content import law_metrics, law_note
-from trials.reporting.mlflow_tracker import Tracker
 from trials.reporting.stored_study import read_study, report_study, summarise
+from trials.tracking.mlflow_law_content import law_metrics, law_note
+from trials.tracking.mlflow_tracker import Tracker
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")  # MLflow's own use of SQLAlchemy
 

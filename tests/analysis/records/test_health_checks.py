@@ -23,8 +23,8 @@ from search_space.sharing import Sharing
 from tests.support.sample_study import sample_records, sample_summary
 from trials.corpus.blocks import TokenBlocks
 from trials.network.decoder import Attention, Block, Network
-from trials.reporting.mlflow_trial_content import trial_run
 from trials.study.spec import ProxySpec
+from trials.tracking.mlflow_trial_content import trial_run
 from trials.training.diagnostics import attention_maps, diagnose
 from trials.training.proxy_run import train
 

@@ -53,7 +53,7 @@ say("a sentence of ours, for postgresql://me:hunter2@host/db")
 for who in sys.argv[2:]:
     importlib.import_module(who)
     noise(who)
-logging.getLogger("trials.reporting.x").warning("a warning of ours about %s", "http://me:hunter2@host")
+logging.getLogger("trials.tracking.x").warning("a warning of ours about %s", "http://me:hunter2@host")
 subprocess.run([sys.executable, "-c", {NOISE!r} + "noise('a process')"])
 child = get_context("fork").Process(target=noise, args=("a fork",))
 child.start()

@@ -11,8 +11,8 @@ import pytest
 from analysis.records.record import append
 from archfront import main
 from tests.support.sample_study import sample_finals, sample_records
-from tests.trials.reporting.test_mlflow_tracker import STUDY_YAML
-from trials.reporting.mlflow_location import DATABASE, PLACE, location_of
+from tests.trials.tracking.test_mlflow_tracker import STUDY_YAML
+from trials.tracking.mlflow_location import DATABASE, PLACE, location_of
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_a_copy_elsewhere_has_every_run_and_leaves_the_directorys_own_place(dire
 def test_where_the_runs_are_is_what_the_directory_says(
     uri: str | None, directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("trials.reporting.mlflow_tracker.Tracker.bring_up_to_date", lambda *_: None)
+    monkeypatch.setattr("trials.tracking.mlflow_tracker.Tracker.bring_up_to_date", lambda *_: None)
     location_of(directory, uri and uri.replace("user:hunter2@", ""))
     given = ["--tracking-uri", uri] if uri and "hunter2" in uri else []
     assert main(["track", str(directory), *given]) == 0

@@ -20,11 +20,11 @@ from tests.trials.corpus.test_prepare import sentences
 from trials.corpus.blocks import TokenBlocks
 from trials.corpus.prepare import prepare_corpus, require_corpus
 from trials.driver.shipment import pack
-from trials.reporting.mlflow_trial_content import trial_run
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.latency_spec import LatencySpec
 from trials.study.load_study import load_study, parse_study
 from trials.study.spec import ProxySpec
+from trials.tracking.mlflow_trial_content import trial_run
 from trials.trial.run_trial import ended, trial_in_stretches
 from trials.trial.task import TrialTask
 

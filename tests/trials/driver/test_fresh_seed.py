@@ -14,7 +14,7 @@ from analysis.report.study_page import report_page
 from analysis.terminal.front_text import front_text
 from tests.support.sample_study import sample_finals, sample_records, sample_summary
 from trials.driver.retrainings import missing_retrainings, retrain
-from trials.reporting.mlflow_standing import qualities_on_test
+from trials.tracking.mlflow_standing import qualities_on_test
 
 RECORDS = sample_records()
 FINALS = sample_finals(RECORDS)

@@ -18,8 +18,8 @@ from analysis.records.record import read_records
 from tests.support import fakes
 from tests.support.processes import processes_with
 from trials.driver.agenda import Agenda
-from trials.reporting.mlflow_location import location_of
 from trials.search.proposer import Proposer
+from trials.tracking.mlflow_location import location_of
 from trials.trial.references import references
 from trials.trial.task import TrialTask
 

@@ -25,7 +25,7 @@ from trials.plans.pace_table import (
     training_file,
 )
 from trials.progress.stages import JUDGED, MEASURED, Stages
-from trials.reporting.mlflow_tracker import Tracker
+from trials.tracking.mlflow_tracker import Tracker
 
 STUDY, _ = small_study(workers={"count": 2})
 RECORDS = [record for record in sample_records() if record.finished and record.training is not None and record.latency is not None][:5]
@@ -92,7 +92,7 @@ def test_a_run_looks_for_others_work_before_its_own_processes_start(tmp_path: Pa
             seen.append("MLflow")
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("trials.reporting.mlflow_tracker.Tracker", Starting)
+    monkeypatch.setattr("trials.tracking.mlflow_tracker.Tracker", Starting)
     monkeypatch.setattr("trials.driver.run_study.share_here", lambda study: seen.append("share"))
     study, text = small_study()
     with pytest.raises(KeyboardInterrupt):

@@ -15,8 +15,8 @@ from tests.support import fakes
 from tests.support.noted import Noted
 from trials.driver.run_study import run_study
 from trials.progress.watch import RunWatch
-from trials.reporting.mlflow_study_content import study_metrics
 from trials.reporting.stored_study import read_study, report_study
+from trials.tracking.mlflow_study_content import study_metrics
 from trials.trial.task import TrialTask
 
 pytestmark = pytest.mark.filterwarnings("default::ResourceWarning", "ignore::DeprecationWarning:ray", "ignore::FutureWarning:ray")

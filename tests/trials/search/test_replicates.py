@@ -15,10 +15,10 @@ from tests.support.around_the_best import NAMED
 from tests.support.fakes import answer, small_study
 from tests.trials.search.test_proposer import agenda_of, search, stored
 from trials.driver.agenda import Agenda, NoTask, contender
-from trials.reporting.mlflow_trial_content import trial_run
 from trials.search.proposer import Proposer
 from trials.study.search_spec import SearchSpec
 from trials.study.spec import StudySpec
+from trials.tracking.mlflow_trial_content import trial_run
 from trials.trial.task import TrialTask
 
 

@@ -22,10 +22,10 @@ from tests.support import fakes
 from tests.support.real_study import RealStudy
 from tests.support.sample_study import sample_records, sample_summary
 from trials.driver.retrainings import fresh_seed, learning_rate_bracket
-from trials.reporting.mlflow_trial_content import trial_run
 from trials.study.directory import tokenizer_file, weights_file
 from trials.study.load_study import STUDY, parse_study
 from trials.study.spec import ProxySpec
+from trials.tracking.mlflow_trial_content import trial_run
 from trials.training.mode import TrainingMode
 from trials.trial import training_index
 from trials.trial.reuse import Reuse

@@ -25,15 +25,15 @@ from analysis.records.record import Outcome, TrialRecord
 from analysis.records.training import CurvePoint
 from tests.support.mlflow_here import empty_database
 from tests.support.sample_study import sample_finals
-from tests.trials.reporting.test_mlflow_tracker import ROOT, STUDY_YAML, Store, records, study
+from tests.trials.tracking.test_mlflow_tracker import ROOT, STUDY_YAML, Store, records, study
 from trials.driver import trial_news
 from trials.driver.trial_news import Teller, heard
 from trials.progress.watch import News
-from trials.reporting import mlflow_writer
-from trials.reporting.mlflow_curves import growing_curve
-from trials.reporting.mlflow_location import DATABASE, location_of
-from trials.reporting.mlflow_tracker import Tracker
-from trials.reporting.mlflow_writer import Begun, End, Grown, Item, Task, Writer
+from trials.tracking import mlflow_writer
+from trials.tracking.mlflow_curves import growing_curve
+from trials.tracking.mlflow_location import DATABASE, location_of
+from trials.tracking.mlflow_tracker import Tracker
+from trials.tracking.mlflow_writer import Begun, End, Grown, Item, Task, Writer
 from trials.trial.task import TrialTask
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")  # MLflow's own use of SQLAlchemy
@@ -234,7 +234,7 @@ def _runs(directory: Path) -> list[Any]:
 def test_no_trial_of_a_driver_that_ended_is_shown_as_running(how: str, tmp_path: Path) -> None:
     shutil.copyfile(empty_database(), tmp_path / DATABASE)
     code = (
-        "import time; from pathlib import Path; from tests.trials.reporting.test_mlflow_live import *\n"
+        "import time; from pathlib import Path; from tests.trials.tracking.test_mlflow_live import *\n"
         f"tracker = Tracker(Path({str(tmp_path)!r}), study(), STUDY_YAML); tracker.start()\n"
         "tracker.record(records()[4]); tracker.begun(TrialTask.of(records()[5]))\n"
         "input(); tracker.abandon()"

@@ -17,10 +17,10 @@ from analysis.objectives.problem import problem_of
 from analysis.records.training import CurvePoint
 from tests.support.mlflow_here import TrackerHere
 from tests.support.sample_study import sample_finals
-from tests.trials.reporting.test_mlflow_tracker import COUNT, STUDY_YAML, Store, records, study, track
-from trials.reporting.mlflow_curves import MOST_POINTS
-from trials.reporting.mlflow_location import DATABASE
-from trials.reporting.mlflow_trial_content import trial_run
+from tests.trials.tracking.test_mlflow_tracker import COUNT, STUDY_YAML, Store, records, study, track
+from trials.tracking.mlflow_curves import MOST_POINTS
+from trials.tracking.mlflow_location import DATABASE
+from trials.tracking.mlflow_trial_content import trial_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")  # MLflow's own use of SQLAlchemy
 

@@ -19,11 +19,11 @@ from analysis.records.record import FinalRecord, Kind, TrialRecord, append
 from tests.support import fakes
 from tests.support.mlflow_here import TrackerHere
 from tests.support.sample_study import sample_finals, sample_records
-from tests.trials.reporting.test_mlflow_tracker import STUDY_YAML, study
+from tests.trials.tracking.test_mlflow_tracker import STUDY_YAML, study
 from trials.driver.run_study import run_study
 from trials.plans.check_study import check
-from trials.reporting.mlflow_location import ARTIFACTS, DATABASE, location_of
-from trials.reporting.mlflow_mark import is_written
+from trials.tracking.mlflow_location import ARTIFACTS, DATABASE, location_of
+from trials.tracking.mlflow_mark import is_written
 from trials.trial.task import TrialTask
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -136,14 +136,14 @@ def test_a_decision_is_in_whatever_is_written_anew(copied: Path) -> None:
 
 @pytest.mark.parametrize("library", ["archfront", "mlflow"])
 def test_another_version_of_what_writes_looks_again(library: str, copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trials.reporting.mlflow_mark.library_version", lambda name: "999" if name == library else "1")
+    monkeypatch.setattr("trials.tracking.mlflow_mark.library_version", lambda name: "999" if name == library else "1")
     assert wrote(copied, SEEN, sample_finals(SEEN), STUDY_YAML)
 
 
 def test_runs_that_are_half_written_are_not_marked(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     changed, finals = [*SEEN[:3], replace(SEEN[3], wall_seconds=1.5)], sample_finals(SEEN)
     with monkeypatch.context() as patch:
-        patch.setattr("trials.reporting.mlflow_runs.StudyRuns._write_front", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("trials.tracking.mlflow_runs.StudyRuns._write_front", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             TrackerHere(copied, study(), STUDY_YAML).bring_up_to_date(changed, finals)
     for seen in (SEEN, changed):
@@ -162,7 +162,7 @@ from pathlib import Path
 from archfront import main
 from tests.support import fakes
 from trials.driver.run_study import run_study
-from trials.reporting.mlflow_tracker import Tracker
+from trials.tracking.mlflow_tracker import Tracker
 Tracker.start = lambda _: sys.exit("MLflow was asked")
 directory = Path(sys.argv[1])
 spec, text = {STUDY}

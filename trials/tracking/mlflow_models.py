@@ -11,10 +11,10 @@ from pathlib import Path
 from analysis.records.record import TrialRecord
 from search_space.cost import unrolled_parameters
 from search_space.errors import SpecError
-from trials.reporting.mlflow_store import MlflowStore, save_text_model
-from trials.reporting.mlflow_trial_content import digest
 from trials.study.directory import tokenizer_file, weights_file
 from trials.study.spec import StudySpec
+from trials.tracking.mlflow_store import MlflowStore, save_text_model
+from trials.tracking.mlflow_trial_content import digest
 
 MODEL_FOLDER = "model"
 """Where a trial's run has its model."""

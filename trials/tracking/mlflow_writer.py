@@ -26,12 +26,12 @@ from analysis.records.record import FinalRecord, TrialRecord
 from analysis.records.training import CurvePoint
 from trials.machine.redaction import redacted
 from trials.machine.supervision import STOPS
-from trials.reporting.mlflow_location import DATABASE, MlflowLocation
-from trials.reporting.mlflow_models import UnregisteredError, remove_model_on_its_way
-from trials.reporting.mlflow_runs import StudyRuns
 from trials.study.own_database import set_aside
 from trials.study.sole_writer import ENDING_SECONDS, WritersMeetError, claim_runs
 from trials.study.spec import StudySpec
+from trials.tracking.mlflow_location import DATABASE, MlflowLocation
+from trials.tracking.mlflow_models import UnregisteredError, remove_model_on_its_way
+from trials.tracking.mlflow_runs import StudyRuns
 from trials.trial.task import TrialTask
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 15.0

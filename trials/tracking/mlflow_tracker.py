@@ -1,6 +1,6 @@
 """Records as MLflow runs, written beside the study and never in its way.
 
-A process of its own does everything that speaks to MLflow, its import included (`trials.reporting.mlflow_writer`). Records are the only
+A process of its own does everything that speaks to MLflow, its import included (`trials.tracking.mlflow_writer`). Records are the only
 state: what MLflow misses because it was not reachable, or because the driver was killed, is written at the next catch-up.
 """
 
@@ -25,11 +25,11 @@ from analysis.records.record import FinalRecord, TrialRecord
 from trials.machine.redaction import redacted
 from trials.machine.subprocesses import ROOT, how_it_ended
 from trials.progress.watch import News
-from trials.reporting.mlflow_location import location_of
-from trials.reporting.mlflow_mark import is_written
-from trials.reporting.mlflow_writer import Begun, End, Grown, Item, Task
 from trials.study.sole_writer import ENDING_SECONDS
 from trials.study.spec import StudySpec
+from trials.tracking.mlflow_location import location_of
+from trials.tracking.mlflow_mark import is_written
+from trials.tracking.mlflow_writer import Begun, End, Grown, Item, Task
 from trials.trial.task import TrialTask
 
 logger = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ class Tracker:
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the process
         self._process = subprocess.Popen(  # in the caller's folder, where a relative URI leads, but never with the caller's packages
-            [sys.executable, "-P", "-c", "from trials.reporting.mlflow_writer import main; main()"],
+            [sys.executable, "-P", "-c", "from trials.tracking.mlflow_writer import main; main()"],
             env={**os.environ, "PYTHONPATH": path},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -20,12 +20,12 @@ from analysis.records.choice import Choice, append_choice
 from search_space.cost import parameters, unrolled_parameters
 from tests.support.mlflow_here import TrackerHere
 from tests.support.sample_study import sample_finals
-from tests.trials.reporting.test_mlflow_tracker import STUDY_YAML, Store, records, study, track
-from trials.reporting import mlflow_models
-from trials.reporting.mlflow_models import MODEL_ON_ITS_WAY, StudyModels
-from trials.reporting.mlflow_runs import StudyRuns
-from trials.reporting.mlflow_store import MlflowStore, save_text_model
+from tests.trials.tracking.test_mlflow_tracker import STUDY_YAML, Store, records, study, track
 from trials.study.directory import tokenizer_file, weights_file
+from trials.tracking import mlflow_models
+from trials.tracking.mlflow_models import MODEL_ON_ITS_WAY, StudyModels
+from trials.tracking.mlflow_runs import StudyRuns
+from trials.tracking.mlflow_store import MlflowStore, save_text_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")  # MLflow's own use of SQLAlchemy
 

@@ -27,13 +27,13 @@ from analysis.records.training import CurvePoint
 from search_space.errors import SpecError
 from tests.support.mlflow_here import TrackerHere
 from tests.support.sample_study import sample_finals, sample_records
-from trials.reporting.mlflow_interface import serve_ui
-from trials.reporting.mlflow_location import location_of
-from trials.reporting.mlflow_study_content import front_data, front_note, study_metrics, study_parameters
-from trials.reporting.mlflow_tracker import Tracker
-from trials.reporting.mlflow_trial_content import digest, trial_run
 from trials.study.load_study import parse_study
 from trials.study.spec import StudySpec
+from trials.tracking.mlflow_interface import serve_ui
+from trials.tracking.mlflow_location import location_of
+from trials.tracking.mlflow_study_content import front_data, front_note, study_metrics, study_parameters
+from trials.tracking.mlflow_tracker import Tracker
+from trials.tracking.mlflow_trial_content import digest, trial_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")  # MLflow's own use of SQLAlchemy
 
@@ -298,7 +298,7 @@ def _all_runs(directory: Path) -> list[Any]:
 @pytest.mark.slow
 def test_after_kill_9_the_next_catch_up_has_every_trial_once(copied: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from tests.trials.reporting.test_mlflow_tracker import *\n"
+        "import sys; from pathlib import Path; from tests.trials.tracking.test_mlflow_tracker import *\n"
         f"tracker = Tracker(Path({str(copied)!r}), study(), STUDY_YAML); tracker.start(); tracker.catch_up(records(80)); time.sleep(600)"
     )
     driver = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
@@ -364,7 +364,7 @@ def test_two_writers_of_one_study_do_not_meet(copied: Path, caplog: pytest.LogCa
 def test_the_writer_ends_with_its_driver(tmp_path: Path) -> None:
     location_of(tmp_path, None)
     code = (
-        "import time; from pathlib import Path; from tests.trials.reporting.test_mlflow_tracker import *\n"
+        "import time; from pathlib import Path; from tests.trials.tracking.test_mlflow_tracker import *\n"
         f"tracker = Tracker(Path({str(tmp_path)!r}), study(), STUDY_YAML); tracker.start(); time.sleep(600)"
     )
     driver = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
@@ -498,7 +498,7 @@ def _free_port() -> int:
     ("module", "heavy"), [("mlflow_tracker", ("mlflow", "plotly", "torch", "ray")), ("mlflow_writer", ("torch", "ray"))]
 )
 def test_the_driver_does_not_wait_for_mlflow_nor_its_writer_for_torch(module: str, heavy: tuple[str, ...]) -> None:
-    code = f"import sys, trials.reporting.{module}; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, trials.tracking.{module}; print([name for name in {heavy} if name in sys.modules])"
     printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, env=dict(os.environ))
     assert printed.stdout.strip() == "[]"
 

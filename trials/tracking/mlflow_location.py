@@ -17,8 +17,8 @@ from analysis.records.json_writer import json_of
 from search_space.errors import SpecError, quoted
 from trials.machine.provenance import environment
 from trials.machine.redaction import HIDDEN, redacted
-from trials.reporting.mlflow_views import CURVES_VIEW, FAILURES_VIEW, FRONT_VIEW, TABLE_VIEW, VIEW_TAG, view_id, view_path
-from trials.reporting.tracking_uri import is_database, settled_uri
+from trials.tracking.mlflow_views import CURVES_VIEW, FAILURES_VIEW, FRONT_VIEW, TABLE_VIEW, VIEW_TAG, view_id, view_path
+from trials.tracking.tracking_uri import is_database, settled_uri
 
 DATABASE, ARTIFACTS, PLACE = "mlflow.db", "mlflow-artifacts", "tracking.json"
 

@@ -8,8 +8,8 @@ import pytest
 
 from search_space.errors import SpecError
 from trials.driver.jobs import entrypoint
-from trials.reporting.mlflow_location import location_of
-from trials.reporting.tracking_uri import experiment_name, settled_uri
+from trials.tracking.mlflow_location import location_of
+from trials.tracking.tracking_uri import experiment_name, settled_uri
 
 REFUSED = {
     "": "must name a server or a database",

@@ -8,10 +8,10 @@ from typing import Any
 from analysis.fronts.front import Front
 from analysis.objectives.problem import Problem
 from analysis.records.record import TrialRecord
-from trials.reporting.mlflow_curves import MetricPoint, epoch_ms
-from trials.reporting.mlflow_trial_content import as_text
 from trials.study.directory import MAY_CHANGE, flat
 from trials.study.spec import StudySpec
+from trials.tracking.mlflow_curves import MetricPoint, epoch_ms
+from trials.tracking.mlflow_trial_content import as_text
 
 NOTE_COLUMNS = ("trial", "name", "shape", "on_front", "front_probability", "recommended", "parameters")
 """Columns of the note before the objectives."""

@@ -13,7 +13,7 @@ from analysis.objectives.observed import Observed
 from analysis.objectives.problem import Problem
 from analysis.objectives.registry import OBJECTIVES
 from analysis.records.record import FinalRecord, TrialRecord
-from trials.reporting.mlflow_trial_content import as_text, is_result, objective_values
+from trials.tracking.mlflow_trial_content import as_text, is_result, objective_values
 
 ON_FRONT, PICKS_TAG, INTERVAL_TAG = "archfront.on_front", "archfront.picks", "archfront.interval"
 

@@ -21,7 +21,7 @@ from analysis.records.health_checks import check_results, failed_checks
 from analysis.records.json_writer import json_of
 from analysis.records.record import FinalRecord, Outcome, TrialRecord
 from search_space.architecture import Architecture
-from trials.reporting.mlflow_curves import MetricPoint, curve_of, epoch_ms
+from trials.tracking.mlflow_curves import MetricPoint, curve_of, epoch_ms
 from trials.trial.task import TrialTask
 
 STATUSES = {

@@ -13,10 +13,10 @@ from typing import Any
 from analysis.records.json_writer import json_of
 from search_space.errors import SpecError
 from trials.machine.provenance import library_version, owner
-from trials.reporting.mlflow_curves import CURVES, MetricPoint
-from trials.reporting.mlflow_location import DATABASE, MlflowLocation, file_uri, follow_move
-from trials.reporting.tracking_uri import experiment_name
 from trials.study.spec import StudySpec
+from trials.tracking.mlflow_curves import CURVES, MetricPoint
+from trials.tracking.mlflow_location import DATABASE, MlflowLocation, file_uri, follow_move
+from trials.tracking.tracking_uri import experiment_name
 
 MLFLOW_SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -17,11 +17,11 @@ import pytest
 
 from analysis.records.record import Outcome
 from tests.support.browser import headless
-from tests.trials.reporting.test_mlflow_tracker import STUDY_YAML, Store, records, study, track
-from trials.reporting.mlflow_interface import _on_server
-from trials.reporting.mlflow_location import DATABASE, location_of, view_paths
-from trials.reporting.mlflow_views import FAILURES_VIEW, FRONT_VIEW, LONGEST_VIEW, TABLE_VIEW, VIEW_TAG, saved_views, view_id
+from tests.trials.tracking.test_mlflow_tracker import STUDY_YAML, Store, records, study, track
 from trials.study.load_study import parse_study
+from trials.tracking.mlflow_interface import _on_server
+from trials.tracking.mlflow_location import DATABASE, location_of, view_paths
+from trials.tracking.mlflow_views import FAILURES_VIEW, FRONT_VIEW, LONGEST_VIEW, TABLE_VIEW, VIEW_TAG, saved_views, view_id
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -209,7 +209,7 @@ def test_a_servers_page_is_its_view_where_it_knows_views(
         assert address.endswith("experiment_name=sample")
         return json.dumps({"experiment": {"experiment_id": "7", "tags": tags}}).encode()
 
-    monkeypatch.setattr("trials.reporting.mlflow_interface._asked", asked)
+    monkeypatch.setattr("trials.tracking.mlflow_interface._asked", asked)
     found = _on_server(tmp_path, place)
     assert found.startswith("http://host:5000")
     assert ending in found

@@ -14,11 +14,11 @@ from typing import Any
 from analysis.records.record import TrialRecord
 from analysis.records.training import CurvePoint
 from trials.machine.provenance import owner
-from trials.reporting.mlflow_curves import CURVES, MetricPoint, growing_curve
-from trials.reporting.mlflow_standing import Standing
-from trials.reporting.mlflow_store import DrawnPoint, MlflowStore
-from trials.reporting.mlflow_trial_content import RunContent, begun_run, digest, run_digest, trial_run
 from trials.study.spec import StudySpec
+from trials.tracking.mlflow_curves import CURVES, MetricPoint, growing_curve
+from trials.tracking.mlflow_standing import Standing
+from trials.tracking.mlflow_store import DrawnPoint, MlflowStore
+from trials.tracking.mlflow_trial_content import RunContent, begun_run, digest, run_digest, trial_run
 from trials.trial.task import TrialTask
 
 NUMBER_TAG, DIGEST_TAG, SHAPE_TAG = "archfront.number", "archfront.digest", "archfront.architecture_key"

@@ -10,11 +10,11 @@ import pytest
 
 from search_space.errors import SpecError
 from tests.support.mlflow_here import TrackerHere
-from tests.trials.reporting.test_mlflow_tracker import STUDY_YAML, records, study
+from tests.trials.tracking.test_mlflow_tracker import STUDY_YAML, records, study
 from trials.commands.arguments import add_tracking, tags_of
 from trials.driver.jobs import entrypoint
 from trials.machine.provenance import OWNER_VARIABLE, owner
-from trials.reporting.mlflow_location import location_of
+from trials.tracking.mlflow_location import location_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")  # MLflow's own use of SQLAlchemy
 

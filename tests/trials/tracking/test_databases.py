@@ -16,11 +16,11 @@ import pytest
 from search_space.errors import SpecError
 from tests.support.mlflow_here import empty_database
 from tests.support.sample_study import sample_finals, sample_records
-from tests.trials.reporting.test_mlflow_tracker import STUDY_YAML, study, track
-from trials.reporting.mlflow_interface import serve_ui
-from trials.reporting.mlflow_location import DATABASE, location_of
-from trials.reporting.mlflow_tracker import Tracker
+from tests.trials.tracking.test_mlflow_tracker import STUDY_YAML, study, track
 from trials.study.own_database import damage
+from trials.tracking.mlflow_interface import serve_ui
+from trials.tracking.mlflow_location import DATABASE, location_of
+from trials.tracking.mlflow_tracker import Tracker
 
 NAMES = ["what?a=b&c 100% #1", "a%20b %(here)s", 'it\'s "it"', " ünï 日本 🙂 ", "a;b:c@d\\e+f", "-rf $HOME {x} ~ a*[b]"]
 SEEN = sample_records(3)

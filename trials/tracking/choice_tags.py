@@ -6,9 +6,9 @@ import logging
 from contextlib import suppress
 
 from analysis.records.choice import Choice
-from trials.reporting.mlflow_location import PLACE, location_of
 from trials.reporting.stored_study import StoredStudy
 from trials.study.sole_writer import WritersMeetError, sole_writer
+from trials.tracking.mlflow_location import PLACE, location_of
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ def tag_choice(stored: StoredStudy, choice: Choice) -> None:
     """
     if not (stored.directory / PLACE).exists():
         return
-    from trials.reporting.mlflow_runs import StudyRuns  # MLflow takes seconds to import
+    from trials.tracking.mlflow_runs import StudyRuns  # MLflow takes seconds to import
 
     try:
         runs = StudyRuns(stored.directory.absolute(), stored.study, stored.text, location_of(stored.directory, None))

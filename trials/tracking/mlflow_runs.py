@@ -1,6 +1,6 @@
 """A study's runs in one MLflow store: found if they are there, completed if they were cut short, written if they are not.
 
-Whatever is written twice is there once (`trials.reporting.mlflow_trial_runs`), and equal metric points are one point.
+Whatever is written twice is there once (`trials.tracking.mlflow_trial_runs`), and equal metric points are one point.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from analysis.records.choice import Choice, read_choice
 from analysis.records.json_writer import json_of
 from analysis.records.record import FinalRecord, TrialRecord
 from analysis.records.training import CurvePoint
-from trials.reporting.mlflow_curves import epoch_ms
-from trials.reporting.mlflow_location import MlflowLocation
-from trials.reporting.mlflow_mark import IN_PART, MARK, artifact_names, mark_of
-from trials.reporting.mlflow_models import StudyModels
-from trials.reporting.mlflow_standing import result_names, standing_of
-from trials.reporting.mlflow_store import MlflowStore, origin
-from trials.reporting.mlflow_study_content import count_metrics, ended_ms, front_data, front_note, study_metrics, study_parameters
-from trials.reporting.mlflow_trial_content import digest
-from trials.reporting.mlflow_trial_runs import TrialRuns, unsaid
-from trials.reporting.mlflow_views import saved_views
-from trials.reporting.tracking_uri import LONGEST_TAG
 from trials.study.spec import StudySpec
+from trials.tracking.mlflow_curves import epoch_ms
+from trials.tracking.mlflow_location import MlflowLocation
+from trials.tracking.mlflow_mark import IN_PART, MARK, artifact_names, mark_of
+from trials.tracking.mlflow_models import StudyModels
+from trials.tracking.mlflow_standing import result_names, standing_of
+from trials.tracking.mlflow_store import MlflowStore, origin
+from trials.tracking.mlflow_study_content import count_metrics, ended_ms, front_data, front_note, study_metrics, study_parameters
+from trials.tracking.mlflow_trial_content import digest
+from trials.tracking.mlflow_trial_runs import TrialRuns, unsaid
+from trials.tracking.mlflow_views import saved_views
+from trials.tracking.tracking_uri import LONGEST_TAG
 from trials.trial.scaling_grid import planned_tasks
 from trials.trial.task import TrialTask
 
@@ -175,7 +175,7 @@ class StudyRuns:
     def _write_law(self, records: Sequence[TrialRecord], law: str) -> None:
         """A scaling study's pictures on one page, since plotly.js would be in each file, and what it found as data."""
         from analysis.law_report.law_study_page import fitted, law_page
-        from trials.reporting.mlflow_law_content import law_data, law_metrics, law_note
+        from trials.tracking.mlflow_law_content import law_data, law_metrics, law_note
 
         answered = fitted(records, law)
         self._write_files(law_page(self._study.name, records, answered), law_data(answered))

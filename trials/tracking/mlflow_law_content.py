@@ -9,8 +9,8 @@ from typing import Any
 from analysis.law_report.law_text import fit_text
 from analysis.laws.fit_result import FitResult
 from analysis.records.record import TrialRecord
-from trials.reporting.mlflow_curves import MetricPoint
-from trials.reporting.mlflow_study_content import ended_ms
+from trials.tracking.mlflow_curves import MetricPoint
+from trials.tracking.mlflow_study_content import ended_ms
 
 
 def law_metrics(records: Sequence[TrialRecord], answered: FitResult | str) -> list[MetricPoint]:

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from search_space.errors import SpecError
-from tests.trials.reporting.test_mlflow_tracker import STUDY_YAML
-from trials.reporting.mlflow_interface import serve_ui
-from trials.reporting.mlflow_location import location_of, view_paths
-from trials.reporting.mlflow_views import TABLE_VIEW, VIEW_TAG, view_id
+from tests.trials.tracking.test_mlflow_tracker import STUDY_YAML
+from trials.tracking.mlflow_interface import serve_ui
+from trials.tracking.mlflow_location import location_of, view_paths
+from trials.tracking.mlflow_views import TABLE_VIEW, VIEW_TAG, view_id
 
 USER, PASSWORD = "a user", "s3cret:of us/"
 IN_ADDRESS = "a%20user:s3cret%3Aof%20us%2F"

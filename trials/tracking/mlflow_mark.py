@@ -13,11 +13,11 @@ from analysis.records.choice import Choice, read_choice
 from analysis.records.json_writer import json_of
 from analysis.records.record import FinalRecord, TrialRecord
 from trials.machine.provenance import library_version
-from trials.reporting.mlflow_location import ARTIFACTS, DATABASE, MlflowLocation, follow_move
-from trials.reporting.mlflow_trial_content import CONTENT, digest, run_digest
-from trials.reporting.mlflow_views import VIEW_FORM
 from trials.study.own_database import damage
 from trials.study.spec import StudySpec
+from trials.tracking.mlflow_location import ARTIFACTS, DATABASE, MlflowLocation, follow_move
+from trials.tracking.mlflow_trial_content import CONTENT, digest, run_digest
+from trials.tracking.mlflow_views import VIEW_FORM
 
 MODEL_FORM = 1
 """Raised with what a registered model is, so that studies of earlier versions get theirs."""

@@ -20,12 +20,12 @@ from analysis.records.json_text import parse_json
 from search_space.errors import SpecError
 from trials.machine.native_output import person
 from trials.machine.redaction import redacted
-from trials.reporting.mlflow_location import DATABASE, PLACE, MlflowLocation, follow_move, location_of, view_paths
-from trials.reporting.mlflow_store import MLFLOW_SETTINGS
-from trials.reporting.mlflow_views import FIRST_VERSION, TABLE_VIEW, VIEW_TAG, view_id, view_path
-from trials.reporting.tracking_uri import SQLITE_FILE, is_database
 from trials.study.load_study import STUDY, parse_stored
 from trials.study.own_database import damage
+from trials.tracking.mlflow_location import DATABASE, PLACE, MlflowLocation, follow_move, location_of, view_paths
+from trials.tracking.mlflow_store import MLFLOW_SETTINGS
+from trials.tracking.mlflow_views import FIRST_VERSION, TABLE_VIEW, VIEW_TAG, view_id, view_path
+from trials.tracking.tracking_uri import SQLITE_FILE, is_database
 
 LONGEST_START_SECONDS = 120.0
 """Longest start of MLflow's interface."""
