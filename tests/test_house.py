@@ -17,7 +17,6 @@ ROOMS = {
         f"trials/driver/{desk}.py"
         for desk in (
             "finals_on_ray",
-            "jobs",
             "preparation",
             "search_on_tune",
             "stopper",
@@ -26,7 +25,8 @@ ROOMS = {
             "tune_adapters",
             "workers",
         )
-    },
+    }
+    | {f"trials/jobs/{desk}.py" for desk in ("asking", "client", "state")},
     "optuna": {
         f"trials/search/{desk}.py"
         for desk in (
@@ -107,7 +107,7 @@ def test_what_breaks_the_house_is_named() -> None:
     """An import upward, one beside, a circle and a folder that is too full are each found, with their names."""
     up = {"analysis/fronts/rows.py": ["trials/study/spec.py"], "trials/study/spec.py": []}
     assert upward(up) == ["analysis/fronts/rows.py imports trials/study/spec.py, and trials/study does not stand below analysis/fronts"]
-    assert upward({"trials/driver/jobs.py": ["trials/export/card.py"]}) != []
+    assert upward({"trials/driver/agenda.py": ["trials/export/card.py"]}) != []
     assert upward({"trials/study/spec.py": ["analysis/fronts/rows.py", "trials/study/files.py"]}) == []
     assert circle({"a.py": ["b.py"], "b.py": ["c.py"], "c.py": ["a.py"]}) in {
         "a.py -> b.py -> c.py -> a.py", "b.py -> c.py -> a.py -> b.py", "c.py -> a.py -> b.py -> c.py",

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import time
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from trials.commands.arguments import add_study, add_tracking, tags_of
+from trials.commands.arguments import add_json, add_study, add_tracking, tags_of
 from trials.commands.paths import Use, given
-from trials.commands.talk import DONE
+from trials.commands.standing import print_standing
+from trials.commands.talk import DONE, emit, say
+
+if TYPE_CHECKING:
+    from trials.jobs.state import JobState
 
 
 def add_submit_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +26,18 @@ def add_submit_arguments(parser: argparse.ArgumentParser) -> None:
     _add_address(parser)
 
 
+def add_list_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `job_list` reads."""
+    _add_address(parser)
+    add_json(parser, "print a JSON list")
+
+
+def add_job_status_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `job_status` reads."""
+    add_job_arguments(parser)
+    add_json(parser)
+
+
 def add_logs_arguments(parser: argparse.ArgumentParser) -> None:
     """What `job_logs` reads."""
     parser.add_argument("job", metavar="JOB", help="the id that submit printed")
@@ -27,7 +46,7 @@ def add_logs_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_job_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `job_status` and `job_stop` read."""
+    """What `job_stop` reads."""
     parser.add_argument("job", metavar="JOB", help="the id that submit printed")
     _add_address(parser)
 
@@ -39,12 +58,12 @@ def _add_address(parser: argparse.ArgumentParser) -> None:
 def job_submit(options: argparse.Namespace) -> int:
     """Ship the code and a study to a cluster and print the job's id."""
     from trials.commands.gate import passed
-    from trials.driver.shipment import as_shipped
+    from trials.jobs.shipment import as_shipped
 
     tags = tags_of(options)
     study, has_text = as_shipped(Path(options.study), options.directory)
     passed(study, has_text=has_text, trains_here=False)
-    from trials.driver.jobs import submit
+    from trials.jobs.submit import submit
 
     print(
         submit(
@@ -59,26 +78,72 @@ def job_submit(options: argparse.Namespace) -> int:
     return DONE
 
 
-def job_status(options: argparse.Namespace) -> int:
-    """Print how a job stands."""
-    from trials.driver.jobs import status
+def job_list(options: argparse.Namespace) -> int:
+    """List the jobs of studies that a cluster remembers, with who submitted each and how it stands."""
+    from trials.jobs.state import jobs
 
-    print(status(options.job, options.address))
+    found, others = jobs(options.address)
+    if options.json:
+        emit([asdict(state) for state in found])
+        return DONE
+    from analysis.text.columns import aligned
+    from analysis.text.words import plural
+
+    rows = [(state.job, state.owner, state.study, state.verb, state.status, _when(state.begun_at)) for state in found]
+    heads = ("job", "owner", "study", "verb", "state", "begun")
+    print("\n".join(aligned([heads, *rows], range(len(heads)))) if rows else f"{options.address} has no job of a study")
+    if others:
+        say(f"{plural(others, 'job')} of other kinds: see `ray job list`")
+    return DONE
+
+
+def job_status(options: argparse.Namespace) -> int:
+    """Say how a job stands: what its study has done and waits for, or how it ended."""
+    from trials.jobs.standing_there import standing_there
+    from trials.jobs.state import last_sentence, state_of
+
+    state = state_of(options.job, options.address)
+    there = None if state.status == "PENDING" else standing_there(state, options.address)
+    sentence = last_sentence(state.job, options.address) if state.ended and state.code else None
+    if options.json:
+        emit({**asdict(state), "said": sentence, "standing": there and there.standing and asdict(there.standing)})
+        return DONE
+    print(f"{_how(state)}{f': {sentence or state.message}' if state.code and state.ended else ''}")
+    print(f"{state.verb} of {state.study} by {state.owner}, in {state.directory} on the cluster")
+    if there is not None and there.standing is not None:
+        print_standing(there.standing, there.said)
+    elif there is not None:
+        say(f"archfront: {there.said}")
     return DONE
 
 
 def job_logs(options: argparse.Namespace) -> int:
-    """Print what a job printed."""
-    from trials.driver.jobs import logs
+    """Print what a job printed; with --follow until it ends, and then end with its exit code."""
+    from trials.jobs.state import logs, state_of
 
     for text in logs(options.job, options.address, follow=options.follow):
         print(text, end="", flush=True)
-    return DONE
+    return state_of(options.job, options.address).code if options.follow else DONE
 
 
 def job_stop(options: argparse.Namespace) -> int:
     """Stop a job; its records are kept."""
-    from trials.driver.jobs import stop
+    from trials.jobs.state import stop
 
     print(stop(options.job, options.address))
     return DONE
+
+
+def _how(state: JobState) -> str:
+    """`RUNNING for 12 min`, `FAILED with exit code 1 after 3 h`."""
+    from analysis.text.words import duration
+
+    code = f" with exit code {state.exit_code}" if state.exit_code is not None else ""
+    if state.begun_at is None:
+        return f"{state.status}{code}"
+    until = state.ended_at if state.ended_at is not None else time.time()
+    return f"{state.status}{code} {'after' if state.ended else 'for'} {duration(max(0.0, until - state.begun_at))}"
+
+
+def _when(seconds: float | None) -> str:
+    return "" if seconds is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))

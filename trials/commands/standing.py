@@ -46,7 +46,7 @@ def study_status(options: argparse.Namespace) -> int:
     if options.json:
         emit({**asdict(standing), "stale": stale})
     else:
-        _print(standing, directory, stale)
+        print_standing(standing, stale)
     return DONE
 
 
@@ -61,7 +61,8 @@ def chosen_display() -> Display:
     return LiveView(person())
 
 
-def _print(standing: RunStanding, directory: Path, stale: str | None) -> None:
+def print_standing(standing: RunStanding, stale: str | None) -> None:
+    """Print how a study stands; `stale` is why that is not to be believed."""
     from analysis.text import words
     from trials.progress.standing import State, seconds_of, shown_reason
     from trials.progress.view import standing_lines, terminal_size

@@ -81,7 +81,8 @@ VERBS = {
     "track": Verb(tracking.track, tracking.add_track_arguments, "runs/quickstart --optuna sqlite:///quickstart.db"),
     "completion": Verb(completion, add_completion_arguments, "bash > archfront.bash"),
     "job submit": Verb(jobs.job_submit, jobs.add_submit_arguments, "studies/quickstart.yaml --address http://127.0.0.1:8265"),
-    "job status": Verb(jobs.job_status, jobs.add_job_arguments, "quickstart-1a2b3c4d --address http://127.0.0.1:8265"),
+    "job list": Verb(jobs.job_list, jobs.add_list_arguments, "--address http://127.0.0.1:8265"),
+    "job status": Verb(jobs.job_status, jobs.add_job_status_arguments, "quickstart-1a2b3c4d --address http://127.0.0.1:8265"),
     "job logs": Verb(jobs.job_logs, jobs.add_logs_arguments, "quickstart-1a2b3c4d --follow --address http://127.0.0.1:8265"),
     "job stop": Verb(jobs.job_stop, jobs.add_job_arguments, "quickstart-1a2b3c4d --address http://127.0.0.1:8265"),
 }

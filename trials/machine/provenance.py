@@ -12,6 +12,8 @@ from pathlib import Path
 LIBRARIES = ("torch", "lightning", "ray", "optuna", "mlflow", "numpy", "scipy", "plotly", "tokenizers")
 OWNER_VARIABLE = "ARCHFRONT_OWNER"
 """Set for a job: who submitted it, for the account that runs it is the head node's."""
+JOB_VARIABLE = "ARCHFRONT_JOB"
+"""Set for a job: its id."""
 CODE = Path(__file__).resolve().parents[2]
 
 
@@ -31,6 +33,11 @@ def owner() -> str:
         return os.environ.get(OWNER_VARIABLE) or getuser()
     except (KeyError, OSError):  # a container's user may have no name
         return "unknown"
+
+
+def job() -> str | None:
+    """The id of the job that this process belongs to; None outside of one."""
+    return os.environ.get(JOB_VARIABLE) or None
 
 
 def git_state() -> dict[str, str]:

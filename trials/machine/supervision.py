@@ -37,6 +37,8 @@ INTERRUPTED = 128
 """An exit code after a signal is this and the signal's number."""
 SUBREAPER, DIE_WITH_PARENT = 36, 1
 """Options of prctl(2): PR_SET_CHILD_SUBREAPER and PR_SET_PDEATHSIG."""
+BY_SIGNAL, WITH_CODE = b"s", b"c"
+"""What the work says first of how it ends, with the number of either in the byte that follows."""
 LONGEST_WORD = 4_000
 """Bytes of what the work says last; a pipe takes so many at once (pipe(7))."""
 _told: tuple[int, int] | None = None
@@ -62,16 +64,16 @@ def supervised(work: Callable[[], int], interrupted: Callable[[int], str], vanis
     os.close(told)
     stopped, status = _wait_for(child, heard)
     _end_orphans()
-    said = os.read(answer, 1 + LONGEST_WORD)
-    code, last_word = int.from_bytes(said[:1]), said[1:].decode(errors="replace")
+    said = os.read(answer, 2 + LONGEST_WORD)
+    kind, number, last_word = said[:1], int.from_bytes(said[1:2]), said[2:].decode(errors="replace")
     if last_word and not stopped:  # what comes to every process comes to one of them first
         stopped = _next_signal(heard, time.monotonic())
-    stopped = stopped or max(0, code - INTERRUPTED)
+    stopped = stopped or (number if kind == BY_SIGNAL else 0)
     if stopped:
         _say(interrupted(stopped))
         return INTERRUPTED + stopped
-    if code and not last_word:
-        return code - 1
+    if kind and not last_word:
+        return number
     _say(vanished(last_word or f"the process that did the work {how_it_ended(os.waitstatus_to_exitcode(status))} without a word of why"))
     return FAILED
 
@@ -83,7 +85,7 @@ def give_up(what: str) -> None:
     """
     if _told is None or _told[0] != os.getpid():
         return
-    os.write(_told[1], bytes([1 + FAILED]) + what.encode()[:LONGEST_WORD])
+    os.write(_told[1], WITH_CODE + bytes([FAILED]) + what.encode()[:LONGEST_WORD])
     os._exit(FAILED)
 
 
@@ -164,7 +166,7 @@ def _work(work: Callable[[], int], told: int, front: int, heard: set[signal.Sign
         is_stopped = True
         silence()
         if number != WAKE:
-            os.write(told, bytes([INTERRUPTED + number]))
+            os.write(told, BY_SIGNAL + bytes([number]))
         os.kill(front, WAKE)
         raise KeyboardInterrupt
 
@@ -178,15 +180,15 @@ def _work(work: Callable[[], int], told: int, front: int, heard: set[signal.Sign
         pass
     except SystemExit as end:  # nothing of ours exits: a library's own handler did
         if end.code in STOPS:
-            os.write(told, bytes([INTERRUPTED + int(end.code)]))
+            os.write(told, BY_SIGNAL + bytes([int(end.code)]))
         raise
     except Exception:
-        os.write(told, bytes([1 + code]))
+        os.write(told, WITH_CODE + bytes([code]))
         raise
     finally:
         for number in (*heard, WAKE):
             signal.signal(number, signal.SIG_IGN)
-    os.write(told, bytes([1 + code]))
+    os.write(told, WITH_CODE + bytes([code]))
     return code
 
 

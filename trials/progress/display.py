@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
 from analysis.text import words
-from trials.progress.standing import RunningTrial, RunStanding, seconds_of, shown_reason
+from trials.progress.standing import WAITING, RunningTrial, RunStanding, seconds_of, shown_reason
 
 if TYPE_CHECKING:
     from analysis.records.attempt import Attempt
@@ -109,7 +109,7 @@ def doing_text(trial: RunningTrial) -> str:
     """`training, 31% of 170k tokens`, or what else a running trial is at."""
     if trial.doing == "latency":
         return "latency"
-    if trial.doing == "waiting":
+    if trial.doing == WAITING:
         return "waits for the latency device"
     if trial.tokens is None:
         return trial.doing or "running"

@@ -26,6 +26,8 @@ MOST_IN_FILE = 50
 """Running trials, members of the front and failures that are listed; the numbers count all."""
 LONGEST_SHOWN_REASON = 300
 """Characters of a failure's reason that are shown; its record has all."""
+WAITING = "waiting"
+"""What a running trial is at that waits for a latency device which is gone."""
 STALE_SECONDS = 60.0
 """A driver writes every ten seconds at least; after so long it does so no more."""
 
@@ -131,13 +133,19 @@ class RunStanding:
     """Absent before anything tells how long trials take."""
     reason: str | None = None
     """Why the study failed, in a sentence."""
+    owner: str | None = None
+    """Person whose study it is: who submitted the job, or the driver's user; None in a file of before."""
+    job: str | None = None
+    """Id of the Ray job that the driver is; None where it is none."""
     schema: int = PROGRESS_SCHEMA
 
     @property
     def counts(self) -> str:
         """`5 of 14 trials, 2 running, 1 stopped early, 1 failed, 3 on the front`."""
         said = [f"{self.done} of {self.of} trials" if self.of is not None else words.plural(self.done, "trial")]
-        said += [f"{count} {word}" for count, word in ((self.running_count, "running"), (self.stopped, "stopped early")) if count]
+        waiting = sum(trial.doing == WAITING for trial in self.running)
+        running = (self.running_count - waiting, "running"), (waiting, "waiting for the latency device"), (self.stopped, "stopped early")
+        said += [f"{count} {word}" for count, word in running if count]
         said += [f"{self.failed} failed"] if self.failed else []
         said += [f"{self.again} run again"] if self.again else []
         return ", ".join([*said, *([f"{self.front_size} on the front"] if self.done else [])])
@@ -174,9 +182,13 @@ def read_standing(directory: Path) -> RunStanding:
             f"{directory} must have the {PROGRESS_FILE} that a run writes, found none; begin or continue the study with `archfront run`, "
             "or see what is there with `archfront report`"
         )
-    cure = f"delete {path.name}; a run writes it again"
     with path.open("rb") as file:
-        content = file.read(LARGEST_PROGRESS_BYTES + 1)
+        return parse_standing(file.read(LARGEST_PROGRESS_BYTES + 1), str(path))
+
+
+def parse_standing(content: bytes, path: str) -> RunStanding:
+    """What the file of that name holds; raises SpecError where that is no standing."""
+    cure = f"delete {PROGRESS_FILE}; a run writes it again"
     if len(content) > LARGEST_PROGRESS_BYTES:
         raise SpecError(f"{path} must have at most {LARGEST_PROGRESS_BYTES:,} bytes, found more; {cure}")
     try:
@@ -191,12 +203,15 @@ def read_standing(directory: Path) -> RunStanding:
         raise SpecError(f"{path} must hold a study's progress as JSON, found something else; {cure}") from None
 
 
-def staleness(standing: RunStanding, now: float) -> str | None:
-    """Why a standing that says that it runs is not to be believed any more, as a sentence; None where nothing speaks against it."""
+def staleness(standing: RunStanding, now: float, *, is_here: bool = True) -> str | None:
+    """Why a standing that says that it runs is not to be believed any more, as a sentence; None where nothing speaks against it.
+
+    `is_here` where the file was read on a machine that may be the driver's; `now` is that machine's clock.
+    """
     if standing.state is not State.RUNNING:
         return None
     age = max(0.0, now - seconds_of(standing.written_at))
-    if standing.host == socket.gethostname() and not _is_alive(standing.pid):
+    if is_here and standing.host == socket.gethostname() and not _is_alive(standing.pid):
         return f"its process {standing.pid} is gone; what was recorded is kept, and the same `archfront run` continues"
     if age > STALE_SECONDS:
         where = f"process {standing.pid} on {standing.host}"

@@ -16,9 +16,20 @@ from typing import TYPE_CHECKING, Any, Self
 from analysis.records.stages import SEARCH
 from analysis.records.training import CurvePoint
 from analysis.text import words
+from trials.machine.provenance import job, owner
 from trials.progress.display import CHECK, Display
 from trials.progress.stages import Stages
-from trials.progress.standing import MOST_IN_FILE, RunningTrial, RunStanding, State, moment, seconds_of, shown_reason, write_standing
+from trials.progress.standing import (
+    MOST_IN_FILE,
+    WAITING,
+    RunningTrial,
+    RunStanding,
+    State,
+    moment,
+    seconds_of,
+    shown_reason,
+    write_standing,
+)
 
 if TYPE_CHECKING:
     from analysis.objectives.problem import Problem
@@ -69,7 +80,7 @@ class RunWatch:
         now = moment(time.time())
         self._standing = RunStanding(
             study=study, pid=os.getpid(), host=socket.gethostname(), begun_at=now, written_at=now, state=State.RUNNING,
-            stage=CHECK, waits_for="the study to be read and checked", stage_since=now,
+            stage=CHECK, waits_for="the study to be read and checked", stage_since=now, owner=owner(), job=job(),
         )  # fmt: skip
 
     def __enter__(self) -> Self:
@@ -186,7 +197,7 @@ class RunWatch:
 
     def _wait_for_trials(self) -> None:
         running = self._standing.running_count
-        if any(trial.doing == "waiting" for trial in self._standing.running):
+        if any(trial.doing == WAITING for trial in self._standing.running):
             self._set(waits_for=f"{AWAY}; trainings that have theirs go on")
             return
         self._set(waits_for=f"{words.plural(running, 'trial')} to end" if running else "the next trial to be chosen and to begin")

@@ -42,7 +42,7 @@ DOORS = {
     "lr-check": "trials.experiments.lr_check.run_rate_check",
     "validate": "trials.experiments.validate.run_validation",
     "promote": "trials.experiments.promote.run_promotion",
-    "job submit": "trials.driver.jobs.submit",
+    "job submit": "trials.jobs.submit.submit",
 }
 """Verb -> what it calls once its study has passed."""
 

@@ -22,7 +22,7 @@ from trials.corpus import dataset
 from trials.corpus.dataset import fetch_dataset
 from trials.corpus.documents import find_documents
 from trials.corpus.prepare import corpus_hash, prepare_corpus
-from trials.driver.shipment import pack
+from trials.jobs.shipment import pack
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.load_study import load_study, parse_study
 

@@ -21,7 +21,7 @@ from tests.trials.corpus.test_prepare import SCRIPTS, sentences
 from trials.corpus.given_tokenizer import read_tokenizer
 from trials.corpus.prepare import prepare_corpus, require_corpus
 from trials.corpus.tokenizer import load_encoder, train_tokenizer
-from trials.driver.shipment import pack
+from trials.jobs.shipment import pack
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.load_study import load_study
 

@@ -19,7 +19,7 @@ from tests.support.sample_study import sample_records, sample_summary
 from tests.trials.corpus.test_prepare import sentences
 from trials.corpus.blocks import TokenBlocks
 from trials.corpus.prepare import prepare_corpus, require_corpus
-from trials.driver.shipment import pack
+from trials.jobs.shipment import pack
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.latency_spec import LatencySpec
 from trials.study.load_study import load_study, parse_study

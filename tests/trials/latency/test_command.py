@@ -21,7 +21,7 @@ from analysis.records.record import Outcome
 from search_space.architecture import Architecture
 from search_space.errors import SpecError, WorkError
 from tests.support import fakes
-from trials.driver.shipment import pack
+from trials.jobs.shipment import pack
 from trials.latency.command import measure_by_command
 from trials.latency.process import LatencyError, LatencyProcess
 from trials.latency.repeats import Repeat

@@ -16,7 +16,7 @@ from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from tests.support.fakes import answer, small_study
 from tests.support.planted_device import planted_latency
-from trials.driver.shipment import pack
+from trials.jobs.shipment import pack
 from trials.latency.device_tables import FROZEN, device_folder, find_table, frozen_table, require_table
 from trials.plans.plan_study import plan_study
 from trials.search.proposer import Proposer

@@ -57,6 +57,9 @@ def with_a_family():
 def fine():
     return 0
 
+def as_another_process_ended():
+    return 143
+
 def with_orphans():
     subprocess.Popen(["sleep", "600"], start_new_session=True)
     return 2
@@ -196,6 +199,7 @@ def test_a_signal_that_was_ignored_at_the_start_stays_so(tmp_path: Path) -> None
     ("work", "code", "said"),
     [
         ("fine", 0, []),
+        ("as_another_process_ended", 143, []),
         ("with_orphans", 2, []),
         ("failing_late", 2, []),
         ("gone", 1, ["the process that did the work ended with exit code 7 without a word of why"]),

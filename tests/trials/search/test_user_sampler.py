@@ -17,7 +17,7 @@ from tests.support.bad_studies import TEXT, values
 from tests.support.fakes import small_study
 from tests.trials.search.test_proposer import SPACE, search
 from tests.trials.search.test_replay import finished
-from trials.driver.shipment import pack
+from trials.jobs.shipment import pack
 from trials.plans.check_study import check
 from trials.search.proposer import Proposer
 from trials.study.spec import StudySpec

@@ -12,7 +12,7 @@ from search_space.errors import SpecError
 from tests.support.mlflow_here import TrackerHere
 from tests.trials.tracking.test_mlflow_tracker import STUDY_YAML, records, study
 from trials.commands.arguments import add_tracking, tags_of
-from trials.driver.jobs import entrypoint
+from trials.jobs.submit import entrypoint
 from trials.machine.provenance import OWNER_VARIABLE, owner
 from trials.tracking.mlflow_location import location_of
 

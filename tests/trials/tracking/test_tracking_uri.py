@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from search_space.errors import SpecError
-from trials.driver.jobs import entrypoint
+from trials.jobs.submit import entrypoint
 from trials.tracking.mlflow_location import location_of
 from trials.tracking.tracking_uri import experiment_name, settled_uri
 

@@ -1,0 +1,105 @@
+"""Asks a cluster for what lies in a study's directory there, through the Jobs API alone: a small job on the head prints the answer."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import shutil
+import tempfile
+import time
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ray.job_submission import JobDetails, JobSubmissionClient
+
+from search_space.errors import WorkError, shortened
+from trials.jobs import sender
+
+LONGEST_ASK_SECONDS = 600.0
+"""Longest that an answer is waited for: a busy head takes a minute to begin, and hashes a gigabyte in seconds."""
+BETWEEN_ASKS_SECONDS = 0.25
+KEPT_MILLISECONDS = 600_000
+"""Ray remembers a small job so long after its end; of one that is deleted as it ends Ray's watch over jobs writes that it failed."""
+ASKS = {"archfront": "asks"}
+"""The mark of such a job, by which a list leaves it out."""
+Told = Mapping[str, Any]
+
+
+def ask(client: JobSubmissionClient, **asked: Any) -> list[Told]:
+    """What `trials.jobs.sender.answers` says to this on the head; raises WorkError where the small job does not come to its end."""
+    return answered(client, begin(client, **asked))
+
+
+def begin(client: JobSubmissionClient, **asked: Any) -> str:
+    """Begin to ask; returns the small job's id, for `answered`."""
+    _forget_old(client)
+    with tempfile.TemporaryDirectory(prefix="archfront-ask-") as folder:
+        script = Path(shutil.copy(sender.__file__, folder)).name
+        words = base64.b64encode(json.dumps(asked, separators=(",", ":")).encode()).decode()
+        return str(
+            client.submit_job(
+                entrypoint=f"python -E {script} {words}",
+                submission_id=f"archfront-asks-{secrets.token_hex(6)}",
+                runtime_env={"working_dir": folder},
+                metadata=ASKS,
+            )
+        )
+
+
+def _forget_old(client: JobSubmissionClient) -> None:
+    before = time.time() * 1000 - KEPT_MILLISECONDS
+    for details in client.list_jobs():
+        if details.metadata == ASKS and details.submission_id and 0 < (details.end_time or 0) < before:
+            with suppress(RuntimeError):  # somebody else has
+                client.delete_job(details.submission_id)
+
+
+def answered(client: JobSubmissionClient, job: str) -> list[Told]:
+    """Wait for a small job's answer."""
+    deadline = time.monotonic() + LONGEST_ASK_SECONDS
+    while not (details := client.get_job_info(job)).status.is_terminal():
+        if time.monotonic() > deadline:
+            client.stop_job(job)
+            raise WorkError(
+                f"the cluster's head did not answer within {LONGEST_ASK_SECONDS:.0f} s ({details.status.value}); ask again later"
+            )
+        time.sleep(BETWEEN_ASKS_SECONDS)
+    found = list(_read(client.get_job_logs(job)))
+    if not found or "end" not in found[-1]:
+        raise WorkError(f"the cluster's head did not answer: {_why(details)}; ask again, and see `ray job list` on the head if it stays so")
+    return found[:-1]
+
+
+def content_of(answers: Sequence[Told], name: str, most: int) -> bytes | None:
+    """The content of a file that was asked for in pieces from its beginning; None where the cluster has none, or has none of that size."""
+    found = b"".join(unpacked(each) for each in answers if each.get("file") == name and "content" in each)
+    refused = any(each.get("refused") == name or "missing" in each for each in answers)
+    return None if refused or len(found) > most else found
+
+
+def unpacked(answer: Told) -> bytes:
+    """The bytes of a piece, never more than a piece has; WorkError where they are not what was said."""
+    try:
+        sent = base64.b64decode(answer["content"], validate=True)
+        content = zlib.decompressobj().decompress(sent, sender.PIECE_BYTES) if answer["zlib"] else sent
+    except (ValueError, TypeError, KeyError, zlib.error):
+        content = b""
+    if not content or len(content) != answer.get("bytes") or len(content) > sender.PIECE_BYTES:
+        raise WorkError("a piece of a file came damaged from the cluster; run the same command again")
+    return content
+
+
+def _read(log: str) -> Iterator[Told]:
+    for line in log.splitlines():
+        if line.startswith(sender.PREFIX):
+            found = json.loads(line.removeprefix(sender.PREFIX))
+            if isinstance(found, dict):
+                yield found
+
+
+def _why(details: JobDetails) -> str:
+    return shortened((details.message or str(details.status.value)).strip().splitlines()[0])
