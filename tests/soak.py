@@ -26,6 +26,7 @@ from typing import Any
 
 from analysis.records.record import FINALS, RECORDS, Outcome, TrialRecord, read_records
 from tests.support import fakes
+from tests.support.lasting import lasting
 from trials.driver.agenda import Agenda
 from trials.search.proposer import Proposer
 from trials.study.spec import StudySpec
@@ -207,7 +208,7 @@ class Soak:
         most = 2 * (self.kills["worker"] + self.kills["both"])
         assert losses <= most, f"{losses} trials were lost by {most} deaths of workers"
         for ours, theirs in zip(records, self._undisturbed(study, records), strict=True):
-            assert _lasting(ours) == _lasting(theirs), f"{ours.title} is not what an undisturbed study records: {theirs.title}"
+            assert lasting(ours) == lasting(theirs), f"{ours.title} is not what an undisturbed study records: {theirs.title}"
         return records
 
     def _undisturbed(self, study: StudySpec, records: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -266,19 +267,6 @@ def drive(directory: Path, folder: Path, trials: int, real: bool, back_seconds: 
     study, text = study_of(trials, real, folder)
     tracking = f"sqlite:///{folder}/mlflow.db"
     run_study(study, directory, study_text=text, tracking_uri=tracking, evaluate=None if real else unhurried)
-
-
-def _lasting(record: TrialRecord) -> dict[str, Any]:
-    """What holds of a trial whenever it runs: all but times, and for a real one the losses, bit for bit."""
-    training = record.training
-    curve = [(point.tokens, point.training_loss, point.validation_loss) for point in training.curve] if training else None
-    names = ("number", "kind", "name", "replicates", "point", "architecture", "seed", "outcome", "reason", "costs")
-    lasting = {name: record.as_dict()[name] for name in names}
-    return lasting | {
-        "validation": training.validation if training else None,
-        "tokens": training.tokens if training else None,
-        "curve": curve,
-    }
 
 
 def _lines(path: Path) -> list[bytes]:

@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 
 from analysis.records.attempt import read_attempts
-from analysis.records.record import read_records
+from analysis.records.record import TrialRecord, read_records
 from search_space.errors import SpecError
 from tests.support import fakes
+from tests.support.lasting import lasting
+from tests.support.namespaces import can_hide_folders, end, hidden_from
 from trials.driver.run_study import run_study
 from trials.progress.display import Display
 from trials.progress.standing import PROGRESS_FILE, RunStanding, read_standing
@@ -57,15 +59,16 @@ TINY: dict[str, Any] = {
 
 
 @pytest.fixture
-def head(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A cluster of one node that trains, to which others can be added; this process is its driver's."""
+def head(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A cluster of one node, to which others can be added; this process is its driver's. It trains, unless a test says 0 processors."""
     import ray
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     store = {"object_store_memory": 100_000_000, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "env_vars": {"NODE_OF_THIS_TEST": "trains"}, **store})
+    trains = {"num_cpus": getattr(request, "param", 2), "env_vars": {"NODE_OF_THIS_TEST": "trains"}}
+    cluster = Cluster(initialize_head=True, head_node_args={**trains, **store})
     try:
         yield cluster
     finally:
@@ -133,6 +136,50 @@ def test_a_node_that_is_gone_costs_no_trial(head: Any, tmp_path: Path) -> None:
     attempts = read_attempts(tmp_path / "study")
     assert len(attempts) >= 1
     assert all(attempt.cause for attempt in attempts)
+
+
+@pytest.mark.parametrize("head", [0], indirect=True)
+@pytest.mark.skipif(not can_hide_folders(), reason="who may not make namespaces has no node that does not see a folder")
+def test_a_trial_goes_on_on_another_node_from_the_state_of_a_node_that_died(head: Any, tmp_path: Path) -> None:
+    store = {"object_store_memory": 100_000_000}
+    head.add_node(num_cpus=0, resources={"latency_device": 1}, env_vars={"NODE_OF_THIS_TEST": "measures"}, **store)
+    changes = {
+        "proxy": {**TINY["proxy"], "tokens": 400_000},
+        "search": {"trials": 1, "sampler": "random", "early_stopping": "front", "rungs": [0.25, 0.5, 0.75], "reuse": False},
+        "workers": {"count": 1, "threads": 1},
+        "references": [],
+    }
+    spec, text = fakes.small_study(**{**study(tmp_path), **changes})
+    kept = tmp_path / "studies" / "disturbed" / "checkpoints" / "0000.safetensors"
+    told, nodes = list[tuple[int, int]](), list[subprocess.Popen[bytes]]()
+    kept.parent.mkdir(parents=True)
+
+    def disturb(standing: RunStanding) -> None:
+        """End the only node that trains once a state of its trial is kept here, and have another in its place."""
+        told.extend((len(nodes), trial.tokens) for trial in standing.running if trial.tokens)
+        if len(nodes) == 1 and kept.exists():
+            end(nodes[0])
+            nodes.append(hidden_from(kept.parents[2], head.address))
+
+    def run(name: str) -> TrialRecord:
+        with RunWatch(display=Ticking(disturb)) as watch:
+            tracking = f"sqlite:///{tmp_path}/mlflow.db"
+            result = run_study(spec, kept.parents[2] / name, study_text=text, tracking_uri=tracking, address=head.address, watch=watch)
+        assert result.failure is None
+        return result.records[0]
+
+    try:
+        nodes.append(hidden_from(kept.parents[2], head.address))
+        disturbed = run("disturbed")
+        [attempt] = read_attempts(kept.parents[1])
+        assert attempt.progressed
+        assert min(tokens for after, tokens in told if after == 2) > 90_000, "it began anew"
+        assert not list(kept.parent.iterdir())
+        assert lasting(disturbed) == lasting(run("undisturbed"))
+        assert disturbed.finished
+    finally:
+        for node in nodes:
+            end(node)
 
 
 DRIVER = """

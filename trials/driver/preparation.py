@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from analysis.records.record import TrialRecord
 from search_space.errors import SpecError
 from trials.catalogue.runtimes import COMMAND, RUNTIMES
 from trials.cluster.ray_session import LATENCY_DEVICE, LATENCY_SHARE
+from trials.cluster.state_keeper import keeping_states
 from trials.driver.trial_actor import Equipment, Evaluate
 from trials.driver.workers import LatencyDevice, result_of
 from trials.latency.refusals import refusal_of, require_libraries
@@ -102,9 +103,16 @@ def time_shapes_on_a_worker(study: StudySpec, shapes: Sequence[Architecture]) ->
 
 @contextmanager
 def equipped(
-    study: StudySpec, directory: Path, blocks: Mapping[int, TokenBlocks], records: Sequence[TrialRecord], evaluate: Evaluate | None
+    study: StudySpec,
+    directory: Path,
+    blocks: Mapping[int, TokenBlocks],
+    records: Sequence[TrialRecord],
+    evaluate: Evaluate | None,
+    is_joined: bool = False,
 ) -> Iterator[Equipment]:
     """What every trial is given, put where it finds it, while inside; `records` are those of an interrupted run.
+
+    Trials of a cluster that `is_joined` may run where the directory is not seen.
 
     Raises SpecError where those were trained on another text than the blocks of each vocabulary.
     """
@@ -125,16 +133,18 @@ def equipped(
     )
     placed = {size: ray.put(found) for size, found in blocks.items()}
     try:
-        yield Equipment(
-            study,
-            placed,
-            device,
-            None,
-            directory,
-            stamp(directory),
-            as_deployed=not judged_in_float32(records),
-            activations=judged_activations(records),
-        )
+        with keeping_states(directory) if is_joined else nullcontext() as keeper:
+            yield Equipment(
+                study,
+                placed,
+                device,
+                None,
+                directory,
+                stamp(directory),
+                keeper,
+                as_deployed=not judged_in_float32(records),
+                activations=judged_activations(records),
+            )
     finally:
         ray.kill(device)  # else the next study here waits for the device until Python forgets this one
 

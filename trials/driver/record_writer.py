@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from analysis.records.record import Outcome, TrialRecord, append
 from search_space.errors import WorkError, complaint_of
 from trials.driver.agenda import Agenda
 from trials.progress.watch import News, RunWatch
-from trials.study.directory import checkpoint_file, weights_file
+from trials.study.directory import CHECKPOINTS, DRAFT, checkpoint_file, weights_file
 from trials.trial.reuse import Reuse
 from trials.trial.task import TrialTask
 
@@ -61,6 +61,14 @@ class RecordWriter:
         """An attempt at a trial that was lost with its worker, where the trial has no record for it; raises as `write` does."""
         with self._writable():
             append_attempt(self._directory, attempt)
+
+    def sweep(self) -> None:
+        """While nothing trains: no state stays of a trial that is over, and no half of one whose worker was lost as it left it."""
+        over = {checkpoint_file(self._directory, number).name for number in self._agenda.records}
+        for file in (self._directory / CHECKPOINTS).glob("*"):
+            if file.name in over or file.name.endswith(DRAFT):
+                with suppress(OSError):
+                    file.unlink()
 
     @contextmanager
     def _writable(self) -> Iterator[None]:

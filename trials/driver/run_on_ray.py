@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from analysis.records.attempt import Attempt
 from analysis.records.record import FinalRecord, TrialRecord
+from trials.cluster.ray_address import is_here
 from trials.cluster.ray_session import connected
 from trials.corpus.first_look import require_text, without_text_notice
 from trials.driver.attempts import Attempts
@@ -92,14 +93,17 @@ class RayRun:
                     stages.end("calibration")
                 watch.begin("search space", "the shapes of the space to be listed")
                 agenda = agenda_of(first, study, records, left_out, nothing_to_propose if made is None else made.result)
-                with equipped(study, directory, ready, records, self.evaluate) as equipment:
+                with equipped(study, directory, ready, records, self.evaluate, is_joined=not is_here(self.address)) as equipment:
                     texts = {size: TrainingText.of(found) for size, found in ready.items()}
                     reuse = Reuse(study, directory, texts) if is_real else None
                     if is_real:
                         begin_taken(directory)  # nothing is refused from here on
                     watch.begin_search(agenda.records.values(), agenda.problem, agenda.count, study.workers.count)
                     attempts = Attempts(directory, self.attempts)
-                    search(agenda, equipment, attempts, RecordWriter(directory, agenda, reuse, self.tracker, watch), reuse, watch)
+                    writer = RecordWriter(directory, agenda, reuse, self.tracker, watch)
+                    writer.sweep()
+                    search(agenda, equipment, attempts, writer, reuse, watch)
+                    writer.sweep()
                     stages.end("search")
                     found = _in_order((agenda.lost | agenda.records).values())
                     if reuse is not None and lacks_finals(study, found, finals):

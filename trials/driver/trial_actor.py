@@ -49,6 +49,8 @@ class Equipment:
     """Directory of the study, where trials leave their states if they see it."""
     stamp: tuple[int, int]
     """Stamp of the study's directory on the driver's machine."""
+    keeper: Any = None
+    """Handle of the StateKeeper that takes the states of workers which do not see the directory; None where all do."""
     as_deployed: bool = True
     """Whether networks are judged as the latency's runtime rounds them; not where the directory's first trials were not."""
     activations: Activations | None = None
@@ -140,12 +142,16 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         )
 
     def _checkpoint(self, task: TrialTask, proxy: ProxySpec, blocks: TokenBlocks, conditions: Conditions) -> Checkpoint | None:
-        """Where this machine sees the study's directory; else, and where the budget is seconds, such a trial begins anew."""
+        """Where the trial leaves its states, through their keeper where the directory is not seen; None where the budget is seconds."""
+        from trials.cluster.sent_checkpoint import SentCheckpoint
         from trials.trial.checkpoint import Checkpoint, checkpoint_key
 
-        if proxy.seconds is not None or not self._sees_directory():
+        if proxy.seconds is not None:
             return None
-        return Checkpoint(checkpoint_file(self._equipment.directory, task.number), checkpoint_key(task, proxy, blocks, conditions))
+        file, key = checkpoint_file(self._equipment.directory, task.number), checkpoint_key(task, proxy, blocks, conditions)
+        if self._sees_directory():
+            return Checkpoint(file, key)
+        return None if self._equipment.keeper is None else SentCheckpoint(file, key, self._equipment.keeper, task.number)
 
     def _sees_directory(self) -> bool:
         """Whether the study's directory is the driver's on this machine too."""

@@ -19,6 +19,7 @@ from trials.plans.first_trials import FirstTrials
 from trials.plans.foretell import ExpectedTrials, foretold
 from trials.plans.known_paces import beside_others, ready_paces
 from trials.plans.notices import study_notices, text_notices
+from trials.plans.shape_cost import StatesPlan, states_text
 from trials.plans.text_use import TextUse, text_use
 from trials.plans.time_plan import TimePlan
 from trials.study.scaling_spec import HardwareSpec
@@ -85,6 +86,8 @@ class ScalingPlan:
     text: TextUse | None
     """The train split, and how often trainings go through it; None where that is not known before the text is fetched."""
     trainings: tuple[TrainingPlan, ...]
+    states: StatesPlan | None
+    """What trainings go on from whose worker is lost."""
     time: TimePlan
     """Seconds by stage of what this machine runs, energy and money."""
     notices: tuple[str, ...] = ()
@@ -118,6 +121,7 @@ class ScalingPlan:
             "hardware": None if self.hardware is None else self.hardware.model_dump(),
             "machine": self.machine,
             "trainings": [asdict(training) for training in self.trainings],
+            "states": self.states and asdict(self.states),
             **self.time.as_dict(),
         }
 
@@ -162,6 +166,7 @@ def plan_scaling(study: StudySpec, first: FirstTrials | None = None, *, price_pe
         machine=pace.machine,
         text=text_use(study.corpus, [vocab_size], [stated_tokens(task.recipe(study.proxy), task.architecture) or 0 for task in tasks]),
         trainings=trainings,
+        states=StatesPlan.of(study, [task.architecture for task in tasks]),
         time=_time(study, first, trainings, price_per_hour),
         notices=(*study_notices(study), *text_notices(study)),
     )
@@ -246,6 +251,7 @@ def _lines(plan: ScalingPlan) -> Iterator[str]:
     if paid < separate:
         yield f"branches    {paid / separate:.0%} of the {quantity(separate)} tokens that a training of its own for each loss would take"
     yield f"disk        {disk(sum(training.disk_bytes for training in plan.trainings))}"
+    yield f"states      {states_text(plan.states)}"
     if plan.hardware is not None:
         spent, of = sum(training.gpu_hours or 0 for training in plan.trainings), plan.hardware
         yield f"hardware    {hours(spent)} GPU hours of {of.name} at {of.utilisation:.0%} of {of.peak_flops:.3g} FLOPs a second"

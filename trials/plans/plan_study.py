@@ -23,7 +23,7 @@ from trials.plans.foretell import ExpectedTrials, foretold
 from trials.plans.known_paces import beside_others, ready_paces
 from trials.plans.notices import study_notices, text_notices
 from trials.plans.reference_costs import ReferenceCost, costs_of_references
-from trials.plans.shape_cost import Memory, ShapeCost, largest_memory, of_training, shape_cost
+from trials.plans.shape_cost import Memory, ShapeCost, StatesPlan, largest_memory, of_training, shape_cost, states_text
 from trials.plans.text_use import TextUse, text_use
 from trials.plans.time_plan import TimePlan
 from trials.study.spec import StudySpec
@@ -53,6 +53,8 @@ class StudyPlan:
     """Seconds by stage, energy and money."""
     stops_early: bool
     """Whether trials may stop early, so that tokens and FLOPs are the most that the study takes."""
+    states: StatesPlan | None
+    """What trials go on from whose worker is lost; None where they begin anew."""
     disk_bytes: int
     """Weights of every trial in float32; records and MLflow add about 50 KiB a trial."""
     memory: Memory
@@ -86,6 +88,7 @@ class StudyPlan:
             *(f"warning     {said}" for said in [self.text and self.text.warning] if said),
             *self.time.lines(self.workers),
             f"disk        about {disk(self.disk_bytes)}",
+            f"states      {states_text(self.states)}",
             f"memory      {self.memory}",
             f"objectives  {self.objectives}",
             f"latency     {self.latency}",
@@ -134,6 +137,7 @@ def plan_study(study: StudySpec, first: FirstTrials | None = None, *, price_per_
         training_flops=round(flops),
         time=TimePlan.of(told, flops, settled.proxy.plain().precision, price_per_hour, stays_open=is_open(settled)),
         stops_early=study.search.early_stopping != "none",
+        states=StatesPlan.of(study, [*space.glimpse.shapes, *(shape for _, shape in compared)]),
         disk_bytes=round(expected.proposed * mean(4 * cost.parameters(shape) for shape in shapes))
         + sum(4 * each.cost.parameters for each in beside)
         + runs * 50 * 1024,

@@ -1,21 +1,23 @@
-"""What training one shape costs, before anything runs: counted, and by the pace that is known of this machine."""
+"""What training shapes costs, before anything runs: counted, and by the pace that is known of this machine."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 
-from analysis.text.words import duration
+from analysis.text.words import disk, duration
 from search_space import cost
 from search_space.architecture import Architecture
 from trials.machine.memory import trials_on_a_machine, usable_bytes
 from trials.plans.stage_estimate import KnownPaces
 from trials.study.spec import StudySpec
 from trials.training.failures import OutOfMemory
-from trials.training.footprint import fit_batch, footprint, readable_bytes
+from trials.training.footprint import fit_batch, footprint, readable_bytes, state_bytes
 from trials.training.schedules import stated_tokens
+from trials.trial.checkpoint import INTERVAL_SECONDS, SHARE_OF_TIME
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,37 @@ def largest_memory(study: StudySpec, shapes: Sequence[Architecture]) -> Memory:
     except OutOfMemory:
         found, parts = footprint(shape, proxy, device=device, sequences=1), False
     return Memory(label=shape.label, peak_bytes=found.peak, micro_batches=found.micro_batches if parts else None, usable_bytes=usable)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatesPlan:
+    """How large the states of a study's trials are, how often they are written, and how many are kept."""
+
+    largest_bytes: int
+    """Bytes of the largest shape's state: weights, and what the optimizers keep, in float32."""
+    most_kept: int
+    """Trials that are under way at once, each with one state; a trial that is over has none."""
+    every_seconds: float
+    """Seconds of training between two states of a trial; more where writing one takes more than `SHARE_OF_TIME` of them."""
+
+    @classmethod
+    def of(cls, study: StudySpec, shapes: Iterable[Architecture]) -> Self | None:
+        """The states of a study with these shapes; None where its budget is seconds, for such a training has no state to go on from."""
+        if study.proxy.seconds is not None:
+            return None
+        largest = max(state_bytes(shape, study.proxy) for shape in shapes)
+        return cls(largest_bytes=largest, most_kept=study.workers.count, every_seconds=INTERVAL_SECONDS)
+
+    def __str__(self) -> str:
+        return (
+            f"up to {disk(self.largest_bytes)} for each of {self.most_kept} trials under way, every {self.every_seconds:.0f} s or, where "
+            f"writing takes long, in {SHARE_OF_TIME:.0%} of the time; deleted at the trial's end"
+        )
+
+
+def states_text(states: StatesPlan | None) -> str:
+    """What a plan says of them."""
+    return "none: a training that is to last seconds begins anew where its worker is lost" if states is None else str(states)
 
 
 def shape_cost(study: StudySpec, shape: Architecture, known: KnownPaces | None) -> ShapeCost:

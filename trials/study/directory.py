@@ -19,6 +19,8 @@ LOCK = "lock"
 SPLITS_FILE = "splits.json"
 """How the text is split: documents, bytes and a hash of each split."""
 WEIGHTS, TOKENIZERS, CHECKPOINTS = "weights", "tokenizers", "checkpoints"
+DRAFT = ".part"
+"""End of the name of a file that is not whole yet."""
 MAY_CHANGE = (
     "search.trials", "search.replicates", "workers.count", "workers.deadline_seconds", "search.reuse", "limits.failed_share",
     "target", "target.tokens",

@@ -66,7 +66,7 @@ def footprint(a: Architecture, proxy: ProxySpec, *, device: str = "cpu", sequenc
     """Memory of a step whose batch goes through in parts of at most that many sequences (by default all at once)."""
     at_once = min(sequences or proxy.batch_sequences, proxy.batch_sequences)
     tokens = at_once * proxy.context_tokens
-    stored, matrices = cost.parameters(a), _block_matrices(a)
+    stored = cost.parameters(a)
     low = proxy.precision == "bfloat16"
     table = a.vocab_size * a.hidden_size
     piece = min(tokens, tokens_at_once(a.vocab_size, device)) * a.vocab_size
@@ -74,13 +74,23 @@ def footprint(a: Architecture, proxy: ProxySpec, *, device: str = "cpu", sequenc
     return Footprint(
         process=PROCESS_BYTES if device == "cpu" else 0,
         weights=4 * stored * (1 if proxy.quantisation_aware is None else 2),
-        optimizer_states=8 * stored - (4 * matrices if muon else 0),
+        optimizer_states=_optimizer_bytes(a, proxy),
         gradients=4 * stored,
         activations=activation_bytes(a, at_once, proxy.context_tokens, proxy.precision) + _rounded_bytes(a, proxy, tokens),
         loss=4 * table + (2 * table if low else 0) + 4 * LOGITS_COPIES * piece + 4 * tokens * a.hidden_size,
         update=4 * MUON_COPIES * _largest_stack(a, device) if muon else 0,
         micro_batches=-(-proxy.batch_sequences // at_once),
     )
+
+
+def state_bytes(a: Architecture, proxy: ProxySpec) -> int:
+    """Bytes of all that a training goes on from: the weights, and what the optimizers keep; in float32, whatever the products have."""
+    return 4 * cost.parameters(a) + _optimizer_bytes(a, proxy)
+
+
+def _optimizer_bytes(a: Architecture, proxy: ProxySpec) -> int:
+    """AdamW keeps two values a parameter, Muon one."""
+    return 8 * cost.parameters(a) - (4 * _block_matrices(a) if proxy.optimizer == "muon" else 0)
 
 
 def activation_bytes(a: Architecture, sequences: int, context_tokens: int, precision: str) -> int:

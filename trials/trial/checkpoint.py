@@ -29,6 +29,8 @@ from trials.trial.task import TrialTask
 
 INTERVAL_SECONDS = 60.0
 """Seconds of training between two checkpoints, beside those at rungs."""
+SHARE_OF_TIME = 0.02
+"""Share of the time that states may take beside the looks: those of a large shape are gigabytes."""
 STATE_MEANING = 1
 """Raised by whoever changes what a state holds: no checkpoint of before is taken up from then on."""
 KEYED_KINDS = {Kind.GRID: "rung"}

@@ -24,12 +24,10 @@ from trials.training.conditions import ALONE, Conditions
 from trials.training.failures import TrainingFailed, memory_errors
 from trials.training.proxy_run import ProxyRun
 from trials.training.utilisation import known_peak, utilisation
-from trials.trial.checkpoint import INTERVAL_SECONDS, Checkpoint
+from trials.trial.checkpoint import INTERVAL_SECONDS, SHARE_OF_TIME, Checkpoint
 from trials.trial.judgement import is_judged, judge_finished, without_rounding
 from trials.trial.task import Start, TrialTask, count_costs, outcome_of, record_of, shape_observed, this_machine
 
-SHARE_OF_TIME = 0.02
-"""Share of the time that states may take beside the looks: those of a large shape are gigabytes."""
 MeasureLatency = Callable[[Architecture], Latency]
 """Takes the latency of a shape; may wait its turn, and may raise."""
 Ended = tuple[TrialRecord, Network | None]

@@ -99,8 +99,12 @@ def test_a_trial_that_is_lost_three_times_is_lost_and_the_same_command_tries_it_
 
 @pytest.mark.more
 @pytest.mark.slow
-def test_a_node_that_is_gone_costs_no_trial() -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "tests/support/two_nodes.py::test_a_node_that_is_gone_costs_no_trial"]
+@pytest.mark.parametrize(
+    "name",
+    ["test_a_node_that_is_gone_costs_no_trial", "test_a_trial_goes_on_on_another_node_from_the_state_of_a_node_that_died"],
+)
+def test_in_a_cluster_that_loses_a_node(name: str) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", f"tests/support/two_nodes.py::{name}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
 

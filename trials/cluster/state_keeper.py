@@ -1,0 +1,97 @@
+"""Where the states of running trials lie on a cluster: in the study's directory, also for workers that do not see it.
+
+Such a worker sends its state, in pieces, to an actor on the driver's node, which has the directory; who goes on with the trial, wherever
+that is, fetches it from there. What is lost on the way costs a state, never a trial.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from trials.study.directory import DRAFT, checkpoint_file
+
+STATE_PIECE_BYTES = 16 << 20
+"""Bytes of a state that travel at once, so that one of gigabytes takes no more of Ray's store."""
+STATE_PIECE_SECONDS = 60.0
+"""Longest wait for a piece to be taken or given: a training stands still meanwhile."""
+ROOM = 2.0
+"""A state is taken where so many times its size are free on the disk, which is the records' first."""
+
+
+class StateKeeper:
+    """Takes states into a study's directory, on the driver's node, and gives them out."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def take(self, number: int, at: int, piece: bytes, whole: int) -> bool:
+        """One more piece of a trial's state of so many bytes; with the last one it stands in place of the one before.
+
+        False where there is no room for it, where it does not follow on what is there, or where the disk refuses it.
+        """
+        file = checkpoint_file(self._directory, number)
+        draft = file.with_name(f"{file.name}{DRAFT}")
+        try:
+            if at == 0:
+                file.parent.mkdir(exist_ok=True)
+                if shutil.disk_usage(file.parent).free < ROOM * whole:
+                    return False
+            with draft.open("ab" if at else "wb") as written:
+                if written.tell() != at:
+                    return False
+                written.write(piece)
+                if at + len(piece) < whole:
+                    return True
+                written.flush()
+                os.fsync(written.fileno())
+            os.replace(draft, file)
+        except OSError:
+            with suppress(OSError):
+                draft.unlink()
+            return False
+        return True
+
+    def give(self, number: int, at: int) -> bytes:
+        """The piece of a trial's state that begins there; empty behind its end, and where there is none."""
+        try:
+            with checkpoint_file(self._directory, number).open("rb") as file:
+                file.seek(at)
+                return file.read(STATE_PIECE_BYTES)
+        except OSError:
+            return b""
+
+
+@contextmanager
+def keeping_states(directory: Path) -> Iterator[Any]:
+    """Have a StateKeeper on this driver's node, as Ray's handle, while inside."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    keeper = ray.remote(StateKeeper).options(num_cpus=0, max_restarts=-1, scheduling_strategy=here).remote(directory)
+    try:
+        yield keeper
+    finally:
+        ray.kill(keeper)
+
+
+def send(keeper: Any, number: int, file: Path) -> None:
+    """Have a trial's state, which is whole in that file, kept; or leave the one that is kept as it is."""
+    whole = file.stat().st_size
+    with file.open("rb") as read, suppress(RayError):
+        for at in range(0, whole, STATE_PIECE_BYTES):
+            if not ray.get(keeper.take.remote(number, at, read.read(STATE_PIECE_BYTES), whole), timeout=STATE_PIECE_SECONDS):
+                return
+
+
+def fetch(keeper: Any, number: int, file: Path) -> None:
+    """Write the state that is kept of a trial to a file, which is empty where there is none, and cut short where it cannot be had."""
+    with file.open("wb") as written, suppress(RayError):
+        while piece := ray.get(keeper.give.remote(number, written.tell()), timeout=STATE_PIECE_SECONDS):
+            written.write(piece)
