@@ -10,7 +10,7 @@ from analysis.fronts.doubts import bracket_sentences, uncertainty_sentences
 from analysis.fronts.front import Front
 from analysis.fronts.likeness import are_alike
 from analysis.fronts.membership import Membership, picks
-from analysis.fronts.rounding import rounding_sentences
+from analysis.fronts.rounding import rounding_sentences, undecided_sentences
 from analysis.objectives.objective import Objective
 from analysis.objectives.observed import Observed
 from analysis.records.record import FinalRecord, Kind, Outcome, TrialRecord
@@ -51,6 +51,7 @@ def findings(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], 
         *front_sentences(records, front, membership),
         *(reference_sentence(record, finals, front, membership) for record in records if record.kind is Kind.REFERENCE),
         *rounding_sentences(records),
+        *undecided_sentences(records, front.problem.limits),
         *uncertainty_sentences(front, membership),
         *bracket_sentences(finals, front),
     ]

@@ -9,6 +9,7 @@ from analysis.objectives.quality import ROUNDING_LOSS
 from analysis.objectives.registry import OBJECTIVES
 from analysis.records.latency import Activations
 from analysis.records.record import TrialRecord
+from analysis.records.replicates import averaged
 from analysis.records.training import Quality, RoundedKind
 from analysis.statistics.intervals import LEVEL
 from analysis.text.words import ABSENT, joined, plural
@@ -80,6 +81,23 @@ def _device_sentences(records: Sequence[TrialRecord]) -> list[str]:
                 "takes the trainings over and judges them by the device."
             )
     return said
+
+
+def undecided_sentences(records: Sequence[TrialRecord], limits: Mapping[str, float]) -> list[str]:
+    """Which shapes a limit of the loss by rounding keeps or lets in by chance: it lies in their intervals."""
+    limit = limits.get(ROUNDING_LOSS)
+    if limit is None:
+        return []
+    found = []
+    for record in averaged(records):
+        interval = rounding_interval(record.training.validation) if record.finished and record.training is not None else None
+        found += [f"#{record.number}"] if interval is not None and interval[0] < limit < interval[1] else []
+    if not found:
+        return []
+    some = f"{', '.join(found[:6])}{' and others' if len(found) > 6 else ''}"
+    return [
+        f"Whether {some} {'keeps' if len(found) == 1 else 'keep'} to limits.{ROUNDING_LOSS} cannot be told: it lies in the 90 % interval."
+    ]
 
 
 def rounds_otherwise(records: Iterable[TrialRecord], runtime: str, precision: str, read: Activations | None) -> list[str]:

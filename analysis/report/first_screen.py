@@ -18,10 +18,14 @@ from analysis.fronts.findings import outcome_sentence
 from analysis.fronts.front import Front
 from analysis.fronts.membership import Membership, picks
 from analysis.fronts.recommendation import second_place
+from analysis.fronts.rounding import rounding_interval
 from analysis.latency.latency_model import Prediction
 from analysis.objectives.objective import Objective
+from analysis.objectives.quality import ROUNDING_LOSS
+from analysis.objectives.registry import find_objective
 from analysis.records.choice import Choice
 from analysis.records.record import TrialRecord
+from analysis.records.replicates import averaged
 from analysis.records.summary import StudySummary
 from analysis.report.drawing import shape_drawing
 from analysis.report.figures import figure_place, front_figures
@@ -59,7 +63,7 @@ def first_screen(
     name, figure = next(iter(figures.items()))
     figure.update_layout(meta="first")  # by which the script knows which one goes without a legend where there is no room
     draws = draw_fronts(front)
-    shapes = {record.number: record for record in records}
+    shapes = {record.number: record for record in averaged(records)}
     answer = decide(front, membership, draws)
     members = [_member(number, summary, shapes[number], front, membership) for number in front.members]
     data = decision_data(front, draws, members, f"plot-{name.replace('_', '-')}")
@@ -168,6 +172,9 @@ def _member(
         for o, value, _ in pairs
     ]
     intervals = [f"{o.between_text(i.low, i.high)} {o.words.label}" for o, _, i in pairs if i is not None]
+    lost = rounding_interval(record.training.validation) if record.training is not None and prediction is None else None
+    if lost is not None and record.rounded_quality is not None:
+        intervals.append(f"{find_objective(ROUNDING_LOSS).between_text(*lost)} lost by rounding to {record.rounded_quality.precision}")
     if prediction is not None:
         phases = [(o, getattr(prediction, o.phase).between()) for o in front.objectives if o.phase is not None]
         intervals += [f"{o.between_text(low, high)} predicted {o.words.label}" for o, (low, high) in phases]

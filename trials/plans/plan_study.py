@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from statistics import mean
 from typing import Any
 
+from analysis.objectives.objective import Known
 from analysis.objectives.registry import find_objective
 from analysis.text.words import disk, joined
 from search_space import cost
@@ -170,8 +171,17 @@ def _objectives(study: StudySpec, shapes: list[Architecture]) -> str:
     if not study.limits.of_shapes:
         return said
     bounds = [(find_objective(name), limit) for name, limit in study.limits.of_shapes.items()]
-    limits = joined([f"{o.words.label} {'at most' if o.better == 'lower' else 'at least'} {o.words.write(limit)}" for o, limit in bounds])
-    return f"{said}; {limits}, kept by {_share([passed_limit(study, shape) for shape in shapes])}"
+
+    def limits(*known: Known) -> str:
+        some = [(o, limit) for o, limit in bounds if o.known in known]
+        return joined([f"{o.words.label} {'at most' if o.better == 'lower' else 'at least'} {o.words.write(limit)}" for o, limit in some])
+
+    if known := limits("shape"):
+        said += f"; {known}, kept by {_share([passed_limit(study, shape) for shape in shapes])}"
+    later: tuple[Known, ...] = ("device", "training")
+    for moment in later:
+        said += f"; {unknown}, which is asked {when[moment]}" if (unknown := limits(moment)) else ""
+    return said
 
 
 def _timed(study: StudySpec, shapes: list[Architecture]) -> str:

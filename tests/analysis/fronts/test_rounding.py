@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
 from analysis.fronts.front import front_of
-from analysis.fronts.rounding import judged_activations, rounding_interval, rounding_sentences, rounds_otherwise
+from analysis.fronts.rounding import judged_activations, rounding_interval, rounding_sentences, rounds_otherwise, undecided_sentences
+from analysis.objectives.problem import problem_of
+from analysis.objectives.registry import USUAL
 from analysis.records.latency import Activations
 from analysis.records.replicates import averaged
 from analysis.report.study_page import report_page
@@ -60,6 +63,23 @@ def test_the_device_s_word_is_said_beside_what_the_quality_was_judged_by(
         f"Quality is that of the weights {'' if read == 'float32' else 'and activations '}as onnxruntime rounds them to int4"
     )
     assert expected in device
+
+
+@pytest.mark.parametrize(("limit", "told"), [(0.01, True), (0.05, False), (None, False)])
+def test_a_limit_within_an_interval_is_told(limit: float | None, told: bool) -> None:
+    records = [as_rounded(record, 0.01 + 0.0001 * record.number) for record in PLAIN]
+    limits = {} if limit is None else {"rounding_loss_bits_per_byte": limit}
+    said = undecided_sentences(records, limits)
+    assert bool(said) == told
+    assert not told or "keep to limits.rounding_loss_bits_per_byte cannot be told: it lies in the 90 % interval." in said[0]
+    front = front_of(records, {}, problem_of(USUAL, limits))
+    assert all(text in front_text(records, {}, front) for text in said)
+
+
+def test_the_card_says_what_rounding_costs() -> None:
+    page = report_page(sample_summary(), ROUNDED, {})
+    assert re.search(r"90 %: [^<]* bits per byte; 0\.0\d+ to 0\.0\d+ lost by rounding to int4", page)
+    assert "lost by rounding to" not in report_page(sample_summary(), PLAIN, {})
 
 
 def test_two_ways_of_rounding_in_one_directory_are_told() -> None:

@@ -91,6 +91,10 @@ def test_no_shape_over_a_limit_of_a_closed_form_is_proposed(sampler: str) -> Non
     kept = sum(passed_limit(bounded, shape) is None for shape in shapes)
     assert f"KV cache at most {limit / 1e3:#.3g} kB, kept by {kept} of 50 shapes looked at" in _objectives(bounded, shapes)
     assert _objectives(study, shapes) == "bits per byte (after the training) and latency (once measured)"
+    later, _ = small_study(limits={"total_ms": 40, "bits_per_byte": 3})
+    assert _objectives(later, shapes).endswith(
+        "; latency at most 40.0 ms, which is asked once measured; bits per byte at most 3.000, which is asked after the training"
+    )
 
 
 def test_limits_that_no_shape_keeps_are_said_before_anything_runs() -> None:
