@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from search_space import cost
@@ -30,16 +30,15 @@ class Limit:
     """Precision of the stored weights; only `weight_bytes` reads it."""
     context_tokens: int = DEFAULT_CONTEXT_TOKENS
     """Keys that each query meets; only `flops_per_token` reads it."""
+    lowest: float = field(init=False, repr=False, compare=False)
+    """The least that a shape must spend."""
+    highest: float = field(init=False, repr=False, compare=False)
+    """The most that a shape may spend."""
 
-    @property
-    def lowest(self) -> float:
-        """The least that a shape must spend."""
-        return 0.0 if self.tolerance is None else self.value * (1 - self.tolerance)
-
-    @property
-    def highest(self) -> float:
-        """The most that a shape may spend."""
-        return self.value if self.tolerance is None else self.value * (1 + self.tolerance)
+    def __post_init__(self) -> None:
+        off = self.tolerance
+        object.__setattr__(self, "lowest", 0.0 if off is None else self.value * (1 - off))
+        object.__setattr__(self, "highest", self.value if off is None else self.value * (1 + off))
 
     def measure(self, a: Architecture) -> int:
         """What this shape costs in this limit's quantity."""
@@ -75,11 +74,11 @@ class Budget:
     """All limits together; the first target is what a shape is brought closest to."""
 
     limits: tuple[Limit, ...]
+    target: Limit | None = field(init=False, repr=False, compare=False)
+    """The first limit that must be spent, or None where every limit is an upper one."""
 
-    @property
-    def target(self) -> Limit | None:
-        """The first limit that must be spent, or None where every limit is an upper one."""
-        return next((limit for limit in self.limits if limit.tolerance is not None), None)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "target", next((limit for limit in self.limits if limit.tolerance is not None), None))
 
     def violated(self, a: Architecture) -> Limit | None:
         """The limit that this shape breaks by most, or None."""

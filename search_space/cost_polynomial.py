@@ -38,6 +38,11 @@ class CostTerms:
         found = self.c + self.h * heads + self.g * groups + width * (self.w + self.wh * heads + self.wg * groups + self.wi * inner)
         return found if self.bits is None else (found * self.bits + 7) // 8
 
+    def line(self, width: int, heads: int, groups: int) -> tuple[float, float]:
+        """The cost without an MLP and that of one unit of its width; exact over 16 units (whole bytes of int4)."""
+        sixteen = width * self.wi * (16 if self.bits is None else 2 * self.bits)
+        return self.at(width, heads, groups, 16) - sixteen, sixteen / 16
+
     def along(self, share: float, off: float, groups: float, ratio: float) -> tuple[float, float, float]:
         """Coefficients of the second, first and zeroth power of the width, where `share` times it and `off` are the heads, `groups` of
         these the key-value heads, and `ratio` times it the MLP's width.

@@ -10,10 +10,11 @@ from typing import Any, Self
 
 from search_space.architecture import Architecture
 from search_space.budget import DEFAULT_TOLERANCE, Budget
-from search_space.cost_polynomial import cost_terms
+from search_space.depths import Depths
+from search_space.draft import Sizes
 from search_space.fields import OF_STUDY
 from search_space.sharing import MOST_BLOCKS, Sharing
-from search_space.solve import InfeasibleError, width_spending
+from search_space.solve import width_spending
 from search_space.space import SearchSpace
 
 DEEPEST = 256
@@ -59,16 +60,19 @@ class Proportions:
 
     def distance(self, a: Architecture) -> float:
         """How far a shape is from these, summed over the ratios on a logarithmic scale; its depth counts only where it is free."""
-        own, other = self._ratios(), Proportions.of(a)._ratios()
-        return sum(abs(math.log(x / y)) for x, y in zip(own, other[-len(own) :], strict=True))
+        sizes = a.hidden_size, a.num_attention_heads, a.num_key_value_heads, a.intermediate_size
+        return self.distance_of(sizes, a.num_unique_layers, a.head_dim)
 
-    def too_narrow(self, a: Architecture) -> float:
-        """How much too narrow for its depth a shape is, on a logarithmic scale; negative where too wide, or its depth is stated."""
-        return -math.inf if self.num_unique_layers else math.log(self.aspect_ratio * a.num_unique_layers / a.hidden_size)
+    def distance_of(self, sizes: Sizes, blocks: int, head_dim: int) -> float:
+        """What `distance` says of a shape of these sizes, so many stored blocks and such heads."""
+        width, heads, groups, inner = sizes
+        apart = math.log(self.mlp_ratio / (inner / width)), math.log(self.head_ratio / (heads * head_dim / width))
+        far = 0.0 if self.num_unique_layers else abs(math.log(self.aspect_ratio / (width / blocks)))
+        return far + abs(apart[0]) + abs(apart[1]) + abs(math.log(self.key_value_ratio / (groups / heads)))
 
-    def _ratios(self) -> tuple[float, ...]:
-        free = () if self.num_unique_layers else (self.aspect_ratio,)
-        return (*free, self.mlp_ratio, self.head_ratio, self.key_value_ratio)
+    def too_narrow(self, width: int, blocks: int) -> float:
+        """How much too narrow a width is for a depth, on a logarithmic scale; negative where too wide, or the depth is stated."""
+        return -math.inf if self.num_unique_layers else math.log(self.aspect_ratio * blocks / width)
 
 
 def scaled(model: Proportions, space: SearchSpace) -> Architecture | None:
@@ -89,43 +93,54 @@ def _nearest(model: Proportions, space: SearchSpace, step: int) -> Architecture 
 
     Depths of which it is known without a shape that they change nothing are left out.
     """
+    outlook = _Outlook(model, _depths(model, _Constants.of(space), step), _target(space.budget))
     best, nearest, stale = None, math.inf, 0
-    target = _target(space.budget)
-    spaces = [replace(each, budget=target) for each in _spaces(model, _Constants.of(space), step)]
-    outlook = _Outlook.of(model, spaces)
-    for place in range(_first_place(model, spaces, outlook), len(spaces[0].choices("num_unique_layers"))):
-        if outlook.least_beyond(place) >= nearest or all(_least_costs_too_much(each, place) for each in spaces):
+    for place in range(_first_place(outlook), len(outlook.blocks)):
+        if outlook.least_beyond(place) >= nearest or outlook.costs_too_much(place):
             break  # deeper ones are worse, or cost more
-        shapes = (shape for each in spaces if (shape := _shape(each, place)) is not None)
-        distance, shape = min(((model.distance(shape), shape) for shape in shapes), key=lambda pair: pair[0], default=(math.inf, None))
-        if distance < nearest:
-            best, nearest, stale = shape, distance, 0
+        found = outlook.nearest_at(place)
+        if found.distance < nearest:
+            best, nearest, stale = found, found.distance, 0
         elif best is not None:
             stale += 1
-        if stale == DEPTH_PATIENCE or (shape is not None and model.too_narrow(shape) - WIDTH_SLACK > nearest):
+        if stale == DEPTH_PATIENCE or found.too_narrow - WIDTH_SLACK > nearest:
             break  # with more blocks shapes get narrower
-    return best
+    return None if best is None else best.shape
 
 
-def _first_place(model: Proportions, spaces: Sequence[SearchSpace], outlook: _Outlook) -> int:
+def _first_place(outlook: _Outlook) -> int:
     """The place of the first depth to look at: those before are worse than one after them, and patience would not have ended among them.
 
     It goes by half the patience: each of those parts has a shape that is better than any of the parts before it.
     """
-    first, last, coarsest = 0, 0, max(each.solved["hidden_size"].multiple_of for each in spaces)
+    first, last = 0, 0
     while True:
         place = last + DEPTH_PATIENCE // 2
-        if outlook.least_before(last) <= 0 or not outlook.is_fine(place, coarsest, spaces[0].solved["intermediate_size"].multiple_of):
+        if outlook.least_before(last) <= 0 or not outlook.is_fine(place):
             return first
-        found = (model.distance(shape) for each in spaces if (shape := _shape(each, place)) is not None)
-        if not any(distance < outlook.least_before(last) for distance in found):
+        if outlook.nearest_at(place).distance >= outlook.least_before(last):
             return first
         first, last = last + 1, place
 
 
 @dataclass(frozen=True, slots=True)
+class _Found:
+    """The shape at a depth that is nearest to the proportions, not yet built."""
+
+    depths: Depths | None = None
+    place: int = 0
+    sizes: Sizes = (1, 1, 1, 1)
+    distance: float = math.inf
+    """Infinite where there is no shape."""
+    too_narrow: float = -math.inf
+
+    @property
+    def shape(self) -> Architecture | None:
+        return None if self.depths is None else self.depths.shape(self.place, self.sizes)
+
+
 class _Outlook:
-    """What is known of each depth without a shape of it.
+    """What is known of each depth without a shape of it, and the shapes that were looked at.
 
     Let w be the real-valued width at which a shape of just the model's proportions spends the target, one for each width of a head: norms
     of queries and keys cost as much as a head is wide. Rounding (heads, key-value heads, the
@@ -134,54 +149,68 @@ class _Outlook:
     be off.
     """
 
-    model: Proportions
-    spaces: tuple[SearchSpace, ...]
-    """One for each width of a head."""
-    slack: float
-    """How far off the tolerance lets a shape be, on a logarithmic scale."""
-
-    @classmethod
-    def of(cls, model: Proportions, spaces: Sequence[SearchSpace]) -> Self:
-        """What is known of the depths of spaces that differ in how heads are chosen."""
-        apart = tuple({each.choices("head_dim"): each for each in spaces}.values())
-        target, deepest = apart[0].budget.target, len(apart[0].choices("num_unique_layers")) - 1
-        assert target is not None
-        assert target.tolerance is not None
-        tolerance = target.tolerance * target.value / min(_powers(model, each, deepest)[2] for each in apart)
-        return cls(model, apart, WHOLE_BYTES + (math.inf if tolerance >= 1 else -math.log(1 - tolerance)))
+    def __init__(self, model: Proportions, spaces: Sequence[Depths], budget: Budget) -> None:
+        """`spaces` differ in how heads are chosen; `budget` has a target."""
+        assert budget.target is not None
+        assert budget.target.tolerance is not None
+        self.model, self.spaces, self.budget, self.target = model, spaces, budget, budget.target
+        self.blocks = spaces[0].blocks
+        self._apart = tuple({each.head_dim: each for each in spaces}.values())
+        """One for each width of a head."""
+        left = min(self._powers(each, len(self.blocks) - 1)[2] for each in self._apart)
+        tolerance = budget.target.tolerance * self.target.value / left
+        self._slack = WHOLE_BYTES + (math.inf if tolerance >= 1 else -math.log(1 - tolerance))
+        """How far off the tolerance lets a shape be, on a logarithmic scale."""
+        self._found: dict[int, _Found] = {}
 
     def least_before(self, place: int) -> float:
         """The least distance of this depth and all before it; 0 where w is not too wide for it, or the depth is stated."""
-        return 0.0 if self.model.num_unique_layers else max(0.0, min(-each for each in self._narrowness(place)) - self.slack)
+        return 0.0 if self.model.num_unique_layers else max(0.0, min(-each for each in self._narrowness(place)) - self._slack)
 
     def least_beyond(self, place: int) -> float:
         """The least distance of this depth and all after it; 0 likewise."""
-        return 0.0 if self.model.num_unique_layers else max(0.0, min(self._narrowness(place)) - self.slack)
+        return 0.0 if self.model.num_unique_layers else max(0.0, min(self._narrowness(place)) - self._slack)
 
-    def is_fine(self, place: int, coarsest: int, step: int) -> bool:
+    def is_fine(self, place: int) -> bool:
         """Whether there is such a depth and rounding means little there."""
-        if place >= len(self.spaces[0].choices("num_unique_layers")):
+        if place >= len(self.blocks):
             return False
-        width = min(self._widths(place))
+        width, coarsest = min(self._widths(place)), max(each.width_step for each in self.spaces)
         far_off = self.least_before(place) > FAR_OFF
-        return width > (coarsest if far_off else 4 * coarsest) and self.model.mlp_ratio * width > 8 * step
+        return width > (coarsest if far_off else 4 * coarsest) and self.model.mlp_ratio * width > 8 * self.spaces[0].inner_step
+
+    def costs_too_much(self, place: int) -> bool:
+        """Whether this depth passes a limit whatever its sizes."""
+        return all(each.least_costs_too_much(place, self.budget) for each in self.spaces)
+
+    def nearest_at(self, place: int) -> _Found:
+        """The shape of this depth that is nearest to the model."""
+        found = self._found.get(place)
+        if found is None:
+            looked = [self._found_in(each, place) for each in self.spaces]
+            found = self._found[place] = min(looked, key=lambda each: each.distance)
+        return found
+
+    def _found_in(self, depths: Depths, place: int) -> _Found:
+        sizes, blocks = depths.sizes(place, self.budget), depths.blocks[place]
+        if sizes is None:
+            return _Found()
+        distance = self.model.distance_of(sizes, blocks, depths.head_dim)
+        return _Found(depths, place, sizes, distance, self.model.too_narrow(sizes[0], blocks))
 
     def _narrowness(self, place: int) -> list[float]:
         """How much too narrow each w is for its depth, on a logarithmic scale; deeper ones are more so."""
-        wanted = self.model.aspect_ratio * self.spaces[0].point(place)["num_unique_layers"]
+        wanted = self.model.aspect_ratio * self.blocks[place]
         return [math.log(wanted / width) if width else math.inf for width in self._widths(place)]
 
     def _widths(self, place: int) -> list[float]:
-        return [width_spending(*powers) for powers in {_powers(self.model, each, place) for each in self.spaces}]
+        return [width_spending(*powers) for powers in {self._powers(each, place) for each in self._apart}]
 
-
-def _powers(model: Proportions, space: SearchSpace, place: int) -> tuple[float, float, float]:
-    """Coefficients of the second and first power of the width in what these proportions spend at a depth, and what is to be spent so."""
-    target, point = space.budget.target, space.point(place)
-    assert target is not None
-    share = model.head_ratio / point["head_dim"]
-    square, linear, constant = cost_terms(point, target).along(share, 0.0, model.key_value_ratio, model.mlp_ratio)
-    return square, linear, max(1.0, target.value - constant)
+    def _powers(self, depths: Depths, place: int) -> tuple[float, float, float]:
+        """Coefficients of the second and first power of the width in what these proportions spend at a depth, and what is to be spent."""
+        model, share = self.model, self.model.head_ratio / depths.head_dim
+        square, linear, constant = depths.terms(place, self.target).along(share, 0.0, model.key_value_ratio, model.mlp_ratio)
+        return square, linear, max(1.0, self.target.value - constant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,12 +226,10 @@ class _Constants:
 
 
 @lru_cache(maxsize=64)
-def _spaces(model: Proportions, constants: _Constants, step: int) -> tuple[SearchSpace, ...]:
-    """Spaces whose points are the stored depths, one for each width of a head, whole groups of heads first, as models have them; their
-    budget is anybody's.
-    """
+def _depths(model: Proportions, constants: _Constants, step: int) -> tuple[Depths, ...]:
+    """Stored depths, for each width of a head and each step of a width, whole groups of heads first, as models have them."""
     group = round(1 / model.key_value_ratio)
-    return tuple(
+    spaces = (
         SearchSpace.parse(
             {
                 **dict(constants.of_study),
@@ -220,6 +247,7 @@ def _spaces(model: Proportions, constants: _Constants, step: int) -> tuple[Searc
         for head_dim in constants.head_dims
         for multiple in dict.fromkeys((head_dim * group, head_dim, 8))
     )
+    return tuple(map(Depths, spaces))
 
 
 def _target(budget: Budget) -> Budget:
@@ -228,16 +256,3 @@ def _target(budget: Budget) -> Budget:
         return budget
     first = budget.limits[0]
     return Budget((replace(first, value=first.value * (1 - DEFAULT_TOLERANCE), tolerance=DEFAULT_TOLERANCE), *budget.limits))
-
-
-def _least_costs_too_much(space: SearchSpace, index: int) -> bool:
-    """Whether even a block of a single width, head and unit of the MLP passes a limit at this depth."""
-    point, width = space.point(index), space.solved["hidden_size"].multiple_of
-    return any(cost_terms(point, limit).at(width, 1, 1, 1) > limit.highest for limit in space.budget.limits)
-
-
-def _shape(space: SearchSpace, index: int) -> Architecture | None:
-    try:
-        return space.architecture(space.point(index))
-    except InfeasibleError:
-        return None

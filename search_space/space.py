@@ -13,9 +13,10 @@ from typing import Any
 from search_space.architecture import Architecture
 from search_space.budget import Budget
 from search_space.dimensions import ORDER, Dimension, Solved, parse_dimension, parse_ratio
+from search_space.draft import InfeasibleError, SizeRules
 from search_space.errors import SpecError, quoted, unknown_key
 from search_space.sharing import MOST_BLOCKS
-from search_space.solve import InfeasibleError, solve
+from search_space.solve import solve
 
 Point = dict[str, Any]
 """Raw sampled values: one choice per dimension, ratios still ratios, solved sizes absent."""
@@ -147,6 +148,11 @@ class SearchSpace:
         """The dimensions that leave something to choose."""
         return tuple(d for d in self.dimensions if len(d.choices) > 1)
 
+    @cached_property
+    def size_rules(self) -> SizeRules:
+        """What holds for the sizes of all points."""
+        return SizeRules({d.name: d for d in self.dimensions if d.relative}, self.solved, self.mlp_ratio)
+
     @property
     def size(self) -> int:
         """How many points the space has, feasible or not."""
@@ -165,7 +171,7 @@ class SearchSpace:
 
     def architecture(self, point: Point) -> Architecture:
         """The shape of a point; raises InfeasibleError with the reason where it cannot spend the budget."""
-        return solve(point, self.dimensions, self.solved, self.mlp_ratio, self.budget)
+        return solve(point, self.size_rules, self.budget)
 
     def walk(self, seed: int | None = None) -> Iterator[tuple[Point, Architecture | InfeasibleError]]:
         """Every point with its shape, in order or shuffled by a seed; at most `ENUMERABLE` of them where the space is larger."""

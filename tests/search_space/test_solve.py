@@ -12,11 +12,12 @@ import pytest
 from search_space import proportions
 from search_space.architecture import Architecture
 from search_space.budget import Budget, Limit
-from search_space.cost_polynomial import cost_terms
+from search_space.cost_polynomial import PROBED_SIZES, cost_terms
+from search_space.depths import Depths
+from search_space.draft import Draft, InfeasibleError, Sizes
 from search_space.families import FAMILIES
-from search_space.proportions import DEPTH_PATIENCE, Proportions, scaled
+from search_space.proportions import Proportions, scaled
 from search_space.sharing import Sharing
-from search_space.solve import _Draft
 from search_space.space import SearchSpace
 
 QUANTITIES = ("parameters", "non_embedding_parameters", "weight_bytes", "flops_per_token")
@@ -37,13 +38,14 @@ def parse(space: dict[str, Any], **budget: Any) -> SearchSpace:
 def test_sizes_that_are_still_open_cost_what_the_shape_of_them_costs(quantity: str) -> None:
     space = parse(EVERY_KIND, **{quantity: {"at_most": 10**12}})
     (limit,) = space.budget.limits
-    relative = {d.name: d for d in space.dimensions if d.relative}
     count = 0
     for point, shape in space.walk():
         assert isinstance(shape, Architecture)
-        draft = _Draft(point, relative, None, space.mlp_ratio, space.budget)
+        draft = Draft(point, space.size_rules)
         sizes = shape.hidden_size, shape.num_attention_heads, shape.num_key_value_heads, shape.intermediate_size
-        assert draft._measure(limit, *sizes) == cost_terms(point, limit).at(*sizes) == limit.measure(shape)
+        assert draft._spent(sizes, space.budget) == [cost_terms(point, limit).at(*sizes)] == [limit.measure(shape)]
+        assert draft._lines(*sizes[:3], space.budget) == [cost_terms(point, limit).line(*sizes[:3])]
+        assert draft.built(sizes) == shape
         count += 1
     assert count == space.size > 1_000
 
@@ -59,14 +61,27 @@ def test_few_shapes_are_built_to_find_the_one_of_given_proportions(parameters: i
     monkeypatch.setattr(Architecture, "__post_init__", counted)
     shape = scaled(Proportions.of(FAMILIES["mobilellm-125m"]), parse({"vocab_size": 4096}, parameters=parameters))
     assert shape is not None
-    assert built[0] < 10 * (shape.num_unique_layers + DEPTH_PATIENCE)  # three widths a depth, not a bisection's for each of them
+    assert built[0] == 1  # the others are sizes alone
 
 
 def test_no_depth_is_looked_at_that_costs_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[Any] = []
-    monkeypatch.setattr(SearchSpace, "architecture", lambda self, point: tried.append(point))
+    monkeypatch.setattr(Depths, "sizes", lambda self, place, budget: tried.append(place))
     assert scaled(Proportions.of(FAMILIES["mobilellm-125m"]), parse({"vocab_size": 32_000}, parameters=10_000)) is None
     assert tried == []
+
+
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Places of the depths that are solved for from now on."""
+    looked: list[int] = []
+    solve = Depths.sizes
+
+    def note(self: Depths, place: int, budget: Budget) -> Sizes | None:
+        looked.append(place)
+        return solve(self, place, budget)
+
+    monkeypatch.setattr(Depths, "sizes", note)
+    return looked
 
 
 MODELS = [
@@ -81,14 +96,7 @@ MODELS = [
 def test_depths_that_cannot_be_better_are_left_out_and_the_best_stays(
     model: Proportions, parameters: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked: list[int] = []
-    solve = proportions._shape
-
-    def note(space: SearchSpace, index: int) -> Architecture | None:
-        looked.append(index)
-        return solve(space, index)
-
-    monkeypatch.setattr(proportions, "_shape", note)
+    looked = looked_at(monkeypatch)
     space = parse({"vocab_size": 1024, "head_dim": [16, 64]}, parameters=parameters)
     found, few = scaled(model, space), len(looked)
     monkeypatch.setattr(proportions, "WIDTH_SLACK", math.inf)
@@ -113,18 +121,13 @@ def test_what_is_known_of_depths_without_a_shape_changes_no_shape(monkeypatch: p
         cases.append((model, parse(values, **{quantity: round(10 ** draw.uniform(6, 10.5))})))
     several = {"vocab_size": 512, "head_dim": [16, 256], "qk_norm": True}
     cases += [(model, parse(several, parameters=parameters)) for model in MODELS[:3] for parameters in (200_000, 2_000_000)]
-    looked, solve = [0], proportions._shape
-
-    def note(space: SearchSpace, index: int) -> Architecture | None:
-        looked[0] += 1
-        return solve(space, index)
-
-    monkeypatch.setattr(proportions, "_shape", note)
-    found, few = [scaled(*case) for case in cases], looked[0]
+    looked = looked_at(monkeypatch)
+    found = [scaled(*case) for case in cases]
+    few = len(looked)
     monkeypatch.setattr(proportions._Outlook, "least_before", lambda outlook, place: 0.0)
     monkeypatch.setattr(proportions._Outlook, "least_beyond", lambda outlook, place: 0.0)
     assert [scaled(*case) for case in cases] == found
-    assert looked[0] - few > few
+    assert len(looked) - few > few
     assert sum(shape is not None for shape in found) > 12
 
 
@@ -132,33 +135,40 @@ def test_what_is_known_of_depths_without_a_shape_changes_no_shape(monkeypatch: p
 def test_no_shape_is_nearer_than_what_is_known_of_its_depth_whatever_its_heads(head_dim: list[int]) -> None:
     space = parse({"vocab_size": 512, "head_dim": head_dim, "qk_norm": True}, parameters=300_000)
     model = replace(MODELS[0], key_value_ratio=1.0, head_ratio=1.0)
-    spaces = proportions._spaces(model, proportions._Constants.of(space), 1)
-    spaces = tuple(replace(each, budget=proportions._target(space.budget)) for each in spaces)
-    outlook, seen = proportions._Outlook.of(model, spaces), 0
+    spaces, seen = proportions._depths(model, proportions._Constants.of(space), 1), 0
+    outlook = proportions._Outlook(model, spaces, space.budget)
     for place in range(0, 100, 3):
-        for shape in (proportions._shape(each, place) for each in spaces):
-            if shape is not None:
-                assert model.distance(shape) >= max(outlook.least_before(place), outlook.least_beyond(place))
+        for found in (outlook._found_in(each, place) for each in spaces):
+            if found.shape is not None:
+                assert found.distance == model.distance(found.shape)
+                assert found.distance >= max(outlook.least_before(place), outlook.least_beyond(place))
                 seen += 1
     assert seen > 20
 
 
-def test_no_space_is_solved_in_twice_and_a_width_is_measured_once_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    space = parse({"head_dim": [8, 16]}, parameters=1_000_000)
-    spaces = [
-        replace(each, budget=space.budget)
-        for each in proportions._spaces(replace(MODELS[0], key_value_ratio=1.0), proportions._Constants.of(space), 8)
-    ]
-    assert len({(space.solved["hidden_size"].multiple_of, space.choices("head_dim")) for space in spaces}) == len(spaces) == 3
-    measured: list[tuple[int, int]] = []
-    measure = _Draft._measure
+def test_no_space_is_solved_in_twice_and_a_depth_is_counted_once_for_all_budgets(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[str] = []
+    measure = Limit.measure
 
-    def note(draft: _Draft, limit: Limit, width: int, heads: int, groups: int, inner: int) -> float:
-        measured.append((width, inner))
-        return measure(draft, limit, width, heads, groups, inner)
+    def note(limit: Limit, shape: Architecture) -> int:
+        counted.append(limit.quantity)
+        return measure(limit, shape)
 
-    monkeypatch.setattr(_Draft, "_measure", note)
-    proportions._shape(spaces[0], 5)
-    wide = [width for width, inner in measured if inner == 16 and width > 1]
-    assert len(wide) == len(set(wide))
-    assert [inner for width, inner in measured if inner == 32] == [32]
+    model = replace(MODELS[0], key_value_ratio=1.0, aspect_ratio=17.0)
+    constants = proportions._Constants.of(parse({"head_dim": [8, 16]}, parameters=1))
+    spaces = proportions._depths(model, constants, 8)
+    assert len({(each.width_step, each.head_dim) for each in spaces}) == len(spaces) == 3
+    monkeypatch.setattr(Limit, "measure", note)
+    found = [spaces[0].sizes(5, Budget.parse({"parameters": parameters})) for parameters in (10**6, 2 * 10**6, 10**7)]
+    assert len(set(found)) == 3
+    assert len(counted) <= len(PROBED_SIZES)
+
+
+def test_the_shape_that_came_near_is_put_into_words_where_it_is_told() -> None:
+    space = parse({"vocab_size": 512, "hidden_size": 8, "head_dim": 64, "num_unique_layers": 2}, parameters=1_000_000)
+    near = "hidden_size 8 with 2 unique layers would need intermediate_size 20662, 2582.73 times the width"
+    with pytest.raises(InfeasibleError, match="above 6") as error:
+        space.architecture(space.point(0))
+    assert error.value.near == near == space.explain().nearest
+    space = parse({"vocab_size": 512, "hidden_size": 64, "head_dim": 64, "num_unique_layers": 30}, parameters=1_000_000)
+    assert space.explain().nearest == "30x64 1/1x64 f80 spends 988,992 parameters"

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.budget import Budget
+from search_space.draft import InfeasibleError
 from search_space.errors import SpecError
-from search_space.solve import InfeasibleError
 from search_space.space import SearchSpace
 
 fast = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

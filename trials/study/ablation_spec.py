@@ -11,8 +11,8 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from search_space.architecture import Architecture
+from search_space.draft import InfeasibleError
 from search_space.errors import SpecError, quoted, shortened, unknown_key
-from search_space.solve import InfeasibleError
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.latency_spec import LatencySpec
 from trials.study.load_study import parse_study
