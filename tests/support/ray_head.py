@@ -85,6 +85,15 @@ class Head:
         return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=JOB_SECONDS)
 
 
+@dataclass(frozen=True)
+class Job:
+    """A job that was submitted and followed to its end."""
+
+    name: str
+    directory: Path
+    followed: subprocess.CompletedProcess[str]
+
+
 @contextlib.contextmanager
 def started_head() -> Iterator[Head]:
     """A head that is there inside."""

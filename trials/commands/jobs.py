@@ -38,6 +38,16 @@ def add_job_status_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
+def add_fetch_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `job_fetch` reads."""
+    parser.add_argument("job", metavar="JOB", help="the id that submit printed")
+    where = "where the study's directory is to lie on this machine; the same one goes on"
+    parser.add_argument("directory", type=given("DIR", Use.FOLDER), metavar="DIR", help=where)
+    which = "those of the front and of what is recommended or chosen, of all trials, or of none (default %(default)s)"
+    parser.add_argument("--weights", choices=("front", "all", "none"), default="front", help=which)
+    _add_address(parser)
+
+
 def add_logs_arguments(parser: argparse.ArgumentParser) -> None:
     """What `job_logs` reads."""
     parser.add_argument("job", metavar="JOB", help="the id that submit printed")
@@ -114,6 +124,19 @@ def job_status(options: argparse.Namespace) -> int:
         print_standing(there.standing, there.said)
     elif there is not None:
         say(f"archfront: {there.said}")
+    return DONE
+
+
+def job_fetch(options: argparse.Namespace) -> int:
+    """Bring the records, report and weights of a job's study home; the same command goes on where it was broken off."""
+    from analysis.text.words import bytes_text, plural
+    from trials.jobs.fetch import fetch_job
+
+    directory = Path(options.directory)
+    found = fetch_job(options.job, options.address, directory, options.weights, say)
+    there = f"; {plural(found.there, 'file')} were there" if found.there else ""
+    print(f"{plural(len(found.files), 'file')} came, {bytes_text(found.bytes)}{there}")
+    say(f"report   archfront report {directory}\nexport   archfront export {directory} --pick recommended")
     return DONE
 
 

@@ -84,6 +84,9 @@ VERBS = {
     "job list": Verb(jobs.job_list, jobs.add_list_arguments, "--address http://127.0.0.1:8265"),
     "job status": Verb(jobs.job_status, jobs.add_job_status_arguments, "quickstart-1a2b3c4d --address http://127.0.0.1:8265"),
     "job logs": Verb(jobs.job_logs, jobs.add_logs_arguments, "quickstart-1a2b3c4d --follow --address http://127.0.0.1:8265"),
+    "job fetch": Verb(
+        jobs.job_fetch, jobs.add_fetch_arguments, "quickstart-1a2b3c4d runs/quickstart --address http://127.0.0.1:8265", goes_on=True
+    ),
     "job stop": Verb(jobs.job_stop, jobs.add_job_arguments, "quickstart-1a2b3c4d --address http://127.0.0.1:8265"),
 }
 """The verbs by the words on the command line, in the order of `archfront --help`."""

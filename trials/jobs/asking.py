@@ -24,54 +24,70 @@ LONGEST_ASK_SECONDS = 600.0
 BETWEEN_ASKS_SECONDS = 0.25
 KEPT_MILLISECONDS = 600_000
 """Ray remembers a small job so long after its end; of one that is deleted as it ends Ray's watch over jobs writes that it failed."""
+MOST_FORGOTTEN = 100
+"""Logs that one question has emptied; the command that asks has a bounded length."""
 ASKS = {"archfront": "asks"}
 """The mark of such a job, by which a list leaves it out."""
 Told = Mapping[str, Any]
 
 
-def ask(client: JobSubmissionClient, **asked: Any) -> list[Told]:
-    """What `trials.jobs.sender.answers` says to this on the head; raises WorkError where the small job does not come to its end."""
-    return answered(client, begin(client, **asked))
+class Asker:
+    """Asks one head, a small job a question."""
 
+    def __init__(self, client: JobSubmissionClient) -> None:
+        self._client = client
+        self._answered: list[str] = []
 
-def begin(client: JobSubmissionClient, **asked: Any) -> str:
-    """Begin to ask; returns the small job's id, for `answered`."""
-    _forget_old(client)
-    with tempfile.TemporaryDirectory(prefix="archfront-ask-") as folder:
-        script = Path(shutil.copy(sender.__file__, folder)).name
-        words = base64.b64encode(json.dumps(asked, separators=(",", ":")).encode()).decode()
-        return str(
-            client.submit_job(
-                entrypoint=f"python -E {script} {words}",
-                submission_id=f"archfront-asks-{secrets.token_hex(6)}",
-                runtime_env={"working_dir": folder},
-                metadata=ASKS,
+    def ask(self, **asked: Any) -> list[Told]:
+        """What `trials.jobs.sender.answers` says to this on the head; raises WorkError where the small job does not come to its end."""
+        return self.answered(self.begin(**asked))
+
+    def begin(self, **asked: Any) -> str:
+        """Begin to ask; returns the small job's id, for `answered`. The logs of what was answered before are emptied on the way."""
+        forgotten = [*self._answered, *self._forgotten_by_ray()]
+        self._answered = []
+        question = json.dumps({**asked, "forget": forgotten}, separators=(",", ":"))
+        with tempfile.TemporaryDirectory(prefix="archfront-ask-") as folder:
+            script = Path(shutil.copy(sender.__file__, folder)).name
+            return str(
+                self._client.submit_job(
+                    entrypoint=f"python -E {script} {base64.b64encode(question.encode()).decode()}",
+                    submission_id=f"archfront-asks-{secrets.token_hex(6)}",
+                    runtime_env={"working_dir": folder},
+                    metadata=ASKS,
+                )
             )
-        )
 
+    def answered(self, job: str) -> list[Told]:
+        """Wait for a small job's answer."""
+        deadline = time.monotonic() + LONGEST_ASK_SECONDS
+        while not (details := self._client.get_job_info(job)).status.is_terminal():
+            if time.monotonic() > deadline:
+                self._client.stop_job(job)
+                raise WorkError(
+                    f"the cluster's head did not answer within {LONGEST_ASK_SECONDS:.0f} s ({details.status.value}); ask again later"
+                )
+            time.sleep(BETWEEN_ASKS_SECONDS)
+        found = list(_read(self._client.get_job_logs(job)))
+        self._answered.append(job)
+        if not found or "end" not in found[-1]:
+            raise WorkError(f"the cluster's head did not answer: {_why(details)}; ask again, and see `ray job list` there if it stays so")
+        return found[:-1]
 
-def _forget_old(client: JobSubmissionClient) -> None:
-    before = time.time() * 1000 - KEPT_MILLISECONDS
-    for details in client.list_jobs():
-        if details.metadata == ASKS and details.submission_id and 0 < (details.end_time or 0) < before:
-            with suppress(RuntimeError):  # somebody else has
-                client.delete_job(details.submission_id)
+    def close(self) -> None:
+        """Have the head empty the logs of what was answered, and do not wait for it."""
+        if self._answered:
+            self.begin()
 
-
-def answered(client: JobSubmissionClient, job: str) -> list[Told]:
-    """Wait for a small job's answer."""
-    deadline = time.monotonic() + LONGEST_ASK_SECONDS
-    while not (details := client.get_job_info(job)).status.is_terminal():
-        if time.monotonic() > deadline:
-            client.stop_job(job)
-            raise WorkError(
-                f"the cluster's head did not answer within {LONGEST_ASK_SECONDS:.0f} s ({details.status.value}); ask again later"
-            )
-        time.sleep(BETWEEN_ASKS_SECONDS)
-    found = list(_read(client.get_job_logs(job)))
-    if not found or "end" not in found[-1]:
-        raise WorkError(f"the cluster's head did not answer: {_why(details)}; ask again, and see `ray job list` on the head if it stays so")
-    return found[:-1]
+    def _forgotten_by_ray(self) -> list[str]:
+        """Small jobs that ended a while ago, which Ray is told to forget."""
+        before, found = time.time() * 1000 - KEPT_MILLISECONDS, []
+        for details in self._client.list_jobs():
+            if details.metadata == ASKS and details.submission_id and 0 < (details.end_time or 0) < before:
+                with suppress(RuntimeError):  # somebody else has
+                    self._client.delete_job(details.submission_id)
+                found.append(details.submission_id)
+        return found[:MOST_FORGOTTEN]
 
 
 def content_of(answers: Sequence[Told], name: str, most: int) -> bytes | None:
@@ -96,7 +112,10 @@ def unpacked(answer: Told) -> bytes:
 def _read(log: str) -> Iterator[Told]:
     for line in log.splitlines():
         if line.startswith(sender.PREFIX):
-            found = json.loads(line.removeprefix(sender.PREFIX))
+            try:
+                found = json.loads(line.removeprefix(sender.PREFIX))
+            except ValueError:  # it was cut
+                continue
             if isinstance(found, dict):
                 yield found
 

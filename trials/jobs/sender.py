@@ -20,6 +20,8 @@ PREFIX = "archfront-sends "
 """What a line begins with that is an answer; whatever else a job's log has is somebody else's."""
 PIECE_BYTES = 1 << 20
 """How much of a file one line has."""
+FILE_NAME = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]{0,120}/)?[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
+"""What a file of a study's directory is called: at most one folder deep, and nothing that leads elsewhere."""
 JOB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -78,7 +80,7 @@ def _matching(directory: Path, patterns: list[str]) -> list[str]:
         except OSError:
             continue
         found |= {f"{folder}/{name}" if folder else name for name in names if fnmatch.fnmatchcase(name, last)}
-    return sorted(found)
+    return sorted(name for name in found if FILE_NAME.fullmatch(name))
 
 
 def _opened(directory: Path, name: str) -> BinaryIO:

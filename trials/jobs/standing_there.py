@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from search_space.errors import SpecError, WorkError
-from trials.jobs.asking import ask, content_of
+from trials.jobs.asking import Asker, content_of
 from trials.jobs.client import dashboard
 from trials.jobs.state import JobState
 from trials.progress.standing import LARGEST_PROGRESS_BYTES, PROGRESS_FILE, RunStanding, parse_standing, staleness
@@ -25,7 +25,7 @@ def standing_there(state: JobState, address: str) -> StandingThere:
     """Ask the head for the study's `progress.json`, whose clock tells how old it is."""
     try:
         with dashboard(address, state.job) as client:
-            answers = ask(client, directory=state.directory, pieces=[(PROGRESS_FILE, 0, LARGEST_PROGRESS_BYTES + 1)])
+            answers = Asker(client).ask(directory=state.directory, pieces=[(PROGRESS_FILE, 0, LARGEST_PROGRESS_BYTES + 1)])
         content = content_of(answers, PROGRESS_FILE, LARGEST_PROGRESS_BYTES + 1)
         if content is None:
             return StandingThere(None, f"{state.directory} on the cluster has no {PROGRESS_FILE} yet")

@@ -10,7 +10,7 @@ import pytest
 from ray.job_submission import JobDetails, JobStatus, JobType
 
 from analysis.records.record import read_finals, read_records
-from tests.support.ray_head import STUDY, Head, write_study
+from tests.support.ray_head import STUDY, Head, Job, write_study
 from trials.jobs.state import SENTENCE, JobState
 
 
@@ -56,13 +56,9 @@ def test_the_last_sentence_of_a_log_is_ours() -> None:
 
 @pytest.mark.more
 @pytest.mark.slow
-def test_a_job_is_submitted_followed_and_leaves_its_records_and_runs(head: Head, tmp_path: Path) -> None:
-    study, directory = write_study(tmp_path / "studies"), tmp_path / "results"
-    submitted = head.call("submit", str(study), "--directory", str(directory), ARCHFRONT_OWNER="ada")
-    assert submitted.returncode == 0, submitted.stderr
-    job = submitted.stdout.strip()
+def test_a_job_is_submitted_followed_and_leaves_its_records_and_runs(head: Head, ran: Job) -> None:
+    job, directory, followed = ran.name, ran.directory, ran.followed
     assert job.startswith("tiny-")
-    followed = head.call("logs", job, "--follow")
     assert followed.returncode == 0, followed.stderr
     assert "report" in followed.stdout
     assert followed.stdout == head.call("logs", job).stdout
