@@ -54,7 +54,7 @@ ROOMS = {
     },
     "rensa": {"trials/corpus/near_copies.py"},
     "rich": {"trials/progress/view.py"},
-    "gguf": {"trials/formats/gguf_file.py", "trials/formats/gguf_tokenizer.py", "trials/export/gguf_reading.py"},
+    "gguf": {"trials/formats/gguf_file.py", "trials/formats/gguf_tokenizer.py", "trials/models/gguf_reading.py"},
     "executorch": {"trials/latency/runtimes/executorch_runtime.py"},
     "openvino": {"trials/latency/runtimes/openvino_runtime.py"},
     "llama_cpp": {"trials/latency/runtimes/llama_cpp_runtime.py"},

@@ -49,7 +49,12 @@ def turns_neighbours(a: Architecture, name: str) -> bool:
 
     RoPE of `llama` turns the pairs (0, 1), (2, 3), ... of queries and keys, ours and that of all others a half against the other.
     """
-    return architecture_name(a) == "llama" and name.split(".")[-2] in ("q_proj", "k_proj")
+    return architecture_name(a) == "llama" and is_turned(name)
+
+
+def is_turned(name: str) -> bool:
+    """Whether RoPE turns what a weight, ours by name, makes."""
+    return name.split(".")[-2] in ("q_proj", "k_proj")
 
 
 def needs_output(a: Architecture) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from search_space.errors import unknown_key
-from trials.commands import begin, decisions, devices, jobs, laws, longer, results, shapes, standing, studies, terms, tracking
+from trials.commands import begin, decisions, devices, evaluate, jobs, laws, longer, results, shapes, standing, studies, terms, tracking
 from trials.commands.talk import DONE
 
 
@@ -77,6 +77,7 @@ VERBS = {
     "promote": Verb(longer.promote, longer.add_promote_arguments, "runs/quickstart --times 2", goes_on=True),
     "fit": Verb(laws.fit, laws.add_fit_arguments, "runs.csv --params N --tokens D --loss loss"),
     "explain": Verb(terms.explain, terms.add_explain_arguments, "study.proxy.tokens"),
+    "evaluate": Verb(evaluate.evaluate_models, evaluate.add_evaluate_arguments, "runs/quickstart --data tasks --tasks blimp,piqa"),
     "ui": Verb(results.ui, results.add_ui_arguments, "runs/quickstart"),
     "track": Verb(tracking.track, tracking.add_track_arguments, "runs/quickstart --optuna sqlite:///quickstart.db"),
     "completion": Verb(completion, add_completion_arguments, "bash > archfront.bash"),
@@ -95,7 +96,7 @@ GROUPS = {"job": "Run studies on a Ray cluster."}
 PURPOSES = {
     "Before a study": ("init", "plan", "sample", "describe", "latency", "profile-device", "lr-check"),
     "A study": ("run", "status", "job"),
-    "What it found": ("report", "ui", "track", "choose", "export"),
+    "What it found": ("report", "ui", "track", "choose", "export", "evaluate"),
     "How far it holds": ("promote", "validate", "ablate", "fit"),
     "Words and shells": ("explain", "completion"),
 }

@@ -20,8 +20,8 @@ from search_space.errors import WorkError
 from trials.catalogue.formats import MODEL_FORMATS
 from trials.catalogue.runtimes import RUNTIMES
 from trials.export.check import LARGEST_DIFFERENCE, STRINGS, Check, Original, judged, strings_of_many_scripts
-from trials.export.gguf_reading import misplaced, network_from_gguf, read_gguf, tokenizer_of
 from trials.export.subprocess_reading import read_in_subprocess
+from trials.models.gguf_reading import misplaced, network_from_gguf, read_gguf, tokenizer_of
 from trials.network.weights import load_weights
 
 LARGEST_ROUNDING = 0.2

@@ -46,6 +46,8 @@ ARGUMENTS = {
     "report --output": "report done --output {}",
     "export": "export {} --pick knee",
     "export --output": "export done --pick knee --output {}",
+    "evaluate": "evaluate {} --tasks sums=sums.jsonl",
+    "evaluate --data": "evaluate done --tasks sums --data {}",
     "latency": "latency {}",
     "profile-device": "profile-device {}",
     "profile-device --output": "profile-device study.yaml --output {}",
@@ -63,10 +65,11 @@ ARGUMENTS = {
     "ui": "ui {}",
     "ui --tracking-uri": "ui done --tracking-uri sqlite:///{}",
     "job submit": "job submit {} --address http://127.0.0.1:1",
+    "job fetch": "job fetch quickstart-1a2b3c4d {} --address http://127.0.0.1:1",
 }
 """A command line for each, with a place for the path."""
 WRITTEN = {"run --directory", "ablate --directory", "report --output", "export --output", "profile-device --output", "lr-check --directory"}
-WRITTEN |= {"validate --directory", "fit --html", "init --output", "plan --directory"}
+WRITTEN |= {"validate --directory", "fit --html", "init --output", "plan --directory", "job fetch"}
 FILES_WRITTEN = {"report --output", "fit --html", "profile-device --output", "init --output"}
 NEW_DATABASE = {"run --tracking-uri", "ui --tracking-uri"}
 KEYS: dict[str, Callable[[str], dict[str, Any]]] = {

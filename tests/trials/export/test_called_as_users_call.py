@@ -15,9 +15,9 @@ from search_space.errors import WorkError
 from tests.support.given_tokenizers import UNASKED_KINDS, VOCABULARY, given_file, trained_definition
 from tests.support.sample_network import spread_out
 from trials.corpus.tokenizer import load_exported
-from trials.export.gguf_reading import read_gguf
 from trials.export.verification import verify
 from trials.export.write import write_formats
+from trials.models.gguf_reading import read_gguf
 from trials.network.weights import save_weights
 
 SHAPE = Architecture(

@@ -93,8 +93,8 @@ def test_an_export_is_the_network_or_is_refused_with_the_cure(
 @every_optional_field
 @pytest.mark.skipif(importlib.util.find_spec("gguf") is None, reason="gguf is not installed; pip install 'archfront[gguf]'")
 def test_a_gguf_file_says_that_it_is_another_function(row: Field, tmp_path: Path) -> None:
-    from trials.export.gguf_reading import read_gguf
     from trials.formats.gguf_file import write_gguf
+    from trials.models.gguf_reading import read_gguf
 
     told = []
     for shape in (SHAPE, replace(SHAPE, **row.example)):

@@ -38,8 +38,8 @@ from trials.study.directory import weights_file
 
 gguf = pytest.importorskip("gguf", reason="gguf is not installed; pip install 'archfront[gguf]'")
 
-from trials.export.gguf_reading import misplaced, read_gguf  # noqa: E402
 from trials.formats.gguf_file import half_split, interleaved, write_gguf  # noqa: E402  they import gguf
+from trials.models.gguf_reading import misplaced, read_gguf  # noqa: E402
 
 pytestmark = pytest.mark.needs
 ROOT = Path(__file__).resolve().parents[3]

@@ -21,9 +21,9 @@ from trials.network.weights import load_weights
 
 pytest.importorskip("gguf", reason="gguf is not installed; pip install 'archfront[gguf]'")
 
-from trials.export.gguf_reading import read_gguf, tokenizer_of
 from trials.formats.gguf_file import write_gguf
 from trials.formats.gguf_tokenizer import LLAMA_3, QWEN_2, splitter_name
+from trials.models.gguf_reading import read_gguf, tokenizer_of
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,13 @@ import numpy
 import torch
 from numpy.typing import NDArray
 from tokenizers import Regex, Tokenizer
+from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel, Digits, PreTokenizer, Sequence, Split
 from torch import Tensor
 
 from search_space.architecture import Architecture
-from trials.catalogue.gguf_layout import GGUF_PRECISIONS, gguf_name, turns_neighbours
+from trials.catalogue.gguf_layout import GGUF_PRECISIONS, gguf_name, is_turned
 from trials.catalogue.refusals import BLOCK_WEIGHTS
 from trials.formats.gguf_file import half_split, named_tensors
 from trials.formats.gguf_tokenizer import EXPRESSIONS
@@ -38,7 +39,7 @@ class GgufFile:
     tensors: dict[str, NDArray[numpy.float32]]
     """Every tensor by llama.cpp's name, dequantised, a matrix as [out, in]."""
     kinds: dict[str, str]
-    """`F32`, `F16`, `Q8_0` or `Q4_0`, of every tensor."""
+    """GGUF's name of the type of every tensor: `F32`, `F16`, `Q8_0`, `Q4_0` in our own files."""
     fields: dict[str, object]
     """Every key with its value."""
 
@@ -59,13 +60,17 @@ def read_gguf(path: Path) -> GgufFile:
 
 
 def network_from_gguf(file: GgufFile, architecture: Architecture) -> Network:
-    """Our network with the file's weights; a block that was written several times is the last of them."""
+    """Our network with the file's weights; a block that was written several times is the last of them.
+
+    Of llama.cpp's architectures `llama` alone turns neighbours, whichever of them could hold the shape.
+    """
+    turns = file.fields.get("general.architecture") == "llama"
     with torch.device("meta"):
         network = Network(architecture)
     state = {}
     for name in network.state_dict():
         values = file.tensors[gguf_name(name)]
-        if turns_neighbours(architecture, name):
+        if turns and is_turned(name):
             values = half_split(values, architecture.head_dim)
         state[name] = torch.from_numpy(values)
     network.load_state_dict(state, assign=True)
@@ -107,5 +112,5 @@ def tokenizer_of(file: GgufFile) -> Tokenizer:
         words = Sequence([Split(Regex(expression), "isolated"), words])
     elif splitter == "smollm":
         words = Sequence([Digits(individual_digits=True), words])
-    tokenizer.pre_tokenizer = words
+    tokenizer.pre_tokenizer, tokenizer.decoder = words, ByteLevelDecoder()
     return tokenizer

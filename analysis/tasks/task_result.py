@@ -1,0 +1,113 @@
+"""A task's result: how often the right option was the likeliest, by itself and a letter, with intervals, and held against another model's.
+
+Intervals are Wilson's for a share (JASA 22, 1927), and for the difference of two models on the same questions the normal one of their
+paired differences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log, sqrt
+
+import numpy as np
+from scipy.stats import norm
+
+from analysis.statistics.arrays import Array
+from analysis.statistics.intervals import LEVEL
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One question as a model sees it."""
+
+    log_likelihoods: tuple[float, ...]
+    """Natural logarithm of the probability of each option."""
+    lengths: tuple[int, ...]
+    """Letters of each option, by which log-likelihoods are divided where length counts."""
+    answer: int
+    answer_bytes: int
+    """UTF-8 bytes of the right option."""
+    is_likeliest: bool
+    """Whether the right option is what the model itself would write."""
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A share of questions, or the difference of two, with its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """What a model made of a task."""
+
+    task: str
+    questions: int
+    chance: float
+    """Accuracy of who guesses."""
+    accuracy: Estimate
+    """Estimate of questions whose right option is the likeliest, or, where there is one option, is what the model would write."""
+    accuracy_normalised: Estimate | None
+    """Share by log-likelihood a letter; None where there is one option."""
+    bits_per_byte: float
+    """Bits of the right options over all their bytes."""
+    groups: dict[str, float]
+    """Accuracy of each part of the task that is told by itself."""
+
+    @property
+    def at_chance(self) -> bool:
+        """Whether the interval of the accuracy holds what guessing gives."""
+        return self.accuracy.low <= self.chance
+
+
+def task_result(task: str, scored: Sequence[Scored]) -> TaskResult:
+    """The result of at least one question."""
+    single = all(len(each.log_likelihoods) == 1 for each in scored)
+    right = rights(scored)
+    groups: dict[str, list[float]] = {}
+    for each, is_right in zip(scored, right, strict=True):
+        if each.group:
+            groups.setdefault(each.group, []).append(float(is_right))
+    bits = -sum(each.log_likelihoods[each.answer] for each in scored) / log(2)
+    return TaskResult(
+        task=task,
+        questions=len(scored),
+        chance=0.0 if single else float(np.mean([1 / len(each.log_likelihoods) for each in scored])),
+        accuracy=share(right),
+        accuracy_normalised=None if single else share(rights(scored, normalised=True)),
+        bits_per_byte=bits / sum(each.answer_bytes for each in scored),
+        groups={name: float(np.mean(values)) for name, values in sorted(groups.items())},
+    )
+
+
+def rights(scored: Sequence[Scored], *, normalised: bool = False) -> Array:
+    """1 where a question was answered rightly, else 0, (questions,)."""
+    return np.array([float(_is_right(each, normalised)) for each in scored])
+
+
+def _is_right(each: Scored, normalised: bool) -> bool:
+    if len(each.log_likelihoods) == 1:
+        return each.is_likeliest
+    values = np.array(each.log_likelihoods) / (np.array(each.lengths) if normalised else 1)
+    return int(values.argmax()) == each.answer
+
+
+def share(right: Array) -> Estimate:
+    """The share of ones with Wilson's interval."""
+    count, value, z = len(right), float(right.mean()), float(norm.ppf((1 + LEVEL) / 2))
+    middle = (value + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * sqrt(value * (1 - value) / count + z * z / (4 * count * count))
+    return Estimate(value, max(0.0, middle - half), min(1.0, middle + half))
+
+
+def paired_difference(ours: Array, theirs: Array) -> Estimate:
+    """Accuracy of one model minus another's on the same questions, each (questions,)."""
+    differences = ours - theirs
+    half = float(norm.ppf((1 + LEVEL) / 2)) * float(differences.std(ddof=1)) / sqrt(len(differences)) if len(differences) > 1 else 1.0
+    value = float(differences.mean())
+    return Estimate(value, value - half, value + half)

@@ -1,0 +1,41 @@
+"""What models made of tasks, as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from analysis.tasks.task_result import Estimate, TaskResult
+from analysis.text import words
+from analysis.text.columns import aligned
+
+TASK_COLUMNS = ("task", "questions", "chance", "accuracy", "90 % interval", "by letter", "bits per byte")
+TASK_MEANING = (
+    "accuracy: the right text is the likeliest; by letter: each likelihood shared out over its letters first; a star: the interval holds "
+    "what guessing gives, so the task says nothing of this model"
+)
+
+
+def tasks_text(model: str, results: Sequence[TaskResult], against: Mapping[str, Estimate] | None = None, first: str = "") -> str:
+    """A table of one model's results, and where another model came first, by how much more or less of each task it answered."""
+    lines = [(*TASK_COLUMNS, *(("against the first", "90 % interval") if against else ()))]
+    for found in results:
+        by_letter = words.ABSENT if found.accuracy_normalised is None else _percent(found.accuracy_normalised.value)
+        row: tuple[str, ...] = (
+            found.task,
+            f"{found.questions:,}",
+            _percent(found.chance),
+            f"{_percent(found.accuracy.value)}{' *' if found.at_chance else ''}",
+            f"{_percent(found.accuracy.low)} to {_percent(found.accuracy.high)}",
+            by_letter,
+            words.bits_text(found.bits_per_byte),
+        )
+        if against:
+            apart = against[found.task]
+            row = (*row, f"{100 * apart.value:+.1f}", f"{100 * apart.low:+.1f} to {100 * apart.high:+.1f}")
+        lines.append(row)
+    title = f"{model}{f', against {first}' if against else ''}"
+    return "\n".join([title, *aligned(lines, [0])])
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f}"

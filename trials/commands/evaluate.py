@@ -1,0 +1,96 @@
+"""The verb that asks models a task's questions."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search_space.errors import SpecError
+from trials.commands.arguments import add_json, counted, positive
+from trials.commands.paths import given
+from trials.commands.talk import DONE, emit, say
+
+if TYPE_CHECKING:
+    from trials.models.loaded_model import LoadedModel
+
+USUAL_PICK = "recommended"
+
+
+def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `evaluate` reads."""
+    add = parser.add_argument
+    text = "a study's directory, a Hugging Face folder or a GGUF file; each further one is held against the first on the same questions"
+    add("models", type=given("MODEL"), metavar="MODEL", nargs="+", help=text)
+    tasks = "tasks with commas, such as piqa,blimp, each a file of that name in the folder of --data; NAME=FILE for any other file"
+    add("--tasks", type=lambda text: text.split(","), required=True, metavar="LIST", help=tasks)
+    add("--data", type=given("--data"), metavar="FOLDER", help="where the tasks' files lie, .jsonl, .json or .parquet, named as the tasks")
+    add("--limit", type=positive, metavar="N", help="ask the first N questions of each task")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--trial", type=counted(10**9, least=0), metavar="N", help="of a study's directory, the trial of that number")
+    pick = f"of a study's directory, a member of the front as for export (default {USUAL_PICK})"
+    which.add_argument("--pick", metavar="WORD", help=pick)
+    add_json(parser)
+
+
+def evaluate_models(options: argparse.Namespace) -> int:
+    """Ask models the questions of tasks, and say how often the right answer was the likeliest, with intervals."""
+    from trials.tasks.task_files import read_tasks
+
+    tasks = read_tasks(options.tasks, None if options.data is None else Path(options.data), options.limit)
+    from analysis.tasks.task_result import paired_difference, rights, task_result
+    from analysis.terminal.task_text import TASK_MEANING, tasks_text
+    from trials.tasks.scoring import scored
+
+    first: dict[str, object] = {}
+    printed = []
+    for place, path in enumerate(options.models):
+        model = _model(Path(path), options)
+        results, against = [], {}
+        for task in tasks:
+            say(f"archfront: {model.name}: {task.name}, {len(task.questions):,} questions")
+            found = scored(model, task.questions)
+            results.append(task_result(task.name, found))
+            right = rights(found)
+            if place == 0:
+                first[task.name] = right
+            else:
+                against[task.name] = paired_difference(right, first[task.name])  # type: ignore[arg-type]
+        printed.append(
+            {
+                "model": model.name,
+                "precision": model.precision,
+                "context_tokens": model.context_tokens,
+                "tasks": [asdict(each) | {"at_chance": each.at_chance} for each in results],
+                "against_first": {name: asdict(apart) for name, apart in against.items()} or None,
+            }
+        )
+        if not options.json:
+            print(f"{tasks_text(model.name, results, against, str(options.models[0]))}\n", flush=True)
+    if options.json:
+        emit(printed)
+    else:
+        print(TASK_MEANING)
+    return DONE
+
+
+def _model(path: Path, options: argparse.Namespace) -> LoadedModel:
+    """The model at a path, of a study's directory the trial that is asked for."""
+    from trials.models.load_model import load_model
+
+    if not (path / "records.jsonl").is_file():
+        if options.trial is not None or options.pick is not None:
+            flag = "--trial" if options.trial is not None else "--pick"
+            raise SpecError(f"{flag} must go with a study's directory, found {path}, which has no records.jsonl; leave {flag} out")
+        return load_model(path)
+    from trials.export.export_trial import pick
+    from trials.models.trained_model import load_trained
+    from trials.reporting.stored_study import read_study
+    from trials.study.directory import tokenizer_file, weights_file
+
+    stored = read_study(path)
+    record = stored.record(options.trial) if options.trial is not None else pick(stored, options.pick or USUAL_PICK)
+    tokenizer = tokenizer_file(stored.directory, record.architecture.vocab_size)
+    weights = weights_file(stored.directory, record.number)
+    return load_trained(f"{path}, trial {record.number}", record.architecture, weights, tokenizer, stored.study.proxy.context_tokens)

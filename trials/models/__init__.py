@@ -1,0 +1,1 @@
+"""A model from elsewhere, or of a study, becomes our network with its tokenizer."""

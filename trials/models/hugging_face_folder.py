@@ -1,0 +1,192 @@
+"""A Hugging Face folder of anybody's as our network: safetensors in one file or several, or a checkpoint that nothing is unpickled of."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from analysis.records.json_text import read_json
+from search_space.architecture import Architecture
+from search_space.errors import SpecError, quoted, shortened
+from trials.catalogue.published_config import Published, read_published
+from trials.corpus.tokenizer import load_exported
+from trials.models.loaded_model import LoadedModel
+from trials.network.decoder import Network
+from trials.network.weights import load_weights
+
+CONFIG_FILE, TOKENIZER_FILE = "config.json", "tokenizer.json"
+WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+"""Where weights lie, the first that is there."""
+SAME_LOGITS = {
+    "rope_scaling": "", "attention_multiplier": "", "embedding_multiplier": 1.0, "residual_multiplier": 1.0, "logits_scaling": 1.0,
+}  # fmt: skip
+"""Keys that change no count and do change logits, with the value at which they do not."""
+OTHER_ARITHMETIC = ("granite", "helium", "ernie4_5", "vaultgemma", "gemma", "cwm")
+"""Classes whose counts are known and whose blocks compute something else; `tests/trials/models` holds all others against transformers."""
+UNSAID_CONTEXT = 2048
+"""Where a config.json states none, as the class of Llama has it."""
+BLOCK = re.compile(r"model\.layers\.(?P<place>\d+)\.(?P<part>.+)")
+FETCH_AGAIN = "fetch the model again"
+BEGINNINGS = ("bos_token_id", "eos_token_id")
+
+
+def load_hugging_face(folder: Path) -> LoadedModel:
+    """The model of a folder; nothing is fetched, and no code of it is run.
+
+    Raises SpecError where a file is missing or damaged, or its blocks compute what ours do not.
+    """
+    config = _read_object(folder / CONFIG_FILE)
+    architecture = shape_of_weights(read_published(config), config, folder)
+    network = network_of(architecture, _weights(folder), folder)
+    tokenizer_file = folder / TOKENIZER_FILE
+    if not tokenizer_file.is_file():
+        raise SpecError(f"{folder} must hold a {TOKENIZER_FILE}, found none; save the fast tokenizer there with save_pretrained")
+    tokenizer = load_exported(tokenizer_file)
+    tokenizer.encode_special_tokens = False
+    generation = folder / "generation_config.json"
+    said = (_read_object(generation) if generation.is_file() else {}) | {key: value for key, value in config.items() if value is not None}
+    prefix = next((_first(said.get(key)) for key in BEGINNINGS if _first(said.get(key)) is not None), None)
+    if prefix is None:
+        raise SpecError(f"{folder / CONFIG_FILE} must name the token that begins or ends a text (bos_token_id), found neither; add it")
+    context = config.get("max_position_embeddings", UNSAID_CONTEXT)
+    if type(context) is not int or context < 1:
+        raise SpecError(
+            f"{folder / CONFIG_FILE}: max_position_embeddings must be a whole number of at least 1, found {quoted(context)}; correct it"
+        )
+    precision = str(config.get("dtype") or config.get("torch_dtype") or "float32")
+    return LoadedModel(str(folder), network, tokenizer, prefix, context, precision)
+
+
+def shape_of_weights(published: Published, config: Mapping[str, Any], folder: Path) -> Architecture:
+    """The shape whose logits are the model's; raises SpecError, with all reasons, where there is none."""
+    published.require_blocks()
+    kind = config.get("model_type")
+    others = [f"the arithmetic of the class {kind}"] if kind in OTHER_ARITHMETIC else []
+    others += [
+        f"{key} {quoted(config.get(key))}" for key, same in SAME_LOGITS.items() if key in published.passed_over and config.get(key) != same
+    ]
+    if others:
+        raise SpecError(
+            f"{folder}: the model must compute what archfront's blocks do, so that its weights mean the same there, found "
+            f"{' and '.join(others)}; name another model"
+        )
+    return published.shape
+
+
+def network_of(architecture: Architecture, weights: Mapping[str, Tensor], folder: Path) -> Network:
+    """Our network with a folder's weights in float32, named as Hugging Face names them.
+
+    Blocks that share weights are there once, in their order, or at every place that they run. Raises SpecError where a weight is missing,
+    of another form, not one of ours, or where two places of one block hold different ones.
+    """
+    with torch.device("meta"):
+        network = Network(architecture)
+    places = {name: tuple(values.shape) for name, values in network.state_dict().items()}
+    found = {name: values for name, values in weights.items() if not name.endswith("rotary_emb.inv_freq")}
+    if architecture.tie_word_embeddings:
+        found.pop("lm_head.weight", None)
+    found = _at_every_place(architecture, places, _unfused(architecture, found))
+    for name in sorted(places.keys() | found.keys()):
+        given = tuple(found[name].shape) if name in found else None
+        if places.get(name) != given:
+            raise SpecError(
+                f"{folder}: the weight {name} must be {_form(places.get(name))} in {architecture.label}, found {_form(given)}; "
+                "config.json and weights must be of one model whose blocks archfront has"
+            )
+    parameters = dict(network.named_parameters(remove_duplicate=False))
+    first = {parameter: name for name, parameter in network.named_parameters()}
+    for name, parameter in parameters.items():
+        if name in found and not torch.equal(found[name], found[first[parameter]]):
+            raise SpecError(
+                f"{folder}: {name} must be the weights of {first[parameter]}, which it shares, found others; export the model anew"
+            )
+    network.load_state_dict({name: found[name].to(torch.float32) for name in places}, assign=True)
+    network.requires_grad_(False)
+    return network
+
+
+def _at_every_place(architecture: Architecture, places: Iterable[str], weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights by the places at which they run, where blocks that share weights were stored once, as MobileLLM's class does."""
+    stored = architecture.num_unique_layers
+    if stored == architecture.num_hidden_layers or any(name.startswith(f"model.layers.{stored}.") for name in weights):
+        return weights
+    found = {}
+    for name in places:
+        block = BLOCK.fullmatch(name)
+        kept = name
+        if block is not None:
+            is_mlp = block["part"].startswith(("mlp", "post_attention"))
+            schedule = architecture.mlp_schedule if is_mlp else architecture.attention_schedule
+            kept = f"model.layers.{schedule[int(block['place'])]}.{block['part']}"
+        if kept in weights:
+            found[name] = weights[kept]
+    return found | {name: values for name, values in weights.items() if BLOCK.fullmatch(name) is None}
+
+
+def _unfused(architecture: Architecture, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Matrices one by one, where a class keeps those that read the same states as one above the other (Phi-3)."""
+    a, found = architecture, {}
+    keys = a.num_key_value_heads * a.head_dim
+    parts = {
+        "self_attn.qkv_proj.": (("q_proj", "k_proj", "v_proj"), (a.num_attention_heads * a.head_dim, keys, keys)),
+        "mlp.gate_up_proj.": (("gate_proj", "up_proj"), (a.intermediate_size, a.intermediate_size)),
+    }
+    for name, values in weights.items():
+        fused = next((part for part in parts if part in name), None)
+        if fused is None or len(values) != sum(parts[fused][1]):
+            found[name] = values
+            continue
+        room = fused.split(".")[0]
+        for own, rows in zip(parts[fused][0], torch.split(values, list(parts[fused][1])), strict=True):
+            found[name.replace(fused, f"{room}.{own}.")] = rows
+    return found
+
+
+def _weights(folder: Path) -> dict[str, Tensor]:
+    """All tensors of a folder by name."""
+    file = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
+    if file is None:
+        raise SpecError(f"{folder} must hold weights ({', '.join(WEIGHT_FILES)}), found none of these; fetch the model whole")
+    if file.suffix != ".json":
+        return _tensors(file)
+    index = _read_object(file).get("weight_map")
+    if not isinstance(index, dict) or not all(isinstance(name, str) and Path(name).name == name for name in index.values()):
+        raise SpecError(f"{file} must have a weight_map from names to files beside it, found {quoted(index)}; {FETCH_AGAIN}")
+    return {name: values for part in sorted(set(index.values())) for name, values in _tensors(folder / part).items()}
+
+
+def _tensors(file: Path) -> dict[str, Tensor]:
+    if file.suffix == ".safetensors":
+        return load_weights(file)
+    try:
+        found = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as reason:
+        said = str(reason).splitlines()[0] if str(reason) else type(reason).__name__
+        raise SpecError(f"{file} must hold tensors alone, found: {shortened(said)}; save the model as safetensors") from None
+    if not isinstance(found, dict) or not all(isinstance(values, Tensor) for values in found.values()):
+        raise SpecError(f"{file} must hold tensors by their names, found other things; save the model as safetensors")
+    return found
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    values = read_json(path, "keys and values as JSON", FETCH_AGAIN)
+    if not isinstance(values, dict):
+        raise SpecError(f"{path} must hold keys and values as JSON, found {quoted(values)}; {FETCH_AGAIN}")
+    return values
+
+
+def _first(value: object) -> int | None:
+    """An id, or the first of several."""
+    if isinstance(value, list) and value:
+        value = value[0]
+    return value if type(value) is int else None
+
+
+def _form(shape: tuple[int, ...] | None) -> str:
+    return "nothing" if shape is None else str(list(shape))

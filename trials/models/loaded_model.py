@@ -1,0 +1,36 @@
+"""A model that can be asked for logits: network, tokenizer, and what a text begins with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tokenizers import Tokenizer
+
+from search_space.architecture import Architecture
+from trials.network.decoder import Network
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A network in float32 on the CPU with all that belongs to it."""
+
+    name: str
+    """What a person called it: a path, or a trial of a study."""
+    network: Network
+    tokenizer: Tokenizer
+    prefix_token_id: int
+    """What stands before a text of which every token is asked for: the beginning of a text, or the end of one where there is none."""
+    context_tokens: int
+    """Longest text that its files state."""
+    precision: str
+    """How the weights were stored, in words of the file."""
+
+    @property
+    def architecture(self) -> Architecture:
+        """The shape."""
+        return self.network.architecture
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a text, nothing put before or after it."""
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
+        return ids

@@ -1,0 +1,1 @@
+"""A task's questions become log-likelihoods of their options."""
