@@ -23,6 +23,8 @@ def add_submit_arguments(parser: argparse.ArgumentParser) -> None:
     where = "where the records go, an absolute path on the cluster (default ~/archfront/NAME there)"
     parser.add_argument("--directory", type=given("--directory", Use.ELSEWHERE), metavar="DIR", help=where)
     add_tracking(parser)
+    carry = "a variable of this environment that the job's driver gets too, sealed on its way; may be given again"
+    parser.add_argument("--env", action="append", default=[], metavar="NAME", help=carry)
     _add_address(parser)
 
 
@@ -68,8 +70,10 @@ def _add_address(parser: argparse.ArgumentParser) -> None:
 def job_submit(options: argparse.Namespace) -> int:
     """Ship the code and a study to a cluster and print the job's id."""
     from trials.commands.gate import passed
+    from trials.jobs.carrying import carried
     from trials.jobs.shipment import as_shipped
 
+    variables = carried(options.env)
     tags = tags_of(options)
     study, has_text = as_shipped(Path(options.study), options.directory)
     passed(study, has_text=has_text, trains_here=False)
@@ -83,6 +87,7 @@ def job_submit(options: argparse.Namespace) -> int:
             tracking_uri=options.tracking_uri,
             experiment=options.experiment,
             tags=tags,
+            variables=variables,
         )
     )
     return DONE

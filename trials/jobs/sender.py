@@ -1,4 +1,4 @@
-"""Runs on a cluster's head as a small job of its own, and prints what was asked for of a study's directory; standard library only."""
+"""Runs on a cluster's head as a small job of its own, and prints what was asked for; standard library only, but for a key."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ PIECE_BYTES = 1 << 20
 """How much of a file one line has."""
 FILE_NAME = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]{0,120}/)?[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 """What a file of a study's directory is called: at most one folder deep, and nothing that leads elsewhere."""
+PUBLIC_BYTES, NONCE_BYTES = 32, 12
+KEY_SECONDS = 7 * 86_400
+"""A key is deleted after so long by who makes the next, for its job has not begun by then."""
 JOB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -29,11 +32,14 @@ def answers(asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """What is told, one dictionary a line: `clock` always, then what each key of `asked` wants.
 
     `names` (patterns): `file`, `bytes` and `sha256` of each regular file that has such a name in `directory`. `pieces` (name, first byte,
-    bytes): their content. `forget` (jobs): the logs of earlier jobs of this kind are emptied, for they hold what was sent.
+    bytes): their content. `key` (a job): the public half of a new key of that job's.
+    `forget` (jobs): the logs of earlier jobs of this kind are emptied, for they hold what was sent.
     """
     yield {"clock": time.time()}
     for job in asked.get("forget", ()):
         _forget(job)
+    if "key" in asked:
+        yield _new_key(asked["key"])
     if "directory" not in asked:
         return
     directory = Path(os.path.expanduser(asked["directory"]))
@@ -51,9 +57,42 @@ def answers(asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from _pieces(directory, name, start, count)
 
 
+def key_file(job: str) -> Path:
+    """Where the private half of a job's key lies until the job begins; OSError for what is no job's name."""
+    if not JOB_NAME.fullmatch(job):
+        raise FileNotFoundError(2, "no job has such a name")
+    return Path.home() / ".archfront" / "keys" / job
+
+
+def cipher(secret: bytes, job: str) -> Any:
+    """What seals and opens with the secret that two halves have in common."""
+    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+    return ChaCha20Poly1305(HKDF(algorithm=SHA256(), length=32, salt=None, info=b"archfront job " + job.encode()).derive(secret))
+
+
 def line(answer: dict[str, Any]) -> str:
     """An answer as a line of the log."""
     return PREFIX + json.dumps(answer, separators=(",", ":"))
+
+
+def _new_key(job: str) -> dict[str, Any]:
+    try:
+        from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+        file, private = key_file(job), X25519PrivateKey.generate()
+        file.parent.parent.mkdir(mode=0o700, exist_ok=True)
+        file.parent.mkdir(mode=0o700, exist_ok=True)
+        for old in file.parent.iterdir():  # of a job that never began
+            if time.time() - old.lstat().st_mtime > KEY_SECONDS:
+                old.unlink()
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "wb") as made:
+            made.write(private.private_bytes_raw())
+    except (ImportError, OSError, TypeError) as error:
+        return {"refused": job, "why": str(error)}
+    return {"public": base64.b64encode(private.public_key().public_bytes_raw()).decode()}
 
 
 def _pieces(directory: Path, name: str, start: int, count: int) -> Iterator[dict[str, Any]]:

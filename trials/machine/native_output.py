@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
+from trials.machine.redaction import redacted
+
 DATA, TALK = 1, 2
 """Descriptors of standard output and standard error, which C++, loggers of libraries and new processes write to."""
 LONGEST_READ = 1_000_000
@@ -106,4 +108,4 @@ def _lead_into(file: int) -> None:
 
 def _tell(kind: type[BaseException], error: BaseException, frames: TracebackType | None) -> None:
     """A fault of ours is the person's to see."""
-    traceback.print_exception(kind, error, frames, file=person())
+    print(redacted("".join(traceback.format_exception(kind, error, frames))), end="", file=person(), flush=True)

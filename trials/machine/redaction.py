@@ -20,6 +20,8 @@ DRIVER_SECRET = re.compile(r"\bPWD=([^;]*)", re.IGNORECASE)
 """A password in the connection string of an ODBC driver, which `odbc_connect` has."""
 PATTERNS = (USERINFO, DATABASE_USERINFO, STATED_SECRET, HEADER)
 """Expressions with two groups: what stands before a secret, and the secret."""
+CARRIED_VARIABLE = "ARCHFRONT_CARRIED"
+"""Set for a job: names, with commas, of the variables that its submitter's environment lent it, each of which is a secret."""
 OF_ENVIRONMENT = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "DATABRICKS_TOKEN", "DATABRICKS_CLIENT_SECRET")
 """Variables in which MLflow looks for a secret."""
 
@@ -37,7 +39,7 @@ def _known(address: str) -> Iterator[str]:
     """Secrets of an address and of the environment, as they are, and as an address quotes them."""
     found = [match[2].strip("\"'") for pattern in PATTERNS for match in pattern.finditer(address)]
     found += [match[1].strip("{}") for string in found for match in DRIVER_SECRET.finditer(unquote(string))]
-    found += [os.environ.get(name, "") for name in OF_ENVIRONMENT]
+    found += [os.environ.get(name, "") for name in (*OF_ENVIRONMENT, *os.environ.get(CARRIED_VARIABLE, "").split(","))]
     for secret in found:
         plain = unquote(secret)
         for form in {secret, plain, quote(plain), quote(plain, safe=""), repr(plain)[1:-1]}:
