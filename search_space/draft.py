@@ -36,6 +36,14 @@ class InfeasibleError(Exception):
         """The shape that came closest, in words, which are made for the one that is told."""
         return None if self._near is None else self._near()
 
+    def __reduce__(self) -> tuple[Callable[..., InfeasibleError], tuple[str, str | None, float]]:
+        """A space that goes to another process has its nearest miss with it, whose words are made before."""
+        return _told, (self.reason, self.near, self.distance)
+
+
+def _told(reason: str, near: str | None, distance: float) -> InfeasibleError:
+    return InfeasibleError(reason, None if near is None else lambda: near, distance)
+
 
 @dataclass(frozen=True, slots=True)
 class SizeRules:

@@ -69,12 +69,11 @@ def cost_facts(summary: StudySummary, records: Sequence[TrialRecord]) -> list[Ht
 def _planned(summary: StudySummary, records: Sequence[TrialRecord]) -> str:
     if summary.law:
         return f"{len(records)} of {words.plural(summary.planned_trials, 'planned training')}"
-    return f"{len(records)}, {_extras(records)} included; {summary.planned_trials} sampled shapes were planned"
-
-
-def _extras(records: Sequence[TrialRecord]) -> str:
+    references = sum(record.kind is Kind.REFERENCE for record in records)
     again = sum(record.replicates is not None for record in records)
-    return f"references and {words.plural(again, 'replicate')}" if again else "references"
+    shapes = len(records) - references - again
+    fewer = "" if shapes >= summary.planned_trials else f"; {words.plural(summary.planned_trials, 'shape')} were asked for"
+    return f"{words.trials_text(shapes, references, again)}{fewer}"
 
 
 def environment_facts(summary: StudySummary, records: Sequence[TrialRecord]) -> list[Html]:

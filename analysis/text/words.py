@@ -125,6 +125,13 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def trials_text(shapes: int, references: int, again: int) -> str:
+    """What a study's trials are: `9 trials: 6 shapes, 2 references and 1 trained again`; every place counts them so."""
+    others = [*([plural(references, "reference")] if references else []), *([f"{again} trained again"] if again else [])]
+    parts = f": {joined([plural(shapes, 'shape'), *others])}" if others else ""
+    return f"{plural(shapes + references + again, 'trial')}{parts}"
+
+
 def capitalised(text: str) -> str:
     """The text as the beginning of a sentence; the rest of it stays as it is."""
     return f"{text[:1].upper()}{text[1:]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import pytest
@@ -114,6 +115,13 @@ def test_the_explanation_accounts_for_every_point(space: SearchSpace) -> None:
     assert told.feasible + sum(told.removed.values()) == told.points
     assert told.shapes == len(space.table()) <= told.feasible
     assert told.feasible or told.nearest is not None or all("heads" in reason for reason in told.removed)
+
+
+@fast
+@given(spaces())
+def test_a_space_that_has_been_looked_at_goes_to_another_process_with_what_it_knows(space: SearchSpace) -> None:
+    found = space.explain()
+    assert str(pickle.loads(pickle.dumps(space)).explain()) == str(found)
 
 
 @settings(fast, max_examples=30)

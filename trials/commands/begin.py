@@ -17,10 +17,10 @@ from trials.commands.arguments import counted, price
 from trials.commands.paths import Use, given
 from trials.commands.talk import DONE, say
 from trials.machine.native_output import person
-from trials.study.first_study import STATED_RUNTIMES, FirstStudy
+from trials.study.first_study import MOST_TRIALS, STATED_RUNTIMES, FirstStudy
 
 Answer = TypeVar("Answer")
-TRIED = (8, 16)
+TRIED = (8, MOST_TRIALS)
 """Trials of two plans, from which the seconds of one more are told."""
 
 
@@ -32,7 +32,7 @@ def add_init_arguments(parser: argparse.ArgumentParser) -> None:
     add("--parameters", type=counted(10**10, 20_000), metavar="N", help="the budget, such as 1M (default: asked, or 1M)")
     add("--device", choices=("cpu", "gpu"), help="what trains (default: asked, or cpu)")
     add("--runtime", choices=STATED_RUNTIMES, help="what measures the latency (default: asked, or the one that a study has)")
-    add("--hours", type=price, metavar="HOURS", help="how long it may take, by a plan on this machine (default: asked, or 24 trials)")
+    add("--hours", type=price, metavar="HOURS", help="how long it may take, by a plan on this machine (default: asked, or 24 shapes)")
     add("--output", type=given("--output", Use.PAGE), metavar="PATH", help="the study's file (default NAME.yaml)")
 
 
@@ -50,7 +50,7 @@ def init(options: argparse.Namespace) -> int:
         parameters=_answer(options.parameters, "parameters of every shape", 1_000_000, counted(10**10, 20_000), asks),
         gpus=int(_answer(options.device, "what trains, cpu or gpu", "cpu", _one_of("cpu", "gpu"), asks) == "gpu"),
         runtime=_answer(options.runtime, "what measures the latency", USUAL_RUNTIME, _one_of(*STATED_RUNTIMES), asks),
-        hours=_answer(options.hours, "hours that it may take (Enter: 24 trials, however long)", None, price, asks),
+        hours=_answer(options.hours, "hours that it may take (Enter: 24 shapes, however long)", None, price, asks),
     )
     try:
         with output.open("x", encoding="utf-8") as file:
@@ -68,34 +68,46 @@ def init(options: argparse.Namespace) -> int:
 
 
 def _settle(study: FirstStudy, output: Path) -> None:
-    """See that the study in the file can be run, and give it as many trials as its hours hold by this machine's pace."""
+    """See that the study in the file can be run, and give it as many trials as its hours, by this machine's pace, and its space hold."""
     from trials.plans.check_study import check
+    from trials.plans.foretell import ExpectedTrials
     from trials.study.load_study import load_study
 
-    check(load_study(output))
-    if study.hours is None:
-        return
-    from trials.plans.plan_study import plan_study  # torch, and where this machine's pace is not known, a few steps are timed
+    first = check(load_study(output))
+    made = study if study.hours is None else _within_hours(study, output)
+    output.write_text(made.text, encoding="utf-8")
+    expected = ExpectedTrials(load_study(output), first)
+    if expected.trials < made.trials:
+        output.write_text(replace(made, trials=expected.trials).text, encoding="utf-8")
+    from analysis.text import words
 
-    seconds = []
+    say(f"archfront: {words.trials_text(expected.trials, len(first.references), expected.replicates)}")
+
+
+def _within_hours(study: FirstStudy, output: Path) -> FirstStudy:
+    """The study with as many trials as its hours hold; where that cannot be told, or they hold too few, with a word on it."""
+    from analysis.text import words
+    from trials.plans.plan_study import plan_study  # torch, and where this machine's pace is not known, a few steps are timed
+    from trials.study.load_study import load_study
+
+    plans = []
     for trials in TRIED:
         output.write_text(replace(study, trials=trials).text, encoding="utf-8")
-        seconds.append(plan_study(load_study(output)).time.estimated_seconds)
-    few, more = seconds
-    if few is None or more is None:
+        plans.append(plan_study(load_study(output)))
+    few, more = plans
+    if few.time.estimated_seconds is None or more.time.estimated_seconds is None:
         say("archfront: this machine cannot tell how long a trial takes on the device that trains, so the study has the usual trials")
-        output.write_text(study.text, encoding="utf-8")
-        return
-    each = (more - few) / (TRIED[1] - TRIED[0])
-    made = study.within(each, few - TRIED[0] * each)
-    output.write_text(made.text, encoding="utf-8")
-    expected = few + (made.trials - TRIED[0]) * each
+        return study
+    share = few.time.processor_share or 1.0  # of one moment for both: what else begins or ends meanwhile would count as time of trials
+    fewest, most = few.time.estimated_seconds, more.time.estimated_seconds * (more.time.processor_share or 1.0) / share
+    each = max(0.0, (most - fewest) / (more.trials - few.trials)) if more.trials > few.trials else 0.0
+    made = study.within(each, fewest - few.trials * each)
+    expected = fewest + (made.trials - few.trials) * each
     if study.hours is not None and expected > study.hours * 3600:
-        from analysis.text import words
-
         cure = "fewer --parameters, or a shorter proxy.tokens in the file, take less; so does a machine that has nothing else to do"
-        few_trials = f"{words.plural(made.trials, 'trial')} are the fewest that make a front, and take about {words.duration(expected)}"
-        say(f"archfront: {few_trials}; {cure}")
+        few_shapes = f"{words.plural(made.trials, 'shape')} are the fewest that make a front, and take about {words.duration(expected)}"
+        say(f"archfront: {few_shapes}; {cure}")
+    return made
 
 
 def _answer(said: Answer | None, question: str, default: Answer, read: Callable[[str], Answer], asks: bool) -> Answer:

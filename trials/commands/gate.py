@@ -8,7 +8,7 @@ from pathlib import Path
 from trials.commands.talk import say
 from trials.plans.check_study import check, check_ablation
 from trials.plans.first_trials import FirstTrials
-from trials.plans.notices import ablation_notices, study_notices
+from trials.plans.notices import ablation_notices, left_open_notices, study_notices
 from trials.study.ablation_spec import AblationSpec
 from trials.study.spec import StudySpec
 
@@ -16,7 +16,7 @@ from trials.study.spec import StudySpec
 def passed(study: StudySpec, directory: Path | None = None, *, has_text: bool = True, trains_here: bool = True) -> FirstTrials:
     """What `check` returns of a study, after its notices were said; raises SpecError as that does."""
     first = check(study, directory, has_text=has_text, trains_here=trains_here)
-    _tell(study_notices(study, has_text=has_text))
+    _tell([*left_open_notices(study), *study_notices(study, has_text=has_text)])
     return first
 
 

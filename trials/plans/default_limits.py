@@ -36,7 +36,7 @@ def limits_notice(study: StudySpec) -> str | None:
         counted = f"{plural(left_out, 'shape')} of the budget, beside the {len(within)} that are in"
     stated = joined([f"{name}.{DEFAULT_LIMITS[name][0]} {_written(limit)}" for name, limit in limits.items()])
     cure = joined([f"space.{name}: {_written(value)}" for name, value in lifted.items()])
-    return f"the default limits of shapes ({stated}) leave out {counted}; {cure} lets them in"
+    return f"the default limits of shapes ({stated}) leave out {counted}; to let them in, write {cure}"
 
 
 def _written(value: Any) -> str:

@@ -31,13 +31,13 @@ def text_notices(study: StudySpec) -> tuple[str, ...]:
 
 
 def study_notices(study: StudySpec, *, has_text: bool = True) -> tuple[str, ...]:
-    """The notices of a study's open choices, context, references and tokenizers; a tokenizer on the hub is not asked for, and none where
+    """The notices of a study's context, references and tokenizers; a tokenizer on the hub is not asked for, and none where
     another machine reads the text (`has_text` false).
 
     Raises SpecError where a file cannot be used.
     """
     of_references = reference_notices(study.references) if study.scaling is None else ()
-    return (*_filled_in(study), *_short_context(study), *of_references, *(_tokenizer_notices(study.corpus) if has_text else ()))
+    return (*_short_context(study), *of_references, *(_tokenizer_notices(study.corpus) if has_text else ()))
 
 
 def ablation_notices(ablation: AblationSpec) -> tuple[str, ...]:
@@ -45,10 +45,18 @@ def ablation_notices(ablation: AblationSpec) -> tuple[str, ...]:
     return (*_tokenizer_notices(ablation.corpus),)
 
 
-def _filled_in(study: StudySpec) -> Iterator[str]:
-    taken = [f"{section}.{key} {_written(value)}" for section, part in study.defaults.items() for key, value in part.items()]
-    if taken:
-        yield f"left open, and taken from the defaults of such a budget: {joined(taken)}; name what should be otherwise"
+def filled_in_texts(study: StudySpec) -> tuple[str, ...]:
+    """What a study left open and took from its budget, a text for each section that it is of, as YAML has the values."""
+    taken = {section: [f"{key} {_written(value)}" for key, value in part.items()] for section, part in study.defaults.items()}
+    return tuple(f"{section}: {joined(values)}" for section, values in taken.items() if values)
+
+
+def left_open_notices(study: StudySpec) -> Iterator[str]:
+    """How many choices were left open, where a verb does not say which; nothing where none were."""
+    count, sections = sum(map(len, study.defaults.values())), [section for section, part in study.defaults.items() if part]
+    if count:
+        follow = "1 choice is" if count == 1 else f"{count} choices are"
+        yield f"{follow} left open in {joined(sections)} and taken from the budget's defaults; `archfront plan` lists them"
 
 
 def _short_context(study: StudySpec) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from analysis.objectives.objective import Known
 from analysis.objectives.registry import find_objective
-from analysis.text.words import disk, joined
+from analysis.text.words import disk, joined, trials_text
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.space import Explanation
@@ -22,7 +22,7 @@ from trials.plans.default_limits import limits_notice
 from trials.plans.first_trials import FirstTrials
 from trials.plans.foretell import ExpectedTrials, foretold
 from trials.plans.known_paces import beside_others, ready_paces
-from trials.plans.notices import study_notices, text_notices
+from trials.plans.notices import filled_in_texts, study_notices, text_notices
 from trials.plans.reference_costs import ReferenceCost, costs_of_references
 from trials.plans.shape_cost import Memory, ShapeCost, StatesPlan, largest_memory, of_training, shape_cost, states_text
 from trials.plans.text_use import TextUse, text_use
@@ -43,6 +43,8 @@ class StudyPlan:
     name: str
     budget: str
     trials: int
+    """Shapes that the search trains, each once; fewer than were asked for where the space has no more."""
+    asked: int
     references: int
     replicates: int
     """Trials that repeat a shape with another seed."""
@@ -70,6 +72,8 @@ class StudyPlan:
     """The references that are trained, whatever their size."""
     text: TextUse | None = None
     """The train split, and how often trainings go through it; None where that is not known, or was not asked."""
+    filled_in: tuple[str, ...] = ()
+    """What the study left open and took from its budget, by section."""
     notices: tuple[str, ...] = ()
     """What is passed over or taken off of the files that the study names."""
 
@@ -80,8 +84,8 @@ class StudyPlan:
 
     def __str__(self) -> str:
         lines = [
-            f"study       {self.name}: {self.trials} shapes of {self.budget}",
-            f"beside      {self.references} references, {self.replicates} replicates",
+            f"study       {self.name}: {trials_text(self.trials, self.references, self.replicates)}; each spends {self.budget}",
+            *([] if self.trials >= self.asked else [f"            the space has no more shapes; {self.asked} were asked for"]),
             *(f"{'reference' if place == 0 else '':<11} {each}" for place, each in enumerate(self.compared)),
             f"space       {str(self.space).replace(chr(10), chr(10) + ' ' * 12)}",
             f"training    {self.training_tokens:,} tokens, {self.training_flops:.2e} FLOPs{', less what stops early' * self.stops_early}",
@@ -94,6 +98,7 @@ class StudyPlan:
             f"objectives  {self.objectives}",
             f"latency     {self.latency}",
             *(f"{'exports' if place == 0 else '':<11} {name}: {said}" for place, (name, said) in enumerate(self.exports.items())),
+            *(f"{'defaults' if place == 0 else '':<11} {text}" for place, text in enumerate(self.filled_in)),
             *(f"notice      {said}" for said in self.notices),
             "for example",
         ]
@@ -130,6 +135,7 @@ def plan_study(study: StudySpec, first: FirstTrials | None = None, *, price_per_
         name=study.name,
         budget=str(space.budget),
         trials=expected.trials,
+        asked=study.search.trials,
         references=len(compared),
         replicates=expected.replicates,
         workers=study.workers.count,
@@ -149,6 +155,7 @@ def plan_study(study: StudySpec, first: FirstTrials | None = None, *, price_per_
         samples=samples,
         compared=tuple(beside),
         text=_text(study, shapes, compared, samples),
+        filled_in=filled_in_texts(study),
         notices=tuple(notices),
     )
 

@@ -50,7 +50,10 @@ class FirstStudy:
             ),
             ("objectives: [bits_per_byte, total_ms]", "what shapes are judged by: the first is what you want most"),
             ("# proxy: {tokens: 1M}", "how long each shape trains; by default it follows the budget"),
-            (f"search: {{trials: {self.trials}, seed: 0}}", "shapes that are tried; more of them may be added later"),
+            (
+                f"search: {{trials: {self.trials}, seed: 0}}",
+                "shapes that are tried, beside references and a few trained again; more may be added",
+            ),
             (
                 f"workers: {{count: {1 if self.gpus else 2}, gpus: {self.gpus}, deadline_seconds: {seconds}}}",
                 "trials side by side, GPUs of each, and when one is ended",

@@ -17,9 +17,12 @@ import pytest
 import yaml
 
 import archfront
+from analysis.text.words import trials_text
 from trials.commands import begin
 from trials.plans.check_study import check
-from trials.study.first_study import FEWEST_TRIALS, MOST_TRIALS, STATED_RUNTIMES, FirstStudy
+from trials.plans.foretell import ExpectedTrials
+from trials.plans.plan_study import plan_study
+from trials.study.first_study import FEWEST_TRIALS, MOST_TRIALS, STATED_RUNTIMES, USUAL_TRIALS, FirstStudy
 from trials.study.load_study import load_study
 
 SIZES = (100_000, 250_000, 1_000_000, 10_000_000, 125_000_000, 1_000_000_000)
@@ -139,9 +142,12 @@ def test_the_program_asks_on_a_terminal(texts: Path) -> None:
 
 def test_hours_are_turned_into_trials_by_the_plan(texts: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     class Plan:
+        """The machine has other work while the second one is made."""
+
         def __init__(self, trials: int) -> None:
-            self.time = self
-            self.estimated_seconds = 300.0 + 60.0 * trials
+            self.time, self.trials = self, trials
+            self.processor_share = 1.0 if trials == begin.TRIED[0] else 0.5
+            self.estimated_seconds = (300.0 + 60.0 * trials) / self.processor_share
 
     monkeypatch.setattr("trials.plans.plan_study.plan_study", lambda study: Plan(study.search.trials))
     assert archfront.main(["init", "--name", "mine", "--parameters", "250k", "--hours", "1"]) == 0
@@ -151,3 +157,19 @@ def test_hours_are_turned_into_trials_by_the_plan(texts: Path, monkeypatch: pyte
     assert load_study(texts / "short.yaml").search.trials == FEWEST_TRIALS
     assert "take about 11 min" in (said := capsys.readouterr().err)
     assert "fewer --parameters, or a shorter proxy.tokens" in said
+
+
+def test_init_and_plan_count_the_trials_alike_and_no_more_than_there_are_shapes(
+    texts: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert archfront.main(["init", "--name", "few", "--parameters", "50k"]) == 0
+    study = load_study(texts / "few.yaml")
+    expected = ExpectedTrials(study, check(study))
+    assert study.search.trials == expected.trials < USUAL_TRIALS, "this budget has fewer shapes than a study usually tries"
+    said = trials_text(expected.trials, len(expected.first.references), expected.replicates)
+    assert f"archfront: {said}\n" in capsys.readouterr().err
+    monkeypatch.setattr("trials.plans.plan_study.ready_paces", lambda *_: None)
+    assert f"few: {said}; " in str(plan_study(study))
+    more = study.model_copy(update={"search": study.search.model_copy(update={"trials": 500})})
+    assert f"few: {said}; " in (text := str(plan_study(more)))
+    assert "the space has no more shapes; 500 were asked for" in text

@@ -16,7 +16,7 @@ from search_space.errors import SpecError
 from tests.support.bad_studies import SHAPE, TEXT, values
 from tests.support.given_tokenizers import PADDING, trained_definition
 from trials.plans.check_study import check
-from trials.plans.notices import study_notices
+from trials.plans.notices import left_open_notices, study_notices
 from trials.study import budget_defaults
 from trials.study.budget_defaults import ROWS
 from trials.study.directory import claim
@@ -75,7 +75,8 @@ def test_every_verb_says_the_same_notices_before_it_begins(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = written(kind, tmp_path)
-    notices = [f"archfront: {said}" for said in study_notices(load_study(path))]
+    study = load_study(path)
+    notices = [f"archfront: {said}" for said in (*left_open_notices(study), *study_notices(study))]
     assert len(notices) == (1 if kind == "open choices" else 2)
 
     def begin(*_: object, **__: object) -> None:
@@ -87,8 +88,10 @@ def test_every_verb_says_the_same_notices_before_it_begins(
         said = [line for line in capsys.readouterr().err.splitlines() if not STAGE.match(line)]
         assert said == [*notices, f"archfront: {PAST}"], verb
     assert archfront.main(asked("plan", path)) == 0
-    planned = json.loads(capsys.readouterr().out)["notices"]
-    assert [f"archfront: {said}" for said in planned[: len(notices)]] == notices
+    planned = json.loads(capsys.readouterr().out)
+    others = [*study_notices(study)]
+    assert planned["notices"][: len(others)] == others
+    assert bool(planned["filled_in"]) == (len(others) < len(notices)), "which choices are open is said in place of that some are"
 
 
 def test_an_ablation_says_what_is_taken_off_its_tokenizer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

@@ -33,7 +33,7 @@ def test_what_the_plan_says_is_left_out_is_what_its_cure_lets_in(budget: int, sp
     study = load(tmp_path, budget, space)
     said = limits_notice(study)
     assert said is not None
-    found = re.search(r"leave out ([\d,]+) shapes? of the budget, beside the (\d+) that are in; (.*) lets them in", said)
+    found = re.search(r"leave out ([\d,]+) shapes? of the budget, beside the (\d+) that are in; to let them in, write (.*)", said)
     assert found is not None, said
     cure = yaml.safe_load("\n".join(re.sub(r"^ *(and )?space\.", "", each) for each in re.split(r"(?:, | and )(?=space\.)", found[3])))
     lifted = load(tmp_path, budget, {**space, **cure})
@@ -59,4 +59,4 @@ def test_of_a_space_too_large_to_be_listed_a_share_is_told(tmp_path: Path) -> No
     }
     said = limits_notice(load(tmp_path, 1_000_000, wide))
     assert said is not None
-    assert re.search(r"leave out about \d+% of the shapes of the budget; space", said)
+    assert re.search(r"leave out about \d+% of the shapes of the budget; to let them in, write space", said)

@@ -15,7 +15,7 @@ import yaml
 from search_space.cost import parameters
 from search_space.errors import SpecError
 from trials.plans.check_study import check
-from trials.plans.notices import study_notices
+from trials.plans.notices import filled_in_texts, left_open_notices, study_notices
 from trials.study import budget_defaults
 from trials.study.budget_defaults import ROWS, SizeDefaults, open_choices, row_of
 from trials.study.directory import claim
@@ -150,9 +150,14 @@ def test_a_given_tokenizer_has_its_own_vocabulary() -> None:
 
 def test_what_was_filled_in_is_said() -> None:
     study = parse_study(bare(defaults=open_choices(bare())))
-    said = next(said for said in study_notices(study) if "left open" in said)
-    assert "space.vocab_size 1024" in said
-    assert "num_attention_heads {ratio_of_hidden: [1.0], from: 2}" in said
+    [said] = left_open_notices(study)
+    count = sum(map(len, study.defaults.values()))
+    assert said.startswith(f"{count} choices are left open in space and proxy")
+    assert len(said) < 120
+    space, proxy = filled_in_texts(study)
+    assert space.startswith("space: vocab_size 1024, ")
+    assert "num_attention_heads {ratio_of_hidden: [1.0], from: 2}" in space
+    assert proxy.startswith("proxy: ")
 
 
 def test_a_directory_keeps_what_was_filled_in_when_its_study_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
