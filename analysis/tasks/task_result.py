@@ -51,7 +51,7 @@ class TaskResult:
     chance: float
     """Accuracy of who guesses."""
     accuracy: Estimate
-    """Estimate of questions whose right option is the likeliest, or, where there is one option, is what the model would write."""
+    """Share of questions whose right option is the likeliest, or, where there is one option, is what the model would write."""
     accuracy_normalised: Estimate | None
     """Share by log-likelihood a letter; None where there is one option."""
     bits_per_byte: float
@@ -63,6 +63,18 @@ class TaskResult:
     def at_chance(self) -> bool:
         """Whether the interval of the accuracy holds what guessing gives."""
         return self.accuracy.low <= self.chance
+
+
+@dataclass(frozen=True, slots=True)
+class HarnessFigure:
+    """One figure of a task, as the harness names it."""
+
+    task: str
+    metric: str
+    value: float
+    standard_error: float | None
+    """How far the value may be off by the choice of questions; None where the harness does not say."""
+    questions: int
 
 
 def task_result(task: str, scored: Sequence[Scored]) -> TaskResult:
@@ -98,7 +110,7 @@ def _is_right(each: Scored, normalised: bool) -> bool:
 
 
 def share(right: Array) -> Estimate:
-    """The share of ones with Wilson's interval."""
+    """Share of ones with Wilson's interval."""
     count, value, z = len(right), float(right.mean()), float(norm.ppf((1 + LEVEL) / 2))
     middle = (value + z * z / (2 * count)) / (1 + z * z / count)
     half = z / (1 + z * z / count) * sqrt(value * (1 - value) / count + z * z / (4 * count * count))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from analysis.tasks.task_result import Estimate, TaskResult
+from analysis.tasks.task_result import Estimate, HarnessFigure, TaskResult
 from analysis.text import words
 from analysis.text.columns import aligned
 
@@ -35,6 +35,15 @@ def tasks_text(model: str, results: Sequence[TaskResult], against: Mapping[str, 
         lines.append(row)
     title = f"{model}{f', against {first}' if against else ''}"
     return "\n".join([title, *aligned(lines, [0])])
+
+
+def harness_text(model: str, figures: Sequence[HarnessFigure]) -> str:
+    """A table of a model's figures as lm-evaluation-harness gives them."""
+    lines: list[tuple[str, ...]] = [("task", "metric", "value", "standard error", "questions")]
+    for each in figures:
+        error = words.ABSENT if each.standard_error is None else f"{each.standard_error:.4f}"
+        lines.append((each.task, each.metric, f"{each.value:.4f}", error, f"{each.questions:,}"))
+    return "\n".join([model, *aligned(lines, [0, 1])])
 
 
 def _percent(value: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,12 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     add("--tasks", type=lambda text: text.split(","), required=True, metavar="LIST", help=tasks)
     add("--data", type=given("--data"), metavar="FOLDER", help="where the tasks' files lie, .jsonl, .json or .parquet, named as the tasks")
     add("--limit", type=positive, metavar="N", help="ask the first N questions of each task")
+    harness = (
+        "ask by lm-evaluation-harness: its tasks by its names, its data from the hub, its figures; needs archfront[evals] and a network"
+    )
+    add("--harness", action="store_true", help=harness)
+    shots = "with --harness, examples before each question in place of the task's own number"
+    add("--shots", type=counted(64, least=0), metavar="N", help=shots)
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--trial", type=counted(10**9, least=0), metavar="N", help="of a study's directory, the trial of that number")
     pick = f"of a study's directory, a member of the front as for export (default {USUAL_PICK})"
@@ -36,6 +43,10 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def evaluate_models(options: argparse.Namespace) -> int:
     """Ask models the questions of tasks, and say how often the right answer was the likeliest, with intervals."""
+    if options.harness:
+        return _by_harness(options)
+    if options.shots is not None:
+        raise SpecError("--shots must go with --harness, which has the examples of its tasks, found it alone; leave it out")
     from trials.tasks.task_files import read_tasks
 
     tasks = read_tasks(options.tasks, None if options.data is None else Path(options.data), options.limit)
@@ -72,6 +83,27 @@ def evaluate_models(options: argparse.Namespace) -> int:
         emit(printed)
     else:
         print(TASK_MEANING)
+    return DONE
+
+
+def _by_harness(options: argparse.Namespace) -> int:
+    """Print the harness' figures of its own tasks."""
+    if options.data is not None:
+        raise SpecError("--harness must stand without --data: its data sets come from the hub, found both; leave one out")
+    if find_spec("lm_eval") is None:
+        raise SpecError("--harness must have lm-evaluation-harness, found none; pip install 'archfront[evals]', or name files with --data")
+    from analysis.terminal.task_text import harness_text
+    from trials.tasks.harness import harness_figures
+
+    printed = []
+    for path in options.models:
+        model = _model(Path(path), options)
+        figures = harness_figures(model, options.tasks, options.shots, options.limit)
+        printed.append({"model": model.name, "figures": [asdict(figure) for figure in figures]})
+        if not options.json:
+            print(f"{harness_text(model.name, figures)}\n", flush=True)
+    if options.json:
+        emit(printed)
     return DONE
 
 
