@@ -104,7 +104,7 @@ class TrialRecord:
     wall_seconds: float
     """Seconds from start to record, pauses included."""
     machine: Mapping[str, Any] = field(default_factory=dict)
-    """Host, processor and library versions."""
+    """Host, processor and library versions; `code` has digits that change with archfront's own code."""
     schema: int = SCHEMA
 
     @property

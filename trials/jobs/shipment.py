@@ -13,6 +13,7 @@ from pathlib import Path
 from search_space.describe import is_file_name
 from search_space.errors import SpecError
 from trials.corpus.given_tokenizer import FILE
+from trials.machine.provenance import FRONT_DOOR, PACKAGES
 from trials.study.corpus_spec import CorpusSpec, is_local_path
 from trials.study.latency_spec import is_file
 from trials.study.load_study import load_begun, load_study
@@ -20,8 +21,6 @@ from trials.study.search_spec import is_table_file
 from trials.study.spec import StudySpec
 from trials.study.yaml_file import read_yaml
 
-PACKAGES = ("search_space", "analysis", "trials")
-FRONT_DOOR = "archfront"
 STUDY_FOLDER = "study"
 JOBS_FOLDER = "~/archfront"
 """Where jobs keep their studies' directories unless told otherwise."""
@@ -43,7 +42,7 @@ def pack(study_path: Path, folder: Path) -> str:
     load_study(study_path)
     for name in PACKAGES:
         shutil.copytree(_source(name).parent, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy2(_source(FRONT_DOOR), folder)
+    shutil.copy2(_source(FRONT_DOOR.removesuffix(".py")), folder)
     target = folder / STUDY_FOLDER
     target.mkdir()
     shutil.copy2(study_path, target)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import subprocess
+from functools import cache
 from getpass import getuser
 from importlib import metadata
 from pathlib import Path
@@ -15,16 +17,36 @@ OWNER_VARIABLE = "ARCHFRONT_OWNER"
 JOB_VARIABLE = "ARCHFRONT_JOB"
 """Set for a job: its id."""
 CODE = Path(__file__).resolve().parents[2]
+PACKAGES, FRONT_DOOR = ("search_space", "analysis", "trials"), "archfront.py"
+"""Our own code, wherever it was imported from."""
+DIGITS = 16
+"""Hexadecimal digits that name a state of the code; two states share them once in 10^19."""
 
 
 def environment() -> dict[str, str]:
-    """Name -> version of everything a repetition would need to know; `git_commit` and `git_dirty` where git knows the code.
+    """Name -> version of everything a repetition would need to know, our `code` by its content; `git_commit` where git knows the code.
 
     Reads package metadata only: nothing is imported.
     """
     versions = {name: version for name in LIBRARIES if (version := library_version(name))}
-    facts = {"archfront": library_version("archfront") or "unknown", "python": platform.python_version(), "platform": platform.platform()}
+    facts = {
+        "archfront": library_version("archfront") or "unknown",
+        "code": code_digest(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
     return facts | versions | git_state()
+
+
+@cache
+def code_digest(folder: Path = CODE) -> str:
+    """Digits that change with our code: the same for a checkout, an installed archfront and what a job has shipped of either."""
+    digest = hashlib.sha256()
+    for path in sorted([*(file for name in PACKAGES for file in (folder / name).rglob("*.py")), folder / FRONT_DOOR]):
+        if path.is_file():
+            content = path.read_bytes()
+            digest.update(f"{path.relative_to(folder).as_posix()} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:DIGITS]
 
 
 def owner() -> str:

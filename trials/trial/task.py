@@ -15,6 +15,7 @@ from analysis.records.record import Costs, Kind, Outcome, TrialRecord, trial_tit
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.sharing import Sharing
+from trials.machine.provenance import code_digest
 from trials.machine.redaction import redacted
 from trials.study.latency_spec import LatencySpec
 from trials.study.spec import ProxySpec
@@ -161,8 +162,8 @@ def outcome_of(error: Exception) -> tuple[Outcome, str]:
 
 
 def this_machine() -> dict[str, str]:
-    """Host, processor and Python of the process that calls."""
-    return {"host": platform.node(), "processor": _processor(), "python": platform.python_version()}
+    """Host, processor, Python and digits of our code, of the process that calls."""
+    return {"host": platform.node(), "processor": _processor(), "python": platform.python_version(), "code": code_digest()}
 
 
 def _processor() -> str:

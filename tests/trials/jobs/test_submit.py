@@ -18,6 +18,8 @@ from tests.support.ray_head import ROOT, free_port, write_study
 from trials.jobs.shipment import pack
 from trials.jobs.state import state_of
 from trials.jobs.submit import entrypoint
+from trials.machine.provenance import FRONT_DOOR, PACKAGES, code_digest
+from trials.trial.task import this_machine
 
 # --- what travels
 
@@ -33,6 +35,17 @@ def test_code_study_and_the_files_it_names_travel_and_nothing_else(tmp_path: Pat
     assert beside == {"tiny.yaml", "shapes/own.yaml", *(f"texts/{n}.txt" for n in range(4))}
     assert (shipped / "trials" / "export" / "__init__.py").is_file()
     assert not list(shipped.rglob("__pycache__"))
+
+
+def test_the_code_that_travels_has_the_name_of_the_code_here_until_it_changes(tmp_path: Path) -> None:
+    pack(write_study(tmp_path / "studies"), tmp_path)
+    assert code_digest(tmp_path) == code_digest() == this_machine()["code"]
+    (tmp_path / "changed").mkdir()
+    for name in (*PACKAGES, FRONT_DOOR):
+        (tmp_path / name).rename(tmp_path / "changed" / name)
+    with (tmp_path / "changed" / "trials" / "trial" / "task.py").open("a") as file:
+        file.write("\n")
+    assert code_digest(tmp_path / "changed") != code_digest()
 
 
 def test_what_was_shipped_runs_as_it_lies(tmp_path: Path) -> None:
