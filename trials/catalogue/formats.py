@@ -53,6 +53,8 @@ class Format:
     """Whether a block that runs several times is written once for each."""
     usual: bool = False
     """Whether it is written where no format is named."""
+    hub_library: str | None = None
+    """What the Hugging Face hub calls the library that loads it; None where the hub knows of none."""
     library: str = ""
     """The module that its writer needs where it is not among the dependencies."""
     install: str = ""
@@ -67,6 +69,7 @@ class Format:
 FORMATS = {
     "hf": Format(
         summary="what transformers loads: config.json, safetensors, tokenizer",
+        hub_library="transformers",
         usage="```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
         'model, tokenizer = AutoModelForCausalLM.from_pretrained("."), AutoTokenizer.from_pretrained(".")\n'
         'text = tokenizer("def ", return_tensors="pt")\nprint(tokenizer.decode(model.generate(**text, max_new_tokens=16)[0]))\n```\n\n'
@@ -81,6 +84,7 @@ FORMATS = {
     ),
     "onnx": Format(
         summary="a graph with its KV cache, for ONNX Runtime and other tools",
+        hub_library="onnx",
         usage="`model.onnx` with `model.onnx_data` beside it, for ONNX Runtime: `input_ids`, `position_ids`, `num_logits_to_keep` and\n"
         "`past_key_values.N.key|value` in, `logits` and `present.N.key|value` out; the present is the next past. Batch 1.",
         file=ONNX,
@@ -91,6 +95,7 @@ FORMATS = {
     ),
     "gguf": Format(
         summary="one file with the tokenizer, for llama.cpp",
+        hub_library="gguf",
         usage="`model.gguf`, for llama.cpp: `llama-cli -m model.gguf -p 'def ' -n 16`, or with `pip install llama-cpp-python`\n\n"
         '```python\nfrom llama_cpp import Llama\n\nmodel = Llama("model.gguf", n_ctx=0)\n'
         'print(model("def ", max_tokens=16)["choices"][0]["text"])\n```',
@@ -109,6 +114,7 @@ FORMATS = {
     ),
     "executorch": Format(
         summary="a program with its KV cache inside, for ExecuTorch with XNNPACK",
+        hub_library="executorch",
         usage="`model.pte` for ExecuTorch with XNNPACK: `forward(tokens, input_pos)`, int64 [1, tokens] and [1], gives the last\n"
         "token's logits, [1, vocab_size]. Keys and values stay inside; a text begins at position 0. In Python:\n\n"
         "```python\nimport torch\nfrom executorch.runtime import Runtime\n\n"

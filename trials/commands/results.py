@@ -164,19 +164,23 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     add("--output", type=given("--output", Use.FOLDER), metavar="PATH", help="where to (default DIR/exports/NUMBER)")
     context = "tokens of a text that the files state, where not the training's; quality there is measured beside that at the training's"
     add("--context", type=counted(LONGEST_CONTEXT), metavar="N", help=context)
+    stated = "what the card states for the Hugging Face hub, such as apache-2.0 (default: unknown)"
+    add("--license", metavar="NAME", help=stated)
     add("--force", action="store_true", help="replace files of the same names that no export wrote; others stay")
 
 
 def export(options: argparse.Namespace) -> int:
     """Write a trial's model in formats that other tools load."""
     from trials.export.export_trial import export_trial, pick
+    from trials.export.front_matter import require_license
     from trials.reporting.stored_study import read_study
 
+    license_name = None if options.license is None else require_license(options.license)
     stored = read_study(Path(options.directory))
     record = stored.record(options.trial) if options.trial is not None else pick(stored, options.pick)
     output = Path(options.output or stored.directory / "exports" / f"{record.number:04d}")
     precisions = {name: getattr(options, f"{name}_precision") for name in OF_SEVERAL_PRECISIONS}
-    export = export_trial(stored, record, options.format.split(","), output, precisions, options.force, options.context)
+    export = export_trial(stored, record, options.format.split(","), output, precisions, options.force, options.context, license_name)
     from trials.export.check import verified_text  # torch, which is there by now
 
     say(f"{record.title} is in {output}")

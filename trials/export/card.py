@@ -17,6 +17,7 @@ from analysis.text.columns import markdown_cell
 from search_space.architecture import Architecture
 from search_space.cost import parameters, unrolled_parameters
 from trials.catalogue.formats import FORMATS
+from trials.export.front_matter import front_matter
 from trials.study.spec import StudySpec
 
 if TYPE_CHECKING:
@@ -25,11 +26,11 @@ if TYPE_CHECKING:
 
 CARD = "README.md"
 CARD_TITLE = r"# .*, trial \d+ of the study .*"
-"""Expression for the first line of any card."""
+"""Expression for the title of any card."""
 
 
 def title(study_name: str, record: TrialRecord) -> str:
-    """A card's first line, which says whose files lie beside it."""
+    """A card's title, which says whose files lie beside it."""
     return f"# {record.architecture.label}, trial {record.number} of the study {study_name}"
 
 
@@ -42,9 +43,10 @@ def write_card(
     checks: Sequence[Check],
     context: StatedContext | None = None,
     choice: Choice | None = None,
+    license_name: str | None = None,
 ) -> None:
     """Write the card; numbers that were not measured are left out. `context` is what was found at the context that the files state,
-    `choice` the decision for this trial, where there is one.
+    `choice` the decision for this trial, where there is one; `license_name` is the hub's word for what the files may be used for.
     """
     shape = record.architecture
     rows = [
@@ -55,9 +57,14 @@ def write_card(
         ("context", f"{study.proxy.context_tokens:,} tokens in training; longer texts are computed, and were never seen"),
         *([] if context is None else [("stated", context.sentence)]),
         *_measured(study.problem, record, final),
+        (
+            "found by",
+            f"a search of {study.name!r} over {study.search.trials} trials" if study.search is not None else f"the grid of {study.name!r}",
+        ),
         *([] if choice is None else [("chosen", f"by {choice.by} on {choice.chosen_at[:10]}: {choice.because}")]),
     ]
     lines = [
+        *front_matter(formats, license_name),
         title(study.name, record),
         "",
         "A proxy that archfront trained to compare shapes: it has seen far too little text to be of use as it is. Train the shape.",

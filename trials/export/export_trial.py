@@ -16,6 +16,7 @@ from trials.catalogue.formats import FORMATS
 from trials.export.card import CARD, CARD_TITLE, title, write_card
 from trials.export.context import StatedContext, measured_context, require_context
 from trials.export.folder import SUMS, require_own, staged
+from trials.export.front_matter import first_heading
 from trials.reporting.stored_study import StoredStudy
 from trials.study.directory import tokenizer_file, weights_file
 
@@ -62,11 +63,13 @@ def export_trial(
     precisions: Mapping[str, str] = {},
     force: bool = False,
     context: int | None = None,
+    license_name: str | None = None,
 ) -> Export:
     """Write a trial's shape and weights into a directory in each format, verify, time and describe them.
 
     `precisions` are those of the formats' weights where they are not the usual ones; `context` is what the files state where it is not the
-    context of the training, and then quality is measured there. Where anything fails, the directory is as it was.
+    context of the training, and then quality is measured there; `license_name` is stated in the card.
+    Where anything fails, the directory is as it was.
     Raises SpecError, before anything is written, where a format does not exist or cannot hold the shape, where the weights are not
     there or not finite, or the directory holds another trial's export, or, without `force`, what no export wrote; WorkError where what
     was written is not the trained model, or the system refuses a file.
@@ -99,7 +102,7 @@ def export_trial(
         earlier = [record.latency for record in stored.records if record.latency is not None]
         checks = with_latencies(checks, record.architecture, stored.study.latency, earlier)
         keep(checks, stage)
-        write_card(stage / CARD, stored.study, record, stored.finals.get(record.number), formats, checks, found, choice)
+        write_card(stage / CARD, stored.study, record, stored.finals.get(record.number), formats, checks, found, choice, license_name)
         names = sorted(path.name for path in stage.iterdir())
     return Export([output / name for name in sorted([*names, SUMS])], checks, found)
 
@@ -107,6 +110,6 @@ def export_trial(
 def _require_no_other(output: Path, ours: str) -> None:
     """Raise SpecError where a directory has the card of another trial's export."""
     card = output / CARD
-    found = card.read_text(encoding="utf-8", errors="replace").partition("\n")[0] if card.is_file() else ours
+    found = first_heading(card.read_text(encoding="utf-8", errors="replace")) if card.is_file() else ours
     if found != ours and re.fullmatch(CARD_TITLE, found):
         raise SpecError(f"{output} must hold no other export, found the card of `{found.strip('# ')}`; name another folder with --output")
