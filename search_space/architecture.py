@@ -170,6 +170,8 @@ class Architecture:
         sharing = fields["sharing"] = Sharing.parse(fields.get("sharing", "none"))
         executed = fields.pop("num_hidden_layers", None)
         if "num_unique_layers" not in fields:
+            if executed is None:
+                raise SpecError("num_unique_layers is missing from the architecture, and num_hidden_layers too; add one")
             if type(executed) is not int or executed % sharing.repeats:
                 raise SpecError(
                     f"num_unique_layers is missing and num_hidden_layers ({quoted(executed)}) is not a multiple of the "

@@ -33,7 +33,9 @@ class WorkError(RuntimeError):
 
 
 def quoted(value: object) -> str:
-    """A found value as Python writes it, on one line and cut to `LONGEST_QUOTE` characters."""
+    """A found value as Python writes it, on one line and cut to `LONGEST_QUOTE` characters; `nothing` for a null or a missing cell."""
+    if value is None:
+        return "nothing"
     try:
         return shortened(repr(value))
     except (ValueError, RecursionError):  # Python does not write whole numbers of thousands of digits

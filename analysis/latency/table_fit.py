@@ -74,8 +74,8 @@ def fit_table(features: Features, path: Path, column: str, shapes: int, seeds: i
     if fitted < LEAST_SHAPES:
         least = int(np.ceil(LEAST_SHAPES / FITTED_AT_MOST))
         raise SpecError(
-            f"a fit needs at least {LEAST_SHAPES} rows and others to judge it, found {len(features)} rows in {path} and --shapes {shapes}; "
-            f"give {least} rows or more, and --shapes {LEAST_SHAPES} or more"
+            f"a fit needs at least {LEAST_SHAPES} rows and others to judge it, found {len(features)} rows in {path} and --shapes {shapes}"
+            f"{''.join(f'; {note}' for note in features.notes)}; give {least} rows or more, and --shapes {LEAST_SHAPES} or more"
         )
     everything = np.arange(len(features))
     fits = [_judged(features, everything, fitted, seed) for seed in range(seeds)]

@@ -77,7 +77,8 @@ def fit_text(answer: Mapping[str, Any]) -> str:
     lines += [_parameter(name, value, answer) for name, value in answer.get("parameters", {}).items()]
     if answer.get("allocation"):
         low, high = answer["allocation"]["interval"]
-        lines.append(f"best N grows as FLOPs to the {answer['allocation']['exponent']:.3f} [{low:.3f}, {high:.3f}]")
+        ends = ", ".join(words.interval_ends(low, high, 3))
+        lines.append(f"best N grows as FLOPs to the {answer['allocation']['exponent']:.3f} [{ends}]")
     if answer.get("backtest"):
         lines.append(f"backtest: {answer['backtest']['headline']}")
     for prediction in answer.get("predictions", ()):
@@ -90,7 +91,7 @@ def fit_text(answer: Mapping[str, Any]) -> str:
 
 def _parameter(name: str, value: float, answer: Mapping[str, Any]) -> str:
     interval = answer.get("intervals", {}).get(name)
-    range_text = f"[{interval[0]:.4g}, {interval[1]:.4g}]" if interval else ""
+    range_text = f"[{', '.join(words.interval_ends(*interval))}]" if interval else ""
     reason = answer.get("unidentified", {}).get(name)
     return f"  {name:<6} {value:<12.6g} {range_text}{f'  not identified: {reason}' if reason else ''}".rstrip()
 

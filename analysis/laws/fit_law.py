@@ -87,6 +87,11 @@ def form_named(name: str, against: str = "flops") -> Form:
 def study_law(runs: Runs, options: FitOptions) -> Study:
     """Fit, resample and backtest one form together with those that may predict as well."""
     form = form_named(options.form, options.against)
+    if len(runs) <= len(form.unknowns) and runs.variables.keys() >= {*form.variables}:
+        raise SpecError(
+            f"{form.name} has {len(form.unknowns)} unknowns and needs more runs than that, found {runs.found}; add runs, or choose a "
+            "smaller form"
+        )
     started = time.perf_counter()
     fit = fit_law(form, runs.variables, runs.losses, options.loss_function)
     fit_seconds = time.perf_counter() - started

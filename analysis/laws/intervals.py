@@ -22,8 +22,8 @@ from analysis.laws.runs import Runs
 from analysis.statistics.arrays import Array
 from analysis.statistics.intervals import percentile_interval
 
-STAYED = 1e-4
-"""Relative width of an interval below which its refits differ by where an optimizer stops, which processors round differently."""
+STAYED = 0.01
+"""Relative width of an interval that says too much where the runs leave its parameter open: refits stayed where they began."""
 REFITS = 1000
 AT_BOUND = 0.05
 """Share of refits at a bound from which a parameter counts as unidentified."""

@@ -64,8 +64,8 @@ class IsoFlop:
 
 def fit_isoflop(runs: Runs, refits: int = 1000, seed: int = 0) -> IsoFlop:
     """Fit approach 2; raises SpecError where fewer than two budgets have a minimum inside their sizes."""
-    parabolas, budgets, notes = [], [], []
-    for rows in _budgets(runs):
+    parabolas, budgets, notes, asked = [], [], [], _budgets(runs)
+    for rows in asked:
         flops = float(np.exp(np.log(runs.variables["flops"][rows]).mean()))
         if len(np.unique(runs.variables["params"][rows].round(-3))) < LEAST_SIZES:
             notes.append(f"the budget of {flops:.3g} FLOPs has fewer than {LEAST_SIZES} sizes and is left out")
@@ -80,7 +80,10 @@ def fit_isoflop(runs: Runs, refits: int = 1000, seed: int = 0) -> IsoFlop:
         parabolas.append(Parabola(flops, params, flops / 6 / params, math.exp(height), curvature, tuple(int(row) for row in near)))
         budgets.append(rows)
     if len(parabolas) < 2:
-        raise SpecError(f"isoFLOP parabolas need at least 2 budgets with a minimum inside their sizes, found {len(parabolas)}; add sizes")
+        raise SpecError(
+            f"isoFLOP parabolas need at least 2 budgets with a minimum inside their sizes, found {len(parabolas)} of {len(asked)} among "
+            f"{runs.found} runs{f', for {notes[0]}' if notes else ''}; add sizes"
+        )
     random = np.random.default_rng(seed)
     weights = training_weights(runs.groups, refits, random)
     minima = np.stack([_minima(runs, rows, weights) for rows in budgets], axis=1)

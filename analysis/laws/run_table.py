@@ -38,9 +38,9 @@ def read_runs(path: Path, columns: Columns, checkpoints: str = "all") -> Runs:
     headings = _headings(table, columns)
     for left_out, said in (_flagged(table, columns.exclude), _unfinished(table)):
         out, notes = out | left_out, [*notes, *said]
-    table = table.rows((~out).tolist())
+    rows, table = len(table), table.rows((~out).tolist())
     if not len(table):
-        raise SpecError(f"{path} must hold at least one run, found none that is not excluded; add rows")
+        raise SpecError(f"{path} must hold at least one run, found {rows} rows{''.join(f'; {note}' for note in notes)}; add rows")
     comma = has_decimal_commas(cell for heading in headings.values() for cell in table[heading.name])
     numbers = {
         name: amounts(table, MEANING_OF.get(name, Meaning(name, (), {})), heading, comma)

@@ -38,6 +38,11 @@ class Runs:
     def __len__(self) -> int:
         return len(self.losses)
 
+    @property
+    def found(self) -> str:
+        """How many rows there are and what was left out or brought together before, for a refusal that counts them."""
+        return f"{len(self):,} ({'; '.join(self.notes)})" if self.notes else f"{len(self):,}"
+
     def where(self, rows: NDArray[np.bool_]) -> Runs:
         """The rows where the mask is true."""
         variables = {name: values[rows] for name, values in self.variables.items()}

@@ -13,6 +13,7 @@ from typing import Any
 
 from analysis.records.json_text import parse_json
 from analysis.records.json_writer import json_of
+from analysis.tables.long_cells import long_cells
 from search_space.errors import SpecError, refused, require_reachable
 
 MOST_CHARACTERS = 32 << 20
@@ -123,16 +124,17 @@ def _require_different(path: Path, names: Sequence[str]) -> None:
 def _lines(path: Path) -> Iterator[str]:
     """The lines of a text file that is not too large."""
     opened = gzip.open if path.suffix.lower() == ".gz" else open
-    left = MOST_CHARACTERS
+    left, count = MOST_CHARACTERS, 0
     try:
         with opened(path, "rt", newline="", encoding="utf-8-sig") as file:
             while line := file.readline(left + 1):
-                left -= len(line)
+                left, count = left - len(line), count + 1
                 if left < 0:
                     raise _too_large(path)
                 yield line
-    except UnicodeDecodeError:
-        raise SpecError(f"{path} must be a CSV in UTF-8, found other bytes; export the table as CSV") from None
+    except UnicodeDecodeError as error:
+        found = f"the byte 0x{error.object[error.start]:02x} after line {count}"
+        raise SpecError(f"{path} must be text in UTF-8, found {found}; save it as UTF-8, or export the table as CSV") from None
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise SpecError(f"{path} must be a whole gzip file, found a damaged one; write it again") from None
     except OSError as error:
@@ -146,14 +148,16 @@ def _separator(path: Path) -> str:
 
 
 def _separated_rows(path: Path, separator: str) -> Iterator[LineOfCells]:
-    reader = csv.reader(_lines(path), delimiter=separator)
+    reader = csv.reader(_lines(path), delimiter=separator, strict=True)
     try:
-        for row in reader:
-            if row:
-                yield reader.line_num, row
+        with long_cells(MOST_CHARACTERS):
+            for row in reader:
+                if row:
+                    yield reader.line_num, row
     except csv.Error as error:
         raise SpecError(
-            f"{path}:{reader.line_num} must be a line of a CSV, found: {error}; correct it, or export the table again"
+            f"{path}:{reader.line_num} must end a row of separated values, found: {error}; close quotes where they were opened, and write "
+            "one inside as two"
         ) from None
 
 

@@ -7,6 +7,8 @@ from search_space.architecture import Architecture
 from search_space.fields import OPTIONAL
 
 ABSENT = "–"
+SIGNIFICANT_DIGITS = 15
+"""Significant digits that every number has."""
 YEAR_SECONDS = 365.25 * 86_400
 OUTCOMES = {
     Outcome.FINISHED: "finished",
@@ -98,6 +100,13 @@ def bytes_text(count: float) -> str:
     """`131 kB`, `4.19 MB`, in powers of ten, three significant digits."""
     unit, name = next(((unit, name) for unit, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")) if count >= unit), (1.0, "B"))
     return f"{_significant(count / unit)} {name}" if unit > 1 else f"{count:.0f} B"
+
+
+def interval_ends(low: float, high: float, digits: int = 4) -> tuple[str, str]:
+    """The ends of an interval with as many significant digits as tell them apart, where they differ at all."""
+    while digits < SIGNIFICANT_DIGITS and low != high and f"{low:.{digits}g}" == f"{high:.{digits}g}":
+        digits += 1
+    return f"{low:.{digits}g}", f"{high:.{digits}g}"
 
 
 def share_less(ours: float, theirs: float) -> str:

@@ -185,7 +185,7 @@ def test_a_label_names_what_departs_from_the_usual(shape: Architecture, label: s
         ({"tie_word_embeddings": 1}, "tie_word_embeddings must be true or false, found 1; write one of them"),
         (
             {"layer_types": ["sliding_attention"]},
-            "sliding_window must be a whole number of at least 1 where a block slides, found None; state one",
+            "sliding_window must be a whole number of at least 1 where a block slides, found nothing; state one",
         ),
         (
             {"layer_types": ["full_attention", "local"]},
@@ -231,7 +231,7 @@ def test_an_invalid_shape_is_refused_in_one_sentence_with_the_cure(changes: dict
 def test_a_shape_without_a_size_names_it() -> None:
     with pytest.raises(SpecError, match="head_dim is missing from the architecture; add it"):
         Architecture.from_dict({name: value for name, value in VALUES.items() if name != "head_dim"})
-    with pytest.raises(SpecError, match=r"num_unique_layers is missing and num_hidden_layers \(None\)"):
+    with pytest.raises(SpecError, match="num_unique_layers is missing from the architecture, and num_hidden_layers too; add one"):
         Architecture.from_dict({name: value for name, value in VALUES.items() if name != "num_unique_layers"})
     with pytest.raises(SpecError, match=r"an architecture must be a mapping of vocab_size, .*, found list"):
         Architecture.from_dict([VALUES])  # type: ignore[arg-type]

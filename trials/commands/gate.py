@@ -1,20 +1,27 @@
-"""What every verb that trains or plans begins with: the study as its directory began with it, the gate, and the notices said at it."""
+"""What every verb that trains or plans begins with: the study as its directory began with it, the gate, and the notices said at it.
+
+It imports the gate when it is passed, after the study was read: a row that is refused waits for nothing that judges shapes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trials.commands.talk import say
-from trials.plans.check_study import check, check_ablation
-from trials.plans.first_trials import FirstTrials
-from trials.plans.notices import ablation_notices, left_open_notices, study_notices
-from trials.study.ablation_spec import AblationSpec
-from trials.study.spec import StudySpec
+
+if TYPE_CHECKING:
+    from trials.plans.first_trials import FirstTrials
+    from trials.study.ablation_spec import AblationSpec
+    from trials.study.spec import StudySpec
 
 
 def passed(study: StudySpec, directory: Path | None = None, *, has_text: bool = True, trains_here: bool = True) -> FirstTrials:
     """What `check` returns of a study, after its notices were said; raises SpecError as that does."""
+    from trials.plans.check_study import check
+    from trials.plans.notices import left_open_notices, study_notices
+
     first = check(study, directory, has_text=has_text, trains_here=trains_here)
     _tell([*left_open_notices(study), *study_notices(study, has_text=has_text)])
     return first
@@ -22,6 +29,9 @@ def passed(study: StudySpec, directory: Path | None = None, *, has_text: bool = 
 
 def ablations_passed(ablations: Iterable[AblationSpec], scales: Sequence[str]) -> None:
     """Pass ablations at these scales through the gate, after their notices were said; raises SpecError where one cannot be run."""
+    from trials.plans.check_study import check_ablation
+    from trials.plans.notices import ablation_notices
+
     for ablation in ablations:
         check_ablation(ablation, scales)
         _tell(ablation_notices(ablation))

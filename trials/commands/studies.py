@@ -31,12 +31,13 @@ def add_plan_arguments(parser: argparse.ArgumentParser) -> None:
 
 def plan(options: argparse.Namespace) -> int:
     """Say what a study will cost, training nothing."""
-    from trials.plans.check_study import check, check_ablation
     from trials.study.ablation_spec import is_ablation, load_ablation
     from trials.study.load_study import load_begun
 
     if is_ablation(Path(options.study)):
         ablation = load_ablation(Path(options.study))
+        from trials.plans.check_study import check_ablation
+
         check_ablation(ablation, tuple(ablation.scales))
         from trials.plans.plan_ablation import ablation_text, plan_ablation
 
@@ -44,6 +45,8 @@ def plan(options: argparse.Namespace) -> int:
         emit([arm.as_dict() for arm in arms]) if options.json else print(ablation_text(arms))
         return DONE
     study, _, _ = load_begun(Path(options.study), options.directory)
+    from trials.plans.check_study import check
+
     first = check(study)  # before torch, which takes seconds, is imported
     from trials.plans.plan_scaling import plan_scaling
     from trials.plans.plan_study import plan_study

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from threading import Lock
 
+from analysis.tables.long_cells import long_cells
 from search_space.errors import SpecError, shortened
 from trials.corpus.byte_stream import LONGEST_ROW_BYTES, Watch, bounded_lines
 
@@ -24,7 +23,7 @@ def read_separated(path: Path, column: str, watch: Watch) -> Iterator[tuple[str,
     lines = _decoded(path, watch)
     first = next(lines, "")
     separator = next((mark for mark in CELL_MARKS if column in _cells(first, mark)), ",")
-    with _long_cells():
+    with long_cells(LONGEST_ROW_BYTES):
         rows = csv.reader(chain([first], lines), delimiter=separator, strict=True)
         try:
             names = next(rows, [])
@@ -76,22 +75,3 @@ def _place(path: Path, column: str, names: list[str]) -> int:
         f"corpus file {path} must have a column `{column}` in its first line, found {found}; name one of them with corpus.column, "
         "or add a line of names"
     )
-
-
-_readers, _usual_limit, _lock = 0, csv.field_size_limit(), Lock()
-
-
-@contextmanager
-def _long_cells() -> Iterator[None]:
-    """Cells may have the length of a row while inside: the limit is Python's for the whole process, and two corpora may be read at once."""
-    global _readers
-    with _lock:
-        _readers += 1
-        csv.field_size_limit(LONGEST_ROW_BYTES)
-    try:
-        yield
-    finally:
-        with _lock:
-            _readers -= 1
-            if not _readers:
-                csv.field_size_limit(_usual_limit)

@@ -10,6 +10,7 @@ from pathlib import Path
 from analysis.fidelity.rank_validity import LEAST_RANKED, PROMOTED, VALIDITY, LongRun, Validity, read_long_runs, stratified, validity
 from analysis.records.files import append_line
 from analysis.records.record import RECORDS, TrialRecord, read_records
+from analysis.text.words import plural
 from search_space.errors import SpecError
 from trials.corpus.prepare import prepare_corpus
 from trials.machine.process_pool import side_by_side
@@ -48,7 +49,8 @@ def run_validation(
         chosen = stratified(records, shapes)
         if len(chosen) < LEAST_RANKED:
             raise SpecError(
-                f"{directory} must have at least {LEAST_RANKED} finished shapes to compare, found {len(chosen)}; run more trials"
+                f"{directory} must have at least {LEAST_RANKED} finished shapes to compare, found {len(chosen)} among "
+                f"{plural(len(records), 'trial')}; run more trials"
             )
         blocks = {size: prepare_corpus(study.corpus, size) for size in {record.architecture.vocab_size for record in chosen}}
         for found in blocks.values():

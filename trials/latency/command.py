@@ -28,6 +28,7 @@ from trials.latency.command_output import LAST_WORDS, CommandOutput, command_nam
 from trials.latency.repeats import Pair, Repeat, beside_of, pairs, steady, times_of
 from trials.latency.yardstick import NEW_TOKENS, PROMPT_TOKENS, yardstick_for
 from trials.machine.quiet_lock import QuietLock
+from trials.machine.subprocesses import how_it_ended
 from trials.study.latency_spec import LatencySpec
 
 COMMAND_PROTOCOL = "command-1"
@@ -106,8 +107,7 @@ def _printed(request: dict[str, Any], spec: LatencySpec, folder: Path, deadline:
             cure = "lower latency.repeats or new_tokens"
             raise WorkError(f"{command_name(spec)} did not end within {seconds:.0f} seconds; {cure}{_last_words(complained)}") from None
     if code:
-        how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        raise WorkError(f"{command_name(spec)} {how}{_last_words(complained) or '; it said nothing on its standard error'}")
+        raise WorkError(f"{command_name(spec)} {how_it_ended(code)}{_last_words(complained) or '; it said nothing on its standard error'}")
     return said.read_text(encoding="utf-8", errors="replace")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from analysis.latency.device_table import DeviceTable, Header, read_table
 from analysis.records.files import write_whole
 from analysis.records.record import RECORDS
 from search_space.errors import SpecError, refused, require_reachable
@@ -15,6 +15,9 @@ from trials.study.files import cache_folder, sole
 from trials.study.latency_spec import LatencySpec
 from trials.study.search_spec import is_table_file
 from trials.study.spec import StudySpec
+
+if TYPE_CHECKING:  # scipy, which a study without a table does not wait for
+    from analysis.latency.device_table import DeviceTable, Header
 
 SUFFIX = ".jsonl"
 FROZEN = f"latency_table{SUFFIX}"
@@ -28,6 +31,8 @@ def device_folder(cache: Path | None = None) -> Path:
 
 def find_table(name: str) -> DeviceTable:
     """A table by its file, or by its name among this user's; raises SpecError naming those that there are."""
+    from analysis.latency.device_table import read_table
+
     return read_table(table_path(name))
 
 
@@ -70,7 +75,7 @@ def frozen_table(study: StudySpec, directory: Path) -> DeviceTable | None:
             raise SpecError(f"{directory} has {RECORDS} but no {FROZEN} that proposed them; restore it, or name another directory")
         require_table(study)
         write_whole(copy, table_path(study.search.latency_table).read_bytes())
-    return read_table(copy)
+    return find_table(str(copy))
 
 
 def require_first(study: StudySpec, directory: Path) -> None:

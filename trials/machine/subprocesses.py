@@ -32,4 +32,7 @@ def run_in_subprocess(module: str, arguments: Sequence[str], what: str, *, timeo
 
 def how_it_ended(code: int) -> str:
     """An exit code in words."""
-    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    if code >= 0:
+        return f"ended with exit code {code}"
+    named = -code in {*signal.Signals}  # the real-time signals between the first and the last have no name
+    return f"was ended by {signal.Signals(-code).name if named else f'signal {-code}'}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from search_space.errors import SpecError, shortened
+from search_space.errors import SpecError, complaint_of, shortened
 from trials.models.loaded_model import LoadedModel
 
 GGUF_MAGIC = b"GGUF"
@@ -34,4 +34,4 @@ def _begins_as_gguf(path: Path) -> bool:
         with open(path, "rb") as file:
             return file.read(len(GGUF_MAGIC)) == GGUF_MAGIC
     except OSError as error:
-        raise SpecError(f"{path} must be a file that can be read, found: {error.strerror}; name another") from None
+        raise SpecError(f"{path} must be a file that can be read, found: {complaint_of(error)}; name another") from None

@@ -7,9 +7,6 @@ from pathlib import Path
 
 from analysis.records.record import RECORDS
 from search_space.errors import SpecError
-from trials.corpus.first_look import require_text
-from trials.corpus.given_tokenizer import local_tokenizers
-from trials.corpus.tokenizer import SMALLEST_VOCABULARY
 from trials.latency.device_tables import require_first, require_table
 from trials.latency.refusals import require_measurable
 from trials.plans.deadline import require_known_deadline
@@ -45,6 +42,8 @@ def check(study: StudySpec, directory: Path | None = None, *, has_text: bool = T
     else:
         require_first(study, directory)
     if has_text and not (directory is not None and (directory / RECORDS).exists()):
+        from trials.corpus.first_look import require_text  # numpy and tokenizers, which no shape that is refused waits for
+
         _require_vocabularies(study, first)
         require_text(study.corpus, sorted(first.vocab_sizes(study)), study.proxy.context_tokens)
     if trains_here and not (directory is not None and (directory / RECORDS).exists()):
@@ -63,6 +62,9 @@ def check_ablation(ablation: AblationSpec, scales: Sequence[str]) -> None:
 
 def _require_vocabularies(study: StudySpec, first: FirstTrials) -> None:
     """Raise SpecError, with its name, for a reference whose vocabulary the corpus cannot have."""
+    from trials.corpus.given_tokenizer import local_tokenizers
+    from trials.corpus.tokenizer import SMALLEST_VOCABULARY
+
     sizes = study.search_space.choices("vocab_size") if study.scaling is None else ()
     tokenizers = local_tokenizers(study.corpus.tokenizer)
     for name, shape in first.references:

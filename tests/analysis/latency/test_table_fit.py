@@ -15,7 +15,7 @@ import archfront
 from analysis.latency.cost_terms import Stack
 from analysis.latency.decoder_rows import stack_of
 from analysis.latency.feature_table import read_features
-from analysis.latency.table_fit import predict_rows
+from analysis.latency.table_fit import fit_table, predict_rows
 from search_space.architecture import SIZES
 from search_space.describe import named_shape
 from search_space.errors import SpecError
@@ -145,6 +145,14 @@ def test_wrong_cells_are_told(change: dict[str, Any], said: str, tmp_path: Path)
     row |= {name: 8 if name == "prompt_tokens" else "" for name in change if name not in row}
     with pytest.raises(SpecError, match=said):
         read_features(write(tmp_path / "table.csv", [row, {**row, **change}]))
+
+
+def test_too_few_rows_are_told_with_those_that_are_left_out(tmp_path: Path) -> None:
+    row = {"hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 2, "latency_ms": 1.0}
+    path = write(tmp_path / "table.csv", [row] * 14 + [{**row, "latency_ms": ""}] * 3)
+    said = r"found 1 rows in .* and --shapes 40; 3 rows without latency_ms .*; rows that repeat another .* 13 left out"
+    with pytest.raises(SpecError, match=said):
+        fit_table(read_features(path), path, "latency_ms", 40, 1)
 
 
 def test_wrong_tables_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shlex
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +258,22 @@ def test_no_interval_of_no_width_stands_beside_a_parameter_that_is_left_open() -
     assert "E      " in fit_text(answer)
     assert "E" in str(parameters_table(answer))
     assert "E = " not in str(intervals_figure(study).to_plotly_json())
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-6, 1e-3])
+@pytest.mark.parametrize("on_a_line", [False, True])
+def test_an_interval_that_is_shown_has_a_width_as_it_is_shown(noise: float, on_a_line: bool) -> None:
+    runs = grid(lengths=1, noise=noise)
+    tokens = 20 * runs.variables["params"] if on_a_line else runs.variables["tokens"]
+    params = runs.variables["params"]
+    runs = replace(runs, variables={"params": params, "tokens": tokens, "flops": 6 * params * tokens})
+    answer = describe_law(study_law(runs, FitOptions(refits=50)))
+    assert answer["unidentified"]
+    left_open = [ends for name in answer["unidentified"] if (ends := answer["intervals"][name]) is not None]
+    assert all(high > 1.005 * low for low, high in left_open)
+    shown = re.findall(r"\[(\S+), (\S+)\]", fit_text(answer))
+    assert shown
+    assert not noise or all(low != high for low, high in shown)
 
 
 def test_two_sizes_tell_no_exponent_and_the_band_at_a_third_is_wide() -> None:
@@ -525,7 +543,7 @@ def test_a_study_is_fitted_from_its_finished_records(tmp_path: Path) -> None:
         ("parms,tokens,loss\n1,2,3\n", FitOptions(), r"did you mean `parms`\?.*--params"),
         ("params,tokens,loss\n1e6,1e8,3\n1e7,1e9,n/a\n", FitOptions(), r"runs.csv:3: loss must be a number, found 'n/a'"),
         ("params,tokens,loss\n1e6,1e8,3\n0,1e9,2\n", FitOptions(), r"runs.csv:3: params must be above 0 and finite, found 0"),
-        ("params,tokens,loss\n1e6,1e8\n", FitOptions(), r"runs.csv:2: loss must be a number, found None"),
+        ("params,tokens,loss\n1e6,1e8\n", FitOptions(), r"runs.csv:2: loss must be a number, found nothing"),
         ("params,tokens,loss\n1e6,1e8,3\n", FitOptions(), r"5 unknowns and needs more runs than that, found 1"),
         ("params,tokens,loss\n", FitOptions(), "at least one run"),
         ("params,tokens,loss,excluded\n1e6,1e8,3,perhaps\n", FitOptions(), r"runs.csv:2: excluded must be true or false, found 'perhaps'"),
@@ -543,6 +561,27 @@ def test_wrong_tables_are_refused_with_the_cure(tmp_path: Path, text: str, optio
         fit_command(path, options)
 
 
+LEFT_OUT = {
+    "excluded": "rows flagged in `excluded` are left out",
+    "state": "runs that did not finish are left out by `state`",
+    "note": "rows that repeat another count once: 12 left out",
+}
+
+
+@pytest.mark.parametrize("form", ["chinchilla", "power", "isoflop"])
+@pytest.mark.parametrize("column", LEFT_OUT)
+def test_a_refusal_that_counts_runs_says_what_the_table_had_beside_them(column: str, form: str, tmp_path: Path) -> None:
+    """Fourteen rows of which two count are not just `found 2`."""
+    cells = {"excluded": ("false", "true"), "state": ("finished", "crashed"), "note": ("", "")}[column]
+    others = [(1e6, 2e7, 3.0)] * 12 if column == "note" else [(4e6, count * 1e7, 2.8) for count in range(1, 13)]
+    rows = [(1e6, 2e7, 3.0), (2e6, 2e7, 2.9), *others]
+    lines = [f"{n:g},{d:g},{loss},{cells[place > 1]}" for place, (n, d, loss) in enumerate(rows)]
+    (tmp_path / "runs.csv").write_text("\n".join([f"params,tokens,loss,{column}", *lines]))
+    with pytest.raises(SpecError, match=r"found (2|0 of 1 among 2|0 of 2 among 2) ") as refused:
+        fit_command(tmp_path / "runs.csv", FitOptions(form=form))
+    assert LEFT_OUT[column] in str(refused.value)
+
+
 @pytest.mark.parametrize("text", ["", "1e9,", "1e9,2e10,3", "1e9,-2", "a,b", "1e9,2e10,width=", "1e9,inf"])
 def test_a_point_that_is_not_one_is_refused(text: str) -> None:
     with pytest.raises(SpecError, match="N,D"):
@@ -551,7 +590,7 @@ def test_a_point_that_is_not_one_is_refused(text: str) -> None:
 
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "runs.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(SpecError, match="must be a CSV in UTF-8"):
+    with pytest.raises(SpecError, match="must be text in UTF-8, found the byte 0xff after line 0"):
         read_runs(tmp_path / "runs.csv", Columns())
 
 

@@ -90,9 +90,10 @@ WRONG = {
     "blank.csv": (b"\n\n", "must begin with a line of column names, found nothing"),
     "two.csv": (b"N,loss,D, loss\n", "must have each column once, found `loss` as columns 2 and 4; rename or remove one"),
     "more.csv": (b"a,b\n1,2\n1,2,3\n", r"more.csv:3 must have a cell for each of the 2 column names, found more"),
-    "bytes.csv": (b"\xff\xfe\x00", "must be a CSV in UTF-8, found other bytes"),
-    "book.xlsx": (b"PK\x03\x04\xff\xff", "must be a CSV in UTF-8"),
-    "cell.csv": (b"a\n" + b"x" * 200_000, r"cell.csv:\d must be a line of a CSV, found: field larger than field limit"),
+    "bytes.csv": (b"\xff\xfe\x00", "must be text in UTF-8, found the byte 0xff after line 0; save it as UTF-8"),
+    "book.xlsx": (b"PK\x03\x04\xff\xff", "must be text in UTF-8"),
+    "open.csv": (b'a,b\n1,"x\n2,y\n', r"open.csv:3 must end a row of separated values, found: unexpected end of data; close quotes"),
+    "inside.csv": (b'a,b\n1,"x"y"\n2,y\n', r"inside.csv:2 must end a row of separated values, found: .*write one inside as two"),
     "cut.csv.gz": (gzip.compress(b"a\n1\n" * 1000)[:40], "must be a whole gzip file, found a damaged one"),
     "not.csv.gz": (b"a,b\n1,2\n", "must be a whole gzip file"),
     "list.jsonl": (b"[1, 2]\n", "list.jsonl:1 must be one JSON object, found list"),
@@ -117,6 +118,22 @@ def test_a_file_that_is_no_table_is_one_sentence(name: str, tmp_path: Path) -> N
     assert "\n" not in str(refused.value)
     assert str(tmp_path / name) in str(refused.value)
     assert len(str(refused.value)) < len(str(tmp_path)) + 300
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "csv.gz", "jsonl", "parquet"])
+def test_a_long_cell_is_a_cell_in_every_format(ending: str, tmp_path: Path) -> None:
+    before, long, path = csv.field_size_limit(), "words and words " * 20_000, tmp_path / f"a.{ending}"
+    if ending == "parquet":
+        parquet.write_table(pyarrow.table({"n": ["1", "2"], "note": [long, "short"]}), path)
+    elif ending == "jsonl":
+        path.write_text(f'{{"n": 1, "note": "{long}"}}\n{{"n": 2, "note": "short"}}\n')
+    else:
+        text = f"n,note\n1,{long}\n2,short\n".replace(",", "\t" if ending == "tsv" else ",").encode()
+        path.write_bytes(gzip.compress(text) if ending.endswith("gz") else text)
+    table = read_cells(path)
+    assert list(table["n"]) == ["1", "2"]
+    assert list(table["note"]) == [long, "short"]
+    assert csv.field_size_limit() == before
 
 
 def test_a_table_is_bounded_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

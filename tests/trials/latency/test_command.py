@@ -183,7 +183,7 @@ def said(**changes: Any) -> str:
     [
         ("sys.exit('no phone is connected')", "ended with exit code 1; it said at last: no phone is connected"),
         ("sys.exit(4)", "ended with exit code 4; it said nothing on its standard error"),
-        ("os.kill(os.getpid(), 9)", "was ended by signal 9"),
+        ("os.kill(os.getpid(), 9)", "was ended by SIGKILL; it said nothing on its standard error"),
         ("print('ready')", r"must print one JSON object, found 'ready'; see docs/runtimes\.md"),
         ("", "must print one JSON object, found ''"),
         ("print({})", "printed what cannot be read: prefill_ms is missing; add it"),

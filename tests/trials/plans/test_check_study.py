@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from trials.plans.check_study import check
 from trials.study.load_study import load_study
 
 ROOT = Path(__file__).resolve().parents[3]
-HEAVY = ("torch", "ray", "lightning", "mlflow", "plotly", "transformers", "datasets")
+HEAVY = ("torch", "ray", "lightning", "mlflow", "plotly", "transformers", "datasets", "scipy")
 
 
 @pytest.mark.parametrize("kind", BAD)
@@ -50,6 +51,7 @@ def test_a_study_of_a_small_text_passes(tmp_path: Path) -> None:
     assert [name for name, _ in first.references] == ["deep-thin", "wide-shallow"]
 
 
+@cache
 def processor_seconds(code: str) -> tuple[str, float]:
     """What a Python of its own says, and the least processor time of three: others may be at work on this machine."""
     spent = []
@@ -61,9 +63,17 @@ def processor_seconds(code: str) -> tuple[str, float]:
     return done.stdout.strip(), min(spent)
 
 
-@pytest.mark.parametrize("verb", ["plan", "run", "job submit"])
-def test_a_refusal_imports_nothing_heavy(verb: str, tmp_path: Path) -> None:
-    path = BAD["a row of a number"].write(tmp_path)
+@pytest.mark.parametrize(
+    ("verb", "kind"),
+    [
+        ("plan", "a row of a number"),
+        ("plan", "limits that no shape keeps"),
+        ("run", "a budget that no shape spends"),
+        ("job submit", "an unknown key"),
+    ],
+)
+def test_a_refusal_imports_nothing_heavy(verb: str, kind: str, tmp_path: Path) -> None:
+    path = BAD[kind].write(tmp_path)
     options = ["--address", "http://127.0.0.1:1"] if verb == "job submit" else []
     code = f"""import sys, archfront
 assert archfront.main({[*verb.split(), str(path), *options]!r}) == 2
