@@ -17,6 +17,7 @@ ROOMS = {
         f"trials/driver/{desk}.py"
         for desk in (
             "finals_on_ray",
+            "latency_device",
             "preparation",
             "search_on_tune",
             "stopper",

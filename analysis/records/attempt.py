@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.records.checked import PositiveCount, Timestamp, from_json
 from analysis.records.files import append_line, numbered_lines
+from analysis.records.record import lost_by_number
 
 ATTEMPTS_FILE = "attempts.jsonl"
 """File of a study's directory."""
@@ -44,6 +46,16 @@ def read_attempts(directory: Path, left_out: list[str] | None = None) -> list[At
     """
     lines = numbered_lines(directory / ATTEMPTS_FILE, lambda values: from_json(Attempt, values), "an attempt", CURE, left_out)
     return [attempt for _, attempt in lines]
+
+
+def tried_again(directory: Path) -> dict[int, int]:
+    """The trials that a run of this directory tries again, with the attempts at each that were lost: those that are `lost`, and those whose
+    attempts have no record below them.
+
+    Raises as `read_attempts` does.
+    """
+    attempts, is_lost = Counter(attempt.number for attempt in read_attempts(directory)), lost_by_number(directory)
+    return {number: attempts[number] for number in sorted({*attempts, *is_lost}) if is_lost.get(number, True)}
 
 
 def append_attempt(directory: Path, attempt: Attempt) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -43,6 +44,10 @@ class Outcome(StrEnum):
     """Raised an exception."""
     LOST = "lost"
     """The trial's worker vanished three times without getting any further; no verdict on the shape: the next run tries it again."""
+
+
+LOST_IN_LINE = f'"outcome":"{Outcome.LOST}"'.encode()
+"""How a line says so; within a text its quotes would be escaped."""
 
 
 class Kind(StrEnum):
@@ -237,6 +242,15 @@ def read_record(directory: Path, number: int) -> TrialRecord | None:
     start = f'{{"number":{number},'.encode()  # as `append` begins its lines
     lines = [line for _, line in complete_lines(directory / RECORDS) if line.startswith(start)]
     return TrialRecord.from_dict(parse_json(lines[-1])) if lines else None
+
+
+def lost_by_number(directory: Path) -> dict[int, bool]:
+    """Whether each trial with a record is `lost` by the newest, told from the lines' beginnings and words: nothing is parsed."""
+    found = {}
+    for _, line in complete_lines(directory / RECORDS):
+        if (number := re.match(rb'\{"number":(\d+),', line)) is not None:
+            found[int(number[1])] = LOST_IN_LINE in line
+    return found
 
 
 def read_finals(directory: Path, left_out: list[str] | None = None) -> dict[int, FinalRecord]:

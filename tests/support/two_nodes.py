@@ -16,6 +16,7 @@ import pytest
 
 from analysis.records.attempt import read_attempts
 from analysis.records.record import TrialRecord, read_records
+from analysis.records.unmeasured import read_unmeasured
 from search_space.errors import SpecError
 from tests.support import fakes
 from tests.support.lasting import lasting
@@ -56,6 +57,7 @@ TINY: dict[str, Any] = {
     "finals": {"fresh_seed": False},
     "references": ["deep-thin", "wide-shallow"],
 }
+THREE: dict[str, Any] = {"search": {"trials": 3, "sampler": "random", "reuse": False}}
 
 
 @pytest.fixture
@@ -189,7 +191,7 @@ from tests.support import fakes, two_nodes
 from trials.driver.run_study import run_study
 from trials.progress.watch import RunWatch
 folder, address = Path(sys.argv[1]), sys.argv[2]
-spec, text = fakes.small_study(**{**two_nodes.study(folder), "workers": {"count": 1, "threads": 1}, "search": {"trials": 3}})
+spec, text = fakes.small_study(**{**two_nodes.study(folder), "workers": {"count": 1, "threads": 1}, **two_nodes.THREE})
 with RunWatch() as watch:
     result = run_study(
         spec, folder / "study", study_text=text, tracking_uri=f"sqlite:///{folder}/mlflow.db", address=address, watch=watch
@@ -214,19 +216,37 @@ def test_two_studies_share_one_device_and_both_are_complete(head: Any, tmp_path:
     assert last < max(turn[1] for turn in turns), "one study had the device to its end"
 
 
-def test_a_device_that_was_away_is_waited_for(head: Any, tmp_path: Path) -> None:
+def test_what_trains_while_the_device_is_away_is_measured_later_and_the_study_waits_when_it_is_too_far_ahead(
+    head: Any, tmp_path: Path
+) -> None:
     measures: dict[str, Any] = {"num_cpus": 0, "resources": {"latency_device": 1}, "object_store_memory": 100_000_000}
     measures["env_vars"] = {"NODE_OF_THIS_TEST": "measures"}
     node = head.add_node(**measures)
     head.wait_for_nodes()
-    command = [sys.executable, "-c", DRIVER, str(tmp_path), head.address]
-    driver = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    wait_until(driver, tmp_path / "study", lambda standing: any(trial.doing == "latency" for trial in standing.running))
+
+    def driven(name: str) -> subprocess.Popen[str]:
+        (tmp_path / name).mkdir()
+        return subprocess.Popen(
+            [sys.executable, "-c", DRIVER, str(tmp_path / name), head.address], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+
+    driver, directory = driven("disturbed"), tmp_path / "disturbed" / "study"
+    wait_until(driver, directory, lambda standing: any(trial.doing == "latency" for trial in standing.running))
     head.remove_node(node, allow_graceful=False)
-    wait_until(driver, tmp_path / "study", lambda standing: standing.waits_for.startswith(AWAY))
+    wait_until(driver, directory, lambda standing: standing.waits_for.startswith(AWAY))
+    wait_until(driver, directory, lambda standing: standing.waits_for.endswith("no other begins before, for as many may be ahead of it"))
+    standing = read_standing(directory)
+    assert standing.unmeasured == len(read_unmeasured(directory)) == 2
+    assert "2 to be measured" in standing.counts
+    assert not any(number in read_unmeasured(directory) for number in (record.number for record in read_records(directory)))
     head.add_node(**measures)
     assert driver.communicate(timeout=400)[0].splitlines()[-1] == "5 None"
-    assert all(record.latency is not None for record in read_records(tmp_path / "study"))
+    assert all(record.latency is not None for record in read_records(directory))
+    assert read_standing(directory).unmeasured == 0
+
+    assert driven("undisturbed").communicate(timeout=400)[0].splitlines()[-1] == "5 None"
+    undisturbed = read_records(tmp_path / "undisturbed" / "study")
+    assert [lasting(record) for record in read_records(directory)] == [lasting(record) for record in undisturbed]
 
 
 def wait_until(driver: subprocess.Popen[str], directory: Path, holds: Callable[[RunStanding], bool]) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from analysis.records.latency import Latency
+from analysis.records.record import TrialRecord
 from trials.cluster.state_keeper import fetch, send
 from trials.trial.checkpoint import Checkpoint, Kept
 
@@ -23,10 +24,10 @@ class SentCheckpoint(Checkpoint):
     number: int
     """Number of the trial."""
 
-    def write(self, state: Mapping[str, Any], latency: Latency | None) -> None:
+    def write(self, state: Mapping[str, Any], latency: Latency | None, looks: Sequence[TrialRecord] = ()) -> None:
         """Put the state in place of an earlier one, there; what goes wrong costs the state, never the trial."""
         with suppress(OSError), self._here() as here:
-            here.write(state, latency)
+            here.write(state, latency, looks)
             send(self.keeper, self.number, here.path)
 
     def read(self) -> Kept | None:

@@ -27,6 +27,13 @@ def passed(study: StudySpec, directory: Path | None = None, *, has_text: bool = 
     return first
 
 
+def tell_of_directory(directory: Path) -> None:
+    """Say what a run of that directory takes up again; raises SpecError where a file of it holds something else."""
+    from trials.plans.notices import directory_notices
+
+    _tell(directory_notices(directory))
+
+
 def ablations_passed(ablations: Iterable[AblationSpec], scales: Sequence[str]) -> None:
     """Pass ablations at these scales through the gate, after their notices were said; raises SpecError where one cannot be run."""
     from trials.plans.check_study import check_ablation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,14 +45,16 @@ def plan(options: argparse.Namespace) -> int:
         arms = plan_ablation(ablation)
         emit([arm.as_dict() for arm in arms]) if options.json else print(ablation_text(arms))
         return DONE
-    study, _, _ = load_begun(Path(options.study), options.directory)
+    study, directory, _ = load_begun(Path(options.study), options.directory)
     from trials.plans.check_study import check
+    from trials.plans.notices import directory_notices
 
-    first = check(study)  # before torch, which takes seconds, is imported
+    first, taken_up = check(study), directory_notices(directory)  # before torch, which takes seconds, is imported
     from trials.plans.plan_scaling import plan_scaling
     from trials.plans.plan_study import plan_study
 
     made = (plan_study if study.scaling is None else plan_scaling)(study, first, price_per_hour=options.price_per_hour)
+    made = replace(made, notices=(*made.notices, *taken_up))
     if options.json:
         emit(made.as_dict())
     else:
@@ -107,7 +110,7 @@ def run(options: argparse.Namespace) -> int:
 def _run_watched(options: argparse.Namespace, watch: RunWatch) -> tuple[StudySpec, StudyResult, StoredStudy, Path]:
     """The study, what its run came to, what its directory then holds, and its page."""
     from trials.cluster.ray_address import is_here
-    from trials.commands.gate import passed
+    from trials.commands.gate import passed, tell_of_directory
     from trials.study.load_study import load_begun
     from trials.tracking.tracking_uri import settled_uri
 
@@ -116,6 +119,7 @@ def _run_watched(options: argparse.Namespace, watch: RunWatch) -> tuple[StudySpe
     if options.tracking_uri is not None:
         settled_uri(options.tracking_uri)  # refused before the directory is begun
     first = passed(study, directory, trains_here=is_here(options.address))  # before torch and Ray, which take seconds, are imported
+    tell_of_directory(directory)
     watch.begin("imports", "what a study needs to be read")
     from trials.driver.run_study import run_study
     from trials.reporting.stored_study import read_study, report_study

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -37,8 +37,8 @@ class Agenda:
 
     Proposal k knows the records up to number k - lag and takes the trials after that for pending, whether or not they are back. So
     neither the order in which trials end nor an interruption changes what is tried. `lag` is twice the workers, so that a slow trial
-    does not hold up the others at once. The first replicate waits for every shape's record. A study that is continued with more
-    trials tries them after the replicates that it has.
+    does not hold up the others at once; where the latency device is away, no more than `lag` trials are trained ahead of it. The first
+    replicate waits for every shape's record. A study that is continued with more trials tries them after the replicates that it has.
     """
 
     def __init__(
@@ -49,11 +49,13 @@ class Agenda:
         proposer: Callable[[], Proposer],
         planned: Sequence[TrialTask] = (),
         left_out: Container[int] = (),
+        unmeasured: Mapping[int, TrialRecord] = {},
     ) -> None:
         """`records` are those of an interrupted run, of which those that were lost are tried again; `proposer` is called once, when the
         first proposal is due.
 
-        `planned` are the tasks of a study that proposes nothing; those `left_out` are not handed out, unless they have a record.
+        `planned` are the tasks of a study that proposes nothing; those `left_out` are not handed out, unless they have a record. Trials
+        that an earlier run trained and left `unmeasured` are known by their records without a latency.
         """
         self.records: dict[int, TrialRecord] = {}
         self._search, self.problem = study.search, study.problem
@@ -82,6 +84,9 @@ class Agenda:
         """Number of replicates of each shape that were handed out."""
         self._running: dict[int, TrialTask] = {}
         self._again: list[TrialTask] = []
+        self._trained = {number: record for number, record in unmeasured.items() if number not in self.records | self.lost}
+        self._unmeasured: dict[int, TrialTask] = {}
+        """Tasks of trials that are trained and wait to be measured."""
         self._failed = 0
         self.interrupted = False
         """Whether nothing more is handed out, after Ctrl-C."""
@@ -102,6 +107,11 @@ class Agenda:
         return len(self._running)
 
     @property
+    def waits_for_device(self) -> bool:
+        """Whether as many trials wait to be measured, or will, as may lag: no other begins before."""
+        return bool(self._unmeasured) and len(self._unmeasured) + len(self._running) >= self._lag
+
+    @property
     def hopeless(self) -> bool:
         """Whether everything that this run tried failed, and there is no finished trial from an earlier one."""
         return self._failed >= HOPELESS and not self._is_any_finished
@@ -112,6 +122,7 @@ class Agenda:
         self.lost.pop(record.number, None)
         self._missing_given.discard(record.number)
         self._running.pop(record.number, None)
+        self._unmeasured.pop(record.number, None)
         self._failed += record.failed
 
     def known_to(self, number: int) -> list[TrialRecord]:
@@ -127,6 +138,10 @@ class Agenda:
         """A running trial came to no end, through no fault of its own: hand it out before what has not begun."""
         self._again.append(self._running.pop(number))
 
+    def set_aside(self, number: int) -> None:
+        """A running trial is trained, and has its record once it is measured; nobody works on it until then."""
+        self._unmeasured[number] = self._running.pop(number)
+
     def interrupt(self) -> None:
         """Hand out nothing more."""
         self.interrupted = True
@@ -135,11 +150,13 @@ class Agenda:
         """The next task that has no record yet."""
         if self.interrupted:
             return NoTask.END
+        if self.waits_for_device:
+            return NoTask.WAIT
         task = self._again.pop(0) if self._again else self._first_without_record()
         if isinstance(task, TrialTask):
             self._running[task.number] = task
-        elif self._running and not self.hopeless:
-            return NoTask.WAIT  # one of them may have to be handed out again
+        elif (self._running or self._unmeasured) and not self.hopeless:
+            return NoTask.WAIT  # one of them may have to be handed out again, or the end of the study waits for it
         return task
 
     def _first_without_record(self) -> TrialTask | NoTask:
@@ -149,14 +166,18 @@ class Agenda:
                 return NoTask.END
             if number < len(self._given):
                 task: TrialTask | NoTask = self._given[number]
+            elif number in self._trained:
+                task = TrialTask.of(self._trained[number])
             elif number in self.records or number in self.lost:
                 task = TrialTask.of((self.records if number in self.records else self.lost)[number])
             else:
                 task = self._chosen(number)
             if isinstance(task, TrialTask):
                 self._note(task)
-                if task.number not in self.records:
+                if task.number not in self.records | self._trained:
                     return task
+                if task.number not in self.records:
+                    self._unmeasured[task.number] = task
             elif task is NoTask.WAIT:
                 return task
 

@@ -13,9 +13,10 @@ from analysis.records.record import FinalRecord, FreshSeed, RatePoint, TrialReco
 from analysis.records.training import Quality
 from trials.corpus.tokenizer import load_exported
 from trials.driver.finals import measure_finals
+from trials.driver.latency_device import ask_device
 from trials.driver.retrainings import FRESH_SEED_OFFSET, fresh_seed, learning_rate_bracket, retrain, wanted_retrainings
 from trials.driver.trial_actor import Equipment
-from trials.driver.workers import Examiner, ask_device
+from trials.driver.workers import Examiner
 from trials.progress.stages import JUDGED, MEASURED
 from trials.progress.watch import AWAY, RunWatch
 from trials.study.directory import tokenizer_file, weights_file

@@ -17,8 +17,9 @@ from search_space.errors import SpecError
 from trials.catalogue.runtimes import COMMAND, RUNTIMES
 from trials.cluster.ray_session import LATENCY_DEVICE, LATENCY_SHARE
 from trials.cluster.state_keeper import keeping_states
+from trials.driver.latency_device import LatencyDevice
 from trials.driver.trial_actor import Equipment, Evaluate
-from trials.driver.workers import LatencyDevice, result_of
+from trials.driver.workers import result_of
 from trials.latency.refusals import refusal_of, require_libraries
 from trials.study.directory import SPLITS_FILE, stamp, tokenizer_file
 from trials.study.spec import StudySpec

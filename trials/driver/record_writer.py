@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from analysis.records.attempt import Attempt, append_attempt
 from analysis.records.files import write_whole
 from analysis.records.record import Outcome, TrialRecord, append
+from analysis.records.unmeasured import UnmeasuredTrial, append_unmeasured
 from search_space.errors import WorkError, complaint_of
 from trials.driver.agenda import Agenda
 from trials.progress.watch import News, RunWatch
@@ -56,6 +57,17 @@ class RecordWriter:
         self._agenda.add(record)
         self._tracker.record(record)
         self._watch.recorded(record, self._agenda.count)
+
+    def set_aside(self, trial: UnmeasuredTrial, weights: bytes | None) -> None:
+        """A trial is trained and has no latency yet: kept beside the records, and out of its worker's way; raises as `write` does."""
+        number = trial.record.number
+        with self._writable():
+            if weights is not None:
+                write_whole(weights_file(self._directory, number), weights)
+            append_unmeasured(self._directory, trial)
+            checkpoint_file(self._directory, number).unlink(missing_ok=True)
+        self._agenda.set_aside(number)
+        self._watch.set_aside(trial.record)
 
     def write_attempt(self, attempt: Attempt) -> None:
         """An attempt at a trial that was lost with its worker, where the trial has no record for it; raises as `write` does."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from analysis.records.attempt import Attempt
 from analysis.records.record import FinalRecord, TrialRecord
+from analysis.records.unmeasured import UnmeasuredTrial
 from trials.cluster.ray_address import is_here
 from trials.cluster.ray_session import connected
 from trials.corpus.first_look import require_text, without_text_notice
@@ -54,6 +55,8 @@ class RayRun:
     evaluate: Evaluate | None
     attempts: Sequence[Attempt]
     """The attempts at trials that were lost in earlier runs."""
+    unmeasured: Mapping[int, UnmeasuredTrial]
+    """The trials that earlier runs trained while the latency device was away."""
     tracker: Tracker
     watch: RunWatch
     share: float | None
@@ -92,7 +95,9 @@ class RayRun:
                     foretell(study, directory, first, records, left_out, time_shapes_on_a_worker, share=self.share)
                     stages.end("calibration")
                 watch.begin("search space", "the shapes of the space to be listed")
-                agenda = agenda_of(first, study, records, left_out, nothing_to_propose if made is None else made.result)
+                recorded = {record.number for record in records}
+                unmeasured = {number: trial for number, trial in self.unmeasured.items() if number not in recorded}
+                agenda = agenda_of(first, study, records, left_out, nothing_to_propose if made is None else made.result, unmeasured)
                 with equipped(study, directory, ready, records, self.evaluate, is_joined=not is_here(self.address)) as equipment:
                     texts = {size: TrainingText.of(found) for size, found in ready.items()}
                     reuse = Reuse(study, directory, texts) if is_real else None
@@ -102,7 +107,7 @@ class RayRun:
                     attempts = Attempts(directory, self.attempts)
                     writer = RecordWriter(directory, agenda, reuse, self.tracker, watch)
                     writer.sweep()
-                    search(agenda, equipment, attempts, writer, reuse, watch)
+                    search(agenda, equipment, attempts, writer, reuse, watch, unmeasured.values())
                     writer.sweep()
                     stages.end("search")
                     found = _in_order((agenda.lost | agenda.records).values())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from analysis.records.attempt import read_attempts
 from analysis.records.record import FinalRecord, TrialRecord, read_finals, read_records
+from analysis.records.unmeasured import read_unmeasured
 from search_space.errors import SpecError
 from trials.cluster.ray_address import is_here
 from trials.driver.stage_keeping import keep_taken
@@ -78,7 +79,7 @@ def run_study(
         if (found := misfit(study, records)) is not None:
             raise SpecError(f"{held} must hold records of this study, found others: {found}; restore them, or name another directory")
         finals: Mapping[int, FinalRecord] = read_finals(held)
-        attempts = read_attempts(held)
+        attempts, unmeasured = read_attempts(held), read_unmeasured(held)
         left_out: Mapping[int, str] = left_out_here(study, held, first.planned) if evaluate is None else {}
         tracker = Tracker(held, study, study_text, tracking_uri, experiment=experiment, tags=tags)
         agenda = agenda_of(first, study, records, left_out)
@@ -97,7 +98,7 @@ def run_study(
             # before our own processes start, MLflow's and Ray's, which are at work too
             share = share_here(study) if evaluate is None and not records and is_here(address) else None
             run = RayRun(
-                first=first, directory=held, address=address, evaluate=evaluate, attempts=attempts,
+                first=first, directory=held, address=address, evaluate=evaluate, attempts=attempts, unmeasured=unmeasured,
                 tracker=tracker, watch=watch, share=share,
             )  # fmt: skip
             before = set(agenda.records)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -12,9 +13,11 @@ from ray import tune
 from ray.exceptions import OutOfMemoryError
 from ray.tune import PlacementGroupFactory
 
+from analysis.records.unmeasured import UnmeasuredTrial
 from trials.cluster.placement import placed
 from trials.driver.agenda import Agenda
 from trials.driver.attempts import Attempts
+from trials.driver.late_latency import LateLatencies
 from trials.driver.record_writer import RecordWriter
 from trials.driver.stopper import FrontStopper
 from trials.driver.trial_actor import Equipment, TrialActor
@@ -26,16 +29,28 @@ from trials.study.search_spec import WorkersSpec
 from trials.trial.reuse import Reuse
 
 
-def search(agenda: Agenda, equipment: Equipment, attempts: Attempts, writer: RecordWriter, reuse: Reuse | None, watch: RunWatch) -> None:
+def search(
+    agenda: Agenda,
+    equipment: Equipment,
+    attempts: Attempts,
+    writer: RecordWriter,
+    reuse: Reuse | None,
+    watch: RunWatch,
+    unmeasured: Iterable[UnmeasuredTrial] = (),
+) -> None:
     """Run every task of the agenda and have its record written; `watch` is told of each trial as it begins. `attempts` count losses.
 
+    Trials that an earlier run left `unmeasured` are measured beside those that train.
     Raises KeyboardInterrupt after Ctrl-C, WorkError where records cannot be written any more, and what Ray or Tune raise of their own.
     """
-    callback = RecordCallback(equipment.study, agenda, attempts, writer, watch)
-    with when_stopped(agenda.interrupt), watch.hearing(lambda numbers: writer.heard(heard(numbers))):
+    stopper = FrontStopper(agenda)
+    late = LateLatencies(equipment.study, equipment.device, writer, watch, stopper.why_stopped, unmeasured)
+    callback = RecordCallback(equipment.study, agenda, attempts, writer, watch, late)
+    with when_stopped(agenda.interrupt), watch.hearing(lambda numbers: writer.heard(heard(numbers))), late:
         while not agenda.finished:
             try:
-                _run_tune(agenda, equipment, callback, reuse)
+                searcher = AgendaSearcher(agenda, equipment.study, attempts, reuse, late)
+                _run_tune(equipment, searcher, stopper, callback)
             except Exception as error:
                 if writer.complaint is not None:
                     raise writer.complaint from None
@@ -53,7 +68,7 @@ def search(agenda: Agenda, equipment: Equipment, attempts: Attempts, writer: Rec
                 forget()  # however it ended: a trial that is handed out again has said nothing yet
 
 
-def _run_tune(agenda: Agenda, equipment: Equipment, callback: RecordCallback, reuse: Reuse | None) -> None:
+def _run_tune(equipment: Equipment, searcher: AgendaSearcher, stopper: FrontStopper, callback: RecordCallback) -> None:
     workers = equipment.study.workers
     where = partial(_place, workers)
     storage = tempfile.mkdtemp(prefix="archfront-tune-")
@@ -63,9 +78,9 @@ def _run_tune(agenda: Agenda, equipment: Equipment, callback: RecordCallback, re
             tune.with_resources(tune.with_parameters(TrialActor, equipment=equipment), where),
             name="study",
             num_samples=-1,
-            search_alg=AgendaSearcher(agenda, workers, callback.attempts, reuse),
+            search_alg=searcher,
             scheduler=LiveScheduler(),
-            stop=FrontStopper(agenda),
+            stop=stopper,
             callbacks=[callback],
             reuse_actors=True,
             raise_on_failed_trial=False,

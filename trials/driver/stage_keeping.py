@@ -10,6 +10,7 @@ from statistics import fmean
 from analysis.records.record import TrialRecord
 from analysis.records.stages import FORETOLD, Foretold, by_stage, read_taken, write_stages
 from analysis.records.training import Training
+from analysis.records.unmeasured import read_unmeasured
 from search_space import cost
 from search_space.architecture import Architecture
 from trials.machine.contention import LEAST_SHARE
@@ -88,13 +89,13 @@ def keep_taken(
     if not here:
         return
     machine, share = machine_of(study), 1.0 if had is None else had
-    trained, waited = [], list[LatencyPace]()
+    trained, waited, late = [], list[LatencyPace](), read_unmeasured(directory)
     for record in records:
         training = record.training
         if not record.finished or training is None or training.reused_from is not None or not training.evaluation_seconds:
             continue
         trained.append(_pace(study, record, training, share))
-        if record.latency is not None:
+        if record.latency is not None and record.number not in late:
             rest = record.wall_seconds - training.wall_seconds - training.evaluation_seconds - (training.cooldown_seconds or 0.0)
             waited.append(_latency(record, max(0.0, rest * share), "run", is_first=len(waited) < study.workers.count))
     keep_rows(training_file(study, machine), trained)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.records.record import FinalRecord, TrialRecord
+from analysis.records.unmeasured import UnmeasuredTrial
 from trials.driver.agenda import Agenda
 from trials.driver.finals import missing_finals
 from trials.driver.retrainings import named_shapes, wanted_retrainings
@@ -32,9 +33,11 @@ def agenda_of(
     records: Iterable[TrialRecord],
     left_out: Mapping[int, str],
     proposer: Callable[[], Proposer] = nothing_to_propose,
+    unmeasured: Mapping[int, UnmeasuredTrial] = {},
 ) -> Agenda:
-    """What is tried in which order, from these records on."""
-    return Agenda(study, first.references, records, proposer, largest_first(first.planned, study), left_out)
+    """What is tried in which order, from these records on, and from trials that are trained and `unmeasured`."""
+    trained = {number: trial.record for number, trial in unmeasured.items()}
+    return Agenda(study, first.references, records, proposer, largest_first(first.planned, study), left_out, trained)
 
 
 def left_out_here(study: StudySpec, directory: Path, planned: Sequence[TrialTask], measure: MeasurePace | None = None) -> dict[int, str]:

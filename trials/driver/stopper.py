@@ -7,7 +7,7 @@ from typing import Any
 
 from ray.tune import Stopper
 
-from analysis.records.record import Outcome
+from analysis.records.record import Outcome, TrialRecord
 from analysis.search.early_stopping import LearningCurve, decide_stop, learning_curve
 from trials.driver.agenda import Agenda
 
@@ -28,15 +28,20 @@ class FrontStopper(Stopper):  # type: ignore[misc]
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Whether the trial that reports stops here; the record in its result then has the reason."""
         record = result["record"]
-        if record.outcome is not Outcome.STOPPED or record.training is None:
+        if record.outcome is not Outcome.STOPPED or (reason := self.why_stopped(record)) is None:
             return False
+        result["record"] = replace(record, reason=reason)
+        return True
+
+    def why_stopped(self, record: TrialRecord) -> str | None:
+        """Why a trial with that record at a look stops there; None where it goes on."""
+        if record.training is None:
+            return None
         problem = self._agenda.problem
         known = self._agenda.known_to(record.number)
         self._curves += [learning_curve(other, problem) for other in known[len(self._curves) :]]
         decision = decide_stop(learning_curve(record, problem), self._curves[: len(known)], record.training.tokens, problem)
-        if not decision.goes_on:
-            result["record"] = replace(record, reason=decision.reason)
-        return not decision.goes_on
+        return None if decision.goes_on else decision.reason
 
     def stop_all(self) -> bool:
         """The searcher says when the study ends."""

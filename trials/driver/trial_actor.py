@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
@@ -15,20 +16,23 @@ from analysis.records.latency import Activations, Latency
 from analysis.records.record import Kind, Outcome, TrialRecord
 from search_space.architecture import Architecture
 from trials.catalogue.runtimes import RUNTIMES
+from trials.driver.latency_device import ask_device
 from trials.driver.trial_news import Teller
 from trials.driver.watchdog import Watchdog
-from trials.driver.workers import Place, ask_device
+from trials.driver.workers import Place
 from trials.machine.quiet_lock import Turn, should_pause
 from trials.study.directory import checkpoint_file, stamp, weights_file
 from trials.study.spec import ProxySpec, StudySpec
 from trials.training.conditions import Conditions
 from trials.training.schedules import RunLength
-from trials.trial.task import Start, TrialTask, count_costs, outcome_of, record_of
+from trials.trial.task import DeviceAway, Start, TrialTask, count_costs, outcome_of, record_of
 
 if TYPE_CHECKING:
     from trials.corpus.blocks import TokenBlocks
     from trials.trial.checkpoint import Checkpoint
 
+DEVICE_PATIENCE_SECONDS = 15.0
+"""How long a trial waits for a latency device that is away before it trains first: a process that takes latencies is back sooner."""
 Evaluate = Callable[[TrialTask], TrialRecord]
 Trial = Generator[TrialRecord, None, tuple[TrialRecord, Any]]
 """A trial on its way, see `trial_in_stretches`."""
@@ -66,6 +70,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._blocks: dict[int, TokenBlocks] = {}
         self._trial: Trial | None = None
         self._turn: Turn | None = None
+        self._is_unmeasured, self._looks = False, list[TrialRecord]()
         self._watchdog = Watchdog()
         if equipment.evaluate is None:
             import trials.trial.run_trial  # noqa: F401
@@ -84,7 +89,10 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         return Place.here()
 
     def step(self) -> dict[str, Any]:
-        """The trial to its next look, or to its end: its record, and its weights as a file's bytes where it finished."""
+        """The trial to its next look, or to its end: its record, and its weights as a file's bytes where it finished.
+
+        One that ends without its latency, which was not to be had, has its `looks` beside its record.
+        """
         if self._trial is None:
             self._watchdog.begin(self._equipment.study.workers.deadline_seconds)
             self._trial = self._fake() if self._equipment.evaluate else self._real()
@@ -93,14 +101,17 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
                 record = next(self._trial)
         except StopIteration as end:
             record, network = end.value
+            looks = tuple(self._looks) if self._is_unmeasured else None
             self._end()
-            return {"record": record, "weights": None if network is None else _file_of(network), "done": True}
+            return {"record": record, "weights": None if network is None else _file_of(network), "looks": looks, "done": True}
+        self._looks.append(record)
         if self._turn is not None:
             self._turn.leave()  # measurements need not wait for the driver's answer
-        return {"record": record, "weights": None}
+        return {"record": record, "weights": None, "looks": None}
 
     def _real(self) -> Trial:
         from trials.machine.memory import trials_on_a_machine, usable_bytes
+        from trials.rounding.table import rounding_of
         from trials.trial.run_trial import trial_in_stretches
 
         study, task = self._equipment.study, self.config["task"]
@@ -115,14 +126,21 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         reused = self.config["reused"]  # the driver has put its weights beside the study
         seen = reused is not None and self._sees_directory()
         planned = RunLength.of(proxy, task.architecture).planned_tokens(0, 0.0) or None
+        activations = self._equipment.activations or self.config["activations"]
+        is_judged_by_device = self._equipment.as_deployed and activations is None and rounding_of(study.latency) is not None
+        patience = math.inf if is_judged_by_device else DEVICE_PATIENCE_SECONDS
         teller = Teller(task.number, planned, lambda: self._watchdog.held_seconds)
 
         def measured(shape: Architecture) -> Latency:
             teller.measures()
-            with self._watchdog.held_up():  # a measurement has a limit of its own, and the device may be others'
-                latency = ask_device(self._equipment.device, shape, teller.waits)
-            teller.trains()
-            return latency
+            try:
+                with self._watchdog.held_up():  # a measurement has a limit of its own, and the device may be others'
+                    return ask_device(self._equipment.device, shape, teller.waits, lambda seconds: seconds < patience)
+            except DeviceAway:
+                self._is_unmeasured = True
+                raise
+            finally:
+                teller.trains()
 
         return trial_in_stretches(
             task,
@@ -138,7 +156,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             reused=reused,
             reused_weights=weights_file(self._equipment.directory, task.number) if seen else None,
             as_deployed=self._equipment.as_deployed,
-            activations=self._equipment.activations,
+            activations=activations,
         )
 
     def _checkpoint(self, task: TrialTask, proxy: ProxySpec, blocks: TokenBlocks, conditions: Conditions) -> Checkpoint | None:
@@ -183,6 +201,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         if self._turn is not None:
             self._turn.close()
         self._trial = self._turn = None
+        self._is_unmeasured, self._looks = False, []
 
 
 def looks(study: StudySpec, task: TrialTask) -> tuple[float, ...]:

@@ -16,15 +16,19 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
+from analysis.fronts.rounding import judged_activations
+from analysis.records.latency import Activations
 from analysis.records.record import Outcome
+from analysis.records.unmeasured import UnmeasuredTrial
+from search_space.cost import ROUNDED_PRECISIONS
 from trials.cluster.placement import others_of
 from trials.driver.agenda import Agenda, NoTask
 from trials.driver.attempts import Attempts, attempt_at, explain_loss
+from trials.driver.late_latency import LateLatencies
 from trials.driver.record_writer import RecordWriter
 from trials.driver.trial_news import forget, heard
 from trials.driver.workers import RAYLET_SECONDS, Place
 from trials.progress.watch import RunWatch
-from trials.study.search_spec import WorkersSpec
 from trials.study.spec import StudySpec
 from trials.trial.reuse import Reuse
 from trials.trial.task import Start, TrialTask, count_costs, record_of
@@ -41,20 +45,29 @@ class AgendaSearcher(Searcher):  # type: ignore[misc]
     written, and so given to the agenda.
     """
 
-    def __init__(self, agenda: Agenda, workers: WorkersSpec, attempts: Attempts, reuse: Reuse | None) -> None:
+    def __init__(self, agenda: Agenda, study: StudySpec, attempts: Attempts, reuse: Reuse | None, late: LateLatencies) -> None:
         """`attempts` know where a trial was lost; `reuse` finds trainings that need not be made, None to make all."""
         super().__init__()
-        self._agenda, self._workers, self._attempts, self._reuse = agenda, workers, attempts, reuse
+        self._agenda, self._study, self._attempts, self._reuse, self._late = agenda, study, attempts, reuse, late
+        self._activations: Activations | None = None
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next task as a trial's config; None for not yet."""
-        if self._agenda.in_flight >= self._workers.count and not self._agenda.hopeless:
+        self._late.record()  # Tune asks here, and nowhere else, where nothing runs
+        if self._agenda.in_flight >= self._study.workers.count and not self._agenda.hopeless:
             return None
         task = self._agenda.next()
         if isinstance(task, TrialTask):
-            avoided = others_of(self._attempts.nodes(task.number), self._workers)
-            return {"task": task, "avoided": avoided, "reused": self._reuse and self._reuse.take(task)}
+            avoided = others_of(self._attempts.nodes(task.number), self._study.workers)
+            reused = self._reuse and self._reuse.take(task)
+            return {"task": task, "avoided": avoided, "reused": reused, "activations": self._activations_read()}
         return None if task is NoTask.WAIT else Searcher.FINISHED
+
+    def _activations_read(self) -> Activations | None:
+        """What a trial is judged by that is trained before the device can say it: the word on the first ones."""
+        if self._activations is None and self._study.latency.precision in ROUNDED_PRECISIONS:
+            self._activations = judged_activations(self._agenda.records.values())
+        return self._activations
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tune insists on this."""
@@ -96,9 +109,11 @@ class _Running:
 class RecordCallback(Callback):  # type: ignore[misc]
     """Has the record of every trial written; where its worker was lost, has it run again, or, in the end, written that it was lost."""
 
-    def __init__(self, study: StudySpec, agenda: Agenda, attempts: Attempts, writer: RecordWriter, watch: RunWatch) -> None:
-        """`watch` is told of each trial as it begins, and of each that is run again."""
-        self._study, self._agenda, self._writer, self._watch = study, agenda, writer, watch
+    def __init__(
+        self, study: StudySpec, agenda: Agenda, attempts: Attempts, writer: RecordWriter, watch: RunWatch, late: LateLatencies
+    ) -> None:
+        """`watch` is told of each trial as it begins, and of each that is run again; `late` gets those that are still to be measured."""
+        self._study, self._agenda, self._writer, self._watch, self._late = study, agenda, writer, watch, late
         self.attempts = attempts
         self._running: dict[int, _Running] = {}
         self._looked_at = time.monotonic()
@@ -107,7 +122,10 @@ class RecordCallback(Callback):  # type: ignore[misc]
         """Whether a trial waits for another node than it may have, and there is none any more."""
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Raise where a trial that is to run elsewhere waits for a node that is gone: whoever called Tune begins anew."""
+        """Record what was measured late, and raise where a trial that is to run elsewhere waits for a node that is gone: whoever called
+        Tune begins anew.
+        """
+        self._late.record()
         if time.monotonic() - self._looked_at < BETWEEN_LOOKS_SECONDS:
             return
         self._looked_at = time.monotonic()
@@ -134,12 +152,16 @@ class RecordCallback(Callback):  # type: ignore[misc]
 
         A look at a trial that goes on has no reason in its record: whoever stops a trial gives one (`FrontStopper`).
         """
-        record, weights = result.pop("record"), result.pop("weights")
+        record, weights, looks = result.pop("record"), result.pop("weights"), result.pop("looks")
         if self._agenda.interrupted and record.failed:
             return  # a signal that comes to every process ends its worker's helpers too
-        if record.outcome is not Outcome.STOPPED or record.reason is not None:
-            self._running.pop(record.number, None)
+        if record.outcome is Outcome.STOPPED and record.reason is None:
+            return
+        self._running.pop(record.number, None)
+        if looks is None:
             self._writer.write(record, weights)
+        else:
+            self._late.keep(UnmeasuredTrial(record=record, looks=looks), weights)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Nothing came back: say what is known, unless the study was told to end, and its workers with it."""

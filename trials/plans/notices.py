@@ -7,6 +7,8 @@ from pathlib import Path
 
 import yaml
 
+from analysis.records.attempt import ATTEMPTS_FILE, tried_again
+from analysis.text import words
 from analysis.text.words import joined
 from trials.corpus.documents import find_documents
 from trials.corpus.first_look import look_at, without_text_notice
@@ -16,6 +18,9 @@ from trials.study.ablation_spec import AblationSpec
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.spec import StudySpec
 from trials.trial.references import reference_notices
+
+MOST_TRIALS_NAMED = 5
+"""Trials that a notice names by their numbers."""
 
 
 def text_notices(study: StudySpec) -> tuple[str, ...]:
@@ -38,6 +43,21 @@ def study_notices(study: StudySpec, *, has_text: bool = True) -> tuple[str, ...]
     """
     of_references = reference_notices(study.references) if study.scaling is None else ()
     return (*_short_context(study), *of_references, *(_tokenizer_notices(study.corpus) if has_text else ()))
+
+
+def directory_notices(directory: Path) -> tuple[str, ...]:
+    """What a run of a study's directory does first, of which an earlier one has left more than records.
+
+    Raises SpecError where a line of its attempts is none.
+    """
+    again = tried_again(directory)
+    if not again:
+        return ()
+    them, made = words.plural(len(again), "trial"), sum(again.values())
+    named = joined([f"#{number}" for number in list(again)[:MOST_TRIALS_NAMED]])
+    more = f" and {len(again) - MOST_TRIALS_NAMED} more" if len(again) > MOST_TRIALS_NAMED else ""
+    lost = f" ({words.plural(made, 'attempt')} so far, see {ATTEMPTS_FILE})" if made else ""
+    return (f"{them} whose worker or node was lost, {named}{more}, {'is' if len(again) == 1 else 'are'} tried again by this command{lost}",)
 
 
 def ablation_notices(ablation: AblationSpec) -> tuple[str, ...]:

@@ -32,6 +32,9 @@ class Display:
     def trial_lost(self, standing: RunStanding, shape: str, attempt: Attempt) -> None:
         """A trial of this shape was lost with its worker, and is run again."""
 
+    def trial_unmeasured(self, standing: RunStanding, record: TrialRecord) -> None:
+        """A trial is trained, and still to be measured."""
+
     def tick(self, standing: RunStanding) -> None:
         """Time has passed: a quarter of a second, or more on a busy machine."""
 
@@ -64,6 +67,11 @@ class Lines(Display):
         """One line on what was lost, and why."""
         self._say_owed()
         self._say(standing, f"#{attempt.number} {shape} is run again: {shown_reason(str(attempt))}")
+
+    def trial_unmeasured(self, standing: RunStanding, record: TrialRecord) -> None:
+        """One line on what waits to be measured."""
+        self._say_owed()
+        self._say(standing, f"#{record.number} {record.architecture.label} is trained, and to be measured once the latency device is there")
 
     def tick(self, standing: RunStanding) -> None:
         """What is waited for, where nothing was said for a minute."""

@@ -123,6 +123,8 @@ class RunStanding:
     """Done trials that came to nothing."""
     again: int = 0
     """Times that a trial was run again in this run because its worker was lost."""
+    unmeasured: int = 0
+    """Trials that are trained, and have their record once the latency device is back."""
     running_count: int = 0
     running: tuple[RunningTrial, ...] = ()
     front_size: int = 0
@@ -146,6 +148,7 @@ class RunStanding:
         waiting = sum(trial.doing == WAITING for trial in self.running)
         running = (self.running_count - waiting, "running"), (waiting, "waiting for the latency device"), (self.stopped, "stopped early")
         said += [f"{count} {word}" for count, word in running if count]
+        said += [f"{self.unmeasured} to be measured"] if self.unmeasured else []
         said += [f"{self.failed} failed"] if self.failed else []
         said += [f"{self.again} run again"] if self.again else []
         return ", ".join([*said, *([f"{self.front_size} on the front"] if self.done else [])])

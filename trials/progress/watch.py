@@ -75,6 +75,8 @@ class RunWatch:
         self._hear: Hear | None = None
         self._lock, self._writing, self._over = threading.RLock(), threading.Lock(), threading.Event()
         self._thread: threading.Thread | None = None
+        self._unmeasured: set[int] = set()
+        self._is_away = False
         self._heard_at = self._written_at = 0.0
         self._written: RunStanding | None = None
         now = moment(time.time())
@@ -169,6 +171,21 @@ class RunWatch:
             with suppress(Exception):
                 self._display.trial_lost(self._standing, task.architecture.label, attempt)
 
+    def set_aside(self, record: TrialRecord) -> None:
+        """A trial is trained, and still to be measured."""
+        with self._lock:
+            self._unmeasured.add(record.number)
+            self._set(running=self._others(record.number), unmeasured=len(self._unmeasured))
+            self._wait_for_trials()
+            with suppress(Exception):
+                self._display.trial_unmeasured(self._standing, record)
+
+    def device_is_away(self, is_away: bool) -> None:
+        """The latency device is gone, and trials that are trained wait for it; or it is back."""
+        with self._lock:
+            self._is_away = is_away
+            self._wait_for_trials()
+
     def given_back(self) -> None:
         """Whatever ran runs no more, and will be handed out again."""
         with self._lock:
@@ -181,7 +198,8 @@ class RunWatch:
             if self._tally is None:
                 return
             self._tally.add(record)
-            self._set(**self._tally.fields(), of=of, running=self._others(record.number))
+            self._unmeasured.discard(record.number)
+            self._set(**self._tally.fields(), of=of, running=self._others(record.number), unmeasured=len(self._unmeasured))
             self._estimate()
             self._wait_for_trials()
             with suppress(Exception):
@@ -196,11 +214,15 @@ class RunWatch:
         return tuple(trial for trial in self._standing.running if trial.number != number)
 
     def _wait_for_trials(self) -> None:
-        running = self._standing.running_count
-        if any(trial.doing == WAITING for trial in self._standing.running):
-            self._set(waits_for=f"{AWAY}; trainings that have theirs go on")
-            return
-        self._set(waits_for=f"{words.plural(running, 'trial')} to end" if running else "the next trial to be chosen and to begin")
+        running, unmeasured = self._standing.running_count, len(self._unmeasured)
+        trained = f"{words.plural(unmeasured, 'trained trial')} to be measured"
+        if unmeasured and not running:
+            waits_for = f"{AWAY}: {trained}, and no other begins before, for as many may be ahead of it" if self._is_away else trained
+        elif self._is_away or any(trial.doing == WAITING for trial in self._standing.running):
+            waits_for = f"{AWAY}; trainings go on{f', and {trained} then' if unmeasured else ''}"
+        else:
+            waits_for = f"{words.plural(running, 'trial')} to end" if running else "the next trial to be chosen and to begin"
+        self._set(waits_for=waits_for)
 
     def _set(self, **fields: Any) -> None:
         if "running" in fields:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from analysis.records.json_text import parse_json
+from analysis.records.json_writer import json_of
 from analysis.records.latency import Latency, latency_from_dict
-from analysis.records.record import Kind
+from analysis.records.record import Kind, TrialRecord
 from trials.corpus.blocks import TokenBlocks
 from trials.network.weights import write_safetensors
 from trials.study.spec import ProxySpec
@@ -35,7 +36,7 @@ STATE_MEANING = 1
 """Raised by whoever changes what a state holds: no checkpoint of before is taken up from then on."""
 KEYED_KINDS = {Kind.GRID: "rung"}
 """Kinds that keys have by the name which they had at first, so that a key never changes."""
-STATE_KEY, TRAINING_KEY, LATENCY_KEY, DIGEST_KEY = "state", "key", "latency", "sha256"
+STATE_KEY, TRAINING_KEY, LATENCY_KEY, LOOKS_KEY, DIGEST_KEY = "state", "key", "latency", "looks", "sha256"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,9 @@ class Kept:
     state: dict[str, Any]
     """State as `ProxyRun.state` gave it."""
     latency: Latency | None
-    """Taken before the training began; it is not taken again."""
+    """Taken before the training began; it is not taken again. None where the device was away."""
+    looks: tuple[TrialRecord, ...] = ()
+    """The records at looks that were passed without a latency, and so without a judgement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +59,14 @@ class Checkpoint:
     key: str
     """Key of all that decides the training, see `checkpoint_key`."""
 
-    def write(self, state: Mapping[str, Any], latency: Latency | None) -> None:
+    def write(self, state: Mapping[str, Any], latency: Latency | None, looks: Sequence[TrialRecord] = ()) -> None:
         """Put the state in place of an earlier one; a disk that is full or closed costs the checkpoint, never the trial."""
         tensors: dict[str, Tensor] = {}
         facts = {
             STATE_KEY: json.dumps(_packed(state, "", tensors)),
             TRAINING_KEY: self.key,
             LATENCY_KEY: json.dumps(None if latency is None else dataclasses.asdict(latency)),
+            LOOKS_KEY: json_of([look.as_dict() for look in looks]),
         }
         with suppress(OSError, SafetensorError):
             self.path.parent.mkdir(exist_ok=True)
@@ -78,7 +82,8 @@ class Checkpoint:
             facts.pop("format")
             if facts[TRAINING_KEY] != self.key or digest != _digest(facts, tensors):
                 return None
-            return Kept(_unpacked(parse_json(facts[STATE_KEY]), tensors), latency_from_dict(parse_json(facts[LATENCY_KEY])))
+            looks = tuple(map(TrialRecord.from_dict, parse_json(facts.get(LOOKS_KEY, "[]"))))  # of before has none
+            return Kept(_unpacked(parse_json(facts[STATE_KEY]), tensors), latency_from_dict(parse_json(facts[LATENCY_KEY])), looks)
         except (OSError, SafetensorError, ValueError, TypeError, KeyError):
             return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,10 +27,10 @@ from trials.training.proxy_run import ProxyRun
 from trials.training.utilisation import known_peak, utilisation
 from trials.trial.checkpoint import INTERVAL_SECONDS, SHARE_OF_TIME, Checkpoint
 from trials.trial.judgement import is_judged, judge_finished, without_rounding
-from trials.trial.task import Start, TrialTask, count_costs, outcome_of, record_of, shape_observed, this_machine
+from trials.trial.task import DeviceAway, Start, TrialTask, count_costs, outcome_of, record_of, shape_observed, this_machine
 
 MeasureLatency = Callable[[Architecture], Latency]
-"""Takes the latency of a shape; may wait its turn, and may raise."""
+"""Takes the latency of a shape; may wait its turn, and may raise; DeviceAway where the shape is to be trained first."""
 Ended = tuple[TrialRecord, Network | None]
 """A trial's record, and its network where it was trained here and the trial finished."""
 
@@ -65,11 +66,12 @@ def trial_in_stretches(
     `problem` that is known before, is not trained.
 
     Yields at each of the `looks`, shares of the training, the record that the trial has if it is stopped there; returns its last
-    record and the network. Whatever goes wrong becomes the record's outcome and reason; what was measured until then is kept. With a
-    `checkpoint` the trial goes on from what lies there, and leaves its state at every look and once a minute. `workload` says what
-    the KV cache and the decode FLOPs are counted at, and, where it is judged `as_deployed`, how the network is rounded before it is judged
-    once more; without `latency` nothing is timed. The deadline of the `conditions` is for the
-    whole trial but its latency, and a finished training's utilisation is of their peak. `progress` gets every new point of the curve.
+    record and the network. A shape whose latency cannot be had now is trained without it. Whatever goes wrong becomes the record's outcome
+    and reason; what was measured until then is kept. With a `checkpoint` the trial goes on from what lies there, and leaves its state at
+    every look and once a minute. `workload` says what the KV cache and the decode FLOPs are counted at, and, where it is judged
+    `as_deployed`, how the network is rounded before it is judged once more; without `latency` nothing is timed. The deadline of the
+    `conditions` is for the whole trial but its latency, and a finished training's utilisation is of their peak. `progress` gets every new
+    point of the curve.
     `reused` is a finished training that is taken over: only the latency is measured then, and what its record lacks of the quality as
     rounded, from the weights in the file `reused_weights`, without which such a shape is trained. What products of rounded weights read is
     the word of the device that took the latency, unless `activations` says how the directory's first trials were judged. The network comes
@@ -91,7 +93,7 @@ def trial_in_stretches(
         passed = problem.passed_limit(shape, "shape")
         if passed is None and latency is not None and measured is None:
             since = time.monotonic()
-            with memory_errors():
+            with memory_errors(), suppress(DeviceAway):
                 measured = latency(task.architecture)
             measuring_seconds = time.monotonic() - since
         passed = passed or problem.passed_limit(replace(shape, latency=measured), "device")
@@ -108,6 +110,9 @@ def trial_in_stretches(
         if reused is not None:
             return now(Outcome.FINISHED, None, reused), None
         keeper = _Keeper(checkpoint, measured)
+        for look in () if kept is None else kept.looks:  # passed without a latency
+            keeper.pass_by(look)
+            yield replace(look, latency=measured)
         whole = conditions.deadline_seconds
         left = None if whole is None else max(0.0, whole - (start.elapsed_seconds - measuring_seconds))
         run = ProxyRun(
@@ -118,8 +123,10 @@ def trial_in_stretches(
         if kept is not None:
             run.restore(kept.state)
         for _ in run.stretches(looks):
+            look = now(Outcome.STOPPED, None, run.result())
+            keeper.pass_by(look)
             keeper.keep(run)
-            yield now(Outcome.STOPPED, None, run.result())
+            yield look
         trained = time.monotonic()
         network, training = run.network, replace(run.result(), diagnostics=run.diagnose())
         peak = known_peak(conditions.device, training.precision) if conditions.peak_flops is None else conditions.peak_flops
@@ -143,13 +150,19 @@ class _Keeper:
 
     def __init__(self, checkpoint: Checkpoint | None, latency: Latency | None) -> None:
         self._checkpoint, self._latency = checkpoint, latency
+        self._looks: list[TrialRecord] = []
         self._next_at = time.monotonic() + INTERVAL_SECONDS
+
+    def pass_by(self, look: TrialRecord) -> None:
+        """A look at which the trial cannot be judged while it has no latency goes with its states."""
+        if self._latency is None:
+            self._looks.append(look)
 
     def keep(self, run: ProxyRun) -> None:
         """The state as it is now; the next one is due after so long that writing takes a fiftieth of the time at most."""
         if self._checkpoint is not None:
             since = time.monotonic()
-            self._checkpoint.write(run.state(), self._latency)
+            self._checkpoint.write(run.state(), self._latency, self._looks)
             now = time.monotonic()
             self._next_at = now + max(INTERVAL_SECONDS, (now - since) / SHARE_OF_TIME)
 

@@ -27,6 +27,10 @@ class DeviceLost(Exception):  # noqa: N818  as the failures of a training
     """The latency device was lost while it measured a trial's shape, too often: infrastructure, and so no verdict on the trial."""
 
 
+class DeviceAway(Exception):  # noqa: N818  as the failures of a training
+    """The latency device is away, and who asked waits no longer: the shape is trained first, and measured once the device is back."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialTask:
     """What a worker needs to know of a trial; picklable, and JSON-able through `as_dict`."""

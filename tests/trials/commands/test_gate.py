@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ import pytest
 import yaml
 
 import archfront
+from analysis.records.attempt import Attempt, append_attempt
+from analysis.records.record import Outcome, append
 from search_space.errors import SpecError
 from tests.support.bad_studies import SHAPE, TEXT, values
 from tests.support.given_tokenizers import PADDING, trained_definition
+from tests.support.sample_study import sample_records
 from trials.plans.check_study import check
 from trials.plans.notices import left_open_notices, study_notices
 from trials.study import budget_defaults
@@ -141,3 +145,55 @@ def test_what_a_study_left_open_is_what_its_directory_began_with(
         assert capsys.readouterr().out == sampled
         return
     assert [study.search_space.choices("vocab_size") for study in seen] == [begun.search_space.choices("vocab_size")]
+
+
+@pytest.mark.parametrize(
+    ("lost", "attempted", "said"),
+    [
+        ([], [], None),
+        ([], [3], "1 trial whose worker or node was lost, #3, is tried again by this command (1 attempt so far, see attempts.jsonl)"),
+        ([2], [2, 2, 2, 3], "2 trials whose worker or node was lost, #2 and #3, are tried again by this command (4 attempts so far, "),
+        ([2], [], "1 trial whose worker or node was lost, #2, is tried again by this command"),
+        (range(3, 9), [1], "6 trials whose worker or node was lost, #3, #4, #5, #6 and #7 and 1 more, are tried again by this command"),
+    ],
+)
+def test_run_and_plan_say_what_is_tried_again(
+    lost: Sequence[int],
+    attempted: Sequence[int],
+    said: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path, directory = written("a short context", tmp_path), tmp_path / "run"
+    directory.mkdir()
+    record = sample_records()[0]
+    for number in (1, *lost):
+        of_number = replace(record, number=number)
+        append(directory, replace(of_number, outcome=Outcome.LOST, reason='it said "outcome":"lost"') if number in lost else of_number)
+    if 8 in lost:  # a newer line counts
+        append(directory, replace(record, number=9, outcome=Outcome.LOST))
+        append(directory, replace(record, number=9, reason='it said "outcome":"lost"'))
+    for number in attempted:
+        append_attempt(directory, Attempt(number=number, attempt=1, node=None, cause="gone", started_at=record.started_at, seconds=1.0))
+
+    def begin(*_: object, **__: object) -> None:
+        raise SpecError(PAST)
+
+    monkeypatch.setattr("trials.driver.run_study.run_study", begin)
+    assert archfront.main(asked("run", path)) == 2
+    told = [line for line in capsys.readouterr().err.splitlines() if "tried again by this command" in line]
+    assert len(told) == (said is not None)
+    assert archfront.main(asked("plan", path)) == 0
+    assert [f"archfront: {each}" for each in json.loads(capsys.readouterr().out)["notices"] if "tried again" in each] == told
+    if said is not None:
+        assert told[0].startswith(f"archfront: {said}")
+
+
+def test_run_and_plan_refuse_damaged_attempts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written("a short context", tmp_path)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "attempts.jsonl").write_text("{}\n")
+    for verb in ("run", "plan"):
+        assert archfront.main(asked(verb, path)) == 2
+        assert "attempts.jsonl:1 does not hold an attempt" in capsys.readouterr().err

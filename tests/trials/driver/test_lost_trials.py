@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -163,7 +164,7 @@ def test_a_node_lost_with_many_trials_is_outlived_once_and_what_they_said_is_for
     proposer: Any = None  # what is handed out here are references
     given, attempts = Agenda(study, references(study.references, study.search_space), [], proposer), Attempts(tmp_path)
     writer: Any = SimpleNamespace(write_attempt=lambda _: None)
-    callback = tune_adapters.RecordCallback(study, given, attempts, writer, RunWatch())
+    callback = tune_adapters.RecordCallback(study, given, attempts, writer, RunWatch(), Mock())
     tasks = [given.next(), given.next()]
     for task in tasks:
         callback.on_trial_error(0, [], SimpleNamespace(config={"task": task}, error_file=str(tmp_path / "error")))

@@ -43,7 +43,7 @@ def test_what_was_said_is_forgotten(ends: list[Any], raised: type[BaseException]
     monkeypatch.setattr(search_on_tune, "_run_tune", run)
     monkeypatch.setattr(search_on_tune, "forget", lambda: happened.append("forgotten"))
     agenda: Any = SimpleNamespace(finished=False, interrupted=False, interrupt=lambda: None, give_back=lambda: None)
-    nothing: Any = SimpleNamespace(study=None, complaint=None)
+    nothing: Any = SimpleNamespace(study=None, complaint=None, device=None)
     with nullcontext() if raised is None else pytest.raises(raised):
         search_on_tune.search(agenda, nothing, nothing, nothing, None, RunWatch())
     assert happened == [what for end in ends for what in (end.__name__, "forgotten")]

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
         "test_latency_is_taken_on_the_node_that_offers_it_and_one_at_a_time",
         "test_a_cluster_without_such_a_node_is_refused_before_anything_trains",
         "test_two_studies_share_one_device_and_both_are_complete",
-        "test_a_device_that_was_away_is_waited_for",
+        "test_what_trains_while_the_device_is_away_is_measured_later_and_the_study_waits_when_it_is_too_far_ahead",
     ],
 )
 def test_in_a_cluster_of_two_nodes(name: str) -> None:

@@ -29,6 +29,7 @@ from trials.study.spec import ProxySpec
 from trials.training.conditions import Conditions
 from trials.trial.checkpoint import Checkpoint, checkpoint_key
 from trials.trial.run_trial import Ended, MeasureLatency, ended, trial_in_stretches
+from trials.trial.task import DeviceAway
 
 __all__ = ["blocks"]
 
@@ -146,6 +147,35 @@ def test_a_state_is_left_once_a_minute_between_looks_too(tmp_path: Path, blocks:
     assert kept is not None
     assert kept.state["tally"]["steps"] == 64
     assert same(ended(trial_in_stretches(TASK, blocks, LONGER, workload=WORKLOAD, checkpoint=checkpoint)), undisturbed)
+
+
+def test_a_trial_whose_latency_is_not_to_be_had_is_trained_and_judged_at_its_looks_later(tmp_path: Path, blocks: TokenBlocks) -> None:
+    def away(shape: Architecture) -> Latency:
+        raise DeviceAway
+
+    undisturbed, _ = ended(start(blocks, None))
+    checkpoint = place(tmp_path / "0003.safetensors", blocks)
+    first = start(blocks, checkpoint, measure=away)
+    seen = [next(first), next(first)]
+    assert [record.latency for record in seen] == [None, None]
+    del first
+    kept = checkpoint.read()
+    assert kept is not None
+    assert list(kept.looks) == seen
+
+    again = start(blocks, checkpoint, measure=away)
+    assert [next(again), next(again)] == seen, "whoever takes the trial up is asked again"
+    record, network = ended(again)
+    assert record.finished
+    assert record.latency is None
+    assert network is not None
+    assert timeless(record.training) == timeless(undisturbed.training)
+
+    measured = start(blocks, checkpoint)  # the device is back
+    looks = [next(measured) for _ in LOOKS]
+    assert [look.latency for look in looks] == [undisturbed.latency] * 3
+    assert timeless(looks[0].training) == timeless(seen[0].training)
+    assert ended(measured)[0].latency == undisturbed.latency
 
 
 def test_a_shape_over_a_limit_is_measured_and_not_trained(blocks: TokenBlocks) -> None:

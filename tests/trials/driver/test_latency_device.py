@@ -14,9 +14,9 @@ from analysis.records.latency import Latency
 from analysis.records.record import Outcome
 from search_space.architecture import Architecture
 from tests.support import fakes
-from trials.driver import workers
+from trials.driver import latency_device
 from trials.driver.finals_on_ray import tell_of_device
-from trials.driver.workers import LatencyDevice, ask_device
+from trials.driver.latency_device import LatencyDevice, ask_device
 from trials.machine.fair_queue import FairQueue
 from trials.progress.watch import AWAY, RunWatch
 from trials.trial.references import references
@@ -44,8 +44,8 @@ class Dying(LatencyDevice):
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_here")
 def test_only_losses_while_a_shape_was_measured_count_and_they_are_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "MOST_LOSSES", MOST_LOSSES)
-    monkeypatch.setattr(workers, "RAYLET_SECONDS", 0.1)
+    monkeypatch.setattr(latency_device, "MOST_LOSSES", MOST_LOSSES)
+    monkeypatch.setattr(latency_device, "RAYLET_SECONDS", 0.1)
     device, asked, away = ray.remote(Dying).options(num_cpus=0, max_restarts=-1).remote(tmp_path), list[str](), list[bool]()
 
     def behind(shape: Architecture, asker: str) -> Any:
@@ -56,7 +56,7 @@ def test_only_losses_while_a_shape_was_measured_count_and_they_are_no_verdict(tm
         return device.measure.remote(shape, asker)
 
     try:
-        contended: Any = SimpleNamespace(measure=SimpleNamespace(remote=behind), is_there=device.is_there)
+        contended: Any = SimpleNamespace(measure=SimpleNamespace(remote=behind), _get_local_state=device._get_local_state)
         assert ask_device(contended, PLAIN, away.append) == fakes.latency(PLAIN)
         assert len(asked) > MOST_LOSSES
         with pytest.raises(DeviceLost, match="was lost 1 times while it measured this shape: ") as raised:
