@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import mean
 from typing import Any, Self
 
 from analysis.records.checked import PositiveFloat, from_json
 from analysis.text import words
+from analysis.text.columns import aligned
 from search_space.architecture import Architecture
 
+RATE_RUNS = "rates.jsonl"
+"""File of a check's directory with its trainings."""
 NEAR_FACTOR = 2.0
 """A best rate within this factor of the common one is near it."""
 GOAL = 0.8
@@ -95,6 +99,16 @@ class RateCheck:
         return {**asdict(self), "shapes": shapes, "conclusion": rate_check_sentence(self)}
 
 
+def check_directory(directory: Path) -> Path:
+    """Where the check of a study lies that was given no directory of its own: beside the study's."""
+    return directory.with_name(f"{directory.name}-lr-check")
+
+
+def check_directories(directory: Path, study_name: str) -> list[Path]:
+    """Where a study in that directory may have such a check: it may have been made before the study had a directory of another name."""
+    return list(dict.fromkeys(check_directory(directory.parent / name) for name in (directory.name, study_name)))
+
+
 def check_rates(runs: Iterable[RateRun], common_seed: int) -> RateCheck:
     """Judge the runs of one recipe; those of `common_seed` make the grid, others are second seeds at the common rate."""
     by_shape: dict[Architecture, list[RateRun]] = {}
@@ -162,18 +176,18 @@ def _mean_losses(shapes: Sequence[ShapeRates]) -> dict[float, float]:
 
 def rate_table(check: RateCheck) -> str:
     """A row for each shape, then the conclusion."""
+    return "\n".join([*aligned(rate_rows(check), (0,)), "", rate_check_sentence(check)])
+
+
+def rate_rows(check: RateCheck) -> list[tuple[str, ...]]:
+    """A row for each shape, the heading first."""
     factors = sorted({factor for each in check.shapes for factor in each.losses})
-    rows = [["shape", "layers", *(f"x{factor:g}" for factor in factors), "best rate", "lost", "seeds differ by"]]
+    rows: list[tuple[str, ...]] = [("shape", "layers", *(f"x{factor:g}" for factor in factors), "best rate", "lost", "seeds differ by")]
     for each in check.shapes:
         best = words.ABSENT if each.best_factor is None else f"x{each.best_factor:.2g}{' or beyond' if each.at_edge else ''}"
         losses = [words.bits_text(each.losses.get(factor)) for factor in factors]
-        rows.append([each.shape, str(each.num_hidden_layers), *losses, best, _number(each.lost), _number(each.seed_difference)])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(cell.rjust(width) if place else cell.ljust(width) for place, (cell, width) in enumerate(zip(row, widths, strict=True)))
-        for row in rows
-    ]
-    return "\n".join([*lines, "", rate_check_sentence(check)])
+        rows.append((each.shape, str(each.num_hidden_layers), *losses, best, _number(each.lost), _number(each.seed_difference)))
+    return rows
 
 
 def rate_check_sentence(check: RateCheck) -> str:

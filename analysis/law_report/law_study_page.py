@@ -62,13 +62,6 @@ def scaling_report(summary: StudySummary, records: Sequence[TrialRecord], answer
     return sections_page(summary.name, lead, {**FIT_SECTIONS, **LAW_SECTIONS}, bodies, plotly_script())
 
 
-def law_page(name: str, records: Sequence[TrialRecord], answered: FitResult | str) -> str:
-    """The law alone as a page of its own."""
-    finished = sum(record.finished for record in records)
-    lead = f"Scaling study: {words.plural(finished, 'finished training')}."
-    return sections_page(name, lead, FIT_SECTIONS, _law_parts(records, answered), plotly_script())
-
-
 def _law_parts(records: Sequence[TrialRecord], answered: FitResult | str) -> dict[str, list[Html]]:
     """The parts about the law, or in place of one what is missing and the losses that there are."""
     if not isinstance(answered, str):

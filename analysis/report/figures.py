@@ -6,7 +6,7 @@ and ends in a cross.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import cycle
 
@@ -165,22 +165,6 @@ def figure_page(figure: go.Figure) -> str:
     """A figure as a page of its own, plotly.js inside, that opens without a network and sends nothing."""
     html: str = figure.to_html(full_html=True, include_plotlyjs=True, config=theme.OPTIONS)
     return html
-
-
-def figures_page(figures: Mapping[str, go.Figure]) -> str:
-    """Figures by their names, one below the other, as a page of their own like `figure_page`."""
-    if len(figures) == 1:
-        return figure_page(*figures.values())
-    head = Html(f'<meta charset="utf-8">{plotly_script()}')
-    return f"<!DOCTYPE html>{element('html', element('head', head), element('body', *(_piece(n, f) for n, f in figures.items())))}"
-
-
-def _piece(name: str, figure: go.Figure) -> Html:
-    """The element `plot-NAME` with a figure in it."""
-    drawn = figure.to_html(
-        full_html=False, include_plotlyjs=False, div_id=_identity(name), config=theme.OPTIONS, default_height=theme.HEIGHT
-    )
-    return Html(drawn)
 
 
 def _identity(name: str) -> str:

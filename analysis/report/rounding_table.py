@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from analysis.fidelity.rounding_loss import LossInterval, RoundingAnswer
+from analysis.text.columns import markdown_table
 from analysis.text.words import ABSENT
 
 ROUNDING_COLUMNS = (
@@ -22,10 +23,15 @@ ROUNDING_COLUMNS = (
 
 def rounding_table_text(roundings: Mapping[tuple[str, str], Sequence[RoundingAnswer]]) -> str:
     """A row for each rounding and arm; brackets hold 90 % intervals, and positive differences say that the arm is better."""
-    lines = [ROUNDING_COLUMNS, ("---",) * len(ROUNDING_COLUMNS)]
+    return markdown_table(rounding_rows(roundings))
+
+
+def rounding_rows(roundings: Mapping[tuple[str, str], Sequence[RoundingAnswer]]) -> list[tuple[str, ...]]:
+    """A row for each rounding and arm, the heading first."""
+    lines: list[tuple[str, ...]] = [ROUNDING_COLUMNS]
     for (runtime, precision), answers in roundings.items():
         lines += [(f"{precision} of {runtime}" if not place else "", *_row(answer)) for place, answer in enumerate(answers)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return lines
 
 
 def _row(found: RoundingAnswer) -> tuple[str, ...]:

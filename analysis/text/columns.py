@@ -19,6 +19,13 @@ def aligned(rows: Sequence[Sequence[str]], left: Collection[int]) -> list[str]:
     ]
 
 
+def markdown_table(rows: Sequence[Sequence[str]]) -> str:
+    """The first row as the heading of the others."""
+    heading, *others = rows
+    lines = [heading, ("---",) * len(heading), *others]
+    return "\n".join(f"| {' | '.join(line if line is lines[1] else map(markdown_cell, line))} |" for line in lines)
+
+
 def markdown_cell(text: str) -> str:
     """Any text as one cell: what would end the cell or the row is escaped, or a blank."""
     return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").split())

@@ -17,7 +17,7 @@ from analysis.records.record import FinalRecord, TrialRecord
 from trials.tracking.mlflow_location import DATABASE, location_of
 from trials.tracking.mlflow_store import open_client
 from trials.tracking.mlflow_tracker import Tracker
-from trials.tracking.mlflow_writer import End, Task, Writer
+from trials.tracking.mlflow_writer import End, Page, Task, Writer
 
 
 @functools.cache
@@ -39,13 +39,17 @@ class TrackerHere(Tracker):
         """What was told is forgotten."""
 
     def finish(self, records: Iterable[TrialRecord], finals: Mapping[int, FinalRecord]) -> None:
+        """What is over is written when it is known whether there is a report."""
+        self._queue.put(End(tuple(records), dict(finals)))
+
+    def close(self, page: Path | None = None) -> None:
         """Write it all, as the process would."""
         task: Task = pickle.loads(self._task)
         database = task.directory / DATABASE
         if task.place.tracking_uri is None and not database.exists():
             shutil.copyfile(empty_database(), database)
         coming = self._queue
-        coming.put(End(tuple(records), dict(finals)))
+        coming.put(Page(page))
         answers = io.StringIO()
         writer = Writer(task, coming, answers)
         writer.work()

@@ -40,10 +40,10 @@ def lr_check(options: argparse.Namespace) -> int:
 
     study, _, _ = load_begun(Path(options.study), None)
     passed(study)
-    from analysis.fidelity.lr_transfer import rate_table
+    from analysis.fidelity.lr_transfer import check_directory, rate_table
     from trials.experiments.lr_check import run_rate_check
 
-    directory = Path(options.directory or f"runs/{study.name}-lr-check")
+    directory = Path(options.directory) if options.directory else check_directory(Path("runs", study.name))
     found = run_rate_check(
         study,
         directory,
@@ -56,6 +56,7 @@ def lr_check(options: argparse.Namespace) -> int:
         emit(found.as_dict())
     else:
         print(rate_table(found))
+    _track_beside(Path("runs", study.name))
     return DONE
 
 
@@ -94,6 +95,7 @@ def validate(options: argparse.Namespace) -> int:
     else:
         print("\n".join(validity_sentences(found)))
     say(f"\nreport   {report_study(read_study(directory))}")
+    _track_beside(directory)
     return DONE
 
 
@@ -135,7 +137,22 @@ def promote(options: argparse.Namespace) -> int:
         emit(asdict(found))
     else:
         print(promotion_text(found))
+    _track_beside(directory)
     return DONE
+
+
+def _track_beside(directory: Path) -> None:
+    """Have MLflow show, beside a study that is tracked, what was just found."""
+    from trials.tracking.mlflow_location import PLACE
+
+    if not (directory / PLACE).is_file():
+        return
+    from analysis.report.study_page import REPORT
+    from trials.reporting.stored_study import read_study
+    from trials.tracking.mlflow_tracker import Tracker
+
+    stored = read_study(directory)
+    Tracker(directory, stored.study, stored.text).bring_up_to_date(stored.records, stored.finals, directory / REPORT)
 
 
 def _say_run(count: int, total: int, run: LongRun) -> None:

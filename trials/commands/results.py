@@ -53,6 +53,7 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
 
 def report(options: argparse.Namespace) -> int:
     """Write the report of a study's directory anew, and bring MLflow up to date."""
+    from analysis.report.study_page import REPORT
     from trials.reporting.stored_study import read_study, report_again, report_study, under_objectives
     from trials.tracking.mlflow_tracker import Tracker
 
@@ -78,7 +79,8 @@ def report(options: argparse.Namespace) -> int:
         return DONE
     _say_page("\nreport   ", stored, output, report_study)
     if _is_writable(stored.directory) and not stored.left_out:
-        Tracker(stored.directory, stored.study, stored.text).bring_up_to_date(stored.records, stored.finals)
+        page = stored.directory / REPORT
+        Tracker(stored.directory, stored.study, stored.text).bring_up_to_date(stored.records, stored.finals, page)
     say(more_said(stored.directory, options.verbose))
     print_written(stored, options.json)
     return DONE

@@ -125,6 +125,15 @@ def _run_watched(options: argparse.Namespace, watch: RunWatch) -> tuple[StudySpe
     from trials.reporting.stored_study import read_study, report_study
 
     watch.stages.end("imports")
+    written: list[tuple[StoredStudy, Path]] = []
+
+    def write_page() -> Path:
+        watch.begin("report", "the page to be written")
+        stored = read_study(directory)
+        written.append((stored, report_study(stored)))
+        watch.stages.end("report")
+        return written[-1][1]
+
     result = run_study(
         study,
         directory,
@@ -135,11 +144,9 @@ def _run_watched(options: argparse.Namespace, watch: RunWatch) -> tuple[StudySpe
         experiment=options.experiment,
         tags=tags,
         watch=watch,
+        write_page=write_page,
     )
-    watch.begin("report", "the page to be written")
-    stored = read_study(directory)
-    page = report_study(stored)
-    watch.stages.end("report")
+    stored, page = written[-1]
     if result.has_worked:
         from trials.driver.stage_keeping import add_report_seconds
 
@@ -170,8 +177,11 @@ def ablate(options: argparse.Namespace) -> int:
     from analysis.report.rounding_table import rounding_table_text
     from analysis.terminal.experiment_text import ablation_table_text, ablation_times_text
     from trials.experiments.ablation import run_ablations
+    from trials.reporting.beside_run import ablation_run
+    from trials.tracking.mlflow_ablations import keep_answers, track_answers
 
     answers = run_ablations(ablations, Path(options.directory), scale=options.scale, workers=options.workers, report=say)
+    is_new = keep_answers(Path(options.directory), map(ablation_run, answers))
     if options.json:
         emit([answer.as_dict() for answer in answers])
     else:
@@ -189,4 +199,6 @@ def ablate(options: argparse.Namespace) -> int:
     for answer in answers:
         for record in answer.failures:
             say(f"archfront: {answer.ablation.name}: {record.architecture.label}, seed {record.seed} {record.outcome}: {record.reason}")
+    if is_new and track_answers(Path(options.directory)) is not None:
+        say(f"MLflow   archfront ui {options.directory}")
     return DONE

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
+from analysis.text.words import plural
 from search_space.errors import SpecError
 from trials.commands.arguments import add_directory
 from trials.commands.talk import DONE, STUDY_FAILED, say
@@ -21,7 +23,8 @@ def add_track_arguments(parser: argparse.ArgumentParser) -> None:
 
 def track(options: argparse.Namespace) -> int:
     """Write a study's records into MLflow, there or elsewhere, or into a database of Optuna's."""
-    from trials.reporting.stored_study import read_study
+    from analysis.report.study_page import REPORT
+    from trials.reporting.stored_study import read_study, report_study
 
     if options.optuna is not None:
         if options.tracking_uri is not None:
@@ -34,12 +37,20 @@ def track(options: argparse.Namespace) -> int:
         name = write_optuna_study(stored.study, stored.records, stored.finals, uri)
         say(f"the Optuna study {name} is in {redacted(uri)}: {len(stored.records)} trials; optuna-dashboard {redacted(uri)}")
         return DONE
+    from trials.study.load_study import STUDY
+    from trials.tracking.mlflow_ablations import read_answers, track_answers
     from trials.tracking.mlflow_tracker import Tracker
 
-    copy = None if options.tracking_uri is None else settled_uri(options.tracking_uri)
-    stored = read_study(Path(options.directory))
+    copy, directory = None if options.tracking_uri is None else settled_uri(options.tracking_uri), Path(options.directory)
+    if not (directory / STUDY).exists() and (answers := read_answers(directory)):
+        if (where := track_answers(directory, copy)) is None:
+            return STUDY_FAILED
+        say(f"{plural(len(answers), 'ablation')} {'is' if len(answers) == 1 else 'are'} in MLflow at {where}")
+        return DONE
+    stored = read_study(directory)
+    page = report_study(stored) if os.access(directory, os.W_OK | os.X_OK) else directory / REPORT
     tracker = Tracker(stored.directory, stored.study, stored.text, copy, keep=copy is None)
-    tracker.bring_up_to_date(stored.records, stored.finals)
+    tracker.bring_up_to_date(stored.records, stored.finals, page)
     if tracker.failed:
         return STUDY_FAILED
     say(f"{len(stored.records)} trials are in MLflow at {tracker.shown_place}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,6 +58,7 @@ def run_study(
     tags: Mapping[str, str] = {},
     evaluate: Evaluate | None = None,
     watch: RunWatch | None = None,
+    write_page: Callable[[], Path] | None = None,
 ) -> StudyResult:
     """Run a study in its directory, or what is left of it; `study_text` is the YAML as it was given.
 
@@ -65,6 +66,7 @@ def run_study(
     `address` is that of a Ray cluster; without it, and outside of a Ray job, one is started on this machine for the time of the run.
     `experiment` is MLflow's, of the study's name where none is given, and `tags` are those that the study's run has there beside ours.
     `evaluate`, a function at the top of a module, takes the place of training and measuring. `watch` is told what goes on.
+    `write_page` writes the report of what then lies in the directory, which MLflow's run of the study has too.
     Raises SpecError for wrong input; whatever happens to single trials stands in their records. After an interruption of any kind the
     same call continues.
     """
@@ -87,7 +89,7 @@ def run_study(
         watch.open(held, study.name)
         is_searched = agenda.finished
         if is_searched and (evaluate is not None or not lacks_finals(study, records, finals)):
-            tracker.bring_up_to_date(records, finals)
+            tracker.bring_up_to_date(records, finals, None if write_page is None else write_page())
         else:
             stages.end("study")
             keep_in(held)
@@ -105,11 +107,13 @@ def run_study(
             with tracker.writing(records):
                 settled, records, finals, left_out = run.on_ray(study, records, finals)
             watch.begin("tracking", "MLflow's runs to be brought up to date")
-            tracker.finish(records, finals)
-            stages.end("tracking")
-            if evaluate is None:
-                made = [record for record in records if record.number not in before]
-                keep_taken(settled, held, made, stages, here=is_here(address), was_open=is_open(study))
+            with tracker.ending(records, finals) as keep_page:
+                stages.end("tracking")
+                if evaluate is None:
+                    made = [record for record in records if record.number not in before]
+                    keep_taken(settled, held, made, stages, here=is_here(address), was_open=is_open(study))
+                if write_page is not None:
+                    keep_page(write_page())
     recorded = {record.number for record in records}
     return StudyResult(
         directory=held,

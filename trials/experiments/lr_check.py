@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from analysis.fidelity.lr_transfer import RateCheck, RateRun, check_rates
+from analysis.fidelity.lr_transfer import RATE_RUNS, RateCheck, RateRun, check_rates
 from analysis.records.files import append_line, read_lines
 from analysis.records.record import Outcome
 from search_space.architecture import Architecture
@@ -22,7 +22,6 @@ from trials.training.recipe import with_scaled_rates
 from trials.trial.calibration import settled
 from trials.trial.task import outcome_of
 
-RUNS = "rates.jsonl"
 ReportRateRun = Callable[[int, int, RateRun], None]
 """Told of every training that ended: how many did, of how many, and which."""
 
@@ -50,13 +49,13 @@ def run_rate_check(
         for shape in spread
     ]
     directory.mkdir(parents=True, exist_ok=True)
-    known = {_identity(run): run for run in read_rate_runs(directory / RUNS) if _answers(run)}
+    known = {_identity(run): run for run in read_rate_runs(directory / RATE_RUNS) if _answers(run)}
     missing = [run for run in wanted if _identity(run) not in known]
     ended = side_by_side(
         train_at, [(run, study, proxy) for run in missing], study.workers.count, lower="workers.count or proxy.batch_sequences"
     )
     for count, (_, run) in enumerate(ended, start=len(wanted) - len(missing) + 1):
-        append_line(directory / RUNS, run.as_dict())
+        append_line(directory / RATE_RUNS, run.as_dict())
         known[_identity(run)] = run
         if progress is not None:
             progress(count, len(wanted), run)
@@ -80,6 +79,21 @@ def bits_at(shape: Architecture, blocks: TokenBlocks, study: StudySpec, proxy: P
     _, training = train(shape, blocks, with_scaled_rates(proxy, factor), seed=seed, conditions=Conditions.of(study.workers))
     assert training.validation is not None  # a run that came to its end was evaluated there
     return training.validation.bits_per_byte
+
+
+def read_rate_checks(directory: Path) -> dict[str, RateCheck]:
+    """What the trainings of a check's directory say, by their recipe; none where it holds none.
+
+    The seed of a recipe's grid is the one that it has at other rates than the study's.
+    """
+    by_recipe: dict[str, dict[tuple[Architecture, float, int, str], RateRun]] = {}
+    for run in read_rate_runs(directory / RATE_RUNS):
+        by_recipe.setdefault(run.recipe, {})[_identity(run)] = run
+    found = {}
+    for recipe, runs in by_recipe.items():
+        seeds = [run.seed for run in runs.values() if run.factor != 1] or [run.seed for run in runs.values()]
+        found[recipe] = check_rates(runs.values(), seeds[0])
+    return found
 
 
 def read_rate_runs(path: Path) -> list[RateRun]:

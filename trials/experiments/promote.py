@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from analysis.fidelity.forecast import FrontForecast, forecast_front, members_and_near_ties
 from analysis.fidelity.promotion import Promotion, promotion
-from analysis.fidelity.rank_validity import PROMOTED
+from analysis.fidelity.rank_validity import PROMOTED, LongRun, read_long_runs
 from analysis.fronts.front import Front, front_of
 from analysis.fronts.membership import Membership, estimate_membership
-from analysis.records.record import RECORDS, TrialRecord, read_finals, read_records
+from analysis.objectives.problem import Problem
+from analysis.records.record import RECORDS, FinalRecord, TrialRecord, read_finals, read_records
 from analysis.records.training import FARTHEST
 from search_space.errors import SpecError
 from trials.corpus.prepare import prepare_corpus
@@ -41,10 +42,8 @@ def run_promotion(
     study.problem.require_forecast_place()
     with claim(directory, study_text):
         study = settled(study, directory)
-        records = {record.number: _in_float32(record) for record in read_records(directory)}
-        front = front_of(records.values(), read_finals(directory), study.problem)
-        membership = estimate_membership(front)
-        numbers = members_and_near_ties(front, membership)
+        seen = _Promotable.of(read_records(directory), read_finals(directory), study.problem)
+        records, membership, numbers = seen.records, seen.membership, seen.numbers
         if not numbers:
             raise SpecError(f"{directory} must have a finished trial to promote, found none; run the study to its end")
         if top is not None:
@@ -55,28 +54,63 @@ def run_promotion(
         for found in blocks.values():
             found.require_same_text(chosen)
         reuse = Reuse(study, directory, {size: TrainingText.of(found) for size, found in blocks.items()})
-        keys = {record.number: record.architecture.key for record in chosen}
-        done = finished_runs(directory, PROMOTED, times)
-        runs = {run.number: run for run in done if keys.get(run.number) == run.architecture_key}
+        runs = seen.runs_of(finished_runs(directory, PROMOTED, times))
+        runs = {number: run for number, run in runs.items() if number in numbers}
         missing = [record for record in chosen if record.number not in runs]
         for count, run in enumerate(long_runs(missing, study, times, reuse, directory / PROMOTED), len(chosen) - len(missing) + 1):
             runs[run.number] = run
             if progress is not None:
                 progress(count, len(chosen), run)
-    labels, ahead = (
-        {record.number: record.architecture.label for record in chosen},
-        _ahead(list(records.values()), front, membership, times),
-    )
-    return promotion(numbers, runs, labels, front, times, ahead)
+    return seen.told(numbers, runs, times)
+
+
+def read_promotions(
+    directory: Path, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], problem: Problem
+) -> list[Promotion]:
+    """What the longer trainings of a front that lie in a study's directory say, the shortest first; none where there are none."""
+    runs = read_long_runs(directory, PROMOTED)
+    if not runs or problem.forecast_place is None:
+        return []
+    seen, told = _Promotable.of(records, finals, problem), list[Promotion]()
+    for times in sorted({run.times for run in runs}):
+        there = seen.runs_of(run for run in runs if run.times == times)
+        if numbers := [number for number in seen.numbers if number in there]:
+            told.append(seen.told(numbers, there, times))
+    return told
+
+
+@dataclass(frozen=True, slots=True)
+class _Promotable:
+    """A study as its long trainings see it: with qualities in float32, which they are judged in."""
+
+    records: Mapping[int, TrialRecord]
+    front: Front
+    membership: Membership
+    numbers: list[int]
+    """Members of the front and near ties."""
+
+    @classmethod
+    def of(cls, records: Iterable[TrialRecord], finals: Mapping[int, FinalRecord], problem: Problem) -> _Promotable:
+        plain = {record.number: _in_float32(record) for record in records}
+        front = front_of(plain.values(), finals, problem)
+        membership = estimate_membership(front)
+        return cls(plain, front, membership, members_and_near_ties(front, membership))
+
+    def runs_of(self, runs: Iterable[LongRun]) -> dict[int, LongRun]:
+        """The last training of each trial that is of its shape, by the trial's number."""
+        keys = {number: record.architecture.key for number, record in self.records.items()}
+        return {run.number: run for run in runs if keys.get(run.number) == run.architecture_key}
+
+    def told(self, numbers: Sequence[int], runs: Mapping[int, LongRun], times: float) -> Promotion:
+        """What these trials' long trainings say."""
+        labels = {number: self.records[number].architecture.label for number in numbers}
+        try:
+            ahead: FrontForecast | str = forecast_front(list(self.records.values()), self.front, self.membership, times)
+        except SpecError as error:
+            ahead = str(error)
+        return promotion(numbers, runs, labels, self.front, times, ahead)
 
 
 def _in_float32(record: TrialRecord) -> TrialRecord:
     """The record with its quality in float32, which is what the long trainings are judged in."""
     return record if record.training is None else replace(record, training=without_rounding(record.training))
-
-
-def _ahead(records: Sequence[TrialRecord], front: Front, membership: Membership, times: float) -> FrontForecast | str:
-    try:
-        return forecast_front(records, front, membership, times)
-    except SpecError as error:
-        return str(error)

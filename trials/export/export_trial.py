@@ -13,10 +13,11 @@ from analysis.records.choice import read_choice
 from analysis.records.record import TrialRecord
 from search_space.errors import SpecError, unknown_key
 from trials.catalogue.formats import FORMATS
-from trials.export.card import CARD, CARD_TITLE, title, write_card
+from trials.export.card import CARD_TITLE, write_card
 from trials.export.context import StatedContext, measured_context, require_context
 from trials.export.folder import SUMS, require_own, staged
 from trials.export.front_matter import first_heading
+from trials.reporting.model_card import CARD, title
 from trials.reporting.stored_study import StoredStudy
 from trials.study.directory import tokenizer_file, weights_file
 

@@ -12,10 +12,10 @@ from torch import Tensor
 from search_space.architecture import Architecture
 from search_space.errors import SpecError, refused
 from trials.catalogue.formats import FORMATS, require_writer, supported_exports
-from trials.export.card import CARD
 from trials.export.verification import VERIFICATION, library_of
 from trials.formats.model import Model
 from trials.network.weights import load_weights
+from trials.reporting.model_card import CARD
 
 
 def write_formats(

@@ -17,7 +17,7 @@ from analysis.records.json_writer import json_of
 from search_space.errors import SpecError, quoted
 from trials.machine.provenance import environment
 from trials.machine.redaction import HIDDEN, redacted
-from trials.tracking.mlflow_views import CURVES_VIEW, FAILURES_VIEW, FRONT_VIEW, TABLE_VIEW, VIEW_TAG, view_id, view_path
+from trials.tracking.mlflow_views import CHECKS_VIEW, CURVES_VIEW, FAILURES_VIEW, FRONT_VIEW, TABLE_VIEW, VIEW_TAG, view_id, view_path
 from trials.tracking.tracking_uri import is_database, settled_uri
 
 DATABASE, ARTIFACTS, PLACE = "mlflow.db", "mlflow-artifacts", "tracking.json"
@@ -140,7 +140,8 @@ def view_paths(database: Path, study_id: str) -> dict[str, str]:
         return {}
     if found is None:
         return {}
-    kinds = [kind for kind in (TABLE_VIEW, FRONT_VIEW, CURVES_VIEW, FAILURES_VIEW) if f"{VIEW_TAG}{view_id(study_id, kind)}" in tags]
+    all_kinds = TABLE_VIEW, FRONT_VIEW, CURVES_VIEW, FAILURES_VIEW, CHECKS_VIEW
+    kinds = [kind for kind in all_kinds if f"{VIEW_TAG}{view_id(study_id, kind)}" in tags]
     return {kind: view_path(found[0], study_id, kind) for kind in kinds} or {TABLE_VIEW: view_path(found[0], study_id, None)}
 
 

@@ -17,14 +17,16 @@ from analysis.records.choice import Choice, read_choice
 from analysis.records.json_writer import json_of
 from analysis.records.record import FinalRecord, TrialRecord
 from analysis.records.training import CurvePoint
+from trials.reporting.model_card import model_files
 from trials.study.spec import StudySpec
 from trials.tracking.mlflow_curves import epoch_ms
 from trials.tracking.mlflow_location import MlflowLocation
-from trials.tracking.mlflow_mark import IN_PART, MARK, artifact_names, mark_of
+from trials.tracking.mlflow_mark import IN_PART, MARK, beside_digest, mark_of
 from trials.tracking.mlflow_models import StudyModels
 from trials.tracking.mlflow_standing import result_names, standing_of
 from trials.tracking.mlflow_store import MlflowStore, origin
 from trials.tracking.mlflow_study_content import count_metrics, ended_ms, front_data, front_note, study_metrics, study_parameters
+from trials.tracking.mlflow_study_files import StudyFiles
 from trials.tracking.mlflow_trial_content import digest
 from trials.tracking.mlflow_trial_runs import TrialRuns, unsaid
 from trials.tracking.mlflow_views import saved_views
@@ -34,6 +36,8 @@ from trials.trial.task import TrialTask
 
 CHOSEN_ALIAS = "chosen"
 """Alias of what `archfront choose` has kept."""
+BESIDE_COUNT = "archfront.beside_count"
+"""How many runs stand beside a study's."""
 TABLE_TAG = {"mlflow.loggedArtifacts": json_of([{"path": "front.json", "type": "table"}])}
 """What `mlflow.load_table` looks for."""
 
@@ -51,6 +55,7 @@ class StudyRuns:
         self._status: str = parent.info.status
         self._mark: str | None = parent.data.tags.get(MARK)
         self._began_ms: int = parent.info.start_time
+        self.files = StudyFiles(self._store, parent, study, study_yaml, place)
         asked = study_parameters(study)
         lacking = {name: asked[name] for name in asked if name not in parent.data.params}
         self._store.log(self._parent_id, parameters=lacking, tags=unsaid(place.tags, parent.data.tags))
@@ -82,7 +87,7 @@ class StudyRuns:
         rows = front_rows(records, {}, front, estimate_membership(front))
         tags = {**TABLE_TAG, "mlflow.note.content": front_note(rows, front.problem)[:LONGEST_TAG]}
         self._store.log(self._parent_id, study_metrics(records, front), tags=tags)
-        self._client.log_text(self._parent_id, json_of(front_data(rows), indent=2), artifact_names(self._study)[1])
+        self.files.write_found(front_data(rows))
 
     def leave(self) -> None:
         """Nothing runs any more, and the study is not over: neither it nor a trial on its way is shown as if it ran, or had finished."""
@@ -96,7 +101,8 @@ class StudyRuns:
         Raises UnregisteredError where all of it is written but the models, which the next catch-up registers.
         """
         choice = read_choice(self._directory)
-        mark = mark_of({record.number: digest(record) for record in records}, finals, self._study_yaml, choice, self._place.tags)
+        digests, beside = {record.number: digest(record) for record in records}, beside_digest(self._directory, self._study.name)
+        mark = mark_of(digests, finals, self._study_yaml, choice, self._place.tags, beside)
         if mark != self._mark:
             self._set_mark(None)
         front = front_of(records, finals, self._study.problem)
@@ -104,7 +110,7 @@ class StudyRuns:
         time_ms = _standing_ms(records, finals.values())
         for record in records:
             standing = standing_of(record, finals.get(record.number), front, membership)
-            if self._trials.lacks(record):
+            if self._trials.lacks(record, digests[record.number]):
                 self._goes_on()
                 self._trials.complete(record, standing, time_ms)
             self._trials.place(record.number, standing, time_ms)
@@ -112,12 +118,16 @@ class StudyRuns:
         corpora = (record.training.corpus_sha256 for record in records if record.training and record.training.corpus_sha256)
         self._store.log_corpus(self._parent_id, self._study, next(corpora, None))
         if self._study.scaling is None:
+            if not self.files.are_there():
+                self._trials.forget_files()
             self._write_front(records, finals, front, membership, time_ms)
+            self._keep_cards(records, finals, front, choice)
         else:
             self._write_law(records, self._study.scaling.form)
         if choice is not None:
             self.write_choice(choice)
-        self._write_views()
+        has_beside = bool(beside) and self._write_beside(records, finals)
+        self._write_views(has_checks=has_beside)
         self._set_status(_end(self._study, records, finals, front))
         if self._study.scaling is None:
             self._register(records, front, membership, choice)
@@ -154,10 +164,8 @@ class StudyRuns:
     def _write_front(
         self, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, membership: Membership, time_ms: int
     ) -> None:
-        from analysis.report.figures import figures_page, front_figures  # Plotly is needed once, at the end
-
         rows = front_rows(records, finals, front, membership)
-        self._write_files(figures_page(front_figures(records, front, membership)), front_data(rows))
+        self.files.write(front_data(rows))
         tags = {
             **TABLE_TAG,
             "mlflow.note.content": front_note(rows, front.problem),
@@ -166,26 +174,38 @@ class StudyRuns:
         # later than what was said of as many trials while the study ran: of two values of one time, MLflow takes the larger
         self._store.log(self._parent_id, study_metrics(records, front, time_ms), tags=tags)
 
-    def _write_views(self, only_new: bool = False) -> None:
+    def _write_views(self, only_new: bool = False, has_checks: bool = False) -> None:
         """The ways of looking that MLflow's page offers under Views; a page of before 3.15 passes them over."""
         metrics = sorted(self._trials.metric_names | set(result_names(self._study.problem)))
-        views = saved_views(self._study, self._place.study_id, self._parent_id, self._began_ms, metrics)
+        views = saved_views(self._study, self._place.study_id, self._parent_id, self._began_ms, metrics, has_checks)
         self._store.set_experiment_tags(views, only_new)
 
     def _write_law(self, records: Sequence[TrialRecord], law: str) -> None:
-        """A scaling study's pictures on one page, since plotly.js would be in each file, and what it found as data."""
-        from analysis.law_report.law_study_page import fitted, law_page
+        """What a scaling study found, as data and in numbers."""
+        from analysis.law_report.law_study_page import fitted
         from trials.tracking.mlflow_law_content import law_data, law_metrics, law_note
 
         answered = fitted(records, law)
-        self._write_files(law_page(self._study.name, records, answered), law_data(answered))
+        self.files.write(law_data(answered))
         self._store.log(self._parent_id, law_metrics(records, answered), tags={"mlflow.note.content": law_note(answered)[:LONGEST_TAG]})
 
-    def _write_files(self, page: str, data: object) -> None:
-        """What was found, what was asked, and where."""
-        texts = (page, json_of(data, indent=2), self._study_yaml, json_of(self._place.environment, indent=2))
-        for name, text in zip(artifact_names(self._study), texts, strict=True):
-            self._client.log_text(self._parent_id, text, name)
+    def _keep_cards(self, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, choice: Choice | None) -> None:
+        """What each member of the front is, beside its run."""
+        for record in records:
+            if record.number in front.members:
+                decided = choice if choice is not None and choice.trial == record.number else None
+                files = model_files(self._directory, self._study, record, finals.get(record.number), decided)
+                self._trials.keep_files(record.number, files)
+
+    def _write_beside(self, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]) -> bool:
+        """Trainings beside the study, as runs beside its own; whether there are any."""
+        from trials.reporting.beside_study import beside_runs  # what they say is worked out anew, which few studies need
+        from trials.tracking.mlflow_beside_runs import BesideRuns
+
+        runs = beside_runs(self._directory, self._study, records, finals)
+        BesideRuns(self._store, self._place.study_id).write(runs)
+        self._client.set_tag(self._parent_id, BESIDE_COUNT, str(len(runs)))
+        return bool(runs)
 
     def _set_mark(self, mark: str | None) -> None:
         """Marks the runs as written from what the mark says, or as being written."""

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,14 +29,14 @@ from trials.study.sole_writer import ENDING_SECONDS
 from trials.study.spec import StudySpec
 from trials.tracking.mlflow_location import location_of
 from trials.tracking.mlflow_mark import is_written
-from trials.tracking.mlflow_writer import Begun, End, Grown, Item, Task
+from trials.tracking.mlflow_writer import Begun, End, Grown, Item, Page, Task
 from trials.trial.task import TrialTask
 
 logger = logging.getLogger(__name__)
 
 
 class Tracker:
-    """Has a study's records written to MLflow by a process of its own; no method but `finish` waits.
+    """Has a study's records written to MLflow by a process of its own; no methods but `finish` and `close` wait.
 
     Where MLflow cannot be written there is one warning, the study goes on, and later attempts follow.
     """
@@ -64,6 +64,7 @@ class Tracker:
         self._complaints: IO[bytes] | None = None
         self._threads = [threading.Thread(target=work, name="tracking", daemon=True) for work in (self._send, self._hear)]
         self._warned, self._warned_of_models = False, False
+        self._is_whole = threading.Event()
         self._told_tokens: dict[int, int] = {}
         """Tokens of the last point of a curve that was passed on, by the number of its trial."""
 
@@ -77,16 +78,18 @@ class Tracker:
         """Whether something could not be written, as was said."""
         return self._warned
 
-    def has_all(self, records: Iterable[TrialRecord], finals: Mapping[int, FinalRecord]) -> bool:
+    def has_all(self, records: Iterable[TrialRecord], finals: Mapping[int, FinalRecord], page: Path | None = None) -> bool:
         """Whether there is nothing to write; False where only MLflow itself could tell, which takes seconds to import."""
-        return is_written(self._directory, self._place, self._study, self._study_yaml, records, finals)
+        return is_written(self._directory, self._place, self._study, self._study_yaml, records, finals, page)
 
-    def bring_up_to_date(self, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]) -> None:
-        """Have written what is lacking of a study in which nothing runs, and wait for it."""
-        if not self.has_all(records, finals):
+    def bring_up_to_date(self, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], page: Path | None = None) -> None:
+        """Have written what is lacking of a study in which nothing runs, its report included where it lies there, and wait for it."""
+        page = page if page is not None and page.is_file() else None
+        if not self.has_all(records, finals, page):
             with self.writing(records):
                 pass
             self.finish(records, finals)
+            self.close(page)
 
     @contextlib.contextmanager
     def writing(self, records: Iterable[TrialRecord]) -> Iterator[None]:
@@ -135,9 +138,26 @@ class Tracker:
         for record in records:
             self._queue.put(record)
 
+    @contextlib.contextmanager
+    def ending(self, records: Iterable[TrialRecord], finals: Mapping[int, FinalRecord]) -> Iterator[Callable[[Path], None]]:
+        """When all is recorded: `finish`, then what is done inside, which may name the report, and `close`; abandoned where that raises."""
+        pages: list[Path] = []
+        try:
+            self.finish(records, finals)
+            yield pages.append
+        except BaseException:
+            self.abandon()
+            raise
+        self.close(pages[-1] if pages else None)
+
     def finish(self, records: Iterable[TrialRecord], finals: Mapping[int, FinalRecord]) -> None:
-        """Wait until everything is written, the parent's artifacts and the runs' ends included, or MLflow has failed once more."""
+        """Wait until everything is written but the report, the runs' ends included, or MLflow has failed once more; `close` follows."""
         self._queue.put(End(tuple(records), dict(finals)))
+        self._is_whole.wait()
+
+    def close(self, page: Path | None = None) -> None:
+        """After `finish`: have the report beside the study's run, and wait for the end of the process."""
+        self._queue.put(Page(None if page is None else page.absolute()))
         self._close()
 
     def abandon(self) -> None:
@@ -176,7 +196,7 @@ class Tracker:
         with contextlib.suppress(BrokenPipeError):  # it is gone, as `_hear` says
             said.write(self._task)
             said.flush()  # MLflow is imported while the first trial runs
-            while not isinstance(item, End) and (item := self._queue.get()) is not None:
+            while not isinstance(item, Page) and (item := self._queue.get()) is not None:
                 pickle.dump(item, said)
                 said.flush()
 
@@ -190,6 +210,7 @@ class Tracker:
             answer = parse_json(line)
             done = done or "done" in answer
             self._told(answer)
+        self._is_whole.set()
         if not done:
             self._complaints.seek(0)
             said = self._complaints.read().decode(errors="replace").strip().splitlines()
@@ -197,6 +218,8 @@ class Tracker:
             self._warn(f"the process that writes them {how_it_ended(self._process.wait())}{last}")
 
     def _told(self, answer: Mapping[str, Any]) -> None:
+        if "whole" in answer:
+            self._is_whole.set()
         if "said" in answer:
             logger.warning("%s", answer["said"])
         if "failed" in answer:

@@ -56,7 +56,6 @@ class RunContent:
     parameters: Mapping[str, str]
     metrics: tuple[MetricPoint, ...]
     tags: Mapping[str, str]
-    corpus_sha256: str | None
 
 
 def begun_run(task: TrialTask) -> tuple[dict[str, str], dict[str, str]]:
@@ -81,7 +80,6 @@ def trial_run(record: TrialRecord, problem: Problem = STANDARD) -> RunContent:
     started_ms = epoch_ms(record.started_at)
     ended_ms = started_ms + round(1000 * record.wall_seconds)
     totals = [MetricPoint(name, value, 0, ended_ms) for name, value in _results(record, problem)]
-    training = record.training
     return RunContent(
         name=record.title,
         digest=run_digest(digest(record)),
@@ -91,7 +89,6 @@ def trial_run(record: TrialRecord, problem: Problem = STANDARD) -> RunContent:
         parameters=_shape(record.architecture) | _conditions(record) | _facts(record),
         metrics=tuple(point for point in (*totals, *curve_of(record, started_ms)) if math.isfinite(point.value)),
         tags=_tags(record),
-        corpus_sha256=training.corpus_sha256 if training else None,
     )
 
 

@@ -6,11 +6,13 @@ it is RUNNING until all of it is written, and what of its curve was drawn on the
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from analysis.records.json_writer import json_of
 from analysis.records.record import TrialRecord
 from analysis.records.training import CurvePoint
 from trials.machine.provenance import owner
@@ -21,7 +23,7 @@ from trials.tracking.mlflow_store import DrawnPoint, MlflowStore
 from trials.tracking.mlflow_trial_content import RunContent, begun_run, digest, run_digest, trial_run
 from trials.trial.task import TrialTask
 
-NUMBER_TAG, DIGEST_TAG, SHAPE_TAG = "archfront.number", "archfront.digest", "archfront.architecture_key"
+NUMBER_TAG, DIGEST_TAG, SHAPE_TAG, FILES_TAG = "archfront.number", "archfront.digest", "archfront.architecture_key", "archfront.files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +73,10 @@ class TrialRuns:
         """Run of each trial, by its number."""
         return {number: child.run_id for number, child in self._children.items()}
 
-    def lacks(self, record: TrialRecord) -> bool:
-        """Whether a trial's run does not say all that its record does."""
+    def lacks(self, record: TrialRecord, told: str | None = None) -> bool:
+        """Whether a trial's run does not say all that its record does; `told` is the record's digest, where it is known."""
         known = self._children.get(record.number)
-        return known is None or not known.is_complete or known.digest != run_digest(digest(record))
+        return known is None or not known.is_complete or known.digest != run_digest(told or digest(record))
 
     def begin(self, task: TrialTask, started_ms: int) -> None:
         """A trial is on a worker: its run is there and RUNNING; one that was cut short goes on."""
@@ -111,7 +113,6 @@ class TrialRuns:
         if known is None:
             known = self._create(content.name, tags, content.started_ms)
             tags = {}
-        self._store.log_corpus(known.run_id, self._study, content.corpus_sha256)
         said = {point.name: point.value for point in content.metrics}
         changed = {name: value for name, value in standing.metrics.items() if said.get(name) != value}
         later = [MetricPoint(name, value, 0, time_ms or content.ended_ms) for name, value in changed.items()]
@@ -132,6 +133,20 @@ class TrialRuns:
         points = [MetricPoint(name, value, 0, later_ms if name in child.metrics else time_ms) for name, value in changed.items()]
         self._store.log(child.run_id, points, tags=tags)
         self._children[number] = replace(child, metrics={**child.metrics, **changed}, tags={**child.tags, **tags})
+
+    def forget_files(self) -> None:
+        """Have `keep_files` write what it is given, whatever the runs say that they have."""
+        for number, child in self._children.items():
+            self._children[number] = replace(child, tags={name: value for name, value in child.tags.items() if name != FILES_TAG})
+
+    def keep_files(self, number: int, files: Mapping[str, str]) -> None:
+        """Have these texts, by their names, among a trial's artifacts."""
+        child, told = self._children[number], hashlib.sha256(json_of(files, sort_keys=True).encode()).hexdigest()[:16]
+        if tags := unsaid({FILES_TAG: told}, child.tags):
+            for name, text in files.items():
+                self._store.client.log_text(child.run_id, text, name)
+            self._store.log(child.run_id, tags=tags)
+            self._children[number] = replace(child, tags={**child.tags, **tags})
 
     def tag_chosen(self, chosen: int) -> None:
         """Say of each trial whether it is the chosen one."""

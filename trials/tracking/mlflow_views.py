@@ -22,7 +22,7 @@ FIRST_VERSION = (3, 15)
 LONGEST_VIEW = 20_000
 """Characters of an experiment's tag in MLflow; a longer view leaves MLflow's own charts to the page."""
 VIEW_TAG = "mlflow.sharedViewState."
-TABLE_VIEW, FRONT_VIEW, CURVES_VIEW, FAILURES_VIEW = "table", "front", "curves", "failures"
+TABLE_VIEW, FRONT_VIEW, CURVES_VIEW, FAILURES_VIEW, CHECKS_VIEW = "table", "front", "curves", "failures", "checks"
 CHART_VIEWS = (FRONT_VIEW, CURVES_VIEW)
 """Views of charts in place of rows."""
 SHAPE_COLUMNS = ("num_hidden_layers", "hidden_size", "num_attention_heads", "sharing_strategy")
@@ -32,6 +32,8 @@ COLUMN_WIDTH = 92
 """Pixels."""
 BY_SIZE = {"orderByKey": "metrics.`parameters`", "orderByAsc": True}
 """Sorted by the time of their start, the page would fold trials under their study."""
+CHECK_METRICS = ("finished_shapes", "front_members_before", "front_members_held", "kendall_tau", "kendall_tau_low")
+"""What is shown of runs beside a study's, by `trials.reporting.beside_run`."""
 CURVE_METRICS = ("training_loss", "validation_loss")
 
 
@@ -49,12 +51,16 @@ def view_path(experiment_id: object, study_id: str, kind: str | None) -> str:
     return f"{page}?viewStateShareKey={view_id(study_id, kind)}{mode}"
 
 
-def saved_views(study: StudySpec, study_id: str, parent_id: str, created_ms: int, metrics: Sequence[str]) -> dict[str, str]:
-    """The experiment's tags, by name, that hold a study's views.
+def saved_views(
+    study: StudySpec, study_id: str, parent_id: str, created_ms: int, metrics: Sequence[str], has_checks: bool = False
+) -> dict[str, str]:
+    """The experiment's tags, by name, that hold a study's views; `has_checks` adds one of the runs beside it.
 
     `parent_id` is the study's run; `metrics` are the names of all that its runs have, whose charts the page would else put below ours.
     """
     states = _search_states(study, parent_id) if study.scaling is None else _scaling_states(parent_id)
+    if has_checks:
+        states[CHECKS_VIEW] = ("longer trainings and checks", _checks_state(study_id))
     found = {}
     for kind, (name, state) in states.items():
         key = f"{VIEW_TAG}{view_id(study_id, kind)}"
@@ -112,6 +118,18 @@ def _scaling_states(parent_id: str) -> dict[str, tuple[str, dict[str, Any]]]:
             },
         ),
     }
+
+
+def _checks_state(study_id: str) -> dict[str, Any]:
+    """What was trained beside a study: each run's description is its verdict, and its figures are metrics of its own."""
+    columns = [
+        "tags.`archfront.kind`",
+        "attributes.`Description`",
+        "params.`times`",
+        "metrics.`kendall_tau`",
+        "metrics.`front_members_held`",
+    ]
+    return {"searchFilter": f"tags.`archfront.beside` = '{study_id}'", **_table(columns), "orderByKey": "tags.`archfront.kind`"}
 
 
 def _table(columns: Sequence[str]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The process that writes a study's runs to MLflow, so that its seconds are not the driver's.
 
-On standard input it is given, pickled, a `Task`, and then trials as they begin, their curves as they grow and their records, last an `End`;
-it answers on standard output with lines of JSON: a complaint where MLflow cannot be written, or models in it, and that all is done. Where
+On standard input it is given, pickled, a `Task`, and then trials as they begin, their curves as they grow and their records, an `End`,
+and last the `Page`, which is made when the rest is written; it answers on standard output with lines of JSON: a complaint where MLflow
+cannot be written, or models in it, that the study is there whole, and that all is done. Where
 its input ends before, which is when the driver ends, however it ends, it says of trials on their way that they are KILLED and ends too:
 what is half written then is completed by the next catch-up.
 """
@@ -75,13 +76,20 @@ class Grown:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """Nothing more will come: bring everything to what these say."""
+    """Nothing more will be recorded: bring everything to what these say."""
 
     records: tuple[TrialRecord, ...]
     finals: Mapping[int, FinalRecord]
 
 
-Item = TrialRecord | Begun | Grown | End
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The study's report lies there, or there is none: the last that comes, after an `End`."""
+
+    file: Path | None
+
+
+Item = TrialRecord | Begun | Grown | End | Page
 
 
 class Writer:
@@ -98,6 +106,8 @@ class Writer:
         self._curves: dict[int, Grown] = {}
         self._followed, self._follow_at = 0, 0.0
         self._end: End | None = None
+        self._page: Page | None = None
+        self._is_whole = False
         self._has_answered = False
         self._gone = threading.Event()
 
@@ -111,7 +121,7 @@ class Writer:
             failure = self._failure()
             if failure is None:
                 pause, deadline = FIRST_PAUSE_SECONDS, None
-                if self._end:
+                if self._page:
                     return
                 self._collect(self._until_next_account())
                 continue
@@ -143,7 +153,8 @@ class Writer:
             self._collect(left)
 
     def _until_next_account(self) -> float | None:
-        return max(0.0, self._follow_at - time.monotonic()) if len(self._records) > self._followed else None
+        follows = self._end is None and len(self._records) > self._followed
+        return max(0.0, self._follow_at - time.monotonic()) if follows else None
 
     def _collect(self, timeout: float | None) -> None:
         """Wait for something to do, or for so long; then take all there is."""
@@ -158,6 +169,8 @@ class Writer:
         match item:
             case End():
                 self._end = item
+            case Page():
+                self._page = item
             case Begun():
                 self._begun[item.task.number] = item
                 self._curves.pop(item.task.number, None)
@@ -185,8 +198,7 @@ class Writer:
                 self._has_answered = True
             self._write(self._runs)
         except UnregisteredError as error:
-            self._answer({"unregistered": _sentence(error, task.place), "heals": _heals(error)})
-            return error if _heals(error) else None
+            return error
         except Exception as error:
             self._answer({"failed": _sentence(error, task.place), "heals": _heals(error)})
             return error
@@ -194,7 +206,10 @@ class Writer:
 
     def _write(self, runs: StudyRuns) -> None:
         if self._end:
-            runs.write_study(self._end.records, self._end.finals)
+            if not self._is_whole:
+                self._write_study(runs, self._end)
+            if self._page and self._page.file:
+                runs.files.keep_page(self._page.file)
             return
         for number in sorted(self._waiting):
             runs.write_trial(self._waiting[number])
@@ -210,6 +225,17 @@ class Writer:
             runs.write_so_far([self._records[number] for number in sorted(self._records)])
             took = time.monotonic() - since
             self._followed, self._follow_at = len(self._records), since + max(ACCOUNT_SECONDS, took / ACCOUNT_SHARE)
+
+    def _write_study(self, runs: StudyRuns, end: End) -> None:
+        """The study's end, but for its page; what a registry refuses for good is told, and costs the models alone."""
+        try:
+            runs.write_study(end.records, end.finals)
+        except UnregisteredError as error:
+            self._answer({"unregistered": _sentence(error, self._task.place), "heals": _heals(error)})
+            if _heals(error):
+                raise
+        self._is_whole = True
+        self._answer({"whole": True})
 
     def _answer(self, answer: Mapping[str, Any]) -> None:
         self._answers.write(json_of(answer) + "\n")

@@ -19,7 +19,7 @@ from analysis.objectives.problem import STANDARD, Problem, problem_of
 from analysis.objectives.quality import ROUNDING_LOSS
 from analysis.objectives.registry import OBJECTIVES
 from analysis.records.record import Kind, TrialRecord
-from analysis.report.figures import LABELLED, figures_page, front_figures
+from analysis.report.figures import LABELLED, front_figures
 from analysis.report.study_page import report_page
 from analysis.terminal.front_text import front_text
 from tests.support.sample_study import as_rounded, sample_finals, sample_records, sample_summary
@@ -235,12 +235,6 @@ def test_the_page_and_the_terminal_name_every_objective(problem: Problem) -> Non
         assert objective.words.best in text
     pairs = combinations(problem.names, 2)
     assert all(f'id="plot-{a}-{b}"'.replace("_", "-") in page or f'id="plot-{b}-{a}"'.replace("_", "-") in page for a, b in pairs)
-
-
-def test_figures_of_three_stand_on_one_page_with_one_script() -> None:
-    page = figures_page(front_figures(RECORDS, front()))
-    assert page.count("plotly.js v") == 1
-    assert page.count("Plotly.newPlot") >= 3
 
 
 def test_the_mean_of_the_seeds_counts_on_named_validation_sets_too() -> None:

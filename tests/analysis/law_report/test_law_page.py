@@ -206,21 +206,19 @@ def track(directory: Path, records: list[TrialRecord]) -> Any:
     """Write a study's runs and return the parent with its client."""
     from mlflow.tracking import MlflowClient
 
-    tracker = Tracker(directory, STUDY, TEXT)
-    tracker.start()
-    tracker.catch_up(records)
-    tracker.finish(records, {})
+    Tracker(directory, STUDY, TEXT).bring_up_to_date(records, {}, report_study(read_study(directory)))
     client = MlflowClient(tracking_uri=f"sqlite:///{directory / 'mlflow.db'}")
     experiment = client.get_experiment_by_name(STUDY.name)
     [parent] = [run for run in client.search_runs([experiment.experiment_id]) if "mlflow.parentRunId" not in run.data.tags]
     return client, parent
 
 
-def test_the_parent_run_has_the_pictures_the_answer_and_the_headline_figures(tmp_path: Path) -> None:
-    client, parent = track(tmp_path, RECORDS)
+def test_the_parent_run_has_the_pictures_the_answer_and_the_headline_figures(directory: Path, tmp_path: Path) -> None:
+    client, parent = track(directory, RECORDS)
     run_id = parent.info.run_id
-    assert {file.path for file in client.list_artifacts(run_id)} == {"scaling.html", "scaling.json", "study.yaml", "environment.json"}
-    page = Path(client.download_artifacts(run_id, "scaling.html", str(tmp_path))).read_text(encoding="utf-8")
+    files = {"report.html", "scaling.json", "study.yaml", "environment.json"}
+    assert {file.path for file in client.list_artifacts(run_id)} == files
+    page = Path(client.download_artifacts(run_id, "report.html", str(tmp_path))).read_text(encoding="utf-8")
     for name in ("loss-flops", "loss-params", "loss-tokens", "residuals", "intervals", "backtest"):
         assert f'id="plot-{name}"' in page, name
     answer = json.loads(Path(client.download_artifacts(run_id, "scaling.json", str(tmp_path))).read_text(encoding="utf-8"))
@@ -232,13 +230,13 @@ def test_the_parent_run_has_the_pictures_the_answer_and_the_headline_figures(tmp
     assert (metrics["trials"], metrics["finished_trials"], metrics["law_losses"]) == (5, 5, 15)
     assert "front_size" not in metrics
     assert "with the largest runs hidden in 6 ways" in parent.data.tags["mlflow.note.content"]
-    client, again = track(tmp_path, RECORDS)
+    client, again = track(directory, RECORDS)
     assert again.data.metrics == metrics
     assert len(client.get_metric_history(run_id, "law_alpha")) == 1, "a second catch-up adds nothing"
 
 
 def test_a_parent_run_without_a_law_says_what_is_missing(tmp_path: Path) -> None:
-    client, parent = track(tmp_path, RECORDS[:1])
+    client, parent = track(write_scaling(tmp_path / "few", TEXT, RECORDS[:1]), RECORDS[:1])
     assert "chinchilla has 5 unknowns" in parent.data.tags["mlflow.note.content"]
     answer = json.loads(Path(client.download_artifacts(parent.info.run_id, "scaling.json", str(tmp_path))).read_text(encoding="utf-8"))
     assert answer["form"] is None

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
 
-from analysis.fidelity.lr_transfer import RateRun
+from analysis.fidelity.lr_transfer import RATE_RUNS, RateRun
 from analysis.fidelity.rank_validity import VALIDITY, LongRun, read_long_runs
 from analysis.latency.device_table import TABLE_FORMAT, Header, Row, read_table
 from analysis.records.checked import LARGEST_COUNT, LARGEST_NUMBER, Measurement, Range
@@ -25,7 +25,7 @@ from analysis.records.record import FINALS, RECORDS, FinalRecord, Outcome, Trial
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from tests.support.sample_study import sample_records
-from trials.experiments.lr_check import RUNS, read_rate_runs
+from trials.experiments.lr_check import read_rate_runs
 
 SHAPE = sample_records(1)[0].architecture
 
@@ -76,7 +76,7 @@ LINES: dict[str, tuple[type, str, Callable[[Path], Any]]] = {
     "records": (TrialRecord, RECORDS, read_records),
     "finals": (FinalRecord, FINALS, read_finals),
     "long trainings": (LongRun, VALIDITY, read_long_runs),
-    "rates": (RateRun, RUNS, lambda directory: read_rate_runs(directory / RUNS)),
+    "rates": (RateRun, RATE_RUNS, lambda directory: read_rate_runs(directory / RATE_RUNS)),
     "rows of a device's table": (Row, "table.jsonl", lambda directory: read_table(directory / "table.jsonl")),
     "a device's table": (Header, "table.jsonl", lambda directory: read_table(directory / "table.jsonl")),
 }

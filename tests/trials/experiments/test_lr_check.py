@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 import archfront
-from analysis.fidelity.lr_transfer import RateRun, check_rates, rate_table
+from analysis.fidelity.lr_transfer import RATE_RUNS, RateRun, check_rates, rate_table
 from search_space.architecture import Architecture
 from search_space.errors import SpecError, WorkError
 from search_space.spread import spread_of_shapes
 from tests.support.sample_study import SPACE
 from tests.trials.experiments.conftest import write_tiny_study
-from trials.experiments.lr_check import RUNS, _digest, read_rate_runs, run_rate_check
+from trials.experiments.lr_check import _digest, read_rate_runs, run_rate_check
 from trials.study.load_study import load_study
 from trials.study.spec import ProxySpec
 
@@ -130,14 +130,14 @@ def test_the_command_trains_a_grid_and_continues_where_it_was_stopped(tmp_path: 
     first, notices = json.loads(told.out), [line for line in told.err.splitlines() if line.startswith("archfront: ")]
     assert [list(each["losses"]) for each in first["shapes"]] == [["0.5", "1", "2"]] * 2
     assert first["seed_noise"] > 0
-    kept = (tmp_path / "rates" / RUNS).read_bytes()
+    kept = (tmp_path / "rates" / RATE_RUNS).read_bytes()
     assert len(kept.splitlines()) == 8
     assert archfront.main(command) == 0
     again = capsys.readouterr()
     assert json.loads(again.out) == first
     assert again.err.splitlines() == notices  # nothing was trained again
-    (tmp_path / "rates" / RUNS).write_bytes(kept[:-20])  # as if killed while the last line was written
-    assert len(read_rate_runs(tmp_path / "rates" / RUNS)) == 7
+    (tmp_path / "rates" / RATE_RUNS).write_bytes(kept[:-20])  # as if killed while the last line was written
+    assert len(read_rate_runs(tmp_path / "rates" / RATE_RUNS)) == 7
 
 
 def test_trainings_of_before_are_known_by_their_recipe() -> None:
@@ -152,6 +152,6 @@ def test_an_even_number_of_rates_has_no_middle(tmp_path: Path) -> None:
 
 
 def test_a_file_that_holds_no_trainings_is_named_with_its_line(tmp_path: Path) -> None:
-    (tmp_path / RUNS).write_text('{"factor": 1}\n', encoding="utf-8")
+    (tmp_path / RATE_RUNS).write_text('{"factor": 1}\n', encoding="utf-8")
     with pytest.raises(SpecError, match=r"rates\.jsonl:1 does not hold a training"):
-        read_rate_runs(tmp_path / RUNS)
+        read_rate_runs(tmp_path / RATE_RUNS)

@@ -10,8 +10,9 @@ from analysis.records.choice import Choice
 from search_space.errors import SpecError
 from tests.support import fakes
 from tests.support.sample_study import sample_records
-from trials.export.card import title, write_card
+from trials.export.card import write_card
 from trials.export.front_matter import first_heading, require_license
+from trials.reporting.model_card import title
 
 
 @pytest.mark.parametrize("because", ["half the time | same loss", "first line\nsecond line", "| a | b |\n|---|---|", "ends in \\"])

@@ -18,9 +18,9 @@ from tests.support.sample_network import spread_out
 from tests.support.sample_study import sample_records
 from trials.corpus.blocks import TokenBlocks
 from trials.corpus.prepare import prepare_corpus
-from trials.export.card import CARD
 from trials.export.export_trial import export_trial
 from trials.network.weights import save_weights
+from trials.reporting.model_card import CARD
 from trials.reporting.stored_study import read_study
 from trials.study.directory import tokenizer_file, weights_file
 from trials.study.load_study import load_study

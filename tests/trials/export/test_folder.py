@@ -24,13 +24,13 @@ from tests.support.sample_study import sample_records
 from trials.catalogue.formats import ARCHITECTURE, FORMATS, Format
 from trials.corpus.tokenizer import train_tokenizer
 from trials.export import export_trial as module
-from trials.export.card import CARD
 from trials.export.check import Check, Original
 from trials.export.export_trial import Export, export_trial
 from trials.export.folder import SUMS
 from trials.export.verification import VERIFICATION
 from trials.formats.model import Model
 from trials.network.weights import save_weights, write_safetensors
+from trials.reporting.model_card import CARD
 from trials.reporting.stored_study import read_study
 from trials.study.directory import tokenizer_file, weights_file
 

@@ -19,12 +19,12 @@ from tests.support.sample_network import spread_out
 from trials.catalogue.formats import ARCHITECTURE, FORMATS, MODEL_FORMATS
 from trials.catalogue.runtimes import RUNTIMES
 from trials.corpus.tokenizer import train_tokenizer
-from trials.export.card import CARD
 from trials.export.verification import VERIFICATION
 from trials.export.write import write_formats
 from trials.formats.model import fresh_model
 from trials.latency.command import measure_by_command
 from trials.network.weights import save_weights
+from trials.reporting.model_card import CARD
 from trials.study.latency_spec import LatencySpec
 
 ROOT = Path(__file__).resolve().parents[3]

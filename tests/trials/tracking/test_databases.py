@@ -42,7 +42,8 @@ def runs_in(database: Path) -> int:
 
 
 def artifacts_in(directory: Path) -> list[str]:
-    return sorted(path.name for path in (directory / "mlflow-artifacts").rglob("*") if path.is_file())
+    """Names of files of the runs: the study's, and those of the members of its front."""
+    return sorted({path.name for path in (directory / "mlflow-artifacts").rglob("*") if path.is_file()})
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -55,7 +56,7 @@ def test_runs_are_written_into_a_directory_of_any_name(
     for _ in range(2):
         track(directory, SEEN)
         assert runs_in(directory / DATABASE) == 1 + len(SEEN)
-    assert artifacts_in(directory) == ["environment.json", "front.html", "front.json", "study.yaml"]
+    assert artifacts_in(directory) == ["README.md", "config.json", "environment.json", "front.json", "study.yaml"]
     assert [path.name for path in tmp_path.iterdir()] == [name], "something lies beside the study"
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
@@ -68,6 +69,7 @@ def test_the_process_that_writes_them_does_so_under_any_name(tmp_path: Path, cap
     tracker = Tracker(directory, study(), STUDY_YAML)
     tracker.start()
     tracker.finish(SEEN, sample_finals(SEEN))
+    tracker.close()
     assert runs_in(directory / DATABASE) == 1 + len(SEEN)
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert caplog.messages == []
@@ -182,7 +184,7 @@ def test_two_studies_of_one_name_on_one_database_keep_their_files_apart(tmp_path
         directory.mkdir(exist_ok=True)
         track(directory, SEEN, f"sqlite:///{shared}")
     assert runs_in(shared) == 2 * (1 + len(SEEN))
-    assert artifacts_in(one) == artifacts_in(other) == ["environment.json", "front.html", "front.json", "study.yaml"]
+    assert artifacts_in(one) == artifacts_in(other) == ["README.md", "config.json", "environment.json", "front.json", "study.yaml"]
 
 
 NOBODY = {

@@ -33,7 +33,7 @@ from trials.tracking import mlflow_writer
 from trials.tracking.mlflow_curves import growing_curve
 from trials.tracking.mlflow_location import DATABASE, location_of
 from trials.tracking.mlflow_tracker import Tracker
-from trials.tracking.mlflow_writer import Begun, End, Grown, Item, Task, Writer
+from trials.tracking.mlflow_writer import Begun, End, Grown, Item, Page, Task, Writer
 from trials.trial.task import TrialTask
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")  # MLflow's own use of SQLAlchemy
@@ -63,10 +63,11 @@ class WriterHere:
         assert not self._thread.is_alive()
         if self.writer._lock is not None:
             os.close(self.writer._lock)
-        return [json.loads(line) for line in self.answers.getvalue().splitlines()]
+        said = [json.loads(line) for line in self.answers.getvalue().splitlines()]
+        return [answer for answer in said if "whole" not in answer]
 
     def end(self, seen: list[TrialRecord]) -> list[dict[str, Any]]:
-        self.tell(End(tuple(seen), sample_finals(seen)))
+        self.tell(End(tuple(seen), sample_finals(seen)), Page(None))
         return self.join()
 
     def leave(self) -> list[dict[str, Any]]:
@@ -270,7 +271,7 @@ def test_a_server_that_goes_away_and_comes_back_has_everything_once(moment: str,
         until(lambda: len(server.runs()) == 7)
     here.tell(grown(seen[5], 9), seen[6], begun(seen[8]))
     if moment == "at the end":
-        here.tell(End(tuple(seen), sample_finals(seen)))
+        here.tell(End(tuple(seen), sample_finals(seen)), Page(None))
     until(lambda: "failed" in here.answers.getvalue())
     with server.running():
         complaints = here.join() if moment == "at the end" else here.end(seen)

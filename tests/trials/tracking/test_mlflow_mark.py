@@ -22,6 +22,7 @@ from tests.support.sample_study import sample_finals, sample_records
 from tests.trials.tracking.test_mlflow_tracker import STUDY_YAML, study
 from trials.driver.run_study import run_study
 from trials.plans.check_study import check
+from trials.reporting.stored_study import read_study, report_study
 from trials.tracking.mlflow_location import ARTIFACTS, DATABASE, location_of
 from trials.tracking.mlflow_mark import is_written
 from trials.trial.task import TrialTask
@@ -184,7 +185,7 @@ def test_a_study_that_is_over_is_answered_without_what_takes_seconds_to_import(t
     for task in tasks:
         append(tmp_path, fakes.answer(task))
     (tmp_path / "study.yaml").write_text(text, encoding="utf-8")
-    run_study(spec, tmp_path, study_text=text, evaluate=fakes.hopeless)
+    run_study(spec, tmp_path, study_text=text, evaluate=fakes.hopeless, write_page=lambda: report_study(read_study(tmp_path)))
     done = subprocess.run([sys.executable, "-c", AGAIN, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == f"{len(tasks)} []"
