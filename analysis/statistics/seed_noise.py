@@ -20,9 +20,10 @@ import numpy.typing as npt
 from analysis.statistics.arrays import Array, in_pieces
 from analysis.statistics.noise_prior import USUAL_NOISE, NoisePrior
 
-MOST_NOISE, MOST_NOISE_DOUBT = 0.03, 0.2
-"""Share of the quality, twice the largest that was measured (docs/findings.md, 2026-11-29: intervals where nobody knows how much a seed
-moves a loss), beyond which a noise is believed only where replicates say so, and by how much of its logarithm that is uncertain."""
+MOST_NOISE, MOST_NOISE_DOUBT = 0.02, 0.2
+"""Share of the quality, 1.5 times the largest that was measured (docs/findings.md, 2026-11-29: intervals where nobody knows how much a seed
+moves a loss), beyond which a noise is believed only where replicates say so, and by how much of its logarithm that is uncertain: with less
+four shapes that differ by 8 % are told apart (docs/findings.md, 2026-11-30: how much should be expected of a noise that nobody knows)."""
 NOISE_FREEDOM = 2
 """Degrees of freedom that the middle is worth beside replicates in the one number that a report states."""
 DRAWS, SHARED_DRAWS = 4000, 64

@@ -13,7 +13,7 @@ from analysis.records.training import Training
 from analysis.records.unmeasured import read_unmeasured
 from search_space import cost
 from search_space.architecture import Architecture
-from trials.machine.contention import LEAST_SHARE
+from trials.machine.contention import LEAST_SHARE, share_of_fewer
 from trials.plans.deadline import require_deadline
 from trials.plans.first_trials import FirstTrials
 from trials.plans.foretell import ExpectedTrials, foretold
@@ -31,6 +31,7 @@ from trials.plans.pace_table import (
     overhead_file,
     training_file,
 )
+from trials.plans.stage_estimate import ROUNDED_EVALUATION, SOLITARY_STAGES
 from trials.progress.stages import JUDGED, MEASURED, Stages
 from trials.study.spec import StudySpec
 
@@ -88,7 +89,7 @@ def keep_taken(
     write_stages(directory, read_taken(directory).plus(by_stage(seconds, records, study.workers.count), had))
     if not here:
         return
-    machine, share = machine_of(study), 1.0 if had is None else had
+    machine, share, alone = machine_of(study), 1.0 if had is None else had, _share_alone(study, had)
     trained, waited, late = [], list[LatencyPace](), read_unmeasured(directory)
     for record in records:
         training = record.training
@@ -99,9 +100,9 @@ def keep_taken(
             rest = record.wall_seconds - training.wall_seconds - training.evaluation_seconds - (training.cooldown_seconds or 0.0)
             waited.append(_latency(record, max(0.0, rest * share), "run", is_first=len(waited) < study.workers.count))
     keep_rows(training_file(study, machine), trained)
-    keep_rows(latency_file(study, machine), [*waited, *_finals(records, stages.single.get(MEASURED, ()))])
+    keep_rows(latency_file(study, machine), [*waited, *_finals(records, [alone * each for each in stages.single.get(MEASURED, ())])])
     if trained:
-        keep_rows(overhead_file(machine), [OverheadPace(seconds=_overheads(study, seconds, stages.single, share, was_open), origin="run")])
+        keep_rows(overhead_file(machine), [OverheadPace(seconds=_overheads(study, stages, share, alone, was_open), origin="run")])
 
 
 def add_report_seconds(study: StudySpec, directory: Path, seconds: float, *, here: bool) -> None:
@@ -109,19 +110,22 @@ def add_report_seconds(study: StudySpec, directory: Path, seconds: float, *, her
     taken = read_taken(directory)
     write_stages(directory, replace(taken, seconds={**taken.seconds, "report": taken.seconds.get("report", 0.0) + seconds}))
     if here:
-        keep_rows(overhead_file(machine_of(study)), [OverheadPace(seconds={"report": seconds}, origin="run")])
+        alone = _share_alone(study, taken.processor_share)
+        keep_rows(overhead_file(machine_of(study)), [OverheadPace(seconds={"report": alone * seconds}, origin="run")])
 
 
-def _overheads(
-    study: StudySpec, seconds: Mapping[str, float], single: Mapping[str, Sequence[float]], share: float, was_open: bool
-) -> dict[str, float]:
-    """What a run says of the machine's starts and ends, and of what its calibration and its finals needed before they began."""
-    found = {name: share * seconds[name] for name in OVERHEADS if name in seconds}
+def _overheads(study: StudySpec, stages: Stages, share: float, alone: float, was_open: bool) -> dict[str, float]:
+    """What a run says of the machine's starts and ends, and of what its calibration and its finals needed before they began.
+
+    `share` is what several processes side by side had of their processors, `alone` what one had.
+    """
+    seconds = stages.seconds
+    found = {name: (alone if name in SOLITARY_STAGES else share) * seconds[name] for name in OVERHEADS if name in seconds}
     if study.scaling is not None and not was_open and seconds.get("calibration"):  # else the plan would count what settles it twice
         found["grid_pace"] = share * seconds["calibration"]
-    judged = single.get(JUDGED, ())
+    judged = stages.single.get(JUDGED, ())
     if len(judged) > 1:
-        found["examiner"] = max(0.0, judged[0] - fmean(judged[1:]))
+        found["examiner"] = alone * max(0.0, judged[0] - fmean(judged[1:]))
     return found
 
 
@@ -141,9 +145,9 @@ def _latency(record: TrialRecord, seconds: float, origin: Origin, *, is_first: b
 def _pace(study: StudySpec, record: TrialRecord, training: Training, share: float) -> TrainingPace:
     shape, proxy = record.architecture, study.proxy.plain()
     tokens = proxy.batch_sequences * proxy.context_tokens
-    times = sum(point.validation_loss is not None for point in training.curve)
+    times: float = sum(point.validation_loss is not None for point in training.curve)
     qualities = [*training.validations.values(), *([training.validation] if training.validation else [])]
-    times += len(training.validations) + sum(quality.rounded is not None for quality in qualities)
+    times += len(training.validations) + ROUNDED_EVALUATION * sum(quality.rounded is not None for quality in qualities)
     judged = times * proxy.evaluation_tokens * cost.decode_flops(shape, proxy.context_tokens)
     assert training.evaluation_seconds
     return TrainingPace(
@@ -158,6 +162,12 @@ def _pace(study: StudySpec, record: TrialRecord, training: Training, share: floa
         start_seconds=0.0,  # the seconds of the training have it
         origin="run",
     )
+
+
+def _share_alone(study: StudySpec, had: float | None) -> float:
+    """What one process had of its processors where trials had that share of theirs; 1 where it is not known."""
+    threads = study.workers.trial_threads
+    return 1.0 if had is None else share_of_fewer(had, study.workers.count * threads, threads)
 
 
 def _share_had(study: StudySpec, records: Sequence[TrialRecord]) -> float | None:

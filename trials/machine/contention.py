@@ -37,6 +37,16 @@ def processor_share(processes: int) -> float:
     return min(1.0, max(LEAST_SHARE, fmean(found)))
 
 
+def share_of_fewer(share: float, processes: int, fewer: int = 1) -> float:
+    """Share of a processor that each of `fewer` busy processes has where each of so many would have `share` of one.
+
+    What else is at work is taken for as many busy processes as leave that share, all alike to the system.
+    """
+    processors = os.cpu_count() or 1
+    others = max(0.0, processors / share - min(processes, processors)) if share < 1.0 else 0.0
+    return min(1.0, max(share, processors / (others + fewer)))
+
+
 @contextmanager
 def _ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
     """The process, which is over at the end, whatever happened to the others."""

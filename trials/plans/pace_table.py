@@ -25,8 +25,8 @@ from trials.study.spec import StudySpec
 PACES = "paces"
 MOST_ROWS = 64
 """Rows of a file; the oldest go first."""
-PACE_SCHEMA = 2
-"""2: evaluations are counted as they are made, and a latency has its shape's size."""
+PACE_SCHEMA = 3
+"""3: an evaluation as rounded counts for what it takes, without pauses, and finals are those of a machine of its own."""
 Origin = Literal["timed", "run", "final"]
 """A few steps that were timed for a plan, a whole training of a study, or a measurement after its search, when nothing is beside it."""
 

@@ -10,8 +10,8 @@ from analysis.text.words import duration, quantity
 from search_space import cost
 from trials.plans.known_paces import ready_paces
 from trials.plans.shape_cost import shape_cost
-from trials.plans.stage_estimate import KnownPaces
-from trials.study.ablation_spec import AblationSpec, Arm, arms_of
+from trials.plans.stage_estimate import ROUNDED_EVALUATION, KnownPaces, trial_seconds
+from trials.study.ablation_spec import AblationSpec, Arm, ScaleSpec, arms_of
 from trials.study.spec import StudySpec
 from trials.trial.calibration import as_known_here
 
@@ -32,7 +32,8 @@ class ArmPlan:
     training_flops: int | None
     """FLOPs of each seed; None where the arm is timed only."""
     training_seconds: float | None
-    """Seconds of each seed at the pace that is known of this machine; None where it trains elsewhere, or is timed only."""
+    """Seconds of each seed with its evaluations, those as rounded too, at the pace that is known of this machine; None where it trains
+    elsewhere, or is timed only."""
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -45,11 +46,11 @@ def plan_ablation(ablation: AblationSpec) -> list[ArmPlan]:
     for scale in ablation.scales:
         arms = arms_of(ablation, scale)
         if ablation.scales[scale].proxy is None:
-            found += [_planned(arm, scale, 0, None) for arm in arms]
+            found += [_planned(arm, scale, ablation.scales[scale], None) for arm in arms]
             continue
         recipes = {arm.study.proxy.model_dump_json(): arm.study for arm in arms}
         known = {recipe: _paces(study, arms) for recipe, study in recipes.items()}
-        found += [_planned(arm, scale, len(ablation.scales[scale].seeds), known[arm.study.proxy.model_dump_json()]) for arm in arms]
+        found += [_planned(arm, scale, ablation.scales[scale], known[arm.study.proxy.model_dump_json()]) for arm in arms]
     return found
 
 
@@ -58,19 +59,26 @@ def _paces(study: StudySpec, arms: Sequence[Arm]) -> KnownPaces | None:
     return ready_paces(as_known_here(study), [arm.architecture for arm in arms if arm.study.proxy == study.proxy], times_latency=False)
 
 
-def _planned(arm: Arm, scale: str, seeds: int, known: KnownPaces | None) -> ArmPlan:
-    own, trained = shape_cost(arm.study, arm.architecture, known), seeds > 0
+def _planned(arm: Arm, name: str, scale: ScaleSpec, known: KnownPaces | None) -> ArmPlan:
+    own, trained, seeds = shape_cost(arm.study, arm.architecture, known), scale.proxy is not None, len(scale.seeds)
     return ArmPlan(
-        scale=scale,
+        scale=name,
         arm=arm.name,
         label=arm.architecture.label,
         parameters=own.parameters,
         non_embedding_parameters=cost.non_embedding_parameters(arm.architecture),
-        seeds=seeds,
+        seeds=seeds if trained else 0,
         training_tokens=own.training_tokens if trained else None,
         training_flops=own.training_flops if trained else None,
-        training_seconds=own.training_seconds if trained else None,
+        training_seconds=_seconds(arm, len(scale.rounding), known) if trained and known is not None else None,
     )
+
+
+def _seconds(arm: Arm, roundings: int, known: KnownPaces) -> float:
+    """Seconds of one training with what judges it; each rounding is one evaluation more, as it is rounded."""
+    own, proxy = trial_seconds(arm.study, arm.architecture, known, is_proposed=False), arm.study.proxy
+    judged = known.law.evaluation_seconds(arm.architecture, proxy.evaluation_tokens, proxy.context_tokens)
+    return own.counted + ROUNDED_EVALUATION * roundings * judged
 
 
 def ablation_text(arms: Sequence[ArmPlan]) -> str:

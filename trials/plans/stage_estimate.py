@@ -10,6 +10,7 @@ from statistics import mean
 
 from search_space.architecture import Architecture
 from search_space.cost import ROUNDED_PRECISIONS
+from trials.machine.contention import share_of_fewer
 from trials.plans.pace_model import StepLaw
 from trials.study.search_spec import AUTO
 from trials.study.spec import ProxySpec, StudySpec
@@ -31,10 +32,17 @@ USUAL_FIRST_LATENCY_SECONDS = 1.5
 four studies (docs/findings.md, 2026-11-29: what plans said, and what studies then took)."""
 USUAL_IMPORT_SECONDS = 4.0
 """Seconds of torch's and Lightning's import to which the seconds of `USUAL_OVERHEAD` belong."""
-USUAL_OVERHEAD = {"start_up": 10.0, "tracking": 1.0, "report": 0.4}
-"""Seconds of what is neither training nor measuring, at such a machine's pace."""
+USUAL_OVERHEAD = {"start_up": 10.0, "tracking": 2.5, "report": 0.4}
+"""Seconds of what is neither training nor measuring, at such a machine's pace; of MLflow's most are the import of what its first model is
+made with (docs/findings.md, 2026-11-30: where plans were wrong by their kind)."""
+SOLITARY_STAGES = ("finals", "retraining", "tracking", "report")
+"""Stages in which one process is at work at a time, which gets more of a busy machine than trials that run side by side
+(docs/findings.md, 2026-11-30: where plans were wrong by their kind)."""
 USUAL_PREPARATION = {"grid_pace": 10.0, "examiner": 1.5}
 """Seconds of a worker that sees how fast the machine is before a grid, and of the process that judges finals until it has torch."""
+ROUNDED_EVALUATION = 1.4
+"""Evaluations of float32 that one of a rounded network takes the time of, mostly for its activations: 1.2 to 1.75 on three shapes and three
+runtimes (docs/findings.md, 2026-11-30: where plans were wrong by their kind)."""
 CALIBRATION_TIMINGS = {"threads": 4, "precision": 4, "compile": 4}
 """Timings that settle what a study leaves open, each of two shapes."""
 
@@ -80,7 +88,7 @@ class KnownPaces:
     basis: str
     """What they are known from, in words."""
     processor_share: float = 1.0
-    """Share of its processors that a trial gets beside other work of the machine; every stage takes longer by it."""
+    """Share of its processors that a trial gets beside other work of the machine; every stage takes longer for that."""
 
 
 def trial_seconds(
@@ -121,25 +129,25 @@ def stage_seconds(
     if study.scaling is None:
         again = study.finals.fresh_seed + 2 * study.finals.learning_rate_bracket
         found["retraining"] = min(NAMED_SHAPES, _front_size(trials)) * again * mean(trial.counted + trial.judgement for trial in sampled)
-    return _beside_others(found, known)
+    return _beside_others(found, study, known)
 
 
 def expected_finals(study: StudySpec, first: int, trials: int) -> int:
-    """Shapes that are measured again in quiet and judged on the test split: references and the front's members.
+    """Shapes that are measured again in quiet and judged on the test split: references, and the front's members that are none.
 
     On a grid's front each size has as many members as its shapes have among themselves, for a larger one is slower and better; at equal
     FLOPs the sizes are those of the largest budget, whose losses are below those of the others.
     """
     if study.scaling is None:
-        return first + _front_size(trials)
+        return first + (round(_members(first + trials) * trials / (first + trials)) if trials else 0)
     grid = study.scaling
     sizes = len(grid.lengths) if grid.budgets.quantity == "flops" else len(grid.budgets.values)
     return min(first, sizes * _front_size(len(grid.shapes)))
 
 
-def _judgements(study: StudySpec) -> int:
-    """Evaluations that judge a network on one split: in float32, and beside it as it is deployed where that is rounded."""
-    return 2 if study.latency.precision in ROUNDED_PRECISIONS else 1
+def _judgements(study: StudySpec) -> float:
+    """Evaluations of float32 that judging a network on one split takes: as it is, and beside it as it is deployed where that is rounded."""
+    return 1 + ROUNDED_EVALUATION * (study.latency.precision in ROUNDED_PRECISIONS)
 
 
 def _first(trial: TrialSeconds, study: StudySpec, known: KnownPaces) -> TrialSeconds:
@@ -148,8 +156,11 @@ def _first(trial: TrialSeconds, study: StudySpec, known: KnownPaces) -> TrialSec
     return replace(trial, latency=_waited(study, known) + USUAL_FIRST_LATENCY_SECONDS if waited is None else waited)
 
 
-def _beside_others(seconds: dict[str, float], known: KnownPaces) -> dict[str, float]:
-    return {name: each / known.processor_share for name, each in seconds.items()}
+def _beside_others(seconds: dict[str, float], study: StudySpec, known: KnownPaces) -> dict[str, float]:
+    """Seconds of a machine of its own as they are beside what else is at work here."""
+    threads, together = study.workers.trial_threads, known.processor_share
+    alone = share_of_fewer(together, study.workers.count * threads, threads)
+    return {name: each / (alone if name in SOLITARY_STAGES else together) for name, each in seconds.items()}
 
 
 def _waited(study: StudySpec, known: KnownPaces) -> float:
@@ -189,11 +200,16 @@ def _makespan(seconds: Sequence[float], workers: int) -> float:
 
 
 def _front_size(trials: int) -> int:
+    """Whole members of the front of so many shapes."""
+    return round(_members(trials)) or 1 if trials else 0
+
+
+def _members(shapes: int) -> float:
     """Members of the front of so many shapes with two objectives that have nothing to do with each other (Bentley et al., J. ACM 25, 1978).
 
     A third one, such as memory, follows the others too much to bring the many members that it would bring by itself.
     """
-    return round(log(trials) + EULER) or 1 if trials else 0
+    return log(shapes) + EULER
 
 
 def _calibration(study: StudySpec, known: KnownPaces) -> float:

@@ -100,7 +100,7 @@ def trial_in_stretches(
         if passed is not None:
             return now(Outcome.OVER_LIMIT, f"{passed}, so it was not trained", None), None
         word = activations or (None if measured is None else measured.activations)
-        rounding, pause = rounding_of(workload, word) if as_deployed else None, conditions.pause
+        rounding, pause = rounding_of(workload, word) if as_deployed else None, _Pauses(conditions.pause)
         if reused is not None and not is_judged(reused, rounding):
             reused = without_rounding(reused) if rounding is None or reused_weights is not None else None
             if reused is not None and rounding is not None and reused_weights is not None:
@@ -137,12 +137,24 @@ def trial_in_stretches(
                 there = network.to(conditions.device)
                 training = judge_finished(training, there, blocks, proxy, rounding, scores=run.scores, pause=pause)
             network = network.to("cpu")
-        looked = (training.evaluation_seconds or 0.0) + time.monotonic() - trained
+        looked = (training.evaluation_seconds or 0.0) + time.monotonic() - trained - pause.seconds
         training = replace(training, evaluation_seconds=looked)
     except Exception as error:
         outcome, reason = outcome_of(error)
         return now(outcome, reason, error.training if isinstance(error, TrainingFailed) and error.training else training), None
     return now(Outcome.FINISHED, None, training), network
+
+
+class _Pauses:
+    """Waits as the conditions have it, and counts for how long."""
+
+    def __init__(self, pause: Callable[[], float] | None) -> None:
+        self._pause, self.seconds = pause, 0.0
+
+    def __call__(self) -> None:
+        """Wait as long as somebody else measures."""
+        if self._pause is not None:
+            self.seconds += self._pause()
 
 
 class _Keeper:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 
-from analysis.statistics.noise_prior import NOISE_DOUBT, NOISE_SHARE, OF_SETTING, UPPER, USUAL_NOISE, NoisePrior, expected_noise
+from analysis.statistics.noise_prior import NOISE_DOUBT, NOISE_SHARE, USUAL_NOISE, expected_noise
 from analysis.statistics.noise_rows import NOISE_ROWS, NoiseRow
 from analysis.statistics.seed_noise import draw_true_qualities, estimate_seed_noise
 from benchmarks import noise_rows
-
-
-def upper_end(noise: NoisePrior) -> float:
-    return noise.share * math.exp(UPPER * noise.doubt)
 
 
 def test_the_table_is_what_the_results_say() -> None:
@@ -27,8 +21,7 @@ def test_where_it_was_measured_the_expectation_is_between_that_and_the_usual_one
     found = expected_noise(row.optimizer, row.parameters, row.tokens)
     near = [other.share for other in NOISE_ROWS if other.optimizer == row.optimizer]
     assert min(*near, NOISE_SHARE) <= found.share <= max(*near, NOISE_SHARE)
-    assert found.doubt > OF_SETTING, "another recipe at this size and length may differ as settings do"
-    assert upper_end(found) > 0.999 * upper_end(USUAL_NOISE)
+    assert found.doubt == NOISE_DOUBT, "another recipe at this size and length may have any noise"
     assert found.is_near
 
 
@@ -37,7 +30,6 @@ def test_optimizers_differ_and_far_from_what_was_measured_nothing_is_known() -> 
     assert adamw.share > 1.5 * muon.share
     for far in (expected_noise("muon", 1e9, 1e10), expected_noise("adamw", 250_000, 1e11)):
         assert far.share == pytest.approx(NOISE_SHARE, rel=0.02)
-        assert far.doubt == pytest.approx(NOISE_DOUBT, rel=0.01)
         assert not far.is_near
     for optimizer, size, tokens in (("muon", None, 1e5), ("muon", 1e5, None)):
         assert expected_noise(optimizer, size, tokens) == USUAL_NOISE
@@ -50,7 +42,6 @@ def test_more_degrees_of_freedom_and_more_rows_move_the_expectation_more() -> No
     high = tuple(NoiseRow("muon", 10**6, tokens, 0.015, 12, "") for tokens in (400_000, 700_000, 10**6, 1_500_000))
     one, four = (expected_noise("muon", 1e6, 1e6, rows) for rows in (high[:1], high))
     assert four.share > one.share
-    assert four.doubt < one.doubt
 
 
 def test_what_is_expected_moves_intervals_until_replicates_speak() -> None:

@@ -24,6 +24,7 @@ from trials.plans.pace_table import (
     overhead_file,
     training_file,
 )
+from trials.plans.stage_estimate import ROUNDED_EVALUATION
 from trials.progress.stages import JUDGED, MEASURED, Stages
 from trials.tracking.mlflow_tracker import Tracker
 
@@ -48,14 +49,16 @@ def timed(record: TrialRecord, evaluation: float, latency: float) -> TrialRecord
 
 
 def test_an_evaluation_has_the_price_of_those_that_were_made(tmp_path: Path) -> None:
-    """Those on the curve, and one more where the network was judged as it is deployed."""
+    """Those on the curve, and a dearer one where the network was judged as it is deployed."""
     record = timed(RECORDS[0], 4.0, 1.0)
     assert record.training is not None
     made = sum(point.validation_loss is not None for point in record.training.curve)
     judged = STUDY.proxy.evaluation_tokens * cost.decode_flops(record.architecture, STUDY.proxy.context_tokens)
     taken(tmp_path, [record, as_rounded(record, 0.01)])
     rows = kept_rows(training_file(STUDY, machine_of(STUDY)), TrainingPace)
-    assert [row.evaluation_flops_per_second for row in rows] == pytest.approx([made * judged / 4.0, (made + 1) * judged / 4.0])
+    assert [row.evaluation_flops_per_second for row in rows] == pytest.approx(
+        [made * judged / 4.0, (made + ROUNDED_EVALUATION) * judged / 4.0]
+    )
 
 
 def test_the_trials_that_a_run_begins_with_are_told_apart(tmp_path: Path) -> None:
@@ -70,6 +73,23 @@ def test_finals_say_what_a_latency_alone_and_the_judges_start_take(tmp_path: Pat
     assert [row.seconds for row in rows] == [0.8, 0.9]
     (overhead,) = kept_rows(overhead_file(machine_of(STUDY)), OverheadPace)
     assert overhead.seconds["examiner"] == pytest.approx(2.0)
+
+
+def test_what_one_process_did_is_kept_by_the_share_that_one_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trials had half of their processors, beside two others; one alone then has two thirds, and a quiet machine's seconds are kept."""
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    halved = [timed(record, 1.0, 1.0) for record in RECORDS]
+    halved = [replace(r, training=replace(r.training, process_seconds=r.training.process_seconds / 2)) for r in halved if r.training]
+    stages = Stages()
+    for name in ("search", "tracking"):
+        stages.end(name)
+    stages.single = {MEASURED: [0.9], JUDGED: [2.4, 0.6]}
+    keep_taken(STUDY, tmp_path, halved, stages, here=True)
+    (final,) = (row for row in kept_rows(latency_file(STUDY, machine_of(STUDY)), LatencyPace) if row.origin == "final")
+    (overhead,) = kept_rows(overhead_file(machine_of(STUDY)), OverheadPace)
+    assert final.seconds == pytest.approx(0.6)
+    assert overhead.seconds["examiner"] == pytest.approx(1.2)
+    assert overhead.seconds["tracking"] == pytest.approx(2 / 3 * stages.seconds["tracking"])
 
 
 @pytest.mark.parametrize("was_open", [False, True])

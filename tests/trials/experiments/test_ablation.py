@@ -232,6 +232,10 @@ def test_a_plan_costs_every_arm_and_trains_nothing(file: Path, capsys: pytest.Ca
         ("proxy", "wide", 2, 2048),
         ("proxy", "deep", 2, 2048),
     ]
+    judged = load_ablation(
+        write(file.parent, {**changed("scales.proxy.rounding", [{"runtime": "onnxruntime", "precision": "int8"}]), "name": "rounded"})
+    )
+    assert all(more.training_seconds > plan.training_seconds > 0 for more, plan in zip(plan_ablation(judged), plans, strict=True))  # type: ignore[operator]
     assert archfront.main(["plan", str(file)]) == 0
     assert "proxy: " in capsys.readouterr().out
     assert archfront.main(["plan", str(file), "--json"]) == 0

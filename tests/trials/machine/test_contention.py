@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from trials.machine import contention
-from trials.machine.contention import LEAST_SHARE, processor_share
+from trials.machine.contention import LEAST_SHARE, processor_share, share_of_fewer
 from trials.machine.supervision import children
 
 SPINS: dict[str, str | BaseException] = {
@@ -23,6 +23,26 @@ SPINS: dict[str, str | BaseException] = {
 
 def test_a_share_is_a_share() -> None:
     assert LEAST_SHARE <= processor_share(1) <= 1
+
+
+@pytest.mark.parametrize(
+    ("share", "processes", "fewer", "expected"),
+    [
+        (1.0, 2, 1, 1.0),
+        (0.5, 2, 1, 2 / 3),
+        (0.5, 2, 2, 0.5),
+        (0.25, 2, 1, 2 / 7),
+        (0.9, 1, 1, 0.9),
+        (0.5, 4, 1, 2 / 3),
+        (0.05, 2, 1, 2 / 39),
+    ],
+)
+def test_one_process_has_more_than_several_side_by_side(
+    share: float, processes: int, fewer: int, expected: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On two processors others are as many busy processes as leave that share; of four processes of one's own two spin."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert share_of_fewer(share, processes, fewer) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("place", [0, 1, 3])

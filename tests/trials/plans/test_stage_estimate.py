@@ -9,12 +9,13 @@ import pytest
 from analysis.records.stages import STAGES
 from tests.support.fakes import small_study
 from tests.support.planted_pace import planted_row
+from trials.machine.contention import share_of_fewer
 from trials.plans.check_study import check
 from trials.plans.foretell import ExpectedTrials, foretold
 from trials.plans.known_paces import of_rows
 from trials.plans.pace_table import LatencyPace
 from trials.plans.plan_study import plan_study
-from trials.plans.stage_estimate import USUAL_OVERHEAD, _makespan
+from trials.plans.stage_estimate import SOLITARY_STAGES, USUAL_OVERHEAD, _makespan
 
 COUNTED = ("training", "evaluation", "latency", "finals", "retraining")
 
@@ -72,11 +73,16 @@ def test_trials_that_may_stop_early_take_less() -> None:
 
 
 def test_other_work_on_the_machine_makes_every_stage_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside two other busy processes on two processors two trials have a half each, and one process alone two thirds."""
     alone = plan_study(small_study()[0]).time
     monkeypatch.setattr("trials.plans.known_paces.processor_share", lambda processes: 0.5)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
     beside = plan_study(small_study()[0]).time
-    assert alone.estimated_seconds is not None
-    assert beside.estimated_seconds == pytest.approx(2 * alone.estimated_seconds)
+    assert alone.stage_seconds is not None
+    assert beside.stage_seconds is not None
+    count = small_study()[0].workers.count
+    for name, seconds in alone.stage_seconds.items():
+        assert beside.stage_seconds[name] == pytest.approx(seconds / (share_of_fewer(0.5, count) if name in SOLITARY_STAGES else 0.5)), name
     assert "beside what else is at work here now; a machine of its own would take about" in "\n".join(beside.lines(2))
     assert "what else is at work" not in "\n".join(alone.lines(2))
 

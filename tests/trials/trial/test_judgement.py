@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from trials.network.weights import save_weights
 from trials.rounding.network import rounded
 from trials.rounding.table import ROUNDINGS, rounding_as, rounding_of
 from trials.study.latency_spec import LatencySpec
+from trials.training.conditions import ALONE
 from trials.training.evaluation import evaluate
 from trials.trial.judgement import is_judged
 from trials.trial.run_trial import ended, trial_in_stretches
@@ -121,6 +123,17 @@ def test_where_a_directory_began_in_float32_a_trial_is_judged_so(blocks: TokenBl
     record, _ = run(blocks, INT4, as_deployed=False)
     taken, _ = run(blocks, INT4, as_deployed=False, reused=trained.training, reused_weights=tmp_path / "weights.safetensors")
     assert quality(record) == quality(taken) == quality(plain)
+
+
+def test_pauses_while_a_network_is_judged_are_no_evaluation(blocks: TokenBlocks) -> None:
+    def pause() -> float:
+        time.sleep(0.02)
+        return 1_000.0
+
+    record, _ = run(blocks, INT4, conditions=replace(ALONE, pause=pause))
+    assert record.training is not None
+    assert record.training.evaluation_seconds is not None
+    assert record.training.evaluation_seconds < 0, "more was said to be waited than the clock has"
 
 
 def test_named_validation_sets_are_judged_too(blocks: TokenBlocks) -> None:
