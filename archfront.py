@@ -18,6 +18,7 @@ import os
 from collections.abc import Sequence
 
 from search_space.errors import SpecError, WorkError
+from trials.commands.end_news import EndNews
 from trials.commands.paths import require_usable, system_refusal
 from trials.commands.talk import DONE, STUDY_FAILED, WRONG_INPUT, hush_libraries, say
 from trials.commands.verbs import VERBS, Verb, parser
@@ -35,13 +36,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"archfront: {error}")
         return WRONG_INPUT
     verb = VERBS[options.verb]
+    news = EndNews(options) if verb.is_a_study else None
+    stopping = news.begin if news is not None else lambda code: None
     if arguments is None and sys.platform == "linux":
-        return supervised(lambda: _run(verb, options, is_program=True), verb.interrupted, verb.vanished)
-    try:
-        return _run(verb, options)
-    except KeyboardInterrupt:
-        say(verb.interrupted(signal.SIGINT))
-        return INTERRUPTED + signal.SIGINT
+        code = supervised(lambda: _run(verb, options, is_program=True), verb.interrupted, verb.vanished, stopping)
+    else:
+        try:
+            code = _run(verb, options)
+        except KeyboardInterrupt:
+            say(verb.interrupted(signal.SIGINT))
+            code = INTERRUPTED + signal.SIGINT
+    if news is not None:
+        news.finish(code)
+    return code
 
 
 def _run(verb: Verb, options: argparse.Namespace, is_program: bool = False) -> int:

@@ -111,11 +111,14 @@ def _run_watched(options: argparse.Namespace, watch: RunWatch) -> tuple[StudySpe
     """The study, what its run came to, what its directory then holds, and its page."""
     from trials.cluster.ray_address import is_here
     from trials.commands.gate import passed, tell_of_directory
+    from trials.study.end_listener import require_there
     from trials.study.load_study import load_begun
     from trials.tracking.tracking_uri import settled_uri
 
     study, directory, text = load_begun(Path(options.study), options.directory)
     tags = tags_of(options)
+    if study.on_end is not None:
+        require_there(study.on_end)
     if options.tracking_uri is not None:
         settled_uri(options.tracking_uri)  # refused before the directory is begun
     first = passed(study, directory, trains_here=is_here(options.address))  # before torch and Ray, which take seconds, are imported

@@ -27,6 +27,8 @@ class Verb:
     """What follows the verb in an example that its help shows."""
     goes_on: bool = False
     """Whether the same command goes on where it was interrupted."""
+    is_a_study: bool = False
+    """Whether it runs a study, whose end somebody may want to hear of."""
 
     @property
     def sentence(self) -> str:
@@ -64,7 +66,7 @@ VERBS = {
     "plan": Verb(studies.plan, studies.add_plan_arguments, "studies/quickstart.yaml"),
     "describe": Verb(shapes.describe, shapes.add_describe_arguments, "mobilellm-125m"),
     "sample": Verb(shapes.sample, shapes.add_sample_arguments, "studies/quickstart.yaml -n 5"),
-    "run": Verb(studies.run, studies.add_run_arguments, "studies/quickstart.yaml", goes_on=True),
+    "run": Verb(studies.run, studies.add_run_arguments, "studies/quickstart.yaml", goes_on=True, is_a_study=True),
     "status": Verb(standing.study_status, standing.add_status_arguments, "runs/quickstart --follow"),
     "ablate": Verb(studies.ablate, studies.add_ablate_arguments, "studies/mobilellm/mlp.yaml", goes_on=True),
     "report": Verb(results.report, results.add_report_arguments, "runs/quickstart --verbose"),

@@ -109,6 +109,10 @@ def _companions(study_path: Path) -> Iterator[tuple[str, Path]]:
                 f"latency.command: {part} must be an absolute path of the node that measures, found a file beside the study, "
                 "which is not sent; copy it there and name it by its path there"
             )
+    heard = values.get("on_end")
+    for part in [heard] if isinstance(heard, str) else heard or ():
+        if not Path(part).is_absolute() and is_file(study_path.parent / part):
+            yield from _named("on_end", part, study_path.parent)
     for name in values.get("references") or ():
         if is_file_name(name):
             yield from _named("references", name, study_path.parent)

@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -45,13 +45,19 @@ _told: tuple[int, int] | None = None
 """Process id of the work, and where it tells its front how it ends; None where no front stands before it."""
 
 
-def supervised(work: Callable[[], int], interrupted: Callable[[int], str], vanished: Callable[[str], str]) -> int:
+def supervised(
+    work: Callable[[], int],
+    interrupted: Callable[[int], str],
+    vanished: Callable[[str], str],
+    stopping: Callable[[int], int | None] = lambda code: None,
+) -> int:
     """Run `work` in a child process and return its exit code, here and in the child.
 
     A signal of `STOPS`, one that was held back before this call too, raises KeyboardInterrupt in the work, which then has `UNWIND_SECONDS`;
     a second signal ends it at once. Either way the code is 128 and the first signal's number, and `interrupted` makes a sentence of that
     number. Where the child ends before `work` does, the code is 1, and `vanished` makes a sentence of what ended, and how. This process
-    alone says either, on standard error.
+    alone says either, on standard error. `stopping` is called with that code as the first signal comes, before the work is waited for, and
+    may return a process that it has started, which is left alone.
     """
     heard = {number for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN}  # nohup, and `&` in a script, want it so
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {*heard, WAKE, signal.SIGCHLD})
@@ -62,8 +68,14 @@ def supervised(work: Callable[[], int], interrupted: Callable[[int], str], vanis
         os.close(answer)
         return _work(work, told, front, heard, before)
     os.close(told)
-    stopped, status = _wait_for(child, heard)
-    _end_orphans()
+    spared: list[int] = []
+
+    def first_came(number: int) -> None:
+        if (started := stopping(INTERRUPTED + number)) is not None:
+            spared.append(started)
+
+    stopped, status = _wait_for(child, heard, first_came)
+    _end_orphans(spared)
     said = os.read(answer, 2 + LONGEST_WORD)
     kind, number, last_word = said[:1], int.from_bytes(said[1:2]), said[2:].decode(errors="replace")
     if last_word and not stopped:  # what comes to every process comes to one of them first
@@ -89,7 +101,7 @@ def give_up(what: str) -> None:
     os._exit(FAILED)
 
 
-def _wait_for(child: int, heard: set[signal.Signals]) -> tuple[int, int]:
+def _wait_for(child: int, heard: set[signal.Signals], first_came: Callable[[int], None]) -> tuple[int, int]:
     """Until the child has ended: the number of the first signal that came here, or 0, and the child's status."""
     first, since, is_awake = 0, 0.0, False
     while True:
@@ -105,6 +117,9 @@ def _wait_for(child: int, heard: set[signal.Signals]) -> tuple[int, int]:
         if passed > UNWIND_SECONDS or (came in heard and passed > AGAIN_SECONDS):
             os.kill(child, signal.SIGKILL)
             return first, os.waitpid(child, 0)[1]
+        if came in heard and not first:
+            os.kill(child, WAKE)  # before anything else takes its time
+            first_came(came)
         if came in {*heard, WAKE}:
             first, since = first or (came if came in heard else 0), since or time.monotonic()
 
@@ -124,13 +139,13 @@ def _ended() -> Iterator[tuple[int, int]]:
             yield found
 
 
-def _end_orphans() -> None:
+def _end_orphans(spared: Sequence[int]) -> None:
     """Wait a moment for what the work left behind, then end it, and what that leaves behind."""
     deadline = time.monotonic() + ORPHANS_SECONDS
     while True:
         for _ in _ended():
             pass
-        left = children()
+        left = [process for process in children() if process not in spared]
         if not left:
             return
         for process in left if time.monotonic() > deadline else ():

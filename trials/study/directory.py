@@ -23,7 +23,7 @@ DRAFT = ".part"
 """End of the name of a file that is not whole yet."""
 MAY_CHANGE = (
     "search.trials", "search.replicates", "workers.count", "workers.deadline_seconds", "search.reuse", "limits.failed_share",
-    "target", "target.tokens",
+    "target", "target.tokens", "on_end",
 )  # fmt: skip
 """What a continued study may say otherwise: how much and how fast, never what is measured."""
 

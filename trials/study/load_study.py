@@ -10,6 +10,7 @@ from search_space.budget import Budget
 from search_space.describe import is_file_name
 from search_space.errors import SpecError, require_reachable
 from trials.study.budget_defaults import DEFAULTS, completed, completed_text, open_choices
+from trials.study.latency_spec import is_file
 from trials.study.search_spec import is_table_file
 from trials.study.section import parsed
 from trials.study.spec import StudySpec
@@ -82,7 +83,8 @@ def _placed(study: StudySpec, path: Path) -> StudySpec:
     if table is not None and is_table_file(table):
         require_reachable(folder / table, "search.latency_table")
         search = search.model_copy(update={"latency_table": str(folder / table)})
-    placed = {"corpus": study.corpus.beside(folder), "references": references, "latency": latency, "search": search}
+    heard = study.on_end and tuple(str(folder / part) if is_file(folder / part) else part for part in study.on_end)
+    placed = {"on_end": heard, "corpus": study.corpus.beside(folder), "references": references, "latency": latency, "search": search}
     return study.model_copy(update=placed)
 
 

@@ -16,6 +16,7 @@ from search_space.errors import SpecError, shortened
 from search_space.space import SearchSpace
 from trials.study.budget_defaults import size_of
 from trials.study.corpus_spec import CorpusSpec
+from trials.study.end_listener import require_form
 from trials.study.latency_spec import LatencySpec
 from trials.study.rounding_spec import QuantisationAwareSpec, with_runtime
 from trials.study.scaling_spec import ScalingSpec, require_constants, with_scaling
@@ -173,6 +174,10 @@ class StudySpec(Section):
     """Shapes that every front is compared with: `deep-thin`, `wide-shallow`, a family's name (scaled to the budget),
     or a file: an architecture's, or a published model's `config.json`, taken as it is."""
 
+    on_end: Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST_LISTED)] | None = None
+    """Who hears how a run of the study ended: a URL, which gets the JSON by POST, a `$NAME` of the environment that holds one, or a
+    command with its arguments, run without a shell, which gets it on standard input (see above)."""
+
     defaults: dict[str, dict[str, Any]] = Field(default_factory=dict, exclude=True)
     """What archfront filled in of `space` and `proxy` when the study began; in a directory's study alone, so that it stays what it was."""
 
@@ -187,6 +192,18 @@ class StudySpec(Section):
     def _scaling_states_the_budget(cls, proxy: object, given: ValidationInfo) -> object:
         scaling = given.data.get("scaling")
         return proxy if scaling is None else with_scaling(proxy, scaling)
+
+    @field_validator("on_end", mode="before")
+    @classmethod
+    def _one_word_is_a_list_too(cls, listener: object) -> object:
+        return (listener,) if isinstance(listener, str) else listener
+
+    @field_validator("on_end")
+    @classmethod
+    def _has_a_form(cls, listener: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if listener is not None:
+            require_form(listener)
+        return listener
 
     @model_validator(mode="after")
     def _objectives_exist(self) -> StudySpec:
