@@ -25,7 +25,7 @@ from search_space.errors import SpecError
 
 logger = logging.getLogger(__name__)
 
-RECORDS, FINALS = "records.jsonl", "finals.jsonl"
+RECORDS, FINALS, UNMEASURED_FILE = "records.jsonl", "finals.jsonl", "unmeasured.jsonl"
 Record = TypeVar("Record")
 
 
@@ -268,7 +268,7 @@ def append(directory: Path, record: TrialRecord | FinalRecord) -> None:
 
 def _read(path: Path, parse: Callable[[Mapping[str, Any]], Record], left_out: list[str] | None) -> Iterator[tuple[int, Record]]:
     """What is on each line, with the line's number."""
-    cure = "restore the file from a copy, or delete that line to have the trial run again"
+    cure = f"restore the file from a copy, or delete that line to have the trial run again (and the trial's in {UNMEASURED_FILE}, if any)"
     return numbered_lines(path, parse, f"a record of schema 1 to {SCHEMA}", cure, left_out)
 
 

@@ -9,11 +9,9 @@ from typing import Any, Self
 
 from analysis.records.checked import from_json
 from analysis.records.files import append_line, numbered_lines
-from analysis.records.record import TrialRecord
+from analysis.records.record import RECORDS, UNMEASURED_FILE, TrialRecord
 
-UNMEASURED_FILE = "unmeasured.jsonl"
-"""File of a study's directory."""
-UNMEASURED_CURE = "restore the file from a copy, or delete that line to have the trial run again"
+UNMEASURED_CURE = f"restore the file from a copy, or delete that line to have the trial run again (and the trial's in {RECORDS}, if any)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,20 +34,25 @@ class StateKeeper:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def take(self, number: int, at: int, piece: bytes, whole: int) -> bool:
+    def take(self, number: int, at: int, piece: bytes, whole: int, token: str) -> bool:
         """One more piece of a trial's state of so many bytes; with the last one it stands in place of the one before.
 
-        False where there is no room for it, where it does not follow on what is there, or where the disk refuses it.
+        `token` is the state's own: a worker that was given up may still send one while the trial's next worker does, and whoever began
+        last goes on. False where there is no room for it, where it does not follow on what is there, or where the disk refuses it; nothing
+        stays of it then.
         """
         file = checkpoint_file(self._directory, number)
-        draft = file.with_name(f"{file.name}{DRAFT}")
+        draft = file.with_name(f"{file.name}.sent-{token}{DRAFT}")
         try:
             if at == 0:
                 file.parent.mkdir(exist_ok=True)
+                for other in file.parent.glob(f"{file.name}.sent-*{DRAFT}"):
+                    other.unlink()
                 if shutil.disk_usage(file.parent).free < ROOM * whole:
                     return False
             with draft.open("ab" if at else "wb") as written:
                 if written.tell() != at:
+                    draft.unlink()
                     return False
                 written.write(piece)
                 if at + len(piece) < whole:
@@ -83,10 +89,10 @@ def keeping_states(directory: Path) -> Iterator[Any]:
 
 def send(keeper: Any, number: int, file: Path) -> None:
     """Have a trial's state, which is whole in that file, kept; or leave the one that is kept as it is."""
-    whole = file.stat().st_size
+    whole, token = file.stat().st_size, uuid.uuid4().hex
     with file.open("rb") as read, suppress(RayError):
         for at in range(0, whole, STATE_PIECE_BYTES):
-            if not ray.get(keeper.take.remote(number, at, read.read(STATE_PIECE_BYTES), whole), timeout=STATE_PIECE_SECONDS):
+            if not ray.get(keeper.take.remote(number, at, read.read(STATE_PIECE_BYTES), whole, token), timeout=STATE_PIECE_SECONDS):
                 return
 
 

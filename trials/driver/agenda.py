@@ -84,7 +84,7 @@ class Agenda:
         """Number of replicates of each shape that were handed out."""
         self._running: dict[int, TrialTask] = {}
         self._again: list[TrialTask] = []
-        self._trained = {number: record for number, record in unmeasured.items() if number not in self.records | self.lost}
+        self._trained = {number: record for number, record in unmeasured.items() if number not in self.records}
         self._unmeasured: dict[int, TrialTask] = {}
         """Tasks of trials that are trained and wait to be measured."""
         self._failed = 0
@@ -129,6 +129,10 @@ class Agenda:
         """The records that a sampled trial's proposal knew, in their order: all that may decide what becomes of it."""
         return self._ordered[: self._seen_by(number)]
 
+    def knows_enough_of(self, number: int) -> bool:
+        """Whether all those records are there; where some of an earlier run were lost, a trial may be back before them."""
+        return len(self._ordered) >= self._seen_by(number)
+
     def give_back(self) -> None:
         """Nobody works any more: hand out again what has no record."""
         self._again = [*self._running.values(), *self._again]
@@ -150,7 +154,7 @@ class Agenda:
         """The next task that has no record yet."""
         if self.interrupted:
             return NoTask.END
-        if self.waits_for_device:
+        if self.waits_for_device and not self._again:  # which are not ahead, and may be what others wait for
             return NoTask.WAIT
         task = self._again.pop(0) if self._again else self._first_without_record()
         if isinstance(task, TrialTask):

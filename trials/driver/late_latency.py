@@ -13,11 +13,12 @@ from typing import Any, Self
 from analysis.records.latency import Latency
 from analysis.records.record import Outcome, TrialRecord
 from analysis.records.unmeasured import UnmeasuredTrial
+from trials.driver.agenda import Agenda
 from trials.driver.latency_device import ask_device
 from trials.driver.record_writer import RecordWriter
 from trials.progress.watch import RunWatch
 from trials.study.spec import StudySpec
-from trials.trial.task import DeviceAway, outcome_of, shape_observed
+from trials.trial.task import DeviceAway, DeviceEnded, outcome_of, shape_observed
 
 WhyStopped = Callable[[TrialRecord], str | None]
 """Why a trial stops at a look, None where it goes on: what `FrontStopper` would have said had the latency been there."""
@@ -30,6 +31,7 @@ class LateLatencies:
     def __init__(
         self,
         study: StudySpec,
+        agenda: Agenda,
         device: Any,
         writer: RecordWriter,
         watch: RunWatch,
@@ -37,9 +39,12 @@ class LateLatencies:
         earlier: Iterable[UnmeasuredTrial],
     ) -> None:
         """`device` is the LatencyDevice's handle; `earlier` are those of a run before that have no record yet."""
-        self._study, self._device, self._writer, self._watch, self._why_stopped = study, device, writer, watch, why_stopped
+        self._study, self._agenda, self._device, self._why_stopped = study, agenda, device, why_stopped
+        self._writer, self._watch = writer, watch
         self._asked: queue.SimpleQueue[UnmeasuredTrial | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[tuple[UnmeasuredTrial, LateAnswer]] = queue.SimpleQueue()
+        self._unjudged: list[tuple[UnmeasuredTrial, LateAnswer]] = []
+        """Answers that wait for records of lower numbers, which say whether the trial would have been stopped."""
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
         for trial in sorted(earlier, key=lambda each: each.record.number):
@@ -60,11 +65,25 @@ class LateLatencies:
         self._ask(trial)
 
     def record(self) -> None:
-        """Have those recorded that were measured since; raises as the writer does."""
+        """Have those recorded that were measured since; raises as the writer does, and WorkError where the device was ended for good.
+
+        What says nothing of a shape is no record: the trial waits in the directory for the next run.
+        """
         with suppress(queue.Empty):
             while True:
-                trial, answer = self._answers.get_nowait()
-                self._writer.write(judged_late(self._study, trial, answer, self._why_stopped), None)
+                self._unjudged.append(self._answers.get_nowait())
+        answers, self._unjudged = sorted(self._unjudged, key=lambda each: each[0].record.number), []
+        for trial, answer in answers:
+            if isinstance(answer, Exception) and self._agenda.interrupted:
+                continue  # a signal that comes to every process ends the one that measures too
+            if isinstance(answer, DeviceEnded):
+                self._writer.give_up(
+                    f"{answer}; see to the node that takes latencies and run the same command again, which measures what is trained"
+                )
+            if trial.looks and isinstance(answer, Latency) and not self._agenda.knows_enough_of(trial.record.number):
+                self._unjudged.append((trial, answer))
+                continue
+            self._writer.write(judged_late(self._study, trial, answer, self._why_stopped), None)
 
     def _ask(self, trial: UnmeasuredTrial) -> None:
         self._asked.put(trial)

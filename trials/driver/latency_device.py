@@ -20,7 +20,7 @@ from trials.driver.attempts import cause_of_death
 from trials.driver.trial_news import NAMESPACE
 from trials.driver.workers import RAYLET_SECONDS, result_of
 from trials.study.latency_spec import LatencySpec
-from trials.trial.task import DeviceAway, DeviceLost
+from trials.trial.task import DeviceAway, DeviceEnded, DeviceLost
 
 MOST_LOSSES = 3
 """A shape during whose measurement the device was lost so often may itself be what ends it."""
@@ -54,7 +54,7 @@ def ask_device(
     Where the device is lost, waits until it is back, as long as `goes_on` says so of the seconds that it has been away, and asks again;
     raises DeviceAway where it says no. `away` is told True when the wait begins, and False when it is over. Raises DeviceLost where it was
     lost three times while it measured this shape: losses while it measured others, or while it was away already, are counted for no shape
-    that waits. Raises RuntimeError where the device does not start.
+    that waits. Raises DeviceEnded where the device does not start, or was ended for good.
     """
     asker, losses, absence = uuid.uuid4().hex, 0, _Absence(device, away, goes_on)
     while True:
@@ -66,7 +66,7 @@ def ask_device(
         except RayActorError as error:
             if error.actor_init_failed or device._get_local_state() == ActorTableData.DEAD:
                 how = "does not start" if error.actor_init_failed else "was ended"
-                raise RuntimeError(f"the process that takes latencies {how}: {cause_of_death(str(error))}") from None
+                raise DeviceEnded(f"the process that takes latencies {how}: {cause_of_death(str(error))}") from None
             time.sleep(RAYLET_SECONDS)  # where its raylet is gone, so is this process meanwhile
             losses += _had_measured_for(asker)
             if losses == MOST_LOSSES:

@@ -111,7 +111,8 @@ def equipped(
     evaluate: Evaluate | None,
     is_joined: bool = False,
 ) -> Iterator[Equipment]:
-    """What every trial is given, put where it finds it, while inside; `records` are those of an interrupted run.
+    """What every trial is given, put where it finds it, while inside; `records` are those of an interrupted run, and of trials that it
+    left to be measured.
 
     Trials of a cluster that `is_joined` may run where the directory is not seen.
 

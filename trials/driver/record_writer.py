@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from analysis.records.attempt import Attempt, append_attempt
 from analysis.records.files import write_whole
@@ -29,7 +29,7 @@ class RecordWriter:
         """`reuse` lets other studies find what finished here; None where nothing is trained."""
         self._directory, self._agenda, self._reuse, self._tracker, self._watch = directory, agenda, reuse, tracker, watch
         self.complaint: WorkError | None = None
-        """Why writing failed; Tune makes a long trace of whatever is raised here."""
+        """Why writing failed, or the run cannot go on; Tune makes a long trace of whatever is raised here."""
 
     def begun(self, task: TrialTask) -> None:
         """A trial is on a worker."""
@@ -47,7 +47,7 @@ class RecordWriter:
             path = weights_file(self._directory, record.number)
             if weights is not None:
                 write_whole(path, weights)
-            elif not record.finished:
+            elif not record.finished and record.outcome is not Outcome.LOST:  # which says nothing of what was trained
                 path.unlink(missing_ok=True)  # taken over for a shape whose latency could not be measured then
             append(self._directory, record)
             if record.outcome is not Outcome.LOST:  # which goes on from there
@@ -73,6 +73,11 @@ class RecordWriter:
         """An attempt at a trial that was lost with its worker, where the trial has no record for it; raises as `write` does."""
         with self._writable():
             append_attempt(self._directory, attempt)
+
+    def give_up(self, why: str) -> NoReturn:
+        """End the run in that sentence, which says what to do; raises WorkError."""
+        self.complaint = WorkError(why)
+        raise self.complaint
 
     def sweep(self) -> None:
         """While nothing trains: no state stays of a trial that is over, and no half of one whose worker was lost as it left it."""

@@ -28,7 +28,7 @@ from trials.driver.preparation import (
 from trials.driver.record_writer import RecordWriter
 from trials.driver.search_on_tune import search
 from trials.driver.stage_keeping import begin_taken, foretell
-from trials.driver.still_to_do import agenda_of, lacks_finals, left_out_here, nothing_to_propose
+from trials.driver.still_to_do import agenda_of, lacks_finals, left_out_here, nothing_to_propose, still_unmeasured
 from trials.driver.trial_actor import Evaluate
 from trials.latency.device_tables import frozen_table
 from trials.plans.first_trials import FirstTrials
@@ -95,15 +95,17 @@ class RayRun:
                     foretell(study, directory, first, records, left_out, time_shapes_on_a_worker, share=self.share)
                     stages.end("calibration")
                 watch.begin("search space", "the shapes of the space to be listed")
-                recorded = {record.number for record in records}
-                unmeasured = {number: trial for number, trial in self.unmeasured.items() if number not in recorded}
+                unmeasured = still_unmeasured(directory, records, self.unmeasured, has_weights=is_real)
+                trained = [*records, *(trial.record for trial in unmeasured.values())]
                 agenda = agenda_of(first, study, records, left_out, nothing_to_propose if made is None else made.result, unmeasured)
-                with equipped(study, directory, ready, records, self.evaluate, is_joined=not is_here(self.address)) as equipment:
+                with equipped(study, directory, ready, trained, self.evaluate, is_joined=not is_here(self.address)) as equipment:
                     texts = {size: TrainingText.of(found) for size, found in ready.items()}
                     reuse = Reuse(study, directory, texts) if is_real else None
                     if is_real:
                         begin_taken(directory)  # nothing is refused from here on
-                    watch.begin_search(agenda.records.values(), agenda.problem, agenda.count, study.workers.count)
+                    watch.begin_search(
+                        agenda.records.values(), agenda.problem, agenda.count, study.workers.count, lambda: agenda.waits_for_device
+                    )
                     attempts = Attempts(directory, self.attempts)
                     writer = RecordWriter(directory, agenda, reuse, self.tracker, watch)
                     writer.sweep()

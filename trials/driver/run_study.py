@@ -16,6 +16,7 @@ from trials.cluster.ray_address import is_here
 from trials.driver.stage_keeping import keep_taken
 from trials.driver.still_to_do import agenda_of, lacks_finals, left_out_here
 from trials.machine.native_output import keep_in
+from trials.machine.provenance import code_digest
 from trials.plans.check_study import check
 from trials.plans.first_trials import FirstTrials
 from trials.plans.known_paces import share_here
@@ -70,6 +71,7 @@ def run_study(
     Raises SpecError for wrong input; whatever happens to single trials stands in their records. After an interruption of any kind the
     same call continues.
     """
+    code_digest()  # of the code as it is read now, not as it lies there when the first record is written
     from trials.tracking.mlflow_tracker import Tracker
 
     first = first or check(study, directory, has_text=False, trains_here=evaluate is None and is_here(address))
@@ -78,10 +80,10 @@ def run_study(
     settled: StudySpec | None = None
     with claim(directory, study_text) as held:
         records: Sequence[TrialRecord] = read_records(held)
-        if (found := misfit(study, records)) is not None:
+        attempts, unmeasured = read_attempts(held), read_unmeasured(held)
+        if (found := misfit(study, [*records, *(trial.record for trial in unmeasured.values())])) is not None:
             raise SpecError(f"{held} must hold records of this study, found others: {found}; restore them, or name another directory")
         finals: Mapping[int, FinalRecord] = read_finals(held)
-        attempts, unmeasured = read_attempts(held), read_unmeasured(held)
         left_out: Mapping[int, str] = left_out_here(study, held, first.planned) if evaluate is None else {}
         tracker = Tracker(held, study, study_text, tracking_uri, experiment=experiment, tags=tags)
         agenda = agenda_of(first, study, records, left_out)

@@ -41,10 +41,11 @@ def search(
     """Run every task of the agenda and have its record written; `watch` is told of each trial as it begins. `attempts` count losses.
 
     Trials that an earlier run left `unmeasured` are measured beside those that train.
-    Raises KeyboardInterrupt after Ctrl-C, WorkError where records cannot be written any more, and what Ray or Tune raise of their own.
+    Raises KeyboardInterrupt after Ctrl-C, WorkError where records cannot be written any more or the latency device was
+    ended for good, and what Ray or Tune raise of their own.
     """
     stopper = FrontStopper(agenda)
-    late = LateLatencies(equipment.study, equipment.device, writer, watch, stopper.why_stopped, unmeasured)
+    late = LateLatencies(equipment.study, agenda, equipment.device, writer, watch, stopper.why_stopped, unmeasured)
     callback = RecordCallback(equipment.study, agenda, attempts, writer, watch, late)
     with when_stopped(agenda.interrupt), watch.hearing(lambda numbers: writer.heard(heard(numbers))), late:
         while not agenda.finished:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.records.record import FinalRecord, TrialRecord
+from analysis.records.record import FinalRecord, Outcome, TrialRecord
 from analysis.records.unmeasured import UnmeasuredTrial
 from trials.driver.agenda import Agenda
 from trials.driver.finals import missing_finals
 from trials.driver.retrainings import named_shapes, wanted_retrainings
 from trials.plans.first_trials import FirstTrials
+from trials.study.directory import weights_file
 from trials.study.spec import StudySpec
 from trials.trial.calibration import as_settled
 from trials.trial.scaling_grid import largest_first
@@ -38,6 +39,21 @@ def agenda_of(
     """What is tried in which order, from these records on, and from trials that are trained and `unmeasured`."""
     trained = {number: trial.record for number, trial in unmeasured.items()}
     return Agenda(study, first.references, records, proposer, largest_first(first.planned, study), left_out, trained)
+
+
+def still_unmeasured(
+    directory: Path, records: Iterable[TrialRecord], unmeasured: Mapping[int, UnmeasuredTrial], *, has_weights: bool
+) -> dict[int, UnmeasuredTrial]:
+    """The trials among the `unmeasured` that no record has settled, one that says `lost` being none that does.
+
+    Where a study `has_weights`, one whose weights are missing is left out: it is trained again.
+    """
+    settled = {record.number for record in records if record.outcome is not Outcome.LOST}
+    return {
+        number: trial
+        for number, trial in unmeasured.items()
+        if number not in settled and not (has_weights and trial.record.finished and not weights_file(directory, number).exists())
+    }
 
 
 def left_out_here(study: StudySpec, directory: Path, planned: Sequence[TrialTask], measure: MeasurePace | None = None) -> dict[int, str]:

@@ -20,6 +20,7 @@ from trials.driver.latency_device import ask_device
 from trials.driver.trial_news import Teller
 from trials.driver.watchdog import Watchdog
 from trials.driver.workers import Place
+from trials.machine.provenance import code_digest
 from trials.machine.quiet_lock import Turn, should_pause
 from trials.study.directory import checkpoint_file, stamp, weights_file
 from trials.study.spec import ProxySpec, StudySpec
@@ -72,6 +73,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._turn: Turn | None = None
         self._is_unmeasured, self._looks = False, list[TrialRecord]()
         self._watchdog = Watchdog()
+        code_digest()  # of the code as it is read now, not as it lies there when the first record is written
         if equipment.evaluate is None:
             import trials.trial.run_trial  # noqa: F401
 

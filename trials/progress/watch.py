@@ -77,6 +77,7 @@ class RunWatch:
         self._thread: threading.Thread | None = None
         self._unmeasured: set[int] = set()
         self._is_away = False
+        self._is_full: Callable[[], bool] = lambda: False
         self._heard_at = self._written_at = 0.0
         self._written: RunStanding | None = None
         now = moment(time.time())
@@ -132,8 +133,14 @@ class RunWatch:
             self._tally = ProgressTally(records, problem, workers)
             self._set(**self._tally.fields(), of=of)
 
-    def begin_search(self, records: Iterable[TrialRecord], problem: Problem, of: int, workers: int) -> None:
-        """Trials are about to be handed out, so many in all, to so many workers; `records` are those that are there."""
+    def begin_search(
+        self, records: Iterable[TrialRecord], problem: Problem, of: int, workers: int, is_full: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Trials are about to be handed out, so many in all, to so many workers; `records` are those that are there.
+
+        `is_full` says whether as many are trained ahead of the latency device as may be.
+        """
+        self._is_full = is_full
         self.count(records, problem, of, workers)
         self.begin("workers", f"{words.plural(workers, 'worker')} to start and import what trains")
 
@@ -217,7 +224,8 @@ class RunWatch:
         running, unmeasured = self._standing.running_count, len(self._unmeasured)
         trained = f"{words.plural(unmeasured, 'trained trial')} to be measured"
         if unmeasured and not running:
-            waits_for = f"{AWAY}: {trained}, and no other begins before, for as many may be ahead of it" if self._is_away else trained
+            no_other = ", and no other begins before, for as many may be ahead of it" if self._is_full() else ""
+            waits_for = f"{AWAY}: {trained}{no_other}" if self._is_away else trained
         elif self._is_away or any(trial.doing == WAITING for trial in self._standing.running):
             waits_for = f"{AWAY}; trainings go on{f', and {trained} then' if unmeasured else ''}"
         else:

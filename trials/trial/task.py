@@ -27,6 +27,10 @@ class DeviceLost(Exception):  # noqa: N818  as the failures of a training
     """The latency device was lost while it measured a trial's shape, too often: infrastructure, and so no verdict on the trial."""
 
 
+class DeviceEnded(RuntimeError):  # noqa: N818  as the failures of a training
+    """The process that takes latencies does not start, or was ended for good: nothing that it was asked for says anything of a shape."""
+
+
 class DeviceAway(Exception):  # noqa: N818  as the failures of a training
     """The latency device is away, and who asked waits no longer: the shape is trained first, and measured once the device is back."""
 
@@ -155,6 +159,7 @@ def outcome_of(error: Exception) -> tuple[Outcome, str]:
         MemoryError: Outcome.OUT_OF_MEMORY,
         TimedOut: Outcome.TIMED_OUT,
         DeviceLost: Outcome.LOST,
+        DeviceEnded: Outcome.FAILED,
     }
     for kind, outcome in known.items():
         if isinstance(error, kind):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.records.record import Outcome
-from analysis.records.unmeasured import UNMEASURED_FILE, UnmeasuredTrial, append_unmeasured, read_unmeasured
+from analysis.records.record import UNMEASURED_FILE, Outcome
+from analysis.records.unmeasured import UnmeasuredTrial, append_unmeasured, read_unmeasured
 from search_space.errors import SpecError
 from tests.support.sample_study import sample_records
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
 
 from analysis.records.record import TrialRecord
-from tests.support.fakes import small_study
+from tests.support.fakes import plausible, small_study
 from tests.support.sample_study import as_rounded, sample_records
 from trials.driver.preparation import equipped
+from trials.driver.trial_actor import TrialActor
+from trials.machine.provenance import code_digest
 from trials.study.directory import claim
 
 
@@ -36,3 +40,12 @@ def test_a_directory_goes_on_with_the_kind_of_quality_that_it_began_with(
     with claim(tmp_path, text), equipped(study, tmp_path, {}, records, None) as equipment:
         assert equipment.as_deployed is as_deployed
         assert equipment.activations == ("int8" if records and as_deployed else None)
+
+
+def test_a_worker_names_the_code_that_it_read_before_the_first_record_is_written(tmp_path: Path) -> None:
+    study, text = small_study()
+    worker: Any = SimpleNamespace()
+    with claim(tmp_path, text), equipped(study, tmp_path, {}, [], plausible) as equipment:
+        code_digest.cache_clear()
+        TrialActor.setup(worker, {}, equipment)
+    assert code_digest.cache_info().currsize == 1

@@ -153,12 +153,12 @@ class Patient:
 def test_trials_are_kept_until_they_are_measured_and_by_the_next_run_too(tmp_path: Path) -> None:
     study, _ = fakes.small_study(search={"trials": 4, "sampler": "random"}, workers={"count": 2})
     agenda, watch, tracker = agenda_of(study, []), RunWatch(), SimpleNamespace(record=lambda _: None)
-    watch.count([], study.problem, 6)
+    watch.begin_search([], study.problem, 6, 2, lambda: agenda.waits_for_device)
     device = ray.remote(Patient).options(num_cpus=0).remote(tmp_path)
 
     def late(agenda: Agenda, earlier: list[UnmeasuredTrial]) -> LateLatencies:
         writer = RecordWriter(tmp_path, agenda, None, tracker, watch)  # type: ignore[arg-type]
-        return LateLatencies(study, device, writer, watch, goes_on, earlier)
+        return LateLatencies(study, agenda, device, writer, watch, goes_on, earlier)
 
     with late(agenda, []) as first:
         for _ in range(4):

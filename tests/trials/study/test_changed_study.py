@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 import archfront
-from analysis.records.record import Kind, append
+from analysis.records.record import RECORDS, Kind, append, read_records
+from analysis.records.unmeasured import UnmeasuredTrial, append_unmeasured
 from search_space.errors import SpecError
 from tests.support import fakes
 from tests.support.sample_scaling import sample_scaling, scaling_records
@@ -94,6 +95,16 @@ def test_without_the_copy_the_records_say_what_does_not_fit(key: str, directory:
     assert f"study.yaml does not fit its records.jsonl: {CHANGES[key][1]}" in said
     with pytest.raises(SpecError, match=r"must hold records of this study, found others: .*; restore them, or name another directory"):
         run_study(fakes.small_study(**CHANGES[key][0])[0], directory, study_text=text, evaluate=fakes.plausible)
+
+
+def test_trials_that_wait_to_be_measured_must_fit_the_study_too(directory: Path) -> None:
+    for record in read_records(directory):
+        append_unmeasured(directory, UnmeasuredTrial(record=replace(record, latency=None)))
+    for name in (RECORDS, BEGUN):
+        (directory / name).unlink()
+    text = change(directory, "search.seed")
+    with pytest.raises(SpecError, match=r"found others: search.seed is 3, and trial 0 was made with 0"):
+        run_study(fakes.small_study(**CHANGES["search.seed"][0])[0], directory, study_text=text, evaluate=fakes.plausible)
 
 
 def test_the_study_as_it_was_given_mends_a_changed_one(directory: Path) -> None:
