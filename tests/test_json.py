@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OWN = {
     "analysis/records/json_writer.py",
     "search_space/architecture.py",  # the ground floor's key of a shape, which has sizes and words alone
+    "trials/jobs/sender.py",  # a job on the head that has the standard library alone
     "trials/trial/checkpoint.py",  # a state that nobody else reads, to be had again bit for bit
 }
 

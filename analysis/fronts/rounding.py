@@ -114,8 +114,8 @@ def rounds_otherwise(records: Iterable[TrialRecord], runtime: str, precision: st
         elif precision not in ROUNDED_PRECISIONS or (quality.runtime, quality.precision) != (runtime, precision):
             others.add(f"weights as {quality.runtime} rounds them to {quality.precision}")
         elif read not in (None, quality.read):
-            others.add(f"activations {_AS_READ[quality.read]}")
-            here = f"activations {_AS_READ[read]}"
+            others.add(f"weights as {quality.runtime} rounds them to {quality.precision}, with activations {_AS_READ[quality.read]}")
+            here = f"weights as {runtime} rounds them to {precision}, with activations {_AS_READ[read]}"
     if not others:
         return []
     return [f"Qualities are those of {joined(sorted(others))}, as the study judged them; on this device they would be those of {here}."]

@@ -6,7 +6,7 @@ import csv
 import gzip
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ MOST_CHARACTERS = 32 << 20
 MOST_CELLS = 4_000_000
 NAMED_LINES = 10
 SEPARATORS = (",", ";", "\t")
+LINE_END = re.compile(r"\r\n?|\n")
 NAMELESS = re.compile(r"\s*|Unnamed: \d+")
 """A column without a name, such as pandas writes for its index."""
 
@@ -124,21 +125,34 @@ def _require_different(path: Path, names: Sequence[str]) -> None:
 def _lines(path: Path) -> Iterator[str]:
     """The lines of a text file that is not too large."""
     opened = gzip.open if path.suffix.lower() == ".gz" else open
-    left, count = MOST_CHARACTERS, 0
+    left = MOST_CHARACTERS
     try:
         with opened(path, "rt", newline="", encoding="utf-8-sig") as file:
             while line := file.readline(left + 1):
-                left, count = left - len(line), count + 1
+                left -= len(line)
                 if left < 0:
                     raise _too_large(path)
                 yield line
     except UnicodeDecodeError as error:
-        found = f"the byte 0x{error.object[error.start]:02x} after line {count}"
+        found = f"the byte 0x{error.object[error.start]:02x} in line {_undecodable_line(path, opened)}"
         raise SpecError(f"{path} must be text in UTF-8, found {found}; save it as UTF-8, or export the table as CSV") from None
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise SpecError(f"{path} must be a whole gzip file, found a damaged one; write it again") from None
     except OSError as error:
         raise refused(error, path, "be readable", "check its permissions") from None
+
+
+def _undecodable_line(path: Path, opened: Callable[..., Any]) -> int:
+    """The first line that is no UTF-8, which a decoder that reads ahead does not tell."""
+    count = 1
+    with opened(path, "rb") as file:
+        for line in file:
+            try:
+                text = line.decode()
+            except UnicodeDecodeError as error:
+                return count + len(LINE_END.findall(line[: error.start].decode()))
+            count += len(LINE_END.findall(text))
+    return count
 
 
 def _separator(path: Path) -> str:
@@ -155,6 +169,11 @@ def _separated_rows(path: Path, separator: str) -> Iterator[LineOfCells]:
                 if row:
                     yield reader.line_num, row
     except csv.Error as error:
+        if str(error).endswith("expected after '\"'"):
+            raise SpecError(
+                f"{path}:{reader.line_num} must have a separator after a quote that closes a cell, found other text; write a quote inside "
+                "a cell as two"
+            ) from None
         raise SpecError(
             f"{path}:{reader.line_num} must end a row of separated values, found: {error}; close quotes where they were opened, and write "
             "one inside as two"

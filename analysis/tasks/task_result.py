@@ -1,7 +1,6 @@
 """A task's result: how often the right option was the likeliest, by itself and a letter, with intervals, and held against another model's.
 
-Intervals are Wilson's for a share (JASA 22, 1927), and for the difference of two models on the same questions the normal one of their
-paired differences.
+Intervals are Wilson's for a share (JASA 22, 1927), and Agresti and Min's for the difference of two models on the same questions.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ class TaskResult:
     @property
     def at_chance(self) -> bool:
         """Whether the interval of the accuracy holds what guessing gives."""
-        return self.accuracy.low <= self.chance
+        return self.accuracy.low <= self.chance <= self.accuracy.high
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,8 @@ class HarnessFigure:
     value: float
     standard_error: float | None
     """How far the value may be off by the choice of questions; None where the harness does not say."""
-    questions: int
+    questions: int | None
+    """How many were asked; None where the figure is of a group of tasks."""
 
 
 def task_result(task: str, scored: Sequence[Scored]) -> TaskResult:
@@ -85,7 +85,7 @@ def task_result(task: str, scored: Sequence[Scored]) -> TaskResult:
     for each, is_right in zip(scored, right, strict=True):
         if each.group:
             groups.setdefault(each.group, []).append(float(is_right))
-    bits = -sum(each.log_likelihoods[each.answer] for each in scored) / log(2)
+    bits = -sum(float(each.log_likelihoods[each.answer]) for each in scored) / log(2)
     return TaskResult(
         task=task,
         questions=len(scored),
@@ -118,8 +118,12 @@ def share(right: Array) -> Estimate:
 
 
 def paired_difference(ours: Array, theirs: Array) -> Estimate:
-    """Accuracy of one model minus another's on the same questions, each (questions,)."""
-    differences = ours - theirs
-    half = float(norm.ppf((1 + LEVEL) / 2)) * float(differences.std(ddof=1)) / sqrt(len(differences)) if len(differences) > 1 else 1.0
-    value = float(differences.mean())
-    return Estimate(value, value - half, value + half)
+    """Accuracy of one model minus another's on the same questions, each (questions,).
+
+    The interval is Agresti and Min's (Statistics in Medicine 24, 2005): the normal one after half a question was added to each of the four
+    ways in which two models can answer one, so that models which agreed on ten questions are not called equal.
+    """
+    count, z = len(ours) + 2, float(norm.ppf((1 + LEVEL) / 2))
+    more, less = float((ours > theirs).sum()) + 0.5, float((ours < theirs).sum()) + 0.5
+    middle, half = (more - less) / count, z * sqrt(more + less - (more - less) ** 2 / count) / count
+    return Estimate(float((ours - theirs).mean()), middle - half, middle + half)

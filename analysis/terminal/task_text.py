@@ -42,7 +42,9 @@ def harness_text(model: str, figures: Sequence[HarnessFigure]) -> str:
     lines: list[tuple[str, ...]] = [("task", "metric", "value", "standard error", "questions")]
     for each in figures:
         error = words.ABSENT if each.standard_error is None else f"{each.standard_error:.4f}"
-        lines.append((each.task, each.metric, f"{each.value:.4f}", error, f"{each.questions:,}"))
+        lines.append(
+            (each.task, each.metric, f"{each.value:.4f}", error, words.ABSENT if each.questions is None else f"{each.questions:,}")
+        )
     return "\n".join([model, *aligned(lines, [0, 1])])
 
 

@@ -25,7 +25,7 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     text = "a study's directory, a Hugging Face folder or a GGUF file; each further one is held against the first on the same questions"
     add("models", type=given("MODEL"), metavar="MODEL", nargs="+", help=text)
     tasks = "tasks with commas, such as piqa,blimp, each a file of that name in the folder of --data; NAME=FILE for any other file"
-    add("--tasks", type=lambda text: text.split(","), required=True, metavar="LIST", help=tasks)
+    add("--tasks", type=lambda text: [name.strip() for name in text.split(",")], required=True, metavar="LIST", help=tasks)
     add("--data", type=given("--data"), metavar="FOLDER", help="where the tasks' files lie, .jsonl, .json or .parquet, named as the tasks")
     add("--limit", type=positive, metavar="N", help="ask the first N questions of each task")
     harness = (
@@ -38,11 +38,12 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--trial", type=counted(10**9, least=0), metavar="N", help="of a study's directory, the trial of that number")
     pick = f"of a study's directory, a member of the front as for export (default {USUAL_PICK})"
     which.add_argument("--pick", metavar="WORD", help=pick)
-    add_json(parser)
+    add_json(parser, "print a JSON list with an object for each model")
 
 
 def evaluate_models(options: argparse.Namespace) -> int:
     """Ask models the questions of tasks, and say how often the right answer was the likeliest, with intervals."""
+    _require_a_study(options)
     if options.harness:
         return _by_harness(options)
     if options.shots is not None:
@@ -86,10 +87,23 @@ def evaluate_models(options: argparse.Namespace) -> int:
     return DONE
 
 
+def _is_study(path: Path) -> bool:
+    return (path / "records.jsonl").is_file()
+
+
+def _require_a_study(options: argparse.Namespace) -> None:
+    """Raise SpecError where a trial is named and no model is a study's."""
+    flag = "--trial" if options.trial is not None else "--pick" if options.pick is not None else None
+    if flag is not None and not any(_is_study(Path(path)) for path in options.models):
+        raise SpecError(f"{flag} must go with a study's directory, found {options.models[0]}, which has no records.jsonl; leave {flag} out")
+
+
 def _by_harness(options: argparse.Namespace) -> int:
     """Print the harness' figures of its own tasks."""
     if options.data is not None:
         raise SpecError("--harness must stand without --data: its data sets come from the hub, found both; leave one out")
+    if any("=" in name for name in options.tasks):
+        raise SpecError("--harness must stand without files of --tasks, found NAME=FILE; leave one out")
     if find_spec("lm_eval") is None:
         raise SpecError("--harness must have lm-evaluation-harness, found none; pip install 'archfront[evals]', or name files with --data")
     from analysis.terminal.task_text import harness_text
@@ -111,10 +125,7 @@ def _model(path: Path, options: argparse.Namespace) -> LoadedModel:
     """The model at a path, of a study's directory the trial that is asked for."""
     from trials.models.load_model import load_model
 
-    if not (path / "records.jsonl").is_file():
-        if options.trial is not None or options.pick is not None:
-            flag = "--trial" if options.trial is not None else "--pick"
-            raise SpecError(f"{flag} must go with a study's directory, found {path}, which has no records.jsonl; leave {flag} out")
+    if not _is_study(path):
         return load_model(path)
     from trials.export.export_trial import pick
     from trials.models.trained_model import load_trained

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import secrets
 import shutil
 import tempfile
@@ -14,8 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobSubmissionClient
 
+from analysis.records.json_text import parse_json
+from analysis.records.json_writer import json_of
 from search_space.errors import WorkError, shortened
 from trials.jobs import sender
 
@@ -36,6 +38,7 @@ class Asker:
 
     def __init__(self, client: JobSubmissionClient) -> None:
         self._client = client
+        self._begun: set[str] = set()
         self._answered: list[str] = []
 
     def ask(self, **asked: Any) -> list[Told]:
@@ -44,12 +47,11 @@ class Asker:
 
     def begin(self, **asked: Any) -> str:
         """Begin to ask; returns the small job's id, for `answered`. The logs of what was answered before are emptied on the way."""
-        forgotten = [*self._answered, *self._forgotten_by_ray()]
-        self._answered = []
-        question = json.dumps({**asked, "forget": forgotten}, separators=(",", ":"))
+        old = self._ended_long_ago()
+        question = json_of({**asked, "forget": [*self._answered, *old]})
         with tempfile.TemporaryDirectory(prefix="archfront-ask-") as folder:
             script = Path(shutil.copy(sender.__file__, folder)).name
-            return str(
+            job = str(
                 self._client.submit_job(
                     entrypoint=f"python -E {script} {base64.b64encode(question.encode()).decode()}",
                     submission_id=f"archfront-asks-{secrets.token_hex(6)}",
@@ -57,11 +59,17 @@ class Asker:
                     metadata=ASKS,
                 )
             )
+        self._begun.add(job)
+        self._answered = []
+        for each in old:
+            with suppress(RuntimeError):  # somebody else has
+                self._client.delete_job(each)
+        return job
 
     def answered(self, job: str) -> list[Told]:
         """Wait for a small job's answer."""
         deadline = time.monotonic() + LONGEST_ASK_SECONDS
-        while not (details := self._client.get_job_info(job)).status.is_terminal():
+        while not (details := self._info(job)).status.is_terminal():
             if time.monotonic() > deadline:
                 self._client.stop_job(job)
                 raise WorkError(
@@ -69,25 +77,36 @@ class Asker:
                 )
             time.sleep(BETWEEN_ASKS_SECONDS)
         found = list(_read(self._client.get_job_logs(job)))
+        self._begun.discard(job)
         self._answered.append(job)
         if not found or "end" not in found[-1]:
             raise WorkError(f"the cluster's head did not answer: {_why(details)}; ask again, and see `ray job list` there if it stays so")
         return found[:-1]
 
     def close(self) -> None:
-        """Have the head empty the logs of what was answered, and do not wait for it."""
+        """Have the head empty the logs of what was answered, and do not wait for it; where that fails, a later question does."""
         if self._answered:
-            self.begin()
+            with suppress(RuntimeError, OSError, AuthenticationError):
+                self.begin()
 
-    def _forgotten_by_ray(self) -> list[str]:
-        """Small jobs that ended a while ago, which Ray is told to forget."""
+    def _info(self, job: str) -> JobDetails:
+        try:
+            return self._client.get_job_info(job)
+        except RuntimeError as error:
+            if "does not exist" not in str(error):
+                raise
+            raise WorkError("the cluster has forgotten what it was asked before it was read; run the same command again") from None
+
+    def _ended_long_ago(self) -> list[str]:
+        """Small jobs that ended a while ago, which Ray is to forget with their logs; none whose answer is still to be read here."""
         before, found = time.time() * 1000 - KEPT_MILLISECONDS, []
         for details in self._client.list_jobs():
-            if details.metadata == ASKS and details.submission_id and 0 < (details.end_time or 0) < before:
-                with suppress(RuntimeError):  # somebody else has
-                    self._client.delete_job(details.submission_id)
-                found.append(details.submission_id)
-        return found[:MOST_FORGOTTEN]
+            job = details.submission_id
+            if details.metadata == ASKS and job and job not in self._begun and 0 < (details.end_time or 0) < before:
+                found.append(job)
+                if len(found) == MOST_FORGOTTEN:
+                    break
+        return [job for job in found if job not in self._answered]
 
 
 def content_of(answers: Sequence[Told], name: str, most: int) -> bytes | None:
@@ -113,7 +132,7 @@ def _read(log: str) -> Iterator[Told]:
     for line in log.splitlines():
         if line.startswith(sender.PREFIX):
             try:
-                found = json.loads(line.removeprefix(sender.PREFIX))
+                found = parse_json(line.removeprefix(sender.PREFIX))
             except ValueError:  # it was cut
                 continue
             if isinstance(found, dict):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -12,20 +12,22 @@ from analysis.fronts.picks import picked
 from analysis.records.choice import read_choice
 from analysis.records.record import RECORDS
 from analysis.text import words
-from search_space.errors import SpecError, WorkError
+from search_space.errors import SpecError, WorkError, quoted
 from trials.jobs.asking import Asker, Told, content_of
 from trials.jobs.client import dashboard
 from trials.jobs.incoming import Incoming, RemoteFile, batches
 from trials.jobs.state import state_of
 from trials.progress.standing import PROGRESS_FILE
 from trials.reporting.stored_study import read_study
-from trials.study.directory import TOKENIZERS, WEIGHTS, claim, hold, weights_file
+from trials.study.directory import LOCK, TOKENIZERS, WEIGHTS, claim, hold, weights_file
 from trials.study.load_study import BEGUN, STUDY
 from trials.study.yaml_file import LARGEST_YAML_BYTES
 
 Weights = Literal["front", "all", "none"]
 SENT_AT_ONCE_BYTES = 16 << 20
 """What one small job sends; the next one starts while it is read."""
+BEGUN_BY_FETCH = ".fetched"
+"""Marks a directory that a fetch began before the study's own file was there to claim it."""
 MOST_TIMES_ANEW = 3
 """Times that files are asked for anew that a running study has replaced on their way."""
 FILES = ("*.jsonl", "*.json", "*.yaml", "report*.html", f"{TOKENIZERS}/*.json", "devices/*.jsonl")
@@ -65,9 +67,12 @@ def fetch_job(job: str, address: str, directory: Path, weights: Weights, say: Sa
     with dashboard(address, job) as client:
         asker = Asker(client)
         try:
-            return fetch_from(asker, state.directory, directory, weights, say)
-        finally:
+            fetched = fetch_from(asker, state.directory, directory, weights, say)
+        except Exception:  # and not where a person wants it to end
             asker.close()
+            raise
+        asker.close()
+        return fetched
 
 
 def fetch_from(source: Answering, there: str, directory: Path, weights: Weights, say: Say) -> Brought:
@@ -95,12 +100,26 @@ def _listed(source: Answering, there: str, names: Sequence[str]) -> list[RemoteF
 def _held(source: Answering, there: str, directory: Path, found: Sequence[RemoteFile]) -> AbstractContextManager[Path]:
     """Hold the directory here, which must be empty or of the same study."""
     if all(file.name != STUDY for file in found):
-        return hold(directory)
+        return _held_for_a_part(directory)
     answers = source.answered(source.begin(directory=there, pieces=[(STUDY, 0, LARGEST_YAML_BYTES + 1)]))
     content = content_of(answers, STUDY, LARGEST_YAML_BYTES)
     if content is None:
         raise WorkError(f"the cluster's {STUDY} cannot be read; run the same command again")
     return claim(directory, content.decode(errors="replace"))
+
+
+@contextmanager
+def _held_for_a_part(directory: Path) -> Iterator[Path]:
+    """Hold a directory for a job that has no study's file yet: an empty one, or one that such a fetch began."""
+    with hold(directory) as held:
+        mark = held / BEGUN_BY_FETCH
+        if not mark.is_file() and (found := sorted(path.name for path in held.iterdir() if path.name != LOCK)):
+            raise SpecError(
+                f"{held} must be empty or of an earlier fetch because the job has no {STUDY} yet, found {quoted(found[0])}; "
+                "name another directory"
+            )
+        mark.touch()
+        yield held
 
 
 def _bring(

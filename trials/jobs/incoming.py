@@ -8,12 +8,12 @@ import os
 import re
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
-from search_space.errors import SpecError, WorkError, quoted
+from search_space.errors import SpecError, WorkError, quoted, refused
 from trials.jobs.asking import unpacked
 from trials.jobs.sender import FILE_NAME
 
@@ -38,8 +38,7 @@ class RemoteFile:
     def of(cls, told: Mapping[str, Any], patterns: Collection[str]) -> Self:
         """Make one of an answer; raises WorkError for a name that was not asked for, or could lead out of a directory."""
         name, size, digest = (told.get(key) for key in ("file", "bytes", "sha256"))
-        is_name = isinstance(name, str) and FILE_NAME.fullmatch(name) and any(fnmatch.fnmatchcase(name, each) for each in patterns)
-        if not is_name:
+        if not (isinstance(name, str) and FILE_NAME.fullmatch(name) and any(_matches(name, each) for each in patterns)):
             raise WorkError(f"the cluster offers {quoted(name)}, which was not asked for, and nothing was taken; see what runs there")
         if not (isinstance(size, int) and 0 <= size <= LARGEST_FILE_BYTES and isinstance(digest, str) and SHA256.fullmatch(digest)):
             raise WorkError(f"the cluster tells no size and hash of {name}; run the same command again")
@@ -76,7 +75,7 @@ class Incoming:
         begun, content = self.beginning(file), unpacked(told)
         if told.get("at") != begun or begun + len(content) > file.bytes:
             return 0
-        with self._opened(file) as part:
+        with self._named(file), self._opened(file) as part:
             part.seek(begun)
             part.truncate()
             part.write(content)
@@ -86,7 +85,7 @@ class Incoming:
         """Let the file lie where it belongs if it is whole; False, and nothing of it stays, where it is another one than was promised."""
         if self.beginning(file) < file.bytes:
             return False
-        with self._opened(file) as part:
+        with self._named(file), self._opened(file) as part:
             is_the_same = _digest_of(part, file.bytes) == file.sha256
             os.fchmod(part.fileno(), 0o666 & ~_umask())
             os.fsync(part.fileno())
@@ -95,7 +94,8 @@ class Incoming:
             return False
         self._require_grown(file)
         folder, _, last = file.name.rpartition("/")
-        os.replace(self._part(file), (self._folder(folder) if folder else self.directory) / last)
+        with self._named(file):
+            os.replace(self._part(file), (self._folder(folder) if folder else self.directory) / last)
         return True
 
     def close(self) -> None:
@@ -107,12 +107,12 @@ class Incoming:
         if path.is_symlink() or not path.is_file():
             return False
         size = path.stat().st_size
-        if size == file.bytes or (file.name.endswith(APPENDED) and size > file.bytes):
-            with path.open("rb") as here:
-                if _digest_of(here, file.bytes) == file.sha256:
-                    return True
-        if file.name.endswith(APPENDED) and size >= file.bytes:
-            raise self._has_parted(file)
+        with path.open("rb") as here:
+            may_be = size == file.bytes or (file.name.endswith(APPENDED) and size > file.bytes)
+            if may_be and _digest_of(here, file.bytes) == file.sha256:
+                return True
+            if file.name.endswith(APPENDED) and _whole_lines(here) >= file.bytes:
+                raise self._has_parted(file)
         return False
 
     def _require_grown(self, file: RemoteFile) -> None:
@@ -121,7 +121,10 @@ class Incoming:
         if not file.name.endswith(APPENDED) or path.is_symlink() or not path.is_file():
             return
         with path.open("rb") as here, self._opened(file) as part:
-            while content := here.read(AT_ONCE_BYTES):
+            left = _whole_lines(here)
+            here.seek(0)
+            while content := here.read(min(left, AT_ONCE_BYTES)):
+                left -= len(content)
                 if part.read(len(content)) != content:
                     raise self._has_parted(file)
 
@@ -129,6 +132,16 @@ class Incoming:
         return SpecError(
             f"{self.directory / file.name} must be the beginning of the job's own, found other lines; fetch into another directory"
         )
+
+    @contextmanager
+    def _named(self, file: RemoteFile) -> Iterator[None]:
+        """What the system refuses is said of the file, for a full disk's error names none."""
+        try:
+            yield
+        except OSError as error:
+            raise refused(
+                error, self.directory / file.name, "be a file that can be written", "mend that, or fetch into another directory"
+            ) from None
 
     def _part(self, file: RemoteFile) -> Path:
         return self._room / f"{hashlib.sha256(file.name.encode()).hexdigest()[:16]}-{file.sha256}.part"
@@ -144,6 +157,25 @@ class Incoming:
         if folder.is_symlink() or not folder.is_dir():
             raise SpecError(f"{folder} must be a folder of its own, found a link; remove it, or fetch into another directory")
         return folder
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Whether it is a name of the pattern's own folder, as the head looks for it: a star is no folder."""
+    (folder, _, last), (wanted, _, form) = name.rpartition("/"), pattern.rpartition("/")
+    return folder == wanted and fnmatch.fnmatchcase(last, form)
+
+
+def _whole_lines(file: BinaryIO) -> int:
+    """Bytes up to the last end of a line; what follows was being written when its writer ended, and is no record."""
+    at = file.seek(0, os.SEEK_END)
+    while at:
+        begun = max(0, at - AT_ONCE_BYTES)
+        file.seek(begun)
+        found = file.read(at - begun).rfind(b"\n")
+        if found >= 0:
+            return begun + found + 1
+        at = begun
+    return 0
 
 
 def _digest_of(file: BinaryIO, size: int) -> str:

@@ -8,10 +8,10 @@ half lies in a file of the head's account that the job deletes as it begins.
 from __future__ import annotations
 
 import base64
-import json
 import os
 from collections.abc import Mapping
 
+from analysis.records.json_writer import json_of
 from search_space.errors import WorkError, quoted
 from trials.jobs.asking import Asker
 from trials.jobs.sender import NONCE_BYTES, PUBLIC_BYTES, cipher
@@ -23,7 +23,7 @@ def sealed(values: Mapping[str, str], job: str, public: bytes) -> bytes:
 
     own, nonce = X25519PrivateKey.generate(), os.urandom(NONCE_BYTES)
     secret = own.exchange(X25519PublicKey.from_public_bytes(public))
-    told = json.dumps({name: base64.b64encode(os.fsencode(value)).decode() for name, value in values.items()}).encode()
+    told = json_of({name: base64.b64encode(os.fsencode(value)).decode() for name, value in values.items()}).encode()
     content: bytes = cipher(secret, job).encrypt(nonce, told, job.encode())
     return own.public_key().public_bytes_raw() + nonce + content
 

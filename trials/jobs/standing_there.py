@@ -32,7 +32,6 @@ def standing_there(state: JobState, address: str) -> StandingThere:
         standing = parse_standing(content, f"{state.directory}/{PROGRESS_FILE} on the cluster")
     except (SpecError, WorkError) as error:
         return StandingThere(None, str(error))
-    if standing.job != state.job:
-        whose = f"job {standing.job}'s" if standing.job else "another run's"
-        return StandingThere(None, f"{state.directory} on the cluster is {whose} by now")
+    if standing.job is not None and standing.job != state.job:  # earlier versions wrote none
+        return StandingThere(None, f"{state.directory} on the cluster is job {standing.job}'s by now")
     return StandingThere(standing, staleness(standing, answers[0]["clock"], is_here=False))

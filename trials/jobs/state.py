@@ -10,15 +10,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
+import aiohttp
 from ray.job_submission import JobDetails, JobSubmissionClient
 
 from search_space.errors import SpecError
+from trials.jobs.asking import ASKS
 from trials.jobs.client import dashboard
 
 STOP_SECONDS = 30.0
 """How long `stop` waits for the job's end; Ray itself kills after a while."""
 MOST_BROKEN = 5
 """Connections that may end one after another, without anything new, before following does."""
+BROKEN = (RuntimeError, OSError, aiohttp.ClientError)
+"""What Ray's client raises where a connection ends or the dashboard does not answer."""
 ENDED = ("STOPPED", "SUCCEEDED", "FAILED")
 SENTENCE = re.compile(r"^archfront: (.+)$", re.MULTILINE)
 
@@ -85,8 +89,10 @@ def jobs(address: str) -> tuple[list[JobState], int]:
     """The jobs of studies that a cluster remembers, oldest first, and how many others it has."""
     with dashboard(address) as client:
         found = client.list_jobs()
-    ours = [state for state in map(JobState.of, found) if state is not None]
-    return sorted(ours, key=lambda state: state.begun_at or 0.0), sum(not details.metadata for details in found)
+    read = [(JobState.of(details), details) for details in found]
+    ours = [state for state, _ in read if state is not None]
+    others = sum(state is None and details.metadata != ASKS for state, details in read)
+    return sorted(ours, key=lambda state: state.begun_at or 0.0), others
 
 
 def state_of(job: str, address: str) -> JobState:
@@ -134,20 +140,25 @@ def _tail(client: JobSubmissionClient, job: str) -> Iterator[str]:
     shown, broken = 0, 0
     while True:
         passed, before = 0, shown
+        failure: Exception | None = None
         try:
             for piece in _followed(client, job):
                 new, passed = piece[max(0, shown - passed) :], passed + len(piece)
                 if new:
                     shown += len(new)
                     yield new
-        except (RuntimeError, OSError):
-            broken = broken + 1 if shown == before else 0
-            if broken == MOST_BROKEN:
-                raise
-            time.sleep(1)
-        if _state(client, job).ended:
-            yield client.get_job_logs(job)[shown:]
-            return
+        except BROKEN as error:
+            failure = error
+        try:
+            if _state(client, job).ended:
+                yield client.get_job_logs(job)[shown:]
+                return
+        except BROKEN as error:
+            failure = error
+        broken = broken + 1 if failure and shown == before else 0
+        if failure and broken == MOST_BROKEN:
+            raise failure
+        time.sleep(1)
 
 
 def _followed(client: JobSubmissionClient, job: str) -> Iterator[str]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 import sys
 from pathlib import Path
 
+from analysis.records.json_text import parse_json
 from trials.jobs.sender import NONCE_BYTES, PUBLIC_BYTES, cipher, key_file
 from trials.machine.redaction import CARRIED_VARIABLE
 
@@ -23,7 +23,7 @@ def unsealed(content: bytes, job: str) -> dict[str, str]:
     public, nonce, rest = content[:PUBLIC_BYTES], content[PUBLIC_BYTES : PUBLIC_BYTES + NONCE_BYTES], content[PUBLIC_BYTES + NONCE_BYTES :]
     secret = private.exchange(X25519PublicKey.from_public_bytes(public))
     try:
-        told = json.loads(cipher(secret, job).decrypt(nonce, rest, job.encode()))
+        told = parse_json(cipher(secret, job).decrypt(nonce, rest, job.encode()))
     except InvalidTag:
         raise ValueError("they were sealed for another job") from None
     return {name: os.fsdecode(base64.b64decode(value)) for name, value in told.items()}

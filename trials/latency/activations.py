@@ -6,6 +6,7 @@ import tempfile
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy
 from numpy.typing import NDArray
@@ -14,7 +15,9 @@ from analysis.records.latency import Activations
 from search_space.architecture import Architecture
 from trials.formats.model import Model
 from trials.latency.runtimes import find_runtime
-from trials.rounding.table import ROUNDINGS, Rounding
+
+if TYPE_CHECKING:
+    from trials.rounding.table import Rounding
 
 KNOWN = Architecture(
     vocab_size=64,
@@ -42,6 +45,8 @@ def activations_read(runtime: str, precision: str, threads: int) -> Activations 
 
     A known network's logits are compared with our own network's, rounded in each way; at most a second, once for a process.
     """
+    from trials.rounding.table import ROUNDINGS  # torch, which the parent of a `LatencyProcess` never needs
+
     row = ROUNDINGS.get((runtime, precision))
     if row is None:
         return None

@@ -13,16 +13,24 @@ from typing import Any
 
 import numpy
 import torch
+from tokenizers import Tokenizer
 
 from search_space.architecture import Architecture
-from search_space.errors import SpecError, quoted
+from search_space.errors import SpecError, quoted, shortened
 from trials.catalogue.gguf_layout import gguf_name
-from trials.models.gguf_reading import GgufFile, network_from_gguf, read_gguf, tokenizer_of
+from trials.models.gguf_reading import SPLITTERS, GgufFile, network_from_gguf, read_gguf, tokenizer_of
 from trials.models.loaded_model import LoadedModel
 from trials.network.decoder import Network
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3", "mimo2")
 """What llama.cpp calls the functions that our blocks compute."""
+READ_KEYS = (
+    "context_length", "embedding_length", "block_count", "feed_forward_length", "vocab_size", "attention.head_count",
+    "attention.head_count_kv", "attention.key_length", "attention.value_length", "attention.layer_norm_rms_epsilon",
+    "attention.sliding_window", "attention.sliding_window_pattern", "rope.dimension_count", "rope.freq_base",
+    "rope.scaling.original_context_length", "rope.scaling.finetuned", "tensor_data_layout",
+)  # fmt: skip
+"""Keys of an architecture that are read here, or say nothing of its function."""
 NEUTRAL_KEYS: Mapping[str, tuple[object, ...]] = {
     "expert_count": (0,),
     "expert_used_count": (0,),
@@ -33,11 +41,15 @@ NEUTRAL_KEYS: Mapping[str, tuple[object, ...]] = {
     "attn_logit_softcapping": (0.0,),
     "final_logit_softcapping": (0.0,),
     "rope.scaling.type": ("none",),
+    "rope.scaling.factor": (0.0, 1.0),
+    "rope.scale_linear": (1.0,),
     "attention.clamp_kqv": (0.0,),
     "attention.causal": (True,),
     "use_parallel_residual": (False,),
 }
 """Keys that change a function, with the values at which they do not."""
+SAME_AS = {"rope.freq_base_swa": "rope.freq_base", "expert_feed_forward_length": "feed_forward_length"}
+"""Keys that must repeat what another says where they are there."""
 SPECIAL = 3
 """llama.cpp's kind of a token that no text spells."""
 
@@ -52,14 +64,7 @@ def load_gguf_model(path: Path) -> LoadedModel:
     except (OSError, ValueError, KeyError, IndexError, NotImplementedError) as error:
         raise SpecError(f"{path} must be a GGUF file that can be read whole, found: {error}; fetch it again") from None
     architecture = gguf_shape(file, path)
-    if file.fields.get("tokenizer.ggml.model") != "gpt2":
-        found = quoted(file.fields.get("tokenizer.ggml.model"))
-        raise SpecError(f"{path} must have a byte-level BPE tokenizer (gpt2), found {found}; take the model's Hugging Face folder")
-    tokenizer = tokenizer_of(file)
-    kinds = file.fields.get("tokenizer.ggml.token_type")
-    names = file.fields["tokenizer.ggml.tokens"]
-    if isinstance(kinds, list) and isinstance(names, list):
-        tokenizer.add_special_tokens([name for name, kind in zip(names, kinds, strict=True) if kind == SPECIAL])
+    tokenizer = _tokenizer(file, path)
     prefix = file.fields.get("tokenizer.ggml.bos_token_id", file.fields.get("tokenizer.ggml.eos_token_id"))
     if not isinstance(prefix, int):
         raise SpecError(
@@ -70,6 +75,7 @@ def load_gguf_model(path: Path) -> LoadedModel:
         network=_network(file, architecture, path),
         tokenizer=tokenizer,
         prefix_token_id=prefix,
+        end_token_ids=(end,) if isinstance(end := file.fields.get("tokenizer.ggml.eos_token_id"), int) else (),
         context_tokens=_whole(file, path, "context_length"),
         precision=Counter(kind for name, kind in file.kinds.items() if name.startswith("blk.") and file.tensors[name].ndim > 1).most_common(
             1
@@ -85,10 +91,7 @@ def gguf_shape(file: GgufFile, path: Path) -> Architecture:
             f"{path} must hold a model whose blocks archfront has ({', '.join(ARCHITECTURES)} in llama.cpp's words), found {quoted(name)}; "
             "name another model"
         )
-    for key, neutral in NEUTRAL_KEYS.items():
-        value = file.fields.get(f"{name}.{key}")
-        if value is not None and value not in neutral:
-            raise SpecError(f"{path}: {name}.{key} must not change what the blocks compute, found {quoted(value)}; name another model")
+    _require_neutral(file, name, path)
     embedding = file.tensors.get("token_embd.weight")
     if embedding is None:
         raise SpecError(f"{path} must hold an embedding (token_embd.weight), found none; fetch it again")
@@ -100,6 +103,10 @@ def gguf_shape(file: GgufFile, path: Path) -> Architecture:
                 f"{path}: {name}.{key} must be the width of a head, {head_dim}, found {_whole(file, path, key)}; name another model"
             )
     pattern, output = file.fields.get(f"{name}.attention.sliding_window_pattern"), file.tensors.get("output.weight")
+    if pattern is not None and not isinstance(pattern, list):
+        raise SpecError(
+            f"{path}: {name}.attention.sliding_window_pattern must name each block, found {quoted(pattern)}; name another model"
+        )
     window = _whole(file, path, "attention.sliding_window") if isinstance(pattern, list) and any(pattern) else None
     shape: dict[str, Any] = {
         "vocab_size": int(embedding.shape[0]),
@@ -121,6 +128,38 @@ def gguf_shape(file: GgufFile, path: Path) -> Architecture:
         return Architecture.from_dict(shape)
     except SpecError as reason:
         raise SpecError(f"{path}: {reason}") from None
+
+
+def _require_neutral(file: GgufFile, name: str, path: Path) -> None:
+    """Raise SpecError for a key of the architecture that changes what its blocks compute, or may: one that is not known here."""
+    for whole, value in file.fields.items():
+        key = whole.removeprefix(f"{name}.")
+        if key == whole or key in READ_KEYS:
+            continue
+        other = SAME_AS.get(key)
+        same = NEUTRAL_KEYS.get(key, ()) if other is None else (file.fields.get(f"{name}.{other}"),)
+        if value not in same:
+            raise SpecError(f"{path}: {whole} must not change what the blocks compute, found {quoted(value)}; name another model")
+
+
+def _tokenizer(file: GgufFile, path: Path) -> Tokenizer:
+    """The file's tokenizer with its special tokens; raises SpecError where it splits text in a way that is not known here."""
+    kind, splitter = (file.fields.get(f"tokenizer.ggml.{key}") for key in ("model", "pre"))
+    if kind != "gpt2" or splitter not in SPLITTERS:
+        found = quoted(kind if kind != "gpt2" else splitter)
+        raise SpecError(
+            f"{path} must have a byte-level BPE tokenizer (gpt2) that splits text as {', '.join(SPLITTERS)} do, found {found}; take the "
+            "model's Hugging Face folder"
+        )
+    names, kinds = (file.fields.get(f"tokenizer.ggml.{key}") for key in ("tokens", "token_type"))
+    try:
+        tokenizer = tokenizer_of(file)
+        if isinstance(kinds, list) and isinstance(names, list):
+            tokenizer.add_special_tokens([name for name, kind in zip(names, kinds, strict=True) if kind == SPECIAL])
+    except Exception as reason:  # the library raises a bare Exception
+        said = shortened(reason) or type(reason).__name__
+        raise SpecError(f"{path} must hold a tokenizer with its tokens and merges, found: {said}; fetch the model again") from None
+    return tokenizer
 
 
 def _network(file: GgufFile, architecture: Architecture, path: Path) -> Network:

@@ -32,6 +32,10 @@ SMALLEST = {"float32": 0.0, "float16": 2.0**-25, "int8": 127 * 2.0**-25, "int4":
 """What comes on top where a float16 is so small that its steps are 2**-24 each: half a step, times the largest code where it is a scale."""
 
 
+SPLITTERS = ("gpt-2", "smollm", *EXPRESSIONS.values())
+"""Ways of splitting text, in llama.cpp's words, that `tokenizer_of` rebuilds."""
+
+
 @dataclass(frozen=True)
 class GgufFile:
     """What a file holds."""

@@ -1,4 +1,4 @@
-"""A Hugging Face folder of anybody's as our network: safetensors in one file or several, or a checkpoint that nothing is unpickled of."""
+"""A Hugging Face folder of anybody's as our network: safetensors, or a checkpoint of tensors alone; no code of it is run."""
 
 from __future__ import annotations
 
@@ -60,7 +60,9 @@ def load_hugging_face(folder: Path) -> LoadedModel:
             f"{folder / CONFIG_FILE}: max_position_embeddings must be a whole number of at least 1, found {quoted(context)}; correct it"
         )
     precision = str(config.get("dtype") or config.get("torch_dtype") or "float32")
-    return LoadedModel(str(folder), network, tokenizer, prefix, context, precision)
+    end = said.get("eos_token_id")
+    ends = tuple(each for each in (end if isinstance(end, list) else [end]) if type(each) is int)
+    return LoadedModel(str(folder), network, tokenizer, prefix, ends, context, precision)
 
 
 def shape_of_weights(published: Published, config: Mapping[str, Any], folder: Path) -> Architecture:
@@ -166,7 +168,7 @@ def _tensors(file: Path) -> dict[str, Tensor]:
         return load_weights(file)
     try:
         found = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as reason:
+    except (OSError, RuntimeError, ValueError, EOFError, LookupError, AttributeError, pickle.UnpicklingError) as reason:
         said = str(reason).splitlines()[0] if str(reason) else type(reason).__name__
         raise SpecError(f"{file} must hold tensors alone, found: {shortened(said)}; save the model as safetensors") from None
     if not isinstance(found, dict) or not all(isinstance(values, Tensor) for values in found.values()):

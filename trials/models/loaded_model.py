@@ -20,6 +20,8 @@ class LoadedModel:
     tokenizer: Tokenizer
     prefix_token_id: int
     """What stands before a text of which every token is asked for: the beginning of a text, or the end of one where there is none."""
+    end_token_ids: tuple[int, ...]
+    """What ends a text that the model writes."""
     context_tokens: int
     """Longest text that its files state."""
     precision: str

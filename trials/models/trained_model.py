@@ -6,6 +6,7 @@ from pathlib import Path
 
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
+from trials.catalogue.hugging_face_config import LEAST_POSITIONS
 from trials.corpus.given_tokenizer import read_tokenizer
 from trials.corpus.tokenizer import load_exported
 from trials.models.loaded_model import LoadedModel
@@ -13,10 +14,14 @@ from trials.network.weights import load_network
 
 
 def load_trained(name: str, architecture: Architecture, weights: Path, tokenizer: Path, context_tokens: int) -> LoadedModel:
-    """The model; a text begins after the end of another, as in training. Raises SpecError where a file is missing or another shape's."""
+    """The model; a text begins after the end of another, as in training, and may be as long as an export states.
+
+    Raises SpecError where a file is missing or another shape's.
+    """
     if not weights.is_file() or not tokenizer.is_file():
         missing = tokenizer if weights.is_file() else weights
         raise SpecError(f"{name} must have its weights and tokenizer in the study's directory, found no {missing}; name another trial")
     network = load_network(weights, architecture).float()
     network.requires_grad_(False)
-    return LoadedModel(name, network, load_exported(tokenizer), read_tokenizer(tokenizer).end_of_text, context_tokens, "float32")
+    end = read_tokenizer(tokenizer).end_of_text
+    return LoadedModel(name, network, load_exported(tokenizer), end, (end,), max(context_tokens, LEAST_POSITIONS), "float32")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
+from analysis.records.json_writer import json_of
 from analysis.records.record import read_records
 from search_space.errors import SpecError, shortened
 from trials.machine.redaction import redacted
@@ -54,7 +54,7 @@ def end_of(directory: Path, standing: RunStanding, code: int) -> dict[str, Any]:
 
 def tell(listener: Sequence[str], told: dict[str, Any]) -> None:
     """Tell a listener; raises OSError or ValueError with words that have no secret where it does not take it."""
-    content, url = json.dumps(told).encode(), url_of(listener)
+    content, url = json_of(told).encode(), url_of(listener)
     if url is None:
         _run(listener, content)
         return

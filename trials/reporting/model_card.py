@@ -11,7 +11,7 @@ from analysis.objectives.quality import half_width_of
 from analysis.records.choice import Choice
 from analysis.records.json_writer import json_of
 from analysis.records.latency import Latency
-from analysis.records.record import FinalRecord, TrialRecord
+from analysis.records.record import FinalRecord, Kind, TrialRecord
 from analysis.statistics.intervals import LEVEL
 from analysis.text.columns import markdown_cell
 from search_space.cost import parameters
@@ -52,7 +52,7 @@ def model_card(
         ("context", f"{study.proxy.context_tokens:,} tokens in training; longer texts are computed, and were never seen"),
         *([] if stated is None else [("stated", stated)]),
         *_measured(study.problem, record, final),
-        ("found by", _found_by(study)),
+        ("found by", _found_by(study, record)),
         *([] if choice is None else [("chosen", f"by {choice.by} on {choice.chosen_at[:10]}: {choice.because}")]),
     ]
     lines = [
@@ -68,8 +68,10 @@ def model_card(
     return "\n".join(lines) + "\n"
 
 
-def _found_by(study: StudySpec) -> str:
-    return f"the grid of {study.name!r}" if study.search is None else f"a search of {study.name!r} over {study.search.trials} trials"
+def _found_by(study: StudySpec, record: TrialRecord) -> str:
+    if record.kind is Kind.REFERENCE:
+        return f"nobody's search: a reference of {study.name!r}"
+    return f"the grid of {study.name!r}" if study.search is None else f"a search of {study.name!r} of {study.search.trials} trials"
 
 
 def model_files(directory: Path, study: StudySpec, record: TrialRecord, final: FinalRecord | None, choice: Choice | None) -> dict[str, str]:

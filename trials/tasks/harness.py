@@ -18,6 +18,8 @@ from trials.network.kv_cache import Cache
 from trials.tasks.question import Option
 from trials.tasks.scoring import likelihoods
 
+BOOTSTRAPS = 1000
+"""Draws behind a standard error that has no formula; none at all would leave out those with one, too."""
 MOST_WRITTEN = 256
 """Tokens of an answer where a task says no number; the harness' own."""
 
@@ -37,14 +39,16 @@ def harness_figures(model: LoadedModel, tasks: Sequence[str], shots: int | None,
             tasks=list(tasks),
             num_fewshot=shots,
             limit=most,
-            bootstrap_iters=0,
+            bootstrap_iters=BOOTSTRAPS,
             log_samples=False,
             task_manager=manager,
         )
-    except OSError as reason:
+    except (SpecError, WorkError):
+        raise
+    except Exception as reason:  # of the harness, its tasks' own code, datasets and the hub
         raise WorkError(
-            f"the data of {', '.join(tasks)} must be had from the hub, found: {shortened(reason)}; go on where there is a network, or name "
-            "a folder with --data in place of --harness"
+            f"lm-evaluation-harness did not come to an end with {', '.join(tasks)}: {shortened(reason) or type(reason).__name__}; it needs "
+            "the hub for its data, and some tasks further packages; --data in place of --harness takes a file"
         ) from None
     assert found is not None
     figures = []
@@ -54,7 +58,7 @@ def harness_figures(model: LoadedModel, tasks: Sequence[str], shots: int | None,
             if kept and not metric.endswith("_stderr") and isinstance(value, int | float):
                 error = values.get(f"{metric}_stderr,{kept}")
                 said = metric if kept == "none" else f"{metric} ({kept})"
-                count = found.get("n-samples", {}).get(task, {}).get("effective", 0)
+                count = found.get("n-samples", {}).get(task, {}).get("effective")
                 figures.append(HarnessFigure(task, said, float(value), float(error) if isinstance(error, float) else None, count))
     return figures
 
@@ -88,12 +92,18 @@ def _written(model: LoadedModel, context: str, wanted: dict[str, Any]) -> str:
         )
     ends = wanted.get("until") or []
     ends = [ends] if isinstance(ends, str) else list(ends)
-    room = min(int(wanted.get("max_gen_toks", MOST_WRITTEN)), model.context_tokens - 1)
+    room = int(wanted.get("max_gen_toks", MOST_WRITTEN))
+    if room >= model.context_tokens:
+        raise SpecError(
+            f"{model.name} must have room for a question and {room} written tokens, found {model.context_tokens}; leave the task out"
+        )
     ids = (model.encode(context) or [model.prefix_token_id])[-(model.context_tokens - room) :]
     cache, written = Cache(model.architecture, 1, len(ids) + room), []
     step = torch.tensor([ids])
     for _ in range(room):
         following = int(model.network(step, cache)[0, -1].argmax())
+        if following in model.end_token_ids:
+            break
         written.append(following)
         text: str = model.tokenizer.decode(written)
         for end in ends:

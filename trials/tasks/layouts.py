@@ -74,14 +74,17 @@ def _lambada(row: _Row) -> Question:
     return Question((Option(before, f" {last}"),), 0)
 
 
+LETTERS = ("A", "B", "C", "D")
+
+
 def _race(row: _Row) -> Question:
     *before, asked = ast.literal_eval(row["problems"])
     text = f"Article: {row['article']}\n\n"
     for problem in before:
-        right = problem["options"]["ABCD".index(problem["answer"])]
+        right = problem["options"][LETTERS.index(problem["answer"])]
         blank = problem["question"].endswith("  _  .")
         text += f"{problem['question'][:-5]}{right}\n" if blank else f"Question: {problem['question']}\nAnswer: {right}\n"
-    return chosen(text + asked["question"], list(asked["options"]), "ABCD".index(asked["answer"]))
+    return chosen(text + asked["question"], list(asked["options"]), LETTERS.index(asked["answer"]))
 
 
 def _blimp(row: _Row) -> Question:
@@ -156,7 +159,7 @@ def question_of(task: str, row: object, where: str) -> Question:
         raise SpecError(f"{where} must have the keys of {task} ({forms}), found {', '.join(map(str, row)) or 'none'}; rename them")
     try:
         question = layout(row)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, SyntaxError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, SyntaxError, RecursionError, MemoryError) as error:
         raise SpecError(
             f"{where} must be a question of {task}, found a value that cannot be ({type(error).__name__}: {error}); correct it"
         ) from None

@@ -31,7 +31,6 @@ class Likelihood:
     """Natural logarithm of its probability, summed over its tokens."""
     is_likeliest: bool
     """Whether each of its tokens is the likeliest one there."""
-    tokens: int
 
 
 def pair_of_ids(model: LoadedModel, option: Option) -> tuple[list[int], list[int]]:
@@ -106,4 +105,4 @@ def _likelihood(model: LoadedModel, states: Tensor, continuation: Sequence[int])
     logits = functional.linear(states[-len(continuation) :], model.network.output_weight).double()
     ids = torch.tensor(continuation)
     chosen = logits.log_softmax(-1).gather(1, ids[:, None]).sum()
-    return Likelihood(float(chosen), bool((logits.argmax(-1) == ids).all()), len(continuation))
+    return Likelihood(float(chosen), bool((logits.argmax(-1) == ids).all()))

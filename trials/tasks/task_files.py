@@ -23,8 +23,6 @@ class TaskQuestions:
 
     name: str
     questions: tuple[Question, ...]
-    file: str
-    """Where they were read."""
 
 
 def read_tasks(names: Sequence[str], folder: Path | None, most: int | None = None) -> list[TaskQuestions]:
@@ -49,7 +47,7 @@ def read_tasks(names: Sequence[str], folder: Path | None, most: int | None = Non
             questions.append(question_of(name, row, f"{file}, {where}"))
         if not questions:
             raise SpecError(f"{file} must have a question in each line, found none; name another file")
-        found.append(TaskQuestions(name, tuple(questions), str(file)))
+        found.append(TaskQuestions(name, tuple(questions)))
     return found
 
 
@@ -82,14 +80,17 @@ def _rows(file: Path) -> Iterator[tuple[str, object]]:
         return
     try:
         with open(file, "rb") as lines:
-            number = 0
+            number, is_first = 0, True
             while line := lines.readline(LONGEST_LINE):
                 number += 1
                 if not line.strip():
                     continue
-                if number == 1 and line.lstrip().startswith(b"["):
+                was_first, is_first = is_first, False
+                if was_first and line.lstrip().startswith(b"["):
                     yield from ((f"question {place}", row) for place, row in enumerate(_list(line + lines.read(1 << 30), file), 1))
                     return
+                if len(line) == LONGEST_LINE:
+                    raise SpecError(f"{file}, line {number} must be shorter than {LONGEST_LINE >> 20} MiB, found more; cut the question")
                 try:
                     yield f"line {number}", parse_json(line.strip())
                 except ValueError as error:
@@ -104,4 +105,5 @@ def _list(text: bytes, file: Path) -> list[object]:
         found = parse_json(text)
     except ValueError as error:
         raise SpecError(f"{file} must be a list of JSON objects, or one a line, found {error}; correct it") from None
-    return found if isinstance(found, list) else [found]
+    assert isinstance(found, list)  # it begins with a bracket
+    return found

@@ -16,7 +16,7 @@ from analysis.records.json_text import parse_json
 from analysis.records.json_writer import json_of
 from search_space.errors import SpecError, quoted
 from trials.machine.provenance import environment
-from trials.machine.redaction import HIDDEN, redacted
+from trials.machine.redaction import HIDDEN, redacted, without_password
 from trials.tracking.mlflow_views import CHECKS_VIEW, CURVES_VIEW, FAILURES_VIEW, FRONT_VIEW, TABLE_VIEW, VIEW_TAG, view_id, view_path
 from trials.tracking.tracking_uri import is_database, settled_uri
 
@@ -98,7 +98,7 @@ def location_of(
             f"the tracking URI of this study must be given again because its password was not kept, found "
             f"{kept.tracking_uri}; give it with --tracking-uri"
         )
-    stays = kept is not None and (uri is None or redacted(uri) == kept.tracking_uri)
+    stays = kept is not None and (uri is None or without_password(uri) == kept.tracking_uri)
     if experiment is not None and kept is not None and stays and experiment != (kept.experiment or study_name):
         there = "that of the study's name" if kept.experiment is None else kept.experiment
         raise SpecError(
@@ -158,7 +158,7 @@ def _kept(path: Path) -> MlflowLocation | None:
 
 
 def _keep(path: Path, place: MlflowLocation) -> None:
-    uri = redacted(place.tracking_uri) if place.tracking_uri else None
+    uri = without_password(place.tracking_uri) if place.tracking_uri else None
     text = json_of(asdict(replace(place, tracking_uri=uri)), indent=2) + "\n"
     if not path.exists() or path.read_bytes() != text.encode():
         write_whole(path, text.encode())

@@ -100,7 +100,7 @@ def test_two_ways_of_rounding_in_one_directory_are_told() -> None:
         (("onnxruntime", "int4", None), None),
         (
             ("onnxruntime", "int4", "float32"),
-            "those of activations rounded to int8, as the study judged them; on this device they would be",
+            "with activations rounded to int8, as the study judged them; on this device they would be",
         ),
         (("openvino", "int4", "int8"), "those of weights as onnxruntime rounds them to int4, as the study judged them"),
         (("onnxruntime", "float32", None), "would be those of weights that are not rounded to so few bits"),

@@ -54,8 +54,20 @@ def test_intervals_hold_nine_of_ten_planted_shares_and_differences() -> None:
     assert 0.87 < differences / 1000 < 0.93
 
 
+def test_models_that_agreed_on_a_few_questions_are_not_called_equal() -> None:
+    few, many = (paired_difference(np.ones(count), np.ones(count)) for count in (10, 1000))
+    assert few.value == many.value == 0
+    assert -few.low == few.high > 0.1
+    assert 0 < many.high < 0.01
+
+
+def test_below_chance_is_not_at_chance() -> None:
+    wrong = [question(-1.0, -2.0, -3.0, -4.0, answer=3)] * 300 + [question(-1.0, -2.0, -3.0, -4.0)] * 30
+    assert not task_result("t", wrong).at_chance
+
+
 def test_a_task_at_chance_is_called_so() -> None:
-    draw = np.random.default_rng(1)
+    draw = np.random.default_rng(2)
     guesses = [question(*draw.normal(size=2), answer=int(draw.integers(2))) for _ in range(400)]
     assert task_result("t", guesses).at_chance
     assert not task_result("t", [question(-1.0, -2.0)] * 400).at_chance

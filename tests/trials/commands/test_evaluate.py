@@ -51,6 +51,8 @@ def test_a_trial_answers_as_its_export_does(archfront: Call, study: Path, data: 
             assert theirs["accuracy"] == own["accuracy"]
             assert theirs["bits_per_byte"] == pytest.approx(own["bits_per_byte"], rel=1e-5)
     assert json.loads(others.stdout)[1]["against_first"]["blimp"]["value"] == 0
+    both = archfront("evaluate", str(study), str(gguf), *asked)
+    assert [each["context_tokens"] for each in json.loads(both.stdout)] == [2048, 32], "as the export's files state"
 
 
 def test_a_person_reads_a_table_with_intervals_and_what_chance_is(archfront: Call, study: Path, data: Path) -> None:

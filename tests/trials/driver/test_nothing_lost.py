@@ -102,9 +102,7 @@ def test_a_folder_where_nothing_may_be_written_is_one_sentence_for_other_verbs_t
 def test_the_design_names_tests_that_there_are() -> None:
     root = Path(__file__).resolve().parents[3]
     there = set(
-        re.findall(
-            r"^def (test_\w+)", "\n".join(path.read_text(encoding="utf-8") for path in (root / "tests").rglob("test_*.py")), re.MULTILINE
-        )
+        re.findall(r"^def (test_\w+)", "\n".join(path.read_text(encoding="utf-8") for path in (root / "tests").rglob("*.py")), re.MULTILINE)
     )
     named = set(re.findall(r"`(test_\w+)`", (root / "docs" / "design.md").read_text(encoding="utf-8")))
     assert len(named) > 15

@@ -16,7 +16,9 @@ def test_what_is_named_is_carried_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("OTHER", "--env OTHER must be set in this environment, found no such variable; export it, or leave it out"),
+        ("OTHER", "--env must be the name of a variable that is set in this environment, found a text of 5 characters that names none"),
+        ("hf_secret", "found a text of 9 characters that names none and is not shown"),
+        ("a-secret=", "--env must be a variable's name without its value, found a text of 9 characters; export it"),
         ("HUB_TOKEN=a secret", "--env must be a variable's name without its value, found 'HUB_TOKEN' with more"),
         ("", "--env must be a variable's name"),
         ("2ND", "--env must be a variable's name"),
@@ -33,3 +35,8 @@ def test_what_cannot_be_carried_is_refused_without_its_value(name: str, said: st
     with pytest.raises(SpecError, match=said) as refused:
         carried([name], HERE)
     assert "secret" not in str(refused.value)
+
+
+def test_which_of_several_cannot_be_carried_is_said() -> None:
+    with pytest.raises(SpecError, match="found a text of 5 characters in place 2 of 2 that"):
+        carried(["HUB_TOKEN", "OTHER"], HERE)

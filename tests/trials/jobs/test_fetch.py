@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import random
 import shutil
@@ -156,6 +157,45 @@ def test_a_file_that_is_replaced_on_its_way_is_asked_for_anew(there: Path, tmp_p
     assert (tmp_path / "here" / "report.html").read_text() == "the second, and longer"
 
 
+def test_half_a_line_here_is_no_other_line(there: Path, tmp_path: Path) -> None:
+    here, lines = tmp_path / "here", (there / RECORDS).read_bytes().splitlines(keepends=True)
+    for whole, half in ((3, b'{"number": 9'), (3, lines[3][:20]), (len(lines), b'{"number": 9'), (0, b"{" * 99)):
+        (there / RECORDS).write_bytes(b"".join(lines[:whole]) or lines[0])
+        fetch(there, here)
+        (here / RECORDS).write_bytes(b"".join(lines[:whole]) + half)
+        (there / RECORDS).write_bytes(b"".join(lines))
+        fetch(there, here)
+        assert (here / RECORDS).read_bytes().startswith(b"".join(lines))
+        shutil.rmtree(here)
+
+
+def test_a_job_without_its_studys_file_comes_into_an_empty_directory_alone(there: Path, tmp_path: Path) -> None:
+    mine, here = tmp_path / "mine", tmp_path / "here"
+    for name in (STUDY, BEGUN, RECORDS):
+        (there / name).unlink()
+    (there / "progress.json").write_text("{}")
+    mine.mkdir()
+    (mine / "progress.json").write_text("mine")
+    with pytest.raises(
+        SpecError, match=r"must be empty or of an earlier fetch because the job has no study.yaml yet, found 'progress.json'"
+    ):
+        fetch(there, mine)
+    assert (mine / "progress.json").read_text() == "mine"
+    for content in ("{}", '{"later": 1}'):
+        (there / "progress.json").write_text(content)
+        fetch(there, here)
+        assert (here / "progress.json").read_text() == content
+
+
+def test_a_full_disk_is_told_of_the_file(there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("trials.jobs.incoming.os.fchmod", full)
+    with pytest.raises(WorkError, match=r"here/.* cannot be written .No space left on device.; make room"):
+        fetch(there, tmp_path / "here")
+
+
 def test_other_lines_and_other_studies_are_refused(there: Path, tmp_path: Path) -> None:
     here = tmp_path / "here"
     fetch(there, here)
@@ -180,6 +220,8 @@ def test_other_lines_and_other_studies_are_refused(there: Path, tmp_path: Path) 
         "/tmp/outside.json",
         "weights/../../outside.json",
         "a/b/c.json",
+        "mlflow/x.json",
+        "weights/report.html",
         ".json",
         "x\n.json",
         "",

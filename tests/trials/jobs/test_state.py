@@ -2,21 +2,27 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from contextlib import closing
+from collections.abc import AsyncIterator
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from ray.job_submission import JobDetails, JobStatus, JobType
 
 from analysis.records.record import read_finals, read_records
 from tests.support.ray_head import STUDY, Head, Job, write_study
-from trials.jobs.state import SENTENCE, JobState
+from trials.jobs.state import SENTENCE, JobState, _tail, jobs
+
+
+def details(**fields: Any) -> JobDetails:
+    told = {"metadata": {"study": "tiny", "owner": "ada"}, "status": JobStatus.RUNNING, "entrypoint": "sh", "submission_id": "tiny-1"}
+    return JobDetails(type=JobType.SUBMISSION, **{**told, **fields})
 
 
 def state(**fields: Any) -> JobState | None:
-    told = {"metadata": {"study": "tiny", "owner": "ada"}, "status": JobStatus.RUNNING, "entrypoint": "sh", "submission_id": "tiny-1"}
-    return JobState.of(JobDetails(type=JobType.SUBMISSION, **{**told, **fields}))
+    return JobState.of(details(**fields))
 
 
 @pytest.mark.parametrize(
@@ -49,6 +55,51 @@ def test_a_job_is_known_by_what_it_was_submitted_with() -> None:
 def test_the_last_sentence_of_a_log_is_ours() -> None:
     log = "Running entrypoint\narchfront: a notice\n  archfront: no beginning\narchfront: the study failed: none finished\nand more\n"
     assert SENTENCE.findall(log)[-1] == "the study failed: none finished"
+
+
+class Dashboard:
+    """Ends a connection in a way at each try, and has a job that ends after so many."""
+
+    def __init__(self, ways: list[Exception | None], goes_on: int) -> None:
+        self.ways, self.goes_on = ways, goes_on
+
+    async def tail_job_logs(self, job: str) -> AsyncIterator[str]:
+        yield "first\n"
+        way = self.ways.pop(0) if self.ways else None
+        if way is not None:
+            raise way
+
+    def get_job_info(self, job: str) -> JobDetails:
+        self.goes_on -= 1
+        if self.goes_on == 1:
+            raise aiohttp.ClientConnectionError
+        return details(status=JobStatus.RUNNING if self.goes_on > 0 else JobStatus.SUCCEEDED)
+
+    def get_job_logs(self, job: str) -> str:
+        return "first\nlast\n"
+
+
+@pytest.mark.parametrize("way", [aiohttp.ServerDisconnectedError(), ConnectionError(), RuntimeError("closed"), None])
+def test_following_outlives_connections_and_waits_between_them(way: Exception | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("trials.jobs.state.time.sleep", waits.append)
+    assert list(_tail(Dashboard([way] * 3, 4), "tiny-1")) == ["first\n", "last\n"]
+    assert len(waits) == 3
+    if way is not None:
+        with pytest.raises(type(way)):
+            list(_tail(Dashboard([way] * 99, 99), "tiny-1"))
+
+
+def test_other_jobs_are_counted_and_what_was_asked_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = [{"study": "tiny"}, None, {}, {"somebody": "else"}, {"archfront": "asks"}]
+
+    class Client:
+        def list_jobs(self) -> list[JobDetails]:
+            return [details(metadata=metadata) for metadata in told]
+
+    monkeypatch.setattr("trials.jobs.state.dashboard", lambda address: nullcontext(Client()))
+    found, others = jobs("http://head")
+    assert ([each.study for each in found], others) == (["tiny"], 3)
 
 
 # --- on a head of our own

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import string
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import pytest
 from analysis.records.record import Kind, Outcome
 from tests.support import fakes
 from trials.driver.attempts import explain_loss
-from trials.machine.redaction import HIDDEN, redacted
+from trials.machine.redaction import CARRIED_VARIABLE, HIDDEN, redacted, without_password
 from trials.training.failures import Diverged, OutOfMemory, TimedOut
 from trials.trial.references import references
 from trials.trial.task import Start, TrialTask, count_costs, outcome_of, record_of
@@ -71,6 +72,54 @@ def test_secrets_of_the_environment_and_of_headers_are_hidden(monkeypatch: pytes
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "dapi0123456789")
     assert redacted("401 for dapi0123456789") == f"401 for {HIDDEN}"
     assert redacted("{'Authorization': 'Basic bWU6aHVudGVyMg=='}") == "{'Authorization': 'Basic ***'}"
+
+
+CARRIED = {
+    "a user": ("MLFLOW_TRACKING_USERNAME", "archfront", False),
+    "an account": ("DB_USER", "archfront", False),
+    "an address": ("MLFLOW_TRACKING_URI", "archfront", False),
+    "a level": ("LOG_LEVEL", "debug", False),
+    "a switch": ("USE_CACHE", "true", False),
+    "a switch with a secret's name": ("TOKENIZERS_PARALLELISM", "true", False),
+    "a number": ("TIMEOUT", "1000", False),
+    "a word that is a password": ("MY_PASSWORD", "debug", True),
+    "a key": ("SERVICE_KEY", "abcd", True),
+    "what may be a secret": ("OTHER", "a1b2c3d4", True),
+    "a long word": ("OTHER", "archfronts", True),
+}
+
+
+@pytest.mark.parametrize("kind", CARRIED)
+def test_of_what_is_carried_names_and_plain_words_stay(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, value, is_secret = CARRIED[kind]
+    monkeypatch.setenv(name, value)
+    monkeypatch.setenv(CARRIED_VARIABLE, f"ABSENT,{name}")
+    text = f"archfront: http://{value}:5000 does not answer"
+    assert (value in redacted(text).removeprefix("archfront: ")) is not is_secret
+    assert without_password(f"http://{value}:5000") == f"http://{value}:5000"
+
+
+def test_of_an_address_that_is_carried_the_password_alone_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DB_URL", "postgresql://me:hunter2@host/db")
+    monkeypatch.setenv(CARRIED_VARIABLE, "DB_URL")
+    assert redacted("hunter2 is no password for me at host") == f"{HIDDEN} is no password for me at host"
+
+
+@pytest.mark.parametrize(
+    "value", ["first line\nsecond line\r\n  third", 'a "quoted" one', "back\\slash", "t\tab", "ünï code", "by\udcfftes"]
+)
+def test_each_line_of_what_is_carried_is_hidden_however_it_is_written(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVICE_KEY", value)
+    monkeypatch.setenv(CARRIED_VARIABLE, "SERVICE_KEY")
+    for part in (value, *map(str.strip, value.splitlines())):
+        for written in (
+            part,
+            repr(part)[1:-1],
+            json.dumps(part)[1:-1],
+            json.dumps(part, ensure_ascii=False)[1:-1],
+            quote(part, "", errors="surrogateescape"),
+        ):
+            assert redacted(f"<{written}>") == f"<{HIDDEN}>"
 
 
 @pytest.mark.parametrize(

@@ -102,10 +102,14 @@ OTHER: dict[str, tuple[dict[str, Any], str]] = {
     "experts": ({"expert_count": 8}, "llama.expert_count must not change what the blocks compute, found 8"),
     "capped logits": ({"final_logit_softcapping": 30.0}, "final_logit_softcapping must not change"),
     "stretched angles": ({"rope.scaling.type": "yarn"}, "rope.scaling.type must not change what the blocks compute, found 'yarn'"),
+    "an unnamed stretch": ({"rope.scaling.factor": 4.0}, "rope.scaling.factor must not change"),
+    "other angles in a window": ({"rope.freq_base_swa": 5.0}, "rope.freq_base_swa must not change"),
+    "a pattern by its length": ({"attention.sliding_window_pattern": 6}, "sliding_window_pattern must name each block, found 6"),
+    "a key of the future": ({"attention.sinks": True}, "llama.attention.sinks must not change what the blocks compute, found True"),
     "scaled logits": ({"logit_scale": 0.5}, "logit_scale must not change"),
     "a partial rotary share": ({"rope.dimension_count": 8}, "rope.dimension_count must be the width of a head, 16, found 8"),
     "values of another width": ({"attention.value_length": 8}, "attention.value_length must be the width of a head"),
-    "no depth": ({"block_count": None}, "llama.block_count must be one whole number for all blocks, found None"),
+    "no depth": ({"block_count": None}, "llama.block_count must be one whole number for all blocks, found nothing"),
     "another depth": ({"block_count": 3}, "blk.2.attn_k.weight must be"),
     "a table of angles": ({"tensors": {"rope_freqs.weight": numpy.ones(8)}}, "rope_freqs.weight must be nothing"),
     "a bias on the output": ({"tensors": {"blk.1.attn_output.bias": numpy.ones(64)}}, "blk.1.attn_output.bias must be nothing"),
@@ -128,6 +132,28 @@ def test_what_our_blocks_do_not_have_is_refused_by_name(name: str, tokenizer: Pa
 def test_keys_that_change_nothing_are_passed_over(tokenizer: Path, tmp_path: Path) -> None:
     neutral: dict[str, Any] = {key: values[-1] for key, values in NEUTRAL_KEYS.items()}
     load_gguf_model(rewritten(written("plain", tmp_path, tokenizer), tmp_path, "llama", **neutral))
+
+
+TOKENIZERS: dict[str, tuple[dict[str, Any], str]] = {
+    "another splitter": ({"pre": "tekken"}, "that splits text as gpt-2, smollm, llama-bpe, qwen2 do, found 'tekken'"),
+    "no splitter": ({"pre": None}, "found nothing"),
+    "a sentencepiece one": ({"model": "llama"}, "must have a byte-level BPE tokenizer (gpt2) that splits text as"),
+    "no merges": ({"merges": None}, "must hold a tokenizer with its tokens and merges, found"),
+    "no tokens": ({"tokens": None}, "must hold a tokenizer with its tokens and merges, found"),
+    "merges of elsewhere": ({"merges": ["zzz yyy"]}, "must hold a tokenizer with its tokens and merges, found"),
+}
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_a_tokenizer_that_cannot_be_rebuilt_is_one_sentence(name: str, tokenizer: Path, tmp_path: Path) -> None:
+    changes, said = TOKENIZERS[name]
+    path = rewritten(
+        written("plain", tmp_path, tokenizer), tmp_path, "llama", **{f"tokenizer.ggml.{key}": value for key, value in changes.items()}
+    )
+    with pytest.raises(SpecError) as refused:
+        load_gguf_model(path)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("cut", [4, 40, 3000])

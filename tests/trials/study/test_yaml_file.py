@@ -115,4 +115,4 @@ def test_there_is_one_reader_of_yaml_and_one_of_json_and_one_way_to_quote() -> N
         text = path.read_text(encoding="utf-8")
         if re.search(r"json\.loads?\(|yaml\.(safe_)?load|found \{[^{}]*!r\}", text):
             others.append(path.relative_to(ROOT).as_posix())
-    assert others == []
+    assert others == ["trials/jobs/sender.py"], "a job on the head that has the standard library alone"

@@ -48,6 +48,8 @@ def test_its_accuracy_is_that_of_our_own_scorer(model: LoadedModel, monkeypatch:
     right = [each.log_likelihoods.index(max(each.log_likelihoods)) == each.answer for each in ours]
     assert figures["acc"].value == pytest.approx(sum(right) / 12)
     assert figures["acc"].questions == 12
+    assert figures["acc"].standard_error is not None
+    assert 0 < figures["acc"].standard_error < 0.5
     assert figures["acc_norm"].value + 1 > 0
 
 
@@ -59,6 +61,7 @@ def test_answers_are_written_and_held_against_what_is_right(model: LoadedModel, 
     row = {"question": question, "answer": {"aliases": [text], "value": text, "normalized_aliases": [text]}}
     planted([row], monkeypatch)
     [figure] = harness_figures(model, ["triviaqa"], 0, None)
+    assert text != model.tokenizer.decode([])
     assert (figure.metric, figure.value) == ("exact_match (remove_whitespace)", 1.0)
 
 
@@ -74,7 +77,7 @@ def test_what_it_does_not_have_is_one_sentence(model: LoadedModel, monkeypatch: 
         raise ConnectionError("Couldn't reach the hub")
 
     monkeypatch.setattr(datasets, "load_dataset", unreachable)
-    with pytest.raises(WorkError, match=r"must be had from the hub, found: Couldn't reach"):
+    with pytest.raises(WorkError, match=r"did not come to an end with piqa: Couldn't reach"):
         harness_figures(model, ["piqa"], None, None)
 
 

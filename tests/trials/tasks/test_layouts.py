@@ -111,6 +111,8 @@ WRONG: list[tuple[str, object, str]] = [
     ("winogrande", ROWS["winogrande"] | {"answer": "3"}, "must have its answer among 2 texts"),
     ("siqa", ROWS["siqa"] | {"label": "0"}, "must have its answer among 3 texts"),
     ("race", ROWS["race"] | {"problems": "__import__('os').getcwd()"}, "found a value that cannot be"),
+    ("race", ROWS["race"] | {"problems": "[" * 10_000}, "found a value that cannot be"),
+    ("race", ROWS["race"] | {"problems": str([{"question": "?", "options": ["a"] * 4, "answer": ""}])}, "found a value that cannot be"),
     ("blimp", {"good": "", "bad": "x"}, "none of them empty"),
     ("mine", {"query": "x", "choices": [], "gold": 0}, "must have its answer among 0 texts"),
 ]

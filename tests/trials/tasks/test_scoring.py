@@ -41,7 +41,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def model(folder: Path) -> LoadedModel:
-    return load_trained("a trial", SHAPE, folder / "weights.safetensors", folder / "tokenizer.json", CONTEXT)
+    """A trial whose texts are cut at the length of its training, so that some here are."""
+    found = load_trained("a trial", SHAPE, folder / "weights.safetensors", folder / "tokenizer.json", CONTEXT)
+    assert found.context_tokens == load_hugging_face(folder / "hf").context_tokens == 2048
+    return replace(found, context_tokens=CONTEXT)
 
 
 @torch.inference_mode()
