@@ -590,7 +590,7 @@ def test_a_point_that_is_not_one_is_refused(text: str) -> None:
 
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "runs.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(SpecError, match="must be text in UTF-8, found the byte 0xff after line 0"):
+    with pytest.raises(SpecError, match="must be text in UTF-8, found the byte 0xff in line 1"):
         read_runs(tmp_path / "runs.csv", Columns())
 
 
