@@ -14,6 +14,7 @@ from trials.commands.paths import given
 from trials.commands.talk import DONE, emit, say
 
 if TYPE_CHECKING:
+    from analysis.statistics.arrays import Array
     from trials.models.loaded_model import LoadedModel
 
 USUAL_PICK = "recommended"
@@ -55,7 +56,7 @@ def evaluate_models(options: argparse.Namespace) -> int:
     from analysis.terminal.task_text import TASK_MEANING, tasks_text
     from trials.tasks.scoring import scored
 
-    first: dict[str, object] = {}
+    first: dict[str, Array] = {}
     printed = []
     for place, path in enumerate(options.models):
         model = _model(Path(path), options)
@@ -68,7 +69,7 @@ def evaluate_models(options: argparse.Namespace) -> int:
             if place == 0:
                 first[task.name] = right
             else:
-                against[task.name] = paired_difference(right, first[task.name])  # type: ignore[arg-type]
+                against[task.name] = paired_difference(right, first[task.name])
         printed.append(
             {
                 "model": model.name,
@@ -88,7 +89,9 @@ def evaluate_models(options: argparse.Namespace) -> int:
 
 
 def _is_study(path: Path) -> bool:
-    return (path / "records.jsonl").is_file()
+    from analysis.records.record import RECORDS
+
+    return (path / RECORDS).is_file()
 
 
 def _require_a_study(options: argparse.Namespace) -> None:

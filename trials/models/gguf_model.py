@@ -21,6 +21,7 @@ from trials.catalogue.gguf_layout import gguf_name
 from trials.models.gguf_reading import SPLITTERS, GgufFile, network_from_gguf, read_gguf, tokenizer_of
 from trials.models.loaded_model import LoadedModel
 from trials.network.decoder import Network
+from trials.network.weights import unlike_weight
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3", "mimo2")
 """What llama.cpp calls the functions that our blocks compute."""
@@ -165,23 +166,20 @@ def _tokenizer(file: GgufFile, path: Path) -> Tokenizer:
 def _network(file: GgufFile, architecture: Architecture, path: Path) -> Network:
     """The file's network; raises SpecError where a tensor is missing, of another form, or one that our blocks do not have."""
     with torch.device("meta"):
-        expected = {gguf_name(name): tuple(values.shape) for name, values in Network(architecture).state_dict().items()}
-    found = {name: tuple(values.shape) for name, values in file.tensors.items()}
+        expected = {gguf_name(name): values.shape for name, values in Network(architecture).state_dict().items()}
+    found = {name: values.shape for name, values in file.tensors.items()}
     if architecture.tie_word_embeddings:
         found.pop("output.weight", None)
-    for name in sorted(expected.keys() | found.keys()):
-        if expected.get(name) != found.get(name):
-            raise SpecError(
-                f"{path}: {name} must be {_form(expected.get(name))} in {architecture.label}, found {_form(found.get(name))}; "
-                "the model computes what archfront's blocks do not: name another"
-            )
+    other = unlike_weight(expected, found)
+    if other is not None:
+        name, wanted, given = other
+        raise SpecError(
+            f"{path}: {name} must be {wanted} in {architecture.label}, found {given}; the model computes what archfront's blocks do not: "
+            "name another"
+        )
     network = network_from_gguf(file, architecture)
     network.requires_grad_(False)
     return network
-
-
-def _form(shape: tuple[int, ...] | None) -> str:
-    return "nothing" if shape is None else str(list(shape))
 
 
 def _whole(file: GgufFile, path: Path, key: str, unsaid: int | None = None) -> int:

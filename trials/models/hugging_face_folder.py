@@ -18,7 +18,7 @@ from trials.catalogue.published_config import Published, read_published
 from trials.corpus.tokenizer import load_exported
 from trials.models.loaded_model import LoadedModel
 from trials.network.decoder import Network
-from trials.network.weights import load_weights
+from trials.network.weights import load_weights, unlike_weight
 
 CONFIG_FILE, TOKENIZER_FILE = "config.json", "tokenizer.json"
 WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -94,13 +94,13 @@ def network_of(architecture: Architecture, weights: Mapping[str, Tensor], folder
     if architecture.tie_word_embeddings:
         found.pop("lm_head.weight", None)
     found = _at_every_place(architecture, places, _unfused(architecture, found))
-    for name in sorted(places.keys() | found.keys()):
-        given = tuple(found[name].shape) if name in found else None
-        if places.get(name) != given:
-            raise SpecError(
-                f"{folder}: the weight {name} must be {_form(places.get(name))} in {architecture.label}, found {_form(given)}; "
-                "config.json and weights must be of one model whose blocks archfront has"
-            )
+    other = unlike_weight(places, {name: values.shape for name, values in found.items()})
+    if other is not None:
+        name, wanted, given = other
+        raise SpecError(
+            f"{folder}: the weight {name} must be {wanted} in {architecture.label}, found {given}; config.json and weights must be of one "
+            "model whose blocks archfront has"
+        )
     parameters = dict(network.named_parameters(remove_duplicate=False))
     first = {parameter: name for name, parameter in network.named_parameters()}
     for name, parameter in parameters.items():
@@ -188,7 +188,3 @@ def _first(value: object) -> int | None:
     if isinstance(value, list) and value:
         value = value[0]
     return value if type(value) is int else None
-
-
-def _form(shape: tuple[int, ...] | None) -> str:
-    return "nothing" if shape is None else str(list(shape))

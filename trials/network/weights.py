@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -85,9 +85,16 @@ def unroll(architecture: Architecture, weights: Mapping[str, Tensor]) -> dict[st
 
 
 def _require_weights(architecture: Architecture, expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    other = unlike_weight(*({name: tensor.shape for name, tensor in tensors.items()} for tensors in (expected, found)))
+    if other is not None:
+        name, wanted, given = other
+        raise SpecError(f"{name} must be {wanted} in {architecture.label}, found {given}; these are the weights of another architecture")
+
+
+def unlike_weight(expected: Mapping[str, Sequence[int]], found: Mapping[str, Sequence[int]]) -> tuple[str, str, str] | None:
+    """The first weight by name that has another shape, is missing or is too many: its name, what it must be and what it is."""
     for name in sorted(expected.keys() | found.keys()):
-        wanted, given = (str(list(tensors[name].shape)) if name in tensors else "nothing" for tensors in (expected, found))
+        wanted, given = (str(list(shapes[name])) if name in shapes else "nothing" for shapes in (expected, found))
         if wanted != given:
-            raise SpecError(
-                f"{name} must be {wanted} in {architecture.label}, found {given}; these are the weights of another architecture"
-            )
+            return name, wanted, given
+    return None

@@ -91,7 +91,7 @@ def _written(model: LoadedModel, context: str, wanted: dict[str, Any]) -> str:
             f"a task must want the likeliest answer, found a sampled one at temperature {quoted(wanted['temperature'])}; leave it out"
         )
     ends = wanted.get("until") or []
-    ends = [ends] if isinstance(ends, str) else list(ends)
+    ends = [end for end in ([ends] if isinstance(ends, str) else ends) if end]
     room = int(wanted.get("max_gen_toks", MOST_WRITTEN))
     if room >= model.context_tokens:
         raise SpecError(
@@ -106,8 +106,7 @@ def _written(model: LoadedModel, context: str, wanted: dict[str, Any]) -> str:
             break
         written.append(following)
         text: str = model.tokenizer.decode(written)
-        for end in ends:
-            if end and end in text:
-                return text.partition(end)[0] if len(ends) == 1 else min((text.partition(each)[0] for each in ends if each), key=len)
+        if any(end in text for end in ends):
+            return min((text.partition(end)[0] for end in ends), key=len)
         step = torch.tensor([[following]])
     return str(model.tokenizer.decode(written))

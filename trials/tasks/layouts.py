@@ -19,9 +19,9 @@ _Row = Mapping[str, Any]
 _Layout = Callable[[_Row], Question]
 
 
-def chosen(context: str, choices: list[str], answer: int, group: str = "") -> Question:
+def chosen(context: str, choices: list[str], answer: int) -> Question:
     """A question whose answers follow a space."""
-    return Question(tuple(Option(context, f" {choice}") for choice in choices), answer, group)
+    return Question(tuple(Option(context, f" {choice}") for choice in choices), answer)
 
 
 def _arc(row: _Row) -> Question:
@@ -87,16 +87,13 @@ def _race(row: _Row) -> Question:
     return chosen(text + asked["question"], list(asked["options"]), LETTERS.index(asked["answer"]))
 
 
-def _blimp(row: _Row) -> Question:
-    return _pair(row["sentence_good"], row["sentence_bad"], str(row.get("UID", row.get("linguistics_term", ""))))
+def _pair(good: str, bad: str) -> _Layout:
+    """Rows of two sentences, by the keys of the right one and the other, and of what they are an example of."""
 
+    def layout(row: _Row) -> Question:
+        return Question((Option("", f" {row[good]}"), Option("", f" {row[bad]}")), 0, str(row.get("UID", row.get("linguistics_term", ""))))
 
-def _pair(good: str, bad: str, group: str = "") -> Question:
-    return Question((Option("", f" {good}"), Option("", f" {bad}")), 0, group)
-
-
-def _written_pair(row: _Row) -> Question:
-    return _pair(row["good"], row["bad"], str(row.get("UID", "")))
+    return layout
 
 
 def _written_query(after: str) -> _Layout:
@@ -120,8 +117,8 @@ def _written_ending(row: _Row) -> Question:
 ANSWERED: tuple[tuple[tuple[str, ...], _Layout], ...] = (
     (("query", "choices", "gold"), _written_query("")),
     (("context_options", "continuation", "gold"), _written_contexts),
-    (("good", "bad"), _written_pair),
-    (("sentence_good", "sentence_bad"), _blimp),
+    (("good", "bad"), _pair("good", "bad")),
+    (("sentence_good", "sentence_bad"), _pair("sentence_good", "sentence_bad")),
     (("context", "continuation"), _written_ending),
 )
 """Rows of any task, by the keys that they have."""

@@ -53,10 +53,10 @@ def likelihoods(model: LoadedModel, options: Sequence[Option]) -> list[Likelihoo
                 f"{option.continuation.strip()[:80]!r}; leave the question out"
             )
     kept = [(before + after)[-(model.context_tokens + 1) :] for before, after in pairs]
-    rows = sorted({tuple(ids[:-1]) for ids in kept}, key=len)
     wanted: dict[tuple[int, ...], list[int]] = {}
     for place, ids in enumerate(kept):
         wanted.setdefault(tuple(ids[:-1]), []).append(place)
+    rows = sorted(wanted, key=len)
     found: list[Likelihood | None] = [None] * len(options)
     begin = 0
     while begin < len(rows):
