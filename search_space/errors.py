@@ -48,6 +48,11 @@ def shortened(text: object, most: int = LONGEST_QUOTE) -> str:
     return line if len(line) <= most else f"{line[: most - 3]}..."
 
 
+def said_by(error: Exception) -> str:
+    """The first line of what a library's exception says, without its full stop; its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
 def unknown_key(path: str, key: object, known: Iterable[str]) -> SpecError:
     """An error for a key that does not exist, naming the likeliest one that does."""
     names = list(known)

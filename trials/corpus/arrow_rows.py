@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from search_space.errors import SpecError, shortened
-from trials.corpus.byte_stream import FREE_BYTES, LONGEST_ROW_BYTES, MOST_EXPANSION, Watch, said_by, too_long
+from search_space.errors import SpecError, said_by, shortened
+from trials.corpus.byte_stream import FREE_BYTES, LONGEST_ROW_BYTES, MOST_EXPANSION, Watch, too_long
 
 ROWS_AT_ONCE = 16
 """TextRows that are held together; more are no faster."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from search_space.errors import SpecError
+from search_space.errors import SpecError, said_by
 
 LONGEST_ROW_BYTES = 64 << 20
 """Bytes of one row or line, which is held in memory; of a text file, whose sections are read one after another, any length is read."""
@@ -94,11 +94,6 @@ def too_long(where: str) -> SpecError:
         f"{where} must have at most {LONGEST_ROW_BYTES >> 20} MiB, found more; cut the document, or put it into a .txt file of its own, "
         "which may have any length"
     )
-
-
-def said_by(error: Exception) -> str:
-    """The first line of what a library's exception says."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
 
 class _Decompressed(io.RawIOBase):

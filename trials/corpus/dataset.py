@@ -17,7 +17,7 @@ from typing import Any
 from analysis.records.files import write_whole
 from analysis.records.json_text import read_json
 from analysis.records.json_writer import json_of
-from search_space.errors import SpecError, quoted
+from search_space.errors import SpecError, quoted, said_by
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.files import sole
 
@@ -146,7 +146,7 @@ def _open(spec: CorpusSpec, folder: Path) -> Any:
         raise
     except Exception as error:  # the library and what it calls raise whatever they like
         raise SpecError(
-            f"the dataset {spec.title} must be one that the library datasets can read, found: {_said(error)}; "
+            f"the dataset {spec.title} must be one that the library datasets can read, found: {said_by(error)}; "
             "check corpus.dataset, corpus.config, corpus.revision and corpus.split"
         ) from None
     raise SpecError(
@@ -178,7 +178,7 @@ def _documents(stream: Any, spec: CorpusSpec, done: int) -> Generator[str | None
             row = next(rows, None)
         except Exception as error:
             raise SpecError(
-                f"the dataset {spec.title} broke off after {done:,} documents, found: {_said(error)}; "
+                f"the dataset {spec.title} broke off after {done:,} documents, found: {said_by(error)}; "
                 "correct its files or, where the network failed, run again to go on from there"
             ) from None
         if row is None:
@@ -231,8 +231,3 @@ def _fetched(folder: Path) -> Fetched:
 
 def _shard(number: int) -> str:
     return f"{number:06}.parquet"
-
-
-def _said(error: Exception) -> str:
-    """The first line of what an exception says."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.records.json_text import LARGEST_STATE_BYTES, parse_json, read_limited
-from search_space.errors import SpecError, complaint_of
+from search_space.errors import SpecError, complaint_of, said_by
 from trials.corpus.tiktoken_twin import byte_of_character
 from trials.study.corpus_spec import is_local_path
 
@@ -158,4 +158,4 @@ def _what(error: Exception) -> str:
         return complaint_of(error)
     if isinstance(error, KeyError | TypeError | AttributeError):
         return "other JSON"
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    return said_by(error)

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Self
 
 from search_space.errors import SpecError, WorkError, quoted, refused
 from trials.jobs.asking import unpacked
-from trials.jobs.sender import FILE_NAME
+from trials.jobs.sender import FILE_NAME, digest_of
 
 WAITING_ROOM = ".fetch"
 """Folder of the directory in which files lie until they are whole, each under the hashes of its name and its content."""
@@ -86,7 +86,7 @@ class Incoming:
         if self.beginning(file) < file.bytes:
             return False
         with self._named(file), self._opened(file) as part:
-            is_the_same = _digest_of(part, file.bytes) == file.sha256
+            is_the_same = digest_of(part, file.bytes) == file.sha256
             os.fchmod(part.fileno(), 0o666 & ~_umask())
             os.fsync(part.fileno())
         if not is_the_same:
@@ -109,7 +109,7 @@ class Incoming:
         size = path.stat().st_size
         with path.open("rb") as here:
             may_be = size == file.bytes or (file.name.endswith(APPENDED) and size > file.bytes)
-            if may_be and _digest_of(here, file.bytes) == file.sha256:
+            if may_be and digest_of(here, file.bytes) == file.sha256:
                 return True
             if file.name.endswith(APPENDED) and _whole_lines(here) >= file.bytes:
                 raise self._has_parted(file)
@@ -176,15 +176,6 @@ def _whole_lines(file: BinaryIO) -> int:
             return begun + found + 1
         at = begun
     return 0
-
-
-def _digest_of(file: BinaryIO, size: int) -> str:
-    digest = hashlib.sha256()
-    file.seek(0)
-    while size > 0 and (content := file.read(min(size, AT_ONCE_BYTES))):
-        digest.update(content)
-        size -= len(content)
-    return digest.hexdigest()
 
 
 def _umask() -> int:

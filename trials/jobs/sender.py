@@ -50,7 +50,7 @@ def answers(asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
         try:
             with _opened(directory, name) as file:
                 size = os.fstat(file.fileno()).st_size
-                yield {"file": name, "bytes": size, "sha256": _digest(file, size)}
+                yield {"file": name, "bytes": size, "sha256": digest_of(file, size)}
         except OSError:  # it went away meanwhile, or is a link, which is not followed
             continue
     for name, start, count in asked.get("pieces", ()):
@@ -134,8 +134,10 @@ def _opened(directory: Path, name: str) -> BinaryIO:
     return file
 
 
-def _digest(file: BinaryIO, size: int) -> str:
+def digest_of(file: BinaryIO, size: int) -> str:
+    """SHA-256 of so many bytes from a file's beginning."""
     digest = hashlib.sha256()
+    file.seek(0)
     while size > 0 and (content := file.read(min(size, PIECE_BYTES))):
         digest.update(content)
         size -= len(content)

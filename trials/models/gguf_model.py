@@ -16,7 +16,7 @@ import torch
 from tokenizers import Tokenizer
 
 from search_space.architecture import Architecture
-from search_space.errors import SpecError, quoted, shortened
+from search_space.errors import SpecError, quoted, said_by, shortened
 from trials.catalogue.gguf_layout import gguf_name
 from trials.models.gguf_reading import SPLITTERS, GgufFile, network_from_gguf, read_gguf, tokenizer_of
 from trials.models.loaded_model import LoadedModel
@@ -158,7 +158,7 @@ def _tokenizer(file: GgufFile, path: Path) -> Tokenizer:
         if isinstance(kinds, list) and isinstance(names, list):
             tokenizer.add_special_tokens([name for name, kind in zip(names, kinds, strict=True) if kind == SPECIAL])
     except Exception as reason:  # the library raises a bare Exception
-        said = shortened(reason) or type(reason).__name__
+        said = shortened(said_by(reason))
         raise SpecError(f"{path} must hold a tokenizer with its tokens and merges, found: {said}; fetch the model again") from None
     return tokenizer
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from analysis.records.json_text import read_json
 from search_space.architecture import Architecture
-from search_space.errors import SpecError, quoted, shortened
+from search_space.errors import SpecError, quoted, said_by, shortened
 from trials.catalogue.published_config import Published, read_published
 from trials.corpus.tokenizer import load_exported
 from trials.models.loaded_model import LoadedModel
@@ -169,8 +169,7 @@ def _tensors(file: Path) -> dict[str, Tensor]:
     try:
         found = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except (OSError, RuntimeError, ValueError, EOFError, LookupError, AttributeError, pickle.UnpicklingError) as reason:
-        said = str(reason).splitlines()[0] if str(reason) else type(reason).__name__
-        raise SpecError(f"{file} must hold tensors alone, found: {shortened(said)}; save the model as safetensors") from None
+        raise SpecError(f"{file} must hold tensors alone, found: {shortened(said_by(reason))}; save the model as safetensors") from None
     if not isinstance(found, dict) or not all(isinstance(values, Tensor) for values in found.values()):
         raise SpecError(f"{file} must hold tensors by their names, found other things; save the model as safetensors")
     return found

@@ -12,7 +12,7 @@ from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
 
 from analysis.tasks.task_result import HarnessFigure
-from search_space.errors import SpecError, WorkError, quoted, shortened, unknown_key
+from search_space.errors import SpecError, WorkError, quoted, said_by, shortened, unknown_key
 from trials.models.loaded_model import LoadedModel
 from trials.network.kv_cache import Cache
 from trials.tasks.question import Option
@@ -47,7 +47,7 @@ def harness_figures(model: LoadedModel, tasks: Sequence[str], shots: int | None,
         raise
     except Exception as reason:  # of the harness, its tasks' own code, datasets and the hub
         raise WorkError(
-            f"lm-evaluation-harness did not come to an end with {', '.join(tasks)}: {shortened(reason) or type(reason).__name__}; it needs "
+            f"lm-evaluation-harness did not come to an end with {', '.join(tasks)}: {shortened(said_by(reason))}; it needs "
             "the hub for its data, and some tasks further packages; --data in place of --harness takes a file"
         ) from None
     assert found is not None
