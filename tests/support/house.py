@@ -12,7 +12,7 @@ DOOR = "archfront.py"
 FLOORS: tuple[tuple[str, ...], ...] = (
     (DOOR,),
     ("trials/commands",),
-    ("trials/driver", "trials/export", "trials/jobs"),
+    ("trials/comparison", "trials/driver", "trials/export", "trials/jobs"),
     ("trials/tracking",),
     ("trials/reporting",),
     ("trials/cluster", "trials/experiments", "trials/plans", "trials/progress"),

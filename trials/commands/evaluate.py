@@ -14,8 +14,10 @@ from trials.commands.paths import given
 from trials.commands.talk import DONE, emit, say
 
 if TYPE_CHECKING:
+    from analysis.records.record import TrialRecord
     from analysis.statistics.arrays import Array
     from trials.models.loaded_model import LoadedModel
+    from trials.reporting.stored_study import StoredStudy
 
 USUAL_PICK = "recommended"
 
@@ -25,10 +27,7 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     text = "a study's directory, a Hugging Face folder or a GGUF file; each further one is held against the first on the same questions"
     add("models", type=given("MODEL"), metavar="MODEL", nargs="+", help=text)
-    tasks = "tasks with commas, such as piqa,blimp, each a file of that name in the folder of --data; NAME=FILE for any other file"
-    add("--tasks", type=lambda text: [name.strip() for name in text.split(",")], required=True, metavar="LIST", help=tasks)
-    add("--data", type=given("--data"), metavar="FOLDER", help="where the tasks' files lie, .jsonl, .json or .parquet, named as the tasks")
-    add("--limit", type=positive, metavar="N", help="ask the first N questions of each task")
+    add_tasks(parser, is_required=True)
     harness = (
         "ask by lm-evaluation-harness: its tasks by its names, its data from the hub, its figures; needs archfront[evals] and a network"
     )
@@ -42,9 +41,18 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser, "print a JSON list with an object for each model")
 
 
+def add_tasks(parser: argparse.ArgumentParser, *, is_required: bool) -> None:
+    """The tasks whose questions are asked, and where they lie."""
+    add = parser.add_argument
+    tasks = "tasks with commas, such as piqa,blimp, each a file of that name in the folder of --data; NAME=FILE for any other file"
+    add("--tasks", type=lambda text: [name.strip() for name in text.split(",")], required=is_required, metavar="LIST", help=tasks)
+    add("--data", type=given("--data"), metavar="FOLDER", help="where the tasks' files lie, .jsonl, .json or .parquet, named as the tasks")
+    add("--limit", type=positive, metavar="N", help="ask the first N questions of each task")
+
+
 def evaluate_models(options: argparse.Namespace) -> int:
     """Ask models the questions of tasks, and say how often the right answer was the likeliest, with intervals."""
-    _require_a_study(options)
+    require_a_study(options)
     if options.harness:
         return _by_harness(options)
     if options.shots is not None:
@@ -59,7 +67,7 @@ def evaluate_models(options: argparse.Namespace) -> int:
     first: dict[str, Array] = {}
     printed = []
     for place, path in enumerate(options.models):
-        model = _model(Path(path), options)
+        model = model_at(Path(path), options)
         results, against = [], {}
         for task in tasks:
             say(f"archfront: {model.name}: {task.name}, {len(task.questions):,} questions")
@@ -88,16 +96,17 @@ def evaluate_models(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _is_study(path: Path) -> bool:
+def is_study(path: Path) -> bool:
+    """Whether records of a study lie there."""
     from analysis.records.record import RECORDS
 
     return (path / RECORDS).is_file()
 
 
-def _require_a_study(options: argparse.Namespace) -> None:
+def require_a_study(options: argparse.Namespace) -> None:
     """Raise SpecError where a trial is named and no model is a study's."""
     flag = "--trial" if options.trial is not None else "--pick" if options.pick is not None else None
-    if flag is not None and not any(_is_study(Path(path)) for path in options.models):
+    if flag is not None and not any(is_study(Path(path)) for path in options.models):
         raise SpecError(f"{flag} must go with a study's directory, found {options.models[0]}, which has no records.jsonl; leave {flag} out")
 
 
@@ -114,7 +123,7 @@ def _by_harness(options: argparse.Namespace) -> int:
 
     printed = []
     for path in options.models:
-        model = _model(Path(path), options)
+        model = model_at(Path(path), options)
         figures = harness_figures(model, options.tasks, options.shots, options.limit)
         printed.append({"model": model.name, "figures": [asdict(figure) for figure in figures]})
         if not options.json:
@@ -124,19 +133,31 @@ def _by_harness(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _model(path: Path, options: argparse.Namespace) -> LoadedModel:
+def model_at(path: Path, options: argparse.Namespace) -> LoadedModel:
     """The model at a path, of a study's directory the trial that is asked for."""
     from trials.models.load_model import load_model
 
-    if not _is_study(path):
+    if not is_study(path):
         return load_model(path)
-    from trials.export.export_trial import pick
-    from trials.models.trained_model import load_trained
     from trials.reporting.stored_study import read_study
-    from trials.study.directory import tokenizer_file, weights_file
 
     stored = read_study(path)
-    record = stored.record(options.trial) if options.trial is not None else pick(stored, options.pick or USUAL_PICK)
+    return trial_model(stored, asked_trial(stored, options))
+
+
+def asked_trial(stored: StoredStudy, options: argparse.Namespace) -> TrialRecord:
+    """The trial that is asked for by number or word."""
+    from trials.export.export_trial import pick
+
+    return stored.record(options.trial) if options.trial is not None else pick(stored, options.pick or USUAL_PICK)
+
+
+def trial_model(stored: StoredStudy, record: TrialRecord) -> LoadedModel:
+    """A trial of a study as a model."""
+    from trials.models.trained_model import load_trained
+    from trials.study.directory import tokenizer_file, weights_file
+
     tokenizer = tokenizer_file(stored.directory, record.architecture.vocab_size)
     weights = weights_file(stored.directory, record.number)
-    return load_trained(f"{path}, trial {record.number}", record.architecture, weights, tokenizer, stored.study.proxy.context_tokens)
+    name = f"{stored.directory}, trial {record.number}"
+    return load_trained(name, record.architecture, weights, tokenizer, stored.study.proxy.context_tokens)

@@ -11,7 +11,22 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from search_space.errors import unknown_key
-from trials.commands import begin, decisions, devices, evaluate, jobs, laws, longer, results, shapes, standing, studies, terms, tracking
+from trials.commands import (
+    begin,
+    compare,
+    decisions,
+    devices,
+    evaluate,
+    jobs,
+    laws,
+    longer,
+    results,
+    shapes,
+    standing,
+    studies,
+    terms,
+    tracking,
+)
 from trials.commands.talk import DONE
 
 
@@ -80,6 +95,7 @@ VERBS = {
     "fit": Verb(laws.fit, laws.add_fit_arguments, "runs.csv --params N --tokens D --loss loss"),
     "explain": Verb(terms.explain, terms.add_explain_arguments, "study.proxy.tokens"),
     "evaluate": Verb(evaluate.evaluate_models, evaluate.add_evaluate_arguments, "runs/quickstart --data tasks --tasks blimp,piqa"),
+    "compare": Verb(compare.compare_models, compare.add_compare_arguments, "runs/quickstart --ways float16,w8a8,int4,prune50+int8"),
     "ui": Verb(results.ui, results.add_ui_arguments, "runs/quickstart"),
     "track": Verb(tracking.track, tracking.add_track_arguments, "runs/quickstart --optuna sqlite:///quickstart.db"),
     "completion": Verb(completion, add_completion_arguments, "bash > archfront.bash"),
@@ -98,7 +114,7 @@ GROUPS = {"job": "Run studies on a Ray cluster."}
 PURPOSES = {
     "Before a study": ("init", "plan", "sample", "describe", "latency", "profile-device", "lr-check"),
     "A study": ("run", "status", "job"),
-    "What it found": ("report", "ui", "track", "choose", "export", "evaluate"),
+    "What it found": ("report", "ui", "track", "choose", "export", "evaluate", "compare"),
     "How far it holds": ("promote", "validate", "ablate", "fit"),
     "Words and shells": ("explain", "completion"),
 }

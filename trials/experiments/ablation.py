@@ -18,9 +18,10 @@ from analysis.records.health_checks import failed_checks
 from analysis.records.json_writer import json_of
 from analysis.records.record import Kind, TrialRecord, append, read_records
 from search_space.architecture import Architecture
+from trials.catalogue.ways import RoundingKind
 from trials.corpus.prepare import corpus_hash, prepare_corpus
 from trials.experiments.ablation_latency import equalised
-from trials.experiments.ablation_rounding import RoundedTrial, RoundingKind, judge_as_rounded, keep_rounded, read_rounded, rounded_arms
+from trials.experiments.ablation_rounding import RoundedTrial, judge_as_rounded, keep_rounded, read_rounded, rounded_arms
 from trials.experiments.ablation_times import timed_arms
 from trials.machine.process_pool import side_by_side
 from trials.study.ablation_spec import AblationSpec, Arm, ScaleSpec, arms_of

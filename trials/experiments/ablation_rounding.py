@@ -12,6 +12,7 @@ from analysis.records.checked import from_json
 from analysis.records.files import append_line, read_lines
 from analysis.records.record import TrialRecord
 from analysis.records.training import Quality, RoundedQuality
+from trials.catalogue.ways import RoundingKind
 from trials.study.ablation_spec import Arm
 from trials.study.rounding_spec import RoundingSpec
 from trials.study.spec import ProxySpec
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 ROUNDED = "rounded.jsonl"
 """File of a recipe's folder."""
-RoundingKind = tuple[str, str]
-"""Runtime and precision."""
 RoundedTrials = Mapping[tuple[str, int], Mapping[RoundingKind, RoundedQuality]]
 """Qualities as rounded, by the shape's key and the seed."""
 
