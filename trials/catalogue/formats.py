@@ -29,6 +29,8 @@ class Format:
     """A line for those who choose one."""
     usage: str
     """How the files are loaded, for the card of an export, in Markdown."""
+    usage_shared: str = ""
+    """How they are loaded where a shared block is held once, in Markdown; empty where the format knows of no such form."""
     file: str
     """Name of its file in an export, beside which its other files lie; empty where what loads it is given the folder."""
     writer: str
@@ -75,6 +77,14 @@ FORMATS = {
         'text = tokenizer("def ", return_tensors="pt")\nprint(tokenizer.decode(model.generate(**text, max_new_tokens=16)[0]))\n```\n\n'
         "`lm_eval --model hf --model_args pretrained=. --tasks TASKS` scores it; `max_length=N` beside `pretrained` keeps prompts within\n"
         "the context of its training, and must be no less than the longest continuation.",
+        usage_shared="Its blocks are stored once and run several times, which no class of transformers does: `modeling_archfront.py`\n"
+        "beside the weights is code that runs where `trust_remote_code=True` says so; look at it first. A training step moves each stored\n"
+        "weight once, and `save_pretrained` writes it once. What converts models of known classes, such as llama.cpp's scripts, wants\n"
+        "the plain form, which an export without `--keep-sharing` is.\n\n"
+        "```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
+        'model = AutoModelForCausalLM.from_pretrained(".", trust_remote_code=True)\ntokenizer = AutoTokenizer.from_pretrained(".")\n'
+        'text = tokenizer("def ", return_tensors="pt")\nprint(tokenizer.decode(model.generate(**text, max_new_tokens=16)[0]))\n```\n\n'
+        "`lm_eval --model hf --model_args pretrained=.,trust_remote_code=True --tasks TASKS` scores it.",
         file="",
         writer="trials.formats.hugging_face:write_hugging_face",
         check="trials.export.hugging_face_check:check_hugging_face",

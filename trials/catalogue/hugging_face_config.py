@@ -10,6 +10,7 @@ does not, slides where it is told to and normalises queries and keys; its biases
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from search_space.architecture import INITIALIZER_RANGE, Architecture
@@ -23,6 +24,10 @@ LEAST_POSITIONS = 2048
 """Positions that a config.json states at least, whatever the network was trained at: RoPE has no table, so that it computes any, and
 lm-evaluation-harness ends in an assertion where the continuation of a prompt is longer than what is stated. What the network was trained at
 stands in its tokenizer's `model_max_length` and on the card."""
+OWN_TYPE, OWN_CLASS, OWN_MODULE = "archfront", "ArchfrontForCausalLM", "modeling_archfront"
+"""Type, class and module of the form in which what is shared stays so; the module is `trials/formats/shared_decoder.py`."""
+BLOCK_WEIGHT = re.compile(r"model\.layers\.(?P<place>\d+)\.(?P<part>.+)")
+"""Name of a weight of a block."""
 ODD_MODEL_TYPES = {"SeedOssForCausalLM": "seed_oss"}
 """Model types of classes whose name does not say it."""
 
@@ -108,3 +113,33 @@ def hugging_face_config(architecture: Architecture, context_tokens: int, end_of_
     if name in ("MinistralForCausalLM", "Qwen3ForCausalLM"):
         config["layer_types"] = list(a.layer_types)
     return config | {"sliding_window": a.sliding_window}
+
+
+def shared_config(architecture: Architecture, context_tokens: int, end_of_text: int | None = None) -> dict[str, Any]:
+    """What config.json holds where what is shared stays so, the precision of the weights aside: the shape in archfront's words."""
+    a = architecture
+    return {
+        "architectures": [OWN_CLASS],
+        "model_type": OWN_TYPE,
+        "auto_map": {"AutoConfig": f"{OWN_MODULE}.ArchfrontConfig", "AutoModelForCausalLM": f"{OWN_MODULE}.{OWN_CLASS}"},
+        "transformers_version": CONFIG_VERSION,
+        **a.as_dict(),
+        "attention_schedule": list(a.attention_schedule),
+        "mlp_schedule": list(a.mlp_schedule),
+        "max_position_embeddings": max(context_tokens, LEAST_POSITIONS),
+        "initializer_range": INITIALIZER_RANGE,
+        "bos_token_id": end_of_text,
+        "eos_token_id": end_of_text,
+        "use_cache": True,
+    }
+
+
+def is_of_mlp(part: str) -> bool:
+    """Whether a weight of a block is its MLP's, by what stands behind the block's number."""
+    return part.startswith(("mlp.", "post_attention_layernorm."))
+
+
+def stored_place(architecture: Architecture, place: str, part: str) -> int:
+    """Which stored part runs at a place: where files that hold each once have it."""
+    schedule = architecture.mlp_schedule if is_of_mlp(part) else architecture.attention_schedule
+    return schedule[int(place)]

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from search_space.architecture import LAYER_TYPES, Architecture
+from search_space.architecture import ALL_KEYS, LAYER_TYPES, Architecture
 from search_space.errors import SpecError, quoted
+from trials.catalogue.hugging_face_config import OWN_TYPE
 from trials.catalogue.model_types import FULL_LAYER, MODEL_TYPES, OTHER_TYPES, QK_NORM, SLIDING_LAYER, UNKNOWN_PARTS, UNSAID, ModelType
 
 HALLMARKS = ("model_type", "architectures", "transformers_version", "hidden_act", "max_position_embeddings", "torch_dtype")
@@ -55,6 +56,8 @@ def is_published(values: object) -> bool:
 def read_published(values: Mapping[str, Any]) -> Published:
     """The shape of a config.json; raises SpecError where its weights cannot be counted, or the shape cannot be."""
     name = _model_type(values)
+    if name == OWN_TYPE:
+        return Published(shape=Architecture.from_dict({key: values[key] for key in ALL_KEYS if key in values}), parts=(), passed_over=())
     row = MODEL_TYPES.get(name, ModelType())
     stated = {key: value for key, value in values.items() if value is not None or key in NULL}
     said = {**UNSAID, **row.unsaid, **stated, **_rotary(values)}

@@ -163,6 +163,10 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
         choices = [precision for precision in row.precisions if precision in row.export_precisions]
         text = f"{row.precision_help} (default %(default)s)"
         add(f"--{name}-precision", default=row.export_precisions[0], choices=choices, help=text)
+    shared = (
+        "of hf, store a block that runs several times once, with a modelling file of its own (trust_remote_code), so that it can be tuned"
+    )
+    add("--keep-sharing", action="store_true", help=shared)
     add("--output", type=given("--output", Use.FOLDER), metavar="PATH", help="where to (default DIR/exports/NUMBER)")
     context = "tokens of a text that the files state, where not the training's; quality there is measured beside that at the training's"
     add("--context", type=counted(LONGEST_CONTEXT), metavar="N", help=context)
@@ -182,7 +186,8 @@ def export(options: argparse.Namespace) -> int:
     record = stored.record(options.trial) if options.trial is not None else pick(stored, options.pick)
     output = Path(options.output or stored.directory / "exports" / f"{record.number:04d}")
     precisions = {name: getattr(options, f"{name}_precision") for name in OF_SEVERAL_PRECISIONS}
-    export = export_trial(stored, record, options.format.split(","), output, precisions, options.force, options.context, license_name)
+    formats, stated = options.format.split(","), (options.force, options.context, license_name, options.keep_sharing)
+    export = export_trial(stored, record, formats, output, precisions, *stated)
     from trials.export.check import verified_text  # torch, which is there by now
 
     say(f"{record.title} is in {output}")

@@ -34,15 +34,17 @@ def write_card(
     context: StatedContext | None = None,
     choice: Choice | None = None,
     license_name: str | None = None,
+    keeps_sharing: bool = False,
 ) -> None:
     """Write the card; numbers that were not measured are left out. `context` is what was found at the context that the files state,
-    `choice` the decision for this trial, where there is one; `license_name` is the hub's word for what the files may be used for.
+    `choice` the decision for this trial, where there is one; `license_name` is the hub's word for what the files may be used for, and
+    `keeps_sharing` whether formats that can do so hold a shared block once.
     """
     sections = [
         "## How to run it",
         "",
-        "\n\n".join(FORMATS[name].usage for name in formats),
-        *_written_again(record.architecture, formats),
+        "\n\n".join((keeps_sharing and FORMATS[name].usage_shared) or FORMATS[name].usage for name in formats),
+        *_written_again(record.architecture, [name for name in formats if not (keeps_sharing and FORMATS[name].usage_shared)]),
         "",
         "## Checked as it was written",
         "",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from analysis.fronts.picks import pick_words, picked
 from analysis.records.choice import read_choice
 from analysis.records.record import TrialRecord
+from analysis.text.words import joined
 from search_space.errors import SpecError, unknown_key
 from trials.catalogue.formats import FORMATS
 from trials.export.card import CARD_TITLE, write_card
@@ -65,11 +66,13 @@ def export_trial(
     force: bool = False,
     context: int | None = None,
     license_name: str | None = None,
+    keeps_sharing: bool = False,
 ) -> Export:
     """Write a trial's shape and weights into a directory in each format, verify, time and describe them.
 
     `precisions` are those of the formats' weights where they are not the usual ones; `context` is what the files state where it is not the
-    context of the training, and then quality is measured there; `license_name` is stated in the card.
+    context of the training, and then quality is measured there; `license_name` is stated in the card;
+    with `keeps_sharing` a format that can do so holds a shared block once.
     Where anything fails, the directory is as it was.
     Raises SpecError, before anything is written, where a format does not exist or cannot hold the shape, where the weights are not
     there or not finite, or the directory holds another trial's export, or, without `force`, what no export wrote; WorkError where what
@@ -78,6 +81,8 @@ def export_trial(
     for name in formats:
         if name not in FORMATS:
             raise unknown_key(f"the format {name}", name, FORMATS)
+    if keeps_sharing:
+        require_sharing(record, formats)
     weights, tokenizer = weights_file(stored.directory, record.number), tokenizer_file(stored.directory, record.architecture.vocab_size)
     if not record.finished or not weights.is_file():
         raise SpecError(
@@ -98,14 +103,27 @@ def export_trial(
     choice = choice if choice is not None and choice.trial == record.number else None
     found = None if context == trained else measured_context(stored.study, record, weights, context)
     with staged(output) as stage:
-        write_formats(formats, stage, record.architecture, weights, tokenizer, context, precisions)
+        write_formats(formats, stage, record.architecture, weights, tokenizer, context, precisions, keeps_sharing)
         checks = verify(formats, stage, record.architecture, weights, tokenizer)
         earlier = [record.latency for record in stored.records if record.latency is not None]
         checks = with_latencies(checks, record.architecture, stored.study.latency, earlier)
         keep(checks, stage)
-        write_card(stage / CARD, stored.study, record, stored.finals.get(record.number), formats, checks, found, choice, license_name)
+        final = stored.finals.get(record.number)
+        write_card(stage / CARD, stored.study, record, final, formats, checks, found, choice, license_name, keeps_sharing)
         names = sorted(path.name for path in stage.iterdir())
     return Export([output / name for name in sorted([*names, SUMS])], checks, found)
+
+
+def require_sharing(record: TrialRecord, formats: Sequence[str]) -> None:
+    """Raise SpecError where nothing that is written could keep what a shape shares."""
+    able = [name for name, row in FORMATS.items() if row.usage_shared]
+    if not set(able) & set(formats):
+        raise SpecError(f"--keep-sharing must go with {joined([*able])} in --format, found {joined([*formats])}; add it, or leave it out")
+    if record.architecture.sharing.repeats == 1:
+        raise SpecError(
+            f"--keep-sharing must go with a shape that runs a stored block several times, found trial {record.number} "
+            f"({record.architecture.label}), which shares none; leave it out, or choose another trial"
+        )
 
 
 def _require_no_other(output: Path, ours: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from trials.catalogue.hugging_face_config import OWN_MODULE
 from trials.export.check import Check, Original, judged, strings_of_many_scripts
 
 PROMPT, WRITTEN_TOKENS = "def ", 4
@@ -23,7 +24,10 @@ def check_hugging_face(name: str, directory: Path, original: Original) -> Check:
     import transformers
 
     with _quiet(transformers.utils.logging), torch.no_grad():
-        model = transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, local_files_only=True)
+        has_own_class = (directory / f"{OWN_MODULE}.py").is_file()
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            directory, dtype=torch.float32, local_files_only=True, trust_remote_code=has_own_class
+        )
         found = model(original.tokens).logits[0]
         loaded = transformers.AutoTokenizer.from_pretrained(directory, local_files_only=True)
         theirs = [loaded(text)["input_ids"] for text in strings_of_many_scripts()]

@@ -26,11 +26,12 @@ def write_formats(
     tokenizer: Path,
     context_tokens: int,
     precisions: Mapping[str, str] = {},
+    keeps_sharing: bool = False,
 ) -> None:
     """Write each format; what an earlier export there was found to be is removed first, so that it vouches for no other files.
 
-    `precisions` are those of the formats' weights where they are not the usual ones. Raises SpecError, before anything is written, where
-    one cannot hold the shape or the tokenizer, its library is missing, or a weight is not finite.
+    `precisions` are those of the formats' weights where they are not the usual ones, `keeps_sharing` as `Model` has it. Raises SpecError,
+    before anything is written, where one cannot hold the shape or the tokenizer, its library is missing, or a weight is not finite.
     """
     possible = supported_exports(architecture, precisions)
     for name in formats:
@@ -54,7 +55,7 @@ def write_formats(
     for name, row in rows.items():
         precision = precisions.get(name, row.export_precisions[0])
         with library_of(name, "written"):
-            resolve_name(row.writer)(output / row.file, Model(architecture, stored, precision, context_tokens, tokenizer))
+            resolve_name(row.writer)(output / row.file, Model(architecture, stored, precision, context_tokens, tokenizer, keeps_sharing))
 
 
 def _require_finite(file: Path, weights: Mapping[str, Tensor]) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 from torch import Tensor
 
 from analysis.records.json_writer import json_of
+from search_space.architecture import Architecture
 from search_space.errors import SpecError
-from trials.catalogue.hugging_face_config import hugging_face_config
+from trials.catalogue.hugging_face_config import BLOCK_WEIGHT, OWN_MODULE, hugging_face_config, shared_config, stored_place
 from trials.corpus.given_tokenizer import Given, read_definition, read_tokenizer
 from trials.corpus.plain_tokenizer import without_unasked
 from trials.formats.model import Model
@@ -21,17 +22,22 @@ from trials.network.weights import unroll, write_safetensors
 def write_hugging_face(directory: Path, model: Model) -> None:
     """Write what `AutoModelForCausalLM` and `AutoTokenizer` load with the same logits and ids; the weights keep the type that they have.
 
-    A block that runs several times is written once for each. The model must have a tokenizer and the length that it was trained at.
+    A block that runs several times is written once for each, or once alone where sharing is kept, with the module that runs it so. The
+    model must have a tokenizer and the length that it was trained at.
     Raises SpecError, before anything is written, where no class of transformers fits the shape, or weights or tokenizer are not its own.
     """
     architecture, tokenizer_file, context_tokens = model.architecture, model.tokenizer_file, model.context_tokens
     assert tokenizer_file is not None
     assert context_tokens is not None
     given = _tokenizer_of(tokenizer_file, architecture.vocab_size)
-    config = hugging_face_config(architecture, context_tokens, given.end_of_text)
-    tensors = _without_shared_memory(unroll(architecture, model.weights))
+    as_config = shared_config if model.keeps_sharing else hugging_face_config
+    config = as_config(architecture, context_tokens, given.end_of_text)
+    unrolled = unroll(architecture, model.weights)
+    tensors = stored_once(architecture, model.weights) if model.keeps_sharing else _without_shared_memory(unrolled)
     dtype = str(tensors["model.embed_tokens.weight"].dtype).removeprefix("torch.")
     directory.mkdir(parents=True, exist_ok=True)
+    if model.keeps_sharing:
+        shutil.copyfile(Path(__file__).with_name("shared_decoder.py"), directory / f"{OWN_MODULE}.py")
     write_safetensors(directory / "model.safetensors", tensors)
     _write_json(directory / "config.json", config | {"dtype": dtype})
     _write_json(directory / "generation_config.json", {f"{role}_token_id": given.end_of_text for role in ("bos", "eos", "pad")})
@@ -44,6 +50,17 @@ def write_hugging_face(directory: Path, model: Model) -> None:
     tokenizer = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": context_tokens, "clean_up_tokenization_spaces": False}
     _write_json(directory / "tokenizer_config.json", tokenizer | special)
     _write_json(directory / "special_tokens_map.json", special)
+
+
+def stored_once(architecture: Architecture, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The stored weights by the places at which they are stored, as `shared_decoder` has them, in place of those where they first run."""
+    found = {}
+    for name, tensor in weights.items():
+        block = BLOCK_WEIGHT.fullmatch(name)
+        found[name if block is None else f"model.layers.{stored_place(architecture, *block.groups())}.{block['part']}"] = (
+            tensor.contiguous()
+        )
+    return found
 
 
 def _tokenizer_of(file: Path, vocab_size: int) -> Given:

@@ -26,6 +26,8 @@ class Model:
     """Length of texts that its files state: that at which it was trained, or another one that was asked for; None where it was not."""
     tokenizer_file: Path | None = None
     """The model's tokenizer.json; None where it takes and gives ids."""
+    keeps_sharing: bool = False
+    """Whether a file that could hold a block once for each time it runs holds it once alone."""
 
 
 def fresh_model(architecture: Architecture, precision: str = "float32") -> Model:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from torch import Tensor
 from analysis.records.json_text import read_json
 from search_space.architecture import Architecture
 from search_space.errors import SpecError, quoted, said_by, shortened
+from trials.catalogue.hugging_face_config import BLOCK_WEIGHT, is_of_mlp, stored_place
 from trials.catalogue.published_config import Published, read_published
 from trials.corpus.tokenizer import load_exported
 from trials.models.loaded_model import LoadedModel
@@ -31,7 +31,6 @@ OTHER_ARITHMETIC = ("granite", "helium", "ernie4_5", "vaultgemma", "gemma", "cwm
 """Classes whose counts are known and whose blocks compute something else; `tests/trials/models` holds all others against transformers."""
 UNSAID_CONTEXT = 2048
 """Where a config.json states none, as the class of Llama has it."""
-BLOCK = re.compile(r"model\.layers\.(?P<place>\d+)\.(?P<part>.+)")
 FETCH_AGAIN = "fetch the model again"
 BEGINNINGS = ("bos_token_id", "eos_token_id")
 
@@ -114,21 +113,21 @@ def network_of(architecture: Architecture, weights: Mapping[str, Tensor], folder
 
 
 def _at_every_place(architecture: Architecture, places: Iterable[str], weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights by the places at which they run, where blocks that share weights were stored once, as MobileLLM's class does."""
-    stored = architecture.num_unique_layers
-    if stored == architecture.num_hidden_layers or any(name.startswith(f"model.layers.{stored}.") for name in weights):
+    """The weights by the places at which they run, where parts that share weights were stored once, as MobileLLM's class does."""
+    blocks = {name: block for name in weights if (block := BLOCK_WEIGHT.fullmatch(name)) is not None}
+    counts = {is_mlp: architecture.stored_mlps if is_mlp else architecture.stored_attentions for is_mlp in (False, True)}
+    once = {kind for kind, count in counts.items() if count < architecture.num_hidden_layers}
+    once -= {is_of_mlp(block["part"]) for block in blocks.values() if int(block["place"]) >= counts[is_of_mlp(block["part"])]}
+    if not once:
         return weights
-    found = {}
+    found = {name: values for name, values in weights.items() if name not in blocks or is_of_mlp(blocks[name]["part"]) not in once}
     for name in places:
-        block = BLOCK.fullmatch(name)
-        kept = name
-        if block is not None:
-            is_mlp = block["part"].startswith(("mlp", "post_attention"))
-            schedule = architecture.mlp_schedule if is_mlp else architecture.attention_schedule
-            kept = f"model.layers.{schedule[int(block['place'])]}.{block['part']}"
-        if kept in weights:
-            found[name] = weights[kept]
-    return found | {name: values for name, values in weights.items() if BLOCK.fullmatch(name) is None}
+        block = BLOCK_WEIGHT.fullmatch(name)
+        if block is not None and is_of_mlp(block["part"]) in once:
+            kept = f"model.layers.{stored_place(architecture, *block.groups())}.{block['part']}"
+            if kept in weights:
+                found[name] = weights[kept]
+    return found
 
 
 def _unfused(architecture: Architecture, weights: dict[str, Tensor]) -> dict[str, Tensor]:
