@@ -75,25 +75,26 @@ class Proportions:
         return -math.inf if self.num_unique_layers else math.log(self.aspect_ratio * blocks / width)
 
 
-def scaled(model: Proportions, space: SearchSpace) -> Architecture | None:
+def scaled(model: Proportions, space: SearchSpace, width_step: int = 8) -> Architecture | None:
     """The shape with the space's vocabulary and budget whose proportions are nearest to the model's; None where no shape spends it.
 
-    The space's head widths and its grid of MLP widths are used where they can be; sharing and the MLP's kind are the model's own.
+    The space's head widths and its grid of MLP widths are used where they can be; sharing and the MLP's kind are the model's own. Widths
+    are multiples of a head's, or of `width_step`.
     """
     solved = space.solved.get("intermediate_size")
     for step in dict.fromkeys((solved.multiple_of if solved else 8, 1)):
-        best = _nearest(model, space, step)
+        best = _nearest(model, space, step, width_step)
         if best is not None:
             return best
     return None
 
 
-def _nearest(model: Proportions, space: SearchSpace, step: int) -> Architecture | None:
+def _nearest(model: Proportions, space: SearchSpace, step: int, width_step: int) -> Architecture | None:
     """The best shape over all depths that may be, from one block on until it has been getting worse for a while.
 
     Depths of which it is known without a shape that they change nothing are left out.
     """
-    outlook = _Outlook(model, _depths(model, _Constants.of(space), step), _target(space.budget))
+    outlook = _Outlook(model, _depths(model, _Constants.of(space), step, width_step), _target(space.budget))
     best, nearest, stale = None, math.inf, 0
     for place in range(_first_place(outlook), len(outlook.blocks)):
         if outlook.least_beyond(place) >= nearest or outlook.costs_too_much(place):
@@ -226,7 +227,7 @@ class _Constants:
 
 
 @lru_cache(maxsize=64)
-def _depths(model: Proportions, constants: _Constants, step: int) -> tuple[Depths, ...]:
+def _depths(model: Proportions, constants: _Constants, step: int, width_step: int) -> tuple[Depths, ...]:
     """Stored depths, for each width of a head and each step of a width, whole groups of heads first, as models have them."""
     group = round(1 / model.key_value_ratio)
     spaces = (
@@ -245,7 +246,7 @@ def _depths(model: Proportions, constants: _Constants, step: int) -> tuple[Depth
             Budget.parse({"parameters": 1}),
         )
         for head_dim in constants.head_dims
-        for multiple in dict.fromkeys((head_dim * group, head_dim, 8))
+        for multiple in dict.fromkeys((head_dim * group, head_dim, width_step))
     )
     return tuple(map(Depths, spaces))
 

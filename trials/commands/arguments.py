@@ -11,7 +11,7 @@ from search_space.sizes import written_number
 from trials.commands.paths import given
 from trials.tracking.tracking_uri import LONGEST_TAG
 
-LARGEST_PORT, MOST_TIMES, MOST_PRICE, LONGEST_CONTEXT = 65_535, 1000, 1_000_000, 1 << 20
+LARGEST_PORT, MOST_TIMES, MOST_PRICE, LONGEST_CONTEXT, MOST_MS = 65_535, 1000, 1_000_000, 1 << 20, 1e9
 LONGEST_EXPERIMENT = 250
 TAG_KEY = r"\w[\w./-]{0,249}"
 RESERVED = ("mlflow.", "archfront.", "environment.")
@@ -116,6 +116,14 @@ def price(text: str) -> float:
     number = written_number(text)
     if number is None or not 0 <= number <= MOST_PRICE:
         raise argparse.ArgumentTypeError(f"must be a number from 0 to {MOST_PRICE:,}, such as 2.5, found {quoted(text)}; correct it")
+    return float(number)
+
+
+def above_zero_ms(text: str) -> float:
+    """An argument that is a time in milliseconds, above 0; `2s` too."""
+    number = written_number(text, "_ms")
+    if number is None or not 0 < number <= MOST_MS:
+        raise argparse.ArgumentTypeError(f"must be a number of milliseconds above 0, such as 40, found {quoted(text)}; correct it")
     return float(number)
 
 

@@ -1,4 +1,4 @@
-"""Verbs on what a study has left: its report, its models, its MLflow runs."""
+"""Verbs on what a study has left: its report and its MLflow runs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_space.errors import SpecError
-from trials.catalogue.formats import FORMATS
-from trials.commands.arguments import LONGEST_CONTEXT, add_directory, add_far, add_json, add_verbose, counted, port
+from trials.commands.arguments import add_directory, add_far, add_json, add_verbose, port
 from trials.commands.paths import Use, given
 from trials.commands.talk import DONE, at_width, emit, output_width, say
 
@@ -139,63 +138,6 @@ def _report_for_device(stored: StoredStudy, options: argparse.Namespace) -> int:
     output = Path(options.output) if options.output is not None else None
     write = lambda stored, output: write_transfer(stored.directory, stored.study.name, moved, output)  # noqa: E731
     _say_page("\npredicted, not measured: ", stored, output, write)
-    return DONE
-
-
-OF_SEVERAL_PRECISIONS = {name: row for name, row in FORMATS.items() if len(row.export_precisions) > 1}
-"""Formats for which the precision of an export is an option."""
-
-
-def add_export_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `export` reads."""
-    add = parser.add_argument
-    add_directory(parser)
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--trial", type=counted(10**9, least=0), metavar="N", help="the trial of that number")
-    pick = (
-        "a member of the front: recommended, knee, or the best in an objective, such as most-accurate or fastest; or chosen, by "
-        "`archfront choose`"
-    )
-    which.add_argument("--pick", metavar="WORD", help=pick)
-    usual = ",".join(name for name, row in FORMATS.items() if row.usual)
-    add("--format", default=usual, metavar="LIST", help=f"formats, with commas: {', '.join(FORMATS)} (default %(default)s)")
-    for name, row in OF_SEVERAL_PRECISIONS.items():
-        choices = [precision for precision in row.precisions if precision in row.export_precisions]
-        text = f"{row.precision_help} (default %(default)s)"
-        add(f"--{name}-precision", default=row.export_precisions[0], choices=choices, help=text)
-    shared = (
-        "of hf, store a block that runs several times once, with a modelling file of its own (trust_remote_code), so that it can be tuned"
-    )
-    add("--keep-sharing", action="store_true", help=shared)
-    add("--output", type=given("--output", Use.FOLDER), metavar="PATH", help="where to (default DIR/exports/NUMBER)")
-    context = "tokens of a text that the files state, where not the training's; quality there is measured beside that at the training's"
-    add("--context", type=counted(LONGEST_CONTEXT), metavar="N", help=context)
-    stated = "what the card states for the Hugging Face hub, such as apache-2.0 (default: unknown)"
-    add("--license", metavar="NAME", help=stated)
-    add("--force", action="store_true", help="replace files of the same names that no export wrote; others stay")
-
-
-def export(options: argparse.Namespace) -> int:
-    """Write a trial's model in formats that other tools load."""
-    from trials.export.export_trial import export_trial, pick
-    from trials.export.front_matter import require_license
-    from trials.reporting.stored_study import read_study
-
-    license_name = None if options.license is None else require_license(options.license)
-    stored = read_study(Path(options.directory))
-    record = stored.record(options.trial) if options.trial is not None else pick(stored, options.pick)
-    output = Path(options.output or stored.directory / "exports" / f"{record.number:04d}")
-    precisions = {name: getattr(options, f"{name}_precision") for name in OF_SEVERAL_PRECISIONS}
-    formats, stated = options.format.split(","), (options.force, options.context, license_name, options.keep_sharing)
-    export = export_trial(stored, record, formats, output, precisions, *stated)
-    from trials.export.check import verified_text  # torch, which is there by now
-
-    say(f"{record.title} is in {output}")
-    for file in export.files:
-        print(file, flush=True)
-    if export.context is not None:
-        say(export.context.sentence)
-    say(verified_text(export.checks))
     return DONE
 
 

@@ -14,7 +14,6 @@ from search_space.errors import unknown_key
 from trials.commands import (
     begin,
     compare,
-    decisions,
     devices,
     evaluate,
     jobs,
@@ -26,6 +25,7 @@ from trials.commands import (
     studies,
     terms,
     tracking,
+    winners,
 )
 from trials.commands.talk import DONE
 
@@ -85,8 +85,8 @@ VERBS = {
     "status": Verb(standing.study_status, standing.add_status_arguments, "runs/quickstart --follow"),
     "ablate": Verb(studies.ablate, studies.add_ablate_arguments, "studies/mobilellm/mlp.yaml", goes_on=True),
     "report": Verb(results.report, results.add_report_arguments, "runs/quickstart --verbose"),
-    "choose": Verb(decisions.choose_trial, decisions.add_choose_arguments, "runs/quickstart 7 --because 'fast enough'"),
-    "export": Verb(results.export, results.add_export_arguments, "runs/quickstart --pick knee --format hf,gguf"),
+    "choose": Verb(winners.choose_trial, winners.add_choose_arguments, "runs/quickstart 7 --because 'fast enough'"),
+    "export": Verb(winners.export, winners.add_export_arguments, "runs/quickstart --pick knee --format hf,gguf"),
     "latency": Verb(devices.latency, devices.add_latency_arguments, "mobilellm-125m --precision int8"),
     "profile-device": Verb(devices.profile_device, devices.add_profile_device_arguments, "studies/quickstart.yaml", goes_on=True),
     "lr-check": Verb(longer.lr_check, longer.add_lr_check_arguments, "studies/quickstart.yaml", goes_on=True),

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
 from search_space.architecture import Architecture
 from trials.export.check import Check, Original
 from trials.formats.model import Model
 from trials.study.yaml_file import read_yaml
+from trials.trial.shape_file import shape_text
 
 
 def write_architecture_yaml(path: Path, model: Model) -> None:
     """Write every field of the shape by its Hugging Face name, in the order of `search_space.architecture.KEYS`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump(model.architecture.as_dict(), sort_keys=False, default_flow_style=None, width=120)
-    path.write_text(f"# {model.architecture.label}\n{text}", encoding="utf-8")
+    path.write_text(shape_text(model.architecture), encoding="utf-8")
 
 
 def check_architecture_yaml(name: str, path: Path, original: Original) -> Check:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import yaml
+
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from trials.catalogue.published_config import Published, is_published, read_published
 from trials.study.yaml_file import read_yaml
+
+
+def shape_text(shape: Architecture) -> str:
+    """A shape as the YAML that `read_shape` reads, by its Hugging Face names in the order of `search_space.architecture.KEYS`."""
+    return f"# {shape.label}\n{yaml.safe_dump(shape.as_dict(), sort_keys=False, default_flow_style=None, width=120)}"
 
 
 def read_shape_file(path: Path) -> Published:

@@ -18,7 +18,7 @@ FLAGS = {
     "validate s.yaml": ("--shapes", "--times"),
     "promote runs/x": ("--times", "--top"),
     "fit runs.csv": ("--refits", "--seed"),
-    "export runs/x": ("--trial",),
+    "export runs/x": ("--trial", "--parameters", "--vocab-size", "--head-dim", "--latency-ms", "--context"),
     "ui runs/x": ("--port",),
 }
 WRONG = ("nan", "inf", "1e30", "-1", "many", "", "1MB", "9" * 5000)
