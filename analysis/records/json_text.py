@@ -24,7 +24,7 @@ def parse_json(text: str | bytes, *, has_nan: bool = False) -> Any:
     than `MOST_DIGITS` digits, and brackets without end.
     """
     try:
-        written = text.decode() if isinstance(text, bytes) else text
+        written = text.decode("utf-8-sig") if isinstance(text, bytes) else text
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise ValueError(f"line {line}: byte 0x{error.object[error.start]:02x} is not UTF-8") from None

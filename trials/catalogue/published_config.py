@@ -101,7 +101,7 @@ def _parts(name: str, row: ModelType, said: Mapping[str, Any]) -> tuple[list[str
     inner = said.get("text_config")
     seen = {**inner, **said} if isinstance(inner, Mapping) else said
     counted = [*OTHER_TYPES.get(name, ()), *_biased_output(row, said), *_other_head(said)]
-    uncounted = [*row.parts, *_activation(row, said)]
+    uncounted = [*row.parts, *(_activation(row, said) if name in MODEL_TYPES else ())]  # of others it is not known whether it is gated
     for part in UNKNOWN_PARTS:
         if row.has_qk_norm and part.name == QK_NORM:
             continue

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.records.record import RECORDS
 from trials.commands.talk import say
 
 if TYPE_CHECKING:
@@ -20,10 +21,13 @@ if TYPE_CHECKING:
 def passed(study: StudySpec, directory: Path | None = None, *, has_text: bool = True, trains_here: bool = True) -> FirstTrials:
     """What `check` returns of a study, after its notices were said; raises SpecError as that does."""
     from trials.plans.check_study import check
-    from trials.plans.notices import left_open_notices, study_notices
+    from trials.plans.foretell import ExpectedTrials
+    from trials.plans.notices import left_open_notices, study_notices, taken_over_notices
 
     first = check(study, directory, has_text=has_text, trains_here=trains_here)
-    _tell([*left_open_notices(study), *study_notices(study, has_text=has_text)])
+    begins = directory is not None and not (directory / RECORDS).exists()
+    taken = taken_over_notices(ExpectedTrials.at(study, first, directory)) if begins and has_text and trains_here else ()
+    _tell([*left_open_notices(study), *study_notices(study, has_text=has_text), *taken])
     return first
 
 

@@ -49,11 +49,11 @@ def plan(options: argparse.Namespace) -> int:
     from trials.plans.check_study import check
     from trials.plans.notices import directory_notices
 
-    first, taken_up = check(study), directory_notices(directory)  # before torch, which takes seconds, is imported
+    first, taken_up = check(study, directory, begins=True), directory_notices(directory)  # before torch, which takes seconds, is imported
     from trials.plans.plan_scaling import plan_scaling
     from trials.plans.plan_study import plan_study
 
-    made = (plan_study if study.scaling is None else plan_scaling)(study, first, price_per_hour=options.price_per_hour)
+    made = (plan_study if study.scaling is None else plan_scaling)(study, first, directory, price_per_hour=options.price_per_hour)
     made = replace(made, notices=(*made.notices, *taken_up))
     if options.json:
         emit(made.as_dict())

@@ -19,7 +19,7 @@ from trials.corpus.encoding import PROGRESS, encode_splits
 from trials.corpus.given_tokenizer import Given, given_tokenizer, local_tokenizers
 from trials.corpus.splits import CORPUS_FORMAT, Inventory, known_inventory, take_inventory
 from trials.corpus.tokenizer import load_encoder, require_vocab_size, train_tokenizer
-from trials.corpus.validation_sets import encode_validations, find_validations
+from trials.corpus.validation_sets import encode_validations, find_validations, known_validations
 from trials.study.corpus_spec import CorpusSpec, is_local_path
 from trials.study.files import cache_folder, sole
 
@@ -63,6 +63,22 @@ def known_tokens(spec: CorpusSpec, vocab_size: int, cache: Path) -> int | None:
 
     Reads no text and asks no hub.
     """
+    folder = _known_folder(spec, vocab_size, cache)
+    return None if folder is None else len(TokenBlocks.load(folder).train)
+
+
+def known_blocks(spec: CorpusSpec, vocab_size: int, cache: Path | None = None) -> TokenBlocks | None:
+    """The blocks as `prepare_corpus` gives them, named validation sets included, where all of them are in the cache; else None.
+
+    Reads no text and asks no hub.
+    """
+    folder = _known_folder(spec, vocab_size, cache_folder(cache))
+    validations = None if folder is None else known_validations(spec, vocab_size, folder)
+    return None if folder is None or validations is None else dataclasses.replace(TokenBlocks.load(folder), validations=validations)
+
+
+def _known_folder(spec: CorpusSpec, vocab_size: int, cache: Path) -> Path | None:
+    """Where the whole blocks of a text that has not changed lie; None where they are not there, or that cannot be told."""
     files = () if spec.dataset is None else fetched_files(spec, cache)
     if spec.dataset is not None and not files:
         return None
@@ -72,7 +88,7 @@ def known_tokens(spec: CorpusSpec, vocab_size: int, cache: Path) -> int | None:
         return None
     given = given_tokenizer(spec.tokenizer, vocab_size) if spec.tokenizer else None
     folder = _folder(cache, inventory, vocab_size, given)
-    return len(TokenBlocks.load(folder).train) if (folder / META).is_file() else None
+    return folder if (folder / META).is_file() else None
 
 
 def _folder(cache: Path, inventory: Inventory, vocab_size: int, given: Given | None) -> Path:

@@ -35,8 +35,7 @@ def encode_validations(spec: CorpusSpec, tokenizer_file: Path, vocab_size: int, 
     sets: dict[str, Ids] = {}
     begin: dict[str, Places] = {}
     for name, documents in find_validations(spec).items():
-        stem = f"validation-{fingerprint(documents)[:32]}"
-        target, starts = folder / split_file(stem), folder / unit_file(stem)
+        target, starts = _files(documents, folder)
         with sole(target.with_suffix(".lock")):
             if not (target.is_file() and starts.is_file()):
                 encoder = encoder or load_encoder(tokenizer_file, vocab_size)
@@ -49,6 +48,20 @@ def encode_validations(spec: CorpusSpec, tokenizer_file: Path, vocab_size: int, 
         sets[name] = np.asarray(np.memmap(target, kind, mode="r"))
         begin[name] = np.load(starts)
     return sets, begin
+
+
+def known_validations(spec: CorpusSpec, vocab_size: int, folder: Path) -> dict[str, Ids] | None:
+    """The ids of each set that lie in the folder for files that have not changed; None where a set's do not."""
+    found = {name: _files(documents, folder)[0] for name, documents in find_validations(spec).items()}
+    if not all(target.is_file() for target in found.values()):
+        return None
+    return {name: np.asarray(np.memmap(target, id_type(vocab_size), mode="r")) for name, target in found.items()}
+
+
+def _files(documents: Documents, folder: Path) -> tuple[Path, Path]:
+    """Where a set's ids lie, and where its documents begin."""
+    stem = f"validation-{fingerprint(documents)[:32]}"
+    return folder / split_file(stem), folder / unit_file(stem)
 
 
 def _encode(documents: Documents, encoder: Encoder, draft: Path, kind: type[np.uint16] | type[np.uint32]) -> list[int]:

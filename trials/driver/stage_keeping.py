@@ -58,7 +58,7 @@ def foretell(
     """
     if records or (directory / FORETOLD).exists():
         return None
-    expected = ExpectedTrials(study, first, left_out)
+    expected = ExpectedTrials.at(study, first, directory, left_out)
     known = None if share is None else known_paces(study, expected.shapes)
     if known is None and expected.least_flops() > DOUBTFUL_FLOPS_PER_SECOND * study.workers.deadline_seconds:
         known = of_rows(time_shapes(study, spread_by_flops(expected.shapes, study.proxy.context_tokens)).paces)

@@ -19,15 +19,19 @@ SHAPES_ASKED_ABOUT = 100
 """Shapes of the space that are asked about whether any can be timed at all."""
 
 
-def check(study: StudySpec, directory: Path | None = None, *, has_text: bool = True, trains_here: bool = True) -> FirstTrials:
+def check(
+    study: StudySpec, directory: Path | None = None, *, begins: bool = False, has_text: bool = True, trains_here: bool = True
+) -> FirstTrials:
     """Raise SpecError for a study that cannot be run; returns what it tries first.
 
-    A study that has records in its `directory` needs its text only where something is left to train, and has its table with it. The text
-    is not asked for where another machine reads it (`has_text` false), nor this one's pace where another one trains (`trains_here` false).
+    A study that has records in its `directory` needs its text only where something is left to train, and has its table with it, but
+    where it is asked about as if it `begins` there. The text is not asked for where another machine reads it (`has_text` false), nor this
+    one's pace where another one trains (`trains_here` false).
     """
     if study.scaling is None:
         study.search_space.require_feasible()
     first = FirstTrials.of(study)
+    is_new = begins or directory is None or not (directory / RECORDS).exists()
     if study.scaling is None:
         require_within_limits(study)
         space = study.search_space
@@ -37,17 +41,17 @@ def check(study: StudySpec, directory: Path | None = None, *, has_text: bool = T
             from trials.search.user_sampler import require_user_sampler  # imports Optuna and the user's module
 
             require_user_sampler(study.search, space, len(study.problem.objectives))
-    if directory is None:
+    if directory is None or begins:
         require_table(study)
     else:
         require_first(study, directory)
-    if has_text and not (directory is not None and (directory / RECORDS).exists()):
+    if has_text and is_new:
         from trials.corpus.first_look import require_text  # numpy and tokenizers, which no shape that is refused waits for
 
         _require_vocabularies(study, first)
         require_text(study.corpus, sorted(first.vocab_sizes(study)), study.proxy.context_tokens)
-    if trains_here and not (directory is not None and (directory / RECORDS).exists()):
-        require_known_deadline(study, first)
+    if trains_here and is_new:
+        require_known_deadline(study, first, directory)
     return first
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from analysis.text.words import duration, plural
 from search_space.errors import SpecError
@@ -28,11 +29,14 @@ def require_deadline(study: StudySpec, trials: Sequence[TrialSeconds]) -> None:
         )
 
 
-def require_known_deadline(study: StudySpec, first: FirstTrials) -> None:
-    """Raise SpecError where the machine's table alone tells that; without rows, or before a calibration, nothing is told."""
+def require_known_deadline(study: StudySpec, first: FirstTrials, directory: Path | None = None) -> None:
+    """Raise SpecError where the machine's table alone tells that; without rows, or before a calibration, nothing is told.
+
+    What the study takes over where it begins in that `directory` needs no time.
+    """
     if is_open(study):
         return
-    expected = ExpectedTrials(study, first)
+    expected = ExpectedTrials.at(study, first, directory)
     known = known_paces(study, expected.shapes)
     if known is not None:
         require_deadline(study, [trial for trials in expected.seconds(known) for trial in trials])

@@ -23,6 +23,7 @@ from trials.study.spec import ProxySpec, StudySpec
 from trials.training.failures import OutOfMemory
 from trials.training.footprint import fit_batch
 from trials.training.schedules import paid_tokens
+from trials.trial.finished_elsewhere import NONE_FINISHED, finished_elsewhere
 from trials.trial.task import TrialTask
 
 MeasurePace = Callable[[StudySpec, Sequence[TrialTask]], "Pace"]
@@ -89,7 +90,7 @@ def infeasible_reason(study: StudySpec, task: TrialTask, pace: Pace) -> str | No
 def infeasible_here(
     study: StudySpec, directory: Path, tasks: Sequence[TrialTask], measure: MeasurePace | None = None
 ) -> dict[int, str] | None:
-    """Numbers of the trainings that are left out, each with the reason, by the pace that the directory has.
+    """Numbers of the trainings that are left out, each with the reason, by the pace that the directory has; none that is taken over is.
 
     Where it has none, `measure` finds it and it is kept there, so that a continued study has the same part; None without `measure`.
     """
@@ -99,7 +100,9 @@ def infeasible_here(
             return None
         write_whole(path, (json_of(asdict(measure(study, tasks)), indent=2) + "\n").encode())
     pace = _read(path)
-    return {task.number: reason for task in tasks if (reason := infeasible_reason(study, task, pace)) is not None}
+    found = [(task, reason) for task in tasks if (reason := infeasible_reason(study, task, pace)) is not None]
+    elsewhere = finished_elsewhere(study, directory, {task.architecture.vocab_size for task, _ in found}) if found else NONE_FINISHED
+    return {task.number: reason for task, reason in found if not elsewhere.holds(task)}
 
 
 def grouped(left_out: Mapping[int, str]) -> list[str]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
+from statistics import fmean
+from typing import Self
 
 from analysis.objectives.energy import training_joules
+from analysis.records.record import Kind
 from analysis.records.stages import Foretold
 from search_space import cost
 from search_space.architecture import Architecture
@@ -16,10 +20,14 @@ from trials.plans.pace_table import machine_of
 from trials.plans.stage_estimate import KnownPaces, TrialSeconds, stage_seconds, trial_seconds
 from trials.study.spec import ProxySpec, StudySpec
 from trials.training.schedules import paid_tokens
+from trials.trial.finished_elsewhere import NONE_FINISHED, FinishedElsewhere, finished_elsewhere
 from trials.trial.known_before import passed_limit
+from trials.trial.task import TrialTask
 
 COUNTED = 100
 """Shapes whose closed forms stand for all in the sums."""
+WHOLE_WITHIN = 1e-9
+"""What sums of a share may lack of a whole number."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +38,26 @@ class ExpectedTrials:
     first: FirstTrials
     left_out: Collection[int] = ()
     """Numbers of planned trainings that this machine does not run."""
+    elsewhere: FinishedElsewhere = NONE_FINISHED
+    """The trainings that are taken over, which cost no step."""
+
+    @classmethod
+    def at(cls, study: StudySpec, first: FirstTrials, directory: Path | None, left_out: Collection[int] = ()) -> Self:
+        """The trials of a study that begins in a directory and takes over there; where none is named, nothing is taken over."""
+        elsewhere = NONE_FINISHED if directory is None else finished_elsewhere(study, directory, first.vocab_sizes(study))
+        return cls(study, first, left_out, elsewhere)
 
     @cached_property
-    def stated(self) -> list[tuple[Architecture, ProxySpec]]:
-        """Shapes that are trained whatever is proposed, each with its recipe: a grid's, or references within the limits."""
+    def stated(self) -> list[TrialTask]:
+        """What is trained whatever is proposed: a grid's trainings, or references within the limits."""
         study = self.study
         if study.scaling is not None:
-            planned = [task for task in self.first.planned if task.number not in self.left_out]
-            return [(task.architecture, task.recipe(study.proxy).plain()) for task in planned]
-        return [(shape, study.proxy.plain()) for _, shape in self.first.references if passed_limit(study, shape) is None]
+            return [task for task in self.first.planned if task.number not in self.left_out]
+        return [
+            TrialTask(number=number, kind=Kind.REFERENCE, name=name, architecture=shape, seed=study.search.seed)
+            for number, (name, shape) in enumerate(self.first.references)
+            if passed_limit(study, shape) is None
+        ]
 
     @cached_property
     def sampled(self) -> list[Architecture]:
@@ -51,7 +70,20 @@ class ExpectedTrials:
     @property
     def shapes(self) -> list[Architecture]:
         """All of them."""
-        return [*(shape for shape, _ in self.stated), *self.sampled]
+        return [*(task.architecture for task in self.stated), *self.sampled]
+
+    @cached_property
+    def taken(self) -> tuple[list[bool], float]:
+        """Whether the training of each of the stated is taken over, and the share of those of what is proposed: of an earlier run of the
+        same search, or of the shapes that stand for proposals.
+        """
+        stated = [self.elsewhere.holds(task) for task in self.stated]
+        if not self.sampled or self.elsewhere is NONE_FINISHED:
+            return stated, 0.0
+        seed = self.study.search.seed
+        held = [self.elsewhere.holds(TrialTask(number=0, kind=Kind.SAMPLED, architecture=shape, seed=seed)) for shape in self.sampled]
+        twin = self.elsewhere.of_twin(self.study, self.stated)
+        return stated, min(1.0, max(fmean(held), twin / max(1, self.proposed)))
 
     @cached_property
     def trials(self) -> int:
@@ -70,19 +102,19 @@ class ExpectedTrials:
         return self.trials + self.replicates
 
     def seconds(self, known: KnownPaces) -> tuple[list[TrialSeconds], list[TrialSeconds]]:
-        """What each of the stated, and each of the sampled trials takes."""
-        study = self.study
-        return (
-            [trial_seconds(study, shape, known, recipe, is_proposed=False) for shape, recipe in self.stated],
-            [trial_seconds(study, shape, known) for shape in self.sampled],
-        )
+        """Seconds of the stated and of the sampled trials; what is taken over is measured alone."""
+        study, (taken, share) = self.study, self.taken
+        stated = [
+            trial_seconds(study, task.architecture, known, task.recipe(study.proxy).plain(), is_proposed=False) for task in self.stated
+        ]
+        sampled = [trial_seconds(study, shape, known) for shape in self.sampled]
+        return _without(stated, taken), _without(sampled, _spread(share, len(sampled)))
 
     def least_flops(self) -> float:
         """Training FLOPs of the cheapest of them; 0 where the budget is seconds."""
         if self.study.proxy.seconds is not None:
             return 0.0
-        recipe = self.study.proxy.plain()
-        return min((_flops(shape, each) for shape, each in [*self.stated, *((shape, recipe) for shape in self.sampled)]), default=0.0)
+        return min([*self._stated_flops(), *self._sampled_flops()], default=0.0)
 
     def flops(self, known: KnownPaces) -> float:
         """Training FLOPs of the whole search."""
@@ -91,9 +123,28 @@ class ExpectedTrials:
             paces = [(shape, recipe.seconds / known.law.seconds_per_token(shape, recipe)) for shape in self.shapes]
             each = [tokens * cost.training_flops_per_token(shape, recipe.context_tokens) for shape, tokens in paces]
         else:
-            each = [_flops(shape, own) for shape, own in self.stated] + [_flops(shape, recipe) for shape in self.sampled]
+            each = [*self._stated_flops(), *self._sampled_flops()]
         stated, sampled = each[: len(self.stated)], each[len(self.stated) :]
         return sum(stated) + (self.proposed * sum(sampled) / len(sampled) if study.scaling is None else 0.0)
+
+    def _stated_flops(self) -> list[float]:
+        proxy = self.study.proxy
+        each = zip(self.stated, self.taken[0], strict=True)
+        return [0.0 if taken else _flops(task.architecture, task.recipe(proxy).plain()) for task, taken in each]
+
+    def _sampled_flops(self) -> list[float]:
+        recipe, taken = self.study.proxy.plain(), _spread(self.taken[1], len(self.sampled))
+        return [0.0 if over else _flops(shape, recipe) for shape, over in zip(self.sampled, taken, strict=True)]
+
+
+def _spread(share: float, count: int) -> list[bool]:
+    """Which of `count` places are marked where that share of them is, evenly."""
+    return [int((place + 1) * share + WHOLE_WITHIN) > int(place * share + WHOLE_WITHIN) for place in range(count)]
+
+
+def _without(trials: Sequence[TrialSeconds], taken: Sequence[bool]) -> list[TrialSeconds]:
+    """The trials with nothing to train where that is taken over."""
+    return [replace(trial, training=0.0, evaluation=0.0) if over else trial for trial, over in zip(trials, taken, strict=True)]
 
 
 def foretold(expected: ExpectedTrials, known: KnownPaces) -> Foretold:

@@ -14,6 +14,7 @@ from trials.corpus.documents import find_documents
 from trials.corpus.first_look import look_at, without_text_notice
 from trials.corpus.given_tokenizer import local_tokenizers
 from trials.corpus.plain_tokenizer import changed_texts, unasked
+from trials.plans.foretell import ExpectedTrials
 from trials.study.ablation_spec import AblationSpec
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.spec import StudySpec
@@ -58,6 +59,21 @@ def directory_notices(directory: Path) -> tuple[str, ...]:
     more = f" and {len(again) - MOST_TRIALS_NAMED} more" if len(again) > MOST_TRIALS_NAMED else ""
     lost = f" ({words.plural(made, 'attempt')} so far, see {ATTEMPTS_FILE})" if made else ""
     return (f"{them} whose worker or node was lost, {named}{more}, {'is' if len(again) == 1 else 'are'} tried again by this command{lost}",)
+
+
+def taken_over_notices(expected: ExpectedTrials) -> tuple[str, ...]:
+    """How many of the trainings that a study is expected to have are finished already, and so cost nothing."""
+    stated, share = expected.taken
+    count, of = sum(stated) + round(share * expected.proposed), len(stated) + expected.proposed
+    if not count:
+        return ()
+    them = "the one training" if of == 1 else f"all {of} trainings" if count == of else f"{count} of {of} trainings"
+    are, cost, these = ("is", "it costs", "it") if count == 1 else ("are", "they cost", "them")
+    foreseen = ", as far as proposals can be foretold" if share else ""
+    return (
+        f"{them} of this study {are} finished in other studies' directories and {are} taken over{foreseen}: {cost} neither time nor FLOPs "
+        f"(search.reuse: false has {these} made anew)",
+    )
 
 
 def ablation_notices(ablation: AblationSpec) -> tuple[str, ...]:

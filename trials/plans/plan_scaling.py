@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from analysis.laws.identifiability import Resolution, resolution, rows_of
@@ -18,7 +19,7 @@ from trials.plans.feasible_here import SLOW, Pace, grouped, infeasible_reason, t
 from trials.plans.first_trials import FirstTrials
 from trials.plans.foretell import ExpectedTrials, foretold
 from trials.plans.known_paces import beside_others, ready_paces
-from trials.plans.notices import study_notices, text_notices
+from trials.plans.notices import study_notices, taken_over_notices, text_notices
 from trials.plans.shape_cost import StatesPlan, states_text
 from trials.plans.text_use import TextUse, text_use
 from trials.plans.time_plan import TimePlan
@@ -66,7 +67,9 @@ class TrainingPlan:
     gpus: int | None
     """How many of them hold weights, optimizer and the activations of one sequence; None where none is stated."""
     left_out: str | None
-    """Why this machine does not run it; None where it does."""
+    """Why this machine does not run it; None where it does, or need not."""
+    is_taken_over: bool
+    """Whether it is finished in another study's directory, so that nothing is trained."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,17 +146,22 @@ class ScalingPlan:
         return "\n".join(_lines(self))
 
 
-def plan_scaling(study: StudySpec, first: FirstTrials | None = None, *, price_per_hour: float | None = None) -> ScalingPlan:
+def plan_scaling(
+    study: StudySpec, first: FirstTrials | None = None, directory: Path | None = None, *, price_per_hour: float | None = None
+) -> ScalingPlan:
     """Count, and time a few small shapes; `first` is what `check` returned, where it was asked already.
+
+    What other studies have trained costs nothing where the study's own `directory` is named.
 
     Raises SpecError where a shape cannot spend a budget or the corpus cannot be had.
     """
     assert study.scaling is not None
-    first = first or check(study)
+    first = first or check(study, directory, begins=True)
     tasks = first.planned
     vocab_size = tasks[0].architecture.vocab_size
     pace = time_pace(study, tasks)
-    trainings = tuple(_planned(study, task, pace) for task in tasks)
+    whole = ExpectedTrials.at(as_known_here(study), first, directory)
+    trainings = tuple(_planned(study, task, pace, is_taken=taken) for task, taken in zip(tasks, whole.taken[0], strict=True))
     return ScalingPlan(
         name=study.name,
         grid=str(study.scaling),
@@ -167,21 +175,20 @@ def plan_scaling(study: StudySpec, first: FirstTrials | None = None, *, price_pe
         text=text_use(study.corpus, [vocab_size], [stated_tokens(task.recipe(study.proxy), task.architecture) or 0 for task in tasks]),
         trainings=trainings,
         states=StatesPlan.of(study, [task.architecture for task in tasks]),
-        time=_time(study, first, trainings, price_per_hour),
-        notices=(*study_notices(study), *text_notices(study)),
+        time=_time(whole, trainings, price_per_hour),
+        notices=(*study_notices(study), *taken_over_notices(whole), *text_notices(study)),
     )
 
 
-def _time(study: StudySpec, first: FirstTrials, trainings: Sequence[TrainingPlan], price_per_hour: float | None) -> TimePlan:
+def _time(whole: ExpectedTrials, trainings: Sequence[TrainingPlan], price_per_hour: float | None) -> TimePlan:
     """Seconds by stage of what this machine runs; raises SpecError where the deadline cuts every training."""
-    settled = as_known_here(study)
-    expected = ExpectedTrials(settled, first, {training.number for training in trainings if training.left_out is not None})
-    whole = ExpectedTrials(settled, first)
+    settled = whole.study
+    expected = replace(whole, left_out={training.number for training in trainings if training.left_out is not None})
     known = ready_paces(settled, whole.shapes)
     if known is not None:
         require_deadline(settled, whole.seconds(known)[0])
     told = foretold(expected, beside_others(known, settled)) if known is not None and expected.stated else None
-    flops = sum(training.training_flops for training in trainings if training.left_out is None)
+    flops = sum(training.training_flops for training in trainings if training.left_out is None and not training.is_taken_over)
     return TimePlan.of(told, flops, settled.proxy.plain().precision, price_per_hour, stays_open=is_open(settled))
 
 
@@ -204,7 +211,7 @@ def plan_rows(study: StudySpec, tasks: Sequence[TrialTask]) -> list[dict[str, fl
     return rows
 
 
-def _planned(study: StudySpec, task: TrialTask, pace: Pace) -> TrainingPlan:
+def _planned(study: StudySpec, task: TrialTask, pace: Pace, *, is_taken: bool) -> TrainingPlan:
     proxy, shape = task.recipe(study.proxy).plain(), task.architecture
     assert study.scaling is not None
     hardware, paid = study.scaling.hardware, paid_tokens(shape, proxy)
@@ -225,10 +232,11 @@ def _planned(study: StudySpec, task: TrialTask, pace: Pace) -> TrainingPlan:
         training_flops=flops,
         memory_bytes=footprint(shape, there, device=device).peak,
         disk_bytes=4 * cost.parameters(shape) + RECORD_BYTES,
-        seconds=pace.seconds(shape, proxy),
+        seconds=0.0 if is_taken else pace.seconds(shape, proxy),
         gpu_hours=None if hardware is None else flops / (hardware.peak_flops * hardware.utilisation) / 3600,
         gpus=None if hardware is None else -int(-least.peak // hardware.memory_bytes),
-        left_out=infeasible_reason(study, task, pace),
+        left_out=None if is_taken else infeasible_reason(study, task, pace),
+        is_taken_over=is_taken,
     )
 
 
@@ -293,8 +301,15 @@ def _row(training: TrainingPlan, plan: ScalingPlan) -> tuple[str, ...]:
         readable_bytes(training.memory_bytes),
         disk(training.disk_bytes),
         *there,
-        span(training.seconds) if training.left_out is None else f"no: {_why(training)}",
+        _when(training),
     )
+
+
+def _when(training: TrainingPlan) -> str:
+    """What it takes here, or why it does not."""
+    if training.is_taken_over:
+        return "taken over"
+    return span(training.seconds) if training.left_out is None else f"no: {_why(training)}"
 
 
 def _why(training: TrainingPlan) -> str:

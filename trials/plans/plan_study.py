@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import mean
 from typing import Any
 
@@ -22,7 +23,7 @@ from trials.plans.default_limits import limits_notice
 from trials.plans.first_trials import FirstTrials
 from trials.plans.foretell import ExpectedTrials, foretold
 from trials.plans.known_paces import beside_others, ready_paces
-from trials.plans.notices import filled_in_texts, study_notices, text_notices
+from trials.plans.notices import filled_in_texts, study_notices, taken_over_notices, text_notices
 from trials.plans.reference_costs import ReferenceCost, costs_of_references
 from trials.plans.shape_cost import Memory, ShapeCost, StatesPlan, largest_memory, of_training, shape_cost, states_text
 from trials.plans.text_use import TextUse, text_use
@@ -106,18 +107,22 @@ class StudyPlan:
         return "\n".join(lines)
 
 
-def plan_study(study: StudySpec, first: FirstTrials | None = None, *, price_per_hour: float | None = None) -> StudyPlan:
+def plan_study(
+    study: StudySpec, first: FirstTrials | None = None, directory: Path | None = None, *, price_per_hour: float | None = None
+) -> StudyPlan:
     """Count, and time what the table of this machine lacks; `first` is what `check` returned, where it was asked already.
+
+    What other studies have trained costs nothing where the study's own `directory` is named.
 
     Raises SpecError where no shape is feasible, corpus or references cannot be what the study says, or its deadline cuts every trial.
     """
-    first = first or check(study)
+    first = first or check(study, directory, begins=True)
     space, compared = study.search_space, first.references
     settled = as_known_here(study)
-    expected = ExpectedTrials(settled, first)
+    expected = ExpectedTrials.at(settled, first, directory)
     known = ready_paces(settled, expected.shapes)
     told = None
-    notices = [*study_notices(study), *text_notices(study), *filter(None, [limits_notice(study)])]
+    notices = [*study_notices(study), *taken_over_notices(expected), *text_notices(study), *filter(None, [limits_notice(study)])]
     if known is not None:
         stated, sampled = expected.seconds(known)
         require_deadline(settled, [*stated, *sampled])
@@ -130,7 +135,9 @@ def plan_study(study: StudySpec, first: FirstTrials | None = None, *, price_per_
     samples = tuple(costs[:SAMPLES])
     mean_tokens, mean_flops = (mean(getattr(each, name) for each in costs) for name in ("training_tokens", "training_flops"))
     beside = costs_of_references(settled, compared, mean_flops, known)
-    flops = expected.proposed * mean_flops + sum(each.cost.training_flops for each in beside)
+    trained = expected.proposed * (1 - expected.taken[1])
+    also = [each.cost for each, is_taken in zip(beside, expected.taken[0], strict=True) if not is_taken]
+    flops = trained * mean_flops + sum(each.training_flops for each in also)
     return StudyPlan(
         name=study.name,
         budget=str(space.budget),
@@ -140,7 +147,7 @@ def plan_study(study: StudySpec, first: FirstTrials | None = None, *, price_per_
         replicates=expected.replicates,
         workers=study.workers.count,
         space=explained,
-        training_tokens=round(expected.proposed * mean_tokens) + sum(each.cost.training_tokens for each in beside),
+        training_tokens=round(trained * mean_tokens) + sum(each.training_tokens for each in also),
         training_flops=round(flops),
         time=TimePlan.of(told, flops, settled.proxy.plain().precision, price_per_hour, stays_open=is_open(settled)),
         stops_early=study.search.early_stopping != "none",

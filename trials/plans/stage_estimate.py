@@ -122,7 +122,9 @@ def stage_seconds(
     each = [_first(trial, study, known) if place < count else trial for place, trial in enumerate(each)]
     evaluation, latency = (sum(getattr(trial, name) for trial in each) / count for name in ("evaluation", "latency"))
     found = {**known.overhead, "calibration": _calibration(study, known), "evaluation": evaluation, "latency": latency}
-    found["training"] = max(0.0, _makespan([trial.total for trial in each], count) - evaluation - latency)
+    waits = max(0.0, _makespan([trial.total for trial in each], count) - evaluation - latency)
+    found["training"] = waits if any(trial.training for trial in each) else 0.0
+    found["latency"] += waits - found["training"]  # of workers without a trial, where all trainings are taken over
     finals = expected_finals(study, len(first), trials)
     judged = mean(trial.judgement for trial in [*first, *sampled]) if finals else 0.0
     found["finals"] = known.preparation["examiner"] + finals * (_asked_alone(study, known) + judged)

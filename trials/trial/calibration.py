@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
 
@@ -218,12 +219,10 @@ def _has_cuda() -> bool:
 
 def _digest(study: StudySpec, shapes: Sequence[Architecture]) -> str:
     """What decides a calibration: machine, libraries, recipe, and the sizes by powers of two."""
-    import torch
-
     proxy, workers = study.proxy, study.workers
     tokens = [proxy.seconds or stated_tokens(proxy, shape) or 0 for shape in shapes]
     facts = {
-        "machine": [device_name(study.workers.device), os.cpu_count(), torch.__version__],
+        "machine": [device_name(study.workers.device), os.cpu_count(), version("torch")],
         "recipe": [proxy.optimizer, proxy.batch_sequences, proxy.context_tokens, bool(proxy.seconds)],
         "open": [proxy.precision, str(proxy.compile), workers.threads, workers.count, workers.gpus],
         "size": [round(fmean(cost.parameters(shape) for shape in shapes)).bit_length(), round(fmean(tokens)).bit_length()],

@@ -19,7 +19,18 @@ from trials.training.mode import TrainingMode
 from trials.training.recipe import as_it_is
 from trials.trial.calibration import mode_of
 from trials.trial.task import TrialTask
-from trials.trial.training_index import Found, TrainingLocation, TrainingText, What, find, note, sha256, training_key, trainings_folder
+from trials.trial.training_index import (
+    Found,
+    TrainingLocation,
+    TrainingText,
+    What,
+    find,
+    location,
+    note,
+    sha256,
+    training_key,
+    trainings_folder,
+)
 
 Recipe = Callable[[ProxySpec], ProxySpec]
 """What a training makes of its study's recipe."""
@@ -58,6 +69,19 @@ class Reuse:
         except OSError:  # whoever writes the record next will say so
             return None
         return training
+
+    def elsewhere(self, task: TrialTask) -> Path | None:
+        """The other directory where `take` would find a training of the task; its weights are not read, and nothing is changed."""
+
+        def read(place: TrainingLocation) -> str | None:
+            if Path(place.directory) == self._directory:
+                return None
+            directory, record = _recorded(place)
+            return self._key_at(directory, record, record.seed, as_it_is) if weights_file(directory, record.number).is_file() else None
+
+        key = self._key(task.architecture, task.seed, task.recipe)
+        place = location(self._folder, key, "trial", read) if key is not None and self._study.search.reuse else None
+        return None if place is None else Path(place.directory)
 
     def leave(self, record: TrialRecord) -> None:
         """Let others find a trial that is recorded; one that did not finish is nobody's."""

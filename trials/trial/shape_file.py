@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
+from search_space.sizes import written_number
 from trials.catalogue.published_config import Published, is_published, read_published
 from trials.study.yaml_file import read_yaml
 
@@ -22,14 +25,22 @@ def read_shape_file(path: Path) -> Published:
 
     Raises SpecError, with the file, where it is no shape, or its weights cannot be counted.
     """
-    values = read_yaml(path, "name a file that is, or a family such as mobilellm-125m", "name an architecture's file")
+    values = _with_numbers(read_yaml(path, "name a file that is, or a family such as mobilellm-125m", "name an architecture's file"))
     try:
         if is_published(values):
             return read_published(values)
-        shape = Architecture.from_dict(values.get("architecture", values) if isinstance(values, dict) else values)
+        shape = Architecture.from_dict(_with_numbers(values.get("architecture", values)) if isinstance(values, dict) else values)
     except SpecError as error:
         raise SpecError(f"{path}: {error}") from None
     return Published(shape=shape, parts=(), passed_over=())
+
+
+def _with_numbers(values: Any) -> Any:
+    """A person's mapping with its sizes as numbers, `32k` for one, which a record says as they are."""
+    if not isinstance(values, dict):
+        return values
+    said = {key: written_number(value, str(key)) for key, value in values.items() if isinstance(value, str)}
+    return {**values, **{key: number for key, number in said.items() if number is not None and isfinite(number)}}
 
 
 def read_shape(path: Path) -> tuple[Architecture, str | None]:

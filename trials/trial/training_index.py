@@ -8,7 +8,7 @@ still is what the key says; a place where it is not is forgotten. The folder may
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,6 +30,8 @@ no training of before is taken over from then on."""
 What = Literal["trial", "fresh_seed", "rate_bracket", "long_run"]
 """What a training stands as in its directory: a trial with weights, or one of the trainings after a search, which leave figures alone."""
 Found = TypeVar("Found")
+UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError)
+"""What a place raises that is gone, cut short, or another version's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,13 +107,31 @@ def find(folder: Path, key: str, what: What, read: Callable[[TrainingLocation], 
 
     `read` gives the key that follows from what it has read; None where that is no finished training.
     """
-    for file in sorted((folder / key).glob(f"{what}-*.json")):
+    for file, place in _places(folder, key, what):
         try:
-            found_key, found = read(TrainingLocation(**parse_json(file.read_bytes())))
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):  # gone, cut short, or another version's
+            found_key, found = (None, None) if place is None else read(place)
+        except UNREADABLE:
             found_key = None
         if found_key == key:
             return found
         with suppress(OSError):
             file.unlink()
     return None
+
+
+def location(folder: Path, key: str, what: What, read: Callable[[TrainingLocation], str | None]) -> TrainingLocation | None:
+    """Where `find` would find something, forgetting nothing; `read` gives the key alone."""
+    for _, place in _places(folder, key, what):
+        with suppress(*UNREADABLE):
+            if place is not None and read(place) == key:
+                return place
+    return None
+
+
+def _places(folder: Path, key: str, what: What) -> Iterator[tuple[Path, TrainingLocation | None]]:
+    """Each file under the key with the place that it names; None for one that names none."""
+    for file in sorted((folder / key).glob(f"{what}-*.json")):
+        place = None
+        with suppress(*UNREADABLE):
+            place = TrainingLocation(**parse_json(file.read_bytes()))
+        yield file, place

@@ -167,7 +167,12 @@ def swap(path: Path, old: str, new: str) -> None:
 def test_what_does_not_fit_any_more_is_forgotten_and_never_an_error(spoil: Callable[[Path], object], tmp_path: Path, index: Path) -> None:
     one, two = study_at(tmp_path / "one"), study_at(tmp_path / "two")
     finished(tmp_path / "one", one)
+    assert two.elsewhere(TASK) == tmp_path / "one"
+    assert one.elsewhere(TASK) is None, "it is its own"
     spoil(tmp_path / "one")
+    unread = spoil in (SPOILED["the weights are cut short"], SPOILED["the weights are others"])
+    assert (two.elsewhere(TASK) is not None) == unread, "what only the weights themselves tell is told when they are taken"
+    assert len(list(index.glob("*/*"))) == 1
     assert two.take(TASK) is None
     assert list(index.glob("*/*")) == []
     assert not weights_file(tmp_path / "two", TASK.number).exists()
@@ -181,6 +186,7 @@ def test_a_damaged_entry_is_forgotten(content: bytes, tmp_path: Path, index: Pat
     finished(tmp_path / "one", one)
     [entry] = index.glob("*/*")
     entry.write_bytes(content)
+    assert two.elsewhere(TASK) is None
     assert two.take(TASK) is None
     assert not entry.exists()
 
