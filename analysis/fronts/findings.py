@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from analysis.fronts.domains import domain_sentences
 from analysis.fronts.doubts import bracket_sentences, uncertainty_sentences
 from analysis.fronts.front import Front
 from analysis.fronts.likeness import are_alike
@@ -50,6 +51,7 @@ def findings(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], 
         *passes_sentences(records),
         *front_sentences(records, front, membership),
         *(reference_sentence(record, finals, front, membership) for record in records if record.kind is Kind.REFERENCE),
+        *domain_sentences(records),
         *rounding_sentences(records),
         *undecided_sentences(records, front.problem.limits),
         *uncertainty_sentences(front, membership),

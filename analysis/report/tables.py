@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from analysis.fronts.domains import domain_sentences
 from analysis.fronts.front import Front
 from analysis.fronts.membership import Membership, picks
 from analysis.fronts.rounding import rounding_text
@@ -16,7 +17,7 @@ from analysis.objectives.registry import FORECAST, find_objective
 from analysis.records.record import FinalRecord, TrialRecord
 from analysis.records.replicates import averaged
 from analysis.report.drawing import shape_code
-from analysis.report.html import Html, element, html, table
+from analysis.report.html import Html, element, html, paragraphs, table
 from analysis.report.terms import hover
 from analysis.text import words
 
@@ -95,7 +96,7 @@ def _interval(objective: Objective) -> Cell:
 def validation_tables(
     records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, membership: Membership
 ) -> list[Html]:
-    """Tables of the shapes on each validation set that the study names; nothing where it names none."""
+    """Table of the shapes on each validation set that the study names, and whether these rank alike; nothing where it names none."""
     seen = {record.number: Observed.of(record) for record in averaged(records)}
     names = sorted({name for each in seen.values() for name in each.validations})
     if not names:
@@ -117,7 +118,8 @@ def validation_tables(
             "Bits per byte on the validation sets that the study names; the search has chosen by the held-out split. After ± stands half "
             "the 90 % interval of that of all text like it, by documents.",
             named={name: objectives[name].words.meaning for name in names},
-        )
+        ),
+        *([paragraphs(said)] if (said := domain_sentences(records)) else []),
     ]
 
 

@@ -63,6 +63,8 @@ class ComparedModel:
     parameters: int
     """Stored weights before any is left out."""
     stored_bytes: int
+    retrained_tokens: int | None
+    """Tokens that it was trained on after weights were left out; None where it was not."""
     trained_here: bool
     """Whether the study at hand trained it."""
     bits_per_byte: TextEstimate | None

@@ -31,13 +31,17 @@ def _bytes_table(rows: Sequence[ComparedModel]) -> str:
         (*heading, *(("bits per byte", "90 % interval", "against the first", "90 % interval") if has_text else ()))
     ]
     for number, row in enumerate(rows, 1):
-        cells = (f"{number}", _name(row), row.shape, row.way, words.short(row.parameters), words.bytes_text(row.stored_bytes))
+        cells = (f"{number}", _name(row), row.shape, _way(row), words.short(row.parameters), words.bytes_text(row.stored_bytes))
         lines.append((*cells, *((*_measured(row.bits_per_byte), *_measured(row.more_bits_per_byte, "+")) if has_text else ())))
     return "\n".join(aligned(lines, [1, 2, 3]))
 
 
 def _name(row: ComparedModel) -> str:
     return row.model if row.trained_here else f"{row.model}{NOT_HERE}"
+
+
+def _way(row: ComparedModel) -> str:
+    return row.way if row.retrained_tokens is None else f"{row.way}, {words.short(row.retrained_tokens)} tokens more"
 
 
 def _measured(found: TextEstimate | None, sign: str = "") -> tuple[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from analysis.records.record import append
+from analysis.records.record import Kind, append
 from search_space.architecture import Architecture
 from tests.support.sample_network import spread_out
 from tests.support.sample_study import sample_records
@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def weighed_study(directory: Path, shapes: Sequence[Architecture], context_tokens: int = 32) -> TokenBlocks:
     """Make the directory of a study whose trials, one a shape, have the weights of networks that say something of every token."""
+    directory.mkdir(parents=True, exist_ok=True)
     for number in range(40):
         (directory / f"{number}.txt").write_text("".join(f"def front_{number}(points): return points[{line}]\n" for line in range(200)))
     values = yaml.safe_load((ROOT / "studies" / "quickstart.yaml").read_text())
@@ -36,6 +37,7 @@ def weighed_study(directory: Path, shapes: Sequence[Architecture], context_token
     tokenizer_file(directory, shapes[0].vocab_size).write_bytes(blocks.tokenizer_file.read_bytes())
     for record, shape in zip(sample_records(len(shapes)), shapes, strict=True):
         assert record.training is not None
-        append(directory, replace(record, architecture=shape, training=replace(record.training, corpus_sha256=blocks.corpus_sha256)))
+        training = replace(record.training, corpus_sha256=blocks.corpus_sha256)
+        append(directory, replace(record, architecture=shape, training=training, kind=Kind.SAMPLED, name=None, replicates=None))
         save_weights(weights_file(directory, record.number), spread_out(shape))
     return blocks

@@ -38,10 +38,12 @@ def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
     add("--text", type=given("--text"), metavar="FILE", action="append", help=files)
     most = "how much of --text is read (default %(default)s)"
     add("--text-bytes", type=positive, default=TEXT_BYTES, metavar="N", help=most)
+    more = "train a study's trials on for so many tokens where a way leaves weights out, which stay 0 (default: not at all)"
+    add("--retrain", type=positive, metavar="TOKENS", help=more)
     add_tasks(parser, is_required=False)
     equal = (
-        "in place of one trial, of each kind of shape in each way the best trial that takes so many bytes at most and at least "
-        "nine tenths of them, judged on the test split"
+        "in place of one trial of each study, of each kind of shape in each way the best trial that takes so many bytes at most and at "
+        "least nine tenths of them, judged on the test split"
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--stored-bytes", type=positive, metavar="N", help=equal)
@@ -62,6 +64,10 @@ def compare_models(options: argparse.Namespace) -> int:
         raise SpecError("a comparison must have something to read, found neither --text nor --tasks; name a file of one of them")
     if (options.data is not None or options.limit is not None) and options.tasks is None:
         raise SpecError("--data and --limit must go with --tasks, found none; name a task, or leave them out")
+    if options.retrain is not None and not any(is_study(path) and any(each.left_out for each in named) for path in paths):
+        raise SpecError(
+            "--retrain must go with a study's directory and a way such as prune50, found no such pair; name both, or leave it out"
+        )
     from trials.tasks.task_files import read_tasks
 
     data = None if options.data is None else Path(options.data)
@@ -83,21 +89,27 @@ def compare_models(options: argparse.Namespace) -> int:
 
 def _candidates(paths: list[Path], ways: list[Way], options: argparse.Namespace) -> Iterator[Candidate]:
     """Every model with its ways and with what it reads, one at a time in memory."""
-    from trials.comparison.candidates import ReadFiles, ReadStudy, at_equal_bytes
+    from trials.comparison.candidates import ReadFiles, ReadStudy, at_equal_bytes, fitting, is_of_text, mending_of
     from trials.comparison.compare import Candidate
     from trials.models.load_model import load_model
     from trials.reporting.stored_study import read_study
 
     files = None if options.text is None else [Path(file) for file in options.text]
     reads: ReadFiles | ReadStudy | None = None if files is None else ReadFiles.of(files, options.text_bytes)
+    studies = {path: read_study(path) for path in paths if is_study(path)}
+    wanted, first = options.stored_bytes, studies.get(paths[0])
+    equal = [] if wanted is None else at_equal_bytes(list(studies.values()), ways, wanted, WITHIN)
     for place, path in enumerate(paths):
-        if not is_study(path):
-            yield Candidate(load_model(path), ways, reads, trained_here=False)
+        if path not in studies:
+            model = load_model(path)
+            yield Candidate(model, ways if wanted is None else fitting(model, ways, wanted, WITHIN), reads, trained_here=False)
             continue
-        stored, is_equal = read_study(path), options.stored_bytes is not None and place == 0
-        chosen = at_equal_bytes(stored, ways, options.stored_bytes, WITHIN) if is_equal else [(asked_trial(stored, options), ways)]
-        for record, some in chosen:
+        stored = studies[path]
+        asked = [(stored, asked_trial(stored, options), ways)] if wanted is None else []
+        chosen = asked or (equal if place == 0 else [])
+        for stored, record, some in chosen:
             model = trial_model(stored, record)
-            if reads is None and place == 0:
-                reads = ReadStudy.of(stored, "test" if is_equal else "validation", model)
-            yield Candidate(model, some, reads, trained_here=place == 0)
+            if reads is None and first is not None:
+                reads = ReadStudy.of(first, "validation" if wanted is None else "test", model)
+            more = None if options.retrain is None else mending_of(stored, record, options.retrain)
+            yield Candidate(model, some, reads, is_of_text(record, first), more)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from analysis.tasks.comparison import TextScore
 from analysis.text.words import bytes_text
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
+from trials.comparison.mending import Mending
 from trials.comparison.passages import Passage, passages_of_files, passages_of_study, score_passages, score_study, units_of
 from trials.corpus.blocks import TokenBlocks
 from trials.corpus.prepare import prepare_corpus
@@ -76,33 +77,71 @@ class ReadStudy:
         return score_passages(model, self.passages, np.unique(units_of(*windows)))
 
 
-def at_equal_bytes(stored: StoredStudy, ways: Sequence[Way], most_bytes: int, within: float) -> list[tuple[TrialRecord, list[Way]]]:
+def at_equal_bytes(
+    studies: Sequence[StoredStudy], ways: Sequence[Way], most_bytes: int, within: float
+) -> list[tuple[StoredStudy, TrialRecord, list[Way]]]:
     """The best trial of each kind of shape in each way, of those that take at most so many bytes, and no less than `within` under it.
 
-    Best by the study's own quality on the validation split, the best first. Raises SpecError where no trial takes about so many bytes.
+    Best by the studies' own quality on the validation split, the best first. Raises SpecError where no trial takes about so many bytes, or
+    the studies are not of one text.
     """
-    best: dict[tuple[str, str], tuple[float, TrialRecord, Way]] = {}
-    smallest, largest = None, None
-    for record in stored.records:
-        quality = None if record.training is None else record.training.validation
-        if not record.finished or quality is None or not weights_file(stored.directory, record.number).is_file():
-            continue
+    best: dict[tuple[str, str], tuple[float, StoredStudy, TrialRecord, Way]] = {}
+    sizes: list[int] = []
+    texts = set()
+    for stored, record, quality in _kept_trials(studies):
+        texts.add(_text_of(record))
+        if len(texts) > 1:
+            raise SpecError(f"--stored-bytes must be of studies of one text, found another in {stored.directory}; leave that one out")
         for way in ways:
-            size = shape_bytes(record.architecture, way)
-            smallest, largest = min(size, smallest or size), max(size, largest or size)
+            sizes.append(size := shape_bytes(record.architecture, way))
             key = (kind_of(record.architecture), way.name)
-            if (1 - within) * most_bytes <= size <= most_bytes and (key not in best or quality.bits_per_byte < best[key][0]):
-                best[key] = quality.bits_per_byte, record, way
+            if _fits(size, most_bytes, within) and (key not in best or quality < best[key][0]):
+                best[key] = quality, stored, record, way
     if not best:
-        there = "none finished" if smallest is None or largest is None else f"{bytes_text(smallest)} to {bytes_text(largest)}"
+        there = f"{bytes_text(min(sizes))} to {bytes_text(max(sizes))}" if sizes else "none finished"
+        named = ", ".join(str(stored.directory) for stored in studies)
         raise SpecError(
-            f"--stored-bytes must be near what a trial of {stored.directory} takes in one of the ways, found {bytes_text(most_bytes)} "
-            f"where the trials take {there}; name another number or other ways"
+            f"--stored-bytes must be near what a trial of {named} takes in one of the ways, found {bytes_text(most_bytes)} where the "
+            f"trials take {there}; name another number or other ways"
         )
-    found: dict[int, tuple[TrialRecord, list[Way]]] = {}
-    for _, record, way in sorted(best.values(), key=lambda each: each[0]):
-        found.setdefault(record.number, (record, []))[1].append(way)
+    found: dict[tuple[Path, int], tuple[StoredStudy, TrialRecord, list[Way]]] = {}
+    for _, stored, record, way in sorted(best.values(), key=lambda each: each[0]):
+        found.setdefault((stored.directory, record.number), (stored, record, []))[2].append(way)
     return list(found.values())
+
+
+def fitting(model: LoadedModel, ways: Sequence[Way], most_bytes: int, within: float) -> list[Way]:
+    """The ways in which a model takes about so many bytes."""
+    return [way for way in ways if _fits(way.stored_bytes(model.network), most_bytes, within)]
+
+
+def mending_of(stored: StoredStudy, record: TrialRecord, tokens: int) -> Mending:
+    """How a trial is trained on: by its study's recipe and text, with an order of the data that it has not had."""
+    blocks = prepare_corpus(stored.study.corpus, record.architecture.vocab_size)
+    blocks.require_same_text([record])
+    return Mending(blocks, stored.study.proxy, tokens, record.seed + 1)
+
+
+def is_of_text(record: TrialRecord, study: StoredStudy | None) -> bool:
+    """Whether a trial was trained on the text of a study's trials."""
+    return study is not None and _text_of(record) in {_text_of(other) for other in study.records}
+
+
+def _kept_trials(studies: Sequence[StoredStudy]) -> Iterator[tuple[StoredStudy, TrialRecord, float]]:
+    """Finished trials with weights, and their bits per byte on the validation split."""
+    for stored in studies:
+        for record in stored.records:
+            quality = None if record.training is None else record.training.validation
+            if record.finished and quality is not None and weights_file(stored.directory, record.number).is_file():
+                yield stored, record, quality.bits_per_byte
+
+
+def _text_of(record: TrialRecord) -> str | None:
+    return None if record.training is None else record.training.corpus_sha256
+
+
+def _fits(size: int, most_bytes: int, within: float) -> bool:
+    return (1 - within) * most_bytes <= size <= most_bytes
 
 
 def shape_bytes(architecture: Architecture, way: Way) -> int:

@@ -9,6 +9,7 @@ from analysis.statistics.arrays import Array
 from analysis.tasks.comparison import ComparedModel, TextScore, mean_difference
 from analysis.tasks.task_result import paired_difference, rights, task_result
 from search_space.cost import parameters
+from trials.comparison.mending import Mending
 from trials.models.loaded_model import LoadedModel
 from trials.rounding.ways import Way
 from trials.tasks.scoring import scored
@@ -27,14 +28,18 @@ class Candidate:
     read: ReadText | None
     """How it reads the text of the comparison; None where there is none."""
     trained_here: bool
+    mending: Mending | None = None
+    """How it is trained on where weights are left out; None where it is not."""
 
 
 def compare(candidates: Iterable[Candidate], tasks: Sequence[TaskQuestions]) -> Iterator[ComparedModel]:
     """A row as soon as it is known; the first is what the others are held against."""
     first: tuple[TextScore | None, list[Array]] | None = None
     for candidate in candidates:
-        model = candidate.model
         for way in candidate.ways:
+            model, mending = candidate.model, candidate.mending if way.left_out else None
+            if mending is not None:
+                model = mending(model, way.left_out)
             with way.applied(model.network):
                 text = None if candidate.read is None else candidate.read(model)
                 answers = [scored(model, task.questions) for task in tasks]
@@ -46,6 +51,7 @@ def compare(candidates: Iterable[Candidate], tasks: Sequence[TaskQuestions]) -> 
                 way=way.name,
                 parameters=parameters(model.architecture),
                 stored_bytes=way.stored_bytes(model.network),
+                retrained_tokens=None if mending is None else mending.tokens,
                 trained_here=candidate.trained_here,
                 bits_per_byte=None if text is None else text.bits_per_byte,
                 more_bits_per_byte=None if first is None or first[0] is None or text is None else text.less(first[0]),

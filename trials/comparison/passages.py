@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from analysis.statistics.arrays import Array
 from analysis.tasks.comparison import TextScore
 from search_space.errors import SpecError
 from trials.corpus.blocks import TokenBlocks
@@ -88,20 +87,23 @@ def units_of(blocks: TokenBlocks, split: str, tokens: int, context_tokens: int) 
 
 def score_passages(model: LoadedModel, passages: Sequence[Passage], units: npt.NDArray[np.int64]) -> TextScore:
     """What a model makes of passages, a value for each of these documents, which are sorted."""
-    nats = [-each.log_likelihood for each in likelihoods(model, [Option("", passage.text) for passage in passages])]
-    places = np.searchsorted(units, [passage.unit for passage in passages])
-    sizes = [float(passage.size_bytes) for passage in passages]
-    return _summed(places, np.array(nats), np.array(sizes), len(units))
+    parts = [(passage, text) for passage in passages for text in _within(model, passage.text)]
+    nats = [-each.log_likelihood for each in likelihoods(model, [Option("", text) for _, text in parts])]
+    in_parts, whole = (np.searchsorted(units, [passage.unit for passage in some]) for some in ([each for each, _ in parts], passages))
+    bits = np.bincount(in_parts, np.array(nats) / math.log(2), len(units)).astype(float)
+    return TextScore(bits, np.bincount(whole, [float(passage.size_bytes) for passage in passages], len(units)).astype(float))
+
+
+def _within(model: LoadedModel, text: str) -> list[str]:
+    """A text in as few halves of halves as the context of the model needs; each is read from its beginning."""
+    if len(text) < 2 or len(model.encode(text)) <= model.context_tokens:
+        return [text]
+    return [part for half in (text[: len(text) // 2], text[len(text) // 2 :]) for part in _within(model, half)]
 
 
 def score_study(model: LoadedModel, blocks: TokenBlocks, split: str, tokens: int, context_tokens: int) -> TextScore:
     """What a study's own network makes of a split, by the windows and figures of its records; a value for each document."""
     found = score(model.network, blocks, split, tokens, context_tokens)
     _, places = np.unique(units_of(blocks, split, tokens, context_tokens), return_inverse=True)
-    return _summed(places.ravel(), found.nats.ravel(), found.sizes.ravel(), int(places.max()) + 1)
-
-
-def _summed(places: npt.NDArray[np.int64], nats: Array, sizes: Array, documents: int) -> TextScore:
-    """Bits and bytes of each document."""
-    bits, totals = (np.bincount(places, values, documents).astype(float) for values in (nats / math.log(2), sizes))
-    return TextScore(bits, totals)
+    bits, sizes = (np.bincount(places.ravel(), values.ravel()).astype(float) for values in (found.nats / math.log(2), found.sizes))
+    return TextScore(bits, sizes)

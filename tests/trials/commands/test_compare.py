@@ -93,6 +93,7 @@ def test_at_equal_bytes_the_best_of_each_kind_and_way_stands_in_the_table(archfr
     kinds = {(row["model"][-1], row["way"]) for row in rows}
     assert {("0", "float16"), ("1", "prune50"), ("2", "float16"), ("4", "int8")} <= kinds, "smaller, pruned, shared, rounded"
     assert rows[0]["bits_per_byte"]["value"] != next(row for row in every if row["model"] == rows[0]["model"])["bits_per_byte"]["value"]
+    assert rows_of(archfront, str(directory), str(directory), "--stored-bytes", str(size)) == rows, "a study that is named twice"
     none = archfront("compare", str(directory), "--stored-bytes", "1k")
     assert (none.returncode, "the trials take" in none.stderr) == (2, True), none.stderr
 
@@ -120,6 +121,17 @@ def test_a_person_reads_two_tables(archfront: Call, study: tuple[Path, TokenBloc
     assert "one training each" in done.stdout
 
 
+def test_what_is_pruned_is_trained_on_where_that_is_asked_for(archfront: Call, study: tuple[Path, TokenBlocks]) -> None:
+    directory, _ = study
+    asked = [str(directory), "--trial", "1", "--ways", "float16,prune50,prune50+int8"]
+    before, after = rows_of(archfront, *asked), rows_of(archfront, *asked, "--retrain", "5k")
+    assert before[0] == after[0]
+    assert [row["retrained_tokens"] for row in after] == [None, 5000, 5000]
+    assert all(b["stored_bytes"] == a["stored_bytes"] for b, a in zip(before, after, strict=True))
+    assert after[1]["bits_per_byte"]["value"] < before[1]["bits_per_byte"]["value"]
+    assert "k tokens more" in archfront("compare", *asked, "--retrain", "5k").stdout
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -127,6 +139,7 @@ def test_a_person_reads_two_tables(archfront: Call, study: tuple[Path, TokenBloc
         (["{study}/nothing", "--ways", "int8"], "something to read"),
         (["{study}/nothing", "--text", "{study}/0.txt"], "a model must be"),
         (["{study}/0.txt", "--stored-bytes", "1M", "--text", "{study}/0.txt"], "--stored-bytes must go with a study's directory"),
+        (["{study}", "--ways", "int8", "--retrain", "5k"], "--retrain must go with a study's directory and a way such as prune50"),
         (["{study}", "--limit", "3"], "--data and --limit must go with --tasks"),
         (["{study}", "--text", "{study}/none.txt"], "--text must name files, found none"),
         (["{study}", "--trial", "99"], "has no trial 99"),

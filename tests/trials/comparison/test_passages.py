@@ -61,3 +61,14 @@ def other(folder: Path) -> LoadedModel:
     folder.mkdir()
     tokenizer = padded_tokenizer(folder)
     return load_trained("other", SHAPE, weights_of(SHAPE, folder), tokenizer, 64)
+
+
+def test_a_model_of_short_context_reads_a_passage_in_parts(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("def front(points):\n    return [p for p in points]\n" * 30)
+    passages = passages_of_files([tmp_path / "t.txt"], 1 << 20)
+    units = np.unique([each.unit for each in passages])
+    long = other(tmp_path / "other")
+    short = replace(long, context_tokens=20)
+    found = score_passages(short, passages, units)
+    assert found.sizes.tolist() == score_passages(long, passages, units).sizes.tolist()
+    assert found.bits_per_byte.value != score_passages(long, passages, units).bits_per_byte.value
