@@ -12,6 +12,7 @@ DOOR = "archfront.py"
 FLOORS: tuple[tuple[str, ...], ...] = (
     (DOOR,),
     ("trials/commands",),
+    ("trials/pretraining",),
     ("trials/comparison", "trials/driver", "trials/export", "trials/jobs"),
     ("trials/tracking",),
     ("trials/reporting",),

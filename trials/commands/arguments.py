@@ -11,7 +11,7 @@ from search_space.sizes import written_number
 from trials.commands.paths import given
 from trials.tracking.tracking_uri import LONGEST_TAG
 
-LARGEST_PORT, MOST_TIMES, MOST_PRICE, LONGEST_CONTEXT, MOST_MS = 65_535, 1000, 1_000_000, 1 << 20, 1e9
+LARGEST_PORT, MOST_TIMES, MOST_PRICE, LONGEST_CONTEXT, MOST_MS, MOST_SECONDS = 65_535, 1000, 1_000_000, 1 << 20, 1e9, 1e9
 LONGEST_EXPERIMENT = 250
 TAG_KEY = r"\w[\w./-]{0,249}"
 RESERVED = ("mlflow.", "archfront.", "environment.")
@@ -127,7 +127,15 @@ def above_zero_ms(text: str) -> float:
     return float(number)
 
 
-positive = counted(10**12)
+def seconds_given(text: str) -> float:
+    """An argument that is a time in seconds, above 0; `5min` too."""
+    number = written_number(text, "_seconds")
+    if number is None or not 0 < number <= MOST_SECONDS:
+        raise argparse.ArgumentTypeError(f"must be a number of seconds above 0, such as 60, found {quoted(text)}; correct it")
+    return float(number)
+
+
+positive = counted(10**13)
 few = counted(1024)
 seed = counted(2**32 - 1, least=0)
 port = counted(LARGEST_PORT)

@@ -1,4 +1,4 @@
-"""Verbs that train further, to judge what a study said."""
+"""Verbs that train further: to judge what a study said, or a winner for real."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trials.commands.arguments import add_directory, add_json, add_study, counted, few, positive, times
+from search_space.errors import SpecError
+from trials.commands.arguments import add_directory, add_json, add_study, counted, few, positive, price, seconds_given, seed, times
 from trials.commands.paths import Use, given
 from trials.commands.talk import DONE, emit, say
 
@@ -138,6 +139,94 @@ def promote(options: argparse.Namespace) -> int:
     else:
         print(promotion_text(found))
     _track_beside(directory)
+    return DONE
+
+
+def add_train_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `train` reads."""
+    add = parser.add_argument
+    what = "a study's directory, or a configuration: a folder of `export --parameters`, a config.json or an architecture's file"
+    add("subject", type=given("DIR|CONFIG"), metavar="DIR|CONFIG", help=what)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--trial", type=counted(10**9, least=0), metavar="N", help="of a study's directory, the trial of that number")
+    which.add_argument("--pick", metavar="WORD", help="of a study's directory, a member of the front as for export (default recommended)")
+    recipe = "mobilellm-120k, mobilellm-480k, or a file (default: the study's own; of a configuration, the default of its size)"
+    add("--recipe", type=given("--recipe"), metavar="NAME|FILE", help=recipe)
+    add("--tokens", type=positive, metavar="N", help="training tokens in place of the recipe's; of a study's own recipe they must be given")
+    text = "the text: files, python-stdlib, or a study's YAML (default: the study's own)"
+    add("--data", type=given("--data"), nargs="+", metavar="FILE", help=text)
+    named = (
+        "with --data, a tokenizer.json, a folder with one, or a name on the hub (default: the study's; of a configuration one is learned)"
+    )
+    add("--tokenizer", metavar="NAME", help=named)
+    add("--seed", type=seed, metavar="N", help="of weights and order of the text (default: one that chose nothing in the study)")
+    add("--threads", type=few, metavar="N", help="threads of the processor (default: all of them)")
+    add(
+        "--output",
+        type=given("--output", Use.FOLDER),
+        metavar="FOLDER",
+        help="where to; the same command continues (default runs/NAME-train)",
+    )
+    add(
+        "--state-seconds",
+        type=seconds_given,
+        default=60.0,
+        metavar="S",
+        help="between two states that it can go on from (default %(default)g)",
+    )
+    add("--license", metavar="NAME", help="what the model's card states for the Hugging Face hub (default: unknown)")
+    add("--price-per-hour", type=price, metavar="PRICE", help="price of an hour of this machine, for what it costs")
+    add("--plan", action="store_true", help="say what it will take, and end")
+    add_json(parser)
+
+
+def train_winner(options: argparse.Namespace) -> int:
+    """Train a winner, or a configuration, for real: resumable, with weights and tokenizer kept as a model that transformers loads."""
+    from trials.pretraining.recipes import recipe_by_size, recipe_named, recipe_of_study
+    from trials.pretraining.subject import subject_of
+
+    if options.license is not None:
+        from trials.export.front_matter import require_license
+
+        require_license(options.license)
+    asked = None if options.recipe is None else recipe_named(options.recipe)
+    subject = subject_of(Path(options.subject), options.trial, options.pick, options.data, options.tokenizer)
+    if subject.notice is not None:
+        say(f"archfront: {subject.notice}")
+    stored = subject.stored
+    if asked is not None:
+        recipe = asked
+    elif stored is not None:
+        recipe = recipe_of_study(stored.study.name, stored.study.proxy)
+        if options.tokens is None:
+            raise SpecError("--tokens must say how long the study's own recipe is followed, found neither it nor --recipe; give one")
+    else:
+        recipe = recipe_by_size(subject.shape)
+    proxy = recipe.of(subject.shape, options.tokens).plain()
+    from trials.corpus.prepare import require_corpus
+
+    require_corpus(subject.corpus, [subject.shape.vocab_size])
+    from trials.pretraining.whole import foreseen_of, train_whole, wanted_of
+
+    folder = Path(options.output or Path("runs", f"{subject.stem}-train"))
+    wanted = wanted_of(subject, recipe, proxy, folder, options.seed, options.threads)
+    foreseen = foreseen_of(subject, wanted, folder)
+    from trials.pretraining.outlook import outlook_lines
+
+    lines = list(outlook_lines(wanted, options.price_per_hour))
+    lines.append(f"foreseen    {foreseen if isinstance(foreseen, str) else foreseen.sentence}")
+    if options.plan:
+        emit({"statement": wanted.as_dict(), "lines": lines}) if options.json else print("\n".join(lines))
+        return DONE
+    say("\n".join(lines))
+    settings = {"state_seconds": options.state_seconds, "license_name": options.license}
+    done = train_whole(subject, wanted, folder, foreseen, say=say, **settings)
+    if done.verified:
+        say(done.verified)
+    if options.json:
+        emit(done.as_dict())
+    else:
+        print(done.text)
     return DONE
 
 

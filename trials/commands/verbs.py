@@ -92,6 +92,7 @@ VERBS = {
     "lr-check": Verb(longer.lr_check, longer.add_lr_check_arguments, "studies/quickstart.yaml", goes_on=True),
     "validate": Verb(longer.validate, longer.add_validate_arguments, "studies/quickstart.yaml --times 4", goes_on=True),
     "promote": Verb(longer.promote, longer.add_promote_arguments, "runs/quickstart --times 2", goes_on=True),
+    "train": Verb(longer.train_winner, longer.add_train_arguments, "runs/quickstart --pick knee --tokens 100M", goes_on=True),
     "fit": Verb(laws.fit, laws.add_fit_arguments, "runs.csv --params N --tokens D --loss loss"),
     "explain": Verb(terms.explain, terms.add_explain_arguments, "study.proxy.tokens"),
     "evaluate": Verb(evaluate.evaluate_models, evaluate.add_evaluate_arguments, "runs/quickstart --data tasks --tasks blimp,piqa"),
@@ -114,7 +115,7 @@ GROUPS = {"job": "Run studies on a Ray cluster."}
 PURPOSES = {
     "Before a study": ("init", "plan", "sample", "describe", "latency", "profile-device", "lr-check"),
     "A study": ("run", "status", "job"),
-    "What it found": ("report", "ui", "track", "choose", "export", "evaluate", "compare"),
+    "What it found": ("report", "ui", "track", "choose", "export", "train", "evaluate", "compare"),
     "How far it holds": ("promote", "validate", "ablate", "fit"),
     "Words and shells": ("explain", "completion"),
 }

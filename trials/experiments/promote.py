@@ -79,6 +79,13 @@ def read_promotions(
     return told
 
 
+def foreseen(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], problem: Problem, times: float) -> FrontForecast | str:
+    """The front at so many times the study's tokens, in float32; a sentence where the records cannot say."""
+    if problem.forecast_place is None:
+        return "the study's objectives have no loss in bits per byte that a training tells"
+    return _Promotable.of(records, finals, problem).ahead(times)
+
+
 @dataclass(frozen=True, slots=True)
 class _Promotable:
     """A study as its long trainings see it: with qualities in float32, which they are judged in."""
@@ -104,11 +111,14 @@ class _Promotable:
     def told(self, numbers: Sequence[int], runs: Mapping[int, LongRun], times: float) -> Promotion:
         """What these trials' long trainings say."""
         labels = {number: self.records[number].architecture.label for number in numbers}
+        return promotion(numbers, runs, labels, self.front, times, self.ahead(times))
+
+    def ahead(self, times: float) -> FrontForecast | str:
+        """The front at so many times the study's tokens; a sentence where the records cannot say."""
         try:
-            ahead: FrontForecast | str = forecast_front(list(self.records.values()), self.front, self.membership, times)
+            return forecast_front(list(self.records.values()), self.front, self.membership, times)
         except SpecError as error:
-            ahead = str(error)
-        return promotion(numbers, runs, labels, self.front, times, ahead)
+            return str(error)
 
 
 def _in_float32(record: TrialRecord) -> TrialRecord:

@@ -93,7 +93,7 @@ def _litgpt_text(made: Resized, name: str, positions: int) -> str:
     if unrolled_parameters(shape) != parameters(shape):
         heading.append(
             f"# LitGPT shares no blocks: each is there once for every time that it runs, {unrolled_parameters(shape):,} weights for "
-            f"{parameters(shape):,}"
+            f"{parameters(shape):,}; `archfront train` keeps them shared"
         )
     settings = litgpt_config(shape, name, positions)
     return "\n".join([*heading, yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, width=120)])
@@ -116,7 +116,7 @@ def _card(made: Resized, record: TrialRecord, study_name: str, ranks: str, left_
     if made.total_ms is not None:
         lines.append(f"| milliseconds of the study's workload | | {made.total_ms:.1f} of {made.limit_ms:g} |")
     lines += ["", f"{ranks[0].upper()}{ranks[1:]}.", ""]
-    lines += [f"- `{ARCHITECTURE}`: `archfront describe`, or a study's `references`"]
+    lines += [f"- `{ARCHITECTURE}`: `archfront train`, `archfront describe`, or a study's `references`"]
     lines += [f"- `{CONFIG}`: `transformers.AutoConfig`; a block that runs several times is written once for each"] * (
         not _lacks(left_out, CONFIG)
     )

@@ -25,6 +25,8 @@ class Conditions:
     """Deadline of the whole, pauses left out; None where it may take as long as it likes."""
     pause: Callable[[], float] | None = None
     """Called before every step and every pass of an evaluation; the seconds that it returns count nowhere. None where nobody measures."""
+    between_steps: Callable[[], float] | None = None
+    """Called before every step alone, where the run's state is whole; the seconds that it returns count nowhere."""
 
     @classmethod
     def of(cls, workers: WorkersSpec) -> Self:

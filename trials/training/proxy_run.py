@@ -235,12 +235,15 @@ class ProxyRun:
             self.network.cpu()
 
     def state(self) -> dict[str, Any]:
-        """A copy, between two stretches or at a point of the curve, of all that `restore` needs: tensors and plain values."""
-        return {
+        """A copy, between two steps, of all that `restore` needs: tensors and plain values."""
+        state = {
             "weights": {name: parameter.detach().clone() for name, parameter in self.network.named_parameters()},
             "optimizers": [copy.deepcopy(optimizer.state_dict()) for optimizer in self.optimizers],
             "tally": self.tally.as_dict(),
         }
+        if self._losses or self._loss_steps:  # since the last point of the curve
+            state["losses"] = {"new": [loss.clone() for loss in self._losses], "sum": self._loss_sum, "steps": self._loss_steps}
+        return state
 
     def _count_process_seconds(self) -> None:
         now = time.process_time()
@@ -255,10 +258,14 @@ class ProxyRun:
         for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(copy.deepcopy(values))
         self.tally, self.scores = Tally.from_dict(state["tally"]), None
+        since = state.get("losses", {"new": [], "sum": 0.0, "steps": 0})
+        self._losses, self._loss_sum, self._loss_steps = [loss.to(self._device) for loss in since["new"]], since["sum"], since["steps"]
 
     def before_step(self) -> Tensor:
         """Wait where the machine must be quiet, set the learning rates and return the next batch, [sequences, context + 1]."""
         self._hold()
+        if self._conditions.between_steps is not None:
+            self.tally.leave_out(self._conditions.between_steps())
         proxy = self._proxy
         set_rates(self.optimizers, rate_factor(proxy, self.plan.share(self.steps + 0.5, self.tally.training_seconds)))
         return torch.from_numpy(self._blocks.batch(self._seed, self.steps, proxy.batch_sequences, proxy.context_tokens))

@@ -19,6 +19,7 @@ FLAGS = {
     "promote runs/x": ("--times", "--top"),
     "fit runs.csv": ("--refits", "--seed"),
     "export runs/x": ("--trial", "--parameters", "--vocab-size", "--head-dim", "--latency-ms", "--context"),
+    "train runs/x": ("--trial", "--tokens", "--seed", "--threads", "--state-seconds", "--price-per-hour"),
     "ui runs/x": ("--port",),
 }
 WRONG = ("nan", "inf", "1e30", "-1", "many", "", "1MB", "9" * 5000)

@@ -46,6 +46,10 @@ ARGUMENTS = {
     "report --output": "report done --output {}",
     "export": "export {} --pick knee",
     "export --output": "export done --pick knee --output {}",
+    "train": "train {} --data text.txt --plan",
+    "train --recipe": "train done --plan --recipe {}",
+    "train --data": "train done --tokens 1M --plan --data {}",
+    "train --output": "train done --tokens 1M --output {}",
     "evaluate": "evaluate {} --tasks sums=sums.jsonl",
     "evaluate --data": "evaluate done --tasks sums --data {}",
     "compare": "compare {} --tasks sums=sums.jsonl",
@@ -72,7 +76,7 @@ ARGUMENTS = {
 }
 """A command line for each, with a place for the path."""
 WRITTEN = {"run --directory", "ablate --directory", "report --output", "export --output", "profile-device --output", "lr-check --directory"}
-WRITTEN |= {"validate --directory", "fit --html", "init --output", "plan --directory", "job fetch"}
+WRITTEN |= {"validate --directory", "fit --html", "init --output", "plan --directory", "job fetch", "train --output"}
 FILES_WRITTEN = {"report --output", "fit --html", "profile-device --output", "init --output"}
 NEW_DATABASE = {"run --tracking-uri", "ui --tracking-uri"}
 KEYS: dict[str, Callable[[str], dict[str, Any]]] = {
@@ -90,7 +94,16 @@ SUFFIXES = {
     "corpus.dataset": "",
     "profile-device --output": ".jsonl",
 }
-SUFFIXES |= {"describe": ".yaml", "latency": ".yaml", "describe --device": ".jsonl", "report --device": ".jsonl", "fit": ".csv"}
+SUFFIXES |= {
+    "describe": ".yaml",
+    "latency": ".yaml",
+    "train": ".yaml",
+    "train --recipe": "train done --plan --recipe {}",
+    "train --data": ".txt",
+    "describe --device": ".jsonl",
+    "report --device": ".jsonl",
+    "fit": ".csv",
+}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,210 @@
+"""`archfront train`: a model that others load, gone on with bit for bit after any end, judged by what was foreseen."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from search_space.architecture import Architecture
+from search_space.cost import parameters, unrolled_parameters
+from tests.conftest import Call
+from trials.models.load_model import load_model
+from trials.network.weights import load_network
+from trials.pretraining.pretrain import CURVE, RESULT, STATE, TRAINED_WEIGHTS
+from trials.pretraining.statement import STATEMENT
+from trials.trial.shape_file import shape_text
+
+ROOT = Path(__file__).resolve().parents[3]
+WORDS = ("the", "shape", "of", "a", "small", "model", "matters", "more", "than", "its", "size", "says", "and", "front", "shows", "it")
+SHAPE = Architecture.from_dict(
+    {
+        "vocab_size": 300,
+        "hidden_size": 32,
+        "num_unique_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 16,
+        "intermediate_size": 64,
+        "sharing": {"strategy": "immediate", "repeats": 2},
+    }
+)
+RECIPE: dict[str, Any] = {
+    "source": "a test",
+    "steps": 40,
+    "warmup_steps": 7,
+    "batch_sequences": 4,
+    "context_tokens": 32,
+    "precision": "float32",
+    "compile": False,
+    "evaluations": 4,
+    "evaluation_tokens": 512,
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A configuration, a text and a recipe."""
+    draw = random.Random(0)
+    lines = [" ".join(draw.choice(WORDS) for _ in range(12)) for _ in range(2_000)]
+    (tmp_path / "text.txt").write_text("\n".join(lines), encoding="utf-8")
+    (tmp_path / "shape.yaml").write_text(shape_text(SHAPE), encoding="utf-8")
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(RECIPE), encoding="utf-8")
+    return tmp_path
+
+
+def words(output: str, *more: str) -> list[str]:
+    return ["train", "shape.yaml", "--data", "text.txt", "--recipe", "recipe.yaml", "--threads", "1", "--output", output, *more]
+
+
+def test_a_configuration_becomes_a_model_that_is_loaded_by_every_door(archfront: Call, folder: Path) -> None:
+    done = archfront(*words("out", "--license", "mit"))
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stderr.split())
+    for wanted in (
+        "28,192 parameters, 4 blocks run, 2 stored",
+        "5,120 tokens in 40 steps of 4 x 32, 7 of them warm-up",
+        "passes",
+        "memory",
+    ):
+        assert wanted in said
+    assert "time about" in said
+    assert "100% 5,120 tokens: loss" in said
+    model = folder / "out" / "model"
+    stored = load_file(folder / "out" / TRAINED_WEIGHTS)
+    assert sum(each.numel() for each in stored.values()) == parameters(SHAPE), "shared blocks stay shared"
+    card = (model / "README.md").read_text(encoding="utf-8")
+    assert "license: mit" in card
+    assert f"{unrolled_parameters(SHAPE):,} weights for {parameters(SHAPE):,}" in card
+    loaded = load_model(model)
+    network = load_network(folder / "out" / TRAINED_WEIGHTS, SHAPE)
+    tokens = torch.randint(300, (2, 20), generator=torch.Generator().manual_seed(0))
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    theirs = AutoModelForCausalLM.from_pretrained(model)
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.network(tokens), network(tokens), atol=1e-5, rtol=0)
+        torch.testing.assert_close(theirs(tokens).logits, network(tokens), atol=1e-4, rtol=0)
+    assert AutoTokenizer.from_pretrained(model)("the front")["input_ids"] == loaded.encode("the front")
+    (folder / "sums.jsonl").write_text(json.dumps({"query": "the front", "choices": ["shows it", "xyz"], "gold": 0}) + "\n")
+    asked = archfront("evaluate", "out/model", "--tasks", "sums=sums.jsonl", "--json")
+    assert asked.returncode == 0, asked.stderr
+
+    before = {path: path.read_bytes() for path in (folder / "out").rglob("*") if path.is_file()}
+    again = archfront(*words("out", "--json"))
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["training"]["tokens"] == 5_120
+    assert {path: path.read_bytes() for path in (folder / "out").rglob("*") if path.is_file()} == before, "what is over is not made again"
+    other = archfront(*words("out", "--seed", "3"))
+    assert (other.returncode, "seed is 0 there and 3 here" in other.stderr) == (2, True)
+
+
+def test_a_plan_says_what_it_takes_and_leaves_nothing(archfront: Call, folder: Path) -> None:
+    done = archfront(*words("out", "--plan", "--price-per-hour", "3"))
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [
+        "shape", "recipe", "text", "memory", "work", "time", "money", "foreseen",
+    ]  # fmt: skip
+    assert not (folder / "out").exists()
+    longer = archfront(*words("out", "--plan", "--tokens", "10M"))
+    assert "warmup_steps" not in longer.stderr
+    assert "beyond 4 passes" in longer.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_whatever_ends_a_training_the_same_command_ends_it_as_if_nothing_had_been(how: signal.Signals, folder: Path) -> None:
+    (folder / "recipe.yaml").write_text(yaml.safe_dump({**RECIPE, "steps": 400}), encoding="utf-8")
+    program = [sys.executable, str(ROOT / "archfront.py")]
+    own = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
+
+    def run(output: str) -> subprocess.Popen[bytes]:
+        command = [*program, *words(output, "--state-seconds", "0.05")]
+        return subprocess.Popen(command, cwd=folder, env=own, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+
+    assert run("whole").wait(300) == 0
+    ended = 0
+    for _ in range(6):
+        going = run("cut")
+        state, seen = folder / "cut" / STATE, None
+        while going.poll() is None and not (folder / "cut" / RESULT).exists():
+            now = state.stat().st_mtime_ns if state.exists() else None
+            if seen is not None and now not in (None, seen):  # it wrote a state of its own
+                os.killpg(going.pid, how) if how is signal.SIGKILL else going.send_signal(how)
+                break
+            seen = now if seen is None else seen
+            time.sleep(0.005)
+        code = going.wait(120)
+        if code == 0:
+            break
+        ended += 1
+        assert code == (-signal.SIGKILL if how is signal.SIGKILL else 143)
+        assert state.exists()
+        assert not (folder / "cut" / RESULT).exists()
+        if ended == 2:
+            assert run("cut").wait(300) == 0
+            break
+    assert ended >= 1, "it was never ended on its way"
+    ours, theirs = (load_file(folder / name / TRAINED_WEIGHTS) for name in ("cut", "whole"))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours), "bit for bit"
+    curves = [
+        [{key: value for key, value in point.items() if key != "seconds"} for point in _read(folder, name, CURVE)]
+        for name in ("cut", "whole")
+    ]
+    assert curves[0] == curves[1]
+    assert not (folder / "cut" / STATE).exists()
+
+
+def test_a_state_of_another_training_or_a_damaged_one_counts_as_none(archfront: Call, folder: Path) -> None:
+    assert archfront(*words("first")).returncode == 0
+    (folder / "second").mkdir()
+    (folder / "second" / STATE).write_bytes(b"no state")
+    assert archfront(*words("second")).returncode == 0
+    first, second = (load_file(folder / name / TRAINED_WEIGHTS) for name in ("first", "second"))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["nothing.yaml", "--data", "text.txt"], "nothing.yaml is not a file"),
+        (["shape.yaml"], "--data must name the text"),
+        (["shape.yaml", "--data", "none.txt"], "none.txt"),
+        (["shape.yaml", "--data", "text.txt", "--pick", "knee"], "--pick must go with a study's directory"),
+        (["shape.yaml", "--data", "text.txt", "--trial", "1"], "--trial must go with a study's directory"),
+        (["shape.yaml", "--data", "text.txt", "--recipe", "mobilelm-120k"], "mobilellm-120k"),
+        (["shape.yaml", "--data", "text.txt", "--license", "My own!"], "--license"),
+        (["shape.yaml", "--data", "text.txt", "--tokenizer", "./none.json"], "none.json"),
+        (["shape.yaml", "--data", "text.txt", "--recipe", "mobilellm-120k", "--tokens", "1M"], "warmup_steps"),
+        (["."], "must be a study's directory or hold"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_in_a_sentence(more: list[str], said: str, archfront: Call, folder: Path) -> None:
+    done = archfront("train", *more, "--output", "out")
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize("damage", ["", "[]", "{}", '{"title": 3}', "{broken"])
+def test_a_statement_that_was_changed_is_refused_in_a_sentence(damage: str, archfront: Call, folder: Path) -> None:
+    (folder / "out").mkdir()
+    (folder / "out" / STATEMENT).write_text(damage)
+    done = archfront(*words("out"))
+    assert (done.returncode, STATEMENT in done.stderr) == (2, True), done.stderr
+
+
+def _read(folder: Path, name: str, file: str) -> Any:
+    return json.loads((folder / name / file).read_text(encoding="utf-8"))

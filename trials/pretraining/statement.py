@@ -1,0 +1,120 @@
+"""What a long training is: all that decides its numbers, as its folder keeps it, so that no other command goes on with it. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from analysis.records.files import write_whole
+from analysis.records.json_text import read_json
+from analysis.records.json_writer import json_of
+from search_space.architecture import Architecture
+from search_space.errors import SpecError, quoted
+from trials.study.corpus_spec import CorpusSpec
+from trials.study.directory import flat
+from trials.study.section import parsed
+from trials.study.spec import ProxySpec
+
+STATEMENT = "training.json"
+STATEMENT_CURE = "restore it from a copy, or name another folder with --output"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """One long training."""
+
+    title: str
+    """What is trained, such as `trial 7 of quickstart`."""
+    shape: Architecture
+    proxy: ProxySpec
+    """The recipe as this shape follows it, nothing left open."""
+    recipe: str
+    recipe_source: str
+    corpus: CorpusSpec
+    """The text; relative files are resolved."""
+    seed: int
+    threads: int
+    """Threads of each process."""
+    device: str
+    """Device that trains, in torch's words."""
+    devices: int = 1
+    """Processes that each take a part of every batch."""
+
+    @property
+    def tokens(self) -> int:
+        """Training tokens of the whole."""
+        assert self.proxy.tokens is not None
+        return self.proxy.tokens
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens of a batch."""
+        return self.proxy.batch_sequences * self.proxy.context_tokens
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole."""
+        return self.tokens // self.tokens_per_step
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "title": self.title,
+            "architecture": self.shape.as_dict(),
+            "recipe": {"name": self.recipe, "source": self.recipe_source},
+            "proxy": self.proxy.model_dump(mode="json"),
+            "corpus": self.corpus.model_dump(mode="json", exclude_defaults=True),
+            "seed": self.seed,
+            "threads": self.threads,
+            "device": self.device,
+            "devices": self.devices,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], source: str) -> Self:
+        """The reverse of `as_dict`; SpecError where it is none."""
+        try:
+            return cls(
+                title=values["title"],
+                shape=Architecture.from_dict(values["architecture"]),
+                proxy=parsed(ProxySpec, values["proxy"], source, "docs/winners.md"),
+                recipe=values["recipe"]["name"],
+                recipe_source=values["recipe"]["source"],
+                corpus=parsed(CorpusSpec, values["corpus"], source, "docs/corpora.md"),
+                seed=values["seed"],
+                threads=values["threads"],
+                device=values["device"],
+                devices=values["devices"],
+            )
+        except (KeyError, TypeError) as error:
+            raise SpecError(
+                f"{source} must be what `archfront train` wrote there, found {error} missing or of another kind; {STATEMENT_CURE}"
+            ) from None
+
+
+def begun(folder: Path) -> Statement | None:
+    """The training that was begun in a folder; None where none was."""
+    path = folder / STATEMENT
+    if not path.is_file():
+        return None
+    values = read_json(path, "a training's statement", STATEMENT_CURE)
+    if not isinstance(values, Mapping):
+        raise SpecError(f"{path} must be a mapping, found {type(values).__name__}; {STATEMENT_CURE}")
+    return Statement.from_dict(values, str(path))
+
+
+def settle(folder: Path, wanted: Statement) -> None:
+    """Write the statement down, or see that it is the one that was begun there; SpecError with the key that differs."""
+    there = begun(folder)
+    if there is None:
+        write_whole(folder / STATEMENT, f"{json_of(wanted.as_dict(), indent=2)}\n".encode())
+        return
+    before, now = flat(there.as_dict()), flat(wanted.as_dict())
+    for key in sorted({*before, *now}):
+        if before.get(key) != now.get(key):
+            raise SpecError(
+                f"{folder} holds another training: {key} is {quoted(before.get(key))} there and {quoted(now.get(key))} here; name another "
+                "folder with --output, or repeat the command that began it"
+            )

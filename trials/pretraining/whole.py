@@ -1,0 +1,144 @@
+"""A long training as one call: settled, prepared, trained, judged and written as a model; each part that is done is not done again."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from analysis.records.files import write_whole
+from analysis.records.json_text import read_json
+from analysis.records.json_writer import json_of
+from analysis.records.training import CurvePoint, Training
+from analysis.text.words import bits_text, duration
+from trials.experiments.validate import LONG_SEED_OFFSET
+from trials.pretraining.prediction import LossPrediction, predicted
+from trials.pretraining.recipes import TrainingRecipe
+from trials.pretraining.statement import STATEMENT_CURE, Statement, begun, settle
+from trials.pretraining.subject import Subject
+from trials.study.directory import hold
+from trials.study.spec import ProxySpec
+
+FORESEEN = "foreseen.json"
+"""What was predicted before the first step, so that it is what is judged."""
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A long training that is over."""
+
+    folder: Path
+    wanted: Statement
+    training: Training
+    judged: str
+    """What was foreseen of it and what came, in a sentence."""
+    verified: str
+    """Which formats of its model were verified, in words; empty where it was written before."""
+
+    @property
+    def text(self) -> str:
+        """What a person is told."""
+        quality = self.training.validation
+        measured = "" if quality is None else f", {bits_text(quality.bits_per_byte)} bits per byte on the validation split"
+        return "\n".join(
+            [
+                f"trained     {self.training.tokens:,} tokens in {duration(self.training.wall_seconds)}{measured}",
+                f"foreseen    {self.judged}",
+                f"model       {self.folder / 'model'}",
+            ]
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {"folder": str(self.folder), "model": str(self.folder / "model"), "judged": self.judged} | {
+            "statement": self.wanted.as_dict(),
+            "training": asdict(self.training),
+        }
+
+
+def wanted_of(subject: Subject, recipe: TrainingRecipe, proxy: ProxySpec, folder: Path, seed: int | None, threads: int | None) -> Statement:
+    """What a command asks for; what it leaves open is as the folder's training began, else the machine's."""
+    import torch
+
+    there = begun(folder)
+    stored = subject.stored
+    usual = 0 if stored is None else stored.study.search.seed + LONG_SEED_OFFSET
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return Statement(
+        title=subject.title,
+        shape=subject.shape,
+        proxy=proxy,
+        recipe=recipe.name,
+        recipe_source=recipe.source,
+        corpus=subject.corpus,
+        seed=usual if seed is None else seed,
+        threads=threads or (there.threads if there is not None else (os.cpu_count() or 1)),
+        device=device if there is None else there.device,
+    )
+
+
+def foreseen_of(subject: Subject, wanted: Statement, folder: Path) -> LossPrediction | str:
+    """What is predicted of the loss: what was before the first step, where there was one."""
+    path = folder / FORESEEN
+    if not path.is_file():
+        return predicted(subject, wanted)
+    kept = read_json(path, "what was foreseen", STATEMENT_CURE)
+    return LossPrediction.from_dict(kept) if isinstance(kept, dict) else str(kept)
+
+
+def train_whole(
+    subject: Subject,
+    wanted: Statement,
+    folder: Path,
+    foreseen: LossPrediction | str,
+    *,
+    state_seconds: float,
+    license_name: str | None,
+    say: Tell,
+) -> Trained:
+    """Train, go on where the folder's training was, or write what is over anew where that is lacking.
+
+    Raises SpecError where the folder is another training's, or the text another than the study's; WorkError where the training fails or
+    its model cannot be verified.
+    """
+    from trials.corpus.prepare import prepare_corpus
+    from trials.pretraining.model_folder import MODEL_LEFT, keep_tokenizer, write_model
+    from trials.pretraining.pretrain import finished, pretrain
+    from trials.reporting.model_card import CARD
+
+    with hold(folder) as held:
+        settle(held, wanted)
+        if not (held / FORESEEN).is_file():
+            kept = foreseen.as_dict() if isinstance(foreseen, LossPrediction) else foreseen
+            write_whole(held / FORESEEN, f"{json_of(kept)}\n".encode())
+        training = finished(held)
+        if training is None:
+            blocks = prepare_corpus(wanted.corpus, wanted.shape.vocab_size)
+            if subject.record is not None and subject.is_studys_text:
+                blocks.require_same_text([subject.record])
+            blocks.require_context(wanted.proxy.context_tokens)
+            keep_tokenizer(held, blocks)
+            training = pretrain(wanted, blocks, held, state_seconds=state_seconds, on_point=_Progress(wanted, say))
+        judged = foreseen.judged(training) if isinstance(foreseen, LossPrediction) else f"nothing was foreseen: {foreseen}"
+        verified = ""
+        if not (held / MODEL_LEFT / CARD).is_file():
+            verified = write_model(held, wanted, training, judged, license_name)
+    return Trained(folder, wanted, training, judged, verified)
+
+
+class _Progress:
+    """Says where a training is, at each point of its curve."""
+
+    def __init__(self, wanted: Statement, say: Tell) -> None:
+        self._wanted, self._say, self._since = wanted, say, time.monotonic()
+
+    def __call__(self, point: CurvePoint, began: int) -> None:
+        made, whole = point.tokens - began, self._wanted.tokens
+        elapsed = time.monotonic() - self._since
+        seen = "" if point.validation_loss is None else f", validation {point.validation_loss:.3f}"
+        left = "" if point.tokens >= whole else f", about {duration(elapsed / made * (whole - point.tokens))} left"
+        self._say(f"{point.tokens / whole:4.0%} {point.tokens:,} tokens: loss {point.training_loss:.3f}{seen}{left}")
