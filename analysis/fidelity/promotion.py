@@ -92,9 +92,12 @@ def promotion_sentences(found: Promotion) -> list[str]:
     gone = [f"#{shape.number}" for shape in held if not shape.on_front_after]
     new = [f"#{shape.number}" for shape in done if not shape.on_front_before and shape.on_front_after]
     left, joined = (f"; {words.joined(them)} {verb} it" if them else "" for them, verb in ((gone, "left"), (new, "joined")))
-    members, ahead = words.plural(len(held), "member"), after[was.number] - after[now.number]
+    ahead = after[was.number] - after[now.number]
+    still = f"{len(held) - len(gone)} of the {len(held)} members of their front are still on it{left}"
+    if len(held) == 1:
+        still = f"the one member of their front {'has left' if gone else 'is still on'} it"
     said = [
-        f"After {found.times:g} times the tokens, {len(held) - len(gone)} of the {members} of their front are still on it{left}{joined}.",
+        f"After {found.times:g} times the tokens, {still}{joined}.",
         f"The most accurate is still #{now.number}."
         if was is now
         else f"The most accurate was #{was.number} and is #{now.number}, {ahead:.3f} bits per byte ahead of it now.",

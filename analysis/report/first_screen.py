@@ -6,7 +6,6 @@ The script of the page (`page.js`) answers limits by the rule of `analysis.front
 from __future__ import annotations
 
 import base64
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -34,6 +33,7 @@ from analysis.report.projection import pairs_of
 from analysis.report.terms import hover
 from analysis.statistics.arrays import Array, Indices
 from analysis.text import words
+from analysis.text.typed import typed
 
 BEST_MEANING = "The chance that no other shape within the limits is truly better in the study's first objective."
 STEPS = 65_535
@@ -194,7 +194,7 @@ def _member(
 
 def export_command(summary: StudySummary, number: int) -> str:
     """What is typed to have a trial's files."""
-    return f"archfront export {shlex.quote(summary.directory)} --trial {number} --format hf"
+    return f"archfront export {typed(summary.directory)} --trial {number} --format hf"
 
 
 def decision_data(front: Front, draws: FrontDraws, members: Sequence[Mapping[str, Any]], figure: str) -> dict[str, Any]:

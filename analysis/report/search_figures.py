@@ -31,6 +31,8 @@ CAPTIONS_OF_SEARCH = {
 }
 SHAPE_AXES = ("num_hidden_layers", "hidden_size", "num_attention_heads", "num_key_value_heads", "head_dim", "intermediate_size")
 MOST_CURVES = 12
+LEAST_MARGIN = 0.01
+"""Share by which the axis of hypervolumes goes beyond them on each side, at least."""
 """Members whose two losses are drawn."""
 
 
@@ -89,8 +91,16 @@ def best_so_far(records: Sequence[TrialRecord], front: Front) -> go.Figure:
         go.Scatter(x=[*range(1, len(found) + 1)], y=[round(value, 5) for value in found.values()], mode="lines", line=line, **said)
     )
     figure.update_xaxes(title_text="Trials that ended", rangemode="tozero")
-    figure.update_yaxes(title_text="Hypervolume", tickformat=".1%")
+    figure.update_yaxes(title_text="Hypervolume", tickformat=".1%", range=_shares_shown([*found.values()]))
     return figure
+
+
+def _shares_shown(values: Sequence[float]) -> list[float] | None:
+    """The least and the largest share of an axis that holds these, within 0 and 1, and not without width; None of none."""
+    if not values:
+        return None
+    margin = max(LEAST_MARGIN, 0.05 * (max(values) - min(values)))
+    return [max(0.0, min(values) - margin), min(1.0, max(values) + margin)]
 
 
 def parallel_coordinates(records: Sequence[TrialRecord], front: Front) -> go.Figure:

@@ -112,9 +112,8 @@ def _left_out(lines: Sequence[str]) -> list[Html]:
     )
 
 
-CURVES_CAPTION = (
-    "Loss on the validation split at each evaluation. Dotted lines belong to trials that did not finish; they stop where the trial did."
-)
+CURVES_CAPTION = "Loss on the validation split at each evaluation."
+DOTTED_CAPTION = " Dotted lines belong to trials that did not finish; they stop where the trial did."
 MANY_CURVES_CAPTION = (
     "Loss on the validation split at each evaluation of the front and of the references; the band holds eight of ten of the other trials "
     "that finished, and those that did not are left out."
@@ -250,7 +249,8 @@ def _labels(objectives: Sequence[Objective]) -> str:
 
 def _curves(records: Sequence[TrialRecord], front: Front) -> list[Html]:
     figure = curves_figure(records, front)
-    caption = MANY_CURVES_CAPTION if len(records) > MANY else CURVES_CAPTION
+    is_dotted = any(trace.line.dash == "dot" for trace in figure.data)
+    caption = MANY_CURVES_CAPTION if len(records) > MANY else CURVES_CAPTION + DOTTED_CAPTION * is_dotted
     return [picture("curves", figure, caption)] if figure.data else []
 
 

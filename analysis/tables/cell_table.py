@@ -1,4 +1,4 @@
-"""A person's table as named columns of cells: separated values, JSON lines or Parquet, plain or gzipped, in bounded memory."""
+"""A person's table as named columns of cells: separated values, JSON or Parquet, plain or gzipped, in bounded memory."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class CellTable:
 
 
 def read_cells(path: Path) -> CellTable:
-    """The table in a file, by its suffix; what is neither `.jsonl` nor `.parquet` is separated by commas, semicolons or tabs.
+    """The table in a file, by its suffix; what is neither `.json`, `.jsonl` nor `.parquet` is separated by commas, semicolons or tabs.
 
     Raises SpecError where it is no such file, has two columns of one name or a row with too many cells, or is too large.
     """
@@ -88,7 +88,9 @@ def read_cells(path: Path) -> CellTable:
 
         rows: Iterator[LineOfCells] = parquet_rows(path, as_cell)
     elif suffix in (".jsonl", ".ndjson"):
-        rows = _json_rows(path)
+        rows = _json_rows(path, ((number, _object(path, number, line)) for number, line in enumerate(_lines(path), 1) if line.strip()))
+    elif suffix == ".json":
+        rows = _json_rows(path, _listed(path))
     else:
         separator = _separator(path)
         rows = _separated_rows(path, separator)
@@ -180,15 +182,27 @@ def _separated_rows(path: Path, separator: str) -> Iterator[LineOfCells]:
         ) from None
 
 
-def _json_rows(path: Path) -> Iterator[LineOfCells]:
+def _json_rows(path: Path, objects: Iterable[tuple[int, dict[str, str | None]]]) -> Iterator[LineOfCells]:
     """Objects as rows under all the keys that there are; what lies deeper has the keys on its way, with slashes."""
-    found = [(number, _object(path, number, line)) for number, line in enumerate(_lines(path), 1) if line.strip()]
+    found = list(objects)
     names = list(dict.fromkeys(name for _, row in found for name in row))
     if len(names) * len(found) > MOST_CELLS:
         raise _too_large(path)
     yield 0, names
     for number, row in found:
         yield number, [row.get(name) for name in names]
+
+
+def _listed(path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
+    """The objects of a file that is one list of them, flat, each with its place."""
+    try:
+        values = parse_json("".join(_lines(path)), has_nan=True)
+    except ValueError as error:
+        raise SpecError(f"{path} must be JSON, found no such text ({error}); correct it, or save the table as CSV") from None
+    if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+        found = "something else" if isinstance(values, list) else type(values).__name__
+        raise SpecError(f"{path} must be a list of objects, one a run or shape, found {found}; save it so, or as JSON lines or CSV")
+    yield from ((place, dict(_flat(value))) for place, value in enumerate(values, 1))
 
 
 def _object(path: Path, number: int, line: str) -> dict[str, str | None]:

@@ -179,6 +179,11 @@ BAD: dict[str, BadStudy] = {
         {"mine.yaml": of_kind(vocab_size=257), "text.txt": TEXT, "tokenizer.json": _tokenizer()},
         references=["mine.yaml"], **GIVEN,
     ),
+    "a reference of a vocabulary that the text does not reach": changed(
+        "references: mine (off budget): vocab_size must be reached by the corpus, found ",
+        {"mine.yaml": of_kind(vocab_size=30_000), "text.txt": TEXT},
+        references=["mine.yaml"], corpus={"files": ["text.txt"]}, space__vocab_size=280,
+    ),
     "a grid that no shape spends": BadStudy(
         yaml.safe_dump(
             {key: VALUES[key] for key in ("name", "corpus")}

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from analysis.text.typed import typed
 from search_space.errors import SpecError, quoted, refused
 from trials.catalogue.runtimes import USUAL_RUNTIME
 from trials.commands.arguments import counted, price
@@ -63,7 +64,7 @@ def init(options: argparse.Namespace) -> int:
         output.unlink(missing_ok=True)
         raise
     print(output)
-    say(f"next     archfront plan {output}")
+    say(f"next     archfront plan {typed(output)}")
     return DONE
 
 

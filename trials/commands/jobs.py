@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.text.typed import typed
 from trials.commands.arguments import add_json, add_study, add_tracking, tags_of
 from trials.commands.paths import Use, given
 from trials.commands.standing import print_standing
@@ -141,7 +142,7 @@ def job_fetch(options: argparse.Namespace) -> int:
     found = fetch_job(options.job, options.address, directory, options.weights, say)
     there = f"; {plural(found.there, 'file')} were there" if found.there else ""
     print(f"{plural(len(found.files), 'file')} came, {bytes_text(found.bytes)}{there}")
-    say(f"report   archfront report {directory}\nexport   archfront export {directory} --pick recommended")
+    say(f"report   archfront report {typed(directory)}\nexport   archfront export {typed(directory)} --pick recommended")
     return DONE
 
 

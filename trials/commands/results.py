@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.text.typed import typed
 from search_space.errors import SpecError
 from trials.commands.arguments import add_directory, add_far, add_json, add_verbose, port
 from trials.commands.paths import Use, given
@@ -158,7 +159,7 @@ def ui(options: argparse.Namespace) -> int:
 
 def more_said(directory: Path, is_verbose: bool) -> str:
     """The line on what says more; all that is known is said already where that was asked for."""
-    return f"more     {'' if is_verbose else f'archfront report {directory} --verbose; '}archfront explain WORDS"
+    return f"more     {'' if is_verbose else f'archfront report {typed(directory)} --verbose; '}archfront explain WORDS"
 
 
 def print_result(stored: StoredStudy, as_json: bool, is_verbose: bool = False) -> None:

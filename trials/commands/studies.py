@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.text.typed import typed
 from trials.commands.arguments import add_json, add_study, add_tracking, add_verbose, few, price, tags_of
 from trials.commands.paths import Use, given
 from trials.commands.results import RESULT_JSON, more_said, print_result, print_written
@@ -91,13 +92,13 @@ def run(options: argparse.Namespace) -> int:
         say(f"\nagain    {again}")
     if options.verbose and (outlook := outlook_sentence(stored.outlook)) is not None:
         say(f"\ntime     {outlook}")
-    say(f"\nreport   {page}\nMLflow   archfront ui {directory}\n{more_said(directory, options.verbose)}")
+    say(f"\nreport   {page}\nMLflow   archfront ui {typed(directory)}\n{more_said(directory, options.verbose)}")
     if study.scaling is None:
-        say(f"export   archfront export {directory} --pick recommended")
+        say(f"export   archfront export {typed(directory)} --pick recommended")
     else:
         from trials.plans.feasible_here import grouped
 
-        say(f"law      archfront fit {directory} --form {study.scaling.form}")
+        say(f"law      archfront fit {typed(directory)} --form {study.scaling.form}")
         for those in grouped(result.left_out):
             say(f"left out {those}")
     print_written(stored, options.json)
@@ -203,5 +204,5 @@ def ablate(options: argparse.Namespace) -> int:
         for record in answer.failures:
             say(f"archfront: {answer.ablation.name}: {record.architecture.label}, seed {record.seed} {record.outcome}: {record.reason}")
     if is_new and track_answers(Path(options.directory)) is not None:
-        say(f"MLflow   archfront ui {options.directory}")
+        say(f"MLflow   archfront ui {typed(options.directory)}")
     return DONE

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.text.typed import typed
 from search_space.errors import SpecError
 from trials.catalogue.formats import FORMATS
 from trials.commands.arguments import LONGEST_CONTEXT, above_zero_ms, add_directory, counted
@@ -53,7 +54,7 @@ def choose_trial(options: argparse.Namespace) -> int:
     append_choice(stored.directory, choice)
     tag_choice(stored, choice)
     say(f"chosen   {choice}\nreport   {report_study(read_study(stored.directory))}")
-    say(f"export   archfront export {options.directory} --pick chosen")
+    say(f"export   archfront export {typed(options.directory)} --pick chosen")
     return DONE
 
 

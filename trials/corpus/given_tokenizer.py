@@ -23,6 +23,8 @@ LARGEST_PADDING = 1024
 """Ids that a shape may have beyond its tokenizer's: vocabularies are padded to a multiple of a power of two, rarely of more."""
 MOST_IDS = 1 << 24
 """Ids of a vocabulary; the largest published have a fiftieth of them."""
+OTHER_KINDS = ("Unigram", "WordPiece", "WordLevel")
+"""Kinds of tokenizers of the library beside BPE."""
 MULTIPLE = 128
 """Number to a multiple of which a refused vocabulary is advised to be padded."""
 
@@ -82,6 +84,8 @@ def read_definition(file: Path) -> tuple[bytes, dict[str, Any]]:
         model, splitter = definition["model"], definition["pre_tokenizer"] or {}
         steps = splitter.get("pretokenizers") or [splitter]
         vocab, kind = model["vocab"], model.get("type", "BPE")
+        if kind in OTHER_KINDS:  # whose tokens are listed in another way
+            raise _unfit(file, kind)
         definition.setdefault("added_tokens", [])
         _require_kinds(definition, steps)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

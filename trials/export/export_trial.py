@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from analysis.fronts.picks import pick_words, picked
 from analysis.records.choice import read_choice
 from analysis.records.record import TrialRecord
+from analysis.text.typed import typed
 from analysis.text.words import joined
 from search_space.errors import SpecError, unknown_key
 from trials.catalogue.formats import FORMATS
@@ -35,13 +36,17 @@ def pick(stored: StoredStudy, choice: str) -> TrialRecord:
     if choice == CHOSEN:
         decided = read_choice(stored.directory)
         if decided is None:
-            raise SpecError(f"nothing is chosen in {stored.directory}; `archfront choose {stored.directory} TRIAL --because ...` does so")
+            raise SpecError(
+                f"nothing is chosen in {stored.directory}; `archfront choose {typed(stored.directory)} TRIAL --because ...` does so"
+            )
         return stored.record(decided.trial)
     if choice not in words:
         raise unknown_key(f"--pick {choice}", choice, [*words, CHOSEN])
     number = picked(stored.front, stored.membership)[choice]
     if number is None:
-        raise SpecError(f"{stored.directory} has no finished trial to export; `archfront report {stored.directory}` says what happened")
+        raise SpecError(
+            f"{stored.directory} has no finished trial to export; `archfront report {typed(stored.directory)}` says what happened"
+        )
     return stored.record(number)
 
 

@@ -49,7 +49,14 @@ def check(
         from trials.corpus.first_look import require_text  # numpy and tokenizers, which no shape that is refused waits for
 
         _require_vocabularies(study, first)
-        require_text(study.corpus, sorted(first.vocab_sizes(study)), study.proxy.context_tokens)
+        own = set(study.search_space.choices("vocab_size")) if study.scaling is None else first.vocab_sizes(study)
+        require_text(study.corpus, sorted(own), study.proxy.context_tokens)
+        for size in sorted(first.vocab_sizes(study) - own):
+            try:
+                require_text(study.corpus, [size], study.proxy.context_tokens)
+            except SpecError as error:
+                named = next(name for name, shape in first.references if shape.vocab_size == size)
+                raise SpecError(f"references: {named}: {error}") from None
     if trains_here and is_new:
         require_known_deadline(study, first, directory)
     return first

@@ -112,7 +112,8 @@ def _tokenizer_notices(corpus: CorpusSpec) -> Iterator[str]:
     for given in local_tokenizers(corpus.tokenizer):
         name = _title(given.file)
         if taken := unasked(given.file):
-            yield f"{name}: {joined(taken)} are taken off, in training and in exports: text is encoded whole, with nothing around it"
+            are = "is" if len(taken) == 1 and taken[0] in ("truncation", "padding") else "are"
+            yield f"{name}: {joined(taken)} {are} taken off, in training and in exports: text is encoded whole, with nothing around it"
         if changed := list(changed_texts(given.file)):
             yield f"{name}: texts with {joined(changed)} do not come back from their ids as they were; losses are those of what comes back"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from math import floor, log10
 from typing import Any, Self
 
 from analysis.objectives.energy import training_joules
@@ -81,5 +82,12 @@ def stages_text(seconds: dict[str, float]) -> str:
 def energy_text(joules: float) -> str:
     """Text in joules, or in kilowatt hours from a tenth of one on."""
     if joules < JOULES_PER_KILOWATT_HOUR / 10:
-        return f"{joules:,.3g} J"
-    return f"{joules / JOULES_PER_KILOWATT_HOUR:,.3g} kWh"
+        return f"{_three_digits(joules)} J"
+    return f"{_three_digits(joules / JOULES_PER_KILOWATT_HOUR)} kWh"
+
+
+def _three_digits(value: float) -> str:
+    """Three digits that count, written out: `2.29`, `3,210`, `0.00042`, `0`."""
+    decimals = 0 if value == 0 else max(0, 2 - floor(log10(abs(value))))
+    written = f"{float(f'{value:.3g}'):,.{decimals}f}"
+    return written.rstrip("0").rstrip(".") if "." in written else written

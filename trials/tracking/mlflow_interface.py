@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from analysis.records.json_text import parse_json
+from analysis.text.typed import typed
 from search_space.errors import SpecError
 from trials.machine.native_output import person
 from trials.machine.redaction import redacted
@@ -89,11 +90,11 @@ def _backend(directory: Path, uri: str | None) -> tuple[str, dict[str, str]]:
     place = location_of(directory, uri)
     if place.tracking_uri is None:
         if not (directory / DATABASE).exists():
-            raise SpecError(f"{directory} has no {DATABASE}; `archfront report {directory}` writes it from the records")
+            raise SpecError(f"{directory} has no {DATABASE}; `archfront report {typed(directory)}` writes it from the records")
         if (found := damage(directory / DATABASE)) is not None:
             raise SpecError(
                 f"{directory / DATABASE} must be a database of MLflow's, found that {found}; "
-                f"`archfront report {directory}` writes it once more from the records"
+                f"`archfront report {typed(directory)}` writes it once more from the records"
             )
         follow_move(directory)
         return f"sqlite:///{DATABASE}", view_paths(directory / DATABASE, place.study_id)

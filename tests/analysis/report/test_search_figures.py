@@ -7,7 +7,7 @@ import pytest
 from analysis.fronts.front import front_of
 from analysis.fronts.membership import estimate_membership
 from analysis.objectives.problem import problem_of
-from analysis.report.search_figures import hypervolumes, parallel_axes, search_figures
+from analysis.report.search_figures import best_so_far, hypervolumes, parallel_axes, search_figures
 from tests.support.sample_study import sample_finals, sample_records
 
 RECORDS = sample_records()
@@ -22,6 +22,18 @@ def test_best_so_far_never_falls_and_ends_at_the_front(names: list[str]) -> None
     assert found == sorted(found)
     assert len(found) == len(RECORDS)
     assert found[-1] == pytest.approx(front.hypervolume)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 9, len(RECORDS)])
+def test_the_axis_of_hypervolumes_has_a_width_within_all_and_nothing(count: int) -> None:
+    records = RECORDS[:count]
+    figure = best_so_far(records, FRONT)
+    shown, drawn = figure.layout.yaxis.range, figure.data[0].y
+    if not count:
+        assert shown is None
+        return
+    assert 0 <= shown[0] <= min(drawn) <= max(drawn) <= shown[1] <= 1
+    assert shown[1] - shown[0] >= 0.01
 
 
 def test_parallel_coordinates_have_each_dimension_that_varies_and_each_objective() -> None:

@@ -33,6 +33,11 @@ def json_lines(path: Path) -> None:
     path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
 
 
+def json_list(path: Path) -> None:
+    text = json.dumps([dict(zip(NAMES, row, strict=True)) for row in ROWS], indent=1)
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+
+
 def as_parquet(path: Path) -> None:
     parquet.write_table(pyarrow.table([list(cells) for cells in zip(*ROWS, strict=True)], names=list(NAMES)), path)
 
@@ -47,6 +52,8 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "runs.jsonl": json_lines,
     "runs.ndjson": json_lines,
     "runs.jsonl.gz": json_lines,
+    "runs.json": json_list,
+    "runs.json.gz": json_list,
     "runs.parquet": as_parquet,
 }
 
@@ -57,7 +64,7 @@ def test_a_table_is_the_same_in_every_file(name: str, tmp_path: Path) -> None:
     table = read_cells(tmp_path / name)
     assert table.names == NAMES
     assert [tuple(row) for row in zip(*table.columns, strict=True)] == ROWS
-    first = 1 if name.endswith((".parquet", "jsonl", "ndjson", "jsonl.gz")) else 2
+    first = 1 if name.endswith((".parquet", "json", "json.gz", "jsonl", "ndjson", "jsonl.gz")) else 2
     assert table.lines == (first, first + 1, first + 2)
 
 
@@ -110,6 +117,11 @@ WRONG = {
         "nested.jsonl:1 must be one JSON object, found brackets within brackets without end",
     ),
     "digits.jsonl": (b'{"a": ' + b"1" * 5000 + b"}", "digits.jsonl:1 must be one JSON object, found column 7: a number of 5,000 digits"),
+    "object.json": (b'{"N": [1, 2]}', "object.json must be a list of objects, one a run or shape, found dict; save it so"),
+    "mixed.json": (b'[{"N": 1}, 2]', "mixed.json must be a list of objects, one a run or shape, found something else; save it so"),
+    "empty.json": (b"[]", "must begin with a line of column names, found nothing"),
+    "cut.json": (b'[{"N": 1}', r"cut.json must be JSON, found no such text \(line 1, column 10: .*\); correct it"),
+    "deep.json": (b"[" * 100_000, "deep.json must be JSON, found no such text"),
     "not.parquet": (b"PAR1 no", "must be a whole Parquet file, found: "),
 }
 

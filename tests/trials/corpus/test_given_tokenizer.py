@@ -169,6 +169,10 @@ WRONG: dict[str, tuple[Callable[[Definition], Any], str]] = {
     "no object": (lambda d: [1], "must be a tokenizer.json of the library tokenizers, found other JSON; save it"),
     "other object": (lambda d: {"model": 3}, "must be a tokenizer.json of the library tokenizers, found other JSON; save it"),
     "unigram": (lambda d: with_model(d, type="Unigram"), "must be byte-level BPE without prefix space, .* found Unigram; name another"),
+    "unigram as the library writes it": (
+        lambda d: with_model(d, type="Unigram", vocab=[["<unk>", 0.0], ["a", -1.5]], unk_id=0),
+        "without prefix space, .* found Unigram; name",
+    ),
     "spaces": (lambda d: {**d, "pre_tokenizer": {"type": "Metaspace"}}, "found BPE that splits text by Metaspace; name another"),
     "nothing": (lambda d: {**d, "pre_tokenizer": None}, "found BPE that splits text by nothing; name another"),
     "lower case": (lambda d: {**d, "normalizer": {"type": "Lowercase"}}, r"found a normalizer \(Lowercase\); name another"),

@@ -69,6 +69,15 @@ def test_who_left_the_front_and_who_leads_now_is_said(told: tuple[list[int], Any
     assert "9.000" in promotion_text(found)
 
 
+@pytest.mark.parametrize(("stays", "said"), [(True, "is still on it"), (False, "has left it")])
+def test_of_one_member_alone_no_share_is_said(stays: bool, said: str, told: tuple[list[int], Any, Any]) -> None:
+    found = promoted(told, {})
+    first = replace(found.shapes[0], on_front_before=True, on_front_after=stays)
+    others = [replace(shape, on_front_before=False, on_front_after=False) for shape in found.shapes[1:]]
+    alone = promotion_sentences(replace(found, shapes=(first, *others)))[0]
+    assert alone == f"After 4 times the tokens, the one member of their front {said}."
+
+
 def test_what_did_not_finish_or_was_not_foreseen_is_said(told: tuple[list[int], Any, Any]) -> None:
     found = promoted(told, {told[0][0]: None}, "no cooldowns")
     said = promotion_sentences(found)
