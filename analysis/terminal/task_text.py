@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from analysis.tasks.published import PublishedFigures
 from analysis.tasks.task_result import Estimate, HarnessFigure, TaskResult
 from analysis.text import words
 from analysis.text.columns import aligned
@@ -35,6 +36,16 @@ def tasks_text(model: str, results: Sequence[TaskResult], against: Mapping[str, 
         lines.append(row)
     title = f"{model}{f', against {first}' if against else ''}"
     return "\n".join([title, *aligned(lines, [0])])
+
+
+def published_text(found: PublishedFigures) -> str:
+    """A table of what others published, which says so, with its source and how surely each figure is known."""
+    lines: list[tuple[str, ...]] = [("of", "model", "parameters", "training tokens", "accuracy, %", "grade")]
+    for row in found.rows:
+        size = words.ABSENT if row.parameters is None else words.short(row.parameters)
+        lines.append((row.of, row.model, size, words.short(row.training_tokens), f"{row.mean_accuracy_percent:.1f}", row.grade))
+    grades = "; ".join(f"{grade}: {meaning}" for grade, meaning in found.grades.items())
+    return "\n".join([f"published, not measured here: {found.measure}", *aligned(lines, [0, 1]), f"{found.source}; {grades}"])
 
 
 def harness_text(model: str, figures: Sequence[HarnessFigure]) -> str:

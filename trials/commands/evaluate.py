@@ -32,6 +32,8 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
         "ask by lm-evaluation-harness: its tasks by its names, its data from the hub, its figures; needs archfront[evals] and a network"
     )
     add("--harness", action="store_true", help=harness)
+    published = "print what MobileLLM's authors published below, with source and grade, marked as not measured here"
+    add("--published", action="store_true", help=published)
     shots = "with --harness, examples before each question in place of the task's own number"
     add("--shots", type=counted(64, least=0), metavar="N", help=shots)
     which = parser.add_mutually_exclusive_group()
@@ -60,8 +62,9 @@ def evaluate_models(options: argparse.Namespace) -> int:
     from trials.tasks.task_files import read_tasks
 
     tasks = read_tasks(options.tasks, None if options.data is None else Path(options.data), options.limit)
+    from analysis.tasks.published import published_figures
     from analysis.tasks.task_result import paired_difference, rights, task_result
-    from analysis.terminal.task_text import TASK_MEANING, tasks_text
+    from analysis.terminal.task_text import TASK_MEANING, published_text, tasks_text
     from trials.tasks.scoring import scored
 
     first: dict[str, Array] = {}
@@ -90,9 +93,11 @@ def evaluate_models(options: argparse.Namespace) -> int:
         if not options.json:
             print(f"{tasks_text(model.name, results, against, str(options.models[0]))}\n", flush=True)
     if options.json:
-        emit(printed)
+        emit([*printed, *([{"published": asdict(published_figures())}] if options.published else [])])
     else:
         print(TASK_MEANING)
+        if options.published:
+            print(f"\n{published_text(published_figures())}")
     return DONE
 
 
@@ -112,6 +117,8 @@ def require_a_study(options: argparse.Namespace) -> None:
 
 def _by_harness(options: argparse.Namespace) -> int:
     """Print the harness' figures of its own tasks."""
+    if options.published:
+        raise SpecError("--published must stand without --harness, found both; leave one out")
     if options.data is not None:
         raise SpecError("--harness must stand without --data: its data sets come from the hub, found both; leave one out")
     if any("=" in name for name in options.tasks):

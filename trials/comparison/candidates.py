@@ -62,9 +62,7 @@ class ReadStudy:
 
         Raises SpecError where the text is not there or is another one.
         """
-        blocks = prepare_corpus(stored.study.corpus, own.architecture.vocab_size)
-        blocks.require_same_text(stored.records)
-        return cls(stored, split, blocks, own)
+        return cls(stored, split, _blocks_of(stored, own.architecture), own)
 
     def __call__(self, model: LoadedModel) -> TextScore:
         """What a model makes of it."""
@@ -117,9 +115,14 @@ def fitting(model: LoadedModel, ways: Sequence[Way], most_bytes: int, within: fl
 
 def mending_of(stored: StoredStudy, record: TrialRecord, tokens: int) -> Mending:
     """How a trial is trained on: by its study's recipe and text, with an order of the data that it has not had."""
-    blocks = prepare_corpus(stored.study.corpus, record.architecture.vocab_size)
-    blocks.require_same_text([record])
-    return Mending(blocks, stored.study.proxy, tokens, record.seed + 1)
+    return Mending(_blocks_of(stored, record.architecture), stored.study.proxy, tokens, record.seed + 1)
+
+
+def _blocks_of(stored: StoredStudy, shape: Architecture) -> TokenBlocks:
+    """The text of a study's trials in a shape's vocabulary, without the sets that it names beside; SpecError where it is another text."""
+    blocks = prepare_corpus(stored.study.corpus.model_copy(update={"validation": {}}), shape.vocab_size)
+    blocks.require_same_text(stored.records)
+    return blocks
 
 
 def is_of_text(record: TrialRecord, study: StoredStudy | None) -> bool:

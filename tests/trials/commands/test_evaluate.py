@@ -62,6 +62,10 @@ def test_a_person_reads_a_table_with_intervals_and_what_chance_is(archfront: Cal
     assert "against the first" in done.stdout
     assert "blimp         20    50.0" in done.stdout
     assert "guessing" in done.stdout
+    assert "published" not in done.stdout
+    asked = [str(study), "--trial", number, "--tasks", "sums", "--data", str(data), "--published"]
+    assert "published, not measured here" in archfront("evaluate", *asked).stdout
+    assert json.loads(archfront("evaluate", *asked, "--json").stdout)[-1]["published"]["rows"][0]["grade"] == "A"
     assert "1 question" in done.stderr
 
 
@@ -70,6 +74,7 @@ def test_a_person_reads_a_table_with_intervals_and_what_chance_is(archfront: Cal
     [
         (["{study}", "--tasks", "piqa", "--data", "{data}"], "--data must hold piqa.jsonl, found blimp, sums"),
         (["{study}", "--tasks", "blimp"], "must come with --data FOLDER"),
+        (["{study}", "--tasks", "piqa", "--harness", "--published"], "--published must stand without --harness"),
         (["{data}", "--tasks", "sums", "--data", "{data}"], "a model must be a Hugging Face folder"),
         (["{data}", "--tasks", "sums", "--data", "{data}", "--pick", "knee"], "--pick must go with a study's directory"),
         (["{study}", "--tasks", "sums", "--data", "{data}", "--pick", "fastst"], "--pick fastst"),
