@@ -27,7 +27,8 @@ ROOMS = {
             "workers",
         )
     }
-    | {f"trials/jobs/{desk}.py" for desk in ("asking", "client", "state")},
+    | {f"trials/jobs/{desk}.py" for desk in ("asking", "client", "state")}
+    | {"trials/pretraining/in_parallel.py"},
     "optuna": {
         f"trials/search/{desk}.py"
         for desk in (

@@ -159,6 +159,13 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         "with --data, a tokenizer.json, a folder with one, or a name on the hub (default: the study's; of a configuration one is learned)"
     )
     add("--tokenizer", metavar="NAME", help=named)
+    parts = "processes that each take a part of every batch, by Ray Train; on GPUs one each (default %(default)s)"
+    add("--devices", type=few, default=1, metavar="N", help=parts)
+    add(
+        "--address",
+        metavar="ADDRESS",
+        help="with --devices, a running Ray cluster whose nodes see the folder (default: Ray is started here)",
+    )
     add("--seed", type=seed, metavar="N", help="of weights and order of the text (default: one that chose nothing in the study)")
     add("--threads", type=few, metavar="N", help="threads of the processor (default: all of them)")
     add(
@@ -174,6 +181,8 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="between two states that it can go on from (default %(default)g)",
     )
+    tracked = "MLflow's server or database for a run with live curves (default: the study's, where it is tracked; else none)"
+    add("--tracking-uri", metavar="URI", help=tracked)
     add("--license", metavar="NAME", help="what the model's card states for the Hugging Face hub (default: unknown)")
     add("--price-per-hour", type=price, metavar="PRICE", help="price of an hour of this machine, for what it costs")
     add("--plan", action="store_true", help="say what it will take, and end")
@@ -189,6 +198,9 @@ def train_winner(options: argparse.Namespace) -> int:
         from trials.export.front_matter import require_license
 
         require_license(options.license)
+    from trials.tracking.tracking_uri import settled_uri
+
+    uri = None if options.tracking_uri is None else settled_uri(options.tracking_uri)
     asked = None if options.recipe is None else recipe_named(options.recipe)
     subject = subject_of(Path(options.subject), options.trial, options.pick, options.data, options.tokenizer)
     if subject.notice is not None:
@@ -209,7 +221,7 @@ def train_winner(options: argparse.Namespace) -> int:
     from trials.pretraining.whole import foreseen_of, train_whole, wanted_of
 
     folder = Path(options.output or Path("runs", f"{subject.stem}-train"))
-    wanted = wanted_of(subject, recipe, proxy, folder, options.seed, options.threads)
+    wanted = wanted_of(subject, recipe, proxy, folder, options.seed, options.threads, options.devices)
     foreseen = foreseen_of(subject, wanted, folder)
     from trials.pretraining.outlook import outlook_lines
 
@@ -219,7 +231,7 @@ def train_winner(options: argparse.Namespace) -> int:
         emit({"statement": wanted.as_dict(), "lines": lines}) if options.json else print("\n".join(lines))
         return DONE
     say("\n".join(lines))
-    settings = {"state_seconds": options.state_seconds, "license_name": options.license}
+    settings = {"state_seconds": options.state_seconds, "license_name": options.license, "tracking_uri": uri, "address": options.address}
     done = train_whole(subject, wanted, folder, foreseen, say=say, **settings)
     if done.verified:
         say(done.verified)

@@ -45,7 +45,7 @@ def outlook_lines(wanted: Statement, price_per_hour: float | None = None) -> Ite
     usable, state = readable_bytes(usable_bytes(wanted.device)), disk(state_bytes(shape, proxy))
     yield f"memory      {readable_bytes(found.peak)} of {usable}{parts}; a state is {state}"
     yield f"work        {quantity(flops)} FLOPs, {energy_text(training_joules(flops, proxy.precision))} of arithmetic, an estimate"
-    study = _as_study(wanted)
+    study = as_study(wanted)
     paces = ready_paces(study, [shape], times_latency=False)
     if paces is None:
         yield "time        not known on this machine"
@@ -57,7 +57,7 @@ def outlook_lines(wanted: Statement, price_per_hour: float | None = None) -> Ite
         yield f"money       about {seconds / 3600 * price_per_hour:,.2f} at {price_per_hour:g} an hour"
 
 
-def _as_study(wanted: Statement) -> StudySpec:
+def as_study(wanted: Statement) -> StudySpec:
     """What the table of paces goes by: a study of this shape alone, one training at a time."""
     count = cost.parameters(wanted.shape)
     return StudySpec.model_validate(
@@ -67,6 +67,6 @@ def _as_study(wanted: Statement) -> StudySpec:
             "budget": {"parameters": count},
             "proxy": wanted.proxy.model_dump(),
             "search": {"trials": 1},
-            "workers": {"count": 1, "threads": wanted.threads, "gpus": 1 if wanted.device.startswith("cuda") else 0},
+            "workers": {"count": wanted.devices, "threads": wanted.threads, "gpus": 1 if wanted.device.startswith("cuda") else 0},
         }
     )

@@ -44,14 +44,14 @@ def pretrain(
     A state is written every so many seconds of training, or more seldom where writing takes more than a fiftieth of the time. `part` is
     which of how many processes this is; the first one writes. Raises WorkError where the training fails.
     """
-    conditions = Conditions(threads=wanted.threads, device=wanted.device)
+    conditions, is_first = Conditions(threads=wanted.threads, device=wanted.device, part=part), part[0] == 0
     task = TrialTask(number=0, kind=Kind.SAMPLED, architecture=wanted.shape, seed=wanted.seed)
-    checkpoint = Checkpoint(folder / STATE, checkpoint_key(task, wanted.proxy, blocks, conditions))
+    checkpoint = Checkpoint(folder / STATE, _key(task, wanted, blocks, conditions))
     keeper = _StateKeeper(checkpoint, state_seconds)
     run = ProxyRun(
         wanted.shape, blocks, wanted.proxy,
-        seed=wanted.seed, conditions=replace(conditions, between_steps=lambda: keeper.look(run)),
-        progress=lambda point: _told(folder, run, point, began, on_point),
+        seed=wanted.seed, conditions=replace(conditions, between_steps=(lambda: keeper.look(run)) if is_first else None),
+        progress=(lambda point: _told(folder, run, point, began, on_point)) if is_first else None,
     )  # fmt: skip
     kept = checkpoint.read()
     if kept is not None:
@@ -62,6 +62,8 @@ def pretrain(
     except TrainingFailed as failure:
         raise WorkError(f"the training of {wanted.title} ended after {run.tokens:,} tokens: {failure}") from None
     training = run.result()
+    if not is_first:
+        return training
     save_weights(folder / TRAINED_WEIGHTS, run.network)
     write_whole(folder / RESULT, f"{json_of(asdict(training), indent=2)}\n".encode())
     (folder / STATE).unlink(missing_ok=True)
@@ -75,6 +77,12 @@ def finished(folder: Path) -> Training | None:
         return None
     values: dict[str, Any] = read_json(path, "a training's result", STATEMENT_CURE)
     return from_json(Training, values)
+
+
+def _key(task: TrialTask, wanted: Statement, blocks: TokenBlocks, conditions: Conditions) -> str:
+    """A key that two trainings share only where one may go on from the other's state, bit for bit."""
+    key = checkpoint_key(task, wanted.proxy, blocks, conditions)
+    return key if wanted.devices == 1 else f"{key} in {wanted.devices} parts"
 
 
 def _told(folder: Path, run: ProxyRun, point: CurvePoint, began: int, on_point: OnPoint) -> None:

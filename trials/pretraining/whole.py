@@ -60,7 +60,9 @@ class Trained:
         }
 
 
-def wanted_of(subject: Subject, recipe: TrainingRecipe, proxy: ProxySpec, folder: Path, seed: int | None, threads: int | None) -> Statement:
+def wanted_of(
+    subject: Subject, recipe: TrainingRecipe, proxy: ProxySpec, folder: Path, seed: int | None, threads: int | None, devices: int = 1
+) -> Statement:
     """What a command asks for; what it leaves open is as the folder's training began, else the machine's."""
     import torch
 
@@ -76,8 +78,9 @@ def wanted_of(subject: Subject, recipe: TrainingRecipe, proxy: ProxySpec, folder
         recipe_source=recipe.source,
         corpus=subject.corpus,
         seed=usual if seed is None else seed,
-        threads=threads or (there.threads if there is not None else (os.cpu_count() or 1)),
+        threads=threads or (there.threads if there is not None else max(1, (os.cpu_count() or 1) // devices)),
         device=device if there is None else there.device,
+        devices=devices,
     )
 
 
@@ -99,6 +102,8 @@ def train_whole(
     state_seconds: float,
     license_name: str | None,
     say: Tell,
+    tracking_uri: str | None = None,
+    address: str | None = None,
 ) -> Trained:
     """Train, go on where the folder's training was, or write what is over anew where that is lacking.
 
@@ -108,6 +113,7 @@ def train_whole(
     from trials.corpus.prepare import prepare_corpus
     from trials.pretraining.model_folder import MODEL_LEFT, keep_tokenizer, write_model
     from trials.pretraining.pretrain import finished, pretrain
+    from trials.pretraining.tracked import TrackedTraining
     from trials.reporting.model_card import CARD
 
     with hold(folder) as held:
@@ -115,18 +121,30 @@ def train_whole(
         if not (held / FORESEEN).is_file():
             kept = foreseen.as_dict() if isinstance(foreseen, LossPrediction) else foreseen
             write_whole(held / FORESEEN, f"{json_of(kept)}\n".encode())
-        training = finished(held)
+        training, tracked = finished(held), TrackedTraining(subject, wanted, held, tracking_uri)
+        progress = _Progress(wanted, say)
+
+        def on_point(point: CurvePoint, began: int) -> None:
+            progress(point, began)
+            tracked.point(point, began)
+
         if training is None:
             blocks = prepare_corpus(wanted.corpus, wanted.shape.vocab_size)
             if subject.record is not None and subject.is_studys_text:
                 blocks.require_same_text([subject.record])
             blocks.require_context(wanted.proxy.context_tokens)
             keep_tokenizer(held, blocks)
-            training = pretrain(wanted, blocks, held, state_seconds=state_seconds, on_point=_Progress(wanted, say))
+            if wanted.devices > 1:
+                from trials.pretraining.in_parallel import pretrain_in_parallel
+
+                training = pretrain_in_parallel(wanted, held, state_seconds=state_seconds, on_point=on_point, address=address)
+            else:
+                training = pretrain(wanted, blocks, held, state_seconds=state_seconds, on_point=on_point)
         judged = foreseen.judged(training) if isinstance(foreseen, LossPrediction) else f"nothing was foreseen: {foreseen}"
         verified = ""
         if not (held / MODEL_LEFT / CARD).is_file():
             verified = write_model(held, wanted, training, judged, license_name)
+        tracked.end(training, judged, held / MODEL_LEFT)
     return Trained(folder, wanted, training, judged, verified)
 
 

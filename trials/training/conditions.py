@@ -28,6 +28,9 @@ class Conditions:
     between_steps: Callable[[], float] | None = None
     """Called before every step alone, where the run's state is whole; the seconds that it returns count nowhere."""
 
+    part: tuple[int, int] = (0, 1)
+    """Which of how many processes this is, each with its part of every batch; torch.distributed joins them where there are several."""
+
     @classmethod
     def of(cls, workers: WorkersSpec) -> Self:
         """What a study states for each of its trials."""

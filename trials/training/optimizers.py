@@ -1,14 +1,20 @@
-"""Which optimizer moves which parameter, and at what peak rate."""
+"""Which optimizer moves which parameter, and at what peak rate; and how several processes make the same step.
+
+Each process has the whole network and all states of its optimizers, and takes its part of every batch. So Muon orthogonalises the averaged
+gradient of a whole matrix in each of them alike, and nothing of it needs to be sent.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+import torch.distributed
+from torch import Tensor, nn
 
+from search_space.errors import SpecError
 from trials.network.decoder import Network
 from trials.study.spec import ProxySpec
 from trials.training.muon import Muon
@@ -70,3 +76,28 @@ def _groups(parameters: ByRate, rate: float, decay: float) -> list[dict[str, Any
 
 def _adamw(groups: list[dict[str, Any]]) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, betas=BETAS, eps=EPSILON, fused=True)
+
+
+def own_sequences(sequences: int, part: tuple[int, int]) -> int:
+    """Sequences of each process' part; SpecError where they cannot be shared out evenly."""
+    count = part[1]
+    if sequences % count:
+        raise SpecError(f"batch_sequences must be a multiple of the {count} devices, found {sequences}; change one of them")
+    return sequences // count
+
+
+def own_part(batch: Tensor, part: tuple[int, int]) -> Tensor:
+    """A process' rows of a batch [sequences, tokens]."""
+    place, count = part
+    return batch if count == 1 else batch.chunk(count)[place]
+
+
+def average(parameters: Sequence[nn.Parameter], loss: Tensor) -> None:
+    """Replace gradients and loss by their means over all processes, in one message; equal parts make them those of the whole batch."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    message = torch.cat([*(gradient.flatten() for gradient in gradients), loss.reshape(1)])
+    torch.distributed.all_reduce(message)
+    message /= torch.distributed.get_world_size()
+    for gradient, mean in zip(gradients, torch.split(message[:-1], [gradient.numel() for gradient in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient))
+    loss.copy_(message[-1])

@@ -31,7 +31,7 @@ from trials.training.evaluation import Scores, score
 from trials.training.failures import Diverged, OutOfMemory, TimedOut, TrainingFailed, memory_errors
 from trials.training.footprint import fit_batch
 from trials.training.lightning_loop import Batches, Stretch, trainer
-from trials.training.optimizers import make_optimizers, set_rates
+from trials.training.optimizers import average, make_optimizers, own_part, own_sequences, set_rates
 from trials.training.parametrization import reparametrize
 from trials.training.schedules import RunLength, ending_at, rate_factor
 from trials.training.tally import Tally
@@ -93,7 +93,8 @@ class ProxyRun:
             )
         self._device = torch.device(conditions.device)
         available = usable_bytes(self._device) if conditions.memory_bytes is None else conditions.memory_bytes
-        self.micro_batches = fit_batch(architecture, proxy, available, device=self._device.type).micro_batches
+        own = proxy.model_copy(update={"batch_sequences": own_sequences(proxy.batch_sequences, conditions.part)})
+        self.micro_batches = fit_batch(architecture, own, available, device=self._device.type).micro_batches
         with memory_errors():
             self.network = Network(architecture, seed)
             reparametrize(self.network, proxy)
@@ -268,7 +269,8 @@ class ProxyRun:
             self.tally.leave_out(self._conditions.between_steps())
         proxy = self._proxy
         set_rates(self.optimizers, rate_factor(proxy, self.plan.share(self.steps + 0.5, self.tally.training_seconds)))
-        return torch.from_numpy(self._blocks.batch(self._seed, self.steps, proxy.batch_sequences, proxy.context_tokens))
+        batch = torch.from_numpy(self._blocks.batch(self._seed, self.steps, proxy.batch_sequences, proxy.context_tokens))
+        return own_part(batch, self._conditions.part)
 
     def as_trained(self) -> AbstractContextManager[None]:
         """The context of a step's passes forward and backward: rounded over the last share of the run, where the recipe asks for that."""
@@ -277,7 +279,12 @@ class ProxyRun:
         return rounded(self.network, self._rounding if wanted is not None and share > 1 - wanted.last else None)
 
     def step(self, loss: Tensor) -> None:
-        """Follow the gradient of this loss, which is computed already; the loss itself has none."""
+        """Follow the gradient of this loss, which is computed already; the loss itself has none.
+
+        Where several processes train, gradients and loss are first averaged over them: each then makes the same step.
+        """
+        if self._conditions.part[1] > 1:
+            average(self._parameters, loss)
         clip_grad_norm_(self._parameters, self._proxy.gradient_clip)
         for optimizer in self.optimizers:
             optimizer.step()

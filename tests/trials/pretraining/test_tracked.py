@@ -1,0 +1,49 @@
+"""A long training as a run of MLflow's: curves, figures and a registered model, each once however often the command is given."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Call
+from tests.trials.pretraining.test_train import folder, words
+
+__all__ = ["folder"]
+
+
+@pytest.mark.slow
+def test_a_training_is_a_run_with_its_curves_and_a_registered_model(archfront: Call, folder: Path) -> None:
+    uri = f"sqlite:///{folder / 'runs.db'}"
+    for _ in range(2):
+        done = archfront(*words("out", "--tracking-uri", uri))
+        assert done.returncode == 0, done.stderr
+        assert "MLflow" not in done.stderr
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    (run,) = client.search_runs(experiments)
+    assert (run.info.status, run.data.tags["archfront.kind"]) == ("FINISHED", "training")
+    assert run.data.params["recipe"] == "recipe.yaml"
+    for name, least in (("training_loss", 32), ("validation_loss", 4), ("learning_rate", 32)):
+        history = client.get_metric_history(run.info.run_id, name)
+        steps = [point.step for point in history]
+        assert len(steps) == len(set(steps)) >= least, name
+    assert run.data.metrics["bits_per_byte"] > 0
+    (model,) = client.search_registered_models()
+    assert [version.version for version in client.search_model_versions(f"name = '{model.name}'")] in (["1"], [1])
+    assert list(model.aliases) == ["trained"]
+
+
+def test_a_store_that_fails_costs_a_warning_and_no_training(archfront: Call, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("no room at sqlite://user:secret@host")
+
+    monkeypatch.setattr("trials.pretraining.tracked.MlflowStore", fails)
+    done = archfront(*words("out", "--tracking-uri", f"sqlite:///{folder / 'runs.db'}"))
+    assert done.returncode == 0, done.stderr
+    assert (folder / "out" / "model" / "config.json").is_file()
