@@ -56,7 +56,7 @@ tests:
 	touch .venv/installed $@
 
 .venv/installed-more: .venv/installed-tests $(LLAMA_CPP)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --find-links $(WHEELS) -e '.[test,evals,executorch,llama]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --find-links $(WHEELS) -e '.[test,evals,executorch,llama,serve,tune]'
 	touch $@
 
 # llama.cpp has no wheel; built for one machine's processor it may crash on another, and in some of its own kernels

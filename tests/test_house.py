@@ -59,6 +59,8 @@ ROOMS = {
     "gguf": {"trials/formats/gguf_file.py", "trials/formats/gguf_tokenizer.py", "trials/models/gguf_reading.py"},
     "executorch": {"trials/latency/runtimes/executorch_runtime.py"},
     "openvino": {"trials/latency/runtimes/openvino_runtime.py"},
+    "jinja2": {"trials/tuning/chat_template.py"},
+    "rouge_score": {"trials/tuning/answers.py"},
     "lm_eval": {"trials/tasks/harness.py"},
     "llama_cpp": {"trials/latency/runtimes/llama_cpp_runtime.py"},
     "plotly": {

@@ -1,4 +1,4 @@
-"""The page on winners, as it is written: its commands that ask and compare models run, on shapes that nobody trained."""
+"""The page on winners, as it is written: its commands that ask, compare and tune models run, on shapes that nobody trained."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ from trials.export.write import write_formats
 from trials.study.directory import tokenizer_file, weights_file
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "winners.md"
-COMMANDS = [words for words in shown(PAGE) if words[0] in ("evaluate", "compare") and "--harness" not in words]
-"""What needs no network."""
+COMMANDS = [
+    words
+    for words in shown(PAGE)
+    if words[0] in ("evaluate", "compare", "tune") and "--harness" not in words and not words[1].endswith("-train/model")
+]
+"""What needs no network and no training of before."""
 CONTEXT = 32
 QUICK = Architecture(
     vocab_size=300, hidden_size=96, num_unique_layers=3, num_attention_heads=6, num_key_value_heads=6, head_dim=16, intermediate_size=128
@@ -43,6 +47,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("tasks/blimp.jsonl").write_text("\n".join(map(json.dumps, pairs)))
     Path("tasks/piqa.jsonl").write_text(json.dumps({"goal": "return", "sol1": "points", "sol2": "stniop", "label": 0}))
     Path("questions.jsonl").write_text(json.dumps({"query": "x =", "choices": ["1", "one"], "gold": 0}))
+    chats = [[{"role": "user", "content": f"{number}?"}, {"role": "assistant", "content": f"{number}."}] for number in range(9)]
+    Path("chats.jsonl").write_text("\n".join(json.dumps({"messages": chat}) for chat in chats))
     Path("book.txt").write_text("It was the best of times, it was the worst of times. " * 60)
     return tmp_path
 
@@ -50,7 +56,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.slow
 def test_every_command_of_the_page_runs_as_it_is_written(folder: Path, archfront: Call) -> None:
     pytest.importorskip("gguf")
-    assert {words[0] for words in COMMANDS} == {"evaluate", "compare"}
+    assert {words[0] for words in COMMANDS} == {"evaluate", "compare", "tune"}
     assert len(COMMANDS) >= 7
     for words in COMMANDS:
         done = archfront(*words)

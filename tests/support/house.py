@@ -19,7 +19,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("trials/cluster", "trials/experiments", "trials/plans", "trials/progress"),
     ("trials/search",),
     ("trials/trial", "trials/latency"),
-    ("trials/latency/runtimes", "trials/tasks"),
+    ("trials/latency/runtimes", "trials/tasks", "trials/tuning"),
     ("trials/models",),
     ("trials/training", "trials/formats"),
     ("trials/corpus", "trials/machine", "trials/rounding"),

@@ -1,15 +1,16 @@
-"""The verb that asks models a task's questions."""
+"""Verbs that ask models: a task's questions, and prompts whose answers a judge compares."""
 
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_space.errors import SpecError
-from trials.commands.arguments import add_json, counted, positive
+from trials.commands.arguments import add_json, counted, positive, seed
 from trials.commands.paths import given
 from trials.commands.talk import DONE, emit, say
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from trials.reporting.stored_study import StoredStudy
 
 USUAL_PICK = "recommended"
+USUAL_PROMPTS = 100
 
 
 def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,11 +38,16 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     add("--published", action="store_true", help=published)
     shots = "with --harness, examples before each question in place of the task's own number"
     add("--shots", type=counted(64, least=0), metavar="N", help=shots)
+    add_which_trial(parser)
+    add_json(parser, "print a JSON list with an object for each model")
+
+
+def add_which_trial(parser: argparse.ArgumentParser) -> None:
+    """Which trial of a study's directory is meant."""
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--trial", type=counted(10**9, least=0), metavar="N", help="of a study's directory, the trial of that number")
     pick = f"of a study's directory, a member of the front as for export (default {USUAL_PICK})"
     which.add_argument("--pick", metavar="WORD", help=pick)
-    add_json(parser, "print a JSON list with an object for each model")
 
 
 def add_tasks(parser: argparse.ArgumentParser, *, is_required: bool) -> None:
@@ -99,6 +106,63 @@ def evaluate_models(options: argparse.Namespace) -> int:
         if options.published:
             print(f"\n{published_text(published_figures())}")
     return DONE
+
+
+def add_judge_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `judge` reads."""
+    add = parser.add_argument
+    text = (
+        "a study's directory, a Hugging Face folder or a GGUF file; each further one is held against the first; one alone judges the judge"
+    )
+    add("models", type=given("MODEL"), metavar="MODEL", nargs="+", help=text)
+    add_which_trial(parser)
+    data = "chats as JSON lines, as for tune; what stands before the last answer of each is the prompt"
+    add("--data", type=given("--data"), required=True, metavar="FILE", help=data)
+    add("--limit", type=positive, default=USUAL_PROMPTS, metavar="N", help="the first N chats (default %(default)s)")
+    url = "an endpoint that takes chats as OpenAI's does, such as http://127.0.0.1:8000/v1; prompts and answers are sent there"
+    add("--judge-url", required=True, metavar="URL", help=url)
+    add("--judge-model", default="default", metavar="NAME", help="what the endpoint calls the judge (default: %(default)s)")
+    add("--judge-key", metavar="NAME", help="variable of the environment with the key that the endpoint wants")
+    add("--seed", type=seed, default=0, metavar="N", help="of the answers that are drawn (default %(default)s)")
+    add_json(parser, "print a JSON list with an object for each comparison")
+
+
+def judge_models(options: argparse.Namespace) -> int:
+    """Have answers of models judged in pairs by an OpenAI-compatible endpoint, places swapped, and the judge by a model against itself."""
+    from trials.tuning.chat import read_chats
+    from trials.tuning.judge import Judge
+
+    require_a_study(options)
+    key = None
+    if options.judge_key is not None and not (key := os.environ.get(options.judge_key)):
+        raise SpecError(
+            f"--judge-key must name a variable of the environment that holds a key, found none called {options.judge_key[:40]}; set it"
+        )
+    judge = Judge(options.judge_url, options.judge_model, key)
+    chats = read_chats(Path(options.data), options.limit)
+    for path in options.models:
+        if not Path(path).exists():
+            raise SpecError(f"a model must be a Hugging Face folder, a GGUF file or a study's directory, found nothing at {path}; name one")
+    from analysis.terminal.pairwise_text import preference_text
+    from trials.tuning.comparison_by_judge import drawn_answers, preferred
+
+    first = model_at(Path(options.models[0]), options)
+    ours, again = (drawn_answers(first, chats, options.seed + more) for more in (0, 1))
+    rows = [(f"{first.name} against itself", preferred(judge, ours, again, _told))]
+    for path in options.models[1:]:
+        other = model_at(Path(path), options)
+        theirs = drawn_answers(other, chats, options.seed)
+        rows.append((f"{other.name} against {first.name}", preferred(judge, theirs, ours, _told)))
+    if options.json:
+        emit([{"comparison": name, **asdict(found), "is_even": found.is_even} for name, found in rows])
+    else:
+        print(preference_text(rows))
+    return DONE
+
+
+def _told(number: int) -> None:
+    if number % 25 == 0:
+        say(f"archfront: {number} pairs judged")
 
 
 def is_study(path: Path) -> bool:

@@ -24,7 +24,7 @@ from trials.commands import (
     standing,
     studies,
     terms,
-    tracking,
+    tune,
     winners,
 )
 from trials.commands.talk import DONE
@@ -97,8 +97,14 @@ VERBS = {
     "explain": Verb(terms.explain, terms.add_explain_arguments, "study.proxy.tokens"),
     "evaluate": Verb(evaluate.evaluate_models, evaluate.add_evaluate_arguments, "runs/quickstart --data tasks --tasks blimp,piqa"),
     "compare": Verb(compare.compare_models, compare.add_compare_arguments, "runs/quickstart --ways float16,w8a8,int4,prune50+int8"),
+    "tune": Verb(tune.tune, tune.add_tune_arguments, "runs/quickstart --data chats.jsonl --output chat-model"),
+    "judge": Verb(
+        evaluate.judge_models,
+        evaluate.add_judge_arguments,
+        "chat-model other-model --data chats.jsonl --judge-url http://127.0.0.1:8000/v1",
+    ),
     "ui": Verb(results.ui, results.add_ui_arguments, "runs/quickstart"),
-    "track": Verb(tracking.track, tracking.add_track_arguments, "runs/quickstart --optuna sqlite:///quickstart.db"),
+    "track": Verb(standing.track, standing.add_track_arguments, "runs/quickstart --optuna sqlite:///quickstart.db"),
     "completion": Verb(completion, add_completion_arguments, "bash > archfront.bash"),
     "job submit": Verb(jobs.job_submit, jobs.add_submit_arguments, "studies/quickstart.yaml --address http://127.0.0.1:8265"),
     "job list": Verb(jobs.job_list, jobs.add_list_arguments, "--address http://127.0.0.1:8265"),
@@ -115,7 +121,7 @@ GROUPS = {"job": "Run studies on a Ray cluster."}
 PURPOSES = {
     "Before a study": ("init", "plan", "sample", "describe", "latency", "profile-device", "lr-check"),
     "A study": ("run", "status", "job"),
-    "What it found": ("report", "ui", "track", "choose", "export", "train", "evaluate", "compare"),
+    "What it found": ("report", "ui", "track", "choose", "export", "train", "evaluate", "compare", "tune", "judge"),
     "How far it holds": ("promote", "validate", "ablate", "fit"),
     "Words and shells": ("explain", "completion"),
 }

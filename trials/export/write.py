@@ -13,7 +13,7 @@ from search_space.architecture import Architecture
 from search_space.errors import SpecError, refused
 from trials.catalogue.formats import FORMATS, require_writer, supported_exports
 from trials.export.verification import VERIFICATION, library_of
-from trials.formats.model import Model
+from trials.formats.model import ChatTokens, Model
 from trials.network.weights import load_weights
 from trials.reporting.model_card import CARD
 
@@ -27,11 +27,13 @@ def write_formats(
     context_tokens: int,
     precisions: Mapping[str, str] = {},
     keeps_sharing: bool = False,
+    chat: ChatTokens | None = None,
 ) -> None:
     """Write each format; what an earlier export there was found to be is removed first, so that it vouches for no other files.
 
-    `precisions` are those of the formats' weights where they are not the usual ones, `keeps_sharing` as `Model` has it. Raises SpecError,
-    before anything is written, where one cannot hold the shape or the tokenizer, its library is missing, or a weight is not finite.
+    `precisions` are those of the formats' weights where they are not the usual ones, `keeps_sharing` and `chat` as `Model` has them.
+    Raises SpecError, before anything is written, where one cannot hold the shape or the tokenizer, its library is missing, or a weight is
+    not finite.
     """
     possible = supported_exports(architecture, precisions)
     for name in formats:
@@ -55,7 +57,9 @@ def write_formats(
     for name, row in rows.items():
         precision = precisions.get(name, row.export_precisions[0])
         with library_of(name, "written"):
-            resolve_name(row.writer)(output / row.file, Model(architecture, stored, precision, context_tokens, tokenizer, keeps_sharing))
+            resolve_name(row.writer)(
+                output / row.file, Model(architecture, stored, precision, context_tokens, tokenizer, keeps_sharing, chat)
+            )
 
 
 def _require_finite(file: Path, weights: Mapping[str, Tensor]) -> None:

@@ -49,7 +49,7 @@ def write_gguf(path: Path, model: Model) -> None:
     if model.tokenizer_file is None:
         add_no_tokenizer(writer, architecture.vocab_size)
     else:
-        add_tokenizer(writer, model.tokenizer_file, architecture.vocab_size)
+        add_tokenizer(writer, model.tokenizer_file, architecture.vocab_size, model.chat)
     for name, values in named_tensors(architecture, model.weights):
         if values.ndim == 1 or precision == "float32":
             writer.add_tensor(name, values)

@@ -14,6 +14,7 @@ import gguf
 
 from search_space.errors import SpecError
 from trials.corpus.given_tokenizer import read_definition, read_tokenizer
+from trials.formats.model import ChatTokens
 
 LLAMA_3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 QWEN_2 = LLAMA_3.replace(r"\p{N}{1,3}", r"\p{N}")
@@ -21,7 +22,7 @@ EXPRESSIONS = {LLAMA_3: "llama-bpe", QWEN_2: "qwen2"}
 """Names that llama.cpp has for tokenizers whose first step is an expression of their own."""
 
 
-def add_tokenizer(writer: gguf.GGUFWriter, file: Path, vocab_size: int) -> None:
+def add_tokenizer(writer: gguf.GGUFWriter, file: Path, vocab_size: int, chat: ChatTokens | None = None) -> None:
     """Add a tokenizer.json, padded to the vocabulary; no token is put before or after a text, as in training.
 
     Raises SpecError where llama.cpp would give other ids.
@@ -41,9 +42,12 @@ def add_tokenizer(writer: gguf.GGUFWriter, file: Path, vocab_size: int) -> None:
     writer.add_token_list(names)
     writer.add_token_types(kinds)
     writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]])
-    writer.add_bos_token_id(given.end_of_text)
-    writer.add_eos_token_id(given.end_of_text)
-    writer.add_pad_token_id(given.end_of_text)
+    begin, end = (given.end_of_text, given.end_of_text) if chat is None else (chat.begin, chat.ends[0])
+    writer.add_bos_token_id(begin)
+    writer.add_eos_token_id(end)
+    writer.add_pad_token_id(end)
+    if chat is not None:
+        writer.add_chat_template(chat.template)
     writer.add_add_bos_token(False)
     writer.add_add_eos_token(False)
 

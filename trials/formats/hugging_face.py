@@ -31,7 +31,8 @@ def write_hugging_face(directory: Path, model: Model) -> None:
     assert context_tokens is not None
     given = _tokenizer_of(tokenizer_file, architecture.vocab_size)
     as_config = shared_config if model.keeps_sharing else hugging_face_config
-    config = as_config(architecture, context_tokens, given.end_of_text)
+    begin, ends = (given.end_of_text, (given.end_of_text,)) if model.chat is None else (model.chat.begin, model.chat.ends)
+    config = as_config(architecture, context_tokens, given.end_of_text) | {"bos_token_id": begin, "eos_token_id": ends[0]}
     unrolled = unroll(architecture, model.weights)
     tensors = stored_once(architecture, model.weights) if model.keeps_sharing else _without_shared_memory(unrolled)
     dtype = str(tensors["model.embed_tokens.weight"].dtype).removeprefix("torch.")
@@ -40,15 +41,21 @@ def write_hugging_face(directory: Path, model: Model) -> None:
         shutil.copyfile(Path(__file__).with_name("shared_decoder.py"), directory / f"{OWN_MODULE}.py")
     write_safetensors(directory / "model.safetensors", tensors)
     _write_json(directory / "config.json", config | {"dtype": dtype})
-    _write_json(directory / "generation_config.json", {f"{role}_token_id": given.end_of_text for role in ("bos", "eos", "pad")})
+    several = ends[0] if len(ends) == 1 else [*ends]
+    _write_json(directory / "generation_config.json", {"bos_token_id": begin, "eos_token_id": several, "pad_token_id": ends[0]})
     definition, taken = without_unasked(read_definition(tokenizer_file)[1])
     if taken:
         _write_json(directory / "tokenizer.json", definition)
     else:
         shutil.copyfile(tokenizer_file, directory / "tokenizer.json")
-    special = {f"{role}_token": given.end_name for role in ("bos", "eos", "pad")}
+    names = given.end_name, given.end_name
+    if model.chat is not None:
+        added = {token["id"]: token["content"] for token in definition["added_tokens"]}
+        names = added.get(begin, given.end_name), added.get(ends[0], given.end_name)
+    special = {"bos_token": names[0], "eos_token": names[1], "pad_token": names[1]}
     tokenizer = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": context_tokens, "clean_up_tokenization_spaces": False}
-    _write_json(directory / "tokenizer_config.json", tokenizer | special)
+    chat = {} if model.chat is None else {"chat_template": model.chat.template}
+    _write_json(directory / "tokenizer_config.json", tokenizer | special | chat)
     _write_json(directory / "special_tokens_map.json", special)
 
 

@@ -14,6 +14,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class ChatTokens:
+    """How a model that was tuned on chats has them written."""
+
+    template: str
+    """Jinja as transformers and llama.cpp have it."""
+    begin: int
+    """Token that a text begins with where one is asked for."""
+    ends: tuple[int, ...]
+    """Tokens that end an answer, at least one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A model that is to be written."""
 
@@ -28,6 +40,8 @@ class Model:
     """The model's tokenizer.json; None where it takes and gives ids."""
     keeps_sharing: bool = False
     """Whether a file that could hold a block once for each time it runs holds it once alone."""
+    chat: ChatTokens | None = None
+    """What its tokenizer says of chats; None where it was not tuned on any."""
 
 
 def fresh_model(architecture: Architecture, precision: str = "float32") -> Model:

@@ -71,6 +71,7 @@ def load_gguf_model(path: Path) -> LoadedModel:
         raise SpecError(
             f"{path} must name the token that begins or ends a text (tokenizer.ggml.bos_token_id), found neither; write it anew"
         )
+    template = file.fields.get("tokenizer.chat_template")
     return LoadedModel(
         name=str(path),
         network=_network(file, architecture, path),
@@ -81,6 +82,7 @@ def load_gguf_model(path: Path) -> LoadedModel:
         precision=Counter(kind for name, kind in file.kinds.items() if name.startswith("blk.") and file.tensors[name].ndim > 1).most_common(
             1
         )[0][0],
+        chat_template=template if isinstance(template, str) and template else None,
     )
 
 

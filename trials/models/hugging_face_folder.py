@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from analysis.records.json_text import read_json
+from analysis.records.json_text import read_json, read_limited
 from search_space.architecture import Architecture
 from search_space.errors import SpecError, quoted, said_by, shortened
 from trials.catalogue.hugging_face_config import BLOCK_WEIGHT, is_of_mlp, stored_place
@@ -20,7 +20,8 @@ from trials.models.loaded_model import LoadedModel
 from trials.network.decoder import Network
 from trials.network.weights import load_weights, unlike_weight
 
-CONFIG_FILE, TOKENIZER_FILE = "config.json", "tokenizer.json"
+CONFIG_FILE, TOKENIZER_FILE, CHAT_TEMPLATE_FILE = "config.json", "tokenizer.json", "chat_template.jinja"
+LARGEST_TEMPLATE_BYTES = 1 << 20
 WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 """Where weights lie, the first that is there."""
 SAME_LOGITS = {
@@ -61,7 +62,18 @@ def load_hugging_face(folder: Path) -> LoadedModel:
     precision = str(config.get("dtype") or config.get("torch_dtype") or "float32")
     end = said.get("eos_token_id")
     ends = tuple(each for each in (end if isinstance(end, list) else [end]) if type(each) is int)
-    return LoadedModel(str(folder), network, tokenizer, prefix, ends, context, precision)
+    return LoadedModel(str(folder), network, tokenizer, prefix, ends, context, precision, _chat_template(folder))
+
+
+def _chat_template(folder: Path) -> str | None:
+    """The template of chats, from a file of its own or among the tokenizer's words; of several the one that is called default."""
+    own, words = folder / CHAT_TEMPLATE_FILE, folder / "tokenizer_config.json"
+    if own.is_file():
+        return read_limited(own, LARGEST_TEMPLATE_BYTES).decode(errors="replace")
+    said = _read_object(words).get("chat_template") if words.is_file() else None
+    if isinstance(said, list):
+        said = next((each.get("template") for each in said if isinstance(each, dict) and each.get("name") == "default"), None)
+    return said if isinstance(said, str) and said else None
 
 
 def shape_of_weights(published: Published, config: Mapping[str, Any], folder: Path) -> Architecture:

@@ -26,6 +26,8 @@ class LoadedModel:
     """Longest text that its files state."""
     precision: str
     """How the weights were stored, in words of the file."""
+    chat_template: str | None = None
+    """How it has chats written, in Jinja; None where its files say nothing of chats."""
 
     @property
     def architecture(self) -> Architecture:

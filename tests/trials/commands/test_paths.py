@@ -55,6 +55,12 @@ ARGUMENTS = {
     "compare": "compare {} --tasks sums=sums.jsonl",
     "compare --text": "compare done --text {}",
     "compare --data": "compare done --tasks sums --data {}",
+    "tune": "tune {} --data synthetic:api --output out",
+    "tune --data": "tune done --data {} --output out",
+    "tune --held-out": "tune done --data synthetic:api --held-out {} --output out",
+    "tune --output": "tune done --data synthetic:api --output {}",
+    "judge": "judge {} --data chats.jsonl --judge-url http://127.0.0.1:1",
+    "judge --data": "judge done --data {} --judge-url http://127.0.0.1:1",
     "latency": "latency {}",
     "profile-device": "profile-device {}",
     "profile-device --output": "profile-device study.yaml --output {}",
@@ -76,7 +82,7 @@ ARGUMENTS = {
 }
 """A command line for each, with a place for the path."""
 WRITTEN = {"run --directory", "ablate --directory", "report --output", "export --output", "profile-device --output", "lr-check --directory"}
-WRITTEN |= {"validate --directory", "fit --html", "init --output", "plan --directory", "job fetch", "train --output"}
+WRITTEN |= {"validate --directory", "fit --html", "init --output", "plan --directory", "job fetch", "train --output", "tune --output"}
 FILES_WRITTEN = {"report --output", "fit --html", "profile-device --output", "init --output"}
 NEW_DATABASE = {"run --tracking-uri", "ui --tracking-uri"}
 KEYS: dict[str, Callable[[str], dict[str, Any]]] = {
@@ -121,6 +127,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "study.yaml").write_text(small_study()[1])
     (folder / "ablation.yaml").write_text((ROOT / "studies" / "mobilellm" / "depth-width.yaml").read_text())
     (folder / "runs.csv").write_text("params,tokens,loss\n1e6,1e8,3.0\n")
+    answered = '{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}'
+    (folder / "chats.jsonl").write_text(f"{answered}\n" * 4)
     (folder / "text.txt").write_text("some text\n" * 9000)
     return folder
 

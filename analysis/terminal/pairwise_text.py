@@ -1,0 +1,41 @@
+"""What a judge of pairs said, as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from analysis.tasks.pairwise import Preference
+from analysis.tasks.task_result import Estimate
+from analysis.text.columns import aligned
+
+PAIRS_MEANING = (
+    "preferred: share of pairs in which the first named is better, half a pair where neither is, each judged twice, places swapped; "
+    "placed first: share of verdicts for what stands first, one half where the place moves nothing"
+)
+
+
+def preference_text(rows: Sequence[tuple[str, Preference]]) -> str:
+    """A table of comparisons, the first of them a model against itself, and whether the judge can be believed."""
+    lines: list[tuple[str, ...]] = [("comparison", "pairs", "unread", "preferred", "90 % interval", "placed first")]
+    for name, found in rows:
+        shown = found.preferred
+        lines.append(
+            (name, f"{found.pairs:,}", f"{found.unread:,}", _percent(shown.value), _interval(shown), _percent(found.placed_first.value))
+        )
+    _, itself = rows[0]
+    if itself.is_even:
+        said = f"calibrated: a model against itself comes out at {_percent(itself.preferred.value)} %, whose interval holds 50 %"
+    else:
+        said = (
+            f"not calibrated: a model against itself comes out at {_percent(itself.preferred.value)} %, whose interval does not hold 50 %; "
+            "take another judge, and no comparison of this one at its word"
+        )
+    return "\n".join([*aligned(lines, [0]), said, PAIRS_MEANING])
+
+
+def _interval(found: Estimate) -> str:
+    return f"{_percent(found.low)} to {_percent(found.high)}"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f}"

@@ -1,0 +1,1 @@
+"""Chats become a tuned model, and what it writes is scored."""
