@@ -18,11 +18,11 @@ import os
 from collections.abc import Sequence
 
 from search_space.errors import SpecError, WorkError
-from trials.commands.end_news import EndNews
 from trials.commands.paths import require_usable, system_refusal
 from trials.commands.talk import DONE, STUDY_FAILED, WRONG_INPUT, hush_libraries, say
 from trials.commands.verbs import VERBS, Verb, parser
 from trials.machine.supervision import INTERRUPTED, supervised
+from trials.progress.end_news import EndNews
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"archfront: {error}")
         return WRONG_INPUT
     verb = VERBS[options.verb]
-    news = EndNews(options) if verb.is_a_study else None
+    news = EndNews(options.study, options.directory, say) if verb.is_a_study else None
     stopping = news.begin if news is not None else lambda code: None
     if arguments is None and sys.platform == "linux":
         code = supervised(lambda: _run(verb, options, is_program=True), verb.interrupted, verb.vanished, stopping)

@@ -25,6 +25,7 @@ ROOMS = {
             "trial_news",
             "tune_adapters",
             "workers",
+            "workplace_on_ray",
         )
     }
     | {f"trials/jobs/{desk}.py" for desk in ("asking", "client", "state")}

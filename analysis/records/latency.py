@@ -97,6 +97,12 @@ class Latency(Measurement):
     """Clock of the pinned processors, as the system says it."""
     clock_mhz_after: float | None = None
     load_average_after: float | None = None
+    device_processors: int | None = None
+    """Processors of the machine that measured; with the next field, the device and the runtime's version they tell it from another one."""
+    device_memory_bytes: int | None = None
+    """Memory of that machine. Both are None where a command measures, which may do so anywhere, and in records of before."""
+    niceness: int | None = None
+    """Niceness of the process that measured; None where a command measures, and in records of before."""
     activations: Activations | None = None
     """What the products of rounded weights read on that device, as a small known network showed: `int8` or `float32`. None where no weights
     are rounded, where it is neither, and where nobody asked: in records of before, and of a command that does not say it."""

@@ -21,6 +21,8 @@ from uuid import uuid4
 import pytest
 import yaml
 
+from trials.jobs.order import Order
+
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS, JOB_SECONDS = 120.0, 400.0
 STUDY = {
@@ -69,6 +71,11 @@ def write_study(folder: Path, **changes: Any) -> Path:
     path = folder / "tiny.yaml"
     path.write_text(yaml.safe_dump(STUDY | changes))
     return path
+
+
+def ordered(verb: str, file: str, directory: str, *words: str) -> Order:
+    """An order of a job without a cluster."""
+    return Order(verb=verb, study="tiny", files=(Path(file),), directory=directory, words=words)
 
 
 @dataclass(frozen=True)

@@ -249,6 +249,33 @@ def test_what_trains_while_the_device_is_away_is_measured_later_and_the_study_wa
     assert [lasting(record) for record in read_records(directory)] == [lasting(record) for record in undisturbed]
 
 
+def test_another_machine_in_the_place_of_the_device_is_refused_and_no_trial_pays_for_it(head: Any, tmp_path: Path) -> None:
+    measures: dict[str, Any] = {"num_cpus": 0, "resources": {"latency_device": 1}, "object_store_memory": 100_000_000}
+    node = head.add_node(**measures, env_vars={"NODE_OF_THIS_TEST": "measures"})
+    head.wait_for_nodes()
+    (tmp_path / "moved").mkdir()
+    command, directory = [sys.executable, "-c", DRIVER, str(tmp_path / "moved"), head.address], tmp_path / "moved" / "study"
+
+    def driven() -> subprocess.Popen[str]:
+        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def refused(ended: subprocess.Popen[str]) -> None:
+        said = ended.communicate(timeout=400)[1]
+        assert "must be the one that took this study's first (measures, none 0), found another (another, none 0); see to the node" in said
+        assert ended.returncode == 1
+
+    driver = driven()
+    wait_until(driver, directory, lambda standing: standing.done >= 1)
+    head.remove_node(node, allow_graceful=False)
+    other = head.add_node(**measures, env_vars={"NODE_OF_THIS_TEST": "another"})
+    refused(driver)
+    refused(driven())
+    assert all(record.finished for record in read_records(directory))
+    head.remove_node(other, allow_graceful=False)
+    head.add_node(**measures, env_vars={"NODE_OF_THIS_TEST": "measures"})
+    assert driven().communicate(timeout=400)[0].splitlines()[-1] == "5 None"
+
+
 def wait_until(driver: subprocess.Popen[str], directory: Path, holds: Callable[[RunStanding], bool]) -> None:
     """Return when the study says so; it goes on until then."""
     while not (directory / PROGRESS_FILE).exists() or not holds(read_standing(directory)):

@@ -39,6 +39,13 @@ def add_shape(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shape", type=given("NAME|FILE"), metavar="NAME|FILE", help=text)
 
 
+def add_address(
+    parser: argparse.ArgumentParser, text: str = "a running Ray cluster, such as auto, that trains (default: this machine)"
+) -> None:
+    """Where a study's trainings run."""
+    parser.add_argument("--address", metavar="ADDRESS", help=text)
+
+
 def add_tracking(parser: argparse.ArgumentParser) -> None:
     """Where MLflow keeps a study's runs, and what it is told of them beside the study."""
     parser.add_argument("--tracking-uri", metavar="URI", help="MLflow's server or database (default: SQLite in the directory)")

@@ -11,7 +11,7 @@ from pathlib import Path
 from search_space.errors import SpecError
 from trials.catalogue.formats import MODEL_FORMATS, USUAL_MODEL_FORMAT
 from trials.catalogue.runtimes import RUNTIMES, USUAL_RUNTIME
-from trials.commands.arguments import add_json, add_shape, counted, few
+from trials.commands.arguments import add_address, add_json, add_shape, counted, few
 from trials.commands.paths import Use, given
 from trials.commands.shapes import shape_named
 from trials.commands.talk import DONE, emit, say
@@ -59,10 +59,7 @@ def add_profile_device_arguments(parser: argparse.ArgumentParser) -> None:
     """What `profile_device` reads."""
     add = parser.add_argument
     add("study", type=given("STUDY"), metavar="STUDY", nargs="?", help="a study's YAML file: its space, sizes and workload")
-    add("--runtime", choices=tuple(RUNTIMES), help="in place of the study's")
-    add("--precision", choices=EVERY_PRECISION, help="in place of the study's")
-    add("--shapes", type=few, default=40, metavar="N", help="that are fitted, at most (default %(default)s)")
-    add("--checks", type=few, default=10, metavar="N", help="further shapes that judge the fit (default %(default)s)")
+    add_profile_arguments(parser)
     add(
         "--output",
         type=given("--output", Use.FILE),
@@ -76,7 +73,17 @@ def add_profile_device_arguments(parser: argparse.ArgumentParser) -> None:
     add("--column", default="latency_ms", metavar="NAME", help="milliseconds in that table (default %(default)s)")
     add("--features", metavar="LIST", help="columns of that table, with commas, that are features beside the known ones")
     add("--seeds", type=few, default=5, metavar="N", help="fits of that table, to other rows each (default %(default)s)")
+    add_address(parser, "a running Ray cluster, such as auto, whose latency device is measured (default: this machine)")
     add_json(parser)
+
+
+def add_profile_arguments(parser: argparse.ArgumentParser) -> None:
+    """What says how a device is measured."""
+    add = parser.add_argument
+    add("--runtime", choices=tuple(RUNTIMES), help="in place of the study's")
+    add("--precision", choices=EVERY_PRECISION, help="in place of the study's")
+    add("--shapes", type=few, default=40, metavar="N", help="that are fitted, at most (default %(default)s)")
+    add("--checks", type=few, default=10, metavar="N", help="further shapes that judge the fit (default %(default)s)")
 
 
 def profile_device(options: argparse.Namespace) -> int:
@@ -113,9 +120,12 @@ def profile_device(options: argparse.Namespace) -> int:
     study, _, _ = load_begun(Path(options.study), None)
     spec = latency_spec(study.latency, options.runtime, options.precision)
     wanted = choose_shapes(study.search_space, spec, options.shapes, options.checks)
-    path = Path(options.output) if options.output else default_table(study.search_space, spec)
-    say(f"table    {path}")
-    table = profile(path, spec, wanted, progress=lambda done, of, text: say(f"{done} of {of}: {text}"))
+    from trials.commands.gate import workplace
+
+    with workplace(study, options.address) as place:
+        path = Path(options.output) if options.output else default_table(study.search_space, spec, lambda: place.device(spec))
+        say(f"table    {path}")
+        table = profile(path, spec, wanted, start=place.measurer, progress=lambda done, of, text: say(f"{done} of {of}: {text}"))
     if options.trials is not None:
         added, left_out = add_trials(path, Path(options.trials))
         say(f"trials   {added} added" + (f"; left out where they differ, such as {left_out}" if left_out else ""))

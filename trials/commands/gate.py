@@ -5,7 +5,8 @@ It imports the gate when it is passed, after the study was read: a row that is r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from analysis.records.record import RECORDS
 from trials.commands.talk import say
 
 if TYPE_CHECKING:
+    from trials.experiments.workplace import Workplace
     from trials.plans.first_trials import FirstTrials
     from trials.study.ablation_spec import AblationSpec
     from trials.study.spec import StudySpec
@@ -38,14 +40,30 @@ def tell_of_directory(directory: Path) -> None:
     _tell(directory_notices(directory))
 
 
-def ablations_passed(ablations: Iterable[AblationSpec], scales: Sequence[str]) -> None:
+def ablations_passed(ablations: Iterable[AblationSpec], scales: Sequence[str], *, has_text: bool = True, trains_here: bool = True) -> None:
     """Pass ablations at these scales through the gate, after their notices were said; raises SpecError where one cannot be run."""
     from trials.plans.check_study import check_ablation
     from trials.plans.notices import ablation_notices
 
     for ablation in ablations:
-        check_ablation(ablation, scales)
-        _tell(ablation_notices(ablation))
+        check_ablation(ablation, scales, has_text=has_text, trains_here=trains_here)
+        _tell(ablation_notices(ablation) if has_text else ())
+
+
+@contextmanager
+def workplace(study: StudySpec, address: str | None) -> Iterator[Workplace]:
+    """Where trainings beside a study take place, while inside: the cluster that --address or the environment names, else this machine."""
+    from trials.cluster.ray_address import is_here
+
+    if is_here(address):
+        from trials.experiments.workplace import HERE
+
+        yield HERE
+        return
+    from trials.driver.workplace_on_ray import on_ray
+
+    with on_ray(study, address) as found:
+        yield found
 
 
 def _tell(notices: Iterable[str]) -> None:

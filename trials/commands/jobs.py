@@ -9,29 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.text.typed import typed
-from trials.commands.arguments import add_json, add_study, add_tracking, tags_of
+from trials.commands.arguments import add_json
 from trials.commands.paths import Use, given
 from trials.commands.standing import print_standing
+from trials.commands.submit import add_cluster
 from trials.commands.talk import DONE, emit, say
 
 if TYPE_CHECKING:
     from trials.jobs.state import JobState
 
 
-def add_submit_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `job_submit` reads."""
-    add_study(parser)
-    where = "where the records go, an absolute path on the cluster (default ~/archfront/NAME there)"
-    parser.add_argument("--directory", type=given("--directory", Use.ELSEWHERE), metavar="DIR", help=where)
-    add_tracking(parser)
-    carry = "a variable of this environment that the job's driver gets too, sealed on its way; may be given again"
-    parser.add_argument("--env", action="append", default=[], metavar="NAME", help=carry)
-    _add_address(parser)
-
-
 def add_list_arguments(parser: argparse.ArgumentParser) -> None:
     """What `job_list` reads."""
-    _add_address(parser)
+    add_cluster(parser)
     add_json(parser, "print a JSON list")
 
 
@@ -48,50 +38,20 @@ def add_fetch_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", type=given("DIR", Use.FOLDER), metavar="DIR", help=where)
     which = "those of the front and of what is recommended or chosen, of all trials, or of none (default %(default)s)"
     parser.add_argument("--weights", choices=("front", "all", "none"), default="front", help=which)
-    _add_address(parser)
+    add_cluster(parser)
 
 
 def add_logs_arguments(parser: argparse.ArgumentParser) -> None:
     """What `job_logs` reads."""
     parser.add_argument("job", metavar="JOB", help="the id that submit printed")
     parser.add_argument("--follow", action="store_true", help="go on until the job ends")
-    _add_address(parser)
+    add_cluster(parser)
 
 
 def add_job_arguments(parser: argparse.ArgumentParser) -> None:
     """What `job_stop` reads."""
     parser.add_argument("job", metavar="JOB", help="the id that submit printed")
-    _add_address(parser)
-
-
-def _add_address(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--address", required=True, metavar="URL", help="of the cluster's dashboard, such as http://127.0.0.1:8265")
-
-
-def job_submit(options: argparse.Namespace) -> int:
-    """Ship the code and a study to a cluster and print the job's id."""
-    from trials.commands.gate import passed
-    from trials.jobs.carrying import carried
-    from trials.jobs.shipment import as_shipped
-
-    variables = carried(options.env)
-    tags = tags_of(options)
-    study, has_text = as_shipped(Path(options.study), options.directory)
-    passed(study, has_text=has_text, trains_here=False)
-    from trials.jobs.submit import submit
-
-    print(
-        submit(
-            Path(options.study),
-            options.address,
-            directory=options.directory,
-            tracking_uri=options.tracking_uri,
-            experiment=options.experiment,
-            tags=tags,
-            variables=variables,
-        )
-    )
-    return DONE
+    add_cluster(parser)
 
 
 def job_list(options: argparse.Namespace) -> int:
@@ -116,16 +76,19 @@ def job_list(options: argparse.Namespace) -> int:
 def job_status(options: argparse.Namespace) -> int:
     """Say how a job stands: what its study has done and waits for, or how it ended."""
     from trials.jobs.standing_there import standing_there
-    from trials.jobs.state import last_sentence, state_of
+    from trials.jobs.state import last_count, last_sentence, state_of
 
     state = state_of(options.job, options.address)
-    there = None if state.status == "PENDING" else standing_there(state, options.address)
+    there = standing_there(state, options.address) if state.status != "PENDING" and state.verb == "run" else None
+    count = last_count(state.job, options.address) if state.verb != "run" else None
     sentence = last_sentence(state.job, options.address) if state.ended and state.code else None
     if options.json:
-        emit({**asdict(state), "said": sentence, "standing": there and there.standing and asdict(there.standing)})
+        emit({**asdict(state), "said": sentence, "count": count, "standing": there and there.standing and asdict(there.standing)})
         return DONE
     print(f"{_how(state)}{f': {sentence or state.message}' if state.code and state.ended else ''}")
     print(f"{state.verb} of {state.study} by {state.owner}, in {state.directory} on the cluster")
+    if count is not None:
+        print(count)
     if there is not None and there.standing is not None:
         print_standing(there.standing, there.said)
     elif there is not None:

@@ -8,20 +8,41 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_space.errors import SpecError
-from trials.commands.arguments import add_directory, add_json, add_study, counted, few, positive, price, seconds_given, seed, times
+from trials.commands.arguments import (
+    add_address,
+    add_directory,
+    add_json,
+    add_study,
+    counted,
+    few,
+    positive,
+    price,
+    seconds_given,
+    seed,
+    times,
+)
 from trials.commands.paths import Use, given
 from trials.commands.talk import DONE, emit, say
 
 if TYPE_CHECKING:
     from analysis.fidelity.rank_validity import LongRun
 
+RUN_BEFORE = "the YAML file of a study that has been run"
+
 
 def add_lr_check_arguments(parser: argparse.ArgumentParser) -> None:
     """What `lr_check` reads."""
-    add = parser.add_argument
     add_study(parser)
     where = "where the trainings are kept; the same command continues (default runs/NAME-lr-check)"
-    add("--directory", type=given("--directory", Use.FOLDER), metavar="DIR", help=where)
+    parser.add_argument("--directory", type=given("--directory", Use.FOLDER), metavar="DIR", help=where)
+    add_rate_arguments(parser)
+    add_address(parser)
+    add_json(parser)
+
+
+def add_rate_arguments(parser: argparse.ArgumentParser) -> None:
+    """What says which shapes are trained at which rates."""
+    add = parser.add_argument
     add("--shapes", type=few, default=6, metavar="N", help="from deep-thin to wide-shallow (default %(default)s)")
     add(
         "--rates",
@@ -31,28 +52,30 @@ def add_lr_check_arguments(parser: argparse.ArgumentParser) -> None:
         help="factors of 2 around the study's rates, an odd number (default %(default)s)",
     )
     add("--tokens", type=positive, metavar="N", help="training tokens in place of the study's")
-    add_json(parser)
 
 
 def lr_check(options: argparse.Namespace) -> int:
     """Train a spread of shapes at several learning rates and say whether the study's suits them all."""
-    from trials.commands.gate import passed
+    from trials.cluster.ray_address import is_here
+    from trials.commands.gate import passed, workplace
     from trials.study.load_study import load_begun
 
     study, _, _ = load_begun(Path(options.study), None)
-    passed(study)
+    passed(study, trains_here=is_here(options.address))
     from analysis.fidelity.lr_transfer import check_directory, rate_table
     from trials.experiments.lr_check import run_rate_check
 
     directory = Path(options.directory) if options.directory else check_directory(Path("runs", study.name))
-    found = run_rate_check(
-        study,
-        directory,
-        shapes=options.shapes,
-        rates=options.rates,
-        tokens=options.tokens,
-        progress=lambda count, total, run: say(f"{count} of {total}: {run.title}"),
-    )
+    with workplace(study, options.address) as place:
+        found = run_rate_check(
+            study,
+            directory,
+            shapes=options.shapes,
+            rates=options.rates,
+            tokens=options.tokens,
+            place=place,
+            progress=lambda count, total, run: say(f"{count} of {total}: {run.title}"),
+        )
     if options.json:
         emit(found.as_dict())
     else:
@@ -63,34 +86,37 @@ def lr_check(options: argparse.Namespace) -> int:
 
 def add_validate_arguments(parser: argparse.ArgumentParser) -> None:
     """What `validate` reads."""
-    add = parser.add_argument
-    add_study(parser, "the YAML file of a study that has been run")
+    add_study(parser, RUN_BEFORE)
     where = "the study's directory; the same command continues (default runs/NAME)"
-    add("--directory", type=given("--directory", Use.FOLDER), metavar="DIR", help=where)
+    parser.add_argument("--directory", type=given("--directory", Use.FOLDER), metavar="DIR", help=where)
+    add_ranking_arguments(parser)
+    add_address(parser)
+    add_json(parser)
+
+
+def add_ranking_arguments(parser: argparse.ArgumentParser) -> None:
+    """What says how many shapes are trained how much longer."""
+    add = parser.add_argument
     add("--shapes", type=few, default=12, metavar="N", help="from the best to the worst loss (default %(default)s)")
     add("--times", type=times, default=4.0, metavar="X", help="how many times longer (default %(default)g)")
-    add_json(parser)
 
 
 def validate(options: argparse.Namespace) -> int:
     """Train shapes of a study longer and say whether its short trainings rank them alike; what failed is tried again."""
-    from trials.commands.gate import passed
+    from trials.cluster.ray_address import is_here
+    from trials.commands.gate import passed, workplace
     from trials.study.load_study import load_begun
 
     study, directory, text = load_begun(Path(options.study), options.directory)
-    passed(study, directory)
+    passed(study, directory, trains_here=is_here(options.address))
     from analysis.fidelity.rank_validity import validity_sentences
     from trials.experiments.validate import run_validation
     from trials.reporting.stored_study import read_study, report_study
 
-    found = run_validation(
-        study,
-        directory,
-        study_text=text,
-        shapes=options.shapes,
-        times=options.times,
-        progress=_say_run,
-    )
+    with workplace(study, options.address) as place:
+        found = run_validation(
+            study, directory, study_text=text, shapes=options.shapes, times=options.times, place=place, progress=_say_run
+        )
     if options.json:
         emit(asdict(found))
     else:
@@ -102,18 +128,25 @@ def validate(options: argparse.Namespace) -> int:
 
 def add_promote_arguments(parser: argparse.ArgumentParser) -> None:
     """What `promote` reads."""
-    add = parser.add_argument
     add_directory(parser, "the directory of a study that has been run; the same command continues")
+    add_promotion_arguments(parser)
+    named = "the study's YAML, where its corpus is named relative to it (default DIR/study.yaml)"
+    parser.add_argument("--study", type=given("--study"), metavar="FILE", help=named)
+    add_address(parser)
+    add_json(parser)
+
+
+def add_promotion_arguments(parser: argparse.ArgumentParser) -> None:
+    """What says which members of a front are trained how much longer."""
+    add = parser.add_argument
     add("--times", type=times, default=2.0, metavar="X", help="how many times longer, at most 8 (default %(default)g)")
     add("--top", type=positive, metavar="N", help="those most likely on the front alone (default: its members and near-ties)")
-    named = "the study's YAML, where its corpus is named relative to it (default DIR/study.yaml)"
-    add("--study", type=given("--study"), metavar="FILE", help=named)
-    add_json(parser)
 
 
 def promote(options: argparse.Namespace) -> int:
     """Train the shapes of a front longer and say whether their order held."""
-    from trials.commands.gate import passed
+    from trials.cluster.ray_address import is_here
+    from trials.commands.gate import passed, workplace
     from trials.study.load_study import STUDY, load_begun, load_study
 
     directory = Path(options.directory)
@@ -122,18 +155,12 @@ def promote(options: argparse.Namespace) -> int:
         study, text = load_study(file, stored=True), file.read_text(encoding="utf-8")
     else:
         study, _, text = load_begun(Path(options.study), options.directory)
-    passed(study, directory)
+    passed(study, directory, trains_here=is_here(options.address))
     from analysis.terminal.experiment_text import promotion_text
     from trials.experiments.promote import run_promotion
 
-    found = run_promotion(
-        study,
-        directory,
-        study_text=text,
-        times=options.times,
-        top=options.top,
-        progress=_say_run,
-    )
+    with workplace(study, options.address) as place:
+        found = run_promotion(study, directory, study_text=text, times=options.times, top=options.top, place=place, progress=_say_run)
     if options.json:
         emit(asdict(found))
     else:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.text.typed import typed
-from trials.commands.arguments import add_json, add_study, add_tracking, add_verbose, few, price, tags_of
+from trials.commands.arguments import add_address, add_json, add_study, add_tracking, add_verbose, few, price, tags_of
 from trials.commands.paths import Use, given
 from trials.commands.results import RESULT_JSON, more_said, print_result, print_written
 from trials.commands.talk import DONE, STUDY_FAILED, at_width, emit, output_width, say
@@ -68,9 +68,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add_study(parser)
     where = "where records, weights and report go (default runs/NAME)"
     parser.add_argument("--directory", type=given("--directory", Use.FOLDER), metavar="DIR", help=where)
-    parser.add_argument(
-        "--address", metavar="ADDRESS", help="a running Ray cluster, such as auto (default: Ray is started on this machine)"
-    )
+    add_address(parser, "a running Ray cluster, such as auto (default: Ray is started on this machine)")
     add_tracking(parser)
     add_verbose(parser)
     add_json(parser, RESULT_JSON)
@@ -162,29 +160,38 @@ def _run_watched(options: argparse.Namespace, watch: RunWatch) -> tuple[StudySpe
 
 def add_ablate_arguments(parser: argparse.ArgumentParser) -> None:
     """What `ablate` reads."""
+    add_ablations(parser)
+    where = "where records go; the same one continues (default %(default)s)"
+    parser.add_argument("--directory", type=given("--directory", Use.FOLDER), default="runs/ablations", metavar="DIR", help=where)
+    add_address(parser)
+    add_json(parser, "print the answers as JSON")
+
+
+def add_ablations(parser: argparse.ArgumentParser) -> None:
+    """What says which ablations are trained, at which scale."""
     add = parser.add_argument
     add("file", nargs="+", type=given("FILE"), metavar="FILE", help="ablations' YAML files, such as studies/mobilellm/depth-width.yaml")
-    where = "where records go; the same one continues (default %(default)s)"
-    add("--directory", type=given("--directory", Use.FOLDER), default="runs/ablations", metavar="DIR", help=where)
     add("--scale", default="proxy", metavar="NAME", help="which of a file's scales is trained (default %(default)s)")
     add("--workers", type=few, default=1, metavar="N", help="trainings side by side (default %(default)s)")
-    add_json(parser, "print the answers as JSON")
 
 
 def ablate(options: argparse.Namespace) -> int:
     """Train the arms of ablations and compare them with published figures."""
-    from trials.commands.gate import ablations_passed
-    from trials.study.ablation_spec import load_ablation
+    from trials.cluster.ray_address import is_here
+    from trials.commands.gate import ablations_passed, workplace
+    from trials.study.ablation_spec import arms_of, load_ablation
 
     ablations = [load_ablation(Path(file)) for file in options.file]
-    ablations_passed(ablations, [options.scale])
+    ablations_passed(ablations, [options.scale], trains_here=is_here(options.address))
     from analysis.report.rounding_table import rounding_table_text
     from analysis.terminal.experiment_text import ablation_table_text, ablation_times_text
     from trials.experiments.ablation import run_ablations
     from trials.reporting.beside_run import ablation_run
     from trials.tracking.mlflow_ablations import keep_answers, track_answers
 
-    answers = run_ablations(ablations, Path(options.directory), scale=options.scale, workers=options.workers, report=say)
+    directory, study = Path(options.directory), arms_of(ablations[0], options.scale)[0].study
+    with workplace(study, options.address) as place:
+        answers = run_ablations(ablations, directory, scale=options.scale, workers=options.workers, place=place, report=say)
     is_new = keep_answers(Path(options.directory), map(ablation_run, answers))
     if options.json:
         emit([answer.as_dict() for answer in answers])

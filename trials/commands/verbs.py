@@ -23,6 +23,7 @@ from trials.commands import (
     shapes,
     standing,
     studies,
+    submit,
     terms,
     tune,
     winners,
@@ -76,6 +77,7 @@ def completion(options: argparse.Namespace) -> int:
     return DONE
 
 
+CLUSTER = "--address http://127.0.0.1:8265"
 VERBS = {
     "init": Verb(begin.init, begin.add_init_arguments, "--name mine --text texts/*.txt --parameters 1M --hours 2"),
     "plan": Verb(studies.plan, studies.add_plan_arguments, "studies/quickstart.yaml"),
@@ -106,18 +108,25 @@ VERBS = {
     "ui": Verb(results.ui, results.add_ui_arguments, "runs/quickstart"),
     "track": Verb(standing.track, standing.add_track_arguments, "runs/quickstart --optuna sqlite:///quickstart.db"),
     "completion": Verb(completion, add_completion_arguments, "bash > archfront.bash"),
-    "job submit": Verb(jobs.job_submit, jobs.add_submit_arguments, "studies/quickstart.yaml --address http://127.0.0.1:8265"),
-    "job list": Verb(jobs.job_list, jobs.add_list_arguments, "--address http://127.0.0.1:8265"),
-    "job status": Verb(jobs.job_status, jobs.add_job_status_arguments, "quickstart-1a2b3c4d --address http://127.0.0.1:8265"),
-    "job logs": Verb(jobs.job_logs, jobs.add_logs_arguments, "quickstart-1a2b3c4d --follow --address http://127.0.0.1:8265"),
-    "job fetch": Verb(
-        jobs.job_fetch, jobs.add_fetch_arguments, "quickstart-1a2b3c4d runs/quickstart --address http://127.0.0.1:8265", goes_on=True
+    "job submit run": Verb(submit.submit_run, submit.add_run_job_arguments, f"studies/quickstart.yaml {CLUSTER}"),
+    "job submit validate": Verb(submit.submit_validate, submit.add_validate_job_arguments, f"studies/quickstart.yaml --times 4 {CLUSTER}"),
+    "job submit promote": Verb(submit.submit_promote, submit.add_promote_job_arguments, f"studies/quickstart.yaml --times 2 {CLUSTER}"),
+    "job submit lr-check": Verb(submit.submit_lr_check, submit.add_lr_check_job_arguments, f"studies/quickstart.yaml {CLUSTER}"),
+    "job submit ablate": Verb(submit.submit_ablate, submit.add_ablate_job_arguments, f"studies/mobilellm/mlp.yaml {CLUSTER}"),
+    "job submit profile-device": Verb(
+        submit.submit_profile_device, submit.add_profile_device_job_arguments, f"studies/quickstart.yaml {CLUSTER}"
     ),
-    "job stop": Verb(jobs.job_stop, jobs.add_job_arguments, "quickstart-1a2b3c4d --address http://127.0.0.1:8265"),
+    "job list": Verb(jobs.job_list, jobs.add_list_arguments, f"{CLUSTER}"),
+    "job status": Verb(jobs.job_status, jobs.add_job_status_arguments, f"quickstart-1a2b3c4d {CLUSTER}"),
+    "job logs": Verb(jobs.job_logs, jobs.add_logs_arguments, f"quickstart-1a2b3c4d --follow {CLUSTER}"),
+    "job fetch": Verb(jobs.job_fetch, jobs.add_fetch_arguments, f"quickstart-1a2b3c4d runs/quickstart {CLUSTER}", goes_on=True),
+    "job stop": Verb(jobs.job_stop, jobs.add_job_arguments, f"quickstart-1a2b3c4d {CLUSTER}"),
 }
 """The verbs by the words on the command line, in the order of `archfront --help`."""
-GROUPS = {"job": "Run studies on a Ray cluster."}
-"""What the verbs under a first word have in common."""
+GROUPS = {"job": "Run studies on a Ray cluster.", "job submit": "Have a cluster run a study, or train further for one."}
+"""What the verbs under a first word, or two, have in common."""
+USUAL_VERB = {"job submit": "run"}
+"""The verb of a group that is meant where a YAML file stands in its place."""
 PURPOSES = {
     "Before a study": ("init", "plan", "sample", "describe", "latency", "profile-device", "lr-check"),
     "A study": ("run", "status", "job"),
@@ -134,6 +143,14 @@ class VerbParser(argparse.ArgumentParser):
 
     whole: str | None = None
     """All that `--help` prints; None for what argparse makes of the arguments."""
+    usual: str | None = None
+    """The verb under this word that is meant where a YAML file stands in its place."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """What argparse makes of the arguments, with the usual verb where they name none."""
+        if self.usual is not None and args and args[0].endswith((".yaml", ".yml")):
+            args = [self.usual, *args]
+        return super().parse_known_args(args, namespace)
 
     def format_help(self) -> str:
         """What `--help` prints."""
@@ -167,11 +184,13 @@ def parser() -> argparse.ArgumentParser:
     under: dict[str, Any] = {"": top.add_subparsers(prog="archfront", metavar="VERB", required=True)}
     top.whole = purposes()
 
-    def add(name: str, sentence: str) -> argparse.ArgumentParser:
+    def add(name: str, sentence: str) -> VerbParser:
         group, _, word = name.rpartition(" ")
         if group not in under:
-            under[group] = add(group, GROUPS[group]).add_subparsers(title="verbs", metavar="VERB", required=True)
-        made: argparse.ArgumentParser = under[group].add_parser(
+            over = add(group, GROUPS[group])
+            over.usual = USUAL_VERB.get(group)
+            under[group] = over.add_subparsers(title="verbs", metavar="VERB", required=True)
+        made: VerbParser = under[group].add_parser(
             word,
             help=_short(sentence),
             description=sentence,

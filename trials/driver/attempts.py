@@ -11,8 +11,8 @@ from pathlib import Path
 
 from analysis.records.attempt import Attempt
 from analysis.records.record import Outcome
-from trials.driver.watchdog import longest_seconds
 from trials.machine.redaction import redacted
+from trials.machine.watchdog import longest_seconds
 from trials.study.directory import checkpoint_file
 from trials.trial.task import Start
 
@@ -22,6 +22,8 @@ LOST_BY = ("The actor died unexpectedly before finishing this task", "The actor 
 """How Ray begins to say that a worker or its node is gone; it says so of nothing that a trial raised."""
 WORKER_DIED = "its worker process has died"
 """Ray's words where the process alone is gone, and its node lives."""
+DEVICE_ENDED = re.compile(r"\bDeviceEnded: (.+)")
+"""What a trial ends with that could not be measured, for a reason that is no shape's."""
 OF_THE_ACTOR = re.compile(r"^(Failure # .*|\t.*)$|The actor died unexpectedly before finishing this task\.", re.MULTILINE)
 GUESSES = " Some common causes include"
 """What begins that which Ray says at every such death, of memory and others, and knows nothing of."""
@@ -90,6 +92,12 @@ def explain_loss(said: str, elapsed_seconds: float, deadline_seconds: float) -> 
     if not any(name in said for name in LOST_BY):
         return Outcome.FAILED, f"the worker could not run it: {_last_line(said)}"
     return None
+
+
+def device_ended(said: str) -> str | None:
+    """Why a trial could not be measured where the device does not start, was ended or is another machine; None of any other end."""
+    found = DEVICE_ENDED.findall(said)
+    return redacted(found[-1]) if found else None
 
 
 def attempt_at(number: int, node: str | None, said: str, start: Start) -> Attempt:

@@ -15,10 +15,12 @@ from ray.experimental import internal_kv
 
 from analysis.records.latency import Latency
 from search_space.architecture import Architecture
-from trials.cluster.ray_session import LATENCY_DEVICE
+from trials.cluster.ray_session import LATENCY_DEVICE, LATENCY_SHARE
 from trials.driver.attempts import cause_of_death
 from trials.driver.trial_news import NAMESPACE
 from trials.driver.workers import RAYLET_SECONDS, result_of
+from trials.latency.fingerprint import Fingerprint
+from trials.machine.niceness import take_back_niceness
 from trials.study.latency_spec import LatencySpec
 from trials.trial.task import DeviceAway, DeviceEnded, DeviceLost
 
@@ -34,16 +36,47 @@ class LatencyDevice:
     Each study has one there; the machine is one study's at a time, for one measurement, and studies take turns.
     """
 
-    def __init__(self, spec: LatencySpec, earlier: Sequence[Latency]) -> None:
+    def __init__(self, spec: LatencySpec, earlier: Sequence[Latency], work: str) -> None:
+        """`earlier` are the latencies of the study; `work` names what these are taken for, wherever this process is started again."""
         from trials.latency.process import LatencyProcess
         from trials.machine.fair_queue import FairQueue
 
+        take_back_niceness()
         self._process, self._queue = LatencyProcess(spec, earlier), FairQueue("latency-device")
+        self._same = SameMachine(work, Fingerprint.of(earlier[0]) if earlier else None)
 
     def measure(self, shape: Architecture, asker: str) -> Latency:
-        """Measures one shape as `LatencyProcess.measure` does, once it is this study's turn; says meanwhile for which asker."""
+        """Measures one shape as `LatencyProcess.measure` does, once it is this study's turn; says meanwhile for which asker.
+
+        Raises DeviceEnded where this is another machine than took the study's first latency.
+        """
         with self._queue.turn(), _said_to_measure_for(asker):
-            return self._process.measure(shape)
+            taken = self._process.measure(shape)
+        self._same.require(taken)
+        return taken
+
+
+class SameMachine:
+    """Sees that all latencies of a study come from one machine, also where its process is started again on another."""
+
+    def __init__(self, work: str, first: Fingerprint | None) -> None:
+        """`first` is what took the study's first latency; None where it has none, and then the first one of this `work` counts."""
+        self._key, self._first = f"machine:{work}".encode(), first
+
+    def require(self, taken: Latency) -> None:
+        """Raise DeviceEnded where another machine took this latency."""
+        found = Fingerprint.of(taken)
+        if self._first is None:
+            internal_kv._internal_kv_put(self._key, found.as_text().encode(), overwrite=False, namespace=NAMESPACE)
+            self._first = Fingerprint.from_text(internal_kv._internal_kv_get(self._key, namespace=NAMESPACE))
+        if not self._first.is_same(found):
+            raise DeviceEnded(self._first.refusal(found))
+
+
+def latency_device(spec: LatencySpec, earlier: Sequence[Latency]) -> Any:
+    """Start the process that takes a study's latencies, on the node that is for it, and again wherever that resource is; Ray's handle."""
+    asked = ray.remote(LatencyDevice).options(num_cpus=0, resources=LATENCY_SHARE, max_restarts=-1)
+    return asked.remote(spec, list(earlier), uuid.uuid4().hex)
 
 
 def ask_device(
@@ -54,7 +87,8 @@ def ask_device(
     Where the device is lost, waits until it is back, as long as `goes_on` says so of the seconds that it has been away, and asks again;
     raises DeviceAway where it says no. `away` is told True when the wait begins, and False when it is over. Raises DeviceLost where it was
     lost three times while it measured this shape: losses while it measured others, or while it was away already, are counted for no shape
-    that waits. Raises DeviceEnded where the device does not start, or was ended for good.
+    that waits. Raises DeviceEnded where the device does not start, was ended for good, or is
+    another machine.
     """
     asker, losses, absence = uuid.uuid4().hex, 0, _Absence(device, away, goes_on)
     while True:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ray
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from analysis.fronts.rounding import judged_activations, judged_in_float32
 from analysis.records.files import write_whole
 from analysis.records.json_writer import json_of
 from analysis.records.record import TrialRecord
-from search_space.errors import SpecError
+from search_space.errors import SpecError, shortened
 from trials.catalogue.runtimes import COMMAND, RUNTIMES
 from trials.cluster.ray_session import LATENCY_DEVICE, LATENCY_SHARE
 from trials.cluster.state_keeper import keeping_states
-from trials.driver.latency_device import LatencyDevice
+from trials.driver.latency_device import latency_device
 from trials.driver.trial_actor import Equipment, Evaluate
-from trials.driver.workers import result_of
+from trials.driver.workers import promptly, result_of
 from trials.latency.refusals import refusal_of, require_libraries
+from trials.machine.niceness import take_back_niceness
 from trials.study.directory import SPLITS_FILE, stamp, tokenizer_file
+from trials.study.latency_spec import LatencySpec
 from trials.study.spec import StudySpec
 from trials.training.mode import Calibration
 from trials.trial.calibration import calibrate, settled, with_threads
@@ -34,6 +39,11 @@ if TYPE_CHECKING:
     from trials.plans.feasible_here import Pace
     from trials.plans.pace_measure import Timed
     from trials.search.proposer import Proposer
+
+NICENESS_SECONDS = 30.0
+"""Longest that nodes are waited for to say how nice work is there."""
+
+logger = logging.getLogger(__name__)
 
 
 def make_proposer(study: StudySpec, table: DeviceTable | None) -> Proposer:
@@ -59,18 +69,38 @@ def read_blocks(study: StudySpec, vocab_size: int) -> TokenBlocks:
     return prepare_corpus(study.corpus, vocab_size)
 
 
-def require_latency_node(study: StudySpec) -> None:
+def require_latency_node(spec: LatencySpec) -> None:
     """Raise SpecError where no node takes latencies, or the one that does lacks the library of an optional runtime."""
     if not ray.cluster_resources().get(LATENCY_DEVICE):
         raise SpecError(
             f"the Ray cluster must have a node with the resource {LATENCY_DEVICE}, where latency is taken, found none; start one "
             f"""there with: ray start --address=HEAD:6379 --num-cpus=0 --resources='{{"{LATENCY_DEVICE}": 1}}'"""
         )
-    spec = study.latency
     row = RUNTIMES[spec.runtime]
     if spec.runtime != COMMAND and not row.library and row.device == "cpu":
         return  # it is among the dependencies, and asking takes a process there
     result_of(ray.remote(require_libraries).options(num_cpus=0, resources=LATENCY_SHARE).remote(spec))
+
+
+def tell_of_niceness() -> None:
+    """Warn, once, of nodes on which Ray makes work nicer than the node is and that cannot be taken back."""
+    asked = {}
+    for node in ray.nodes():
+        if node["Alive"]:
+            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            left = ray.remote(take_back_niceness).options(num_cpus=0, max_retries=0, scheduling_strategy=there).remote()
+            asked[left] = node["NodeManagerHostname"]
+    done, _ = ray.wait(list(asked), num_returns=len(asked), timeout=NICENESS_SECONDS)
+    names = set()
+    for left in done:
+        with suppress(RayError):  # it is gone since
+            names |= {asked[left]} if ray.get(left) else set()
+    if names:
+        logger.warning(
+            "Ray makes trainings and measurements nicer than %s, which cannot be taken back there, so that other work comes first; start "
+            "Ray on each node with RAY_worker_niceness=0 in its environment",
+            f"their node on {shortened(', '.join(sorted(names)))}",
+        )
 
 
 def settled_on_a_worker(study: StudySpec, directory: Path) -> StudySpec:
@@ -88,8 +118,8 @@ def time_pace_on_a_worker(study: StudySpec, tasks: Sequence[TrialTask]) -> Pace:
     """How fast the machine is where trials will run."""
     from trials.plans.feasible_here import time_pace
 
-    asked = ray.remote(time_pace).options(num_cpus=study.workers.trial_threads, num_gpus=study.workers.gpus)
-    found: Pace = result_of(asked.remote(study, tasks))
+    asked = ray.remote(promptly).options(num_cpus=study.workers.trial_threads, num_gpus=study.workers.gpus)
+    found: Pace = result_of(asked.remote(time_pace, study, tasks))
     return found
 
 
@@ -97,8 +127,8 @@ def time_shapes_on_a_worker(study: StudySpec, shapes: Sequence[Architecture]) ->
     """What a few steps of these shapes take where trials will run."""
     from trials.plans.pace_measure import time_shapes
 
-    asked = ray.remote(time_shapes).options(num_cpus=study.workers.trial_threads, num_gpus=study.workers.gpus)
-    found: Timed = result_of(asked.remote(study, tuple(shapes)))
+    asked = ray.remote(promptly).options(num_cpus=study.workers.trial_threads, num_gpus=study.workers.gpus)
+    found: Timed = result_of(asked.remote(time_shapes, study, tuple(shapes)))
     return found
 
 
@@ -128,11 +158,7 @@ def equipped(
     if evaluate is not None:
         yield Equipment(study, {}, None, evaluate, directory, stamp(directory))
         return
-    device = (
-        ray.remote(LatencyDevice)
-        .options(num_cpus=0, resources=LATENCY_SHARE, max_restarts=-1)
-        .remote(study.latency, [record.latency for record in records if record.latency is not None])
-    )
+    device = latency_device(study.latency, [record.latency for record in records if record.latency is not None])
     placed = {size: ray.put(found) for size, found in blocks.items()}
     try:
         with keeping_states(directory) if is_joined else nullcontext() as keeper:
@@ -152,5 +178,5 @@ def equipped(
 
 
 def _calibrated_on_a_worker(study: StudySpec) -> Calibration:
-    found: Calibration = result_of(ray.remote(calibrate).options(num_cpus=1, num_gpus=study.workers.gpus).remote(study))
+    found: Calibration = result_of(ray.remote(promptly).options(num_cpus=1, num_gpus=study.workers.gpus).remote(calibrate, study))
     return found

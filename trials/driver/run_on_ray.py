@@ -22,6 +22,7 @@ from trials.driver.preparation import (
     read_blocks,
     require_latency_node,
     settled_on_a_worker,
+    tell_of_niceness,
     time_pace_on_a_worker,
     time_shapes_on_a_worker,
 )
@@ -81,7 +82,9 @@ class RayRun:
             watch.begin("Ray", "Ray's processes to start, or a cluster to answer")
             with connected(study, self.address):
                 if is_real:
-                    require_latency_node(study)
+                    require_latency_node(study.latency)
+                    if not is_here(self.address):
+                        tell_of_niceness()
                 stages.end("Ray")
                 watch.begin("corpus", "the text to be tokens")
                 ready = {size: found.result() for size, found in blocks.items()}  # a calibration wants the machine for itself

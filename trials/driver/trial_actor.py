@@ -18,10 +18,11 @@ from search_space.architecture import Architecture
 from trials.catalogue.runtimes import RUNTIMES
 from trials.driver.latency_device import ask_device
 from trials.driver.trial_news import Teller
-from trials.driver.watchdog import Watchdog
 from trials.driver.workers import Place
+from trials.machine.niceness import take_back_niceness
 from trials.machine.provenance import code_digest
 from trials.machine.quiet_lock import Turn, should_pause
+from trials.machine.watchdog import Watchdog
 from trials.study.directory import checkpoint_file, stamp, weights_file
 from trials.study.spec import ProxySpec, StudySpec
 from trials.training.conditions import Conditions
@@ -73,6 +74,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._turn: Turn | None = None
         self._is_unmeasured, self._looks = False, list[TrialRecord]()
         self._watchdog = Watchdog()
+        take_back_niceness()
         code_digest()  # of the code as it is read now, not as it lies there when the first record is written
         if equipment.evaluate is None:
             import trials.trial.run_trial  # noqa: F401

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -15,6 +16,8 @@ from ray.exceptions import RayTaskError
 from analysis.records.record import FreshSeed, RatePoint, TrialRecord
 from analysis.records.training import Quality
 from search_space.architecture import Architecture
+from trials.machine.niceness import take_back_niceness
+from trials.machine.process_pool import Result
 from trials.study.spec import StudySpec
 from trials.training.conditions import Conditions
 from trials.training.failures import TrainingFailed
@@ -30,6 +33,9 @@ RAYLET_SECONDS = 2.0
 
 class Examiner:
     """Evaluates trained networks on the test split, has them write, and trains finalists at other rates."""
+
+    def __init__(self) -> None:
+        take_back_niceness()
 
     def quality(self, record: TrialRecord, weights: bytes, blocks: TokenBlocks, study: StudySpec) -> Quality:
         """Quality of a trial's weights in a safetensors file's bytes, on as many tokens as an evaluation of the search had; as rounded too
@@ -95,6 +101,12 @@ def result_of(asked: Any) -> Any:
         return ray.get(asked)
     except RayTaskError as error:
         raise error.cause from None
+
+
+def promptly(work: Callable[..., Result], *arguments: Any) -> Result:
+    """What `work` returns as a task on Ray, as nice as its node and no nicer."""
+    take_back_niceness()
+    return work(*arguments)
 
 
 @dataclass(frozen=True, slots=True)

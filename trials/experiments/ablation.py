@@ -1,4 +1,4 @@
-"""Trains the arms of ablations: processes side by side, one writer, and the same command continues what was cut short."""
+"""Trains the arms of ablations: side by side, one writer, and the same command continues what was cut short."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from analysis.records.json_writer import json_of
 from analysis.records.record import Kind, TrialRecord, append, read_records
 from search_space.architecture import Architecture
 from trials.catalogue.ways import RoundingKind
+from trials.corpus.blocks import TokenBlocks
 from trials.corpus.prepare import corpus_hash, prepare_corpus
 from trials.experiments.ablation_latency import equalised
 from trials.experiments.ablation_rounding import RoundedTrial, judge_as_rounded, keep_rounded, read_rounded, rounded_arms
 from trials.experiments.ablation_times import timed_arms
-from trials.machine.process_pool import side_by_side
+from trials.experiments.workplace import HERE, TrainingCall, Workplace
 from trials.study.ablation_spec import AblationSpec, Arm, ScaleSpec, arms_of
 from trials.study.directory import hold
 from trials.study.rounding_spec import RoundingSpec
@@ -90,7 +91,13 @@ class _Job:
 
 
 def run_ablations(
-    ablations: Sequence[AblationSpec], directory: Path, *, scale: str = "proxy", workers: int = 1, report: Report
+    ablations: Sequence[AblationSpec],
+    directory: Path,
+    *,
+    scale: str = "proxy",
+    workers: int = 1,
+    place: Workplace = HERE,
+    report: Report,
 ) -> list[AblationResult]:
     """Train what `directory` does not hold yet, the first seed of every arm before the second of any, and compare.
 
@@ -98,21 +105,21 @@ def run_ablations(
     WorkError where a training process vanishes; what was recorded is kept.
     """
     with hold(directory) as held:
-        arms = [_arms(ablation, scale, held, report) for ablation in ablations]
-        times = [timed_arms(ablation, scale, found, held, report) for ablation, found in zip(ablations, arms, strict=True)]
+        arms = [_arms(ablation, scale, held, report, place) for ablation in ablations]
+        times = [timed_arms(ablation, scale, found, held, report, place) for ablation, found in zip(ablations, arms, strict=True)]
         plans = [_plan(ablation.scales[scale], found, held) for ablation, found in zip(ablations, arms, strict=True)]
         wanted = {job.key: job for plan in plans for jobs in plan for job in jobs}
         done = _recorded({job.folder for job in wanted.values()})
         missing = sorted((job for key, job in wanted.items() if key not in done), key=lambda job: job.seed)
-        for place, record in enumerate(_train(missing, workers, done), start=1):
-            report(f"{place} of {len(missing)}: {record.architecture.label}, seed {record.seed}: {_result(record)}")
+        for count, record in enumerate(_train(missing, workers, done, place), start=1):
+            report(f"{count} of {len(missing)}: {record.architecture.label}, seed {record.seed}: {_result(record)}")
     noise = {folder: pooled_noise(_losses(folder, wanted, done)) for folder in {job.folder for job in wanted.values()}}
     return [_found_at(*each, scale, done, noise) for each in zip(ablations, arms, plans, times, strict=True)]
 
 
-def _arms(ablation: AblationSpec, scale: str, directory: Path, report: Report) -> list[Arm]:
+def _arms(ablation: AblationSpec, scale: str, directory: Path, report: Report, place: Workplace) -> list[Arm]:
     arms = arms_of(ablation, scale)
-    return arms if ablation.scales[scale].equal_latency is None else equalised(ablation, scale, arms, directory, report)
+    return arms if ablation.scales[scale].equal_latency is None else equalised(ablation, scale, arms, directory, report, place)
 
 
 def _plan(scale: ScaleSpec, arms: Sequence[Arm], directory: Path) -> list[list[_Job]]:
@@ -137,20 +144,21 @@ def _recorded(folders: set[Path]) -> dict[_Key, TrialRecord]:
     return {(folder, record.architecture.key, record.seed): record for folder in folders for record in read_records(folder)}
 
 
-def _train(jobs: Sequence[_Job], workers: int, done: dict[_Key, TrialRecord]) -> Iterator[TrialRecord]:
+def _train(jobs: Sequence[_Job], workers: int, done: dict[_Key, TrialRecord], place: Workplace) -> Iterator[TrialRecord]:
     """Run the jobs, write each record as it comes and add it to `done`."""
     texts = {(job.study.corpus.model_dump_json(), job.architecture.vocab_size): job.study.corpus for job in jobs}
     for (_, vocab_size), corpus in texts.items():
-        prepare_corpus(corpus, vocab_size)  # here, so that the workers only map the files
+        prepare_corpus(corpus, vocab_size)  # here, once, before any worker asks for it
     numbers = {job.folder: sum(folder == job.folder for folder, _, _ in done) for job in jobs}
-    calls = []
+    trainings = []
     for job in jobs:
-        calls.append((job.study, _task(job, numbers[job.folder]), job.roundings))
+        task = _task(job, numbers[job.folder])
+        trainings.append(TrainingCall(job.study, job.architecture.vocab_size, (job.study, task, job.roundings)))
         numbers[job.folder] += 1
-    for place, (record, rounded) in side_by_side(_one, calls, workers, lower="--workers"):
-        keep_rounded(jobs[place].folder, rounded)
-        append(jobs[place].folder, record)
-        done[jobs[place].key] = record
+    for at, (record, rounded) in place.side_by_side(_one, trainings, workers, lower="--workers"):
+        keep_rounded(jobs[at].folder, rounded)
+        append(jobs[at].folder, record)
+        done[jobs[at].key] = record
         yield record
 
 
@@ -158,11 +166,13 @@ def _task(job: _Job, number: int) -> TrialTask:
     return TrialTask(number=number, kind=Kind.SAMPLED, architecture=job.architecture, seed=job.seed)
 
 
-def _one(study: StudySpec, task: TrialTask, roundings: Sequence[RoundingSpec]) -> tuple[TrialRecord, list[RoundedTrial]]:
+def _one(
+    study: StudySpec, task: TrialTask, roundings: Sequence[RoundingSpec], blocks: TokenBlocks
+) -> tuple[TrialRecord, list[RoundedTrial]]:
     """Trains one arm in a process of its own, and judges it as rounded."""
     from trials.trial.run_trial import ended, trial_in_stretches
 
-    blocks, conditions = prepare_corpus(study.corpus, task.architecture.vocab_size), Conditions.of(study.workers)
+    conditions = Conditions.of(study.workers)
     record, network = ended(trial_in_stretches(task, blocks, study.proxy, workload=study.latency, conditions=conditions))
     return record, [] if network is None else judge_as_rounded(network, blocks, study.proxy, roundings, task)
 

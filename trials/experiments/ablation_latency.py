@@ -14,6 +14,7 @@ from search_space.budget import Budget
 from search_space.cost import parameters
 from search_space.errors import SpecError
 from trials.experiments.kept_answer import kept_answer
+from trials.experiments.workplace import HERE, Workplace
 from trials.study.ablation_spec import AblationSpec, Arm, arm_at
 
 FACTOR = 8.0
@@ -22,10 +23,10 @@ HALVINGS = 7
 """Halvings of the logarithm of that range: the last one moves the parameters by about 3 %."""
 
 
-def equalised(ablation: AblationSpec, scale: str, arms: list[Arm], directory: Path, report: Callable[[str], None]) -> list[Arm]:
+def equalised(
+    ablation: AblationSpec, scale: str, arms: list[Arm], directory: Path, report: Callable[[str], None], place: Workplace = HERE
+) -> list[Arm]:
     """The arms with budgets that give them the baseline's latency; a second call on the directory finds them there."""
-    from trials.latency.process import LatencyProcess
-
     spec = ablation.scales[scale].equal_latency
     assert spec is not None
     (target,) = (arm for arm in arms if arm.name == ablation.baseline)
@@ -33,7 +34,7 @@ def equalised(ablation: AblationSpec, scale: str, arms: list[Arm], directory: Pa
     asked = {"workload": spec.model_dump(exclude_none=True), "arms": {arm.name: arm.architecture.key for arm in arms}}
 
     def measure() -> dict[str, dict[str, Any]]:
-        with closing(LatencyProcess(spec)) as process:
+        with closing(place.measurer(spec)) as process:
             return _search(ablation, scale, arms, target, lambda shape: process.measure(shape).total_ms.median, report)
 
     found = kept_answer(file, "the latencies of an ablation's arms", asked, measure)

@@ -14,6 +14,7 @@ from analysis.records.json_text import parse_json
 from analysis.records.json_writer import json_of
 from analysis.records.latency import Latency, latency_from_dict
 from trials.experiments.kept_answer import kept_answer
+from trials.experiments.workplace import HERE, Workplace
 from trials.study.ablation_spec import AblationSpec, Arm
 from trials.study.latency_spec import LatencySpec
 
@@ -21,7 +22,9 @@ NAMED_BY = ("runtime", "precision")
 """What a workload is called by where it is the only one of them."""
 
 
-def timed_arms(ablation: AblationSpec, scale: str, arms: Sequence[Arm], directory: Path, report: Callable[[str], None]) -> list[TimeRatio]:
+def timed_arms(
+    ablation: AblationSpec, scale: str, arms: Sequence[Arm], directory: Path, report: Callable[[str], None], place: Workplace = HERE
+) -> list[TimeRatio]:
     """Every arm's times over the baseline's in each workload of the scale; what a directory holds is not measured again.
 
     Raises SpecError where a runtime cannot run a shape, LatencyError where a measurement does not end.
@@ -29,7 +32,7 @@ def timed_arms(ablation: AblationSpec, scale: str, arms: Sequence[Arm], director
     found = []
     workloads = ablation.scales[scale].latency
     for workload, name in zip(workloads, labels(workloads), strict=True):
-        taken = _taken(ablation, scale, arms, workload, name, directory, report)
+        taken = _taken(ablation, scale, arms, workload, name, directory, report, place)
         found += time_ratios(taken, ablation.baseline, name, ablation.published.execution_ms)
     return found
 
@@ -57,10 +60,9 @@ def _taken(
     name: str,
     directory: Path,
     report: Callable[[str], None],
+    workplace: Workplace,
 ) -> dict[str, list[Latency]]:
     """The arms' latencies, one a round."""
-    from trials.latency.process import LatencyProcess
-
     rounds = ablation.scales[scale].rounds
     shapes, what = {arm.name: arm.architecture.key for arm in arms}, json_of(workload.model_dump(exclude_none=True), sort_keys=True)
     file = directory / f"{ablation.name}-{scale}-{workload.runtime}-{workload.precision}-{sha256(what.encode()).hexdigest()[:8]}.json"
@@ -68,7 +70,7 @@ def _taken(
 
     def measure() -> dict[str, list[dict[str, Any]]]:
         taken: dict[str, list[dict[str, Any]]] = {arm.name: [] for arm in arms}
-        with closing(LatencyProcess(workload)) as process:
+        with closing(workplace.measurer(workload)) as process:
             for place in range(rounds):
                 for arm in arms:
                     latency = process.measure(arm.architecture)

@@ -1,4 +1,4 @@
-"""A small grid of learning rates for a spread of a study's shapes, in processes of their own; needs neither Ray nor MLflow."""
+"""A small grid of learning rates for a spread of a study's shapes, by default in processes of this machine."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from search_space.errors import SpecError
 from search_space.spread import SEEN, spread_of_shapes
 from trials.corpus.blocks import TokenBlocks
 from trials.corpus.prepare import prepare_corpus
-from trials.machine.process_pool import side_by_side
+from trials.experiments.workplace import HERE, TrainingCall, Workplace
 from trials.study.spec import ProxySpec, StudySpec
 from trials.training.conditions import Conditions
 from trials.training.recipe import with_scaled_rates
-from trials.trial.calibration import settled
 from trials.trial.task import outcome_of
 
 ReportRateRun = Callable[[int, int, RateRun], None]
@@ -27,18 +26,25 @@ ReportRateRun = Callable[[int, int, RateRun], None]
 
 
 def run_rate_check(
-    study: StudySpec, directory: Path, *, shapes: int, rates: int, tokens: int | None = None, progress: ReportRateRun | None = None
+    study: StudySpec,
+    directory: Path,
+    *,
+    shapes: int,
+    rates: int,
+    tokens: int | None = None,
+    place: Workplace = HERE,
+    progress: ReportRateRun | None = None,
 ) -> RateCheck:
     """Train every shape at every rate, and once more with another seed at the study's; what the directory already holds is kept.
 
     `rates` is odd: factors of 2 around the study's rates, both optimizers' scaled together. `tokens` takes the place of the proxy's
-    budget. Runs `workers.count` processes.
+    budget. Trains `workers.count` of them at a time.
     """
     if rates % 2 == 0:
         raise SpecError(f"--rates must be odd, so that the study's own rate stands in the middle, found {rates}; add or drop one")
     study.search_space.require_feasible()
     proxy = study.proxy if tokens is None else study.proxy.with_tokens(tokens)
-    study = settled(study.model_copy(update={"proxy": proxy}), directory)
+    study = place.settled(study.model_copy(update={"proxy": proxy}), directory)
     proxy = study.proxy
     spread = spread_of_shapes(study.search_space.sample(SEEN, study.search.seed), shapes)
     texts = {shape.vocab_size: prepare_corpus(study.corpus, shape.vocab_size).corpus_sha256 for shape in spread}
@@ -51,9 +57,8 @@ def run_rate_check(
     directory.mkdir(parents=True, exist_ok=True)
     known = {_identity(run): run for run in read_rate_runs(directory / RATE_RUNS) if _answers(run)}
     missing = [run for run in wanted if _identity(run) not in known]
-    ended = side_by_side(
-        train_at, [(run, study, proxy) for run in missing], study.workers.count, lower="workers.count or proxy.batch_sequences"
-    )
+    trainings = [TrainingCall(study, run.architecture.vocab_size, (run, study, proxy)) for run in missing]
+    ended = place.side_by_side(train_at, trainings, study.workers.count, lower="workers.count or proxy.batch_sequences")
     for count, (_, run) in enumerate(ended, start=len(wanted) - len(missing) + 1):
         append_line(directory / RATE_RUNS, run.as_dict())
         known[_identity(run)] = run
@@ -62,11 +67,10 @@ def run_rate_check(
     return check_rates([known[_identity(run)] for run in wanted], seed)
 
 
-def train_at(run: RateRun, study: StudySpec, proxy: ProxySpec) -> RateRun:
+def train_at(run: RateRun, study: StudySpec, proxy: ProxySpec, blocks: TokenBlocks) -> RateRun:
     """The run with its outcome; whatever goes wrong is its reason."""
-    shape = run.architecture
     try:
-        return _ended(run, bits_at(shape, prepare_corpus(study.corpus, shape.vocab_size), study, proxy, run.factor, run.seed), None)
+        return _ended(run, bits_at(run.architecture, blocks, study, proxy, run.factor, run.seed), None)
     except Exception as error:
         outcome, reason = outcome_of(error)
         return _ended(run, None, f"{outcome}: {reason}")

@@ -1,4 +1,4 @@
-"""Longer trainings of a front's shapes, to see whether what it promised holds; needs neither Ray nor MLflow."""
+"""Longer trainings of a front's shapes, to see whether what it promised holds; by default in processes of this machine."""
 
 from __future__ import annotations
 
@@ -17,21 +17,28 @@ from analysis.records.training import FARTHEST
 from search_space.errors import SpecError
 from trials.corpus.prepare import prepare_corpus
 from trials.experiments.validate import ReportLongRun, finished_runs, long_runs
+from trials.experiments.workplace import HERE, Workplace
 from trials.study.directory import claim
 from trials.study.spec import StudySpec
-from trials.trial.calibration import settled
 from trials.trial.judgement import without_rounding
 from trials.trial.reuse import Reuse
 from trials.trial.training_index import TrainingText
 
 
 def run_promotion(
-    study: StudySpec, directory: Path, *, study_text: str, times: float, top: int | None = None, progress: ReportLongRun | None = None
+    study: StudySpec,
+    directory: Path,
+    *,
+    study_text: str,
+    times: float,
+    top: int | None = None,
+    place: Workplace = HERE,
+    progress: ReportLongRun | None = None,
 ) -> Promotion:
     """Train members of the front and near-ties, or the `top` of them by their chance to be on it, so many times longer.
 
-    What the directory holds is kept. Every training has one seed, which chose nothing. Runs `workers.count` processes on this
-    machine. Raises SpecError where the directory is another study's, has no front, or the corpus is another text than its trials'.
+    What the directory holds is kept. Every training has one seed, which chose nothing. Trains `workers.count` shapes at a time.
+    Raises SpecError where the directory is another study's, has no front, or the corpus is another text than its trials'.
     """
     if not 1 < times <= FARTHEST:
         raise SpecError(f"--times must be above 1 and at most {FARTHEST:g}, found {times:g}; choose another")
@@ -41,7 +48,7 @@ def run_promotion(
         raise SpecError(f"{study.name} must be a search, which has a front, found a study with `scaling`; see archfront fit")
     study.problem.require_forecast_place()
     with claim(directory, study_text):
-        study = settled(study, directory)
+        study = place.settled(study, directory)
         seen = _Promotable.of(read_records(directory), read_finals(directory), study.problem)
         records, membership, numbers = seen.records, seen.membership, seen.numbers
         if not numbers:
@@ -57,7 +64,8 @@ def run_promotion(
         runs = seen.runs_of(finished_runs(directory, PROMOTED, times))
         runs = {number: run for number, run in runs.items() if number in numbers}
         missing = [record for record in chosen if record.number not in runs]
-        for count, run in enumerate(long_runs(missing, study, times, reuse, directory / PROMOTED), len(chosen) - len(missing) + 1):
+        ended = long_runs(missing, study, times, reuse, directory / PROMOTED, place)
+        for count, run in enumerate(ended, len(chosen) - len(missing) + 1):
             runs[run.number] = run
             if progress is not None:
                 progress(count, len(chosen), run)

@@ -1,4 +1,4 @@
-"""Longer trainings of a study's shapes, to see whether the short ones rank alike; needs neither Ray nor MLflow."""
+"""Longer trainings of a study's shapes, to see whether the short ones rank alike; by default in processes of this machine."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from analysis.records.files import append_line
 from analysis.records.record import RECORDS, TrialRecord, read_records
 from analysis.text.words import plural
 from search_space.errors import SpecError
+from trials.corpus.blocks import TokenBlocks
 from trials.corpus.prepare import prepare_corpus
-from trials.machine.process_pool import side_by_side
+from trials.experiments.workplace import HERE, TrainingCall, Workplace
 from trials.study.directory import claim
 from trials.study.spec import StudySpec
 from trials.training.conditions import Conditions
 from trials.training.recipe import lengthened
-from trials.trial.calibration import settled
 from trials.trial.reuse import Reuse
 from trials.trial.training_index import TrainingText
 
@@ -29,12 +29,19 @@ ReportLongRun = Callable[[int, int, LongRun], None]
 
 
 def run_validation(
-    study: StudySpec, directory: Path, *, study_text: str, shapes: int, times: float, progress: ReportLongRun | None = None
+    study: StudySpec,
+    directory: Path,
+    *,
+    study_text: str,
+    shapes: int,
+    times: float,
+    place: Workplace = HERE,
+    progress: ReportLongRun | None = None,
 ) -> Validity:
     """Train shapes from the best to the worst loss so many times longer than the study did; what the directory holds is kept, and what
     failed is tried again.
 
-    Runs `workers.count` processes on this machine. Raises SpecError where the directory is another study's, has too few finished
+    Trains `workers.count` shapes at a time. Raises SpecError where the directory is another study's, has too few finished
     trials, or the corpus is another text than theirs.
     """
     if times <= 1:
@@ -44,7 +51,7 @@ def run_validation(
     if not (directory / RECORDS).exists():
         raise SpecError(f"{directory} has no {RECORDS} yet; run the study first: archfront run")
     with claim(directory, study_text):
-        study = settled(study, directory)
+        study = place.settled(study, directory)
         records = read_records(directory)
         chosen = stratified(records, shapes)
         if len(chosen) < LEAST_RANKED:
@@ -58,7 +65,7 @@ def run_validation(
         reuse = Reuse(study, directory, {size: TrainingText.of(found) for size, found in blocks.items()})
         done = {(run.number, run.architecture_key) for run in finished_runs(directory, VALIDITY, times)}
         missing = [record for record in chosen if (record.number, record.architecture.key) not in done]
-        for count, run in enumerate(long_runs(missing, study, times, reuse, directory / VALIDITY), len(chosen) - len(missing) + 1):
+        for count, run in enumerate(long_runs(missing, study, times, reuse, directory / VALIDITY, place), len(chosen) - len(missing) + 1):
             if progress is not None:
                 progress(count, len(chosen), run)
         told = validity(records, read_long_runs(directory), times)
@@ -71,18 +78,20 @@ def finished_runs(directory: Path, file: str, times: float) -> list[LongRun]:
     return [run for run in read_long_runs(directory, file) if run.times == times and run.bits_per_byte is not None]
 
 
-def long_runs(records: Sequence[TrialRecord], study: StudySpec, times: float, reuse: Reuse, file: Path) -> Iterator[LongRun]:
+def long_runs(
+    records: Sequence[TrialRecord], study: StudySpec, times: float, reuse: Reuse, file: Path, place: Workplace
+) -> Iterator[LongRun]:
     """Train the shapes of these trials longer, those first that another study has trained; a line of the file is written for each."""
     known = {record.number: run for record in records if (run := _known(record, study, times, reuse)) is not None}
     to_train = [record for record in records if record.number not in known]
     for run in known.values():
         append_line(file, asdict(run))
         yield run
-    calls = [(record, study, times) for record in to_train]
-    for place, run in side_by_side(train_longer, calls, study.workers.count, lower="workers.count or proxy.batch_sequences"):
+    trainings = [TrainingCall(study, record.architecture.vocab_size, (record, study, times)) for record in to_train]
+    for at, run in place.side_by_side(train_longer, trainings, study.workers.count, lower="workers.count or proxy.batch_sequences"):
         append_line(file, asdict(run))
         if run.bits_per_byte is not None:
-            reuse.leave_result("long_run", to_train[place], run.seed, partial(lengthened, times=times))
+            reuse.leave_result("long_run", to_train[at], run.seed, partial(lengthened, times=times))
         yield run
 
 
@@ -96,7 +105,7 @@ def _known(record: TrialRecord, study: StudySpec, times: float, reuse: Reuse) ->
     return reuse.result("long_run", record.architecture, study.search.seed + LONG_SEED_OFFSET, partial(lengthened, times=times), read)
 
 
-def train_longer(record: TrialRecord, study: StudySpec, times: float) -> LongRun:
+def train_longer(record: TrialRecord, study: StudySpec, times: float, blocks: TokenBlocks) -> LongRun:
     """The long training of a trial's shape; whatever goes wrong is its reason."""
     from trials.training.proxy_run import train
     from trials.trial.task import outcome_of
@@ -106,7 +115,7 @@ def train_longer(record: TrialRecord, study: StudySpec, times: float) -> LongRun
     try:
         _, training = train(
             shape,
-            prepare_corpus(study.corpus, shape.vocab_size),
+            blocks,
             lengthened(study.proxy, times),
             seed=seed,
             conditions=replace(Conditions.of(study.workers), deadline_seconds=times * study.workers.deadline_seconds),

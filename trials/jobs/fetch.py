@@ -30,8 +30,8 @@ BEGUN_BY_FETCH = ".fetched"
 """Marks a directory that a fetch began before the study's own file was there to claim it."""
 MOST_TIMES_ANEW = 3
 """Times that files are asked for anew that a running study has replaced on their way."""
-FILES = ("*.jsonl", "*.json", "*.yaml", "report*.html", f"{TOKENIZERS}/*.json", "devices/*.jsonl")
-"""What a study's directory has beside weights, MLflow's files, which are written once more from the records, and its own log."""
+FILES = ("*.jsonl", "*.json", "*.yaml", "report*.html", f"{TOKENIZERS}/*.json", "devices/*.jsonl", "recipe-*/*.json", "recipe-*/*.jsonl")
+"""What the directory of a study, or of ablations, has beside weights, its own log, and MLflow's files, which the records make once more."""
 Say = Callable[[str], None]
 
 

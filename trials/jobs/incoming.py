@@ -160,9 +160,9 @@ class Incoming:
 
 
 def _matches(name: str, pattern: str) -> bool:
-    """Whether it is a name of the pattern's own folder, as the head looks for it: a star is no folder."""
+    """Whether it is a name of the pattern's own folder, or of one of its folders, as the head looks for it: a star is no folder."""
     (folder, _, last), (wanted, _, form) = name.rpartition("/"), pattern.rpartition("/")
-    return folder == wanted and fnmatch.fnmatchcase(last, form)
+    return fnmatch.fnmatchcase(folder, wanted) and fnmatch.fnmatchcase(last, form)
 
 
 def _whole_lines(file: BinaryIO) -> int:

@@ -114,12 +114,17 @@ def _matching(directory: Path, patterns: list[str]) -> list[str]:
     found = set()
     for pattern in patterns:
         folder, _, last = pattern.rpartition("/")
-        try:
-            names = os.listdir(directory / folder) if not (directory / folder).is_symlink() else []
-        except OSError:
-            continue
-        found |= {f"{folder}/{name}" if folder else name for name in names if fnmatch.fnmatchcase(name, last)}
+        for each in _names(directory, folder) if folder else [""]:
+            found |= {f"{each}/{name}" if each else name for name in _names(directory / each, last)}
     return sorted(name for name in found if FILE_NAME.fullmatch(name))
+
+
+def _names(folder: Path, pattern: str) -> list[str]:
+    """What in a folder has such a name; nothing where there is none, or where a link leads to it."""
+    try:
+        return [] if folder.is_symlink() else [name for name in os.listdir(folder) if fnmatch.fnmatchcase(name, pattern)]
+    except OSError:
+        return []
 
 
 def _opened(directory: Path, name: str) -> BinaryIO:

@@ -7,13 +7,15 @@ import importlib.util
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from search_space.describe import is_file_name
-from search_space.errors import SpecError
+from search_space.errors import SpecError, quoted
 from trials.corpus.given_tokenizer import FILE
 from trials.machine.provenance import FRONT_DOOR, PACKAGES
+from trials.study.ablation_spec import AblationSpec, is_ablation, load_ablation
 from trials.study.corpus_spec import CorpusSpec, is_local_path
 from trials.study.latency_spec import is_file
 from trials.study.load_study import load_begun, load_study
@@ -30,33 +32,39 @@ LARGEST_BYTES = 100 * 2**20
 logger = logging.getLogger(__name__)
 
 
-def pack(study_path: Path, folder: Path) -> str:
-    """Fill a folder with all that a job needs and return the study's path in it.
+def pack(first: Path, folder: Path, others: Sequence[Path] = ()) -> str:
+    """Fill a folder with all that a job needs, and return the first file's path in it; the files are of studies, or of ablations.
 
     Our packages are taken from where they are imported from, so a checkout and an installed archfront ship alike. Relative corpus and
     reference files travel with the study, and so does the module of its sampler from the working directory; an absolute path names a file
-    of the cluster, which is said. Raises SpecError for a study that would be refused here, a relative file that does not exist or lies
-    outside the study's folder, and too large a corpus.
+    of the cluster, which is said. Raises SpecError for a study that would be refused here, files that do not lie in one folder, a relative
+    file that does not exist or lies outside that folder, and too large a corpus.
     """
-    study_path = study_path.resolve()
-    load_study(study_path)
+    paths = [path.resolve() for path in (first, *others)]
+    if elsewhere := [path for path in paths if path.parent != paths[0].parent]:
+        raise SpecError(
+            f"the files of one job must lie in one folder, found {quoted(elsewhere[0])} beside {paths[0]}; submit a job for each folder"
+        )
+    for path in paths:
+        load_ablation(path) if is_ablation(path) else load_study(path)
     for name in PACKAGES:
         shutil.copytree(_source(name).parent, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy2(_source(FRONT_DOOR.removesuffix(".py")), folder)
     target = folder / STUDY_FOLDER
     target.mkdir()
-    shutil.copy2(study_path, target)
-    files = dict(_companions(study_path))
+    for path in paths:
+        shutil.copy2(path, target)
+    files = {name: source for path in paths for name, source in _companions(path)}
     size = sum(source.stat().st_size for source in files.values())
     if size > LARGEST_BYTES:
         raise SpecError(
-            f"a job may carry at most {LARGEST_BYTES >> 20} MiB of text, found {size >> 20} MiB beside {study_path.name}; "
+            f"a job may carry at most {LARGEST_BYTES >> 20} MiB of text, found {size >> 20} MiB beside {paths[0].name}; "
             "put the corpus where every machine of the cluster sees it and name it by its absolute path"
         )
     for name, source in files.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source, target / name)
-    return f"{STUDY_FOLDER}/{study_path.name}"
+    return f"{STUDY_FOLDER}/{paths[0].name}"
 
 
 def as_shipped(study_path: Path, directory: str | None = None) -> tuple[StudySpec, bool]:
@@ -67,13 +75,22 @@ def as_shipped(study_path: Path, directory: str | None = None) -> tuple[StudySpe
     """
     study, _, _ = load_begun(study_path, directory and os.path.expanduser(directory), os.path.expanduser(JOBS_FOLDER))
     folder = study_path.resolve().parent
-    corpus = study.corpus
-    texts = (*(corpus.files or ()), *(file for files in corpus.validation.values() for file in files), *(corpus.tokenizer or ()))
     kept = tuple(name for name in study.references if not is_file_name(name) or _is_below(name, folder))
     table = study.search.latency_table
     search = study.search if table is None or _is_below(table, folder) else study.search.model_copy(update={"latency_table": None})
     sent = study.model_copy(update={"references": kept, "search": search})
-    return sent, all(_is_below(text, folder) for text in texts)
+    return sent, _has_text(study.corpus, folder)
+
+
+def ablation_as_shipped(path: Path) -> tuple[AblationSpec, bool]:
+    """An ablation, and whether its text travels along."""
+    ablation = load_ablation(path)
+    return ablation, _has_text(ablation.corpus, path.resolve().parent)
+
+
+def _has_text(corpus: CorpusSpec, folder: Path) -> bool:
+    texts = (*(corpus.files or ()), *(file for files in corpus.validation.values() for file in files), *(corpus.tokenizer or ()))
+    return all(_is_below(text, folder) for text in texts)
 
 
 def _is_below(name: str, folder: Path) -> bool:
@@ -103,7 +120,7 @@ def _companions(study_path: Path) -> Iterator[tuple[str, Path]]:
             yield from _named("corpus.tokenizer", f"{name}/{FILE}", study_path.parent)
         elif is_local_path(name):
             yield from _named("corpus.tokenizer", name, study_path.parent)
-    for part in (values.get("latency") or {}).get("command") or ():
+    for part in _measuring(values):
         if not Path(part).is_absolute() and is_file(study_path.parent / part):
             raise SpecError(
                 f"latency.command: {part} must be an absolute path of the node that measures, found a file beside the study, "
@@ -126,6 +143,14 @@ def _companions(study_path: Path) -> Iterator[tuple[str, Path]]:
         )
     if table is not None:
         yield from _named("search.latency_table", table, study_path.parent)
+
+
+def _measuring(values: Mapping[str, Any]) -> Iterator[str]:
+    """The parts of the commands that measure, of a study or of an ablation's scales."""
+    scales = (values.get("scales") or {}).values()
+    several = [each for scale in scales for each in scale.get("latency") or ()]
+    for latency in [values.get("latency"), *several, *(scale.get("equal_latency") for scale in scales)]:
+        yield from (latency or {}).get("command") or ()
 
 
 def _module(name: str) -> Iterator[tuple[str, Path]]:

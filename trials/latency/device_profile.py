@@ -20,6 +20,7 @@ from search_space.errors import SpecError
 from search_space.space import SearchSpace
 from trials.catalogue.runtimes import COMMAND, RUNTIMES
 from trials.latency.device_tables import adding_to, device_folder, differs
+from trials.latency.measurer import Measurer
 from trials.latency.process import LatencyError, LatencyProcess
 from trials.machine.processors import device_name
 from trials.study.latency_spec import LatencySpec, parse_latency
@@ -51,15 +52,17 @@ class Wanted:
     role: Role
 
 
-def default_table(space: SearchSpace, spec: LatencySpec) -> Path:
-    """Where the table of this device for such a workload and size lies.
+def default_table(space: SearchSpace, spec: LatencySpec, name: Callable[[], str] | None = None) -> Path:
+    """Where the table of the device that has such a `name` (default: of this machine), for such a workload and size, lies.
 
     Raises SpecError where the space has no shape, or a command measures, which says only later on which device.
     """
     if spec.runtime == COMMAND:
         raise SpecError(f"a table must be named where the runtime is {COMMAND}, which alone knows its device; name its file with --output")
     largest = max(parameters(shape) for shape in _own(space, 0))
-    device = re.sub(r"[^a-z0-9]+", "-", re.sub(r"\(.*?\)", "", device_name(RUNTIMES[spec.runtime].device)).lower()).strip("-")
+    device = re.sub(
+        r"[^a-z0-9]+", "-", re.sub(r"\(.*?\)", "", name() if name else device_name(RUNTIMES[spec.runtime].device)).lower()
+    ).strip("-")
     size = f"{largest / 1e6:.1f}m" if largest >= 1e6 else f"{largest / 1e3:.0f}k"
     how = f"{spec.runtime}-{spec.precision}-{spec.threads}t-{spec.prompt_tokens}-{spec.new_tokens}"
     return device_folder() / f"{device}-{how}-{size}.jsonl"
@@ -101,20 +104,21 @@ def profile(
     wanted: Iterable[Wanted],
     *,
     measure: MeasureShape | None = None,
+    start: Callable[[LatencySpec, list[Latency]], Measurer] = LatencyProcess,
     progress: ReportMeasurement = lambda done, of, text: None,
 ) -> DeviceTable:
     """Measure what the table lacks, one line each, and return it; the same call continues after any interruption.
 
     Shapes whose measurement was disturbed are measured once more after the others, unless many were: then the machine is not quiet. A
     shape that cannot be measured is left out.
-    Waits until no other process adds to the table. Raises SpecError where the file is of another device or workload, LatencyError where
-    shape after shape fails.
+    `start` says who measures, unless `measure` does. Waits until no other process adds to the table. Raises SpecError where the file is of
+    another device or workload, LatencyError where shape after shape fails.
     """
     wanted = list(wanted)
     with adding_to(path):
         if is_begun(path) and (other := differs(read_table(path).header, spec)) is not None:
             raise _otherwise(path, other)
-        process = LatencyProcess(spec, [row.latency for row in _known(path)]) if measure is None else None
+        process = start(spec, [row.latency for row in _known(path)]) if measure is None else None
         ask = process.measure if process is not None else measure
         assert ask is not None
         try:

@@ -128,6 +128,9 @@ def measure_in_runtime(
             clock_mhz_before=clock,
             clock_mhz_after=clock_mhz(held),
             load_average_after=os.getloadavg()[0],
+            device_processors=os.cpu_count(),
+            device_memory_bytes=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+            niceness=os.getpriority(os.PRIO_PROCESS, 0),
         )
 
 

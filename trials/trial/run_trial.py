@@ -27,7 +27,7 @@ from trials.training.proxy_run import ProxyRun
 from trials.training.utilisation import known_peak, utilisation
 from trials.trial.checkpoint import INTERVAL_SECONDS, SHARE_OF_TIME, Checkpoint
 from trials.trial.judgement import is_judged, judge_finished, without_rounding
-from trials.trial.task import DeviceAway, Start, TrialTask, count_costs, outcome_of, record_of, shape_observed, this_machine
+from trials.trial.task import DeviceAway, DeviceEnded, Start, TrialTask, count_costs, outcome_of, record_of, shape_observed, this_machine
 
 MeasureLatency = Callable[[Architecture], Latency]
 """Takes the latency of a shape; may wait its turn, and may raise; DeviceAway where the shape is to be trained first."""
@@ -67,11 +67,11 @@ def trial_in_stretches(
 
     Yields at each of the `looks`, shares of the training, the record that the trial has if it is stopped there; returns its last
     record and the network. A shape whose latency cannot be had now is trained without it. Whatever goes wrong becomes the record's outcome
-    and reason; what was measured until then is kept. With a `checkpoint` the trial goes on from what lies there, and leaves its state at
-    every look and once a minute. `workload` says what the KV cache and the decode FLOPs are counted at, and, where it is judged
-    `as_deployed`, how the network is rounded before it is judged once more; without `latency` nothing is timed. The deadline of the
-    `conditions` is for the whole trial but its latency, and a finished training's utilisation is of their peak. `progress` gets every new
-    point of the curve.
+    and reason, but for DeviceEnded, which is raised; what was measured until then is kept. With a `checkpoint` the trial goes on from what
+    lies there, and leaves its state at every look and once a minute. `workload` says what the KV cache and the decode FLOPs are counted at,
+    and, where it is judged `as_deployed`, how the network is rounded before it is judged once more; without `latency` nothing is timed. The
+    deadline of the `conditions` is for the whole trial but its latency, and a finished training's utilisation is of their peak. `progress`
+    gets every new point of the curve.
     `reused` is a finished training that is taken over: only the latency is measured then, and what its record lacks of the quality as
     rounded, from the weights in the file `reused_weights`, without which such a shape is trained. What products of rounded weights read is
     the word of the device that took the latency, unless `activations` says how the directory's first trials were judged. The network comes
@@ -139,6 +139,8 @@ def trial_in_stretches(
             network = network.to("cpu")
         looked = (training.evaluation_seconds or 0.0) + time.monotonic() - trained - pause.seconds
         training = replace(training, evaluation_seconds=looked)
+    except DeviceEnded:  # which says nothing of the shape, and the trial has done nothing yet
+        raise
     except Exception as error:
         outcome, reason = outcome_of(error)
         return now(outcome, reason, error.training if isinstance(error, TrainingFailed) and error.training else training), None

@@ -15,6 +15,7 @@ from analysis.records.record import Costs, Kind, Outcome, TrialRecord, trial_tit
 from search_space import cost
 from search_space.architecture import Architecture
 from search_space.sharing import Sharing
+from trials.machine.niceness import niceness
 from trials.machine.provenance import code_digest
 from trials.machine.redaction import redacted
 from trials.study.latency_spec import LatencySpec
@@ -159,7 +160,6 @@ def outcome_of(error: Exception) -> tuple[Outcome, str]:
         MemoryError: Outcome.OUT_OF_MEMORY,
         TimedOut: Outcome.TIMED_OUT,
         DeviceLost: Outcome.LOST,
-        DeviceEnded: Outcome.FAILED,
     }
     for kind, outcome in known.items():
         if isinstance(error, kind):
@@ -171,8 +171,14 @@ def outcome_of(error: Exception) -> tuple[Outcome, str]:
 
 
 def this_machine() -> dict[str, str]:
-    """Host, processor, Python and digits of our code, of the process that calls."""
-    return {"host": platform.node(), "processor": _processor(), "python": platform.python_version(), "code": code_digest()}
+    """Host, processor, Python, digits of our code and niceness, of the process that calls."""
+    return {
+        "host": platform.node(),
+        "processor": _processor(),
+        "python": platform.python_version(),
+        "code": code_digest(),
+        "niceness": str(niceness()),
+    }
 
 
 def _processor() -> str:

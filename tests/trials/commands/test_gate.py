@@ -46,7 +46,7 @@ DOORS = {
     "lr-check": "trials.experiments.lr_check.run_rate_check",
     "validate": "trials.experiments.validate.run_validation",
     "promote": "trials.experiments.promote.run_promotion",
-    "job submit": "trials.jobs.submit.submit",
+    "job submit run": "trials.jobs.submit.submit",
 }
 """Verb -> what it calls once its study has passed."""
 
@@ -68,7 +68,7 @@ def asked(verb: str, study: Path) -> list[str]:
         "lr-check": [str(study), "--directory", directory],
         "validate": [str(study), "--directory", directory],
         "promote": [directory, "--study", str(study)],
-        "job submit": [str(study), "--directory", directory, "--address", "http://127.0.0.1:1"],
+        "job submit run": [str(study), "--directory", directory, "--address", "http://127.0.0.1:1"],
         "sample": [str(study), "-n", "1"],
     }
     return [*verb.split(), *options[verb]]

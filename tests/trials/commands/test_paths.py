@@ -77,7 +77,7 @@ ARGUMENTS = {
     "track": "track {}",
     "ui": "ui {}",
     "ui --tracking-uri": "ui done --tracking-uri sqlite:///{}",
-    "job submit": "job submit {} --address http://127.0.0.1:1",
+    **{name: f"{name} {{}} --address http://127.0.0.1:1" for name in VERBS if name.startswith("job submit ")},
     "job fetch": "job fetch quickstart-1a2b3c4d {} --address http://127.0.0.1:1",
 }
 """A command line for each, with a place for the path."""

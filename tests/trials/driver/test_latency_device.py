@@ -16,7 +16,7 @@ from search_space.architecture import Architecture
 from tests.support import fakes
 from trials.driver import latency_device
 from trials.driver.finals_on_ray import tell_of_device
-from trials.driver.latency_device import LatencyDevice, ask_device
+from trials.driver.latency_device import LatencyDevice, SameMachine, ask_device
 from trials.machine.fair_queue import FairQueue
 from trials.progress.watch import AWAY, RunWatch
 from trials.trial.references import references
@@ -34,6 +34,7 @@ class Dying(LatencyDevice):
     def __init__(self, folder: Path) -> None:
         self._process: Any = SimpleNamespace(measure=self._measure)
         self._queue = FairQueue("dying", folder)
+        self._same = SameMachine("dying", None)
 
     def _measure(self, shape: Architecture) -> Latency:
         if shape == DEADLY:

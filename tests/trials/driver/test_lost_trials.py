@@ -14,14 +14,14 @@ from unittest.mock import Mock
 import pytest
 
 from analysis.records.attempt import Attempt, read_attempts
-from analysis.records.record import Outcome, TrialRecord, read_records
+from analysis.records.record import Kind, Outcome, TrialRecord, read_records
 from analysis.report.attempts_part import again_sentence
-from search_space.errors import SpecError
+from search_space.errors import SpecError, WorkError
 from tests.support import fakes
 from tests.support.noted import Noted
 from trials.driver import tune_adapters
 from trials.driver.agenda import Agenda, NoTask
-from trials.driver.attempts import Attempts, explain_loss
+from trials.driver.attempts import Attempts, device_ended, explain_loss
 from trials.driver.run_study import StudyResult, run_study
 from trials.progress.standing import RunStanding
 from trials.progress.watch import News, RunWatch
@@ -218,3 +218,27 @@ def test_a_lost_trial_is_handed_out_again_first_and_the_agenda_ends_with_its_rec
     assert repeated == [(number, records[number].architecture) for number in (1, 3)]
     assert second.finished
     assert not second.lost
+
+
+DEVICE_GONE = """Failure # 1 (occurred at 2026-11-30_12-10-28)
+\x1b[36mray::ResourceTrainable.train()\x1b[39m (pid=3060, ip=192.0.2.2, actor_id=30b111a4415d7e9205d341ec01000000)
+  File "trials/driver/latency_device.py", line 130, in ask_device
+    raise DeviceEnded(f"the process that takes latencies {how}: {cause_of_death(str(error))}") from None
+trials.trial.task.DeviceEnded: the process that takes latencies does not start: no such runtime
+"""
+
+
+def test_a_device_that_does_not_start_is_no_verdict_on_the_trial_that_found_it_so(tmp_path: Path) -> None:
+    assert device_ended(DEVICE_GONE) == "the process that takes latencies does not start: no such runtime"
+    assert device_ended(KILLED) is device_ended(NODE_GONE) is None
+    study, _ = fakes.small_study()
+    (tmp_path / "error").write_text(DEVICE_GONE)
+    task = TrialTask(number=0, kind=Kind.SAMPLED, architecture=references(study.references, study.search_space)[0][1], seed=0)
+    given_up = Mock(side_effect=WorkError("ended"))
+    writer = SimpleNamespace(give_up=given_up)
+    agenda: Any = SimpleNamespace(interrupted=False)
+    callback = tune_adapters.RecordCallback(study, agenda, Attempts(tmp_path), writer, Mock(), Mock())  # type: ignore[arg-type]
+    with pytest.raises(WorkError, match="ended"):
+        callback.on_trial_error(0, [], SimpleNamespace(config={"task": task}, error_file=str(tmp_path / "error")))
+    why = "the process that takes latencies does not start: no such runtime"
+    given_up.assert_called_once_with(f"{why}; see to the node that takes latencies and run the same command again")

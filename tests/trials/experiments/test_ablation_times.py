@@ -45,7 +45,7 @@ def test_each_workload_keeps_times_of_its_own(tmp_path: Path, monkeypatch: pytes
     class Measured:
         """Answers at once with what a record has."""
 
-        def __init__(self, workload: LatencySpec) -> None:
+        def __init__(self, workload: LatencySpec, earlier: object = ()) -> None:
             self.workload = workload
 
         def measure(self, shape: Architecture) -> Any:

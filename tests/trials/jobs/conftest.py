@@ -19,7 +19,7 @@ def ran(head: Head, tmp_path_factory: pytest.TempPathFactory) -> Job:
     """A job of Ada's that has come to its end, for tests that look at one."""
     folder = tmp_path_factory.mktemp("ran")
     study, directory = write_study(folder / "studies"), folder / "results"
-    submitted = head.call("submit", str(study), "--directory", str(directory), ARCHFRONT_OWNER="ada")
+    submitted = head.call("submit", "run", str(study), "--directory", str(directory), ARCHFRONT_OWNER="ada")
     assert submitted.returncode == 0, submitted.stderr
     job = submitted.stdout.strip()
     return Job(job, directory, head.call("logs", job, "--follow"))

@@ -123,7 +123,7 @@ def test_a_value_is_in_nothing_that_a_cluster_keeps_or_shows(head: Head, tmp_pat
     value = token_hex(24)
     study = write_study(tmp_path / "studies", search={"trials": 6, "sampler": "mine:Mine"})
     (tmp_path / "mine.py").write_text(SAMPLER)
-    command = [sys.executable, "-m", "archfront", "job", "submit", str(study), "--env", "HUB_TOKEN", "--address", head.address]
+    command = [sys.executable, "-m", "archfront", "job", "submit", "run", str(study), "--env", "HUB_TOKEN", "--address", head.address]
     environment = {**head.environment, "PYTHONPATH": str(ROOT)}
     unset = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (unset.returncode, unset.stderr.count("\n")) == (2, 1)

@@ -136,7 +136,7 @@ def test_a_job_is_submitted_followed_and_leaves_its_records_and_runs(head: Head,
 @pytest.mark.slow
 def test_a_job_is_stopped_and_an_unknown_one_is_said(head: Head, tmp_path: Path) -> None:
     study = write_study(tmp_path / "studies", proxy={**STUDY["proxy"], "tokens": 500_000_000})  # type: ignore[dict-item]
-    job = head.call("submit", str(study), "--directory", str(tmp_path / "results")).stdout.strip()
+    job = head.call("submit", "run", str(study), "--directory", str(tmp_path / "results")).stdout.strip()
     assert head.call("stop", job).stdout.startswith("STOPPED")
     assert head.call("logs", job, "--follow").returncode == 143
     assert head.call("status", job).stdout.startswith("STOPPED")
@@ -150,7 +150,7 @@ def test_a_job_is_stopped_and_an_unknown_one_is_said(head: Head, tmp_path: Path)
 @pytest.mark.more
 @pytest.mark.slow
 def test_a_client_without_the_token_is_told_how_to_get_one(head: Head, tmp_path: Path) -> None:
-    refused = head.call("submit", str(write_study(tmp_path / "studies")), RAY_AUTH_MODE="disabled")
+    refused = head.call("submit", "run", str(write_study(tmp_path / "studies")), RAY_AUTH_MODE="disabled")
     assert refused.returncode == 2
     assert "wants a token: set RAY_AUTH_MODE=token" in refused.stderr
     assert "Traceback" not in refused.stderr

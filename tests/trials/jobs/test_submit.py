@@ -14,10 +14,9 @@ import pytest
 import yaml
 
 from search_space.errors import SpecError
-from tests.support.ray_head import ROOT, free_port, write_study
+from tests.support.ray_head import ROOT, free_port, ordered, write_study
 from trials.jobs.shipment import pack
 from trials.jobs.state import state_of
-from trials.jobs.submit import entrypoint
 from trials.machine.provenance import FRONT_DOOR, PACKAGES, code_digest
 from trials.trial.task import this_machine
 
@@ -53,7 +52,8 @@ def test_what_was_shipped_runs_as_it_lies(tmp_path: Path) -> None:
     shipped = tmp_path / "shipped"
     shipped.mkdir()
     pack(study, shipped)
-    command = entrypoint("tiny.yaml", "/tmp/nowhere").replace(" run tiny.yaml --directory /tmp/nowhere", " sample tiny.yaml -n 1 --json")
+    command = ordered("run", "tiny.yaml", "/tmp/nowhere").command()
+    command = command.replace(" run tiny.yaml --directory /tmp/nowhere", " sample tiny.yaml -n 1 --json")
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": ""}
     done = subprocess.run(command, shell=True, cwd=shipped, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -98,12 +98,19 @@ def test_a_corpus_too_large_to_travel_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_command_keeps_what_it_records_and_quotes_what_it_is_given() -> None:
-    assert entrypoint("a study.yaml", "~/my runs/x").endswith("python -m archfront run 'a study.yaml' --directory ~/'my runs/x'")
-    assert entrypoint("s.yaml", "/data/x", "http://host:5000").endswith("--directory /data/x --tracking-uri http://host:5000")
+    said = ordered("run", "a study.yaml", "~/my runs/x").command()
+    assert said.endswith("python -m archfront run 'a study.yaml' --directory ~/'my runs/x'")
+    said = ordered("run", "s.yaml", "/data/x", "--tracking-uri", "http://host:5000").command()
+    assert said.endswith("--directory /data/x --tracking-uri http://host:5000")
+    assert (
+        ordered("promote", "s.yaml", "~/my runs/x", "--times", "2.0").command().endswith("promote ~/'my runs/x' --study s.yaml --times 2.0")
+    )
+    said = ordered("profile-device", "s.yaml", "~/x").command()
+    assert said.endswith("profile-device s.yaml --output ~/x/latency.jsonl")
     with pytest.raises(SpecError, match="must be absolute or begin with ~/"):
-        entrypoint("s.yaml", "runs/x")
+        ordered("run", "s.yaml", "runs/x").command()
     with pytest.raises(SpecError, match="must have no password"):
-        entrypoint("s.yaml", "/data/x", "http://me:secret@host:5000")
+        ordered("run", "s.yaml", "/data/x", "--tracking-uri", "http://me:secret@host:5000").command()
 
 
 @pytest.mark.parametrize("address", ["auto", "127.0.0.1:8265", "ray://127.0.0.1:10001"])

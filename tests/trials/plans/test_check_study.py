@@ -29,7 +29,7 @@ def test_what_cannot_be_run_is_refused_by_every_verb_in_the_same_words(
     ways = {
         "plan": [],
         "run": ["--directory", str(tmp_path / "run")],
-        "job submit": ["--address", "http://127.0.0.1:1"],
+        "job submit run": ["--address", "http://127.0.0.1:1"],
         "lr-check": ["--directory", str(tmp_path / "run")],
         "validate": ["--directory", str(tmp_path / "run")],
     }
@@ -69,12 +69,12 @@ def processor_seconds(code: str) -> tuple[str, float]:
         ("plan", "a row of a number"),
         ("plan", "limits that no shape keeps"),
         ("run", "a budget that no shape spends"),
-        ("job submit", "an unknown key"),
+        ("job submit run", "an unknown key"),
     ],
 )
 def test_a_refusal_imports_nothing_heavy(verb: str, kind: str, tmp_path: Path) -> None:
     path = BAD[kind].write(tmp_path)
-    options = ["--address", "http://127.0.0.1:1"] if verb == "job submit" else []
+    options = ["--address", "http://127.0.0.1:1"] if verb == "job submit run" else []
     code = f"""import sys, archfront
 assert archfront.main({[*verb.split(), str(path), *options]!r}) == 2
 print([name for name in {HEAVY} if name in sys.modules])"""

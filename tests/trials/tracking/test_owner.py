@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+import archfront
 from search_space.errors import SpecError
 from tests.support.mlflow_here import TrackerHere
+from tests.support.ray_head import write_study
 from tests.trials.tracking.test_mlflow_tracker import STUDY_YAML, records, study
 from trials.commands.arguments import add_tracking, tags_of
-from trials.jobs.submit import entrypoint
+from trials.jobs.order import Order
 from trials.machine.provenance import OWNER_VARIABLE, owner
 from trials.tracking.mlflow_location import location_of
 
@@ -61,9 +63,14 @@ def test_an_experiment_stays_where_the_address_has_a_password_and_a_studys_own_n
         location_of(tmp_path, uri.replace("host", "another"), experiment="sample", study_name="sample")
 
 
-def test_who_submits_a_job_is_its_owner_and_what_is_given_goes_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    options = parsed("--experiment", "my phones", "--tag", "team=phones", "--tag", "why=a = b; $HOME")
-    command = entrypoint("s.yaml", "/data/x", None, options.experiment, tags_of(options))
+def test_who_submits_a_job_is_its_owner_and_what_is_given_goes_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    orders: list[Order] = []
+    monkeypatch.setattr("trials.jobs.submit.submit", lambda order, address, variables: orders.append(order))
+    study = write_study(tmp_path / "studies")
+    given = ["--experiment", "my phones", "--tag", "team=phones", "--tag", "why=a = b; $HOME"]
+    words = ["job", "submit", "run", str(study), "--directory", "/data/x", *given, "--address", "http://127.0.0.1:1"]
+    assert archfront.main(words) == 0
+    command = orders[0].command()
     assert command.endswith("--directory /data/x --experiment 'my phones' --tag team=phones --tag 'why=a = b; $HOME'")
     monkeypatch.delenv(OWNER_VARIABLE, raising=False)
     monkeypatch.setenv("LOGNAME", "bob")

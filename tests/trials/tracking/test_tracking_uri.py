@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from search_space.errors import SpecError
-from trials.jobs.submit import entrypoint
+from tests.support.ray_head import ordered
 from trials.tracking.mlflow_location import location_of
 from trials.tracking.tracking_uri import experiment_name, settled_uri
 
@@ -100,6 +100,6 @@ def test_a_secret_in_a_query_is_not_kept(tmp_path: Path) -> None:
 
 def test_a_job_s_file_must_be_absolute_and_its_secret_elsewhere() -> None:
     with pytest.raises(SpecError, match="a job's tracking URI must be absolute"):
-        entrypoint("study.yaml", "/runs/x", "sqlite:///runs.db")
+        ordered("run", "study.yaml", "/runs/x", "--tracking-uri", "sqlite:///runs.db").command()
     with pytest.raises(SpecError, match="must have no password"):
-        entrypoint("study.yaml", "/runs/x", "postgresql://host/db?password=hunter2")
+        ordered("run", "study.yaml", "/runs/x", "--tracking-uri", "postgresql://host/db?password=hunter2").command()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from trials.commands.talk import say
 from trials.machine.provenance import CODE
 
 KEY = b"on_end"
@@ -23,9 +22,9 @@ LONGEST_NEWS_SECONDS = 25.0
 class EndNews:
     """The news of one run's end, told once."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
-        """`options` are those of `run`."""
-        self._study, self._directory = str(options.study), str(options.directory or "")
+    def __init__(self, study: str, directory: str | None, say: Callable[[str], None]) -> None:
+        """The study's file and the directory that `run` was given; `say` tells the person."""
+        self._study, self._directory, self._say = str(study), str(directory or ""), say
         self._begun, self._front = time.time(), os.getpid()
         self._process: subprocess.Popen[str] | None = None
         self._is_wanted = False
@@ -63,4 +62,4 @@ class EndNews:
         except subprocess.TimeoutExpired:
             said = "it does not answer"
         if said:
-            say(f"archfront: on_end was not told: {said.splitlines()[-1]}; the study is not affected")
+            self._say(f"archfront: on_end was not told: {said.splitlines()[-1]}; the study is not affected")

@@ -7,12 +7,12 @@ import sys
 import time
 from pathlib import Path
 
-from trials.driver.watchdog import Watchdog
+from trials.machine.watchdog import Watchdog
 
 ROOT = Path(__file__).resolve().parents[3]
 LIFE = """
 import time
-from trials.driver import watchdog
+from trials.machine import watchdog
 watchdog.GRACE_SECONDS = 0.2
 dog = watchdog.Watchdog()
 dog.begin(0.4)

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+#SBATCH --job-name=archfront
+#SBATCH --nodes=4
+#SBATCH --ntasks-per-node=1
+#SBATCH --exclusive
+#SBATCH --time=24:00:00
+#
+# A Ray cluster for the time of one command, on the nodes of a SLURM allocation, from a folder that all of them see:
+#
+#     sbatch clusters/slurm.sh run studies/search-1m.yaml --directory ~/archfront/search-1m
+#
+# The first node runs the driver and Ray's head, the last one takes the latencies and trains nothing, those between train. Any verb with
+# --address may stand in place of run. Submit again and the study goes on. The cluster's token is made once: ray get-auth-token --generate
+set -euo pipefail
+
+export RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 RAY_worker_niceness=0
+port=${RAY_PORT:-6379}
+mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
+if [ "${#nodes[@]}" -lt 3 ]; then
+    echo "archfront: a cluster needs at least 3 nodes (a head, one that trains, one that takes latencies), found ${#nodes[@]}; raise --nodes" >&2
+    exit 2
+fi
+if [ ! -s "${RAY_AUTH_TOKEN_PATH:-$HOME/.ray/auth_token}" ]; then
+    echo "archfront: the cluster's token must be in ${RAY_AUTH_TOKEN_PATH:-$HOME/.ray/auth_token}, found none; run: ray get-auth-token --generate" >&2
+    exit 2
+fi
+head=$(hostname --ip-address | awk '{print $1}')
+started=()
+end() { kill "${started[@]}" 2>/dev/null || true; wait; }
+trap end EXIT
+
+ray start --head --block --node-ip-address="$head" --port="$port" --dashboard-host=127.0.0.1 --num-cpus=0 > "ray-head-$SLURM_JOB_ID.log" 2>&1 &
+started+=($!)
+for _ in $(seq 60); do
+    ray health-check --address "$head:$port" > /dev/null 2>&1 && break
+    sleep 2
+done
+ray health-check --address "$head:$port"
+
+join() { # NODE OPTION...
+    srun --overlap --nodes=1 --ntasks=1 --nodelist="$1" ray start --block --address="$head:$port" "${@:2}" > "ray-$1-$SLURM_JOB_ID.log" 2>&1 &
+    started+=($!)
+}
+for node in "${nodes[@]:1:${#nodes[@]}-2}"; do
+    join "$node" --num-cpus="${SLURM_CPUS_ON_NODE:-1}"
+done
+join "${nodes[-1]}" --num-cpus=0 '--resources={"latency_device": 1}'
+for _ in $(seq 60); do # a study whose latency node is not there yet is refused
+    ray status --address "$head:$port" 2> /dev/null | grep -q latency_device && break
+    sleep 2
+done
+
+RAY_ADDRESS="$head:$port" archfront "$@" &
+driver=$!
+trap 'kill -TERM $driver 2>/dev/null; wait $driver; exit 143' TERM
+wait $driver

@@ -1,0 +1,113 @@
+"""Every verb that trains or measures can be sent to a cluster, and says there what it was told here."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+import archfront
+from tests.support.bad_studies import SHAPE, TEXT
+from tests.support.ray_head import write_study
+from trials.commands.verbs import VERBS, parser
+from trials.jobs.order import Order
+
+TRAINING = [name.removeprefix("job submit ") for name in VERBS if name.startswith("job submit ")]
+ADDRESS = ["--address", "http://127.0.0.1:1"]
+OPTIONS = {
+    "run": ["--tracking-uri", "http://host:5000", "--experiment", "ours", "--tag", "team=phones", "--tag", "a=b c"],
+    "validate": ["--shapes", "5", "--times", "2.5"],
+    "promote": ["--times", "3", "--top", "2"],
+    "lr-check": ["--shapes", "2", "--rates", "3", "--tokens", "4k"],
+    "ablate": ["--scale", "proxy", "--workers", "3"],
+    "profile-device": ["--runtime", "onnxruntime", "--precision", "int8", "--shapes", "20", "--checks", "3"],
+}
+"""All that a verb is told, but for its file and directory."""
+OF_THE_PLACE = {"help", "study", "directory", "address", "env", "file", "output"}
+ON_ONE_MACHINE = {"job fetch", "train"}
+"""Verbs that go on where they were interrupted, and are sent nowhere: a winner is trained on one machine."""
+HERE_ALONE = {"json", "verbose", "trials", "fit", "column", "features", "seeds"}
+"""What a verb reads that no job does: how its answer is printed, files of this machine, and what measures nothing."""
+
+
+def arguments_of(name: str) -> set[str]:
+    made: argparse.ArgumentParser = parser()
+    for word in name.split():
+        (inner,) = [action for action in made._actions if isinstance(action, argparse._SubParsersAction)]
+        made = inner.choices[word]
+    return {action.dest for action in made._actions}
+
+
+@pytest.fixture
+def orders(monkeypatch: pytest.MonkeyPatch) -> list[Order]:
+    """What would have been sent."""
+    found: list[Order] = []
+
+    def keep(order: Order, address: str, variables: object) -> str:
+        found.append(order)
+        return "a-job"
+
+    monkeypatch.setattr("trials.jobs.submit.submit", keep)
+    return found
+
+
+def written(verb: str, folder: Path) -> Path:
+    if verb != "ablate":
+        return write_study(folder)
+    arm = {name: value for name, value in SHAPE.items() if name != "intermediate_size"}
+    scale = {"arms": {"a": {**arm, "intermediate_size": 140}, "b": {**arm, "intermediate_size": 144}}, "proxy": {"tokens": 4096}}
+    folder.mkdir()
+    (folder / "text.txt").write_text(TEXT)
+    ablation = {"name": "mine", "question": "q", "baseline": "a", "published": {"source": "s"}, "scales": {"proxy": scale}}
+    (folder / "mine.yaml").write_text(yaml.safe_dump({**ablation, "corpus": {"files": ["text.txt"]}}))
+    return folder / "mine.yaml"
+
+
+def test_every_verb_that_trains_can_be_sent() -> None:
+    assert {name for name, verb in VERBS.items() if verb.goes_on} - ON_ONE_MACHINE == set(TRAINING) == set(OPTIONS)
+
+
+@pytest.mark.parametrize("verb", TRAINING)
+def test_a_job_reads_what_its_verb_reads(verb: str) -> None:
+    assert arguments_of(verb) - OF_THE_PLACE - HERE_ALONE == arguments_of(f"job submit {verb}") - OF_THE_PLACE
+    assert {f"--{name}" for name in arguments_of(verb) - OF_THE_PLACE - HERE_ALONE} == {
+        word.replace("-", "_").replace("__", "--") for word in OPTIONS[verb] if word.startswith("--")
+    }
+
+
+@pytest.mark.parametrize("verb", TRAINING)
+def test_the_command_of_a_job_says_what_was_said_here(verb: str, tmp_path: Path, orders: list[Order]) -> None:
+    path = written(verb, tmp_path / "studies")
+    assert archfront.main(["job", "submit", verb, str(path), "--directory", "~/kept/x", *OPTIONS[verb], *ADDRESS]) == 0
+    command = orders[0].command()
+    opening, _, said = command.partition(" -m archfront ")
+    assert opening.startswith("cd study && PYTHONPATH=")
+    there, here = parser().parse_args(shlex.split(said)), parser().parse_args(["job", "submit", verb, str(path), *OPTIONS[verb], *ADDRESS])
+    told = {name: value for name, value in vars(there).items() if name not in OF_THE_PLACE | HERE_ALONE | {"verb"}}
+    assert told == {name: value for name, value in vars(here).items() if name in told}
+    assert there.verb == verb
+    assert path.name in shlex.split(said)
+    assert any(word.startswith("~/kept/x") for word in shlex.split(said))
+    assert (orders[0].verb, orders[0].files, orders[0].directory) == (verb, (path,), "~/kept/x")
+
+
+@pytest.mark.parametrize("verb", TRAINING)
+def test_a_job_works_below_archfront_in_the_home_folder_unless_told_otherwise(verb: str, tmp_path: Path, orders: list[Order]) -> None:
+    path = written(verb, tmp_path / "studies")
+    assert archfront.main(["job", "submit", verb, str(path), *ADDRESS]) == 0
+    own = {"lr-check": "tiny-lr-check", "ablate": "ablations", "profile-device": "tiny-device"}
+    assert orders[0].directory == f"~/archfront/{own.get(verb, 'tiny')}"
+    assert orders[0].study == ("mine" if verb == "ablate" else "tiny")
+
+
+def test_a_study_in_the_place_of_a_verb_is_run(tmp_path: Path, orders: list[Order]) -> None:
+    assert archfront.main(["job", "submit", str(write_study(tmp_path / "studies")), *ADDRESS]) == 0
+    assert orders[0].verb == "run"
+
+
+def test_a_mistyped_verb_is_named_with_the_likeliest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert archfront.main(["job", "submit", "valdate", "study", *ADDRESS]) == 2
+    assert "did you mean `validate`" in capsys.readouterr().err

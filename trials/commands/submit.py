@@ -1,0 +1,158 @@
+"""Verbs that send a study to a Ray cluster, to be worked on there: every verb that trains or measures, as a job."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from trials.commands.arguments import add_study, add_tracking, tags_of
+from trials.commands.devices import add_profile_arguments
+from trials.commands.longer import RUN_BEFORE, add_promotion_arguments, add_ranking_arguments, add_rate_arguments
+from trials.commands.paths import Use, given
+from trials.commands.studies import add_ablations
+from trials.commands.talk import DONE
+
+ADDRESS = "of the cluster's dashboard, such as http://127.0.0.1:8265"
+ABLATIONS = "ablations"
+
+
+def add_run_job_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `submit_run` reads."""
+    add_study(parser)
+    _add_directory(parser, "where the records go, an absolute path on the cluster (default ~/archfront/NAME there)")
+    add_tracking(parser)
+    _add_job(parser)
+
+
+def submit_run(options: argparse.Namespace) -> int:
+    """Have a cluster run a study, or continue it: ships the code and what the study names, and prints the job's id."""
+    tags = tags_of(options)
+    name = _passed(options.study, options.directory)
+    words = [*_words(options, "tracking_uri", "experiment"), *(word for key, value in tags.items() for word in ("--tag", f"{key}={value}"))]
+    return _submit(options, "run", name, [options.study], options.directory or f"~/archfront/{name}", words)
+
+
+def add_validate_job_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `submit_validate` reads."""
+    add_study(parser, RUN_BEFORE)
+    _add_directory(parser, "the study's directory, an absolute path on the cluster (default ~/archfront/NAME there)")
+    add_ranking_arguments(parser)
+    _add_job(parser)
+
+
+def submit_validate(options: argparse.Namespace) -> int:
+    """Have a cluster train shapes of a study longer, as `validate` does, and print the job's id."""
+    name = _passed(options.study, options.directory)
+    directory = options.directory or f"~/archfront/{name}"
+    return _submit(options, "validate", name, [options.study], directory, _words(options, "shapes", "times"))
+
+
+def add_promote_job_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `submit_promote` reads."""
+    add_study(parser, RUN_BEFORE)
+    _add_directory(parser, "the study's directory, an absolute path on the cluster (default ~/archfront/NAME there)")
+    add_promotion_arguments(parser)
+    _add_job(parser)
+
+
+def submit_promote(options: argparse.Namespace) -> int:
+    """Have a cluster train the shapes of a study's front longer, as `promote` does, and print the job's id."""
+    name = _passed(options.study, options.directory)
+    directory = options.directory or f"~/archfront/{name}"
+    return _submit(options, "promote", name, [options.study], directory, _words(options, "times", "top"))
+
+
+def add_lr_check_job_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `submit_lr_check` reads."""
+    add_study(parser)
+    _add_directory(parser, "where the trainings are kept, an absolute path on the cluster (default ~/archfront/NAME-lr-check there)")
+    add_rate_arguments(parser)
+    _add_job(parser)
+
+
+def submit_lr_check(options: argparse.Namespace) -> int:
+    """Have a cluster train a spread of shapes at several learning rates, as `lr-check` does, and print the job's id."""
+    name = _passed(options.study, None)
+    directory = options.directory or f"~/archfront/{name}-lr-check"
+    return _submit(options, "lr-check", name, [options.study], directory, _words(options, "shapes", "rates", "tokens"))
+
+
+def add_ablate_job_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `submit_ablate` reads."""
+    add_ablations(parser)
+    _add_directory(parser, f"where records go, an absolute path on the cluster (default ~/archfront/{ABLATIONS} there)")
+    _add_job(parser)
+
+
+def submit_ablate(options: argparse.Namespace) -> int:
+    """Have a cluster train the arms of ablations, as `ablate` does, and print the job's id."""
+    from trials.commands.gate import ablations_passed
+    from trials.jobs.shipment import ablation_as_shipped
+
+    found = [ablation_as_shipped(Path(file)) for file in options.file]
+    for ablation, has_text in found:
+        ablations_passed([ablation], [options.scale], has_text=has_text, trains_here=False)
+    name = found[0][0].name if len(found) == 1 else ABLATIONS
+    directory = options.directory or f"~/archfront/{ABLATIONS}"
+    return _submit(options, "ablate", name, options.file, directory, _words(options, "scale", "workers"))
+
+
+def add_profile_device_job_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `submit_profile_device` reads."""
+    add_study(parser, "a study's YAML file: its space, sizes and workload")
+    _add_directory(parser, "where the table latency.jsonl goes, an absolute path on the cluster (default ~/archfront/NAME-device there)")
+    add_profile_arguments(parser)
+    _add_job(parser)
+
+
+def submit_profile_device(options: argparse.Namespace) -> int:
+    """Have a cluster's latency device measured, as `profile-device` does, and print the job's id."""
+    name = _passed(options.study, None)
+    directory = options.directory or f"~/archfront/{name}-device"
+    words = _words(options, "runtime", "precision", "shapes", "checks")
+    return _submit(options, "profile-device", name, [options.study], directory, words)
+
+
+def add_cluster(parser: argparse.ArgumentParser) -> None:
+    """Which cluster is asked."""
+    parser.add_argument("--address", required=True, metavar="URL", help=ADDRESS)
+
+
+def _add_directory(parser: argparse.ArgumentParser, where: str) -> None:
+    parser.add_argument("--directory", type=given("--directory", Use.ELSEWHERE), metavar="DIR", help=where)
+
+
+def _add_job(parser: argparse.ArgumentParser) -> None:
+    carry = "a variable of this environment that the job's driver gets too, sealed on its way; may be given again"
+    parser.add_argument("--env", action="append", default=[], metavar="NAME", help=carry)
+    add_cluster(parser)
+
+
+def _passed(file: str, directory: str | None) -> str:
+    """The name of a study that has passed the gate as its job will read it."""
+    from trials.commands.gate import passed
+    from trials.jobs.shipment import as_shipped
+
+    study, has_text = as_shipped(Path(file), directory)
+    passed(study, has_text=has_text, trains_here=False)
+    return study.name
+
+
+def _words(options: argparse.Namespace, *names: str) -> list[str]:
+    """Options as a person types them, those that were not given left out."""
+    found = {name: getattr(options, name) for name in names}
+    return [word for name, value in found.items() if value is not None for word in (f"--{name.replace('_', '-')}", str(value))]
+
+
+def _submit(options: argparse.Namespace, verb: str, name: str, files: Sequence[str], directory: str, words: Sequence[str]) -> int:
+    from trials.jobs.carrying import carried
+    from trials.jobs.order import Order
+
+    order = Order(verb=verb, study=name, files=tuple(map(Path, files)), directory=directory, words=tuple(words))
+    order.require_lasting()
+    variables = carried(options.env)
+    from trials.jobs.submit import submit
+
+    print(submit(order, options.address, variables=variables))
+    return DONE

@@ -1,0 +1,209 @@
+"""Trainings and measurements beside a study on the nodes of a Ray cluster: what `trials.experiments` is handed in place of this machine."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray.exceptions import RayError
+from ray.experimental import internal_kv
+
+from analysis.records.latency import Latency
+from search_space.architecture import Architecture
+from search_space.errors import SpecError, WorkError
+from trials.catalogue.runtimes import RUNTIMES
+from trials.cluster.placement import NODE_ID, others_of
+from trials.cluster.ray_session import LATENCY_SHARE, connected
+from trials.driver.attempts import MOST_ATTEMPTS, cause_of_death
+from trials.driver.latency_device import ask_device, latency_device
+from trials.driver.preparation import require_latency_node, settled_on_a_worker, tell_of_niceness
+from trials.driver.trial_news import NAMESPACE
+from trials.driver.workers import result_of
+from trials.experiments.workplace import TrainingCall
+from trials.latency.process import LatencyError
+from trials.machine.niceness import take_back_niceness
+from trials.machine.process_pool import Result
+from trials.machine.processors import device_name
+from trials.machine.redaction import redacted
+from trials.study.latency_spec import LatencySpec
+from trials.study.search_spec import WorkersSpec
+from trials.study.spec import StudySpec
+from trials.trial.task import DeviceEnded, DeviceLost
+
+if TYPE_CHECKING:
+    from trials.latency.measurer import Measurer
+
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def on_ray(study: StudySpec, address: str | None) -> Iterator[OnRay]:
+    """The workplace of the cluster at the address, else at the environment's, inside."""
+    with ExitStack() as while_connected:
+
+        def join() -> None:
+            while_connected.enter_context(connected(study, address))
+            tell_of_niceness()
+
+        yield OnRay(join)
+
+
+class OnRay:
+    """The nodes of a cluster: a `Workplace`. It is joined with the first that is asked of it; SpecError where it does not answer."""
+
+    def __init__(self, join: Callable[[], None]) -> None:
+        self._join_once = cache(join)
+        self._texts: dict[tuple[str, int], Any] = {}
+
+    def settled(self, study: StudySpec, directory: Path) -> StudySpec:
+        """The study in the way of its directory, or as a node that trains is calibrated."""
+        self._join_once()
+        return settled_on_a_worker(study, directory)
+
+    def side_by_side(
+        self, work: Callable[..., Result], trainings: Sequence[TrainingCall], workers: int, *, lower: str
+    ) -> Iterator[tuple[int, Result]]:
+        """Each as a task of a node with room for it; one that infrastructure lost is made again, on another node where there is one.
+
+        Raises what `work` raises, and WorkError once all others have ended where one was lost `MOST_ATTEMPTS` times, with Ray's causes.
+        """
+        self._join_once()
+        waiting, running, losses = deque(range(len(trainings))), dict[Any, tuple[int, str]](), _Losses()
+        try:
+            while waiting or running:
+                while waiting and len(running) < workers:
+                    place, token = waiting.popleft(), uuid.uuid4().hex
+                    running[self._begun(work, token, trainings[place], losses.nodes[place])] = place, token
+                done, _ = ray.wait(list(running))
+                place, token = running.pop(done[0])
+                try:
+                    found: Result = result_of(done[0])
+                except RayError as error:
+                    if losses.again(place, _place_of(token), error):
+                        waiting.append(place)
+                else:
+                    yield place, found
+        finally:
+            for each in running:
+                with suppress(RayError):
+                    ray.cancel(each, force=True)
+        if losses.given_up:
+            raise WorkError(
+                f"{len(losses.given_up)} of {len(trainings)} trainings were lost {MOST_ATTEMPTS} times, found: "
+                f"{losses.last_cause}; the same command continues, and where memory ran out, lower {lower}"
+            )
+
+    def measurer(self, spec: LatencySpec, earlier: Iterable[Latency] = ()) -> Measurer:
+        """A process on the node that takes latencies."""
+        self._join_once()
+        require_latency_node(spec)
+        return _Device(spec, earlier)
+
+    def device(self, spec: LatencySpec) -> str:
+        """The processor or GPU of the node that takes latencies."""
+        self._join_once()
+        require_latency_node(spec)
+        asked = ray.remote(device_name).options(num_cpus=0, resources=LATENCY_SHARE)
+        return str(result_of(asked.remote(RUNTIMES[spec.runtime].device)))
+
+    def _begun(self, work: Callable[..., Any], token: str, training: TrainingCall, avoided: set[str]) -> Any:
+        study = training.study
+        require_room(study.workers)
+        there = others_of(avoided, study.workers)
+        where = {"label_selector": {NODE_ID: f"!in({','.join(there)})"}} if there else {}
+        task = ray.remote(_at_work).options(num_cpus=study.workers.trial_threads, num_gpus=study.workers.gpus, max_retries=0, **where)
+        return task.remote(work, token, self._text(study, training.vocab_size), *training.arguments)
+
+    def _text(self, study: StudySpec, vocab_size: int) -> Any:
+        from trials.corpus.prepare import prepare_corpus
+
+        key = study.corpus.model_dump_json(), vocab_size
+        if key not in self._texts:
+            self._texts[key] = ray.put(prepare_corpus(study.corpus, vocab_size))
+        return self._texts[key]
+
+
+def require_room(workers: WorkersSpec) -> None:
+    """Raise SpecError where no node has as many processors or GPUs as one training asks for: Ray would wait without end.
+
+    Nothing is refused where no node trains yet, for a cluster may grow.
+    """
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    for kind, asked, key in (("CPU", workers.trial_threads, "workers.threads"), ("GPU", workers.gpus, "workers.gpus")):
+        largest = max((node.get(kind, 0.0) for node in alive), default=0.0)
+        if asked > largest >= 1:
+            raise SpecError(f"{key} must not exceed the {largest:g} {kind}s of the cluster's largest node, found {asked:g}; lower it")
+
+
+class _Losses:
+    """How often trainings were lost, where, and why."""
+
+    def __init__(self) -> None:
+        self.nodes: defaultdict[int, set[str]] = defaultdict(set)
+        """Ray's ids of the nodes on which a training was lost, by its place."""
+        self.given_up: set[int] = set()
+        self.last_cause = ""
+        self._counts: Counter[int] = Counter()
+
+    def again(self, place: int, where: str | None, error: RayError) -> bool:
+        """Whether a training that was lost there is to be made once more."""
+        self._counts[place] += 1
+        self.last_cause = redacted(cause_of_death(str(error)))
+        if where is not None:
+            self.nodes[place].add(where)
+        if self._counts[place] < MOST_ATTEMPTS:
+            logger.warning("a training was lost and is made again: %s", self.last_cause)
+            return True
+        self.given_up.add(place)
+        return False
+
+
+class _Device:
+    """The study's process on the node that takes latencies: a `Measurer`."""
+
+    def __init__(self, spec: LatencySpec, earlier: Iterable[Latency]) -> None:
+        self._device = latency_device(spec, list(earlier))
+
+    def measure(self, architecture: Architecture) -> Latency:
+        """Time one shape; where the node is away, it is waited for."""
+        try:
+            return ask_device(self._device, architecture, _tell_of_absence)
+        except (DeviceEnded, DeviceLost) as error:
+            raise LatencyError(str(error)) from None
+
+    def close(self) -> None:
+        """End the process."""
+        ray.kill(self._device)
+
+
+def _tell_of_absence(is_away: bool) -> None:
+    if is_away:
+        logger.warning("the node that takes latencies is away; it is waited for")
+
+
+def _at_work(work: Callable[..., Result], token: str, blocks: Any, *arguments: Any) -> Result:
+    """Say where this worker is, in case that it is lost, and work."""
+    take_back_niceness()
+    with suppress(Exception):  # a training does not fail because nobody may ask
+        internal_kv._internal_kv_put(_place_key(token), ray.get_runtime_context().get_node_id().encode(), namespace=NAMESPACE)
+    return work(*arguments, blocks)
+
+
+def _place_of(token: str) -> str | None:
+    """Ray's id of the node where the training with that token was; None where it did not begin."""
+    with suppress(Exception):
+        said = internal_kv._internal_kv_get(_place_key(token), namespace=NAMESPACE)
+        return None if said is None else str(said.decode())
+    return None
+
+
+def _place_key(token: str) -> bytes:
+    return f"training:{token}".encode()
