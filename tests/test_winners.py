@@ -42,6 +42,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     files = weights_file(quickstart, 0), tokenizer_file(quickstart, QUICK.vocab_size)
     write_formats(["hf", "gguf"], Path("SmolLM2-135M"), QUICK, *files, CONTEXT, {})
     shutil.move(next(Path("SmolLM2-135M").glob("*.gguf")), "model.gguf")
+    write_formats(["hf"], Path("runs/quickstart-0007-train/model"), QUICK, *files, CONTEXT, {})  # as `archfront train` leaves it
     Path("tasks").mkdir()
     pairs = [{"good": f"def f{number}(x):", "bad": f")x({number}f fed", "UID": "order"} for number in range(9)]
     Path("tasks/blimp.jsonl").write_text("\n".join(map(json.dumps, pairs)))
