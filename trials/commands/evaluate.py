@@ -69,6 +69,11 @@ def evaluate_models(options: argparse.Namespace) -> int:
     from trials.tasks.task_files import read_tasks
 
     tasks = read_tasks(options.tasks, None if options.data is None else Path(options.data), options.limit)
+    from trials.models.first_glance import require_whole
+
+    for path in map(Path, options.models):
+        if not is_study(path):
+            require_whole(path)  # before torch, which takes seconds, is imported
     from analysis.tasks.published import published_figures
     from analysis.tasks.task_result import paired_difference, rights, task_result
     from analysis.terminal.task_text import TASK_MEANING, published_text, tasks_text

@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from analysis.records.json_text import read_json, read_limited
+from analysis.records.json_text import read_limited
 from search_space.architecture import Architecture
 from search_space.errors import SpecError, quoted, said_by, shortened
 from trials.catalogue.hugging_face_config import BLOCK_WEIGHT, is_of_mlp, stored_place
 from trials.catalogue.published_config import Published, read_published
 from trials.corpus.tokenizer import load_exported
+from trials.models.first_glance import FETCH_AGAIN, read_object
 from trials.models.loaded_model import LoadedModel
 from trials.network.decoder import Network
 from trials.network.weights import load_weights, unlike_weight
@@ -32,7 +33,6 @@ OTHER_ARITHMETIC = ("granite", "helium", "ernie4_5", "vaultgemma", "gemma", "cwm
 """Classes whose counts are known and whose blocks compute something else; `tests/trials/models` holds all others against transformers."""
 UNSAID_CONTEXT = 2048
 """Where a config.json states none, as the class of Llama has it."""
-FETCH_AGAIN = "fetch the model again"
 BEGINNINGS = ("bos_token_id", "eos_token_id")
 
 
@@ -41,7 +41,7 @@ def load_hugging_face(folder: Path) -> LoadedModel:
 
     Raises SpecError where a file is missing or damaged, or its blocks compute what ours do not.
     """
-    config = _read_object(folder / CONFIG_FILE)
+    config = read_object(folder / CONFIG_FILE)
     architecture = shape_of_weights(read_published(config), config, folder)
     network = network_of(architecture, _weights(folder), folder)
     tokenizer_file = folder / TOKENIZER_FILE
@@ -50,7 +50,7 @@ def load_hugging_face(folder: Path) -> LoadedModel:
     tokenizer = load_exported(tokenizer_file)
     tokenizer.encode_special_tokens = False
     generation = folder / "generation_config.json"
-    said = (_read_object(generation) if generation.is_file() else {}) | {key: value for key, value in config.items() if value is not None}
+    said = (read_object(generation) if generation.is_file() else {}) | {key: value for key, value in config.items() if value is not None}
     prefix = next((_first(said.get(key)) for key in BEGINNINGS if _first(said.get(key)) is not None), None)
     if prefix is None:
         raise SpecError(f"{folder / CONFIG_FILE} must name the token that begins or ends a text (bos_token_id), found neither; add it")
@@ -70,7 +70,7 @@ def _chat_template(folder: Path) -> str | None:
     own, words = folder / CHAT_TEMPLATE_FILE, folder / "tokenizer_config.json"
     if own.is_file():
         return read_limited(own, LARGEST_TEMPLATE_BYTES).decode(errors="replace")
-    said = _read_object(words).get("chat_template") if words.is_file() else None
+    said = read_object(words).get("chat_template") if words.is_file() else None
     if isinstance(said, list):
         said = next((each.get("template") for each in said if isinstance(each, dict) and each.get("name") == "default"), None)
     return said if isinstance(said, str) and said else None
@@ -168,7 +168,7 @@ def _weights(folder: Path) -> dict[str, Tensor]:
         raise SpecError(f"{folder} must hold weights ({', '.join(WEIGHT_FILES)}), found none of these; fetch the model whole")
     if file.suffix != ".json":
         return _tensors(file)
-    index = _read_object(file).get("weight_map")
+    index = read_object(file).get("weight_map")
     if not isinstance(index, dict) or not all(isinstance(name, str) and Path(name).name == name for name in index.values()):
         raise SpecError(f"{file} must have a weight_map from names to files beside it, found {quoted(index)}; {FETCH_AGAIN}")
     return {name: values for part in sorted(set(index.values())) for name, values in _tensors(folder / part).items()}
@@ -184,13 +184,6 @@ def _tensors(file: Path) -> dict[str, Tensor]:
     if not isinstance(found, dict) or not all(isinstance(values, Tensor) for values in found.values()):
         raise SpecError(f"{file} must hold tensors by their names, found other things; save the model as safetensors")
     return found
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    values = read_json(path, "keys and values as JSON", FETCH_AGAIN)
-    if not isinstance(values, dict):
-        raise SpecError(f"{path} must hold keys and values as JSON, found {quoted(values)}; {FETCH_AGAIN}")
-    return values
 
 
 def _first(value: object) -> int | None:
