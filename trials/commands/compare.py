@@ -72,6 +72,11 @@ def compare_models(options: argparse.Namespace) -> int:
 
     data = None if options.data is None else Path(options.data)
     tasks = [] if options.tasks is None else read_tasks(options.tasks, data, options.limit)
+    from trials.models.first_glance import require_whole
+
+    for path in paths:
+        if not is_study(path):
+            require_whole(path)  # before torch, which takes seconds, is imported
     from analysis.terminal.comparison_text import comparison_text
     from trials.comparison.compare import compare
     from trials.rounding.ways import way_of

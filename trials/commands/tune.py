@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from search_space.errors import SpecError
 from search_space.sizes import written_number
 from trials.commands.arguments import add_json, counted, few, positive, seed
-from trials.commands.evaluate import add_which_trial, model_at, require_a_study
+from trials.commands.evaluate import add_which_trial, is_study, model_at, require_a_study
 from trials.commands.paths import Use, given
 from trials.commands.talk import DONE, emit, say
 from trials.tuning.synthetic_api import SYNTHETIC, USUAL_CHATS
@@ -70,6 +70,7 @@ def tune(options: argparse.Namespace) -> int:
     """Tune a model on the answers of chats, judge it on others, and write it with its chat template."""
     from trials.export.folder import require_own
     from trials.export.front_matter import require_license
+    from trials.models.first_glance import require_whole
 
     license_name = None if options.license is None else require_license(options.license)
     require_a_study(options)
@@ -82,7 +83,8 @@ def tune(options: argparse.Namespace) -> int:
     learned, held_out = _chats(options)
     output = Path(options.output)
     require_own(output, options.force)
-    _require_there(Path(options.models[0]))
+    if not is_study(path := Path(options.models[0])):
+        require_whole(path)  # before torch, which takes seconds, is imported
     return _tuned(options, learned, held_out, formats, license_name)
 
 
@@ -103,12 +105,6 @@ def _chats(options: argparse.Namespace) -> tuple[list[Chat], list[Chat]]:
         )
     kept = {*random.Random(options.seed).sample(range(len(chats)), max(2, min(MOST_HELD_OUT, int(KEPT_TO_JUDGE * len(chats)))))}
     return [chat for place, chat in enumerate(chats) if place not in kept], [chats[place] for place in sorted(kept)]
-
-
-def _require_there(path: Path) -> None:
-    """Raise SpecError, before torch is imported, where nothing is at a path."""
-    if not path.exists():
-        raise SpecError(f"a model must be a Hugging Face folder, a GGUF file or a study's directory, found nothing at {path}; name one")
 
 
 def _tuned(options: argparse.Namespace, learned: list[Chat], held_out: list[Chat], formats: list[str], license_name: str | None) -> int:

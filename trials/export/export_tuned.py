@@ -11,13 +11,14 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from analysis.records.json_writer import json_of
+from search_space.architecture import Architecture
 from search_space.cost import parameters
 from trials.catalogue.formats import FORMATS
 from trials.export.check import Check
 from trials.export.folder import SUMS, staged
 from trials.export.front_matter import front_matter
 from trials.export.verification import verify
-from trials.export.write import write_formats
+from trials.export.write import require_formats, write_formats
 from trials.formats.model import ChatTokens
 from trials.network.decoder import Network
 from trials.network.weights import save_weights
@@ -44,6 +45,14 @@ class TunedModel:
     sentences: Sequence[str]
     """What it came to, for the card."""
     answers: Sequence[Mapping[str, Any]]
+
+
+def require_writable(shape: Architecture, tokenizer: Tokenizer, formats: Sequence[str]) -> None:
+    """Raise SpecError, before a model is tuned, where it could not be written afterwards."""
+    with tempfile.TemporaryDirectory(prefix="archfront-tuned-") as beside:
+        file = Path(beside, "tokenizer.json")
+        tokenizer.save(str(file))
+        require_formats(formats, shape, file)
 
 
 def write_tuned(

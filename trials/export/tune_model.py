@@ -12,7 +12,7 @@ from analysis.tasks.api_calling import PUBLISHED, api_scores
 from analysis.terminal.tuning_text import loss_sentences, scores_text
 from search_space.errors import SpecError
 from trials.export.check import Check
-from trials.export.export_tuned import TunedModel, write_tuned
+from trials.export.export_tuned import TunedModel, require_writable, write_tuned
 from trials.formats.model import ChatTokens
 from trials.models.loaded_model import LoadedModel
 from trials.tuning.answers import ROUGE_MISSING, WrittenAnswer, has_calls, has_rouge, scored_answers, written_answers
@@ -65,6 +65,7 @@ def tune_model(model: LoadedModel, wish: TuningWish, said: Callable[[str], None]
     if wish.keeps_sharing and model.architecture.sharing.repeats == 1:
         raise SpecError(f"--keep-sharing must go with a model that runs a stored block several times, found {model.name}; leave it out")
     coder = chat_coder(model)
+    require_writable(model.architecture, coder.tokenizer, wish.formats)
     examples, _ = examples_of(coder, wish.learned, model.context_tokens)
     judged, judged_chats = examples_of(coder, wish.held_out, model.context_tokens)
     ends = coder.end_ids(examples) or model.end_token_ids

@@ -35,17 +35,8 @@ def write_formats(
     Raises SpecError, before anything is written, where one cannot hold the shape or the tokenizer, its library is missing, or a weight is
     not finite.
     """
-    possible = supported_exports(architecture, precisions)
-    for name in formats:
-        if possible[name] is not None:
-            others = ", ".join(other for other, reason in possible.items() if reason is None)
-            raise SpecError(f"the format {name} cannot hold this shape, though {others} can: {possible[name]}")
-    for name in formats:
-        require_writer(name)
+    require_formats(formats, architecture, tokenizer, precisions)
     rows = {name: row for name, row in FORMATS.items() if name in formats}
-    for row in rows.values():
-        if row.tokenizer_check is not None:
-            resolve_name(row.tokenizer_check)(tokenizer)
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -60,6 +51,20 @@ def write_formats(
             resolve_name(row.writer)(
                 output / row.file, Model(architecture, stored, precision, context_tokens, tokenizer, keeps_sharing, chat)
             )
+
+
+def require_formats(formats: Sequence[str], architecture: Architecture, tokenizer: Path, precisions: Mapping[str, str] = {}) -> None:
+    """Raise SpecError where one of the formats cannot hold the shape or the tokenizer, or its library is missing."""
+    possible = supported_exports(architecture, precisions)
+    for name in formats:
+        if possible[name] is not None:
+            others = ", ".join(other for other, reason in possible.items() if reason is None)
+            raise SpecError(f"the format {name} cannot hold this shape, though {others} can: {possible[name]}")
+    for name in formats:
+        require_writer(name)
+    for name in formats:
+        if (check := FORMATS[name].tokenizer_check) is not None:
+            resolve_name(check)(tokenizer)
 
 
 def _require_finite(file: Path, weights: Mapping[str, Tensor]) -> None:

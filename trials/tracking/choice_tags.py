@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
+from contextlib import chdir, nullcontext, suppress
 
 from analysis.records.choice import Choice
 from trials.reporting.stored_study import StoredStudy
 from trials.study.sole_writer import WritersMeetError, sole_writer
-from trials.tracking.mlflow_location import PLACE, location_of
+from trials.tracking.mlflow_location import PLACE, is_plain, location_of
 
 logger = logging.getLogger(__name__)
 
@@ -22,10 +22,13 @@ def tag_choice(stored: StoredStudy, choice: Choice) -> None:
         return
     from trials.tracking.mlflow_runs import StudyRuns  # MLflow takes seconds to import
 
+    directory = stored.directory.absolute()
     try:
-        runs = StudyRuns(stored.directory.absolute(), stored.study, stored.text, location_of(stored.directory, None))
-        runs.write_choice(choice)
-        with suppress(WritersMeetError), sole_writer(stored.directory):
-            runs.register_chosen(stored.record(choice.trial))
+        # MLflow keeps what it opened by its address, so the name alone is for directories that no address can have
+        with nullcontext() if is_plain(directory) else chdir(directory):
+            runs = StudyRuns(directory, stored.study, stored.text, location_of(directory, None))
+            runs.write_choice(choice)
+            with suppress(WritersMeetError), sole_writer(directory):
+                runs.register_chosen(stored.record(choice.trial))
     except Exception as error:
         logger.warning("MLflow could not be told what was chosen (%s); it is kept in %s all the same", error, stored.directory)

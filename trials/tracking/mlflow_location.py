@@ -73,6 +73,11 @@ def file_uri(directory: Path, name: str) -> str:
     return f"sqlite:///{name}" if whole == Path.cwd() else f"sqlite:///{whole / name}"
 
 
+def is_plain(directory: Path) -> bool:
+    """Whether an address can have the whole path of a directory, as SQLAlchemy and MLflow both read it."""
+    return not {"?", "%", "#"} & set(str(directory.resolve()))
+
+
 def location_of(
     directory: Path,
     uri: str | None,

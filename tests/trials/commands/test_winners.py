@@ -63,13 +63,20 @@ def test_what_is_chosen_is_exported_by_its_word_and_its_card_says_why(archfront:
 
 
 @pytest.mark.slow
-def test_mlflow_has_the_decision_as_tags_of_the_study_and_of_its_trial(archfront: Call, study: Path) -> None:
+@pytest.mark.parametrize("name", ["study", "50%20of?x=1#a 'b'"])
+def test_mlflow_has_the_decision_as_tags_of_the_study_and_of_its_trial(
+    name: str, archfront: Call, study: Path, request: pytest.FixtureRequest
+) -> None:
+    if name != study.name:
+        request.getfixturevalue("mlflow_process")  # a process that works in the directory
+        study = study.rename(study.with_name(name))
     assert archfront("report", str(study)).returncode == 0
     for number in (2, 3):
-        assert archfront("choose", str(study), str(number), "--because", f"reason {number}", "--by", "us").returncode == 0
+        done = archfront("choose", str(study), str(number), "--because", f"reason {number}", "--by", "us")
+        assert (done.returncode, "could not be told" in done.stderr) == (0, False), done.stderr
     from mlflow.tracking import MlflowClient
 
-    client = MlflowClient(tracking_uri=f"sqlite:///{study / 'mlflow.db'}")
+    client = MlflowClient(tracking_uri=f"sqlite:///{study.rename(study.with_name('plain')) / 'mlflow.db'}")
     runs = client.search_runs([each.experiment_id for each in client.search_experiments()])
     tags = [run.data.tags for run in runs]
     [parent] = [each for each in tags if "archfront.chosen_because" in each]
