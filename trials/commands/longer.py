@@ -219,7 +219,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
 def train_winner(options: argparse.Namespace) -> int:
     """Train a winner, or a configuration, for real: resumable, with weights and tokenizer kept as a model that transformers loads."""
     from trials.pretraining.recipes import recipe_by_size, recipe_named, recipe_of_study
-    from trials.pretraining.subject import subject_of
+    from trials.pretraining.subject import require_leavable, subject_of
 
     if options.license is not None:
         from trials.export.front_matter import require_license
@@ -230,6 +230,7 @@ def train_winner(options: argparse.Namespace) -> int:
     uri = None if options.tracking_uri is None else settled_uri(options.tracking_uri)
     asked = None if options.recipe is None else recipe_named(options.recipe)
     subject = subject_of(Path(options.subject), options.trial, options.pick, options.data, options.tokenizer)
+    require_leavable(subject)
     if subject.notice is not None:
         say(f"archfront: {subject.notice}")
     stored = subject.stored
@@ -242,6 +243,9 @@ def train_winner(options: argparse.Namespace) -> int:
     else:
         recipe = recipe_by_size(subject.shape)
     proxy = recipe.of(subject.shape, options.tokens).plain()
+    from trials.training.conditions import own_sequences
+
+    own_sequences(proxy.batch_sequences, (0, options.devices))
     from trials.corpus.prepare import require_corpus
 
     require_corpus(subject.corpus, [subject.shape.vocab_size])

@@ -20,17 +20,23 @@ NAMED_FILES = 3
 """Files that a refusal names; of more it says how many there are."""
 
 
-def require_own(folder: Path, force: bool = False) -> None:
+OWN_CURE = "name another folder with --output, or replace files of the same names with --force"
+
+
+def require_own(folder: Path, force: bool = False, cure: str = OWN_CURE) -> None:
     """Raise SpecError where a folder holds anything else than what exports wrote there, as they wrote it; nothing is looked at by force."""
     if folder.exists() and not folder.is_dir():
         raise SpecError(f"{folder} must be a directory, found a file; name another with --output")
     others = [] if force or not folder.exists() else _others(folder)
     if others:
         named = [*others[:NAMED_FILES], *([f"{len(others) - NAMED_FILES} more"] if len(others) > NAMED_FILES else [])]
-        raise SpecError(
-            f"{folder} must hold nothing but what `archfront export` wrote there, found {joined(named)}; "
-            "name another folder with --output, or replace files of the same names with --force"
-        )
+        raise SpecError(f"{folder} must hold nothing but what `archfront export` wrote there, found {joined(named)}; {cure}")
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether all that an export wrote into a folder is still there, changed by its owner or not."""
+    names = _listing(folder)
+    return bool(names) and all(_is_plain(folder / name) for name in names)
 
 
 @contextmanager
@@ -97,11 +103,16 @@ def _others(folder: Path) -> list[str]:
 
 def _sums(folder: Path) -> dict[str, str]:
     """Digests by name, of the files that are still there; none where the list is no list of ours."""
+    return {name: digest for name, digest in _listing(folder).items() if (folder / name).exists()}
+
+
+def _listing(folder: Path) -> dict[str, str]:
+    """Digests by name, as the list of a folder has them."""
     path = folder / SUMS
     if not _is_plain(path):
         return {}
     lines = [line.split("  ", 1) for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
-    return {line[1]: line[0] for line in lines if len(line) == 2 and (folder / line[1]).exists()}
+    return {line[1]: line[0] for line in lines if len(line) == 2}
 
 
 def _digest(path: Path) -> str:

@@ -12,9 +12,9 @@ from analysis.records.json_text import read_json
 from analysis.records.training import CurvePoint, Training
 from search_space.errors import SpecError, WorkError
 from trials.pretraining.outlook import as_study
-from trials.pretraining.pretrain import CURVE, OnPoint, finished, pretrain
-from trials.pretraining.statement import STATEMENT_CURE, Statement
-from trials.training.optimizers import own_sequences
+from trials.pretraining.pretrain import OnPoint, finished, pretrain
+from trials.pretraining.statement import CURVE, STATEMENT_CURE, Statement
+from trials.training.conditions import own_sequences
 
 RESTARTS = 8
 """Times that the processes are started again after one of them died."""

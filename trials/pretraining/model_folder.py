@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
+from pkgutil import resolve_name
 
 from analysis.records.training import Training
 from analysis.text.words import bits_text
 from search_space.cost import parameters, unrolled_parameters
-from trials.corpus.blocks import TokenBlocks
+from trials.catalogue.formats import FORMATS
 from trials.export.check import verified_text
-from trials.export.folder import require_own, staged
+from trials.export.folder import is_whole, require_own, staged
 from trials.export.front_matter import front_matter
 from trials.export.verification import keep, verify
 from trials.export.write import write_formats
-from trials.pretraining.pretrain import TRAINED_TOKENIZER, TRAINED_WEIGHTS
-from trials.pretraining.statement import Statement
+from trials.pretraining.statement import FORMATS_LEFT, MODEL_LEFT, TRAINED_TOKENIZER, TRAINED_WEIGHTS, Statement
 from trials.reporting.model_card import CARD
 
-MODEL_LEFT = "model"
-"""Where it lies in a training's folder."""
-FORMATS_LEFT = ["hf", "yaml"]
+MODEL_CURE = "move it away, and run the same command again"
+
+
+def require_model_place(folder: Path) -> bool:
+    """Whether the whole model of a training lies in its folder; SpecError, before a step is made, where something else is in its place."""
+    output = folder / MODEL_LEFT
+    if is_whole(output):
+        return True
+    require_own(output, cure=MODEL_CURE)
+    return False
+
+
+def require_tokenizer_fits(tokenizer: Path) -> None:
+    """Raise SpecError where a format that is written at the end cannot hold the tokenizer."""
+    for name in FORMATS_LEFT:
+        check = FORMATS[name].tokenizer_check
+        if check is not None:
+            resolve_name(check)(tokenizer)
 
 
 def write_model(folder: Path, wanted: Statement, training: Training, foreseen: str, license_name: str | None = None) -> str:
@@ -28,7 +43,7 @@ def write_model(folder: Path, wanted: Statement, training: Training, foreseen: s
     Raises WorkError where what was written is not the trained model.
     """
     weights, tokenizer, output = folder / TRAINED_WEIGHTS, folder / TRAINED_TOKENIZER, folder / MODEL_LEFT
-    require_own(output)
+    require_own(output, cure=MODEL_CURE)
     with staged(output) as stage:
         write_formats(FORMATS_LEFT, stage, wanted.shape, weights, tokenizer, wanted.proxy.context_tokens)
         checks = verify(FORMATS_LEFT, stage, wanted.shape, weights, tokenizer)
@@ -36,16 +51,6 @@ def write_model(folder: Path, wanted: Statement, training: Training, foreseen: s
         lines = [*front_matter(FORMATS_LEFT, license_name), *_card(wanted, training, foreseen)]
         (stage / CARD).write_text("\n".join(lines) + "\n", encoding="utf-8")
     return verified_text(checks)
-
-
-def keep_tokenizer(folder: Path, blocks: TokenBlocks) -> None:
-    """Put the text's tokenizer beside the training, because a cache may be cleared."""
-    import shutil
-
-    assert blocks.tokenizer_file is not None  # a corpus that was prepared here has one
-    draft = folder / f"{TRAINED_TOKENIZER}.draft"
-    shutil.copyfile(blocks.tokenizer_file, draft)
-    draft.replace(folder / TRAINED_TOKENIZER)
 
 
 def _card(wanted: Statement, training: Training, foreseen: str) -> list[str]:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
+
 from analysis.objectives.energy import training_joules
 from analysis.text.passes import passes_text, repetition_warning
 from analysis.text.words import disk, duration, quantity
 from search_space import cost
+from search_space.errors import SpecError
 from trials.machine.memory import usable_bytes
 from trials.plans.known_paces import ready_paces
 from trials.plans.text_size import text_size
 from trials.plans.time_plan import energy_text
 from trials.pretraining.statement import Statement
 from trials.study.spec import StudySpec
-from trials.training.footprint import fit_batch, readable_bytes, state_bytes
+from trials.training.conditions import own_sequences
+from trials.training.footprint import Footprint, fit_batch, footprint, readable_bytes, state_bytes
 
 
 def outlook_lines(wanted: Statement, price_per_hour: float | None = None) -> Iterator[str]:
-    """Lines for a terminal; SpecError where the text cannot be read, OutOfMemory where not a single sequence fits."""
+    """Lines for a terminal; SpecError where the text cannot be read."""
     shape, proxy = wanted.shape, wanted.proxy
     flops = wanted.tokens * cost.training_flops_per_token(shape, proxy.context_tokens)
     stored = (
@@ -39,14 +43,11 @@ def outlook_lines(wanted: Statement, price_per_hour: float | None = None) -> Ite
         known = "counted" if size.is_exact else "about, from a sample"
         warning = "" if (said := repetition_warning(passes)) is None else f"; {said}"
         yield f"text        {quantity(size.train_tokens)} training tokens ({known}): {passes_text(passes)}{warning}"
-    device = wanted.device.partition(":")[0]
-    found = fit_batch(shape, proxy, usable_bytes(wanted.device, wanted.devices if device == "cpu" else 1), device=device)
-    parts = "" if found.micro_batches == 1 else f", each batch in {found.micro_batches} parts"
-    usable, state = readable_bytes(usable_bytes(wanted.device)), disk(state_bytes(shape, proxy))
-    yield f"memory      {readable_bytes(found.peak)} of {usable}{parts}; a state is {state}"
+    room, state = _room(wanted), disk(state_bytes(shape, proxy))
+    yield f"memory      {f'it cannot be trained here: {room}' if isinstance(room, str) else f'{_memory(wanted, room)}; a state is {state}'}"
     yield f"work        {quantity(flops)} FLOPs, {energy_text(training_joules(flops, proxy.precision))} of arithmetic, an estimate"
     study = as_study(wanted)
-    paces = ready_paces(study, [shape], times_latency=False)
+    paces = None if isinstance(room, str) else ready_paces(study, [shape], times_latency=False)
     if paces is None:
         yield "time        not known on this machine"
         return
@@ -55,6 +56,39 @@ def outlook_lines(wanted: Statement, price_per_hour: float | None = None) -> Ite
     yield f"time        about {duration(seconds)} on this machine when it is quiet, by {paces.basis}"
     if price_per_hour is not None:
         yield f"money       about {seconds / 3600 * price_per_hour:,.2f} at {price_per_hour:g} an hour"
+
+
+def require_machine_for(wanted: Statement) -> None:
+    """Raise SpecError where this machine lacks the training's device, or the memory for a step."""
+    room = _room(wanted)
+    if isinstance(room, str):
+        raise SpecError(f"{wanted.title} cannot be trained here: {room}")
+
+
+def _room(wanted: Statement) -> Footprint | str:
+    """What a step takes in each process on this machine; why it cannot be made, in a sentence with the cure."""
+    shape, device = wanted.shape, wanted.device.partition(":")[0]
+    if device == "cuda" and not torch.cuda.is_available():
+        return "the training was begun on a GPU, and this machine has none; go on where one is, or name another folder with --output"
+    own = wanted.proxy.model_copy(update={"batch_sequences": own_sequences(wanted.proxy.batch_sequences, (0, wanted.devices))})
+    usable, single = _usable_bytes(wanted), footprint(shape, own, device=device, sequences=1)
+    if single.peak > usable:
+        return (
+            f"a step of one sequence of {own.context_tokens:,} tokens must fit into {readable_bytes(usable)}, found "
+            f"{readable_bytes(single.peak)}; take a larger machine, fewer --devices on it, or a recipe of less context_tokens"
+        )
+    return fit_batch(shape, own, usable, device=device)
+
+
+def _usable_bytes(wanted: Statement) -> int:
+    """Memory of each process: those on processors share this machine's."""
+    return usable_bytes(wanted.device, 1 if wanted.device.startswith("cuda") else wanted.devices)
+
+
+def _memory(wanted: Statement, found: Footprint) -> str:
+    each = "" if wanted.devices == 1 else " in each process"
+    parts = "" if found.micro_batches == 1 else f", each batch in {found.micro_batches} parts"
+    return f"{readable_bytes(found.peak)} of {readable_bytes(_usable_bytes(wanted))}{each}{parts}"
 
 
 def as_study(wanted: Statement) -> StudySpec:

@@ -14,24 +14,17 @@ from analysis.records.json_text import read_json
 from analysis.records.json_writer import json_of
 from analysis.records.record import Kind
 from analysis.records.training import CurvePoint, Training
-from search_space.errors import WorkError
+from search_space.errors import SpecError, WorkError
 from trials.corpus.blocks import TokenBlocks
+from trials.machine.memory import usable_bytes
 from trials.network.weights import save_weights
-from trials.pretraining.statement import STATEMENT_CURE, Statement
+from trials.pretraining.statement import CURVE, RESULT, STATE, STATEMENT_CURE, TRAINED_TOKENIZER, TRAINED_WEIGHTS, Statement
 from trials.training.conditions import Conditions
 from trials.training.failures import TrainingFailed
 from trials.training.proxy_run import ProxyRun
-from trials.trial.checkpoint import SHARE_OF_TIME, Checkpoint, checkpoint_key
+from trials.trial.checkpoint import SHARE_OF_TIME, Checkpoint, Kept, checkpoint_key
 from trials.trial.task import TrialTask
 
-STATE, TRAINED_WEIGHTS, TRAINED_TOKENIZER, CURVE, RESULT = (
-    "state.safetensors",
-    "weights.safetensors",
-    "tokenizer.json",
-    "curve.json",
-    "result.json",
-)
-"""Files of a training's folder: what it goes on from, the stored weights, the tokenizer, the curve so far, what it came to."""
 OnPoint = Callable[[CurvePoint, int], None]
 """Told of each new point of the curve, and of the tokens that the run began or went on from."""
 
@@ -42,25 +35,31 @@ def pretrain(
     """Train to the end, from the state that the folder has of this very training, and keep weights and result there.
 
     A state is written every so many seconds of training, or more seldom where writing takes more than a fiftieth of the time. `part` is
-    which of how many processes this is; the first one writes. Raises WorkError where the training fails.
+    which of how many processes this is; the first one writes. Raises SpecError where a state is there that this training cannot go on
+    from, WorkError where the training fails.
     """
-    conditions, is_first = Conditions(threads=wanted.threads, device=wanted.device, part=part), part[0] == 0
+    is_first, sharing = part[0] == 0, 1 if wanted.device.startswith("cuda") else part[1]
+    memory_bytes = usable_bytes(wanted.device, sharing)
+    conditions = Conditions(threads=wanted.threads, device=wanted.device, part=part, memory_bytes=memory_bytes)
     task = TrialTask(number=0, kind=Kind.SAMPLED, architecture=wanted.shape, seed=wanted.seed)
     checkpoint = Checkpoint(folder / STATE, _key(task, wanted, blocks, conditions))
     keeper = _StateKeeper(checkpoint, state_seconds)
-    run = ProxyRun(
-        wanted.shape, blocks, wanted.proxy,
-        seed=wanted.seed, conditions=replace(conditions, between_steps=(lambda: keeper.look(run)) if is_first else None),
-        progress=(lambda point: _told(folder, run, point, began, on_point)) if is_first else None,
-    )  # fmt: skip
-    kept = checkpoint.read()
-    if kept is not None:
-        run.restore(kept.state)
-    began = run.tokens
+    kept = _kept(checkpoint)
+    if is_first:
+        _keep_tokenizer(folder, blocks)
     try:
+        run = ProxyRun(
+            wanted.shape, blocks, wanted.proxy,
+            seed=wanted.seed, conditions=replace(conditions, between_steps=(lambda: keeper.look(run)) if is_first else None),
+            progress=(lambda point: _told(folder, run, point, began, on_point)) if is_first else None,
+        )  # fmt: skip
+        if kept is not None:
+            run.restore(kept.state)
+        began = run.tokens
         run.run()
     except TrainingFailed as failure:
-        raise WorkError(f"the training of {wanted.title} ended after {run.tokens:,} tokens: {failure}") from None
+        made = 0 if failure.training is None else failure.training.tokens
+        raise WorkError(f"the training of {wanted.title} ended after {made:,} tokens: {failure}") from None
     training = run.result()
     if not is_first:
         return training
@@ -83,6 +82,23 @@ def _key(task: TrialTask, wanted: Statement, blocks: TokenBlocks, conditions: Co
     """A key that two trainings share only where one may go on from the other's state, bit for bit."""
     key = checkpoint_key(task, wanted.proxy, blocks, conditions)
     return key if wanted.devices == 1 else f"{key} in {wanted.devices} parts"
+
+
+def _kept(checkpoint: Checkpoint) -> Kept | None:
+    """The state that a training goes on from, None at its beginning: days of work are never begun anew without a word."""
+    kept = checkpoint.read()
+    if kept is None and checkpoint.path.exists():
+        raise SpecError(
+            f"{checkpoint.path} must be a state that this training can go on from, found one that was made with another text or torch, or "
+            "is damaged; restore what it was made with, or remove it to begin anew"
+        )
+    return kept
+
+
+def _keep_tokenizer(folder: Path, blocks: TokenBlocks) -> None:
+    """Put the text's tokenizer beside the training, because a cache may be cleared."""
+    assert blocks.tokenizer_file is not None  # a corpus that was prepared here has one
+    write_whole(folder / TRAINED_TOKENIZER, blocks.tokenizer_file.read_bytes())
 
 
 def _told(folder: Path, run: ProxyRun, point: CurvePoint, began: int, on_point: OnPoint) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Self
 from analysis.records.files import write_whole
 from analysis.records.json_text import read_json
 from analysis.records.json_writer import json_of
+from analysis.text.words import joined
 from search_space.architecture import Architecture
 from search_space.errors import SpecError, quoted
 from trials.study.corpus_spec import CorpusSpec
@@ -18,6 +19,21 @@ from trials.study.section import parsed
 from trials.study.spec import ProxySpec
 
 STATEMENT = "training.json"
+STATE, TRAINED_WEIGHTS, TRAINED_TOKENIZER, CURVE, RESULT = (
+    "state.safetensors",
+    "weights.safetensors",
+    "tokenizer.json",
+    "curve.json",
+    "result.json",
+)
+"""Files of a training's folder: what it goes on from, the stored weights, the tokenizer, the curve so far, what it came to."""
+FORESEEN = "foreseen.json"
+"""What was predicted before the first step, so that it is what is judged."""
+MODEL_LEFT = "model"
+"""Where in it the model lies that others load."""
+FORMATS_LEFT = ("hf", "yaml")
+LEFT_FILES = (STATE, TRAINED_WEIGHTS, TRAINED_TOKENIZER, CURVE, RESULT, FORESEEN, MODEL_LEFT)
+"""All that a training writes beside its statement, and would write over."""
 STATEMENT_CURE = "restore it from a copy, or name another folder with --output"
 
 
@@ -105,16 +121,45 @@ def begun(folder: Path) -> Statement | None:
     return Statement.from_dict(values, str(path))
 
 
+def has_steps(folder: Path) -> bool:
+    """Whether anything is kept of a training's steps, so that its statement stands."""
+    return any((folder / name).exists() for name in (STATE, RESULT))
+
+
 def settle(folder: Path, wanted: Statement) -> None:
-    """Write the statement down, or see that it is the one that was begun there; SpecError with the key that differs."""
+    """Write the statement down, or see that it is the one that was begun there; one of which no step is kept is replaced.
+
+    Raises SpecError with the key that differs, and where files that a training writes are there without a statement.
+    """
     there = begun(folder)
     if there is None:
-        write_whole(folder / STATEMENT, f"{json_of(wanted.as_dict(), indent=2)}\n".encode())
-        return
-    before, now = flat(there.as_dict()), flat(wanted.as_dict())
-    for key in sorted({*before, *now}):
-        if before.get(key) != now.get(key):
+        others = [name for name in LEFT_FILES if (folder / name).exists()]
+        if others:
             raise SpecError(
-                f"{folder} holds another training: {key} is {quoted(before.get(key))} there and {quoted(now.get(key))} here; name another "
-                "folder with --output, or repeat the command that began it"
+                f"{folder} must hold no files of the names that a training writes, found {joined(others)} without a {STATEMENT}; name "
+                "another folder with --output"
             )
+    elif (odd := _differing(there, wanted)) is None:
+        return
+    elif has_steps(folder):
+        key, before, now = odd
+        raise SpecError(
+            f"{folder} holds another training: {key} is {before} there and {now} here; name another folder with --output, or repeat the "
+            "command that began it"
+        )
+    for name in (FORESEEN, CURVE):  # of the statement that is replaced
+        (folder / name).unlink(missing_ok=True)
+    write_whole(folder / STATEMENT, f"{json_of(wanted.as_dict(), indent=2)}\n".encode())
+
+
+def is_stated(folder: Path, wanted: Statement) -> bool:
+    """Whether a folder's statement is this one."""
+    there = begun(folder)
+    return there is not None and _differing(there, wanted) is None
+
+
+def _differing(there: Statement, wanted: Statement) -> tuple[str, str, str] | None:
+    """The first key in which two statements differ, with both values as they are quoted; None where they are one."""
+    before, now = flat(there.as_dict()), flat(wanted.as_dict())
+    odd = next((key for key in sorted({*before, *now}) if before.get(key) != now.get(key)), None)
+    return None if odd is None else (odd, quoted(before.get(odd)), quoted(now.get(odd)))

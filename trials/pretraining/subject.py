@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from analysis.records.record import RECORDS, TrialRecord
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
+from trials.catalogue.formats import supported_exports
+from trials.pretraining.statement import FORMATS_LEFT
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.directory import tokenizer_file
 from trials.study.section import parsed
@@ -54,6 +56,14 @@ def subject_of(path: Path, trial: int | None, pick: str | None, data: Sequence[s
         raise SpecError(f"--data must name the text that {file.name} is trained on, found none; name files, or {EMBEDDED}")
     shape, notice = read_shape(file)
     return Subject(str(file), file.parent.resolve().name or file.stem, shape, _text(data, tokenizer), notice=notice)
+
+
+def require_leavable(subject: Subject) -> None:
+    """Raise SpecError where the model that is written at the end cannot hold the shape, so that nobody learns it only then."""
+    possible = supported_exports(subject.shape)
+    reasons = [reason for name in FORMATS_LEFT if (reason := possible[name]) is not None]
+    if reasons:
+        raise SpecError(f"{subject.title} cannot be written as a model for transformers: {reasons[0]}")
 
 
 def _trial(path: Path, trial: int | None, pick: str | None, data: Sequence[str] | None, tokenizer: str | None) -> Subject:

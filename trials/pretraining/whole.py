@@ -14,16 +14,15 @@ from analysis.records.json_text import read_json
 from analysis.records.json_writer import json_of
 from analysis.records.training import CurvePoint, Training
 from analysis.text.words import bits_text, duration
+from trials.cluster.ray_address import is_here
 from trials.experiments.validate import LONG_SEED_OFFSET
 from trials.pretraining.prediction import LossPrediction, predicted
 from trials.pretraining.recipes import TrainingRecipe
-from trials.pretraining.statement import STATEMENT_CURE, Statement, begun, settle
+from trials.pretraining.statement import FORESEEN, MODEL_LEFT, STATEMENT_CURE, Statement, begun, has_steps, is_stated, settle
 from trials.pretraining.subject import Subject
 from trials.study.directory import hold
 from trials.study.spec import ProxySpec
 
-FORESEEN = "foreseen.json"
-"""What was predicted before the first step, so that it is what is judged."""
 Tell = Callable[[str], None]
 
 
@@ -63,10 +62,10 @@ class Trained:
 def wanted_of(
     subject: Subject, recipe: TrainingRecipe, proxy: ProxySpec, folder: Path, seed: int | None, threads: int | None, devices: int = 1
 ) -> Statement:
-    """What a command asks for; what it leaves open is as the folder's training began, else the machine's."""
+    """What a command asks for; what it leaves open is as the folder's training began, where steps of it are kept, else the machine's."""
     import torch
 
-    there = begun(folder)
+    there = begun(folder) if has_steps(folder) else None
     stored = subject.stored
     usual = 0 if stored is None else stored.study.search.seed + LONG_SEED_OFFSET
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -87,7 +86,7 @@ def wanted_of(
 def foreseen_of(subject: Subject, wanted: Statement, folder: Path) -> LossPrediction | str:
     """What is predicted of the loss: what was before the first step, where there was one."""
     path = folder / FORESEEN
-    if not path.is_file():
+    if not path.is_file() or not is_stated(folder, wanted):
         return predicted(subject, wanted)
     kept = read_json(path, "what was foreseen", STATEMENT_CURE)
     return LossPrediction.from_dict(kept) if isinstance(kept, dict) else str(kept)
@@ -107,17 +106,20 @@ def train_whole(
 ) -> Trained:
     """Train, go on where the folder's training was, or write what is over anew where that is lacking.
 
-    Raises SpecError where the folder is another training's, or the text another than the study's; WorkError where the training fails or
-    its model cannot be verified.
+    Raises SpecError where the folder is another training's, the machine too small, or the text another than the study's; WorkError where
+    the training fails or its model cannot be verified.
     """
     from trials.corpus.prepare import prepare_corpus
-    from trials.pretraining.model_folder import MODEL_LEFT, keep_tokenizer, write_model
+    from trials.pretraining.model_folder import require_model_place, require_tokenizer_fits, write_model
+    from trials.pretraining.outlook import require_machine_for
     from trials.pretraining.pretrain import finished, pretrain
     from trials.pretraining.tracked import TrackedTraining
-    from trials.reporting.model_card import CARD
 
+    if finished(folder) is None and (wanted.devices == 1 or is_here(address)):
+        require_machine_for(wanted)
     with hold(folder) as held:
         settle(held, wanted)
+        has_model = require_model_place(held)
         if not (held / FORESEEN).is_file():
             kept = foreseen.as_dict() if isinstance(foreseen, LossPrediction) else foreseen
             write_whole(held / FORESEEN, f"{json_of(kept)}\n".encode())
@@ -133,7 +135,8 @@ def train_whole(
             if subject.record is not None and subject.is_studys_text:
                 blocks.require_same_text([subject.record])
             blocks.require_context(wanted.proxy.context_tokens)
-            keep_tokenizer(held, blocks)
+            assert blocks.tokenizer_file is not None  # a corpus that was prepared here has one
+            require_tokenizer_fits(blocks.tokenizer_file)
             if wanted.devices > 1:
                 from trials.pretraining.in_parallel import pretrain_in_parallel
 
@@ -142,7 +145,7 @@ def train_whole(
                 training = pretrain(wanted, blocks, held, state_seconds=state_seconds, on_point=on_point)
         judged = foreseen.judged(training) if isinstance(foreseen, LossPrediction) else f"nothing was foreseen: {foreseen}"
         verified = ""
-        if not (held / MODEL_LEFT / CARD).is_file():
+        if not has_model:
             verified = write_model(held, wanted, training, judged, license_name)
         tracked.end(training, judged, held / MODEL_LEFT)
     return Trained(folder, wanted, training, judged, verified)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
+from search_space.errors import SpecError
 from trials.study.search_spec import WorkersSpec
 
 
@@ -44,3 +45,11 @@ class Conditions:
 
 ALONE = Conditions()
 """One thread of a machine where nobody else measures or trains."""
+
+
+def own_sequences(sequences: int, part: tuple[int, int]) -> int:
+    """Sequences of each process' part; SpecError where they cannot be shared out evenly."""
+    count = part[1]
+    if sequences % count:
+        raise SpecError(f"batch_sequences must be a multiple of the {count} devices, found {sequences}; change one of them")
+    return sequences // count

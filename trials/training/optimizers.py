@@ -14,7 +14,6 @@ import torch
 import torch.distributed
 from torch import Tensor, nn
 
-from search_space.errors import SpecError
 from trials.network.decoder import Network
 from trials.study.spec import ProxySpec
 from trials.training.muon import Muon
@@ -76,14 +75,6 @@ def _groups(parameters: ByRate, rate: float, decay: float) -> list[dict[str, Any
 
 def _adamw(groups: list[dict[str, Any]]) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, betas=BETAS, eps=EPSILON, fused=True)
-
-
-def own_sequences(sequences: int, part: tuple[int, int]) -> int:
-    """Sequences of each process' part; SpecError where they cannot be shared out evenly."""
-    count = part[1]
-    if sequences % count:
-        raise SpecError(f"batch_sequences must be a multiple of the {count} devices, found {sequences}; change one of them")
-    return sequences // count
 
 
 def own_part(batch: Tensor, part: tuple[int, int]) -> Tensor:

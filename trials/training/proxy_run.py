@@ -25,13 +25,13 @@ from trials.rounding.network import rounded
 from trials.rounding.table import trained_rounding
 from trials.study.spec import ProxySpec
 from trials.training.compilation import compiled_blocks
-from trials.training.conditions import ALONE, Conditions
+from trials.training.conditions import ALONE, Conditions, own_sequences
 from trials.training.diagnostics import diagnose
 from trials.training.evaluation import Scores, score
 from trials.training.failures import Diverged, OutOfMemory, TimedOut, TrainingFailed, memory_errors
 from trials.training.footprint import fit_batch
 from trials.training.lightning_loop import Batches, Stretch, trainer
-from trials.training.optimizers import average, make_optimizers, own_part, own_sequences, set_rates
+from trials.training.optimizers import average, make_optimizers, own_part, set_rates
 from trials.training.parametrization import reparametrize
 from trials.training.schedules import RunLength, ending_at, rate_factor
 from trials.training.tally import Tally

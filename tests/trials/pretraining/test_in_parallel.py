@@ -19,8 +19,9 @@ from safetensors.torch import load_file
 
 from search_space.errors import SpecError
 from tests.trials.pretraining.test_train import RECIPE, ROOT, folder, words
-from trials.pretraining.pretrain import CURVE, RESULT, STATE, TRAINED_WEIGHTS
-from trials.training.optimizers import own_part, own_sequences
+from trials.pretraining.statement import CURVE, RESULT, STATE, TRAINED_WEIGHTS
+from trials.training.conditions import own_sequences
+from trials.training.optimizers import own_part
 
 __all__ = ["folder"]
 

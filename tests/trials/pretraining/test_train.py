@@ -22,8 +22,7 @@ from search_space.cost import parameters, unrolled_parameters
 from tests.conftest import Call
 from trials.models.load_model import load_model
 from trials.network.weights import load_network
-from trials.pretraining.pretrain import CURVE, RESULT, STATE, TRAINED_WEIGHTS
-from trials.pretraining.statement import STATEMENT
+from trials.pretraining.statement import CURVE, MODEL_LEFT, RESULT, STATE, STATEMENT, TRAINED_TOKENIZER, TRAINED_WEIGHTS, LEFT_FILES
 from trials.trial.shape_file import shape_text
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -167,13 +166,105 @@ def test_whatever_ends_a_training_the_same_command_ends_it_as_if_nothing_had_bee
     assert not (folder / "cut" / STATE).exists()
 
 
-def test_a_state_of_another_training_or_a_damaged_one_counts_as_none(archfront: Call, folder: Path) -> None:
-    assert archfront(*words("first")).returncode == 0
-    (folder / "second").mkdir()
-    (folder / "second" / STATE).write_bytes(b"no state")
-    assert archfront(*words("second")).returncode == 0
-    first, second = (load_file(folder / name / TRAINED_WEIGHTS) for name in ("first", "second"))
-    assert all(torch.equal(first[name], second[name]) for name in first)
+@pytest.mark.parametrize("how", ["cut", "another torch", "another text"])
+def test_a_state_that_cannot_be_gone_on_from_is_refused_and_kept(
+    how: str, archfront: Call, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("trials.training.proxy_run.ProxyRun.result", _killed)
+        assert archfront(*words("out", "--state-seconds", "0.001")).returncode == 130
+    state = folder / "out" / STATE
+    if how == "cut":
+        state.write_bytes(state.read_bytes()[:-9])
+    elif how == "another torch":
+        monkeypatch.setattr("trials.trial.checkpoint.torch.__version__", "2.0.1")
+    else:
+        (folder / "text.txt").write_text((folder / "text.txt").read_text()[:50_000], encoding="utf-8")
+    before = {path: path.read_bytes() for path in (state, folder / "out" / TRAINED_TOKENIZER)}
+    done = archfront(*words("out"))
+    assert (done.returncode, "remove it to begin anew" in done.stderr) == (2, True), done.stderr
+    assert {path: path.read_bytes() for path in before} == before
+    state.unlink()
+    assert archfront(*words("out")).returncode == 0, "it begins anew where a person says so"
+
+
+def _killed(_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("name", LEFT_FILES)
+def test_a_folder_that_holds_files_of_a_trainings_names_is_refused_and_left_as_it_is(name: str, archfront: Call, folder: Path) -> None:
+    file = folder / "out" / (name if name != MODEL_LEFT else f"{name}/config.json")
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"a person's")
+    done = archfront(*words("out"))
+    assert (done.returncode, f"found {name} without a {STATEMENT}" in done.stderr) == (2, True), done.stderr
+    assert file.read_bytes() == b"a person's"
+    assert not (folder / "out" / STATEMENT).exists()
+
+
+def test_a_shape_that_the_machine_cannot_train_is_told_by_the_plan_and_refused(archfront: Call, folder: Path) -> None:
+    vast = {**SHAPE.as_dict(), "hidden_size": 1 << 16, "intermediate_size": 1 << 20}
+    (folder / "shape.yaml").write_text(shape_text(Architecture.from_dict(vast)), encoding="utf-8")
+    plan = archfront(*words("out", "--plan"))
+    assert plan.returncode == 0, plan.stderr
+    assert "it cannot be trained here: a step of one sequence of 32 tokens must fit into" in plan.stdout
+    done = archfront(*words("out"))
+    assert (done.returncode, "take a larger machine" in done.stderr) == (2, True), done.stderr
+    assert not (folder / "out").exists()
+
+
+def test_a_training_that_was_begun_on_a_gpu_is_refused_where_none_is(
+    archfront: Call, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert archfront(*words("out")).returncode == 0
+    statement = folder / "out" / STATEMENT
+    statement.write_text(statement.read_text().replace('"device": "cpu"', '"device": "cuda"'))
+    assert archfront(*words("out")).returncode == 0, "what is over is told anywhere"
+    (folder / "out" / RESULT).rename(folder / "out" / STATE)
+    done = archfront(*words("out"))
+    assert (done.returncode, "begun on a GPU, and this machine has none" in done.stderr) == (2, True), done.stderr
+    plan = archfront(*words("out", "--plan"))
+    assert (plan.returncode, "this machine has none" in plan.stdout) == (0, True), plan.stderr
+
+
+def test_what_the_model_cannot_be_written_as_is_refused_before_the_first_step(archfront: Call, folder: Path) -> None:
+    odd = {**SHAPE.as_dict(), "mlp": "gelu", "qk_norm": True}
+    (folder / "odd.yaml").write_text(shape_text(Architecture.from_dict(odd)), encoding="utf-8")
+    done = archfront("train", "odd.yaml", *words("out")[2:])
+    assert (done.returncode, "cannot be written as a model for transformers: qk_norm must be false" in done.stderr) == (2, True), (
+        done.stderr
+    )
+    assert not (folder / "out").exists()
+
+
+def test_a_model_that_lacks_a_file_is_written_again_and_a_persons_file_stops_before_a_step(archfront: Call, folder: Path) -> None:
+    assert archfront(*words("out")).returncode == 0
+    model = folder / "out" / MODEL_LEFT
+    whole = {path.name: path.read_bytes() for path in model.iterdir()}
+    (model / "model.safetensors").unlink()
+    assert archfront(*words("out")).returncode == 0
+    assert {path.name: path.read_bytes() for path in model.iterdir()} == whole
+    (model / "README.md").write_text("a person's words")
+    assert archfront(*words("out")).returncode == 0, "a card may be edited"
+    (model / "config.json").unlink()
+    (folder / "out" / RESULT).unlink()
+    (folder / "out" / STATE).write_bytes(b"")
+    done = archfront(*words("out"))
+    assert (done.returncode, "found README.md; move it away" in done.stderr) == (2, True), done.stderr
+    assert "--force" not in done.stderr
+
+
+def test_a_mistake_does_not_occupy_the_folder(archfront: Call, folder: Path) -> None:
+    odd = archfront(*words("out", "--devices", "3"))
+    assert (odd.returncode, "must be a multiple of the 3 devices, found 4" in odd.stderr) == (2, True), odd.stderr
+    assert not (folder / "out").exists()
+    (folder / "recipe.yaml").write_text(yaml.safe_dump({**RECIPE, "context_tokens": 1 << 15}), encoding="utf-8")
+    assert archfront(*words("out")).returncode == 2
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE), encoding="utf-8")
+    done = archfront(*words("out"))
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(
