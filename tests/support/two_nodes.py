@@ -261,7 +261,8 @@ def test_another_machine_in_the_place_of_the_device_is_refused_and_no_trial_pays
 
     def refused(ended: subprocess.Popen[str]) -> None:
         said = ended.communicate(timeout=400)[1]
-        assert "must be the one that took this study's first (measures, none 0), found another (another, none 0); see to the node" in said
+        assert "must be the one that took this study's first (measures, none 0), found another (another, none 0), which differs" in said
+        assert "; see to the node that takes latencies and run the same command again" in said
         assert ended.returncode == 1
 
     driver = driven()

@@ -106,15 +106,13 @@ def profile_device(options: argparse.Namespace) -> int:
         raise SpecError("profile-device needs a study's YAML, whose shapes are measured, or --fit TABLE.csv; name one of them")
     from analysis.latency.device_report import table_facts
     from analysis.latency.device_table import read_table
-    from analysis.latency.latency_model import LEAST_SHAPES
     from analysis.terminal.device_text import device_table_text
     from trials.latency.add_trials import add_trials
-    from trials.latency.device_profile import choose_shapes, default_table, latency_spec, profile
+    from trials.latency.device_profile import choose_shapes, default_table, latency_spec, profile, require_fit
     from trials.reporting.stored_study import read_study
     from trials.study.load_study import load_begun
 
-    if options.shapes < LEAST_SHAPES:
-        raise SpecError(f"--shapes must be at least {LEAST_SHAPES}, which a table is fitted to, found {options.shapes}; raise it")
+    require_fit(options.shapes)
     if options.trials is not None:
         read_study(Path(options.trials))  # before anything is measured
     study, _, _ = load_begun(Path(options.study), None)

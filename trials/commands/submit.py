@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trials.commands.arguments import add_study, add_tracking, tags_of
 from trials.commands.devices import add_profile_arguments
@@ -12,6 +13,9 @@ from trials.commands.longer import RUN_BEFORE, add_promotion_arguments, add_rank
 from trials.commands.paths import Use, given
 from trials.commands.studies import add_ablations
 from trials.commands.talk import DONE
+
+if TYPE_CHECKING:
+    from trials.study.spec import StudySpec
 
 ADDRESS = "of the cluster's dashboard, such as http://127.0.0.1:8265"
 ABLATIONS = "ablations"
@@ -28,7 +32,7 @@ def add_run_job_arguments(parser: argparse.ArgumentParser) -> None:
 def submit_run(options: argparse.Namespace) -> int:
     """Have a cluster run a study, or continue it: ships the code and what the study names, and prints the job's id."""
     tags = tags_of(options)
-    name = _passed(options.study, options.directory)
+    name = _passed(options.study, options.directory).name
     words = [*_words(options, "tracking_uri", "experiment"), *(word for key, value in tags.items() for word in ("--tag", f"{key}={value}"))]
     return _submit(options, "run", name, [options.study], options.directory or f"~/archfront/{name}", words)
 
@@ -43,7 +47,10 @@ def add_validate_job_arguments(parser: argparse.ArgumentParser) -> None:
 
 def submit_validate(options: argparse.Namespace) -> int:
     """Have a cluster train shapes of a study longer, as `validate` does, and print the job's id."""
-    name = _passed(options.study, options.directory)
+    from trials.experiments.asked import require_ranking
+
+    require_ranking(options.shapes, options.times)
+    name = _passed(options.study, options.directory).name
     directory = options.directory or f"~/archfront/{name}"
     return _submit(options, "validate", name, [options.study], directory, _words(options, "shapes", "times"))
 
@@ -58,7 +65,11 @@ def add_promote_job_arguments(parser: argparse.ArgumentParser) -> None:
 
 def submit_promote(options: argparse.Namespace) -> int:
     """Have a cluster train the shapes of a study's front longer, as `promote` does, and print the job's id."""
-    name = _passed(options.study, options.directory)
+    from trials.experiments.asked import require_promotion
+
+    study = _passed(options.study, options.directory)
+    require_promotion(study, options.times)
+    name = study.name
     directory = options.directory or f"~/archfront/{name}"
     return _submit(options, "promote", name, [options.study], directory, _words(options, "times", "top"))
 
@@ -73,7 +84,11 @@ def add_lr_check_job_arguments(parser: argparse.ArgumentParser) -> None:
 
 def submit_lr_check(options: argparse.Namespace) -> int:
     """Have a cluster train a spread of shapes at several learning rates, as `lr-check` does, and print the job's id."""
-    name = _passed(options.study, None)
+    from trials.experiments.asked import require_rates
+
+    study = _passed(options.study, None)
+    require_rates(study, options.rates)
+    name = study.name
     directory = options.directory or f"~/archfront/{name}-lr-check"
     return _submit(options, "lr-check", name, [options.study], directory, _words(options, "shapes", "rates", "tokens"))
 
@@ -108,7 +123,13 @@ def add_profile_device_job_arguments(parser: argparse.ArgumentParser) -> None:
 
 def submit_profile_device(options: argparse.Namespace) -> int:
     """Have a cluster's latency device measured, as `profile-device` does, and print the job's id."""
-    name = _passed(options.study, None)
+    from trials.latency.device_profile import latency_spec, require_fit
+
+    require_fit(options.shapes)
+    study = _passed(options.study, None)
+    latency_spec(study.latency, options.runtime, options.precision)
+    study.search_space.require_feasible()
+    name = study.name
     directory = options.directory or f"~/archfront/{name}-device"
     words = _words(options, "runtime", "precision", "shapes", "checks")
     return _submit(options, "profile-device", name, [options.study], directory, words)
@@ -129,14 +150,14 @@ def _add_job(parser: argparse.ArgumentParser) -> None:
     add_cluster(parser)
 
 
-def _passed(file: str, directory: str | None) -> str:
-    """The name of a study that has passed the gate as its job will read it."""
+def _passed(file: str, directory: str | None) -> StudySpec:
+    """A study that has passed the gate as its job will read it."""
     from trials.commands.gate import passed
     from trials.jobs.shipment import as_shipped
 
     study, has_text = as_shipped(Path(file), directory)
     passed(study, has_text=has_text, trains_here=False)
-    return study.name
+    return study
 
 
 def _words(options: argparse.Namespace, *names: str) -> list[str]:

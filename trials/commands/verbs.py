@@ -6,7 +6,7 @@ import argparse
 import re
 import signal
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -145,10 +145,12 @@ class VerbParser(argparse.ArgumentParser):
     """All that `--help` prints; None for what argparse makes of the arguments."""
     usual: str | None = None
     """The verb under this word that is meant where a YAML file stands in its place."""
+    verbs: Collection[str] = ()
+    """The verbs under this word, where a usual one may be meant."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """What argparse makes of the arguments, with the usual verb where they name none."""
-        if self.usual is not None and args and args[0].endswith((".yaml", ".yml")):
+        if self.usual is not None and args and _has_no_verb(args, self.verbs):
             args = [self.usual, *args]
         return super().parse_known_args(args, namespace)
 
@@ -190,6 +192,7 @@ def parser() -> argparse.ArgumentParser:
             over = add(group, GROUPS[group])
             over.usual = USUAL_VERB.get(group)
             under[group] = over.add_subparsers(title="verbs", metavar="VERB", required=True)
+            over.verbs = under[group].choices  # those that are added later too
         made: VerbParser = under[group].add_parser(
             word,
             help=_short(sentence),
@@ -203,6 +206,13 @@ def parser() -> argparse.ArgumentParser:
         made.set_defaults(verb=name)
         verb.add_arguments(made)
     return top
+
+
+def _has_no_verb(args: Sequence[str], verbs: Collection[str]) -> bool:
+    """Whether a YAML file stands in a verb's place, behind options or not."""
+    if args[0].startswith("-") and any(word in verbs for word in args):
+        return False
+    return any(word.endswith((".yaml", ".yml")) for word in (args if args[0].startswith("-") else args[:1]))
 
 
 def purposes() -> str:

@@ -13,6 +13,7 @@ from analysis.objectives.problem import STANDARD, Problem
 from analysis.records.latency import Latency
 from analysis.records.record import FinalRecord, Kind, TrialRecord, WrittenText, append
 from analysis.records.training import Quality
+from trials.trial.task import DeviceEnded
 
 MeasureFinal = Callable[[TrialRecord], Latency]
 JudgeFinal = Callable[[TrialRecord], Quality]
@@ -42,7 +43,7 @@ def measure_finals(
 
     A second latency may move a member off the front and another trial onto it, so this goes on until every member has its final.
     What `measure` or `judge` raises leaves that number out, with a warning; a trial without either number gets no record, so that
-    the next run tries again. `write` adds a text of those that were judged.
+    the next run tries again. `write` adds a text of those that were judged. DeviceEnded, which says nothing of a shape, is raised.
     """
     known, tried = dict(finals), set[int]()
     while todo := [record for record in missing_finals(records, known, problem) if record.number not in tried]:
@@ -65,6 +66,8 @@ def measure_finals(
 def _told(what: str, ask: Callable[[TrialRecord], Measured], record: TrialRecord) -> Measured | None:
     try:
         return ask(record)
+    except DeviceEnded:  # a record without a latency would never get one
+        raise
     except Exception as error:
         logger.warning("the final %s of %s is missing: %s", what, record.title, error)
         return None

@@ -11,9 +11,10 @@ import ray
 from analysis.records.latency import Latency
 from analysis.records.record import FinalRecord, FreshSeed, RatePoint, TrialRecord, WrittenText
 from analysis.records.training import Quality
+from search_space.errors import WorkError
 from trials.corpus.tokenizer import load_exported
 from trials.driver.finals import measure_finals
-from trials.driver.latency_device import ask_device
+from trials.driver.latency_device import SEE_TO_THE_NODE, ask_device
 from trials.driver.retrainings import FRESH_SEED_OFFSET, fresh_seed, learning_rate_bracket, retrain, wanted_retrainings
 from trials.driver.trial_actor import Equipment
 from trials.driver.workers import Examiner
@@ -21,12 +22,16 @@ from trials.progress.stages import JUDGED, MEASURED
 from trials.progress.watch import AWAY, RunWatch
 from trials.study.directory import tokenizer_file, weights_file
 from trials.trial.reuse import Reuse
+from trials.trial.task import DeviceEnded
 
 
 def finish_finals(
     equipment: Equipment, reuse: Reuse, records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], watch: RunWatch
 ) -> dict[int, FinalRecord]:
-    """All final records, with those that were missing; what cannot be had is left out, with a warning. Tells `watch` of its parts."""
+    """All final records, with those that were missing; what cannot be had is left out, with a warning. Tells `watch` of its parts.
+
+    Raises WorkError where the device was ended for good, or is another machine.
+    """
     study, directory = equipment.study, equipment.directory
     examiner = ray.remote(Examiner).options(num_cpus=study.workers.trial_threads, num_gpus=study.workers.gpus).remote()
 
@@ -66,7 +71,10 @@ def finish_finals(
         return replace(final, learning_rate_bracket=learning_rate_bracket(record, at_rate, reuse))
 
     tell_of_device(watch, is_away=False)
-    found = measure_finals(directory, records, finals, measure, judge, study.problem, write)
+    try:
+        found = measure_finals(directory, records, finals, measure, judge, study.problem, write)
+    except DeviceEnded as error:
+        raise WorkError(f"{error}; {SEE_TO_THE_NODE}") from None
     watch.stages.end("finals")
     for again in wanted_retrainings(study):
         watch.begin("retraining", f"the {again.replace('_', ' ')} of the shapes that the report names")

@@ -14,7 +14,7 @@ from analysis.records.latency import Latency
 from analysis.records.record import Outcome, TrialRecord
 from analysis.records.unmeasured import UnmeasuredTrial
 from trials.driver.agenda import Agenda
-from trials.driver.latency_device import ask_device
+from trials.driver.latency_device import SEE_TO_THE_NODE, ask_device
 from trials.driver.record_writer import RecordWriter
 from trials.progress.watch import RunWatch
 from trials.study.spec import StudySpec
@@ -77,9 +77,7 @@ class LateLatencies:
             if isinstance(answer, Exception) and self._agenda.interrupted:
                 continue  # a signal that comes to every process ends the one that measures too
             if isinstance(answer, DeviceEnded):
-                self._writer.give_up(
-                    f"{answer}; see to the node that takes latencies and run the same command again, which measures what is trained"
-                )
+                self._writer.give_up(f"{answer}; {SEE_TO_THE_NODE}, which measures what is trained")
             if trial.looks and isinstance(answer, Latency) and not self._agenda.knows_enough_of(trial.record.number):
                 self._unjudged.append((trial, answer))
                 continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -24,6 +24,8 @@ from trials.machine.niceness import take_back_niceness
 from trials.study.latency_spec import LatencySpec
 from trials.trial.task import DeviceAway, DeviceEnded, DeviceLost
 
+SEE_TO_THE_NODE = "see to the node that takes latencies and run the same command again"
+"""The cure where the device does not start, was ended or is another machine."""
 MOST_LOSSES = 3
 """A shape during whose measurement the device was lost so often may itself be what ends it."""
 ABSENCE_LOOK_SECONDS = 2.0
@@ -43,12 +45,12 @@ class LatencyDevice:
 
         take_back_niceness()
         self._process, self._queue = LatencyProcess(spec, earlier), FairQueue("latency-device")
-        self._same = SameMachine(work, Fingerprint.of(earlier[0]) if earlier else None)
+        self._same = SameMachine(work, [Fingerprint.of(each) for each in earlier])
 
     def measure(self, shape: Architecture, asker: str) -> Latency:
         """Measures one shape as `LatencyProcess.measure` does, once it is this study's turn; says meanwhile for which asker.
 
-        Raises DeviceEnded where this is another machine than took the study's first latency.
+        Raises DeviceEnded where this is another machine than took the study's latencies.
         """
         with self._queue.turn(), _said_to_measure_for(asker):
             taken = self._process.measure(shape)
@@ -59,18 +61,18 @@ class LatencyDevice:
 class SameMachine:
     """Sees that all latencies of a study come from one machine, also where its process is started again on another."""
 
-    def __init__(self, work: str, first: Fingerprint | None) -> None:
-        """`first` is what took the study's first latency; None where it has none, and then the first one of this `work` counts."""
-        self._key, self._first = f"machine:{work}".encode(), first
+    def __init__(self, work: str, known: Iterable[Fingerprint]) -> None:
+        """`known` are what took the study's latencies, the first one first; where it has none, the first one of this `work` counts."""
+        self._key, self._known = f"machine:{work}".encode(), list(dict.fromkeys(known))
 
     def require(self, taken: Latency) -> None:
         """Raise DeviceEnded where another machine took this latency."""
         found = Fingerprint.of(taken)
-        if self._first is None:
+        if not self._known:
             internal_kv._internal_kv_put(self._key, found.as_text().encode(), overwrite=False, namespace=NAMESPACE)
-            self._first = Fingerprint.from_text(internal_kv._internal_kv_get(self._key, namespace=NAMESPACE))
-        if not self._first.is_same(found):
-            raise DeviceEnded(self._first.refusal(found))
+            self._known.append(Fingerprint.from_text(internal_kv._internal_kv_get(self._key, namespace=NAMESPACE)))
+        if not any(known.is_same(found) for known in self._known):
+            raise DeviceEnded(self._known[0].refusal(found))
 
 
 def latency_device(spec: LatencySpec, earlier: Sequence[Latency]) -> Any:

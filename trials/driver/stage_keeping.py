@@ -64,7 +64,7 @@ def foretell(
         known = of_rows(time_shapes(study, spread_by_flops(expected.shapes, study.proxy.context_tokens)).paces)
     if known is None:
         return None
-    require_deadline(study, [trial for trials in expected.seconds(known) for trial in trials])
+    require_deadline(study, expected.trained_seconds(known))
     if share is None:
         return None
     told = foretold(expected, replace(known, processor_share=share))

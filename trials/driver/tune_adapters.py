@@ -25,6 +25,7 @@ from trials.cluster.placement import others_of
 from trials.driver.agenda import Agenda, NoTask
 from trials.driver.attempts import Attempts, attempt_at, device_ended, explain_loss
 from trials.driver.late_latency import LateLatencies
+from trials.driver.latency_device import SEE_TO_THE_NODE
 from trials.driver.record_writer import RecordWriter
 from trials.driver.trial_news import forget, heard
 from trials.driver.workers import RAYLET_SECONDS, Place
@@ -170,7 +171,7 @@ class RecordCallback(Callback):  # type: ignore[misc]
         task = trial.config["task"]
         said = Path(trial.error_file).read_text(encoding="utf-8")  # trial.get_error() looks where Tune copies it to, later
         if (why := device_ended(said)) is not None:
-            self._writer.give_up(f"{why}; see to the node that takes latencies and run the same command again")
+            self._writer.give_up(f"{why}; {SEE_TO_THE_NODE}")
         running = self._running.get(task.number, _Running(task, Start.now(), None))
         start = Start(running.start.at, running.start.monotonic + self._outlive_raylet())
         self._lose(replace(running, start=start), said)

@@ -22,7 +22,7 @@ from trials.catalogue.runtimes import RUNTIMES
 from trials.cluster.placement import NODE_ID, others_of
 from trials.cluster.ray_session import LATENCY_SHARE, connected
 from trials.driver.attempts import MOST_ATTEMPTS, cause_of_death
-from trials.driver.latency_device import ask_device, latency_device
+from trials.driver.latency_device import SEE_TO_THE_NODE, ask_device, latency_device
 from trials.driver.preparation import require_latency_node, settled_on_a_worker, tell_of_niceness
 from trials.driver.trial_news import NAMESPACE
 from trials.driver.workers import result_of
@@ -173,10 +173,12 @@ class _Device:
         self._device = latency_device(spec, list(earlier))
 
     def measure(self, architecture: Architecture) -> Latency:
-        """Time one shape; where the node is away, it is waited for."""
+        """Time one shape; where the node is away, it is waited for. Raises WorkError where it was ended for good, or is another machine."""
         try:
             return ask_device(self._device, architecture, _tell_of_absence)
-        except (DeviceEnded, DeviceLost) as error:
+        except DeviceEnded as error:  # which says nothing of a shape: none may be left out for it
+            raise WorkError(f"{error}; {SEE_TO_THE_NODE}") from None
+        except DeviceLost as error:
             raise LatencyError(str(error)) from None
 
     def close(self) -> None:

@@ -149,7 +149,9 @@ def _train(jobs: Sequence[_Job], workers: int, done: dict[_Key, TrialRecord], pl
     texts = {(job.study.corpus.model_dump_json(), job.architecture.vocab_size): job.study.corpus for job in jobs}
     for (_, vocab_size), corpus in texts.items():
         prepare_corpus(corpus, vocab_size)  # here, once, before any worker asks for it
-    numbers = {job.folder: sum(folder == job.folder for folder, _, _ in done) for job in jobs}
+    numbers = {  # above the highest, for what was lost has left a number free below
+        job.folder: 1 + max((record.number for (folder, _, _), record in done.items() if folder == job.folder), default=-1) for job in jobs
+    }
     trainings = []
     for job in jobs:
         task = _task(job, numbers[job.folder])

@@ -11,10 +11,10 @@ from analysis.fidelity.lr_transfer import RATE_RUNS, RateCheck, RateRun, check_r
 from analysis.records.files import append_line, read_lines
 from analysis.records.record import Outcome
 from search_space.architecture import Architecture
-from search_space.errors import SpecError
 from search_space.spread import SEEN, spread_of_shapes
 from trials.corpus.blocks import TokenBlocks
 from trials.corpus.prepare import prepare_corpus
+from trials.experiments.asked import require_rates
 from trials.experiments.workplace import HERE, TrainingCall, Workplace
 from trials.study.spec import ProxySpec, StudySpec
 from trials.training.conditions import Conditions
@@ -40,9 +40,7 @@ def run_rate_check(
     `rates` is odd: factors of 2 around the study's rates, both optimizers' scaled together. `tokens` takes the place of the proxy's
     budget. Trains `workers.count` of them at a time.
     """
-    if rates % 2 == 0:
-        raise SpecError(f"--rates must be odd, so that the study's own rate stands in the middle, found {rates}; add or drop one")
-    study.search_space.require_feasible()
+    require_rates(study, rates)
     proxy = study.proxy if tokens is None else study.proxy.with_tokens(tokens)
     study = place.settled(study.model_copy(update={"proxy": proxy}), directory)
     proxy = study.proxy

@@ -13,9 +13,9 @@ from analysis.fronts.front import Front, front_of
 from analysis.fronts.membership import Membership, estimate_membership
 from analysis.objectives.problem import Problem
 from analysis.records.record import RECORDS, FinalRecord, TrialRecord, read_finals, read_records
-from analysis.records.training import FARTHEST
 from search_space.errors import SpecError
 from trials.corpus.prepare import prepare_corpus
+from trials.experiments.asked import require_promotion
 from trials.experiments.validate import ReportLongRun, finished_runs, long_runs
 from trials.experiments.workplace import HERE, Workplace
 from trials.study.directory import claim
@@ -40,13 +40,9 @@ def run_promotion(
     What the directory holds is kept. Every training has one seed, which chose nothing. Trains `workers.count` shapes at a time.
     Raises SpecError where the directory is another study's, has no front, or the corpus is another text than its trials'.
     """
-    if not 1 < times <= FARTHEST:
-        raise SpecError(f"--times must be above 1 and at most {FARTHEST:g}, found {times:g}; choose another")
+    require_promotion(study, times)
     if not (directory / RECORDS).exists():
         raise SpecError(f"{directory} has no {RECORDS} yet; run the study first: archfront run")
-    if study.scaling is not None:
-        raise SpecError(f"{study.name} must be a search, which has a front, found a study with `scaling`; see archfront fit")
-    study.problem.require_forecast_place()
     with claim(directory, study_text):
         study = place.settled(study, directory)
         seen = _Promotable.of(read_records(directory), read_finals(directory), study.problem)

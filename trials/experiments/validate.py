@@ -14,6 +14,7 @@ from analysis.text.words import plural
 from search_space.errors import SpecError
 from trials.corpus.blocks import TokenBlocks
 from trials.corpus.prepare import prepare_corpus
+from trials.experiments.asked import require_ranking
 from trials.experiments.workplace import HERE, TrainingCall, Workplace
 from trials.study.directory import claim
 from trials.study.spec import StudySpec
@@ -44,10 +45,7 @@ def run_validation(
     Trains `workers.count` shapes at a time. Raises SpecError where the directory is another study's, has too few finished
     trials, or the corpus is another text than theirs.
     """
-    if times <= 1:
-        raise SpecError(f"--times must be above 1, for a longer training is what judges, found {times:g}; raise it")
-    if shapes < LEAST_RANKED:
-        raise SpecError(f"--shapes must be at least {LEAST_RANKED}, for fewer have no order to compare, found {shapes}; raise it")
+    require_ranking(shapes, times)
     if not (directory / RECORDS).exists():
         raise SpecError(f"{directory} has no {RECORDS} yet; run the study first: archfront run")
     with claim(directory, study_text):

@@ -12,6 +12,7 @@ import numpy as np
 
 from analysis.latency.cost_terms import Stack, Workload, columns, outline
 from analysis.latency.device_table import DeviceTable, Role, Row, append_row, is_begun, read_table
+from analysis.latency.latency_model import LEAST_SHAPES
 from analysis.records.latency import Latency
 from search_space.architecture import Architecture
 from search_space.budget import Budget
@@ -74,6 +75,12 @@ def latency_spec(spec: LatencySpec, runtime: str | None = None, precision: str |
     if runtime is not None and runtime != spec.runtime:
         values |= {"runtime": runtime, "command": None, "format": None}
     return parse_latency(values)
+
+
+def require_fit(shapes: int) -> None:
+    """Raise SpecError where so few shapes tell no others' times."""
+    if shapes < LEAST_SHAPES:
+        raise SpecError(f"--shapes must be at least {LEAST_SHAPES}, which a table is fitted to, found {shapes}; raise it")
 
 
 def choose_shapes(space: SearchSpace, spec: LatencySpec, shapes: int, checks: int, seed: int = 0) -> list[Wanted]:

@@ -9,7 +9,10 @@ from analysis.records.json_text import parse_json
 from analysis.records.json_writer import json_of
 from analysis.records.latency import Latency
 from analysis.text.words import bytes_text, plural
+from trials.catalogue.runtimes import RUNTIMES
 
+VERSION = "the runtime's version"
+"""The one difference that an installation mends."""
 SAME_MEMORY = 0.05
 """A kernel of another version keeps another part of a machine's memory to itself: up to so much is the same machine."""
 
@@ -41,16 +44,36 @@ class Fingerprint:
 
     def is_same(self, other: Fingerprint) -> bool:
         """Whether nothing that both know differs."""
-        ours, theirs = self.memory_bytes, other.memory_bytes
-        if ours is not None and theirs is not None and abs(ours - theirs) > SAME_MEMORY * max(ours, theirs):
-            return False
-        if self.processors is not None and other.processors is not None and self.processors != other.processors:
-            return False
-        return (self.device, self.runtime, self.runtime_version) == (other.device, other.runtime, other.runtime_version)
+        return not self._differences(other)
 
     def refusal(self, other: Fingerprint) -> str:
-        """The sentence for another machine in the place of this one."""
-        return f"the machine that takes latencies must be the one that took this study's first ({self}), found another ({other})"
+        """The sentence for another machine in the place of this one: both, what differs, and the cure."""
+        differences = self._differences(other)
+        if differences == [VERSION]:
+            library = RUNTIMES[self.runtime].library if self.runtime in RUNTIMES else ""
+            cure = f"install {library.replace('_', '-') or self.runtime} {self._public_version} there"
+        else:
+            cure = "bring that machine back, or begin anew in another --directory"
+        return (
+            f"the machine that takes latencies must be the one that took this study's first ({self}), found another ({other}), "
+            f"which differs in {' and '.join(differences)}: {cure}"
+        )
+
+    @property
+    def _public_version(self) -> str:
+        """The version without what a build is called: 2.9.1+cpu has the same release's kernels as 2.9.1."""
+        return self.runtime_version.partition("+")[0]
+
+    def _differences(self, other: Fingerprint) -> list[str]:
+        ours, theirs = self.memory_bytes, other.memory_bytes
+        told = {
+            "device": self.device != other.device,
+            "processors": self.processors is not None and other.processors is not None and self.processors != other.processors,
+            "memory": ours is not None and theirs is not None and abs(ours - theirs) > SAME_MEMORY * max(ours, theirs),
+            "runtime": self.runtime != other.runtime,
+            VERSION: self._public_version != other._public_version,
+        }
+        return [what for what, differs in told.items() if differs]
 
     def __str__(self) -> str:
         parts = [self.device]

@@ -65,8 +65,9 @@ def check(
 def check_ablation(ablation: AblationSpec, scales: Sequence[str], *, has_text: bool = True, trains_here: bool = True) -> None:
     """Raise SpecError for an ablation that cannot be run at these scales; `has_text` and `trains_here` as `check` has them."""
     for scale in scales:
+        arms = arms_of(ablation, scale)  # refuses a scale that is not there
         workloads = ablation.scales[scale].latency
-        for arm in arms_of(ablation, scale):
+        for arm in arms:
             for study in [arm.study.model_copy(update={"latency": each}) for each in workloads] or [arm.study]:
                 check(study, has_text=has_text, trains_here=trains_here)
 

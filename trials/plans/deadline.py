@@ -19,7 +19,9 @@ MOST_GAINED = 100
 
 
 def require_deadline(study: StudySpec, trials: Sequence[TrialSeconds]) -> None:
-    """Raise SpecError where the deadline would cut every trial of these, however much quicker a way a calibration might find."""
+    """Raise SpecError where the deadline would cut every trial of these, however much quicker a way a calibration might find; where there
+    are none, nothing is cut.
+    """
     limit = study.workers.deadline_seconds
     quicker = MOST_GAINED if is_open(study) else 1
     if trials and (least := min(trial.counted for trial in trials)) > quicker * limit:
@@ -39,7 +41,7 @@ def require_known_deadline(study: StudySpec, first: FirstTrials, directory: Path
     expected = ExpectedTrials.at(study, first, directory)
     known = known_paces(study, expected.shapes)
     if known is not None:
-        require_deadline(study, [trial for trials in expected.seconds(known) for trial in trials])
+        require_deadline(study, expected.trained_seconds(known))
 
 
 def deadline_notice(study: StudySpec, trials: Sequence[TrialSeconds]) -> str | None:

@@ -110,11 +110,28 @@ class ExpectedTrials:
         sampled = [trial_seconds(study, shape, known) for shape in self.sampled]
         return _without(stated, taken), _without(sampled, _spread(share, len(sampled)))
 
+    def trained_seconds(self, known: KnownPaces) -> list[TrialSeconds]:
+        """Seconds of those alone that are trained, which a deadline may cut: nothing that is taken over makes them quicker."""
+        study, (tasks, shapes) = self.study, self._trained
+        stated = [trial_seconds(study, task.architecture, known, task.recipe(study.proxy).plain(), is_proposed=False) for task in tasks]
+        return [*stated, *(trial_seconds(study, shape, known) for shape in shapes)]
+
     def least_flops(self) -> float:
-        """Training FLOPs of the cheapest of them; 0 where the budget is seconds."""
+        """Training FLOPs of the cheapest of those that are trained; 0 where the budget is seconds, or none is."""
         if self.study.proxy.seconds is not None:
             return 0.0
-        return min([*self._stated_flops(), *self._sampled_flops()], default=0.0)
+        proxy, (tasks, shapes) = self.study.proxy, self._trained
+        stated = [_flops(task.architecture, task.recipe(proxy).plain()) for task in tasks]
+        return min([*stated, *(_flops(shape, proxy.plain()) for shape in shapes)], default=0.0)
+
+    @property
+    def _trained(self) -> tuple[list[TrialTask], list[Architecture]]:
+        """The stated that are not taken over, and, unless all proposals are, every shape that stands for them: which ones those are is
+        not known.
+        """
+        taken, share = self.taken
+        tasks = [task for task, over in zip(self.stated, taken, strict=True) if not over]
+        return tasks, [] if share >= 1 - WHOLE_WITHIN else self.sampled
 
     def flops(self, known: KnownPaces) -> float:
         """Training FLOPs of the whole search."""

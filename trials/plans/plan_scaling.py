@@ -186,7 +186,7 @@ def _time(whole: ExpectedTrials, trainings: Sequence[TrainingPlan], price_per_ho
     expected = replace(whole, left_out={training.number for training in trainings if training.left_out is not None})
     known = ready_paces(settled, whole.shapes)
     if known is not None:
-        require_deadline(settled, whole.seconds(known)[0])
+        require_deadline(settled, whole.trained_seconds(known))
     told = foretold(expected, beside_others(known, settled)) if known is not None and expected.stated else None
     flops = sum(training.training_flops for training in trainings if training.left_out is None and not training.is_taken_over)
     return TimePlan.of(told, flops, settled.proxy.plain().precision, price_per_hour, stays_open=is_open(settled))

@@ -125,7 +125,7 @@ def plan_study(
     notices = [*study_notices(study), *taken_over_notices(expected), *text_notices(study), *filter(None, [limits_notice(study)])]
     if known is not None:
         stated, sampled = expected.seconds(known)
-        require_deadline(settled, [*stated, *sampled])
+        require_deadline(settled, expected.trained_seconds(known))
         told = foretold(expected, beside_others(known, settled))
         notices += [said] if (said := deadline_notice(study, [*stated, *sampled])) else []
     shapes = expected.sampled

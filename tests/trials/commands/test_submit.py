@@ -12,7 +12,8 @@ import yaml
 import archfront
 from tests.support.bad_studies import SHAPE, TEXT
 from tests.support.ray_head import write_study
-from trials.commands.verbs import VERBS, parser
+from tests.trials.trial.test_scaling_grid import VALUES as GRID
+from trials.commands.verbs import VERBS, _has_no_verb, parser
 from trials.jobs.order import Order
 
 TRAINING = [name.removeprefix("job submit ") for name in VERBS if name.startswith("job submit ")]
@@ -106,6 +107,52 @@ def test_a_job_works_below_archfront_in_the_home_folder_unless_told_otherwise(ve
 def test_a_study_in_the_place_of_a_verb_is_run(tmp_path: Path, orders: list[Order]) -> None:
     assert archfront.main(["job", "submit", str(write_study(tmp_path / "studies")), *ADDRESS]) == 0
     assert orders[0].verb == "run"
+
+
+@pytest.mark.parametrize("options", [[], ["--tag", "a=b"], ["--directory", "~/kept/x"]], ids=" ".join)
+def test_a_study_behind_options_is_run_too(options: list[str], tmp_path: Path, orders: list[Order]) -> None:
+    path = str(write_study(tmp_path / "studies"))
+    assert archfront.main(["job", "submit", *ADDRESS, *options, path]) == 0
+    assert archfront.main(["job", "submit", *options, path, *ADDRESS]) == 0
+    assert [order.verb for order in orders] == ["run", "run"]
+
+
+@pytest.mark.parametrize("words", [["--help"], ["ablat", "study.yaml"], ["ablate", "--help"], ["ablate", "study.yaml"], ["--address", "u"]])
+def test_no_verb_is_put_before_another_nor_where_no_study_is(words: list[str]) -> None:
+    assert not _has_no_verb(words, TRAINING)
+
+
+REFUSED = {
+    "validate": [(["--times", "0.5"], "--times must be above 1"), (["--shapes", "2"], "--shapes must be at least 3")],
+    "promote": [(["--times", "50"], "--times must be above 1 and at most 8"), (["--times", "1"], "--times must be above 1")],
+    "lr-check": [(["--rates", "4"], "--rates must be odd")],
+    "profile-device": [
+        (["--shapes", "1"], "--shapes must be at least 8"),
+        (["--runtime", "torch", "--precision", "int4"], "precision"),
+    ],
+    "ablate": [(["--scale", "nope"], "mine has no scale nope")],
+}
+
+
+@pytest.mark.parametrize(("verb", "options", "said"), [(verb, *case) for verb, cases in REFUSED.items() for case in cases])
+def test_what_the_head_would_refuse_is_refused_here(
+    verb: str, options: list[str], said: str, tmp_path: Path, orders: list[Order], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(verb, tmp_path / "studies")
+    assert archfront.main(["job", "submit", verb, str(path), *options, *ADDRESS]) == 2
+    assert said in capsys.readouterr().err
+    assert not orders
+
+
+@pytest.mark.parametrize("verb", ["promote", "lr-check", "profile-device"])
+def test_a_study_of_laws_is_sent_to_no_verb_that_needs_a_space(
+    verb: str, tmp_path: Path, orders: list[Order], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "text.txt").write_text(TEXT)
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump({**GRID, "corpus": {"files": ["text.txt"]}}))
+    assert archfront.main(["job", "submit", verb, str(tmp_path / "study.yaml"), *ADDRESS]) == 2
+    assert "found a study with `scaling`" in capsys.readouterr().err
+    assert not orders
 
 
 def test_a_mistyped_verb_is_named_with_the_likeliest(capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,7 +34,7 @@ class Dying(LatencyDevice):
     def __init__(self, folder: Path) -> None:
         self._process: Any = SimpleNamespace(measure=self._measure)
         self._queue = FairQueue("dying", folder)
-        self._same = SameMachine("dying", None)
+        self._same = SameMachine("dying", ())
 
     def _measure(self, shape: Architecture) -> Latency:
         if shape == DEADLY:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,15 @@ import yaml
 
 import archfront
 from analysis.fidelity.ablation import Conclusion, Difference, compare_arms, pooled_noise
+from analysis.records.record import read_records
 from analysis.statistics.intervals import LEVEL
 from analysis.terminal.experiment_text import ablation_table_text
 from search_space.cost import non_embedding_parameters, parameters
-from search_space.errors import SpecError
+from search_space.errors import SpecError, WorkError
+from tests.support import fakes
 from trials.experiments.ablation import run_ablations
 from trials.experiments.ablation_latency import equalised
+from trials.experiments.workplace import ThisMachine
 from trials.plans.check_study import check_ablation
 from trials.plans.plan_ablation import plan_ablation
 from trials.study.ablation_spec import MOST_FACTORS, arms_of, is_ablation, load_ablation
@@ -295,9 +299,40 @@ def test_arms_of_two_recipes_are_judged_as_rounded_beside_each_other(
     assert "| int4 of onnxruntime | wide |" in told.out
 
 
-def test_an_unknown_scale_is_refused_in_a_sentence(file: Path, tmp_path: Path) -> None:
+class LosesTheFirst(ThisMachine):
+    """A workplace that loses its first training and records the others."""
+
+    def side_by_side(self, work: Any, trainings: Any, workers: int, *, lower: str) -> Iterator[tuple[int, Any]]:
+        """The others' answers without a training, and then what is said of the first."""
+        for place, call in enumerate(trainings):
+            _, task, _ = call.arguments
+            if place:
+                yield place, (fakes.answer(task), [])
+        raise WorkError("1 of 4 trainings was lost 3 times")
+
+
+def test_after_a_lost_training_no_number_is_used_twice(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ablation, out = load_ablation(file), tmp_path / "out"
+
+    def numbers() -> list[int]:
+        return [record.number for folder in out.glob("recipe-*") for record in read_records(folder)]
+
+    with pytest.raises(WorkError, match="lost 3 times"):
+        run_ablations([ablation], out, place=LosesTheFirst(), report=print)
+    assert numbers() == [1, 2, 3]
+    monkeypatch.setattr(
+        LosesTheFirst, "side_by_side", lambda self, work, calls, workers, lower: [(0, (fakes.answer(calls[0].arguments[1]), []))]
+    )
+    run_ablations([ablation], out, place=LosesTheFirst(), report=print)
+    assert numbers() == [1, 2, 3, 4]
+
+
+def test_an_unknown_scale_is_refused_in_a_sentence(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SpecError, match="tiny has no scale 125M"):
         run_ablations([load_ablation(file)], tmp_path / "out", scale="125M", report=print)
+    for command in (["ablate"], ["job", "submit", "ablate", "--address", "http://127.0.0.1:1"]):
+        assert archfront.main([*command, str(file), "--scale", "125M"]) == 2
+        assert "tiny has no scale 125M" in capsys.readouterr().err
 
 
 @pytest.mark.slow

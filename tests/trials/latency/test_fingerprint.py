@@ -28,11 +28,19 @@ OTHERS: dict[str, dict[str, Any]] = {
     "less memory": {"device_memory_bytes": 7_500_000_000},
     "another version": {"runtime_version": "1.28.0"},
     "another runtime": {"runtime": "llama.cpp"},
+    "another version of another build": {"runtime_version": "1.28.0+cpu"},
+}
+CURES = {
+    "another processor": "which differs in device: bring that machine back, or begin anew in another --directory",
+    "more memory": "which differs in memory: bring that machine back, or begin anew in another --directory",
+    "another version": f"which differs in the runtime's version: install {TAKEN.runtime} 1.27.0 there",
+    "another version of another build": f"which differs in the runtime's version: install {TAKEN.runtime} 1.27.0 there",
 }
 SAME: dict[str, dict[str, Any]] = {
     "itself": {},
     "another kernel": {"device_memory_bytes": 7_900_000_000},
     "records of before": {"device_memory_bytes": None, "device_processors": None},
+    "another build": {"runtime_version": "1.27.0+cpu"},
     "another day": {"load_average": 3.0, "clock_mhz_before": 1_000.0},
 }
 
@@ -45,6 +53,7 @@ def test_another_machine_is_refused_with_both(kind: str) -> None:
     said = FIRST.refusal(other)
     assert f"({FIRST}), found another ({other})" in said
     assert str(FIRST) != str(other), "the sentence would say the same twice"
+    assert said.endswith(CURES.get(kind, ""))
 
 
 @pytest.mark.parametrize("kind", SAME)
@@ -65,15 +74,16 @@ def test_the_first_latency_of_a_study_counts_wherever_the_process_is_started_aga
         latency_device, "internal_kv", SimpleNamespace(_internal_kv_put=put, _internal_kv_get=lambda key, namespace: store[key])
     )
     other = replace(TAKEN, device="Intel Xeon 8481C")
-    SameMachine("one", None).require(TAKEN)
-    SameMachine("one", None).require(TAKEN)
+    SameMachine("one", ()).require(TAKEN)
+    SameMachine("one", ()).require(TAKEN)
     with pytest.raises(
         DeviceEnded, match=r"must be the one that took this study's first \(AMD EPYC 9354P, 2 processors, 8\.00 GB of memory, "
     ):
-        SameMachine("one", None).require(other)
-    SameMachine("another study", None).require(other)
+        SameMachine("one", ()).require(other)
+    SameMachine("another study", ()).require(other)
     with pytest.raises(DeviceEnded, match=r"found another \(AMD EPYC 9354P, "):
-        SameMachine("a run that goes on", Fingerprint.of(other)).require(TAKEN)
+        SameMachine("a run that goes on", [Fingerprint.of(other)]).require(TAKEN)
+    SameMachine("a study of before, which both took", [Fingerprint.of(other), FIRST]).require(TAKEN)
 
 
 def test_a_measurement_says_its_machine() -> None:

@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[3]
         "test_a_cluster_without_such_a_node_is_refused_before_anything_trains",
         "test_two_studies_share_one_device_and_both_are_complete",
         "test_what_trains_while_the_device_is_away_is_measured_later_and_the_study_waits_when_it_is_too_far_ahead",
+        "test_another_machine_in_the_place_of_the_device_is_refused_and_no_trial_pays_for_it",
     ],
 )
 def test_in_a_cluster_of_two_nodes(name: str) -> None:

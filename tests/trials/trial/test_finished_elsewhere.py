@@ -164,6 +164,28 @@ def test_of_a_part_that_is_taken_over_the_rest_is_priced(
     assert " of " in said.partition(" trainings")[0]
 
 
+@pytest.mark.parametrize("values", KINDS.values(), ids=KINDS)
+def test_one_training_that_is_taken_over_leaves_the_deadline_for_the_others(
+    values: dict[str, Any], tmp_path: Path, index: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(values, tmp_path)
+    path = written(values, tmp_path, deadline_seconds=0.5 * least_seconds(path, tmp_path / "run"))
+    finish(path, tmp_path / "before", lambda number: number == 0)
+    study = load_study(path)
+    expected, first = expected_of(study, tmp_path / "run"), FirstTrials.of(study)
+    assert expected.taken[0][0]
+    assert 0 < expected.least_flops() == min(flops for flops in [*expected._stated_flops(), *expected._sampled_flops()] if flops), (
+        "what is taken over is no trial of none"
+    )
+    with pytest.raises(SpecError, match=r"workers\.deadline_seconds must leave a trial the time"):
+        check(study, tmp_path / "run")
+    (tmp_path / "run").mkdir()
+    with pytest.raises(SpecError, match=r"workers\.deadline_seconds must leave a trial the time"):
+        foretell(study, tmp_path / "run", first, [], {}, lambda *_: pytest.fail("timed"), share=1.0)
+    assert archfront.main(["plan", str(path), "--directory", str(tmp_path / "run")]) == 2
+    assert "workers.deadline_seconds must leave a trial the time" in capsys.readouterr().err
+
+
 def test_a_training_that_is_taken_over_is_never_out_of_this_machines_reach(tmp_path: Path, index: Path) -> None:
     path = written(GRID, tmp_path, deadline_seconds=1)
     study = load_study(path)
