@@ -1,7 +1,8 @@
 """Answers compared in pairs: how often ours is preferred, and whether the judge can be believed.
 
-Each pair is judged twice, places swapped, so that a judge who likes what stands first gives half to each. A model against itself must come
-out at one half; where it does not, its judge sees something else than quality.
+Each pair is judged twice, places swapped, so that a judge who likes what stands first gives half to each. So does any judge of a model
+against itself, whatever it likes: that comparison shows noise, and with the share that goes to what stands first whether the place moves
+the judge. It says nothing of the judge's taste.
 """
 
 from __future__ import annotations
@@ -34,12 +35,18 @@ class Preference:
     preferred: Estimate
     """Share of ours; Wilson's interval of so many pairs, which is wide enough for shares of a half, too."""
     placed_first: Estimate
-    """Share of the verdicts that go to the answer which stands first: one half for a judge whom the place does not move."""
+    """Share of the verdicts that go to the answer which stands first, one half for a judge whom the place does not move; interval of so
+    many pairs, since the two verdicts of one are no independent draws."""
 
     @property
     def is_even(self) -> bool:
-        """Whether the interval holds one half."""
+        """Whether the interval of what is preferred holds one half."""
         return self.preferred.low <= 0.5 <= self.preferred.high
+
+    @property
+    def is_place_even(self) -> bool:
+        """Whether the interval of what stands first holds one half."""
+        return self.placed_first.low <= 0.5 <= self.placed_first.high
 
 
 def preference(verdicts: Sequence[Verdict]) -> Preference | None:
@@ -52,5 +59,5 @@ def preference(verdicts: Sequence[Verdict]) -> Preference | None:
         pairs=len(read),
         unread=len(verdicts) - len(read),
         preferred=share((firsts + seconds) / 2),
-        placed_first=share(np.concatenate((firsts, 1 - seconds))),
+        placed_first=share((firsts + 1 - seconds) / 2),
     )

@@ -23,12 +23,23 @@ def preference_text(rows: Sequence[tuple[str, Preference]]) -> str:
             (name, f"{found.pairs:,}", f"{found.unread:,}", _percent(shown.value), _interval(shown), _percent(found.placed_first.value))
         )
     _, itself = rows[0]
-    if itself.is_even:
-        said = f"calibrated: a model against itself comes out at {_percent(itself.preferred.value)} %, whose interval holds 50 %"
+    halves = [
+        (f"{words} {_percent(found.value)} %", found, is_even)
+        for words, found, is_even in (
+            ("comes out at", itself.preferred, itself.is_even),
+            ("gives what stands first", itself.placed_first, itself.is_place_even),
+        )
+    ]
+    off = [f"{words} (interval {_interval(found)})" for words, found, is_even in halves if not is_even]
+    if off:
+        said = (
+            f"not calibrated: a model against itself {' and '.join(off)}, where 50 % was to be; take another judge, and no comparison of "
+            "this one at its word"
+        )
     else:
         said = (
-            f"not calibrated: a model against itself comes out at {_percent(itself.preferred.value)} %, whose interval does not hold 50 %; "
-            "take another judge, and no comparison of this one at its word"
+            f"calibrated for place and noise: a model against itself {' and '.join(words for words, _, _ in halves)}, and the intervals "
+            "hold 50 %; whether the judge's taste is a reader's, this cannot show"
         )
     return "\n".join([*aligned(lines, [0]), said, PAIRS_MEANING])
 

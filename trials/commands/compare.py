@@ -82,13 +82,15 @@ def compare_models(options: argparse.Namespace) -> int:
     from trials.rounding.ways import way_of
 
     rows = []
-    for row in compare(_candidates(paths, [way_of(each) for each in named], options), tasks):
-        say(f"archfront: {row.model}, {row.way}")
-        rows.append(row)
-    if options.json:
-        emit([asdict(row) for row in rows])
-    else:
-        print(comparison_text(rows))
+    try:
+        for row in compare(_candidates(paths, [way_of(each) for each in named], options), tasks):
+            say(f"archfront: {row.model}, {row.way}")
+            rows.append(row)
+    finally:  # rows that were found before something failed may have taken hours
+        if rows and options.json:
+            emit([asdict(row) for row in rows])
+        elif rows:
+            print(comparison_text(rows))
     return DONE
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,8 +18,10 @@ from trials.commands.talk import DONE, emit, say
 if TYPE_CHECKING:
     from analysis.records.record import TrialRecord
     from analysis.statistics.arrays import Array
+    from analysis.tasks.pairwise import Preference
     from trials.models.loaded_model import LoadedModel
     from trials.reporting.stored_study import StoredStudy
+    from trials.tuning.comparison_by_judge import DrawnAnswers
 
 USUAL_PICK = "recommended"
 USUAL_PROMPTS = 100
@@ -69,11 +72,7 @@ def evaluate_models(options: argparse.Namespace) -> int:
     from trials.tasks.task_files import read_tasks
 
     tasks = read_tasks(options.tasks, None if options.data is None else Path(options.data), options.limit)
-    from trials.models.first_glance import require_whole
-
-    for path in map(Path, options.models):
-        if not is_study(path):
-            require_whole(path)  # before torch, which takes seconds, is imported
+    _require_whole(options.models)
     from analysis.tasks.published import published_figures
     from analysis.tasks.task_result import paired_difference, rights, task_result
     from analysis.terminal.task_text import TASK_MEANING, published_text, tasks_text
@@ -134,6 +133,8 @@ def add_judge_arguments(parser: argparse.ArgumentParser) -> None:
 
 def judge_models(options: argparse.Namespace) -> int:
     """Have answers of models judged in pairs by an OpenAI-compatible endpoint, places swapped, and the judge by a model against itself."""
+    from analysis.tasks.pairwise import preference
+    from analysis.terminal.pairwise_text import preference_text
     from trials.tuning.chat import read_chats
     from trials.tuning.judge import Judge
 
@@ -141,28 +142,53 @@ def judge_models(options: argparse.Namespace) -> int:
     key = None
     if options.judge_key is not None and not (key := os.environ.get(options.judge_key)):
         raise SpecError(
-            f"--judge-key must name a variable of the environment that holds a key, found none called {options.judge_key[:40]}; set it"
+            "--judge-key must name a variable of the environment that holds a key, found none of the name that is given; set it, and give "
+            "its name, not the key"
         )
     judge = Judge(options.judge_url, options.judge_model, key)
     chats = read_chats(Path(options.data), options.limit)
-    for path in options.models:
-        if not Path(path).exists():
-            raise SpecError(f"a model must be a Hugging Face folder, a GGUF file or a study's directory, found nothing at {path}; name one")
-    from analysis.terminal.pairwise_text import preference_text
+    _require_whole(options.models)
+    judge.require_reply()
     from trials.tuning.comparison_by_judge import drawn_answers, preferred
+    from trials.tuning.judge import JudgeStoppedError
 
     first = model_at(Path(options.models[0]), options)
     ours, again = (drawn_answers(first, chats, options.seed + more) for more in (0, 1))
-    rows = [(f"{first.name} against itself", preferred(judge, ours, again, _told))]
-    for path in options.models[1:]:
-        other = model_at(Path(path), options)
-        theirs = drawn_answers(other, chats, options.seed)
-        rows.append((f"{other.name} against {first.name}", preferred(judge, theirs, ours, _told)))
-    if options.json:
-        emit([{"comparison": name, **asdict(found), "is_even": found.is_even} for name, found in rows])
-    else:
-        print(preference_text(rows))
+    rows: list[tuple[str, Preference]] = []
+
+    def judged(name: str, some: DrawnAnswers, others: DrawnAnswers) -> None:
+        try:
+            rows.append((name, preferred(judge, some, others, _told)))
+        except JudgeStoppedError as error:
+            if (found := preference(error.found)) is not None:
+                rows.append((f"{name}, as far as it was judged", found))
+            raise
+
+    try:
+        judged(f"{first.name} against itself", ours, again)
+        for path in options.models[1:]:
+            other = model_at(Path(path), options)
+            judged(f"{other.name} against {first.name}", drawn_answers(other, chats, options.seed), ours)
+    finally:  # what was judged before something failed was paid for
+        if rows and options.json:
+            emit(
+                [
+                    {"comparison": name, **asdict(found), "is_even": found.is_even, "is_place_even": found.is_place_even}
+                    for name, found in rows
+                ]
+            )
+        elif rows:
+            print(preference_text(rows))
     return DONE
+
+
+def _require_whole(models: Sequence[str]) -> None:
+    """Raise SpecError for a model's file that cannot be one, before torch, which takes seconds, is imported."""
+    from trials.models.first_glance import require_whole
+
+    for path in map(Path, models):
+        if not is_study(path):
+            require_whole(path)
 
 
 def _told(number: int) -> None:

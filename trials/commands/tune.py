@@ -68,7 +68,7 @@ def rate(text: str) -> float:
 
 def tune(options: argparse.Namespace) -> int:
     """Tune a model on the answers of chats, judge it on others, and write it with its chat template."""
-    from trials.export.folder import require_own
+    from trials.export.folder import require_creatable, require_own
     from trials.export.front_matter import require_license
     from trials.models.first_glance import require_whole
 
@@ -81,10 +81,13 @@ def tune(options: argparse.Namespace) -> int:
     if options.keep_sharing and "hf" not in formats:
         raise SpecError(f"--keep-sharing must go with hf in --format, found {options.format}; add it, or leave it out")
     learned, held_out = _chats(options)
-    output = Path(options.output)
+    output, path = Path(options.output), Path(options.models[0])
+    if output.resolve() in (path.resolve(), *([path.resolve().parent] if path.is_file() else [])):
+        raise SpecError(f"--output must be another folder than that of the model which is tuned, found {output}; name another")
     require_own(output, options.force)
-    if not is_study(path := Path(options.models[0])):
+    if not is_study(path):
         require_whole(path)  # before torch, which takes seconds, is imported
+    require_creatable(output)
     return _tuned(options, learned, held_out, formats, license_name)
 
 

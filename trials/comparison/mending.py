@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from search_space.errors import WorkError
 from trials.corpus.blocks import TokenBlocks
 from trials.models.loaded_model import LoadedModel
 from trials.network.decoder import Network
 from trials.rounding.ways import without_smallest
 from trials.study.spec import ProxySpec
+from trials.training.failures import TrainingFailed
 from trials.training.proxy_run import ProxyRun
 
 
@@ -29,13 +31,16 @@ class Mending:
     def __call__(self, model: LoadedModel, left_out: float) -> LoadedModel:
         """The model without that share of its blocks' weights, trained on; the one that is given stays as it is.
 
-        Raises what a training does.
+        Raises WorkError where the training fails.
         """
         budget = {"tokens": self.tokens, "tokens_per_parameter": None, "flops": None, "seconds": None}
         others = {"cooldowns": (), "evaluations": 1, "quantisation_aware": None, "compile": False}
         run = _PrunedRun(model.architecture, self.blocks, self.proxy.model_copy(update=budget | others), seed=self.seed)
         run.begin_from(model.network, left_out)
-        run.run()
+        try:
+            run.run()
+        except TrainingFailed as error:
+            raise WorkError(f"--retrain of {model.name} with {left_out:.0%} of its weights left out came to no end: {error}") from None
         return replace(model, network=run.network.float().requires_grad_(False))
 
 

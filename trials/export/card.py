@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,17 +12,27 @@ from analysis.records.latency import Latency
 from analysis.records.record import FinalRecord, TrialRecord
 from search_space.architecture import Architecture
 from search_space.cost import parameters, unrolled_parameters
+from search_space.errors import SpecError
 from trials.catalogue.formats import FORMATS
-from trials.export.front_matter import front_matter
-from trials.reporting.model_card import measured_how, model_card
+from trials.export.front_matter import first_heading, front_matter, is_ours
+from trials.reporting.model_card import CARD, measured_how, model_card
 from trials.study.spec import StudySpec
 
 if TYPE_CHECKING:
     from trials.export.check import Check
     from trials.export.context import StatedContext
 
-CARD_TITLE = r"# .*, trial \d+ of the study .*"
-"""Expression for the title of any card."""
+CARD_TITLE = re.compile(r"# .*, (trial \d+ of the study|the proportions of trial|tuned on) .*")
+"""The title of any card that is written without front matter, or was once."""
+
+
+def require_no_other(output: Path, ours: str) -> None:
+    """Raise SpecError where a folder has a card of archfront's with another title: a model that would be replaced without a word."""
+    card = output / CARD
+    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+    found = first_heading(text)
+    if found != ours and (is_ours(text) or CARD_TITLE.fullmatch(found)):
+        raise SpecError(f"{output} must hold no other export, found the card of `{found.strip('# ')}`; name another folder with --output")
 
 
 def write_card(

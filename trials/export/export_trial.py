@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,9 @@ from analysis.text.typed import typed
 from analysis.text.words import joined
 from search_space.errors import SpecError, unknown_key
 from trials.catalogue.formats import FORMATS
-from trials.export.card import CARD_TITLE, write_card
+from trials.export.card import require_no_other, write_card
 from trials.export.context import StatedContext, measured_context, require_context
 from trials.export.folder import SUMS, require_own, staged
-from trials.export.front_matter import first_heading
 from trials.reporting.model_card import CARD, title
 from trials.reporting.stored_study import StoredStudy
 from trials.study.directory import tokenizer_file, weights_file
@@ -80,8 +78,8 @@ def export_trial(
     with `keeps_sharing` a format that can do so holds a shared block once.
     Where anything fails, the directory is as it was.
     Raises SpecError, before anything is written, where a format does not exist or cannot hold the shape, where the weights are not
-    there or not finite, or the directory holds another trial's export, or, without `force`, what no export wrote; WorkError where what
-    was written is not the trained model, or the system refuses a file.
+    there or not finite, or the directory holds another model of archfront's, or, without `force`, what no export wrote; WorkError where
+    what was written is not the trained model, or the system refuses a file.
     """
     for name in formats:
         if name not in FORMATS:
@@ -94,7 +92,7 @@ def export_trial(
             f"trial {record.number} has no weights to export (it {record.outcome}{': ' + record.reason if record.reason else ''}); "
             f"choose one with --pick {'|'.join(pick_words(stored.study.problem))}"
         )
-    _require_no_other(output, title(stored.study.name, record))
+    require_no_other(output, title(stored.study.name, record))
     require_own(output, force)
     trained = stored.study.proxy.context_tokens
     context = context or trained
@@ -129,11 +127,3 @@ def require_sharing(record: TrialRecord, formats: Sequence[str]) -> None:
             f"--keep-sharing must go with a shape that runs a stored block several times, found trial {record.number} "
             f"({record.architecture.label}), which shares none; leave it out, or choose another trial"
         )
-
-
-def _require_no_other(output: Path, ours: str) -> None:
-    """Raise SpecError where a directory has the card of another trial's export."""
-    card = output / CARD
-    found = first_heading(card.read_text(encoding="utf-8", errors="replace")) if card.is_file() else ours
-    if found != ours and re.fullmatch(CARD_TITLE, found):
-        raise SpecError(f"{output} must hold no other export, found the card of `{found.strip('# ')}`; name another folder with --output")

@@ -47,6 +47,11 @@ class TunedModel:
     answers: Sequence[Mapping[str, Any]]
 
 
+def tuned_title(source: str, data: str) -> str:
+    """The title of a tuned model's card."""
+    return f"# {source}, tuned on the chats of {Path(data).name}"
+
+
 def require_writable(shape: Architecture, tokenizer: Tokenizer, formats: Sequence[str]) -> None:
     """Raise SpecError, before a model is tuned, where it could not be written afterwards."""
     with tempfile.TemporaryDirectory(prefix="archfront-tuned-") as beside:
@@ -82,7 +87,7 @@ def _card(tuned: TunedModel, formats: Sequence[str], checks: Sequence[Check], li
     shape = tuned.network.architecture
     return [
         *front_matter(formats, license_name),
-        f"# {tuned.source}, tuned on chats",
+        tuned_title(tuned.source, str(tuned.found["data"])),
         "",
         f"{shape.label}, {parameters(shape):,} parameters.",
         "",

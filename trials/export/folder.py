@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from analysis.records.files import write_whole
@@ -37,6 +37,21 @@ def is_whole(folder: Path) -> bool:
     """Whether all that an export wrote into a folder is still there, changed by its owner or not."""
     names = _listing(folder)
     return bool(names) and all(_is_plain(folder / name) for name in names)
+
+
+def require_creatable(folder: Path) -> None:
+    """Raise SpecError where files cannot be written into a folder, or a folder cannot be made there; it leaves nothing."""
+    probe = folder / f".export.{os.getpid()}.part"
+    made: list[Path] = []
+    try:
+        made = [path for path in (probe, *probe.parents) if not path.exists()]
+        probe.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise refused(error, folder, "be a directory that can be written", "name another with --output") from None
+    finally:
+        for path in made:
+            with suppress(OSError):
+                path.rmdir()
 
 
 @contextmanager

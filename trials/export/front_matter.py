@@ -14,6 +14,7 @@ UNKNOWN_LICENSE = "unknown"
 """The hub's word where nobody said; a training's text and whoever trained decide."""
 LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,63}")
 BOUND = "---"
+HUB_TAG = "archfront"
 
 
 def front_matter(formats: Sequence[str], license_name: str | None) -> list[str]:
@@ -23,10 +24,16 @@ def front_matter(formats: Sequence[str], license_name: str | None) -> list[str]:
         "license": license_name or UNKNOWN_LICENSE,
         "library_name": next((name for name in known if name is not None), None),
         "pipeline_tag": "text-generation",
-        "tags": ["archfront"],
+        "tags": [HUB_TAG],
     }
     text = yaml.safe_dump({key: value for key, value in values.items() if value is not None}, sort_keys=False)
     return [BOUND, *text.splitlines(), BOUND, ""]
+
+
+def is_ours(card: str) -> bool:
+    """Whether a card has front matter as `front_matter` writes it."""
+    lines = card.splitlines()
+    return bool(lines) and lines[0] == BOUND and BOUND in lines[1:] and f"- {HUB_TAG}" in lines[: lines.index(BOUND, 1)]
 
 
 def first_heading(card: str) -> str:

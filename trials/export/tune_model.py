@@ -11,8 +11,9 @@ from analysis.tasks.answer_loss import loss_change, loss_estimate
 from analysis.tasks.api_calling import PUBLISHED, api_scores
 from analysis.terminal.tuning_text import loss_sentences, scores_text
 from search_space.errors import SpecError
+from trials.export.card import require_no_other
 from trials.export.check import Check
-from trials.export.export_tuned import TunedModel, require_writable, write_tuned
+from trials.export.export_tuned import TunedModel, require_writable, tuned_title, write_tuned
 from trials.formats.model import ChatTokens
 from trials.models.loaded_model import LoadedModel
 from trials.tuning.answers import ROUGE_MISSING, WrittenAnswer, has_calls, has_rouge, scored_answers, written_answers
@@ -64,11 +65,17 @@ def tune_model(model: LoadedModel, wish: TuningWish, said: Callable[[str], None]
     """
     if wish.keeps_sharing and model.architecture.sharing.repeats == 1:
         raise SpecError(f"--keep-sharing must go with a model that runs a stored block several times, found {model.name}; leave it out")
+    require_no_other(wish.output, tuned_title(model.name, wish.data))
     coder = chat_coder(model)
     require_writable(model.architecture, coder.tokenizer, wish.formats)
     examples, _ = examples_of(coder, wish.learned, model.context_tokens)
     judged, judged_chats = examples_of(coder, wish.held_out, model.context_tokens)
     ends = coder.end_ids(examples) or model.end_token_ids
+    if not ends:
+        raise SpecError(
+            f"{model.name} must have a token at which an answer ends, found neither a special token where its chat template ends one nor "
+            "eos_token_id; add that to its config.json"
+        )
     rate = wish.learning_rate or usual_rate(model.network)
     recipe = TuningRecipe(epochs=wish.epochs, batch_chats=wish.batch_chats, learning_rate=rate, seed=wish.seed)
     too_long = len(wish.learned) + len(wish.held_out) - len(examples) - len(judged)

@@ -50,5 +50,5 @@ def drawn_answers(model: LoadedModel, chats: Sequence[Chat], seed: int) -> Drawn
 def preferred(judge: Judge, ours: DrawnAnswers, theirs: DrawnAnswers, told: Callable[[int], None]) -> Preference:
     """How often ours is preferred; `told` hears how many pairs are judged. Raises WorkError where the judge gives no verdicts."""
     found = preference(judged_pairs(judge, ours.prompts, ours.answers, theirs.answers, told))
-    assert found is not None  # `judged_pairs` refuses where most replies are no verdict
+    assert found is not None  # `judged_pairs` refuses where half of the replies are no verdict
     return found

@@ -139,6 +139,16 @@ def test_what_is_pruned_is_trained_on_where_that_is_asked_for(archfront: Call, s
     assert "k tokens more" in archfront("compare", *asked, "--retrain", "5k").stdout
 
 
+def test_rows_that_were_found_before_one_fails_are_printed(archfront: Call, study: tuple[Path, TokenBlocks], tmp_path: Path) -> None:
+    directory, _ = study
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "config.json").write_text('{"model_type": "unheard"}')
+    done = archfront("compare", str(directory), str(tmp_path / "m"), "--trial", "0", "--ways", "float32,int8", "--json")
+    assert done.returncode != 0
+    assert "unheard" in done.stderr
+    assert [row["way"] for row in json.loads(done.stdout)] == ["float32", "int8"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

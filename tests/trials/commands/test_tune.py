@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from tokenizers import Tokenizer
 
+from search_space.architecture import Architecture
+from search_space.errors import SpecError
 from tests.conftest import Call
 from tests.support.fuzz_subjects import STORED
 from tests.trials.formats.test_shared_decoder import shared_study
+from trials.corpus.tokenizer import train_tokenizer
+from trials.export.card import require_no_other
+from trials.export.export_tuned import tuned_title
+from trials.export.folder import SUMS
+from trials.export.front_matter import front_matter
+from trials.export.tune_model import TuningWish, tune_model
 from trials.models.load_model import load_model
-from trials.tuning.chat import read_chats
+from trials.models.loaded_model import LoadedModel
+from trials.network.decoder import Network
+from trials.tuning.chat import Chat, Message, read_chats
+
+SHAPE = Architecture(
+    vocab_size=270, hidden_size=16, num_unique_layers=1, num_attention_heads=2, num_key_value_heads=1, head_dim=8, intermediate_size=16
+)
 
 CHATS = [
     {"messages": [{"role": "user", "content": f"{word}?"}, {"role": "assistant", "content": f"{word} is {word[::-1]}."}]}
@@ -84,18 +100,63 @@ def test_what_is_shared_stays_so_and_dialogues_that_call_tools_are_scored(archfr
         (["{study}", "--data", "{bad}"], "line 2 must be a JSON object with messages"),
         (["{study}", "--data", "{chats}", "--limit", "3"], "--data must have at least 4 chats"),
         (["{study}", "--data", "{chats}", "--held-out", "{bad}"], "line 2 must be a JSON object with messages"),
-        (["{study}/none", "--data", "{chats}"], "a model must be a Hugging Face folder, a GGUF file or a study's directory, found nothing"),
+        (
+            ["{study}/none", "--data", "{chats}"],
+            "a model must be a Hugging Face folder (config.json, weights, tokenizer.json), a GGUF file or",
+        ),
         (["{chats}", "--data", "{chats}", "--trial", "0"], "--trial must go with a study's directory"),
         (["{study}", "--data", "{chats}", "--trial", "999"], "has no trial 999"),
+        (["{study}", "--data", "{chats}", "--output", "{study}"], "--output must be another folder than that of the model"),
+        (["{study}", "--data", "{chats}", "--output", "{study}/../study", "--force"], "--output must be another folder than that of the"),
+        (["{study}", "--data", "{chats}", "--output", "/proc/none/out"], "/proc/none/out must be a directory that can be written"),
+        (
+            ["{study}", "--data", "{chats}", "--trial", "0", "--output", "{other}"],
+            "must hold no other export, found the card of `m, tuned on the chats of a`",
+        ),
+        (
+            ["{study}", "--data", "{chats}", "--trial", "0", "--output", "{other}", "--force"],
+            "must hold no other export, found the card of",
+        ),
     ],
 )
 def test_what_cannot_be_tuned_is_one_sentence(words: list[str], said: str, archfront: Call, chats: Path, tmp_path: Path) -> None:
     shutil.copytree(STORED / "search", tmp_path / "study")
     (tmp_path / "bad.jsonl").write_text(f"{json.dumps(CHATS[0])}\n[")
-    places = {"study": tmp_path / "study", "chats": chats, "bad": tmp_path / "bad.jsonl"}
-    done = archfront("tune", *(word.format(**places) for word in words), "--output", str(tmp_path / "out"))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "README.md").write_text("\n".join([*front_matter(["hf"], None), tuned_title("m", "b/a")]))
+    if "--force" not in words:
+        (tmp_path / "other" / SUMS).write_text(
+            f"{hashlib.sha256((tmp_path / 'other' / 'README.md').read_bytes()).hexdigest()}  README.md\n"
+        )
+    places = {"study": tmp_path / "study", "chats": chats, "bad": tmp_path / "bad.jsonl", "other": tmp_path / "other"}
+    done = archfront("tune", "--output", str(tmp_path / "out"), *(word.format(**places) for word in words))
     assert (done.returncode, said in done.stderr) == (2, True), done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_tuned_model_is_replaced_by_no_other(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("\n".join([*front_matter(["hf"], None), tuned_title("m", "a")]))
+    with pytest.raises(SpecError, match="must hold no other export, found the card of `m, tuned on the chats of a`"):
+        require_no_other(tmp_path, "# 1x8, trial 5 of the study other")
+    require_no_other(tmp_path, tuned_title("m", "b/a"))
+    (tmp_path / "README.md").write_text("# A model of somebody's")
+    require_no_other(tmp_path, "# 1x8, trial 5 of the study other")
+
+
+def test_a_model_without_an_end_of_answers_is_refused_before_it_is_tuned(tmp_path: Path) -> None:
+    train_tokenizer(["user assistant: the answer is\n" * 20] * 20, 270, tmp_path / "tokenizer.json")
+    endless = (
+        "{% set asked = 'assistant: ' if add_generation_prompt else '' %}"
+        "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}{{ asked }}"
+    )
+    model = LoadedModel("m", Network(SHAPE), Tokenizer.from_file(str(tmp_path / "tokenizer.json")), 0, (), 64, "float32", endless)
+    chats = [Chat((Message("user", "a"), Message("assistant", "b")))] * 2
+    wish = TuningWish(
+        learned=chats, held_out=chats, data="a", epochs=1, batch_chats=1, learning_rate=None, seed=0, written=0, formats=["hf"],
+        output=tmp_path / "out", license_name=None, keeps_sharing=False,
+    )  # fmt: skip
+    with pytest.raises(SpecError, match="m must have a token at which an answer ends"):
+        tune_model(model, wish, lambda text: None)
 
 
 @pytest.mark.parametrize("given", ["2", "0", "-1e-3", "fast", "nan"])

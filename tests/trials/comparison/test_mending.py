@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from search_space.errors import WorkError
 from search_space.sharing import Sharing
 from tests.support.sample_gguf import SHAPE
 from tests.support.weighed_study import weighed_study
@@ -17,6 +18,8 @@ from trials.models.trained_model import load_trained
 from trials.reporting.stored_study import read_study
 from trials.rounding.ways import way_of
 from trials.study.directory import tokenizer_file, weights_file
+from trials.training.failures import Diverged, OutOfMemory, TrainingFailed
+from trials.training.proxy_run import ProxyRun
 
 
 @pytest.mark.parametrize("sharing", [Sharing(), Sharing("immediate", 2)], ids=["plain", "shared"])
@@ -37,3 +40,18 @@ def test_a_pruned_model_gets_better_and_stays_pruned(sharing: Sharing, tmp_path:
         if weight.ndim == 2:
             assert int((weight == 0).sum()) == int(0.6 * weight.numel()), name
     assert all((weight == before[name]).all() for name, weight in model.network.named_parameters())
+
+
+@pytest.mark.parametrize("failure", [Diverged, OutOfMemory])
+def test_a_further_training_that_fails_is_one_sentence(
+    failure: type[TrainingFailed], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise failure("the loss is no number after 3 steps")
+
+    shape = replace(SHAPE, vocab_size=300)
+    blocks = weighed_study(tmp_path, [shape])
+    model = load_trained("m", shape, weights_file(tmp_path, 0), tokenizer_file(tmp_path, 300), 32)
+    monkeypatch.setattr(ProxyRun, "run", failing)
+    with pytest.raises(WorkError, match="--retrain of m with 50% of its weights left out came to no end: the loss is no number after 3"):
+        Mending(blocks, read_study(tmp_path).study.proxy, 20_000, seed=1)(model, 0.5)

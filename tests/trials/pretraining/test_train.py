@@ -22,7 +22,7 @@ from search_space.cost import parameters, unrolled_parameters
 from tests.conftest import Call
 from trials.models.load_model import load_model
 from trials.network.weights import load_network
-from trials.pretraining.statement import CURVE, MODEL_LEFT, RESULT, STATE, STATEMENT, TRAINED_TOKENIZER, TRAINED_WEIGHTS, LEFT_FILES
+from trials.pretraining.statement import CURVE, LEFT_FILES, MODEL_LEFT, RESULT, STATE, STATEMENT, TRAINED_TOKENIZER, TRAINED_WEIGHTS
 from trials.trial.shape_file import shape_text
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
 from analysis.tasks.api_calling import PUBLISHED, ScoredAnswer, api_scores
 from search_space.architecture import Architecture
 from tests.support.sample_network import spread_out
-from trials.tuning.answers import WrittenAnswer, calls_in, has_rouge, scored_answers
+from trials.tuning.answers import WrittenAnswer, calls_in, expected_calls, has_rouge, scored_answers
+from trials.tuning.chat import Message
 from trials.tuning.writing import written_ids
 
 SHAPE = Architecture(
@@ -32,13 +35,45 @@ WRITTEN = {
 
 @pytest.mark.parametrize("written", WRITTEN)
 def test_a_call_is_right_by_its_name_and_by_its_values_however_they_are_ordered(written: str) -> None:
-    [found] = scored_answers([WrittenAnswer("line 1", "", EXPECTED, written)])
+    [found] = scored_answers([WrittenAnswer("line 1", "", EXPECTED, written, tuple(calls_in(EXPECTED)))])
     assert (found.is_intent_right, found.is_structure_right) == WRITTEN[written]
     assert found.rouge_1 is found.rouge_l is None
 
 
 def test_arguments_are_read_where_they_are_json() -> None:
     assert calls_in('I look.\ncall: a {"b": [1, null]}\ncall: c d e') == [("a", {"b": [1, None]}), ("c", "d e")]
+
+
+SPREAD = 'call: find {\n  "a": [\n    1\n  ],\n  "b": "x\\ny"\n}'
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        (SPREAD, [("find", {"a": [1], "b": "x\ny"})]),
+        (f"{SPREAD}\n{SPREAD}", [("find", {"a": [1], "b": "x\ny"})] * 2),
+        ('call: a {"b": "one\u2028two\x85three\x1cfour\x0bfive"}', [("a", '{"b": "one\u2028two\x85three\x1cfour\x0bfive"}')]),
+        ('call: a {"b": "one\u2028two\x85three"}', [("a", {"b": "one\u2028two\x85three"})]),
+        ('call: a {"b": 1}\nThat is all.', [("a", {"b": 1})]),
+        ('call: a {"b": 1} and more', [("a", '{"b": 1} and more')]),
+        ('call: a\n{"b": 1}', [("a", {"b": 1})]),
+        ("call: a x\ny\ncall: b", [("a", "x\ny"), ("b", "")]),
+        ("text\u2028call: a {}", []),
+        (f"call: a {'[' * 100_000}", [("a", "[" * 100_000)]),
+    ],
+)
+def test_arguments_go_over_lines_and_only_a_line_feed_ends_one(written: str, found: list[tuple[str, Any]]) -> None:
+    assert calls_in(written) == found
+
+
+def test_a_call_over_lines_is_not_equal_by_its_first_line_and_a_text_that_looks_like_one_is_text() -> None:
+    message = Message("assistant", "", ({"function": {"name": "find", "arguments": '{\n "a": 1\n}'}},))
+    for written, is_right in (('call: find {\n "a": 2\n}', False), ('call: find {"a": 1}', True), ("call: find {", False)):
+        [found] = scored_answers([WrittenAnswer("", "", message.text, written, expected_calls(message))])
+        assert (found.is_intent_right, found.is_structure_right) == (True, is_right)
+    text = Message("assistant", "call: me later")
+    [found] = scored_answers([WrittenAnswer("", "", text.text, text.text, expected_calls(text))])
+    assert found.is_intent_right is None
 
 
 @pytest.mark.needs
