@@ -99,9 +99,8 @@ def domain_sentences(records: Sequence[TrialRecord]) -> list[str]:
         verdict = (
             "these intervals have a value in common" if alike else "these intervals do not all meet, so the answer moves with the text"
         )
-        sentences.append(
-            capitalised(f"{DEEP} less {WIDE}, in bits per byte with 90 % intervals of what seeds move: {joined(said)}; {verdict}.")
-        )
+        moved = "in bits per byte with 90 % intervals of what seeds move, not of the choice of texts"
+        sentences.append(capitalised(f"{DEEP} less {WIDE}, {moved}: {joined(said)}; {verdict}."))
     return sentences
 
 

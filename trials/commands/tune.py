@@ -94,7 +94,7 @@ def tune(options: argparse.Namespace) -> int:
 def _chats(options: argparse.Namespace) -> tuple[list[Chat], list[Chat]]:
     """Chats to learn from and chats to judge by; raises SpecError where there are too few."""
     from trials.tuning.chat import read_chats
-    from trials.tuning.synthetic_api import synthetic_chats
+    from trials.tuning.synthetic_api import parted_chats, synthetic_chats
 
     if options.data == SYNTHETIC:
         chats = synthetic_chats(options.limit or USUAL_CHATS, options.seed)
@@ -106,7 +106,18 @@ def _chats(options: argparse.Namespace) -> tuple[list[Chat], list[Chat]]:
         raise SpecError(
             f"--data must have at least 4 chats where some are held out to judge by, found {len(chats)}; add some, or give --held-out"
         )
-    kept = {*random.Random(options.seed).sample(range(len(chats)), max(2, min(MOST_HELD_OUT, int(KEPT_TO_JUDGE * len(chats)))))}
+    wanted = max(2, min(MOST_HELD_OUT, int(KEPT_TO_JUDGE * len(chats))))
+    if options.data == SYNTHETIC:
+        learned, held_out = parted_chats(chats, wanted, options.seed)
+        if not learned:
+            raise SpecError(f"--limit must leave dialogues to learn from beside those to judge by, found none of {len(chats)}; name more")
+        between = len(chats) - len(learned) - len(held_out)
+        say(
+            f"archfront: {len(held_out)} dialogues to judge by, no request of which is learned from; {between} in neither, which ask for "
+            "both"
+        )
+        return learned, held_out
+    kept = {*random.Random(options.seed).sample(range(len(chats)), wanted)}
     return [chat for place, chat in enumerate(chats) if place not in kept], [chats[place] for place in sorted(kept)]
 
 

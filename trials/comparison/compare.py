@@ -37,9 +37,9 @@ def compare(candidates: Iterable[Candidate], tasks: Sequence[TaskQuestions]) -> 
     first: tuple[TextScore | None, list[Array]] | None = None
     for candidate in candidates:
         for way in candidate.ways:
-            model, mending = candidate.model, candidate.mending if way.left_out else None
-            if mending is not None:
-                model = mending(model, way.left_out)
+            model, retrained = candidate.model, None
+            if candidate.mending is not None and way.left_out:
+                model, retrained = candidate.mending(model, way.left_out)
             with way.applied(model.network):
                 text = None if candidate.read is None else candidate.read(model)
                 answers = [scored(model, task.questions) for task in tasks]
@@ -51,7 +51,7 @@ def compare(candidates: Iterable[Candidate], tasks: Sequence[TaskQuestions]) -> 
                 way=way.name,
                 parameters=parameters(model.architecture),
                 stored_bytes=way.stored_bytes(model.network),
-                retrained_tokens=None if mending is None else mending.tokens,
+                retrained_tokens=retrained,
                 trained_here=candidate.trained_here,
                 bits_per_byte=None if text is None else text.bits_per_byte,
                 more_bits_per_byte=None if first is None or first[0] is None or text is None else text.less(first[0]),

@@ -24,12 +24,12 @@ class Mending:
     blocks: TokenBlocks
     proxy: ProxySpec
     tokens: int
-    """Tokens of the further training."""
+    """Tokens of the further training, which makes whole steps."""
     seed: int
     """Seed of the order of the data."""
 
-    def __call__(self, model: LoadedModel, left_out: float) -> LoadedModel:
-        """The model without that share of its blocks' weights, trained on; the one that is given stays as it is.
+    def __call__(self, model: LoadedModel, left_out: float) -> tuple[LoadedModel, int]:
+        """The model without that share of its blocks' weights, trained on, and the tokens of that; the one that is given stays as it is.
 
         Raises WorkError where the training fails.
         """
@@ -41,7 +41,7 @@ class Mending:
             run.run()
         except TrainingFailed as error:
             raise WorkError(f"--retrain of {model.name} with {left_out:.0%} of its weights left out came to no end: {error}") from None
-        return replace(model, network=run.network.float().requires_grad_(False))
+        return replace(model, network=run.network.float().requires_grad_(False)), run.tokens
 
 
 class _PrunedRun(ProxyRun):

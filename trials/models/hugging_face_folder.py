@@ -12,7 +12,7 @@ from torch import Tensor
 
 from analysis.records.json_text import read_limited
 from search_space.architecture import Architecture
-from search_space.errors import SpecError, quoted, said_by, shortened
+from search_space.errors import SpecError, quoted, refused, said_by, shortened
 from trials.catalogue.hugging_face_config import BLOCK_WEIGHT, is_of_mlp, stored_place
 from trials.catalogue.published_config import Published, read_published
 from trials.corpus.tokenizer import load_exported
@@ -22,6 +22,7 @@ from trials.network.decoder import Network
 from trials.network.weights import load_weights, unlike_weight
 
 CONFIG_FILE, TOKENIZER_FILE, CHAT_TEMPLATE_FILE = "config.json", "tokenizer.json", "chat_template.jinja"
+TOKENIZER_WORDS = "tokenizer_config.json"
 LARGEST_TEMPLATE_BYTES = 1 << 20
 WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 """Where weights lie, the first that is there."""
@@ -62,14 +63,27 @@ def load_hugging_face(folder: Path) -> LoadedModel:
     precision = str(config.get("dtype") or config.get("torch_dtype") or "float32")
     end = said.get("eos_token_id")
     ends = tuple(each for each in (end if isinstance(end, list) else [end]) if type(each) is int)
-    return LoadedModel(str(folder), network, tokenizer, prefix, ends, context, precision, _chat_template(folder))
+    words = folder / TOKENIZER_WORDS
+    names = _token_names(read_object(words)) if words.is_file() else (None, None)
+    return LoadedModel(str(folder), network, tokenizer, prefix, ends, context, precision, _chat_template(folder), *names)
+
+
+def _token_names(words: Mapping[str, Any]) -> tuple[str, str | None]:
+    """What transformers calls the beginning and the end of a text in a chat template; without a beginning it writes nothing there."""
+    begin, end = (each.get("content") if isinstance(each, dict) else each for each in map(words.get, ("bos_token", "eos_token")))
+    return begin if isinstance(begin, str) else "", end if isinstance(end, str) and end else None
 
 
 def _chat_template(folder: Path) -> str | None:
     """The template of chats, from a file of its own or among the tokenizer's words; of several the one that is called default."""
-    own, words = folder / CHAT_TEMPLATE_FILE, folder / "tokenizer_config.json"
+    own, words = folder / CHAT_TEMPLATE_FILE, folder / TOKENIZER_WORDS
     if own.is_file():
-        return read_limited(own, LARGEST_TEMPLATE_BYTES).decode(errors="replace")
+        try:
+            return read_limited(own, LARGEST_TEMPLATE_BYTES).decode(errors="replace")
+        except OSError as error:
+            raise refused(error, own, "be a chat template that can be read", "check its permissions, or leave it out") from None
+        except ValueError as error:
+            raise SpecError(f"{own} must be a chat template, found {error}; leave it out") from None
     said = read_object(words).get("chat_template") if words.is_file() else None
     if isinstance(said, list):
         said = next((each.get("template") for each in said if isinstance(each, dict) and each.get("name") == "default"), None)

@@ -28,6 +28,9 @@ class LoadedModel:
     """How the weights were stored, in words of the file."""
     chat_template: str | None = None
     """How it has chats written, in Jinja; None where its files say nothing of chats."""
+    bos_token: str | None = None
+    """What a chat template takes for the beginning of a text, nothing where its tokenizer has none; None where no file names it."""
+    eos_token: str | None = None
 
     @property
     def architecture(self) -> Architecture:

@@ -111,7 +111,7 @@ def _message(value: object, where: str) -> Message:
     role = value.get("role")
     if role not in ROLES:
         raise SpecError(f"{where} must have a role ({', '.join(ROLES)}), found {quoted(role)}; add it")
-    if "function_call" in value:
+    if value.get("function_call") is not None:
         raise SpecError(f"{where} must have tool_calls in place of function_call, which they have followed; rewrite it")
     calls = value.get("tool_calls") or []
     if calls and role != ANSWERING:
@@ -119,12 +119,14 @@ def _message(value: object, where: str) -> Message:
     weight = value.get("weight", 1)
     if weight not in (0, 1):
         raise SpecError(f"{where}: weight must be 0 or 1, found {quoted(weight)}; correct it")
-    return Message(role, _content(value.get("content"), bool(calls), where), _calls(calls, where), bool(weight))
+    return Message(role, _content(value.get("content"), bool(calls) or weight == 0, where), _calls(calls, where), bool(weight))
 
 
 def _content(value: object, may_lack: bool, where: str) -> str:
     if isinstance(value, list) and all(isinstance(part, dict) and part.get("type") == "text" for part in value):
-        value = "".join(str(part.get("text", "")) for part in value)
+        if not all(isinstance(part.get("text"), str) for part in value):
+            raise SpecError(f"{where}: a part of type text must have a text, found {quoted(value)}; correct it, or leave the part out")
+        value = "".join(part["text"] for part in value)
     if value is None and may_lack:
         return ""
     if not isinstance(value, str):

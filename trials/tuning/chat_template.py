@@ -7,13 +7,15 @@ token that ends a text, which training has seen at the end of each document, so 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import Template, TemplateError
-from jinja2.ext import loopcontrols
+from jinja2 import Template, TemplateError, nodes
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from search_space.errors import SpecError, said_by, shortened
@@ -71,7 +73,7 @@ class ChatFormat:
                 bos_token=self.bos_token,
                 eos_token=self.eos_token,
             )
-        except (TemplateError, TypeError, ValueError, LookupError, AttributeError) as error:
+        except (TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError, MemoryError) as error:
             raise SpecError(
                 f"the model's chat template must take these messages, found: {shortened(said_by(error))}; correct them, or take "
                 "chat_template out of the model's folder, and a template of archfront's is used"
@@ -100,15 +102,31 @@ class ChatFormat:
         return Rendered(whole, tuple(spans))
 
 
+class _Generation(Extension):
+    """`{% generation %}`, with which templates mark answers for transformers; what stands inside is written as it is."""
+
+    tags = {"generation"}  # noqa: RUF012  as jinja2 has it
+
+    def parse(self, parser: Parser) -> nodes.Node:
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return nodes.CallBlock(self.call_method("written"), [], [], body).set_lineno(line)
+
+    def written(self, caller: Callable[[], str]) -> str:
+        """What stands inside."""
+        return caller()
+
+
 @lru_cache
 def _compiled(template: str) -> Template:
     """The template in a sandbox, with what transformers gives one."""
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _Generation])
     environment.filters["tojson"] = _as_json
     environment.globals["raise_exception"] = _refuse
+    environment.globals["strftime_now"] = _now
     try:
         return environment.from_string(template)
-    except TemplateError as error:
+    except (TemplateError, ValueError, RecursionError, MemoryError, SyntaxError) as error:
         raise SpecError(
             f"the model's chat template must be Jinja as transformers has it, found: {shortened(said_by(error))}; take chat_template out "
             "of the model's folder, and a template of archfront's is used"
@@ -118,6 +136,11 @@ def _compiled(template: str) -> Template:
 def _as_json(value: object, **options: Any) -> str:
     """JSON that keeps letters as they are, as transformers' filter of that name writes it."""
     return json.dumps(value, ensure_ascii=False, **options)
+
+
+def _now(form: str) -> str:
+    """The time of day and date in a form of strftime, as templates with a date ask for it."""
+    return datetime.now().strftime(form)
 
 
 def _refuse(message: str) -> None:

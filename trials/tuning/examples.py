@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -39,12 +40,13 @@ class ChatCoder:
 
     def example(self, chat: Chat) -> Example:
         """A chat as ids; raises SpecError where it spells a special token, or a template does not fit."""
-        for place, message in enumerate(chat.messages, 1):
+        parts = [(f", message {place}", f"{message.content}\n{message.text}") for place, message in enumerate(chat.messages, 1)]
+        for where, text in [*parts, (", tools", json.dumps(chat.tools, ensure_ascii=False))]:
             for name in self.special:
-                if name in message.content:
+                if name in text:
                     raise SpecError(
-                        f"{chat.where}, message {place} must not spell the special token {quoted(name)}, which a model reads so; write "
-                        "it in another way, or leave the chat out"
+                        f"{chat.where}{where} must not spell the special token {quoted(name)}, which a model reads so; write it in another "
+                        "way, or leave the chat out"
                     )
         rendered = self.format.rendered(chat)
         encoding = self.tokenizer.encode(rendered.text, add_special_tokens=False)
@@ -69,7 +71,8 @@ def chat_coder(model: LoadedModel) -> ChatCoder:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     ends = model.end_token_ids or (model.prefix_token_id,)
-    names = [tokenizer.id_to_token(id_) or "" for id_ in (model.prefix_token_id, ends[0])]
+    begin, end = (tokenizer.id_to_token(id_) or "" for id_ in (model.prefix_token_id, ends[0]))
+    names = (begin if model.bos_token is None else model.bos_token, model.eos_token or end)
     special = tuple(sorted(token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special and token.content))
     return ChatCoder(tokenizer, ChatFormat(model.chat_template or CHAT_TEMPLATE, *names), special)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,6 +117,32 @@ def synthetic_chats(count: int, seed: int) -> list[Chat]:
             messages += _asked_and_answered(chance)
         found.append(Chat(tuple(messages), (), f"{SYNTHETIC}, dialogue {number}"))
     return found
+
+
+def asked_texts(chat: Chat) -> set[str]:
+    """What users of a dialogue ask for, each request by its first words; what they add where they are asked back is none."""
+    backs = {tool.asks_back for tool in _TOOLS}
+    befores = ("", *(message.content for message in chat.messages))
+    return {
+        message.content for before, message in zip(befores, chat.messages, strict=False) if message.role == "user" and before not in backs
+    }
+
+
+def parted_chats(chats: Sequence[Chat], wanted: int, seed: int) -> tuple[list[Chat], list[Chat]]:
+    """Dialogues to learn from and `wanted` to judge by, no request of which is asked, in the same words, in one to learn from.
+
+    Dialogues that ask for something of both kinds are in neither.
+    """
+    asked = [asked_texts(chat) for chat in chats]
+    texts = sorted(set().union(*asked))
+    random.Random(seed).shuffle(texts)
+    kept: set[str] = set()
+    for text in texts:
+        if sum(each <= kept for each in asked) >= wanted:
+            break
+        kept.add(text)
+    held_out = [chat for chat, each in zip(chats, asked, strict=True) if each <= kept]
+    return [chat for chat, each in zip(chats, asked, strict=True) if not each & kept], held_out[:wanted]
 
 
 def _asked_and_answered(chance: random.Random) -> list[Message]:

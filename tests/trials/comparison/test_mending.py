@@ -31,7 +31,8 @@ def test_a_pruned_model_gets_better_and_stays_pruned(sharing: Sharing, tmp_path:
     way, windows = way_of(read_way("prune60")), (blocks, "validation", 2048, 32)
     with way.applied(model.network):
         pruned = score_study(model, *windows).bits_per_byte.value
-    found = Mending(blocks, read_study(tmp_path).study.proxy, 20_000, seed=1)(model, 0.6)
+    found, tokens = Mending(blocks, read_study(tmp_path).study.proxy, 20_000, seed=1)(model, 0.6)
+    assert abs(tokens - 20_000) < 1_000, "whole steps"
     with way.applied(found.network):
         again = score_study(found, *windows).bits_per_byte.value
     assert score_study(found, *windows).bits_per_byte.value == pytest.approx(again, abs=0.01), "it is pruned already"

@@ -25,7 +25,8 @@ def test_every_form_of_a_message_is_read(tmp_path: Path) -> None:
     messages: list[dict[str, Any]] = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": [{"type": "text", "text": "a "}, {"type": "text", "text": "b"}], "name": "Ann"},
-        {"role": "assistant", "content": "no", "weight": 0},
+        {"role": "assistant", "content": "no", "weight": 0, "function_call": None, "tool_calls": None},
+        {"role": "assistant", "content": None, "weight": 0},
         {"role": "assistant", "content": None, "tool_calls": [CALL]},
         {"role": "tool", "content": "3", "tool_call_id": "1"},
         {"role": "assistant", "content": "It is 3.", "tool_calls": [{"function": {"name": "next", "arguments": {"ä": [1]}}}]},
@@ -33,9 +34,9 @@ def test_every_form_of_a_message_is_read(tmp_path: Path) -> None:
     [chat] = read_chats(file_of(tmp_path, {"messages": messages, "tools": [{"type": "function"}], "id": 7}, ""))
     assert [message.role for message in chat.messages] == [message["role"] for message in messages]
     assert [message.text for message in chat.messages] == [
-        "Be brief.", "a b", "no", 'call: find {"a": 1}', "3", 'It is 3.\ncall: next {"ä": [1]}',
+        "Be brief.", "a b", "no", "", 'call: find {"a": 1}', "3", 'It is 3.\ncall: next {"ä": [1]}',
     ]  # fmt: skip
-    assert list(chat.answers()) == [3, 5]
+    assert list(chat.answers()) == [4, 6]
     assert chat.where.endswith("chats.jsonl, line 1")
 
 
@@ -54,6 +55,11 @@ BAD: dict[str, tuple[Any, str]] = {
     "a role's slip": ({"messages": [ASKED, ANSWERED | {"role": "asistant"}]}, "message 2 must have a role (system, developer, user"),
     "no content": ({"messages": [ASKED | {"content": None}, ANSWERED]}, "message 1: content must be text"),
     "a picture": ({"messages": [ASKED | {"content": [{"type": "image_url"}]}, ANSWERED]}, "content must be text, or a list"),
+    "a part of nothing": (
+        {"messages": [ASKED | {"content": [{"type": "text", "text": None}]}, ANSWERED]}, "a part of type text must have a text",
+    ),
+    "a part without text": ({"messages": [ASKED, ANSWERED | {"content": [{"type": "text"}]}]}, "a part of type text must have a text"),
+    "an answer of nothing": ({"messages": [ASKED, ANSWERED | {"content": None}]}, "message 2: content must be text"),
     "a number": ({"messages": [ASKED, ANSWERED | {"content": 3}]}, "message 2: content must be text"),
     "nothing to learn": ({"messages": [ASKED, ANSWERED | {"weight": 0}]}, "must have an answer to learn from"),
     "an empty answer": ({"messages": [ASKED, ANSWERED | {"content": " "}]}, "must have an answer to learn from"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,10 @@ def test_a_models_own_template_is_kept_and_its_answers_end_as_it_ends_them(end: 
         (REFUSING, "the model's chat template must take these messages, found: no tools"),
         (FORGETFUL, "must write each answer behind its prompt"),
         ("{% for", "the model's chat template must be Jinja"),
+        ("{{ 1 // 0 }}", "the model's chat template must take these messages"),
+        ("{{ 10.0 ** 1000 }}", "the model's chat template must take these messages"),
+        ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "the model's chat template must take these messages"),
+        (f"{{{{ {'(' * 5000}1{')' * 5000} }}}}", "the model's chat template must be Jinja"),
         ("{{ ''.__class__.__mro__ }}", "the model's chat template must take these messages"),
     ],
 )
@@ -168,6 +173,40 @@ def test_a_text_that_spells_a_special_token_is_refused_with_its_place(tmp_path: 
     chat = Chat((Message("user", f"what is {END_OF_TEXT}?"), Message("assistant", "an end")), where="chats.jsonl, line 2")
     with pytest.raises(SpecError, match=r"chats.jsonl, line 2, message 1 must not spell the special token"):
         coder.example(chat)
+
+
+@pytest.mark.parametrize("arguments", [{"a": END_OF_TEXT}, f'{{"a": "{END_OF_TEXT}"}}', {END_OF_TEXT: 1}])
+def test_calls_and_descriptions_of_tools_spell_no_special_token_either(arguments: str | dict[str, Any], tmp_path: Path) -> None:
+    coder = chat_coder(model_with(tokenizer_of("gpt-2", tmp_path)))
+    called = Chat((Message("assistant", "", ({"function": {"name": "f", "arguments": arguments}},)),), where="line 1")
+    with pytest.raises(SpecError, match="line 1, message 1 must not spell the special token"):
+        coder.example(called)
+    described = Chat((Message("user", "a"), Message("assistant", "b")), ({"function": {"description": [END_OF_TEXT]}},), "line 2")
+    with pytest.raises(SpecError, match="line 2, tools must not spell the special token"):
+        coder.example(described)
+
+
+GENERATION = (
+    "{% for message in messages %}{{ message.role }}: {% if message.role == 'assistant' %}{% generation %}{{ message.content }}"
+    "{{ eos_token }}{% endgeneration %}{% else %}{{ message.content }}{% endif %}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant: {% endif %}"
+)
+DATED = "{{ strftime_now('%Y') }}\n" + GENERATION
+
+
+@pytest.mark.parametrize("template", [GENERATION, DATED], ids=["generation", "strftime_now"])
+def test_what_transformers_gives_a_template_is_there(template: str, tmp_path: Path) -> None:
+    tokenizer = tokenizer_of("gpt-2", tmp_path)
+    theirs = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END_OF_TEXT, chat_template=template)
+    chat = Chat((Message("user", "a"), Message("assistant", "b"), Message("user", "c"), Message("assistant", "d")))
+    example = chat_coder(model_with(tokenizer, template)).example(chat)
+    assert list(example.ids) == theirs.apply_chat_template([each.as_dict() for each in chat.messages], return_dict=False)
+
+
+def test_the_names_that_a_models_own_files_have_stand_in_its_chats(tmp_path: Path) -> None:
+    model = replace(model_with(tokenizer_of("gpt-2", tmp_path)), bos_token="", eos_token="<|im_end|>")
+    found = chat_coder(model).format
+    assert (found.bos_token, found.eos_token) == ("", "<|im_end|>")
 
 
 def test_chats_longer_than_the_context_are_left_out_and_none_that_fits_is_refused(tmp_path: Path) -> None:

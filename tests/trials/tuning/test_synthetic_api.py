@@ -9,7 +9,7 @@ import pytest
 
 from trials.tuning.answers import calls_in
 from trials.tuning.chat import Chat, read_chats
-from trials.tuning.synthetic_api import synthetic_chats
+from trials.tuning.synthetic_api import asked_texts, parted_chats, synthetic_chats
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +49,16 @@ def test_every_argument_was_said_and_every_answer_takes_what_the_tool_said(chats
     assert len(called) == 8
     roles = ["".join(each.role[0] for each in chat.messages) for chat in chats]
     assert {"uata", "uauata", "uatauata"} <= {*roles}
+
+
+@pytest.mark.parametrize(("count", "seed"), [(4, 0), (20, 3), (40, 1), (400, 0), (1000, 0), (1000, 7)])
+def test_no_request_to_judge_by_is_learned_from(count: int, seed: int) -> None:
+    chats, wanted = synthetic_chats(count, seed), max(2, count // 10)
+    learned, held_out = parted_chats(chats, wanted, seed)
+    assert len(held_out) == wanted
+    assert learned
+    assert len(learned) >= 0.75 * (count - wanted) or count < 100
+    assert not set().union(*map(asked_texts, learned)) & set().union(*map(asked_texts, held_out))
+    assert parted_chats(chats, wanted, seed) == (learned, held_out)
+    openings = [{chat.messages[0].content for chat in some} for some in (learned, held_out)]
+    assert not openings[0] & openings[1]
