@@ -24,7 +24,11 @@ if [ ! -s "${RAY_AUTH_TOKEN_PATH:-$HOME/.ray/auth_token}" ]; then
     echo "archfront: the cluster's token must be in ${RAY_AUTH_TOKEN_PATH:-$HOME/.ray/auth_token}, found none; run: ray get-auth-token --generate" >&2
     exit 2
 fi
-head=$(hostname --ip-address | awk '{print $1}')
+head=$(hostname -I | tr ' ' '\n' | grep -E '^[0-9]+(\.[0-9]+){3}$' | grep -v '^127\.' | head -n 1) || true
+if [ -z "$head" ]; then
+    echo "archfront: the first node needs an IPv4 address that the others reach, found none but the loopback in hostname -I; give it one" >&2
+    exit 2
+fi
 started=()
 end() { kill "${started[@]}" 2>/dev/null || true; wait; }
 trap end EXIT
@@ -35,20 +39,26 @@ for _ in $(seq 60); do
     ray health-check --address "$head:$port" > /dev/null 2>&1 && break
     sleep 2
 done
-ray health-check --address "$head:$port"
+if ! ray health-check --address "$head:$port"; then
+    echo "archfront: Ray's head must answer at $head:$port in 60 looks, found no answer; see ray-head-$SLURM_JOB_ID.log" >&2
+    exit 1
+fi
 
 join() { # NODE OPTION...
-    srun --overlap --nodes=1 --ntasks=1 --nodelist="$1" ray start --block --address="$head:$port" "${@:2}" > "ray-$1-$SLURM_JOB_ID.log" 2>&1 &
+    srun --overlap --cpu-bind=none --nodes=1 --ntasks=1 --nodelist="$1" ray start --block --address="$head:$port" "${@:2}" > "ray-$1-$SLURM_JOB_ID.log" 2>&1 &
     started+=($!)
 }
 for node in "${nodes[@]:1:${#nodes[@]}-2}"; do
-    join "$node" --num-cpus="${SLURM_CPUS_ON_NODE:-1}"
+    join "$node" # with the processors that Ray finds there: SLURM_CPUS_ON_NODE is the first node's
 done
 join "${nodes[-1]}" --num-cpus=0 '--resources={"latency_device": 1}'
 for _ in $(seq 60); do # a study whose latency node is not there yet is refused
-    ray status --address "$head:$port" 2> /dev/null | grep -q latency_device && break
+    ray status --address "$head:$port" 2> /dev/null | grep latency_device > /dev/null && has_device=1 && break
     sleep 2
 done
+if [ -z "${has_device:-}" ]; then
+    echo "archfront: ${nodes[-1]} has not joined to take latencies in 60 looks; see ray-${nodes[-1]}-$SLURM_JOB_ID.log" >&2
+fi
 
 RAY_ADDRESS="$head:$port" archfront "$@" &
 driver=$!

@@ -66,6 +66,16 @@ def test_the_pods_of_a_cluster_are_a_head_those_that_train_and_one_device(name: 
     assert mounted == {each["name"] for each in cluster["headGroupSpec"]["template"]["spec"]["volumes"]}
 
 
+@pytest.mark.parametrize("name", ["kuberay-cluster.yaml", "kuberay-job.yaml"])
+def test_what_a_cluster_of_pods_needs_is_made_by_a_file_or_line_that_it_names(name: str) -> None:
+    (made,), (claim,) = loaded(name), loaded("kuberay-claim.yaml")
+    assert claim["kind"] == "PersistentVolumeClaim"
+    assert f"claimName': '{claim['metadata']['name']}'" in str(made)
+    comment = "".join(line for line in (CLUSTERS / name).read_text(encoding="utf-8").splitlines() if line.startswith("#"))
+    assert "kubectl apply -f clusters/kuberay-claim.yaml" in comment
+    assert "kubectl create secret generic archfront-token" in comment
+
+
 def test_the_image_has_the_code_and_the_tested_versions() -> None:
     lines = (CLUSTERS / "Dockerfile").read_text(encoding="utf-8")
     copied = {word for line in re.findall(r"^COPY (.*) \S+$", lines, re.MULTILINE) for word in line.split()}
@@ -80,13 +90,13 @@ def test_the_image_has_the_code_and_the_tested_versions() -> None:
 # --- SLURM, by programs that stand in for its own: all nodes are this machine
 
 
-def slurm(folder: Path, nodes: int, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def slurm(folder: Path, nodes: int, *words: str, addresses: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
     """The script as SLURM would run it on so many nodes."""
     programs = folder / "bin"
     programs.mkdir(exist_ok=True)
     stands_in = {
         "scontrol": f"seq -f node%g {nodes}",
-        "hostname": "echo 127.0.0.1",
+        "hostname": f"echo {addresses}",
         "srun": 'while [[ "$1" == --* ]]; do shift; done; exec "$@"',
     }
     for name, line in stands_in.items():
@@ -114,13 +124,38 @@ def test_too_few_nodes_and_no_token_are_said(tmp_path: Path) -> None:
     assert "found none; run: ray get-auth-token --generate" in strange.stderr
 
 
+@pytest.mark.parametrize(
+    ("addresses", "is_known"), [("", False), ("127.0.1.1 fd00::2", False), ("fd00::2 127.0.1.1 192.0.2.7 10.0.0.1", True)]
+)
+def test_the_head_is_known_by_an_address_that_others_reach(addresses: str, is_known: bool, tmp_path: Path) -> None:
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("ab" * 32)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "ray").write_text(f'#!/usr/bin/env bash\necho "$@" >> {tmp_path}/asked\n[ "$1" != health-check ]\n')
+    (tmp_path / "bin" / "sleep").write_text("#!/usr/bin/env bash\n")
+    for name in ("ray", "sleep"):
+        (tmp_path / "bin" / name).chmod(0o755)
+    done = slurm(tmp_path, 3, "--version", addresses=addresses)
+    if is_known:
+        assert done.returncode == 1
+        assert "Ray's head must answer at 192.0.2.7:6379 in 60 looks, found no answer; see ray-head-7.log" in done.stderr
+        assert "--node-ip-address=192.0.2.7" in (tmp_path / "asked").read_text()
+    else:
+        assert (done.returncode, (tmp_path / "asked").exists()) == (2, False)
+        assert "needs an IPv4 address that the others reach, found none but the loopback in hostname -I" in done.stderr
+
+
 @pytest.mark.more
 @pytest.mark.slow
 def test_a_study_runs_in_an_allocation(tmp_path: Path) -> None:
     (tmp_path / ".ray").mkdir()
     (tmp_path / ".ray" / "auth_token").write_text("ab" * 32)
     study = write_study(tmp_path / "studies")
-    done = slurm(tmp_path, 3, "run", str(study), "--directory", str(tmp_path / "kept"), RAY_PORT=str(free_port()))
+    here = subprocess.run(["hostname", "-I"], capture_output=True, text=True).stdout
+    if not re.search(r"(?<!\S)\d+(\.\d+){3}", here):
+        pytest.skip("no address but the loopback")
+    kept = ("run", str(study), "--directory", str(tmp_path / "kept"))
+    done = slurm(tmp_path, 3, *kept, addresses=here, RAY_PORT=str(free_port()))
     said = "\n".join(file.read_text() for file in tmp_path.glob("ray-*.log"))
     assert done.returncode == 0, done.stderr[-2000:] + said[-2000:]
     assert [record.outcome for record in read_records(tmp_path / "kept")] == ["finished"] * 3

@@ -31,9 +31,9 @@ CAPTIONS_OF_SEARCH = {
 }
 SHAPE_AXES = ("num_hidden_layers", "hidden_size", "num_attention_heads", "num_key_value_heads", "head_dim", "intermediate_size")
 MOST_CURVES = 12
+"""Members whose two losses are drawn."""
 LEAST_MARGIN = 0.01
 """Share by which the axis of hypervolumes goes beyond them on each side, at least."""
-"""Members whose two losses are drawn."""
 
 
 def search_figures(records: Sequence[TrialRecord], front: Front, membership: Membership) -> dict[str, go.Figure]:

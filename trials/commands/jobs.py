@@ -105,7 +105,7 @@ def job_fetch(options: argparse.Namespace) -> int:
     found = fetch_job(options.job, options.address, directory, options.weights, say)
     there = f"; {plural(found.there, 'file')} were there" if found.there else ""
     print(f"{plural(len(found.files), 'file')} came, {bytes_text(found.bytes)}{there}")
-    say(f"report   archfront report {typed(directory)}\nexport   archfront export {typed(directory)} --pick recommended")
+    say(_what_next(found.verb, directory))
     return DONE
 
 
@@ -124,6 +124,18 @@ def job_stop(options: argparse.Namespace) -> int:
 
     print(stop(options.job, options.address))
     return DONE
+
+
+def _what_next(verb: str, directory: Path) -> str:
+    """What can be done here with what a job of that verb left."""
+    if verb in ("ablate", "lr-check"):
+        files = {"ablate": "FILE ...", "lr-check": "STUDY"}[verb]
+        return f"table    archfront {verb} {files} --directory {typed(directory)}, with the job's options; it trains what is missing alone"
+    if verb == "profile-device":
+        from trials.jobs.order import TABLE
+
+        return f"table    name {typed(directory / TABLE)} in search.latency_table of a study"
+    return f"report   archfront report {typed(directory)}\nexport   archfront export {typed(directory)} --pick recommended"
 
 
 def _how(state: JobState) -> str:

@@ -73,7 +73,7 @@ def lr_check(options: argparse.Namespace) -> int:
             shapes=options.shapes,
             rates=options.rates,
             tokens=options.tokens,
-            place=place,
+            workplace=place,
             progress=lambda count, total, run: say(f"{count} of {total}: {run.title}"),
         )
     if options.json:
@@ -115,7 +115,7 @@ def validate(options: argparse.Namespace) -> int:
 
     with workplace(study, options.address) as place:
         found = run_validation(
-            study, directory, study_text=text, shapes=options.shapes, times=options.times, place=place, progress=_say_run
+            study, directory, study_text=text, shapes=options.shapes, times=options.times, workplace=place, progress=_say_run
         )
     if options.json:
         emit(asdict(found))
@@ -160,7 +160,7 @@ def promote(options: argparse.Namespace) -> int:
     from trials.experiments.promote import run_promotion
 
     with workplace(study, options.address) as place:
-        found = run_promotion(study, directory, study_text=text, times=options.times, top=options.top, place=place, progress=_say_run)
+        found = run_promotion(study, directory, study_text=text, times=options.times, top=options.top, workplace=place, progress=_say_run)
     if options.json:
         emit(asdict(found))
     else:

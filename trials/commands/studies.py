@@ -191,7 +191,7 @@ def ablate(options: argparse.Namespace) -> int:
 
     directory, study = Path(options.directory), arms_of(ablations[0], options.scale)[0].study
     with workplace(study, options.address) as place:
-        answers = run_ablations(ablations, directory, scale=options.scale, workers=options.workers, place=place, report=say)
+        answers = run_ablations(ablations, directory, scale=options.scale, workers=options.workers, workplace=place, report=say)
     is_new = keep_answers(Path(options.directory), map(ablation_run, answers))
     if options.json:
         emit([answer.as_dict() for answer in answers])

@@ -96,7 +96,7 @@ def submit_lr_check(options: argparse.Namespace) -> int:
 def add_ablate_job_arguments(parser: argparse.ArgumentParser) -> None:
     """What `submit_ablate` reads."""
     add_ablations(parser)
-    _add_directory(parser, f"where records go, an absolute path on the cluster (default ~/archfront/{ABLATIONS} there)")
+    _add_directory(parser, f"where records go, an absolute path on the cluster (default ~/archfront/NAME there, of several {ABLATIONS})")
     _add_job(parser)
 
 
@@ -109,7 +109,7 @@ def submit_ablate(options: argparse.Namespace) -> int:
     for ablation, has_text in found:
         ablations_passed([ablation], [options.scale], has_text=has_text, trains_here=False)
     name = found[0][0].name if len(found) == 1 else ABLATIONS
-    directory = options.directory or f"~/archfront/{ABLATIONS}"
+    directory = options.directory or f"~/archfront/{name}"
     return _submit(options, "ablate", name, options.file, directory, _words(options, "scale", "workers"))
 
 

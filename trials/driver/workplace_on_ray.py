@@ -7,6 +7,7 @@ import uuid
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from trials.driver.attempts import MOST_ATTEMPTS, cause_of_death
 from trials.driver.latency_device import SEE_TO_THE_NODE, ask_device, latency_device
 from trials.driver.preparation import require_latency_node, settled_on_a_worker, tell_of_niceness
 from trials.driver.trial_news import NAMESPACE
+from trials.driver.tune_adapters import BETWEEN_LOOKS_SECONDS
 from trials.driver.workers import result_of
 from trials.experiments.workplace import TrainingCall
 from trials.latency.process import LatencyError
@@ -76,25 +78,34 @@ class OnRay:
         Raises what `work` raises, and WorkError once all others have ended where one was lost `MOST_ATTEMPTS` times, with Ray's causes.
         """
         self._join_once()
-        waiting, running, losses = deque(range(len(trainings))), dict[Any, tuple[int, str]](), _Losses()
+        waiting, running, losses = deque(range(len(trainings))), dict[Any, _Begun](), _Losses()
         try:
             while waiting or running:
                 while waiting and len(running) < workers:
-                    place, token = waiting.popleft(), uuid.uuid4().hex
-                    running[self._begun(work, token, trainings[place], losses.nodes[place])] = place, token
-                done, _ = ray.wait(list(running))
-                place, token = running.pop(done[0])
+                    number, token = waiting.popleft(), uuid.uuid4().hex
+                    avoided = others_of(losses.nodes[number], trainings[number].study.workers)
+                    running[self._begun(work, token, trainings[number], avoided)] = _Begun(number, token, bool(avoided))
+                done, _ = ray.wait(list(running), timeout=BETWEEN_LOOKS_SECONDS)
+                if not done:
+                    for task in [task for task, begun in running.items() if losses.is_stranded(begun, trainings[begun.number])]:
+                        ray.cancel(task, force=True)
+                        waiting.appendleft(running.pop(task).number)
+                    continue
+                begun = running.pop(done[0])
+                where = _node_of(begun.token)
+                _forget(begun.token)
                 try:
                     found: Result = result_of(done[0])
                 except RayError as error:
-                    if losses.again(place, _place_of(token), error):
-                        waiting.append(place)
+                    if losses.again(begun.number, where, error):
+                        waiting.append(begun.number)
                 else:
-                    yield place, found
+                    yield begun.number, found
         finally:
             for each in running:
                 with suppress(RayError):
                     ray.cancel(each, force=True)
+                _forget(running[each].token)
         if losses.given_up:
             raise WorkError(
                 f"{len(losses.given_up)} of {len(trainings)} trainings were lost {MOST_ATTEMPTS} times, found: "
@@ -114,11 +125,10 @@ class OnRay:
         asked = ray.remote(device_name).options(num_cpus=0, resources=LATENCY_SHARE)
         return str(result_of(asked.remote(RUNTIMES[spec.runtime].device)))
 
-    def _begun(self, work: Callable[..., Any], token: str, training: TrainingCall, avoided: set[str]) -> Any:
+    def _begun(self, work: Callable[..., Any], token: str, training: TrainingCall, avoided: Sequence[str]) -> Any:
         study = training.study
         require_room(study.workers)
-        there = others_of(avoided, study.workers)
-        where = {"label_selector": {NODE_ID: f"!in({','.join(there)})"}} if there else {}
+        where = {"label_selector": {NODE_ID: f"!in({','.join(avoided)})"}} if avoided else {}
         task = ray.remote(_at_work).options(num_cpus=study.workers.trial_threads, num_gpus=study.workers.gpus, max_retries=0, **where)
         return task.remote(work, token, self._text(study, training.vocab_size), *training.arguments)
 
@@ -143,27 +153,43 @@ def require_room(workers: WorkersSpec) -> None:
             raise SpecError(f"{key} must not exceed the {largest:g} {kind}s of the cluster's largest node, found {asked:g}; lower it")
 
 
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A training that Ray was asked for."""
+
+    number: int
+    """Which of those that are wanted."""
+    token: str
+    """The name under which it says on which node it is."""
+    is_elsewhere: bool
+    """Whether it may not run on nodes where it was lost."""
+
+
 class _Losses:
     """How often trainings were lost, where, and why."""
 
     def __init__(self) -> None:
         self.nodes: defaultdict[int, set[str]] = defaultdict(set)
-        """Ray's ids of the nodes on which a training was lost, by its place."""
+        """Ray's ids of the nodes on which a training was lost, by its number."""
         self.given_up: set[int] = set()
         self.last_cause = ""
         self._counts: Counter[int] = Counter()
 
-    def again(self, place: int, where: str | None, error: RayError) -> bool:
+    def again(self, number: int, where: str | None, error: RayError) -> bool:
         """Whether a training that was lost there is to be made once more."""
-        self._counts[place] += 1
+        self._counts[number] += 1
         self.last_cause = redacted(cause_of_death(str(error)))
         if where is not None:
-            self.nodes[place].add(where)
-        if self._counts[place] < MOST_ATTEMPTS:
+            self.nodes[number].add(where)
+        if self._counts[number] < MOST_ATTEMPTS:
             logger.warning("a training was lost and is made again: %s", self.last_cause)
             return True
-        self.given_up.add(place)
+        self.given_up.add(number)
         return False
+
+    def is_stranded(self, begun: _Begun, training: TrainingCall) -> bool:
+        """Whether a training waits for another node than it was lost on, and there is none any more: Ray would wait without end."""
+        return begun.is_elsewhere and _node_of(begun.token) is None and not others_of(self.nodes[begun.number], training.study.workers)
 
 
 class _Device:
@@ -195,17 +221,23 @@ def _at_work(work: Callable[..., Result], token: str, blocks: Any, *arguments: A
     """Say where this worker is, in case that it is lost, and work."""
     take_back_niceness()
     with suppress(Exception):  # a training does not fail because nobody may ask
-        internal_kv._internal_kv_put(_place_key(token), ray.get_runtime_context().get_node_id().encode(), namespace=NAMESPACE)
+        internal_kv._internal_kv_put(_node_key(token), ray.get_runtime_context().get_node_id().encode(), namespace=NAMESPACE)
     return work(*arguments, blocks)
 
 
-def _place_of(token: str) -> str | None:
+def _node_of(token: str) -> str | None:
     """Ray's id of the node where the training with that token was; None where it did not begin."""
     with suppress(Exception):
-        said = internal_kv._internal_kv_get(_place_key(token), namespace=NAMESPACE)
+        said = internal_kv._internal_kv_get(_node_key(token), namespace=NAMESPACE)
         return None if said is None else str(said.decode())
     return None
 
 
-def _place_key(token: str) -> bytes:
+def _forget(token: str) -> None:
+    """Leave nothing of a training in the cluster's store."""
+    with suppress(Exception):
+        internal_kv._internal_kv_del(_node_key(token), namespace=NAMESPACE)
+
+
+def _node_key(token: str) -> bytes:
     return f"training:{token}".encode()

@@ -96,7 +96,7 @@ def run_ablations(
     *,
     scale: str = "proxy",
     workers: int = 1,
-    place: Workplace = HERE,
+    workplace: Workplace = HERE,
     report: Report,
 ) -> list[AblationResult]:
     """Train what `directory` does not hold yet, the first seed of every arm before the second of any, and compare.
@@ -105,21 +105,21 @@ def run_ablations(
     WorkError where a training process vanishes; what was recorded is kept.
     """
     with hold(directory) as held:
-        arms = [_arms(ablation, scale, held, report, place) for ablation in ablations]
-        times = [timed_arms(ablation, scale, found, held, report, place) for ablation, found in zip(ablations, arms, strict=True)]
+        arms = [_arms(ablation, scale, held, report, workplace) for ablation in ablations]
+        times = [timed_arms(ablation, scale, found, held, report, workplace) for ablation, found in zip(ablations, arms, strict=True)]
         plans = [_plan(ablation.scales[scale], found, held) for ablation, found in zip(ablations, arms, strict=True)]
         wanted = {job.key: job for plan in plans for jobs in plan for job in jobs}
         done = _recorded({job.folder for job in wanted.values()})
         missing = sorted((job for key, job in wanted.items() if key not in done), key=lambda job: job.seed)
-        for count, record in enumerate(_train(missing, workers, done, place), start=1):
+        for count, record in enumerate(_train(missing, workers, done, workplace), start=1):
             report(f"{count} of {len(missing)}: {record.architecture.label}, seed {record.seed}: {_result(record)}")
     noise = {folder: pooled_noise(_losses(folder, wanted, done)) for folder in {job.folder for job in wanted.values()}}
     return [_found_at(*each, scale, done, noise) for each in zip(ablations, arms, plans, times, strict=True)]
 
 
-def _arms(ablation: AblationSpec, scale: str, directory: Path, report: Report, place: Workplace) -> list[Arm]:
+def _arms(ablation: AblationSpec, scale: str, directory: Path, report: Report, workplace: Workplace) -> list[Arm]:
     arms = arms_of(ablation, scale)
-    return arms if ablation.scales[scale].equal_latency is None else equalised(ablation, scale, arms, directory, report, place)
+    return arms if ablation.scales[scale].equal_latency is None else equalised(ablation, scale, arms, directory, report, workplace)
 
 
 def _plan(scale: ScaleSpec, arms: Sequence[Arm], directory: Path) -> list[list[_Job]]:
@@ -144,7 +144,7 @@ def _recorded(folders: set[Path]) -> dict[_Key, TrialRecord]:
     return {(folder, record.architecture.key, record.seed): record for folder in folders for record in read_records(folder)}
 
 
-def _train(jobs: Sequence[_Job], workers: int, done: dict[_Key, TrialRecord], place: Workplace) -> Iterator[TrialRecord]:
+def _train(jobs: Sequence[_Job], workers: int, done: dict[_Key, TrialRecord], workplace: Workplace) -> Iterator[TrialRecord]:
     """Run the jobs, write each record as it comes and add it to `done`."""
     texts = {(job.study.corpus.model_dump_json(), job.architecture.vocab_size): job.study.corpus for job in jobs}
     for (_, vocab_size), corpus in texts.items():
@@ -157,7 +157,7 @@ def _train(jobs: Sequence[_Job], workers: int, done: dict[_Key, TrialRecord], pl
         task = _task(job, numbers[job.folder])
         trainings.append(TrainingCall(job.study, job.architecture.vocab_size, (job.study, task, job.roundings)))
         numbers[job.folder] += 1
-    for at, (record, rounded) in place.side_by_side(_one, trainings, workers, lower="--workers"):
+    for at, (record, rounded) in workplace.side_by_side(_one, trainings, workers, lower="--workers"):
         keep_rounded(jobs[at].folder, rounded)
         append(jobs[at].folder, record)
         done[jobs[at].key] = record

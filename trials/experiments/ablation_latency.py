@@ -24,7 +24,7 @@ HALVINGS = 7
 
 
 def equalised(
-    ablation: AblationSpec, scale: str, arms: list[Arm], directory: Path, report: Callable[[str], None], place: Workplace = HERE
+    ablation: AblationSpec, scale: str, arms: list[Arm], directory: Path, report: Callable[[str], None], workplace: Workplace = HERE
 ) -> list[Arm]:
     """The arms with budgets that give them the baseline's latency; a second call on the directory finds them there."""
     spec = ablation.scales[scale].equal_latency
@@ -34,7 +34,7 @@ def equalised(
     asked = {"workload": spec.model_dump(exclude_none=True), "arms": {arm.name: arm.architecture.key for arm in arms}}
 
     def measure() -> dict[str, dict[str, Any]]:
-        with closing(place.measurer(spec)) as process:
+        with closing(workplace.measurer(spec)) as process:
             return _search(ablation, scale, arms, target, lambda shape: process.measure(shape).total_ms.median, report)
 
     found = kept_answer(file, "the latencies of an ablation's arms", asked, measure)

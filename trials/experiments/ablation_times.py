@@ -23,7 +23,7 @@ NAMED_BY = ("runtime", "precision")
 
 
 def timed_arms(
-    ablation: AblationSpec, scale: str, arms: Sequence[Arm], directory: Path, report: Callable[[str], None], place: Workplace = HERE
+    ablation: AblationSpec, scale: str, arms: Sequence[Arm], directory: Path, report: Callable[[str], None], workplace: Workplace = HERE
 ) -> list[TimeRatio]:
     """Every arm's times over the baseline's in each workload of the scale; what a directory holds is not measured again.
 
@@ -32,7 +32,7 @@ def timed_arms(
     found = []
     workloads = ablation.scales[scale].latency
     for workload, name in zip(workloads, labels(workloads), strict=True):
-        taken = _taken(ablation, scale, arms, workload, name, directory, report, place)
+        taken = _taken(ablation, scale, arms, workload, name, directory, report, workplace)
         found += time_ratios(taken, ablation.baseline, name, ablation.published.execution_ms)
     return found
 

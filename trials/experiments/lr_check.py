@@ -32,7 +32,7 @@ def run_rate_check(
     shapes: int,
     rates: int,
     tokens: int | None = None,
-    place: Workplace = HERE,
+    workplace: Workplace = HERE,
     progress: ReportRateRun | None = None,
 ) -> RateCheck:
     """Train every shape at every rate, and once more with another seed at the study's; what the directory already holds is kept.
@@ -42,7 +42,7 @@ def run_rate_check(
     """
     require_rates(study, rates)
     proxy = study.proxy if tokens is None else study.proxy.with_tokens(tokens)
-    study = place.settled(study.model_copy(update={"proxy": proxy}), directory)
+    study = workplace.settled(study.model_copy(update={"proxy": proxy}), directory)
     proxy = study.proxy
     spread = spread_of_shapes(study.search_space.sample(SEEN, study.search.seed), shapes)
     texts = {shape.vocab_size: prepare_corpus(study.corpus, shape.vocab_size).corpus_sha256 for shape in spread}
@@ -56,7 +56,7 @@ def run_rate_check(
     known = {_identity(run): run for run in read_rate_runs(directory / RATE_RUNS) if _answers(run)}
     missing = [run for run in wanted if _identity(run) not in known]
     trainings = [TrainingCall(study, run.architecture.vocab_size, (run, study, proxy)) for run in missing]
-    ended = place.side_by_side(train_at, trainings, study.workers.count, lower="workers.count or proxy.batch_sequences")
+    ended = workplace.side_by_side(train_at, trainings, study.workers.count, lower="workers.count or proxy.batch_sequences")
     for count, (_, run) in enumerate(ended, start=len(wanted) - len(missing) + 1):
         append_line(directory / RATE_RUNS, run.as_dict())
         known[_identity(run)] = run

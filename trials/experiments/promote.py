@@ -32,7 +32,7 @@ def run_promotion(
     study_text: str,
     times: float,
     top: int | None = None,
-    place: Workplace = HERE,
+    workplace: Workplace = HERE,
     progress: ReportLongRun | None = None,
 ) -> Promotion:
     """Train members of the front and near-ties, or the `top` of them by their chance to be on it, so many times longer.
@@ -44,7 +44,7 @@ def run_promotion(
     if not (directory / RECORDS).exists():
         raise SpecError(f"{directory} has no {RECORDS} yet; run the study first: archfront run")
     with claim(directory, study_text):
-        study = place.settled(study, directory)
+        study = workplace.settled(study, directory)
         seen = _Promotable.of(read_records(directory), read_finals(directory), study.problem)
         records, membership, numbers = seen.records, seen.membership, seen.numbers
         if not numbers:
@@ -60,7 +60,7 @@ def run_promotion(
         runs = seen.runs_of(finished_runs(directory, PROMOTED, times))
         runs = {number: run for number, run in runs.items() if number in numbers}
         missing = [record for record in chosen if record.number not in runs]
-        ended = long_runs(missing, study, times, reuse, directory / PROMOTED, place)
+        ended = long_runs(missing, study, times, reuse, directory / PROMOTED, workplace)
         for count, run in enumerate(ended, len(chosen) - len(missing) + 1):
             runs[run.number] = run
             if progress is not None:

@@ -36,7 +36,7 @@ def run_validation(
     study_text: str,
     shapes: int,
     times: float,
-    place: Workplace = HERE,
+    workplace: Workplace = HERE,
     progress: ReportLongRun | None = None,
 ) -> Validity:
     """Train shapes from the best to the worst loss so many times longer than the study did; what the directory holds is kept, and what
@@ -49,7 +49,7 @@ def run_validation(
     if not (directory / RECORDS).exists():
         raise SpecError(f"{directory} has no {RECORDS} yet; run the study first: archfront run")
     with claim(directory, study_text):
-        study = place.settled(study, directory)
+        study = workplace.settled(study, directory)
         records = read_records(directory)
         chosen = stratified(records, shapes)
         if len(chosen) < LEAST_RANKED:
@@ -63,7 +63,9 @@ def run_validation(
         reuse = Reuse(study, directory, {size: TrainingText.of(found) for size, found in blocks.items()})
         done = {(run.number, run.architecture_key) for run in finished_runs(directory, VALIDITY, times)}
         missing = [record for record in chosen if (record.number, record.architecture.key) not in done]
-        for count, run in enumerate(long_runs(missing, study, times, reuse, directory / VALIDITY, place), len(chosen) - len(missing) + 1):
+        for count, run in enumerate(
+            long_runs(missing, study, times, reuse, directory / VALIDITY, workplace), len(chosen) - len(missing) + 1
+        ):
             if progress is not None:
                 progress(count, len(chosen), run)
         told = validity(records, read_long_runs(directory), times)
@@ -77,7 +79,7 @@ def finished_runs(directory: Path, file: str, times: float) -> list[LongRun]:
 
 
 def long_runs(
-    records: Sequence[TrialRecord], study: StudySpec, times: float, reuse: Reuse, file: Path, place: Workplace
+    records: Sequence[TrialRecord], study: StudySpec, times: float, reuse: Reuse, file: Path, workplace: Workplace
 ) -> Iterator[LongRun]:
     """Train the shapes of these trials longer, those first that another study has trained; a line of the file is written for each."""
     known = {record.number: run for record in records if (run := _known(record, study, times, reuse)) is not None}
@@ -86,7 +88,7 @@ def long_runs(
         append_line(file, asdict(run))
         yield run
     trainings = [TrainingCall(study, record.architecture.vocab_size, (record, study, times)) for record in to_train]
-    for at, run in place.side_by_side(train_longer, trainings, study.workers.count, lower="workers.count or proxy.batch_sequences"):
+    for at, run in workplace.side_by_side(train_longer, trainings, study.workers.count, lower="workers.count or proxy.batch_sequences"):
         append_line(file, asdict(run))
         if run.bits_per_byte is not None:
             reuse.leave_result("long_run", to_train[at], run.seed, partial(lengthened, times=times))

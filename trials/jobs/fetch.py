@@ -51,6 +51,8 @@ class Brought:
 
     files: list[RemoteFile] = field(default_factory=list)
     """What has come, in its order."""
+    verb: str = "run"
+    """What the job did."""
     bytes: int = 0
     """Bytes that had to come for it, before they were packed; what an earlier fetch had brought is not among them."""
     there: int = 0
@@ -72,6 +74,7 @@ def fetch_job(job: str, address: str, directory: Path, weights: Weights, say: Sa
             asker.close()
             raise
         asker.close()
+        fetched.verb = state.verb
         return fetched
 
 

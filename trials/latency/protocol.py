@@ -49,6 +49,7 @@ from trials.latency.resident_memory import peak_memory_bytes
 from trials.latency.runtimes import find_runtime
 from trials.latency.runtimes.interface import RuntimeModule, Session
 from trials.latency.yardstick import Bench, loaded_yardstick, yardstick_for
+from trials.machine.niceness import niceness
 from trials.machine.processors import clock_mhz, device_name, no_garbage_collection, pinned, read_bandwidth, require_processors
 from trials.machine.quiet_lock import QuietLock
 from trials.study.latency_spec import LONGEST_DRIFT, LatencySpec
@@ -130,7 +131,7 @@ def measure_in_runtime(
             load_average_after=os.getloadavg()[0],
             device_processors=os.cpu_count(),
             device_memory_bytes=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
-            niceness=os.getpriority(os.PRIO_PROCESS, 0),
+            niceness=niceness(),
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import floor
 from pathlib import Path
 
 import yaml
@@ -14,7 +15,7 @@ from trials.corpus.documents import find_documents
 from trials.corpus.first_look import look_at, without_text_notice
 from trials.corpus.given_tokenizer import local_tokenizers
 from trials.corpus.plain_tokenizer import changed_texts, unasked
-from trials.plans.foretell import ExpectedTrials
+from trials.plans.foretell import WHOLE_WITHIN, ExpectedTrials
 from trials.study.ablation_spec import AblationSpec
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.spec import StudySpec
@@ -64,7 +65,8 @@ def directory_notices(directory: Path) -> tuple[str, ...]:
 def taken_over_notices(expected: ExpectedTrials) -> tuple[str, ...]:
     """How many of the trainings that a study is expected to have are finished already, and so cost nothing."""
     stated, share = expected.taken
-    count, of = sum(stated) + round(share * expected.proposed), len(stated) + expected.proposed
+    proposed = expected.proposed if share >= 1 - WHOLE_WITHIN else floor(share * expected.proposed + WHOLE_WITHIN)
+    count, of = sum(stated) + proposed, len(stated) + expected.proposed
     if not count:
         return ()
     them = "the one training" if of == 1 else f"all {of} trainings" if count == of else f"{count} of {of} trainings"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import archfront
 from tests.support.bad_studies import SHAPE, TEXT
 from tests.support.ray_head import write_study
 from tests.trials.trial.test_scaling_grid import VALUES as GRID
+from trials.commands.jobs import _what_next
 from trials.commands.verbs import VERBS, _has_no_verb, parser
 from trials.jobs.order import Order
 
@@ -99,7 +101,7 @@ def test_the_command_of_a_job_says_what_was_said_here(verb: str, tmp_path: Path,
 def test_a_job_works_below_archfront_in_the_home_folder_unless_told_otherwise(verb: str, tmp_path: Path, orders: list[Order]) -> None:
     path = written(verb, tmp_path / "studies")
     assert archfront.main(["job", "submit", verb, str(path), *ADDRESS]) == 0
-    own = {"lr-check": "tiny-lr-check", "ablate": "ablations", "profile-device": "tiny-device"}
+    own = {"lr-check": "tiny-lr-check", "ablate": "mine", "profile-device": "tiny-device"}
     assert orders[0].directory == f"~/archfront/{own.get(verb, 'tiny')}"
     assert orders[0].study == ("mine" if verb == "ablate" else "tiny")
 
@@ -158,3 +160,11 @@ def test_a_study_of_laws_is_sent_to_no_verb_that_needs_a_space(
 def test_a_mistyped_verb_is_named_with_the_likeliest(capsys: pytest.CaptureFixture[str]) -> None:
     assert archfront.main(["job", "submit", "valdate", "study", *ADDRESS]) == 2
     assert "did you mean `validate`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", TRAINING)
+def test_what_is_said_after_a_fetch_can_be_typed(verb: str, tmp_path: Path) -> None:
+    said = _what_next(verb, tmp_path)
+    assert str(tmp_path) in said
+    commands = [word for line in said.splitlines() for word in re.findall(r"archfront (\S+)", line)]
+    assert commands == {"ablate": ["ablate"], "lr-check": ["lr-check"], "profile-device": []}.get(verb, ["report", "export"])

@@ -318,12 +318,12 @@ def test_after_a_lost_training_no_number_is_used_twice(file: Path, tmp_path: Pat
         return [record.number for folder in out.glob("recipe-*") for record in read_records(folder)]
 
     with pytest.raises(WorkError, match="lost 3 times"):
-        run_ablations([ablation], out, place=LosesTheFirst(), report=print)
+        run_ablations([ablation], out, workplace=LosesTheFirst(), report=print)
     assert numbers() == [1, 2, 3]
     monkeypatch.setattr(
         LosesTheFirst, "side_by_side", lambda self, work, calls, workers, lower: [(0, (fakes.answer(calls[0].arguments[1]), []))]
     )
-    run_ablations([ablation], out, place=LosesTheFirst(), report=print)
+    run_ablations([ablation], out, workplace=LosesTheFirst(), report=print)
     assert numbers() == [1, 2, 3, 4]
 
 
