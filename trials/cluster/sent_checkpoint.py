@@ -24,11 +24,16 @@ class SentCheckpoint(Checkpoint):
     number: int
     """Number of the trial."""
 
-    def write(self, state: Mapping[str, Any], latency: Latency | None, looks: Sequence[TrialRecord] = ()) -> None:
-        """Put the state in place of an earlier one, there; what goes wrong costs the state, never the trial."""
+    def write(self, state: Mapping[str, Any], latency: Latency | None, looks: Sequence[TrialRecord] = ()) -> bool:
+        """Put the state in place of an earlier one, there; what goes wrong costs the state, never the trial.
+
+        Returns whether it was sent.
+        """
         with suppress(OSError), self._here() as here:
-            here.write(state, latency, looks)
-            send(self.keeper, self.number, here.path)
+            if here.write(state, latency, looks):
+                send(self.keeper, self.number, here.path)
+                return True
+        return False
 
     def read(self) -> Kept | None:
         """What was written last; None where there is none that is whole, of this very training, and can be fetched."""

@@ -227,6 +227,8 @@ def train_winner(options: argparse.Namespace) -> int:
         require_license(options.license)
     from trials.tracking.tracking_uri import settled_uri
 
+    if options.address is not None and options.devices == 1:
+        raise SpecError("--address must go with --devices, found it alone: one process trains on this machine; add that, or leave it out")
     uri = None if options.tracking_uri is None else settled_uri(options.tracking_uri)
     asked = None if options.recipe is None else recipe_named(options.recipe)
     subject = subject_of(Path(options.subject), options.trial, options.pick, options.data, options.tokenizer)

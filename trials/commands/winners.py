@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from analysis.text.typed import typed
 from search_space.errors import SpecError
+from search_space.sizes import written_number
 from trials.catalogue.formats import FORMATS
 from trials.commands.arguments import LONGEST_CONTEXT, above_zero_ms, add_directory, counted
 from trials.commands.paths import Use, given
@@ -83,8 +84,8 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     add("--format", metavar="LIST", help=f"formats, with commas: {', '.join(FORMATS)} (default {USUAL_FORMATS})")
     for name, row in OF_SEVERAL_PRECISIONS.items():
         choices = [precision for precision in row.precisions if precision in row.export_precisions]
-        text = f"{row.precision_help} (default %(default)s)"
-        add(f"--{name}-precision", default=row.export_precisions[0], choices=choices, help=text)
+        text = f"{row.precision_help} (default {row.export_precisions[0]})"
+        add(f"--{name}-precision", choices=choices, help=text)
     shared = (
         "of hf, store a block that runs several times once, with a modelling file of its own (trust_remote_code), so that it can be tuned"
     )
@@ -119,7 +120,7 @@ def export(options: argparse.Namespace) -> int:
         return _export_configuration(stored, record, options)
     formats = (options.format or USUAL_FORMATS).split(",")
     output = Path(options.output or stored.directory / "exports" / f"{record.number:04d}")
-    precisions = {name: getattr(options, f"{name}_precision") for name in OF_SEVERAL_PRECISIONS}
+    precisions = {name: getattr(options, f"{name}_precision") or row.export_precisions[0] for name, row in OF_SEVERAL_PRECISIONS.items()}
     stated = options.force, options.context, license_name, options.keep_sharing
     export = export_trial(stored, record, formats, output, precisions, *stated)
     from trials.export.check import verified_text  # torch, which is there by now
@@ -138,6 +139,10 @@ def _require_one_kind(options: argparse.Namespace) -> None:
     sized = [flag for flag, name in OF_A_CONFIGURATION.items() if getattr(options, name) is not None]
     if options.parameters is None and sized:
         raise SpecError(f"{sized[0]} must go with --parameters, the size of the configuration, found it alone; add that, or leave it out")
+    precise = {f"--{name}-precision": f"{name}_precision" for name in OF_SEVERAL_PRECISIONS}
+    stated = [flag for flag, name in precise.items() if getattr(options, name) is not None]
+    if options.parameters is not None and stated:
+        raise SpecError(f"{stated[0]} must be left out beside --parameters, which writes a configuration without weights; leave one out")
     weighty = [flag for flag, name in OF_A_MODEL.items() if getattr(options, name)]
     if options.parameters is not None and weighty:
         raise SpecError(f"{weighty[0]} must be left out beside --parameters, which writes a configuration without weights; leave one out")
@@ -147,8 +152,14 @@ def _export_configuration(stored: StoredStudy, record: TrialRecord, options: arg
     """Write the shape at another size; no torch but where a latency is measured."""
     from analysis.text.words import short
     from trials.export.configuration import export_configuration, summary_lines
+    from trials.export.folder import require_own
     from trials.export.resizing import resized
 
+    size = short(options.parameters)
+    if written_number(size) != options.parameters:  # two sizes are two folders
+        size = str(options.parameters)
+    output = Path(options.output or stored.directory / "exports" / f"{record.number:04d}-{size}")
+    require_own(output, options.force)
     sizes = record.architecture, options.parameters, options.vocab_size, options.head_dim
     if options.latency_ms is None:
         made = resized(*sizes)
@@ -158,7 +169,6 @@ def _export_configuration(stored: StoredStudy, record: TrialRecord, options: arg
         say(f"archfront: measuring shapes of {short(options.parameters)} on the study's workload")
         with closing(LatencyProcess(stored.study.latency)) as process:
             made = resized(*sizes, within=(options.latency_ms, lambda shape: process.measure(shape).total_ms.median))
-    output = Path(options.output or stored.directory / "exports" / f"{record.number:04d}-{short(options.parameters)}")
     context = options.context or stored.study.proxy.context_tokens
     found = export_configuration(made, record, stored.study.name, output, context, options.force)
     say("\n".join(summary_lines(made)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from analysis.records.training import FARTHEST, Training
 from analysis.text.words import bits_text
@@ -16,7 +16,7 @@ from trials.pretraining.subject import Subject
 if TYPE_CHECKING:
     from trials.reporting.stored_study import StoredStudy
 
-LENGTH = ("tokens", "tokens_per_parameter", "flops", "cooldowns", "evaluations", "evaluation_tokens", "precision", "compile")
+LENGTH = ("tokens", "tokens_per_parameter", "flops", "cooldowns", "evaluations", "compile")
 """Keys of a recipe in which a longer training may differ from the study's and still be foreseen by it."""
 
 
@@ -36,11 +36,6 @@ class LossPrediction:
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
         return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The reverse of `as_dict`."""
-        return cls(**values)
 
     @property
     def sentence(self) -> str:

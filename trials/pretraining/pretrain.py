@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from analysis.records.checked import from_json
 from analysis.records.files import write_whole
-from analysis.records.json_text import read_json
 from analysis.records.json_writer import json_of
 from analysis.records.record import Kind
 from analysis.records.training import CurvePoint, Training
-from search_space.errors import SpecError, WorkError
+from analysis.text.words import joined
+from search_space.errors import SpecError, WorkError, complaint_of
 from trials.corpus.blocks import TokenBlocks
 from trials.machine.memory import usable_bytes
 from trials.network.weights import save_weights
-from trials.pretraining.statement import CURVE, RESULT, STATE, STATEMENT_CURE, TRAINED_TOKENIZER, TRAINED_WEIGHTS, Statement
+from trials.pretraining.statement import CURVE, RESULT, STATE, TRAINED_TOKENIZER, TRAINED_WEIGHTS, Statement
 from trials.training.conditions import Conditions
 from trials.training.failures import TrainingFailed
 from trials.training.proxy_run import ProxyRun
 from trials.trial.checkpoint import SHARE_OF_TIME, Checkpoint, Kept, checkpoint_key
 from trials.trial.task import TrialTask
 
+logger = logging.getLogger(__name__)
 OnPoint = Callable[[CurvePoint, int], None]
 """Told of each new point of the curve, and of the tokens that the run began or went on from."""
 
@@ -51,10 +53,12 @@ def pretrain(
         run = ProxyRun(
             wanted.shape, blocks, wanted.proxy,
             seed=wanted.seed, conditions=replace(conditions, between_steps=(lambda: keeper.look(run)) if is_first else None),
-            progress=(lambda point: _told(folder, run, point, began, on_point)) if is_first else None,
+            progress=(lambda point: _told(folder, keeper, run, point, began, on_point)) if is_first else None,
         )  # fmt: skip
         if kept is not None:
             run.restore(kept.state)
+        if part[1] > 1:
+            require_alike(wanted, run.steps, blocks.corpus_sha256)
         began = run.tokens
         run.run()
     except TrainingFailed as failure:
@@ -67,15 +71,6 @@ def pretrain(
     write_whole(folder / RESULT, f"{json_of(asdict(training), indent=2)}\n".encode())
     (folder / STATE).unlink(missing_ok=True)
     return training
-
-
-def finished(folder: Path) -> Training | None:
-    """What a training that is over came to; None where it is not over."""
-    path = folder / RESULT
-    if not path.is_file() or not (folder / TRAINED_WEIGHTS).is_file():
-        return None
-    values: dict[str, Any] = read_json(path, "a training's result", STATEMENT_CURE)
-    return from_json(Training, values)
 
 
 def _key(task: TrialTask, wanted: Statement, blocks: TokenBlocks, conditions: Conditions) -> str:
@@ -95,15 +90,36 @@ def _kept(checkpoint: Checkpoint) -> Kept | None:
     return kept
 
 
+def require_alike(wanted: Statement, steps: int, corpus_sha256: str) -> None:
+    """Raise WorkError, in every process of torch's group, where they do not go on from one step or do not read one text."""
+    from torch import cuda, distributed
+
+    found: list[Any] = [None] * distributed.get_world_size()
+    with cuda.device(wanted.device) if wanted.device.startswith("cuda") else nullcontext():  # NCCL sends what lies on its device
+        distributed.all_gather_object(found, (steps, corpus_sha256))
+    if len({each[0] for each in found}) > 1:
+        went = joined([f"{each[0]:,}" for each in found])
+        raise WorkError(
+            f"the processes of {wanted.title} must all go on from the same state, found steps {went}; have every node see the folder"
+        )
+    if len({each[1] for each in found}) > 1:
+        raise WorkError(
+            f"the processes of {wanted.title} must all read the same text, found different ones; give every node the same files"
+        )
+
+
 def _keep_tokenizer(folder: Path, blocks: TokenBlocks) -> None:
     """Put the text's tokenizer beside the training, because a cache may be cleared."""
     assert blocks.tokenizer_file is not None  # a corpus that was prepared here has one
     write_whole(folder / TRAINED_TOKENIZER, blocks.tokenizer_file.read_bytes())
 
 
-def _told(folder: Path, run: ProxyRun, point: CurvePoint, began: int, on_point: OnPoint) -> None:
+def _told(folder: Path, keeper: _StateKeeper, run: ProxyRun, point: CurvePoint, began: int, on_point: OnPoint) -> None:
     curve = [asdict(each) for each in run.tally.curve]
-    write_whole(folder / CURVE, f"{json_of(curve, indent=1)}\n".encode())
+    try:
+        write_whole(folder / CURVE, f"{json_of(curve, indent=1)}\n".encode())
+    except OSError as error:  # a disk that is full may have room again before the end
+        keeper.warn(folder / CURVE, f" ({complaint_of(error)}); the training goes on, see to room and permissions")
     on_point(point, began)
 
 
@@ -112,14 +128,21 @@ class _StateKeeper:
 
     def __init__(self, checkpoint: Checkpoint, seconds: float) -> None:
         self._checkpoint, self._seconds = checkpoint, seconds
-        self._next_at = time.monotonic() + seconds
+        self._next_at, self._warned = time.monotonic() + seconds, set[Path]()
 
     def look(self, run: ProxyRun) -> float:
         """Write a state where one is due; the seconds that it took."""
         since = time.monotonic()
         if since < self._next_at or not run.steps:
             return 0.0
-        self._checkpoint.write(run.state(), None)
+        if not self._checkpoint.write(run.state(), None):
+            self.warn(self._checkpoint.path, "; an end now costs all since its last state: see to room and permissions")
         taken = time.monotonic() - since
         self._next_at = since + taken + max(self._seconds, taken / SHARE_OF_TIME)
         return taken
+
+    def warn(self, path: Path, found: str) -> None:
+        """Say once of each file that it cannot be written, and what that means."""
+        if path not in self._warned:
+            self._warned.add(path)
+            logger.warning("%s cannot be written%s", path, found)

@@ -11,6 +11,7 @@ from search_space.architecture import Architecture
 from search_space.cost import parameters
 from search_space.describe import is_file_name
 from search_space.errors import SpecError, quoted, unknown_key
+from search_space.sizes import written_number
 from trials.study.budget_defaults import BUDGETS, RATE, row_of
 from trials.study.section import parsed
 from trials.study.spec import ProxySpec
@@ -66,15 +67,18 @@ class TrainingRecipe:
             raise SpecError(f"{self.name} must have a length that a training can be continued at, found seconds; give --tokens")
         if warmup_steps is not None and "warmup" in values:
             raise SpecError(f"{self.name} must have warmup or warmup_steps, found both; leave one out")
+        if values.get("cooldowns"):
+            raise SpecError(f"{self.name} must have no cooldowns, which a training that is kept does not make; leave them out")
+        known_warmup = {} if warmup_steps is None else {"warmup": 0.0}  # what it is a share of is not known yet
         unknown_length = dict.fromkeys(BUDGETS) | {"tokens": 1}
-        draft = parsed(ProxySpec, {**values, **unknown_length}, self.name, DOCUMENT)
+        draft = parsed(ProxySpec, {**values, **known_warmup, **unknown_length}, self.name, DOCUMENT)
         per_step = draft.batch_sequences * draft.context_tokens
         if tokens is not None:
             asked = float(tokens)
         elif steps is not None:
             asked = float(steps * per_step)
         else:
-            asked = _asked(parsed(ProxySpec, values, self.name, DOCUMENT), shape)
+            asked = _asked(parsed(ProxySpec, {**values, **known_warmup}, self.name, DOCUMENT), shape)
         count = max(1, round(asked / per_step))
         if warmup_steps is not None and warmup_steps >= count:
             raise SpecError(
@@ -134,6 +138,9 @@ def _asked(proxy: ProxySpec, shape: Architecture) -> float:
 
 
 def _count(name: str, key: str, value: object) -> int | None:
-    if value is None or (type(value) is int and value >= 1):
-        return value
+    found = written_number(value) if isinstance(value, str) else value
+    if found is None and value is None:
+        return None
+    if type(found) is int and found >= 1:
+        return found
     raise SpecError(f"{name}: {key} must be a whole number of at least 1, found {quoted(value)}; correct it")

@@ -92,7 +92,7 @@ class Statement:
     def from_dict(cls, values: Mapping[str, Any], source: str) -> Self:
         """The reverse of `as_dict`; SpecError where it is none."""
         try:
-            return cls(
+            found = cls(
                 title=values["title"],
                 shape=Architecture.from_dict(values["architecture"]),
                 proxy=parsed(ProxySpec, values["proxy"], source, "docs/winners.md"),
@@ -105,9 +105,25 @@ class Statement:
                 devices=values["devices"],
             )
         except (KeyError, TypeError) as error:
-            raise SpecError(
-                f"{source} must be what `archfront train` wrote there, found {error} missing or of another kind; {STATEMENT_CURE}"
-            ) from None
+            raise _changed(source, error) from None
+        for name, kind in _KINDS.items():
+            value = getattr(found, name)
+            if not isinstance(value, kind) or isinstance(value, bool) or (isinstance(value, int) and value < _LEAST.get(name, 1)):
+                raise _changed(source, name)
+        if found.proxy.tokens is None:
+            raise _changed(source, "proxy.tokens")
+        return found
+
+
+_KINDS = dict.fromkeys(("title", "recipe", "recipe_source", "device"), str) | dict.fromkeys(("seed", "threads", "devices"), int)
+
+
+_LEAST = {"seed": 0}
+"""The least of a count of a statement, where it is not 1."""
+
+
+def _changed(source: str, what: object) -> SpecError:
+    return SpecError(f"{source} must be what `archfront train` wrote there, found {what} missing or of another kind; {STATEMENT_CURE}")
 
 
 def begun(folder: Path) -> Statement | None:

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from analysis.records.json_writer import json_of
 from analysis.records.training import CurvePoint, Training
@@ -18,12 +18,10 @@ from trials.pretraining.subject import Subject
 from trials.tracking.mlflow_beside_runs import BESIDE_TAG, KIND_TAG
 from trials.tracking.mlflow_curves import MetricPoint
 from trials.tracking.mlflow_location import PLACE, location_of
-from trials.tracking.mlflow_models import FLOAT32_BYTES, LARGEST_MODEL_BYTES, MODEL_FOLDER
+from trials.tracking.mlflow_models import FLOAT32_BYTES, LARGEST_MODEL_BYTES, MODEL_FOLDER, MODEL_ON_ITS_WAY, folder_of_its_own
 from trials.tracking.mlflow_store import MlflowStore, origin, save_text_model
 
 TRAINING_TAG, TRAINING_KIND = "archfront.training", "training"
-TRACKED_MODEL = "mlflow-model"
-"""Where in a training's folder the registered model is put together."""
 logger = logging.getLogger(__name__)
 
 
@@ -56,6 +54,16 @@ class TrackedTraining:
         if self.is_on:
             self._safely(lambda: self._end(training, judged, model))
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """No run seems to go on when its training does not: it was stopped by somebody, or failed."""
+        store = self._store
+        if store is not None and kind is not None:
+            status = "KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED"
+            self._safely(lambda: store.client.set_terminated(self._run_id, status))
+
     def _open(self, of_study: bool, uri: str | None) -> None:
         stored = self._subject.stored
         if of_study and stored is not None:
@@ -73,6 +81,8 @@ class TrackedTraining:
             store.log(found.info.run_id, (), _settings(self._wanted))
         elif found.info.status == "FINISHED":
             return  # everything is there
+        elif found.info.status != "RUNNING":
+            store.client.update_run(found.info.run_id, status="RUNNING")
         self._store, self._run_id, self._drawn = store, found.info.run_id, store.drawn(found)
 
     def _draw(self, curve: list[CurvePoint]) -> None:
@@ -112,9 +122,9 @@ class TrackedTraining:
         found = self._store.models(self._model_name, self._study_id, create=True)
         if found is None or identity in found[1]:
             return
-        folder = self._folder / TRACKED_MODEL
-        save_text_model(folder, model)
-        self._store.client.log_artifacts(self._run_id, str(folder), MODEL_FOLDER)
+        with folder_of_its_own(self._folder / MODEL_ON_ITS_WAY) as folder:
+            save_text_model(folder / MODEL_FOLDER, model)
+            self._store.client.log_artifacts(self._run_id, str(folder / MODEL_FOLDER), MODEL_FOLDER)
         title = f"{self._wanted.title}, trained by {self._wanted.recipe}"
         version = self._store.add_version(found[0], self._run_id, MODEL_FOLDER, title, identity)
         self._store.client.set_registered_model_alias(found[0], "trained", version)

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from analysis.records.files import write_whole
-from analysis.records.json_text import read_json
 from analysis.records.json_writer import json_of
 from analysis.records.training import CurvePoint, Training
 from analysis.text.words import bits_text, duration
 from trials.cluster.ray_address import is_here
 from trials.experiments.validate import LONG_SEED_OFFSET
+from trials.pretraining.kept_files import finished, kept_forecast
 from trials.pretraining.prediction import LossPrediction, predicted
 from trials.pretraining.recipes import TrainingRecipe
-from trials.pretraining.statement import FORESEEN, MODEL_LEFT, STATEMENT_CURE, Statement, begun, has_steps, is_stated, settle
+from trials.pretraining.statement import FORESEEN, MODEL_LEFT, Statement, begun, has_steps, is_stated, settle
 from trials.pretraining.subject import Subject
 from trials.study.directory import hold
 from trials.study.spec import ProxySpec
@@ -85,11 +85,9 @@ def wanted_of(
 
 def foreseen_of(subject: Subject, wanted: Statement, folder: Path) -> LossPrediction | str:
     """What is predicted of the loss: what was before the first step, where there was one."""
-    path = folder / FORESEEN
-    if not path.is_file() or not is_stated(folder, wanted):
+    if not (folder / FORESEEN).is_file() or not is_stated(folder, wanted):
         return predicted(subject, wanted)
-    kept = read_json(path, "what was foreseen", STATEMENT_CURE)
-    return LossPrediction.from_dict(kept) if isinstance(kept, dict) else str(kept)
+    return kept_forecast(folder)
 
 
 def train_whole(
@@ -112,42 +110,41 @@ def train_whole(
     from trials.corpus.prepare import prepare_corpus
     from trials.pretraining.model_folder import require_model_place, require_tokenizer_fits, write_model
     from trials.pretraining.outlook import require_machine_for
-    from trials.pretraining.pretrain import finished, pretrain
+    from trials.pretraining.pretrain import pretrain
     from trials.pretraining.tracked import TrackedTraining
 
     if finished(folder) is None and (wanted.devices == 1 or is_here(address)):
         require_machine_for(wanted)
-    with hold(folder) as held:
+    with hold(folder, "--output") as held:
         settle(held, wanted)
         has_model = require_model_place(held)
         if not (held / FORESEEN).is_file():
             kept = foreseen.as_dict() if isinstance(foreseen, LossPrediction) else foreseen
             write_whole(held / FORESEEN, f"{json_of(kept)}\n".encode())
-        training, tracked = finished(held), TrackedTraining(subject, wanted, held, tracking_uri)
-        progress = _Progress(wanted, say)
+        training = finished(held)
+        with TrackedTraining(subject, wanted, held, tracking_uri) as tracked:
+            if training is None:
+                blocks = prepare_corpus(wanted.corpus, wanted.shape.vocab_size)
+                if subject.record is not None and subject.is_studys_text:
+                    blocks.require_same_text([subject.record])
+                blocks.require_context(wanted.proxy.context_tokens)
+                assert blocks.tokenizer_file is not None  # a corpus that was prepared here has one
+                require_tokenizer_fits(blocks.tokenizer_file)
+                progress = _Progress(wanted, say)  # whose clock begins when the text is there
 
-        def on_point(point: CurvePoint, began: int) -> None:
-            progress(point, began)
-            tracked.point(point, began)
+                def on_point(point: CurvePoint, began: int) -> None:
+                    progress(point, began)
+                    tracked.point(point, began)
 
-        if training is None:
-            blocks = prepare_corpus(wanted.corpus, wanted.shape.vocab_size)
-            if subject.record is not None and subject.is_studys_text:
-                blocks.require_same_text([subject.record])
-            blocks.require_context(wanted.proxy.context_tokens)
-            assert blocks.tokenizer_file is not None  # a corpus that was prepared here has one
-            require_tokenizer_fits(blocks.tokenizer_file)
-            if wanted.devices > 1:
-                from trials.pretraining.in_parallel import pretrain_in_parallel
+                if wanted.devices > 1:
+                    from trials.pretraining.in_parallel import pretrain_in_parallel
 
-                training = pretrain_in_parallel(wanted, held, state_seconds=state_seconds, on_point=on_point, address=address)
-            else:
-                training = pretrain(wanted, blocks, held, state_seconds=state_seconds, on_point=on_point)
-        judged = foreseen.judged(training) if isinstance(foreseen, LossPrediction) else f"nothing was foreseen: {foreseen}"
-        verified = ""
-        if not has_model:
-            verified = write_model(held, wanted, training, judged, license_name)
-        tracked.end(training, judged, held / MODEL_LEFT)
+                    training = pretrain_in_parallel(wanted, held, state_seconds=state_seconds, on_point=on_point, address=address)
+                else:
+                    training = pretrain(wanted, blocks, held, state_seconds=state_seconds, on_point=on_point)
+            judged = foreseen.judged(training) if isinstance(foreseen, LossPrediction) else f"nothing was foreseen: {foreseen}"
+            verified = "" if has_model else write_model(held, wanted, training, judged, license_name)
+            tracked.end(training, judged, held / MODEL_LEFT)
     return Trained(folder, wanted, training, judged, verified)
 
 

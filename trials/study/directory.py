@@ -43,8 +43,8 @@ def claim(directory: Path, study_text: str) -> Iterator[Path]:
 
 
 @contextmanager
-def hold(directory: Path) -> Iterator[Path]:
-    """Make the directory and keep other drivers out of it; yields its absolute path.
+def hold(directory: Path, flag: str = "--directory") -> Iterator[Path]:
+    """Make the directory and keep other drivers out of it; yields its absolute path. `flag` is the option that names another one.
 
     Raises SpecError where it cannot be written or another driver works in it.
     """
@@ -53,7 +53,7 @@ def hold(directory: Path) -> Iterator[Path]:
         directory.mkdir(parents=True, exist_ok=True)
         lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise _unwritable(directory, error) from None
+        raise _unwritable(directory, error, flag) from None
     try:
         _lock(lock, directory)
         yield directory
@@ -153,5 +153,5 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def _unwritable(directory: Path, error: OSError) -> SpecError | WorkError:
-    return refused(error, directory, "be a directory that can be written", "name another with --directory")
+def _unwritable(directory: Path, error: OSError, flag: str = "--directory") -> SpecError | WorkError:
+    return refused(error, directory, "be a directory that can be written", f"name another with {flag}")

@@ -82,7 +82,7 @@ class StudyModels:
         from trials.network.weights import load_weights
 
         tokenizer = tokenizer_file(self._directory, record.architecture.vocab_size)
-        with _folder_of_its_own(self._directory / MODEL_ON_ITS_WAY) as folder:
+        with folder_of_its_own(self._directory / MODEL_ON_ITS_WAY) as folder:
             checkpoint, model = folder / "checkpoint", folder / MODEL_FOLDER
             try:
                 weights = load_weights(weights_file(self._directory, record.number))
@@ -100,7 +100,7 @@ def remove_model_on_its_way(directory: Path) -> None:
 
 
 @contextmanager
-def _folder_of_its_own(folder: Path) -> Iterator[Path]:
+def folder_of_its_own(folder: Path) -> Iterator[Path]:
     """An empty folder, removed afterwards, in which MLflow too puts the copies that it makes of a model on its way."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()

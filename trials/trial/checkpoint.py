@@ -9,7 +9,6 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,8 +58,11 @@ class Checkpoint:
     key: str
     """Key of all that decides the training, see `checkpoint_key`."""
 
-    def write(self, state: Mapping[str, Any], latency: Latency | None, looks: Sequence[TrialRecord] = ()) -> None:
-        """Put the state in place of an earlier one; a disk that is full or closed costs the checkpoint, never the trial."""
+    def write(self, state: Mapping[str, Any], latency: Latency | None, looks: Sequence[TrialRecord] = ()) -> bool:
+        """Put the state in place of an earlier one; a disk that is full or closed costs the checkpoint, never the trial.
+
+        Returns whether it was written.
+        """
         tensors: dict[str, Tensor] = {}
         facts = {
             STATE_KEY: json.dumps(_packed(state, "", tensors)),
@@ -68,9 +70,12 @@ class Checkpoint:
             LATENCY_KEY: json.dumps(None if latency is None else dataclasses.asdict(latency)),
             LOOKS_KEY: json_of([look.as_dict() for look in looks]),
         }
-        with suppress(OSError, SafetensorError):
+        try:
             self.path.parent.mkdir(exist_ok=True)
             write_safetensors(self.path, tensors, {**facts, DIGEST_KEY: _digest(facts, tensors)})
+        except (OSError, SafetensorError):
+            return False
+        return True
 
     def read(self) -> Kept | None:
         """What was written last; None where there is none that is whole and of this very training."""

@@ -183,6 +183,7 @@ def test_the_verb_writes_a_configuration_that_other_commands_and_tools_read(arch
         (("--head-dim", "64"), "--head-dim must go with --parameters"),
         (("--parameters", "1M", "--format", "hf"), "--format must be left out beside --parameters"),
         (("--parameters", "1M", "--license", "mit"), "--license must be left out beside --parameters"),
+        (("--parameters", "1M", "--gguf-precision", "int8"), "--gguf-precision must be left out beside --parameters"),
         (("--parameters", "900"), "--parameters must leave room for blocks"),
         (("--parameters", "1M", "--head-dim", "33"), "head_dim"),
         (("--parameters", "1M", "--vocab-size", "990000"), "raise it, or lower --vocab-size"),
@@ -193,6 +194,18 @@ def test_what_cannot_be_a_configuration_is_refused_in_a_sentence(words: tuple[st
     assert done.returncode == 2, done.stderr
     assert said in done.stderr
     assert not (study / "exports").exists()
+
+
+def test_two_sizes_are_two_folders_and_a_persons_file_is_found_before_anything_is_measured(archfront: Call, study: Path) -> None:
+    for size, name in (("1M", "1M"), ("1_004_000", "1004000"), ("1_000_001", "1000001")):
+        done = archfront("export", str(study), "--pick", "recommended", "--parameters", size)
+        assert done.returncode == 0, done.stderr
+        (folder,) = (study / "exports").glob(f"*-{name}")
+        assert (folder / "architecture.yaml").is_file()
+    assert len(list((study / "exports").iterdir())) == 3
+    (folder / "mine.txt").write_text("mine")
+    done = archfront("export", str(study), "--pick", "recommended", "--parameters", "1_000_001", "--latency-ms", "1000")
+    assert (done.returncode, "found mine.txt" in done.stderr, "measuring" in done.stderr) == (2, True, False), done.stderr
 
 
 def test_litgpt_has_every_shape_but_those_with_a_relu_or_a_broken_theta() -> None:

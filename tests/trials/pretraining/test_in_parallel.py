@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -17,9 +18,14 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from search_space.errors import SpecError
-from tests.trials.pretraining.test_train import RECIPE, ROOT, folder, words
-from trials.pretraining.statement import CURVE, RESULT, STATE, TRAINED_WEIGHTS
+from search_space.errors import SpecError, WorkError
+from tests.conftest import Call
+from tests.trials.pretraining.test_train import RECIPE, ROOT, SHAPE, folder, words
+from trials.pretraining.in_parallel import RAY_FAILURE, RAY_FILES, require_devices
+from trials.pretraining.pretrain import require_alike
+from trials.pretraining.recipes import TrainingRecipe
+from trials.pretraining.statement import CURVE, RESULT, STATE, TRAINED_WEIGHTS, Statement
+from trials.study.corpus_spec import CorpusSpec
 from trials.training.conditions import own_sequences
 from trials.training.optimizers import own_part
 
@@ -33,6 +39,54 @@ def test_parts_of_a_batch_are_all_of_it_and_equal() -> None:
         assert own_sequences(12, (0, count)) == 12 // count
     with pytest.raises(SpecError, match="must be a multiple of the 5 devices, found 12"):
         own_sequences(12, (0, 5))
+
+
+def statement(**changes: Any) -> Statement:
+    proxy = TrainingRecipe("x", "x", RECIPE).of(SHAPE).plain()
+    sound = {"seed": 0, "threads": 1, "device": "cpu", "devices": 4, **changes}
+    return Statement(title="x", shape=SHAPE, proxy=proxy, recipe="x", recipe_source="x", corpus=CorpusSpec(name="python-stdlib"), **sound)
+
+
+@pytest.mark.parametrize(("device", "name"), [("cpu", "CPU"), ("cuda", "GPU")])
+def test_more_processes_than_a_cluster_has_devices_are_refused_and_not_waited_for(device: str, name: str) -> None:
+    wanted = statement(device=device)
+    for count in (4, 4.5, 100):
+        require_devices(wanted, {name: count, "memory": 1e9})
+    few: list[dict[str, float]] = [{name: 3}, {name: 3.9}, {}, {"memory": 1e9}]
+    for there in few:
+        with pytest.raises(SpecError, match=r"--devices must not exceed the [03] .* of the cluster, found 4"):
+            require_devices(wanted, there)
+
+
+def _of_a_group(rank: int, meeting: str, own: tuple[int, str], said: Any) -> None:
+    torch.distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
+    try:
+        require_alike(statement(devices=2), *own)
+        said.put("alike")
+    except WorkError as error:
+        said.put(str(error))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "wanted"),
+    [
+        ((7, "a"), (7, "a"), "alike"),
+        ((7, "a"), (0, "a"), "must all go on from the same state, found steps 7 and 0"),
+        ((7, "a"), (7, "b"), "must all read the same text, found different ones"),
+    ],
+)
+def test_processes_that_stand_at_other_steps_or_texts_are_all_told(
+    first: tuple[int, str], second: tuple[int, str], wanted: str, tmp_path: Path
+) -> None:
+    fork = multiprocessing.get_context("fork")
+    said = fork.Queue()
+    group = [fork.Process(target=_of_a_group, args=(rank, f"file://{tmp_path}/met", own, said)) for rank, own in enumerate((first, second))]
+    for process in group:
+        process.start()
+    found = [said.get(timeout=120) for _ in group]
+    for process in group:
+        process.join()
+    assert all(wanted in each for each in found), found
 
 
 def start(folder: Path, output: str, *more: str) -> subprocess.Popen[bytes]:
@@ -85,3 +139,20 @@ def test_two_processes_have_the_losses_of_one_and_a_killed_one_goes_on_from_its_
     assert going.returncode == 0
     ours, theirs = (load_file(folder / name / TRAINED_WEIGHTS) for name in ("cut", "two"))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs), "bit for bit"
+
+
+@pytest.mark.slow
+@pytest.mark.more
+def test_what_no_other_attempt_mends_is_told_once_and_not_tried_again(
+    archfront: Call, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    assert start(folder, "out", "--devices", "2", "--state-seconds", "0.01").wait(600) == 0
+    (folder / "out" / RESULT).unlink()
+    (folder / "out" / STATE).write_bytes(b"no state")
+    done = archfront(*words("out", "--devices", "2"))
+    assert (done.returncode, "remove it to begin anew" in done.stderr) == (2, True), done.stderr
+    assert (folder / "out" / RAY_FILES / RAY_FAILURE).is_file()
+    (folder / "out" / STATE).unlink()
+    again = start(folder, "out", "--devices", "2")
+    assert again.wait(600) == 0, "what failed before stops no other attempt"

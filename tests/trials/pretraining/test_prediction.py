@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from analysis.records.checked import from_json
 from analysis.records.record import append
 from analysis.records.training import Quality, Training
 from search_space.cost import parameters
@@ -60,7 +61,7 @@ def test_a_search_foresees_members_of_its_front(times: float, tmp_path: Path) ->
     assert "inside the 90 % interval" in found.judged(training(found.expected, 3.0))
     assert "above the 90 % interval" in found.judged(training(found.high + 0.001, 3.0))
     assert "below the 90 % interval" in found.judged(training(found.low - 0.001, 3.0))
-    assert LossPrediction.from_dict(found.as_dict()) == found
+    assert from_json(LossPrediction, found.as_dict()) == found
 
 
 def test_a_scaling_study_foresees_by_its_law(tmp_path: Path) -> None:

@@ -49,6 +49,16 @@ def test_warm_up_is_so_many_steps_whatever_the_shape_and_the_length(name: str) -
         assert (RunLength.of(shorter, shape).steps, shorter.warmup) == (warm + 5, warm / (warm + 5))
 
 
+@pytest.mark.parametrize("length", [{"steps": 1_000}, {"steps": "1k"}, {"steps": "1,000"}, {"tokens_per_parameter": 1}])
+@pytest.mark.parametrize("decay", [0.2, 0.97, 0.99])
+def test_a_warm_up_in_steps_leaves_the_rest_to_the_decay(length: dict[str, Any], decay: float) -> None:
+    recipe = TrainingRecipe("x", "x", {**length, "warmup_steps": 10, "decay": decay, "batch_sequences": 2, "context_tokens": 16})
+    proxy = recipe.of(SHAPE)
+    steps = RunLength.of(proxy, SHAPE).steps
+    assert steps == (1_000 if "steps" in length else round(parameters(SHAPE) / 32))
+    assert (proxy.decay, proxy.warmup) == (decay, 10 / steps)
+
+
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.parameters:,}")
 def test_a_configuration_has_the_default_of_its_size(row: Any) -> None:
     from trials.export.resizing import resized
@@ -77,6 +87,10 @@ def test_a_file_is_a_recipe_and_says_its_source(tmp_path: Path) -> None:
         ({"steps": 0}, "steps must be a whole number"),
         ({"steps": 10, "warmup_steps": 10}, "warmup_steps must be less than the steps"),
         ({"steps": 10, "warmup_steps": 1, "warmup": 0.1}, "must have warmup or warmup_steps"),
+        ({"steps": 10, "warmup_steps": 2, "decay": 0.9}, "decay"),
+        ({"steps": 10, "cooldowns": [0.5]}, "must have no cooldowns"),
+        ({"steps": "20 apples"}, "steps must be a whole number"),
+        ({"steps": "1.5"}, "steps must be a whole number"),
         ({"steps": 10, "schedule": "linear"}, "schedule"),
         ({"steps": 10, "step_size": 3}, "is unknown"),
         ({"steps": 10, "learning_rate": "fast"}, "learning_rate"),

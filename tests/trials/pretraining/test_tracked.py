@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from search_space.errors import WorkError
 from tests.conftest import Call
 from tests.trials.pretraining.test_train import folder, words
+from trials.tracking.mlflow_models import MODEL_ON_ITS_WAY
 
 __all__ = ["folder"]
 
@@ -37,6 +39,44 @@ def test_a_training_is_a_run_with_its_curves_and_a_registered_model(archfront: C
     (model,) = client.search_registered_models()
     assert [version.version for version in client.search_model_versions(f"name = '{model.name}'")] in (["1"], [1])
     assert list(model.aliases) == ["trained"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("ends", "status"), [(KeyboardInterrupt(), "KILLED"), (WorkError("no room"), "FAILED")])
+def test_a_run_does_not_seem_to_go_on_when_its_training_does_not(
+    ends: BaseException, status: str, archfront: Call, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.tracking import MlflowClient
+
+    def end(_: object) -> None:
+        raise ends
+
+    uri = f"sqlite:///{folder / 'runs.db'}"
+    client = MlflowClient(tracking_uri=uri)
+    command = words("out", "--tracking-uri", uri)
+
+    def found() -> str:
+        (run,) = client.search_runs([each.experiment_id for each in client.search_experiments()])
+        return str(run.info.status)
+
+    def save(path: Path, model: Path) -> None:
+        said.append(found())
+        path.mkdir()
+        raise RuntimeError("no room")
+
+    said: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr("trials.training.proxy_run.ProxyRun.result", end)
+        assert archfront(*command).returncode != 0
+    assert found() == status
+    with monkeypatch.context() as patch:
+        patch.setattr("trials.pretraining.tracked.save_text_model", save)
+        done = archfront(*command)
+        assert (done.returncode, said) == (0, ["RUNNING"]), done.stderr
+    assert not (folder / "out" / MODEL_ON_ITS_WAY).exists()
+    done = archfront(*command)
+    assert (done.returncode, "MLflow" in done.stderr, found()) == (0, False, "FINISHED"), done.stderr
+    assert len(client.search_registered_models()) == 1
 
 
 def test_a_store_that_fails_costs_a_warning_and_no_training(archfront: Call, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -17,12 +18,28 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from analysis.records.files import write_whole
 from search_space.architecture import Architecture
 from search_space.cost import parameters, unrolled_parameters
+from search_space.errors import SpecError
 from tests.conftest import Call
 from trials.models.load_model import load_model
 from trials.network.weights import load_network
-from trials.pretraining.statement import CURVE, LEFT_FILES, MODEL_LEFT, RESULT, STATE, STATEMENT, TRAINED_TOKENIZER, TRAINED_WEIGHTS
+from trials.pretraining.kept_files import kept_curve
+from trials.pretraining.recipes import TrainingRecipe
+from trials.pretraining.statement import (
+    CURVE,
+    FORESEEN,
+    LEFT_FILES,
+    MODEL_LEFT,
+    RESULT,
+    STATE,
+    STATEMENT,
+    TRAINED_TOKENIZER,
+    TRAINED_WEIGHTS,
+    Statement,
+)
+from trials.study.corpus_spec import CorpusSpec
 from trials.trial.shape_file import shape_text
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -279,6 +296,7 @@ def test_a_mistake_does_not_occupy_the_folder(archfront: Call, folder: Path) -> 
         (["shape.yaml", "--data", "text.txt", "--license", "My own!"], "--license"),
         (["shape.yaml", "--data", "text.txt", "--tokenizer", "./none.json"], "none.json"),
         (["shape.yaml", "--data", "text.txt", "--recipe", "mobilellm-120k", "--tokens", "1M"], "warmup_steps"),
+        (["shape.yaml", "--data", "text.txt", "--address", "127.0.0.1:6379"], "--address must go with --devices"),
         (["."], "must be a study's directory or hold"),
     ],
 )
@@ -295,6 +313,53 @@ def test_a_statement_that_was_changed_is_refused_in_a_sentence(damage: str, arch
     (folder / "out" / STATEMENT).write_text(damage)
     done = archfront(*words("out"))
     assert (done.returncode, STATEMENT in done.stderr) == (2, True), done.stderr
+
+
+def test_a_disk_that_is_full_costs_one_warning_and_no_training(
+    archfront: Call, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def only_others(path: Path, content: bytes) -> None:
+        full() if path.name == CURVE else write_whole(path, content)
+
+    monkeypatch.setattr("trials.trial.checkpoint.write_safetensors", full)
+    monkeypatch.setattr("trials.pretraining.pretrain.write_whole", only_others)
+    done = archfront(*words("out", "--state-seconds", "0.001"))
+    assert done.returncode == 0, done.stderr
+    said = " ".join(record.getMessage() for record in caplog.records)
+    assert (said.count(f"{STATE} cannot be written"), said.count(f"{CURVE} cannot be written (No space left")) == (1, 1), said
+    assert (folder / "out" / MODEL_LEFT / "config.json").is_file()
+
+
+@pytest.mark.parametrize("key", ["title", "device", "seed", "threads", "devices"])
+@pytest.mark.parametrize("value", ["null", "-1", "[]", "{}", "0.5"])
+def test_a_value_of_a_statement_that_was_changed_is_named(key: str, value: str, tmp_path: Path) -> None:
+    proxy = TrainingRecipe("x", "x", RECIPE).of(SHAPE).plain()
+    text = CorpusSpec(name="python-stdlib")
+    sound = Statement(
+        title="x", shape=SHAPE, proxy=proxy, recipe="x", recipe_source="x", corpus=text, seed=0, threads=1, device="cpu", devices=1
+    )
+    assert Statement.from_dict(sound.as_dict(), "here").as_dict() == sound.as_dict()
+    with pytest.raises(SpecError, match=rf"^{STATEMENT} must be what .* found {key} missing or of another kind"):
+        Statement.from_dict({**sound.as_dict(), key: json.loads(value)}, STATEMENT)
+
+
+@pytest.mark.parametrize("name", [RESULT, FORESEEN])
+@pytest.mark.parametrize("damage", ["", "[]", "{}", '{"tokens": "many"}', "{broken", "3"])
+def test_what_a_folder_keeps_and_is_damaged_is_refused_in_a_sentence(name: str, damage: str, archfront: Call, folder: Path) -> None:
+    assert archfront(*words("out")).returncode == 0
+    (folder / "out" / name).write_text(damage)
+    done = archfront(*words("out"))
+    assert (done.returncode, name in done.stderr, "restore it from a copy" in done.stderr) == (2, True, True), done.stderr
+
+
+@pytest.mark.parametrize("damage", ["{}", "[3]", '[{"tokens": 1}]', '[{"tokens": -1, "seconds": 0}]', "[{}"])
+def test_a_curve_that_is_damaged_is_refused_in_a_sentence(damage: str, tmp_path: Path) -> None:
+    (tmp_path / CURVE).write_text(damage)
+    with pytest.raises(SpecError, match="restore it from a copy"):
+        kept_curve(tmp_path / CURVE)
 
 
 def _read(folder: Path, name: str, file: str) -> Any:
