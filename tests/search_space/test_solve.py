@@ -135,7 +135,7 @@ def test_what_is_known_of_depths_without_a_shape_changes_no_shape(monkeypatch: p
 def test_no_shape_is_nearer_than_what_is_known_of_its_depth_whatever_its_heads(head_dim: list[int]) -> None:
     space = parse({"vocab_size": 512, "head_dim": head_dim, "qk_norm": True}, parameters=300_000)
     model = replace(MODELS[0], key_value_ratio=1.0, head_ratio=1.0)
-    spaces, seen = proportions._depths(model, proportions._Constants.of(space), 1), 0
+    spaces, seen = proportions._depths(model, proportions._Constants.of(space), 1, 8), 0
     outlook = proportions._Outlook(model, spaces, space.budget)
     for place in range(0, 100, 3):
         for found in (outlook._found_in(each, place) for each in spaces):
@@ -156,7 +156,7 @@ def test_no_space_is_solved_in_twice_and_a_depth_is_counted_once_for_all_budgets
 
     model = replace(MODELS[0], key_value_ratio=1.0, aspect_ratio=17.0)
     constants = proportions._Constants.of(parse({"head_dim": [8, 16]}, parameters=1))
-    spaces = proportions._depths(model, constants, 8)
+    spaces = proportions._depths(model, constants, 8, 8)
     assert len({(each.width_step, each.head_dim) for each in spaces}) == len(spaces) == 3
     monkeypatch.setattr(Limit, "measure", note)
     found = [spaces[0].sizes(5, Budget.parse({"parameters": parameters})) for parameters in (10**6, 2 * 10**6, 10**7)]

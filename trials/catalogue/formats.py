@@ -53,6 +53,8 @@ class Format:
     """Whether the file has room for the keys and values of its whole context inside, which whoever loads it must have."""
     unrolled: bool = False
     """Whether a block that runs several times is written once for each."""
+    holds_chat: bool = False
+    """Whether it carries a tokenizer with a chat template."""
     usual: bool = False
     """Whether it is written where no format is named."""
     hub_library: str | None = None
@@ -70,6 +72,7 @@ class Format:
 
 FORMATS = {
     "hf": Format(
+        holds_chat=True,
         summary="what transformers loads: config.json, safetensors, tokenizer",
         hub_library="transformers",
         usage="```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
@@ -104,6 +107,7 @@ FORMATS = {
         runtime="onnxruntime",
     ),
     "gguf": Format(
+        holds_chat=True,
         summary="one file with the tokenizer, for llama.cpp",
         hub_library="gguf",
         usage="`model.gguf`, for llama.cpp: `llama-cli -m model.gguf -p 'def ' -n 16`, or with `pip install llama-cpp-python`\n\n"

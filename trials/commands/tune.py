@@ -7,8 +7,9 @@ import random
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search_space.errors import SpecError
+from search_space.errors import SpecError, quoted
 from search_space.sizes import written_number
+from trials.catalogue.formats import FORMATS
 from trials.commands.arguments import add_json, counted, few, positive, seed
 from trials.commands.evaluate import add_which_trial, is_study, model_at, require_a_study
 from trials.commands.paths import Use, given
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 KEPT_TO_JUDGE, MOST_HELD_OUT = 0.1, 500
 """Share of the chats that is kept for judging where no file of them is given, and how many at most."""
 USUAL_EPOCHS, USUAL_BATCH = 3, 8
-TUNED_FORMATS = ("hf", "gguf")
+TUNED_FORMATS = tuple(name for name, row in FORMATS.items() if row.holds_chat)
 """Formats that carry a tokenizer with a chat template."""
 
 
@@ -39,7 +40,7 @@ def add_tune_arguments(parser: argparse.ArgumentParser) -> None:
     add("--held-out", type=given("--held-out"), metavar="FILE", help=held_out)
     add("--limit", type=positive, metavar="N", help=f"the first N chats of --data, or N synthetic ones (default {USUAL_CHATS:,} of these)")
     add("--output", type=given("--output", Use.FOLDER), required=True, metavar="FOLDER", help="where to")
-    add("--format", default="hf", metavar="LIST", help=f"{' and '.join(TUNED_FORMATS)}, with commas (default %(default)s)")
+    add("--format", default=TUNED_FORMATS[0], metavar="LIST", help=f"{' and '.join(TUNED_FORMATS)}, with commas (default %(default)s)")
     add("--keep-sharing", action="store_true", help="of hf, store a block that runs several times once, as export has it")
     add("--epochs", type=few, default=USUAL_EPOCHS, metavar="N", help="how often each chat is gone through (default %(default)s)")
     add("--batch-chats", type=few, default=USUAL_BATCH, metavar="N", help="chats of a step (default %(default)s)")
@@ -62,7 +63,7 @@ def rate(text: str) -> float:
     """An argument that is a learning rate."""
     number = written_number(text)
     if number is None or not 0 < number <= 1:
-        raise argparse.ArgumentTypeError(f"must be a number above 0 and at most 1, such as 3e-4, found {text[:40]!r}; correct it")
+        raise argparse.ArgumentTypeError(f"must be a number above 0 and at most 1, such as 3e-4, found {quoted(text)}; correct it")
     return float(number)
 
 
@@ -77,9 +78,10 @@ def tune(options: argparse.Namespace) -> int:
     formats = options.format.split(",")
     for name in formats:
         if name not in TUNED_FORMATS:
-            raise SpecError(f"--format must be {' and '.join(TUNED_FORMATS)} where a model is tuned, found {name[:40]!r}; correct it")
-    if options.keep_sharing and "hf" not in formats:
-        raise SpecError(f"--keep-sharing must go with hf in --format, found {options.format}; add it, or leave it out")
+            raise SpecError(f"--format must be {' and '.join(TUNED_FORMATS)} where a model is tuned, found {quoted(name)}; correct it")
+    shared = [name for name in TUNED_FORMATS if FORMATS[name].usage_shared]
+    if options.keep_sharing and not {*shared} & {*formats}:
+        raise SpecError(f"--keep-sharing must go with {' or '.join(shared)} in --format, found {options.format}; add it, or leave it out")
     learned, held_out = _chats(options)
     output, path = Path(options.output), Path(options.models[0])
     if output.resolve() in (path.resolve(), *([path.resolve().parent] if path.is_file() else [])):

@@ -13,6 +13,7 @@ from analysis.records.json_writer import json_of
 from analysis.text.words import joined
 from search_space.architecture import Architecture
 from search_space.errors import SpecError, quoted
+from trials.catalogue.formats import FORMATS
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.directory import flat
 from trials.study.section import parsed
@@ -31,7 +32,8 @@ FORESEEN = "foreseen.json"
 """What was predicted before the first step, so that it is what is judged."""
 MODEL_LEFT = "model"
 """Where in it the model lies that others load."""
-FORMATS_LEFT = ("hf", "yaml")
+FORMATS_LEFT = tuple(name for name, row in FORMATS.items() if row.usual)
+"""Formats of that model."""
 LEFT_FILES = (STATE, TRAINED_WEIGHTS, TRAINED_TOKENIZER, CURVE, RESULT, FORESEEN, MODEL_LEFT)
 """All that a training writes beside its statement, and would write over."""
 STATEMENT_CURE = "restore it from a copy, or name another folder with --output"

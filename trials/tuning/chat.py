@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from analysis.records.json_text import parse_json
+from analysis.records.json_writer import json_of
 from search_space.errors import SpecError, complaint_of, quoted
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
@@ -150,4 +150,4 @@ def _calls(value: object, where: str) -> tuple[Mapping[str, Any], ...]:
 
 def _written(arguments: str | Mapping[str, Any]) -> str:
     """Arguments as text: their own, or what transformers' filter `tojson` makes of an object."""
-    return arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    return arguments if isinstance(arguments, str) else json_of(arguments, as_ascii=False)

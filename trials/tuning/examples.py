@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
+from analysis.records.json_writer import json_of
 from search_space.errors import SpecError, quoted
 from trials.models.loaded_model import LoadedModel
 from trials.tuning.chat import Chat
@@ -41,7 +41,7 @@ class ChatCoder:
     def example(self, chat: Chat) -> Example:
         """A chat as ids; raises SpecError where it spells a special token, or a template does not fit."""
         parts = [(f", message {place}", f"{message.content}\n{message.text}") for place, message in enumerate(chat.messages, 1)]
-        for where, text in [*parts, (", tools", json.dumps(chat.tools, ensure_ascii=False))]:
+        for where, text in [*parts, (", tools", json_of(chat.tools, as_ascii=False))]:
             for name in self.special:
                 if name in text:
                     raise SpecError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import urllib.error
 import urllib.request
@@ -14,6 +13,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from analysis.records.json_text import parse_json
+from analysis.records.json_writer import json_of
 from analysis.tasks.pairwise import Verdict
 from search_space.errors import SpecError, WorkError, quoted, said_by, shortened
 
@@ -71,7 +71,7 @@ class Judge:
         asked = {"model": self.model, "messages": [dict(each) for each in messages], "temperature": 0, "max_tokens": 8}
         headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {self.key}"} if self.key else {})}
         address = f"{self.url.rstrip('/')}/chat/completions"
-        request = urllib.request.Request(address, json.dumps(asked).encode(), headers)
+        request = urllib.request.Request(address, json_of(asked).encode(), headers)
         for left in reversed(range(TRIES)):
             wait = WAIT_SECONDS
             try:

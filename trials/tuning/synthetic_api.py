@@ -7,12 +7,12 @@ users say only their own data has.
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.records.json_writer import json_of
 from trials.tuning.chat import Chat, Message
 
 SYNTHETIC = "synthetic:api"
@@ -157,10 +157,10 @@ def _asked_and_answered(chance: random.Random) -> list[Message]:
     else:
         asked = [Message("user", chance.choice(tool.asked).format(**wanted))]
     said = tool.says(chance)
-    call = {"type": "function", "function": {"name": tool.name, "arguments": json.dumps(wanted)}}
+    call = {"type": "function", "function": {"name": tool.name, "arguments": json_of(wanted)}}
     return [
         *asked,
         Message("assistant", "", ({"id": f"call_{tool.name}", **call},)),
-        Message("tool", json.dumps(said)),
+        Message("tool", json_of(said)),
         Message("assistant", chance.choice(tool.told).format(**wanted, **said)),
     ]

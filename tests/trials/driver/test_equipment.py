@@ -35,7 +35,8 @@ def in_int4(record: TrialRecord) -> TrialRecord:
 def test_a_directory_goes_on_with_the_kind_of_quality_that_it_began_with(
     records: list[TrialRecord], as_deployed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trials.driver.preparation.ray", MagicMock())
+    for started in ("ray", "latency_device"):
+        monkeypatch.setattr(f"trials.driver.preparation.{started}", MagicMock())
     study, text = small_study(latency={"precision": "int4"})
     with claim(tmp_path, text), equipped(study, tmp_path, {}, records, None) as equipment:
         assert equipment.as_deployed is as_deployed
