@@ -10,6 +10,7 @@ from analysis.records.training import RoundedKind, RoundedQuality
 from trials.catalogue.refusals import BLOCK_WEIGHTS
 from trials.catalogue.runtimes import USUAL_RUNTIME
 from trials.rounding.activations import RoundStates, by_block, by_token
+from trials.rounding.storage import Storage
 from trials.rounding.weights import RoundMatrix, q4_0, q8_0, symmetric
 from trials.study.latency_spec import LatencySpec
 from trials.study.spec import ProxySpec
@@ -23,8 +24,12 @@ class Rounding:
     precision: str
     matrix: RoundMatrix
     """Every matrix that something is multiplied with, the output projection too."""
+    stored: Storage
+    """How a file of the runtime's keeps such a matrix."""
     rows: RoundMatrix | None = None
     """The embedding's table as its rows are looked up; None where it is the same as a matrix."""
+    rows_stored: Storage | None = None
+    """How a file keeps that table; None where it is the same as a matrix."""
     activations: RoundStates | None = None
     """What a product reads, the output projection's too; None where it stays float32, or no rounding that is known is the runtime's."""
 
@@ -44,17 +49,29 @@ class Rounding:
 
 
 _INT8, _INT4 = symmetric(8, BLOCK_WEIGHTS), symmetric(4, BLOCK_WEIGHTS)
+_WIDE = {bits: Storage(bits, BLOCK_WEIGHTS, 4) for bits in (8, 4)}
+"""Blocks with scales in float32, by bits."""
+_NARROW = {bits: Storage(bits, BLOCK_WEIGHTS, 2) for bits in (8, 4)}
+"""Blocks with scales in 16 bits."""
 ROUNDINGS: Mapping[tuple[str, str], Rounding] = {
     (row.runtime, row.precision): row
     for row in (
-        Rounding(runtime="onnxruntime", precision="int8", matrix=_INT8, activations=by_block),
-        Rounding(runtime="onnxruntime", precision="int4", matrix=_INT4, activations=by_block),
-        Rounding(runtime="llama.cpp", precision="int8", matrix=q8_0),
-        Rounding(runtime="llama.cpp", precision="int4", matrix=q4_0),
-        Rounding(runtime="openvino", precision="int8", matrix=_INT8, activations=by_block),
-        Rounding(runtime="openvino", precision="int4", matrix=_INT4, activations=by_block),
-        Rounding(runtime="executorch", precision="int8", matrix=symmetric(8, None), activations=by_token),
-        Rounding(runtime="executorch", precision="int4", matrix=symmetric(4, BLOCK_WEIGHTS, "bfloat16"), rows=_INT4, activations=by_token),
+        Rounding(runtime="onnxruntime", precision="int8", matrix=_INT8, stored=_WIDE[8], activations=by_block),
+        Rounding(runtime="onnxruntime", precision="int4", matrix=_INT4, stored=_WIDE[4], activations=by_block),
+        Rounding(runtime="llama.cpp", precision="int8", matrix=q8_0, stored=_NARROW[8]),
+        Rounding(runtime="llama.cpp", precision="int4", matrix=q4_0, stored=_NARROW[4]),
+        Rounding(runtime="openvino", precision="int8", matrix=_INT8, stored=_WIDE[8], activations=by_block),
+        Rounding(runtime="openvino", precision="int4", matrix=_INT4, stored=_WIDE[4], activations=by_block),
+        Rounding(runtime="executorch", precision="int8", matrix=symmetric(8, None), stored=Storage(8, None, 4), activations=by_token),
+        Rounding(
+            runtime="executorch",
+            precision="int4",
+            matrix=symmetric(4, BLOCK_WEIGHTS, "bfloat16"),
+            stored=_NARROW[4],
+            rows=_INT4,
+            rows_stored=_WIDE[4],
+            activations=by_token,
+        ),
     )
 }
 """Every rounding by runtime and precision; what is not here does not round to few bits."""

@@ -9,30 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from trials.catalogue.refusals import BLOCK_WEIGHTS
 from trials.catalogue.ways import WayName
 from trials.network.decoder import Network
 from trials.rounding.network import rounded
+from trials.rounding.storage import Storage, pruned_weights
 from trials.rounding.table import ROUNDINGS, Rounding
-
-
-@dataclass(frozen=True, slots=True)
-class Storage:
-    """What a matrix takes in a file."""
-
-    bits: int
-    """Bits of each weight's code."""
-    block: int | None = None
-    """Weights of a row that share a scale; None for the whole row."""
-    scale_bytes: int = 0
-
-    def matrix_bytes(self, rows: int, columns: int, left_out: float = 0.0) -> int:
-        """Bytes of a matrix [rows, columns]; where a share is left out, of the others and of a bit a weight that says which they are."""
-        blocks = -(-columns // (self.block or columns))
-        held = rows * (columns if self.block is None else blocks * self.block)
-        codes = held if not left_out else rows * columns - pruned_weights(rows * columns, left_out)
-        mask = -(-rows * columns // 8) if left_out else 0
-        return -(-codes * self.bits // 8) + rows * blocks * self.scale_bytes + mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +53,6 @@ class Way:
         return total
 
 
-def pruned_weights(weights: int, share: float) -> int:
-    """How many of so many weights a share is."""
-    return int(weights * share)
-
-
 @contextmanager
 def _pruned(network: Network, share: float) -> Iterator[None]:
     """Inside, the smallest weights of each matrix of the blocks are 0 (Han et al. 2015, arXiv 1506.02626, each matrix by itself)."""
@@ -109,29 +85,13 @@ def _half(weight: Tensor) -> Tensor:
     return weight.half().float()
 
 
-HALF = Rounding(runtime="file", precision="float16", matrix=_half)
+HALF = Rounding(runtime="file", precision="float16", matrix=_half, stored=Storage(16))
 """A matrix as a file of 16 bits keeps it; no runtime is meant."""
-_BLOCKS_FLOAT32 = {bits: Storage(bits, BLOCK_WEIGHTS, 4) for bits in (8, 4)}
-_BLOCKS_FLOAT16 = {bits: Storage(bits, BLOCK_WEIGHTS, 2) for bits in (8, 4)}
-STORED = {
-    ("onnxruntime", "int8"): _BLOCKS_FLOAT32[8],
-    ("onnxruntime", "int4"): _BLOCKS_FLOAT32[4],
-    ("openvino", "int8"): _BLOCKS_FLOAT32[8],
-    ("openvino", "int4"): _BLOCKS_FLOAT32[4],
-    ("llama.cpp", "int8"): _BLOCKS_FLOAT16[8],
-    ("llama.cpp", "int4"): _BLOCKS_FLOAT16[4],
-    ("executorch", "int8"): Storage(8, None, 4),
-    ("executorch", "int4"): _BLOCKS_FLOAT16[4],
-}
-"""How the files of each rounding keep a matrix, by runtime and precision."""
-STORED_ROWS = {("executorch", "int4"): _BLOCKS_FLOAT32[4]}
-"""How they keep the embedding's table where that is another one."""
 
 
 def way_of(named: WayName) -> Way:
     """The way of a name."""
     if named.rounding is None:
         return Way(named.name, Storage(32), left_out=named.left_out)
-    if named.rounding == (HALF.runtime, HALF.precision):
-        return Way(named.name, Storage(16), rounding=HALF, left_out=named.left_out)
-    return Way(named.name, STORED[named.rounding], STORED_ROWS.get(named.rounding), ROUNDINGS[named.rounding], named.left_out)
+    row = HALF if named.rounding == (HALF.runtime, HALF.precision) else ROUNDINGS[named.rounding]
+    return Way(named.name, row.stored, row.rows_stored, row, named.left_out)

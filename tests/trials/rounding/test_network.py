@@ -15,6 +15,7 @@ from tests.trials.latency.runtimes.test_runtimes import NEW, PLAIN, PROMPT, netw
 from trials.network.decoder import Network
 from trials.rounding.activations import by_block, by_token
 from trials.rounding.network import rounded
+from trials.rounding.storage import Storage
 from trials.rounding.table import ROUNDINGS, Rounding
 from trials.training.loss import cross_entropy
 
@@ -95,7 +96,7 @@ def test_a_stored_matrix_is_rounded_once_however_often_it_runs() -> None:
 
     shared = replace(PLAIN, sharing=Sharing("immediate", 2))
     network = Network(shared, seed=1)
-    with rounded(network, Rounding(runtime="none", precision="int8", matrix=counted)):
+    with rounded(network, Rounding(runtime="none", precision="int8", matrix=counted, stored=Storage(8))):
         pass
     assert len(rounded_matrices) == len(set(rounded_matrices)) == sum(parameter.ndim == 2 for parameter in network.parameters())
 
