@@ -19,7 +19,6 @@ import yaml
 from safetensors.torch import load_file
 
 from search_space.errors import SpecError, WorkError
-from tests.conftest import Call
 from tests.trials.pretraining.test_train import RECIPE, ROOT, SHAPE, folder, words
 from trials.pretraining.in_parallel import RAY_FAILURE, RAY_FILES, require_devices
 from trials.pretraining.pretrain import require_alike
@@ -143,14 +142,13 @@ def test_two_processes_have_the_losses_of_one_and_a_killed_one_goes_on_from_its_
 
 @pytest.mark.slow
 @pytest.mark.more
-def test_what_no_other_attempt_mends_is_told_once_and_not_tried_again(
-    archfront: Call, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+def test_what_no_other_attempt_mends_is_told_once_and_not_tried_again(folder: Path) -> None:
     assert start(folder, "out", "--devices", "2", "--state-seconds", "0.01").wait(600) == 0
     (folder / "out" / RESULT).unlink()
     (folder / "out" / STATE).write_bytes(b"no state")
-    done = archfront(*words("out", "--devices", "2"))
+    own = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
+    command = [sys.executable, str(ROOT / "archfront.py"), *words("out", "--devices", "2")]
+    done = subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True, timeout=600)
     assert (done.returncode, "remove it to begin anew" in done.stderr) == (2, True), done.stderr
     assert (folder / "out" / RAY_FILES / RAY_FAILURE).is_file()
     (folder / "out" / STATE).unlink()
