@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from search_space.errors import SpecError
 from trials.catalogue.ways import ROUNDING_WORDS, USUAL_WAYS, read_way
 from trials.commands.arguments import add_json, counted, positive
-from trials.commands.evaluate import USUAL_PICK, add_tasks, asked_trial, is_study, require_a_study, trial_model
+from trials.commands.evaluate import USUAL_PICK, add_tasks, asked_trial, is_study, require_a_study, require_models, trial_model
 from trials.commands.paths import given
 from trials.commands.talk import DONE, emit, say
 
@@ -72,11 +72,7 @@ def compare_models(options: argparse.Namespace) -> int:
 
     data = None if options.data is None else Path(options.data)
     tasks = [] if options.tasks is None else read_tasks(options.tasks, data, options.limit)
-    from trials.models.first_glance import require_whole
-
-    for path in paths:
-        if not is_study(path):
-            require_whole(path)  # before torch, which takes seconds, is imported
+    require_models(options.models)
     from analysis.terminal.comparison_text import comparison_text
     from trials.comparison.compare import compare
     from trials.rounding.ways import way_of

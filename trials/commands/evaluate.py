@@ -72,7 +72,7 @@ def evaluate_models(options: argparse.Namespace) -> int:
     from trials.tasks.task_files import read_tasks
 
     tasks = read_tasks(options.tasks, None if options.data is None else Path(options.data), options.limit)
-    _require_whole(options.models)
+    require_models(options.models)
     from analysis.tasks.published import published_figures
     from analysis.tasks.task_result import paired_difference, rights, task_result
     from analysis.terminal.task_text import TASK_MEANING, published_text, tasks_text
@@ -147,7 +147,7 @@ def judge_models(options: argparse.Namespace) -> int:
         )
     judge = Judge(options.judge_url, options.judge_model, key)
     chats = read_chats(Path(options.data), options.limit)
-    _require_whole(options.models)
+    require_models(options.models)
     judge.require_reply()
     from trials.tuning.comparison_by_judge import drawn_answers, preferred
     from trials.tuning.judge import JudgeStoppedError
@@ -182,7 +182,7 @@ def judge_models(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _require_whole(models: Sequence[str]) -> None:
+def require_models(models: Sequence[str]) -> None:
     """Raise SpecError for a model's file that cannot be one, before torch, which takes seconds, is imported."""
     from trials.models.first_glance import require_whole
 

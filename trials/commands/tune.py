@@ -11,7 +11,7 @@ from search_space.errors import SpecError, quoted
 from search_space.sizes import written_number
 from trials.catalogue.formats import FORMATS
 from trials.commands.arguments import add_json, counted, few, positive, seed
-from trials.commands.evaluate import add_which_trial, is_study, model_at, require_a_study
+from trials.commands.evaluate import add_which_trial, model_at, require_a_study, require_models
 from trials.commands.paths import Use, given
 from trials.commands.talk import DONE, emit, say
 from trials.tuning.synthetic_api import SYNTHETIC, USUAL_CHATS
@@ -71,7 +71,6 @@ def tune(options: argparse.Namespace) -> int:
     """Tune a model on the answers of chats, judge it on others, and write it with its chat template."""
     from trials.export.folder import require_creatable, require_own
     from trials.export.front_matter import require_license
-    from trials.models.first_glance import require_whole
 
     license_name = None if options.license is None else require_license(options.license)
     require_a_study(options)
@@ -87,8 +86,7 @@ def tune(options: argparse.Namespace) -> int:
     if output.resolve() in (path.resolve(), *([path.resolve().parent] if path.is_file() else [])):
         raise SpecError(f"--output must be another folder than that of the model which is tuned, found {output}; name another")
     require_own(output, options.force)
-    if not is_study(path):
-        require_whole(path)  # before torch, which takes seconds, is imported
+    require_models(options.models)
     require_creatable(output)
     return _tuned(options, learned, held_out, formats, license_name)
 

@@ -62,6 +62,11 @@ def require_formats(formats: Sequence[str], architecture: Architecture, tokenize
             raise SpecError(f"the format {name} cannot hold this shape, though {others} can: {possible[name]}")
     for name in formats:
         require_writer(name)
+    require_tokenizer_fits(formats, tokenizer)
+
+
+def require_tokenizer_fits(formats: Sequence[str], tokenizer: Path) -> None:
+    """Raise SpecError where one of the formats cannot hold the tokenizer."""
     for name in formats:
         if (check := FORMATS[name].tokenizer_check) is not None:
             resolve_name(check)(tokenizer)

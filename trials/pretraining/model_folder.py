@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from pkgutil import resolve_name
 
 from analysis.records.training import Training
 from analysis.text.words import bits_text
 from search_space.cost import parameters, unrolled_parameters
-from trials.catalogue.formats import FORMATS
 from trials.export.check import verified_text
 from trials.export.folder import is_whole, require_own, staged
 from trials.export.front_matter import front_matter
@@ -27,14 +25,6 @@ def require_model_place(folder: Path) -> bool:
         return True
     require_own(output, cure=MODEL_CURE)
     return False
-
-
-def require_tokenizer_fits(tokenizer: Path) -> None:
-    """Raise SpecError where a format that is written at the end cannot hold the tokenizer."""
-    for name in FORMATS_LEFT:
-        check = FORMATS[name].tokenizer_check
-        if check is not None:
-            resolve_name(check)(tokenizer)
 
 
 def write_model(folder: Path, wanted: Statement, training: Training, foreseen: str, license_name: str | None = None) -> str:

@@ -18,7 +18,7 @@ from trials.experiments.validate import LONG_SEED_OFFSET
 from trials.pretraining.kept_files import finished, kept_forecast
 from trials.pretraining.prediction import LossPrediction, predicted
 from trials.pretraining.recipes import TrainingRecipe
-from trials.pretraining.statement import FORESEEN, MODEL_LEFT, Statement, begun, has_steps, is_stated, settle
+from trials.pretraining.statement import FORESEEN, FORMATS_LEFT, MODEL_LEFT, Statement, begun, has_steps, is_stated, settle
 from trials.pretraining.subject import Subject
 from trials.study.directory import hold
 from trials.study.spec import ProxySpec
@@ -108,7 +108,8 @@ def train_whole(
     the training fails or its model cannot be verified.
     """
     from trials.corpus.prepare import prepare_corpus
-    from trials.pretraining.model_folder import require_model_place, require_tokenizer_fits, write_model
+    from trials.export.write import require_tokenizer_fits
+    from trials.pretraining.model_folder import require_model_place, write_model
     from trials.pretraining.outlook import require_machine_for
     from trials.pretraining.pretrain import pretrain
     from trials.pretraining.tracked import TrackedTraining
@@ -129,7 +130,7 @@ def train_whole(
                     blocks.require_same_text([subject.record])
                 blocks.require_context(wanted.proxy.context_tokens)
                 assert blocks.tokenizer_file is not None  # a corpus that was prepared here has one
-                require_tokenizer_fits(blocks.tokenizer_file)
+                require_tokenizer_fits(FORMATS_LEFT, blocks.tokenizer_file)
                 progress = _Progress(wanted, say)  # whose clock begins when the text is there
 
                 def on_point(point: CurvePoint, began: int) -> None:
