@@ -62,7 +62,7 @@ ROOMS = {
     "openvino": {"trials/latency/runtimes/openvino_runtime.py"},
     "jinja2": {"trials/tuning/chat_template.py"},
     "rouge_score": {"trials/tuning/answers.py"},
-    "lm_eval": {"trials/tasks/harness.py"},
+    "lm_eval": {"trials/models/harness.py"},
     "llama_cpp": {"trials/latency/runtimes/llama_cpp_runtime.py"},
     "plotly": {
         "analysis/report/figures.py",

@@ -8,6 +8,7 @@ from typing import Self
 
 from analysis.records.latency import Latency
 from analysis.records.record import Costs, FinalRecord, TrialRecord
+from analysis.records.task_score import TaskScore
 from analysis.records.training import Quality
 from search_space.architecture import Architecture
 
@@ -25,6 +26,8 @@ class Observed:
     """Quality on the split that objectives are read from."""
     validations: Mapping[str, Quality] = field(default_factory=dict)
     """Quality on each named validation set."""
+    tasks: Mapping[str, TaskScore] = field(default_factory=dict)
+    """Answers to each named task."""
 
     @classmethod
     def of(cls, record: TrialRecord, final: FinalRecord | None = None) -> Self:
@@ -37,6 +40,7 @@ class Observed:
             latency=(final.latency if final else None) or record.latency,
             quality=training.validation if training else None,
             validations=training.validations if training else {},
+            tasks=training.tasks if training else {},
         )
 
     @classmethod

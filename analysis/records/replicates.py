@@ -8,6 +8,7 @@ from math import sqrt
 from statistics import fmean, variance
 
 from analysis.records.record import TrialRecord
+from analysis.records.task_score import mean_score
 from analysis.records.training import Quality, RoundedQuality
 
 
@@ -36,18 +37,26 @@ def averaged(records: Iterable[TrialRecord]) -> list[TrialRecord]:
 
 
 def mean_record(shape: Sequence[TrialRecord]) -> TrialRecord:
-    """The first of a shape's finished trials with the mean quality of all, on the validation split and on every set that all have."""
+    """The first of a shape's finished trials with the mean of all, on the validation split and on every set and task that all have."""
     first, *replicates = shape
     if not replicates:
         return first
     assert first.training is not None
+    trainings = [record.training for record in shape if record.training is not None]
     sets = {
-        name: _mean([record.training.validations[name] for record in shape if record.training is not None])
+        name: _mean([training.validations[name] for training in trainings])
         for name in first.training.validations
-        if all(record.training is not None and name in record.training.validations for record in shape)
+        if all(name in training.validations for training in trainings)
+    }
+    tasks = {
+        name: mean_score([training.tasks[name] for training in trainings])
+        if all(name in training.tasks for training in trainings)
+        else score
+        for name, score in first.training.tasks.items()
     }
     mean = _mean([validation(record) for record in shape])
-    return replace(first, training=replace(first.training, validation=mean, validations={**first.training.validations, **sets}))
+    validations = {**first.training.validations, **sets}
+    return replace(first, training=replace(first.training, validation=mean, validations=validations, tasks=tasks))
 
 
 def _mean(qualities: Sequence[Quality]) -> Quality:

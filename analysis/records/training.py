@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from analysis.records.checked import Cosine, Fraction, Measurement, PositiveCount, PositiveFloat
 from analysis.records.latency import Activations
+from analysis.records.task_score import TaskScore
 
 FARTHEST = 8.0
 """Times a training's tokens beyond which nothing is forecast."""
@@ -160,6 +161,8 @@ class Training:
     """Seconds of the branches that decayed beside the run, their evaluations included; None where they were not counted."""
     validations: Mapping[str, Quality] = field(default_factory=dict)
     """Quality on each validation set that the study names beside the held-out split, at the end of a finished run."""
+    tasks: Mapping[str, TaskScore] = field(default_factory=dict)
+    """Answers to each task that the study names, at the end of a finished run."""
     model_flops_utilisation: float | None = None
     """Tokens a second times training_flops_per_token over the device's stated peak; None where no peak is known."""
     compiled: bool = False

@@ -26,9 +26,10 @@ from analysis.report.drawing import shape_code, shape_drawing
 from analysis.report.figures import curves_figure, front_figure, front_figures, picture, plotly_script
 from analysis.report.first_screen import export_command, first_screen
 from analysis.report.html import Html, element, folded, later, paragraphs, sections_page
+from analysis.report.judged_tables import task_tables, validation_tables
 from analysis.report.search_figures import search_part
 from analysis.report.sections import ForecastFound, asked_facts, cost_facts, environment_facts, forecast_part, health_part, validity_part
-from analysis.report.tables import all_trials, front_table, unfinished, validation_tables
+from analysis.report.tables import all_trials, front_table, unfinished
 from analysis.report.terms import hover
 from analysis.report.traces import MANY
 from analysis.report.written import written_part
@@ -192,6 +193,7 @@ def _front(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], fr
         *(picture(name, figure, "The same shapes along another pair of objectives.") for name, figure in beside),
         front_table(records, finals, front, membership),
         *validation_tables(records, finals, front, membership),
+        *task_tables(records, finals, front, membership),
         *_beside(records, finals, front),
         _hypervolume(front),
         folded(f"Every trial ({len(records)})", later(all_trials(records, finals, front, membership))),

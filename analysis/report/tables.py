@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from analysis.fronts.domains import domain_sentences
 from analysis.fronts.front import Front
 from analysis.fronts.membership import Membership, picks
 from analysis.fronts.rounding import rounding_text
 from analysis.fronts.rows import front_rows, trial_row
 from analysis.objectives.objective import Objective
-from analysis.objectives.observed import Observed
-from analysis.objectives.quality import ON, ROUNDING_LOSS, half_width_of
-from analysis.objectives.registry import FORECAST, find_objective
+from analysis.objectives.quality import ROUNDING_LOSS
+from analysis.objectives.registry import find_objective
 from analysis.records.record import FinalRecord, TrialRecord
-from analysis.records.replicates import averaged
 from analysis.report.drawing import shape_code
-from analysis.report.html import Html, element, html, paragraphs, table
+from analysis.report.html import Html, element, html, table
 from analysis.report.terms import hover
 from analysis.text import words
 
@@ -27,7 +24,6 @@ TABLE_CAPTION = (
     "“Credible, 90 %” is its interval of the validation quality with the selection bias taken out; “on the front” the probability that no "
     "other shape truly beats this one. Shapes marked “tie” cannot be told from the {best} one."
 )
-HELD_OUT = "held-out split"
 Cell = Callable[[dict[str, Any]], str]
 
 
@@ -40,7 +36,7 @@ def front_table(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord
         columns[f"{find_objective(ROUNDING_LOSS).heading()}, 90 %"] = rounding_cell
     rows = [
         (
-            _name(r["trial"], r["name"], [*chosen.get(r["trial"], []), *(["tie"] if best in r["ties"] else [])]),
+            name_cell(r["trial"], r["name"], [*chosen.get(r["trial"], []), *(["tie"] if best in r["ties"] else [])]),
             shape_code(r["shape"], shapes[r["trial"]]),
             f"{r['parameters']:,}",
             *(cell(r) for cell in columns.values()),
@@ -93,44 +89,8 @@ def _interval(objective: Objective) -> Cell:
     return cell
 
 
-def validation_tables(
-    records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, membership: Membership
-) -> list[Html]:
-    """Table of the shapes on each validation set that the study names, and whether these rank alike; nothing where it names none."""
-    seen = {record.number: Observed.of(record) for record in averaged(records)}
-    names = sorted({name for each in seen.values() for name in each.validations})
-    if not names:
-        return []
-    objectives = {HELD_OUT: find_objective(FORECAST)} | {name: find_objective(f"{ON}{name}") for name in names}
-    rows = [
-        (
-            _name(r["trial"], r["name"], []),
-            element("code", r["shape"]),
-            *(_with_documents(objective, seen[r["trial"]], name) for name, objective in objectives.items()),
-        )
-        for r in front_rows(records, finals, front, membership)
-    ]
-    columns = {"Trial": False, "Shape": False} | dict.fromkeys(objectives, True)
-    return [
-        table(
-            columns,
-            rows,
-            "Bits per byte on the validation sets that the study names; the search has chosen by the held-out split. After ± stands half "
-            "the 90 % interval of that of all text like it, by documents.",
-            named={name: objectives[name].words.meaning for name in names},
-        ),
-        *([paragraphs(said)] if (said := domain_sentences(records)) else []),
-    ]
-
-
-def _with_documents(objective: Objective, seen: Observed, name: str) -> str:
-    """A value with half its interval, where the documents of the split or set of that name are known."""
-    quality = seen.quality if name == HELD_OUT else seen.validations.get(name)
-    width = None if quality is None else half_width_of(quality)
-    return objective.cell(objective.value(seen)) + ("" if width is None else f" ± {width:.3f}")
-
-
-def _name(number: int, name: str | None, titles: Sequence[str]) -> Html:
+def name_cell(number: int, name: str | None, titles: Sequence[str]) -> Html:
+    """A trial's number, its name where it has one, and what it was picked for."""
     tags = [element("span", title, class_="tag", **hover(title)) for title in titles]
     tags += [element("span", name, class_="tag reference")] if name else []
     return Html(" ".join([html(f"#{number}"), *tags]))
@@ -154,7 +114,7 @@ def all_trials(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord]
         odds = words.probability(r["front_probability"])
         rows.append(
             (
-                _name(record.number, record.name, []),
+                name_cell(record.number, record.name, []),
                 shape_code(r["shape"], record.architecture),
                 ending,
                 f"{r['parameters']:,}",
@@ -170,7 +130,7 @@ def unfinished(records: Sequence[TrialRecord]) -> Html:
     """The trials that did not finish, how they ended and why."""
     rows = [
         (
-            _name(record.number, record.name, []),
+            name_cell(record.number, record.name, []),
             shape_code(record.architecture.label, record.architecture),
             element("span", words.OUTCOMES[record.outcome], class_="nowrap"),
             f"{record.training.tokens:,}" if record.training else words.ABSENT,

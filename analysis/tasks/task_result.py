@@ -111,7 +111,12 @@ def _is_right(each: Scored, normalised: bool) -> bool:
 
 def share(right: Array) -> Estimate:
     """Share of ones with Wilson's interval."""
-    count, value, z = len(right), float(right.mean()), float(norm.ppf((1 + LEVEL) / 2))
+    return share_of(float(right.sum()), len(right))
+
+
+def share_of(right: float, count: int) -> Estimate:
+    """Share of so many questions that were answered rightly, or of a mean of several answers to each, with Wilson's interval."""
+    value, z = right / count, float(norm.ppf((1 + LEVEL) / 2))
     middle = (value + z * z / (2 * count)) / (1 + z * z / count)
     half = z / (1 + z * z / count) * sqrt(value * (1 - value) / count + z * z / (4 * count * count))
     return Estimate(value, max(0.0, middle - half), min(1.0, middle + half))

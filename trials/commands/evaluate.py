@@ -76,7 +76,7 @@ def evaluate_models(options: argparse.Namespace) -> int:
     from analysis.tasks.published import published_figures
     from analysis.tasks.task_result import paired_difference, rights, task_result
     from analysis.terminal.task_text import TASK_MEANING, published_text, tasks_text
-    from trials.tasks.scoring import scored
+    from trials.models.scoring import scored
 
     first: dict[str, Array] = {}
     printed = []
@@ -221,7 +221,7 @@ def _by_harness(options: argparse.Namespace) -> int:
     if find_spec("lm_eval") is None:
         raise SpecError("--harness must have lm-evaluation-harness, found none; pip install 'archfront[evals]', or name files with --data")
     from analysis.terminal.task_text import harness_text
-    from trials.tasks.harness import harness_figures
+    from trials.models.harness import harness_figures
 
     printed = []
     for path in options.models:

@@ -183,8 +183,8 @@ def ablate(options: argparse.Namespace) -> int:
 
     ablations = [load_ablation(Path(file)) for file in options.file]
     ablations_passed(ablations, [options.scale], trains_here=is_here(options.address))
-    from analysis.report.rounding_table import rounding_table_text
     from analysis.terminal.experiment_text import ablation_table_text, ablation_times_text
+    from analysis.terminal.rounding_table import rounding_table_text
     from trials.experiments.ablation import run_ablations
     from trials.reporting.beside_run import ablation_run
     from trials.tracking.mlflow_ablations import keep_answers, track_answers

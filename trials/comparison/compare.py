@@ -11,8 +11,8 @@ from analysis.tasks.task_result import paired_difference, rights, task_result
 from search_space.cost import parameters
 from trials.comparison.mending import Mending
 from trials.models.loaded_model import LoadedModel
+from trials.models.scoring import scored
 from trials.rounding.ways import Way
-from trials.tasks.scoring import scored
 from trials.tasks.task_files import TaskQuestions
 
 ReadText = Callable[[LoadedModel], TextScore]

@@ -15,9 +15,9 @@ from search_space.errors import SpecError
 from trials.corpus.blocks import TokenBlocks
 from trials.corpus.documents import find_documents
 from trials.models.loaded_model import LoadedModel
+from trials.models.scoring import likelihoods
 from trials.study.corpus_spec import CorpusSpec
 from trials.tasks.question import Option
-from trials.tasks.scoring import likelihoods
 from trials.training.evaluation import score
 
 PASSAGE_LETTERS = 1000

@@ -16,6 +16,7 @@ from analysis.records.json_writer import json_of
 from search_space.errors import SpecError
 from trials.corpus.shuffle import draw, permute
 from trials.corpus.split_facts import SplitFacts
+from trials.tasks.encoding import EncodedTask
 
 if TYPE_CHECKING:
     from analysis.records.record import TrialRecord
@@ -65,6 +66,8 @@ class TokenBlocks:
     """Documents that are null, empty or white space alone, and left out; None as for `documents`."""
     validations: Mapping[str, Ids] = field(default_factory=dict)
     """[tokens] Each of the validation sets that the study names beside the corpus."""
+    tasks: Mapping[str, EncodedTask] = field(default_factory=dict)
+    """The questions of each task that the study names beside the corpus; `save` leaves them out."""
     facts: SplitFacts | None = None
     """How the corpus is split; None for blocks that were made without one."""
     unit_starts: Mapping[str, Places] = field(default_factory=dict)
@@ -158,6 +161,17 @@ class TokenBlocks:
                     f"the corpus must be the text that {record.title} was trained on (SHA-256 {hashed[:12]}), found another one "
                     f"({self.corpus_sha256[:12]}); restore the text, or name another directory"
                 )
+
+    def require_same_tasks(self, records: Iterable[TrialRecord]) -> None:
+        """Raise SpecError where a record's training answered other questions under a task's name than these blocks have."""
+        for record in records:
+            for name, score in (record.training.tasks if record.training else {}).items():
+                asked, now = score.questions_sha256, self.tasks[name].sha256 if name in self.tasks else score.questions_sha256
+                if asked != now:
+                    raise SpecError(
+                        f"corpus.tasks.{name} must hold the questions that {record.title} answered (SHA-256 {asked[:12]}), found others "
+                        f"({now[:12]}); restore the file, or name another directory"
+                    )
 
     def require_context(self, context_tokens: int) -> None:
         """Raise SpecError where a split or a named validation set does not fill one window."""

@@ -16,12 +16,13 @@ from trials.corpus.blocks import BYTES_PER_TOKEN, META, TOKENIZER, TokenBlocks, 
 from trials.corpus.dataset import COLUMN, fetch_dataset, fetched_files, require_dataset_folder
 from trials.corpus.documents import Documents, find_documents
 from trials.corpus.encoding import PROGRESS, encode_splits
-from trials.corpus.given_tokenizer import Given, given_tokenizer, local_tokenizers
+from trials.corpus.given_tokenizer import Given, given_tokenizer, local_tokenizers, read_tokenizer
 from trials.corpus.splits import CORPUS_FORMAT, Inventory, known_inventory, take_inventory
-from trials.corpus.tokenizer import load_encoder, require_vocab_size, train_tokenizer
+from trials.corpus.tokenizer import load_encoder, load_exported, require_vocab_size, train_tokenizer
 from trials.corpus.validation_sets import encode_validations, find_validations, known_validations
 from trials.study.corpus_spec import CorpusSpec, is_local_path
 from trials.study.files import cache_folder, sole
+from trials.tasks.encoding import EncodedTask, encoded_tasks, read_study_tasks
 
 SAMPLE_BYTES = 32 << 20
 """Text of the train split, about, that the merges are learned on."""
@@ -54,6 +55,7 @@ def prepare_corpus(spec: CorpusSpec, vocab_size: int, cache: Path | None = None)
         documents=inventory.documents,
         without_text=inventory.without_text,
         validations=validations,
+        tasks=_tasks(spec, folder),
         unit_starts={**blocks.unit_starts, **begin},
     )
 
@@ -68,13 +70,28 @@ def known_tokens(spec: CorpusSpec, vocab_size: int, cache: Path) -> int | None:
 
 
 def known_blocks(spec: CorpusSpec, vocab_size: int, cache: Path | None = None) -> TokenBlocks | None:
-    """The blocks as `prepare_corpus` gives them, named validation sets included, where all of them are in the cache; else None.
+    """The blocks as `prepare_corpus` gives them, named validation sets and tasks included, where the text is in the cache; else None.
 
     Reads no text and asks no hub.
     """
     folder = _known_folder(spec, vocab_size, cache_folder(cache))
     validations = None if folder is None else known_validations(spec, vocab_size, folder)
-    return None if folder is None or validations is None else dataclasses.replace(TokenBlocks.load(folder), validations=validations)
+    if folder is None or validations is None:
+        return None
+    return dataclasses.replace(TokenBlocks.load(folder), validations=validations, tasks=_tasks(spec, folder))
+
+
+def _tasks(spec: CorpusSpec, folder: Path) -> dict[str, EncodedTask]:
+    """The questions that the study names under the folder's tokenizer; before one without a context stands the end of another text."""
+    if not spec.tasks:
+        return {}
+    exported = load_exported(folder / TOKENIZER)
+
+    def encode(text: str) -> list[int]:
+        ids: list[int] = exported.encode(text, add_special_tokens=False).ids
+        return ids
+
+    return encoded_tasks(spec.tasks, encode, read_tokenizer(folder / TOKENIZER).end_of_text)
 
 
 def _known_folder(spec: CorpusSpec, vocab_size: int, cache: Path) -> Path | None:
@@ -104,11 +121,12 @@ def corpus_hash(spec: CorpusSpec, cache: Path | None = None) -> str:
 
 
 def require_corpus(spec: CorpusSpec, vocab_sizes: Iterable[int]) -> None:
-    """Raise SpecError for files that are not there and vocabularies that cannot be had; reads no text and asks no hub."""
+    """Raise SpecError for files that are not there, tasks and vocabularies that cannot be had; reads no text and asks no hub."""
     if spec.files is not None and not any(path.stat().st_size for path in find_documents(spec).files):
         raise SpecError(f"the corpus must hold text, found only empty files for {', '.join(spec.files)}; name others")
     require_dataset_folder(spec)
     find_validations(spec)
+    read_study_tasks(spec.tasks)
     local = spec.tokenizer and all(is_local_path(name) or Path(name).exists() for name in spec.tokenizer)
     for size in vocab_sizes:
         require_vocab_size(size)

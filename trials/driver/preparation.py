@@ -150,6 +150,7 @@ def equipped(
     """
     for size, found in blocks.items():
         found.require_same_text(records)
+        found.require_same_tasks(records)
         found.require_context(study.proxy.context_tokens)
         if found.tokenizer_file is not None:
             write_whole(tokenizer_file(directory, size), found.tokenizer_file.read_bytes())

@@ -34,6 +34,7 @@ from trials.plans.pace_table import (
 from trials.plans.stage_estimate import ROUNDED_EVALUATION, SOLITARY_STAGES
 from trials.progress.stages import JUDGED, MEASURED, Stages
 from trials.study.spec import StudySpec
+from trials.tasks.encoding import tokens_asked
 
 DOUBTFUL_FLOPS_PER_SECOND = 1e9
 """A slow processor's pace: where the quickest trial ends in time even so, nothing is timed before it begins."""
@@ -148,7 +149,8 @@ def _pace(study: StudySpec, record: TrialRecord, training: Training, share: floa
     times: float = sum(point.validation_loss is not None for point in training.curve)
     qualities = [*training.validations.values(), *([training.validation] if training.validation else [])]
     times += len(training.validations) + ROUNDED_EVALUATION * sum(quality.rounded is not None for quality in qualities)
-    judged = times * proxy.evaluation_tokens * cost.decode_flops(shape, proxy.context_tokens)
+    asked = tokens_asked(study.corpus.tasks) * (1 + ROUNDED_EVALUATION * any(score.rounded for score in training.tasks.values()))
+    judged = (times * proxy.evaluation_tokens + asked) * cost.decode_flops(shape, proxy.context_tokens)
     assert training.evaluation_seconds
     return TrainingPace(
         label=shape.label,

@@ -89,8 +89,9 @@ def ablation_as_shipped(path: Path) -> tuple[AblationSpec, bool]:
 
 
 def _has_text(corpus: CorpusSpec, folder: Path) -> bool:
-    texts = (*(corpus.files or ()), *(file for files in corpus.validation.values() for file in files), *(corpus.tokenizer or ()))
-    return all(_is_below(text, folder) for text in texts)
+    sets = (file for files in corpus.validation.values() for file in files)
+    named = (*(corpus.files or ()), *sets, *corpus.tasks.values(), *(corpus.tokenizer or ()))
+    return all(_is_below(name, folder) for name in named)
 
 
 def _is_below(name: str, folder: Path) -> bool:
@@ -113,6 +114,8 @@ def _companions(study_path: Path) -> Iterator[tuple[str, Path]]:
     for name, patterns in corpus.validation.items():
         for pattern in patterns:
             yield from _named(f"corpus.validation.{name}", pattern, study_path.parent)
+    for name, file in corpus.tasks.items():
+        yield from _named(f"corpus.tasks.{name}", file, study_path.parent)
     if corpus.dataset is not None and (corpus.is_local or (study_path.parent / corpus.dataset).is_dir()):
         yield from _named("corpus.dataset", f"{corpus.dataset}/**", study_path.parent)
     for name in corpus.tokenizer or ():

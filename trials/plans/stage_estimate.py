@@ -14,6 +14,7 @@ from trials.machine.contention import share_of_fewer
 from trials.plans.pace_model import StepLaw
 from trials.study.search_spec import AUTO
 from trials.study.spec import ProxySpec, StudySpec
+from trials.tasks.encoding import tokens_asked
 from trials.training.schedules import evaluations_made, paid_tokens
 
 EULER = 0.5772
@@ -101,10 +102,11 @@ def trial_seconds(
     pace, judged = law.seconds_per_token(shape, proxy), law.evaluation_seconds(shape, proxy.evaluation_tokens, proxy.context_tokens)
     trained = proxy.seconds if proxy.seconds is not None else paid_tokens(shape, proxy) * pace
     looks = study.search.rungs if is_proposed and study.search.early_stopping != "none" else ()
+    answered = law.evaluation_seconds(shape, tokens_asked(study.corpus.tasks), proxy.context_tokens)
     times = evaluations_made(shape, proxy, looks) + _judgements(study) * (1 + len(study.corpus.validation)) - 1
     return TrialSeconds(
         training=trained + len(proxy.cooldowns) * judged + (law.start_seconds if proxy.compile is True else 0.0),
-        evaluation=times * judged,
+        evaluation=times * judged + _judgements(study) * answered,
         latency=_waited(study, known),
         judgement=_judgements(study) * judged,
     )

@@ -12,8 +12,8 @@ from analysis.fidelity.promotion import Promotion, promotion_sentences
 from analysis.fidelity.rank_validity import Validity, validity_sentences
 from analysis.records.checked import LARGEST_NUMBER, Range
 from analysis.report.html import Html, paragraphs, sections_page, table
-from analysis.report.rounding_table import rounding_rows
 from analysis.terminal.experiment_text import TableRows, ablation_rows, promotion_rows, time_rows
+from analysis.terminal.rounding_table import rounding_rows
 from analysis.text import words
 from analysis.text.columns import ON_THE_LEFT, markdown_table
 

@@ -17,8 +17,7 @@ from analysis.fronts.membership import Membership, estimate_membership
 from analysis.fronts.rows import trial_row
 from analysis.objectives.observed import Observed
 from analysis.objectives.problem import problem_of
-from analysis.objectives.quality import ON
-from analysis.objectives.registry import OBJECTIVES
+from analysis.objectives.registry import OBJECTIVES, named_objectives
 from analysis.records.attempt import Attempt, read_attempts
 from analysis.records.choice import read_choice
 from analysis.records.files import write_whole
@@ -163,7 +162,7 @@ def under_objectives(stored: StoredStudy, names: Sequence[str]) -> StoredStudy:
     for objective in problem.objectives:
         if finished and all(objective.value(seen) is None for seen in finished):
             there = [name for name, known in OBJECTIVES.items() if any(known.value(seen) is not None for seen in finished)]
-            there += sorted({f"{ON}{name}" for seen in finished for name in seen.validations})
+            there += sorted({named.name for seen in finished for named in named_objectives(seen)})
             raise SpecError(f"{objective.name} was not measured in {stored.directory}; name others of {', '.join(there)}")
     return dataclasses.replace(stored, study=stored.study.model_copy(update={"objectives": problem.names}))
 

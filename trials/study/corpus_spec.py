@@ -14,6 +14,8 @@ from trials.study.section import Positive, Section
 SOURCES = ("name", "files", "dataset")
 TAKEN = ("train", "validation", "test")
 """The study's own splits."""
+SET_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+"""What a validation set and a task may be called."""
 OF_A_DATASET = ("config", "split", "revision", "limit_bytes")
 
 
@@ -41,6 +43,9 @@ class CorpusSpec(Section):
     validation: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Files by a name of your own, beside the held-out split: every finished shape is also judged on these, in bits per byte."""
 
+    tasks: dict[str, str] = Field(default_factory=dict)
+    """A file of questions by the task's name: every finished shape answers them, for objectives such as `accuracy.piqa`."""
+
     @field_validator("files", "tokenizer", mode="before")
     @classmethod
     def _one_name(cls, value: object) -> object:
@@ -55,12 +60,22 @@ class CorpusSpec(Section):
     @classmethod
     def _fit_names(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
         for name, files in value.items():
-            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or name in TAKEN:
+            if not re.fullmatch(SET_NAME, name) or name in TAKEN:
                 raise ValueError(
                     f"must have names of letters, digits, dots and dashes other than {', '.join(TAKEN)}, found {quoted(name)}; rename it"
                 )
             if not files:
                 raise ValueError(f"must name files for {name}, found none; add them or leave {name} out")
+        return value
+
+    @field_validator("tasks")
+    @classmethod
+    def _fit_task_names(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, file in value.items():
+            if not re.fullmatch(SET_NAME, name):
+                raise ValueError(f"must have names of letters, digits, dots and dashes, found {quoted(name)}; rename it")
+            if not file:
+                raise ValueError(f"must name a file for {name}, found none; add it or leave {name} out")
         return value
 
     @model_validator(mode="after")
@@ -89,14 +104,18 @@ class CorpusSpec(Section):
     def beside(self, folder: Path) -> Self:
         """The corpus with every relative path taken from the folder; raises SpecError for one that cannot be followed."""
         named = {"files": self.files, "tokenizer": self.tokenizer, "dataset": self.dataset and (self.dataset,)}
-        for key, names in (named | {f"validation.{name}": files for name, files in self.validation.items()}).items():
+        named |= {f"validation.{name}": files for name, files in self.validation.items()}
+        named |= {f"tasks.{name}": (file,) for name, file in self.tasks.items()}
+        for key, names in named.items():
             for name in names or ():
                 require_reachable(folder / name, f"corpus.{key}")
         files = self.files and _all_placed(self.files, folder)
         validation = {name: _all_placed(names, folder) for name, names in self.validation.items()}
         tokenizer = self.tokenizer and tuple(_placed(name, folder) for name in self.tokenizer)
+        tasks = {name: str(folder / file) for name, file in self.tasks.items()}
         dataset = self.dataset and _placed(self.dataset, folder)
-        return self.model_copy(update={"files": files, "dataset": dataset, "tokenizer": tokenizer, "validation": validation})
+        placed = {"files": files, "dataset": dataset, "tokenizer": tokenizer, "validation": validation, "tasks": tasks}
+        return self.model_copy(update=placed)
 
 
 def _all_placed(names: tuple[str, ...], folder: Path) -> tuple[str, ...]:

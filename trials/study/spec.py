@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from analysis.objectives.problem import Problem, problem_of
-from analysis.objectives.registry import FORECAST, USUAL, validation_set_of
+from analysis.objectives.registry import FORECAST, USUAL, task_of, validation_set_of
 from analysis.records.training import FARTHEST
 from analysis.statistics.noise_prior import NoisePrior, expected_noise
 from search_space.budget import Budget
@@ -215,6 +215,10 @@ class StudySpec(Section):
                 raise ValueError(
                     f"the objective {name} needs the validation set {wanted} in corpus.validation, found {found}; name it there"
                 )
+            task = task_of(name)
+            if task is not None and task not in self.corpus.tasks:
+                found = shortened(", ".join(self.corpus.tasks) or "none")
+                raise ValueError(f"the objective {name} needs the task {task} in corpus.tasks, found {found}; name it there")
         return self
 
     @model_validator(mode="after")

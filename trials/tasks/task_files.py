@@ -38,17 +38,22 @@ def read_tasks(names: Sequence[str], folder: Path | None, most: int | None = Non
         if path:
             require_reachable(path, f"--tasks {name}")
         file = Path(path) if path else _file_in(folder, name)
-        questions: list[Question] = []
-        for where, row in _rows(file):
-            if most is not None and len(questions) == most:
-                break
-            if len(questions) == MOST_QUESTIONS:
-                raise SpecError(f"{file} must have at most {MOST_QUESTIONS:,} questions, found more; cut it, or give --limit")
-            questions.append(question_of(name, row, f"{file}, {where}"))
-        if not questions:
-            raise SpecError(f"{file} must have a question in each line, found none; name another file")
-        found.append(TaskQuestions(name, tuple(questions)))
+        found.append(TaskQuestions(name, read_questions(name, file, most)))
     return found
+
+
+def read_questions(name: str, file: Path, most: int | None = None) -> tuple[Question, ...]:
+    """The first `most` questions of a task, or all; raises SpecError for a file that cannot be read and a row that is no question."""
+    questions: list[Question] = []
+    for where, row in _rows(file):
+        if most is not None and len(questions) == most:
+            break
+        if len(questions) == MOST_QUESTIONS:
+            raise SpecError(f"{file} must have at most {MOST_QUESTIONS:,} questions, found more; cut it, or ask for fewer")
+        questions.append(question_of(name, row, f"{file}, {where}"))
+    if not questions:
+        raise SpecError(f"{file} must have a question in each line, found none; name another file")
+    return tuple(questions)
 
 
 def _file_in(folder: Path | None, name: str) -> Path:

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from analysis.objectives.objective import Noise
 from analysis.objectives.observed import Observed
 from analysis.objectives.problem import STANDARD, Problem
-from analysis.objectives.quality import ON
-from analysis.objectives.registry import OBJECTIVES, find_objective
+from analysis.objectives.registry import OBJECTIVES, find_objective, named_objectives
 from analysis.records.health_checks import check_results, failed_checks
 from analysis.records.json_writer import json_of
 from analysis.records.record import FinalRecord, Outcome, TrialRecord
@@ -154,9 +153,8 @@ def is_result(name: str, problem: Problem) -> bool:
 
 
 def objective_values(seen: Observed, noise: Noise) -> Iterator[tuple[str, float]]:
-    """Every objective of this noise that is known, by its name; those of named validation sets included."""
-    named = [find_objective(f"{ON}{name}") for name in seen.validations]
-    for objective in (*OBJECTIVES.values(), *named):
+    """Every objective of this noise that is known, by its name; those of named validation sets and tasks included."""
+    for objective in (*OBJECTIVES.values(), *named_objectives(seen)):
         value = objective.value(seen)
         if objective.noise == noise and value is not None:
             yield objective.name, value

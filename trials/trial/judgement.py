@@ -1,15 +1,20 @@
-"""A finished training's network judged once more: on the named validation sets, and as the latency's runtime rounds it."""
+"""A finished training's network judged once more: on named validation sets and tasks, and as the latency's runtime rounds it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
 
+from analysis.records.task_score import TaskFigures, TaskScore
 from analysis.records.training import Quality, Training
+from analysis.tasks.task_result import task_result
+from trials.catalogue.hugging_face_config import LEAST_POSITIONS
 from trials.corpus.blocks import TokenBlocks
 from trials.network.decoder import Network
+from trials.rounding.network import rounded
 from trials.rounding.table import Rounding
 from trials.study.spec import ProxySpec
+from trials.tasks.likelihood import score_questions
 from trials.training.evaluation import Scores, evaluate_deployed
 
 
@@ -36,14 +41,50 @@ def judge_finished(
     validation = training.validation
     if rounding is not None and validation is not None:
         validation = replace(validation, rounded=on("validation", scores).rounded)
-    return replace(training, validation=validation, validations={name: on(name) for name in blocks.validations})
+    tasks = answer_tasks(network, blocks, proxy, rounding, pause=pause)
+    return replace(training, validation=validation, validations={name: on(name) for name in blocks.validations}, tasks=tasks)
+
+
+def answer_tasks(
+    network: Network, blocks: TokenBlocks, proxy: ProxySpec, rounding: Rounding | None, *, pause: Callable[[], object] | None = None
+) -> dict[str, TaskScore]:
+    """What the network answers to each task's questions, in float32 and as rounded.
+
+    Texts are as long as an export states that they may be, as for `archfront evaluate`, though the training's context was shorter.
+    """
+    context = max(proxy.context_tokens, LEAST_POSITIONS)
+
+    def figures(name: str) -> tuple[TaskFigures, float]:
+        found = task_result(name, score_questions(network, blocks.tasks[name].questions, context, pause=pause))
+        normalised = None if found.accuracy_normalised is None else found.accuracy_normalised.value
+        return TaskFigures(
+            accuracy=found.accuracy.value, normalised_accuracy=normalised, answer_bits_per_byte=found.bits_per_byte
+        ), found.chance
+
+    plain = {name: figures(name) for name in blocks.tasks}
+    in_rounded: dict[str, TaskFigures] = {}
+    if rounding is not None and plain:
+        with rounded(network, rounding):
+            in_rounded = {name: figures(name)[0] for name in blocks.tasks}
+    return {
+        name: TaskScore(
+            questions=len(task.questions),
+            questions_sha256=task.sha256,
+            chance=plain[name][1],
+            in_float32=plain[name][0],
+            rounded=in_rounded.get(name),
+        )
+        for name, task in blocks.tasks.items()
+    }
 
 
 def without_rounding(training: Training) -> Training:
     """The training with its quality in float32 alone."""
     sets = {name: replace(quality, rounded=None) for name, quality in training.validations.items()}
     validation = training.validation
-    return replace(training, validation=None if validation is None else replace(validation, rounded=None), validations=sets)
+    tasks = {name: replace(score, rounded=None) for name, score in training.tasks.items()}
+    validation = None if validation is None else replace(validation, rounded=None)
+    return replace(training, validation=validation, validations=sets, tasks=tasks)
 
 
 def is_judged(training: Training, rounding: Rounding | None) -> bool:

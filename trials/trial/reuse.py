@@ -124,13 +124,16 @@ class Reuse:
     def _key_at(self, directory: Path, record: TrialRecord, seed: int, recipe: Recipe) -> str | None:
         """The key of a training there from what lies there; validation sets can only be told by their names."""
         vocab_size, training = record.architecture.vocab_size, record.training
-        ours = self._texts[vocab_size].validations
-        if not record.finished or training is None or training.corpus_sha256 is None or training.validations.keys() != ours.keys():
+        ours = self._texts[vocab_size]
+        if not record.finished or training is None or training.corpus_sha256 is None:
+            return None
+        if training.validations.keys() != ours.validations.keys():
             return None
         proxy = recipe(_recipe_of(_study_of((directory / STUDY).read_text(encoding="utf-8")), record))
         way = TrainingMode(precision=training.precision, threads=training.threads, compile=training.compiled)
         tokenizer = sha256(tokenizer_file(directory, vocab_size).read_bytes())
-        text = TrainingText(corpus_sha256=training.corpus_sha256, tokenizer_sha256=tokenizer, validations=ours)
+        answered = {name: score.questions_sha256 for name, score in training.tasks.items()}
+        text = replace(ours, corpus_sha256=training.corpus_sha256, tokenizer_sha256=tokenizer, tasks=answered)
         return training_key(record.architecture, seed, proxy, way, training.device, text)
 
 

@@ -132,7 +132,7 @@ def trial_in_stretches(
         peak = known_peak(conditions.device, training.precision) if conditions.peak_flops is None else conditions.peak_flops
         used = utilisation(training.tokens_per_second, costs.training_flops_per_token, peak)
         training = replace(training, model_flops_utilisation=used)
-        if blocks.validations or rounding is not None:
+        if blocks.validations or blocks.tasks or rounding is not None:
             with memory_errors():
                 there = network.to(conditions.device)
                 training = judge_finished(training, there, blocks, proxy, rounding, scores=run.scores, pause=pause)

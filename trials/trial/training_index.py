@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -43,6 +43,8 @@ class TrainingText:
     """SHA-256 of tokenizer.json; None where this machine does not have it."""
     validations: Mapping[str, str]
     """SHA-256 of the ids of each validation set that the study names."""
+    tasks: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of the questions of each task that it names."""
 
     @classmethod
     def of(cls, blocks: TokenBlocks) -> Self:
@@ -51,6 +53,7 @@ class TrainingText:
             corpus_sha256=blocks.corpus_sha256,
             tokenizer_sha256=None if blocks.tokenizer_file is None else sha256(blocks.tokenizer_file.read_bytes()),
             validations={name: sha256(ids.data) for name, ids in blocks.validations.items()},
+            tasks={name: task.sha256 for name, task in blocks.tasks.items()},
         )
 
 
@@ -80,7 +83,7 @@ def training_key(architecture: Architecture, seed: int, proxy: ProxySpec, way: T
         "recipe": {name: value for name, value in proxy.as_keyed().items() if name not in ("precision", "compile")},
         "way": asdict(way),
         "device": device.partition(":")[0],
-        "text": {**asdict(text), "format": CORPUS_FORMAT},
+        "text": {**{name: value for name, value in asdict(text).items() if name != "tasks" or value}, "format": CORPUS_FORMAT},
         "meaning": MEANING,
     }
     return sha256(json_of(facts, sort_keys=True, separators=(",", ":")).encode())

@@ -7,8 +7,8 @@ import pytest
 
 from analysis.fidelity.rounding_loss import RoundedArm, RoundingAnswer, RoundingConclusion, compare_rounding
 from analysis.records.training import Quality, RoundedQuality
-from analysis.report.rounding_table import rounding_table_text
 from analysis.statistics.intervals import LEVEL
+from analysis.terminal.rounding_table import rounding_table_text
 
 PLANTED = {"base": 0.10, "same": 0.10, "less": 0.06, "base-aware": 0.03, "less-aware": 0.02}
 """Bits per byte that rounding costs each arm."""

@@ -50,6 +50,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "text": {"text": dataclasses.replace(TEXT, corpus_sha256="d" * 64)},
     "tokenizer": {"text": dataclasses.replace(TEXT, tokenizer_sha256="d" * 64)},
     "validation": {"text": dataclasses.replace(TEXT, validations={"news": "d" * 64})},
+    "tasks": {"text": dataclasses.replace(TEXT, tasks={"blimp": "d" * 64})},
     "tying": {"architecture": dataclasses.replace(TASK.architecture, tie_word_embeddings=False)},
     "width": {"architecture": dataclasses.replace(TASK.architecture, hidden_size=TASK.architecture.hidden_size + 8)},
 }

@@ -14,10 +14,11 @@ from tests.support.sample_gguf import CONTEXT, SHAPE, padded_tokenizer, weights_
 from trials.export.write import write_formats
 from trials.models.hugging_face_folder import load_hugging_face
 from trials.models.loaded_model import LoadedModel
+from trials.models.scoring import likelihoods, scored
 from trials.models.trained_model import load_trained
-from trials.tasks import scoring
+from trials.tasks import likelihood
+from trials.tasks.encoding import encoded_option
 from trials.tasks.question import Option, Question
-from trials.tasks.scoring import likelihoods, pair_of_ids, scored
 
 OPTIONS = [
     Option("def front(points):", " return points"),
@@ -50,7 +51,8 @@ def model(folder: Path) -> LoadedModel:
 @torch.inference_mode()
 def by_hand(model: LoadedModel, option: Option) -> tuple[float, bool]:
     """Each token of the continuation by itself, from a text that ends before it."""
-    before, after = pair_of_ids(model, option)
+    ids = encoded_option(option, model.encode, model.prefix_token_id)
+    before, after = list(ids.before), list(ids.after)
     total, is_likeliest = 0.0, True
     kept = (before + after)[-(model.context_tokens + 1) :]
     for place in range(len(kept) - len(after), len(kept)):
@@ -62,7 +64,7 @@ def by_hand(model: LoadedModel, option: Option) -> tuple[float, bool]:
 
 @pytest.mark.parametrize("batch_tokens", [1, 100, 4096])
 def test_a_batch_is_each_text_by_itself(model: LoadedModel, batch_tokens: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring, "BATCH_TOKENS", batch_tokens)
+    monkeypatch.setattr(likelihood, "BATCH_TOKENS", batch_tokens)
     found = likelihoods(model, OPTIONS)
     for option, each in zip(OPTIONS, found, strict=True):
         total, is_likeliest = by_hand(model, option)

@@ -14,9 +14,9 @@ from lm_eval.tasks import TaskManager
 from analysis.tasks.task_result import HarnessFigure
 from search_space.errors import SpecError, WorkError, quoted, said_by, shortened, unknown_key
 from trials.models.loaded_model import LoadedModel
+from trials.models.scoring import likelihoods
 from trials.network.kv_cache import Cache
 from trials.tasks.question import Option
-from trials.tasks.scoring import likelihoods
 
 BOOTSTRAPS = 1000
 """Draws behind a standard error that has no formula; none at all would leave out those with one, too."""

@@ -12,9 +12,9 @@ from search_space.errors import SpecError, WorkError
 from tests.support.sample_gguf import CONTEXT, SHAPE, padded_tokenizer, weights_of
 from tests.trials.tasks.test_layouts import ROWS
 from trials.models.loaded_model import LoadedModel
+from trials.models.scoring import scored
 from trials.models.trained_model import load_trained
 from trials.tasks.layouts import question_of
-from trials.tasks.scoring import scored
 
 pytestmark = [
     pytest.mark.needs,
@@ -39,7 +39,7 @@ def planted(rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_its_accuracy_is_that_of_our_own_scorer(model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    from trials.tasks.harness import harness_figures
+    from trials.models.harness import harness_figures
 
     rows = [ROWS["piqa"] | {"goal": f"Dry towel {number}.", "label": number % 2} for number in range(12)]
     planted(rows, monkeypatch)
@@ -54,7 +54,7 @@ def test_its_accuracy_is_that_of_our_own_scorer(model: LoadedModel, monkeypatch:
 
 
 def test_answers_are_written_and_held_against_what_is_right(model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    from trials.tasks.harness import _written, harness_figures
+    from trials.models.harness import _written, harness_figures
 
     question = "what is wet"
     text = _written(model, f"Question: {question}?\nAnswer:", {"until": ["\n", ".", ","]}).strip()
@@ -68,7 +68,7 @@ def test_answers_are_written_and_held_against_what_is_right(model: LoadedModel, 
 def test_what_it_does_not_have_is_one_sentence(model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     import datasets
 
-    from trials.tasks.harness import harness_figures
+    from trials.models.harness import harness_figures
 
     with pytest.raises(SpecError, match="the harness' task piqqa"):
         harness_figures(model, ["piqqa"], None, None)
