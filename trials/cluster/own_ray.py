@@ -55,18 +55,20 @@ def own_ray(settings: Mapping[str, Any]) -> Iterator[None]:
 
     Raises SpecError where this machine has no place for its sockets or no loopback, and WorkError where it did not start; its logs are left
     then. Where one of the processes that it lives by ends, at any time, so does this one, if a front stands before it (`give_up`); Ray
-    itself would end it from C++, without a word, within 19 to 64 seconds (2.60).
+    itself would end it from C++, without a word, within 19 to 64 seconds (2.60). Where one ends before Ray is up, the front begins again: a
+    raylet ends by itself where its agents do not say their ports within 15 seconds, which no setting changes (2.60), and beside other work
+    they may not.
     """
     require_loopback()
     root = short_root([os.environ[name] for name in WHERE_SOCKETS_LIE if os.environ.get(name)] + list(SHORT_FOLDERS))
     folder = Path(tempfile.mkdtemp(prefix="af", dir=root))
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     logs = f"{folder}/session_latest/logs"
-    is_wanted, ended = False, list[str]()
+    is_up, is_wanted, ended = False, False, list[str]()
 
     def end_with_it(name: str, how: str) -> None:
         ended.append(f"Ray's {name} {how}")
-        give_up(f"{ended[0]} (its logs lie in {logs})")
+        give_up(f"{ended[0]}{'' if is_up else ' before it was up'} (its logs lie in {logs})", in_vain=not is_up)
 
     with _spilling() as large, variables_set({**PATIENCE, **token}), _loopback_alone(), _port_asked_for_in_steps(ended):
         try:
@@ -76,10 +78,12 @@ def own_ray(settings: Mapping[str, Any]) -> Iterator[None]:
                         ray.init(address="local", _temp_dir=str(folder), object_spilling_directory=large, **settings)
                 except Exception as error:
                     is_wanted = True
+                    time.sleep(NOTICED_SECONDS)  # where one of its processes has ended, whoever watches it has the say
                     found = first_line(error, said())
                     raise WorkError(
                         f"Ray did not start on this machine, found: {found}; its logs lie in {logs}, and the same command tries again"
                     ) from None
+                is_up = True
                 host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
                 with listening(host, int(port), lambda: end_with_it(LIVED_BY[0], "answers no more")), answered_by("Ray on this machine"):
                     yield

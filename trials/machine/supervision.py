@@ -37,8 +37,10 @@ INTERRUPTED = 128
 """An exit code after a signal is this and the signal's number."""
 SUBREAPER, DIE_WITH_PARENT = 36, 1
 """Options of prctl(2): PR_SET_CHILD_SUBREAPER and PR_SET_PDEATHSIG."""
-BY_SIGNAL, WITH_CODE = b"s", b"c"
-"""What the work says first of how it ends, with the number of either in the byte that follows."""
+BY_SIGNAL, WITH_CODE, IN_VAIN = b"s", b"c", b"v"
+"""What the work says first of how it ends, with the number of either in the byte that follows; the last before it had really begun."""
+MOST_BEGINNINGS = 3
+"""How often a work is begun that ends so."""
 LONGEST_WORD = 4_000
 """Bytes of what the work says last; a pipe takes so many at once (pipe(7))."""
 _told: tuple[int, int] | None = None
@@ -56,48 +58,55 @@ def supervised(
     A signal of `STOPS`, one that was held back before this call too, raises KeyboardInterrupt in the work, which then has `UNWIND_SECONDS`;
     a second signal ends it at once. Either way the code is 128 and the first signal's number, and `interrupted` makes a sentence of that
     number. Where the child ends before `work` does, the code is 1, and `vanished` makes a sentence of what ended, and how. This process
-    alone says either, on standard error. `stopping` is called with that code as the first signal comes, before the work is waited for, and
-    may return a process that it has started, which is left alone.
+    alone says either, on standard error. A child that gave up `in_vain` is said, and its work begun again, `MOST_BEGINNINGS` times in all.
+    `stopping` is called with that code as the first signal comes, before the work is waited for, and may return a process that it has
+    started, which is left alone.
     """
     heard = {number for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN}  # nohup, and `&` in a script, want it so
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {*heard, WAKE, signal.SIGCHLD})
-    answer, told = os.pipe()
     _prctl(SUBREAPER, 1)
-    front, child = os.getpid(), os.fork()
-    if child == 0:
-        os.close(answer)
-        return _work(work, told, front, heard, before)
-    os.close(told)
     spared: list[int] = []
 
     def first_came(number: int) -> None:
         if (started := stopping(INTERRUPTED + number)) is not None:
             spared.append(started)
 
-    stopped, status = _wait_for(child, heard, first_came)
-    _end_orphans(spared)
-    said = os.read(answer, 2 + LONGEST_WORD)
-    kind, number, last_word = said[:1], int.from_bytes(said[1:2]), said[2:].decode(errors="replace")
-    if last_word and not stopped:  # what comes to every process comes to one of them first
-        stopped = _next_signal(heard, time.monotonic())
-    stopped = stopped or (number if kind == BY_SIGNAL else 0)
-    if stopped:
-        _say(interrupted(stopped))
-        return INTERRUPTED + stopped
-    if kind and not last_word:
-        return number
+    for beginning in range(1, MOST_BEGINNINGS + 1):
+        answer, told = os.pipe()
+        front, child = os.getpid(), os.fork()
+        if child == 0:
+            os.close(answer)
+            return _work(work, told, front, heard, before)
+        os.close(told)
+        stopped, status = _wait_for(child, heard, first_came)
+        _end_orphans(spared)
+        said = os.read(answer, 2 + LONGEST_WORD)
+        os.close(answer)
+        kind, number, last_word = said[:1], int.from_bytes(said[1:2]), said[2:].decode(errors="replace")
+        if last_word and not stopped:  # what comes to every process comes to one of them first
+            stopped = _next_signal(heard, time.monotonic())
+        stopped = stopped or (number if kind == BY_SIGNAL else 0)
+        if stopped:
+            _say(interrupted(stopped))
+            return INTERRUPTED + stopped
+        if kind and not last_word:
+            return number
+        if kind == IN_VAIN and beginning < MOST_BEGINNINGS:
+            _say(f"archfront: {last_word}; it is begun again")
+            continue
+        break
     _say(vanished(last_word or f"the process that did the work {how_it_ended(os.waitstatus_to_exitcode(status))} without a word of why"))
     return FAILED
 
 
-def give_up(what: str) -> None:
+def give_up(what: str, *, in_vain: bool = False) -> None:
     """End this process at once, from any thread, where a front stands before it, which makes its sentence of this; nothing else elsewhere.
 
-    `what` is a clause of what ended and how. A signal that came before has the say.
+    `what` is a clause of what ended and how; `in_vain` says that the work had done nothing yet. A signal that came before has the say.
     """
     if _told is None or _told[0] != os.getpid():
         return
-    os.write(_told[1], WITH_CODE + bytes([FAILED]) + what.encode()[:LONGEST_WORD])
+    os.write(_told[1], (IN_VAIN if in_vain else WITH_CODE) + bytes([FAILED]) + what.encode()[:LONGEST_WORD])
     os._exit(FAILED)
 
 

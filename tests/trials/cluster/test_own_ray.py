@@ -157,26 +157,20 @@ def test_a_machine_too_busy_for_rays_own_patience_is_waited_for(name: str, tmp_p
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "number", "is_up"),
+    ("name", "number"),
     [
-        ("gcs_server", signal.SIGTERM, True),
-        pytest.param("gcs_server", signal.SIGKILL, True, marks=pytest.mark.more),
-        pytest.param("raylet", signal.SIGTERM, True, marks=pytest.mark.more),
-        pytest.param("raylet", signal.SIGKILL, True, marks=pytest.mark.more),
-        pytest.param("raylet", signal.SIGKILL, False, marks=pytest.mark.more),
-        pytest.param("raylet", signal.SIGTERM, False, marks=pytest.mark.more),
-        pytest.param("gcs_server", signal.SIGKILL, False, marks=pytest.mark.more),
-        pytest.param("gcs_server", signal.SIGTERM, False, marks=pytest.mark.more),
+        ("gcs_server", signal.SIGTERM),
+        pytest.param("gcs_server", signal.SIGKILL, marks=pytest.mark.more),
+        pytest.param("raylet", signal.SIGTERM, marks=pytest.mark.more),
+        pytest.param("raylet", signal.SIGKILL, marks=pytest.mark.more),
     ],
 )
-def test_the_end_of_what_ray_lives_by_is_one_sentence_and_leaves_no_process(
-    name: str, number: signal.Signals, is_up: bool, tmp_path: Path
-) -> None:
+def test_the_end_of_what_ray_lives_by_is_one_sentence_and_leaves_no_process(name: str, number: signal.Signals, tmp_path: Path) -> None:
     """Asked to end, gcs_server stops to listen and lives on (Ray 2.60); a raylet takes its driver along, sometimes before we can tell."""
     driver = start(tmp_path, "endless")
     try:
         assert driver.stdout is not None
-        assert not is_up or driver.stdout.readline() == "up\n"
+        assert driver.stdout.readline() == "up\n"
         os.kill(process_named(name, MARK, str(tmp_path)).number, number)
         _, complaints = driver.communicate(timeout=200)
     finally:
@@ -186,4 +180,31 @@ def test_the_end_of_what_ray_lives_by_is_one_sentence_and_leaves_no_process(
     (sentence,) = complaints.splitlines()
     assert re.match(rf"archfront: (Ray's {name} |the process that did the work ended with |Ray did not start on this machine)", sentence)
     assert sentence.endswith(("the same command continues", "the same command tries again"))
+    assert not processes_with(MARK, str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("raylet", signal.SIGKILL),
+        pytest.param("raylet", signal.SIGTERM, marks=pytest.mark.more),
+        pytest.param("gcs_server", signal.SIGKILL, marks=pytest.mark.more),
+        pytest.param("gcs_server", signal.SIGTERM, marks=pytest.mark.more),
+    ],
+)
+def test_what_ends_before_ray_is_up_is_begun_again(name: str, number: signal.Signals, tmp_path: Path) -> None:
+    """As a raylet does whose agents are late beside other work."""
+    driver = start(tmp_path, "endless")
+    try:
+        assert driver.stdout is not None
+        os.kill(process_named(name, MARK, str(tmp_path)).number, number)
+        assert driver.stdout.readline() == "up\n"
+        driver.send_signal(signal.SIGINT)
+        _, complaints = driver.communicate(timeout=200)
+    finally:
+        driver.kill()
+        driver.wait()
+    assert driver.returncode == 130
+    first, *_ = complaints.splitlines()
+    assert re.match(rf"archfront: Ray's {name} .* before it was up \(its logs lie in .*\); it is begun again$", first)
     assert not processes_with(MARK, str(tmp_path))

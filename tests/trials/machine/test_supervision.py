@@ -60,6 +60,10 @@ def fine():
 def as_another_process_ended():
     return 143
 
+def in_vain():
+    print("begun", flush=True)
+    supervision.give_up("nothing is up", in_vain=True)
+
 def with_orphans():
     subprocess.Popen(["sleep", "600"], start_new_session=True)
     return 2
@@ -264,3 +268,11 @@ def test_a_signal_that_is_to_be_ignored_stays_so(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "archfront.py"), "describe", "mobilellm-125m"]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert ended(process, tmp_path) == (0, [])
+
+
+def test_a_work_that_gave_up_before_it_began_is_begun_again_a_few_times(tmp_path: Path) -> None:
+    process = begin("in_vain", tmp_path)
+    out, said = process.communicate(timeout=60)
+    again = "archfront: nothing is up; it is begun again"
+    assert (process.returncode, out.splitlines(), said.splitlines()) == (1, ["begun"] * 3, [again, again, "nothing is up"])
+    assert not processes_with(MARK, str(tmp_path))
