@@ -22,7 +22,7 @@ from pydantic import BaseModel
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent))
 
-from analysis.objectives.registry import OBJECTIVES  # noqa: E402
+from analysis.objectives.registry import explained_objectives  # noqa: E402
 from analysis.records import (  # noqa: E402
     attempt,
     health_checks,
@@ -201,7 +201,7 @@ def objective_table() -> str:
     when = {"shape": "before anything runs", "device": "once measured on the device", "training": "after the training"}
     noise = {"none": "none, a closed form", "measurement": "repeats and second measurements", "seed": "replicates with other seeds"}
     lines = ["| objective | known | noise | what it is |", "|---|---|---|---|"]
-    lines += [f"| `{o.name}` | {when[o.known]} | {noise[o.noise]} | {o.words.meaning} |" for o in OBJECTIVES.values()]
+    lines += [f"| `{o.name}` | {when[o.known]} | {noise[o.noise]} | {o.words.meaning} |" for o in explained_objectives()]
     return "\n".join([*lines, ""])
 
 

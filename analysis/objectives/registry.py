@@ -26,6 +26,11 @@ OF_TASKS = {ACCURACY_ON: accuracy_on, NORMALISED_ON: normalised_accuracy_on, ANS
 """What makes an objective of a task, by the beginning of its name."""
 
 
+def explained_objectives() -> list[Objective]:
+    """Every objective, and one of each kind that has a validation set's or a task's name in its own, called NAME."""
+    return [*OBJECTIVES.values(), *(make("NAME") for make in (bits_per_byte_on, *OF_TASKS.values()))]
+
+
 def find_objective(name: str) -> Objective:
     """The objective of that name; raises SpecError with the nearest one that exists."""
     if (named := validation_set_of(name)) is not None:

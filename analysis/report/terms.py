@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
 
-from analysis.objectives.registry import OBJECTIVES
+from analysis.objectives.registry import explained_objectives, find_objective, task_of, validation_set_of
 from analysis.records.health_checks import HEALTH_CHECKS
 from analysis.text.glossary import COLUMNS, HEADINGS, TERMS, Entry
 from search_space.errors import SpecError
@@ -17,7 +17,7 @@ from search_space.label import example_words, read_label
 @cache
 def objective_entries() -> tuple[Entry, ...]:
     """Every objective: its name in a study, what it is, and how headings say it."""
-    said = ((objective, objective.words) for objective in OBJECTIVES.values())
+    said = ((objective, objective.words) for objective in explained_objectives())
     return tuple(Entry(objective.name, words.meaning, tuple(filter(None, (words.label, words.short)))) for objective, words in said)
 
 
@@ -50,6 +50,8 @@ def meanings(heading: str) -> list[Entry]:
     known = _by_spelling()
     if heading.casefold() in known:
         return known[heading.casefold()]
+    if validation_set_of(heading) or task_of(heading):
+        return [Entry(heading, find_objective(heading).words.meaning)]
     found = [entry for word in _pattern().findall(heading) for entry in known[word.casefold()]]
     return [] if re.search(r"\w", _pattern().sub("", heading)) else found
 
