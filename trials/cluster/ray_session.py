@@ -48,11 +48,11 @@ stands still (docs/findings.md, 2026-11-26: studies on one machine starved each 
 
 
 @contextmanager
-def connected(study: StudySpec, address: str | None) -> Iterator[None]:
+def connected(study: StudySpec | None, address: str | None) -> Iterator[None]:
     """Be connected to Ray inside; what was connected before is used and left as it is.
 
     Without an address, a Ray job's own cluster is used (Ray tells a job by RAY_ADDRESS), else one is started here. Raises SpecError
-    where the address does not answer.
+    where the address does not answer. `study` may be None where a cluster is joined.
     """
     for name, value in RAY_SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -100,7 +100,8 @@ def _lived_by() -> Iterator[tuple[str, str, int]]:
 
 
 @contextmanager
-def _started(study: StudySpec, quiet: Mapping[str, Any]) -> Iterator[None]:
+def _started(study: StudySpec | None, quiet: Mapping[str, Any]) -> Iterator[None]:
+    assert study is not None  # a Ray of our own is a study's
     require_gpus(study.workers.gpus)
     require_libraries(study.latency)
     with own_ray({**quiet, **_starting(study)}):

@@ -21,8 +21,8 @@ class SentCheckpoint(Checkpoint):
 
     keeper: Any
     """Ray's handle of the StateKeeper."""
-    number: int
-    """Number of the trial."""
+    name: str
+    """Name of the state in the directory that the keeper has."""
 
     def write(self, state: Mapping[str, Any], latency: Latency | None, looks: Sequence[TrialRecord] = ()) -> bool:
         """Put the state in place of an earlier one, there; what goes wrong costs the state, never the trial.
@@ -31,14 +31,14 @@ class SentCheckpoint(Checkpoint):
         """
         with suppress(OSError), self._here() as here:
             if here.write(state, latency, looks):
-                send(self.keeper, self.number, here.path)
+                send(self.keeper, self.name, here.path)
                 return True
         return False
 
     def read(self) -> Kept | None:
         """What was written last; None where there is none that is whole, of this very training, and can be fetched."""
         with suppress(OSError), self._here() as here:
-            fetch(self.keeper, self.number, here.path)
+            fetch(self.keeper, self.name, here.path)
             return here.read()
         return None
 

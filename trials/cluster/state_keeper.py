@@ -1,7 +1,7 @@
-"""Where the states of running trials lie on a cluster: in the study's directory, also for workers that do not see it.
+"""Where the states of trainings lie on a cluster: in a directory of the driver's node, also for workers that do not see it.
 
-Such a worker sends its state, in pieces, to an actor on the driver's node, which has the directory; who goes on with the trial, wherever
-that is, fetches it from there. What is lost on the way costs a state, never a trial.
+Such a worker sends its state, in pieces, to an actor on that node, which has the directory; who goes on with the training, wherever
+that is, fetches it from there. What is lost on the way costs a state, never a training.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from trials.study.directory import DRAFT, checkpoint_file
+from trials.study.directory import DRAFT
 
 STATE_PIECE_BYTES = 16 << 20
 """Bytes of a state that travel at once, so that one of gigabytes takes no more of Ray's store."""
@@ -29,19 +29,19 @@ ROOM = 2.0
 
 
 class StateKeeper:
-    """Takes states into a study's directory, on the driver's node, and gives them out."""
+    """Takes files into a directory, on the driver's node, and gives them out; each has a name that is relative to the directory."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def take(self, number: int, at: int, piece: bytes, whole: int, token: str) -> bool:
-        """One more piece of a trial's state of so many bytes; with the last one it stands in place of the one before.
+    def take(self, name: str, at: int, piece: bytes, whole: int, token: str) -> bool:
+        """One more piece of a file of so many bytes; with the last one it stands in place of the one before.
 
-        `token` is the state's own: a worker that was given up may still send one while the trial's next worker does, and whoever began
+        `token` is the file's own: a worker that was given up may still send one while the training's next worker does, and whoever began
         last goes on. False where there is no room for it, where it does not follow on what is there, or where the disk refuses it; nothing
         stays of it then.
         """
-        file = checkpoint_file(self._directory, number)
+        file = self._directory / name
         draft = file.with_name(f"{file.name}.sent-{token}{DRAFT}")
         try:
             if at == 0:
@@ -66,10 +66,10 @@ class StateKeeper:
             return False
         return True
 
-    def give(self, number: int, at: int) -> bytes:
-        """The piece of a trial's state that begins there; empty behind its end, and where there is none."""
+    def give(self, name: str, at: int) -> bytes:
+        """The piece of a file that begins there; empty behind its end, and where there is none."""
         try:
-            with checkpoint_file(self._directory, number).open("rb") as file:
+            with (self._directory / name).open("rb") as file:
                 file.seek(at)
                 return file.read(STATE_PIECE_BYTES)
         except OSError:
@@ -87,17 +87,21 @@ def keeping_states(directory: Path) -> Iterator[Any]:
         ray.kill(keeper)
 
 
-def send(keeper: Any, number: int, file: Path) -> None:
-    """Have a trial's state, which is whole in that file, kept; or leave the one that is kept as it is."""
+def send(keeper: Any, name: str, file: Path) -> bool:
+    """Have what is whole in that file kept under that name; or leave what is kept as it is, and say so by False."""
     whole, token = file.stat().st_size, uuid.uuid4().hex
     with file.open("rb") as read, suppress(RayError):
         for at in range(0, whole, STATE_PIECE_BYTES):
-            if not ray.get(keeper.take.remote(number, at, read.read(STATE_PIECE_BYTES), whole, token), timeout=STATE_PIECE_SECONDS):
-                return
+            if not ray.get(keeper.take.remote(name, at, read.read(STATE_PIECE_BYTES), whole, token), timeout=STATE_PIECE_SECONDS):
+                return False
+        return True
+    return False
 
 
-def fetch(keeper: Any, number: int, file: Path) -> None:
-    """Write the state that is kept of a trial to a file, which is empty where there is none, and cut short where it cannot be had."""
+def fetch(keeper: Any, name: str, file: Path) -> bool:
+    """Write what is kept under that name to a file, empty where there is nothing; False where it cannot be had, and is cut short."""
     with file.open("wb") as written, suppress(RayError):
-        while piece := ray.get(keeper.give.remote(number, written.tell()), timeout=STATE_PIECE_SECONDS):
+        while piece := ray.get(keeper.give.remote(name, written.tell()), timeout=STATE_PIECE_SECONDS):
             written.write(piece)
+        return True
+    return False

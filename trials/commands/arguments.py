@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from search_space.errors import SpecError, quoted
 from search_space.sizes import written_number
-from trials.commands.paths import given
+from trials.commands.paths import Use, given
 from trials.tracking.tracking_uri import LONGEST_TAG
 
 LARGEST_PORT, MOST_TIMES, MOST_PRICE, LONGEST_CONTEXT, MOST_MS, MOST_SECONDS = 65_535, 1000, 1_000_000, 1 << 20, 1e9, 1e9
@@ -21,6 +21,12 @@ RESERVED = ("mlflow.", "archfront.", "environment.")
 def add_study(parser: argparse.ArgumentParser, text: str = "a study's YAML file") -> None:
     """The YAML file that says what is asked."""
     parser.add_argument("study", type=given("STUDY"), metavar="STUDY", help=text)
+
+
+def add_study_directory(parser: argparse.ArgumentParser, use: Use = Use.READ, default: str = "runs/NAME") -> None:
+    """Where the study runs that is only read."""
+    where = f"the directory that the study runs in: what it left open is what it began with there (default {default})"
+    parser.add_argument("--study-directory", type=given("--study-directory", use), metavar="DIR", help=where)
 
 
 def add_directory(parser: argparse.ArgumentParser, text: str = "a study's directory") -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from search_space.errors import SpecError
 from trials.catalogue.formats import MODEL_FORMATS, USUAL_MODEL_FORMAT
 from trials.catalogue.runtimes import RUNTIMES, USUAL_RUNTIME
-from trials.commands.arguments import add_address, add_json, add_shape, counted, few
+from trials.commands.arguments import add_address, add_json, add_shape, add_study_directory, counted, few
 from trials.commands.paths import Use, given
 from trials.commands.shapes import shape_named
 from trials.commands.talk import DONE, emit, say
@@ -59,6 +59,7 @@ def add_profile_device_arguments(parser: argparse.ArgumentParser) -> None:
     """What `profile_device` reads."""
     add = parser.add_argument
     add("study", type=given("STUDY"), metavar="STUDY", nargs="?", help="a study's YAML file: its space, sizes and workload")
+    add_study_directory(parser)
     add_profile_arguments(parser)
     add(
         "--output",
@@ -115,7 +116,7 @@ def profile_device(options: argparse.Namespace) -> int:
     require_fit(options.shapes)
     if options.trials is not None:
         read_study(Path(options.trials))  # before anything is measured
-    study, _, _ = load_begun(Path(options.study), None)
+    study, _, _ = load_begun(Path(options.study), options.study_directory)
     spec = latency_spec(study.latency, options.runtime, options.precision)
     wanted = choose_shapes(study.search_space, spec, options.shapes, options.checks)
     from trials.commands.gate import workplace

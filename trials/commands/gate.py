@@ -51,8 +51,8 @@ def ablations_passed(ablations: Iterable[AblationSpec], scales: Sequence[str], *
 
 
 @contextmanager
-def workplace(study: StudySpec, address: str | None) -> Iterator[Workplace]:
-    """Where trainings beside a study take place, while inside: the cluster that --address or the environment names, else this machine."""
+def workplace(study: StudySpec | None, address: str | None) -> Iterator[Workplace]:
+    """Where trainings take place, of a study or of none, while inside: the cluster that --address or the environment names, else here."""
     from trials.cluster.ray_address import is_here
 
     if is_here(address):

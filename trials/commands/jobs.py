@@ -36,7 +36,9 @@ def add_fetch_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job", metavar="JOB", help="the id that submit printed")
     where = "where the study's directory is to lie on this machine; the same one goes on"
     parser.add_argument("directory", type=given("DIR", Use.FOLDER), metavar="DIR", help=where)
-    which = "those of the front and of what is recommended or chosen, of all trials, or of none (default %(default)s)"
+    which = (
+        "those of the front and of what is recommended or chosen, of all trials, or of none; of a training its own (default %(default)s)"
+    )
     parser.add_argument("--weights", choices=("front", "all", "none"), default="front", help=which)
     add_cluster(parser)
 
@@ -131,6 +133,8 @@ def _what_next(verb: str, directory: Path) -> str:
     if verb in ("ablate", "lr-check"):
         files = {"ablate": "FILE ...", "lr-check": "STUDY"}[verb]
         return f"table    archfront {verb} {files} --directory {typed(directory)}, with the job's options; it trains what is missing alone"
+    if verb == "train":
+        return f"model    archfront evaluate {typed(directory / 'model')} --tasks NAMES --data FOLDER"
     if verb == "profile-device":
         from trials.jobs.order import TABLE
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from trials.commands.arguments import (
     add_directory,
     add_json,
     add_study,
+    add_study_directory,
     counted,
     few,
     positive,
@@ -26,6 +28,8 @@ from trials.commands.talk import DONE, emit, say
 
 if TYPE_CHECKING:
     from analysis.fidelity.rank_validity import LongRun
+    from trials.pretraining.recipes import TrainingRecipe
+    from trials.pretraining.subject import Subject
 
 RUN_BEFORE = "the YAML file of a study that has been run"
 
@@ -33,8 +37,9 @@ RUN_BEFORE = "the YAML file of a study that has been run"
 def add_lr_check_arguments(parser: argparse.ArgumentParser) -> None:
     """What `lr_check` reads."""
     add_study(parser)
-    where = "where the trainings are kept; the same command continues (default runs/NAME-lr-check)"
+    where = "where the trainings are kept; the same command continues (default: beside the study's directory, such as runs/NAME-lr-check)"
     parser.add_argument("--directory", type=given("--directory", Use.FOLDER), metavar="DIR", help=where)
+    add_study_directory(parser)
     add_rate_arguments(parser)
     add_address(parser)
     add_json(parser)
@@ -60,12 +65,12 @@ def lr_check(options: argparse.Namespace) -> int:
     from trials.commands.gate import passed, workplace
     from trials.study.load_study import load_begun
 
-    study, _, _ = load_begun(Path(options.study), None)
+    study, begun_in, _ = load_begun(Path(options.study), options.study_directory)
     passed(study, trains_here=is_here(options.address))
     from analysis.fidelity.lr_transfer import check_directory, rate_table
     from trials.experiments.lr_check import run_rate_check
 
-    directory = Path(options.directory) if options.directory else check_directory(Path("runs", study.name))
+    directory = Path(options.directory) if options.directory else check_directory(Path(os.path.abspath(begun_in)))
     with workplace(study, options.address) as place:
         found = run_rate_check(
             study,
@@ -80,7 +85,7 @@ def lr_check(options: argparse.Namespace) -> int:
         emit(found.as_dict())
     else:
         print(rate_table(found))
-    _track_beside(Path("runs", study.name))
+    _track_beside(begun_in)
     return DONE
 
 
@@ -174,6 +179,23 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     what = "a study's directory, or a configuration: a folder of `export --parameters`, a config.json or an architecture's file"
     add("subject", type=given("DIR|CONFIG"), metavar="DIR|CONFIG", help=what)
+    add_training_arguments(parser)
+    cluster = "a running Ray cluster that trains; with --devices its nodes must see the folder (default: this machine)"
+    add_address(parser, cluster)
+    add(
+        "--output",
+        type=given("--output", Use.FOLDER),
+        metavar="FOLDER",
+        help="where to; the same command continues (default runs/NAME-train)",
+    )
+    add("--price-per-hour", type=price, metavar="PRICE", help="price of an hour of this machine, for what it costs")
+    add("--plan", action="store_true", help="say what it will take, and end")
+    add_json(parser)
+
+
+def add_training_arguments(parser: argparse.ArgumentParser) -> None:
+    """What says what is trained, and how, wherever that is."""
+    add = parser.add_argument
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--trial", type=counted(10**9, least=0), metavar="N", help="of a study's directory, the trial of that number")
     which.add_argument("--pick", metavar="WORD", help="of a study's directory, a member of the front as for export (default recommended)")
@@ -188,19 +210,8 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     add("--tokenizer", metavar="NAME", help=named)
     parts = "processes that each take a part of every batch, by Ray Train; on GPUs one each (default %(default)s)"
     add("--devices", type=few, default=1, metavar="N", help=parts)
-    add(
-        "--address",
-        metavar="ADDRESS",
-        help="with --devices, a running Ray cluster whose nodes see the folder (default: Ray is started here)",
-    )
     add("--seed", type=seed, metavar="N", help="of weights and order of the text (default: one that chose nothing in the study)")
     add("--threads", type=few, metavar="N", help="threads of the processor (default: all of them)")
-    add(
-        "--output",
-        type=given("--output", Use.FOLDER),
-        metavar="FOLDER",
-        help="where to; the same command continues (default runs/NAME-train)",
-    )
     add(
         "--state-seconds",
         type=seconds_given,
@@ -211,61 +222,34 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     tracked = "MLflow's server or database for a run with live curves (default: the study's, where it is tracked; else none)"
     add("--tracking-uri", metavar="URI", help=tracked)
     add("--license", metavar="NAME", help="what the model's card states for the Hugging Face hub (default: unknown)")
-    add("--price-per-hour", type=price, metavar="PRICE", help="price of an hour of this machine, for what it costs")
-    add("--plan", action="store_true", help="say what it will take, and end")
-    add_json(parser)
 
 
 def train_winner(options: argparse.Namespace) -> int:
     """Train a winner, or a configuration, for real: resumable, with weights and tokenizer kept as a model that transformers loads."""
-    from trials.pretraining.recipes import recipe_by_size, recipe_named, recipe_of_study
-    from trials.pretraining.subject import require_leavable, subject_of
-
-    if options.license is not None:
-        from trials.export.front_matter import require_license
-
-        require_license(options.license)
-    from trials.tracking.tracking_uri import settled_uri
-
-    if options.address is not None and options.devices == 1:
-        raise SpecError("--address must go with --devices, found it alone: one process trains on this machine; add that, or leave it out")
-    uri = None if options.tracking_uri is None else settled_uri(options.tracking_uri)
-    asked = None if options.recipe is None else recipe_named(options.recipe)
-    subject = subject_of(Path(options.subject), options.trial, options.pick, options.data, options.tokenizer)
-    require_leavable(subject)
-    if subject.notice is not None:
-        say(f"archfront: {subject.notice}")
-    stored = subject.stored
-    if asked is not None:
-        recipe = asked
-    elif stored is not None:
-        recipe = recipe_of_study(stored.study.name, stored.study.proxy)
-        if options.tokens is None:
-            raise SpecError("--tokens must say how long the study's own recipe is followed, found neither it nor --recipe; give one")
-    else:
-        recipe = recipe_by_size(subject.shape)
+    subject, recipe, uri = training_asked(options)
     proxy = recipe.of(subject.shape, options.tokens).plain()
+    from trials.cluster.ray_address import is_here
+    from trials.commands.gate import workplace
+    from trials.corpus.prepare import require_corpus
     from trials.training.conditions import own_sequences
 
     own_sequences(proxy.batch_sequences, (0, options.devices))
-    from trials.corpus.prepare import require_corpus
-
     require_corpus(subject.corpus, [subject.shape.vocab_size])
+    from trials.pretraining.outlook import outlook_lines
     from trials.pretraining.whole import foreseen_of, train_whole, wanted_of
 
     folder = Path(options.output or Path("runs", f"{subject.stem}-train"))
-    wanted = wanted_of(subject, recipe, proxy, folder, options.seed, options.threads, options.devices)
-    foreseen = foreseen_of(subject, wanted, folder)
-    from trials.pretraining.outlook import outlook_lines
-
-    lines = list(outlook_lines(wanted, options.price_per_hour))
-    lines.append(f"foreseen    {foreseen if isinstance(foreseen, str) else foreseen.sentence}")
-    if options.plan:
-        emit({"statement": wanted.as_dict(), "lines": lines}) if options.json else print("\n".join(lines))
-        return DONE
-    say("\n".join(lines))
-    settings = {"state_seconds": options.state_seconds, "license_name": options.license, "tracking_uri": uri, "address": options.address}
-    done = train_whole(subject, wanted, folder, foreseen, say=say, **settings)
+    with workplace(None, options.address) as place:
+        wanted = wanted_of(subject, recipe, proxy, folder, options.seed, options.threads, options.devices, place)
+        foreseen = foreseen_of(subject, wanted, folder)
+        lines = list(outlook_lines(wanted, options.price_per_hour, trains_here=is_here(options.address)))
+        lines.append(f"foreseen    {foreseen if isinstance(foreseen, str) else foreseen.sentence}")
+        if options.plan:
+            emit({"statement": wanted.as_dict(), "lines": lines}) if options.json else print("\n".join(lines))
+            return DONE
+        say("\n".join(lines))
+        settings = {"state_seconds": options.state_seconds, "license_name": options.license, "tracking_uri": uri}
+        done = train_whole(subject, wanted, folder, foreseen, say=say, address=options.address, place=place, **settings)
     if done.verified:
         say(done.verified)
     if options.json:
@@ -273,6 +257,45 @@ def train_winner(options: argparse.Namespace) -> int:
     else:
         print(done.text)
     return DONE
+
+
+def training_asked(options: argparse.Namespace) -> tuple[Subject, TrainingRecipe, str | None]:
+    """What is to be trained, by which recipe, and the address of tracking; SpecError for what can be refused before torch is imported."""
+    from trials.pretraining.recipes import recipe_by_size, recipe_of_study
+    from trials.pretraining.subject import require_leavable, subject_of
+
+    asked, uri = stated_training(options)
+    subject = subject_of(Path(options.subject), options.trial, options.pick, options.data, options.tokenizer)
+    require_leavable(subject)
+    if subject.notice is not None:
+        say(f"archfront: {subject.notice}")
+    if asked is not None:
+        return subject, asked, uri
+    if subject.stored is None:
+        return subject, recipe_by_size(subject.shape), uri
+    require_length(options)
+    return subject, recipe_of_study(subject.stored.study.name, subject.stored.study.proxy), uri
+
+
+def stated_training(options: argparse.Namespace) -> tuple[TrainingRecipe | None, str | None]:
+    """The recipe and the address of tracking that a command states, None for what it leaves open; its licence is one that the hub knows."""
+    if options.license is not None:
+        from trials.export.front_matter import require_license
+
+        require_license(options.license)
+    from trials.pretraining.recipes import recipe_named
+    from trials.tracking.tracking_uri import settled_uri
+
+    if options.tokenizer is not None and not options.data:
+        raise SpecError("--tokenizer must go with --data, found it alone: a study's text has its study's; leave it out")
+    uri = None if options.tracking_uri is None else settled_uri(options.tracking_uri)
+    return (None if options.recipe is None else recipe_named(options.recipe)), uri
+
+
+def require_length(options: argparse.Namespace) -> None:
+    """Raise SpecError where a trial is to follow its study's own recipe, and nobody says for how long."""
+    if options.tokens is None and options.recipe is None:
+        raise SpecError("--tokens must say how long the study's own recipe is followed, found neither it nor --recipe; give one")
 
 
 def _track_beside(directory: Path) -> None:

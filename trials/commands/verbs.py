@@ -116,6 +116,9 @@ VERBS = {
     "job submit profile-device": Verb(
         submit.submit_profile_device, submit.add_profile_device_job_arguments, f"studies/quickstart.yaml {CLUSTER}"
     ),
+    "job submit train": Verb(
+        submit.submit_train, submit.add_train_job_arguments, f"studies/quickstart.yaml --pick knee --tokens 100M {CLUSTER}"
+    ),
     "job list": Verb(jobs.job_list, jobs.add_list_arguments, f"{CLUSTER}"),
     "job status": Verb(jobs.job_status, jobs.add_job_status_arguments, f"quickstart-1a2b3c4d {CLUSTER}"),
     "job logs": Verb(jobs.job_logs, jobs.add_logs_arguments, f"quickstart-1a2b3c4d --follow {CLUSTER}"),

@@ -173,7 +173,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         file, key = checkpoint_file(self._equipment.directory, task.number), checkpoint_key(task, proxy, blocks, conditions)
         if self._sees_directory():
             return Checkpoint(file, key)
-        return None if self._equipment.keeper is None else SentCheckpoint(file, key, self._equipment.keeper, task.number)
+        name = file.relative_to(self._equipment.directory).as_posix()
+        return None if self._equipment.keeper is None else SentCheckpoint(file, key, self._equipment.keeper, name)
 
     def _sees_directory(self) -> bool:
         """Whether the study's directory is the driver's on this machine too."""

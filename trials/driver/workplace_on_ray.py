@@ -28,7 +28,7 @@ from trials.driver.preparation import require_latency_node, settled_on_a_worker,
 from trials.driver.trial_news import NAMESPACE
 from trials.driver.tune_adapters import BETWEEN_LOOKS_SECONDS
 from trials.driver.workers import result_of
-from trials.experiments.workplace import TrainingCall
+from trials.experiments.workplace import TrainingCall, TrainingsLost
 from trials.latency.process import LatencyError
 from trials.machine.niceness import take_back_niceness
 from trials.machine.process_pool import Result
@@ -47,8 +47,8 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def on_ray(study: StudySpec, address: str | None) -> Iterator[OnRay]:
-    """The workplace of the cluster at the address, else at the environment's, inside."""
+def on_ray(study: StudySpec | None, address: str | None) -> Iterator[OnRay]:
+    """The workplace of the cluster at the address, else at the environment's, inside; where there is none, a Ray for the study is begun."""
     with ExitStack() as while_connected:
 
         def join() -> None:
@@ -65,6 +65,19 @@ class OnRay:
         self._join_once = cache(join)
         self._texts: dict[tuple[str, int], Any] = {}
 
+    def trainer(self) -> tuple[str, int]:
+        """GPUs where a node has one, and the processors that every node has on which the training may be placed.
+
+        Where no node trains yet, one is waited for, as in a cluster that grows.
+        """
+        self._join_once()
+        if not (there := _trainers()):
+            logger.warning("no node of the cluster has a processor for trainings yet; one is waited for")
+            ray.get(ray.remote(ray.is_initialized).options(num_cpus=1).remote())
+            there = _trainers()
+        with_gpus = [node for node in there if node.get("GPU", 0.0) >= 1]
+        return "cuda" if with_gpus else "cpu", int(min(node["CPU"] for node in with_gpus or there))
+
     def settled(self, study: StudySpec, directory: Path) -> StudySpec:
         """The study in the way of its directory, or as a node that trains is calibrated."""
         self._join_once()
@@ -75,7 +88,7 @@ class OnRay:
     ) -> Iterator[tuple[int, Result]]:
         """Each as a task of a node with room for it; one that infrastructure lost is made again, on another node where there is one.
 
-        Raises what `work` raises, and WorkError once all others have ended where one was lost `MOST_ATTEMPTS` times, with Ray's causes.
+        Raises what `work` raises, and TrainingsLost once all others have ended where one was lost `MOST_ATTEMPTS` times, with Ray's causes.
         """
         self._join_once()
         waiting, running, losses = deque(range(len(trainings))), dict[Any, _Begun](), _Losses()
@@ -107,7 +120,7 @@ class OnRay:
                     ray.cancel(each, force=True)
                 _forget(running[each].token)
         if losses.given_up:
-            raise WorkError(
+            raise TrainingsLost(
                 f"{len(losses.given_up)} of {len(trainings)} trainings were lost {MOST_ATTEMPTS} times, found: "
                 f"{losses.last_cause}; the same command continues, and where memory ran out, lower {lower}"
             )
@@ -139,6 +152,11 @@ class OnRay:
         if key not in self._texts:
             self._texts[key] = ray.put(prepare_corpus(study.corpus, vocab_size))
         return self._texts[key]
+
+
+def _trainers() -> list[dict[str, float]]:
+    """What the nodes have that may train."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0.0) >= 1]
 
 
 def require_room(workers: WorkersSpec) -> None:

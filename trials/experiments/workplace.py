@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from analysis.records.latency import Latency
+from search_space.errors import WorkError
 from trials.catalogue.runtimes import RUNTIMES
 from trials.corpus.prepare import prepare_corpus
 from trials.latency.measurer import Measurer
@@ -30,8 +32,15 @@ class TrainingCall:
     """All arguments but the last."""
 
 
+class TrainingsLost(WorkError):  # noqa: N818  as the failures of a training
+    """Whoever trained was lost again and again; what trainings have left of their way is there."""
+
+
 class Workplace(Protocol):
     """Where trainings and measurements beside a study take place."""
+
+    def trainer(self) -> tuple[str, int]:
+        """What there is for one training: a device in torch's words, and processors."""
 
     def settled(self, study: StudySpec, directory: Path) -> StudySpec:
         """The study with nothing left open: as its directory has it, or as it is found where trainings take place."""
@@ -41,7 +50,7 @@ class Workplace(Protocol):
     ) -> Iterator[tuple[int, Result]]:
         """What `work` returns for each training: its place and its result, as they end, so many at a time.
 
-        Raises what `work` raises, and WorkError where whoever trains vanishes, with what to `lower`.
+        Raises what `work` raises, and WorkError where whoever trains vanishes, with what to `lower`: TrainingsLost on a cluster.
         """
 
     def measurer(self, spec: LatencySpec, earlier: Iterable[Latency] = ()) -> Measurer:
@@ -53,6 +62,12 @@ class Workplace(Protocol):
 
 class ThisMachine:
     """Processes of this machine, neither Ray nor MLflow."""
+
+    def trainer(self) -> tuple[str, int]:
+        """A GPU where torch finds one, else the processor; all processors."""
+        import torch
+
+        return "cuda" if torch.cuda.is_available() else "cpu", os.cpu_count() or 1
 
     def settled(self, study: StudySpec, directory: Path) -> StudySpec:
         """The study in the way of its directory, or as this machine is calibrated."""

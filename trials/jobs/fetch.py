@@ -32,6 +32,8 @@ MOST_TIMES_ANEW = 3
 """Times that files are asked for anew that a running study has replaced on their way."""
 FILES = ("*.jsonl", "*.json", "*.yaml", "report*.html", f"{TOKENIZERS}/*.json", "devices/*.jsonl", "recipe-*/*.json", "recipe-*/*.jsonl")
 """What the directory of a study, or of ablations, has beside weights, its own log, and MLflow's files, which the records make once more."""
+TRAINING, OF_A_TRAINING = "training.json", ("weights.safetensors", "model/*")
+"""A file by which a training's directory is known (`trials.pretraining`), and what of it is weights: its own, and the model for others."""
 Say = Callable[[str], None]
 
 
@@ -86,7 +88,10 @@ def fetch_from(source: Answering, there: str, directory: Path, weights: Weights,
         incoming = Incoming(held)
         _bring(source, there, FILES, found, incoming, fetched, say)
         if weights != "none":
-            names = [f"{WEIGHTS}/*.safetensors"] if weights == "all" else _of_the_front(held)
+            if any(file.name == TRAINING for file in found):
+                names = list(OF_A_TRAINING)
+            else:
+                names = [f"{WEIGHTS}/*.safetensors"] if weights == "all" else _of_the_front(held)
             if names:
                 _bring(source, there, names, _listed(source, there, names), incoming, fetched, say)
         incoming.close()

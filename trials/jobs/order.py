@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from search_space.errors import SpecError, quoted
@@ -17,6 +17,8 @@ SEALED = "sealed"
 TABLE = "latency.jsonl"
 """The table of `profile-device` in its job's directory."""
 TRACKING_URI = "--tracking-uri"
+LASTING = ("/", "~/")
+"""What paths begin with that lie outside of a job's own folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,15 +29,24 @@ class Order:
     study: str
     """What the job is called by: the study's name."""
     files: tuple[Path, ...]
-    """The YAML files that the verb reads, which are shipped; of one folder."""
+    """The YAML files of studies or ablations that the verb reads, shipped with what they name; of one folder, or none."""
     directory: str
     """Where it works on the cluster: absolute or below `~/`, for a job's own folder is deleted after it."""
+    study_directory: str | None = None
+    """Where on the cluster the study lies that the verb reads and leaves as it is; None where it works in that directory, or reads none."""
+    beside: Mapping[str, Path] = field(default_factory=dict)
+    """Further files, by their names in the job's folder."""
     words: tuple[str, ...] = ()
     """Further arguments, as a person types them."""
 
     def require_lasting(self) -> None:
         """Raise SpecError for what would be lost on the cluster, or seen there."""
-        if not self.directory.startswith(("/", "~/")):
+        if self.study_directory is not None and not self.study_directory.startswith(LASTING):
+            raise SpecError(
+                f"--study-directory must be absolute or begin with ~/ because it is read on the cluster, found "
+                f"{quoted(self.study_directory)}; name where the study lies there"
+            )
+        if not self.directory.startswith(LASTING):
             raise SpecError(
                 f"a job's directory must be absolute or begin with ~/ because the job's own folder is deleted, found "
                 f"{quoted(self.directory)}; name such a one"
@@ -64,10 +75,17 @@ class Order:
 
     def _places(self) -> Sequence[str]:
         """The verb's files and directory, each in its place and quoted."""
-        files, kept = [shlex.quote(file.name) for file in self.files], self.directory
-        kept = "~/" + shlex.quote(kept[2:]) if kept.startswith("~/") else shlex.quote(kept)
+        files, kept = [shlex.quote(file.name) for file in self.files], _path_there(self.directory)
         if self.verb == "promote":
             return [kept, "--study", *files]
+        if self.verb == "train":
+            return [*([] if self.study_directory is None else [_path_there(self.study_directory)]), "--output", kept]
+        read = [] if self.study_directory is None else ["--study-directory", _path_there(self.study_directory)]
         if self.verb == "profile-device":
-            return [*files, "--output", f"{kept}/{TABLE}"]
-        return [*files, "--directory", kept]
+            return [*files, "--output", f"{kept}/{TABLE}", *read]
+        return [*files, "--directory", kept, *read]
+
+
+def _path_there(path: str) -> str:
+    """A path of the cluster as its shell takes it: quoted, but for the home folder's sign."""
+    return "~/" + shlex.quote(path[2:]) if path.startswith("~/") else shlex.quote(path)

@@ -32,13 +32,13 @@ LARGEST_BYTES = 100 * 2**20
 logger = logging.getLogger(__name__)
 
 
-def pack(first: Path, folder: Path, others: Sequence[Path] = ()) -> str:
+def pack(first: Path, folder: Path, others: Sequence[Path] = (), beside: Mapping[str, Path] = {}) -> str:
     """Fill a folder with all that a job needs, and return the first file's path in it; the files are of studies, or of ablations.
 
-    Our packages are taken from where they are imported from, so a checkout and an installed archfront ship alike. Relative corpus and
-    reference files travel with the study, and so does the module of its sampler from the working directory; an absolute path names a file
-    of the cluster, which is said. Raises SpecError for a study that would be refused here, files that do not lie in one folder, a relative
-    file that does not exist or lies outside that folder, and too large a corpus.
+    Relative corpus and reference files travel with the study, and so does the module of its sampler from the working directory; an
+    absolute path names a file of the cluster, which is said. `beside` are further files by their names there. Raises SpecError for a
+    study that would be refused here, files that do not lie in one folder, a relative file that does not exist or lies outside that
+    folder, and too large a corpus.
     """
     paths = [path.resolve() for path in (first, *others)]
     if elsewhere := [path for path in paths if path.parent != paths[0].parent]:
@@ -47,24 +47,32 @@ def pack(first: Path, folder: Path, others: Sequence[Path] = ()) -> str:
         )
     for path in paths:
         load_ablation(path) if is_ablation(path) else load_study(path)
+    pack_files({name: source for path in paths for name, source in _companions(path)} | dict(beside), folder, paths[0].name)
+    for path in paths:
+        shutil.copy2(path, folder / STUDY_FOLDER)
+    return f"{STUDY_FOLDER}/{paths[0].name}"
+
+
+def pack_files(files: Mapping[str, Path], folder: Path, what: str) -> None:
+    """Fill a folder with our packages, and files by their names in `STUDY_FOLDER`, which are there beside `what`.
+
+    Our packages are taken from where they are imported from, so a checkout and an installed archfront ship alike. Raises SpecError for
+    files that are too large together.
+    """
+    size = sum(source.stat().st_size for source in files.values())
+    if size > LARGEST_BYTES:
+        raise SpecError(
+            f"a job may carry at most {LARGEST_BYTES >> 20} MiB of text, found {size >> 20} MiB beside {what}; "
+            "put the corpus where every machine of the cluster sees it and name it by its absolute path"
+        )
     for name in PACKAGES:
         shutil.copytree(_source(name).parent, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy2(_source(FRONT_DOOR.removesuffix(".py")), folder)
     target = folder / STUDY_FOLDER
     target.mkdir()
-    for path in paths:
-        shutil.copy2(path, target)
-    files = {name: source for path in paths for name, source in _companions(path)}
-    size = sum(source.stat().st_size for source in files.values())
-    if size > LARGEST_BYTES:
-        raise SpecError(
-            f"a job may carry at most {LARGEST_BYTES >> 20} MiB of text, found {size >> 20} MiB beside {paths[0].name}; "
-            "put the corpus where every machine of the cluster sees it and name it by its absolute path"
-        )
     for name, source in files.items():
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source, target / name)
-    return f"{STUDY_FOLDER}/{paths[0].name}"
 
 
 def as_shipped(study_path: Path, directory: str | None = None) -> tuple[StudySpec, bool]:
@@ -108,21 +116,7 @@ def _source(module: str) -> Path:
 def _companions(study_path: Path) -> Iterator[tuple[str, Path]]:
     """Relative name in the study's folder and file, for each file that the study names."""
     values = read_yaml(study_path, "name a study's YAML", "see docs/study.md")
-    corpus = CorpusSpec.model_validate(values["corpus"])
-    for pattern in corpus.files or ():
-        yield from _named("corpus.files", pattern, study_path.parent)
-    for name, patterns in corpus.validation.items():
-        for pattern in patterns:
-            yield from _named(f"corpus.validation.{name}", pattern, study_path.parent)
-    for name, file in corpus.tasks.items():
-        yield from _named(f"corpus.tasks.{name}", file, study_path.parent)
-    if corpus.dataset is not None and (corpus.is_local or (study_path.parent / corpus.dataset).is_dir()):
-        yield from _named("corpus.dataset", f"{corpus.dataset}/**", study_path.parent)
-    for name in corpus.tokenizer or ():
-        if (study_path.parent / name).is_dir():
-            yield from _named("corpus.tokenizer", f"{name}/{FILE}", study_path.parent)
-        elif is_local_path(name):
-            yield from _named("corpus.tokenizer", name, study_path.parent)
+    yield from texts_of(CorpusSpec.model_validate(values["corpus"]), study_path.parent)
     for part in _measuring(values):
         if not Path(part).is_absolute() and is_file(study_path.parent / part):
             raise SpecError(
@@ -132,10 +126,10 @@ def _companions(study_path: Path) -> Iterator[tuple[str, Path]]:
     heard = values.get("on_end")
     for part in [heard] if isinstance(heard, str) else heard or ():
         if not Path(part).is_absolute() and is_file(study_path.parent / part):
-            yield from _named("on_end", part, study_path.parent)
+            yield from named_files("on_end", part, study_path.parent)
     for name in values.get("references") or ():
         if is_file_name(name):
-            yield from _named("references", name, study_path.parent)
+            yield from named_files("references", name, study_path.parent)
     sampler = str((values.get("search") or {}).get("sampler"))
     if ":" in sampler:
         yield from _module(sampler.partition(":")[0].partition(".")[0])
@@ -145,7 +139,30 @@ def _companions(study_path: Path) -> Iterator[tuple[str, Path]]:
             f"search.latency_table: {table} is a name on this machine; copy the table beside the study's file and name it as {table}.jsonl"
         )
     if table is not None:
-        yield from _named("search.latency_table", table, study_path.parent)
+        yield from named_files("search.latency_table", table, study_path.parent)
+
+
+def texts_of(corpus: CorpusSpec, folder: Path) -> Iterator[tuple[str, Path]]:
+    """Relative name in the folder and file, for each file of text and tokenizer that a corpus names; an absolute path is said."""
+    for pattern in corpus.files or ():
+        yield from named_files("corpus.files", pattern, folder)
+    for name, patterns in corpus.validation.items():
+        for pattern in patterns:
+            yield from named_files(f"corpus.validation.{name}", pattern, folder)
+    for name, file in corpus.tasks.items():
+        yield from named_files(f"corpus.tasks.{name}", file, folder)
+    if corpus.dataset is not None and (corpus.is_local or (folder / corpus.dataset).is_dir()):
+        yield from named_files("corpus.dataset", f"{corpus.dataset}/**", folder)
+    for name in corpus.tokenizer or ():
+        yield from tokenizer_files("corpus.tokenizer", name, folder)
+
+
+def tokenizer_files(key: str, name: str, folder: Path) -> Iterator[tuple[str, Path]]:
+    """The file of a tokenizer, in a folder or by itself; nothing for one of the hub."""
+    if (folder / name).is_dir():
+        yield from named_files(key, f"{name}/{FILE}", folder)
+    elif is_local_path(name):
+        yield from named_files(key, name, folder)
 
 
 def _measuring(values: Mapping[str, Any]) -> Iterator[str]:
@@ -164,16 +181,18 @@ def _module(name: str) -> Iterator[tuple[str, Path]]:
             yield str(file.relative_to(here)), file
 
 
-def _named(key: str, pattern: str, folder: Path) -> Iterator[tuple[str, Path]]:
+def named_files(key: str, pattern: str, folder: Path) -> Iterator[tuple[str, Path]]:
+    """Relative name in the folder and file, for each that a pattern names; an absolute one is said, and names files of the cluster.
+
+    Raises SpecError where it leads out of the folder, or names none.
+    """
     if Path(pattern).is_absolute():
         logger.warning("%s: %s is an absolute path, so the job reads it on the cluster; it is not shipped", key, pattern)
         return
     if ".." in Path(pattern).parts:
-        raise SpecError(
-            f"{key}: {pattern} must lie in the study's folder to be shipped; copy it there, or name an absolute path of the cluster"
-        )
+        raise SpecError(f"{key}: {pattern} must lie below {folder} to be shipped; copy it there, or name an absolute path of the cluster")
     names = [pattern] if (folder / pattern).is_file() else sorted(glob.glob(pattern, root_dir=folder, recursive=True))
     files = [(name, folder / name) for name in names if (folder / name).is_file()]
     if not files:
-        raise SpecError(f"{key}: {pattern} must name a file in {folder}, found none; check the path, which is relative to the study's file")
+        raise SpecError(f"{key}: {pattern} must name a file in {folder}, found none; check the path, which is relative to that folder")
     yield from files

@@ -25,8 +25,8 @@ BROKEN = (RuntimeError, OSError, aiohttp.ClientError)
 """What Ray's client raises where a connection ends or the dashboard does not answer."""
 ENDED = ("STOPPED", "SUCCEEDED", "FAILED")
 SENTENCE = re.compile(r"^archfront: (.+)$", re.MULTILINE)
-COUNT = re.compile(r"^(?:round )?\d+ of \d+.*: .+$", re.MULTILINE)
-"""How verbs that train beside a study say what has come: `3 of 12: #5 3.402 bits per byte`."""
+COUNT = re.compile(r"^(?:(?:round )?\d+ of \d+.*| *\d+% [\d,]+ tokens): .+$", re.MULTILINE)
+"""How verbs that train say what has come: `3 of 12: #5 3.402 bits per byte`, ` 40% 2,048 tokens: loss 4.101, about 2 min left`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from trials.jobs.asking import Asker
 from trials.jobs.client import dashboard
 from trials.jobs.order import SEALED, Order
 from trials.jobs.sealing import seal
-from trials.jobs.shipment import pack
+from trials.jobs.shipment import pack, pack_files
 from trials.machine.provenance import JOB_VARIABLE, OWNER_VARIABLE, owner
 
 
@@ -23,7 +23,10 @@ def submit(order: Order, address: str, *, variables: Mapping[str, str] = {}) -> 
     """
     job = f"{order.study}-{secrets.token_hex(4)}"
     with tempfile.TemporaryDirectory(prefix="archfront-job-") as folder:
-        pack(order.files[0], Path(folder), order.files[1:])
+        if order.files:
+            pack(order.files[0], Path(folder), order.files[1:], order.beside)
+        else:
+            pack_files(order.beside, Path(folder), order.study)
         command = order.command(job if variables else None)
         shown = {"PYTHONUNBUFFERED": "1", OWNER_VARIABLE: owner(), JOB_VARIABLE: job}
         with dashboard(address) as client:

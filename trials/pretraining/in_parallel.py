@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,17 +10,17 @@ from typing import Any
 from analysis.records.files import write_whole
 from analysis.records.json_text import read_json
 from analysis.records.json_writer import json_of
-from analysis.records.training import CurvePoint, Training
+from analysis.records.training import Training
 from search_space.errors import SpecError, WorkError
-from trials.pretraining.kept_files import finished, kept_curve
+from trials.pretraining.curve_watch import CurveWatch, OnPoint
+from trials.pretraining.kept_files import finished
 from trials.pretraining.outlook import as_study
-from trials.pretraining.pretrain import OnPoint, pretrain
-from trials.pretraining.statement import CURVE, STATEMENT_CURE, Statement
+from trials.pretraining.pretrain import pretrain
+from trials.pretraining.statement import STATEMENT_CURE, Statement
 from trials.training.conditions import own_sequences
 
 RESTARTS = 8
 """Times that the processes are started again after one of them died."""
-LOOKS_SECONDS = 1.0
 RAY_FILES = "ray-train"
 """Where in a training's folder Ray Train keeps what it must; of ours there is only why the training cannot go on."""
 RAY_FAILURE = "failed.json"
@@ -44,7 +43,7 @@ def pretrain_in_parallel(wanted: Statement, folder: Path, *, state_seconds: floa
     failed.unlink(missing_ok=True)
     with connected(study, address):
         require_devices(wanted, ray.cluster_resources())
-        with _Watch(folder, on_point):
+        with CurveWatch(folder, on_point):
             failure = _fit(wanted, folder, state_seconds)
     if failed.is_file():
         said = read_json(failed, "why a training failed", STATEMENT_CURE)
@@ -118,35 +117,3 @@ def _work(config: dict[str, Any]) -> None:
         kind = "SpecError" if isinstance(error, SpecError) else "WorkError"
         write_whole(failed, json_of({"kind": kind, "sentence": str(error)}).encode())
         raise
-
-
-class _Watch:
-    """Tells of new points of the curve that the first process keeps, until the block ends."""
-
-    def __init__(self, folder: Path, on_point: OnPoint) -> None:
-        self._file, self._on_point = folder / CURVE, on_point
-        self._told, self._over = self._points()[-1:], threading.Event()
-        self._began = self._told[0].tokens if self._told else 0
-        self._thread = threading.Thread(target=self._look, daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-        self._tell()
-
-    def _look(self) -> None:
-        while not self._over.wait(LOOKS_SECONDS):
-            self._tell()
-
-    def _tell(self) -> None:
-        last = self._told[-1].tokens if self._told else 0
-        for point in self._points():
-            if point.tokens > last:
-                self._told = [point]
-                self._on_point(point, self._began)
-
-    def _points(self) -> list[CurvePoint]:
-        return kept_curve(self._file)

@@ -8,7 +8,7 @@ import torch
 
 from analysis.objectives.energy import training_joules
 from analysis.text.passes import passes_text, repetition_warning
-from analysis.text.words import disk, duration, quantity
+from analysis.text.words import disk, duration, plural, quantity
 from search_space import cost
 from search_space.errors import SpecError
 from trials.machine.memory import usable_bytes
@@ -21,8 +21,8 @@ from trials.training.conditions import own_sequences
 from trials.training.footprint import Footprint, fit_batch, footprint, readable_bytes, state_bytes
 
 
-def outlook_lines(wanted: Statement, price_per_hour: float | None = None) -> Iterator[str]:
-    """Lines for a terminal; SpecError where the text cannot be read."""
+def outlook_lines(wanted: Statement, price_per_hour: float | None = None, *, trains_here: bool = True) -> Iterator[str]:
+    """Lines for a terminal, without memory and time where this machine does not train; SpecError where the text cannot be read."""
     shape, proxy = wanted.shape, wanted.proxy
     flops = wanted.tokens * cost.training_flops_per_token(shape, proxy.context_tokens)
     stored = (
@@ -43,9 +43,14 @@ def outlook_lines(wanted: Statement, price_per_hour: float | None = None) -> Ite
         known = "counted" if size.is_exact else "about, from a sample"
         warning = "" if (said := repetition_warning(passes)) is None else f"; {said}"
         yield f"text        {quantity(size.train_tokens)} training tokens ({known}): {passes_text(passes)}{warning}"
-    room, state = _room(wanted), disk(state_bytes(shape, proxy))
+    state = disk(state_bytes(shape, proxy))
+    if not trains_here:
+        yield f"place       nodes of the cluster that have {_needs(wanted)}; a state is {state}"
+        yield _work_line(wanted, flops)
+        return
+    room = _room(wanted)
     yield f"memory      {f'it cannot be trained here: {room}' if isinstance(room, str) else f'{_memory(wanted, room)}; a state is {state}'}"
-    yield f"work        {quantity(flops)} FLOPs, {energy_text(training_joules(flops, proxy.precision))} of arithmetic, an estimate"
+    yield _work_line(wanted, flops)
     study = as_study(wanted)
     paces = None if isinstance(room, str) else ready_paces(study, [shape], times_latency=False)
     if paces is None:
@@ -83,6 +88,17 @@ def _room(wanted: Statement) -> Footprint | str:
 def _usable_bytes(wanted: Statement) -> int:
     """Memory of each process: those on processors share this machine's."""
     return usable_bytes(wanted.device, 1 if wanted.device.startswith("cuda") else wanted.devices)
+
+
+def _work_line(wanted: Statement, flops: float) -> str:
+    joules = training_joules(flops, wanted.proxy.precision)
+    return f"work        {quantity(flops)} FLOPs, {energy_text(joules)} of arithmetic, an estimate"
+
+
+def _needs(wanted: Statement) -> str:
+    """What each process asks a cluster for."""
+    gpu = "a GPU and " if wanted.device.startswith("cuda") else ""
+    return f"{gpu}{plural(wanted.threads, 'processor')} for each process"
 
 
 def _memory(wanted: Statement, found: Footprint) -> str:

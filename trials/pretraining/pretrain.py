@@ -19,7 +19,8 @@ from search_space.errors import SpecError, WorkError, complaint_of
 from trials.corpus.blocks import TokenBlocks
 from trials.machine.memory import usable_bytes
 from trials.network.weights import save_weights
-from trials.pretraining.statement import CURVE, RESULT, STATE, TRAINED_TOKENIZER, TRAINED_WEIGHTS, Statement
+from trials.pretraining.curve_watch import OnPoint
+from trials.pretraining.statement import CURVE, RESULT, STATE, TRAINED_WEIGHTS, Statement
 from trials.training.conditions import Conditions
 from trials.training.failures import TrainingFailed
 from trials.training.proxy_run import ProxyRun
@@ -27,17 +28,23 @@ from trials.trial.checkpoint import SHARE_OF_TIME, Checkpoint, Kept, checkpoint_
 from trials.trial.task import TrialTask
 
 logger = logging.getLogger(__name__)
-OnPoint = Callable[[CurvePoint, int], None]
-"""Told of each new point of the curve, and of the tokens that the run began or went on from."""
 
 
 def pretrain(
-    wanted: Statement, blocks: TokenBlocks, folder: Path, *, state_seconds: float, on_point: OnPoint, part: tuple[int, int] = (0, 1)
+    wanted: Statement,
+    blocks: TokenBlocks,
+    folder: Path,
+    *,
+    state_seconds: float,
+    on_point: OnPoint,
+    part: tuple[int, int] = (0, 1),
+    kept: Callable[[Path], None] = lambda file: None,
 ) -> Training:
     """Train to the end, from the state that the folder has of this very training, and keep weights and result there.
 
     A state is written every so many seconds of training, or more seldom where writing takes more than a fiftieth of the time. `part` is
-    which of how many processes this is; the first one writes. Raises SpecError where a state is there that this training cannot go on
+    which of how many processes this is; the first one writes. `kept` is told of each file that is whole: state, curve, weights and
+    result. Raises SpecError where a state is there that this training cannot go on
     from, WorkError where the training fails.
     """
     is_first, sharing = part[0] == 0, 1 if wanted.device.startswith("cuda") else part[1]
@@ -45,18 +52,16 @@ def pretrain(
     conditions = Conditions(threads=wanted.threads, device=wanted.device, part=part, memory_bytes=memory_bytes)
     task = TrialTask(number=0, kind=Kind.SAMPLED, architecture=wanted.shape, seed=wanted.seed)
     checkpoint = Checkpoint(folder / STATE, _key(task, wanted, blocks, conditions))
-    keeper = _StateKeeper(checkpoint, state_seconds)
-    kept = _kept(checkpoint)
-    if is_first:
-        _keep_tokenizer(folder, blocks)
+    keeper = _StateKeeper(checkpoint, state_seconds, kept)
+    there = _kept(checkpoint)
     try:
         run = ProxyRun(
             wanted.shape, blocks, wanted.proxy,
             seed=wanted.seed, conditions=replace(conditions, between_steps=(lambda: keeper.look(run)) if is_first else None),
             progress=(lambda point: _told(folder, keeper, run, point, began, on_point)) if is_first else None,
         )  # fmt: skip
-        if kept is not None:
-            run.restore(kept.state)
+        if there is not None:
+            run.restore(there.state)
         if part[1] > 1:
             require_alike(wanted, run.steps, blocks.corpus_sha256)
         began = run.tokens
@@ -68,7 +73,8 @@ def pretrain(
     if not is_first:
         return training
     save_weights(folder / TRAINED_WEIGHTS, run.network)
-    write_whole(folder / RESULT, f"{json_of(asdict(training), indent=2)}\n".encode())
+    kept(folder / TRAINED_WEIGHTS)
+    kept(write_whole(folder / RESULT, f"{json_of(asdict(training), indent=2)}\n".encode()))
     (folder / STATE).unlink(missing_ok=True)
     return training
 
@@ -108,26 +114,22 @@ def require_alike(wanted: Statement, steps: int, corpus_sha256: str) -> None:
         )
 
 
-def _keep_tokenizer(folder: Path, blocks: TokenBlocks) -> None:
-    """Put the text's tokenizer beside the training, because a cache may be cleared."""
-    assert blocks.tokenizer_file is not None  # a corpus that was prepared here has one
-    write_whole(folder / TRAINED_TOKENIZER, blocks.tokenizer_file.read_bytes())
-
-
 def _told(folder: Path, keeper: _StateKeeper, run: ProxyRun, point: CurvePoint, began: int, on_point: OnPoint) -> None:
     curve = [asdict(each) for each in run.tally.curve]
     try:
         write_whole(folder / CURVE, f"{json_of(curve, indent=1)}\n".encode())
     except OSError as error:  # a disk that is full may have room again before the end
         keeper.warn(folder / CURVE, f" ({complaint_of(error)}); the training goes on, see to room and permissions")
+    else:
+        keeper.kept(folder / CURVE)
     on_point(point, began)
 
 
 class _StateKeeper:
     """Leaves a run's state between two steps where the last one is old enough."""
 
-    def __init__(self, checkpoint: Checkpoint, seconds: float) -> None:
-        self._checkpoint, self._seconds = checkpoint, seconds
+    def __init__(self, checkpoint: Checkpoint, seconds: float, kept: Callable[[Path], None]) -> None:
+        self._checkpoint, self._seconds, self.kept = checkpoint, seconds, kept
         self._next_at, self._warned = time.monotonic() + seconds, set[Path]()
 
     def look(self, run: ProxyRun) -> float:
@@ -135,7 +137,9 @@ class _StateKeeper:
         since = time.monotonic()
         if since < self._next_at or not run.steps:
             return 0.0
-        if not self._checkpoint.write(run.state(), None):
+        if self._checkpoint.write(run.state(), None):
+            self.kept(self._checkpoint.path)
+        else:
             self.warn(self._checkpoint.path, "; an end now costs all since its last state: see to room and permissions")
         taken = time.monotonic() - since
         self._next_at = since + taken + max(self._seconds, taken / SHARE_OF_TIME)

@@ -176,8 +176,21 @@ def is_stated(folder: Path, wanted: Statement) -> bool:
     return there is not None and _differing(there, wanted) is None
 
 
+def _named(corpus: CorpusSpec) -> dict[str, Any]:
+    """A text by the names of its files: they may lie elsewhere, as a job's do each time, and every state knows what they hold."""
+
+    def named(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: named(each) for key, each in value.items()}
+        if isinstance(value, list):
+            return [named(each) for each in value]
+        return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+
+    return dict(named(corpus.model_dump(mode="json", exclude_defaults=True)))
+
+
 def _differing(there: Statement, wanted: Statement) -> tuple[str, str, str] | None:
     """The first key in which two statements differ, with both values as they are quoted; None where they are one."""
-    before, now = flat(there.as_dict()), flat(wanted.as_dict())
+    before, now = (flat({**each.as_dict(), "corpus": _named(each.corpus)}) for each in (there, wanted))
     odd = next((key for key in sorted({*before, *now}) if before.get(key) != now.get(key)), None)
     return None if odd is None else (odd, quoted(before.get(odd)), quoted(now.get(odd)))

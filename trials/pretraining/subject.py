@@ -12,7 +12,7 @@ from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from trials.catalogue.formats import supported_exports
 from trials.pretraining.statement import FORMATS_LEFT
-from trials.study.corpus_spec import CorpusSpec
+from trials.study.corpus_spec import EMBEDDED, YAML_ENDS, CorpusSpec
 from trials.study.directory import tokenizer_file
 from trials.study.section import parsed
 from trials.study.yaml_file import read_yaml
@@ -20,9 +20,6 @@ from trials.trial.shape_file import read_shape
 
 if TYPE_CHECKING:
     from trials.reporting.stored_study import StoredStudy
-
-EMBEDDED = "python-stdlib"
-YAML_ENDS = (".yaml", ".yml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +39,8 @@ class Subject:
     """Whether the text is the one that the study's trials were trained on."""
     notice: str | None = None
     """What of a published configuration is passed over."""
+    file: Path | None = None
+    """The file of a configuration; None for a trial."""
 
 
 def subject_of(path: Path, trial: int | None, pick: str | None, data: Sequence[str] | None, tokenizer: str | None) -> Subject:
@@ -55,7 +54,7 @@ def subject_of(path: Path, trial: int | None, pick: str | None, data: Sequence[s
     if not data:
         raise SpecError(f"--data must name the text that {file.name} is trained on, found none; name files, or {EMBEDDED}")
     shape, notice = read_shape(file)
-    return Subject(str(file), file.parent.resolve().name or file.stem, shape, _text(data, tokenizer), notice=notice)
+    return Subject(str(file), file.parent.resolve().name or file.stem, shape, _text(data, tokenizer), notice=notice, file=file)
 
 
 def require_leavable(subject: Subject) -> None:
@@ -77,8 +76,6 @@ def _trial(path: Path, trial: int | None, pick: str | None, data: Sequence[str] 
     elif data:
         known = tokenizer_file(stored.directory, record.architecture.vocab_size)
         corpus = _text(data, tokenizer or (str(known.resolve()) if known.is_file() else None))
-    elif tokenizer is not None:
-        raise SpecError("--tokenizer must go with --data, found it alone: a study's text has its study's; leave it out")
     else:
         corpus = stored.study.corpus
     title = f"trial {record.number} of {stored.study.name}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -15,10 +14,22 @@ from analysis.records.training import CurvePoint, Training
 from analysis.text.words import bits_text, duration
 from trials.cluster.ray_address import is_here
 from trials.experiments.validate import LONG_SEED_OFFSET
+from trials.experiments.workplace import HERE, Workplace
 from trials.pretraining.kept_files import finished, kept_forecast
 from trials.pretraining.prediction import LossPrediction, predicted
 from trials.pretraining.recipes import TrainingRecipe
-from trials.pretraining.statement import FORESEEN, FORMATS_LEFT, MODEL_LEFT, Statement, begun, has_steps, is_stated, settle
+from trials.pretraining.statement import (
+    FORESEEN,
+    FORMATS_LEFT,
+    MODEL_LEFT,
+    STATE,
+    TRAINED_TOKENIZER,
+    Statement,
+    begun,
+    has_steps,
+    is_stated,
+    settle,
+)
 from trials.pretraining.subject import Subject
 from trials.study.directory import hold
 from trials.study.spec import ProxySpec
@@ -60,15 +71,20 @@ class Trained:
 
 
 def wanted_of(
-    subject: Subject, recipe: TrainingRecipe, proxy: ProxySpec, folder: Path, seed: int | None, threads: int | None, devices: int = 1
+    subject: Subject,
+    recipe: TrainingRecipe,
+    proxy: ProxySpec,
+    folder: Path,
+    seed: int | None,
+    threads: int | None,
+    devices: int = 1,
+    place: Workplace = HERE,
 ) -> Statement:
-    """What a command asks for; what it leaves open is as the folder's training began, where steps of it are kept, else the machine's."""
-    import torch
-
+    """What a command asks for; what it leaves open is as the folder's training began, where steps of it are kept, else the place's."""
+    device, processors = place.trainer()
     there = begun(folder) if has_steps(folder) else None
     stored = subject.stored
     usual = 0 if stored is None else stored.study.search.seed + LONG_SEED_OFFSET
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     return Statement(
         title=subject.title,
         shape=subject.shape,
@@ -77,7 +93,7 @@ def wanted_of(
         recipe_source=recipe.source,
         corpus=subject.corpus,
         seed=usual if seed is None else seed,
-        threads=threads or (there.threads if there is not None else max(1, (os.cpu_count() or 1) // devices)),
+        threads=threads or (there.threads if there is not None else max(1, processors // devices)),
         device=device if there is None else there.device,
         devices=devices,
     )
@@ -101,8 +117,11 @@ def train_whole(
     say: Tell,
     tracking_uri: str | None = None,
     address: str | None = None,
+    place: Workplace = HERE,
 ) -> Trained:
     """Train, go on where the folder's training was, or write what is over anew where that is lacking.
+
+    One process trains at `place`; several are begun by Ray Train in the cluster at `address`.
 
     Raises SpecError where the folder is another training's, the machine too small, or the text another than the study's; WorkError where
     the training fails or its model cannot be verified.
@@ -114,7 +133,7 @@ def train_whole(
     from trials.pretraining.pretrain import pretrain
     from trials.pretraining.tracked import TrackedTraining
 
-    if finished(folder) is None and (wanted.devices == 1 or is_here(address)):
+    if finished(folder) is None and is_here(address):
         require_machine_for(wanted)
     with hold(folder, "--output") as held:
         settle(held, wanted)
@@ -131,6 +150,10 @@ def train_whole(
                 blocks.require_context(wanted.proxy.context_tokens)
                 assert blocks.tokenizer_file is not None  # a corpus that was prepared here has one
                 require_tokenizer_fits(FORMATS_LEFT, blocks.tokenizer_file)
+                if not (
+                    (held / STATE).exists() and (held / TRAINED_TOKENIZER).exists()
+                ):  # a state may be refused, and nothing is changed then
+                    write_whole(held / TRAINED_TOKENIZER, blocks.tokenizer_file.read_bytes())
                 progress = _Progress(wanted, say)  # whose clock begins when the text is there
 
                 def on_point(point: CurvePoint, began: int) -> None:
@@ -141,6 +164,10 @@ def train_whole(
                     from trials.pretraining.in_parallel import pretrain_in_parallel
 
                     training = pretrain_in_parallel(wanted, held, state_seconds=state_seconds, on_point=on_point, address=address)
+                elif not is_here(address):
+                    from trials.pretraining.on_a_node import pretrain_on_a_node
+
+                    training = pretrain_on_a_node(wanted, held, state_seconds=state_seconds, on_point=on_point, place=place)
                 else:
                     training = pretrain(wanted, blocks, held, state_seconds=state_seconds, on_point=on_point)
             judged = foreseen.judged(training) if isinstance(foreseen, LossPrediction) else f"nothing was foreseen: {foreseen}"

@@ -18,6 +18,11 @@ SET_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 """What a validation set and a task may be called."""
 OF_A_DATASET = ("config", "split", "revision", "limit_bytes")
 
+EMBEDDED = "python-stdlib"
+"""Name of the embedded corpus."""
+YAML_ENDS = (".yaml", ".yml")
+"""What the name of a file ends with that says which text is meant, and is none itself."""
+
 
 class CorpusSpec(Section):
     """The text that every trial of the study is trained on; exactly one of `name`, `files` and `dataset` (see docs/corpora.md)."""

@@ -18,43 +18,45 @@ from trials.study.directory import checkpoint_file
 
 __all__ = ["blocks"]
 
+SEVENTH = "checkpoints/0007.safetensors"
+
 
 def test_a_state_is_there_once_its_last_piece_is(tmp_path: Path) -> None:
     keeper, file = StateKeeper(tmp_path), checkpoint_file(tmp_path, 7)
-    assert keeper.give(7, 0) == b""
-    assert keeper.take(7, 0, b"one", 6, "a")
+    assert keeper.give(SEVENTH, 0) == b""
+    assert keeper.take(SEVENTH, 0, b"one", 6, "a")
     assert not file.exists()
-    assert keeper.take(7, 3, b"two", 6, "a")
+    assert keeper.take(SEVENTH, 3, b"two", 6, "a")
     assert file.read_bytes() == b"onetwo"
-    assert keeper.take(7, 0, b"new", 6, "a")
+    assert keeper.take(SEVENTH, 0, b"new", 6, "a")
     assert file.read_bytes() == b"onetwo", "half a state takes nothing's place"
-    assert (keeper.give(7, 0), keeper.give(7, 4), keeper.give(7, 6)) == (b"onetwo", b"wo", b"")
+    assert (keeper.give(SEVENTH, 0), keeper.give(SEVENTH, 4), keeper.give(SEVENTH, 6)) == (b"onetwo", b"wo", b"")
 
 
 def test_what_does_not_follow_and_what_has_no_room_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keeper, file = StateKeeper(tmp_path), checkpoint_file(tmp_path, 7)
-    assert not keeper.take(7, 3, b"two", 6, "a"), "its first piece was another keeper's"
-    assert keeper.take(7, 0, b"one", 6, "a")
-    assert not keeper.take(7, 4, b"wo", 6, "a")
+    assert not keeper.take(SEVENTH, 3, b"two", 6, "a"), "its first piece was another keeper's"
+    assert keeper.take(SEVENTH, 0, b"one", 6, "a")
+    assert not keeper.take(SEVENTH, 4, b"wo", 6, "a")
     monkeypatch.setattr(state_keeper, "shutil", SimpleNamespace(disk_usage=lambda _: SimpleNamespace(free=11)))
-    assert not keeper.take(7, 0, b"onetwo", 6, "a"), "the records have the last of a disk"
+    assert not keeper.take(SEVENTH, 0, b"onetwo", 6, "a"), "the records have the last of a disk"
     assert not file.exists()
     (tmp_path / "elsewhere").write_text("no folder")
-    assert not StateKeeper(tmp_path / "elsewhere").take(7, 0, b"onetwo", 6, "a")
+    assert not StateKeeper(tmp_path / "elsewhere").take(SEVENTH, 0, b"onetwo", 6, "a")
 
 
 def test_two_senders_of_one_trial_never_make_one_state_and_what_is_refused_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keeper, file = StateKeeper(tmp_path), checkpoint_file(tmp_path, 7)
-    assert keeper.take(7, 0, b"old", 6, "given up")
-    assert keeper.take(7, 0, b"new", 6, "next")
-    assert not keeper.take(7, 3, b"old", 6, "given up")
-    assert keeper.take(7, 3, b"new", 6, "next")
+    assert keeper.take(SEVENTH, 0, b"old", 6, "given up")
+    assert keeper.take(SEVENTH, 0, b"new", 6, "next")
+    assert not keeper.take(SEVENTH, 3, b"old", 6, "given up")
+    assert keeper.take(SEVENTH, 3, b"new", 6, "next")
     assert file.read_bytes() == b"newnew"
-    assert keeper.take(7, 0, b"one", 6, "given up")
+    assert keeper.take(SEVENTH, 0, b"one", 6, "given up")
     monkeypatch.setattr(state_keeper, "shutil", SimpleNamespace(disk_usage=lambda _: SimpleNamespace(free=11)))
-    assert not keeper.take(7, 0, b"one", 6, "next")
+    assert not keeper.take(SEVENTH, 0, b"one", 6, "next")
     assert list(file.parent.iterdir()) == [file]
 
 
@@ -64,7 +66,7 @@ def test_a_state_that_was_sent_is_the_one_that_is_fetched(tmp_path: Path, blocks
     monkeypatch.setattr(state_keeper, "STATE_PIECE_BYTES", 10_000)
     here = place(tmp_path / "here.safetensors", blocks)
     with keeping_states(tmp_path) as keeper:
-        away = SentCheckpoint(Path("/nowhere/0003.safetensors"), here.key, keeper, 3)
+        away = SentCheckpoint(Path("/nowhere/0003.safetensors"), here.key, keeper, "checkpoints/0003.safetensors")
         assert away.read() is None
         trial = start(blocks, here)
         next(trial)

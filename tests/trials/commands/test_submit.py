@@ -6,11 +6,13 @@ import argparse
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 import archfront
+from search_space.errors import SpecError
 from tests.support.bad_studies import SHAPE, TEXT
 from tests.support.ray_head import write_study
 from tests.trials.trial.test_scaling_grid import VALUES as GRID
@@ -27,12 +29,44 @@ OPTIONS = {
     "lr-check": ["--shapes", "2", "--rates", "3", "--tokens", "4k"],
     "ablate": ["--scale", "proxy", "--workers", "3"],
     "profile-device": ["--runtime", "onnxruntime", "--precision", "int8", "--shapes", "20", "--checks", "3"],
+    "train": [
+        "--pick",
+        "knee",
+        "--recipe",
+        "mobilellm-120k",
+        "--tokens",
+        "4k",
+        "--devices",
+        "2",
+        "--seed",
+        "3",
+        "--threads",
+        "2",
+        "--state-seconds",
+        "30",
+        "--tracking-uri",
+        "http://host:5000",
+        "--license",
+        "mit",
+    ],
 }
 """All that a verb is told, but for its file and directory."""
-OF_THE_PLACE = {"help", "study", "directory", "address", "env", "file", "output"}
-ON_ONE_MACHINE = {"job fetch", "train"}
-"""Verbs that go on where they were interrupted, and are sent nowhere: a winner is trained on one machine."""
-HERE_ALONE = {"json", "verbose", "trials", "fit", "column", "features", "seeds"}
+OF_THE_PLACE = {
+    "help",
+    "study",
+    "study_directory",
+    "directory",
+    "address",
+    "env",
+    "file",
+    "output",
+    "subject",
+    "trial",
+    "data",
+    "tokenizer",
+}
+"""Where a verb works and what it reads, which lies elsewhere in a job; of `train` see `tests/trials/jobs/test_training_shipment.py`."""
+HERE_ALONE = {"json", "verbose", "trials", "fit", "column", "features", "seeds", "plan", "price_per_hour"}
 """What a verb reads that no job does: how its answer is printed, files of this machine, and what measures nothing."""
 
 
@@ -70,7 +104,7 @@ def written(verb: str, folder: Path) -> Path:
 
 
 def test_every_verb_that_trains_can_be_sent() -> None:
-    assert {name for name, verb in VERBS.items() if verb.goes_on} - ON_ONE_MACHINE == set(TRAINING) == set(OPTIONS)
+    assert {name for name, verb in VERBS.items() if verb.goes_on} - {"job fetch"} == set(TRAINING) == set(OPTIONS)
 
 
 @pytest.mark.parametrize("verb", TRAINING)
@@ -100,10 +134,50 @@ def test_the_command_of_a_job_says_what_was_said_here(verb: str, tmp_path: Path,
 @pytest.mark.parametrize("verb", TRAINING)
 def test_a_job_works_below_archfront_in_the_home_folder_unless_told_otherwise(verb: str, tmp_path: Path, orders: list[Order]) -> None:
     path = written(verb, tmp_path / "studies")
-    assert archfront.main(["job", "submit", verb, str(path), *ADDRESS]) == 0
-    own = {"lr-check": "tiny-lr-check", "ablate": "mine", "profile-device": "tiny-device"}
+    assert archfront.main(["job", "submit", verb, str(path), *(["--tokens", "4k"] if verb == "train" else []), *ADDRESS]) == 0
+    own = {"lr-check": "tiny-lr-check", "ablate": "mine", "profile-device": "tiny-device", "train": "tiny-recommended-train"}
     assert orders[0].directory == f"~/archfront/{own.get(verb, 'tiny')}"
     assert orders[0].study == ("mine" if verb == "ablate" else "tiny")
+
+
+@pytest.mark.parametrize("verb", ["lr-check", "profile-device"])
+def test_a_job_that_only_reads_a_study_reads_it_where_it_lies_there(
+    verb: str, tmp_path: Path, orders: list[Order], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(written(verb, tmp_path / "studies"))
+    for given, wanted in (
+        ([], "~/archfront/tiny"),
+        (["--study-directory", "/data/x y"], "/data/x y"),
+        (["--study-directory", "~/a"], "~/a"),
+    ):
+        assert archfront.main(["job", "submit", verb, path, *given, *ADDRESS]) == 0
+        words = shlex.split(orders[-1].command())
+        assert words[words.index("--study-directory") + 1] == wanted
+    assert archfront.main(["job", "submit", verb, path, "--study-directory", "runs/tiny", *ADDRESS]) == 2
+    assert "--study-directory must be absolute or begin with ~/" in capsys.readouterr().err
+    assert len(orders) == 3
+
+
+@pytest.mark.parametrize(
+    ("verb", "asked"),
+    [("lr-check", "trials.experiments.lr_check.run_rate_check"), ("profile-device", "trials.latency.device_profile.choose_shapes")],
+)
+def test_what_a_study_left_open_is_what_it_began_with_where_it_lies(
+    verb: str, asked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, heads = write_study(tmp_path / "studies"), list[set[int]]()
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "study.begun.yaml").write_text(yaml.safe_dump({"defaults": {"space": {"num_key_value_heads": [1]}}}))
+
+    def look(study: Any, *others: object, **more: object) -> None:
+        space = getattr(study, "search_space", study)
+        heads.append({shape.num_key_value_heads for shape in space.sample(50, 0)})
+        raise SpecError("enough is known")
+
+    monkeypatch.setattr(asked, look)
+    for where in ([], ["--study-directory", str(tmp_path / "there")]):
+        assert archfront.main([verb, str(path), *where]) == 2
+    assert heads == [{1, 2}, {1}]
 
 
 def test_a_study_in_the_place_of_a_verb_is_run(tmp_path: Path, orders: list[Order]) -> None:
@@ -133,6 +207,13 @@ REFUSED = {
         (["--runtime", "torch", "--precision", "int4"], "precision"),
     ],
     "ablate": [(["--scale", "nope"], "mine has no scale nope")],
+    "train": [
+        ([], "--tokens must say how long"),
+        (["--tokens", "4k", "--license", "My own!"], "--license"),
+        (["--recipe", "mobilelm-120k"], "mobilellm-120k"),
+        (["--tokens", "4k", "--tokenizer", "x.json"], "--tokenizer must go with --data"),
+        (["--tokens", "4k", "--study-directory", "runs/tiny"], "--study-directory must be absolute or begin with ~/"),
+    ],
 }
 
 
@@ -167,4 +248,6 @@ def test_what_is_said_after_a_fetch_can_be_typed(verb: str, tmp_path: Path) -> N
     said = _what_next(verb, tmp_path)
     assert str(tmp_path) in said
     commands = [word for line in said.splitlines() for word in re.findall(r"archfront (\S+)", line)]
-    assert commands == {"ablate": ["ablate"], "lr-check": ["lr-check"], "profile-device": []}.get(verb, ["report", "export"])
+    assert commands == {"ablate": ["ablate"], "lr-check": ["lr-check"], "profile-device": [], "train": ["evaluate"]}.get(
+        verb, ["report", "export"]
+    )

@@ -63,7 +63,7 @@ def test_what_was_shipped_runs_as_it_lies(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"corpus": {"files": "../elsewhere/*.txt"}}, r"corpus\.files: .* must lie in the study's folder"),
+        ({"corpus": {"files": "../elsewhere/*.txt"}}, r"corpus\.files: .* must lie below "),
         ({"corpus": {"files": "texts/*.jsonl"}}, r"corpus\.files: texts/\*\.jsonl must name a file in .*, found none"),
         ({"references": ["shapes/other.yaml"]}, r"references: shapes/other\.yaml must name a file in .*, found none"),
         ({"budget": {"paramters": 1}}, "did you mean `parameters`"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 import archfront
 from analysis.fidelity.lr_transfer import RATE_RUNS
@@ -13,6 +15,7 @@ from analysis.latency.device_table import read_table
 from analysis.records.record import read_records
 from tests.support.ray_head import Head, Job, write_study
 from tests.trials.commands.test_submit import written
+from trials.pretraining.statement import TRAINED_WEIGHTS
 
 pytestmark = [pytest.mark.more, pytest.mark.slow]
 
@@ -66,6 +69,25 @@ def test_an_ablation_is_trained_and_brought_home(head: Head, tmp_path: Path) -> 
     (folder,) = (tmp_path / "home").glob("recipe-*")
     assert {record.outcome for record in read_records(folder)} == {"finished"}
     assert len(read_records(folder)) >= 2
+
+
+def test_a_trial_of_a_study_that_ran_there_is_trained_for_real_and_brought_home(head: Head, ran: Job, tmp_path: Path) -> None:
+    study, directory = write_study(tmp_path / "studies"), tmp_path / "trained"
+    words = ["train", str(study), "--trial", "0", "--tokens", "8k", "--threads", "1", "--study-directory", str(ran.directory)]
+    submitted = head.call("submit", *words, "--directory", str(directory), "--state-seconds", "0.1")
+    job = submitted.stdout.strip()
+    followed = head.call("logs", job, "--follow")
+    assert followed.returncode == 0, followed.stdout
+    assert "100% 7,936 tokens: loss " in head.call("status", job).stdout
+    fetched = head.call("fetch", job, str(tmp_path / "home"))
+    assert fetched.returncode == 0, fetched.stderr
+    assert "archfront evaluate " in fetched.stderr
+    assert (tmp_path / "home" / "model" / "model.safetensors").is_file()
+    here = tmp_path / "here"
+    again = ["train", str(ran.directory), "--data", str(study), *words[2:8], "--output", str(here)]
+    assert archfront.main(again) == 0
+    ours, theirs = (load_file(place / TRAINED_WEIGHTS) for place in (here, tmp_path / "home"))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours), "a node of the cluster trains something else"
 
 
 def test_the_latency_device_is_profiled(head: Head, tmp_path: Path) -> None:

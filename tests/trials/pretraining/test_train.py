@@ -296,7 +296,7 @@ def test_a_mistake_does_not_occupy_the_folder(archfront: Call, folder: Path) -> 
         (["shape.yaml", "--data", "text.txt", "--license", "My own!"], "--license"),
         (["shape.yaml", "--data", "text.txt", "--tokenizer", "./none.json"], "none.json"),
         (["shape.yaml", "--data", "text.txt", "--recipe", "mobilellm-120k", "--tokens", "1M"], "warmup_steps"),
-        (["shape.yaml", "--data", "text.txt", "--address", "127.0.0.1:6379"], "--address must go with --devices"),
+        (["shape.yaml", "--data", "text.txt", "--address", "127.0.0.1:1"], "a Ray cluster must answer at --address='127.0.0.1:1'"),
         (["."], "must be a study's directory or hold"),
     ],
 )
