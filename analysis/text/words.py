@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import floor, log10
+
 from analysis.records.record import Outcome
 from search_space.architecture import Architecture
 from search_space.fields import OPTIONAL
@@ -10,6 +12,7 @@ ABSENT = "–"
 SIGNIFICANT_DIGITS = 15
 """Significant digits that every number has."""
 YEAR_SECONDS = 365.25 * 86_400
+JOULES_PER_KILOWATT_HOUR = 3.6e6
 OUTCOMES = {
     Outcome.FINISHED: "finished",
     Outcome.STOPPED: "stopped early",
@@ -153,3 +156,17 @@ def joined(words: list[str]) -> str:
 
 def _significant(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}"
+
+
+def energy_text(joules: float) -> str:
+    """`2.29 J`, and kilowatt hours from a tenth of one on."""
+    if joules < JOULES_PER_KILOWATT_HOUR / 10:
+        return f"{_three_digits(joules)} J"
+    return f"{_three_digits(joules / JOULES_PER_KILOWATT_HOUR)} kWh"
+
+
+def _three_digits(value: float) -> str:
+    """Three digits that count, written out: `2.29`, `3,210`, `0.00042`, `0`."""
+    decimals = 0 if value == 0 else max(0, 2 - floor(log10(abs(value))))
+    written = f"{float(f'{value:.3g}'):,.{decimals}f}"
+    return written.rstrip("0").rstrip(".") if "." in written else written

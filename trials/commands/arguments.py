@@ -12,6 +12,8 @@ from trials.commands.paths import Use, given
 from trials.tracking.tracking_uri import LONGEST_TAG
 
 LARGEST_PORT, MOST_TIMES, MOST_PRICE, LONGEST_CONTEXT, MOST_MS, MOST_SECONDS = 65_535, 1000, 1_000_000, 1 << 20, 1e9, 1e9
+MOST_GRAMS = 10_000
+"""Grams of carbon dioxide a kilowatt hour: several times what coal has."""
 LONGEST_EXPERIMENT = 250
 TAG_KEY = r"\w[\w./-]{0,249}"
 RESERVED = ("mlflow.", "archfront.", "environment.")
@@ -129,6 +131,14 @@ def price(text: str) -> float:
     number = written_number(text)
     if number is None or not 0 <= number <= MOST_PRICE:
         raise argparse.ArgumentTypeError(f"must be a number from 0 to {MOST_PRICE:,}, such as 2.5, found {quoted(text)}; correct it")
+    return float(number)
+
+
+def grams_per_kwh(text: str) -> float:
+    """An argument that says how much carbon dioxide a kilowatt hour stands for, in grams."""
+    number = written_number(text)
+    if number is None or not 0 <= number <= MOST_GRAMS:
+        raise argparse.ArgumentTypeError(f"must be grams from 0 to {MOST_GRAMS:,}, such as 480, found {quoted(text)}; correct it")
     return float(number)
 
 

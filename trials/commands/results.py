@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from analysis.text.typed import typed
 from search_space.errors import SpecError
-from trials.commands.arguments import add_directory, add_far, add_json, add_verbose, port
+from trials.commands.arguments import add_directory, add_far, add_json, add_verbose, grams_per_kwh, port, price
 from trials.commands.paths import Use, given
 from trials.commands.talk import DONE, at_width, emit, output_width, say
 
 if TYPE_CHECKING:
     from analysis.laws.fit_result import FitResult
+    from analysis.objectives.running_cost import Rates
     from analysis.records.record import TrialRecord
     from trials.reporting.stored_study import StoredStudy
 
@@ -47,6 +48,11 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_far(parser)
     parser.add_argument("--output", type=given("--output", Use.PAGE), metavar="FILE", help="the page (default: report.html in DIR)")
+    parser.add_argument(
+        "--price-per-hour", type=price, metavar="PRICE", help="price of an hour of the device: what a million tokens, and the study, cost"
+    )
+    carbon = "grams of CO2 of a kilowatt hour where the device is: what a million tokens, and the study's trainings, come to by estimate"
+    parser.add_argument("--grams-per-kwh", type=grams_per_kwh, metavar="GRAMS", help=carbon)
     add_verbose(parser)
     add_json(parser, RESULT_JSON)
 
@@ -72,7 +78,7 @@ def report(options: argparse.Namespace) -> int:
         from trials.latency.known_devices import keep_devices
 
         keep_devices(stored.measured, options.devices, far=options.far)
-    print_result(stored, options.json, options.verbose)
+    print_result(stored, options.json, options.verbose, _rates(options))
     output = Path(options.output) if options.output is not None else None
     if options.objectives is not None:
         _say_page("\nread again: ", stored, output, report_again)
@@ -89,6 +95,9 @@ def report(options: argparse.Namespace) -> int:
 def _require_one_reading(options: argparse.Namespace) -> None:
     """Raise SpecError where options do not go together: each of them would otherwise be passed over in silence."""
     flags = [f"--{name}" for name in ("device", "devices", "objectives") if getattr(options, name) is not None]
+    costs = [f"--{name.replace('_', '-')}" for name in ("price_per_hour", "grams_per_kwh") if getattr(options, name) is not None]
+    if costs and (options.device is not None or len(options.directory) > 1):
+        raise SpecError(f"{costs[0]} must be of one study and its own device, found another one beside it; leave it out")
     if "--devices" in flags and len(flags) > 1:
         raise SpecError(f"--devices must stand alone, found {flags[flags[0] == '--devices']} beside it; run `archfront report` twice")
     if len(options.directory) > 1 and flags and flags[0] != "--objectives":
@@ -162,10 +171,19 @@ def more_said(directory: Path, is_verbose: bool) -> str:
     return f"more     {'' if is_verbose else f'archfront report {typed(directory)} --verbose; '}archfront explain WORDS"
 
 
-def print_result(stored: StoredStudy, as_json: bool, is_verbose: bool = False) -> None:
-    """A search's front, or a scaling study's losses and their law."""
+def _rates(options: argparse.Namespace) -> Rates | None:
+    """What an hour and a kilowatt hour stand for; None where nobody asked what a million tokens cost."""
+    from analysis.objectives.running_cost import Rates
+
+    if options.price_per_hour is None and options.grams_per_kwh is None:
+        return None
+    return Rates(price_per_hour=options.price_per_hour, grams_per_kilowatt_hour=options.grams_per_kwh)
+
+
+def print_result(stored: StoredStudy, as_json: bool, is_verbose: bool = False, rates: Rates | None = None) -> None:
+    """A search's front, with what it costs to run where there are `rates`, or a scaling study's losses and their law."""
     if stored.law is None:
-        print_front(stored, as_json, is_verbose)
+        print_front(stored, as_json, is_verbose, rates)
     else:
         print_law(stored.records, stored.law, as_json, is_verbose)
 
@@ -182,15 +200,20 @@ def print_law(records: Sequence[TrialRecord], law: FitResult | str, as_json: boo
         print(f"{losses_text(records)}\n\n{f'no law yet: {law}' if isinstance(law, str) else fit_text(law.data)}")
 
 
-def print_front(stored: StoredStudy, as_json: bool, is_verbose: bool) -> None:
+def print_front(stored: StoredStudy, as_json: bool, is_verbose: bool, rates: Rates | None = None) -> None:
     """The front as data, or as a table and three sentences; all that is known where more is asked for."""
     from analysis.fronts.rows import front_rows
+    from analysis.records.stages import read_taken
     from analysis.report.answers import answers_text
+    from analysis.terminal.cost_text import costs_text, running_costs
     from analysis.terminal.front_text import front_text, last_text
 
     ahead = stored.forecast
+    costs = None if rates is None else running_costs(stored.records, stored.finals, stored.front, rates)
     if as_json:
         rows = front_rows(stored.records, stored.finals, stored.front, stored.membership)
+        if costs is not None:
+            rows = [row | {"million_tokens": asdict(costs[row["trial"]]) if row["trial"] in costs else None} for row in rows]
         if ahead is not None:
             forecasts = {} if isinstance(ahead, str) else {forecast.number: asdict(forecast) for forecast in ahead.forecasts}
             experiment = None if isinstance(ahead, str) or ahead.experiment is None else asdict(ahead.experiment)
@@ -201,6 +224,8 @@ def print_front(stored: StoredStudy, as_json: bool, is_verbose: bool) -> None:
     print(shown(stored.records, stored.finals, stored.front, stored.membership, output_width()))
     if text := answers_text(stored.records, stored.front, stored.study.corpus.title):
         print(at_width(f"\n{text}", output_width(), indent=4))
+    if costs is not None and rates is not None:
+        print(at_width(f"\n{costs_text(costs, stored.records, rates, read_taken(stored.directory))}", output_width(), indent=4))
     if ahead is not None and (is_verbose or isinstance(ahead, str)):
         from analysis.terminal.front_text import forecast_text
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from math import floor, log10
 from typing import Any, Self
 
 from analysis.objectives.energy import training_joules
 from analysis.records.stages import STAGES, Foretold
-from analysis.text.words import duration, joined
+from analysis.text.words import duration, energy_text, joined
 
 NAMED_FROM_SECONDS = 0.5
 """Stages that take less are left out of the line."""
 BUSY_SHARE = 0.85
 """Share of the processors below which a plan says that the machine has other work."""
-JOULES_PER_KILOWATT_HOUR = 3.6e6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,17 +75,3 @@ class TimePlan:
 def stages_text(seconds: dict[str, float]) -> str:
     """`start-up 9.0 s, training 2 min 30 s and report 1.0 s`."""
     return joined([f"{title} {duration(seconds[name])}" for name, title in STAGES.items() if seconds.get(name, 0.0) >= NAMED_FROM_SECONDS])
-
-
-def energy_text(joules: float) -> str:
-    """Text in joules, or in kilowatt hours from a tenth of one on."""
-    if joules < JOULES_PER_KILOWATT_HOUR / 10:
-        return f"{_three_digits(joules)} J"
-    return f"{_three_digits(joules / JOULES_PER_KILOWATT_HOUR)} kWh"
-
-
-def _three_digits(value: float) -> str:
-    """Three digits that count, written out: `2.29`, `3,210`, `0.00042`, `0`."""
-    decimals = 0 if value == 0 else max(0, 2 - floor(log10(abs(value))))
-    written = f"{float(f'{value:.3g}'):,.{decimals}f}"
-    return written.rstrip("0").rstrip(".") if "." in written else written

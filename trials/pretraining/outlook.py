@@ -8,13 +8,12 @@ import torch
 
 from analysis.objectives.energy import training_joules
 from analysis.text.passes import passes_text, repetition_warning
-from analysis.text.words import disk, duration, plural, quantity
+from analysis.text.words import disk, duration, energy_text, plural, quantity
 from search_space import cost
 from search_space.errors import SpecError
 from trials.machine.memory import usable_bytes
 from trials.plans.known_paces import ready_paces
 from trials.plans.text_size import text_size
-from trials.plans.time_plan import energy_text
 from trials.pretraining.statement import Statement
 from trials.study.spec import StudySpec
 from trials.training.conditions import own_sequences

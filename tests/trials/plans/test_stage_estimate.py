@@ -16,7 +16,6 @@ from trials.plans.known_paces import of_rows
 from trials.plans.pace_table import LatencyPace
 from trials.plans.plan_study import plan_study
 from trials.plans.stage_estimate import SOLITARY_STAGES, USUAL_OVERHEAD, _makespan
-from trials.plans.time_plan import energy_text
 
 COUNTED = ("training", "evaluation", "latency", "finals", "retraining")
 
@@ -104,17 +103,6 @@ def test_money_is_hours_times_their_price() -> None:
 def test_energy_is_of_the_arithmetic_alone_and_less_in_bfloat16() -> None:
     full, half = (plan_study(small_study(proxy={"precision": name})[0]).time.training_joules for name in ("float32", "bfloat16"))
     assert full / half == pytest.approx(2.3 / 0.75)
-
-
-ENERGIES = {
-    0.0: "0 J", 0.00042: "0.00042 J", 0.999: "0.999 J", 2.29: "2.29 J", 2.2: "2.2 J", 12.345: "12.3 J", 999.6: "1,000 J", 3214.0: "3,210 J",
-    123_456.0: "123,000 J", 360_000.0: "0.1 kWh", 8.1e6: "2.25 kWh", 7.2e10: "20,000 kWh",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("joules", "said"), ENERGIES.items())
-def test_energy_is_written_out_in_three_digits(joules: float, said: str) -> None:
-    assert energy_text(joules) == said
 
 
 def test_what_a_gpu_elsewhere_takes_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
