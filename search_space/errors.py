@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import errno
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,6 +20,9 @@ PATH_CURES = {
     errno.EACCES: "check its permissions, or name another",
 }
 """What to do about a path that the system does not follow; to name another where nothing else helps."""
+
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+"""What an address begins with (RFC 3986)."""
 
 LONGEST_LIST = 500
 """Characters of all the names that would have been right: those of a person's table may be any."""
@@ -71,6 +75,18 @@ def refused(error: OSError, path: object, must: str, cure: str) -> SpecError | W
     if error.errno in FULL:
         return WorkError(f"{path} cannot be written ({complaint_of(error)}); make room, and run the same command again")
     return SpecError(f"{shortened(path, 2 * LONGEST_QUOTE)} must {must}, found: {complaint_of(error)}; {cure}")
+
+
+def require_local(path: str, what: str) -> None:
+    """Raise SpecError, with `what` named the path, for the address of a store: as a path it would be a folder of the scheme's name.
+
+    Nothing behind the scheme is shown, for it may have a password.
+    """
+    if found := SCHEME.match(path):
+        raise SpecError(
+            f"{what} must be a path of a file system, found an address that begins with {found[0]}, and no such store is read or written; "
+            "name where it is mounted, or copy what is in it to a disk"
+        )
 
 
 def require_reachable(path: str | Path, what: str) -> None:

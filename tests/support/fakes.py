@@ -126,6 +126,20 @@ def fatal(deaths: Path, times: int, task: TrialTask) -> TrialRecord:
     return answer(task)
 
 
+def greedy(deaths: Path, task: TrialTask) -> TrialRecord:
+    """As `plausible`, and trial 3 asks for memory until the kernel ends it; trial 4 is ended by somebody, the first time."""
+    if task.number == 3:
+        time.sleep(0.5)
+        held = []
+        while True:
+            held.append(bytearray(b"x") * (64 << 20))
+    if task.number == 4 and not deaths.exists():
+        time.sleep(0.5)
+        deaths.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return answer(task)
+
+
 SECRET = "hunter2/of?the#study"
 ADDRESS = f"postgresql://me:{SECRET}@host:5432/db"
 

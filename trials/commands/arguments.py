@@ -25,7 +25,7 @@ def add_study(parser: argparse.ArgumentParser, text: str = "a study's YAML file"
     parser.add_argument("study", type=given("STUDY"), metavar="STUDY", help=text)
 
 
-def add_study_directory(parser: argparse.ArgumentParser, use: Use = Use.READ, default: str = "runs/NAME") -> None:
+def add_study_directory(parser: argparse.ArgumentParser, use: Use = Use.FOLDER, default: str = "runs/NAME") -> None:
     """Where the study runs that is only read."""
     where = f"the directory that the study runs in: what it left open is what it began with there (default {default})"
     parser.add_argument("--study-directory", type=given("--study-directory", use), metavar="DIR", help=where)

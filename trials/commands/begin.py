@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from analysis.text.typed import typed
-from search_space.errors import SpecError, quoted, refused
+from search_space.errors import SpecError, quoted, refused, require_local
 from trials.catalogue.runtimes import USUAL_RUNTIME
 from trials.commands.arguments import counted, price
 from trials.commands.paths import Use, given
@@ -42,6 +42,8 @@ def init(options: argparse.Namespace) -> int:
     asks = sys.stdin.isatty() and person().isatty()
     name = _answer(options.name, "name of the study", "my-study", str, asks)
     texts = _answer(options.text, "your text, files or globs (Enter: this Python's source text)", [], _paths, asks)
+    for text in texts:
+        require_local(text, "--text")
     output = Path(options.output or f"{name}.yaml")
     if output.exists():
         raise SpecError(f"{output} must not be there yet, found a file; remove it, or name another with --output")

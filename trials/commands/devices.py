@@ -108,6 +108,7 @@ def profile_device(options: argparse.Namespace) -> int:
     from analysis.latency.device_report import table_facts
     from analysis.latency.device_table import read_table
     from analysis.terminal.device_text import device_table_text
+    from trials.commands.gate import tell_of_no_study, workplace
     from trials.latency.add_trials import add_trials
     from trials.latency.device_profile import choose_shapes, default_table, latency_spec, profile, require_fit
     from trials.reporting.stored_study import read_study
@@ -116,11 +117,10 @@ def profile_device(options: argparse.Namespace) -> int:
     require_fit(options.shapes)
     if options.trials is not None:
         read_study(Path(options.trials))  # before anything is measured
+    tell_of_no_study(options.study_directory)
     study, _, _ = load_begun(Path(options.study), options.study_directory)
     spec = latency_spec(study.latency, options.runtime, options.precision)
     wanted = choose_shapes(study.search_space, spec, options.shapes, options.checks)
-    from trials.commands.gate import workplace
-
     with workplace(study, options.address) as place:
         path = Path(options.output) if options.output else default_table(study.search_space, spec, lambda: place.device(spec))
         say(f"table    {path}")

@@ -33,6 +33,14 @@ def passed(study: StudySpec, directory: Path | None = None, *, has_text: bool = 
     return first
 
 
+def tell_of_no_study(directory: str | None) -> None:
+    """Say where no study began in the directory that was named as a study's: what its file leaves open is then as it would be today."""
+    from trials.study.load_study import BEGUN, STUDY
+
+    if directory is not None and not any((Path(directory) / name).is_file() for name in (BEGUN, STUDY)):
+        say(f"archfront: {directory} holds no study yet, so what the file leaves open is as a study would begin with it today")
+
+
 def tell_of_directory(directory: Path) -> None:
     """Say what a run of that directory takes up again; raises SpecError where a file of it holds something else."""
     from trials.plans.notices import directory_notices

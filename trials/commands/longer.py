@@ -62,9 +62,10 @@ def add_rate_arguments(parser: argparse.ArgumentParser) -> None:
 def lr_check(options: argparse.Namespace) -> int:
     """Train a spread of shapes at several learning rates and say whether the study's suits them all."""
     from trials.cluster.ray_address import is_here
-    from trials.commands.gate import passed, workplace
+    from trials.commands.gate import passed, tell_of_no_study, workplace
     from trials.study.load_study import load_begun
 
+    tell_of_no_study(options.study_directory)
     study, begun_in, _ = load_begun(Path(options.study), options.study_directory)
     passed(study, trains_here=is_here(options.address))
     from analysis.fidelity.lr_transfer import check_directory, rate_table

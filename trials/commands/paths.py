@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from pathlib import Path
 
-from search_space.errors import FULL, SpecError, WorkError, complaint_of, require_reachable, shortened
+from search_space.errors import FULL, SpecError, WorkError, complaint_of, require_local, require_reachable, shortened
 
 KINDS = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 """What may lie in a file's place, by the bits of its mode."""
@@ -57,11 +57,12 @@ def given_paths(options: argparse.Namespace) -> Iterator[GivenPath]:
 
 
 def require_usable(options: argparse.Namespace) -> None:
-    """Raise SpecError for a path that cannot be followed, or not be written where a verb writes it.
+    """Raise SpecError for an address in a path's place, and a path that cannot be followed, or not be written where a verb writes it.
 
     What a file that is read must hold, and a directory that has to be there, the verbs say themselves.
     """
     for path in given_paths(options):
+        require_local(path, path.argument)
         if path.use is Use.ELSEWHERE:
             continue
         require_reachable(path, path.argument)

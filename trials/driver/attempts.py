@@ -73,15 +73,24 @@ class Attempts:
             return False
 
 
-def explain_loss(said: str, elapsed_seconds: float, deadline_seconds: float) -> tuple[Outcome, str] | None:
-    """Outcome and reason of a trial whose worker did not answer, from what Ray says and from how long it ran.
+def explain_loss(
+    said: str, elapsed_seconds: float, deadline_seconds: float, killed_for_memory: str | None = None
+) -> tuple[Outcome, str] | None:
+    """Outcome and reason of a trial whose worker did not answer, from what Ray says, from how long it ran, and from what the kernel counts.
 
-    None where infrastructure was lost, which is no verdict on the trial.
+    `killed_for_memory` says how the kernel's own count of processes that it ended for want of memory rose meanwhile. None where
+    infrastructure was lost, which is no verdict on the trial.
     """
     if "running low on memory" in said:
         return (
             Outcome.OUT_OF_MEMORY,
             "Ray ended the worker because the node ran low on memory; lower workers.count or proxy.batch_sequences",
+        )
+    if killed_for_memory is not None and WORKER_DIED in said:
+        return (
+            Outcome.OUT_OF_MEMORY,
+            f"its worker died while the kernel ended processes there for want of memory ({killed_for_memory}); lower workers.count or "
+            "proxy.batch_sequences",
         )
     if elapsed_seconds >= longest_seconds(deadline_seconds) and WORKER_DIED in said:
         return (

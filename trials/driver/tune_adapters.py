@@ -23,12 +23,12 @@ from analysis.records.unmeasured import UnmeasuredTrial
 from search_space.cost import ROUNDED_PRECISIONS
 from trials.cluster.placement import others_of
 from trials.driver.agenda import Agenda, NoTask
-from trials.driver.attempts import Attempts, attempt_at, device_ended, explain_loss
+from trials.driver.attempts import WORKER_DIED, Attempts, attempt_at, device_ended, explain_loss
 from trials.driver.late_latency import LateLatencies
 from trials.driver.latency_device import SEE_TO_THE_NODE
 from trials.driver.record_writer import RecordWriter
 from trials.driver.trial_news import forget, heard
-from trials.driver.workers import RAYLET_SECONDS, Place
+from trials.driver.workers import RAYLET_SECONDS, MemoryKills, Place
 from trials.progress.watch import RunWatch
 from trials.study.spec import StudySpec
 from trials.trial.reuse import Reuse
@@ -117,6 +117,7 @@ class RecordCallback(Callback):  # type: ignore[misc]
         self._study, self._agenda, self._writer, self._watch, self._late = study, agenda, writer, watch, late
         self.attempts = attempts
         self._running: dict[int, _Running] = {}
+        self._memory_kills = MemoryKills()
         self._looked_at = time.monotonic()
         self._outlived_at: float | None = None
         self.is_stranded = False
@@ -197,10 +198,12 @@ class RecordCallback(Callback):  # type: ignore[misc]
     def _lose(self, entry: _Running, said: str) -> None:
         study, task = self._study, entry.task
         self._running.pop(task.number, None)
-        verdict = explain_loss(said, entry.start.elapsed_seconds - _held_seconds(task.number), study.workers.deadline_seconds)
+        elapsed_seconds = entry.start.elapsed_seconds - _held_seconds(task.number)  # before the node is asked
+        place = entry.where()
+        memory = self._memory_kills.of(place) if place is not None and WORKER_DIED in said else None
+        verdict = explain_loss(said, elapsed_seconds, study.workers.deadline_seconds, memory)
         forget(task.number)
         if verdict is None:
-            place = entry.where()
             attempt = attempt_at(task.number, None if place is None else str(place), said, entry.start)
             attempt = self.attempts.lost(attempt, None if place is None else place.node)
             self._writer.write_attempt(attempt)

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import ray
-from ray.exceptions import RayTaskError
+from ray.exceptions import RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from analysis.records.record import FreshSeed, RatePoint, TrialRecord
 from analysis.records.training import Quality
 from search_space.architecture import Architecture
 from trials.machine.niceness import take_back_niceness
+from trials.machine.oom_count import OomCount, oom_count, oom_kills
 from trials.machine.process_pool import Result
 from trials.study.spec import StudySpec
 from trials.training.conditions import Conditions
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from trials.corpus.blocks import TokenBlocks
     from trials.network.decoder import Network
 
+COUNT_SECONDS = 20.0
+"""How long a node may take to read the kernel's count of processes that it ended; a new worker may have to start for it."""
 RAYLET_SECONDS = 2.0
 """How long a raylet that is asked to end may live on after the first of its workers; its end is the study's, and no trial's."""
 
@@ -117,6 +121,8 @@ class Place:
     node: str
     """Ray's id of the node."""
     process: int
+    ended_for_memory: OomCount | None = None
+    """How many processes the kernel had ended there for want of memory, as this one began."""
 
     def __str__(self) -> str:
         return f"{self.host}, Ray's node {self.node[:12]}"
@@ -124,4 +130,35 @@ class Place:
     @classmethod
     def here(cls) -> Self:
         """The place of the process that calls."""
-        return cls(platform.node(), ray.get_runtime_context().get_node_id(), os.getpid())
+        return cls(platform.node(), ray.get_runtime_context().get_node_id(), os.getpid(), oom_count())
+
+
+class MemoryKills:
+    """What the kernel ended for want of memory on the nodes of one run; each that it counts is one worker's death at most."""
+
+    def __init__(self) -> None:
+        self._taken: dict[tuple[str, str], int] = {}
+
+    def of(self, place: Place) -> str | None:
+        """How the kernel's count has risen since a process at that place began, in words; None where it has not, or nobody can say."""
+        before = place.ended_for_memory
+        now = None if before is None else _kills_at(place.node, before.file)
+        if before is None or now is None:
+            return None
+        key = place.node, before.file
+        explained = max(before.kills, self._taken.get(key, 0))
+        if now <= explained:
+            return None
+        self._taken[key] = explained + 1
+        return f"oom_kill of {before.file} on {place.host} rose from {before.kills} to {now}"
+
+
+def _kills_at(node: str, file: str) -> int | None:
+    """What a node reads in that file of its kernel's; None where it does not answer."""
+    there = NodeAffinitySchedulingStrategy(node, soft=False)
+    try:
+        asked = ray.remote(oom_kills).options(num_cpus=0, max_retries=0, scheduling_strategy=there).remote(Path(file))
+        found: int | None = ray.get(asked, timeout=COUNT_SECONDS)
+    except RayError:
+        return None
+    return found

@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from search_space.errors import quoted, require_reachable
+from search_space.errors import quoted, require_local, require_reachable
 from trials.study.section import Positive, Section
 
 SOURCES = ("name", "files", "dataset")
@@ -113,6 +113,7 @@ class CorpusSpec(Section):
         named |= {f"tasks.{name}": (file,) for name, file in self.tasks.items()}
         for key, names in named.items():
             for name in names or ():
+                require_local(name, f"corpus.{key}")
                 require_reachable(folder / name, f"corpus.{key}")
         files = self.files and _all_placed(self.files, folder)
         validation = {name: _all_placed(names, folder) for name, names in self.validation.items()}

@@ -8,7 +8,7 @@ from typing import Any
 
 from search_space.budget import Budget
 from search_space.describe import is_file_name
-from search_space.errors import SpecError, require_reachable
+from search_space.errors import SpecError, require_local, require_reachable
 from trials.study.budget_defaults import DEFAULTS, completed, completed_text, open_choices
 from trials.study.latency_spec import is_file
 from trials.study.search_spec import is_table_file
@@ -76,11 +76,13 @@ def _placed(study: StudySpec, path: Path) -> StudySpec:
     """The study with its relative files resolved against the folder of its own."""
     folder = path.resolve().parent
     for name in filter(is_file_name, study.references):
+        require_local(name, "a file of references")
         require_reachable(folder / name, "a file of references")
     references = tuple(str(folder / name) if is_file_name(name) else name for name in study.references)
     latency = study.latency.beside(folder)
     search, table = study.search, study.search.latency_table
     if table is not None and is_table_file(table):
+        require_local(table, "search.latency_table")
         require_reachable(folder / table, "search.latency_table")
         search = search.model_copy(update={"latency_table": str(folder / table)})
     heard = study.on_end and tuple(str(folder / part) if is_file(folder / part) else part for part in study.on_end)

@@ -78,11 +78,17 @@ ARGUMENTS = {
     "ui": "ui {}",
     "ui --tracking-uri": "ui done --tracking-uri sqlite:///{}",
     **{name: f"{name} {{}} --address http://127.0.0.1:1" for name in VERBS if name.startswith("job submit ")},
+    "lr-check --study-directory": "lr-check study.yaml --study-directory {}",
+    "profile-device --study-directory": "profile-device study.yaml --study-directory {} --output table.jsonl",
+    "job submit train --recipe": "job submit train study.yaml --recipe {} --address http://127.0.0.1:1",
+    "job submit train --data": "job submit train study.yaml --tokens 1M --data {} --address http://127.0.0.1:1",
     "job fetch": "job fetch quickstart-1a2b3c4d {} --address http://127.0.0.1:1",
 }
 """A command line for each, with a place for the path."""
 WRITTEN = {"run --directory", "ablate --directory", "report --output", "export --output", "profile-device --output", "lr-check --directory"}
-WRITTEN |= {"validate --directory", "fit --html", "init --output", "plan --directory", "job fetch", "train --output", "tune --output"}
+READ_THERE = {"plan --directory", "lr-check --study-directory", "profile-device --study-directory"}
+"""Where `run` writes, and these do not."""
+WRITTEN |= READ_THERE | {"validate --directory", "fit --html", "init --output", "job fetch", "train --output", "tune --output"}
 FILES_WRITTEN = {"report --output", "fit --html", "profile-device --output", "init --output"}
 NEW_DATABASE = {"run --tracking-uri", "ui --tracking-uri"}
 KEYS: dict[str, Callable[[str], dict[str, Any]]] = {
@@ -106,6 +112,8 @@ SUFFIXES |= {
     "train": ".yaml",
     "train --recipe": "train done --plan --recipe {}",
     "train --data": ".txt",
+    "job submit train --recipe": ".yaml",
+    "job submit train --data": ".txt",
     "describe --device": ".jsonl",
     "report --device": ".jsonl",
     "fit": ".csv",
@@ -133,13 +141,46 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+ADDRESS = "s3://key:hunter2@bucket/study"
+
+
+def refuses_the_address(said: str) -> None:
+    one_sentence(said)
+    assert "must be a path of a file system, found an address that begins with s3://, and no such store is read or written" in said
+    assert "hunter2" not in said
+
+
+@pytest.mark.parametrize("name", sorted(set(ARGUMENTS) - {"run --tracking-uri", "ui --tracking-uri"}))
+def test_an_address_of_a_store_is_refused_before_anything_is_written(
+    name: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    before = sorted(place.rglob("*"))
+    assert archfront.main([word.replace("{}", f"{ADDRESS}{SUFFIXES.get(name, '')}") for word in shlex.split(ARGUMENTS[name])]) == 2
+    refuses_the_address(capsys.readouterr().err)
+    assert sorted(place.rglob("*")) == before, "it is a folder of that name to the system"
+
+
+@pytest.mark.parametrize("name", [name for name in VERBS if name.startswith("job submit ")])
+def test_an_address_of_a_store_is_no_job_s_directory(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert archfront.main([*name.split(), "study.yaml", "--directory", ADDRESS, "--address", "http://127.0.0.1:1"]) == 2
+    refuses_the_address(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_an_address_of_a_store_in_a_study_is_refused(key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(values(**KEYS[key](f"{ADDRESS}{SUFFIXES.get(key, '.txt')}"))))
+    assert archfront.main(["plan", str(tmp_path / "study.yaml")]) == 2
+    refuses_the_address(capsys.readouterr().err)
+
+
 def kinds(name: str) -> dict[str, Make]:
     found = dict(NOT_WRITTEN if name in WRITTEN else NOT_READ)
     if name in NEW_DATABASE:
         for kind in ("a link that leads nowhere", "nothing", "a NUL", "a file that the system refuses to read"):
             del found[kind]
-    if name == "plan --directory":
-        del found["a file system without room for files"]  # it is where `run` would write, and `plan` does not
+    if name in READ_THERE:
+        del found["a file system without room for files"]
     if name in FILES_WRITTEN:
         found["a directory"] = NOT_READ["a directory"]
     return found

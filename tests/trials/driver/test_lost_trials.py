@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 from functools import partial
@@ -18,11 +20,13 @@ from analysis.records.record import Kind, Outcome, TrialRecord, read_records
 from analysis.report.attempts_part import again_sentence
 from search_space.errors import SpecError, WorkError
 from tests.support import fakes
+from tests.support.limited_memory import can_limit_memory, group_of, inside
 from tests.support.noted import Noted
-from trials.driver import tune_adapters
+from trials.driver import tune_adapters, workers
 from trials.driver.agenda import Agenda, NoTask
 from trials.driver.attempts import Attempts, device_ended, explain_loss
 from trials.driver.run_study import StudyResult, run_study
+from trials.machine.oom_count import OomCount, oom_kills
 from trials.progress.standing import RunStanding
 from trials.progress.watch import News, RunWatch
 from trials.reporting.stored_study import read_study, report_study
@@ -122,6 +126,62 @@ def test_only_rays_own_word_blames_memory_and_only_a_worker_that_hung_has_timed_
     assert memory[0] is Outcome.OUT_OF_MEMORY
     raised = explain_loss("Traceback (most recent call last):\nValueError: no such thing", 1.0, 60.0)
     assert raised == (Outcome.FAILED, "the worker could not run it: ValueError: no such thing")
+
+
+def test_a_worker_that_died_while_the_kernel_s_count_rose_is_out_of_memory_and_any_other_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counter, kills = tmp_path / "memory.events", workers.MemoryKills()
+    monkeypatch.setattr(workers, "_kills_at", lambda node, file: oom_kills(Path(file)))
+
+    def verdict(before: int, said: str = KILLED) -> Any:
+        place = workers.Place("host", "node", 1, OomCount(str(counter), before))
+        return explain_loss(said, 10.0, 60.0, kills.of(place))
+
+    counter.write_text("oom 0\noom_kill 3\n")
+    assert verdict(3) is None, "the kernel ended nothing since"
+    counter.write_text("oom 0\noom_kill 5\n")
+    first = verdict(3)
+    assert first == (
+        Outcome.OUT_OF_MEMORY,
+        f"its worker died while the kernel ended processes there for want of memory (oom_kill of {counter} on host rose from 3 to 5); "
+        "lower workers.count or proxy.batch_sequences",
+    )
+    assert verdict(4)[0] is Outcome.OUT_OF_MEMORY
+    assert verdict(3) is None, "each that the kernel ended is one worker's death"
+    counter.unlink()
+    assert verdict(3) is None, "nobody can say"
+    assert explain_loss(NODE_GONE, 10.0, 60.0, "rose") is None, "a node that is gone was not ended so"
+    assert workers.MemoryKills().of(workers.Place("host", "node", 1)) is None
+
+
+GREEDY = """
+import sys
+from functools import partial
+from pathlib import Path
+from tests.support import fakes
+from trials.driver.run_study import run_study
+folder = Path(sys.argv[1])
+study, text = fakes.small_study(search={"trials": 4}, workers={"count": 1})
+evaluate = partial(fakes.greedy, folder / "deaths")
+run_study(study, folder / "study", study_text=text, tracking_uri=f"sqlite:///{folder}/mlflow.db", evaluate=evaluate)
+"""
+
+
+@pytest.mark.more
+@pytest.mark.slow
+@pytest.mark.skipif(not can_limit_memory(), reason="who may not make control groups has nothing whose memory runs out")
+def test_a_worker_that_the_kernel_ends_for_memory_is_out_of_memory_and_one_that_somebody_kills_is_not(tmp_path: Path) -> None:
+    own = {**os.environ, "RAY_memory_monitor_refresh_ms": "0"}  # else Ray ends it before the kernel does
+    with group_of(4 << 30) as folder:
+        command = inside(folder, [sys.executable, "-c", GREEDY, str(tmp_path)])
+        done = subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    records = {record.number: record for record in read_records(tmp_path / "study")}
+    assert [number for number, record in sorted(records.items()) if not record.finished] == [3]
+    assert records[3].outcome is Outcome.OUT_OF_MEMORY
+    assert re.search(r"\(oom_kill of \S+ on \S+ rose from 0 to 1\)", records[3].reason or "")
+    assert [attempt.number for attempt in read_attempts(tmp_path / "study")] == [4]
 
 
 def attempt(number: int, started_at: str = "2026-01-01T00:00:00+00:00") -> Attempt:
