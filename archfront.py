@@ -16,10 +16,11 @@ if (
 import argparse
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 
 from search_space.errors import SpecError, WorkError
 from trials.commands.paths import require_usable, system_refusal
-from trials.commands.talk import DONE, STUDY_FAILED, WRONG_INPUT, hush_libraries, say
+from trials.commands.talk import DONE, STUDY_FAILED, WRONG_INPUT, hush_libraries, say, spell_out
 from trials.commands.verbs import VERBS, Verb, parser
 from trials.machine.supervision import INTERRUPTED, supervised
 from trials.progress.end_news import EndNews
@@ -30,11 +31,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Without `arguments` this is the program: the verb runs in a process of its own, and this one sees to its end.
     """
+    if arguments is None:
+        spell_out()
     try:
-        options = parser().parse_args(arguments)
+        try:
+            options = parser().parse_args(arguments)
+        finally:  # where --help ends
+            print(end="", flush=True)
     except SpecError as error:
         say(f"archfront: {error}")
         return WRONG_INPUT
+    except OSError as error:
+        return _refused(error, argparse.Namespace(), arguments is None)
     verb = VERBS[options.verb]
     news = EndNews(options.study, options.directory, say) if verb.is_a_study else None
     stopping = news.begin if news is not None else lambda code: None
@@ -56,22 +64,32 @@ def _run(verb: Verb, options: argparse.Namespace, is_program: bool = False) -> i
         hush_libraries()
     try:
         require_usable(options)
-        return verb.run(options)
+        code = verb.run(options)
+        print(end="", flush=True)  # where the disk of what is printed is full, it says so only here
+        return code
     except SpecError as error:
         say(f"archfront: {error}")
         return WRONG_INPUT
     except WorkError as error:
         say(f"archfront: {error}")
         return STUDY_FAILED
-    except BrokenPipeError:  # the reader of our output went away, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
     except OSError as error:
-        told = system_refusal(error, options)
-        if told is None:
-            raise
-        say(f"archfront: {told}")
-        return WRONG_INPUT if isinstance(told, SpecError) else STUDY_FAILED
+        return _refused(error, options, is_program)
+
+
+def _refused(error: OSError, options: argparse.Namespace, is_program: bool) -> int:
+    """Say what the system refuses, and return the code to end with; what it does not know a file of is a fault of ours, and raised."""
+    told = system_refusal(error, options)
+    is_gone = isinstance(error, BrokenPipeError)  # the reader of our output went away, as `head` does
+    if told is None and not is_gone:
+        raise error
+    if is_gone or (is_program and error.filename is None):  # what could not be printed is not tried again at the end
+        with suppress(OSError, ValueError, AttributeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if is_gone:
+        return DONE
+    say(f"archfront: {told}")
+    return WRONG_INPUT if isinstance(told, SpecError) else STUDY_FAILED
 
 
 if __name__ == "__main__":

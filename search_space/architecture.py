@@ -11,7 +11,7 @@ from functools import cache, lru_cache
 from math import isqrt
 from typing import Any, Self
 
-from search_space.errors import SpecError, quoted, shortened, unknown_key
+from search_space.errors import SpecError, quoted, shortened, unknown_key, value_kind
 from search_space.field import FieldKind
 from search_space.fields import BY_NAME, FIELDS
 from search_space.sharing import MOST_BLOCKS, Sharing
@@ -159,7 +159,7 @@ class Architecture:
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The reverse of `as_dict`, kind to people: what has a usual value may be left out."""
         if not isinstance(values, Mapping):
-            raise SpecError(f"an architecture must be a mapping of {', '.join(ALL_KEYS)}, found {type(values).__name__}; write one")
+            raise SpecError(f"an architecture must be a mapping of {', '.join(ALL_KEYS)}, found {value_kind(values)}; write one")
         for key in values:
             if key not in ALL_KEYS:
                 raise unknown_key(str(key), key, ALL_KEYS)

@@ -7,6 +7,7 @@ import errno
 import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 LONGEST_QUOTE = 80
@@ -52,6 +53,15 @@ def shortened(text: object, most: int = LONGEST_QUOTE) -> str:
     return line if len(line) <= most else f"{line[: most - 3]}..."
 
 
+VALUE_KINDS = {dict: "a mapping", list: "a list", tuple: "a list", str: "text", bool: "a truth value", int: "a number", float: "a number"}
+"""What values of YAML and JSON are, in words."""
+
+
+def value_kind(value: object) -> str:
+    """What kind of value was found, in words: `a list`, `nothing`."""
+    return "nothing" if value is None else VALUE_KINDS.get(type(value), f"a {type(value).__name__}")
+
+
 def said_by(error: Exception) -> str:
     """The first line of what a library's exception says, without its full stop; its kind where it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
@@ -92,8 +102,13 @@ def require_local(path: str, what: str) -> None:
 def require_reachable(path: str | Path, what: str) -> None:
     """Raise SpecError, with `what` named the path, where the system cannot say whether anything lies there.
 
-    It is too long, has a NUL, its links lead in a circle, nobody may look, or a file stands where a folder would be.
+    It is too long, has a NUL, its links lead in a circle, nobody may look, or a file stands where a folder would be; or its bytes are no
+    UTF-8, so that no page and no database can name it.
     """
+    with suppress(OSError):  # the working directory was removed
+        path = os.path.abspath(path)
+    if str(path) != str(path).encode(errors="replace").decode():
+        raise SpecError(f"{what} must be a path in UTF-8, found {quoted(str(path))}; rename it, or name another")
     try:
         os.stat(path)
     except FileNotFoundError:

@@ -72,7 +72,8 @@ def _require_sizes(table: CellTable, values: Mapping[str, Array], taken: Mapping
     for name, least in LEAST.items():
         middle = float(np.median(values[name]))
         if middle < least:
-            raise SpecError(f"{table.path}: {taken[name]} must be {name}, found {middle:,g} in the median row; {unit}")
+            wanted = f"{name}, {least:,g} or more of them in most rows"
+            raise SpecError(f"{table.path}: {taken[name]} must hold {wanted}, found {middle:,g} in the median row; {unit}")
 
 
 def _require_losses(table: CellTable, losses: Array, column: str, vocabulary: float) -> None:

@@ -14,16 +14,36 @@ from typing import Any
 from analysis.records.json_text import parse_json
 from analysis.records.json_writer import json_of
 from analysis.tables.long_cells import long_cells
-from search_space.errors import SpecError, refused, require_reachable
+from search_space.errors import SpecError, quoted, refused, require_reachable, value_kind
 
 MOST_CHARACTERS = 32 << 20
 """Characters of a whole table, decompressed."""
 MOST_CELLS = 4_000_000
 NAMED_LINES = 10
 SEPARATORS = (",", ";", "\t")
+SEPARATOR_LINE = ["sep=", ""]
+"""What is left of a spreadsheet's first line that says what separates cells, such as `sep=;`."""
 LINE_END = re.compile(r"\r\n?|\n")
+WRITTEN_NUMBER = re.compile(r"[-+]?[\d.,]*\d[\d.,]*([eE][-+]?\d+)?")
 NAMELESS = re.compile(r"\s*|Unnamed: \d+")
 """A column without a name, such as pandas writes for its index."""
+
+MAGIC_KINDS: tuple[tuple[bytes, str, str], ...] = (
+    (b"PK\x03\x04", "a workbook or another zip archive", "export the table as CSV"),
+    (b"\xd0\xcf\x11\xe0", "a workbook of an old kind", "export the table as CSV"),
+    (b"\x1f\x8b", "a gzip file", "end its name in .gz, after what is in it"),
+    (b"\x28\xb5\x2f\xfd", "a zstd file", "decompress it"),
+    (b"BZh", "a bzip2 file", "decompress it"),
+    (b"PAR1", "a Parquet file", "end its name in .parquet"),
+    (b"ARROW1", "an Arrow file", "save it as Parquet"),
+    (b"SQLite format 3", "a database", "export the table as CSV"),
+    (b"%PDF", "a PDF", "export the table as CSV"),
+    (b"<!DOCTYPE", "a web page", "export the table as CSV"),
+    (b"<html", "a web page", "export the table as CSV"),
+    (b"\x93NUMPY", "an array of NumPy's", "save the table as CSV"),
+    (b"\x89HDF", "an HDF5 file", "save the table as CSV"),
+)
+"""How files begin that are no text, what they are, and what to do about it."""
 
 Cells = Sequence[str | None]
 LineOfCells = tuple[int, Cells]
@@ -82,6 +102,7 @@ def read_cells(path: Path) -> CellTable:
     if not path.is_file():
         raise SpecError(f"{path} is not a file; name a table (CSV, JSON lines or Parquet) with one row a run or shape")
     suffix = Path(path.stem if path.suffix.lower() == ".gz" else path).suffix.lower()
+    _require_text_file(path)
     separator = ""
     if suffix == ".parquet":
         from analysis.tables.parquet_rows import parquet_rows
@@ -95,15 +116,17 @@ def read_cells(path: Path) -> CellTable:
         separator = _separator(path)
         rows = _separated_rows(path, separator)
     header: Cells = next(rows, (0, ()))[1]
-    if not header:
+    if not any(map(str.strip, filter(None, header))):
         raise SpecError(f"{path} must begin with a line of column names, found nothing; name a table with one row a run or shape")
     names = [(name or "").strip() for name in header]
-    _require_different(path, names)
+    _require_names(path, names)
     lines: list[int] = []
     cells: list[list[str | None]] = []
     characters = 0
     for line, row in rows:
         characters += sum(len(cell) for cell in row if cell)
+        if separator and len(row) > len(names) == 1:
+            raise _undivided(path, names)
         if len(row) > len(names):
             raise SpecError(
                 f"{path}:{line} must have a cell for each of the {len(names)} column names, found more; put a cell with commas in quotes"
@@ -112,12 +135,35 @@ def read_cells(path: Path) -> CellTable:
             raise _too_large(path)
         lines.append(line)
         cells.append([*row, *[None] * (len(names) - len(row))])
+    if separator and len(names) == 1:
+        raise _undivided(path, names)
     kept = [place for place, name in enumerate(names) if not NAMELESS.fullmatch(name)]
     columns = tuple([row[place] for row in cells] for place in kept)
     return CellTable(path, tuple(names[place] for place in kept), tuple(lines), columns, separator == ";")
 
 
-def _require_different(path: Path, names: Sequence[str]) -> None:
+def _require_text_file(path: Path) -> None:
+    """Raise SpecError for a file of a well-known kind that its name does not say."""
+    try:
+        with path.open("rb") as file:
+            begin = file.read(16).lstrip()
+    except OSError as error:
+        raise refused(error, path, "be readable", "check its permissions") from None
+    for mark, kind, cure in MAGIC_KINDS:
+        if begin.startswith(mark) and path.suffix.lower() not in (".gz", ".parquet"):
+            raise SpecError(f"{path} must be a table as text, found {kind}; {cure}")
+
+
+def _undivided(path: Path, names: Sequence[str]) -> SpecError:
+    return SpecError(
+        f"{path} must begin with names of columns and have commas, semicolons or tabs between them, found {quoted(names[0])}; write it so, "
+        "and remove what stands before the names"
+    )
+
+
+def _require_names(path: Path, names: Sequence[str]) -> None:
+    if all(WRITTEN_NUMBER.fullmatch(name) for name in names if name):
+        raise SpecError(f"{path} must begin with a line of column names, found numbers alone; add one")
     for place, name in enumerate(names):
         if not NAMELESS.fullmatch(name) and name in names[:place]:
             positions = f"{names.index(name) + 1} and {place + 1}"
@@ -168,7 +214,7 @@ def _separated_rows(path: Path, separator: str) -> Iterator[LineOfCells]:
     try:
         with long_cells(MOST_CHARACTERS):
             for row in reader:
-                if row:
+                if row and row != SEPARATOR_LINE:
                     yield reader.line_num, row
     except csv.Error as error:
         if str(error).endswith("expected after '\"'"):
@@ -200,7 +246,7 @@ def _listed(path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
     except ValueError as error:
         raise SpecError(f"{path} must be JSON, found no such text ({error}); correct it, or save the table as CSV") from None
     if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
-        found = "something else" if isinstance(values, list) else type(values).__name__
+        found = "something else" if isinstance(values, list) else value_kind(values)
         raise SpecError(f"{path} must be a list of objects, one a run or shape, found {found}; save it so, or as JSON lines or CSV")
     yield from ((place, dict(_flat(value))) for place, value in enumerate(values, 1))
 
@@ -211,7 +257,7 @@ def _object(path: Path, number: int, line: str) -> dict[str, str | None]:
         value = parse_json(line.strip(), has_nan=True)
         if isinstance(value, dict):
             return dict(_flat(value))
-        found = type(value).__name__
+        found = value_kind(value)
     except RecursionError:
         found = "brackets within brackets without end"
     except ValueError as error:

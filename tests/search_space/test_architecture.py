@@ -233,7 +233,7 @@ def test_a_shape_without_a_size_names_it() -> None:
         Architecture.from_dict({name: value for name, value in VALUES.items() if name != "head_dim"})
     with pytest.raises(SpecError, match="num_unique_layers is missing from the architecture, and num_hidden_layers too; add one"):
         Architecture.from_dict({name: value for name, value in VALUES.items() if name != "num_unique_layers"})
-    with pytest.raises(SpecError, match=r"an architecture must be a mapping of vocab_size, .*, found list"):
+    with pytest.raises(SpecError, match=r"an architecture must be a mapping of vocab_size, .*, found a list"):
         Architecture.from_dict([VALUES])  # type: ignore[arg-type]
 
 

@@ -44,6 +44,7 @@ def _refused(folder: Path, suffix: str) -> str:
 NOT_FOLLOWED: dict[str, Make] = {
     "a long name": lambda folder, suffix: str(folder / f"{'x' * 300}{suffix}"),
     "a long path": lambda folder, suffix: str(folder / f"{'x/' * 3000}x{suffix}"),
+    "bytes that are no UTF-8": lambda folder, suffix: str(folder / f"a\udcff{suffix}"),
     "a NUL": lambda folder, suffix: str(folder / f"a\0b{suffix}"),
     "a loop of links": _loop,
     "below a file": _below_a_file,

@@ -118,6 +118,16 @@ def counted(most: int, least: int = 1) -> Callable[[str], int]:
     return read
 
 
+def names(text: str) -> list[str]:
+    """An argument that lists names with commas between, each once."""
+    found = [name.strip() for name in text.split(",")]
+    if not all(found):
+        raise argparse.ArgumentTypeError(f"must be names with commas between, found {quoted(text)}, where one is empty; leave that out")
+    if again := next((name for name in found if found.count(name) > 1), None):
+        raise argparse.ArgumentTypeError(f"must have each name once, found {quoted(again)} again; leave it out")
+    return found
+
+
 def times(text: str) -> float:
     """An argument that says how many times longer; above 1 where a longer training judges."""
     number = written_number(text)

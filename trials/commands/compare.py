@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from search_space.errors import SpecError
 from trials.catalogue.ways import ROUNDING_WORDS, USUAL_WAYS, read_way
-from trials.commands.arguments import add_json, counted, positive
+from trials.commands.arguments import add_json, counted, names, positive
 from trials.commands.evaluate import USUAL_PICK, add_tasks, asked_trial, is_study, require_a_study, require_models, trial_model
 from trials.commands.paths import given
 from trials.commands.talk import DONE, emit, say
@@ -33,7 +33,7 @@ def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
         f"ways of keeping each model, with commas: {', '.join(ROUNDING_WORDS)}, pruneN (the smallest N %% of the blocks' weights left "
         f"out), or two with a plus, such as prune50+int8 (default {','.join(USUAL_WAYS)})"
     )
-    add("--ways", type=lambda text: [name.strip() for name in text.split(",")], default=[*USUAL_WAYS], metavar="LIST", help=ways)
+    add("--ways", type=names, default=[*USUAL_WAYS], metavar="LIST", help=ways)
     files = "text that every model reads, .txt or any format of a corpus; may be given again (default: a study's own validation text)"
     add("--text", type=given("--text"), metavar="FILE", action="append", help=files)
     most = "how much of --text is read (default %(default)s)"

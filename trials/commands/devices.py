@@ -11,7 +11,7 @@ from pathlib import Path
 from search_space.errors import SpecError
 from trials.catalogue.formats import MODEL_FORMATS, USUAL_MODEL_FORMAT
 from trials.catalogue.runtimes import RUNTIMES, USUAL_RUNTIME
-from trials.commands.arguments import add_address, add_json, add_shape, add_study_directory, counted, few
+from trials.commands.arguments import add_address, add_json, add_shape, add_study_directory, counted, few, names
 from trials.commands.paths import Use, given
 from trials.commands.shapes import shape_named
 from trials.commands.talk import DONE, emit, say
@@ -72,7 +72,13 @@ def add_profile_device_arguments(parser: argparse.ArgumentParser) -> None:
         "--fit", type=given("--fit"), metavar="TABLE.csv", help="measure nothing: fit some rows of a published table and predict the others"
     )
     add("--column", default="latency_ms", metavar="NAME", help="milliseconds in that table (default %(default)s)")
-    add("--features", metavar="LIST", help="columns of that table, with commas, that are features beside the known ones")
+    add(
+        "--features",
+        type=names,
+        default=[],
+        metavar="LIST",
+        help="columns of that table, with commas, that are features beside the known ones",
+    )
     add("--seeds", type=few, default=5, metavar="N", help="fits of that table, to other rows each (default %(default)s)")
     add_address(parser, "a running Ray cluster, such as auto, whose latency device is measured (default: this machine)")
     add_json(parser)
@@ -92,8 +98,7 @@ def profile_device(options: argparse.Namespace) -> int:
     if options.fit is not None:
         from analysis.latency.feature_table import read_features
 
-        chosen = [name.strip() for name in (options.features or "").split(",") if name.strip()]
-        features = read_features(Path(options.fit), options.column, chosen)  # before what is heavy is imported
+        features = read_features(Path(options.fit), options.column, options.features)  # before what is heavy is imported
 
         from analysis.latency.table_fit import fit_table
 

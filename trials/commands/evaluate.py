@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search_space.errors import SpecError
-from trials.commands.arguments import add_json, counted, positive, seed
+from trials.commands.arguments import add_json, counted, names, positive, seed
 from trials.commands.paths import given
 from trials.commands.talk import DONE, emit, say
 
@@ -57,7 +57,7 @@ def add_tasks(parser: argparse.ArgumentParser, *, is_required: bool) -> None:
     """The tasks whose questions are asked, and where they lie."""
     add = parser.add_argument
     tasks = "tasks with commas, such as piqa,blimp, each a file of that name in the folder of --data; NAME=FILE for any other file"
-    add("--tasks", type=lambda text: [name.strip() for name in text.split(",")], required=is_required, metavar="LIST", help=tasks)
+    add("--tasks", type=names, required=is_required, metavar="LIST", help=tasks)
     add("--data", type=given("--data"), metavar="FOLDER", help="where the tasks' files lie, .jsonl, .json or .parquet, named as the tasks")
     add("--limit", type=positive, metavar="N", help="ask the first N questions of each task")
 

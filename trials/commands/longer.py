@@ -121,7 +121,14 @@ def validate(options: argparse.Namespace) -> int:
 
     with workplace(study, options.address) as place:
         found = run_validation(
-            study, directory, study_text=text, shapes=options.shapes, times=options.times, workplace=place, progress=_say_run
+            study,
+            directory,
+            study_text=text,
+            shapes=options.shapes,
+            times=options.times,
+            origin=Path(options.study).resolve().parent,
+            workplace=place,
+            progress=_say_run,
         )
     if options.json:
         emit(asdict(found))
@@ -136,7 +143,7 @@ def add_promote_arguments(parser: argparse.ArgumentParser) -> None:
     """What `promote` reads."""
     add_directory(parser, "the directory of a study that has been run; the same command continues")
     add_promotion_arguments(parser)
-    named = "the study's YAML, where its corpus is named relative to it (default DIR/study.yaml)"
+    named = "the study's YAML, where it lies elsewhere by now than when it was run (default DIR/study.yaml)"
     parser.add_argument("--study", type=given("--study"), metavar="FILE", help=named)
     add_address(parser)
     add_json(parser)
@@ -153,20 +160,21 @@ def promote(options: argparse.Namespace) -> int:
     """Train the shapes of a front longer and say whether their order held."""
     from trials.cluster.ray_address import is_here
     from trials.commands.gate import passed, workplace
-    from trials.study.load_study import STUDY, load_begun, load_study
+    from trials.study.load_study import STUDY, load_begun, load_stored
 
-    directory = Path(options.directory)
+    directory, origin = Path(options.directory), None
     if options.study is None:
-        file = directory / STUDY
-        study, text = load_study(file, stored=True), file.read_text(encoding="utf-8")
+        study, text = load_stored(directory), (directory / STUDY).read_text(encoding="utf-8")
     else:
         study, _, text = load_begun(Path(options.study), options.directory)
+        origin = Path(options.study).resolve().parent
     passed(study, directory, trains_here=is_here(options.address))
     from analysis.terminal.experiment_text import promotion_text
     from trials.experiments.promote import run_promotion
 
     with workplace(study, options.address) as place:
-        found = run_promotion(study, directory, study_text=text, times=options.times, top=options.top, workplace=place, progress=_say_run)
+        asked = {"times": options.times, "top": options.top, "origin": origin}
+        found = run_promotion(study, directory, study_text=text, **asked, workplace=place, progress=_say_run)
     if options.json:
         emit(asdict(found))
     else:

@@ -61,7 +61,13 @@ def require_usable(options: argparse.Namespace) -> None:
 
     What a file that is read must hold, and a directory that has to be there, the verbs say themselves.
     """
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise SpecError(f"the working directory must be one that is there, found: {complaint_of(error)}; change into another") from None
     for path in given_paths(options):
+        if not path:
+            raise SpecError(f"{path.argument} must name something, found an empty text; name it, or leave the argument out")
         require_local(path, path.argument)
         if path.use is Use.ELSEWHERE:
             continue

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from analysis.text.typed import typed
 from search_space.errors import SpecError
-from trials.commands.arguments import add_directory, add_far, add_json, add_verbose, grams_per_kwh, port, price
+from trials.commands.arguments import add_directory, add_far, add_json, add_verbose, grams_per_kwh, names, port, price
 from trials.commands.paths import Use, given
 from trials.commands.talk import DONE, at_width, emit, output_width, say
 
@@ -36,13 +36,13 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--devices",
-        type=lambda text: text.split(","),
+        type=names,
         metavar="LIST",
         help="keep these devices' tables with the study, with commas: the page then lets its reader choose among them",
     )
     parser.add_argument(
         "--objectives",
-        type=lambda text: text.split(","),
+        type=names,
         metavar="LIST",
         help="read the study under these two or three objectives, with commas, as a page of its own; nothing is trained or measured",
     )

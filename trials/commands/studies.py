@@ -140,6 +140,7 @@ def _run_watched(options: argparse.Namespace, watch: RunWatch) -> tuple[StudySpe
         study,
         directory,
         study_text=text,
+        origin=Path(options.study).resolve().parent,
         first=first,
         address=options.address,
         tracking_uri=options.tracking_uri,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
+import re
 import sys
 import textwrap
 import warnings
@@ -16,14 +18,24 @@ from trials.machine.redaction import redacted
 
 DONE, STUDY_FAILED, WRONG_INPUT = 0, 1, 2
 """What a verb ends with."""
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Letters that do something to a terminal in place of standing there: escapes, and marks that turn the direction of what is written."""
 OUR_LOGGERS = ("search_space", "analysis", "trials")
 """Ours; whoever else logs, warns or prints does not talk to the person."""
 
 
 def say(text: str) -> None:
-    """Talk to the person, past the data, and without a secret of anybody's."""
+    """Talk to the person, past the data, without a secret of anybody's and without what a file has in it that would move the cursor."""
+    plain = CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), redacted(text))
     with suppress(OSError):  # whoever is gone, or a log on a full disk, changes nothing of the work and of what it ends with
-        print(redacted(text), file=person(), flush=True)
+        print(plain, file=person(), flush=True)
+
+
+def spell_out() -> None:
+    """Have letters that a terminal or a file does not have written by their numbers, where they would end the work."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # none where it is closed
+            stream.reconfigure(errors="backslashreplace")
 
 
 def output_width() -> int | None:

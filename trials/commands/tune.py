@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from search_space.errors import SpecError, quoted
 from search_space.sizes import written_number
 from trials.catalogue.formats import FORMATS
-from trials.commands.arguments import add_json, counted, few, positive, seed
+from trials.commands.arguments import add_json, counted, few, names, positive, seed
 from trials.commands.evaluate import add_which_trial, model_at, require_a_study, require_models
 from trials.commands.paths import Use, given
 from trials.commands.talk import DONE, emit, say
@@ -40,7 +40,13 @@ def add_tune_arguments(parser: argparse.ArgumentParser) -> None:
     add("--held-out", type=given("--held-out"), metavar="FILE", help=held_out)
     add("--limit", type=positive, metavar="N", help=f"the first N chats of --data, or N synthetic ones (default {USUAL_CHATS:,} of these)")
     add("--output", type=given("--output", Use.FOLDER), required=True, metavar="FOLDER", help="where to")
-    add("--format", default=TUNED_FORMATS[0], metavar="LIST", help=f"{' and '.join(TUNED_FORMATS)}, with commas (default %(default)s)")
+    add(
+        "--format",
+        type=names,
+        default=TUNED_FORMATS[0],
+        metavar="LIST",
+        help=f"{' and '.join(TUNED_FORMATS)}, with commas (default %(default)s)",
+    )
     add("--keep-sharing", action="store_true", help="of hf, store a block that runs several times once, as export has it")
     add("--epochs", type=few, default=USUAL_EPOCHS, metavar="N", help="how often each chat is gone through (default %(default)s)")
     add("--batch-chats", type=few, default=USUAL_BATCH, metavar="N", help="chats of a step (default %(default)s)")
@@ -74,13 +80,15 @@ def tune(options: argparse.Namespace) -> int:
 
     license_name = None if options.license is None else require_license(options.license)
     require_a_study(options)
-    formats = options.format.split(",")
+    formats = options.format
     for name in formats:
         if name not in TUNED_FORMATS:
             raise SpecError(f"--format must be {' and '.join(TUNED_FORMATS)} where a model is tuned, found {quoted(name)}; correct it")
     shared = [name for name in TUNED_FORMATS if FORMATS[name].usage_shared]
     if options.keep_sharing and not {*shared} & {*formats}:
-        raise SpecError(f"--keep-sharing must go with {' or '.join(shared)} in --format, found {options.format}; add it, or leave it out")
+        raise SpecError(
+            f"--keep-sharing must go with {' or '.join(shared)} in --format, found {', '.join(formats)}; add it, or leave it out"
+        )
     learned, held_out = _chats(options)
     output, path = Path(options.output), Path(options.models[0])
     if output.resolve() in (path.resolve(), *([path.resolve().parent] if path.is_file() else [])):

@@ -13,7 +13,7 @@ from analysis.text.typed import typed
 from search_space.errors import SpecError
 from search_space.sizes import written_number
 from trials.catalogue.formats import FORMATS
-from trials.commands.arguments import LONGEST_CONTEXT, above_zero_ms, add_directory, counted
+from trials.commands.arguments import LONGEST_CONTEXT, above_zero_ms, add_directory, counted, names
 from trials.commands.paths import Use, given
 from trials.commands.talk import DONE, say
 
@@ -81,7 +81,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
         "`archfront choose`"
     )
     which.add_argument("--pick", metavar="WORD", help=pick)
-    add("--format", metavar="LIST", help=f"formats, with commas: {', '.join(FORMATS)} (default {USUAL_FORMATS})")
+    add("--format", type=names, metavar="LIST", help=f"formats, with commas: {', '.join(FORMATS)} (default {USUAL_FORMATS})")
     for name, row in OF_SEVERAL_PRECISIONS.items():
         choices = [precision for precision in row.precisions if precision in row.export_precisions]
         text = f"{row.precision_help} (default {row.export_precisions[0]})"
@@ -118,7 +118,7 @@ def export(options: argparse.Namespace) -> int:
     record = stored.record(options.trial) if options.trial is not None else pick(stored, options.pick)
     if options.parameters is not None:
         return _export_configuration(stored, record, options)
-    formats = (options.format or USUAL_FORMATS).split(",")
+    formats = options.format or USUAL_FORMATS.split(",")
     output = Path(options.output or stored.directory / "exports" / f"{record.number:04d}")
     precisions = {name: getattr(options, f"{name}_precision") or row.export_precisions[0] for name, row in OF_SEVERAL_PRECISIONS.items()}
     stated = options.force, options.context, license_name, options.keep_sharing
@@ -165,9 +165,11 @@ def _export_configuration(stored: StoredStudy, record: TrialRecord, options: arg
         made = resized(*sizes)
     else:
         from trials.latency.process import LatencyProcess
+        from trials.study.origin import folders_of
 
         say(f"archfront: measuring shapes of {short(options.parameters)} on the study's workload")
-        with closing(LatencyProcess(stored.study.latency)) as process:
+        workload = stored.study.latency.beside(*folders_of(stored.directory))
+        with closing(LatencyProcess(workload)) as process:
             made = resized(*sizes, within=(options.latency_ms, lambda shape: process.measure(shape).total_ms.median))
     context = options.context or stored.study.proxy.context_tokens
     found = export_configuration(made, record, stored.study.name, output, context, options.force)

@@ -24,6 +24,7 @@ from trials.network.decoder import Network
 from trials.reporting.stored_study import StoredStudy
 from trials.rounding.ways import Way
 from trials.study.directory import weights_file
+from trials.study.load_study import stored_corpus
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,8 @@ def mending_of(stored: StoredStudy, record: TrialRecord, tokens: int) -> Mending
 
 def _blocks_of(stored: StoredStudy, shape: Architecture) -> TokenBlocks:
     """The text of a study's trials in a shape's vocabulary, without the sets that it names beside; SpecError where it is another text."""
-    blocks = prepare_corpus(stored.study.corpus.model_copy(update={"validation": {}, "tasks": {}}), shape.vocab_size)
+    named = stored.study.corpus.model_copy(update={"validation": {}, "tasks": {}})
+    blocks = prepare_corpus(stored_corpus(named, stored.directory), shape.vocab_size)
     blocks.require_same_text(stored.records)
     return blocks
 

@@ -17,7 +17,7 @@ from typing import Any
 from analysis.records.files import write_whole
 from analysis.records.json_text import read_json
 from analysis.records.json_writer import json_of
-from search_space.errors import SpecError, quoted, said_by
+from search_space.errors import SpecError, quoted, said_by, value_kind
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.files import sole
 
@@ -195,7 +195,7 @@ def _documents(stream: Any, spec: CorpusSpec, done: int) -> Generator[str | None
             )
         else:
             raise SpecError(
-                f"the dataset {spec.title} must have text in its column `{spec.column}`, found {type(text).__name__}; "
+                f"the dataset {spec.title} must have text in its column `{spec.column}`, found {value_kind(text)}; "
                 "name another with corpus.column"
             )
 

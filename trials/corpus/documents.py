@@ -97,7 +97,7 @@ def _standard_library(root: Path) -> list[Path]:
 
 def _matches(pattern: str, key: str) -> list[Path]:
     path = Path(pattern)
-    paths = [path] if path.is_file() else [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]
+    paths = [path] if path.is_file() else _globbed(path)
     files = [path for path in paths if path.is_file()]
     if not files:
         cure = f"name its files, such as {pattern}/**/*.txt" if path.is_dir() else "check the path, which is relative to the study file"
@@ -109,6 +109,12 @@ def _matches(pattern: str, key: str) -> list[Path]:
                 f"{quoted(''.join(file.suffixes[-2:]))}; convert it or leave it out"
             )
     return files
+
+
+def _globbed(path: Path) -> list[Path]:
+    """What a glob finds; folders that are there are no part of it, whatever characters their names have."""
+    root = next(folder for folder in (path, *path.parents) if folder.is_dir() or folder == folder.parent)
+    return [root / name for name in sorted(glob.glob(str(path.relative_to(root)), root_dir=root, recursive=True))]
 
 
 def suffix_of(path: Path) -> str:

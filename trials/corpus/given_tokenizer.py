@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.records.json_text import LARGEST_STATE_BYTES, parse_json, read_limited
-from search_space.errors import SpecError, complaint_of, said_by
+from search_space.errors import SpecError, complaint_of, quoted, said_by
 from trials.corpus.tiktoken_twin import byte_of_character
 from trials.study.corpus_spec import is_local_path
 
@@ -72,8 +72,12 @@ def local_tokenizers(names: Sequence[str] | None) -> list[Given]:
 def read_tokenizer(file: Path) -> Given:
     """What a tokenizer.json is; raises SpecError where it cannot be used."""
     data, definition = read_definition(file)
-    ids = [*definition["model"]["vocab"].values(), *(token["id"] for token in definition["added_tokens"])]
-    return Given(file, hashlib.sha256(data).hexdigest(), max(ids) + 1, *_end_of_text(file, definition))
+    tokens = dict[int, str]()
+    for token, id_ in [*definition["model"]["vocab"].items(), *((each["content"], each["id"]) for each in definition["added_tokens"])]:
+        if tokens.setdefault(id_, token) != token:
+            two = f"{quoted(tokens[id_])} and {quoted(token)}"
+            raise SpecError(f"the tokenizer {file} must have one token to an id, found {two} to {id_}; save it again")
+    return Given(file, hashlib.sha256(data).hexdigest(), max(tokens) + 1, *_end_of_text(file, definition))
 
 
 def read_definition(file: Path) -> tuple[bytes, dict[str, Any]]:

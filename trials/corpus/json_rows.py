@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from analysis.records.json_text import parse_json
-from search_space.errors import SpecError, shortened
+from search_space.errors import SpecError, shortened, value_kind
 from trials.corpus.byte_stream import Watch, bounded_lines
 
 
@@ -28,7 +28,7 @@ def _text(line: bytes, column: str, where: str) -> bytes | None:
     if text is None and column in value:
         return None
     if not isinstance(text, str):
-        found = type(text).__name__ if column in value else f"keys {shortened(', '.join(value)) or 'none'}"
+        found = value_kind(text) if column in value else f"keys {shortened(', '.join(value)) or 'none'}"
         raise SpecError(f"{where} must have a string `{column}`, found {found}; put the document there, or name its key with corpus.column")
     try:
         return text.encode()
@@ -51,9 +51,9 @@ def _object(line: bytes, column: str, where: str) -> dict[str, object]:
             raise SpecError(f"{where} must be one JSON object, found {said[:1].lower() + said[1:]}; correct the line") from None
     if isinstance(value, list):
         raise SpecError(
-            f"{where} must be a JSON object with `{column}`, found list; write {example} on a line of its own for each document, as "
+            f"{where} must be a JSON object with `{column}`, found a list; write {example} on a line of its own for each document, as "
             "jq -c '.[]' makes them of an array"
         )
     if not isinstance(value, dict):
-        raise SpecError(f"{where} must be a JSON object with `{column}`, found {type(value).__name__}; write {example}")
+        raise SpecError(f"{where} must be a JSON object with `{column}`, found {value_kind(value)}; write {example}")
     return value

@@ -17,8 +17,9 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 
-from search_space.errors import SpecError
-from trials.corpus.given_tokenizer import read_definition, read_tokenizer
+from analysis.records.json_text import LARGEST_STATE_BYTES, read_limited
+from search_space.errors import SpecError, complaint_of, said_by
+from trials.corpus.given_tokenizer import Given, read_definition, read_tokenizer
 from trials.corpus.tiktoken_twin import WORDS, NoTwinError, twin_of
 
 END_OF_TEXT = "<|endoftext|>"
@@ -125,14 +126,27 @@ def load_encoder(file: Path, vocab_size: int | None = None) -> Encoder:
 def load_exported(file: Path) -> Tokenizer:
     """The tokenizer as the library itself reads it, without truncation and padding; raises SpecError where that cannot."""
     try:
-        exported = Tokenizer.from_file(str(file))
+        exported = Tokenizer.from_buffer(read_limited(file, LARGEST_STATE_BYTES))
     except Exception as error:  # the library raises a bare Exception
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        said = complaint_of(error) if isinstance(error, OSError) else said_by(error)
         raise SpecError(f"the tokenizer {file} must be one that the library tokenizers reads, found: {said}; save it again") from None
     exported.encode_special_tokens = True  # as the fast one: a document that spells the end of text has not ended
     exported.no_truncation()
     exported.no_padding()
     return exported
+
+
+def kept_tokenizer(file: Path, vocab_size: int) -> tuple[Given, Tokenizer]:
+    """The tokenizer that lies with a study's trials: what it is, and as the library reads it.
+
+    Raises SpecError where it is damaged, or has ids that a network of that vocabulary has not.
+    """
+    given, exported = read_tokenizer(file), load_exported(file)
+    if given.size > vocab_size:
+        raise SpecError(
+            f"the tokenizer {file} must have at most the {vocab_size} ids of the network, found {given.size}; restore it from a copy"
+        )
+    return given, exported
 
 
 def _disputed(encoder: Encoder) -> re.Pattern[str] | None:

@@ -52,6 +52,7 @@ def run_study(
     directory: Path,
     *,
     study_text: str,
+    origin: Path | None = None,
     first: FirstTrials | None = None,
     address: str | None = None,
     tracking_uri: str | None = None,
@@ -61,7 +62,7 @@ def run_study(
     watch: RunWatch | None = None,
     write_page: Callable[[], Path] | None = None,
 ) -> StudyResult:
-    """Run a study in its directory, or what is left of it; `study_text` is the YAML as it was given.
+    """Run a study in its directory, or what is left of it; `study_text` is the YAML as it was given, and `origin` the folder of its file.
 
     `first` is what `check` returned for this study and directory, where it was asked already.
     `address` is that of a Ray cluster; without it, and outside of a Ray job, one is started on this machine for the time of the run.
@@ -78,7 +79,7 @@ def run_study(
     watch = watch or RunWatch()
     stages = watch.stages
     settled: StudySpec | None = None
-    with claim(directory, study_text) as held:
+    with claim(directory, study_text, origin) as held:
         records: Sequence[TrialRecord] = read_records(held)
         attempts, unmeasured = read_attempts(held), read_unmeasured(held)
         if (found := misfit(study, [*records, *(trial.record for trial in unmeasured.values())])) is not None:

@@ -32,6 +32,7 @@ def run_promotion(
     study_text: str,
     times: float,
     top: int | None = None,
+    origin: Path | None = None,
     workplace: Workplace = HERE,
     progress: ReportLongRun | None = None,
 ) -> Promotion:
@@ -43,7 +44,7 @@ def run_promotion(
     require_promotion(study, times)
     if not (directory / RECORDS).exists():
         raise SpecError(f"{directory} has no {RECORDS} yet; run the study first: archfront run")
-    with claim(directory, study_text):
+    with claim(directory, study_text, origin):
         study = workplace.settled(study, directory)
         seen = _Promotable.of(read_records(directory), read_finals(directory), study.problem)
         records, membership, numbers = seen.records, seen.membership, seen.numbers

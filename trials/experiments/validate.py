@@ -36,6 +36,7 @@ def run_validation(
     study_text: str,
     shapes: int,
     times: float,
+    origin: Path | None = None,
     workplace: Workplace = HERE,
     progress: ReportLongRun | None = None,
 ) -> Validity:
@@ -48,7 +49,7 @@ def run_validation(
     require_ranking(shapes, times)
     if not (directory / RECORDS).exists():
         raise SpecError(f"{directory} has no {RECORDS} yet; run the study first: archfront run")
-    with claim(directory, study_text):
+    with claim(directory, study_text, origin):
         study = workplace.settled(study, directory)
         records = read_records(directory)
         chosen = stratified(records, shapes)

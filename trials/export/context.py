@@ -14,10 +14,10 @@ from analysis.text.words import disk
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from trials.catalogue.formats import FORMATS
-from trials.study.spec import StudySpec
 
 if TYPE_CHECKING:
     from trials.corpus.blocks import TokenBlocks
+    from trials.reporting.stored_study import StoredStudy
 
 LEAST_WINDOWS = 16
 """Texts of the stated length that are judged, where the split has so many."""
@@ -64,7 +64,7 @@ def require_context(context: int, formats: Sequence[str], shape: Architecture) -
         )
 
 
-def measured_context(study: StudySpec, record: TrialRecord, weights: Path, context: int) -> StatedContext:
+def measured_context(stored: StoredStudy, record: TrialRecord, weights: Path, context: int) -> StatedContext:
     """Judge the trained network at the stated context and at the training's, on the validation split of the text that it was trained on.
 
     Raises SpecError where the text is not there, is another one, or is shorter than the context.
@@ -74,7 +74,7 @@ def measured_context(study: StudySpec, record: TrialRecord, weights: Path, conte
     from trials.training.evaluation import evaluate
     from trials.training.failures import OutOfMemory, memory_errors
 
-    blocks = prepare_corpus(study.corpus, record.architecture.vocab_size)
+    blocks, study = prepare_corpus(stored.corpus, record.architecture.vocab_size), stored.study
     blocks.require_same_text([record])
     longest = len(blocks.validation) - 1
     if context > longest:

@@ -104,7 +104,7 @@ def export_trial(
 
     choice = read_choice(stored.directory)
     choice = choice if choice is not None and choice.trial == record.number else None
-    found = None if context == trained else measured_context(stored.study, record, weights, context)
+    found = None if context == trained else measured_context(stored, record, weights, context)
     with staged(output) as stage:
         write_formats(formats, stage, record.architecture, weights, tokenizer, context, precisions, keeps_sharing)
         checks = verify(formats, stage, record.architecture, weights, tokenizer)

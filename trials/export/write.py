@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
 
-import torch
-from torch import Tensor
-
 from search_space.architecture import Architecture
 from search_space.errors import SpecError, refused
 from trials.catalogue.formats import FORMATS, require_writer, supported_exports
+from trials.corpus.tokenizer import load_exported
 from trials.export.verification import VERIFICATION, library_of
 from trials.formats.model import ChatTokens, Model
-from trials.network.weights import load_weights
+from trials.network.weights import trained_weights
 from trials.reporting.model_card import CARD
 
 
@@ -32,8 +30,8 @@ def write_formats(
     """Write each format; what an earlier export there was found to be is removed first, so that it vouches for no other files.
 
     `precisions` are those of the formats' weights where they are not the usual ones, `keeps_sharing` and `chat` as `Model` has them.
-    Raises SpecError, before anything is written, where one cannot hold the shape or the tokenizer, its library is missing, or a weight is
-    not finite.
+    Raises SpecError, before anything is written, where one cannot hold the shape or the tokenizer, its library is missing, or the weights
+    are damaged.
     """
     require_formats(formats, architecture, tokenizer, precisions)
     rows = {name: row for name, row in FORMATS.items() if name in formats}
@@ -41,8 +39,7 @@ def write_formats(
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise refused(error, output, "be a directory that can be written", "name another with --output") from None
-    stored = load_weights(weights)
-    _require_finite(weights, stored)
+    stored = trained_weights(weights, architecture)
     for voucher in (VERIFICATION, CARD):
         (output / voucher).unlink(missing_ok=True)
     for name, row in rows.items():
@@ -66,18 +63,9 @@ def require_formats(formats: Sequence[str], architecture: Architecture, tokenize
 
 
 def require_tokenizer_fits(formats: Sequence[str], tokenizer: Path) -> None:
-    """Raise SpecError where one of the formats cannot hold the tokenizer."""
+    """Raise SpecError where the tokenizer is damaged and one of the formats holds it, or one cannot hold it."""
+    if any(FORMATS[name].holds_chat for name in formats):
+        load_exported(tokenizer)
     for name in formats:
         if (check := FORMATS[name].tokenizer_check) is not None:
             resolve_name(check)(tokenizer)
-
-
-def _require_finite(file: Path, weights: Mapping[str, Tensor]) -> None:
-    """Raise SpecError where a weight is infinite or no number: no text comes out of such a model, and comparisons with it are void."""
-    for name, tensor in weights.items():
-        if not torch.isfinite(tensor).all():
-            wrong = int((~torch.isfinite(tensor)).sum())
-            raise SpecError(
-                f"{file} must hold finite weights, found {wrong} of {tensor.numel()} in {name} that are not; "
-                "restore the file from a copy, or export another trial"
-            )

@@ -17,8 +17,8 @@ from trials.corpus.given_tokenizer import FILE
 from trials.machine.provenance import FRONT_DOOR, PACKAGES
 from trials.study.ablation_spec import AblationSpec, is_ablation, load_ablation
 from trials.study.corpus_spec import CorpusSpec, is_local_path
-from trials.study.latency_spec import is_file
 from trials.study.load_study import load_begun, load_study
+from trials.study.origin import is_file
 from trials.study.search_spec import is_table_file
 from trials.study.spec import StudySpec
 from trials.study.yaml_file import read_yaml

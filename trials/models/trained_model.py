@@ -7,8 +7,7 @@ from pathlib import Path
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
 from trials.catalogue.hugging_face_config import LEAST_POSITIONS
-from trials.corpus.given_tokenizer import read_tokenizer
-from trials.corpus.tokenizer import load_exported
+from trials.corpus.tokenizer import kept_tokenizer
 from trials.models.loaded_model import LoadedModel
 from trials.network.weights import load_network
 
@@ -23,5 +22,6 @@ def load_trained(name: str, architecture: Architecture, weights: Path, tokenizer
         raise SpecError(f"{name} must have its weights and tokenizer in the study's directory, found no {missing}; name another trial")
     network = load_network(weights, architecture).float()
     network.requires_grad_(False)
-    end = read_tokenizer(tokenizer).end_of_text
-    return LoadedModel(name, network, load_exported(tokenizer), end, (end,), max(context_tokens, LEAST_POSITIONS), "float32")
+    given, exported = kept_tokenizer(tokenizer, architecture.vocab_size)
+    end = given.end_of_text
+    return LoadedModel(name, network, exported, end, (end,), max(context_tokens, LEAST_POSITIONS), "float32")

@@ -16,6 +16,10 @@ from search_space.architecture import Architecture
 from search_space.errors import SpecError, complaint_of
 from trials.network.decoder import Network
 
+FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+"""What weights are kept in."""
+RESTORE = "restore the file from a copy, or name another trial"
+
 
 def save_weights(path: Path, network: Network) -> None:
     """Write the network's weights; a reader finds the old file or the whole new one, also after a crash."""
@@ -57,18 +61,31 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     return weights
 
 
-def load_network(path: Path, architecture: Architecture) -> Network:
-    """A network with the weights that `save_weights` wrote, in their precision, on the CPU.
+def trained_weights(path: Path, architecture: Architecture) -> dict[str, Tensor]:
+    """The tensors that `save_weights` wrote, by name.
 
-    Raises SpecError where the file is unreadable or holds the weights of another architecture.
+    Raises SpecError where the file is unreadable, or holds the weights of another architecture or what is no finite number in floating
+    point: no text comes out of such a model, and comparisons with it are void.
     """
-    with torch.device("meta"):
-        network = Network(architecture)
+    weights = load_weights(path)
     try:
-        unrolled = unroll(architecture, load_weights(path))
+        unroll(architecture, weights)
     except SpecError as reason:
         raise SpecError(f"{path}: {reason}") from None
-    network.load_state_dict(unrolled, assign=True)
+    for name, tensor in weights.items():
+        if tensor.dtype not in FLOATS:
+            raise SpecError(f"{path} must hold weights in floating point, found {name} in {str(tensor.dtype)[6:]}; {RESTORE}")
+        if not torch.isfinite(tensor).all():
+            wrong = int((~torch.isfinite(tensor)).sum())
+            raise SpecError(f"{path} must hold finite weights, found {wrong} of {tensor.numel()} in {name} that are not; {RESTORE}")
+    return weights
+
+
+def load_network(path: Path, architecture: Architecture) -> Network:
+    """A network with the weights that `save_weights` wrote, in their precision, on the CPU; raises SpecError as `trained_weights` does."""
+    with torch.device("meta"):
+        network = Network(architecture)
+    network.load_state_dict(unroll(architecture, trained_weights(path, architecture)), assign=True)
     return network
 
 

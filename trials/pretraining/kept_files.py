@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from analysis.records.checked import FieldError, from_json
 from analysis.records.json_text import read_json
 from analysis.records.training import CurvePoint, Training
-from search_space.errors import SpecError
+from search_space.errors import SpecError, value_kind
 from trials.pretraining.prediction import LossPrediction
 from trials.pretraining.statement import FORESEEN, RESULT, STATEMENT_CURE, TRAINED_WEIGHTS
 
@@ -29,7 +29,7 @@ def kept_curve(path: Path) -> list[CurvePoint]:
         return []
     points = read_json(path, "a training's curve", STATEMENT_CURE)
     if not isinstance(points, list):
-        raise SpecError(f"{path} must be a list of points, found {type(points).__name__}; {STATEMENT_CURE}")
+        raise SpecError(f"{path} must be a list of points, found {value_kind(points)}; {STATEMENT_CURE}")
     return [_checked(CurvePoint, point, path, f"[{at}]") for at, point in enumerate(points)]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from search_space.architecture import Architecture
 from search_space.cost import parameters
 from search_space.describe import is_file_name
-from search_space.errors import SpecError, quoted, unknown_key
+from search_space.errors import SpecError, quoted, unknown_key, value_kind
 from search_space.sizes import written_number
 from trials.study.budget_defaults import BUDGETS, RATE, row_of
 from trials.study.section import parsed
@@ -97,7 +97,7 @@ def recipe_named(name: str) -> TrainingRecipe:
     elif is_file_name(name):
         values = read_yaml(Path(name), "name a recipe's file", f"see {DOCUMENT} for what a recipe looks like")
         if not isinstance(values, Mapping):
-            raise SpecError(f"{name} must be a mapping of a recipe's keys, found {type(values).__name__}; see {DOCUMENT}")
+            raise SpecError(f"{name} must be a mapping of a recipe's keys, found {value_kind(values)}; see {DOCUMENT}")
         for key in values:
             if key not in OF_A_RECIPE and key not in ProxySpec.model_fields:
                 raise unknown_key(f"{name}: {key}", str(key), [*OF_A_RECIPE, *ProxySpec.model_fields])

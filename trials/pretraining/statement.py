@@ -12,7 +12,7 @@ from analysis.records.json_text import read_json
 from analysis.records.json_writer import json_of
 from analysis.text.words import joined
 from search_space.architecture import Architecture
-from search_space.errors import SpecError, quoted
+from search_space.errors import SpecError, quoted, value_kind
 from trials.catalogue.formats import FORMATS
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.directory import flat
@@ -135,7 +135,7 @@ def begun(folder: Path) -> Statement | None:
         return None
     values = read_json(path, "a training's statement", STATEMENT_CURE)
     if not isinstance(values, Mapping):
-        raise SpecError(f"{path} must be a mapping, found {type(values).__name__}; {STATEMENT_CURE}")
+        raise SpecError(f"{path} must be a mapping, found {value_kind(values)}; {STATEMENT_CURE}")
     return Statement.from_dict(values, str(path))
 
 

@@ -77,7 +77,7 @@ def _trial(path: Path, trial: int | None, pick: str | None, data: Sequence[str] 
         known = tokenizer_file(stored.directory, record.architecture.vocab_size)
         corpus = _text(data, tokenizer or (str(known.resolve()) if known.is_file() else None))
     else:
-        corpus = stored.study.corpus
+        corpus = stored.corpus
     title = f"trial {record.number} of {stored.study.name}"
     return Subject(title, f"{stored.study.name}-{record.number:04d}", record.architecture, corpus, stored, record, is_studys_text=not data)
 

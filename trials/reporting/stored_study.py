@@ -29,8 +29,9 @@ from analysis.text import words
 from search_space.errors import SpecError
 from trials.latency.known_devices import MeasuredStudy, known_devices
 from trials.machine.provenance import environment
+from trials.study.corpus_spec import CorpusSpec
 from trials.study.directory import require_unchanged
-from trials.study.load_study import STUDY, parse_stored
+from trials.study.load_study import STUDY, parse_stored, stored_corpus
 from trials.study.spec import StudySpec
 from trials.trial.calibration import as_settled, mode_of
 from trials.trial.scaling_grid import planned_tasks
@@ -58,6 +59,11 @@ class StoredStudy:
     """Attempts at trials that were lost with their workers."""
     left_out: tuple[str, ...] = ()
     """A sentence for each line of its files that is no record, where these were not refused."""
+
+    @cached_property
+    def corpus(self) -> CorpusSpec:
+        """The text, its relative files where they lie now; raises SpecError, with where it was looked for, where they are gone."""
+        return stored_corpus(self.study.corpus, self.directory)
 
     @cached_property
     def law(self) -> FitResult | str | None:

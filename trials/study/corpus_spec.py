@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from search_space.errors import quoted, require_local, require_reachable
+from trials.study.origin import beside
 from trials.study.section import Positive, Section
 
 SOURCES = ("name", "files", "dataset")
@@ -106,26 +108,39 @@ class CorpusSpec(Section):
         """Whether the dataset is a folder of this machine, so that no network is asked; as `beside` has placed it."""
         return self.dataset is not None and is_local_path(self.dataset)
 
-    def beside(self, folder: Path) -> Self:
-        """The corpus with every relative path taken from the folder; raises SpecError for one that cannot be followed."""
-        named = {"files": self.files, "tokenizer": self.tokenizer, "dataset": self.dataset and (self.dataset,)}
-        named |= {f"validation.{name}": files for name, files in self.validation.items()}
-        named |= {f"tasks.{name}": (file,) for name, file in self.tasks.items()}
-        for key, names in named.items():
-            for name in names or ():
-                require_local(name, f"corpus.{key}")
-                require_reachable(folder / name, f"corpus.{key}")
-        files = self.files and _all_placed(self.files, folder)
-        validation = {name: _all_placed(names, folder) for name, names in self.validation.items()}
-        tokenizer = self.tokenizer and tuple(_placed(name, folder) for name in self.tokenizer)
-        tasks = {name: str(folder / file) for name, file in self.tasks.items()}
-        dataset = self.dataset and _placed(self.dataset, folder)
+    @property
+    def text_files(self) -> dict[str, tuple[str, ...]]:
+        """Files and globs of text and of tasks by the key that names them."""
+        named = {"corpus.files": self.files or (), **{f"corpus.validation.{name}": files for name, files in self.validation.items()}}
+        return named | {f"corpus.tasks.{name}": (file,) for name, file in self.tasks.items()}
+
+    @property
+    def local_names(self) -> dict[str, tuple[str, ...]]:
+        """Tokenizers and the dataset by the key that names them, where they are written as paths."""
+        names = {"corpus.tokenizer": self.tokenizer or (), "corpus.dataset": () if self.dataset is None else (self.dataset,)}
+        return {key: tuple(filter(is_local_path, named)) for key, named in names.items()}
+
+    def beside(self, *folders: Path) -> Self:
+        """The corpus with every relative path taken from the folder, of several from the first in which anything of it lies.
+
+        Raises SpecError for one that cannot be followed.
+        """
+        named = {"corpus.tokenizer": self.tokenizer or (), "corpus.dataset": () if self.dataset is None else (self.dataset,)}
+        for key, names in {**self.text_files, **named}.items():
+            for name in names:
+                require_local(name, key)
+                require_reachable(folders[0] / name, key)
+        files = self.files and _all_placed(self.files, folders)
+        validation = {name: _all_placed(names, folders) for name, names in self.validation.items()}
+        tokenizer = self.tokenizer and tuple(_placed(name, folders) for name in self.tokenizer)
+        tasks = {name: str(beside(folders, file)) for name, file in self.tasks.items()}
+        dataset = self.dataset and _placed(self.dataset, folders)
         placed = {"files": files, "dataset": dataset, "tokenizer": tokenizer, "validation": validation, "tasks": tasks}
         return self.model_copy(update=placed)
 
 
-def _all_placed(names: tuple[str, ...], folder: Path) -> tuple[str, ...]:
-    return tuple(str(folder / name) for name in names)
+def _all_placed(names: tuple[str, ...], folders: Sequence[Path]) -> tuple[str, ...]:
+    return tuple(str(beside(folders, name)) for name in names)
 
 
 def is_local_path(name: str) -> bool:
@@ -133,6 +148,7 @@ def is_local_path(name: str) -> bool:
     return name.startswith((".", "/")) or name.endswith(".json")
 
 
-def _placed(name: str, folder: Path) -> str:
+def _placed(name: str, folders: Sequence[Path]) -> str:
     """A name that may be a path: absolute where it is written as one or something lies there, else as it is, for the hub."""
-    return str(folder / name) if is_local_path(name) or (folder / name).exists() else name
+    placed = beside(folders, name)
+    return str(placed) if is_local_path(name) or placed.exists() else name

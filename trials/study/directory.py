@@ -13,6 +13,7 @@ from analysis.records.files import write_whole
 from analysis.records.record import RECORDS
 from search_space.errors import SpecError, WorkError, quoted, refused
 from trials.study.load_study import BEGUN, STUDY, parse_stored
+from trials.study.origin import keep_origin
 from trials.study.spec import StudySpec
 
 LOCK = "lock"
@@ -32,13 +33,14 @@ HASHED = ("corpus.files",)
 
 
 @contextmanager
-def claim(directory: Path, study_text: str) -> Iterator[Path]:
+def claim(directory: Path, study_text: str, origin: Path | None = None) -> Iterator[Path]:
     """Make the directory this study's and hold it against other drivers; yields its absolute path.
 
+    `origin` is the folder of the study's file, where there is one, which the directory keeps.
     Raises SpecError where it cannot be written, another driver works in it, or it holds another study.
     """
     with hold(directory) as held:
-        _settle(held, study_text)
+        _settle(held, study_text, origin)
         yield held
 
 
@@ -109,7 +111,7 @@ def require_unchanged(directory: Path, study: StudySpec) -> None:
         )
 
 
-def _settle(directory: Path, study_text: str) -> None:
+def _settle(directory: Path, study_text: str, origin: Path | None) -> None:
     """Write the study down, or see that it is the one that was begun there."""
     path, copy = directory / STUDY, directory / BEGUN
     if path.exists() or copy.exists():
@@ -125,6 +127,8 @@ def _settle(directory: Path, study_text: str) -> None:
         for file in (path, copy):
             if not file.is_file() or file.read_bytes() != study_text.encode():
                 write_whole(file, study_text.encode())
+        if origin is not None:
+            keep_origin(directory, origin)
     except OSError as error:
         raise _unwritable(directory, error) from None
 

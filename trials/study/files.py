@@ -31,7 +31,7 @@ def require_url(url: str, what: str, cure: str) -> None:
 
 def cache_folder(cache: Path | None = None) -> Path:
     """Where blocks and calibrations lie: archfront's folder in $XDG_CACHE_HOME or ~/.cache, or another; SpecError where none can be."""
-    cache = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "archfront"
+    cache = cache or _usual_caches() / "archfront"
     try:
         cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -39,3 +39,14 @@ def cache_folder(cache: Path | None = None) -> Path:
     if not os.access(cache, os.W_OK | os.X_OK):
         raise SpecError(f"the cache folder {cache} must be writable, found that it is not; set XDG_CACHE_HOME to one that is")
     return cache
+
+
+def _usual_caches() -> Path:
+    """The folder of this user's caches; a relative $XDG_CACHE_HOME counts as none, as its specification says: it is another everywhere."""
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(given):
+        return Path(given)
+    try:
+        return Path.home() / ".cache"
+    except RuntimeError:  # a user without a name, as in a container, whose HOME is not set
+        raise SpecError("this user must have a home directory, found none; set HOME or XDG_CACHE_HOME to a folder that is") from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +12,7 @@ from search_space.cost import BITS_PER_WEIGHT
 from search_space.errors import SpecError
 from trials.catalogue.formats import FORMATS, MODEL_FORMATS, USUAL_MODEL_FORMAT, Format
 from trials.catalogue.runtimes import COMMAND, RUNTIMES, USUAL_RUNTIME, Runtime
+from trials.study.origin import file_beside
 from trials.study.section import MOST_LISTED, Few, OneOf, Section, Size, error_sentence
 
 LONGEST_DRIFT = 128
@@ -64,11 +64,11 @@ class LatencySpec(Section):
         """What says which shapes and precisions are possible: the runtime, or the format of the files that a command is given."""
         return RUNTIMES[self.runtime] if self.runtime != COMMAND else FORMATS[self.model_format]
 
-    def beside(self, folder: Path) -> LatencySpec:
-        """The section with the command's files in a folder by their whole paths; what is no file there stays as it is."""
+    def beside(self, *folders: Path) -> LatencySpec:
+        """The section with the command's files in a folder by their whole paths; what is no file in any of them stays as it is."""
         if self.command is None:
             return self
-        return self.model_copy(update={"command": tuple(str(folder / part) if is_file(folder / part) else part for part in self.command)})
+        return self.model_copy(update={"command": tuple(file_beside(folders, part) for part in self.command)})
 
     @model_validator(mode="after")
     def _runtime_has_precision(self) -> LatencySpec:
@@ -98,13 +98,6 @@ class LatencySpec(Section):
         if self.runtime != COMMAND and (self.command or self.format):
             raise ValueError(f"command and format must be left out where the runtime is {self.runtime}; or take the runtime {COMMAND}")
         return self
-
-
-def is_file(path: Path) -> bool:
-    """Whether there is a file of that name; a part of a command may be no name at all."""
-    with suppress(OSError):
-        return path.is_file()
-    return False
 
 
 def parse_latency(values: Mapping[str, Any]) -> LatencySpec:

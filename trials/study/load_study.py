@@ -10,7 +10,8 @@ from search_space.budget import Budget
 from search_space.describe import is_file_name
 from search_space.errors import SpecError, require_local, require_reachable
 from trials.study.budget_defaults import DEFAULTS, completed, completed_text, open_choices
-from trials.study.latency_spec import is_file
+from trials.study.corpus_spec import CorpusSpec
+from trials.study.origin import beside, file_beside, folders_of, require_beside
 from trials.study.search_spec import is_table_file
 from trials.study.section import parsed
 from trials.study.spec import StudySpec
@@ -47,14 +48,31 @@ def parse_stored(text: str | bytes, source: str = "study") -> StudySpec:
     return parse_study(upgraded(values), source)
 
 
-def load_study(path: str | Path, *, stored: bool = False) -> StudySpec:
-    """Read a study file; relative files of corpus, references, a latency command and a table are resolved against its folder.
-
-    A file that is `stored` in a study's directory may have the keys of an earlier archfront, and says all that it was begun with.
-    """
+def load_study(path: str | Path) -> StudySpec:
+    """Read a study file; relative files of corpus, references, a latency command and a table are resolved against its folder."""
     path = Path(path)
-    values = _read(path)
-    return _placed(parse_study(upgraded(values) if stored else _with_defaults(values, str(path)), str(path)), path)
+    return _placed(parse_study(_with_defaults(_read(path), str(path)), str(path)), path.resolve().parent)
+
+
+def load_stored(directory: Path) -> StudySpec:
+    """The study that lies in a directory, whichever archfront wrote it, with its relative files where they lie now.
+
+    Raises SpecError, with the places where it was looked for, where one of them is gone.
+    """
+    path = directory / STUDY
+    study, folders = parse_study(upgraded(_read(path)), str(path)), folders_of(directory)
+    require_beside(folders, "references", filter(is_file_name, study.references))
+    table = study.search.latency_table
+    require_beside(folders, "search.latency_table", [table] if table is not None and is_table_file(table) else [])
+    return _placed(study.model_copy(update={"corpus": stored_corpus(study.corpus, directory)}), *folders)
+
+
+def stored_corpus(corpus: CorpusSpec, directory: Path) -> CorpusSpec:
+    """The corpus of the study in a directory with its relative files where they lie now; raises SpecError as `load_stored` does."""
+    folders = folders_of(directory)
+    for key, names in {**corpus.text_files, **corpus.local_names}.items():
+        require_beside(folders, key, names)
+    return corpus.beside(*folders)
 
 
 def load_begun(path: Path, directory: str | None, beneath: str = "runs") -> tuple[StudySpec, Path, str]:
@@ -67,26 +85,25 @@ def load_begun(path: Path, directory: str | None, beneath: str = "runs") -> tupl
     named = values.get("name") if isinstance(values, Mapping) else None
     folder = Path(directory or f"{beneath}/{named}")
     complete = _with_defaults(values, str(path), folder if directory or isinstance(named, str) else None)
-    study = _placed(parse_study(complete, str(path)), path)
+    study = _placed(parse_study(complete, str(path)), path.resolve().parent)
     kept = complete if complete.get(DEFAULTS) else values
     return study, folder, completed_text(path.read_text(encoding="utf-8"), kept)
 
 
-def _placed(study: StudySpec, path: Path) -> StudySpec:
-    """The study with its relative files resolved against the folder of its own."""
-    folder = path.resolve().parent
+def _placed(study: StudySpec, *folders: Path) -> StudySpec:
+    """The study with its relative files resolved against the folder of its own, or the first of several in which they lie."""
     for name in filter(is_file_name, study.references):
         require_local(name, "a file of references")
-        require_reachable(folder / name, "a file of references")
-    references = tuple(str(folder / name) if is_file_name(name) else name for name in study.references)
-    latency = study.latency.beside(folder)
+        require_reachable(folders[0] / name, "a file of references")
+    references = tuple(str(beside(folders, name)) if is_file_name(name) else name for name in study.references)
+    latency = study.latency.beside(*folders)
     search, table = study.search, study.search.latency_table
     if table is not None and is_table_file(table):
         require_local(table, "search.latency_table")
-        require_reachable(folder / table, "search.latency_table")
-        search = search.model_copy(update={"latency_table": str(folder / table)})
-    heard = study.on_end and tuple(str(folder / part) if is_file(folder / part) else part for part in study.on_end)
-    placed = {"on_end": heard, "corpus": study.corpus.beside(folder), "references": references, "latency": latency, "search": search}
+        require_reachable(folders[0] / table, "search.latency_table")
+        search = search.model_copy(update={"latency_table": str(beside(folders, table))})
+    heard = study.on_end and tuple(file_beside(folders, part) for part in study.on_end)
+    placed = {"on_end": heard, "corpus": study.corpus.beside(*folders), "references": references, "latency": latency, "search": search}
     return study.model_copy(update=placed)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, ValidationError, ValidationInfo
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
-from search_space.errors import SpecError, quoted, shortened, unknown_key
+from search_space.errors import SpecError, quoted, shortened, unknown_key, value_kind
 from search_space.parse import LEAST_REAL, MOST_REAL
 from search_space.sizes import written_number
 
@@ -79,7 +79,7 @@ def parsed(model: type[SpecModel], values: object, source: str, document: str) -
     `document` says what such a file looks like.
     """
     if not isinstance(values, Mapping):
-        raise SpecError(f"{source} must be a mapping with {', '.join(model.model_fields)}, found {type(values).__name__}; see {document}")
+        raise SpecError(f"{source} must be a mapping with {', '.join(model.model_fields)}, found {value_kind(values)}; see {document}")
     try:
         return model.model_validate(dict(values))
     except ValidationError as errors:

@@ -164,7 +164,7 @@ WRONG: dict[str, tuple[str, list[tuple[Cell, ...]], str]] = {
     "stands still": ("N,D,loss", [(n, d, 3 + 1e-9 * n / 1e6) for n, d, _ in ROWS], "must fall as networks grow, found 3 to 3"),
     "tokens in billions": ("N,D,loss", [(n, d / 1e9, loss) for n, d, loss in ROWS], "no run has 1e-07 tokens per parameter"),
     "parameters in millions": ("N,D,loss", [(n / 1e6, d, loss) for n, d, loss in ROWS], r"no run has 1e\+08 tokens per parameter"),
-    "both without units": ("N,D,loss", [(n / 1e6, d / 1e9, loss) for n, d, loss in ROWS], "N must be params, found 10 in the median row"),
+    "both without units": ("N,D,loss", [(n / 1e6, d / 1e9, loss) for n, d, loss in ROWS], "N must hold params, 1,000 or more of them"),
     "one cell in billions": ("N,D,loss", changed(7, 1, 3), r"no run has 1e-06 tokens per parameter, .* \(line 9\); correct the cell"),
     "bytes": ("N,D (GB),loss", list(ROWS), r"D \(GB\) must hold tokens, found the unit GB"),
     "an unknown unit": ("N,D,loss", changed(1, 2, "6.2 apples"), r"runs.csv:3: loss must be a number, in nats.* found '6.2 apples'"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from pyarrow import parquet
 
 from analysis.tables import cell_table
-from analysis.tables.cell_table import read_cells
+from analysis.tables.cell_table import MAGIC_KINDS, read_cells
 from search_space.errors import SpecError
 
 NAMES = ("N (M)", "D, in B", "eval/loss", "note")
@@ -92,15 +93,32 @@ def test_columns_without_a_name_are_left_out_and_blank_lines_counted(tmp_path: P
     assert table.lines == (4, 7)
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_a_line_that_says_what_separates_cells_is_no_row(mark: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"sep={mark}\r\nn{mark}x\r\n1{mark}2\r\n")
+    table = read_cells(tmp_path / "a.csv")
+    assert (table.names, table.lines, [list(cells) for cells in table.columns]) == (("n", "x"), (3,), [["1"], ["2"]])
+
+
 WRONG = {
     "nothing.csv": (b"", "must begin with a line of column names, found nothing"),
     "blank.csv": (b"\n\n", "must begin with a line of column names, found nothing"),
     "two.csv": (b"N,loss,D, loss\n", "must have each column once, found `loss` as columns 2 and 4; rename or remove one"),
     "more.csv": (b"a,b\n1,2\n1,2,3\n", r"more.csv:3 must have a cell for each of the 2 column names, found more"),
+    "white.csv": (b"\n \n  \n", "must begin with a line of column names, found nothing"),
+    "numbers.csv": (b"1e6,2.5,-3\n4,5,6\n", "must begin with a line of column names, found numbers alone; add one"),
+    "comment.csv": (b"# of March\na,b\n1,2\n", "must begin with names of columns and have commas, .* between them, found '# of March'"),
+    "blanks.csv": (b"a b\n1 2\n", "must begin with names of columns and have commas, semicolons or tabs between them, found 'a b'; write"),
+    "bars.csv": (b"| a | b |\n|---|---|\n| 1 | 2 |\n", r"semicolons or tabs between them, found '\| a \| b \|'; write it so"),
     "bytes.csv": (b"\xff\xfe\x00", "must be text in UTF-8, found the byte 0xff in line 1; save it as UTF-8"),
     "late.csv": (b"a,b\n" + b"1,2\r\n" * 9000 + b"1,\xe9\n" + b"1,2\n" * 9000, "found the byte 0xe9 in line 9002; save"),
     "late.csv.gz": (gzip.compress(b"a,b\r" * 9000 + b"1,\xe9\n" + b"1,2\n"), "found the byte 0xe9 in line 9001; save"),
-    "book.xlsx": (b"PK\x03\x04\xff\xff", "must be text in UTF-8"),
+    **{
+        f"{place}.csv": (mark + b"\xff\xff" * 9, f"must be a table as text, found {re.escape(kind)}; {re.escape(cure)}$")
+        for place, (mark, kind, cure) in enumerate(MAGIC_KINDS)
+    },
+    "book.xlsx": (b"PK\x03\x04\xff\xff", "found a workbook or another zip archive; export the table as CSV"),
+    "rows.jsonl": (b"PAR1", "found a Parquet file; end its name in .parquet"),
     "open.csv": (b'a,b\n1,"x\n2,y\n', r"open.csv:3 must end a row of separated values, found: unexpected end of data; close quotes"),
     "inside.csv": (
         b'a,b\n1,"x"y"\n2,y\n',
@@ -108,7 +126,7 @@ WRONG = {
     ),
     "cut.csv.gz": (gzip.compress(b"a\n1\n" * 1000)[:40], "must be a whole gzip file, found a damaged one"),
     "not.csv.gz": (b"a,b\n1,2\n", "must be a whole gzip file"),
-    "list.jsonl": (b"[1, 2]\n", "list.jsonl:1 must be one JSON object, found list"),
+    "list.jsonl": (b"[1, 2]\n", "list.jsonl:1 must be one JSON object, found a list"),
     "cut.jsonl": (b'{"a": 1}\n{"a": \n', r"cut.jsonl:2 must be one JSON object, found column \d+: Expecting value"),
     "twice.jsonl": (b'{"a": 1, "a": 2}\n', "twice.jsonl:1 must be one JSON object, found column 10: `a` stands there twice"),
     "deep.jsonl": (b'{"a": ' + b"[" * 100_000, "deep.jsonl:1 must be one JSON object, found brackets within brackets without end"),
@@ -117,7 +135,7 @@ WRONG = {
         "nested.jsonl:1 must be one JSON object, found brackets within brackets without end",
     ),
     "digits.jsonl": (b'{"a": ' + b"1" * 5000 + b"}", "digits.jsonl:1 must be one JSON object, found column 7: a number of 5,000 digits"),
-    "object.json": (b'{"N": [1, 2]}', "object.json must be a list of objects, one a run or shape, found dict; save it so"),
+    "object.json": (b'{"N": [1, 2]}', "object.json must be a list of objects, one a run or shape, found a mapping; save it so"),
     "mixed.json": (b'[{"N": 1}, 2]', "mixed.json must be a list of objects, one a run or shape, found something else; save it so"),
     "empty.json": (b"[]", "must begin with a line of column names, found nothing"),
     "cut.json": (b'[{"N": 1}', r"cut.json must be JSON, found no such text \(line 1, column 10: .*\); correct it"),

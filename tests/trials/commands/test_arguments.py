@@ -41,3 +41,25 @@ def test_a_count_beyond_its_bounds_is_refused_before_anything_is_made(command: s
 def test_sizes_may_be_written_as_people_write_them() -> None:
     options = parser().parse_args(["lr-check", "study.yaml", "--tokens", "1.5M", "--rates", "3"])
     assert (options.tokens, options.rates) == (1_500_000, 3)
+
+
+LISTS = {
+    "export runs/x --trial 0": "--format",
+    "tune runs/x --data synthetic:api --output out": "--format",
+    "evaluate runs/x": "--tasks",
+    "compare runs/x": "--ways",
+    "report runs/x": "--objectives",
+    "profile-device --fit table.csv": "--features",
+}
+"""Command lines, and a list of names that each takes; `report --devices` is another."""
+
+
+@pytest.mark.parametrize("command", LISTS)
+@pytest.mark.parametrize("value", ["", " ", ",", "a,", ",a", "a,,b", "a, ,b", "a,b,a", "a, a"])
+def test_a_list_names_each_once_and_nothing_empty(value: str, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        archfront.main([*command.split(), LISTS[command], value])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert f"argument {LISTS[command]}: must " in said
+    assert "; leave " in said

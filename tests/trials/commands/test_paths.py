@@ -277,3 +277,24 @@ def test_a_disk_that_is_full_is_no_wrong_input(write: str, tmp_path: Path) -> No
         with pytest.raises(WorkError, match=said), claim(tmp_path, small_study()[1]):
             pass
     assert not file.exists()
+
+
+@pytest.mark.parametrize("command", ["plan study.yaml", "describe mobilellm-125m", "report done", "run study.yaml --directory x"])
+def test_a_working_directory_that_is_gone_is_one_sentence(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert archfront.main(command.split()) == 2
+    said = "archfront: the working directory must be one that is there, found: No such file or directory; change into another\n"
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_an_empty_path_is_one_sentence(name: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(place)
+    before = sorted(place.rglob("*"))
+    assert archfront.main([word.replace("{}", "") for word in shlex.split(ARGUMENTS[name])]) == 2
+    one_sentence(capsys.readouterr().err)
+    assert sorted(place.rglob("*")) == before

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.needs import FULL_DEVICE
-from trials.commands.talk import at_width
+from trials.commands.talk import at_width, say
 from trials.machine.native_output import LIBRARIES_LOG
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -125,3 +125,10 @@ def test_lines_of_a_terminal_break_between_words_and_go_on_under_their_values() 
     assert at_width(text, 34) == (
         "space       96 points; 12 feasible\n              80 removed: nothing\n              left for the MLP\n\nlast"
     )
+
+
+@pytest.mark.parametrize("letter", ["\0", "\a", "\b", "\r", "\x1b[2J", "\x1b]0;title\a", "\x7f", "\x9b31m", "\u202e", "\u2066", "\udcff"])
+def test_what_a_file_says_moves_no_cursor(letter: str, capsys: pytest.CaptureFixture[str]) -> None:
+    say(f"a.csv: column N is unknown; known are {letter}; ünï 日本 – line\nand line")
+    said = capsys.readouterr().err
+    assert said == f"a.csv: column N is unknown; known are {letter.encode('unicode_escape').decode()}; ünï 日本 – line\nand line\n"

@@ -204,7 +204,7 @@ def test_what_is_wrong_with_a_dataset_is_one_sentence(folder: Path, tmp_path: Pa
         (CorpusSpec(dataset=f"{tmp_path}/none"), "must be a folder or a name on the hub, found nothing at .*none; check the path"),
         (CorpusSpec(dataset=str(folder), split="dev"), r"Bad split: dev.*check corpus\.dataset, corpus\.config, .* corpus\.split"),
         (CorpusSpec(dataset=str(folder), column="body"), "must have a column `body`, found id, text; name one of them with corpus.column"),
-        (CorpusSpec(dataset=f"{tmp_path}/numbers"), "must have text in its column `text`, found int"),
+        (CorpusSpec(dataset=f"{tmp_path}/numbers"), "must have text in its column `text`, found a number"),
         (CorpusSpec(dataset=f"{tmp_path}/empty"), "must be a folder with files of text, such as .*, found none in .*empty; put them there"),
         (CorpusSpec(dataset=f"{tmp_path}/picture"), "must be one of arrow, csv, json, parquet, text files, found webdataset; convert"),
         (CorpusSpec(dataset=f"{tmp_path}/broken"), "found: "),

@@ -104,6 +104,10 @@ def test_the_design_names_tests_that_there_are() -> None:
     there = set(
         re.findall(r"^def (test_\w+)", "\n".join(path.read_text(encoding="utf-8") for path in (root / "tests").rglob("*.py")), re.MULTILINE)
     )
-    named = set(re.findall(r"`(test_\w+)`", (root / "docs" / "design.md").read_text(encoding="utf-8")))
+    design = (root / "docs" / "design.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(test_\w+)`", design))
     assert len(named) > 15
     assert named <= there
+    rows = [line for line in design.partition("## What may happen")[2].partition("\n## ")[0].splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 80
+    assert [row for row in rows if not re.search(r"`test_\w+` \|$", row)] == [], "the last cell of a row names what shows it"

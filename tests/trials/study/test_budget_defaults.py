@@ -19,7 +19,7 @@ from trials.plans.notices import filled_in_texts, left_open_notices, study_notic
 from trials.study import budget_defaults
 from trials.study.budget_defaults import ROWS, SizeDefaults, open_choices, row_of
 from trials.study.directory import claim
-from trials.study.load_study import BEGUN, STUDY, load_begun, load_study, parse_study
+from trials.study.load_study import BEGUN, STUDY, load_begun, load_stored, load_study, parse_stored, parse_study
 from trials.study.spec import StudySpec
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -169,7 +169,7 @@ def test_a_directory_keeps_what_was_filled_in_when_its_study_began(tmp_path: Pat
     monkeypatch.setattr(budget_defaults, "ROWS", tuple(replace(row, vocab_size=row.vocab_size + 8) for row in ROWS))
     again, where, same = load_begun(path, str(directory))
     assert (again, where, same) == (study, directory, text)
-    assert load_study(directory / STUDY, stored=True).search_space.choices("vocab_size") == study.search_space.choices("vocab_size")
+    assert load_stored(directory).search_space.choices("vocab_size") == study.search_space.choices("vocab_size")
     assert load_study(path).search_space.choices("vocab_size") != study.search_space.choices("vocab_size")
     with claim(directory, same):
         pass
@@ -228,7 +228,7 @@ def test_a_study_of_whatever_form_begins_and_continues(form: str, tmp_path: Path
     path.write_text(text, encoding="utf-8")
     study, _, kept = load_begun(path, str(directory))
     with claim(directory, kept):
-        stored = load_study(directory / STUDY, stored=True)
+        stored = parse_stored((directory / STUDY).read_bytes())
         assert (stored.space, stored.proxy, stored.search) == (study.space, study.proxy, study.search)
     again, _, same = load_begun(path, str(directory))
     assert (again, same) == (study, kept)

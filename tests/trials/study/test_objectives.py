@@ -12,7 +12,7 @@ from analysis.objectives.registry import OBJECTIVES
 from search_space.errors import SpecError
 from tests.support.fakes import VALUES, small_study
 from trials.study.directory import claim
-from trials.study.load_study import STUDY, load_study, parse_study
+from trials.study.load_study import STUDY, load_stored, load_study, parse_study
 from trials.study.upgrade import upgraded
 
 OLD = {
@@ -76,7 +76,7 @@ def test_a_stored_study_of_earlier_words_is_read_and_a_persons_is_refused(tmp_pa
     assert study.problem.names == ("bits_per_byte", "total_ms")
     assert study.problem.limits == {"total_ms": 30.0, "peak_memory_bytes": 2_000_000}
     (tmp_path / STUDY).write_text(yaml.safe_dump(old))
-    assert load_study(tmp_path / STUDY, stored=True).latency == study.latency
+    assert load_stored(tmp_path).latency == study.latency
     with pytest.raises(SpecError, match=r"moved: write latency, limits\.total_ms"):
         load_study(tmp_path / STUDY)
 

@@ -96,7 +96,7 @@ def test_all_old_keys_of_a_file_are_named_at_once(search: Path) -> None:
     said = str(caught.value)
     assert all(key in said for table in RENAMED for key in table)
     assert "proxy.cooldowns, search.rungs, workers.count" in said
-    assert load_study(search / STUDY, stored=True).search.trials == 8
+    assert parse_stored((search / STUDY).read_bytes()).search.trials == 8
 
 
 def test_a_recipe_of_an_ablation_has_the_new_keys_too(tmp_path: Path) -> None:
