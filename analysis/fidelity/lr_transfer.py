@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from analysis.records.checked import PositiveFloat, from_json
 from analysis.text import words
-from analysis.text.columns import aligned
+from analysis.text.columns import wrapped_table
 from search_space.architecture import Architecture
 
 RATE_RUNS = "rates.jsonl"
@@ -174,9 +174,9 @@ def _mean_losses(shapes: Sequence[ShapeRates]) -> dict[float, float]:
     return means
 
 
-def rate_table(check: RateCheck) -> str:
-    """A row for each shape, then the conclusion."""
-    return "\n".join([*aligned(rate_rows(check), (0,)), "", rate_check_sentence(check)])
+def rate_table(check: RateCheck, width: int | None = None) -> str:
+    """A row for each shape, then the conclusion; `width` is that of a terminal."""
+    return "\n".join([*wrapped_table(rate_rows(check), (0,), width), "", rate_check_sentence(check)])
 
 
 def rate_rows(check: RateCheck) -> list[tuple[str, ...]]:

@@ -104,7 +104,10 @@ def promotion_sentences(found: Promotion) -> list[str]:
     ]
     if found.not_forecast is None:
         seen = [shape.low <= after[shape.number] <= shape.high for shape in done if shape.low is not None and shape.high is not None]
-        said += [] if not seen else [f"{sum(seen)} of {len(seen)} losses fell inside the 90 % intervals that the study forecast."]
+        if len(seen) == 1:
+            said.append(f"The one loss that was forecast fell {'inside' if seen[0] else 'outside'} its 90 % interval.")
+        elif seen:
+            said.append(f"{sum(seen)} of {len(seen)} losses fell inside the 90 % intervals that the study forecast.")
     else:
         said.append(f"Nothing was forecast: {found.not_forecast}.")
     return said + failed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from types import ModuleType
 
@@ -17,6 +17,12 @@ MODULES: tuple[ModuleType, ...] = (record, training, latency)
 def record_fields() -> dict[str, tuple[str, str]]:
     """Type and meaning of each field of each part of a record, by its class and its name, such as `Training.tokens`."""
     return {f"{node.name}.{name}": told for module in MODULES for node in _classes(module) for name, told in fields_of(node)}
+
+
+def fields_of_classes(classes: Iterable[type]) -> dict[str, tuple[str, str]]:
+    """Type and meaning of each field of these, by class and name; each stands at the top of its module."""
+    nodes = (node for each in classes for node in ast.parse(inspect.getsource(each)).body if isinstance(node, ast.ClassDef))
+    return {f"{node.name}.{name}": told for node in nodes for name, told in fields_of(node)}
 
 
 def fields_of(node: ast.ClassDef) -> Iterator[tuple[str, tuple[str, str]]]:

@@ -58,8 +58,8 @@ def front_figure(
         labels = [f"#{record.number}" if record.number in told else "" for record in members]
         figure.add_trace(traces.points(members, view, "on the front", labels, theme.FRONT, size=11))
     for record, symbol in zip(references, cycle(theme.SYMBOLS), strict=False):
-        named = [escape(record.name or "")]
-        figure.add_trace(traces.points([record], view, _reference(record), named, theme.REFERENCE, size=12, symbol=symbol))
+        labels = [escape(record.name or "")]
+        figure.add_trace(traces.points([record], view, _reference(record), labels, theme.REFERENCE, size=12, symbol=symbol))
     _name_knee(figure, view)
     figure.update_xaxes(**view.axis(x))
     figure.update_yaxes(**view.axis(y))
@@ -105,7 +105,8 @@ def curves_figure(records: Sequence[TrialRecord], front: Front) -> go.Figure:
     if members:
         figure.add_trace(traces.lines(members, curves, "on the front", theme.FRONT, width=2.2))
     for record, symbol in zip(references, cycle(theme.SYMBOLS), strict=False):
-        figure.add_trace(traces.lines([record], curves, _reference(record), theme.REFERENCE, width=2.2, symbol=symbol))
+        named = escape(record.name or "")  # two references have one colour
+        figure.add_trace(traces.lines([record], curves, _reference(record), theme.REFERENCE, width=2.2, symbol=symbol, label=named))
     figure.update_xaxes(title_text="Training tokens", tickformat="~s", rangemode="tozero")
     figure.update_yaxes(title_text="Validation loss, nats per token")
     return figure

@@ -36,6 +36,8 @@ from analysis.text import words
 from analysis.text.typed import typed
 
 BEST_MEANING = "The chance that no other shape within the limits is truly better in the study's first objective."
+TIES_SAID = 6
+"""Shapes that are named as ties; the script of the page names as many."""
 STEPS = 65_535
 """Steps in which a page holds the range of an objective's draws."""
 
@@ -88,7 +90,8 @@ def first_screen(
 
 def _pick(member: Mapping[str, Any], answer: Decision, front: Front, choice: Choice | None) -> Html:
     """What the script says anew for each limit, as it is without any, and below it what was decided."""
-    ties = f"Ties: {', '.join(f'#{number}' for number in answer.ties[:6])}." if answer.ties else ""
+    more = ", …" if len(answer.ties) > TIES_SAID else "."
+    ties = f"Ties: {', '.join(f'#{number}' for number in answer.ties[:TIES_SAID])}{more}" if answer.ties else ""
     on_front, best = (words.probability(share) for share in (answer.on_front, answer.best))
 
     def said(name: str, text: object, tag: str = "span") -> Html:

@@ -3,6 +3,7 @@
 (() => {
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const NARROW = 560, OVERLAP = 1; // pixels
+  const LONGEST_NOTE = 56; // letters of a figure's second line on a phone
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
   // Figures: one is drawn when it is first shown, so that a page of many opens at once.
@@ -27,6 +28,22 @@
     layout.title.subtitle.font.size = 11;
     layout.legend.font.size = 10;
     layout.legend.y = -0.2;
+    for (const axis of [layout.xaxis, layout.yaxis]) {
+      axis.title.font = { size: 11 };
+      axis.tickangle = 0; // ticks that overlap are hidden
+    }
+    const note = layout.title.subtitle.text, at = note.lastIndexOf("; ", LONGEST_NOTE);
+    if (note.length > LONGEST_NOTE && at > 0) {
+      layout.title.subtitle.text = `${note.slice(0, at + 1)}<br>${note.slice(at + 2)}`;
+      layout.margin.t += 20;
+    }
+    for (const arrow of layout.annotations ?? []) if (Math.abs(arrow.ax) > 36) arrow.ax = 36 * Math.sign(arrow.ax); // its room is part of the axis
+    if (layout.meta === "parallel") {
+      layout.xaxis.tickangle = 90;
+      layout.xaxis.ticktext = layout.xaxis.ticktext.map((text) => text.split("<br>")[0]);
+      layout.margin.b = 96;
+      layout.showlegend = false; // the caption says which lines stand out
+    }
     if (layout.coloraxis) layout.coloraxis.colorbar = { ...layout.coloraxis.colorbar, thickness: 8, tickfont: { size: 10 }, title: {} };
     if (layout.meta === "first") layout.showlegend = false;
   }
@@ -266,7 +283,7 @@
     set("on_front", share(answer.on_front));
     set("best", share(answer.best));
     fill_in("drawing", member.drawing);
-    set("ties", answer.ties.length ? `Ties: ${answer.ties.slice(0, 6).map((trial) => `#${trial}`).join(", ")}${answer.ties.length > 6 ? ", …" : ""}.` : "");
+    set("ties", answer.ties.length ? `Ties: ${answer.ties.slice(0, 6).map((trial) => `#${trial}`).join(", ")}${answer.ties.length > 6 ? ", …" : "."}` : "");
   }
 
   // Another device: its figure in place of the one before, and the worst value of its front as the hint of each limit.

@@ -112,6 +112,7 @@ def parallel_coordinates(records: Sequence[TrialRecord], front: Front) -> go.Fig
     axes = parallel_axes(shapes, front)
     shares = [_share(values) for values in axes.values()]
     figure = blank_figure("Shapes and what they reach", "each axis from its least value, below, to its most")
+    figure.update_layout(meta="parallel")  # by which the script knows that its axes' names have no room side by side on a phone
     for name, color, width, members in (("not on the front", theme.DOMINATED, 0.7, False), ("on the front", theme.FRONT, 2.0, True)):
         x, y = list[int | None](), list[float | None]()
         for place, record in enumerate(shapes):

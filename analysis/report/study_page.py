@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 
 from analysis.fidelity.rank_validity import Validity
 from analysis.fronts.device_front import DeviceTransfer
@@ -115,6 +116,7 @@ def _left_out(lines: Sequence[str]) -> list[Html]:
 
 CURVES_CAPTION = "Loss on the validation split at each evaluation."
 DOTTED_CAPTION = " Dotted lines belong to trials that did not finish; they stop where the trial did."
+MARKED_CAPTION = " A mark without a line is a trial that did not finish and was evaluated once."
 MANY_CURVES_CAPTION = (
     "Loss on the validation split at each evaluation of the front and of the references; the band holds eight of ten of the other trials "
     "that finished, and those that did not are left out."
@@ -217,7 +219,7 @@ def front_caption(front: Front) -> str:
         said.append("Shapes on the line are the front: none is beaten in both numbers.")
     else:
         said.append(
-            "Shapes with a dark ring are the front: none is beaten in all three numbers. Colour tells the third, yellow where best; the "
+            "Shapes with a strong ring are the front: none is beaten in all three numbers. Colour tells the third, yellow where best; the "
             "dotted line is the front of these two alone."
         )
     straight = "straight line" if len(objectives) == 2 else "plane"
@@ -251,8 +253,10 @@ def _labels(objectives: Sequence[Objective]) -> str:
 
 def _curves(records: Sequence[TrialRecord], front: Front) -> list[Html]:
     figure = curves_figure(records, front)
-    is_dotted = any(trace.line.dash == "dot" for trace in figure.data)
-    caption = MANY_CURVES_CAPTION if len(records) > MANY else CURVES_CAPTION + DOTTED_CAPTION * is_dotted
+    dotted = [trace for trace in figure.data if trace.line.dash == "dot"]
+    lengths = [len([*run]) for trace in dotted for there, run in groupby(trace.y, lambda loss: loss is not None) if there]
+    unfinished = DOTTED_CAPTION * (max(lengths, default=0) > 1) + MARKED_CAPTION * (1 in lengths)
+    caption = MANY_CURVES_CAPTION if len(records) > MANY else CURVES_CAPTION + unfinished
     return [picture("curves", figure, caption)] if figure.data else []
 
 

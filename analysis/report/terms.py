@@ -10,6 +10,7 @@ from functools import cache
 from analysis.objectives.registry import explained_objectives, find_objective, task_of, validation_set_of
 from analysis.records.health_checks import HEALTH_CHECKS
 from analysis.text.glossary import COLUMNS, HEADINGS, TERMS, Entry
+from analysis.text.winner_words import WINNER_COLUMNS, WINNER_TERMS
 from search_space.errors import SpecError
 from search_space.label import example_words, read_label
 
@@ -35,6 +36,11 @@ def check_entries() -> tuple[Entry, ...]:
 
 def groups() -> dict[str, tuple[Entry, ...]]:
     """Every entry, by what it explains."""
+    return {**page_groups(), "After a search": WINNER_TERMS, "Columns after a search": WINNER_COLUMNS}
+
+
+def page_groups() -> dict[str, tuple[Entry, ...]]:
+    """The entries of what stands on pages, where a word of what comes after a search may mean something else."""
     return {
         "Terms": TERMS,
         "Objectives": objective_entries(),
@@ -45,20 +51,24 @@ def groups() -> dict[str, tuple[Entry, ...]]:
     }
 
 
-def meanings(heading: str) -> list[Entry]:
-    """What explains a heading, by the words that it is made of, as `latency after, ms`; nothing where a word of it has no entry."""
-    known = _by_spelling()
+def meanings(heading: str, *, on_page: bool = False) -> list[Entry]:
+    """What explains a heading, by the words that it is made of, as `latency after, ms`; nothing where a word of it has no entry.
+
+    With `on_page` by the entries of pages alone.
+    """
+    known, pattern = _by_spelling(on_page), _pattern(on_page)
     if heading.casefold() in known:
-        return known[heading.casefold()]
+        alike = known[heading.casefold()]
+        return [entry for entry in alike if heading in entry.spelled] or alike  # `Question` and `question` are two headings
     if validation_set_of(heading) or task_of(heading):
         return [Entry(heading, find_objective(heading).words.meaning)]
-    found = [entry for word in _pattern().findall(heading) for entry in known[word.casefold()]]
-    return [] if re.search(r"\w", _pattern().sub("", heading)) else found
+    found = [entry for word in pattern.findall(heading) for entry in known[word.casefold()]]
+    return [] if re.search(r"\w", pattern.sub("", heading)) else found
 
 
 def hover(heading: str) -> dict[str, str]:
     """The attribute of an element that shows what its heading means; empty where that is not known."""
-    found = meanings(heading)
+    found = meanings(heading, on_page=True)
     return {"title": " ".join(entry.text for entry in found).replace("`", "")} if found else {}
 
 
@@ -69,9 +79,9 @@ def spelled_terms() -> dict[str, str]:
 
 def meanings_on_page(text: str, headings: Iterable[str], labels: Iterable[str]) -> dict[str, str]:
     """Meanings by word of what a page uses: terms of its text, what its headings are made of, and each part of its shapes' labels once."""
-    known = _by_spelling()
-    found = [entry for word in _pattern().findall(text) for entry in known[word.casefold()] if entry in TERMS]
-    found += [entry for heading in headings for entry in meanings(heading)]
+    known = _by_spelling(on_page=True)
+    found = [entry for word in _pattern(on_page=True).findall(text) for entry in known[word.casefold()] if entry in TERMS]
+    found += [entry for heading in headings for entry in meanings(heading, on_page=True)]
     by_name = {entry.name: entry.text for entry in sorted(found, key=lambda entry: entry.name.casefold())}
     parts: dict[str, tuple[str, str]] = {}
     for label in labels:
@@ -81,9 +91,9 @@ def meanings_on_page(text: str, headings: Iterable[str], labels: Iterable[str]) 
 
 
 @cache
-def _by_spelling() -> dict[str, list[Entry]]:
+def _by_spelling(on_page: bool) -> dict[str, list[Entry]]:
     found: dict[str, list[Entry]] = {}
-    for entries in groups().values():
+    for entries in (page_groups() if on_page else groups()).values():
         for entry in entries:
             for word in {spelling.casefold() for spelling in entry.spelled}:
                 found.setdefault(word, []).append(entry)
@@ -91,8 +101,8 @@ def _by_spelling() -> dict[str, list[Entry]]:
 
 
 @cache
-def _pattern() -> re.Pattern[str]:
+def _pattern(on_page: bool) -> re.Pattern[str]:
     """Any word that has an entry, the longest first; headings of sections are found whole or not at all."""
     headings = {entry.name.casefold() for entry in HEADINGS}
-    words = sorted((word for word in _by_spelling() if word not in headings), key=len, reverse=True)
+    words = sorted((word for word in _by_spelling(on_page) if word not in headings), key=len, reverse=True)
     return re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, words))})(?![\w-])", re.IGNORECASE)

@@ -126,10 +126,17 @@ def step_line(view: Projection) -> Trace:
 
 
 def lines(
-    records: Iterable[TrialRecord], curves: Curves, name: str, color: str, width: float, dash: str = "solid", symbol: str = "circle"
+    records: Iterable[TrialRecord],
+    curves: Curves,
+    name: str,
+    color: str,
+    width: float,
+    dash: str = "solid",
+    symbol: str = "circle",
+    label: str = "",
 ) -> Trace:
-    """All lines of one look as one trace with gaps, so that a study of hundreds stays quick; the end of each is marked."""
-    columns: dict[str, list[Any]] = {"x": [], "y": [], "hover": [], "size": []}
+    """All lines of one look as one trace with gaps, so that a study of hundreds stays quick; the end of each is marked, with the label."""
+    columns: dict[str, list[Any]] = {"x": [], "y": [], "hover": [], "size": [], "text": []}
     for record in records:
         ending = "" if record.finished else f"<br>{words.OUTCOMES[record.outcome]}"
         curve: list[tuple[int | None, float | None]] = [*curves[record.number], (None, None)]
@@ -137,6 +144,7 @@ def lines(
             columns["x"].append(tokens)
             columns["y"].append(loss)
             columns["size"].append(8 if place == len(curve) - 2 else 3)
+            columns["text"].append(label if place == len(curve) - 2 else "")
             columns["hover"].append(
                 f"<b>{escape(record.title)}</b><br>{tokens:,} tokens, {loss:.3f} nats per token{ending}" if tokens else ""
             )
@@ -144,7 +152,8 @@ def lines(
         "type": "scatter",
         "x": columns["x"],
         "y": columns["y"],
-        "mode": "lines+markers",
+        "mode": "lines+markers+text" if label else "lines+markers",
+        **({"text": columns["text"], "textposition": "bottom left", "textfont": {"size": 12, "color": color}} if label else {}),
         "line": {"color": color, "width": width, "dash": dash},
         "marker": {"color": color, "size": columns["size"], "symbol": symbol},
         "name": name,

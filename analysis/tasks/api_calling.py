@@ -41,9 +41,11 @@ class ApiScores:
     intent: Estimate | None
     """Share of calls with the right tools; None where no answer calls one."""
     structure: Estimate | None
+    """Share of calls that are right as a whole; None where no answer calls a tool."""
     rouge_1: Estimate | None
     """Mean over the texts; None where it was not computed, or of fewer than two."""
     rouge_l: Estimate | None
+    """Mean over the texts of the F-measure of the longest row of words in common; None where it was not computed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,18 +53,26 @@ class PublishedScores:
     """A row of a publication, in percent."""
 
     model: str
+    """The model's name."""
+    tuned_on: str
+    """What it was tuned on."""
     intent: float
+    """Calls with the right tools."""
     structure: float
+    """Calls that are right as a whole."""
     rouge_1: float
+    """Single words in common."""
     rouge_l: float
+    """The longest row of words in common."""
     source: str
+    """Where the figures were published."""
     grade: str
     """How sure the figures are: B, two transcriptions of the paper agree."""
 
 
 PUBLISHED = (
     PublishedScores(
-        model="MobileLLM-350M, tuned on the paper's API calls", intent=65.3, structure=48.8, rouge_1=46.8, rouge_l=44.6,
+        model="MobileLLM-350M", tuned_on="the paper's API calls", intent=65.3, structure=48.8, rouge_1=46.8, rouge_l=44.6,
         source="arXiv 2402.14905, API calling", grade="B",
     ),
 )  # fmt: skip

@@ -20,9 +20,11 @@ class TextEstimate:
     """A figure of some documents, with the interval that others like them would give."""
 
     value: float
+    """The figure itself."""
     low: float | None
     """Lower end; None of a single document."""
     high: float | None
+    """Upper end; None of a single document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class ComparedModel:
     """One row of a comparison."""
 
     model: str
+    """The model's name, of a study's trial its directory and number."""
     shape: str
     """The architecture's label."""
     way: str
@@ -63,6 +66,7 @@ class ComparedModel:
     parameters: int
     """Stored weights before any is left out."""
     stored_bytes: int
+    """Every stored weight once, with its scales and with what says which weights are left."""
     retrained_tokens: int | None
     """Tokens that it was trained on after weights were left out; None where it was not."""
     trained_here: bool
@@ -72,6 +76,7 @@ class ComparedModel:
     more_bits_per_byte: TextEstimate | None
     """Bits per byte beyond the first row's; None of the first."""
     tasks: Sequence[TaskResult]
+    """What it made of each task; none where no task is asked."""
     more_accuracy: Mapping[str, Estimate]
     """Accuracy beyond the first row's, by task; none of the first."""
     more_accuracy_in_all: Estimate | None

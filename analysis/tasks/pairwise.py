@@ -32,6 +32,7 @@ class Preference:
     pairs: int
     """Pairs with two readable verdicts; others do not count."""
     unread: int
+    """Pairs of which a reply was no verdict."""
     preferred: Estimate
     """Share of ours; Wilson's interval of so many pairs, which is wide enough for shares of a half, too."""
     placed_first: Estimate

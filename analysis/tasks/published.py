@@ -25,6 +25,7 @@ class PublishedFigure:
     mean_accuracy_percent: float
     """Mean over the tasks of `PublishedFigures.measure`."""
     training_tokens: int
+    """Tokens that it was trained on."""
     of: str
     """Which of the published tables."""
     grade: str

@@ -37,8 +37,11 @@ class Estimate:
     """A share of questions, or the difference of two, with its interval."""
 
     value: float
+    """The share, or the difference."""
     low: float
+    """Lower end of the 90 % interval."""
     high: float
+    """Upper end of the 90 % interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,9 @@ class TaskResult:
     """What a model made of a task."""
 
     task: str
+    """The task's name."""
     questions: int
+    """How many were asked."""
     chance: float
     """Accuracy of who guesses."""
     accuracy: Estimate
@@ -69,8 +74,11 @@ class HarnessFigure:
     """One figure of a task, as the harness names it."""
 
     task: str
+    """The harness' name of the task, or of a group of tasks."""
     metric: str
+    """The harness' name of the figure, such as `acc_norm`."""
     value: float
+    """The figure itself."""
     standard_error: float | None
     """How far the value may be off by the choice of questions; None where the harness does not say."""
     questions: int | None

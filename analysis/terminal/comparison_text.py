@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from analysis.tasks.comparison import ComparedModel, TextEstimate
 from analysis.tasks.task_result import Estimate
 from analysis.text import words
-from analysis.text.columns import aligned
+from analysis.text.columns import wrapped_table
 
 COMPARISON_MEANING = (
     "stored: every weight once, with scales and masks; intervals: 90 %, of the choice of documents and questions alone, one training each; "
@@ -16,15 +16,15 @@ COMPARISON_MEANING = (
 NOT_HERE = " (not trained here)"
 
 
-def comparison_text(rows: Sequence[ComparedModel]) -> str:
-    """The tables of at least one row, and what their words mean."""
-    parts = [_bytes_table(rows)]
+def comparison_text(rows: Sequence[ComparedModel], width: int | None = None) -> str:
+    """The tables of at least one row, and what their words mean; `width` is that of a terminal."""
+    parts = [_bytes_table(rows, width)]
     if rows[0].tasks:
-        parts.append(_tasks_table(rows))
+        parts.append(_tasks_table(rows, width))
     return "\n\n".join([*parts, COMPARISON_MEANING])
 
 
-def _bytes_table(rows: Sequence[ComparedModel]) -> str:
+def _bytes_table(rows: Sequence[ComparedModel], width: int | None) -> str:
     has_text = any(row.bits_per_byte for row in rows)
     heading = ("row", "model", "shape", "way", "parameters", "stored")
     lines: list[tuple[str, ...]] = [
@@ -33,7 +33,7 @@ def _bytes_table(rows: Sequence[ComparedModel]) -> str:
     for number, row in enumerate(rows, 1):
         cells = (f"{number}", _name(row), row.shape, _way(row), words.short(row.parameters), words.bytes_text(row.stored_bytes))
         lines.append((*cells, *((*_measured(row.bits_per_byte), *_measured(row.more_bits_per_byte, "+")) if has_text else ())))
-    return "\n".join(aligned(lines, [1, 2, 3]))
+    return "\n".join(wrapped_table(lines, [1, 2, 3], width))
 
 
 def _name(row: ComparedModel) -> str:
@@ -51,7 +51,7 @@ def _measured(found: TextEstimate | None, sign: str = "") -> tuple[str, str]:
     return f"{found.value:{sign}.4f}", ends
 
 
-def _tasks_table(rows: Sequence[ComparedModel]) -> str:
+def _tasks_table(rows: Sequence[ComparedModel], width: int | None) -> str:
     """A line a task: the first row's accuracy, and what every other row has more or less of it, in points."""
     several = len({row.model for row in rows}) > 1
     titles = [f"{number} {row.way}" if several else row.way for number, row in enumerate(rows, 1)]
@@ -66,7 +66,7 @@ def _tasks_table(rows: Sequence[ComparedModel]) -> str:
     if len(rows[0].tasks) > 1:
         lines.append(("mean", "", "", f"{100 * mean:.1f}", *inall))
     numbered = "in points against the first, its row's number before a way" if several else "in points against the first"
-    return "\n".join([f"accuracy, {numbered}; a star: the first is at chance", *aligned(lines, [0])])
+    return "\n".join([f"accuracy, {numbered}; a star: the first is at chance", *wrapped_table(lines, [0], width)])
 
 
 def _points(found: Estimate | None) -> str:

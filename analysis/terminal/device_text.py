@@ -6,15 +6,15 @@ from analysis.fronts.device_front import DeviceTransfer, device_cells, device_co
 from analysis.latency.device_report import table_facts
 from analysis.latency.device_table import DeviceTable
 from analysis.records.latency import Latency
-from analysis.text.columns import ON_THE_LEFT, aligned
+from analysis.text.columns import ON_THE_LEFT, wrapped_table
 
 
-def transfer_text(transfer: DeviceTransfer) -> str:
-    """The front that a device's table predicts, then what is to be known of the prediction."""
+def transfer_text(transfer: DeviceTransfer, width: int | None = None) -> str:
+    """The front that a device's table predicts, then what is to be known of the prediction; `width` is that of a terminal."""
     columns = device_columns(transfer)
     rows = [columns, *(device_cells(row, transfer) for row in transfer_rows(transfer)["front"])]
     left = [place for place, name in enumerate(columns) if name in ON_THE_LEFT]
-    return "\n".join([*aligned(rows, left), "", *transfer_sentences(transfer)])
+    return "\n".join([*wrapped_table(rows, left, width), "", *transfer_sentences(transfer)])
 
 
 def latency_text(taken: Latency) -> str:

@@ -9,16 +9,16 @@ from analysis.fidelity.promotion import Promotion, promotion_sentences
 from analysis.fidelity.time_ratios import TimeRatio
 from analysis.objectives.registry import find_objective
 from analysis.text import words
-from analysis.text.columns import aligned, markdown_table
+from analysis.text.columns import markdown_table, wrapped_table
 
 TableRows = list[tuple[str, ...]]
 """A table's cells, its heading first."""
 
 
-def promotion_text(found: Promotion) -> str:
-    """Each promoted shape before and after, then what held."""
+def promotion_text(found: Promotion, width: int | None = None) -> str:
+    """Each promoted shape before and after, then what held; `width` is that of a terminal."""
     lines = promotion_rows(found)
-    return "\n".join([*aligned(lines, range(len(lines[0]))), "", *promotion_sentences(found)])
+    return "\n".join([*wrapped_table(lines, range(len(lines[0])), width), "", *promotion_sentences(found)])
 
 
 def promotion_rows(found: Promotion) -> TableRows:

@@ -19,7 +19,7 @@ from analysis.objectives.registry import find_objective
 from analysis.records.record import FinalRecord, TrialRecord
 from analysis.report.tables import rounding_cell
 from analysis.text import words
-from analysis.text.columns import ON_THE_LEFT, aligned
+from analysis.text.columns import ON_THE_LEFT, aligned, cut, wrapped_table
 
 
 def front_text(
@@ -109,7 +109,7 @@ def _narrowed(rows: Sequence[Sequence[str]], spared: Sequence[str], width: int |
         if width is None or max(map(len, lines)) <= width:
             return lines
         if not going:
-            return [line if len(line) <= width else f"{line[: width - 1]}…" for line in lines]
+            return [cut(line, width) for line in lines]
         gone = going.pop(0)
         kept = [column for column in kept if rows[0][column] != gone]
 
@@ -134,11 +134,11 @@ def _credible(objective: Objective, row: Mapping[str, Any]) -> str:
     return words.ABSENT if low is None else objective.between_text(low, high)
 
 
-def forecast_text(found: FrontForecast, records: Sequence[TrialRecord]) -> str:
-    """What each shape may have after longer training, then the sentences."""
+def forecast_text(found: FrontForecast, records: Sequence[TrialRecord], width: int | None = None) -> str:
+    """What each shape may have after longer training, then the sentences; `width` is that of a terminal."""
     labels = {record.number: record.architecture.label for record in records}
     lines = [("trial", "shape", "now", "forecast", "90 %", "on front then")]
     for p in found.forecasts:
         numbers = (f"{p.now:.3f}", f"{p.expected:.3f}", words.bits_range(p.low, p.high), f"{p.on_front:.0%}")
         lines.append((f"#{p.number}", labels[p.number], *numbers))
-    return "\n".join([*aligned(lines, range(len(lines[0]))), "", *forecast_sentences(found, labels)])
+    return _in_width(wrapped_table(lines, range(len(lines[0])), width), forecast_sentences(found, labels), width)

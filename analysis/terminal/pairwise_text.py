@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from analysis.tasks.pairwise import Preference
 from analysis.tasks.task_result import Estimate
-from analysis.text.columns import aligned
+from analysis.text.columns import wrapped_table
 
 PAIRS_MEANING = (
     "preferred: share of pairs in which the first named is better, half a pair where neither is, each judged twice, places swapped; "
@@ -14,8 +14,8 @@ PAIRS_MEANING = (
 )
 
 
-def preference_text(rows: Sequence[tuple[str, Preference]]) -> str:
-    """A table of comparisons, the first of them a model against itself, and whether the judge can be believed."""
+def preference_text(rows: Sequence[tuple[str, Preference]], width: int | None = None) -> str:
+    """A table of comparisons, the first of them a model against itself, and whether the judge can be believed; `width` is a terminal's."""
     lines: list[tuple[str, ...]] = [("comparison", "pairs", "unread", "preferred", "90 % interval", "placed first")]
     for name, found in rows:
         shown = found.preferred
@@ -41,7 +41,7 @@ def preference_text(rows: Sequence[tuple[str, Preference]]) -> str:
             f"calibrated for place and noise: a model against itself {' and '.join(words for words, _, _ in halves)}, and the intervals "
             "hold 50 %; whether the judge's taste is a reader's, this cannot show"
         )
-    return "\n".join([*aligned(lines, [0]), said, PAIRS_MEANING])
+    return "\n".join([*wrapped_table(lines, [0], width), said, PAIRS_MEANING])
 
 
 def _interval(found: Estimate) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from analysis.tasks.api_calling import PUBLISHED, ApiScores
 from analysis.tasks.task_result import Estimate
 from analysis.text import words
-from analysis.text.columns import aligned
+from analysis.text.columns import wrapped_table
 
 SCORE_MEANING = (
     "intent: the right tools are called; structure: the whole call is right, its arguments too; ROUGE-1 and ROUGE-L: of the answers that "
@@ -27,16 +27,17 @@ def loss_sentences(before: Estimate | None, after: Estimate | None, change: Esti
     ]
 
 
-def scores_text(rows: Sequence[tuple[str, ApiScores]]) -> str:
-    """A table of scores in percent with their 90 % intervals, the published ones below."""
+def scores_text(rows: Sequence[tuple[str, ApiScores]], width: int | None = None) -> str:
+    """A table of scores in percent with their 90 % intervals, the published ones below; `width` is that of a terminal."""
     lines: list[tuple[str, ...]] = [("answers", "calls", "intent", "structure", "texts", "ROUGE-1", "ROUGE-L")]
     for name, found in rows:
         shown = [_percent(value) for value in (found.intent, found.structure, found.rouge_1, found.rouge_l)]
         lines.append((name, f"{found.calls:,}", *shown[:2], f"{found.texts:,}", *shown[2:]))
     for row in PUBLISHED:
         figures = [f"{value:.1f}" for value in (row.intent, row.structure, row.rouge_1, row.rouge_l)]
-        lines.append((f"published: {row.model} ({row.source}; grade {row.grade})", "", *figures[:2], "", *figures[2:]))
-    return "\n".join([*aligned(lines, [0]), SCORE_MEANING])
+        lines.append((f"published: {row.model}", "", *figures[:2], "", *figures[2:]))
+    published = [f"{row.model}: tuned on {row.tuned_on} ({row.source}; grade {row.grade})" for row in PUBLISHED]
+    return "\n".join([*wrapped_table(lines, [0], width), *published, SCORE_MEANING])
 
 
 def _nats(value: Estimate) -> str:

@@ -13,7 +13,7 @@ from trials.catalogue.ways import ROUNDING_WORDS, USUAL_WAYS, read_way
 from trials.commands.arguments import add_json, counted, names, positive
 from trials.commands.evaluate import USUAL_PICK, add_tasks, asked_trial, is_study, require_a_study, require_models, trial_model
 from trials.commands.paths import given
-from trials.commands.talk import DONE, emit, say
+from trials.commands.talk import DONE, at_width, emit, output_width, say
 
 if TYPE_CHECKING:
     from trials.comparison.compare import Candidate
@@ -86,7 +86,7 @@ def compare_models(options: argparse.Namespace) -> int:
         if rows and options.json:
             emit([asdict(row) for row in rows])
         elif rows:
-            print(comparison_text(rows))
+            print(at_width(comparison_text(rows, width := output_width()), width, indent=2))
     return DONE
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from search_space.errors import SpecError
 from trials.commands.arguments import add_json, counted, names, positive, seed
 from trials.commands.paths import given
-from trials.commands.talk import DONE, emit, say
+from trials.commands.talk import DONE, at_width, emit, output_width, say
 
 if TYPE_CHECKING:
     from analysis.records.record import TrialRecord
@@ -76,15 +76,16 @@ def evaluate_models(options: argparse.Namespace) -> int:
     from analysis.tasks.published import published_figures
     from analysis.tasks.task_result import paired_difference, rights, task_result
     from analysis.terminal.task_text import TASK_MEANING, published_text, tasks_text
+    from analysis.text.words import plural
     from trials.models.scoring import scored
 
     first: dict[str, Array] = {}
-    printed = []
+    printed, width = [], output_width()
     for place, path in enumerate(options.models):
         model = model_at(Path(path), options)
         results, against = [], {}
         for task in tasks:
-            say(f"archfront: {model.name}: {task.name}, {len(task.questions):,} questions")
+            say(f"archfront: {model.name}: {task.name}, {plural(len(task.questions), 'question')}")
             found = scored(model, task.questions)
             results.append(task_result(task.name, found))
             right = rights(found)
@@ -102,13 +103,13 @@ def evaluate_models(options: argparse.Namespace) -> int:
             }
         )
         if not options.json:
-            print(f"{tasks_text(model.name, results, against, str(options.models[0]))}\n", flush=True)
+            print(f"{tasks_text(model.name, results, against, str(options.models[0]), width)}\n", flush=True)
     if options.json:
         emit([*printed, *([{"published": asdict(published_figures())}] if options.published else [])])
     else:
-        print(TASK_MEANING)
+        print(at_width(TASK_MEANING, width, indent=2))
         if options.published:
-            print(f"\n{published_text(published_figures())}")
+            print(f"\n{at_width(published_text(published_figures(), width), width, indent=2)}")
     return DONE
 
 
@@ -178,7 +179,7 @@ def judge_models(options: argparse.Namespace) -> int:
                 ]
             )
         elif rows:
-            print(preference_text(rows))
+            print(at_width(preference_text(rows, width := output_width()), width, indent=2))
     return DONE
 
 
@@ -229,7 +230,7 @@ def _by_harness(options: argparse.Namespace) -> int:
         figures = harness_figures(model, options.tasks, options.shots, options.limit)
         printed.append({"model": model.name, "figures": [asdict(figure) for figure in figures]})
         if not options.json:
-            print(f"{harness_text(model.name, figures)}\n", flush=True)
+            print(f"{harness_text(model.name, figures, output_width())}\n", flush=True)
     if options.json:
         emit(printed)
     return DONE

@@ -13,7 +13,7 @@ from trials.commands.arguments import add_json
 from trials.commands.paths import Use, given
 from trials.commands.standing import print_standing
 from trials.commands.submit import add_cluster
-from trials.commands.talk import DONE, emit, say
+from trials.commands.talk import DONE, emit, output_width, say
 
 if TYPE_CHECKING:
     from trials.jobs.state import JobState
@@ -64,12 +64,14 @@ def job_list(options: argparse.Namespace) -> int:
     if options.json:
         emit([asdict(state) for state in found])
         return DONE
-    from analysis.text.columns import aligned
+    from analysis.text.columns import wrapped_table
     from analysis.text.words import plural
 
     rows = [(state.job, state.owner, state.study, state.verb, state.status, _when(state.begun_at)) for state in found]
     heads = ("job", "owner", "study", "verb", "state", "begun")
-    print("\n".join(aligned([heads, *rows], range(len(heads)))) if rows else f"{options.address} has no job of a study")
+    print(
+        "\n".join(wrapped_table([heads, *rows], range(len(heads)), output_width())) if rows else f"{options.address} has no job of a study"
+    )
     if others:
         say(f"{plural(others, 'job')} of other kinds: see `ray job list`")
     return DONE

@@ -24,7 +24,7 @@ from trials.commands.arguments import (
     times,
 )
 from trials.commands.paths import Use, given
-from trials.commands.talk import DONE, emit, say
+from trials.commands.talk import DONE, at_width, emit, output_width, say
 
 if TYPE_CHECKING:
     from analysis.fidelity.rank_validity import LongRun
@@ -85,7 +85,7 @@ def lr_check(options: argparse.Namespace) -> int:
     if options.json:
         emit(found.as_dict())
     else:
-        print(rate_table(found))
+        print(at_width(rate_table(found, width := output_width()), width, indent=0))
     _track_beside(begun_in)
     return DONE
 
@@ -133,7 +133,7 @@ def validate(options: argparse.Namespace) -> int:
     if options.json:
         emit(asdict(found))
     else:
-        print("\n".join(validity_sentences(found)))
+        print(at_width("\n".join(validity_sentences(found)), output_width(), indent=0))
     say(f"\nreport   {report_study(read_study(directory))}")
     _track_beside(directory)
     return DONE
@@ -178,7 +178,7 @@ def promote(options: argparse.Namespace) -> int:
     if options.json:
         emit(asdict(found))
     else:
-        print(promotion_text(found))
+        print(at_width(promotion_text(found, width := output_width()), width, indent=0))
     _track_beside(directory)
     return DONE
 
@@ -254,7 +254,7 @@ def train_winner(options: argparse.Namespace) -> int:
         lines = list(outlook_lines(wanted, options.price_per_hour, trains_here=is_here(options.address)))
         lines.append(f"foreseen    {foreseen if isinstance(foreseen, str) else foreseen.sentence}")
         if options.plan:
-            emit({"statement": wanted.as_dict(), "lines": lines}) if options.json else print("\n".join(lines))
+            emit({"statement": wanted.as_dict(), "lines": lines}) if options.json else print(at_width("\n".join(lines), output_width()))
             return DONE
         say("\n".join(lines))
         settings = {"state_seconds": options.state_seconds, "license_name": options.license, "tracking_uri": uri}
@@ -264,7 +264,7 @@ def train_winner(options: argparse.Namespace) -> int:
     if options.json:
         emit(done.as_dict())
     else:
-        print(done.text)
+        print(at_width(done.text, output_width()))
     return DONE
 
 

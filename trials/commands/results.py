@@ -144,7 +144,7 @@ def _report_for_device(stored: StoredStudy, options: argparse.Namespace) -> int:
     if options.json:
         emit(transfer_rows(moved))
     else:
-        print(transfer_text(moved))
+        print(at_width(transfer_text(moved, width := output_width()), width, indent=0))
     output = Path(options.output) if options.output is not None else None
     write = lambda stored, output: write_transfer(stored.directory, stored.study.name, moved, output)  # noqa: E731
     _say_page("\npredicted, not measured: ", stored, output, write)
@@ -229,7 +229,8 @@ def print_front(stored: StoredStudy, as_json: bool, is_verbose: bool, rates: Rat
     if ahead is not None and (is_verbose or isinstance(ahead, str)):
         from analysis.terminal.front_text import forecast_text
 
-        print(f"\n{ahead if isinstance(ahead, str) else forecast_text(ahead, stored.records)}")
+        said = ahead if isinstance(ahead, str) else forecast_text(ahead, stored.records, output_width())
+        print(f"\n{at_width(said, output_width(), indent=0)}")
 
 
 def print_written(stored: StoredStudy, as_json: bool) -> None:

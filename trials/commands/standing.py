@@ -104,7 +104,7 @@ def track(options: argparse.Namespace) -> int:
         from trials.search.optuna_records import write_optuna_study
 
         name = write_optuna_study(stored.study, stored.records, stored.finals, uri)
-        say(f"the Optuna study {name} is in {redacted(uri)}: {len(stored.records)} trials; optuna-dashboard {redacted(uri)}")
+        say(f"the Optuna study {name} is in {redacted(uri)}: {plural(len(stored.records), 'trial')}; optuna-dashboard {redacted(uri)}")
         return DONE
     from trials.study.load_study import STUDY
     from trials.tracking.mlflow_ablations import read_answers, track_answers
@@ -122,5 +122,6 @@ def track(options: argparse.Namespace) -> int:
     tracker.bring_up_to_date(stored.records, stored.finals, page)
     if tracker.failed:
         return STUDY_FAILED
-    say(f"{len(stored.records)} trials are in MLflow at {tracker.shown_place}")
+    count = len(stored.records)
+    say(f"{plural(count, 'trial')} {'is' if count == 1 else 'are'} in MLflow at {tracker.shown_place}")
     return DONE

@@ -51,7 +51,7 @@ def plan(options: argparse.Namespace) -> int:
     from trials.plans.notices import directory_notices
 
     first, taken_up = check(study, directory, begins=True), directory_notices(directory)  # before torch, which takes seconds, is imported
-    from trials.plans.plan_scaling import plan_scaling
+    from trials.plans.plan_scaling import ScalingPlan, plan_scaling, scaling_plan_text
     from trials.plans.plan_study import plan_study
 
     made = (plan_study if study.scaling is None else plan_scaling)(study, first, directory, price_per_hour=options.price_per_hour)
@@ -59,7 +59,8 @@ def plan(options: argparse.Namespace) -> int:
     if options.json:
         emit(made.as_dict())
     else:
-        print(at_width(str(made), output_width()))
+        width = output_width()
+        print(at_width(scaling_plan_text(made, width) if isinstance(made, ScalingPlan) else str(made), width))
     return DONE
 
 

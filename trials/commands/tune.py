@@ -13,7 +13,7 @@ from trials.catalogue.formats import FORMATS
 from trials.commands.arguments import add_json, counted, few, names, positive, seed
 from trials.commands.evaluate import add_which_trial, model_at, require_a_study, require_models
 from trials.commands.paths import Use, given
-from trials.commands.talk import DONE, emit, say
+from trials.commands.talk import DONE, at_width, emit, output_width, say
 from trials.tuning.synthetic_api import SYNTHETIC, USUAL_CHATS
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _tuned(options: argparse.Namespace, learned: list[Chat], held_out: list[Chat
     if options.json:
         emit(result.found)
     else:
-        print(result.text)
+        print(at_width(result.text(width := output_width()), width, indent=2))
     say(f"{model.name}, tuned, is in {options.output}: {', '.join(file.name for file in result.files)}")
     say(verified_text(result.checks))
     return DONE

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from analysis.tasks.answer_loss import loss_change, loss_estimate
-from analysis.tasks.api_calling import PUBLISHED, api_scores
+from analysis.tasks.api_calling import PUBLISHED, ApiScores, api_scores
 from analysis.terminal.tuning_text import loss_sentences, scores_text
+from analysis.text.words import plural
 from search_space.errors import SpecError
 from trials.export.card import require_no_other
 from trials.export.check import Check
@@ -52,10 +53,16 @@ class TuningResult:
 
     found: dict[str, Any]
     """All of it, as JSON."""
-    text: str
-    """What a person reads of it."""
+    sentences: Sequence[str]
+    """What the loss on answers that were not trained on was and is."""
+    scores: Sequence[tuple[str, ApiScores]]
+    """Scores of written answers before and after; none where none were written."""
     files: list[Path]
     checks: list[Check]
+
+    def text(self, width: int | None = None) -> str:
+        """What a person reads of it; `width` is that of a terminal."""
+        return "\n".join([*self.sentences, *([scores_text(self.scores, width)] if self.scores else [])])
 
 
 def tune_model(model: LoadedModel, wish: TuningWish, said: Callable[[str], None]) -> TuningResult:
@@ -81,8 +88,8 @@ def tune_model(model: LoadedModel, wish: TuningWish, said: Callable[[str], None]
     too_long = len(wish.learned) + len(wish.held_out) - len(examples) - len(judged)
     left_out = f", {too_long:,} left out because they are longer than {model.context_tokens:,} tokens" if too_long else ""
     said(
-        f"{model.name}: {len(examples):,} chats, {sum(sum(each.learned) for each in examples):,} tokens of answers, "
-        f"{steps_of(recipe, len(examples)):,} steps; {len(judged):,} chats to judge by{left_out}"
+        f"{model.name}: {plural(len(examples), 'chat')}, {sum(sum(each.learned) for each in examples):,} tokens of answers, "
+        f"{plural(steps_of(recipe, len(examples)), 'step')}; {plural(len(judged), 'chat')} to judge by{left_out}"
     )
     most = wish.written if wish.written is not None else USUAL_WRITTEN if has_calls(wish.held_out) else 0
     if most and not has_rouge():
@@ -125,4 +132,4 @@ def tune_model(model: LoadedModel, wish: TuningWish, said: Callable[[str], None]
         answers=[asdict(each) for each in answers[1]],
     )
     files, checks = write_tuned(tuned, wish.formats, wish.output, wish.license_name, wish.keeps_sharing)
-    return TuningResult(found, "\n".join([*sentences, *table]), files, checks)
+    return TuningResult(found, sentences, scores, files, checks)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from analysis.laws.identifiability import Resolution, resolution, rows_of
-from analysis.text.columns import aligned
+from analysis.text.columns import wrapped_table
 from analysis.text.passes import GOOD_EPOCHS
-from analysis.text.words import disk, duration, hours, quantity, short, span
+from analysis.text.words import disk, duration, hours, plural, quantity, short, span
 from search_space import cost
 from trials.plans.check_study import check
 from trials.plans.deadline import require_deadline
@@ -143,7 +143,7 @@ class ScalingPlan:
         return found
 
     def __str__(self) -> str:
-        return "\n".join(_lines(self))
+        return scaling_plan_text(self)
 
 
 def plan_scaling(
@@ -240,8 +240,14 @@ def _planned(study: StudySpec, task: TrialTask, pace: Pace, *, is_taken: bool) -
     )
 
 
-def _lines(plan: ScalingPlan) -> Iterator[str]:
-    yield f"study       {plan.name}: {len(plan.trainings)} trainings, {sum(len(training.tokens) for training in plan.trainings)} losses"
+def scaling_plan_text(plan: ScalingPlan, width: int | None = None) -> str:
+    """What is planned, for a terminal of that width."""
+    return "\n".join(_lines(plan, width))
+
+
+def _lines(plan: ScalingPlan, width: int | None) -> Iterator[str]:
+    losses = sum(len(training.tokens) for training in plan.trainings)
+    yield f"study       {plan.name}: {plural(len(plan.trainings), 'training')}, {losses:,} losses"
     yield f"grid        {plan.grid}"
     yield f"law         {plan.form}{f'; at best it tells {plan.resolution}' if plan.resolution.exponents else ''}"
     if plan.text is not None:
@@ -250,9 +256,9 @@ def _lines(plan: ScalingPlan) -> Iterator[str]:
     yield from (f"notice      {said}" for said in plan.notices)
     yield ""
     if len(plan.trainings) > LONG_PLAN:
-        yield from aligned(_summary(plan), ())
+        yield from wrapped_table(_summary(plan), (), width)
         yield ""
-    yield from aligned([_head(plan), *(_row(training, plan) for training in plan.trainings)], (1, 2))
+    yield from wrapped_table([_head(plan), *(_row(training, plan) for training in plan.trainings)], (1, 2), width)
     yield ""
     paid, separate = (sum(getattr(training, name) for training in plan.trainings) for name in ("paid_tokens", "separate_tokens"))
     yield f"training    {quantity(paid)} tokens, {sum(training.training_flops for training in plan.trainings):.2e} FLOPs"

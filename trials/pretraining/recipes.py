@@ -18,8 +18,12 @@ from trials.study.spec import ProxySpec
 from trials.study.yaml_file import read_yaml
 
 DOCUMENT = "docs/winners.md"
-OF_A_RECIPE = ("source", "steps", "warmup_steps")
-"""Keys of a recipe's file beside those of a study's `proxy`."""
+OF_A_RECIPE: Mapping[str, tuple[str, str]] = {
+    "source": ("text", "Where the recipe's numbers are from."),
+    "steps": ("whole number", "Steps of the whole training, in place of tokens, tokens_per_parameter or flops."),
+    "warmup_steps": ("whole number", "Steps over which the learning rate rises, in place of the share that `warmup` is."),
+}
+"""Keys of a recipe's file beside those of a study's `proxy`, each with what it takes and what it means."""
 MOBILELLM: Mapping[str, Any] = {
     "warmup_steps": 1_000,
     "batch_sequences": 1_024,

@@ -46,13 +46,17 @@ class Statement:
     title: str
     """What is trained, such as `trial 7 of quickstart`."""
     shape: Architecture
+    """What is trained; `architecture` in the file."""
     proxy: ProxySpec
     """The recipe as this shape follows it, nothing left open."""
     recipe: str
+    """The recipe's name."""
     recipe_source: str
+    """Where its numbers are from."""
     corpus: CorpusSpec
     """The text; relative files are resolved."""
     seed: int
+    """Seed of weights and of the order of the text."""
     threads: int
     """Threads of each process."""
     device: str

@@ -22,7 +22,11 @@ from analysis.objectives.registry import OBJECTIVES
 from analysis.report.device_page import DEVICE_SECTIONS, transfer_page
 from analysis.report.study_page import SECTIONS, report_page
 from analysis.report.terms import groups, meanings
-from analysis.terminal import device_text, experiment_text, front_text
+from analysis.tasks.comparison import ComparedModel, TextEstimate
+from analysis.tasks.pairwise import Preference
+from analysis.tasks.published import published_figures
+from analysis.tasks.task_result import Estimate, TaskResult
+from analysis.terminal import comparison_text, device_text, experiment_text, front_text, pairwise_text, task_text, tuning_text
 from archfront import main
 from search_space.fields import FIELDS
 from search_space.label import read_label
@@ -50,6 +54,16 @@ def columns_of_tables() -> set[str]:
     return found - {""}
 
 
+SHARE = Estimate(0.5, 0.4, 0.6)
+
+
+def compared(way: str) -> ComparedModel:
+    """A row with text and a task."""
+    text = TextEstimate(1.0, 0.9, 1.1)
+    task = TaskResult("piqa", 10, 0.5, SHARE, SHARE, 1.0, {})
+    return ComparedModel("a model", "1x32", way, 100, 200, None, True, text, text, [task], {"piqa": SHARE}, SHARE)
+
+
 def unexplained(headings: Any) -> list[str]:
     return sorted({heading for heading in headings if heading and not meanings(heading)})
 
@@ -64,12 +78,13 @@ def test_every_heading_of_a_page_and_column_of_a_table_has_an_entry() -> None:
 def test_every_column_of_a_terminal_has_an_entry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     seen: list[str] = [*experiment_text.ABLATION_COLUMNS]
 
-    def note(rows: list[tuple[str, ...]], left: object) -> list[str]:
+    def note(rows: list[tuple[str, ...]], *_: object, **__: object) -> list[str]:
         seen.extend(rows[0])
         return []
 
-    for room in (front_text, device_text, experiment_text, law_text):
-        monkeypatch.setattr(room, "aligned", note, raising=False)
+    for room in (front_text, device_text, experiment_text, law_text, comparison_text, pairwise_text, task_text, tuning_text):
+        for table in ("aligned", "wrapped_table"):
+            monkeypatch.setattr(room, table, note, raising=False)
     monkeypatch.setattr(experiment_text, "promotion_sentences", lambda found: [])
     names = [*OBJECTIVES]
     for place, name in enumerate(names):
@@ -80,11 +95,26 @@ def test_every_column_of_a_terminal_has_an_entry(monkeypatch: pytest.MonkeyPatch
     device_text.transfer_text(transfer_to_device(RECORDS, write_table(tmp_path / "phone.jsonl")))
     experiment_text.promotion_text(Promotion(times=4.0, shapes=(), not_forecast=None))
     law_text.losses_text(RECORDS)
+    task_text.published_text(published_figures())
+    task_text.harness_text("a model", [])
+    task_text.tasks_text("a model", [], {"piqa": SHARE})
+    pairwise_text.preference_text([("a model against itself", Preference(pairs=1, unread=0, preferred=SHARE, placed_first=SHARE))])
+    tuning_text.scores_text([])
+    comparison_text.comparison_text([compared("float16"), compared("w8a8")])
     for hardware in (None, "a GPU"):
         plan: Any = SimpleNamespace(hardware=hardware, by_budget={})
         seen += [*plan_scaling._head(plan), *plan_scaling._summary(plan)[0]]
     assert len(set(seen)) > 40
     assert unexplained(seen) == []
+
+
+def test_a_page_takes_a_word_as_pages_mean_it(pages: dict[str, str]) -> None:
+    told = dict(re.findall(r"<dt[^>]*>(.*?)</dt><dd[^>]*>(.*?)</dd>", pages["two"]))
+    assert "question" not in told, "the column of an ablation's table"
+    assert "reader of a paper" in told["Question"]
+    assert "accuracy" not in told, "that of tasks"
+    assert "next_token_accuracy" in told
+    assert [entry.name for entry in meanings("accuracy")] == ["next_token_accuracy", "accuracy"]
 
 
 def test_every_objective_has_an_entry_under_every_name_of_it() -> None:

@@ -11,8 +11,12 @@ import pytest
 
 import archfront
 from analysis.records.explained import record_fields
+from trials.catalogue.ways import ROUNDING_WORDS
+from trials.commands.terms import result_fields
 from trials.commands.verbs import GROUPS, PURPOSES, VERBS
+from trials.pretraining.recipes import OF_A_RECIPE
 from trials.study.explained import study_keys
+from trials.study.spec import ProxySpec
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -48,9 +52,32 @@ def test_every_field_of_a_record_is_explained(capsys: pytest.CaptureFixture[str]
     assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == ["TrialRecord.wall_seconds", "Training.wall_seconds"]
 
 
+def test_keys_of_a_recipe_and_fields_of_results_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    keys = [*OF_A_RECIPE, *ProxySpec.model_fields]
+    for key in keys:
+        assert archfront.main(["explain", f"recipe.{key}"]) == 0
+        assert re.match(rf"recipe\.{key}: \S.*\ntakes    \S", capsys.readouterr().out), key
+    fields = result_fields()
+    assert {"ComparedModel.way", "TaskResult.chance", "Preference.placed_first", "ApiScores.intent", "Statement.seed"} <= {*fields}
+    assert [name for name, (_, text) in fields.items() if not text] == []
+    for field, (_, text) in fields.items():
+        assert archfront.main(["explain", f"result.{field}"]) == 0
+        assert capsys.readouterr().out.startswith(f"{field}: {text}")
+
+
+def test_every_way_of_comparing_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    for way in (*ROUNDING_WORDS, "prune30", "prune50+int8", "prune07+onnxruntime-int4"):
+        assert archfront.main(["explain", way]) == 0
+        assert len(capsys.readouterr().out.splitlines()) == 1 + way.count("+")
+    assert archfront.main(["explain", "prune30+int9"]) == 2
+    assert "did you mean" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
+        ("recipe.warmupsteps", "recipe.warmupsteps is unknown; did you mean `warmup_steps`?"),
+        ("result.stored_byte", "result.stored_byte is unknown; did you mean `stored_bytes`?"),
         ("study.prxy.tokens", "study.prxy.tokens is unknown; did you mean `proxy.tokens`?"),
         ("record.wal_seconds", "record.wal_seconds is unknown; did you mean `wall_seconds`?"),
     ],

@@ -17,11 +17,23 @@ import pytest
 
 from analysis.records.record import Outcome
 from tests.support.browser import headless
+from tests.support.mlflow_here import TrackerHere
+from tests.support.sample_study import sample_finals
 from tests.trials.tracking.test_mlflow_tracker import STUDY_YAML, Store, records, study, track
 from trials.study.load_study import parse_study
+from trials.study.spec import StudySpec
 from trials.tracking.mlflow_interface import _on_server
 from trials.tracking.mlflow_location import DATABASE, location_of, view_paths
-from trials.tracking.mlflow_views import FAILURES_VIEW, FRONT_VIEW, LONGEST_VIEW, TABLE_VIEW, VIEW_TAG, saved_views, view_id
+from trials.tracking.mlflow_views import (
+    CURVES_VIEW,
+    FAILURES_VIEW,
+    FRONT_VIEW,
+    LONGEST_VIEW,
+    TABLE_VIEW,
+    VIEW_TAG,
+    saved_views,
+    view_id,
+)
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -30,6 +42,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:D
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE = 60
+THREE_YAML = STUDY_YAML.replace("name: sample", "name: three") + "objectives: [bits_per_byte, total_ms, peak_memory_bytes]\n"
 
 
 def state_of(tag: str) -> dict[str, Any]:
@@ -62,11 +75,15 @@ def test_a_view_is_never_longer_than_a_tag_may_be(count: int) -> None:
     assert len(hidden) == (count if count <= 300 else 0)
 
 
-def test_three_objectives_are_drawn_in_pairs() -> None:
+def of_three() -> StudySpec:
+    """The study under three objectives."""
     import yaml
 
-    three = parse_study(yaml.safe_load(STUDY_YAML) | {"objectives": ["bits_per_byte", "total_ms", "peak_memory_bytes"]})
-    state = state_of(saved_views(three, "0123456789", "parent", 1, [])[f"{VIEW_TAG}{view_id('0123456789', FRONT_VIEW)}"])
+    return parse_study(yaml.safe_load(THREE_YAML))
+
+
+def test_three_objectives_are_drawn_in_pairs() -> None:
+    state = state_of(saved_views(of_three(), "0123456789", "parent", 1, [])[f"{VIEW_TAG}{view_id('0123456789', FRONT_VIEW)}"])
     drawn = [(chart["xaxis"]["key"], chart["yaxis"]["key"]) for chart in state["compareRunCharts"] if chart["type"] == "SCATTER"]
     assert drawn == [("total_ms", "bits_per_byte"), ("total_ms", "peak_memory_bytes")]
 
@@ -104,6 +121,26 @@ def browser() -> Iterator[Chrome]:
         yield chrome
 
 
+@pytest.fixture(scope="module")
+def of_three_pages(tracked: Path, interface: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Addresses of the views of a study of three objectives in the same database, by kind."""
+    directory, seen = tmp_path_factory.mktemp("three"), records()
+    tracker = TrackerHere(directory, of_three(), THREE_YAML, f"sqlite:///{tracked / DATABASE}")
+    tracker.start()
+    tracker.catch_up(seen)
+    tracker.finish(seen, sample_finals(seen))
+    tracker.close()
+    server = interface[TABLE_VIEW].partition("/#/")[0]
+    paths = view_paths(tracked / DATABASE, location_of(directory, None).study_id)
+    return {kind: f"{server}{path}" for kind, path in paths.items()}
+
+
+def headings(browser: Chrome) -> list[str]:
+    """Those of the table's columns that are in sight, from left to right."""
+    cells = "[...document.querySelectorAll('.ag-header-cell')].map(cell => [cell.getBoundingClientRect().left, cell.innerText.trim()])"
+    return [str(name) for _, name in sorted(browser.execute_script(f"return {cells}")) if name]
+
+
 def opened(browser: Chrome, address: str, selector: str) -> str:
     """The page's text once it has what the selector names, and all runs of the study."""
     from selenium.webdriver.support.wait import WebDriverWait
@@ -123,11 +160,10 @@ def text_of(browser: Chrome) -> str:
 @pytest.mark.slow
 def test_the_table_has_all_trials_as_rows_under_the_columns_that_matter(browser: Chrome, interface: dict[str, str]) -> None:
     text = opened(browser, interface[TABLE_VIEW], ".ag-header-cell")
-    cells = "[...document.querySelectorAll('.ag-header-cell')].map(cell => [cell.getBoundingClientRect().left, cell.innerText.trim()])"
-    headings = [name for _, name in sorted(browser.execute_script(f"return {cells}")) if name]
+    shown = headings(browser)
     columns = ["total_ms", "bits_per_byte", "front_probability", "parameters", "num_hidden_layers", "hidden_size", "num_attention_heads"]
-    assert [name for name in headings if name in columns] == columns
-    assert "sharing_strategy" in headings
+    assert [name for name in shown if name in columns] == columns
+    assert "sharing_strategy" in shown
     assert f"{len(records())} matching runs" in text
     assert "Sort: front_probability" in text
     assert "sample: trials" in text, "the view is not listed under Views"
@@ -157,6 +193,34 @@ def test_failures_stand_with_their_reasons(browser: Chrome, interface: dict[str,
     failed = [record for record in records() if record.outcome is not Outcome.FINISHED]
     assert f"{len(failed)} matching runs" in text
     assert all(record.outcome in text for record in failed)
+
+
+@pytest.mark.slow
+def test_each_view_of_a_study_of_three_objectives_opens(browser: Chrome, of_three_pages: dict[str, str]) -> None:
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    problem, seen = of_three().problem, records()
+    assert {*of_three_pages} == {TABLE_VIEW, FRONT_VIEW, CURVES_VIEW, FAILURES_VIEW}
+    text = opened(browser, of_three_pages[TABLE_VIEW], ".ag-header-cell")
+    columns = [*(problem.names[place] for place in problem.columns), "front_probability", "parameters"]
+    assert [name for name in headings(browser) if name in columns] == columns
+    assert f"{len(seen)} matching runs" in text
+    assert "three: trials" in text, "the view is not listed under Views"
+    opened(browser, of_three_pages[FRONT_VIEW], ".scatterlayer .point")
+    points = "return [...document.querySelectorAll('.scatterlayer')].map(layer => layer.querySelectorAll('.point').length)"
+    finished = sum(record.finished for record in seen)
+    WebDriverWait(browser, PATIENCE).until(lambda chrome: sum(count >= finished for count in chrome.execute_script(points)) == 2)
+    text = text_of(browser)
+    assert "Front (3)" in text
+    assert "total_ms vs. bits_per_byte" in text
+    assert "total_ms vs. peak_memory_bytes" in text
+    assert "Model metrics" not in text, "the page adds charts of its own"
+    opened(browser, of_three_pages[CURVES_VIEW], ".scatterlayer .lines")
+    assert "Learning curves (2)" in text_of(browser)
+    text = opened(browser, of_three_pages[FAILURES_VIEW], ".ag-row")
+    failed = [record for record in seen if record.outcome is not Outcome.FINISHED]
+    assert f"{len(failed)} matching runs" in text
+    assert "Error loading" not in text
 
 
 @pytest.mark.slow
