@@ -105,10 +105,11 @@ def require_reachable(path: str | Path, what: str) -> None:
     It is too long, has a NUL, its links lead in a circle, nobody may look, or a file stands where a folder would be; or its bytes are no
     UTF-8, so that no page and no database can name it.
     """
+    whole = str(path)
     with suppress(OSError):  # the working directory was removed
-        path = os.path.abspath(path)
-    if str(path) != str(path).encode(errors="replace").decode():
-        raise SpecError(f"{what} must be a path in UTF-8, found {quoted(str(path))}; rename it, or name another")
+        whole = os.path.abspath(path)
+    if whole != whole.encode(errors="replace").decode():
+        raise SpecError(f"{what} must be a path in UTF-8, found {quoted(whole)}; rename it, or name another")
     try:
         os.stat(path)
     except FileNotFoundError:
@@ -116,4 +117,4 @@ def require_reachable(path: str | Path, what: str) -> None:
     except (OSError, ValueError) as error:
         found = complaint_of(error) if isinstance(error, OSError) else NO_PATH
         cure = PATH_CURES.get(error.errno or 0, "name another") if isinstance(error, OSError) else "leave it out"
-        raise SpecError(f"{what} must be a path that can be followed, found {quoted(str(path))}: {found}; {cure}") from None
+        raise SpecError(f"{what} must be a path that can be followed, found {quoted(whole)}: {found}; {cure}") from None

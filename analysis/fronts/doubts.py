@@ -8,9 +8,10 @@ from analysis.fronts.front import Front
 from analysis.fronts.membership import Membership, picks
 from analysis.objectives.objective import Objective
 from analysis.objectives.observed import Observed
+from analysis.objectives.registry import task_of, validation_set_of
 from analysis.records.record import FinalRecord, Kind, TrialRecord
 from analysis.records.training import Quality
-from analysis.statistics.noise_prior import NoisePrior
+from analysis.statistics.noise_prior import ANSWER_NOISE, NoisePrior
 from analysis.text.words import bits_text, joined, plural
 
 LIKELY, POSSIBLE = 0.5, 0.2
@@ -46,6 +47,8 @@ def _share_of(expected: Collection[NoisePrior]) -> str:
     if len(expected) > 1:
         return ""
     [prior] = expected
+    if prior == ANSWER_NOISE:
+        return f", {prior.share:.1%} of the share that is not answered, which a thousand questions leave open"
     measured = "trainings of about this recipe, size and length" if prior.is_near else "other studies"
     return f", {prior.share:.1%} of the quality, as {measured} had"
 
@@ -102,7 +105,11 @@ def selection_bias_sentences(
     """
     by_number = {record.number: record for record in records}
     again = {n: final for n, final in finals.items() if n in by_number and final.fresh_seed is not None}
-    moved = [(objective, noise) for objective, noise in zip(front.objectives, membership.noises, strict=True) if noise is not None]
+    moved = [
+        (objective, noise)
+        for objective, noise in zip(front.objectives, membership.noises, strict=True)
+        if noise is not None and not (validation_set_of(objective.name) or task_of(objective.name))
+    ]
     for objective, noise in moved:
         fresh = {n: _value(objective, by_number[n], final.fresh_seed.test if final.fresh_seed else None) for n, final in again.items()}
         tests = {n: _value(objective, by_number[n], final.test) for n, final in finals.items() if n in by_number}

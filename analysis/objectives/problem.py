@@ -9,8 +9,8 @@ from functools import cached_property
 from analysis.objectives.objective import Known, Objective
 from analysis.objectives.observed import Observed
 from analysis.objectives.quality import BITS_PER_BYTE
-from analysis.objectives.registry import FORECAST, SHOWN_BESIDE, USUAL, find_objective
-from analysis.statistics.noise_prior import USUAL_NOISE, NoisePrior
+from analysis.objectives.registry import FORECAST, SHOWN_BESIDE, USUAL, find_objective, task_of
+from analysis.statistics.noise_prior import ANSWER_NOISE, USUAL_NOISE, NoisePrior
 from analysis.text.words import joined
 from search_space.errors import SpecError
 
@@ -49,7 +49,10 @@ class Problem:
 
     def expected_noise(self, place: int) -> NoisePrior:
         """What a seed is expected to move the objective at this place by: what was measured is of bits per byte."""
-        return self.noise if self.names[place].startswith(BITS_PER_BYTE) else USUAL_NOISE
+        objective = self.objectives[place]
+        if task_of(objective.name) is not None and objective.better == "higher":
+            return ANSWER_NOISE
+        return self.noise if objective.name.startswith(BITS_PER_BYTE) else USUAL_NOISE
 
     @cached_property
     def forecast_place(self) -> int | None:

@@ -83,8 +83,8 @@ def _task_table(name: str, rows: Sequence[Mapping[str, Any]], seen: Mapping[int,
     ]
     caption = (
         f"Answers to the {first.questions:,} questions of {name}, where guessing gives {first.chance:.1%}. In brackets stands the 90 % "
-        "interval of that of all questions like these; a star says that it holds what guessing gives, so that the task says nothing of the "
-        "shape. All shapes answered the same questions, so their differences are surer than that."
+        "interval of that of all questions like these; a star says that it is not above what guessing gives, so the task says nothing of "
+        "the shape. All shapes answered the same questions, so their differences are surer than that."
     )
     headings = ("accuracy", "by letter", "bits per byte of the answers")
     named = {heading: objective.words.meaning for heading, objective in zip(headings, objectives, strict=True)}
@@ -96,5 +96,5 @@ def _with_chance(score: TaskScore | None) -> str:
     if score is None:
         return words.ABSENT
     found = share_of(score.deployed.accuracy * score.questions, score.questions)
-    star = "*" if found.low <= score.chance <= found.high else ""
+    star = "*" if found.low <= score.chance else ""
     return f"{score.deployed.accuracy:.1%} ({found.low:.1%} to {found.high:.1%}){star}"

@@ -53,6 +53,11 @@ USUAL_NOISE = NoisePrior(NOISE_SHARE, NOISE_DOUBT)
 """Expectation for a recipe that nothing is known of."""
 
 
+ANSWER_NOISE = NoisePrior(0.03, NOISE_DOUBT)
+"""Expectation for a share of questions: the binomial deviation of a thousand of them at one half, over one half. Near chance the answers of
+two seeds have little to do with each other."""
+
+
 @lru_cache
 def expected_noise(optimizer: str, parameters: float | None, tokens: float | None, rows: tuple[NoiseRow, ...] = NOISE_ROWS) -> NoisePrior:
     """The noise of trainings of about so many parameters and tokens; the usual one where one of these is not known."""

@@ -11,9 +11,9 @@ from analysis.objectives.running_cost import COUNTED_TOKENS, Rates, RunningCost,
 from analysis.records.record import FinalRecord, TrialRecord
 from analysis.records.stages import Taken
 from analysis.text.columns import aligned
-from analysis.text.words import ABSENT, duration, energy_text
+from analysis.text.words import ABSENT, duration, energy_text, three_digits
 
-GRAM_UNITS = ((1e3, "kg"), (1.0, "g"), (1e-3, "mg"), (1e-6, "µg"))
+GRAM_UNITS = ((1e6, "t"), (1e3, "kg"), (1.0, "g"), (1e-3, "mg"), (1e-6, "µg"))
 COST_MEANING = (
     "time and price: by the measured time of a decoded token, one after the other; energy: an estimate from arithmetic and bytes read "
     "(joules_per_token), not a measurement, and without the rest of the device"
@@ -58,16 +58,17 @@ def study_sentence(records: Sequence[TrialRecord], rates: Rates, taken: Taken) -
     price, grams = rates.price(seconds), rates.grams(joules)
     runs = "how long the study's runs took was not kept" if seconds is None else f"the study's runs took {duration(seconds)}"
     runs += f" and {_price(price)}" if price is not None else ""
-    spent = f"the arithmetic of its {len(own)} trainings took an estimated {energy_text(joules)}"
+    runs += f" ({taken.begun - taken.ended} that were cut off not counted)" if seconds is not None and taken.begun > taken.ended else ""
+    spent = f"the arithmetic of its {len(own)} trials' own trainings took an estimated {energy_text(joules)}"
     return f"{runs}; {spent}" + (f" and {_grams(grams)} of CO2" if grams is not None else "")
 
 
 def _price(price: float | None) -> str:
-    return ABSENT if price is None else f"{price:,.2f}" if price >= 0.1 or price == 0 else f"{price:.2g}"
+    return ABSENT if price is None else f"{price:,.2f}" if price >= 0.1 or price == 0 else three_digits(price)
 
 
 def _grams(grams: float | None) -> str:
     if grams is None:
         return ABSENT
-    size, unit = next(((size, unit) for size, unit in GRAM_UNITS if grams >= size), GRAM_UNITS[-1])
-    return f"{grams / size:,.3g} {unit}"
+    size, unit = next(((size, unit) for size, unit in GRAM_UNITS if grams >= 0.9995 * size), GRAM_UNITS[-1])
+    return f"{three_digits(grams / size)} {unit}"

@@ -161,11 +161,11 @@ def _significant(value: float) -> str:
 def energy_text(joules: float) -> str:
     """`2.29 J`, and kilowatt hours from a tenth of one on."""
     if joules < JOULES_PER_KILOWATT_HOUR / 10:
-        return f"{_three_digits(joules)} J"
-    return f"{_three_digits(joules / JOULES_PER_KILOWATT_HOUR)} kWh"
+        return f"{three_digits(joules)} J"
+    return f"{three_digits(joules / JOULES_PER_KILOWATT_HOUR)} kWh"
 
 
-def _three_digits(value: float) -> str:
+def three_digits(value: float) -> str:
     """Three digits that count, written out: `2.29`, `3,210`, `0.00042`, `0`."""
     decimals = 0 if value == 0 else max(0, 2 - floor(log10(abs(value))))
     written = f"{float(f'{value:.3g}'):,.{decimals}f}"

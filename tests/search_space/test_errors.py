@@ -77,3 +77,16 @@ def test_the_systems_words_are_asked_for_in_one_place() -> None:
 def test_a_path_that_the_system_refuses_is_told_with_its_words(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"found .*: File name too long; shorten it"):
         require_reachable(tmp_path / ("x" * 300), "--output")
+
+
+def test_a_path_through_a_link_and_back_is_the_systems_to_follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its letters alone it would lead through the file beside the link."""
+    far = tmp_path / "far"
+    (far / "sub").mkdir(parents=True)
+    (far / "data").mkdir()
+    (far / "data" / "x.yaml").touch()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    Path("link").symlink_to(far / "sub")
+    Path("data").touch()
+    require_reachable("link/../data/x.yaml", "--output")

@@ -70,6 +70,11 @@ def report(options: argparse.Namespace) -> int:
     stored = read_study(Path(options.directory), leaves_out=True)
     for said in stored.left_out:
         say(f"archfront: left out: {said}")
+    if stored.law is not None and (options.price_per_hour, options.grams_per_kwh) != (None, None):
+        raise SpecError(
+            f"--price-per-hour and --grams-per-kwh must be of a search, whose front has what runs, found a study with `scaling` in "
+            f"{stored.directory}; leave them out"
+        )
     if options.objectives is not None:
         stored = under_objectives(stored, options.objectives)
     if options.device is not None:

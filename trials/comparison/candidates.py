@@ -121,7 +121,7 @@ def mending_of(stored: StoredStudy, record: TrialRecord, tokens: int) -> Mending
 
 def _blocks_of(stored: StoredStudy, shape: Architecture) -> TokenBlocks:
     """The text of a study's trials in a shape's vocabulary, without the sets that it names beside; SpecError where it is another text."""
-    named = stored.study.corpus.model_copy(update={"validation": {}, "tasks": {}})
+    named = stored.study.corpus.without_tasks.model_copy(update={"validation": {}})
     blocks = prepare_corpus(stored_corpus(named, stored.directory), shape.vocab_size)
     blocks.require_same_text(stored.records)
     return blocks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -13,6 +14,7 @@ from analysis.records.training import Training
 from analysis.records.unmeasured import read_unmeasured
 from search_space import cost
 from search_space.architecture import Architecture
+from search_space.errors import SpecError
 from trials.machine.contention import LEAST_SHARE, share_of_fewer
 from trials.plans.deadline import require_deadline
 from trials.plans.first_trials import FirstTrials
@@ -149,7 +151,9 @@ def _pace(study: StudySpec, record: TrialRecord, training: Training, share: floa
     times: float = sum(point.validation_loss is not None for point in training.curve)
     qualities = [*training.validations.values(), *([training.validation] if training.validation else [])]
     times += len(training.validations) + ROUNDED_EVALUATION * sum(quality.rounded is not None for quality in qualities)
-    asked = tokens_asked(study.corpus.tasks) * (1 + ROUNDED_EVALUATION * any(score.rounded for score in training.tasks.values()))
+    asked = 0.0
+    with suppress(SpecError):  # of a file that was changed since
+        asked = tokens_asked(study.corpus.tasks) * (1 + ROUNDED_EVALUATION * any(score.rounded for score in training.tasks.values()))
     judged = (times * proxy.evaluation_tokens + asked) * cost.decode_flops(shape, proxy.context_tokens)
     assert training.evaluation_seconds
     return TrainingPace(

@@ -6,7 +6,7 @@ import os
 import platform
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -72,7 +72,8 @@ class Examiner:
         rounding = rounding_as(record.rounded_quality)
         try:
             network, training = train(record.architecture, blocks, proxy, seed=seed, conditions=conditions)
-            training = judge_finished(training, network.to(conditions.device), blocks, proxy, rounding)
+            splits = replace(blocks, validations={}, tasks={})  # of which nothing is kept
+            training = judge_finished(training, network.to(conditions.device), splits, proxy, rounding)
             test = evaluate_deployed(network, blocks, "test", proxy.evaluation_tokens, proxy.context_tokens, rounding)
         except Exception as error:
             outcome, reason = outcome_of(error)

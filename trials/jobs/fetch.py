@@ -21,6 +21,7 @@ from trials.progress.standing import PROGRESS_FILE
 from trials.reporting.stored_study import read_study
 from trials.study.directory import LOCK, TOKENIZERS, WEIGHTS, claim, hold, weights_file
 from trials.study.load_study import BEGUN, STUDY
+from trials.study.origin import ORIGIN
 from trials.study.yaml_file import LARGEST_YAML_BYTES
 
 Weights = Literal["front", "all", "none"]
@@ -102,7 +103,8 @@ def _listed(source: Answering, there: str, names: Sequence[str]) -> list[RemoteF
     answers = source.answered(source.begin(directory=there, names=list(names)))
     if any("missing" in each for each in answers):
         raise SpecError(f"the job must have begun its directory, found none at {there} on the cluster; see `archfront job status`")
-    return [RemoteFile.of(each, names) for each in answers if "file" in each]
+    found = [RemoteFile.of(each, names) for each in answers if "file" in each]
+    return [file for file in found if file.name != ORIGIN]  # where the study's file lies is this machine's to say
 
 
 def _held(source: Answering, there: str, directory: Path, found: Sequence[RemoteFile]) -> AbstractContextManager[Path]:

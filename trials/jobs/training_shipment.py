@@ -10,6 +10,7 @@ from search_space.errors import SpecError, quoted
 from trials.jobs.shipment import named_files, texts_of, tokenizer_files
 from trials.study.corpus_spec import EMBEDDED, YAML_ENDS, CorpusSpec
 from trials.study.directory import TOKENIZERS
+from trials.study.origin import ORIGIN
 from trials.study.section import parsed
 from trials.study.yaml_file import read_yaml
 from trials.tracking.mlflow_location import PLACE
@@ -23,17 +24,17 @@ def is_study_file(path: Path) -> bool:
     if not path.name.endswith(YAML_ENDS) or not path.is_file():
         return False
     values = read_yaml(path, "name a study's YAML, its directory, or a configuration", "see docs/winners.md")
-    return isinstance(values, Mapping) and {"name", "corpus", "budget"} <= values.keys()
+    return isinstance(values, Mapping) and {"name", "corpus"} <= values.keys() and bool({"budget", "scaling"} & values.keys())
 
 
 def study_there(directory: Path) -> tuple[str, dict[str, Path]]:
     """The name that a study's directory has in the job's folder, and its files by their names there.
 
-    Where MLflow has its runs is left out: a database in that folder would be deleted with it.
+    Where MLflow has its runs is left out, for a database in that folder would be deleted with it; so is where the study's file lies here.
     """
     name = directory.resolve().name
     found = (path for pattern in OF_A_STUDY for path in sorted(directory.glob(pattern)))
-    return name, {f"{name}/{path.relative_to(directory)}": path for path in found if path.is_file() and path.name != PLACE}
+    return name, {f"{name}/{path.relative_to(directory)}": path for path in found if path.is_file() and path.name not in (PLACE, ORIGIN)}
 
 
 def configuration_there(file: Path) -> tuple[str, dict[str, Path]]:
@@ -61,8 +62,9 @@ def text_there(data: Sequence[str], tokenizer: str | None) -> tuple[Sequence[str
 
 
 def require_no_relative_text(corpus: CorpusSpec, study: str) -> None:
-    """Raise SpecError where a study's text is named relative to its YAML, which its directory does not say the place of."""
-    named = (*(corpus.files or ()), *(file for files in corpus.validation.values() for file in files))
+    """Raise SpecError where text or tokenizers of a study are named relative to its YAML: a job is sent the directory without them."""
+    text = corpus.without_tasks
+    named = [name for names in (text.text_files | text.local_names).values() for name in names]
     if relative := next((name for name in named if not Path(name).is_absolute()), None):
         raise SpecError(
             f"--data must name the YAML of {study}, beside which its text {quoted(relative)} lies, found none; add --data STUDY.yaml"

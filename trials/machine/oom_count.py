@@ -10,7 +10,7 @@ PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 OOM_KILL = "oom_kill "
 """What the line with the count begins with, in each of the files (admin-guide/cgroup-v2, cgroup-v1/memory, mm/vmstat.c)."""
 V2, V1 = "memory.events", "memory.oom_control"
-"""The files of a cgroup; either counts its own processes, whoever's want of memory it was."""
+"""The files of a cgroup; either counts its own processes and, in v2, those of groups below, whoever's want of memory it was."""
 
 
 @dataclass(frozen=True, slots=True)

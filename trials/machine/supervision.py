@@ -38,7 +38,7 @@ INTERRUPTED = 128
 SUBREAPER, DIE_WITH_PARENT = 36, 1
 """Options of prctl(2): PR_SET_CHILD_SUBREAPER and PR_SET_PDEATHSIG."""
 BY_SIGNAL, WITH_CODE, IN_VAIN = b"s", b"c", b"v"
-"""What the work says first of how it ends, with the number of either in the byte that follows; the last before it had really begun."""
+"""What the work says first of how it ends, with the number of either in the byte that follows; the last before anything was trained."""
 MOST_BEGINNINGS = 3
 """How often a work is begun that ends so."""
 LONGEST_WORD = 4_000
@@ -102,7 +102,7 @@ def supervised(
 def give_up(what: str, *, in_vain: bool = False) -> None:
     """End this process at once, from any thread, where a front stands before it, which makes its sentence of this; nothing else elsewhere.
 
-    `what` is a clause of what ended and how; `in_vain` says that the work had done nothing yet. A signal that came before has the say.
+    `what` is a clause of what ended and how; `in_vain` says that the work had trained nothing yet. A signal that came before has the say.
     """
     if _told is None or _told[0] != os.getpid():
         return

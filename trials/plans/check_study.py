@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from analysis.objectives.registry import task_of
+from analysis.objectives.tasks import ACCURACY_ON, NORMALISED_ON
 from analysis.records.record import RECORDS
 from search_space.errors import SpecError
 from trials.latency.device_tables import require_first, require_table
@@ -30,6 +32,8 @@ def check(
     """
     if study.scaling is None:
         study.search_space.require_feasible()
+    elif study.corpus.tasks:
+        raise SpecError("corpus.tasks must be of a search, whose objectives they are, found them in a study with `scaling`; leave them out")
     first = FirstTrials.of(study)
     is_new = begins or directory is None or not (directory / RECORDS).exists()
     if study.scaling is None:
@@ -46,6 +50,7 @@ def check(
     else:
         require_first(study, directory)
     if has_text and is_new:
+        _require_letters_to_count(study)
         from trials.corpus.first_look import require_text  # numpy and tokenizers, which no shape that is refused waits for
 
         _require_vocabularies(study, first)
@@ -62,8 +67,21 @@ def check(
     return first
 
 
+def _require_letters_to_count(study: StudySpec) -> None:
+    """Raise SpecError for an objective or limit by likelihood a letter of a task without choices: no shape would have a value."""
+    for name in (*study.problem.names, *study.problem.limits):
+        task = task_of(name) if name.startswith(NORMALISED_ON) else None
+        if task is not None:
+            from trials.tasks.encoding import has_choices
+
+            if not has_choices(study.corpus.tasks, task):
+                raise SpecError(f"{name} must be of a task with several options to a question, found one in each; take {ACCURACY_ON}{task}")
+
+
 def check_ablation(ablation: AblationSpec, scales: Sequence[str], *, has_text: bool = True, trains_here: bool = True) -> None:
     """Raise SpecError for an ablation that cannot be run at these scales; `has_text` and `trains_here` as `check` has them."""
+    if ablation.corpus.tasks:
+        raise SpecError("corpus.tasks must be of a search, whose objectives they are, found them in an ablation; leave them out")
     for scale in scales:
         arms = arms_of(ablation, scale)  # refuses a scale that is not there
         workloads = ablation.scales[scale].latency

@@ -9,6 +9,7 @@ from analysis.records.checked import FieldError, from_json
 from analysis.records.json_text import read_json
 from analysis.records.training import CurvePoint, Training
 from search_space.errors import SpecError, value_kind
+from trials.corpus.blocks import TokenBlocks
 from trials.pretraining.prediction import LossPrediction
 from trials.pretraining.statement import FORESEEN, RESULT, STATEMENT_CURE, TRAINED_WEIGHTS
 
@@ -21,6 +22,16 @@ def finished(folder: Path) -> Training | None:
     if not path.is_file() or not (folder / TRAINED_WEIGHTS).is_file():
         return None
     return _checked(Training, read_json(path, "a training's result", STATEMENT_CURE), path)
+
+
+def require_text_of(folder: Path, training: Training, blocks: TokenBlocks) -> None:
+    """Raise SpecError where a training that is over read another text than these blocks: by their names alone files may look alike."""
+    there, now = training.corpus_sha256, blocks.corpus_sha256
+    if there is not None and there != now:
+        raise SpecError(
+            f"{folder} must hold a training of this text, found one of another text (SHA-256 {there[:12]}, and {now[:12]} here); name "
+            "another folder with --output, or repeat the command that began it"
+        )
 
 
 def kept_curve(path: Path) -> list[CurvePoint]:

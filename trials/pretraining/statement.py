@@ -181,7 +181,7 @@ def is_stated(folder: Path, wanted: Statement) -> bool:
 
 
 def _named(corpus: CorpusSpec) -> dict[str, Any]:
-    """A text by the names of its files: they may lie elsewhere, as a job's do each time, and every state knows what they hold."""
+    """A text by the names of its files: they may lie elsewhere, as a job's do each time; states and results know what they hold."""
 
     def named(value: Any) -> Any:
         if isinstance(value, Mapping):
@@ -190,7 +190,8 @@ def _named(corpus: CorpusSpec) -> dict[str, Any]:
             return [named(each) for each in value]
         return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
-    return dict(named(corpus.model_dump(mode="json", exclude_defaults=True)))
+    stated: dict[str, Any] = named(corpus.without_tasks.model_dump(mode="json", exclude_defaults=True))
+    return stated | ({"files": [Path(name).name for name in corpus.files]} if corpus.files else {})
 
 
 def _differing(there: Statement, wanted: Statement) -> tuple[str, str, str] | None:

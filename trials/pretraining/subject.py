@@ -54,7 +54,8 @@ def subject_of(path: Path, trial: int | None, pick: str | None, data: Sequence[s
     if not data:
         raise SpecError(f"--data must name the text that {file.name} is trained on, found none; name files, or {EMBEDDED}")
     shape, notice = read_shape(file)
-    return Subject(str(file), file.parent.resolve().name or file.stem, shape, _text(data, tokenizer), notice=notice, file=file)
+    corpus = _text(data, tokenizer).without_tasks
+    return Subject(str(file), file.parent.resolve().name or file.stem, shape, corpus, notice=notice, file=file)
 
 
 def require_leavable(subject: Subject) -> None:
@@ -79,6 +80,7 @@ def _trial(path: Path, trial: int | None, pick: str | None, data: Sequence[str] 
     else:
         corpus = stored.corpus
     title = f"trial {record.number} of {stored.study.name}"
+    corpus = corpus.without_tasks
     return Subject(title, f"{stored.study.name}-{record.number:04d}", record.architecture, corpus, stored, record, is_studys_text=not data)
 
 

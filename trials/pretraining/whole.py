@@ -15,7 +15,7 @@ from analysis.text.words import bits_text, duration
 from trials.cluster.ray_address import is_here
 from trials.experiments.validate import LONG_SEED_OFFSET
 from trials.experiments.workplace import HERE, Workplace
-from trials.pretraining.kept_files import finished, kept_forecast
+from trials.pretraining.kept_files import finished, kept_forecast, require_text_of
 from trials.pretraining.prediction import LossPrediction, predicted
 from trials.pretraining.recipes import TrainingRecipe
 from trials.pretraining.statement import (
@@ -142,6 +142,8 @@ def train_whole(
             kept = foreseen.as_dict() if isinstance(foreseen, LossPrediction) else foreseen
             write_whole(held / FORESEEN, f"{json_of(kept)}\n".encode())
         training = finished(held)
+        if training is not None and (there := begun(held)) is not None and there.corpus != wanted.corpus:
+            require_text_of(held, training, prepare_corpus(wanted.corpus, wanted.shape.vocab_size))
         with TrackedTraining(subject, wanted, held, tracking_uri) as tracked:
             if training is None:
                 blocks = prepare_corpus(wanted.corpus, wanted.shape.vocab_size)

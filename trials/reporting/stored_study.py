@@ -62,8 +62,8 @@ class StoredStudy:
 
     @cached_property
     def corpus(self) -> CorpusSpec:
-        """The text, its relative files where they lie now; raises SpecError, with where it was looked for, where they are gone."""
-        return stored_corpus(self.study.corpus, self.directory)
+        """The text without tasks, its files where they lie now; raises SpecError, with where it was looked for, where they are gone."""
+        return stored_corpus(self.study.corpus.without_tasks, self.directory)
 
     @cached_property
     def law(self) -> FitResult | str | None:

@@ -109,6 +109,11 @@ class CorpusSpec(Section):
         return self.dataset is not None and is_local_path(self.dataset)
 
     @property
+    def without_tasks(self) -> Self:
+        """The text alone, for what answers no questions."""
+        return self.model_copy(update={"tasks": {}})
+
+    @property
     def text_files(self) -> dict[str, tuple[str, ...]]:
         """Files and globs of text and of tasks by the key that names them."""
         named = {"corpus.files": self.files or (), **{f"corpus.validation.{name}": files for name, files in self.validation.items()}}
@@ -123,7 +128,8 @@ class CorpusSpec(Section):
     def beside(self, *folders: Path) -> Self:
         """The corpus with every relative path taken from the folder, of several from the first in which anything of it lies.
 
-        Raises SpecError for one that cannot be followed.
+        A name that is not written as a path is looked for in the first two alone, and else is the hub's. Raises SpecError for a path that
+        cannot be followed.
         """
         named = {"corpus.tokenizer": self.tokenizer or (), "corpus.dataset": () if self.dataset is None else (self.dataset,)}
         for key, names in {**self.text_files, **named}.items():
@@ -150,5 +156,5 @@ def is_local_path(name: str) -> bool:
 
 def _placed(name: str, folders: Sequence[Path]) -> str:
     """A name that may be a path: absolute where it is written as one or something lies there, else as it is, for the hub."""
-    placed = beside(folders, name)
+    placed = beside(folders if is_local_path(name) else folders[:2], name)
     return str(placed) if is_local_path(name) or placed.exists() else name

@@ -28,8 +28,8 @@ MAY_CHANGE = (
 )  # fmt: skip
 """What a continued study may say otherwise: how much and how fast, never what is measured."""
 
-HASHED = ("corpus.files",)
-"""What may be changed in a directory's study by hand, as where a text has moved: its hash is in every record, and is checked."""
+HASHED = ("corpus.files", "corpus.tasks.")
+"""Beginnings of keys that may be changed in a directory's study by hand, as where a text has moved: hashes in every record are checked."""
 
 
 @contextmanager
@@ -139,7 +139,7 @@ def _begun(directory: Path) -> dict[str, Any]:
     today, begun = (flat(parse_stored(file.read_bytes(), str(file)).model_dump()) if file.is_file() else None for file in (path, copy))
     if today is None or begun is None:
         return today or begun or {}
-    return begun | {key: today[key] for key in HASHED if key in today}
+    return begun | {key: value for key, value in today.items() if key.startswith(HASHED)}
 
 
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:

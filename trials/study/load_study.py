@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from search_space.describe import is_file_name
 from search_space.errors import SpecError, require_local, require_reachable
 from trials.study.budget_defaults import DEFAULTS, completed, completed_text, open_choices
 from trials.study.corpus_spec import CorpusSpec
-from trials.study.origin import beside, file_beside, folders_of, require_beside
+from trials.study.origin import beside, file_beside, folders_of, own_folders, require_beside
 from trials.study.search_spec import is_table_file
 from trials.study.section import parsed
 from trials.study.spec import StudySpec
@@ -51,7 +51,8 @@ def parse_stored(text: str | bytes, source: str = "study") -> StudySpec:
 def load_study(path: str | Path) -> StudySpec:
     """Read a study file; relative files of corpus, references, a latency command and a table are resolved against its folder."""
     path = Path(path)
-    return _placed(parse_study(_with_defaults(_read(path), str(path)), str(path)), path.resolve().parent)
+    here = (path.resolve().parent,)
+    return _placed(parse_study(_with_defaults(_read(path), str(path)), str(path)), here, here)
 
 
 def load_stored(directory: Path) -> StudySpec:
@@ -64,7 +65,8 @@ def load_stored(directory: Path) -> StudySpec:
     require_beside(folders, "references", filter(is_file_name, study.references))
     table = study.search.latency_table
     require_beside(folders, "search.latency_table", [table] if table is not None and is_table_file(table) else [])
-    return _placed(study.model_copy(update={"corpus": stored_corpus(study.corpus, directory)}), *folders)
+    corpus = stored_corpus(study.corpus, directory)
+    return _placed(study.model_copy(update={"corpus": corpus}), folders, own_folders(directory))
 
 
 def stored_corpus(corpus: CorpusSpec, directory: Path) -> CorpusSpec:
@@ -85,24 +87,25 @@ def load_begun(path: Path, directory: str | None, beneath: str = "runs") -> tupl
     named = values.get("name") if isinstance(values, Mapping) else None
     folder = Path(directory or f"{beneath}/{named}")
     complete = _with_defaults(values, str(path), folder if directory or isinstance(named, str) else None)
-    study = _placed(parse_study(complete, str(path)), path.resolve().parent)
+    here = (path.resolve().parent,)
+    study = _placed(parse_study(complete, str(path)), here, here)
     kept = complete if complete.get(DEFAULTS) else values
     return study, folder, completed_text(path.read_text(encoding="utf-8"), kept)
 
 
-def _placed(study: StudySpec, *folders: Path) -> StudySpec:
-    """The study with its relative files resolved against the folder of its own, or the first of several in which they lie."""
+def _placed(study: StudySpec, folders: Sequence[Path], of_commands: Sequence[Path]) -> StudySpec:
+    """The study with its relative files resolved against the first of the folders in which they lie, parts of commands against theirs."""
     for name in filter(is_file_name, study.references):
         require_local(name, "a file of references")
         require_reachable(folders[0] / name, "a file of references")
     references = tuple(str(beside(folders, name)) if is_file_name(name) else name for name in study.references)
-    latency = study.latency.beside(*folders)
+    latency = study.latency.beside(*of_commands)
     search, table = study.search, study.search.latency_table
     if table is not None and is_table_file(table):
         require_local(table, "search.latency_table")
         require_reachable(folders[0] / table, "search.latency_table")
         search = search.model_copy(update={"latency_table": str(beside(folders, table))})
-    heard = study.on_end and tuple(file_beside(folders, part) for part in study.on_end)
+    heard = study.on_end and tuple(file_beside(of_commands, part) for part in study.on_end)
     placed = {"on_end": heard, "corpus": study.corpus.beside(*folders), "references": references, "latency": latency, "search": search}
     return study.model_copy(update=placed)
 

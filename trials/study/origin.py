@@ -16,7 +16,8 @@ from search_space.errors import SpecError, require_local
 ORIGIN = "origin.json"
 """The file of a study's directory that says it."""
 WHOLE_PATH, PATH_FROM_HERE = "folder", "from_here"
-"""The folder's whole path, and its path from the directory: the first holds where the directory was moved, the second where both were."""
+"""The folder's whole path, and its path from the directory: the first holds where the directory was moved, the second where both were, or
+where both were copied and the first still leads to the original."""
 
 
 def keep_origin(directory: Path, folder: Path) -> None:
@@ -33,13 +34,18 @@ def folders_of(directory: Path) -> tuple[Path, ...]:
 
     They are those that it knows, itself, and the working directory, as of a directory that was begun by an earlier archfront.
     """
+    return tuple(dict.fromkeys([*own_folders(directory), Path.cwd()]))
+
+
+def own_folders(directory: Path) -> tuple[Path, ...]:
+    """The folders that a directory knows, and itself: what may be a program's name, or the hub's, is looked for nowhere else."""
     try:
         kept = read_json(directory / ORIGIN, "the folder of a study's file", "run the study's file again")
     except SpecError:  # whoever finds nothing says where it was looked for
         kept = {}
-    named = [kept.get(key) for key in (WHOLE_PATH, PATH_FROM_HERE)] if isinstance(kept, Mapping) else []
+    named = [kept.get(key) for key in (PATH_FROM_HERE, WHOLE_PATH)] if isinstance(kept, Mapping) else []
     there = [Path(os.path.normpath(directory.resolve() / name)) for name in named if isinstance(name, str) and "\0" not in name]
-    return tuple(dict.fromkeys([*there, directory.resolve(), Path.cwd()]))
+    return tuple(dict.fromkeys([*there, directory.resolve()]))
 
 
 def beside(folders: Sequence[Path], name: str) -> Path:

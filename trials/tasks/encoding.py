@@ -107,6 +107,11 @@ def read_study_tasks(files: dict[str, str]) -> dict[str, tuple[Question, ...]]:
     return found
 
 
+def has_choices(files: dict[str, str], task: str) -> bool:
+    """Whether a question of one of a study's tasks has several options; raises SpecError as `read_study_tasks` does."""
+    return any(len(question.options) > 1 for question in read_study_tasks({task: files[task]})[task])
+
+
 def tokens_asked(files: dict[str, str]) -> float:
     """About how many tokens a network reads for the answers to a study's tasks; raises SpecError as `read_study_tasks` does."""
     return _tokens_asked(tuple((name, file, Path(file).stat().st_mtime_ns) for name, file in files.items() if Path(file).is_file()))

@@ -59,7 +59,7 @@ def test_a_million_tokens_and_the_study_have_a_price_and_an_estimated_energy(arc
     assert said.returncode == 0, said.stderr
     assert "1,000,000 decoded tokens" in said.stdout
     text = " ".join(said.stdout.split())
-    assert re.search(r"how long the study's runs took was not kept; .* trainings took an estimated .* J and .* µg of CO2", text)
+    assert re.search(r"how long the study's runs took was not kept; .* trials' own trainings took an estimated .* J and .* µg of CO2", text)
     rows = json.loads(archfront("report", str(study), *rates, *page, "--json").stdout)
     records, finals = {record.number: record for record in read_records(study)}, read_finals(study)
     members = [row for row in rows if row["on_front"]]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
@@ -17,11 +20,13 @@ from analysis.records.record import Kind, append
 from search_space.errors import SpecError
 from tests.support import fakes
 from tests.support.ray_head import write_study
+from tests.support.sample_study import sample_records
 from tests.trials.commands.test_submit import ADDRESS, orders
 from tests.trials.pretraining.test_train import RECIPE, SHAPE, folder
 from trials.jobs.fetch import TRAINING, fetch_from
 from trials.jobs.order import Order
 from trials.jobs.shipment import pack, pack_files
+from trials.pretraining.kept_files import require_text_of
 from trials.pretraining.statement import MODEL_LEFT, STATEMENT, TRAINED_WEIGHTS, Statement, settle
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.load_study import BEGUN, STUDY
@@ -87,7 +92,8 @@ def winner(tmp_path: Path) -> Path:
     shutil.copy(write_study(tmp_path / "of-the-head").parent / "texts" / "0.txt", tmp_path / "text.txt")
     for path in (directory / STUDY, directory / BEGUN, tmp_path / "small.yaml"):
         path.write_text(text)
-    (directory / "tracking.json").write_text("{}")
+    for here in ("tracking.json", "origin.json"):
+        (directory / here).write_text("{}")
     (directory / "mlflow.db").write_text("stays here")
     for number, shape in enumerate(study.search_space.sample(3, 0)):
         append(directory, fakes.answer(TrialTask(number=number, kind=Kind.SAMPLED, architecture=shape, seed=0)))
@@ -171,8 +177,20 @@ def test_a_training_goes_on_though_its_text_lies_elsewhere_each_time(tmp_path: P
     settle(tmp_path, wanted("/package-1/texts/a.txt"))
     (tmp_path / "state.safetensors").touch()
     settle(tmp_path, wanted("/package-2/texts/a.txt"))
+    settle(tmp_path, wanted("texts/a.txt"))
     with pytest.raises(SpecError, match=r"corpus.files is \['a.txt'\] there and \['b.txt'\] here"):
         settle(tmp_path, wanted("/package-2/texts/b.txt"))
+
+
+def test_a_training_that_is_over_is_no_other_texts_though_its_files_are_called_alike(tmp_path: Path) -> None:
+    record = next(record for record in sample_records() if record.finished)
+    assert record.training is not None
+    training = dataclasses.replace(record.training, corpus_sha256="e" * 64)
+    ours: Any = SimpleNamespace(corpus_sha256="e" * 64)
+    theirs: Any = SimpleNamespace(corpus_sha256="d" * 64)
+    require_text_of(tmp_path, training, ours)
+    with pytest.raises(SpecError, match=r"must hold a training of this text, found one of another text .*; name another folder"):
+        require_text_of(tmp_path, training, theirs)
 
 
 def test_a_training_s_weights_and_model_are_fetched_with_it(tmp_path: Path) -> None:

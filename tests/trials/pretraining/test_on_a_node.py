@@ -17,6 +17,7 @@ from tests.soak import _below
 from tests.trials.pretraining.test_train import RECIPE, SHAPE, folder
 from trials.corpus.prepare import prepare_corpus
 from trials.experiments.workplace import TrainingsLost
+from trials.pretraining import curve_watch
 from trials.pretraining.on_a_node import pretrain_on_a_node
 from trials.pretraining.pretrain import pretrain
 from trials.pretraining.recipes import TrainingRecipe
@@ -49,7 +50,10 @@ def workers() -> list[int]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_here")
-def test_a_training_on_a_node_is_this_machine_s_bit_for_bit_though_its_worker_is_killed(folder: Path) -> None:
+def test_a_training_on_a_node_is_this_machine_s_bit_for_bit_though_its_worker_is_killed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curve_watch, "LOOKS_SECONDS", 0.02)  # a fast machine is through in a second
     from trials.driver.workplace_on_ray import on_ray
 
     wanted, here, there = statement(folder, 400), folder / "here", folder / "there"

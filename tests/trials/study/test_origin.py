@@ -108,6 +108,25 @@ def test_absolute_names_and_names_of_the_hub_are_left_alone(tmp_path: Path) -> N
     assert (placed.files, placed.tokenizer) == (("/nowhere/a.txt",), ("org/model",))
 
 
+def test_a_copy_of_a_project_reads_its_own_files(tmp_path: Path) -> None:
+    begun(tmp_path / "project", **NAMES["corpus.files"])
+    shutil.copytree(tmp_path / "project", tmp_path / "copy")
+    assert named(tmp_path / "copy" / "runs" / "it") == {tmp_path / "copy" / "texts" / "a.txt"}
+
+
+def test_what_may_be_the_hubs_or_a_program_is_not_looked_for_where_one_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = {"latency": {"runtime": "command", "command": ["python", "{model}"], "format": "gguf"}}
+    directory = begun(tmp_path / "project", corpus={"tokenizer": "gpt2"}, **command)
+    away = tmp_path / "away"
+    (away / "gpt2").mkdir(parents=True)
+    (away / "python").touch()
+    monkeypatch.chdir(away)
+    study = load_stored(directory)
+    assert study.corpus.tokenizer == ("gpt2",)
+    assert study.latency.command is not None
+    assert study.latency.command[0] == "python"
+
+
 def test_where_a_file_lies_is_written_when_it_changes_and_only_then(tmp_path: Path) -> None:
     directory = begun(tmp_path / "project")
     before = (directory / ORIGIN).stat()

@@ -9,14 +9,17 @@ from pathlib import Path
 import pytest
 
 from analysis.objectives.observed import Observed
+from analysis.objectives.problem import problem_of
 from analysis.objectives.registry import find_objective, named_objectives
 from analysis.records.record import Kind, TrialRecord
 from analysis.records.replicates import mean_record
 from analysis.records.task_score import TaskFigures, TaskScore
 from analysis.report.study_page import report_page
+from analysis.statistics.noise_prior import ANSWER_NOISE, USUAL_NOISE
 from analysis.tasks.task_result import task_result
 from search_space.architecture import Architecture
 from search_space.errors import SpecError
+from tests.support.house import ROOT
 from tests.support.sample_study import sample_records, sample_summary
 from tests.trials.corpus.test_prepare import sentences
 from trials.corpus import splits
@@ -26,10 +29,12 @@ from trials.jobs.shipment import pack
 from trials.models.scoring import scored
 from trials.models.trained_model import load_trained
 from trials.network.weights import save_weights
+from trials.plans.check_study import check
 from trials.study.corpus_spec import CorpusSpec
 from trials.study.latency_spec import LatencySpec
 from trials.study.load_study import load_study, parse_study
 from trials.study.spec import ProxySpec
+from trials.study.yaml_file import read_yaml
 from trials.tasks import encoding
 from trials.tasks.encoding import tokens_asked
 from trials.tasks.task_files import read_questions
@@ -130,7 +135,7 @@ def test_objectives_of_a_task_are_named_by_it_and_need_it() -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (None, r"corpus\.tasks\.mine must be a file of questions, found none at .*mine\.jsonl; name another"),
+        (None, r"corpus\.tasks\.mine must be a file of questions, found none at .*; name another"),
         ("", r"mine\.jsonl must have a question in each line, found none; name another file"),
         ("{nothing", r"mine\.jsonl, line 1 must be a JSON object"),
         ('{"a": 1}\n', r"mine\.jsonl, line 1"),
@@ -212,3 +217,27 @@ def test_a_job_takes_the_questions_along_and_a_plan_counts_their_tokens(folder: 
     assert {path.name for path in (tmp_path / "study").iterdir()} == {"study.yaml", "train.txt", "pairs.jsonl"}
     letters = sum(len(row["good"]) + len(row["bad"]) for row in PAIRS)
     assert tokens_asked({"pairs": str(folder / "pairs.jsonl")}) == pytest.approx(letters / 3, rel=0.05)
+
+
+def test_letters_of_one_option_count_for_nothing_and_only_a_search_has_tasks(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "last.jsonl").write_text('{"context": "The end is", "continuation": " near"}\n')
+    values = {
+        "name": "x",
+        "corpus": {"files": str(folder / "train.txt"), "tasks": {"last": str(tmp_path / "last.jsonl")}},
+        "budget": {"parameters": 100_000},
+        "search": {"trials": 1},
+        "proxy": {"tokens": 1000},
+        "space": {"vocab_size": 300},
+    }
+    said = r"normalised_accuracy\.last must be of a task with several options to a question, found one in each; take accuracy\.last"
+    for more in ({"objectives": ["normalised_accuracy.last", "total_ms"]}, {"limits": {"normalised_accuracy.last": 0.3}}):
+        with pytest.raises(SpecError, match=said):
+            check(parse_study(values | more), trains_here=False)
+    grid = read_yaml(ROOT / "studies" / "scaling-quick.yaml", "x", "x")
+    with pytest.raises(SpecError, match=r"corpus\.tasks must be of a search, .* found them in a study with `scaling`; leave them out"):
+        check(parse_study({**grid, "corpus": values["corpus"]}), trains_here=False)
+
+
+def test_a_share_of_questions_is_expected_to_move_more_than_bits_do() -> None:
+    problem = problem_of(["accuracy.mine", "answer_bits_per_byte.mine", "bits_per_byte"])
+    assert [problem.expected_noise(place) for place in range(3)] == [ANSWER_NOISE, USUAL_NOISE, USUAL_NOISE]
