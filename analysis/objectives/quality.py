@@ -16,16 +16,34 @@ ON = f"{BITS_PER_BYTE}."
 """The beginning of the name of bits per byte on a named validation set."""
 
 
-def _bits(label: str, phrase: str, best: str, meaning: str) -> Wording:
+def bits_words(label: str, axis: str, phrase: str, best: str, meaning: str) -> Wording:
+    """How bits per byte are said, of whichever text."""
     return Wording(
         label=label,
-        axis=f"Validation {label}",
+        axis=axis,
         write=bits_text,
         phrase=phrase,
         best=best,
         no_worse=f"at no worse {label}",
         gain=lambda ours, theirs: f"has {theirs - ours:.3f} fewer {label}",
         amount=lambda size: f"{size:.3f} {label}",
+        meaning=meaning,
+    )
+
+
+def share_words(label: str, axis: str, best: str, meaning: str, short: str = "") -> Wording:
+    """How a share of answers that are right is said."""
+    return Wording(
+        label=label,
+        short=short,
+        tick_format=".1%",
+        axis=axis,
+        write=lambda value: f"{value:.1%}",
+        phrase=f"{{}} {label}",
+        best=best,
+        no_worse=f"at no worse {label}",
+        gain=lambda ours, theirs: f"has {100 * (ours - theirs):.1f} points more {label}",
+        amount=lambda size: f"{100 * size:.1f} points",
         meaning=meaning,
     )
 
@@ -46,15 +64,17 @@ def bits_per_byte_on(name: str) -> Objective:
         return None if quality is None else quality.deployed.bits_per_byte
 
     label = f"bits per byte of {name}"
-    words = _bits(label, f"{{}} {label}", f"most accurate on {name}", f"Bits per byte on the validation set `{name}`, at a training's end.")
+    meaning = f"Bits per byte on the validation set `{name}`, at a training's end."
+    words = bits_words(label, f"Validation {label}", f"{{}} {label}", f"most accurate on {name}", meaning)
     return Objective(name=f"{ON}{name}", words=words, value=value, known="training", noise="seed")
 
 
 QUALITY = (
     Objective(
         name=BITS_PER_BYTE,
-        words=_bits(
+        words=bits_words(
             "bits per byte",
+            "Validation bits per byte",
             "{} bits per byte",
             "most accurate",
             "Cross-entropy on the validation split in bits per byte of the text, so that vocabularies compare; where the precision of the "
@@ -85,18 +105,12 @@ QUALITY = (
     ),
     Objective(
         name="next_token_accuracy",
-        words=Wording(
-            label="next-token accuracy",
+        words=share_words(
+            "next-token accuracy",
+            "Validation next-token accuracy",
+            "most accurate by next token",
+            "Share of the validation split's tokens that are the ones which the network holds for most probable.",
             short="accuracy",
-            tick_format=".1%",
-            axis="Validation next-token accuracy",
-            write=lambda value: f"{value:.1%}",
-            phrase="{} next-token accuracy",
-            best="most accurate by next token",
-            no_worse="at no worse next-token accuracy",
-            gain=lambda ours, theirs: f"has {100 * (ours - theirs):.1f} points more next-token accuracy",
-            amount=lambda size: f"{100 * size:.1f} points",
-            meaning="Share of the validation split's tokens that are the ones which the network holds for most probable.",
         ),
         value=lambda seen: None if seen.quality is None else seen.quality.deployed.next_token_accuracy,
         better="higher",

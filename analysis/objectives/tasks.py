@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
-from analysis.objectives.objective import Objective, Wording
+from analysis.objectives.objective import Objective
 from analysis.objectives.observed import Observed
+from analysis.objectives.quality import bits_words, share_words
 from analysis.records.task_score import TaskFigures
-from analysis.text.words import bits_text
+from analysis.text.words import capitalised
 
 ACCURACY_ON, NORMALISED_ON, ANSWER_BITS_ON = "accuracy.", "normalised_accuracy.", "answer_bits_per_byte."
 """The beginnings of the names of what is known of a task."""
@@ -25,18 +26,7 @@ def _deployed(name: str, figure: Callable[[TaskFigures], float | None]) -> Calla
 def _share(name: str, task: str, label: str, meaning: str, figure: Callable[[TaskFigures], float | None]) -> Objective:
     return Objective(
         name=name,
-        words=Wording(
-            label=label,
-            tick_format=".1%",
-            axis=f"{label[0].upper()}{label[1:]}",
-            write=lambda value: f"{value:.1%}",
-            phrase=f"{{}} {label}",
-            best=f"best by {label}",
-            no_worse=f"at no worse {label}",
-            gain=lambda ours, theirs: f"has {100 * (ours - theirs):.1f} points more {label}",
-            amount=lambda size: f"{100 * size:.1f} points",
-            meaning=meaning,
-        ),
+        words=share_words(label, capitalised(label), f"best by {label}", meaning),
         value=_deployed(task, figure),
         better="higher",
         known="training",
@@ -63,19 +53,10 @@ def normalised_accuracy_on(task: str) -> Objective:
 def answer_bits_on(task: str) -> Objective:
     """Bits per byte of the right answers of a task."""
     label = f"bits per byte of the answers of {task}"
+    meaning = f"Bits of the right options of `{task}` over all their bytes, which tell shapes apart before accuracy leaves chance."
     return Objective(
         name=f"{ANSWER_BITS_ON}{task}",
-        words=Wording(
-            label=label,
-            axis=f"{label[0].upper()}{label[1:]}",
-            write=bits_text,
-            phrase=f"{{}} {label}",
-            best=f"likeliest to answer {task}",
-            no_worse=f"at no worse {label}",
-            gain=lambda ours, theirs: f"has {theirs - ours:.3f} fewer {label}",
-            amount=lambda size: f"{size:.3f} {label}",
-            meaning=f"Bits of the right options of `{task}` over all their bytes, which tell shapes apart before accuracy leaves chance.",
-        ),
+        words=bits_words(label, capitalised(label), f"{{}} {label}", f"likeliest to answer {task}", meaning),
         value=_deployed(task, lambda figures: figures.answer_bits_per_byte),
         known="training",
         noise="seed",

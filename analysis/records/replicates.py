@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import sqrt
 from statistics import fmean, variance
+from typing import TypeVar
 
 from analysis.records.record import TrialRecord
 from analysis.records.task_score import mean_score
 from analysis.records.training import Quality, RoundedQuality
+
+Judged = TypeVar("Judged")
 
 
 def repetitions(records: Iterable[TrialRecord]) -> list[list[TrialRecord]]:
@@ -43,20 +46,15 @@ def mean_record(shape: Sequence[TrialRecord]) -> TrialRecord:
         return first
     assert first.training is not None
     trainings = [record.training for record in shape if record.training is not None]
-    sets = {
-        name: _mean([training.validations[name] for training in trainings])
-        for name in first.training.validations
-        if all(name in training.validations for training in trainings)
-    }
-    tasks = {
-        name: mean_score([training.tasks[name] for training in trainings])
-        if all(name in training.tasks for training in trainings)
-        else score
-        for name, score in first.training.tasks.items()
-    }
+    sets = _means([training.validations for training in trainings], _mean)
+    tasks = _means([training.tasks for training in trainings], mean_score)
     mean = _mean([validation(record) for record in shape])
-    validations = {**first.training.validations, **sets}
-    return replace(first, training=replace(first.training, validation=mean, validations=validations, tasks=tasks))
+    return replace(first, training=replace(first.training, validation=mean, validations=sets, tasks=tasks))
+
+
+def _means(found: Sequence[Mapping[str, Judged]], mean: Callable[[Sequence[Judged]], Judged]) -> dict[str, Judged]:
+    """What the first trial has by a name, as the mean of all where all have it."""
+    return {name: mean([each[name] for each in found]) if all(name in each for each in found) else own for name, own in found[0].items()}
 
 
 def _mean(qualities: Sequence[Quality]) -> Quality:

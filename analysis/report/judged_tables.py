@@ -65,8 +65,9 @@ def _with_documents(objective: Objective, seen: Observed, name: str) -> str:
 def task_tables(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, membership: Membership) -> list[Html]:
     """A table of the shapes' answers for each task that the study names; nothing where it names none."""
     seen = {record.number: Observed.of(record) for record in averaged(records)}
-    rows = front_rows(records, finals, front, membership)
-    return [_task_table(name, rows, seen) for name in sorted({name for each in seen.values() for name in each.tasks})]
+    names = sorted({name for each in seen.values() for name in each.tasks})
+    rows = front_rows(records, finals, front, membership) if names else []
+    return [_task_table(name, rows, seen) for name in names]
 
 
 def _task_table(name: str, rows: Sequence[Mapping[str, Any]], seen: Mapping[int, Observed]) -> Html:

@@ -26,7 +26,7 @@ def running_costs(records: Sequence[TrialRecord], finals: Mapping[int, FinalReco
     return {number: running_cost(Observed.of(by_number[number], finals.get(number)), rates) for number in front.members}
 
 
-def costs_text(costs: Mapping[int, RunningCost], records: Sequence[TrialRecord], rates: Rates, taken: Taken) -> str:
+def costs_text(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], front: Front, rates: Rates, taken: Taken) -> str:
     """A table of the front's members for a million tokens, and a sentence on what the study took."""
     by_number = {record.number: record for record in records}
     heading = ("trial", "shape", "time", "price", "energy, estimated", "CO2, estimated")
@@ -40,7 +40,7 @@ def costs_text(costs: Mapping[int, RunningCost], records: Sequence[TrialRecord],
             energy_text(cost.estimated_joules),
             _grams(cost.estimated_grams),
         )
-        for number, cost in costs.items()
+        for number, cost in running_costs(records, finals, front, rates).items()
     ]
     table = "\n".join(aligned(rows, (0, 1)))
     return f"{COUNTED_TOKENS:,} decoded tokens\n{table}\n{COST_MEANING}\n\n{study_sentence(records, rates, taken)}"

@@ -72,7 +72,7 @@ def report(options: argparse.Namespace) -> int:
         say(f"archfront: left out: {said}")
     if stored.law is not None and (options.price_per_hour, options.grams_per_kwh) != (None, None):
         raise SpecError(
-            f"--price-per-hour and --grams-per-kwh must be of a search, whose front has what runs, found a study with `scaling` in "
+            "--price-per-hour and --grams-per-kwh must be of a search, whose front has what runs, found a study with `scaling` in "
             f"{stored.directory}; leave them out"
         )
     if options.objectives is not None:
@@ -178,10 +178,10 @@ def more_said(directory: Path, is_verbose: bool) -> str:
 
 def _rates(options: argparse.Namespace) -> Rates | None:
     """What an hour and a kilowatt hour stand for; None where nobody asked what a million tokens cost."""
-    from analysis.objectives.running_cost import Rates
-
     if options.price_per_hour is None and options.grams_per_kwh is None:
         return None
+    from analysis.objectives.running_cost import Rates
+
     return Rates(price_per_hour=options.price_per_hour, grams_per_kilowatt_hour=options.grams_per_kwh)
 
 
@@ -208,16 +208,16 @@ def print_law(records: Sequence[TrialRecord], law: FitResult | str, as_json: boo
 def print_front(stored: StoredStudy, as_json: bool, is_verbose: bool, rates: Rates | None = None) -> None:
     """The front as data, or as a table and three sentences; all that is known where more is asked for."""
     from analysis.fronts.rows import front_rows
-    from analysis.records.stages import read_taken
     from analysis.report.answers import answers_text
-    from analysis.terminal.cost_text import costs_text, running_costs
     from analysis.terminal.front_text import front_text, last_text
 
     ahead = stored.forecast
-    costs = None if rates is None else running_costs(stored.records, stored.finals, stored.front, rates)
     if as_json:
         rows = front_rows(stored.records, stored.finals, stored.front, stored.membership)
-        if costs is not None:
+        if rates is not None:
+            from analysis.terminal.cost_text import running_costs
+
+            costs = running_costs(stored.records, stored.finals, stored.front, rates)
             rows = [row | {"million_tokens": asdict(costs[row["trial"]]) if row["trial"] in costs else None} for row in rows]
         if ahead is not None:
             forecasts = {} if isinstance(ahead, str) else {forecast.number: asdict(forecast) for forecast in ahead.forecasts}
@@ -229,8 +229,12 @@ def print_front(stored: StoredStudy, as_json: bool, is_verbose: bool, rates: Rat
     print(shown(stored.records, stored.finals, stored.front, stored.membership, output_width()))
     if text := answers_text(stored.records, stored.front, stored.study.corpus.title):
         print(at_width(f"\n{text}", output_width(), indent=4))
-    if costs is not None and rates is not None:
-        print(at_width(f"\n{costs_text(costs, stored.records, rates, read_taken(stored.directory))}", output_width(), indent=4))
+    if rates is not None:
+        from analysis.records.stages import read_taken
+        from analysis.terminal.cost_text import costs_text
+
+        text = costs_text(stored.records, stored.finals, stored.front, rates, read_taken(stored.directory))
+        print(at_width(f"\n{text}", output_width(), indent=4))
     if ahead is not None and (is_verbose or isinstance(ahead, str)):
         from analysis.terminal.front_text import forecast_text
 

@@ -97,9 +97,7 @@ def ablation_as_shipped(path: Path) -> tuple[AblationSpec, bool]:
 
 
 def _has_text(corpus: CorpusSpec, folder: Path) -> bool:
-    sets = (file for files in corpus.validation.values() for file in files)
-    named = (*(corpus.files or ()), *sets, *corpus.tasks.values(), *(corpus.tokenizer or ()))
-    return all(_is_below(name, folder) for name in named)
+    return all(_is_below(name, folder) for names in (*corpus.text_files.values(), corpus.tokenizer or ()) for name in names)
 
 
 def _is_below(name: str, folder: Path) -> bool:
@@ -144,13 +142,9 @@ def _companions(study_path: Path) -> Iterator[tuple[str, Path]]:
 
 def texts_of(corpus: CorpusSpec, folder: Path) -> Iterator[tuple[str, Path]]:
     """Relative name in the folder and file, for each file of text and tokenizer that a corpus names; an absolute path is said."""
-    for pattern in corpus.files or ():
-        yield from named_files("corpus.files", pattern, folder)
-    for name, patterns in corpus.validation.items():
+    for key, patterns in corpus.text_files.items():
         for pattern in patterns:
-            yield from named_files(f"corpus.validation.{name}", pattern, folder)
-    for name, file in corpus.tasks.items():
-        yield from named_files(f"corpus.tasks.{name}", file, folder)
+            yield from named_files(key, pattern, folder)
     if corpus.dataset is not None and (corpus.is_local or (folder / corpus.dataset).is_dir()):
         yield from named_files("corpus.dataset", f"{corpus.dataset}/**", folder)
     for name in corpus.tokenizer or ():

@@ -91,10 +91,9 @@ def supervised(
             return INTERRUPTED + stopped
         if kind and not last_word:
             return number
-        if kind == IN_VAIN and beginning < MOST_BEGINNINGS:
-            _say(f"archfront: {last_word}; it is begun again")
-            continue
-        break
+        if kind != IN_VAIN or beginning == MOST_BEGINNINGS:
+            break
+        _say(f"archfront: {last_word}; it is begun again")
     _say(vanished(last_word or f"the process that did the work {how_it_ended(os.waitstatus_to_exitcode(status))} without a word of why"))
     return FAILED
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from analysis.records.task_score import TaskFigures, TaskScore
 from analysis.records.training import Quality, Training
-from analysis.tasks.task_result import task_result
+from analysis.tasks.task_result import TaskResult, task_result
 from trials.catalogue.hugging_face_config import LEAST_POSITIONS
 from trials.corpus.blocks import TokenBlocks
 from trials.network.decoder import Network
@@ -54,28 +54,33 @@ def answer_tasks(
     """
     context = max(proxy.context_tokens, LEAST_POSITIONS)
 
-    def figures(name: str) -> tuple[TaskFigures, float]:
-        found = task_result(name, score_questions(network, blocks.tasks[name].questions, context, pause=pause))
-        normalised = None if found.accuracy_normalised is None else found.accuracy_normalised.value
-        return TaskFigures(
-            accuracy=found.accuracy.value, normalised_accuracy=normalised, answer_bits_per_byte=found.bits_per_byte
-        ), found.chance
+    def answers() -> dict[str, TaskResult]:
+        asked = {name: task.questions for name, task in blocks.tasks.items()}
+        return {name: task_result(name, score_questions(network, each, context, pause=pause)) for name, each in asked.items()}
 
-    plain = {name: figures(name) for name in blocks.tasks}
-    in_rounded: dict[str, TaskFigures] = {}
+    plain, in_rounded = answers(), dict[str, TaskResult]()
     if rounding is not None and plain:
         with rounded(network, rounding):
-            in_rounded = {name: figures(name)[0] for name in blocks.tasks}
+            in_rounded = answers()
     return {
         name: TaskScore(
-            questions=len(task.questions),
-            questions_sha256=task.sha256,
-            chance=plain[name][1],
-            in_float32=plain[name][0],
-            rounded=in_rounded.get(name),
+            questions=found.questions,
+            questions_sha256=blocks.tasks[name].sha256,
+            chance=found.chance,
+            in_float32=_figures(found),
+            rounded=_figures(in_rounded[name]) if name in in_rounded else None,
         )
-        for name, task in blocks.tasks.items()
+        for name, found in plain.items()
     }
+
+
+def _figures(found: TaskResult) -> TaskFigures:
+    normalised = found.accuracy_normalised
+    return TaskFigures(
+        accuracy=found.accuracy.value,
+        normalised_accuracy=None if normalised is None else normalised.value,
+        answer_bits_per_byte=found.bits_per_byte,
+    )
 
 
 def without_rounding(training: Training) -> Training:

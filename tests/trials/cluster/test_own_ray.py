@@ -9,6 +9,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,22 @@ def start(folder: Path, work: str = "work", **environment: str) -> subprocess.Po
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+@contextmanager
+def endless(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A driver whose question has no answer, ended at last."""
+    driver = start(folder, "endless")
+    try:
+        yield driver
+    finally:
+        driver.kill()
+        driver.wait()
+
+
+def require_up(driver: subprocess.Popen[str]) -> None:
+    assert driver.stdout is not None
+    assert driver.stdout.readline() == "up\n"
 
 
 @pytest.mark.slow
@@ -167,15 +185,10 @@ def test_a_machine_too_busy_for_rays_own_patience_is_waited_for(name: str, tmp_p
 )
 def test_the_end_of_what_ray_lives_by_is_one_sentence_and_leaves_no_process(name: str, number: signal.Signals, tmp_path: Path) -> None:
     """Asked to end, gcs_server stops to listen and lives on (Ray 2.60); a raylet takes its driver along, sometimes before we can tell."""
-    driver = start(tmp_path, "endless")
-    try:
-        assert driver.stdout is not None
-        assert driver.stdout.readline() == "up\n"
+    with endless(tmp_path) as driver:
+        require_up(driver)
         os.kill(process_named(name, MARK, str(tmp_path)).number, number)
         _, complaints = driver.communicate(timeout=200)
-    finally:
-        driver.kill()
-        driver.wait()
     assert driver.returncode == 1
     (sentence,) = complaints.splitlines()
     assert re.match(rf"archfront: (Ray's {name} |the process that did the work ended with |Ray did not start on this machine)", sentence)
@@ -183,6 +196,7 @@ def test_the_end_of_what_ray_lives_by_is_one_sentence_and_leaves_no_process(name
     assert not processes_with(MARK, str(tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "number"),
     [
@@ -194,16 +208,11 @@ def test_the_end_of_what_ray_lives_by_is_one_sentence_and_leaves_no_process(name
 )
 def test_what_ends_before_ray_is_up_is_begun_again(name: str, number: signal.Signals, tmp_path: Path) -> None:
     """As a raylet does whose agents are late beside other work."""
-    driver = start(tmp_path, "endless")
-    try:
-        assert driver.stdout is not None
+    with endless(tmp_path) as driver:
         os.kill(process_named(name, MARK, str(tmp_path)).number, number)
-        assert driver.stdout.readline() == "up\n"
+        require_up(driver)
         driver.send_signal(signal.SIGINT)
         _, complaints = driver.communicate(timeout=200)
-    finally:
-        driver.kill()
-        driver.wait()
     assert driver.returncode == 130
     first, *_ = complaints.splitlines()
     assert re.match(rf"archfront: Ray's {name} .* before it was up \(its logs lie in .*\); it is begun again$", first)
