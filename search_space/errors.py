@@ -67,6 +67,12 @@ def said_by(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
 
+def shortened_path(path: object, most: int = LONGEST_QUOTE) -> str:
+    """A path without quotes, on one line and cut in its middle: its end says which file it is."""
+    line, head = " ".join(str(path).split()), most // 4
+    return line if len(line) <= most else f"{line[:head]}...{line[head + 3 - most :]}"
+
+
 def unknown_key(path: str, key: object, known: Iterable[str]) -> SpecError:
     """An error for a key that does not exist, naming the likeliest one that does."""
     names = list(known)
@@ -84,7 +90,7 @@ def refused(error: OSError, path: object, must: str, cure: str) -> SpecError | W
     """The error for what the system refuses at a path: a wrong input, or the end of the work where its disk is full."""
     if error.errno in FULL:
         return WorkError(f"{path} cannot be written ({complaint_of(error)}); make room, and run the same command again")
-    return SpecError(f"{shortened(path, 2 * LONGEST_QUOTE)} must {must}, found: {complaint_of(error)}; {cure}")
+    return SpecError(f"{shortened_path(path, 2 * LONGEST_QUOTE)} must {must}, found: {complaint_of(error)}; {cure}")
 
 
 def require_local(path: str, what: str) -> None:
@@ -109,7 +115,7 @@ def require_reachable(path: str | Path, what: str) -> None:
     with suppress(OSError):  # the working directory was removed
         whole = os.path.abspath(path)
     if whole != whole.encode(errors="replace").decode():
-        raise SpecError(f"{what} must be a path in UTF-8, found {quoted(whole)}; rename it, or name another")
+        raise SpecError(f"{what} must be a path in UTF-8, found {shortened_path(repr(whole))}; rename it, or name another")
     try:
         os.stat(path)
     except FileNotFoundError:
@@ -117,4 +123,4 @@ def require_reachable(path: str | Path, what: str) -> None:
     except (OSError, ValueError) as error:
         found = complaint_of(error) if isinstance(error, OSError) else NO_PATH
         cure = PATH_CURES.get(error.errno or 0, "name another") if isinstance(error, OSError) else "leave it out"
-        raise SpecError(f"{what} must be a path that can be followed, found {quoted(whole)}: {found}; {cure}") from None
+        raise SpecError(f"{what} must be a path that can be followed, found {shortened_path(repr(whole))}: {found}; {cure}") from None

@@ -12,7 +12,7 @@ from analysis.objectives.quality import BITS_PER_BYTE, ON
 from analysis.objectives.registry import find_objective
 from analysis.records.record import Kind, TrialRecord
 from analysis.records.replicates import averaged, repetitions
-from analysis.statistics.intervals import LEVEL
+from analysis.statistics.intervals import standard_errors
 from analysis.statistics.rank_correlation import RankCorrelation, rank_correlation
 from analysis.statistics.seed_noise import estimate_seed_noise
 from analysis.text.words import capitalised, joined
@@ -78,7 +78,7 @@ def depth_effects(records: Sequence[TrialRecord]) -> list[DepthEffect]:
             continue
         noise = estimate_seed_noise(seeds).size * sqrt(1 / len(ours) + 1 / len(theirs))
         value = sum(ours) / len(ours) - sum(theirs) / len(theirs)
-        half = _two_sided() * noise
+        half = standard_errors() * noise
         found.append(DepthEffect(name, value, value - half, value + half))
     return found
 
@@ -119,9 +119,3 @@ def _is_named(record: TrialRecord, name: str) -> bool:
 def _values(group: Sequence[TrialRecord], objective: Objective) -> list[float]:
     found = [objective.value(Observed.of(record)) for record in group]
     return [value for value in found if value is not None]
-
-
-def _two_sided() -> float:
-    from scipy.special import ndtri
-
-    return float(ndtri((1 + LEVEL) / 2))

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
-from scipy.special import ndtri
 
 from analysis.statistics.arrays import Array
-from analysis.statistics.intervals import LEVEL
+from analysis.statistics.intervals import standard_errors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +41,7 @@ def errors(predicted: Array, deviations: Array, measured: Array) -> Errors:
     from scipy.stats import kendalltau, spearmanr  # a third of a second, which a study that reads a table of errors does not need
 
     missed = np.abs(predicted / measured - 1)
-    reach = float(ndtri(0.5 + LEVEL / 2)) * deviations
+    reach = standard_errors() * deviations
     enough = len(measured) > 2 and np.ptp(predicted) > 0 and np.ptp(measured) > 0
     return Errors(
         shapes=len(measured),

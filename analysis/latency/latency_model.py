@@ -14,7 +14,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
 
 from analysis.latency.cost_terms import (
     BEYOND_CACHE,
@@ -31,7 +30,7 @@ from analysis.latency.cost_terms import (
 from analysis.latency.time_model import Prices, TimeModel
 from analysis.records.latency import Latency, Spread
 from analysis.statistics.arrays import Array
-from analysis.statistics.intervals import LEVEL
+from analysis.statistics.intervals import LEVEL, standard_errors
 from search_space.architecture import Architecture
 from search_space.cost import parameters
 
@@ -61,7 +60,7 @@ class LatencyEstimate:
 
     def between(self, level: float = LEVEL) -> tuple[float, float]:
         """The central interval that holds a measurement with this probability, in ms."""
-        reach = math.exp(float(ndtri(0.5 + level / 2)) * self.deviation)
+        reach = math.exp(standard_errors(level) * self.deviation)
         return self.ms / reach, self.ms * reach
 
     @property
@@ -219,7 +218,7 @@ def stretch(scores: Array) -> float:
     """
     ordered = np.sort(np.abs(scores))
     place = min(math.ceil(LEVEL * (len(ordered) + 1)), len(ordered)) - 1
-    return max(1.0, float(ordered[place] / ndtri(0.5 + LEVEL / 2)))
+    return max(1.0, float(ordered[place] / standard_errors()))
 
 
 def _numbers(shape: Architecture) -> dict[str, float]:

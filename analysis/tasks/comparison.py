@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from scipy.stats import norm
 
 from analysis.statistics.arrays import Array
 from analysis.statistics.cluster_error import half_width, ratio_error
-from analysis.statistics.intervals import LEVEL
+from analysis.statistics.intervals import standard_errors
 from analysis.tasks.task_result import Estimate, TaskResult
 
 
@@ -94,5 +93,5 @@ def mean_difference(pairs: Sequence[tuple[Array, Array]]) -> Estimate:
         count = len(ours) + 2
         more, less = float((ours > theirs).sum()) + 0.5, float((ours < theirs).sum()) + 0.5
         variances.append((more + less - (more - less) ** 2 / count) / count**2)
-    middle, half = sum(values) / len(pairs), float(norm.ppf((1 + LEVEL) / 2)) * sqrt(sum(variances)) / len(pairs)
+    middle, half = sum(values) / len(pairs), standard_errors() * sqrt(sum(variances)) / len(pairs)
     return Estimate(middle, middle - half, middle + half)

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from math import log, sqrt
 
 import numpy as np
-from scipy.stats import norm
 
 from analysis.statistics.arrays import Array
-from analysis.statistics.intervals import LEVEL
+from analysis.statistics.intervals import standard_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +123,7 @@ def share(right: Array) -> Estimate:
 
 def share_of(right: float, count: int) -> Estimate:
     """Share of so many questions that were answered rightly, or of a mean of several answers to each, with Wilson's interval."""
-    value, z = right / count, float(norm.ppf((1 + LEVEL) / 2))
+    value, z = right / count, standard_errors()
     middle = (value + z * z / (2 * count)) / (1 + z * z / count)
     half = z / (1 + z * z / count) * sqrt(value * (1 - value) / count + z * z / (4 * count * count))
     return Estimate(value, max(0.0, middle - half), min(1.0, middle + half))
@@ -136,7 +135,7 @@ def paired_difference(ours: Array, theirs: Array) -> Estimate:
     The interval is Agresti and Min's (Statistics in Medicine 24, 2005): the normal one after half a question was added to each of the four
     ways in which two models can answer one, so that models which agreed on ten questions are not called equal.
     """
-    count, z = len(ours) + 2, float(norm.ppf((1 + LEVEL) / 2))
+    count, z = len(ours) + 2, standard_errors()
     more, less = float((ours > theirs).sum()) + 0.5, float((ours < theirs).sum()) + 0.5
     middle, half = (more - less) / count, z * sqrt(more + less - (more - less) ** 2 / count) / count
     return Estimate(float((ours - theirs).mean()), middle - half, middle + half)

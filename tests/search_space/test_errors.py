@@ -79,6 +79,17 @@ def test_a_path_that_the_system_refuses_is_told_with_its_words(tmp_path: Path) -
         require_reachable(tmp_path / ("x" * 300), "--output")
 
 
+def test_a_long_path_is_cut_where_it_does_not_tell_the_file(tmp_path: Path) -> None:
+    deep = tmp_path.joinpath(*["folder"] * 30)
+    deep.mkdir(parents=True)
+    (deep / "shape.yaml").symlink_to("shape.yaml")
+    with pytest.raises(SpecError, match=r"found '/.*\.\.\..*/shape\.yaml': Too many levels of symbolic links"):
+        require_reachable(deep / "shape.yaml", "--output")
+    told = str(refused(OSError(errno.EACCES, "Permission denied"), deep / "shape.yaml", "be readable", "see to it"))
+    assert "/shape.yaml must be readable, found: Permission denied" in told
+    assert len(told) < 300
+
+
 def test_a_path_through_a_link_and_back_is_the_systems_to_follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By its letters alone it would lead through the file beside the link."""
     far = tmp_path / "far"

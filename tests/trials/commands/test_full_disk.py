@@ -65,7 +65,8 @@ def test_a_study_ends_with_one_sentence_and_goes_on(
     one_sentence(done.stderr)
     before = (disk / "study" / RECORDS).read_bytes() if (disk / "study" / RECORDS).exists() else b""
     kept = before[: before.rfind(b"\n") + 1]
-    assert [json.loads(line)["number"] for line in kept.splitlines()] == sorted(range(kept.count(b"\n")))
+    numbers = [json.loads(line)["number"] for line in kept.splitlines()]  # in the order of their ends
+    assert len(set(numbers)) == len(numbers)
     assert [path.name for path in (disk / "study").rglob("*.part")] == []
     make_room(disk)
     monkeypatch.setattr("trials.driver.run_study.run_study", partial(run_study, evaluate=fakes.plausible))
