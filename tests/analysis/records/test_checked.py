@@ -170,7 +170,7 @@ def test_a_wrong_value_is_told_with_its_line_its_key_what_was_found_and_the_cure
         is_no_json = kind in (Row, Header) and (wrong == 10**400 or (isinstance(wrong, float) and not math.isfinite(wrong)))
         assert is_no_json or written(path).split("[")[0] in said, (wrong, said)
         assert any(cure in said for cure in ("delete that line", "restore it from a copy")), said
-        assert len(said) < 600, said
+        assert len(said.replace(str(tmp_path), "")) < 600, said
 
 
 @pytest.mark.parametrize(("name", "path"), CASES, ids=[f"{name}: {written(path)}" for name, path in CASES])
