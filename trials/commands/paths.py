@@ -5,16 +5,12 @@ from __future__ import annotations
 import argparse
 import errno
 import os
-import stat
 from collections.abc import Callable, Iterator
 from enum import Enum
 from pathlib import Path
 
 from search_space.errors import FULL, SpecError, WorkError, complaint_of, require_local, require_reachable, shortened
-
-KINDS = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
-"""What may lie in a file's place, by the bits of its mode."""
-
+from trials.study.files import what_lies_at
 
 UNNAMED = (*FULL, errno.EROFS, errno.EACCES, errno.EIO)
 """What may be refused after a file is open, where the system does not say which it was."""
@@ -98,21 +94,13 @@ def _require_written(path: GivenPath) -> None:
     found = None
     if there != whole or is_folder:
         if not there.is_dir():
-            found = f"{_kind(there)} at {there}" if there != whole else _kind(there)
+            found = f"{what_lies_at(there)} at {there}" if there != whole else what_lies_at(there)
         elif path.use is Use.PAGE and there != whole.parent:
             found = f"no folder {whole.parent}"
     elif not there.is_file():
-        found = _kind(there)
+        found = what_lies_at(there)
     writable = there if there.is_dir() else there.parent  # a file is written beside and renamed
     if found is None and not os.access(writable, os.W_OK | os.X_OK):
         found = f"that {writable} cannot be"
     if found is not None:
         raise SpecError(f"{path.argument} must be {must}, found {found} ({shortened(path)}); name another")
-
-
-def _kind(path: Path) -> str:
-    """What lies at a path."""
-    try:
-        return KINDS.get(stat.S_IFMT(path.stat().st_mode), "a file")
-    except OSError:
-        return "a link that leads nowhere"

@@ -74,17 +74,22 @@ def require_dataset_folder(spec: CorpusSpec) -> None:
     folder = Path(spec.dataset or "")
     if spec.is_local and not folder.is_dir():
         raise SpecError(f"corpus.dataset must be a folder or a name on the hub, found nothing at {spec.dataset}; check the path")
-    if spec.is_local and not any(_may_be_text(file.relative_to(folder), file) for file in folder.rglob("*")):
+    if spec.is_local and not any(_may_be_text(file.relative_to(folder), file) for file in dataset_files(folder)):
         raise SpecError(
             f"corpus.dataset must be a folder with files of text, such as .parquet, .jsonl or .txt, found none in {spec.dataset}; "
             "put them there, or name another folder"
         )
 
 
+def dataset_files(folder: Path) -> list[Path]:
+    """The files of a dataset's folder, sorted; like the library `datasets` it goes through no link to a folder."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
 def _may_be_text(name: Path, file: Path) -> bool:
     """Whether a file of a dataset's folder may hold documents: none that is hidden, empty or says what the dataset is."""
     said = name.stem.upper() in ("README", "LICENSE") or any(part.startswith(".") for part in name.parts)
-    return not said and file.is_file() and file.stat().st_size > 0
+    return not said and file.stat().st_size > 0
 
 
 def _fetch(spec: CorpusSpec, folder: Path) -> None:
@@ -213,7 +218,7 @@ def _decoded(text: bytes, spec: CorpusSpec, done: int) -> str:
 def _key(spec: CorpusSpec) -> str:
     """A hash of what is asked for; where it is a folder, of its files' names, sizes and times too."""
     asked = spec.model_dump(include={"dataset", "config", "split", "revision", "limit_bytes", "column"})
-    files = sorted(path for path in Path(spec.dataset or "").rglob("*") if path.is_file()) if spec.is_local else []
+    files = dataset_files(Path(spec.dataset or "")) if spec.is_local else []
     asked["files"] = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     return hashlib.sha256(json_of(asked, sort_keys=True).encode()).hexdigest()[:32]
 

@@ -7,7 +7,6 @@ sections, cut at line ends. Sections let one long file fill all three splits whi
 from __future__ import annotations
 
 import codecs
-import glob
 import io
 import os
 import sysconfig
@@ -24,6 +23,7 @@ from trials.corpus.byte_stream import COMPRESSIONS, Watch, compression_of, opene
 from trials.corpus.json_rows import read_json_lines
 from trials.corpus.separated_rows import read_separated
 from trials.study.corpus_spec import CorpusSpec
+from trials.study.files import globbed
 
 SHORTEST_SECTION_BYTES, LONGEST_SECTION_BYTES = 4 << 10, 64 << 10
 CORPUS_SECTIONS = 200
@@ -81,7 +81,11 @@ def find_documents(spec: CorpusSpec, key: str = "corpus.files") -> Documents:
         return Documents("python-stdlib", tuple(_standard_library(root)), embedded=True)
     if not spec.files:
         raise SpecError(f"{key} must name at least one file, found none; name {_one_of(READERS)} files, globs are allowed")
-    files = tuple(dict.fromkeys(path for pattern in spec.files for path in _matches(pattern, key)))
+    found: dict[str, Path] = {}
+    for pattern in spec.files:
+        for real, path in _matches(pattern, key).items():
+            found.setdefault(real, path)
+    files = tuple(found.values())
     more = f" and {len(files) - 1} more" if len(files) > 1 else ""
     return Documents(f"{files[0].name}{more}", files, embedded=False, column=spec.column)
 
@@ -95,26 +99,20 @@ def _standard_library(root: Path) -> list[Path]:
     return sorted(found, key=Path.as_posix)
 
 
-def _matches(pattern: str, key: str) -> list[Path]:
-    path = Path(pattern)
-    paths = [path] if path.is_file() else _globbed(path)
-    files = [path for path in paths if path.is_file()]
+def _matches(pattern: str, key: str) -> dict[str, Path]:
+    """The files of a pattern, each beside its real path."""
+    files = globbed(Path(), pattern, key)
     if not files:
-        cure = f"name its files, such as {pattern}/**/*.txt" if path.is_dir() else "check the path, which is relative to the study file"
+        is_folder = Path(pattern).is_dir()
+        cure = f"name its files, such as {pattern}/**/*.txt" if is_folder else "check the path, which is relative to the study file"
         raise SpecError(f"{key} must name files, found none for {pattern}; {cure}")
-    for file in files:
+    for file in files.values():
         if suffix_of(file) not in READERS:
             raise SpecError(
                 f"corpus file {file} must end in {_one_of(READERS)}, those of text also in {_one_of(COMPRESSIONS)} after that, found "
                 f"{quoted(''.join(file.suffixes[-2:]))}; convert it or leave it out"
             )
     return files
-
-
-def _globbed(path: Path) -> list[Path]:
-    """What a glob finds; folders that are there are no part of it, whatever characters their names have."""
-    root = next(folder for folder in (path, *path.parents) if folder.is_dir() or folder == folder.parent)
-    return [root / name for name in sorted(glob.glob(str(path.relative_to(root)), root_dir=root, recursive=True))]
 
 
 def suffix_of(path: Path) -> str:

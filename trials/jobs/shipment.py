@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import importlib.util
 import logging
 import os
@@ -13,10 +12,12 @@ from typing import Any
 
 from search_space.describe import is_file_name
 from search_space.errors import SpecError, quoted
+from trials.corpus.dataset import dataset_files
 from trials.corpus.given_tokenizer import FILE
 from trials.machine.provenance import FRONT_DOOR, PACKAGES
 from trials.study.ablation_spec import AblationSpec, is_ablation, load_ablation
 from trials.study.corpus_spec import CorpusSpec, is_local_path
+from trials.study.files import globbed
 from trials.study.load_study import load_begun, load_study
 from trials.study.origin import is_file
 from trials.study.search_spec import is_table_file
@@ -143,10 +144,10 @@ def _companions(study_path: Path) -> Iterator[tuple[str, Path]]:
 def texts_of(corpus: CorpusSpec, folder: Path) -> Iterator[tuple[str, Path]]:
     """Relative name in the folder and file, for each file of text and tokenizer that a corpus names; an absolute path is said."""
     for key, patterns in corpus.text_files.items():
-        for pattern in patterns:
-            yield from named_files(key, pattern, folder)
-    if corpus.dataset is not None and (corpus.is_local or (folder / corpus.dataset).is_dir()):
-        yield from named_files("corpus.dataset", f"{corpus.dataset}/**", folder)
+        yield from all_named(key, patterns, folder)
+    name = corpus.dataset
+    if name is not None and (corpus.is_local or (folder / name).is_dir()) and _is_sent("corpus.dataset", name, folder):
+        yield from ((str(file.relative_to(folder)), file) for file in dataset_files(folder / name))
     for name in corpus.tokenizer or ():
         yield from tokenizer_files("corpus.tokenizer", name, folder)
 
@@ -175,18 +176,39 @@ def _module(name: str) -> Iterator[tuple[str, Path]]:
             yield str(file.relative_to(here)), file
 
 
+def all_named(key: str, patterns: Sequence[str], folder: Path) -> Iterator[tuple[str, Path]]:
+    """What several patterns name together, a file with several names once: there, where no links are, it would be several.
+
+    Raises as `named_files` does, and where a pattern has nothing but other names.
+    """
+    sent: dict[str, str] = {}
+    for pattern in patterns:
+        named = [(name, file, sent.setdefault(os.path.realpath(file), name)) for name, file in named_files(key, pattern, folder)]
+        yield from ((name, file) for name, file, first in named if name == first)
+        if named and all(name != first for name, _, first in named):
+            raise SpecError(
+                f"{key}: {pattern} must name a file of its own to be shipped, found {named[0][2]} by another name; leave it out"
+            )
+
+
 def named_files(key: str, pattern: str, folder: Path) -> Iterator[tuple[str, Path]]:
     """Relative name in the folder and file, for each that a pattern names; an absolute one is said, and names files of the cluster.
 
     Raises SpecError where it leads out of the folder, or names none.
     """
-    if Path(pattern).is_absolute():
-        logger.warning("%s: %s is an absolute path, so the job reads it on the cluster; it is not shipped", key, pattern)
+    if not _is_sent(key, pattern, folder):
         return
-    if ".." in Path(pattern).parts:
-        raise SpecError(f"{key}: {pattern} must lie below {folder} to be shipped; copy it there, or name an absolute path of the cluster")
-    names = [pattern] if (folder / pattern).is_file() else sorted(glob.glob(pattern, root_dir=folder, recursive=True))
-    files = [(name, folder / name) for name in names if (folder / name).is_file()]
+    files = [(str(file.relative_to(folder)), file) for file in globbed(folder, pattern, key).values()]
     if not files:
         raise SpecError(f"{key}: {pattern} must name a file in {folder}, found none; check the path, which is relative to that folder")
     yield from files
+
+
+def _is_sent(key: str, name: str, folder: Path) -> bool:
+    """Whether a path or pattern is of the folder; one that is absolute is said, one that leads out of the folder refused."""
+    if Path(name).is_absolute():
+        logger.warning("%s: %s is an absolute path, so the job reads it on the cluster; it is not shipped", key, name)
+        return False
+    if ".." in Path(name).parts:
+        raise SpecError(f"{key}: {name} must lie below {folder} to be shipped; copy it there, or name an absolute path of the cluster")
+    return True

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from search_space.describe import is_file_name
 from search_space.errors import SpecError, quoted
-from trials.jobs.shipment import named_files, texts_of, tokenizer_files
+from trials.jobs.shipment import all_named, texts_of, tokenizer_files
 from trials.study.corpus_spec import EMBEDDED, YAML_ENDS, CorpusSpec
 from trials.study.directory import TOKENIZERS
 from trials.study.origin import ORIGIN
@@ -58,7 +58,7 @@ def text_there(data: Sequence[str], tokenizer: str | None) -> tuple[Sequence[str
         return data, tokenizers
     if len(data) == 1 and data[0].endswith(YAML_ENDS):
         return [Path(data[0]).name], _of_a_yaml(Path(data[0])) | tokenizers
-    return data, {name: file for each in data for name, file in named_files("--data", each, Path.cwd())} | tokenizers
+    return data, dict(all_named("--data", data, Path.cwd())) | tokenizers
 
 
 def require_no_relative_text(corpus: CorpusSpec, study: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -12,6 +11,7 @@ from analysis.records.files import write_whole
 from analysis.records.json_text import read_json
 from analysis.records.json_writer import json_of
 from search_space.errors import SpecError, require_local
+from trials.study.files import is_globbed
 
 ORIGIN = "origin.json"
 """The file of a study's directory that says it."""
@@ -79,4 +79,4 @@ def require_beside(folders: Sequence[Path], key: str, names: Iterable[str]) -> N
 
 
 def _lies(folder: Path, name: str) -> bool:
-    return os.path.lexists(folder / name) or any(True for _ in glob.iglob(name, root_dir=folder, recursive=True))
+    return os.path.lexists(folder / name) or is_globbed(folder, name)

@@ -10,6 +10,7 @@ from typing import Any
 from analysis.records.json_text import parse_json
 from analysis.records.json_writer import json_of
 from search_space.errors import SpecError, complaint_of, quoted
+from trials.study.files import what_lies_at
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 ANSWERING = "assistant"
@@ -61,7 +62,7 @@ def read_chats(file: Path, most: int | None = None) -> list[Chat]:
     """The chats of a file, the first `most` of them; raises SpecError, with the line, for what is none."""
     chats: list[Chat] = []
     if file.exists() and not file.is_file():  # a pipe would be waited for
-        raise SpecError(f"{file} must be a file of chats, found {'a directory' if file.is_dir() else 'a pipe or a device'}; name another")
+        raise SpecError(f"{file} must be a file of chats, found {what_lies_at(file)}; name another")
     try:
         with open(file, "rb") as lines:
             number = 0

@@ -36,6 +36,29 @@ def test_code_study_and_the_files_it_names_travel_and_nothing_else(tmp_path: Pat
     assert not list(shipped.rglob("__pycache__"))
 
 
+def test_a_text_travels_once_whatever_links_lead_to_it(tmp_path: Path) -> None:
+    folder = tmp_path / "studies"
+    study = write_study(folder, corpus={"files": ["texts/[01].txt", "texts/**/*.txt", "more/*.txt"]})
+    for name, to in {"texts/0a.txt": "0.txt", "texts/again": ".", "texts/up": "..", "more": "away"}.items():
+        (folder / name).symlink_to(to)
+    (folder / "away").mkdir()
+    (folder / "away" / "b.txt").write_text("text of its own")
+    (folder / "away" / "1.txt").symlink_to("../texts/1.txt")
+    (tmp_path / "shipped").mkdir()
+    pack(study, tmp_path / "shipped")
+    there = tmp_path / "shipped" / "study"
+    assert sorted(file.relative_to(there).as_posix() for file in there.rglob("*.txt")) == [
+        "more/b.txt",
+        *(f"texts/{n}.txt" for n in range(4)),
+    ]
+    study.write_text(study.read_text().replace("more/*.txt", "away/1.txt"))
+    (tmp_path / "again").mkdir()
+    with pytest.raises(
+        SpecError, match=r"corpus\.files: away/1\.txt must name a file of its own to be shipped, found texts/1\.txt by another"
+    ):
+        pack(study, tmp_path / "again")
+
+
 def test_the_code_that_travels_has_the_name_of_the_code_here_until_it_changes(tmp_path: Path) -> None:
     pack(write_study(tmp_path / "studies"), tmp_path)
     assert code_digest(tmp_path) == code_digest() == this_machine()["code"]
