@@ -156,7 +156,7 @@ def _on_test_split(chosen: Sequence[int], reference: TrialRecord, finals: Mappin
 
 def _on_test(objective: Objective, record: TrialRecord, final: FinalRecord) -> float | None:
     """What is said of an objective that is read from a split alone, so that any shape's record will do beside it; None of the others."""
-    return objective.value(Observed.judged_by(record, final.test)) if objective.noise == "seed" else None
+    return objective.value(Observed.judged_by(record, final.test)) if objective.has_splits else None
 
 
 def written_numbers(front: Front, number: int) -> str:

@@ -33,7 +33,7 @@ def trial_row(record: TrialRecord, final: FinalRecord | None, front: Front, memb
     """One trial; what was not measured is None. `failed_checks` names the health checks that fail, nothing where all is well.
 
     Every objective has a column of its name, and beside it what is known of it: `searched_` and `final_` before what was measured in the
-    search and after it, `credible_`, `test_` and `fresh_seed_test_` before what a seed moves.
+    search and after it, `credible_` before what a seed moves, `test_` and `fresh_seed_test_` before what the test split tells.
     """
     a, training, point = record.architecture, record.training, front.points.get(record.number)
     posterior = membership.posteriors.get(record.number)
@@ -73,12 +73,12 @@ def _columns(
         yield name, searched if after is None else after
         yield f"searched_{name}", searched
         yield f"final_{name}", after
-    if objective.noise == "seed":
-        if objective in front.objectives:
-            known = record.number in membership.posteriors
-            interval = membership.interval(record.number, front.objectives.index(objective)) if known else None
-            yield f"credible_{name}_low", None if interval is None else interval.low
-            yield f"credible_{name}_high", None if interval is None else interval.high
+    if objective.noise == "seed" and objective in front.objectives:
+        known = record.number in membership.posteriors
+        interval = membership.interval(record.number, front.objectives.index(objective)) if known else None
+        yield f"credible_{name}_low", None if interval is None else interval.low
+        yield f"credible_{name}_high", None if interval is None else interval.high
+    if objective.has_splits:
         yield f"test_{name}", objective.value(Observed.judged_by(record, final.test if final else None))
         fresh = final.fresh_seed if final else None
         yield f"fresh_seed_test_{name}", objective.value(Observed.judged_by(record, fresh.test if fresh else None))

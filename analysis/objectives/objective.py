@@ -78,6 +78,8 @@ class Objective:
     """Standard deviation of its logarithm between two measurements of one shape, before a study has any."""
     phase: Phase | None = None
     """What a device's table predicts it by; None where no table can."""
+    has_splits: bool = False
+    """Whether it is read from a split of the text, so that the test split has it too; a named validation set or task has no other part."""
 
     def cost(self, value: float) -> float:
         """The value as a number that is better where smaller; the same turns a cost back into a value."""

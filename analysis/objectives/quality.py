@@ -84,6 +84,7 @@ QUALITY = (
         value=lambda seen: None if seen.quality is None else seen.quality.deployed.bits_per_byte,
         known="training",
         noise="seed",
+        has_splits=True,
     ),
     Objective(
         name=ROUNDING_LOSS,
@@ -102,6 +103,7 @@ QUALITY = (
         value=lambda seen: None if seen.quality is None else seen.quality.rounding_loss,
         known="training",
         noise="seed",
+        has_splits=True,
     ),
     Objective(
         name="next_token_accuracy",
@@ -116,5 +118,6 @@ QUALITY = (
         better="higher",
         known="training",
         noise="seed",
+        has_splits=True,
     ),
 )

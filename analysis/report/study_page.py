@@ -156,7 +156,7 @@ def _cards(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], fr
             for o, v in values
         ]
         ranges = [(o, interval) for o, interval in zip(front.objectives, posterior.intervals, strict=True) if interval is not None]
-        on_test = [(o, o.value(Observed.judged_by(record, test))) for o in front.problem.shown if o.noise == "seed"]
+        on_test = [(o, o.value(Observed.judged_by(record, test))) for o in front.problem.shown if o.has_splits]
         width = None if test is None else half_width_of(test)
         told = ", ".join(objective.said(value) for objective, value in on_test if value is not None)
         told += "" if test is None or width is None else f" (± {width:.3f} bits per byte at 90 %, by {test.documents:,} documents)"

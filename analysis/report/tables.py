@@ -64,12 +64,21 @@ def _front_columns(front: Front) -> dict[str, Cell]:
             columns[objective.heading()] = _value(objective)
     for objective in seeds:
         of = "" if len(seeds) == 1 else f"{objective.words.label}, "
-        columns |= {objective.heading(", validation"): _value(objective), f"{of}credible, 90 %": _interval(objective)}
+        columns |= {_searched(objective): _value(objective), f"{of}credible, 90 %": _interval(objective)}
     columns["on the front"] = lambda r: words.probability(r["front_probability"])
-    columns |= {objective.heading(", test"): _value(objective, "test_") for objective in seeds}
+    columns |= _tested(seeds)
     for objective in beside:
-        columns |= {objective.heading(", validation"): _value(objective), objective.heading(", test"): _value(objective, "test_")}
+        columns |= {_searched(objective): _value(objective), **_tested([objective])}
     return columns
+
+
+def _searched(objective: Objective) -> str:
+    """Heading of what the search saw of it; a named validation set or task has one part alone, so no word for which."""
+    return objective.heading(", validation" if objective.has_splits else "")
+
+
+def _tested(objectives: Sequence[Objective]) -> dict[str, Cell]:
+    return {objective.heading(", test"): _value(objective, "test_") for objective in objectives if objective.has_splits}
 
 
 def rounding_cell(r: dict[str, Any]) -> str:

@@ -105,7 +105,7 @@ def _measured(problem: Problem, record: TrialRecord, final: FinalRecord | None) 
         rows.append(("trained on", f"{record.training.tokens:,} tokens, seed {record.seed}"))
     seen, on_test = Observed.of(record, final), Observed.judged_by(record, final.test if final is not None else None)
     for objective in problem.shown:
-        value, test = objective.value(seen), objective.value(on_test) if objective.noise == "seed" else None
+        value, test = objective.value(seen), objective.value(on_test) if objective.has_splits else None
         rows += [] if value is None else [(objective.words.label, objective.words.write(value))]
         rows += [] if test is None else [(f"{objective.words.label}, test", objective.words.write(test))]
     if final is not None and final.test is not None and (width := half_width_of(final.test)) is not None:

@@ -50,10 +50,10 @@ def standing_of(record: TrialRecord, final: FinalRecord | None, front: Front, me
 
 def result_names(problem: Problem) -> list[str]:
     """Metrics that a study of this problem may have, but those of named validation sets."""
-    seeds = [objective.name for objective in OBJECTIVES.values() if objective.noise == "seed"]
+    split = [objective.name for objective in OBJECTIVES.values() if objective.has_splits]
     results = [name for name in OBJECTIVES if is_result(name, problem)]
     ends = [f"{objective.name}_{end}" for objective in problem.objectives if objective.noise == "seed" for end in ("low", "high")]
-    tested = [f"{prefix}_{name}" for prefix in ("test", "fresh_seed_test") for name in seeds]
+    tested = [f"{prefix}_{name}" for prefix in ("test", "fresh_seed_test") for name in split]
     return sorted({*results, *ends, *tested, "front_probability", "parameters"})
 
 

@@ -64,7 +64,7 @@ def front_note(rows: Sequence[Mapping[str, Any]], problem: Problem) -> str:
     """The front's rows in Markdown with the columns most asked for, for the description of the study's run."""
     if not rows:
         return "No trial has finished, so there is no front."
-    tested = [f"test_{objective.name}" for objective in problem.objectives if objective.noise == "seed"]
+    tested = [f"test_{objective.name}" for objective in problem.objectives if objective.has_splits]
     columns = (*NOTE_COLUMNS, *(problem.names[place] for place in problem.columns), *tested)
     lines = [columns, ("---",) * len(columns), *([_cell(row[name]) for name in columns] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -19,8 +19,10 @@ from analysis.objectives.problem import STANDARD, Problem, problem_of
 from analysis.objectives.quality import ROUNDING_LOSS
 from analysis.objectives.registry import OBJECTIVES
 from analysis.records.record import Kind, TrialRecord
+from analysis.records.task_score import TaskFigures, TaskScore
 from analysis.report.figures import LABELLED, front_figures
 from analysis.report.study_page import report_page
+from analysis.report.tables import front_table
 from analysis.terminal.front_text import front_text
 from tests.support.sample_study import as_rounded, sample_finals, sample_records, sample_summary
 
@@ -46,6 +48,36 @@ def test_a_shape_is_on_the_front_of_three_where_nothing_beats_it_in_all_of_them(
     assert len(found.members) > len(front_of(RECORDS, FINALS).members)
     latencies = [found.points[number].values[1] for number in found.members]
     assert latencies == sorted(latencies), "listed by what is known first"
+
+
+NAMED = ("bits_per_byte.code", "accuracy.piqa", "normalised_accuracy.piqa", "answer_bits_per_byte.piqa")
+
+
+@pytest.mark.parametrize("name", [*OBJECTIVES, *NAMED])
+def test_a_column_of_the_test_split_is_there_where_that_split_tells_the_objective(name: str) -> None:
+    """A named validation set or task has no other part, so that such a column would stay empty, in the report and in MLflow."""
+    records = [_judged_by_names(as_rounded(record, 0.01)) for record in RECORDS]
+    problem = problem_of([name, "kv_cache_bytes" if name == "weight_bytes" else "weight_bytes"])
+    found = front_of(records, FINALS, problem)
+    membership = estimate_membership(found)
+    row = front_rows(records, FINALS, found, membership)[0]
+    tested = {key for key in row if key.endswith(f"test_{name}")}
+    of_a_split = name in ("bits_per_byte", "next_token_accuracy", ROUNDING_LOSS)
+    assert tested == ({f"test_{name}", f"fresh_seed_test_{name}"} if of_a_split else set())
+    heading = found.objectives[problem.names.index(name)].heading(", test")
+    assert (f"{heading}<" in front_table(records, FINALS, found, membership)) == of_a_split
+
+
+def _judged_by_names(record: TrialRecord) -> TrialRecord:
+    """The record with a named validation set and a task."""
+    training = record.training
+    if training is None or training.validation is None:
+        return record
+    right = training.validation.next_token_accuracy
+    figures = TaskFigures(accuracy=right, normalised_accuracy=right, answer_bits_per_byte=training.validation.bits_per_byte)
+    score = TaskScore(questions=100, questions_sha256="0" * 64, chance=0.1, in_float32=figures)
+    judged = dataclasses.replace(training, validations={"code": training.validation}, tasks={"piqa": score})
+    return dataclasses.replace(record, training=judged)
 
 
 @pytest.mark.parametrize("names", [*combinations(OBJECTIVES, 2), NAMES, ("weight_bytes", "training_flops", "next_token_accuracy")])

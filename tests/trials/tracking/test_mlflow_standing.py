@@ -12,14 +12,16 @@ import pytest
 from analysis.fronts.front import front_of
 from analysis.fronts.membership import estimate_membership
 from analysis.fronts.picks import picked
-from analysis.fronts.rows import trial_row
+from analysis.fronts.rows import front_rows, trial_row
 from analysis.objectives.problem import problem_of
+from analysis.records.task_score import TaskFigures, TaskScore
 from analysis.records.training import CurvePoint
 from tests.support.mlflow_here import TrackerHere
 from tests.support.sample_study import sample_finals
 from tests.trials.tracking.test_mlflow_tracker import COUNT, STUDY_YAML, Store, records, study, track
 from trials.tracking.mlflow_curves import MOST_POINTS
 from trials.tracking.mlflow_location import DATABASE
+from trials.tracking.mlflow_study_content import front_note
 from trials.tracking.mlflow_trial_content import trial_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")  # MLflow's own use of SQLAlchemy
@@ -98,3 +100,24 @@ def test_a_thousand_trials_are_below_20_megabytes(tmp_path: Path) -> None:
             database.execute("VACUUM")
         sizes.append((tmp_path / DATABASE).stat().st_size)
     assert (sizes[1] - sizes[0]) / (many - few) < MOST_BYTES
+
+
+@pytest.mark.parametrize("name", ["bits_per_byte", "accuracy.piqa", "bits_per_byte.code", "answer_bits_per_byte.piqa"])
+def test_a_studys_note_has_a_column_of_the_test_split_where_rows_have_it(name: str) -> None:
+    training = next(record.training for record in records() if record.finished)
+    assert training is not None
+    assert training.validation is not None
+    figures = TaskFigures(accuracy=0.5, normalised_accuracy=0.5, answer_bits_per_byte=2.0)
+    score = TaskScore(questions=100, questions_sha256="0" * 64, chance=0.1, in_float32=figures)
+    judged = [
+        replace(
+            record, training=record.training and replace(record.training, validations={"code": training.validation}, tasks={"piqa": score})
+        )
+        for record in records()
+    ]
+    problem = problem_of([name, "total_ms"])
+    found = front_of(judged, sample_finals(records()), problem)
+    rows = front_rows(judged, sample_finals(records()), found, estimate_membership(found))
+    heading = front_note(rows, problem).splitlines()[0]
+    assert name in heading
+    assert (f"test_{name}" in heading) == (f"test_{name}" in rows[0]) == (name == "bits_per_byte")
