@@ -40,7 +40,7 @@ types:
 	$(BIN)/mypy
 
 tests:
-	$(BIN)/pytest -m "not more" -n 2 --dist loadgroup --durations=25
+	$(BIN)/pytest -m "not more" -n 2 --durations=25
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "archfront needs Python 3.11 or newer; set PYTHON=")'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import subprocess
 from collections.abc import Callable, Generator, Iterator
 from itertools import count
@@ -22,18 +23,15 @@ if TYPE_CHECKING:
 
 TESTS = count()
 """Numbers of the tests of this process."""
-MACHINE = {"cluster", "driver", "latency", "machine"}
-"""Folders whose tests train, measure or ask who else does."""
+
+
+def pytest_configure() -> None:
+    """Have what tests start listen to a terminal that closes, which `nohup` would keep from them."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where two processes share the tests, one has those that use the machine, one after another, and the other what stands beside them.
-
-    The shared Ray comes last: no test before it finds its process connected.
-    """
-    for item in items:
-        if item.get_closest_marker("slow") or MACHINE & set(item.path.parts):
-            item.add_marker(pytest.mark.xdist_group("machine"))
+    """Tests on the shared Ray come last: none before them finds its process connected."""
     items.sort(key=lambda item: "ray_here" in getattr(item, "fixturenames", ()))
 
 
