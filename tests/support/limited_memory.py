@@ -11,20 +11,28 @@ from functools import cache
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
-HIERARCHIES = ((CGROUPS / "memory", "memory.limit_in_bytes"), (CGROUPS, "memory.max"))
-"""Where groups may be made, and which file of one has its limit: by version 1 of the kernel's interface, and by version 2."""
+HIERARCHIES: tuple[tuple[Path, dict[str, str]], ...] = (
+    (CGROUPS / "memory", {"memory.limit_in_bytes": "{}", "memory.memsw.limit_in_bytes": "{}", "memory.swappiness": "0"}),
+    (CGROUPS, {"memory.max": "{}", "memory.swap.max": "0"}),
+)
+"""Where groups may be made, and which files of one have its limits, by version 1 of the kernel's interface and by version 2.
+
+The first is that of memory; the others keep it from going into swap, and are not there where the kernel does not count that.
+"""
 
 
 @contextmanager
 def group_of(limit_bytes: int) -> Iterator[Path]:
     """A group with so much memory and no swap, as its folder; OSError where this user may make none, or a process of it lives on."""
-    for root, limit in HIERARCHIES:
+    for root, limits in HIERARCHIES:
         folder = root / f"archfront-{uuid.uuid4().hex[:12]}"
         if not root.is_dir() or (root == CGROUPS and not (CGROUPS / "cgroup.controllers").exists()):
             continue
         folder.mkdir()
         try:
-            (folder / limit).write_text(str(limit_bytes))
+            for number, (name, limit) in enumerate(limits.items()):
+                if number == 0 or (folder / name).exists():
+                    (folder / name).write_text(limit.format(limit_bytes))
             yield folder
         finally:
             _removed(folder)

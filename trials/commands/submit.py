@@ -171,6 +171,7 @@ def add_train_job_arguments(parser: argparse.ArgumentParser) -> None:
 def submit_train(options: argparse.Namespace) -> int:
     """Have a cluster train a winner, or a configuration, for real, as `train` does, and print the job's id."""
     from trials.jobs import training_shipment as shipment
+    from trials.jobs.shipment import one_of_each
 
     path, read, files = Path(options.subject), None, dict[str, Path]()
     if is_study := shipment.is_study_file(path):
@@ -190,14 +191,14 @@ def submit_train(options: argparse.Namespace) -> int:
             shipment.require_no_relative_text(subject.stored.study.corpus, name)
         word, files = shipment.study_there(path) if subject.file is None else shipment.configuration_there(subject.file)
         told = [word]
-    if options.recipe is not None:
-        options.recipe, file = shipment.recipe_there(options.recipe)
-        files |= file
     if options.data or not is_study:
         data, texts = shipment.text_there(options.data or (), options.tokenizer)
-        files |= texts
+        files = one_of_each(files, texts)
     else:
         data = [path.name]
+    if options.recipe is not None:
+        options.recipe, file = shipment.recipe_there(options.recipe)
+        files = one_of_each(files, file)
     words = [*told, *(["--data", *data] if data else []), *_words(options, *TRAINING_WORDS)]
     directory = options.directory or f"~/archfront/{stem}-train"
     return _submit(options, "train", name, [options.subject] if is_study else [], directory, words, read, files)

@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,18 @@ def pack(first: Path, folder: Path, others: Sequence[Path] = (), beside: Mapping
         )
     for path in paths:
         load_ablation(path) if is_ablation(path) else load_study(path)
-    pack_files({name: source for path in paths for name, source in _companions(path)} | dict(beside), folder, paths[0].name)
-    for path in paths:
-        shutil.copy2(path, folder / STUDY_FOLDER)
+    companions = [dict(_companions(path)) for path in paths]
+    pack_files(one_of_each({path.name: path for path in paths}, *companions, beside), folder, paths[0].name)
     return f"{STUDY_FOLDER}/{paths[0].name}"
+
+
+def one_of_each(*groups: Mapping[str, Path]) -> dict[str, Path]:
+    """All files of some groups by their names in a job's folder; raises SpecError where a name is of two files."""
+    found: dict[str, Path] = {}
+    for name, file in chain.from_iterable(group.items() for group in groups):
+        if not os.path.samefile(found.setdefault(name, file), file):
+            raise SpecError(f"a job must have one file of each name, found {name} for {found[name]} and for {file}; rename one of them")
+    return found
 
 
 def pack_files(files: Mapping[str, Path], folder: Path, what: str) -> None:

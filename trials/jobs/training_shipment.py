@@ -7,16 +7,19 @@ from pathlib import Path
 
 from search_space.describe import is_file_name
 from search_space.errors import SpecError, quoted
-from trials.jobs.shipment import all_named, texts_of, tokenizer_files
+from trials.jobs.shipment import all_named, one_of_each, texts_of, tokenizer_files
 from trials.study.corpus_spec import EMBEDDED, YAML_ENDS, CorpusSpec
 from trials.study.directory import TOKENIZERS
+from trials.study.load_study import stated_corpus
 from trials.study.origin import ORIGIN
-from trials.study.section import parsed
 from trials.study.yaml_file import read_yaml
 from trials.tracking.mlflow_location import PLACE
 
 OF_A_STUDY = ("*.jsonl", "*.json", "*.yaml", f"{TOKENIZERS}/*.json")
 """What of a study's directory says what a trial is and what is foreseen of it."""
+
+RECIPE_FOLDER = "recipes-of-jobs"
+"""The folder of a job's recipe."""
 
 
 def is_study_file(path: Path) -> bool:
@@ -44,8 +47,9 @@ def configuration_there(file: Path) -> tuple[str, dict[str, Path]]:
 
 
 def recipe_there(recipe: str) -> tuple[str, dict[str, Path]]:
-    """What the job calls a recipe: a published one by its name, a file by its own."""
-    return (Path(recipe).name, {Path(recipe).name: Path(recipe)}) if is_file_name(recipe) else (recipe, {})
+    """What the job calls a recipe: a published one by its name, a file by its own, in a folder where no study or text has that name."""
+    name = f"{RECIPE_FOLDER}/{Path(recipe).name}"
+    return (name, {name: Path(recipe)}) if is_file_name(recipe) else (recipe, {})
 
 
 def text_there(data: Sequence[str], tokenizer: str | None) -> tuple[Sequence[str], dict[str, Path]]:
@@ -57,8 +61,10 @@ def text_there(data: Sequence[str], tokenizer: str | None) -> tuple[Sequence[str
     if list(data) == [EMBEDDED]:
         return data, tokenizers
     if len(data) == 1 and data[0].endswith(YAML_ENDS):
-        return [Path(data[0]).name], _of_a_yaml(Path(data[0])) | tokenizers
-    return data, dict(all_named("--data", data, Path.cwd())) | tokenizers
+        file = Path(data[0])
+        texts = dict(texts_of(stated_corpus(file), file.resolve().parent))
+        return [file.name], one_of_each({file.name: file}, texts, tokenizers)
+    return data, one_of_each(dict(all_named("--data", data, Path.cwd())), tokenizers)
 
 
 def require_no_relative_text(corpus: CorpusSpec, study: str) -> None:
@@ -69,11 +75,3 @@ def require_no_relative_text(corpus: CorpusSpec, study: str) -> None:
         raise SpecError(
             f"--data must name the YAML of {study}, beside which its text {quoted(relative)} lies, found none; add --data STUDY.yaml"
         )
-
-
-def _of_a_yaml(file: Path) -> dict[str, Path]:
-    """A study's file, or one of a corpus alone, with the texts that it names."""
-    values = read_yaml(file, "name a study's file, or files of text", "see docs/corpora.md")
-    stated = values.get("corpus", values) if isinstance(values, Mapping) else values
-    corpus = parsed(CorpusSpec, stated, f"{file}: corpus", "docs/corpora.md")
-    return {file.name: file, **dict(texts_of(corpus, file.resolve().parent))}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +14,8 @@ from trials.catalogue.formats import supported_exports
 from trials.pretraining.statement import FORMATS_LEFT
 from trials.study.corpus_spec import EMBEDDED, YAML_ENDS, CorpusSpec
 from trials.study.directory import tokenizer_file
+from trials.study.load_study import stated_corpus
 from trials.study.section import parsed
-from trials.study.yaml_file import read_yaml
 from trials.trial.shape_file import read_shape
 
 if TYPE_CHECKING:
@@ -89,15 +89,7 @@ def _studys_own(data: Sequence[str], corpus: CorpusSpec) -> CorpusSpec | None:
     if len(data) != 1 or not data[0].endswith(YAML_ENDS):
         return None
     file = Path(data[0])
-    stated = _stated(file)
-    same = isinstance(stated, Mapping) and parsed(CorpusSpec, stated, f"{file}: corpus", "docs/corpora.md") == corpus
-    return corpus.beside(file.resolve().parent) if same else None
-
-
-def _stated(file: Path) -> object:
-    """The corpus that a study's file, or a file of one alone, states."""
-    found = read_yaml(file, "name a study's file, or files of text", "name a study's file, or files of text")
-    return found.get("corpus", found) if isinstance(found, Mapping) else found
+    return corpus.beside(file.resolve().parent) if stated_corpus(file) == corpus else None
 
 
 def _configuration(path: Path) -> Path:
@@ -118,7 +110,5 @@ def _text(data: Sequence[str], tokenizer: str | None) -> CorpusSpec:
         return parsed(CorpusSpec, values, "--data", "docs/corpora.md").beside(Path.cwd())
     if len(data) == 1 and data[0].endswith(YAML_ENDS):
         file = Path(data[0])
-        corpus = _stated(file)
-        whole = {**corpus, **further} if isinstance(corpus, Mapping) else corpus
-        return parsed(CorpusSpec, whole, f"{file}: corpus", "docs/corpora.md").beside(file.resolve().parent)
+        return stated_corpus(file, further).beside(file.resolve().parent)
     return parsed(CorpusSpec, {"files": tuple(data), **further}, "--data", "docs/corpora.md").beside(Path.cwd())

@@ -77,6 +77,17 @@ def stored_corpus(corpus: CorpusSpec, directory: Path) -> CorpusSpec:
     return corpus.beside(*folders)
 
 
+def stated_corpus(file: Path, further: Mapping[str, object] = {}) -> CorpusSpec:
+    """The corpus that a study's file, or a file of one alone, states, with further keys; its relative files as they are written.
+
+    Raises SpecError for a file that states none.
+    """
+    found = read_yaml(file, "name a study's file, or files of text", "see docs/corpora.md")
+    stated = found.get("corpus", found) if isinstance(found, Mapping) else found
+    whole = {**stated, **further} if isinstance(stated, Mapping) else stated
+    return parsed(CorpusSpec, whole, f"{file}: corpus", "docs/corpora.md")
+
+
 def load_begun(path: Path, directory: str | None, beneath: str = "runs") -> tuple[StudySpec, Path, str]:
     """Read a study file as `load_study` does; beside it the directory that it runs in, and the text of it which is kept there.
 

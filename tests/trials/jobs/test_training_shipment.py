@@ -75,7 +75,7 @@ def test_a_configuration_travels_with_its_text_its_tokenizer_and_its_recipe(
     assert submit("ship", "--data", "texts/*.txt", "text.txt", "--recipe", "recipes/mine.yaml", "--directory", "/data/x") == 0
     [order] = orders
     shipped = tmp_path_factory.mktemp("job") / "package"
-    assert sent(order, shipped) == ["mine.yaml", "ship/architecture.yaml", "text.txt", "texts/0.txt", "texts/1.txt"]
+    assert sent(order, shipped) == ["recipes-of-jobs/mine.yaml", "ship/architecture.yaml", "text.txt", "texts/0.txt", "texts/1.txt"]
     said = planned(order, shipped)
     assert "mine.yaml (a test): 5,120 tokens in 40 steps" in said
     words = shlex.split(order.command())
@@ -114,6 +114,40 @@ def test_a_winner_of_this_machine_travels_with_the_records_of_its_study(
     names = ["small.yaml", "small/records.jsonl", "small/study.begun.yaml", "small/study.yaml", "text.txt"]
     assert sent(order, shipped) == names
     assert "small's own" in planned(order, shipped)
+
+
+@pytest.mark.parametrize("recipe", ["own/tiny.yaml", "own/own.yaml", "own/0.txt"])
+def test_a_recipe_travels_beside_files_of_its_name(
+    recipe: str, tmp_path: Path, orders: list[Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = write_study(tmp_path, references=["shapes/own.yaml", "own.yaml"])
+    shutil.copy(tmp_path / "shapes" / "own.yaml", tmp_path / "own.yaml")
+    (tmp_path / "own").mkdir()
+    (tmp_path / recipe).write_text(yaml.safe_dump(RECIPE), encoding="utf-8")
+    there = {name: (tmp_path / name).read_bytes() for name in ("tiny.yaml", "own.yaml", "texts/0.txt")}
+    monkeypatch.chdir(tmp_path)
+    assert submit(str(study), "--trial", "3", "--recipe", recipe) == 0
+    shipped = tmp_path / "package"
+    names = sent(orders[0], shipped)
+    assert {name: (shipped / "study" / name).read_bytes() for name in there} == there
+    words = shlex.split(orders[0].command())
+    named = words[words.index("--recipe") + 1]
+    assert named in names
+    assert (shipped / "study" / named).read_bytes() == (tmp_path / recipe).read_bytes()
+
+
+def test_two_files_of_one_name_in_a_job_are_refused(
+    winner: Path, orders: list[Order], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "other" / "small").mkdir(parents=True)
+    (tmp_path / "other" / "small" / "records.jsonl").write_text('{"text": "no record"}\n')
+    (tmp_path / "other" / "text.yaml").write_text("files: small/*.jsonl\n")
+    monkeypatch.chdir(tmp_path)
+    assert submit("runs/small", "--trial", "1", "--tokens", "40k", "--data", "other/text.yaml") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("archfront: a job must have one file of each name, found small/records.jsonl for ")
+    assert said.endswith("other/small/records.jsonl; rename one of them\n")
+    assert not orders
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from trials.machine.oom_count import OomCount, oom_count, oom_kills
 EVENTS = "low 0\nhigh 0\nmax 41\noom 3\noom_kill 2\noom_group_kill 0\n"
 CONTROL = "oom_kill_disable 0\nunder_oom 0\noom_kill 5\n"
 VMSTAT = "nr_free_pages 9\noom_kill 7\n"
+LIMIT_BYTES = 200 << 20
+SWAP = {"memory.memsw.limit_in_bytes": LIMIT_BYTES, "memory.swappiness": 0, "memory.swap.max": 0}
 
 
 def machine(folder: Path, cgroup: str, files: dict[str, str]) -> OomCount | None:
@@ -53,7 +55,9 @@ def test_this_machine_is_read_without_an_error() -> None:
 @pytest.mark.skipif(not can_limit_memory(), reason="who may not make control groups has nothing whose memory runs out")
 def test_the_count_rises_by_one_where_the_kernel_ends_a_process() -> None:
     told = "from trials.machine.oom_count import oom_count; print(oom_count(), flush=True)"
-    with group_of(200 << 20) as folder:
+    with group_of(LIMIT_BYTES) as folder:
+        swap = {name: int((folder / name).read_text()) for name in SWAP if (folder / name).exists()}
+        assert swap == {name: SWAP[name] for name in swap}, "what is too much goes nowhere else"
         before = subprocess.run(inside(folder, [sys.executable, "-c", told]), capture_output=True, text=True, check=True).stdout
         greedy = subprocess.run(inside(folder, [sys.executable, "-c", "bytearray(1 << 30)"]), capture_output=True)
         assert greedy.returncode == -9
