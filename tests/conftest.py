@@ -26,7 +26,8 @@ TESTS = count()
 
 
 def pytest_configure() -> None:
-    """Have what tests start listen to a terminal that closes, which `nohup` would keep from them."""
+    """Have what tests start listen to Ctrl-C and to a terminal that closes, which a shell's `&` and `nohup` would keep from them."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
