@@ -4,14 +4,18 @@
 # make test-more  installs every runtime, for a quarter of an hour the first time, and runs the rest; what is missing fails
 # make fuzz   changes files at random for half an hour (MINUTES=30) and sees that each is read or refused in a sentence
 # make soak   kills studies again and again, for about a quarter of an hour, and sees that nothing is lost
+# make soak-cluster   takes nodes, workers, driver and head of a cluster on this machine away again and again (FAULTS=20, TRIALS=40, SEED=0)
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(if $(shell command -v $(name)),$(name))))
 BIN := .venv/bin
 STUDY := runs/quickstart
 WHEELS ?= .wheels
 MINUTES ?= 30
+FAULTS ?= 20
+TRIALS ?= 40
+SEED ?= 0
 LLAMA_CPP := $(WHEELS)/llama-cpp-python-$(shell sed -n 's/^llama_cpp_python==//p' constraints.txt)
 
-.PHONY: demo install test test-more soak fuzz format lint types tests clean
+.PHONY: demo install test test-more soak soak-cluster fuzz format lint types tests clean
 
 demo: .venv/installed
 	$(BIN)/archfront run studies/quickstart.yaml --directory $(STUDY)
@@ -26,6 +30,9 @@ test-more: .venv/installed-more
 soak: .venv/installed-tests
 	$(BIN)/python -m tests.soak --kills 30 --trials 40
 	$(BIN)/python -m tests.soak --kills 6 --trials 12 --real
+
+soak-cluster: .venv/installed-tests
+	$(BIN)/python -m tests.soak_cluster --faults $(FAULTS) --trials $(TRIALS) --seed $(SEED) --real
 
 fuzz: .venv/installed-tests
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)

@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from typing import Any
 from analysis.records.record import FINALS, RECORDS, Outcome, TrialRecord, read_records
 from tests.support import fakes
 from tests.support.lasting import lasting
+from tests.support.processes import below, kill, parent_and_start
 from trials.driver.agenda import Agenda
 from trials.search.proposer import Proposer
 from trials.study.spec import StudySpec
@@ -96,8 +96,8 @@ class Soak:
     def clean_up(self) -> None:
         """End what the killed drivers have left, by process id, where it is still that process."""
         for process, began in self.started:
-            if _stat(process)[1:] == [began]:
-                _kill(process)
+            if (facts := parent_and_start(process)) is not None and facts[1] == began:
+                kill(process)
 
     def _start(self, directory: Path) -> subprocess.Popen[bytes]:
         back = self.starts % 4 == 2
@@ -135,7 +135,7 @@ class Soak:
         if kind in ("driver", "both"):
             driver.kill()
         for worker in workers if kind == "both" else [draw.choice(workers)] if kind == "worker" else []:
-            _kill(worker)
+            kill(worker)
         self.kills[kind] += 1
         if kind == "worker":
             return driver
@@ -164,7 +164,7 @@ class Soak:
             time.sleep(0.01)
 
     def _note(self, driver: subprocess.Popen[bytes]) -> None:
-        self.started |= {(process, _stat(process)[1]) for process in _below(driver.pid) if len(_stat(process)) == 2}
+        self.started |= {(process, facts[1]) for process in below(driver.pid) if (facts := parent_and_start(process)) is not None}
 
     def _look(self) -> None:
         """Whole lines only ever grow in number, and none changes."""
@@ -273,28 +273,10 @@ def _lines(path: Path) -> list[bytes]:
     return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
 
 
-def _stat(process: int) -> list[Any]:
-    """Parent and start time; empty where there is no such process."""
-    try:
-        fields = Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return []
-    return [int(fields[1]), fields[19]]
-
-
-def _below(process: int) -> list[int]:
-    """The process and all that descend from it."""
-    parents = {int(path.name): _stat(int(path.name)) for path in Path("/proc").glob("[0-9]*")}
-    found = [process]
-    for one in found:
-        found += [child for child, stat in parents.items() if stat and stat[0] == one]
-    return found
-
-
 def _workers(driver: int) -> list[int]:
     """Processes below a driver in which a trial runs, as Ray names them."""
     found = []
-    for process in _below(driver):
+    for process in below(driver):
         try:
             title = Path(f"/proc/{process}/cmdline").read_bytes()
         except OSError:
@@ -302,13 +284,6 @@ def _workers(driver: int) -> list[int]:
         if title.startswith(b"ray::") and any(name in title for name in WORKERS):
             found.append(process)
     return found
-
-
-def _kill(process: int) -> None:
-    try:
-        os.kill(process, signal.SIGKILL)
-    except ProcessLookupError:
-        return
 
 
 def write_text(folder: Path) -> None:

@@ -1,7 +1,9 @@
-"""Which processes run that a test has started, by a mark in their environment."""
+"""Which processes run that a test has started: by a mark in their environment, or below another."""
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -39,3 +41,27 @@ def process_named(program: str, name: str, value: str, seconds: float = 60) -> P
                     return process
         time.sleep(0.02)
     raise TimeoutError(f"no {program} in {seconds:g} seconds")
+
+
+def parent_and_start(process: int) -> tuple[int, str] | None:
+    """Process id of its parent, and its start in clock ticks (proc(5)), which tells it from a later one; None where it is gone."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return int(fields[1]), fields[19]
+
+
+def below(process: int) -> list[int]:
+    """The process and all that descend from it, itself first and then its children."""
+    known = {int(path.name): parent_and_start(int(path.name)) for path in Path("/proc").glob("[0-9]*")}
+    found = [process]
+    for one in found:
+        found += [child for child, facts in known.items() if facts is not None and facts[0] == one]
+    return found
+
+
+def kill(process: int) -> None:
+    """End it by SIGKILL, where it is still there."""
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)

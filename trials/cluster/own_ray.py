@@ -20,6 +20,7 @@ from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-d
 from ray.exceptions import LocalRayletDiedError, RayError, RaySystemError, RpcError
 
 from search_space.errors import SpecError, WorkError, complaint_of
+from trials.cluster.held_folders import held_folder, remove_left
 from trials.machine.native_output import native_output
 from trials.machine.process_watch import listening, watching
 from trials.machine.redaction import redacted
@@ -39,6 +40,8 @@ GONE = (LocalRayletDiedError, RaySystemError, RpcError)
 WHERE_SOCKETS_LIE = ("RAY_TMPDIR", "TMPDIR", "XDG_RUNTIME_DIR")
 """Variables that name folders for such files; the first whose folder is short and can be written is taken."""
 SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
+OWN_PREFIX, SPILL_PREFIX = "af", "archfront-ray-"
+"""How the names of the folders of a Ray of our own begin: for its sockets and logs, and for what does not fit into memory."""
 LIVED_BY = ("gcs_server", "raylet")
 """Ray's processes without which no study goes on."""
 PATIENCE = {
@@ -54,23 +57,28 @@ def own_ray(settings: Mapping[str, Any]) -> Iterator[None]:
     """Have a Ray of our own inside, started by `ray.init` with these settings; nothing of it is left afterwards.
 
     Raises SpecError where this machine has no place for its sockets or no loopback, and WorkError where it did not start; its logs are left
-    then. Where one of the processes that it lives by ends, at any time, so does this one, if a front stands before it (`give_up`); Ray
-    itself would end it from C++, without a word, within 19 to 64 seconds (2.60). Where one ends before Ray is up, the front begins again: a
-    raylet ends by itself where its agents do not say their ports within 15 seconds, which no setting changes (2.60), and beside other work
-    they may not.
+    then, until a later one is up, which removes what starts in vain and killed drivers have left. Where one of the processes that it lives
+    by ends, at any time, so does this one, if a front stands before it (`give_up`); Ray itself would end it from C++, without a word,
+    within 19 to 64 seconds (2.60). Where one ends before Ray is up, the front begins again: a raylet ends by itself where its agents do not
+    say their ports within 15 seconds, which no setting changes (2.60), and beside other work they may not.
     """
     require_loopback()
     root = short_root([os.environ[name] for name in WHERE_SOCKETS_LIE if os.environ.get(name)] + list(SHORT_FOLDERS))
-    folder = Path(tempfile.mkdtemp(prefix="af", dir=root))
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    logs = f"{folder}/session_latest/logs"
     is_up, is_wanted, ended = False, False, list[str]()
 
     def end_with_it(name: str, how: str) -> None:
         ended.append(f"Ray's {name} {how}")
         give_up(f"{ended[0]}{'' if is_up else ' before it was up'} (its logs lie in {logs})", in_vain=not is_up)
 
-    with _spilling() as large, variables_set({**PATIENCE, **token}), _loopback_alone(), _port_asked_for_in_steps(ended):
+    with (
+        held_folder(OWN_PREFIX, root) as folder,
+        _spilling() as large,
+        variables_set({**PATIENCE, **token}),
+        _loopback_alone(),
+        _port_asked_for_in_steps(ended),
+    ):
+        logs = f"{folder}/session_latest/logs"
         try:
             with watching(LIVED_BY, end_with_it), native_output() as said:
                 try:
@@ -84,6 +92,8 @@ def own_ray(settings: Mapping[str, Any]) -> Iterator[None]:
                         f"Ray did not start on this machine, found: {found}; its logs lie in {logs}, and the same command tries again"
                     ) from None
                 is_up = True
+                remove_left(OWN_PREFIX, root)
+                remove_left(SPILL_PREFIX)
                 host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
                 with listening(host, int(port), lambda: end_with_it(LIVED_BY[0], "answers no more")), answered_by("Ray on this machine"):
                     yield
@@ -134,8 +144,11 @@ def require_loopback() -> None:
 @contextmanager
 def _spilling() -> Iterator[str]:
     """Where what does not fit into memory goes: among other temporary files of the person's, which may lie on a larger disk."""
-    with tempfile.TemporaryDirectory(prefix="archfront-ray-", ignore_cleanup_errors=True) as folder:
-        yield folder
+    with held_folder(SPILL_PREFIX) as folder:
+        try:
+            yield str(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from trials.corpus.tokenizer import load_encoder, load_exported, require_vocab_s
 from trials.corpus.validation_sets import encode_validations, find_validations, known_validations
 from trials.study.corpus_spec import CorpusSpec, is_local_path
 from trials.study.files import cache_folder, sole
-from trials.tasks.encoding import EncodedTask, encoded_tasks, read_study_tasks
+from trials.tasks.encoding import EncodedTask, encoded_tasks, questions_sha256, read_study_tasks
 
 SAMPLE_BYTES = 32 << 20
 """Text of the train split, about, that the merges are learned on."""
@@ -70,15 +70,18 @@ def known_tokens(spec: CorpusSpec, vocab_size: int, cache: Path) -> int | None:
 
 
 def known_blocks(spec: CorpusSpec, vocab_size: int, cache: Path | None = None) -> TokenBlocks | None:
-    """The blocks as `prepare_corpus` gives them, named validation sets and tasks included, where the text is in the cache; else None.
+    """The blocks as `prepare_corpus` gives them, named validation sets included, where the text is in the cache; else None.
 
-    Reads no text and asks no hub.
+    Tasks have the hash of their questions, which tells trainings apart, and no questions: to encode them takes seconds. Reads no text and
+    asks no hub.
     """
     folder = _known_folder(spec, vocab_size, cache_folder(cache))
     validations = None if folder is None else known_validations(spec, vocab_size, folder)
     if folder is None or validations is None:
         return None
-    return dataclasses.replace(TokenBlocks.load(folder), validations=validations, tasks=_tasks(spec, folder))
+    asked = read_study_tasks(spec.tasks)
+    tasks = {name: EncodedTask(questions_sha256(questions), ()) for name, questions in asked.items()}
+    return dataclasses.replace(TokenBlocks.load(folder), validations=validations, tasks=tasks)
 
 
 def _tasks(spec: CorpusSpec, folder: Path) -> dict[str, EncodedTask]:

@@ -135,5 +135,10 @@ def encoded_tasks(files: dict[str, str], encode: Encode, prefix_token_id: int) -
         encoded = tuple(encoded_question(question, encode, prefix_token_id) for question in questions)
         for question in encoded:
             require_answers_fit(question.options, LEAST_POSITIONS, f"of corpus.tasks.{name}, the longest text that every export states")
-        found[name] = EncodedTask(hashlib.sha256(repr(questions).encode()).hexdigest(), encoded)
+        found[name] = EncodedTask(questions_sha256(questions), encoded)
     return found
+
+
+def questions_sha256(questions: Sequence[Question]) -> str:
+    """SHA-256 of a task's questions, hexadecimal, as its results and an EncodedTask have it."""
+    return hashlib.sha256(repr(questions).encode()).hexdigest()

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,9 +73,9 @@ def start(folder: Path, work: str = "work", **environment: str) -> subprocess.Po
 
 
 @contextmanager
-def endless(folder: Path) -> Iterator[subprocess.Popen[str]]:
+def endless(folder: Path, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """A driver whose question has no answer, ended at last."""
-    driver = start(folder, "endless")
+    driver = start(folder, "endless", **environment)
     try:
         yield driver
     finally:
@@ -208,11 +209,13 @@ def test_the_end_of_what_ray_lives_by_is_one_sentence_and_leaves_no_process(name
 )
 def test_what_ends_before_ray_is_up_is_begun_again(name: str, number: signal.Signals, tmp_path: Path) -> None:
     """As a raylet does whose agents are late beside other work."""
-    with endless(tmp_path) as driver:
-        os.kill(process_named(name, MARK, str(tmp_path)).number, number)
-        require_up(driver)
-        driver.send_signal(signal.SIGINT)
-        _, complaints = driver.communicate(timeout=200)
+    with tempfile.TemporaryDirectory(dir=own_ray.SHORT_FOLDERS[0]) as short:
+        with endless(tmp_path, RAY_TMPDIR=short, TMPDIR=short) as driver:
+            os.kill(process_named(name, MARK, str(tmp_path)).number, number)
+            require_up(driver)
+            driver.send_signal(signal.SIGINT)
+            _, complaints = driver.communicate(timeout=200)
+        assert not list(Path(short).iterdir()), "what the start in vain has left goes once Ray is up"
     assert driver.returncode == 130
     first, *_ = complaints.splitlines()
     assert re.match(rf"archfront: Ray's {name} .* before it was up \(its logs lie in .*\); it is begun again$", first)

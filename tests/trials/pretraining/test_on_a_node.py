@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from analysis.records.training import CurvePoint
 from search_space.errors import WorkError
-from tests.soak import _below
+from tests.support.processes import below
 from tests.trials.pretraining.test_train import RECIPE, SHAPE, folder
 from trials.corpus.prepare import prepare_corpus
 from trials.experiments.workplace import TrainingsLost
@@ -38,7 +38,7 @@ def statement(folder: Path, steps: int) -> Statement:
 def workers() -> list[int]:
     """Processes below this one in which a training runs."""
     found = []
-    for process in _below(os.getpid()):
+    for process in below(os.getpid()):
         try:
             title = Path(f"/proc/{process}/cmdline").read_bytes()
         except OSError:

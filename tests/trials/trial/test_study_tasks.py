@@ -22,7 +22,7 @@ from search_space.errors import SpecError
 from tests.support.house import ROOT
 from tests.support.sample_study import sample_records, sample_summary
 from tests.trials.corpus.test_prepare import sentences
-from trials.corpus import splits
+from trials.corpus import prepare, splits
 from trials.corpus.blocks import TokenBlocks
 from trials.corpus.prepare import known_blocks, prepare_corpus, require_corpus
 from trials.jobs.shipment import pack
@@ -41,6 +41,7 @@ from trials.tasks.task_files import read_questions
 from trials.tracking.mlflow_trial_content import trial_run
 from trials.trial.run_trial import ended, trial_in_stretches
 from trials.trial.task import TrialTask
+from trials.trial.training_index import TrainingText
 
 SENTENCES = [sentence.strip() for sentence in sentences(40, seed=3).split(".") if sentence.strip()]
 PAIRS = [{"good": f"{sentence}.", "bad": f"{sentence[::-1]}."} for sentence in SENTENCES]
@@ -173,13 +174,17 @@ def test_a_directory_is_not_continued_with_other_questions(folder: Path, blocks:
         other.require_same_tasks(records)
 
 
-def test_blocks_from_the_cache_have_the_questions_too(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_from_the_cache_tell_trainings_apart_by_the_questions_without_encoding_them(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(splits, "SETTLED_SECONDS", -60.0)  # the files of this test are as good as old
     spec = spec_of(folder, pairs="pairs.jsonl")
     made = prepare_corpus(spec, 300, tmp_path / "cache")
+    monkeypatch.setattr(prepare, "encoded_tasks", lambda *_: pytest.fail("the questions were encoded"))
     known = known_blocks(spec, 300, tmp_path / "cache")
     assert known is not None
-    assert known.tasks["pairs"] == made.tasks["pairs"]
+    assert TrainingText.of(known) == TrainingText.of(made)
+    assert TrainingText.of(known).tasks.keys() == {"pairs"}
 
 
 def test_the_mean_of_seeds_has_the_mean_of_their_answers() -> None:
