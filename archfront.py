@@ -17,6 +17,15 @@ import argparse
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
+
+if "trials" not in sys.modules:  # ours are beside this file, whatever has their names where somebody works, as an `analysis` of their own
+    for package in ("search_space", "analysis", "trials"):
+        spec = PathFinder.find_spec(package, [os.path.dirname(os.path.abspath(__file__))])
+        if spec is not None and spec.loader is not None:
+            sys.modules[package] = module_from_spec(spec)
+            spec.loader.exec_module(sys.modules[package])
 
 from search_space.errors import SpecError, WorkError
 from trials.commands.paths import require_usable, system_refusal

@@ -48,6 +48,18 @@ def study(tmp_path: Path, **changes: Any) -> Path:
     return path
 
 
+@pytest.mark.parametrize("package", ["search_space", "analysis", "trials"])
+@pytest.mark.parametrize("on_the_path", ["the working directory", "PYTHONPATH"])
+def test_packages_of_a_person_that_are_called_as_ours_are_not_taken_for_them(on_the_path: str, package: str, tmp_path: Path) -> None:
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "__init__.py").write_text("raise RuntimeError('not ours')")
+    paths = {"the working directory": [ROOT], "PYTHONPATH": [tmp_path, ROOT]}[on_the_path]
+    own = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
+    command = [sys.executable, "-m", "archfront", "describe", "mobilellm-125m"]
+    done = subprocess.run(command, cwd=tmp_path if on_the_path != "PYTHONPATH" else "/", env=own, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_help_answers_in_half_a_second() -> None:
     def processor_seconds() -> float:
         before = os.times()

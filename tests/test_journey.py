@@ -36,7 +36,13 @@ proxy: {tokens: 4_096, context_tokens: 32, batch_sequences: 8, evaluation_tokens
 search: {trials: 3}
 workers: {count: 2, threads: 1}
 references: [deep-thin]
+on_end: [PYTHON, -m, heard]
 """
+OF_THE_PERSON = "import os\nif 'HEARS' not in os.environ: raise RuntimeError('not ours')\n"
+"""A package of a person's that has the name of one of ours."""
+HEARD = "import json, os, sys; os.environ['HEARS'] = ''; import analysis; told = json.load(sys.stdin)\n"
+HEARD += "with open('heard.json', 'w') as file: json.dump([analysis.__file__, told['state'], os.environ.get('PYTHONPATH')], file)\n"
+"""A program of theirs that hears of the study's end, and uses their package."""
 OURS = re.compile(r"$|(archfront:|ready after|time|report|MLflow|terms|more|export) | *(\d+ (h|min) )*\d+(\.\d)? s  ")
 """How a line of a run begins, and nothing of a library's."""
 WORDS = [
@@ -61,8 +67,8 @@ WORDS = [
 
 
 def archfront_program(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "archfront.py"), *arguments]
-    own = {**os.environ, "XDG_CACHE_HOME": str(cwd / "cache")}  # else it finds the trainings of the last time
+    command = [sys.executable, "-m", "archfront", *arguments]
+    own = {**os.environ, "XDG_CACHE_HOME": str(cwd / "cache"), "PYTHONPATH": str(ROOT)}  # else it finds the trainings of the last time
     return subprocess.run(command, cwd=cwd, env=own, capture_output=True, text=True, timeout=900)
 
 
@@ -72,7 +78,11 @@ def test_from_a_study_to_a_model_that_transformers_loads(tmp_path: Path, archfro
     picks = torch.randint(len(WORDS), (40_000,), generator=generator).tolist()
     lines = [" ".join(WORDS[pick] for pick in picks[start : start + 12]) for start in range(0, len(picks), 12)]
     (tmp_path / "text.txt").write_text("\n".join(lines), encoding="utf-8")
-    (tmp_path / "study.yaml").write_text(STUDY, encoding="utf-8")
+    (tmp_path / "study.yaml").write_text(STUDY.replace("PYTHON", sys.executable), encoding="utf-8")
+    for package in ("search_space", "analysis", "trials"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text(OF_THE_PERSON)
+    (tmp_path / "heard.py").write_text(HEARD)
 
     ran = archfront_program("run", "study.yaml", "--json", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
@@ -99,6 +109,10 @@ def test_from_a_study_to_a_model_that_transformers_loads(tmp_path: Path, archfro
             assert final.learning_rate_bracket[1].bits_per_byte == training.validation.bits_per_byte
             assert len({point.bits_per_byte for point in final.learning_rate_bracket}) == 3
     assert (directory / "report.html").exists()
+    heard = json.loads((tmp_path / "heard.json").read_text())
+    assert heard == [str(tmp_path / "analysis" / "__init__.py"), "finished", str(ROOT)], (
+        "theirs is theirs, and ours was nowhere taken for it"
+    )
 
     again = archfront("run", "study.yaml", "--json")
     assert again.returncode == 0, again.stderr

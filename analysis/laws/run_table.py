@@ -88,6 +88,8 @@ def _headings(table: CellTable, columns: Columns) -> dict[str, Heading]:
         by_meaning = option in MEANING_OF and name == getattr(usual, option)
         meaning = PERPLEXITIES if option == "loss" and columns.perplexity else MEANING_OF.get(option)
         heading = Heading.of(name) if name in table.names and not (by_meaning and columns.perplexity and option == "loss") else None
+        if heading is not None and by_meaning:
+            _require_once(table, heading)
         if heading is None and by_meaning and meaning is not None:
             heading = heading_meaning(meaning, table.names, table.path)
         heading = heading or heading_named(name, table.names)
@@ -115,6 +117,13 @@ def _headings(table: CellTable, columns: Columns) -> dict[str, Heading]:
     if "executed_depth" in found and "depth" not in found:
         raise SpecError("--executed-depth is read against --depth (blocks stored), found no --depth; name its column too")
     return found
+
+
+def _require_once(table: CellTable, heading: Heading) -> None:
+    """Raise SpecError where another column has the same name but for case, unit or the number that pandas gives a second one."""
+    same = [f"`{name}` (column {place})" for place, name in enumerate(table.names, 1) if Heading.of(name).plain == heading.plain]
+    if len(same) > 1:
+        raise SpecError(f"{table.path} must have each column once, found {' and '.join(same)}; rename or remove one")
 
 
 def _of_shape(table: CellTable, found: Mapping[str, Heading]) -> dict[str, Heading]:

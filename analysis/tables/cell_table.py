@@ -8,6 +8,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,16 @@ MOST_CHARACTERS = 32 << 20
 """Characters of a whole table, decompressed."""
 MOST_CELLS = 4_000_000
 NAMED_LINES = 10
-SEPARATORS = (",", ";", "\t")
+SEPARATORS = (",", ";", "\t", "|")
+RULE = re.compile(r":?-+:?")
+"""What the cells below the names of a table of Markdown are."""
+ENCODINGS = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+"""What a text is written in that begins so, as spreadsheets write it; UTF-8 otherwise."""
 SEPARATOR_LINE = ["sep=", ""]
 """What is left of a spreadsheet's first line that says what separates cells, such as `sep=;`."""
 LINE_END = re.compile(r"\r\n?|\n")
+OBJECT_LINE = re.compile(r"\s*\{.*\}\s*")
+"""A line with a whole object of JSON, whatever is in it."""
 WRITTEN_NUMBER = re.compile(r"[-+]?[\d.,]*\d[\d.,]*([eE][-+]?\d+)?")
 NAMELESS = re.compile(r"\s*|Unnamed: \d+")
 """A column without a name, such as pandas writes for its index."""
@@ -94,7 +101,7 @@ class CellTable:
 
 
 def read_cells(path: Path) -> CellTable:
-    """The table in a file, by its suffix; what is neither `.json`, `.jsonl` nor `.parquet` is separated by commas, semicolons or tabs.
+    """The table in a file, by its suffix; other than `.json`, `.jsonl` and `.parquet` it is separated by commas, semicolons, tabs or bars.
 
     Raises SpecError where it is no such file, has two columns of one name or a row with too many cells, or is too large.
     """
@@ -109,7 +116,7 @@ def read_cells(path: Path) -> CellTable:
 
         rows: Iterator[LineOfCells] = parquet_rows(path, as_cell)
     elif suffix in (".jsonl", ".ndjson"):
-        rows = _json_rows(path, ((number, _object(path, number, line)) for number, line in enumerate(_lines(path), 1) if line.strip()))
+        rows = _json_rows(path, _listed_in_lines(path))
     elif suffix == ".json":
         rows = _json_rows(path, _listed(path))
     else:
@@ -133,6 +140,8 @@ def read_cells(path: Path) -> CellTable:
             )
         if characters > MOST_CHARACTERS or len(names) * len(lines) > MOST_CELLS:
             raise _too_large(path)
+        if not any(cell and cell.strip() for cell in row):
+            continue
         lines.append(line)
         cells.append([*row, *[None] * (len(names) - len(row))])
     if separator and len(names) == 1:
@@ -156,8 +165,8 @@ def _require_text_file(path: Path) -> None:
 
 def _undivided(path: Path, names: Sequence[str]) -> SpecError:
     return SpecError(
-        f"{path} must begin with names of columns and have commas, semicolons or tabs between them, found {quoted(names[0])}; write it so, "
-        "and remove what stands before the names"
+        f"{path} must begin with names of columns and have commas, semicolons, tabs or bars between them, found {quoted(names[0])}; write "
+        "it so, and remove what stands before the names"
     )
 
 
@@ -175,19 +184,32 @@ def _lines(path: Path) -> Iterator[str]:
     opened = gzip.open if path.suffix.lower() == ".gz" else open
     left = MOST_CHARACTERS
     try:
-        with opened(path, "rt", newline="", encoding="utf-8-sig") as file:
-            while line := file.readline(left + 1):
+        with opened(path, "rb") as file:
+            begin = file.read(4)
+        encoding = next((encoding for mark, encoding in ENCODINGS.items() if begin.startswith(mark)), "utf-8-sig")
+        with opened(path, "rt", newline="", encoding=encoding) as file:
+            for number in count(1):
+                line = file.readline(left + 1)
                 left -= len(line)
                 if left < 0:
                     raise _too_large(path)
+                if not line:
+                    return
+                if "\0" in line:
+                    raise _no_text(path, f"the byte 0x00 in line {number}")
                 yield line
     except UnicodeDecodeError as error:
-        found = f"the byte 0x{error.object[error.start]:02x} in line {_undecodable_line(path, opened)}"
-        raise SpecError(f"{path} must be text in UTF-8, found {found}; save it as UTF-8, or export the table as CSV") from None
+        if encoding != "utf-8-sig":
+            raise _no_text(path, f"{encoding.upper()} that is cut or damaged") from None
+        raise _no_text(path, f"the byte 0x{error.object[error.start]:02x} in line {_undecodable_line(path, opened)}") from None
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise SpecError(f"{path} must be a whole gzip file, found a damaged one; write it again") from None
     except OSError as error:
         raise refused(error, path, "be readable", "check its permissions") from None
+
+
+def _no_text(path: Path, found: str) -> SpecError:
+    return SpecError(f"{path} must be text in UTF-8, found {found}; save it as UTF-8, or export the table as CSV")
 
 
 def _undecodable_line(path: Path, opened: Callable[..., Any]) -> int:
@@ -214,7 +236,8 @@ def _separated_rows(path: Path, separator: str) -> Iterator[LineOfCells]:
     try:
         with long_cells(MOST_CHARACTERS):
             for row in reader:
-                if row and row != SEPARATOR_LINE:
+                is_rule = separator == "|" and any(row) and all(RULE.fullmatch(cell.strip()) for cell in row if cell.strip())
+                if row and row != SEPARATOR_LINE and not is_rule:
                     yield reader.line_num, row
     except csv.Error as error:
         if str(error).endswith("expected after '\"'"):
@@ -239,11 +262,19 @@ def _json_rows(path: Path, objects: Iterable[tuple[int, dict[str, str | None]]])
         yield number, [row.get(name) for name in names]
 
 
+def _listed_in_lines(path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
+    """The objects of a file that has one in each line, flat, each with the line's number."""
+    return ((number, _object(path, number, line)) for number, line in enumerate(_lines(path), 1) if line.strip())
+
+
 def _listed(path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
-    """The objects of a file that is one list of them, flat, each with its place."""
+    """The objects of a file that is one list of them, or has one in each line, flat, each with its place."""
     try:
         values = parse_json("".join(_lines(path)), has_nan=True)
     except ValueError as error:
+        if OBJECT_LINE.match(next((line for line in _lines(path) if line.strip()), "")):
+            yield from _listed_in_lines(path)
+            return
         raise SpecError(f"{path} must be JSON, found no such text ({error}); correct it, or save the table as CSV") from None
     if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
         found = "something else" if isinstance(values, list) else value_kind(values)

@@ -12,6 +12,8 @@ from search_space.errors import SpecError
 SPLIT_WORDS = ("", "val_", "valid_", "validation_", "eval_", "test_", "heldout_", "held_out_")
 EXPORT_PREFIXES = ("metrics_", "metric_", "summary_", "config_", "params_", "hparams_")
 """What MLflow and Weights & Biases put in front of a name in their exports."""
+SECOND_OF_A_NAME = re.compile(r"\.\d+$")
+"""What pandas puts behind the second, third, ... column of one name."""
 NOT_COUNTS = frozenset(
     ("%", "percent", "byte", "bytes", "kb", "mb", "gb", "tb", "mib", "gib", "step", "steps", "epoch", "epochs", "s", "h", "hours", "ms")
 )
@@ -136,7 +138,7 @@ class Heading:
         """The heading of that name; `Eval/Loss` is `eval_loss`, `N (M)` is `n` in M."""
         found = re.fullmatch(r"(.*?)\s*(?:[(\[{]([^()\[\]{}]*)[)\]}]|,\s*(?:in\s+)?(\w+))\s*", name, re.DOTALL)
         stem, unit = (found[1], found[2] or found[3] or "") if found else (name, "")
-        words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", stem.replace("#", " "))
+        words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", SECOND_OF_A_NAME.sub("", stem).replace("#", " "))
         return cls(name, re.sub(r"[\s./:_-]+", "_", words).strip("_").lower(), unit)
 
     def means(self, headings: frozenset[str]) -> Heading | None:

@@ -30,7 +30,8 @@ def has_decimal_commas(cells: Iterable[str | None]) -> bool:
 
 def parse_number(text: str, decimal_comma: bool = False) -> tuple[float, str]:
     """A cell's number and the unit behind it, empty where there is none; raises ValueError for other text."""
-    found = NUMBER.fullmatch(POWER.sub(lambda match: "e" if match.start() else "1e", text.strip(), count=1))
+    text = text.strip().replace("\N{MINUS SIGN}", "-")
+    found = NUMBER.fullmatch(POWER.sub(lambda match: "e" if match.start() else "1e", text, count=1))
     if found is None:
         return float(text), ""  # such as `inf`
     digits = found["digits"]

@@ -25,7 +25,7 @@ def parquet_rows(path: Path, as_cell: Callable[[object], str | None]) -> Iterato
                     number += 1
                     yield number, list(row)
     except pyarrow.ArrowException as error:
-        said = str(error).splitlines()[0].rstrip(".")
+        said = str(error).splitlines()[0].partition(". ")[0].rstrip(".")
         raise SpecError(f"{path} must be a whole Parquet file, found: {said}; write it again") from None
     except OSError as error:  # pyarrow has its own, for what is cut short
         raise refused(error, path, "be a whole Parquet file", "write it again") from None

@@ -18,12 +18,14 @@ import ray
 from ray._private import node, ray_constants
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 from ray.exceptions import LocalRayletDiedError, RayError, RaySystemError, RpcError
+from ray.job_config import JobConfig
 
 from search_space.errors import SpecError, WorkError, complaint_of
 from trials.cluster.held_folders import held_folder, remove_left
 from trials.machine.native_output import native_output
 from trials.machine.process_watch import listening, watching
 from trials.machine.redaction import redacted
+from trials.machine.subprocesses import ROOT
 from trials.machine.supervision import children, give_up, handlers_kept
 
 LONGEST_ROOT = 32
@@ -50,6 +52,14 @@ PATIENCE = {
     "RAY_worker_register_timeout_seconds": str(PATIENCE_SECONDS),
     "RAY_agent_register_timeout_ms": str(1_000 * PATIENCE_SECONDS),
 }
+
+
+class FoundAt(JobConfig):  # type: ignore[misc]
+    """Where workers find modules, without the driver's working directory, which Ray would put before all: it is a person's."""
+
+    def _runtime_env_has_working_dir(self) -> bool:
+        """Whether Ray leaves out the folder of the driver's program, and the one it works in."""
+        return True
 
 
 @contextmanager
@@ -83,7 +93,8 @@ def own_ray(settings: Mapping[str, Any]) -> Iterator[None]:
             with watching(LIVED_BY, end_with_it), native_output() as said:
                 try:
                     with handlers_kept():
-                        ray.init(address="local", _temp_dir=str(folder), object_spilling_directory=large, **settings)
+                        found_at = FoundAt(_py_driver_sys_path=[str(ROOT)])
+                        ray.init(address="local", _temp_dir=str(folder), object_spilling_directory=large, job_config=found_at, **settings)
                 except Exception as error:
                     is_wanted = True
                     time.sleep(NOTICED_SECONDS)  # where one of its processes has ended, whoever watches it has the say

@@ -13,7 +13,7 @@ import ray
 from ray.exceptions import RayError
 
 from search_space.errors import SpecError
-from trials.cluster.own_ray import LIVED_BY, answered_by, first_line, own_ray
+from trials.cluster.own_ray import LIVED_BY, FoundAt, answered_by, first_line, own_ray
 from trials.cluster.ray_address import ClusterAddress, answering, cluster_address
 from trials.latency.refusals import require_libraries
 from trials.machine.native_output import native_output
@@ -123,7 +123,7 @@ def require_gpus(asked: float) -> None:
 def _joining(address: str) -> dict[str, Any]:
     """Our packages travel along, unless a job has brought them already."""
     packages = {} if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else {"py_modules": [str(ROOT / floor) for floor in FLOORS]}
-    return {"address": address, "runtime_env": packages}
+    return {"address": address, "runtime_env": packages, "job_config": FoundAt()}
 
 
 def _starting(study: StudySpec) -> dict[str, Any]:

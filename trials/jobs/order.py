@@ -69,7 +69,7 @@ class Order:
         `unsealing` is the job's id where it has sealed variables.
         """
         self.require_lasting()
-        opening = [] if unsealing is None else ["python", "-m", "trials.jobs.unseal", f"../{SEALED}", unsealing]
+        opening = [] if unsealing is None else ["python", "-P", "-m", "trials.jobs.unseal", f"../{SEALED}", unsealing]
         words = [*opening, "python", "-m", "archfront", self.verb, *self._places(), *map(shlex.quote, self.words)]
         return f'cd {STUDY_FOLDER} && PYTHONPATH="$OLDPWD:$PYTHONPATH" {" ".join(words)}'
 

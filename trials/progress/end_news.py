@@ -36,8 +36,8 @@ class EndNews:
     def begin(self, code: int) -> int | None:
         """Begin to tell that the run ends with this code, if anybody listens; returns the process that does."""
         if self._is_wanted and self._process is None:
-            command = [sys.executable, "-m", "trials.progress.tell_end", self._study, self._directory, repr(self._begun), str(code)]
-            paths = [str(CODE), *filter(None, [os.environ.get("PYTHONPATH")])]
+            begin = f"import sys; sys.path.insert(0, {str(CODE)!r}); from trials.progress.tell_end import main; main()"
+            command = [sys.executable, "-P", "-c", begin, self._study, self._directory, repr(self._begun), str(code)]
             with suppress(OSError):
                 self._process = subprocess.Popen(
                     command,
@@ -45,7 +45,6 @@ class EndNews:
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
                     text=True,
-                    env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
                     start_new_session=True,  # whoever ends this process and its children has not seen that one yet
                 )
         return None if self._process is None else self._process.pid

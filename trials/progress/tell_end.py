@@ -110,7 +110,7 @@ def _shown(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname}"
 
 
-def main(study: str, directory: str, begun: float, code: int) -> None:
+def tell_of(study: str, directory: str, begun: float, code: int) -> None:
     """Tell the listener of a study whose run began not before that time; nobody where the study names none, or nothing began."""
     read, folder, _ = load_begun(Path(study), directory or None)
     if read.on_end is None:
@@ -120,11 +120,12 @@ def main(study: str, directory: str, begun: float, code: int) -> None:
         tell(read.on_end, end_of(folder, standing, code))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Tell of the run that this process is given by its arguments, and say on standard error where that was not taken."""
     signal.pthread_sigmask(signal.SIG_SETMASK, ())  # who started this waits for signals, and holds them back
     signal.signal(signal.SIGALRM, lambda *_: os._exit(1))
     signal.setitimer(signal.ITIMER_REAL, 2 * TOLD_SECONDS)
     try:
-        main(sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4]))
+        tell_of(sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4]))
     except (OSError, ValueError) as error:  # SpecError too
         print(redacted(str(error)), file=sys.stderr)

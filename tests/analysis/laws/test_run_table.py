@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -181,6 +183,34 @@ def test_a_column_that_cannot_be_what_it_is_taken_for_is_one_sentence(kind: str,
         read_runs(write(tmp_path / "runs.csv", names, rows), Columns())
     assert "; " in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+TWICE = {
+    "params": ("N", "Params", "n.1", "num_params", "config/params", "N (M)"),
+    "tokens": ("D", "TOKENS", "tokens.2", "n_tokens", "D (B)"),
+    "loss": ("Loss", "loss.1", "val_loss", "eval/loss", "loss (nats)", "metrics.loss"),
+}
+"""Names that mean the same."""
+
+
+@pytest.mark.parametrize(
+    ("meaning", "first", "second"),
+    [(meaning, *both) for meaning, names in TWICE.items() for both in itertools.permutations(names, 2)],
+)
+def test_two_columns_of_one_meaning_are_refused_until_one_is_named(meaning: str, first: str, second: str, tmp_path: Path) -> None:
+    names = {"params": "N", "tokens": "D", "loss": "loss"} | {meaning: first}
+    path = write(tmp_path / "runs.csv", f"{','.join(names.values())},{second}", [(*row, 1) for row in ROWS])
+    with pytest.raises(SpecError, match=rf"must have one column of {meaning}, found .* and .*; name one with --{meaning}$"):
+        read_runs(path, Columns())
+    if "(" not in first:
+        assert columns_of(path, replace(Columns(), **{meaning: first})) == names  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("usual", "again"), [("params", "Params"), ("tokens", "tokens.1"), ("loss", "Loss"), ("loss", "loss (nats)")])
+def test_a_usual_name_that_stands_there_twice_is_refused(usual: str, again: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "runs.csv", f"params,tokens,loss,{again}", [(*row, 1) for row in ROWS])
+    with pytest.raises(SpecError, match=rf"must have each column once, found `{usual}` \(column \d\) and .*; rename or remove one$"):
+        read_runs(path, Columns())
 
 
 def test_outliers_are_named_with_their_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

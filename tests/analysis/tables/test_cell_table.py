@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
 import re
 from collections.abc import Callable
@@ -55,6 +56,8 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "runs.jsonl.gz": json_lines,
     "runs.json": json_list,
     "runs.json.gz": json_list,
+    "lines.json": json_lines,
+    "lines.json.gz": json_lines,
     "runs.parquet": as_parquet,
 }
 
@@ -67,6 +70,29 @@ def test_a_table_is_the_same_in_every_file(name: str, tmp_path: Path) -> None:
     assert [tuple(row) for row in zip(*table.columns, strict=True)] == ROWS
     first = 1 if name.endswith((".parquet", "json", "json.gz", "jsonl", "ndjson", "jsonl.gz")) else 2
     assert table.lines == (first, first + 1, first + 2)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+def test_a_table_is_the_same_however_it_is_written_out(encoding: str, mark: str, line_end: str, quoting: int, tmp_path: Path) -> None:
+    written = io.StringIO()
+    rows = [("", *NAMES, ""), *((place, *row, "") for place, row in enumerate(ROWS)), ("",) * (len(NAMES) + 2)]
+    csv.writer(written, delimiter=mark, lineterminator=line_end, quoting=quoting).writerows(rows)  # type: ignore[arg-type]
+    text = ("\ufeff" if encoding == "utf-16-be" else "") + written.getvalue() + line_end
+    for name, content in {"a.csv": text.encode(encoding), "a.txt.gz": gzip.compress(text.encode(encoding))}.items():
+        (tmp_path / name).write_bytes(content)
+        table = read_cells(tmp_path / name)
+        assert (table.names, table.lines) == (NAMES, (2, 3, 4))
+        assert [tuple(row) for row in zip(*table.columns, strict=True)] == ROWS
+
+
+def test_a_table_of_markdown_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("| N | loss |\n|:--|-----:|\n| 1.5 | - |\n| 2 | 4.1 |\n")
+    table = read_cells(tmp_path / "a.md")
+    assert (table.names, table.lines) == (("N", "loss"), (3, 4))
+    assert [[cell and cell.strip() for cell in cells] for cells in table.columns] == [["1.5", "2"], ["-", "4.1"]]
 
 
 def test_values_of_json_and_parquet_are_texts_as_a_csv_has_them(tmp_path: Path) -> None:
@@ -108,9 +134,16 @@ WRONG = {
     "white.csv": (b"\n \n  \n", "must begin with a line of column names, found nothing"),
     "numbers.csv": (b"1e6,2.5,-3\n4,5,6\n", "must begin with a line of column names, found numbers alone; add one"),
     "comment.csv": (b"# of March\na,b\n1,2\n", "must begin with names of columns and have commas, .* between them, found '# of March'"),
-    "blanks.csv": (b"a b\n1 2\n", "must begin with names of columns and have commas, semicolons or tabs between them, found 'a b'; write"),
-    "bars.csv": (b"| a | b |\n|---|---|\n| 1 | 2 |\n", r"semicolons or tabs between them, found '\| a \| b \|'; write it so"),
-    "bytes.csv": (b"\xff\xfe\x00", "must be text in UTF-8, found the byte 0xff in line 1; save it as UTF-8"),
+    "blanks.csv": (
+        b"a b\n1 2\n",
+        "must begin with names of columns and have commas, semicolons, tabs or bars between them, found 'a b'; w",
+    ),
+    "bytes.csv": (b"\xff\xff\x00", "must be text in UTF-8, found the byte 0xff in line 1; save it as UTF-8"),
+    "cut16.csv": (b"\xff\xfe\x00", "must be text in UTF-8, found UTF-16 that is cut or damaged; save it as UTF-8"),
+    "cut32.csv.gz": (gzip.compress("a,b\n1,2\n".encode("utf-32")[:-2]), "must be text in UTF-8, found UTF-32 that is cut or damaged"),
+    "unmarked16.csv": ("a,b\n1,2\n".encode("utf-16-le"), "must be text in UTF-8, found the byte 0x00 in line 1; save it as UTF-8"),
+    "nul.csv": (b"a,b\n1,2\n1,\0\n", "must be text in UTF-8, found the byte 0x00 in line 3; save it as UTF-8"),
+    "cutlines.json": (b'{"a": 1}\n{"a": \n', r"cutlines.json:2 must be one JSON object, found column \d+: Expecting value"),
     "late.csv": (b"a,b\n" + b"1,2\r\n" * 9000 + b"1,\xe9\n" + b"1,2\n" * 9000, "found the byte 0xe9 in line 9002; save"),
     "late.csv.gz": (gzip.compress(b"a,b\r" * 9000 + b"1,\xe9\n" + b"1,2\n"), "found the byte 0xe9 in line 9001; save"),
     **{

@@ -90,7 +90,7 @@ def test_a_head_that_makes_no_key_is_said(told: list[dict[str, Any]], said: str)
 def test_a_command_has_the_variables_and_is_told_which_are_secrets(tmp_path: Path) -> None:
     (tmp_path / "sealed").write_bytes(sealed(VALUES, "tiny-1", key_of("tiny-1")))
     script = "import os, json; print(json.dumps({name: os.environ[name] for name in ('HUB_TOKEN', 'ARCHFRONT_CARRIED')}))"
-    command = [sys.executable, "-m", "trials.jobs.unseal", str(tmp_path / "sealed"), "tiny-1", sys.executable, "-c", script]
+    command = [sys.executable, "-P", "-m", "trials.jobs.unseal", str(tmp_path / "sealed"), "tiny-1", sys.executable, "-c", script]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert json.loads(done.stdout) == {"HUB_TOKEN": VALUES["HUB_TOKEN"], "ARCHFRONT_CARRIED": "HUB_TOKEN,BYTES,EMPTY"}
     again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

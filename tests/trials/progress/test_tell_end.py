@@ -25,7 +25,7 @@ from tests.support.standings import a_standing
 from trials.plans.check_study import check
 from trials.progress import tell_end
 from trials.progress.standing import PROGRESS_FILE, State, moment, write_standing
-from trials.progress.tell_end import end_of, main, tell
+from trials.progress.tell_end import end_of, tell, tell_of
 from trials.study.load_study import STUDY, parse_study
 from trials.trial.task import TrialTask
 
@@ -138,9 +138,9 @@ def test_only_what_this_run_began_is_told(hook: Hook, tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
     write_standing(run, replace(a_standing(), state=State.FINISHED, begun_at=moment(1000.0)))
-    main(str(tmp_path / "study.yaml"), str(run), 1000.5, 2)
+    tell_of(str(tmp_path / "study.yaml"), str(run), 1000.5, 2)
     assert hook.told == []
-    main(str(tmp_path / "study.yaml"), str(run), 999.5, 0)
+    tell_of(str(tmp_path / "study.yaml"), str(run), 999.5, 0)
     assert [told["state"] for told in hook.told] == ["finished"]
 
 
