@@ -40,7 +40,11 @@ def add_init_arguments(parser: argparse.ArgumentParser) -> None:
 def init(options: argparse.Namespace) -> int:
     """Write a commented study for your own text, budget, device and time; what no flag says is asked on a terminal."""
     asks = sys.stdin.isatty() and person().isatty()
-    name = _answer(options.name, "name of the study", "my-study", str, asks)
+    name = _answer(options.name, "name of the study", "my-study", _study_name, asks)
+    try:
+        _study_name(name)
+    except argparse.ArgumentTypeError as error:  # of the flag: on a terminal it is asked for again
+        raise SpecError(f"--name {error}") from None
     texts = _answer(options.text, "your text, files or globs (Enter: this Python's source text)", [], _paths, asks)
     for text in texts:
         require_local(text, "--text")
@@ -91,6 +95,7 @@ def _within_hours(study: FirstStudy, output: Path) -> FirstStudy:
     """The study with as many trials as its hours hold; where that cannot be told, or they hold too few, with a word on it."""
     from analysis.text import words
     from trials.plans.plan_study import plan_study  # torch, and where this machine's pace is not known, a few steps are timed
+    from trials.plans.time_plan import BUSY_SHARE
     from trials.study.load_study import load_study
 
     plans = []
@@ -109,6 +114,8 @@ def _within_hours(study: FirstStudy, output: Path) -> FirstStudy:
     if study.hours is not None and expected > study.hours * 3600:
         cure = "fewer --parameters, or a shorter proxy.tokens in the file, take less; so does a machine that has nothing else to do"
         few_shapes = f"{words.plural(made.trials, 'shape')} are the fewest that make a front, and take about {words.duration(expected)}"
+        if share < BUSY_SHARE:
+            few_shapes += f" beside what else is at work here now, {words.duration(share * expected)} without it"
         say(f"archfront: {few_shapes}; {cure}")
     return made
 
@@ -127,6 +134,15 @@ def _answer(said: Answer | None, question: str, default: Answer, read: Callable[
         except argparse.ArgumentTypeError as error:
             say(f"it {error}")
     return default
+
+
+def _study_name(text: str) -> str:
+    from trials.study.section import plain_name
+
+    try:
+        return plain_name(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _one_of(*words: str) -> Callable[[str], str]:

@@ -17,7 +17,7 @@ from trials.study.corpus_spec import CorpusSpec
 from trials.study.latency_spec import LatencySpec
 from trials.study.load_study import parse_study
 from trials.study.rounding_spec import RoundingSpec
-from trials.study.section import LARGEST_SEED, MOST_LISTED, Few, Number, Section, parsed
+from trials.study.section import LARGEST_SEED, MOST_LISTED, Few, Number, PlainName, Section, parsed
 from trials.study.spec import ProxySpec, StudySpec
 from trials.study.upgrade import require_new_keys
 from trials.study.yaml_file import read_yaml
@@ -145,7 +145,7 @@ def _paths(choice: Mapping[str, Any]) -> Iterator[str]:
 class AblationSpec(Section):
     """One question with its arms."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: PlainName
     """Letters, digits, dots, dashes and underscores."""
     question: str
     """What the ablation asks, in one sentence."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
@@ -11,13 +10,11 @@ from pydantic import Field, field_validator, model_validator
 
 from search_space.errors import quoted, require_local, require_reachable
 from trials.study.origin import beside
-from trials.study.section import Positive, Section
+from trials.study.section import Positive, Section, plain_name
 
 SOURCES = ("name", "files", "dataset")
 TAKEN = ("train", "validation", "test")
 """The study's own splits."""
-SET_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
-"""What a validation set and a task may be called."""
 OF_A_DATASET = ("config", "split", "revision", "limit_bytes")
 
 EMBEDDED = "python-stdlib"
@@ -67,10 +64,8 @@ class CorpusSpec(Section):
     @classmethod
     def _fit_names(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
         for name, files in value.items():
-            if not re.fullmatch(SET_NAME, name) or name in TAKEN:
-                raise ValueError(
-                    f"must have names of letters, digits, dots and dashes other than {', '.join(TAKEN)}, found {quoted(name)}; rename it"
-                )
+            if plain_name(name, must="have names of") in TAKEN:
+                raise ValueError(f"must have names other than {', '.join(TAKEN)}, found {quoted(name)}; rename it")
             if not files:
                 raise ValueError(f"must name files for {name}, found none; add them or leave {name} out")
         return value
@@ -79,8 +74,7 @@ class CorpusSpec(Section):
     @classmethod
     def _fit_task_names(cls, value: dict[str, str]) -> dict[str, str]:
         for name, file in value.items():
-            if not re.fullmatch(SET_NAME, name):
-                raise ValueError(f"must have names of letters, digits, dots and dashes, found {quoted(name)}; rename it")
+            plain_name(name, must="have names of")
             if not file:
                 raise ValueError(f"must name a file for {name}, found none; add it or leave {name} out")
         return value

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from analysis.laws.options import FormName
 from analysis.text.words import short
 from search_space.errors import shortened
 from search_space.fields import BY_NAME, OF_STUDY, OPTIONAL
 from search_space.sharing import Sharing
-from trials.study.section import MOST_LISTED, AboveZero, Few, Number, OneOf, Positive, Section
+from trials.study.section import MOST_LISTED, AboveZero, Few, Number, OneOf, Positive, Section, plain_name
 
 Listed = Field(max_length=MOST_LISTED)
 MOST_TRAININGS = 500
@@ -107,7 +108,7 @@ class ScalingSpec(Section):
     """
 
     budgets: BudgetsSpec
-    shapes: Annotated[dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$")], ShapeSpec], Field(min_length=1)]
+    shapes: Annotated[dict[Annotated[str, AfterValidator(partial(plain_name, also=" "))], ShapeSpec], Field(min_length=1)]
     """Proportions by a name of your own; `{}` after a name for those of `deep-thin`."""
     tokens: Annotated[tuple[Positive, ...], Listed] = ()
     """Training tokens, ascending; either these or those per parameter."""

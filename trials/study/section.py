@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
@@ -15,6 +16,8 @@ from search_space.parse import LEAST_REAL, MOST_REAL
 from search_space.sizes import written_number
 
 SpecModel = TypeVar("SpecModel", bound=BaseModel)
+LONGEST_NAME = 100
+"""Letters of a name of a person's; names of files are made with it, and may have 255."""
 
 
 class Section(BaseModel):
@@ -51,6 +54,24 @@ class OneOf:
         return core_schema.literal_schema(list(self.names))
 
 
+def plain_name(name: str, *, also: str = "", must: str = "be") -> str:
+    """The name, where every file system, page and store takes it as it is.
+
+    `also` has further letters that may stand within, `must` is the verb of the sentence. Raises ValueError, with a name like it that is
+    taken, for letters beyond a to z, digits, dots, dashes and underscores, for one that begins with a dot, dash or underscore, and for one
+    of more than `LONGEST_NAME` letters.
+    """
+    others = f"[^A-Za-z0-9._{re.escape(also)}-]+"
+    if not re.search(others, name) and name[:1].isalnum() and len(name) <= LONGEST_NAME:
+        return name
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    like = re.sub(others, "-", plain).strip(f"._- {also}")[:LONGEST_NAME] or "mine"
+    raise ValueError(
+        f"must {must} 1 to {LONGEST_NAME} letters a to z, digits, dots, dashes and underscores, a letter or digit first, "
+        f"found {quoted(name)}; write {quoted(like)}, say"
+    )
+
+
 def _class_path(value: str) -> str:
     if re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", value) is None:
         raise ValueError(f"must be MODULE:CLASS, such as optuna.samplers:GPSampler, found {quoted(value)}")
@@ -59,6 +80,8 @@ def _class_path(value: str) -> str:
 
 ClassPath = Annotated[str, AfterValidator(_class_path)]
 """A class by its module, with a colon between."""
+PlainName = Annotated[str, AfterValidator(plain_name)]
+"""What a study is called, and everything that is named after it."""
 Number = BeforeValidator(_number)
 MOST_COUNTED, LARGEST_SEED = 10**15, 2**32 - 1
 MOST_LISTED = 64

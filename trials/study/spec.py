@@ -21,7 +21,7 @@ from trials.study.latency_spec import LatencySpec
 from trials.study.rounding_spec import QuantisationAwareSpec, with_runtime
 from trials.study.scaling_spec import ScalingSpec, require_constants, with_scaling
 from trials.study.search_spec import AUTO, FinalsSpec, LimitsSpec, SearchSpec, TargetSpec, WorkersSpec
-from trials.study.section import MOST_LISTED, AboveZero, Number, Positive, Seconds, Section, Share, Size
+from trials.study.section import MOST_LISTED, AboveZero, Number, PlainName, Positive, Seconds, Section, Share, Size
 
 LATER_KEYS = ("quantisation_aware",)
 """Keys of a recipe that came after the first training was hashed."""
@@ -150,7 +150,7 @@ class ProxySpec(Section):
 class StudySpec(Section):
     """One study."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: PlainName
     """Letters, digits, dots, dashes and underscores; MLflow's experiment has it too."""
     corpus: CorpusSpec
     scaling: ScalingSpec | None = None

@@ -146,9 +146,10 @@ def test_hours_are_turned_into_trials_by_the_plan(texts: Path, monkeypatch: pyte
 
         def __init__(self, trials: int) -> None:
             self.time, self.trials = self, trials
-            self.processor_share = 1.0 if trials == begin.TRIED[0] else 0.5
+            self.processor_share = free if trials == begin.TRIED[0] else 0.5
             self.estimated_seconds = (300.0 + 60.0 * trials) / self.processor_share
 
+    free = 1.0
     monkeypatch.setattr("trials.plans.plan_study.plan_study", lambda study: Plan(study.search.trials))
     assert archfront.main(["init", "--name", "mine", "--parameters", "250k", "--hours", "1"]) == 0
     assert load_study(texts / "mine.yaml").search.trials == 55
@@ -157,6 +158,12 @@ def test_hours_are_turned_into_trials_by_the_plan(texts: Path, monkeypatch: pyte
     assert load_study(texts / "short.yaml").search.trials == FEWEST_TRIALS
     assert "take about 11 min" in (said := capsys.readouterr().err)
     assert "fewer --parameters, or a shorter proxy.tokens" in said
+    assert "at work here" not in said
+    free = 0.25
+    assert archfront.main(["init", "--name", "busy", "--parameters", "250k", "--hours", "0.01"]) == 0
+    assert (
+        "take about 44 min 0 s beside what else is at work here now, 11 min 0 s without it; fewer --parameters" in capsys.readouterr().err
+    )
 
 
 def test_init_and_plan_count_the_trials_alike_and_no_more_than_there_are_shapes(

@@ -206,9 +206,9 @@ def test_a_study_names_sets_beside_it_and_a_job_takes_them_along(folder: Path, t
     [
         (
             {"test": "a.txt"},
-            r"validation must have names of letters, .* other than train, validation, test, found 'test'; rename it",
+            r"validation must have names other than train, validation, test, found 'test'; rename it",
         ),
-        ({"a b": "a.txt"}, "found 'a b'; rename it"),
+        ({"a b": "a.txt"}, r"validation must have names of 1 to 100 letters .*, found 'a b'; write 'a-b', say"),
         ({"mine": []}, "must name files for mine, found none; add them or leave mine out"),
     ],
 )
