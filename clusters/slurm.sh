@@ -10,7 +10,7 @@
 #     sbatch clusters/slurm.sh run studies/search-1m.yaml --directory ~/archfront/search-1m
 #
 # The first node runs the driver and Ray's head, the last one takes the latencies and trains nothing, those between train. Any verb with
-# --address may stand in place of run. Submit again and the study goes on. The cluster's token is made once: ray get-auth-token --generate
+# --address may stand in place of run. Submit again and the study goes on. The cluster's token is made once: (umask 077; ray get-auth-token --generate)
 set -euo pipefail
 
 export RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 RAY_worker_niceness=0
@@ -21,7 +21,7 @@ if [ "${#nodes[@]}" -lt 3 ]; then
     exit 2
 fi
 if [ ! -s "${RAY_AUTH_TOKEN_PATH:-$HOME/.ray/auth_token}" ]; then
-    echo "archfront: the cluster's token must be in ${RAY_AUTH_TOKEN_PATH:-$HOME/.ray/auth_token}, found none; run: ray get-auth-token --generate" >&2
+    echo "archfront: the cluster's token must be in ${RAY_AUTH_TOKEN_PATH:-$HOME/.ray/auth_token}, found none; run: (umask 077; ray get-auth-token --generate)" >&2
     exit 2
 fi
 head=$(hostname -I | tr ' ' '\n' | grep -E '^[0-9]+(\.[0-9]+){3}$' | grep -v '^127\.' | head -n 1) || true

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,9 +58,11 @@ TRAINED: dict[str, Any] = {
         "vocab_size": 280, "num_unique_layers": [1, 2, 3], "hidden_size": [16, 24, 32], "head_dim": 8,
         "intermediate_size": {"solve": True, "ratio": [0.25, 12]},
     },
-    "proxy": {"tokens": 65_536, "context_tokens": 32, "evaluation_tokens": 1_024},
+    "proxy": {"tokens": 150_000, "context_tokens": 32, "evaluation_tokens": 1_024},
 }  # fmt: skip
 """Trainings of seconds, in a space of more shapes than a soak usually tries."""
+MORE_TRIALS = 5
+"""So many more are asked for where the study is over before all faults were made."""
 MOST_RUNS_AT_THE_END = 3
 """A trial may be lost three times in one run; the same command tries it again."""
 
@@ -83,19 +85,23 @@ class ClusterSoak:
 
     @property
     def directory(self) -> Path:
-        """Of the disturbed study; nodes that train do not see the folder in which it lies, where such can be made."""
+        """Of the disturbed study; nodes that train see neither that nor the cache of its text, where such nodes can be made."""
         return self.folder / "studies" / "disturbed"
 
     def run(self, faults: int) -> list[TrialRecord]:
         """Disturb so many times, run to the end, compare; returns the records. Raises AssertionError with what is not as it should be."""
-        draw, self.study = random.Random(self.seed), study_of(self.trials, self.nodes, self.real, self.folder)
-        (self.folder / "studies").mkdir()
-        hidden = (self.folder / "studies",) if can_hide_folders() else ()
-        with RayNodes(self.folder, self.nodes, hidden) as cluster:
+        draw = random.Random(self.seed)
+        hidden = self.folder / "studies", self.folder / "cache"
+        for folder in hidden:
+            folder.mkdir()
+        variables = {"XDG_CACHE_HOME": str(self.folder / "cache"), "PYTHONPATH": str(ROOT)}  # where workers find the fake evaluator
+        with RayNodes(self.folder, self.nodes, variables, hidden if can_hide_folders() else ()) as cluster:
             try:
                 for place, kind in enumerate(kinds_drawn(faults, self.real, draw)):
                     driver = self._driver or self._drive(cluster, self.directory)
-                    self._await_trials(driver, draw, faults - place)
+                    while not self._await_trials(driver, draw, faults - place):
+                        self.trials += MORE_TRIALS  # a study may be continued with more
+                        driver = self._drive(cluster, self.directory)
                     print(f"{time.strftime('%H:%M:%S')} {len(self._lines())} lines; {KINDS[kind]}", flush=True)
                     self._disturb(kind, cluster, driver, draw)
                     self.done[kind] += 1
@@ -115,10 +121,9 @@ class ClusterSoak:
         self.drivers += 1
         command = [sys.executable, "-m", "tests.soak_cluster", "drive", str(directory), str(self.folder), cluster.address]
         values = [str(self.trials), str(self.nodes), str(int(self.real))]
-        environment = {**cluster.environment, "XDG_CACHE_HOME": str(self.folder / "cache")}
         self._began = time.time()
         with open(self.folder / "said.txt", "wb") as said:
-            self._driver = subprocess.Popen([*command, *values], cwd=ROOT, env=environment, stdout=said, stderr=said)
+            self._driver = subprocess.Popen([*command, *values], cwd=ROOT, env=cluster.environment, stdout=said, stderr=said)
         return self._driver
 
     def said(self) -> str:
@@ -133,22 +138,20 @@ class ClusterSoak:
         path = self.directory / RECORDS
         return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
 
-    def _await_trials(self, driver: subprocess.Popen[bytes], draw: random.Random, left: int) -> None:
-        """Return at some moment of a trial, so that the trials last for all faults that are left."""
+    def _await_trials(self, driver: subprocess.Popen[bytes], draw: random.Random, left: int) -> bool:
+        """Return at some moment of a trial, so that the trials last for all faults that are left; False where the study is over."""
         lines = len(self._lines())
         target = lines + draw.randint(0, min(2, max(0, self.trials - lines) // left))
-        self._await(driver, lambda: len(self._lines()) >= target and self._trains())
-        until = time.monotonic() + draw.uniform(0.0, 2.0)
-        while time.monotonic() < until and driver.poll() is None:
-            time.sleep(0.02)
-        assert driver.poll() is None, f"the driver ended with {driver.returncode} after {dict(self.done)}: {self.said()}"
-
-    def _await(self, driver: subprocess.Popen[bytes], holds: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not holds():
-            assert driver.poll() is None, f"the driver ended with {driver.returncode} after {dict(self.done)}: {self.said()}"
+        deadline, moment = time.monotonic() + WAIT_SECONDS, 0.0
+        while not moment or time.monotonic() < moment:
+            if driver.poll() is not None:
+                assert driver.returncode == 0, f"the driver ended with {driver.returncode} after {dict(self.done)}: {self.said()}"
+                return False
+            if not moment and len(self._lines()) >= target and self._trains():
+                moment = time.monotonic() + draw.uniform(0.0, 2.0)
             assert time.monotonic() < deadline, f"no trial in {WAIT_SECONDS:.0f} seconds: {self.said()}"
-            time.sleep(0.1)
+            time.sleep(0.05)
+        return True
 
     def _trains(self) -> bool:
         """Whether the driver of now says that a trial is on a worker."""
@@ -203,7 +206,7 @@ class ClusterSoak:
             directory = self.folder / "studies" / "undisturbed"
             self._end(self._drive(cluster, directory))
             return read_records(directory)
-        agenda = agenda_of(self.study)
+        agenda = agenda_of(study_of(self.trials, self.nodes, self.real, self.folder))
         while isinstance(task := agenda.next(), TrialTask):
             agenda.add(fakes.answer(task))
         return [agenda.records[number] for number in sorted(agenda.records)]
@@ -213,7 +216,8 @@ class ClusterSoak:
         verdicts = Counter(line["number"] for line in lines if line["outcome"] != Outcome.LOST)
         assert set(verdicts.values()) <= {1}, f"more than one record of {[number for number, count in verdicts.items() if count > 1]}"
         records = read_records(self.directory)
-        assert [record.number for record in records] == list(range(self.trials + len(self.study.references)))
+        study = study_of(self.trials, self.nodes, self.real, self.folder)
+        assert [record.number for record in records] == list(range(self.trials + len(study.references)))
         for record in records:
             assert record.finished, f"{record.title}: {record.outcome} {record.reason}"
         for ours, theirs in zip(records, undisturbed, strict=True):
@@ -230,7 +234,7 @@ def kinds_drawn(faults: int, real: bool, draw: random.Random) -> Iterator[str]:
 
 
 def study_of(trials: int, nodes: int, real: bool, folder: Path) -> StudySpec:
-    """The study of a soak: the fake evaluator, or trainings of seconds whose latencies a command takes on the node that is for it."""
+    """The study of a soak: the fake evaluator, or trainings whose latencies a command takes on the node that is for it."""
     return _study_and_text(trials, nodes, real, folder)[0]
 
 
@@ -284,11 +288,13 @@ def main(arguments: Sequence[str]) -> int:
         prog="python -m tests.soak_cluster", description="Take machines of a cluster away from a study again and again."
     )
     parser.add_argument("--faults", type=int, default=20)
-    parser.add_argument("--trials", type=int, default=40)
+    parser.add_argument("--trials", type=int, default=40, help="more where they do not last for all faults")
     parser.add_argument("--nodes", type=int, default=2, help="nodes that train, one trial at a time each")
     parser.add_argument("--seed", type=int, default=0, help="of the moments and of what happens")
     parser.add_argument("--real", action="store_true", help="train and measure in place of the fake evaluator")
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell has ignored by what it begins in the background
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # no node outlives this process
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="af", ignore_cleanup_errors=True) as name:
         soak = ClusterSoak(Path(name), options.trials, options.nodes, options.seed, options.real)

@@ -90,6 +90,39 @@ def test_the_image_has_the_code_and_the_tested_versions() -> None:
 # --- SLURM, by programs that stand in for its own: all nodes are this machine
 
 
+def told(words: str) -> list[str]:
+    """Every line of documents and clusters with these words."""
+    files = [ROOT / "ray_cluster.yaml", *sorted(CLUSTERS.iterdir()), *sorted((ROOT / "docs").rglob("*.md"))]
+    return [line for file in files if file.name != "findings.md" for line in file.read_text(encoding="utf-8").splitlines() if words in line]
+
+
+def test_a_clusters_token_is_made_for_its_holder_alone() -> None:
+    """Ray itself makes a file that everybody on the machine can read (2.60)."""
+    assert len(told("get-auth-token --generate")) >= 8
+    assert [line for line in told("get-auth-token --generate") if "(umask 077; ray get-auth-token --generate)" not in line] == []
+
+
+def test_every_command_that_starts_a_node_has_options_that_ray_takes_together() -> None:
+    from ray.scripts.scripts import start
+
+    known = {option for parameter in start.params for option in parameter.opts}
+    of_the_head = {
+        "--port",
+        "--dashboard-host",
+        "--dashboard-port",
+        "--ray-client-server-port",
+        "--autoscaling-config",
+        "--include-dashboard",
+    }
+    for line in told("ray start "):
+        options = re.findall(r"(?<!\S)--[a-z-]+", re.split(r"`|  +#", line.partition("ray start ")[2])[0])
+        assert set(options) <= known, line
+        if "--address" in options:
+            assert not {"--head", *of_the_head} & set(options), line
+        elif options:
+            assert "--head" in options, line
+
+
 def slurm(folder: Path, nodes: int, *words: str, addresses: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
     """The script as SLURM would run it on so many nodes."""
     programs = folder / "bin"
@@ -121,7 +154,7 @@ def test_too_few_nodes_and_no_token_are_said(tmp_path: Path) -> None:
     strange = slurm(tmp_path, 3, "--version")
     assert strange.returncode == 2
     assert "the cluster's token must be in" in strange.stderr
-    assert "found none; run: ray get-auth-token --generate" in strange.stderr
+    assert "found none; run: (umask 077; ray get-auth-token --generate)" in strange.stderr
 
 
 @pytest.mark.parametrize(

@@ -116,8 +116,10 @@ class RayNodes:
     """A short one, for sockets, logs and the token."""
     count: int
     """Nodes that train, with one processor each."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Set for nodes and drivers."""
     hidden: tuple[Path, ...] = ()
-    """Folders that those do not see."""
+    """Folders that those that train do not see."""
     head: RayNode = field(init=False)
     measures: RayNode = field(init=False)
     train: list[RayNode] = field(init=False)
@@ -129,15 +131,17 @@ class RayNodes:
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("RAY_") and name != MARK},
             **PATIENCE,
+            "RAY_raylet_start_wait_time_s": "60",  # one that ended by itself is begun again
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(self.folder / "token"),
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_worker_niceness": "0",
             "OMP_NUM_THREADS": "1",
+            **self.variables,
         }
         self.address = f"127.0.0.1:{free_port()}"
         port = self.address.rpartition(":")[2]
-        self.head = self._node("head", "--head", f"--port={port}", f"--temp-dir={self.folder}", "--num-cpus=0", "--include-dashboard=false")
+        self.head = self._node("head", "--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false")
         self.measures = self._node("measures", f"--address={self.address}", "--num-cpus=0", '--resources={"latency_device": 1}')
         self.train = [
             self._node(f"trains-{place}", f"--address={self.address}", "--num-cpus=1", hidden=self.hidden) for place in range(self.count)
@@ -172,6 +176,12 @@ class RayNodes:
             node.end()
 
     def _node(self, name: str, *words: str, hidden: tuple[Path, ...] = ()) -> RayNode:
-        ports = [f"--dashboard-agent-listen-port={free_port()}", f"--runtime-env-agent-port={free_port()}"]
+        (self.folder / name).mkdir()
+        # agents that share a folder take away each other's packages
+        ports = [
+            f"--temp-dir={self.folder / name}",
+            f"--dashboard-agent-listen-port={free_port()}",
+            f"--runtime-env-agent-port={free_port()}",
+        ]
         ports += [f"--metrics-export-port={free_port()}"]
         return RayNode(name, (*words, *ports), self.environment, self.folder, hidden)

@@ -28,6 +28,15 @@ def held_folder(prefix: str, root: str | None = None) -> Iterator[Path]:
         os.close(file)
 
 
+@contextmanager
+def removed_at_last(folder: Path) -> Iterator[None]:
+    """Remove the folder with all in it when the block ends, as far as that can be."""
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def remove_left(prefix: str, root: str | None = None) -> None:
     """Remove this user's folders of `held_folder` there that no process holds any more."""
     for folder in Path(root or tempfile.gettempdir()).glob(f"{prefix}*"):

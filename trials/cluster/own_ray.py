@@ -21,7 +21,7 @@ from ray.exceptions import LocalRayletDiedError, RayError, RaySystemError, RpcEr
 from ray.job_config import JobConfig
 
 from search_space.errors import SpecError, WorkError, complaint_of
-from trials.cluster.held_folders import held_folder, remove_left
+from trials.cluster.held_folders import held_folder, remove_left, removed_at_last
 from trials.machine.native_output import native_output
 from trials.machine.process_watch import listening, watching
 from trials.machine.redaction import redacted
@@ -155,11 +155,8 @@ def require_loopback() -> None:
 @contextmanager
 def _spilling() -> Iterator[str]:
     """Where what does not fit into memory goes: among other temporary files of the person's, which may lie on a larger disk."""
-    with held_folder(SPILL_PREFIX) as folder:
-        try:
-            yield str(folder)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    with held_folder(SPILL_PREFIX) as folder, removed_at_last(folder):
+        yield str(folder)
 
 
 @contextmanager

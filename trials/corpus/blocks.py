@@ -73,6 +73,8 @@ class TokenBlocks:
     unit_starts: Mapping[str, Places] = field(default_factory=dict)
     """[units] Place of the first token of each document of a held-out split or named set; of each section where the corpus is split by
     these."""
+    folder: Path | None = None
+    """Where `load` mapped the splits from; None for blocks that were made in memory."""
 
     def batch(self, seed: int, step: int, sequences: int, context_tokens: int) -> npt.NDArray[np.int64]:
         """The training sequences of one step: [sequences, context_tokens + 1], inputs and the targets shifted by one.
@@ -145,6 +147,7 @@ class TokenBlocks:
             validations={
                 name: _mapped(folder / split_file(f"validation-{name}"), meta, f"validation-{name}") for name in meta.get("validations", ())
             },
+            folder=folder,
         )
 
     def require_same_text(self, records: Iterable[TrialRecord]) -> None:

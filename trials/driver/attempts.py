@@ -20,6 +20,8 @@ MOST_ATTEMPTS = 3
 """A trial that was lost so often in one run, and left no newer state in between, is given up: it may itself be what ends its workers."""
 LOST_BY = ("The actor died unexpectedly before finishing this task", "The actor is dead because", "is unavailable:")
 """How Ray begins to say that a worker or its node is gone; it says so of nothing that a trial raised."""
+NEVER_BEGAN = "The actor never ran"
+"""Ray's words where the node was gone before the worker had begun there: the trial can be no cause of that."""
 WORKER_DIED = "its worker process has died"
 """Ray's words where the process alone is gone, and its node lives."""
 DEVICE_ENDED = re.compile(r"\bDeviceEnded: (.+)")
@@ -37,7 +39,7 @@ class Attempts:
         self._directory = directory
         self._made = Counter(attempt.number for attempt in earlier)
         self._in_vain: defaultdict[int, list[Attempt]] = defaultdict(list)
-        """The attempts at each trial since its last progress."""
+        """The attempts at each trial since its last progress, those that never began left out."""
         self._nodes: defaultdict[int, set[str]] = defaultdict(set)
 
     def lost(self, attempt: Attempt, node: str | None) -> Attempt:
@@ -47,7 +49,7 @@ class Attempts:
         noted = replace(attempt, attempt=self._made[number], progressed=self._left_state_since(number, began))
         if noted.progressed:
             self._in_vain[number].clear()
-        else:
+        elif NEVER_BEGAN not in noted.cause:
             self._in_vain[number].append(noted)
         if node is not None:
             self._nodes[number].add(node)

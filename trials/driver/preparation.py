@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from analysis.records.record import TrialRecord
 from search_space.errors import SpecError, shortened
 from trials.catalogue.runtimes import COMMAND, RUNTIMES
 from trials.cluster.ray_session import LATENCY_DEVICE, LATENCY_SHARE
+from trials.cluster.shared_text import shared_text
 from trials.cluster.state_keeper import keeping_states
 from trials.driver.latency_device import latency_device
 from trials.driver.trial_actor import Equipment, Evaluate
@@ -160,9 +161,10 @@ def equipped(
         yield Equipment(study, {}, None, evaluate, directory, stamp(directory))
         return
     device = latency_device(study.latency, [record.latency for record in records if record.latency is not None])
-    placed = {size: ray.put(found) for size, found in blocks.items()}
     try:
-        with keeping_states(directory) if is_joined else nullcontext() as keeper:
+        with ExitStack() as kept:
+            keeper = kept.enter_context(keeping_states(directory)) if is_joined else None
+            placed = {size: ray.put(shared_text(found, kept, is_joined)) for size, found in blocks.items()}
             yield Equipment(
                 study,
                 placed,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
@@ -14,6 +12,7 @@ from ray.exceptions import OutOfMemoryError
 from ray.tune import PlacementGroupFactory
 
 from analysis.records.unmeasured import UnmeasuredTrial
+from trials.cluster.held_folders import held_folder, remove_left, removed_at_last
 from trials.cluster.placement import placed
 from trials.driver.agenda import Agenda
 from trials.driver.attempts import Attempts
@@ -27,6 +26,9 @@ from trials.machine.supervision import when_stopped
 from trials.progress.watch import RunWatch
 from trials.study.search_spec import WorkersSpec
 from trials.trial.reuse import Reuse
+
+TUNE_PREFIX = "archfront-tune-"
+"""How the name of the folder begins in which Tune keeps what nobody asks for."""
 
 
 def search(
@@ -72,9 +74,9 @@ def search(
 def _run_tune(equipment: Equipment, searcher: AgendaSearcher, stopper: FrontStopper, callback: RecordCallback) -> None:
     workers = equipment.study.workers
     where = partial(_place, workers)
-    storage = tempfile.mkdtemp(prefix="archfront-tune-")
+    remove_left(TUNE_PREFIX)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(workers.count)  # start the workers together, not one after the other
-    try:
+    with held_folder(TUNE_PREFIX) as storage, removed_at_last(storage):
         tune.run(
             tune.with_resources(tune.with_parameters(TrialActor, equipment=equipment), where),
             name="study",
@@ -85,12 +87,10 @@ def _run_tune(equipment: Equipment, searcher: AgendaSearcher, stopper: FrontStop
             callbacks=[callback],
             reuse_actors=True,
             raise_on_failed_trial=False,
-            storage_path=storage,
+            storage_path=str(storage),
             verbose=0,
             trial_dirname_creator=lambda trial: trial.trial_id,
         )
-    finally:
-        shutil.rmtree(storage, ignore_errors=True)
 
 
 def _place(workers: WorkersSpec, config: dict[str, Any]) -> PlacementGroupFactory:

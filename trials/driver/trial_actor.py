@@ -16,6 +16,7 @@ from analysis.records.latency import Activations, Latency
 from analysis.records.record import Kind, Outcome, TrialRecord
 from search_space.architecture import Architecture
 from trials.catalogue.runtimes import RUNTIMES
+from trials.cluster.shared_text import text_here
 from trials.driver.latency_device import ask_device
 from trials.driver.trial_news import Teller
 from trials.driver.workers import Place
@@ -46,7 +47,7 @@ class Equipment:
 
     study: StudySpec
     blocks: dict[int, Any]
-    """Vocabulary size -> reference to its TokenBlocks in Ray's object store."""
+    """Vocabulary size -> reference to what `shared_text` made of its TokenBlocks, in Ray's object store."""
     device: Any
     """The LatencyDevice's handle; None with a fake evaluator."""
     evaluate: Evaluate | None
@@ -197,7 +198,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def _blocks_of(self, vocab_size: int) -> TokenBlocks:
         if vocab_size not in self._blocks:
-            self._blocks[vocab_size] = ray.get(self._equipment.blocks[vocab_size])
+            with self._watchdog.held_up():  # the first one on a node fetches the text for all
+                self._blocks[vocab_size] = text_here(ray.get(self._equipment.blocks[vocab_size]))
         return self._blocks[vocab_size]
 
     def _end(self) -> None:

@@ -17,6 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from analysis.records.record import FreshSeed, RatePoint, TrialRecord
 from analysis.records.training import Quality
 from search_space.architecture import Architecture
+from trials.cluster.shared_text import SharedText, text_here
 from trials.machine.niceness import take_back_niceness
 from trials.machine.oom_count import OomCount, oom_count, oom_kills
 from trials.machine.process_pool import Result
@@ -41,7 +42,7 @@ class Examiner:
     def __init__(self) -> None:
         take_back_niceness()
 
-    def quality(self, record: TrialRecord, weights: bytes, blocks: TokenBlocks, study: StudySpec) -> Quality:
+    def quality(self, record: TrialRecord, weights: bytes, text: SharedText | TokenBlocks, study: StudySpec) -> Quality:
         """Quality of a trial's weights in a safetensors file's bytes, on as many tokens as an evaluation of the search had; as rounded too
         where the trial was judged so.
         """
@@ -53,22 +54,24 @@ class Examiner:
         torch.set_num_threads(study.workers.trial_threads)
         network = _network_of(record.architecture, weights).to(study.workers.device)
         proxy, rounding = study.proxy, rounding_as(record.rounded_quality)
-        return evaluate_deployed(network, blocks, "test", proxy.evaluation_tokens, proxy.context_tokens, rounding)
+        return evaluate_deployed(network, text_here(text), "test", proxy.evaluation_tokens, proxy.context_tokens, rounding)
 
-    def continued(self, shape: Architecture, weights: bytes, blocks: TokenBlocks, study: StudySpec) -> tuple[list[int], list[int]]:
+    def continued(
+        self, shape: Architecture, weights: bytes, text: SharedText | TokenBlocks, study: StudySpec
+    ) -> tuple[list[int], list[int]]:
         """The first tokens of the test split, and those with which the weights go on; on the CPU."""
         from trials.training.sampled_text import continuation
 
-        return continuation(_network_of(shape, weights), blocks, study.proxy.context_tokens)
+        return continuation(_network_of(shape, weights), text_here(text), study.proxy.context_tokens)
 
-    def fresh(self, record: TrialRecord, blocks: TokenBlocks, study: StudySpec, seed: int) -> FreshSeed:
+    def fresh(self, record: TrialRecord, text: SharedText | TokenBlocks, study: StudySpec, seed: int) -> FreshSeed:
         """The trial's shape trained by the study's recipe with this seed, judged on both splits as the trial was; else the reason."""
         from trials.rounding.table import rounding_as
         from trials.training.evaluation import evaluate_deployed
         from trials.training.proxy_run import train
         from trials.trial.judgement import judge_finished
 
-        proxy, conditions = study.proxy, Conditions.of(study.workers)
+        proxy, conditions, blocks = study.proxy, Conditions.of(study.workers), text_here(text)
         rounding = rounding_as(record.rounded_quality)
         try:
             network, training = train(record.architecture, blocks, proxy, seed=seed, conditions=conditions)
@@ -80,12 +83,12 @@ class Examiner:
             return FreshSeed(seed=seed, reason=f"{outcome}: {reason}")
         return FreshSeed(seed=seed, validation=training.validation, test=test)
 
-    def rate_point(self, record: TrialRecord, blocks: TokenBlocks, study: StudySpec, factor: float) -> RatePoint:
+    def rate_point(self, record: TrialRecord, text: SharedText | TokenBlocks, study: StudySpec, factor: float) -> RatePoint:
         """The finalist's loss at a multiple of the study's rate."""
         from trials.experiments.lr_check import bits_at
 
         try:
-            bits = bits_at(record.architecture, blocks, study, study.proxy, factor, record.seed)
+            bits = bits_at(record.architecture, text_here(text), study, study.proxy, factor, record.seed)
         except TrainingFailed:
             return RatePoint(factor=factor, bits_per_byte=None)
         return RatePoint(factor=factor, bits_per_byte=bits)

@@ -21,7 +21,9 @@ from search_space.architecture import Architecture
 from search_space.errors import SpecError, WorkError
 from trials.catalogue.runtimes import RUNTIMES
 from trials.cluster.placement import NODE_ID, others_of
+from trials.cluster.ray_address import is_here
 from trials.cluster.ray_session import LATENCY_SHARE, connected
+from trials.cluster.shared_text import SharedText, shared_text, text_here
 from trials.driver.attempts import MOST_ATTEMPTS, cause_of_death
 from trials.driver.latency_device import SEE_TO_THE_NODE, ask_device, latency_device
 from trials.driver.preparation import require_latency_node, settled_on_a_worker, tell_of_niceness
@@ -40,6 +42,7 @@ from trials.study.spec import StudySpec
 from trials.trial.task import DeviceEnded, DeviceLost
 
 if TYPE_CHECKING:
+    from trials.corpus.blocks import TokenBlocks
     from trials.latency.measurer import Measurer
 
 
@@ -55,14 +58,15 @@ def on_ray(study: StudySpec | None, address: str | None) -> Iterator[OnRay]:
             while_connected.enter_context(connected(study, address))
             tell_of_niceness()
 
-        yield OnRay(join)
+        yield OnRay(join, while_connected, not is_here(address))
 
 
 class OnRay:
     """The nodes of a cluster: a `Workplace`. It is joined with the first that is asked of it; SpecError where it does not answer."""
 
-    def __init__(self, join: Callable[[], None]) -> None:
-        self._join_once = cache(join)
+    def __init__(self, join: Callable[[], None], kept: ExitStack, is_joined: bool) -> None:
+        """`kept` holds what is needed until the cluster is left."""
+        self._join_once, self._kept, self._is_joined = cache(join), kept, is_joined
         self._texts: dict[tuple[str, int], Any] = {}
 
     def trainer(self) -> tuple[str, int]:
@@ -150,7 +154,7 @@ class OnRay:
 
         key = study.corpus.model_dump_json(), vocab_size
         if key not in self._texts:
-            self._texts[key] = ray.put(prepare_corpus(study.corpus, vocab_size))
+            self._texts[key] = ray.put(shared_text(prepare_corpus(study.corpus, vocab_size), self._kept, self._is_joined))
         return self._texts[key]
 
 
@@ -235,12 +239,12 @@ def _tell_of_absence(is_away: bool) -> None:
         logger.warning("the node that takes latencies is away; it is waited for")
 
 
-def _at_work(work: Callable[..., Result], token: str, blocks: Any, *arguments: Any) -> Result:
+def _at_work(work: Callable[..., Result], token: str, text: SharedText | TokenBlocks, *arguments: Any) -> Result:
     """Say where this worker is, in case that it is lost, and work."""
     take_back_niceness()
     with suppress(Exception):  # a training does not fail because nobody may ask
         internal_kv._internal_kv_put(_node_key(token), ray.get_runtime_context().get_node_id().encode(), namespace=NAMESPACE)
-    return work(*arguments, blocks)
+    return work(*arguments, text_here(text))
 
 
 def _node_of(token: str) -> str | None:

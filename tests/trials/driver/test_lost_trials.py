@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -204,6 +205,22 @@ def test_attempts_are_counted_over_runs_and_given_up_within_one(tmp_path: Path) 
     assert attempts.are_over(7)
     assert "attempt 5" not in attempts.reason(7)
     assert not attempts.are_over(8)
+
+
+def test_an_attempt_that_never_began_is_noted_and_held_against_no_trial(tmp_path: Path) -> None:
+    """As where a node is killed between the placing of a trial and the start of its worker."""
+    said = "The actor died because its node has died. Node Id: aa10 The actor never ran - it was cancelled before it started running."
+    assert explain_loss(f"The actor died unexpectedly before finishing this task.\n{said}", 0.1, 60.0) is None
+    attempts = Attempts(tmp_path)
+    noted = [attempts.lost(replace(attempt(7), cause=said), None).attempt for _ in range(9)]
+    assert noted == list(range(1, 10))
+    assert not attempts.are_over(7)
+    for _ in range(2):
+        attempts.lost(attempt(7), "a")
+        assert not attempts.are_over(7)
+    attempts.lost(attempt(7), "a")
+    assert attempts.are_over(7)
+    assert "never ran" not in attempts.reason(7)
 
 
 def test_a_node_lost_with_many_trials_is_outlived_once_and_what_they_said_is_forgotten(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,7 +21,7 @@ class Placed(OnRay):
     """A workplace whose tasks are numbers, in the order in which they were asked for."""
 
     def __init__(self) -> None:
-        super().__init__(lambda: None)
+        super().__init__(lambda: None, ExitStack(), is_joined=False)
         self.asked: list[list[str]] = []
         """The nodes that each was to avoid."""
         self.tokens: list[str] = []
