@@ -130,4 +130,4 @@ def _damaged(path: Path, kind: str, error: Exception) -> Exception:
     """The refusal of a file that its library cannot read; what the system refuses is left as it is."""
     if isinstance(error, OSError) and error.errno is not None:
         return error
-    return SpecError(f"corpus file {path} must be a whole {kind} file, found: {said_by(error)}; write it again")
+    return SpecError(f"corpus file {path} must be a whole {kind} file, found: {said_by(error).partition('. ')[0]}; write it again")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from analysis.tables.cell_table import ENCODINGS, MAGIC_KINDS
 from search_space.errors import SpecError, said_by
 
 LONGEST_ROW_BYTES = 64 << 20
@@ -21,6 +22,12 @@ MOST_EXPANSION = 200
 """Times its size that a compressed file may have; text has a tenth of it, and what has more is the same over and over."""
 FREE_BYTES = 8 << 20
 """Bytes that a file may have whatever its compressed size."""
+FIRST_LOOK_BYTES = 4096
+"""Bytes at a file's beginning that tell whether it is of text."""
+ENDS_OF_KINDS = {
+    "a gzip file": ".gz", "a zstd file": ".zst", "a bzip2 file": ".bz2", "a Parquet file": ".parquet", "an Arrow file": ".arrow",
+}  # fmt: skip
+"""What the name of a file of such a kind ends in, where it can be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +78,32 @@ def opened(path: Path, watch: Watch = unwatched) -> Iterator[BinaryIO]:
         size = path.stat().st_size or 1
         watch(lambda: file.tell() / size)
         if compression is None or not file.peek(1):
+            _require_text(path, file)
             yield file
             return
-        with compression.open(file) as inner:
-            yield io.BufferedReader(_Decompressed(path, compression.name, inner), 1 << 18)
+        with compression.open(file) as inner, io.BufferedReader(_Decompressed(path, compression.name, inner), 1 << 18) as stream:
+            _require_text(path, stream)
+            yield stream
+
+
+def _require_text(path: Path, stream: Any) -> None:
+    """Raise SpecError where a file begins as none of text does: with the mark of another encoding, NULs, or as a file of another kind."""
+    begin, cure = stream.peek(FIRST_LOOK_BYTES)[:FIRST_LOOK_BYTES], "convert the file, or leave it out"
+    found = next((encoding.upper() for mark, encoding in ENCODINGS.items() if begin.startswith(mark)), None)
+    if found is None and not _is_text(begin):
+        found = next((kind for mark, kind, _ in MAGIC_KINDS if begin.startswith(mark)), None)
+        cure = f"end its name in {ENDS_OF_KINDS[found]}" if found in ENDS_OF_KINDS else cure
+    if found is None and b"\0" in begin:
+        found = f"the byte 0x00 in line {begin[: begin.index(0)].count(10) + 1}, as binary files and UTF-16 have it"
+    if found is not None:
+        raise SpecError(f"corpus file {path} must be text in UTF-8, found {found}; {cure}")
+
+
+def _is_text(begin: bytes) -> bool:
+    try:
+        return b"\0" not in begin and bool(codecs.getincrementaldecoder("utf-8")().decode(begin) or not begin)
+    except UnicodeDecodeError:
+        return False
 
 
 def bounded_lines(path: Path, watch: Watch = unwatched) -> Iterator[tuple[int, bytes]]:

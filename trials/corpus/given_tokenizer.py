@@ -6,6 +6,7 @@ Needed are byte-level BPE, which spells every text and whose tokens' bytes can b
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from analysis.records.json_text import LARGEST_STATE_BYTES, parse_json, read_limited
 from search_space.errors import SpecError, complaint_of, quoted, said_by
+from trials.corpus.byte_stream import FIRST_LOOK_BYTES
 from trials.corpus.tiktoken_twin import byte_of_character
 from trials.study.corpus_spec import is_local_path
 
@@ -25,6 +27,17 @@ MOST_IDS = 1 << 24
 """Ids of a vocabulary; the largest published have a fiftieth of them."""
 OTHER_KINDS = ("Unigram", "WordPiece", "WordLevel")
 """Kinds of tokenizers of the library beside BPE."""
+TO_CONVERT = "load it with transformers and save it with save_pretrained"
+OTHER_FILES = {
+    rb"\n.[\x0a]": ("a model of SentencePiece", TO_CONVERT),
+    rb"[A-Za-z0-9+/]+={0,2} \d+\r?\n": ("the ranks of tiktoken", TO_CONVERT),
+    rb'\s*\{\s*"config"\s*:\s*\{\s*"pattern"': ("Mistral's tekken.json", TO_CONVERT),
+    rb"version https://git-lfs": ("a pointer of Git LFS", "fetch the file itself with git lfs pull"),
+    rb"\s*<(!DOCTYPE|html)": ("a web page", "download the file itself"),
+    rb"\x1f\x8b": ("a gzip file", "decompress it"),
+    rb"\xff\xfe|\xfe\xff": ("UTF-16", "save it as UTF-8"),
+}
+"""What files begin with that have tokenizers of other programs, or none; what they are, and what to do."""
 MULTIPLE = 128
 """Number to a multiple of which a refused vocabulary is advised to be padded."""
 
@@ -82,6 +95,7 @@ def read_tokenizer(file: Path) -> Given:
 
 def read_definition(file: Path) -> tuple[bytes, dict[str, Any]]:
     """A tokenizer.json's bytes and what they say; raises SpecError where it is not byte-level BPE."""
+    data = b""
     try:
         data = read_limited(file, LARGEST_STATE_BYTES)
         definition = parse_json(data)
@@ -92,10 +106,12 @@ def read_definition(file: Path) -> tuple[bytes, dict[str, Any]]:
             raise _unfit(file, kind)
         definition.setdefault("added_tokens", [])
         _require_kinds(definition, steps)
+    except SpecError:
+        raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SpecError(
-            f"the tokenizer {file} must be a tokenizer.json of the library tokenizers, found {_what(error)}; save it with save_pretrained"
-        ) from None
+        known = next((said for begin, said in OTHER_FILES.items() if re.match(begin, data[:FIRST_LOOK_BYTES], re.DOTALL)), None)
+        found, cure = known or (_what(error), "save it with save_pretrained")
+        raise SpecError(f"the tokenizer {file} must be a tokenizer.json of the library tokenizers, found {found}; {cure}") from None
     if kind != "BPE" or any(model.get(key) for key in ("continuing_subword_prefix", "end_of_word_suffix", "dropout")):
         raise _unfit(file, kind)
     if any(step.get("add_prefix_space") for step in steps):
@@ -146,8 +162,10 @@ def _file(name: str) -> Path:
         path = path / FILE
     if path.is_file():
         return path
-    if is_local_path(name):
-        raise SpecError(f"corpus.tokenizer must name a {FILE} or a folder with one, found none at {path}; check the path")
+    if is_local_path(name) or Path(name).is_dir():
+        others = [other for other in ("tokenizer.model", "tekken.json", "vocab.json", "vocab.txt") if (path.parent / other).is_file()]
+        found, cure = (f"{others[0]} alone", TO_CONVERT) if others and path.name == FILE else ("none", "check the path")
+        raise SpecError(f"corpus.tokenizer must name a {FILE} or a folder with one, found {found} at {path}; {cure}")
     from huggingface_hub import hf_hub_download
 
     try:

@@ -40,12 +40,16 @@ def _object(line: bytes, column: str, where: str) -> dict[str, object]:
     written = line.strip()
     example = f'{{"{column}": ...}}'
     try:
-        value = parse_json(written.decode())
+        value = parse_json(written.decode(), has_nan=True)  # under other keys, where programs write them
     except UnicodeDecodeError as error:
         raise SpecError(f"{where} must be UTF-8, found byte 0x{error.object[error.start]:02x}; convert the file") from None
     except ValueError as error:
         if written.startswith(b"["):
             value = []  # the first line of an array that is written over several
+        elif written == b"{":
+            raise SpecError(
+                f"{where} must be one JSON object, found one over several lines; write each on one line, as jq -c . does"
+            ) from None
         else:
             said = re.sub(r"line 1, (column \d+): (.*)", r"\2 at \1", str(error))
             raise SpecError(f"{where} must be one JSON object, found {said[:1].lower() + said[1:]}; correct the line") from None

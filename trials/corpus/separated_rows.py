@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -13,6 +14,8 @@ from trials.corpus.byte_stream import LONGEST_ROW_BYTES, Watch, bounded_lines
 
 CELL_MARKS = (",", ";", "\t", "|")
 """The first that gives the first line a cell of the column's name."""
+SEPARATOR_STATED = re.compile(r"sep=.\s*")
+"""A spreadsheet's first line that says what separates cells."""
 
 
 def read_separated(path: Path, column: str, watch: Watch) -> Iterator[tuple[str, bytes]]:
@@ -22,6 +25,8 @@ def read_separated(path: Path, column: str, watch: Watch) -> Iterator[tuple[str,
     """
     lines = _decoded(path, watch)
     first = next(lines, "")
+    if SEPARATOR_STATED.fullmatch(first):
+        first = next(lines, "")
     separator = next((mark for mark in CELL_MARKS if column in _cells(first, mark)), ",")
     with long_cells(LONGEST_ROW_BYTES):
         rows = csv.reader(chain([first], lines), delimiter=separator, strict=True)
@@ -39,6 +44,10 @@ def read_separated(path: Path, column: str, watch: Watch) -> Iterator[tuple[str,
                     )
                 yield where, row[place].encode()
         except csv.Error as error:
+            if str(error).startswith("new-line character"):
+                raise SpecError(
+                    f"corpus file {path} must end its lines in a line feed, found carriage returns alone; convert the file"
+                ) from None
             raise SpecError(
                 f"corpus file {path}, line {rows.line_num} must end a row of separated values, found: {error}; "
                 "put text with separators, quotes or line ends into quotes, and write a quote inside as two"

@@ -147,6 +147,13 @@ def test_every_kind_of_column_that_holds_utf8_is_read(kind: Any, write: Callable
     assert pieces_of(file) == [*TEXTS, *TEXTS]
 
 
+@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz"])
+def test_text_that_looks_like_another_kind_is_text(name: str, tmp_path: Path) -> None:
+    for text in ("PAR1 is a word\n", "<html> is one too\n", "BZh\n", "PK\n", "SQLite format 3\n", "x" * 8000 + "\0" + "\n"):
+        (tmp_path / name).write_bytes(gzip.compress(text.encode()) if name.endswith("gz") else text.encode())
+        assert "".join(pieces_of(tmp_path / name)) == text
+
+
 @pytest.mark.parametrize("ending", [".gz", ".bz2", ".zst"])
 def test_files_of_several_members_are_read_whole(ending: str, tmp_path: Path) -> None:
     file = tmp_path / f"a.txt{ending}"
@@ -166,6 +173,8 @@ SPELLINGS: dict[str, tuple[str, bytes, list[str]]] = {
     "no line end at the end": ("a.csv", b"text\na", ["a"]),
     "CRLF stays in text": ("a.txt", b"a\r\nb", ["a\r\nb"]),
     "an empty compressed file": ("a.txt.gz", b"", []),
+    "what separates cells, said first": ("a.csv", b'sep=;\r\nid;text\r\n1;"a; b"\r\n', ["a; b"]),
+    "no numbers under other keys": ("a.jsonl", b'{"text": "a", "score": NaN, "of": [-Infinity, {"text": null}]}\n', ["a"]),
     "nothing but names": ("a.csv", b"text\n", []),
 }
 
@@ -203,7 +212,25 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "Latin-1 in CSV": ("a.csv", b"text\nfine\n\xe9t\xe9\n", "line 3 must be UTF-8, found byte 0xe9; convert"),
     "Latin-1 in bytes of Parquet": ("a.parquet", _of_bytes(b"\xe9"), "row 2 must be UTF-8, found byte 0xe9; convert"),
     "Latin-1 compressed": ("a.txt.gz", gzip.compress(b"fine\nfi\xe9ne\n"), "a.txt.gz, line 2 must be UTF-8, found byte 0xe9"),
-    "UTF-16": ("a.txt", "text".encode("utf-16"), "line 1 must be UTF-8, found byte 0xff; convert"),
+    "UTF-16": ("a.txt", "text".encode("utf-16"), "must be text in UTF-8, found UTF-16; convert"),
+    **{
+        f"{name} in {encoding}": (name, write(TEXTS[:2]).decode().encode(encoding), f"must be text in UTF-8, found {found}")
+        for encoding, found in (("utf-16", "UTF-16; convert"), ("utf-16-le", "the byte 0x00 in line 1, as binary"), ("utf-32", "UTF-32; c"))
+        for name, write in (("a.csv", _separated(",")), ("a.tsv", _separated("\t")), ("a.jsonl", _json_lines))
+    },
+    **{
+        f"{what} called {name}": (name, data, f"must be text in UTF-8, found {found}")
+        for what, data, found in (
+            ("gzip", gzip.compress(b"text" * 99), "a gzip file; end its name in .gz"),
+            ("bzip2", bz2.compress(b"text" * 99), "a bzip2 file; end its name in .bz2"),
+            ("Parquet", _parquet(TEXTS), "a Parquet file; end its name in .parquet"),
+            ("a picture", b"\x89PNG\r\n\x1a\n" + bytes(99), "the byte 0x00 in line 3, as binary files and UTF-16 have it; convert"),
+        )
+        for name in ("a.txt", "a.jsonl", "a.csv")
+    },
+    "a picture in gzip": ("a.txt.gz", gzip.compress(bytes(9)), "must be text in UTF-8, found the byte 0x00 in line 1"),
+    "JSON over several lines": ("a.json", b'{\n"text": "a"\n}', "line 1 must be one JSON object, found one over several lines; write each"),
+    "carriage returns alone": ("a.csv", b"text,id\ra,1\rb,2\r", "must end its lines in a line feed, found carriage returns alone; convert"),
     "an array in one line": ("a.json", b'[{"text": "a"}]', "line 1 must be a JSON object with `text`, found a list; write"),
     "an array over several lines": ("a.json", b'[\n {"text": "a"}\n]', "found a list; write"),
     "no object": ("a.jsonl", b"3\n", "line 1 must be a JSON object with `text`, found a number; write"),

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 
 from search_space.errors import SpecError
 from tests.trials.corpus.test_prepare import SCRIPTS, sentences
-from trials.corpus.given_tokenizer import read_tokenizer
+from trials.corpus.given_tokenizer import given_tokenizer, read_tokenizer
 from trials.corpus.prepare import prepare_corpus, require_corpus
 from trials.corpus.tokenizer import load_encoder, train_tokenizer
 from trials.jobs.shipment import pack
@@ -193,6 +193,37 @@ def test_a_tokenizer_that_cannot_be_used_is_one_sentence(name: str, definition: 
     with pytest.raises(SpecError, match=sentence) as raised:
         prepare_corpus(CorpusSpec(files=(str(text_file),), tokenizer=(str(file),)), 700, tmp_path / "cache")
     assert "\n" not in str(raised.value)
+    assert str(raised.value).count("the tokenizer ") == 1, "one refusal, and not one within another"
+
+
+OTHERS: dict[str, tuple[bytes, str]] = {
+    "tokenizer.model": (b"\n\x0e\n\x05<unk>\x15\0\0\0\0\x18\x02", "a model of SentencePiece; load it with transformers and save"),
+    "cl100k.tiktoken": (b"IQ== 0\nIg== 1\n", "the ranks of tiktoken; load it with transformers and save"),
+    "tekken.json": (b'{"config": {"pattern": "x"}, "vocab": [{"rank": 0}]}', "Mistral's tekken.json; load it with transformers and save"),
+    "vocab.json": (b'{"a": 0, "b": 1}', "other JSON; save"),
+    "merges.txt": (b"#version: 0.2\na b\n", "no JSON (line 1, column 1: Expecting value); save"),
+    "empty.json": (b"", "no JSON (line 1, column 1: Expecting value); save"),
+    "pointer.json": (
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12\n",
+        "a pointer of Git LFS; fetch the file itself",
+    ),
+    "page.json": (b"<!DOCTYPE html><html>404</html>", "a web page; download the file itself"),
+    "packed.json": (b"\x1f\x8b\x08\0", "a gzip file; decompress it"),
+    "wide.json": ("{}".encode("utf-16"), "UTF-16; save it as UTF-8"),
+}
+"""Files of other programs' tokenizers, and of none, by how they are called."""
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_files_of_other_tokenizers_are_named(name: str, tmp_path: Path) -> None:
+    content, said = OTHERS[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SpecError) as raised:
+        read_tokenizer(tmp_path / name)
+    assert str(raised.value).startswith(f"the tokenizer {tmp_path / name} must be a tokenizer.json of the library tokenizers, found {said}")
+    found = f"{name} alone" if name in {"tokenizer.model", "tekken.json", "vocab.json"} else "none"
+    with pytest.raises(SpecError, match=f"or a folder with one, found {found} at "):
+        given_tokenizer([f"{tmp_path}/"], 300)
 
 
 def test_a_tokenizer_that_is_not_there_or_no_json_is_one_sentence(text_file: Path, tmp_path: Path) -> None:
