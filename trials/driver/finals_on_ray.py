@@ -76,6 +76,7 @@ def finish_finals(
     except DeviceEnded as error:
         raise WorkError(f"{error}; {SEE_TO_THE_NODE}") from None
     watch.stages.end("finals")
+    watch.measured_again(found)
     for again in wanted_retrainings(study):
         watch.begin("retraining", f"the {again.replace('_', ' ')} of the shapes that the report names")
         found = retrain(directory, records, found, again, fresh if again == "fresh_seed" else bracket, study.problem)

@@ -92,6 +92,7 @@ def run_study(
         watch.open(held, study.name)
         is_searched = agenda.finished
         if is_searched and (evaluate is not None or not lacks_finals(study, records, finals)):
+            watch.measured_again(finals)
             tracker.bring_up_to_date(records, finals, None if write_page is None else write_page())
         else:
             stages.end("study")

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from analysis.fronts.domination import non_dominated
-from analysis.fronts.front import PointReader
+from analysis.fronts.front import ObjectivePoint, PointReader, front_of
 from analysis.objectives.problem import Problem
-from analysis.records.record import Outcome, TrialRecord
+from analysis.records.record import FinalRecord, Outcome, TrialRecord
 from trials.progress.standing import MOST_IN_FILE, Failure, FrontMember, TimeLeft, shown_reason
 
 
@@ -57,10 +57,19 @@ class ProgressTally:
         self._costs.pop(number, None)
         for point in self._reader.points(shape):
             if point.infeasible is None:
-                self._costs[number] = tuple(o.cost(value) for o, value in zip(self._objectives, point.values, strict=True))
+                self._costs[number] = self._costs_of(point)
         beside = self._costs if number in self._front else self._front  # what a member beat may come back where the member changes
         costs = beside | {number: self._costs[number]} if number in self._costs else beside
         self._front = {each: costs[each] for each in _front_of(costs)}
+
+    def measured_again(self, finals: Mapping[int, FinalRecord]) -> None:
+        """Have the front as a report has it, by what was measured after the search."""
+        problem = self._reader.problem
+        front = front_of((record for shape in self._shapes.values() for record in shape), finals, problem)
+        self._front = {number: self._costs_of(front.points[number]) for number in front.members}
+
+    def _costs_of(self, point: ObjectivePoint) -> tuple[float, ...]:
+        return tuple(objective.cost(value) for objective, value in zip(self._objectives, point.values, strict=True))
 
     def fields(self) -> dict[str, Any]:
         """Fields of a `RunStanding` that the records tell."""

@@ -34,7 +34,7 @@ from trials.progress.standing import (
 if TYPE_CHECKING:
     from analysis.objectives.problem import Problem
     from analysis.records.attempt import Attempt
-    from analysis.records.record import TrialRecord
+    from analysis.records.record import FinalRecord, TrialRecord
     from trials.progress.tally import ProgressTally
     from trials.trial.task import TrialTask
 
@@ -211,6 +211,13 @@ class RunWatch:
             self._wait_for_trials()
             with suppress(Exception):
                 self._display.trial_ended(self._standing, record)
+
+    def measured_again(self, finals: Mapping[int, FinalRecord]) -> None:
+        """Members of the front were measured again after the search: from here on the front is that of the report."""
+        with self._lock:
+            if self._tally is not None:
+                self._tally.measured_again(finals)
+                self._set(**self._tally.fields())
 
     def failed(self, reason: str) -> None:
         """The study as a whole came to nothing."""

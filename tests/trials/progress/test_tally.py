@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from analysis.fronts.front import front_of
 from analysis.objectives.problem import STANDARD
 from analysis.records.record import Outcome, TrialRecord
-from tests.support.sample_study import sample_records
+from tests.support.sample_study import sample_finals, sample_records
 from trials.progress.standing import LONGEST_SHOWN_REASON
 from trials.progress.tally import ProgressTally
 
@@ -48,6 +49,20 @@ def test_time_left_is_not_known_before_a_trial_is_back_and_has_no_interval_of_on
     assert spent is not None
     assert found.seconds - spent.seconds == pytest.approx(5.0 + 15.0)
     assert tally.left(3) is None, "nothing is to come"
+
+
+def test_the_front_is_that_of_the_report_once_its_members_were_measured_again() -> None:
+    records = sample_records(12)
+    finals = sample_finals(records)
+    tally = ProgressTally(records, STANDARD)
+    searched = tally.fields()["front"]
+    tally.measured_again(finals)
+    front = front_of(records, finals)
+    fields = tally.fields()
+    assert (fields["front_size"], {each.number for each in fields["front"]}) == (len(front.members), set(front.members))
+    for each in fields["front"]:
+        assert list(each.values.values()) == pytest.approx([front.points[each.number].values[place] for place in STANDARD.columns])
+    assert fields["front"] != searched
 
 
 def test_a_training_that_was_taken_over_tells_no_time(record: TrialRecord) -> None:
