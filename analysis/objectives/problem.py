@@ -12,7 +12,7 @@ from analysis.objectives.quality import BITS_PER_BYTE
 from analysis.objectives.registry import FORECAST, SHOWN_BESIDE, USUAL, find_objective, task_of
 from analysis.statistics.noise_prior import ANSWER_NOISE, USUAL_NOISE, NoisePrior
 from analysis.text.words import joined
-from search_space.errors import SpecError
+from search_space.errors import SpecError, shortened
 
 FEWEST, MOST = 2, 3
 """Objectives of one problem."""
@@ -107,7 +107,7 @@ class Problem:
 def problem_of(names: Sequence[str], limits: Mapping[str, float] | None = None, noise: NoisePrior = USUAL_NOISE) -> Problem:
     """The problem of these objectives and limits; SpecError where one is unknown or stands twice, or there are too few or many."""
     if not FEWEST <= len(names) <= MOST or len(set(names)) < len(names):
-        found = ", ".join(names) or "none"
+        found = shortened(", ".join(names)) or "none"
         raise SpecError(f"objectives must be {FEWEST} or {MOST} different ones, found {found}; name some such as {', '.join(USUAL)}")
     for name in limits or {}:
         find_objective(name)

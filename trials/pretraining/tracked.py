@@ -12,6 +12,7 @@ from typing import Any, Self
 from analysis.records.json_writer import json_of
 from analysis.records.training import CurvePoint, Training
 from search_space.cost import parameters, unrolled_parameters
+from search_space.errors import said_by
 from trials.machine.redaction import redacted
 from trials.pretraining.statement import Statement
 from trials.pretraining.subject import Subject
@@ -134,7 +135,7 @@ class TrackedTraining:
             work()
         except Exception as error:  # MLflow and its database raise whatever they like
             logger.warning(
-                "MLflow does not take this training's run (%s); it goes on, and the same command catches up", redacted(str(error))
+                "MLflow does not take this training's run (%s); it goes on, and the same command catches up", redacted(said_by(error))
             )
             self._store = None
 

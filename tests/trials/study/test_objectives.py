@@ -48,6 +48,10 @@ def test_every_objective_may_be_named_and_bounded(name: str) -> None:
         ({"objectives": ["bits_per_byte"]}, "objectives must be 2 or 3 different ones, found bits_per_byte"),
         ({"objectives": ["total_ms", "total_ms"]}, "objectives must be 2 or 3 different ones"),
         (
+            {"objectives": ["bits_per_byte", *["total_ms"] * 99]},
+            "objectives must be 2 or 3 different ones, found bits_per_byte, .*; name some such as",
+        ),
+        (
             {"objectives": ["bits_per_byte.code", "total_ms"]},
             r"needs the validation set code in corpus\.validation, found none",
         ),
