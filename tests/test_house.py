@@ -12,7 +12,7 @@ import pytest
 from tests.support.house import FLOORS, MOST_FILES, ROOT, circle, crowded, files, folder, graph, imported, upward
 
 ROOMS = {
-    "ray": {f"trials/cluster/{desk}.py" for desk in ("own_ray", "placement", "ray_address", "ray_session", "state_keeper")}
+    "ray": {f"trials/cluster/{desk}.py" for desk in ("few_processes", "own_ray", "placement", "ray_address", "ray_session", "state_keeper")}
     | {
         f"trials/driver/{desk}.py"
         for desk in (

@@ -21,6 +21,7 @@ from ray.exceptions import LocalRayletDiedError, RayError, RaySystemError, RpcEr
 from ray.job_config import JobConfig
 
 from search_space.errors import SpecError, WorkError, complaint_of
+from trials.cluster.few_processes import few_processes, one_environment
 from trials.cluster.held_folders import held_folder, remove_left, removed_at_last
 from trials.machine.native_output import native_output
 from trials.machine.process_watch import listening, watching
@@ -63,14 +64,15 @@ class FoundAt(JobConfig):  # type: ignore[misc]
 
 
 @contextmanager
-def own_ray(settings: Mapping[str, Any]) -> Iterator[None]:
+def own_ray(settings: Mapping[str, Any], *, environments: bool = False) -> Iterator[None]:
     """Have a Ray of our own inside, started by `ray.init` with these settings; nothing of it is left afterwards.
 
     Raises SpecError where this machine has no place for its sockets or no loopback, and WorkError where it did not start; its logs are left
     then, until a later one is up, which removes what starts in vain and killed drivers have left. Where one of the processes that it lives
     by ends, at any time, so does this one, if a front stands before it (`give_up`); Ray itself would end it from C++, without a word,
-    within 19 to 64 seconds (2.60). Where one ends before Ray is up, the front begins again: a raylet ends by itself where its agents do not
-    say their ports within 15 seconds, which no setting changes (2.60), and beside other work they may not.
+    within 19 to 64 seconds (2.60). Where one ends before Ray is up, the front begins again: a raylet ends by itself where an agent does not
+    say its port within 15 seconds, which no setting changes (2.60), and beside other work one may not. Without `environments`, which give
+    workers variables of their own, no agent is asked (`few_processes`).
     """
     require_loopback()
     root = short_root([os.environ[name] for name in WHERE_SOCKETS_LIE if os.environ.get(name)] + list(SHORT_FOLDERS))
@@ -92,7 +94,7 @@ def own_ray(settings: Mapping[str, Any]) -> Iterator[None]:
         try:
             with watching(LIVED_BY, end_with_it), native_output() as said:
                 try:
-                    with handlers_kept():
+                    with handlers_kept(), few_processes(environments=environments):
                         found_at = FoundAt(_py_driver_sys_path=[str(ROOT)])
                         ray.init(address="local", _temp_dir=str(folder), object_spilling_directory=large, job_config=found_at, **settings)
                 except Exception as error:
@@ -106,7 +108,11 @@ def own_ray(settings: Mapping[str, Any]) -> Iterator[None]:
                 remove_left(OWN_PREFIX, root)
                 remove_left(SPILL_PREFIX)
                 host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
-                with listening(host, int(port), lambda: end_with_it(LIVED_BY[0], "answers no more")), answered_by("Ray on this machine"):
+                with (
+                    listening(host, int(port), lambda: end_with_it(LIVED_BY[0], "answers no more")),
+                    answered_by("Ray on this machine"),
+                    one_environment(),
+                ):
                     yield
         finally:
             with suppress(RayError):  # it may be gone

@@ -30,6 +30,7 @@ FLOORS = ("search_space", "analysis", "trials")
 OBJECT_STORE_BYTES = 200_000_000
 """Bytes of the object store of a Ray of our own, where the corpus is the embedded one; Ray spills to the disk what does not fit."""
 RAY_SETTINGS = {
+    "PL_DISABLE_FORK": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
@@ -48,11 +49,12 @@ stands still (docs/findings.md, 2026-11-26: studies on one machine starved each 
 
 
 @contextmanager
-def connected(study: StudySpec | None, address: str | None) -> Iterator[None]:
+def connected(study: StudySpec | None, address: str | None, *, environments: bool = False) -> Iterator[None]:
     """Be connected to Ray inside; what was connected before is used and left as it is.
 
     Without an address, a Ray job's own cluster is used (Ray tells a job by RAY_ADDRESS), else one is started here. Raises SpecError
-    where the address does not answer. `study` may be None where a cluster is joined.
+    where the address does not answer. `study` may be None where a cluster is joined. A Ray of our own gives workers
+    variables of their own with `environments` alone, as Ray Train wants them.
     """
     for name, value in RAY_SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -63,7 +65,7 @@ def connected(study: StudySpec | None, address: str | None) -> Iterator[None]:
         return
     quiet: dict[str, Any] = {"logging_level": logging.CRITICAL, "log_to_driver": False}
     cluster = cluster_address(address)
-    with _started(study, quiet) if cluster is None else _joined(cluster, quiet):
+    with _started(study, quiet, environments) if cluster is None else _joined(cluster, quiet):
         ray._private.worker._worker_logs_enabled = False  # the raylet's words on a worker's death go to stdout, whatever log_to_driver says
         yield
 
@@ -100,11 +102,11 @@ def _lived_by() -> Iterator[tuple[str, str, int]]:
 
 
 @contextmanager
-def _started(study: StudySpec | None, quiet: Mapping[str, Any]) -> Iterator[None]:
+def _started(study: StudySpec | None, quiet: Mapping[str, Any], environments: bool) -> Iterator[None]:
     assert study is not None  # a Ray of our own is a study's
     require_gpus(study.workers.gpus)
     require_libraries(study.latency)
-    with own_ray({**quiet, **_starting(study)}):
+    with own_ray({**quiet, **_starting(study)}, environments=environments):
         yield
 
 

@@ -41,7 +41,7 @@ def pretrain_in_parallel(wanted: Statement, folder: Path, *, state_seconds: floa
 
     study, failed = as_study(wanted), folder / RAY_FILES / RAY_FAILURE
     failed.unlink(missing_ok=True)
-    with connected(study, address):
+    with connected(study, address, environments=True):
         require_devices(wanted, ray.cluster_resources())
         with CurveWatch(folder, on_point):
             failure = _fit(wanted, folder, state_seconds)

@@ -43,6 +43,9 @@ def work(options):
         here = psutil.Process()
         ends = [end for process in (here, *here.children(recursive=True)) for end in process.net_connections("inet")]
         print(answered, *sorted({end.laddr.ip.removeprefix("::ffff:") for end in ends if end.status == psutil.CONN_LISTEN}))
+        lines = [" ".join(process.cmdline()) for process in here.children(recursive=True)]
+        known = ("gcs_server", "raylet/raylet", "agent_stand_in.py", "ray::")
+        print(*sorted(next((name for name in known if name in line.split(" --")[0]), line) for line in lines), sep=", ")
     return 0
 
 def endless(options):
@@ -90,7 +93,10 @@ def require_up(driver: subprocess.Popen[str]) -> None:
 
 @pytest.mark.slow
 def test_a_study_starts_ray_whatever_the_environment_on_the_loopback_alone(tmp_path: Path) -> None:
-    """A long TMPDIR, a HOME that cannot be written, a token's file that is missing, a dead proxy: all at once."""
+    """A long TMPDIR, a HOME that cannot be written, a token's file that is missing, a dead proxy: all at once.
+
+    Nothing but gcs_server, a raylet with two programs in place of its agents, and workers is started.
+    """
     temporary = tmp_path / ("t" * 80)
     temporary.mkdir()
     driver = start(
@@ -103,7 +109,9 @@ def test_a_study_starts_ray_whatever_the_environment_on_the_loopback_alone(tmp_p
     )
     said, complaints = driver.communicate(timeout=300)
     assert (driver.returncode, complaints) == (0, ""), complaints
-    assert said == "42 127.0.0.1\n"
+    addresses, processes = said.splitlines()
+    assert addresses == "42 127.0.0.1"
+    assert [name for name in processes.split(", ") if name != "ray::"] == ["agent_stand_in.py"] * 2 + ["gcs_server", "raylet/raylet"]
     assert not processes_with(MARK, str(tmp_path))
     assert not list(temporary.iterdir())
 
