@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,9 +19,10 @@ from trials.pretraining.statement import Statement
 from trials.pretraining.subject import Subject
 from trials.tracking.mlflow_beside_runs import BESIDE_TAG, KIND_TAG
 from trials.tracking.mlflow_curves import MetricPoint
-from trials.tracking.mlflow_location import PLACE, location_of
+from trials.tracking.mlflow_location import PLACE, is_plain, location_of, working_in
 from trials.tracking.mlflow_models import FLOAT32_BYTES, LARGEST_MODEL_BYTES, MODEL_FOLDER, MODEL_ON_ITS_WAY, folder_of_its_own
 from trials.tracking.mlflow_store import MlflowStore, origin, save_text_model
+from trials.tracking.tracking_uri import settled_uri
 
 TRAINING_TAG, TRAINING_KIND = "archfront.training", "training"
 logger = logging.getLogger(__name__)
@@ -31,14 +33,16 @@ class TrackedTraining:
 
     def __init__(self, subject: Subject, wanted: Statement, folder: Path, uri: str | None) -> None:
         """Open the study's store where the study is tracked, or `uri`, kept with the folder; without either nothing is done."""
-        self._wanted, self._folder, self._subject = wanted, folder, subject
+        self._wanted, self._folder, self._subject = wanted, folder.absolute(), subject
         self._store: MlflowStore | None = None
         self._run_id, self._study_id, self._drawn = "", "", set[tuple[str, int, float]]()
         self._model_name = subject.stem if subject.stored is None else subject.stored.study.name
         stored = subject.stored
         of_study = stored is not None and uri is None and (stored.directory / PLACE).is_file()
+        self._directory = stored.directory.absolute() if of_study and stored is not None else self._folder
         if of_study or uri is not None or (folder / PLACE).is_file():
-            self._safely(lambda: self._open(of_study, uri))
+            settled = None if uri is None else settled_uri(uri)
+            self._safely(lambda: self._open(of_study, settled))
 
     @property
     def is_on(self) -> bool:
@@ -53,7 +57,8 @@ class TrackedTraining:
     def end(self, training: Training, judged: str, model: Path) -> None:
         """Draw the whole curve where a part is missing, and register the model, where it is small enough."""
         if self.is_on:
-            self._safely(lambda: self._end(training, judged, model))
+            whole = model.absolute()
+            self._safely(lambda: self._end(training, judged, whole))
 
     def __enter__(self) -> Self:
         return self
@@ -68,10 +73,10 @@ class TrackedTraining:
     def _open(self, of_study: bool, uri: str | None) -> None:
         stored = self._subject.stored
         if of_study and stored is not None:
-            place, directory, name = location_of(stored.directory, None), stored.directory, stored.study.name
+            place, name = location_of(self._directory, None), stored.study.name
         else:
-            place, directory, name = location_of(self._folder, uri, study_name=self._model_name), self._folder, self._model_name
-        store = MlflowStore(directory, place, place.experiment or name)
+            place, name = location_of(self._directory, uri, study_name=self._model_name), self._model_name
+        store = MlflowStore(self._directory, place, place.experiment or name)
         self._study_id, identity = place.study_id, _identity(self._wanted)
         query = f"tags.`{TRAINING_TAG}` = '{identity}'"
         found = next(iter(store.client.search_runs([store.experiment_id], query, max_results=1)), None)
@@ -124,7 +129,7 @@ class TrackedTraining:
         if found is None or identity in found[1]:
             return
         with folder_of_its_own(self._folder / MODEL_ON_ITS_WAY) as folder:
-            save_text_model(folder / MODEL_FOLDER, model)
+            save_text_model(folder / MODEL_FOLDER, model if is_plain(model) else Path(shutil.copytree(model, folder / "checkpoint")))
             self._store.client.log_artifacts(self._run_id, str(folder / MODEL_FOLDER), MODEL_FOLDER)
         title = f"{self._wanted.title}, trained by {self._wanted.recipe}"
         version = self._store.add_version(found[0], self._run_id, MODEL_FOLDER, title, identity)
@@ -132,7 +137,8 @@ class TrackedTraining:
 
     def _safely(self, work: Callable[[], None]) -> None:
         try:
-            work()
+            with working_in(self._directory):
+                work()
         except Exception as error:  # MLflow and its database raise whatever they like
             logger.warning(
                 "MLflow does not take this training's run (%s); it goes on, and the same command catches up", redacted(said_by(error))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from contextlib import chdir, nullcontext, suppress
+from contextlib import suppress
 
 from analysis.records.choice import Choice
 from trials.reporting.stored_study import StoredStudy
 from trials.study.sole_writer import WritersMeetError, sole_writer
-from trials.tracking.mlflow_location import PLACE, is_plain, location_of
+from trials.tracking.mlflow_location import PLACE, location_of, working_in
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +24,7 @@ def tag_choice(stored: StoredStudy, choice: Choice) -> None:
 
     directory = stored.directory.absolute()
     try:
-        # MLflow keeps what it opened by its address, so the name alone is for directories that no address can have
-        with nullcontext() if is_plain(directory) else chdir(directory):
+        with working_in(directory):
             runs = StudyRuns(directory, stored.study, stored.text, location_of(directory, None))
             runs.write_choice(choice)
             with suppress(WritersMeetError), sole_writer(directory):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import AbstractContextManager, chdir, closing, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from uuid import uuid4
@@ -76,6 +76,14 @@ def file_uri(directory: Path, name: str) -> str:
 def is_plain(directory: Path) -> bool:
     """Whether an address can have the whole path of a directory, as SQLAlchemy and MLflow both read it."""
     return not {"?", "%", "#"} & set(str(directory.resolve()))
+
+
+def working_in(directory: Path) -> AbstractContextManager[None]:
+    """The context in which MLflow opens a directory's database: within it where no address can have its path.
+
+    MLflow keeps what it opened by its address, so the name alone is for such directories.
+    """
+    return nullcontext() if is_plain(directory) else chdir(directory)
 
 
 def location_of(

@@ -13,6 +13,7 @@ from search_space.cost import unrolled_parameters
 from search_space.errors import SpecError
 from trials.study.directory import tokenizer_file, weights_file
 from trials.study.spec import StudySpec
+from trials.tracking.mlflow_location import is_plain
 from trials.tracking.mlflow_store import MlflowStore, save_text_model
 from trials.tracking.mlflow_trial_content import digest
 
@@ -101,12 +102,22 @@ def remove_model_on_its_way(directory: Path) -> None:
 
 @contextmanager
 def folder_of_its_own(folder: Path) -> Iterator[Path]:
-    """An empty folder, removed afterwards, in which MLflow too puts the copies that it makes of a model on its way."""
+    """An empty folder, removed afterwards, in which MLflow too puts the copies that it makes of a model on its way.
+
+    MLflow takes paths for addresses: where none can have the folder's, it is reached through a link that one can have.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    before, plain = tempfile.tempdir, None if is_plain(folder) else tempfile.mkdtemp(prefix="archfront-link-")
+    named = folder
+    if plain is not None:
+        named = Path(plain) / "there"
+        named.symlink_to(folder.absolute())
+    tempfile.tempdir = str(named)
     try:
-        yield folder
+        yield named
     finally:
         tempfile.tempdir = before
         shutil.rmtree(folder, ignore_errors=True)
+        if plain is not None:
+            shutil.rmtree(plain, ignore_errors=True)

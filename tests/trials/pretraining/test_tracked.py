@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
 import warnings
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from search_space.errors import WorkError
 from tests.conftest import Call
 from tests.trials.pretraining.test_train import folder, words
+from trials.tracking.mlflow_location import ARTIFACTS, DATABASE, location_of
 from trials.tracking.mlflow_models import MODEL_ON_ITS_WAY
 
 __all__ = ["folder"]
@@ -87,3 +91,18 @@ def test_a_store_that_fails_costs_a_warning_and_no_training(archfront: Call, fol
     done = archfront(*words("out", "--tracking-uri", f"sqlite:///{folder / 'runs.db'}"))
     assert done.returncode == 0, done.stderr
     assert (folder / "out" / "model" / "config.json").is_file()
+
+
+@pytest.mark.slow
+def test_a_folder_that_no_address_can_name_has_its_run_all_the_same(archfront: Call, folder: Path) -> None:
+    out = folder / "a%20b #1?"
+    out.mkdir()
+    location_of(out, None)
+    done = archfront(*words(out.name))
+    assert done.returncode == 0, done.stderr
+    assert "MLflow" not in done.stderr
+    with closing(sqlite3.connect(f"file:{quote(str(out / DATABASE))}?mode=ro", uri=True)) as database:
+        assert database.execute("SELECT status FROM runs").fetchall() == [("FINISHED",)]
+        assert database.execute("SELECT count(*) FROM model_versions").fetchall() == [(1,)]
+    assert (out / ARTIFACTS).is_dir()
+    assert not (folder / "a b #1?").exists()
