@@ -10,10 +10,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import ray
+from ray import _raylet
 from ray._private import node, ray_constants, services
 from ray.tune.execution import class_cache
 
-from trials.cluster.few_processes import LEFT_OUT_STARTS, STAND_IN, few_processes, one_environment
+from trials.cluster.few_processes import (
+    DASHBOARD_AGENT,
+    ENVIRONMENT_AGENT,
+    KNOWN_RAY,
+    LEFT_OUT_STARTS,
+    STAND_IN,
+    few_processes,
+    one_environment,
+)
 from trials.cluster.ray_session import RAY_SETTINGS
 
 COMMAND = "_build_python_executable_command_memory_profileable"
@@ -44,6 +54,25 @@ def test_tune_asks_for_no_variables_of_its_own_and_all_workers_have_them() -> No
     assert not inside
     assert outside["env_vars"].items() >= class_cache.DEFAULT_ENV_VARS.items()
     assert class_cache.DEFAULT_ENV_VARS
+
+
+def test_agents_and_ports_are_called_as_ray_calls_them() -> None:
+    own = {ray_constants.PROCESS_TYPE_DASHBOARD_AGENT, ray_constants.PROCESS_TYPE_RUNTIME_ENV_AGENT}
+    assert (DASHBOARD_AGENT | ENVIRONMENT_AGENT).keys() == own
+    ports = {getattr(_raylet, name) for name in dir(_raylet) if name.endswith("_PORT_NAME")}
+    assert {port for names in (DASHBOARD_AGENT | ENVIRONMENT_AGENT).values() for port in names} <= ports
+    assert ray.__version__.startswith(KNOWN_RAY), "read how this Ray starts its processes (_private/node.py), and try it"
+
+
+@pytest.mark.parametrize(("version", "system"), [("2.61.0", "linux"), ("2.50.1", "linux"), ("2.60.0", "darwin")])
+def test_a_ray_that_was_not_tried_starts_as_it_comes(version: str, system: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = [getattr(node.Node, name) for name in (*LEFT_OUT_STARTS, "start_raylet")], getattr(services, COMMAND)
+    variables = class_cache.DEFAULT_ENV_VARS
+    monkeypatch.setattr(ray, "__version__", version)
+    monkeypatch.setattr(sys, "platform", system)
+    with few_processes(environments=False), one_environment():
+        assert ([getattr(node.Node, name) for name in (*LEFT_OUT_STARTS, "start_raylet")], getattr(services, COMMAND)) == before
+        assert class_cache.DEFAULT_ENV_VARS is variables
 
 
 @pytest.mark.parametrize("name", ["raylet", "another"])
