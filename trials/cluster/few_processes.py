@@ -39,7 +39,7 @@ def few_processes(*, environments: bool) -> Iterator[None]:
     if not is_known():
         yield
         return
-    from ray._private import node, services
+    from ray._private import node, ray_constants, services
 
     agents = DASHBOARD_AGENT if environments else DASHBOARD_AGENT | ENVIRONMENT_AGENT
     ports = [port for names in agents.values() for port in names]
@@ -47,6 +47,8 @@ def few_processes(*, environments: bool) -> Iterator[None]:
         for name in LEFT_OUT_STARTS:
             replaced.enter_context(_in_place_of(node.Node, name, lambda self, *_, **__: None))
         replaced.enter_context(_in_place_of(node.Node, "start_raylet", _without_ports(node.Node.start_raylet, ports)))
+        # under `uv run` Ray would have its agent build an environment for workers, whose Python is the driver's here anyway
+        replaced.enter_context(_in_place_of(ray_constants, "RAY_ENABLE_UV_RUN_RUNTIME_ENV", False))
         command = "_build_python_executable_command_memory_profileable"
         replaced.enter_context(_in_place_of(services, command, _standing_in(getattr(services, command), agents)))
         yield

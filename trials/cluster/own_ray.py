@@ -96,7 +96,14 @@ def own_ray(settings: Mapping[str, Any], *, environments: bool = False) -> Itera
                 try:
                     with handlers_kept(), few_processes(environments=environments):
                         found_at = FoundAt(_py_driver_sys_path=[str(ROOT)])
-                        ray.init(address="local", _temp_dir=str(folder), object_spilling_directory=large, job_config=found_at, **settings)
+                        ray.init(
+                            address="local",
+                            _temp_dir=str(folder),
+                            object_spilling_directory=large,
+                            job_config=found_at,
+                            _skip_env_hook=True,
+                            **settings,
+                        )
                 except Exception as error:
                     is_wanted = True
                     time.sleep(NOTICED_SECONDS)  # where one of its processes has ended, whoever watches it has the say

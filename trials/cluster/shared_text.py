@@ -1,13 +1,16 @@
 """A study's text as workers get it: its ids are mapped from files on their node, so that no corpus is one object in Ray's store.
 
 A worker that sees the driver's files maps those. Any other has them fetched once for all workers of its node, in pieces, into the node's
-cache, where they stay under the name that their content has. All map the same bytes, so the order of reading is the same everywhere.
+cache, where they stay for later studies, under a name that tells their content. All map the same bytes, so the order of reading is the
+same everywhere.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import platform
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -17,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from search_space.errors import WorkError
-from trials.cluster.state_keeper import fetch, keeping_states
+from search_space.errors import SpecError, WorkError, complaint_of
+from trials.cluster.state_keeper import FileGiver, fetch, keeping_states
 from trials.corpus.blocks import BYTES_PER_TOKEN, META, SPLITS, TOKENIZER, TokenBlocks, id_type, split_file, unit_file
 from trials.study.files import cache_folder, sole
 
@@ -27,6 +30,10 @@ HASHED_AT_ONCE = 1 << 24
 
 MOST_FETCHES, FETCH_AGAIN_SECONDS = 3, 5.0
 """How often a file is asked for, and the pause in which the process that gives files out is back."""
+
+
+class TextAway(WorkError):  # noqa: N818  # a state of the node's
+    """A node cannot have the study's text: it says nothing of what was to be trained on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +49,25 @@ class SharedText:
     files: Mapping[str, str]
     """SHA-256 of each file, hexadecimal; empty where every worker sees the folder."""
     keeper: Any
-    """Handle of the StateKeeper that gives files out below the folder's parent; None where every worker sees it."""
+    """Handle of the FileGiver that gives files out below the folder's parent; None where every worker sees it."""
 
     def here(self) -> TokenBlocks:
-        """The blocks, mapped on this machine; raises WorkError where the files cannot be had."""
-        folder = self.folder if _is_same(self.folder, self.mark) else self._fetched()
-        there = TokenBlocks.load(folder)
+        """The blocks, mapped on this machine; raises TextAway where the files cannot be had."""
+        try:
+            folder = self.folder if _is_same(self.folder, self.mark) else self._fetched()
+            there = TokenBlocks.load(folder)
+        except (OSError, SpecError) as error:
+            found = complaint_of(error) if isinstance(error, OSError) else str(error)
+            raise TextAway(f"the study's text must be had on {platform.node()}, found: {found}; see to that node") from None
         splits = {split: getattr(there, split) for split in SPLITS}
         return replace(self.rest, **splits, tokenizer_file=there.tokenizer_file, folder=folder)
 
     def _fetched(self) -> Path:
         """The folder in this node's cache, fetched where it is not there; of several workers one fetches and the others wait."""
         if self.keeper is None:
-            raise WorkError(f"the study's text in {self.folder} must stay there while it trains, found it gone; run the same command again")
-        folder = cache_folder() / self.folder.name
+            raise TextAway(f"the study's text in {self.folder} must stay there while it trains, found it gone; run the same command again")
+        content = hashlib.sha256(json.dumps(dict(self.files), sort_keys=True).encode()).hexdigest()
+        folder = cache_folder() / f"{self.folder.name}-{content[:16]}"
         with sole(folder.with_suffix(".lock")):
             if not (folder / META).is_file():
                 partial = folder.with_suffix(".fetched")
@@ -71,9 +83,9 @@ class SharedText:
             if fetch(self.keeper, f"{self.folder.name}/{name}", file) and _sha256(file) == sha256:
                 return
             time.sleep(FETCH_AGAIN_SECONDS)
-        raise WorkError(
-            f"{name} of the study's text must come whole from the driver's node to {file.parent}, found it cut short {MOST_FETCHES} times; "
-            "run the same command again"
+        raise TextAway(
+            f"{name} of the study's text must come whole from the driver's node to {file.parent} on {platform.node()}, found no answer or "
+            f"other bytes {MOST_FETCHES} times; see to the network between the two"
         )
 
 
@@ -84,7 +96,7 @@ def shared_text(blocks: TokenBlocks, kept: ExitStack, is_joined: bool) -> Shared
     """
     if blocks.folder is None:
         return blocks
-    keeper = kept.enter_context(keeping_states(blocks.folder.parent)) if is_joined else None
+    keeper = kept.enter_context(keeping_states(blocks.folder.parent, FileGiver)) if is_joined else None
     none = np.empty(0, id_type(blocks.vocab_size))
     names = [META, BYTES_PER_TOKEN, TOKENIZER, *(name for split in SPLITS for name in (split_file(split), unit_file(split)))]
     there = [name for name in names if (blocks.folder / name).is_file()]

@@ -6,6 +6,7 @@ that is, fetches it from there. What is lost on the way costs a state, never a t
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import uuid
@@ -28,11 +29,30 @@ ROOM = 2.0
 """A state is taken where so many times its size are free on the disk, which is the records' first."""
 
 
-class StateKeeper:
-    """Takes files into a directory, on the driver's node, and gives them out; each has a name that is relative to the directory."""
+class FileGiver:
+    """Gives out files of a directory on the driver's node; each has a name that is relative to the directory, and lies in it."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+
+    def give(self, name: str, at: int) -> bytes:
+        """The piece of a file that begins there; empty behind its end, and where there is none."""
+        try:
+            with self._file(name).open("rb") as file:
+                file.seek(at)
+                return file.read(STATE_PIECE_BYTES)
+        except OSError:
+            return b""
+
+    def _file(self, name: str) -> Path:
+        """Where a name lies; PermissionError where that is not in the directory."""
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), name)
+        return self._directory / name
+
+
+class StateKeeper(FileGiver):
+    """Takes files into the directory, too."""
 
     def take(self, name: str, at: int, piece: bytes, whole: int, token: str) -> bool:
         """One more piece of a file of so many bytes; with the last one it stands in place of the one before.
@@ -41,7 +61,10 @@ class StateKeeper:
         last goes on. False where there is no room for it, where it does not follow on what is there, or where the disk refuses it; nothing
         stays of it then.
         """
-        file = self._directory / name
+        try:
+            file = self._file(name)
+        except OSError:
+            return False
         draft = file.with_name(f"{file.name}.sent-{token}{DRAFT}")
         try:
             if at == 0:
@@ -66,21 +89,12 @@ class StateKeeper:
             return False
         return True
 
-    def give(self, name: str, at: int) -> bytes:
-        """The piece of a file that begins there; empty behind its end, and where there is none."""
-        try:
-            with (self._directory / name).open("rb") as file:
-                file.seek(at)
-                return file.read(STATE_PIECE_BYTES)
-        except OSError:
-            return b""
-
 
 @contextmanager
-def keeping_states(directory: Path) -> Iterator[Any]:
-    """Have a StateKeeper on this driver's node, as Ray's handle, while inside."""
+def keeping_states(directory: Path, kind: type[FileGiver] = StateKeeper) -> Iterator[Any]:
+    """Have a StateKeeper, or one that gives out alone, on this driver's node, as Ray's handle, while inside."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    keeper = ray.remote(StateKeeper).options(num_cpus=0, max_restarts=-1, scheduling_strategy=here).remote(directory)
+    keeper = ray.remote(kind).options(num_cpus=0, max_restarts=-1, scheduling_strategy=here).remote(directory)
     try:
         yield keeper
     finally:

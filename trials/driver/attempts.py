@@ -21,9 +21,11 @@ MOST_ATTEMPTS = 3
 LOST_BY = ("The actor died unexpectedly before finishing this task", "The actor is dead because", "is unavailable:")
 """How Ray begins to say that a worker or its node is gone; it says so of nothing that a trial raised."""
 NEVER_BEGAN = "The actor never ran"
-"""Ray's words where the node was gone before the worker had begun there: the trial can be no cause of that."""
+"""Ray's words where a worker was gone before it was set up: where its node went, and not its process alone, the trial is no cause."""
 WORKER_DIED = "its worker process has died"
 """Ray's words where the process alone is gone, and its node lives."""
+TEXT_AWAY = re.compile(r"\bTextAway: (.+)")
+"""What a trial ends with whose node cannot have the study's text, which is no shape's fault either."""
 DEVICE_ENDED = re.compile(r"\bDeviceEnded: (.+)")
 """What a trial ends with that could not be measured, for a reason that is no shape's."""
 OF_THE_ACTOR = re.compile(r"^(Failure # .*|\t.*)$|The actor died unexpectedly before finishing this task\.", re.MULTILINE)
@@ -49,7 +51,7 @@ class Attempts:
         noted = replace(attempt, attempt=self._made[number], progressed=self._left_state_since(number, began))
         if noted.progressed:
             self._in_vain[number].clear()
-        elif NEVER_BEGAN not in noted.cause:
+        elif NEVER_BEGAN not in noted.cause or WORKER_DIED in noted.cause:
             self._in_vain[number].append(noted)
         if node is not None:
             self._nodes[number].add(node)
@@ -100,7 +102,7 @@ def explain_loss(
             f"hung for {elapsed_seconds:.0f} seconds without reaching a step, so its worker was ended; "
             "raise workers.deadline_seconds if the shape is only slow",
         )
-    if not any(name in said for name in LOST_BY):
+    if not any(name in said for name in LOST_BY) and not TEXT_AWAY.search(said):
         return Outcome.FAILED, f"the worker could not run it: {_last_line(said)}"
     return None
 
@@ -124,7 +126,9 @@ def attempt_at(number: int, node: str | None, said: str, start: Start) -> Attemp
 
 
 def cause_of_death(said: str) -> str:
-    """Ray's words on why a worker is gone, on one line, without its guesses."""
+    """Ray's words on why a worker is gone, on one line, without its guesses; or why its node has no text."""
+    if away := TEXT_AWAY.findall(said):
+        return str(away[-1])
     return " ".join(OF_THE_ACTOR.sub("", said).partition(GUESSES)[0].split()) or "Ray gave no reason"
 
 

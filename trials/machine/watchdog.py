@@ -22,7 +22,9 @@ class Watchdog:
 
     def __init__(self) -> None:
         """A watchdog that sleeps until `watching`."""
-        self._left_seconds = self._since = 0.0
+        self._left_seconds = 0.0
+        self._since: float | None = None
+        """When it began to watch; None while it sleeps."""
         self.held_seconds = 0.0
         """How much of the trial went by inside `held_up`."""
 
@@ -41,14 +43,16 @@ class Watchdog:
 
     @contextmanager
     def held_up(self) -> Iterator[None]:
-        """What goes by in here is others' time: however much they measure, no trial counts as hung for it."""
+        """What goes by in here is others' time: however much they measure, no trial counts as hung for it, watched or not."""
+        was_watching = self._since is not None
         self._sleep()
         since = time.monotonic()
         try:
             yield
         finally:
             self.held_seconds += time.monotonic() - since
-            self._watch()
+            if was_watching:
+                self._watch()
 
     def _watch(self) -> None:
         self._since = time.monotonic()
@@ -56,4 +60,6 @@ class Watchdog:
 
     def _sleep(self) -> None:
         faulthandler.cancel_dump_traceback_later()
-        self._left_seconds -= time.monotonic() - self._since
+        if self._since is not None:
+            self._left_seconds -= time.monotonic() - self._since
+            self._since = None

@@ -589,9 +589,10 @@ def test_a_point_that_is_not_one_is_refused(text: str) -> None:
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "runs.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(SpecError, match="must be text in UTF-8, found the byte 0xff in line 1"):
-        read_runs(tmp_path / "runs.csv", Columns())
+    for content, found in ((b"\xfa\xfe\x00", "the byte 0xfa in line 1"), (b"\xff\xfe\x00", "UTF-16 that is cut or damaged")):
+        (tmp_path / "runs.csv").write_bytes(content)
+        with pytest.raises(SpecError, match=f"must be text in UTF-8, found {found}"):
+            read_runs(tmp_path / "runs.csv", Columns())
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import ray
 from ray import _raylet
-from ray._private import node, ray_constants, services
+from ray._private import node, ray_constants, services, worker
 from ray.tune.execution import class_cache
 
 from trials.cluster.few_processes import (
@@ -34,13 +34,17 @@ class Thing:
 
 
 @pytest.mark.parametrize("environments", [False, True])
-def test_agents_that_nobody_needs_are_stood_in_for_while_ray_starts_and_no_longer(environments: bool) -> None:
+def test_agents_that_nobody_needs_are_stood_in_for_while_ray_starts_and_no_longer(
+    environments: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = [getattr(node.Node, name) for name in (*LEFT_OUT_STARTS, "start_raylet")], getattr(services, COMMAND)
     with few_processes(environments=environments):
         command = getattr(services, COMMAND)
         assert command(ray_constants.PROCESS_TYPE_DASHBOARD_AGENT, "/nowhere")[-1] == str(STAND_IN)
         assert (command(ray_constants.PROCESS_TYPE_RUNTIME_ENV_AGENT, "/nowhere")[-1] == str(STAND_IN)) != environments
         assert command(ray_constants.PROCESS_TYPE_DASHBOARD, "/nowhere")[0] == sys.executable
+        monkeypatch.setattr("ray._private.runtime_env.uv_runtime_env_hook._get_uv_run_cmdline", lambda: ["uv", "run", "archfront"])
+        assert worker._maybe_modify_runtime_env(None, True) is None, "uv would have an agent build what workers run in"
     assert ([getattr(node.Node, name) for name in (*LEFT_OUT_STARTS, "start_raylet")], getattr(services, COMMAND)) == before
 
 

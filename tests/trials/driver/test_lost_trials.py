@@ -25,7 +25,7 @@ from tests.support.limited_memory import can_limit_memory, group_of, inside
 from tests.support.noted import Noted
 from trials.driver import tune_adapters, workers
 from trials.driver.agenda import Agenda, NoTask
-from trials.driver.attempts import Attempts, device_ended, explain_loss
+from trials.driver.attempts import Attempts, cause_of_death, device_ended, explain_loss
 from trials.driver.run_study import StudyResult, run_study
 from trials.machine.oom_count import OomCount, oom_kills
 from trials.progress.standing import RunStanding
@@ -221,6 +221,24 @@ def test_an_attempt_that_never_began_is_noted_and_held_against_no_trial(tmp_path
     attempts.lost(attempt(7), "a")
     assert attempts.are_over(7)
     assert "never ran" not in attempts.reason(7)
+
+
+def test_what_ends_its_worker_as_that_is_set_up_is_tried_three_times(tmp_path: Path) -> None:
+    """A library that is ended by the processor's lack of an instruction, say: the node lives, and the next try ends alike."""
+    said = "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR. The actor never ran - it was cancelled."
+    assert explain_loss(said, 0.1, 60.0) is None
+    attempts = Attempts(tmp_path)
+    for _ in range(3):
+        assert not attempts.are_over(7)
+        attempts.lost(replace(attempt(7), cause=cause_of_death(said)), "a")
+    assert attempts.are_over(7)
+
+
+def test_a_node_that_cannot_have_the_text_is_no_verdict_on_a_shape() -> None:
+    why = "the study's text must be had on node-7, found: No space left on device; see to that node"
+    said = f'ray::ResourceTrainable.train() (pid=7)\n  File "trial_actor.py"\ntrials.cluster.shared_text.TextAway: {why}'
+    assert explain_loss(said, 0.1, 60.0) is None
+    assert cause_of_death(said) == why
 
 
 def test_a_node_lost_with_many_trials_is_outlived_once_and_what_they_said_is_forgotten(

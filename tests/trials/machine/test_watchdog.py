@@ -48,6 +48,19 @@ def test_all_that_a_trial_was_held_up_is_known_and_the_next_begins_anew() -> Non
     assert dog.held_seconds == 0.0
 
 
+def test_who_holds_up_what_is_not_watched_takes_nothing_of_it() -> None:
+    """As a worker does that waits for its text before its first trial, on a machine that has been up for long."""
+    assert lived("with dog.held_up(): time.sleep(1.5)\ntime.sleep(1.5)\nwith dog.watching(): time.sleep(0.1)")
+    assert not lived("with dog.held_up(): pass\nwith dog.watching(): time.sleep(3)")
+    dog = Watchdog()
+    dog.begin(60.0)
+    with dog.held_up():
+        pass
+    with dog.watching(), dog.held_up():
+        time.sleep(0.05)
+    assert 0.05 <= dog.held_seconds < 60.0
+
+
 def test_the_stretches_of_a_trial_add_up_without_what_lies_between() -> None:
     assert lived("with dog.watching(): time.sleep(0.1)\ntime.sleep(1)\nwith dog.watching(): time.sleep(0.1)")
     assert not lived("for _ in range(4):\n  with dog.watching(): time.sleep(0.3)")
