@@ -32,7 +32,7 @@ from analysis.latency.decoder_rows import (
 from analysis.statistics.arrays import Array
 from analysis.tables.cell_table import CellTable, read_cells
 from analysis.tables.headings import Heading
-from analysis.tables.numbers import parse_number, plain_numbers
+from analysis.tables.numbers import has_decimal_points, parse_number, plain_numbers
 from search_space.errors import SpecError, quoted, unknown_key
 
 MEASURED_COLUMNS = re.compile(
@@ -88,10 +88,11 @@ def read_features(path: Path, column: str = "latency_ms", chosen: Sequence[str] 
     if column in chosen:
         raise SpecError(f"--features must name other columns than {column}, which is what is predicted; leave it out")
     notes = [f"{len(whole) - len(table)} rows without {column} are left out"] if len(table) < len(whole) else []
-    first, said = table.without_repeated(zip(*table.columns, strict=True))
+    first, said = table.without_repeated(zip(*([(cell or "").strip() for cell in cells] for cells in table.columns), strict=True))
     table, notes = table.rows(first), [*notes, *said]
-    times = np.array([_time(table.at(row), column, cell) for row, cell in enumerate(_cells(table, column))])
-    values = {name: _cells(table, name) for name in table.names if name != column}
+    commas = table.may_have_decimal_commas and not has_decimal_points(table[column])
+    times = np.array([_time(table.at(row), column, cell) for row, cell in enumerate(_cells(table, column, commas))])
+    values = {name: _cells(table, name, commas) for name in table.names if name != column}
     words = {Heading.of(name).plain: name for name in reversed(values)}
     found = {name: next((words[word] for word in (name, *others) if word in words), None) for name, others in OTHER_NAMES.items()}
     named = {name: values[word] for name, word in found.items() if word is not None}
@@ -183,8 +184,8 @@ def _parts(name: str, cells: Sequence[str]) -> list[tuple[Array, Array]]:
     return [(np.maximum(values, 0.0), values / scale)] + ([(np.maximum(-values, 0.0), np.abs(values) / scale)] if values.min() < 0 else [])
 
 
-def _cells(table: CellTable, name: str) -> list[str]:
-    return plain_numbers([cell or "" for cell in table[name]], table.semicolons)
+def _cells(table: CellTable, name: str, may_have_decimal_commas: bool) -> list[str]:
+    return plain_numbers([(cell or "").strip() for cell in table[name]], may_have_decimal_commas)
 
 
 def _time(where: str, column: str, cell: str) -> float:

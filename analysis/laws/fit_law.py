@@ -64,7 +64,7 @@ def load_runs(path: Path, options: FitOptions) -> Runs:
             raise SpecError(f"--accuracy names a column of a table, found the study {path}; write losses and a task's accuracies as CSV")
         if options.columns.perplexity:
             raise SpecError(f"--perplexity is about a column of a table, found the study {path}; leave it out")
-        return runs_from_records(read_records(path), "parameters" if options.columns.params == "params" else options.columns.params)
+        return runs_from_records(read_records(path), options.columns.params or "parameters")
     return read_runs(path, options.columns, options.checkpoints)
 
 

@@ -22,10 +22,11 @@ VARIABLES = ("flops", "params", "tokens")
 class Columns:
     """Which column holds what; None where the table has no such column."""
 
-    params: str = "params"
-    """N as the study counts it: all parameters, without embeddings, or without the input embedding; the choice moves every exponent."""
-    tokens: str = "tokens"
-    loss: str = "loss"
+    params: str | None = None
+    """N as the study counts it: all parameters, without embeddings, or without the input embedding; the choice moves every exponent. It
+    is found by its heading where it is None, as are the next two."""
+    tokens: str | None = None
+    loss: str | None = None
     perplexity: bool = False
     """Whether the losses are perplexities, so that their logarithms are fitted."""
     flops: str | None = None
@@ -41,14 +42,14 @@ class Columns:
     """What tells two trainings of one size apart, such as a seed or a run's name."""
     accuracy: str | None = None
     """Share of right answers on a task, 0 to 1; a cell may be empty. Its curve over the loss is fitted, too."""
-    exclude: str = "excluded"
-    """Rows that say true here are left out; the column may be absent."""
+    exclude: str | None = None
+    """Rows that say true here are left out; where it is None, those of a column `excluded`, which may be absent."""
     effects: tuple[str, ...] = ()
     """Further positive columns, such as key-value heads, whose effect at equal N is to be tested."""
 
     @property
     def named(self) -> dict[str, str]:
-        """Each column that a table must have, by what it holds; `effects` are apart, and `exclude` may be absent."""
+        """Each column that somebody named, by what it holds; `effects` and `exclude` are apart."""
         return {
             part.name: getattr(self, part.name)
             for part in fields(self)

@@ -22,6 +22,10 @@ from search_space.errors import SpecError, quoted, unknown_key
 FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False, "": False}
 FINISHED = frozenset(("finished", "completed", "complete", "succeeded", "success", "done"))
 ENDED_EARLY = frozenset(("crashed", "failed", "killed", "running", "pending", "queued", "preempted", "preempting", "canceled", "cancelled"))
+EXCLUDED = "excluded"
+"""Usual name of the column of exclusions, which may be absent."""
+NEEDED_MEANINGS = {"params": "params", "tokens": "tokens", "loss": "loss"}
+"""What every table must tell, with the usual name of its column."""
 STATES = ("state", "status", "run_state", "run_status")
 """Columns in which exports of Weights & Biases and MLflow say how a run ended."""
 
@@ -74,37 +78,31 @@ def read_runs(path: Path, columns: Columns, checkpoints: str = "all") -> Runs:
         notes.append("no column says how many blocks are executed: each is taken to be executed once, so rho is not known")
     vocabulary = heading_named("vocab_size", table.names)
     notes += doubts_of(table, values, losses, taken, largest_number(table[vocabulary.name]) if vocabulary else None)
-    labels = [cell or "" for cell in table[headings["group"].name]] if "group" in headings else None
+    labels = [(cell or "").strip() for cell in table[headings["group"].name]] if "group" in headings else None
     runs = runs_of(losses, values, labels, notes, np.array(table.lines), taken)
     return kept_checkpoints(runs, checkpoints, labels is not None)
 
 
 def _headings(table: CellTable, columns: Columns) -> dict[str, Heading]:
     """The heading of everything that is read, by what it is; raises SpecError for what is not there."""
-    usual = Columns()
     found: dict[str, Heading] = {}
     missing: dict[str, SpecError] = {}
-    for option, name in (*columns.named.items(), *((name, name) for name in columns.effects)):
-        by_meaning = option in MEANING_OF and name == getattr(usual, option)
-        meaning = PERPLEXITIES if option == "loss" and columns.perplexity else MEANING_OF.get(option)
-        heading = Heading.of(name) if name in table.names and not (by_meaning and columns.perplexity and option == "loss") else None
-        if heading is not None and by_meaning:
-            _require_once(table, heading)
-        if heading is None and by_meaning and meaning is not None:
-            heading = heading_meaning(meaning, table.names, table.path)
+    unnamed = NEEDED_MEANINGS.keys() - columns.named.keys()
+    for option, name in (*(NEEDED_MEANINGS | columns.named).items(), *((name, name) for name in columns.effects)):
+        heading = _usual(table, option, columns.perplexity) if option in unnamed else None
         heading = heading or heading_named(name, table.names)
         if heading is not None:
             found[option] = heading
         else:
             flag = "effect" if option in columns.effects else option.replace("_", "-")
             missing[option] = SpecError(f"{table.path}: {unknown_key(f'column {name}', name, table.names)}; name the column with --{flag}")
-    named = columns.params != usual.params or columns.tokens != usual.tokens
+    named = columns.params is not None or columns.tokens is not None
     if "flops" not in found and (not named or {"params", "tokens"} & missing.keys()):
         flops = heading_meaning(MEANING_OF["flops"], table.names, table.path)
         found |= {"flops": flops} if flops else {}
     if "flops" in found and len({"params", "tokens"} & missing.keys()) == 1:  # the third follows from two, where nobody named it
         for name in ("params", "tokens"):
-            if getattr(columns, name) == getattr(usual, name):
+            if name in unnamed:
                 missing.pop(name, None)
     if "loss" in missing and (perplexity := heading_meaning(PERPLEXITIES, table.names, table.path)):
         raise _perplexity(table, perplexity)
@@ -119,11 +117,23 @@ def _headings(table: CellTable, columns: Columns) -> dict[str, Heading]:
     return found
 
 
-def _require_once(table: CellTable, heading: Heading) -> None:
+def _usual(table: CellTable, name: str, perplexity: bool) -> Heading | None:
+    """The column of parameters, tokens or losses that nobody named; raises SpecError where several may be meant."""
+    meaning = PERPLEXITIES if name == "loss" and perplexity else MEANING_OF[name]
+    if name not in table.names or meaning is PERPLEXITIES:
+        return heading_meaning(meaning, table.names, table.path)
+    _require_once(table, Heading.of(name), meaning)
+    return Heading.of(name)
+
+
+def _require_once(table: CellTable, heading: Heading, meaning: Meaning) -> None:
     """Raise SpecError where another column has the same name but for case, unit or the number that pandas gives a second one."""
-    same = [f"`{name}` (column {place})" for place, name in enumerate(table.names, 1) if Heading.of(name).plain == heading.plain]
+    others = ((place, Heading.of(name)) for place, name in enumerate(table.names, 1))
+    same = [f"`{other.name}` (column {place})" for place, other in others if other.plain == heading.plain and other.has_unit_of(meaning)]
     if len(same) > 1:
-        raise SpecError(f"{table.path} must have each column once, found {' and '.join(same)}; rename or remove one")
+        raise SpecError(
+            f"{table.path} must have each column once, found {' and '.join(same)}; rename or remove one, or name one with {meaning.option}"
+        )
 
 
 def _of_shape(table: CellTable, found: Mapping[str, Heading]) -> dict[str, Heading]:
@@ -143,11 +153,12 @@ def _perplexity(table: CellTable, heading: Heading) -> SpecError:
     return SpecError(f"{table.path}: a law is fitted to losses, found perplexities in `{heading.name}`; add --perplexity, which takes them")
 
 
-def _flagged(table: CellTable, column: str) -> tuple[NDArray[np.bool_], list[str]]:
+def _flagged(table: CellTable, named: str | None) -> tuple[NDArray[np.bool_], list[str]]:
     """Which rows say true in the column of exclusions, and the note on it."""
+    column = EXCLUDED if named is None else named
     heading = heading_named(column, table.names)
     if heading is None:
-        if column != Columns().exclude:
+        if named is not None:
             raise SpecError(f"{table.path}: {unknown_key(f'column {column}', column, table.names)}; name the column with --exclude")
         return np.zeros(len(table), dtype=np.bool_), []
     flags = []

@@ -14,6 +14,7 @@ from typing import Any
 
 from analysis.records.json_text import parse_json
 from analysis.records.json_writer import json_of
+from analysis.tables.bar_rows import Cells, LineOfCells, rows_between_bars
 from analysis.tables.long_cells import long_cells
 from search_space.errors import SpecError, quoted, refused, require_reachable, value_kind
 
@@ -22,8 +23,6 @@ MOST_CHARACTERS = 32 << 20
 MOST_CELLS = 4_000_000
 NAMED_LINES = 10
 SEPARATORS = (",", ";", "\t", "|")
-RULE = re.compile(r":?-+:?")
-"""What the cells below the names of a table of Markdown are."""
 ENCODINGS = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 """What a text is written in that begins so, as spreadsheets write it; UTF-8 otherwise."""
 SEPARATOR_LINE = ["sep=", ""]
@@ -52,10 +51,6 @@ MAGIC_KINDS: tuple[tuple[bytes, str, str], ...] = (
 )
 """How files begin that are no text, what they are, and what to do about it."""
 
-Cells = Sequence[str | None]
-LineOfCells = tuple[int, Cells]
-"""The number of the line on which it ends, and its cells."""
-
 
 @dataclass(frozen=True)
 class CellTable:
@@ -68,8 +63,8 @@ class CellTable:
     """Where each row ends in the file; for Parquet the row's number."""
     columns: tuple[Cells, ...]
     """A column's cells in the order of `names`; None where the row has no such cell."""
-    semicolons: bool = False
-    """Whether these stand between the cells, so that a comma in a number may be a decimal one."""
+    may_have_decimal_commas: bool = False
+    """Whether something else than commas stands between the cells, so that one in a number may be a decimal one."""
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -122,6 +117,7 @@ def read_cells(path: Path) -> CellTable:
     else:
         separator = _separator(path)
         rows = _separated_rows(path, separator)
+        rows = rows_between_bars(path, rows) if separator == "|" else rows
     header: Cells = next(rows, (0, ()))[1]
     if not any(map(str.strip, filter(None, header))):
         raise SpecError(f"{path} must begin with a line of column names, found nothing; name a table with one row a run or shape")
@@ -148,7 +144,7 @@ def read_cells(path: Path) -> CellTable:
         raise _undivided(path, names)
     kept = [place for place, name in enumerate(names) if not NAMELESS.fullmatch(name)]
     columns = tuple([row[place] for row in cells] for place in kept)
-    return CellTable(path, tuple(names[place] for place in kept), tuple(lines), columns, separator == ";")
+    return CellTable(path, tuple(names[place] for place in kept), tuple(lines), columns, bool(separator) and separator != ",")
 
 
 def _require_text_file(path: Path) -> None:
@@ -236,8 +232,7 @@ def _separated_rows(path: Path, separator: str) -> Iterator[LineOfCells]:
     try:
         with long_cells(MOST_CHARACTERS):
             for row in reader:
-                is_rule = separator == "|" and any(row) and all(RULE.fullmatch(cell.strip()) for cell in row if cell.strip())
-                if row and row != SEPARATOR_LINE and not is_rule:
+                if row and row != SEPARATOR_LINE:
                     yield reader.line_num, row
     except csv.Error as error:
         if str(error).endswith("expected after '\"'"):

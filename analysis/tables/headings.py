@@ -162,6 +162,15 @@ class Heading:
             )
         return 1.0 if found is None else found
 
+    def has_unit_of(self, meaning: Meaning) -> bool:
+        """Whether its bracket is empty or a unit of such numbers, so that the whole name says no more than the words before it."""
+        return not self.is_spread and unit_factor(self.unit, meaning.units) is not None
+
+    @property
+    def is_spread(self) -> bool:
+        """Whether its bracket says that it is something about a column and not that column, as in `loss (std)`."""
+        return not SPREADS.isdisjoint(re.split(r"\W+", self.unit.lower()))
+
     @property
     def is_perplexity(self) -> bool:
         """Whether its words say so."""
@@ -172,19 +181,25 @@ def heading_named(name: str, names: Sequence[str]) -> Heading | None:
     """The column that a person names: exactly, or in other case and without its unit where only one is; None where there is none."""
     if name in names:
         return Heading.of(name)
-    found = [heading for other in names if (heading := Heading.of(other)).plain == Heading.of(name).plain]
+    found = [heading for other in names if (heading := Heading.of(other)).plain == Heading.of(name).plain and not heading.is_spread]
     return found[0] if len(found) == 1 else None
 
 
 def heading_meaning(meaning: Meaning, names: Sequence[str], where: object) -> Heading | None:
-    """The column that has the meaning by its name; None where none has it, SpecError where several have it alike."""
+    """The column that has the meaning by its name, of several the one without words in its bracket that are no unit.
+
+    None where none has it; raises SpecError where several have it alike.
+    """
+    names_of_it = [name for name in names if not Heading.of(name).is_spread]
     with_word = frozenset(
         plain
-        for name in names
+        for name in names_of_it
         if not meaning.words.isdisjoint(words := (plain := Heading.of(name).plain).split("_")) and SPREADS.isdisjoint(words)
     )
     for headings in (*meaning.headings, with_word):
-        found = [heading for name in names if (heading := Heading.of(name).means(headings))]
+        found = [heading for name in names_of_it if (heading := Heading.of(name).means(headings))]
+        if len(found) > 1:
+            found = [heading for heading in found if heading.has_unit_of(meaning)] or found
         if len(found) > 1:
             both = " and ".join(f"`{heading.name}` (column {names.index(heading.name) + 1})" for heading in found)
             raise SpecError(f"{where} must have one column of {meaning.name}, found {both}; name one with {meaning.option}")

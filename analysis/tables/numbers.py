@@ -21,21 +21,33 @@ THOUSANDS = re.compile(rf"[-+]?\d{{1,3}}(?:(?P<mark>[,{SPACES}])\d{{3}})(?:(?P=m
 DOTTED = re.compile(r"[-+]?\d{1,3}(?:\.\d{3}){2,}")
 DECIMAL_COMMA = re.compile(r"[-+]?(?:0,\d+|\d+,(?:\d{1,2}|\d{4,})|\d{4,},\d+)")
 """A comma in such digits cannot stand between groups of three."""
+POINTS_AND_COMMAS = str.maketrans(",.", ".,")
+"""What makes points of commas, and commas of points."""
 
 
 def has_decimal_commas(cells: Iterable[str | None]) -> bool:
     """Whether some cell's comma can only be a decimal one, so that all are."""
-    return any(DECIMAL_COMMA.fullmatch(found["digits"]) for cell in cells if cell and (found := NUMBER.fullmatch(cell)))
+    return any(DECIMAL_COMMA.fullmatch(found["digits"]) for cell in cells if cell and (found := NUMBER.fullmatch(_with_hyphen(cell))))
+
+
+def has_decimal_points(cells: Iterable[str | None]) -> bool:
+    """Whether some cell's point can only be a decimal one, so that a comma is none."""
+    return has_decimal_commas(cell and cell.translate(POINTS_AND_COMMAS) for cell in cells)
+
+
+def _with_hyphen(text: str) -> str:
+    """The text with the minus sign that Python's numbers have, in place of the one that typesetters and some locales have."""
+    return text.replace("\N{MINUS SIGN}", "-")
 
 
 def parse_number(text: str, decimal_comma: bool = False) -> tuple[float, str]:
     """A cell's number and the unit behind it, empty where there is none; raises ValueError for other text."""
-    text = text.strip().replace("\N{MINUS SIGN}", "-")
+    text = _with_hyphen(text.strip())
     found = NUMBER.fullmatch(POWER.sub(lambda match: "e" if match.start() else "1e", text, count=1))
     if found is None:
         return float(text), ""  # such as `inf`
     digits = found["digits"]
-    swapped = digits.translate(str.maketrans(",.", ".,")) if decimal_comma else digits
+    swapped = digits.translate(POINTS_AND_COMMAS) if decimal_comma else digits
     if THOUSANDS.fullmatch(swapped):
         digits = re.sub(rf"[,{SPACES}]", "", swapped)
     elif DOTTED.fullmatch(digits):
@@ -53,13 +65,13 @@ def largest_number(cells: Iterable[str | None]) -> float | None:
         return None
 
 
-def plain_numbers(cells: Sequence[str], semicolons: bool) -> list[str]:
+def plain_numbers(cells: Sequence[str], may_have_decimal_commas: bool) -> list[str]:
     """A column of numbers as Python writes them; as it is where a cell is no number, or may be a list with commas or spaces.
 
-    `semicolons` says that these are what stands between cells, so that a comma may be a decimal one.
+    `may_have_decimal_commas` says that no comma stands between cells, and nothing else tells that a comma in a number is none of its own.
     """
     texts = [cell.strip() for cell in cells]
-    comma = semicolons and has_decimal_commas(texts) and not any(text.count(",") > 1 for text in texts)
+    comma = may_have_decimal_commas and has_decimal_commas(texts) and not any(text.count(",") > 1 for text in texts)
     grouped = not comma and any("," in text for text in texts)
     if any(" " in text for text in texts) or (grouped and not any(re.search(r"\d,0\d\d", text) for text in texts)):
         return list(cells)

@@ -8,7 +8,6 @@ same everywhere.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import platform
 import time
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.records.json_writer import json_of
 from search_space.errors import SpecError, WorkError, complaint_of
 from trials.cluster.state_keeper import FileGiver, fetch, keeping_states
 from trials.corpus.blocks import BYTES_PER_TOKEN, META, SPLITS, TOKENIZER, TokenBlocks, id_type, split_file, unit_file
@@ -66,7 +66,7 @@ class SharedText:
         """The folder in this node's cache, fetched where it is not there; of several workers one fetches and the others wait."""
         if self.keeper is None:
             raise TextAway(f"the study's text in {self.folder} must stay there while it trains, found it gone; run the same command again")
-        content = hashlib.sha256(json.dumps(dict(self.files), sort_keys=True).encode()).hexdigest()
+        content = hashlib.sha256(json_of(self.files, sort_keys=True).encode()).hexdigest()
         folder = cache_folder() / f"{self.folder.name}-{content[:16]}"
         with sole(folder.with_suffix(".lock")):
             if not (folder / META).is_file():

@@ -87,4 +87,4 @@ def runs_from(paths: list[Path], asked: FitOptions) -> Runs:
         raise SpecError(f"runs that are fitted together must be studies' directories, found {tables[0]}; fit a table alone")
     from trials.reporting.pooled_studies import runs_of_studies
 
-    return runs_of_studies(paths, "parameters" if asked.columns.params == "params" else asked.columns.params)
+    return runs_of_studies(paths, asked.columns.params or "parameters")

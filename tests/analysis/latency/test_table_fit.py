@@ -96,6 +96,23 @@ def test_any_columns_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert fitted(path, capsys, "--features", "blocks")["features"] == ["blocks"]
 
 
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+@pytest.mark.parametrize("sign", ["-", "\N{MINUS SIGN}"])
+def test_decimal_commas_are_read_wherever_no_comma_parts_cells(separator: str, sign: str, tmp_path: Path) -> None:
+    rows = [("0,352", f"{sign}0,25", "a"), ("1,5", "2", "b "), ("2,25", "12,125", " a"), ("4", f"{sign}3", "b")]
+    (tmp_path / "a.txt").write_text("\n".join(map(separator.join, [("latency_ms", "x", "kind"), *rows])), encoding="utf-8")
+    found = read_features(tmp_path / "a.txt")
+    assert found.times == pytest.approx([0.352, 1.5, 2.25, 4])
+    assert found.terms[:, 1:] == pytest.approx(np.array([[0, 0.25, 0], [2, 0, 1], [12.125, 0, 0], [0, 3, 1]]))
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_commas_part_a_list_where_times_have_points(separator: str, tmp_path: Path) -> None:
+    rows = [("0.352", '"4,8"', "a"), ("1.5", '"8,8"', "b"), ("2.25", '"12,4"', "a")]
+    (tmp_path / "a.txt").write_text("\n".join(map(separator.join, [("latency_ms", "heads", "kind"), *rows])))
+    assert read_features(tmp_path / "a.txt").terms[:, 1].tolist() == [12, 16, 16]
+
+
 def test_the_text_says_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path / "table.csv", listed_rows(60))
     assert archfront.main(["profile-device", "--fit", str(path), "--column", "ms_on_a", "--shapes", "30", "--seeds", "2"]) == 0

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 import archfront
 from analysis.laws.options import Columns
 from analysis.laws.run_table import read_runs
+from analysis.tables.headings import SPREADS
 from search_space.errors import SpecError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -207,10 +208,47 @@ def test_two_columns_of_one_meaning_are_refused_until_one_is_named(meaning: str,
 
 
 @pytest.mark.parametrize(("usual", "again"), [("params", "Params"), ("tokens", "tokens.1"), ("loss", "Loss"), ("loss", "loss (nats)")])
-def test_a_usual_name_that_stands_there_twice_is_refused(usual: str, again: str, tmp_path: Path) -> None:
+def test_a_usual_name_that_stands_there_twice_is_refused_until_it_is_named(usual: str, again: str, tmp_path: Path) -> None:
     path = write(tmp_path / "runs.csv", f"params,tokens,loss,{again}", [(*row, 1) for row in ROWS])
-    with pytest.raises(SpecError, match=rf"must have each column once, found `{usual}` \(column \d\) and .*; rename or remove one$"):
+    said = rf"must have each column once, found `{usual}` \(column \d\) and .*; rename or remove one, or name one with --{usual}$"
+    with pytest.raises(SpecError, match=said):
         read_runs(path, Columns())
+    assert columns_of(path, replace(Columns(), **{usual: usual}))[usual] == usual  # type: ignore[arg-type]
+
+
+BESIDE = ("std", "sd", "min", "max", "std. err.", "variance", "seed 2", "smoothed", "over 3 seeds")
+"""What stands in brackets where a column is something about another one."""
+
+
+@pytest.mark.parametrize("words", BESIDE)
+@pytest.mark.parametrize(
+    ("meaning", "name"), [(meaning, name) for meaning, names in HEADINGS.items() for name in (*names[:3], names[-2], meaning)]
+)
+def test_a_column_about_another_one_is_not_taken_for_it(meaning: str, name: str, words: str, tmp_path: Path) -> None:
+    names = {"params": "N", "tokens": "D", "loss": "loss"} | {meaning: name}
+    for about in (f"{name} ({words})", f"{name} [{words}]"):
+        path = write(tmp_path / "runs.csv", ",".join([about, *names.values()]), [(1, *row) for row in ROWS])
+        assert columns_of(path) == names
+        assert columns_of(path, replace(Columns(), **{meaning: name.upper()})) == names if words in SPREADS else True  # type: ignore[arg-type]
+
+
+def test_a_spread_alone_is_no_loss(tmp_path: Path) -> None:
+    path = write(tmp_path / "runs.csv", "N,D,loss (std)", list(ROWS))
+    with pytest.raises(SpecError, match=r"column loss is unknown.*name the column with --loss"):
+        read_runs(path, Columns())
+    assert columns_of(path, Columns(loss="loss (std)"))["loss"] == "loss (std)"
+
+
+PADDED = {"\t": ("{}", " {} "), "|": ("{}", " {} ", "  {}"), ",": ("{}", " {}"), ";": ("{}", "{} ")}
+
+
+@pytest.mark.parametrize("separator", PADDED)
+def test_padding_parts_no_groups(separator: str, tmp_path: Path) -> None:
+    rows: list[tuple[Cell, ...]] = [
+        (*row, PADDED[separator][place % len(PADDED[separator])].format("small")) for place, row in enumerate(ROWS)
+    ]
+    path = write(tmp_path / "runs.csv", separator.join(("N", "D", "loss", "run")), rows, separator)
+    assert len(set(read_runs(path, Columns(group="run")).groups.tolist())) == len(SIZES)
 
 
 def test_outliers_are_named_with_their_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import itertools
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyarrow
@@ -88,11 +89,48 @@ def test_a_table_is_the_same_however_it_is_written_out(encoding: str, mark: str,
         assert [tuple(row) for row in zip(*table.columns, strict=True)] == ROWS
 
 
-def test_a_table_of_markdown_is_read(tmp_path: Path) -> None:
-    (tmp_path / "a.md").write_text("| N | loss |\n|:--|-----:|\n| 1.5 | - |\n| 2 | 4.1 |\n")
+LINES: dict[str, Callable[[Sequence[str]], str]] = {
+    "both bars": lambda cells: f"| {' | '.join(cells)} |",
+    "no padding": lambda cells: f"|{'|'.join(cells)}|",
+    "wide": lambda cells: f"  |\t{'  |   '.join(cells)}|  ",
+    "no leading bar": lambda cells: f"{' | '.join(cells)} |",
+    "no last bar": lambda cells: f"| {' | '.join(cells)}",
+    "no outer bar": lambda cells: " | ".join(cells),
+}
+"""Ways in which a line of Markdown may have its bars."""
+
+
+@pytest.mark.parametrize(("names", "row"), [*itertools.product(LINES, repeat=2)])
+def test_a_table_of_markdown_is_read(names: str, row: str, tmp_path: Path) -> None:
+    rows = [("1.5", "-", "small"), ("2", "4.1", "small"), ("3", "", "a b"), ("", "1", "c")]
+    lines = [LINES[names](("N", "loss", "size")), LINES[row]((":--", "-----:", "---")), *map(LINES[row], rows)]
+    (tmp_path / "a.md").write_text("\n".join(lines) + "\n")
     table = read_cells(tmp_path / "a.md")
-    assert (table.names, table.lines) == (("N", "loss"), (3, 4))
-    assert [[cell and cell.strip() for cell in cells] for cells in table.columns] == [["1.5", "2"], ["-", "4.1"]]
+    assert (table.names, table.lines) == (("N", "loss", "size"), (3, 4, 5, 6))
+    shown = [tuple(cells) for cells in zip(*table.columns, strict=True)]
+    begins_with_bar = row not in ("no leading bar", "no outer bar")
+    assert shown == [*rows[:3], rows[3] if begins_with_bar else ("1", "c", None)], "an empty first cell needs its bar, as in any Markdown"
+
+
+@pytest.mark.parametrize("row", LINES)
+def test_without_a_rule_a_row_without_its_bar_is_refused_with_its_line(row: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("\n".join([LINES["both bars"](("N", "loss")), "| 1 | 2 |", LINES[row](("3", "4"))]))
+    if "no leading" not in row and "no outer" not in row:
+        assert [list(cells) for cells in read_cells(tmp_path / "a.txt").columns] == [["1", "3"], ["2", "4"]]
+        return
+    for text in ((tmp_path / "a.txt").read_text(), f"| N | loss |\n\n{LINES[row](('3', '4'))}\n| 1 | 2 |\n"):
+        (tmp_path / "a.txt").write_text(text)
+        with pytest.raises(SpecError, match=r"a.txt:3 must have its bars where .*, found '3' in front of the first; put bars at both ends"):
+            read_cells(tmp_path / "a.txt")
+
+
+def test_an_index_in_front_of_the_first_bar_is_a_column_without_a_name(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("|N|loss\n0|1|2\n1|3|\n")
+    table = read_cells(tmp_path / "a.csv")
+    assert (table.names, [list(cells) for cells in table.columns]) == (("N", "loss"), [["1", "3"], ["2", ""]])
+    (tmp_path / "a.csv").write_text("|N|loss\n0|1|2\n|3|4\n")
+    with pytest.raises(SpecError, match=r"a.csv:3 must have its bars where .*, found one at the beginning, unlike those above; put"):
+        read_cells(tmp_path / "a.csv")
 
 
 def test_values_of_json_and_parquet_are_texts_as_a_csv_has_them(tmp_path: Path) -> None:

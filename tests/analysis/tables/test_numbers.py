@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.tables.numbers import has_decimal_commas, parse_number, plain_numbers, unit_factor
+from analysis.tables.numbers import has_decimal_commas, has_decimal_points, parse_number, plain_numbers, unit_factor
 
 ONE_AND_A_HALF_MILLION = (
     "1500000",
@@ -54,6 +54,18 @@ def test_a_comma_is_a_decimal_one_where_some_cell_proves_it() -> None:
     ]
 
 
+@pytest.mark.parametrize("sign", ["", "-", "+", "\N{MINUS SIGN}"])
+@pytest.mark.parametrize(("digits", "value"), [("0,352", 0.352), ("6,67887", 6.67887), ("12,5", 12.5), ("1234,567", 1234.567)])
+@pytest.mark.parametrize("around", ["", " "])
+def test_a_decimal_comma_is_one_after_every_sign(sign: str, digits: str, value: float, around: str) -> None:
+    text, signed = f"{around}{sign}{digits}{around}", -value if sign in ("-", "\N{MINUS SIGN}") else value
+    assert has_decimal_commas([text])
+    assert has_decimal_points([text.replace(",", ".")])
+    assert not has_decimal_points([text, "1.000", None, "a", ""])
+    assert parse_number(text, decimal_comma=True) == (signed, "")
+    assert plain_numbers([text, "3"], may_have_decimal_commas=True) == [repr(signed), "3"]
+
+
 @pytest.mark.parametrize(
     ("unit", "factor"),
     [
@@ -77,8 +89,8 @@ def test_units_and_scales_multiply(unit: str, factor: float | None) -> None:
 
 
 def test_a_column_of_numbers_is_told_from_lists() -> None:
-    assert plain_numbers(["1,024", "589,824", ""], semicolons=False) == ["1024", "589824", ""]
-    assert plain_numbers(["32k", "1.5M"], semicolons=False) == ["32000", "1500000"]
-    assert plain_numbers(["12,5", "3"], semicolons=True) == ["12.5", "3"]
+    assert plain_numbers(["1,024", "589,824", ""], may_have_decimal_commas=False) == ["1024", "589824", ""]
+    assert plain_numbers(["32k", "1.5M"], may_have_decimal_commas=False) == ["32000", "1500000"]
+    assert plain_numbers(["12,5", "3"], may_have_decimal_commas=True) == ["12.5", "3"]
     for lists in (["128,256", "512,256"], ["4-8-12", "4"], ["4, 8", "8, 8"], ["128 256", "512 512"], ["4bit", "8bit"], ["4,8", "8,8"]):
-        assert plain_numbers(lists, semicolons=False) == lists
+        assert plain_numbers(lists, may_have_decimal_commas=False) == lists
