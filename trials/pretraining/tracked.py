@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,10 +18,9 @@ from trials.pretraining.statement import Statement
 from trials.pretraining.subject import Subject
 from trials.tracking.mlflow_beside_runs import BESIDE_TAG, KIND_TAG
 from trials.tracking.mlflow_curves import MetricPoint
-from trials.tracking.mlflow_location import PLACE, is_plain, location_of, working_in
+from trials.tracking.mlflow_location import PLACE, location_of, plain_path
 from trials.tracking.mlflow_models import FLOAT32_BYTES, LARGEST_MODEL_BYTES, MODEL_FOLDER, MODEL_ON_ITS_WAY, folder_of_its_own
 from trials.tracking.mlflow_store import MlflowStore, origin, save_text_model
-from trials.tracking.tracking_uri import settled_uri
 
 TRAINING_TAG, TRAINING_KIND = "archfront.training", "training"
 logger = logging.getLogger(__name__)
@@ -41,8 +39,7 @@ class TrackedTraining:
         of_study = stored is not None and uri is None and (stored.directory / PLACE).is_file()
         self._directory = stored.directory.absolute() if of_study and stored is not None else self._folder
         if of_study or uri is not None or (folder / PLACE).is_file():
-            settled = None if uri is None else settled_uri(uri)
-            self._safely(lambda: self._open(of_study, settled))
+            self._safely(lambda: self._open(of_study, uri))
 
     @property
     def is_on(self) -> bool:
@@ -129,7 +126,7 @@ class TrackedTraining:
         if found is None or identity in found[1]:
             return
         with folder_of_its_own(self._folder / MODEL_ON_ITS_WAY) as folder:
-            save_text_model(folder / MODEL_FOLDER, model if is_plain(model) else Path(shutil.copytree(model, folder / "checkpoint")))
+            save_text_model(folder / MODEL_FOLDER, plain_path(model.parent) / model.name)  # MLflow takes no link itself
             self._store.client.log_artifacts(self._run_id, str(folder / MODEL_FOLDER), MODEL_FOLDER)
         title = f"{self._wanted.title}, trained by {self._wanted.recipe}"
         version = self._store.add_version(found[0], self._run_id, MODEL_FOLDER, title, identity)
@@ -137,8 +134,7 @@ class TrackedTraining:
 
     def _safely(self, work: Callable[[], None]) -> None:
         try:
-            with working_in(self._directory):
-                work()
+            work()
         except Exception as error:  # MLflow and its database raise whatever they like
             logger.warning(
                 "MLflow does not take this training's run (%s); it goes on, and the same command catches up", redacted(said_by(error))

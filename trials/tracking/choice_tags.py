@@ -8,7 +8,7 @@ from contextlib import suppress
 from analysis.records.choice import Choice
 from trials.reporting.stored_study import StoredStudy
 from trials.study.sole_writer import WritersMeetError, sole_writer
-from trials.tracking.mlflow_location import PLACE, location_of, working_in
+from trials.tracking.mlflow_location import PLACE, location_of
 
 logger = logging.getLogger(__name__)
 
@@ -24,10 +24,9 @@ def tag_choice(stored: StoredStudy, choice: Choice) -> None:
 
     directory = stored.directory.absolute()
     try:
-        with working_in(directory):
-            runs = StudyRuns(directory, stored.study, stored.text, location_of(directory, None))
-            runs.write_choice(choice)
-            with suppress(WritersMeetError), sole_writer(directory):
-                runs.register_chosen(stored.record(choice.trial))
+        runs = StudyRuns(directory, stored.study, stored.text, location_of(directory, None))
+        runs.write_choice(choice)
+        with suppress(WritersMeetError), sole_writer(directory):
+            runs.register_chosen(stored.record(choice.trial))
     except Exception as error:
         logger.warning("MLflow could not be told what was chosen (%s); it is kept in %s all the same", error, stored.directory)

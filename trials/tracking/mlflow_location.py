@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, chdir, closing, nullcontext
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
@@ -67,10 +71,10 @@ class MlflowLocation:
 def file_uri(directory: Path, name: str) -> str:
     """SQLAlchemy's address of a file in a directory: the name alone for a process that works there, which the directory's cannot spoil.
 
-    What a question mark and a percent sign are in a whole path, SQLAlchemy and MLflow do not agree on.
+    What a question mark and a percent sign are in a whole path, SQLAlchemy and MLflow do not agree on: such a one goes by a link.
     """
     whole = directory.resolve()
-    return f"sqlite:///{name}" if whole == Path.cwd() else f"sqlite:///{whole / name}"
+    return f"sqlite:///{name}" if whole == Path.cwd() else f"sqlite:///{plain_path(whole) / name}"
 
 
 def is_plain(directory: Path) -> bool:
@@ -78,12 +82,15 @@ def is_plain(directory: Path) -> bool:
     return not {"?", "%", "#"} & set(str(directory.resolve()))
 
 
-def working_in(directory: Path) -> AbstractContextManager[None]:
-    """The context in which MLflow opens a directory's database: within it where no address can have its path.
-
-    MLflow keeps what it opened by its address, so the name alone is for such directories.
-    """
-    return nullcontext() if is_plain(directory) else chdir(directory)
+@cache
+def plain_path(directory: Path) -> Path:
+    """The directory; where no address can have its path, a link to it that this process has until its end."""
+    if is_plain(directory):
+        return directory
+    folder = Path(tempfile.mkdtemp(prefix="archfront-link-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    (folder / "there").symlink_to(directory.resolve())
+    return folder / "there"
 
 
 def location_of(

@@ -13,7 +13,7 @@ from search_space.cost import unrolled_parameters
 from search_space.errors import SpecError
 from trials.study.directory import tokenizer_file, weights_file
 from trials.study.spec import StudySpec
-from trials.tracking.mlflow_location import is_plain
+from trials.tracking.mlflow_location import plain_path
 from trials.tracking.mlflow_store import MlflowStore, save_text_model
 from trials.tracking.mlflow_trial_content import digest
 
@@ -108,16 +108,10 @@ def folder_of_its_own(folder: Path) -> Iterator[Path]:
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    before, plain = tempfile.tempdir, None if is_plain(folder) else tempfile.mkdtemp(prefix="archfront-link-")
-    named = folder
-    if plain is not None:
-        named = Path(plain) / "there"
-        named.symlink_to(folder.absolute())
+    before, named = tempfile.tempdir, plain_path(folder.parent.absolute()) / folder.name
     tempfile.tempdir = str(named)
     try:
         yield named
     finally:
         tempfile.tempdir = before
         shutil.rmtree(folder, ignore_errors=True)
-        if plain is not None:
-            shutil.rmtree(plain, ignore_errors=True)
