@@ -241,7 +241,6 @@ sys.meta_path.insert(0, Moment())
 """Sends this process a signal just before it imports a module."""
 MOMENTS = (
     "argparse",
-    "search_space",
     "search_space.errors",
     "trials.commands.paths",
     "trials.machine.supervision",
