@@ -48,13 +48,14 @@ FILES = ("text/a.txt", "text/sub/b.txt", "text/sub/deep/c.txt", "text/.hidden/d.
 USUAL = ["[odd]/e.txt", "a.txt", "sub/b.txt", "sub/deep/c.txt"]
 """What `**/*.txt` names in the folder `text` of these, without any link."""
 AWAY = ["out/deep/g.txt", "out/f.txt"]
+ABOVE = ["sub/deep/high/away/deep/g.txt", "sub/deep/high/away/f.txt"]
 Links = dict[str, str]
 LINKED: dict[str, tuple[Links, list[str]]] = {
     "no link": ({}, USUAL),
     "a folder to itself": ({"text/self": "."}, USUAL),
     "a folder to itself, twice": ({"text/self": ".", "text/sub/me": "."}, USUAL),
     "to the folder above": ({"text/sub/up": ".."}, USUAL),
-    "to a folder above the pattern's": ({"text/up": "..", "text/sub/deep/high": "../../.."}, USUAL),
+    "to a folder above the pattern's": ({"text/up": "..", "text/sub/deep/high": "../../.."}, [*USUAL, *ABOVE]),
     "two folders to each other": ({"text/sub/there": "../[odd]", "text/[odd]/back": "../sub"}, USUAL),
     "two folders to each other, one of them away": ({"text/out": "../away", "away/back": "../text"}, [*USUAL, *AWAY]),
     "away and back to the folder above": ({"text/out": "../away", "away/back": ".."}, [*USUAL, *AWAY]),
@@ -108,6 +109,13 @@ PATTERNS = {
     "**": [*USUAL],
     "sub/**": ["sub/b.txt", "sub/deep/c.txt"],
     "sub/../*.txt": ["sub/../a.txt"],
+    "*/b.txt": ["sub/b.txt"],
+    "*/b.txt/*": [],
+    "*/deep/c.txt": ["sub/deep/c.txt"],
+    "[s]ub/deep/c.txt": ["sub/deep/c.txt"],
+    "*/nothing.txt": [],
+    f"*/{'x' * 300}": [],
+    "*/b\0.txt": [],
     "*/../a.txt": ["[odd]/../a.txt"],
     "**/c.txt": ["sub/deep/c.txt"],
     "**/deep/*": ["sub/deep/c.txt"],
@@ -167,6 +175,32 @@ def test_what_a_pattern_cannot_have_meant_is_one_sentence(case: str, tmp_path: P
     (folder / "sub" / "deep").chmod(0o700)
 
 
+@pytest.mark.parametrize("mode", [0o711, 0o755])
+def test_a_folder_is_not_listed_for_a_name_without_wildcards(mode: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tree(tmp_path, {"text/sub/link.txt": "../../away/f.txt"})
+    (folder / "sub").chmod(mode)
+    assert as_anybody(lambda: names(folder, "*/b.txt")) == ["sub/b.txt"]
+    assert as_anybody(lambda: names(folder, "*/deep/*.txt")) == ["sub/deep/c.txt"]
+    assert as_anybody(lambda: names(folder, "*/link.txt")) == ["sub/link.txt"]
+    listed, scandir = list[str](), os.scandir
+
+    def noted(name: str) -> object:
+        listed.append(name)
+        return scandir(name)
+
+    monkeypatch.setattr("os.scandir", noted)
+    assert names(folder, "*/b.txt") == ["sub/b.txt"]
+    assert listed == [str(folder)]
+
+
+def test_a_folder_that_may_not_be_entered_is_refused_by_its_own_name(tmp_path: Path) -> None:
+    folder = tree(tmp_path, {})
+    closed(folder)
+    with pytest.raises(SpecError, match=f"^k: {folder}/sub/deep must be a folder that can be read, found: Permission denied;"):
+        as_anybody(lambda: globbed(folder, "sub/*/c.txt", "k"))
+    (folder / "sub" / "deep").chmod(0o700)
+
+
 def test_a_file_systems_own_folder_is_passed_over(tmp_path: Path) -> None:
     folder = tree(tmp_path, {})
     (folder / "lost+found").mkdir(mode=0)
@@ -189,6 +223,15 @@ def test_a_pattern_leads_through_a_bounded_number_of_names_in_about_the_time_of_
             assert len(work()) in (201, 10_000)
             seconds[what] = min(seconds.get(what, 1e9), time.process_time() - began)
     assert seconds["pattern"] < 50 * seconds["walk"]  # 8 to 17: a walk does not look what lies at each name
+    monkeypatch.setattr("trials.study.files.MOST_NAMES", 300)
+    assert len(globbed(tmp_path, "*/x/07.txt", "k")) == 100, "names beside these are not counted"
+    monkeypatch.setattr("trials.study.files.MOST_NAMES", 100)
+    assert len(globbed(tmp_path, "07/x/*.txt", "k")) == 100
+    assert len(globbed(tmp_path, "07/**/[01]*.txt", "k")) == 20
+    (tmp_path / "07" / "x" / "100.txt").touch()
+    said = rf"^k must lead .* found more with 07/x/\*.txt, most of them in {tmp_path}/07/x; put its texts into fewer files, as .jsonl with"
+    with pytest.raises(SpecError, match=said):
+        globbed(tmp_path, "07/x/*.txt", "k")
     monkeypatch.setattr("trials.study.files.MOST_NAMES", 10_000)
     with pytest.raises(SpecError, match=r"^k must lead through at most 10,000 names .*, found more with \*\*/\*.txt; name the folders"):
         globbed(tmp_path, "**/*.txt", "k")
