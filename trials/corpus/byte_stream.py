@@ -24,6 +24,9 @@ FREE_BYTES = 8 << 20
 """Bytes that a file may have whatever its compressed size."""
 FIRST_LOOK_BYTES = 4096
 """Bytes at a file's beginning that tell whether it is of text."""
+MOST_NULS = 0.01
+"""Share of NULs in these that a text may have, where a stray one stays a byte like another; UTF-16 has 0.5 of Latin letters and, at spaces
+and line ends, some hundredths of any others, and binary files have many."""
 ENDS_OF_KINDS = {
     "a gzip file": ".gz", "a zstd file": ".zst", "a bzip2 file": ".bz2", "a Parquet file": ".parquet", "an Arrow file": ".arrow",
 }  # fmt: skip
@@ -87,21 +90,26 @@ def opened(path: Path, watch: Watch = unwatched) -> Iterator[BinaryIO]:
 
 
 def _require_text(path: Path, stream: Any) -> None:
-    """Raise SpecError where a file begins as none of text does: with the mark of another encoding, NULs, or as a file of another kind."""
+    """Raise SpecError where a file begins as none of text does: with the mark of another encoding, many NULs, or as one of another kind."""
     begin, cure = stream.peek(FIRST_LOOK_BYTES)[:FIRST_LOOK_BYTES], "convert the file, or leave it out"
     found = next((encoding.upper() for mark, encoding in ENCODINGS.items() if begin.startswith(mark)), None)
     if found is None and not _is_text(begin):
         found = next((kind for mark, kind, _ in MAGIC_KINDS if begin.startswith(mark)), None)
         cure = f"end its name in {ENDS_OF_KINDS[found]}" if found in ENDS_OF_KINDS else cure
-    if found is None and b"\0" in begin:
-        found = f"the byte 0x00 in line {begin[: begin.index(0)].count(10) + 1}, as binary files and UTF-16 have it"
+    if found is None and _has_many_nuls(begin):
+        found = f"{begin.count(0):,} of its first {len(begin):,} bytes 0x00, as binary files and UTF-16 have them"
+        cure = "convert the file, leave it out, or remove them where it is text"
     if found is not None:
         raise SpecError(f"corpus file {path} must be text in UTF-8, found {found}; {cure}")
 
 
+def _has_many_nuls(begin: bytes) -> bool:
+    return begin.count(0) > MOST_NULS * len(begin)
+
+
 def _is_text(begin: bytes) -> bool:
     try:
-        return b"\0" not in begin and bool(codecs.getincrementaldecoder("utf-8")().decode(begin) or not begin)
+        return not _has_many_nuls(begin) and bool(codecs.getincrementaldecoder("utf-8")().decode(begin) or not begin)
     except UnicodeDecodeError:
         return False
 

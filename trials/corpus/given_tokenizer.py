@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,14 @@ MOST_IDS = 1 << 24
 OTHER_KINDS = ("Unigram", "WordPiece", "WordLevel")
 """Kinds of tokenizers of the library beside BPE."""
 TO_CONVERT = "load it with transformers and save it with save_pretrained"
+TO_LEAVE_OUT = "name another one, or leave corpus.tokenizer out and one is trained"
+NOT_BYTE_LEVEL = {
+    "a model of SentencePiece": re.compile(rb"\n[\x05-\x7f]\n[\x01-\x08\x0b\x0c\x0e-\x1f]"),
+    "the words of WordPiece": re.compile(rb"\[(PAD|UNK|CLS|SEP|MASK|unused\d+)\]\r?\n"),
+}
+"""How files begin whose tokenizers are not byte-level BPE, into whatever they are converted: a message of Protocol Buffers, whose first
+piece has a length (a control character, which no JSON has there), and a list of special words."""
 OTHER_FILES = {
-    rb"\n.[\x0a]": ("a model of SentencePiece", TO_CONVERT),
     rb"[A-Za-z0-9+/]+={0,2} \d+\r?\n": ("the ranks of tiktoken", TO_CONVERT),
     rb'\s*\{\s*"config"\s*:\s*\{\s*"pattern"': ("Mistral's tekken.json", TO_CONVERT),
     rb"version https://git-lfs": ("a pointer of Git LFS", "fetch the file itself with git lfs pull"),
@@ -109,7 +116,9 @@ def read_definition(file: Path) -> tuple[bytes, dict[str, Any]]:
     except SpecError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        known = next((said for begin, said in OTHER_FILES.items() if re.match(begin, data[:FIRST_LOOK_BYTES], re.DOTALL)), None)
+        if kept := _not_byte_level(data):
+            raise _unfit(file, kept) from None
+        known = next((said for begin, said in OTHER_FILES.items() if re.match(begin, data[:FIRST_LOOK_BYTES])), None)
         found, cure = known or (_what(error), "save it with save_pretrained")
         raise SpecError(f"the tokenizer {file} must be a tokenizer.json of the library tokenizers, found {found}; {cure}") from None
     if kind != "BPE" or any(model.get(key) for key in ("continuing_subword_prefix", "end_of_word_suffix", "dropout")):
@@ -140,8 +149,13 @@ def _require_kinds(definition: Mapping[str, Any], steps: Sequence[Any]) -> None:
 def _unfit(file: Path, found: str) -> SpecError:
     return SpecError(
         f"the tokenizer {file} must be byte-level BPE without prefix space, as GPT-2, Llama 3 or SmolLM have it, so that bytes can be "
-        f"counted, found {found}; name another one, or leave corpus.tokenizer out and one is trained"
+        f"counted, found {found}; {TO_LEAVE_OUT}"
     )
+
+
+def _not_byte_level(data: bytes) -> str | None:
+    """What a file is, by its beginning, that has a tokenizer which cannot be made one of bytes; None where it is another."""
+    return next((kind for kind, begin in NOT_BYTE_LEVEL.items() if begin.match(data)), None)
 
 
 def _end_of_text(file: Path, definition: Mapping[str, Any]) -> tuple[str, int]:
@@ -163,8 +177,7 @@ def _file(name: str) -> Path:
     if path.is_file():
         return path
     if is_local_path(name) or Path(name).is_dir():
-        others = [other for other in ("tokenizer.model", "tekken.json", "vocab.json", "vocab.txt") if (path.parent / other).is_file()]
-        found, cure = (f"{others[0]} alone", TO_CONVERT) if others and path.name == FILE else ("none", "check the path")
+        found, cure = _instead(path.parent) if path.name == FILE else ("none", "check the path")
         raise SpecError(f"corpus.tokenizer must name a {FILE} or a folder with one, found {found} at {path}; {cure}")
     from huggingface_hub import hf_hub_download
 
@@ -175,6 +188,18 @@ def _file(name: str) -> Path:
             f"corpus.tokenizer must be a file, a folder or a name on the hub, found for {name}: {_what(error)}; "
             "check the name and the network"
         ) from None
+
+
+def _instead(folder: Path) -> tuple[str, str]:
+    """What a folder has in place of a tokenizer.json, and what to do about it."""
+    for name in ("tekken.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt"):
+        if (folder / name).is_file():
+            with suppress(OSError):
+                with (folder / name).open("rb") as file:
+                    kind = _not_byte_level(file.read(FIRST_LOOK_BYTES))
+                kind = "the words of WordPiece" if name == "vocab.txt" else kind
+                return (f"{name} alone, {kind}, which is no byte-level BPE,", TO_LEAVE_OUT) if kind else (f"{name} alone", TO_CONVERT)
+    return "none", "check the path"
 
 
 def _what(error: Exception) -> str:

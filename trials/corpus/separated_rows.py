@@ -14,7 +14,7 @@ from trials.corpus.byte_stream import LONGEST_ROW_BYTES, Watch, bounded_lines
 
 CELL_MARKS = (",", ";", "\t", "|")
 """The first that gives the first line a cell of the column's name."""
-SEPARATOR_STATED = re.compile(r"sep=.\s*")
+SEPARATOR_STATED = re.compile(r'sep=([^"\r\n])\s*')
 """A spreadsheet's first line that says what separates cells."""
 
 
@@ -25,16 +25,17 @@ def read_separated(path: Path, column: str, watch: Watch) -> Iterator[tuple[str,
     """
     lines = _decoded(path, watch)
     first = next(lines, "")
-    if SEPARATOR_STATED.fullmatch(first):
-        first = next(lines, "")
-    separator = next((mark for mark in CELL_MARKS if column in _cells(first, mark)), ",")
+    stated = SEPARATOR_STATED.fullmatch(first)
+    before = 0 if stated is None else 1
+    first = first if stated is None else next(lines, "")
+    separator = next((mark for mark in CELL_MARKS if column in _cells(first, mark)), ",") if stated is None else stated[1]
     with long_cells(LONGEST_ROW_BYTES):
         rows = csv.reader(chain([first], lines), delimiter=separator, strict=True)
         try:
             names = next(rows, [])
             place = _place(path, column, names)
             for row in rows:
-                where = f"corpus file {path}, line {rows.line_num}"
+                where = f"corpus file {path}, line {before + rows.line_num}"
                 if not row:
                     continue
                 if len(row) != len(names):
@@ -49,7 +50,7 @@ def read_separated(path: Path, column: str, watch: Watch) -> Iterator[tuple[str,
                     f"corpus file {path} must end its lines in a line feed, found carriage returns alone; convert the file"
                 ) from None
             raise SpecError(
-                f"corpus file {path}, line {rows.line_num} must end a row of separated values, found: {error}; "
+                f"corpus file {path}, line {before + rows.line_num} must end a row of separated values, found: {error}; "
                 "put text with separators, quotes or line ends into quotes, and write a quote inside as two"
             ) from None
 

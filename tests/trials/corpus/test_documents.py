@@ -174,6 +174,8 @@ SPELLINGS: dict[str, tuple[str, bytes, list[str]]] = {
     "CRLF stays in text": ("a.txt", b"a\r\nb", ["a\r\nb"]),
     "an empty compressed file": ("a.txt.gz", b"", []),
     "what separates cells, said first": ("a.csv", b'sep=;\r\nid;text\r\n1;"a; b"\r\n', ["a; b"]),
+    "what separates cells, unlike any other file's": ("a.csv", b"sep=:\nid:text\n1:a, b\n", ["a, b"]),
+    "what separates cells, where another mark parts names too": ("a.csv", b"sep=|\nid,text|text|n\na,b|c|1\n", ["c"]),
     "no numbers under other keys": ("a.jsonl", b'{"text": "a", "score": NaN, "of": [-Infinity, {"text": null}]}\n', ["a"]),
     "nothing but names": ("a.csv", b"text\n", []),
 }
@@ -184,6 +186,17 @@ def test_what_programs_write_is_read(kind: str, tmp_path: Path) -> None:
     name, data, texts = SPELLINGS[kind]
     (tmp_path / name).write_bytes(data)
     assert pieces_of(tmp_path / name) == texts
+
+
+@pytest.mark.parametrize("place", [0, 100, 4095, 4096, 5000])
+@pytest.mark.parametrize("name", ["a.txt", "a.csv", "a.jsonl", "a.txt.gz", "a.parquet"])
+def test_a_stray_nul_is_a_byte_of_its_text_wherever_it_stands(name: str, place: int, tmp_path: Path) -> None:
+    words = "words and more. " * 400
+    text = f"{words[:place]}\0{words[place:]}"
+    written = {"csv": f"text\n{text}\n", "jsonl": json.dumps({"text": text})}.get(name[2:], text).encode()
+    data = _parquet([text]) if name == "a.parquet" else gzip.compress(written) if name.endswith("gz") else written
+    (tmp_path / name).write_bytes(data)
+    assert "".join(pieces_of(tmp_path / name)) == text
 
 
 def _nested() -> bytes:
@@ -215,7 +228,7 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "UTF-16": ("a.txt", "text".encode("utf-16"), "must be text in UTF-8, found UTF-16; convert"),
     **{
         f"{name} in {encoding}": (name, write(TEXTS[:2]).decode().encode(encoding), f"must be text in UTF-8, found {found}")
-        for encoding, found in (("utf-16", "UTF-16; convert"), ("utf-16-le", "the byte 0x00 in line 1, as binary"), ("utf-32", "UTF-32; c"))
+        for encoding, found in (("utf-16", "UTF-16; convert"), ("utf-16-le", ""), ("utf-32", "UTF-32; c"))
         for name, write in (("a.csv", _separated(",")), ("a.tsv", _separated("\t")), ("a.jsonl", _json_lines))
     },
     **{
@@ -224,11 +237,16 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
             ("gzip", gzip.compress(b"text" * 99), "a gzip file; end its name in .gz"),
             ("bzip2", bz2.compress(b"text" * 99), "a bzip2 file; end its name in .bz2"),
             ("Parquet", _parquet(TEXTS), "a Parquet file; end its name in .parquet"),
-            ("a picture", b"\x89PNG\r\n\x1a\n" + bytes(99), "the byte 0x00 in line 3, as binary files and UTF-16 have it; convert"),
+            ("a picture", b"\x89PNG\r\n\x1a\n" + bytes(99), "99 of its first 107 bytes 0x00, as binary files and UTF-16 have them; c"),
         )
         for name in ("a.txt", "a.jsonl", "a.csv")
     },
-    "a picture in gzip": ("a.txt.gz", gzip.compress(bytes(9)), "must be text in UTF-8, found the byte 0x00 in line 1"),
+    "a picture in gzip": ("a.txt.gz", gzip.compress(bytes(9)), "must be text in UTF-8, found 9 of its first 9 bytes 0x00"),
+    "Cyrillic in UTF-16 without a mark": ("a.txt", ("съешь же ещё этих булок\n" * 99).encode("utf-16-le"), " bytes 0x00, as binary"),
+    "NULs beyond a stray one": ("a.txt", b"text\0" * 9, "found 9 of its first 45 bytes 0x00, as binary files"),
+    "a row too short after a stated separator": ("a.csv", b"sep=;\nid;text\n1;a\n2\n", "a.csv, line 4 must have a cell for each of the 2"),
+    "an open quote after a stated separator": ("a.csv", b'sep=;\ntext;id\n"a\nb\n', "line 4 must end a row of separated values"),
+    "a column that the stated separator does not part": ("a.csv", b"sep=;\ntext,id\na,b\n", "in its first line, found text,id; name"),
     "JSON over several lines": ("a.json", b'{\n"text": "a"\n}', "line 1 must be one JSON object, found one over several lines; write each"),
     "carriage returns alone": ("a.csv", b"text,id\ra,1\rb,2\r", "must end its lines in a line feed, found carriage returns alone; convert"),
     "an array in one line": ("a.json", b'[{"text": "a"}]', "line 1 must be a JSON object with `text`, found a list; write"),

@@ -197,11 +197,12 @@ def test_a_tokenizer_that_cannot_be_used_is_one_sentence(name: str, definition: 
 
 
 OTHERS: dict[str, tuple[bytes, str]] = {
-    "tokenizer.model": (b"\n\x0e\n\x05<unk>\x15\0\0\0\0\x18\x02", "a model of SentencePiece; load it with transformers and save"),
     "cl100k.tiktoken": (b"IQ== 0\nIg== 1\n", "the ranks of tiktoken; load it with transformers and save"),
     "tekken.json": (b'{"config": {"pattern": "x"}, "vocab": [{"rank": 0}]}', "Mistral's tekken.json; load it with transformers and save"),
     "vocab.json": (b'{"a": 0, "b": 1}', "other JSON; save"),
     "merges.txt": (b"#version: 0.2\na b\n", "no JSON (line 1, column 1: Expecting value); save"),
+    "blank.json": (b'\n\n\n{"a": 1}', "other JSON; save"),
+    "indented.json": (b'\n{\n"a": 1}', "other JSON; save"),
     "empty.json": (b"", "no JSON (line 1, column 1: Expecting value); save"),
     "pointer.json": (
         b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12\n",
@@ -221,9 +222,46 @@ def test_files_of_other_tokenizers_are_named(name: str, tmp_path: Path) -> None:
     with pytest.raises(SpecError) as raised:
         read_tokenizer(tmp_path / name)
     assert str(raised.value).startswith(f"the tokenizer {tmp_path / name} must be a tokenizer.json of the library tokenizers, found {said}")
-    found = f"{name} alone" if name in {"tokenizer.model", "tekken.json", "vocab.json"} else "none"
-    with pytest.raises(SpecError, match=f"or a folder with one, found {found} at "):
+    found, cure = (f"{name} alone", "load it with") if name in {"tekken.json", "vocab.json"} else ("none", "check the path")
+    with pytest.raises(SpecError, match=f"or a folder with one, found {found} at .*; {cure}"):
         given_tokenizer([f"{tmp_path}/"], 300)
+
+
+def piece_of(text: str) -> bytes:
+    """The first piece of a model of SentencePiece, as Protocol Buffers write it: its text, a score of 0 and a kind."""
+    inner = b"\n" + bytes([len(text.encode())]) + text.encode() + b"\x15\0\0\0\0\x18\x02"
+    return b"\n" + bytes([len(inner)]) + inner
+
+
+NEVER_BYTE_LEVEL = {
+    **{
+        f"{first} of SentencePiece": ("tokenizer.model", piece_of(first), "a model of SentencePiece")
+        for first in ("<unk>", "<pad>", "<s>", "▁", "[PAD]", "<blank>")
+    },
+    **{
+        f"{first!r} of WordPiece": ("vocab.txt", f"{first}a\nb\n".encode(), "the words of WordPiece")
+        for first in ("[PAD]\n", "[UNK]\r\n", "[unused0]\n", "[CLS]\n")
+    },
+}  # fmt: skip
+"""Files whose tokenizers the library would save as one that is refused: their cure is another one."""
+
+
+@pytest.mark.parametrize("case", NEVER_BYTE_LEVEL)
+def test_the_cure_for_a_tokenizer_that_has_no_bytes_is_another_one(case: str, tmp_path: Path) -> None:
+    name, content, kind = NEVER_BYTE_LEVEL[case]
+    (tmp_path / name).write_bytes(content)
+    cure = "name another one, or leave corpus.tokenizer out and one is trained$"
+    with pytest.raises(SpecError, match=f"must be byte-level BPE without prefix space, .* found {kind}; {cure}"):
+        given_tokenizer([f"{tmp_path}/{name}"], 300)
+    for folder in (str(tmp_path), f"{tmp_path}/"):
+        with pytest.raises(SpecError, match=f"or a folder with one, found {name} alone, {kind}, which is no byte-level BPE, at .*; {cure}"):
+            given_tokenizer([folder], 300)
+
+
+def test_ranks_of_tiktoken_under_the_name_of_a_model_are_told_to_be_converted(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.model").write_bytes(b"IQ== 0\nIg== 1\n")
+    with pytest.raises(SpecError, match=r"found tokenizer.model alone at .*; load it with transformers and save it with save_pretrained$"):
+        given_tokenizer([str(tmp_path)], 300)
 
 
 def test_a_tokenizer_that_is_not_there_or_no_json_is_one_sentence(text_file: Path, tmp_path: Path) -> None:
