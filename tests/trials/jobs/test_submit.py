@@ -38,7 +38,7 @@ def test_code_study_and_the_files_it_names_travel_and_nothing_else(tmp_path: Pat
 
 def test_a_text_travels_once_whatever_links_lead_to_it(tmp_path: Path) -> None:
     folder = tmp_path / "studies"
-    study = write_study(folder, corpus={"files": ["texts/[01].txt", "texts/**/*.txt", "more/*.txt"]})
+    study = write_study(folder, corpus={"files": ["texts/[01].txt", "more/*.txt", "texts/**/*.txt"]})
     for name, to in {"texts/0a.txt": "0.txt", "texts/again": ".", "texts/up": "..", "more": "away"}.items():
         (folder / name).symlink_to(to)
     (folder / "away").mkdir()
