@@ -227,8 +227,12 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "Latin-1 compressed": ("a.txt.gz", gzip.compress(b"fine\nfi\xe9ne\n"), "a.txt.gz, line 2 must be UTF-8, found byte 0xe9"),
     "UTF-16": ("a.txt", "text".encode("utf-16"), "must be text in UTF-8, found UTF-16; convert"),
     **{
-        f"{name} in {encoding}": (name, write(TEXTS[:2]).decode().encode(encoding), f"must be text in UTF-8, found {found}")
-        for encoding, found in (("utf-16", "UTF-16; convert"), ("utf-16-le", ""), ("utf-32", "UTF-32; c"))
+        f"{name} in {encoding}": (
+            name,
+            data := write(TEXTS[:2]).decode().encode(encoding),
+            f"must be text in UTF-8, found {found.format(nuls=data.count(0), size=len(data))}",
+        )
+        for encoding, found in (("utf-16", "UTF-16; convert"), ("utf-16-le", "{nuls} of its first {size} b"), ("utf-32", "UTF-32; c"))
         for name, write in (("a.csv", _separated(",")), ("a.tsv", _separated("\t")), ("a.jsonl", _json_lines))
     },
     **{
