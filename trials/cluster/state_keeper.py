@@ -6,7 +6,6 @@ that is, fetches it from there. What is lost on the way costs a state, never a t
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import uuid
@@ -45,9 +44,9 @@ class FileGiver:
             return b""
 
     def _file(self, name: str) -> Path:
-        """Where a name lies; PermissionError where that is not in the directory."""
+        """Where a name lies; FileNotFoundError where that is not in the directory."""
         if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), name)
+            raise FileNotFoundError(name)
         return self._directory / name
 
 

@@ -33,6 +33,16 @@ def test_a_state_is_there_once_its_last_piece_is(tmp_path: Path) -> None:
     assert (keeper.give(SEVENTH, 0), keeper.give(SEVENTH, 4), keeper.give(SEVENTH, 6)) == (b"onetwo", b"wo", b"")
 
 
+@pytest.mark.parametrize("name", ["../own", "checkpoints/../../own", "{folder}/own"])
+def test_nothing_outside_its_directory_is_given_or_taken(name: str, tmp_path: Path) -> None:
+    (tmp_path / "own").write_bytes(b"a key")
+    keeper, outside = StateKeeper(tmp_path / "study"), name.format(folder=tmp_path)
+    (tmp_path / "study" / "checkpoints").mkdir(parents=True)
+    assert keeper.give(outside, 0) == b""
+    assert not keeper.take(outside, 0, b"other", 5, "a")
+    assert (tmp_path / "own").read_bytes() == b"a key"
+
+
 def test_what_does_not_follow_and_what_has_no_room_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keeper, file = StateKeeper(tmp_path), checkpoint_file(tmp_path, 7)
     assert not keeper.take(SEVENTH, 3, b"two", 6, "a"), "its first piece was another keeper's"
