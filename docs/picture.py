@@ -12,7 +12,7 @@ from analysis.report.figures import figure_page, front_figures
 from trials.reporting.stored_study import read_study
 
 PICTURE = Path(__file__).with_name("front.png")
-SIZE = "1100,640"
+SIZE = "1100,545"
 
 
 def main(directory: Path) -> None:
