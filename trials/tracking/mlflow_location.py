@@ -77,19 +77,15 @@ def file_uri(directory: Path, name: str) -> str:
     return f"sqlite:///{name}" if whole == Path.cwd() else f"sqlite:///{plain_path(whole) / name}"
 
 
-def is_plain(directory: Path) -> bool:
-    """Whether an address can have the whole path of a directory, as SQLAlchemy and MLflow both read it."""
-    return not {"?", "%", "#"} & set(str(directory.resolve()))
-
-
 @cache
 def plain_path(directory: Path) -> Path:
-    """The directory; where no address can have its path, a link to it that this process has until its end."""
-    if is_plain(directory):
+    """The directory; where no address that SQLAlchemy and MLflow read alike can have its path, a link to it until this process ends."""
+    whole = directory.resolve()
+    if not {"?", "%", "#"} & set(str(whole)):
         return directory
     folder = Path(tempfile.mkdtemp(prefix="archfront-link-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    (folder / "there").symlink_to(directory.resolve())
+    (folder / "there").symlink_to(whole)
     return folder / "there"
 
 
