@@ -25,7 +25,7 @@ install: .venv/installed
 test: .venv/installed-tests format lint types tests
 
 test-more: .venv/installed-more
-	ARCHFRONT_REQUIRE_ALL=1 $(BIN)/pytest -m "more or needs" --durations=25
+	ARCHFRONT_REQUIRE_ALL=1 $(BIN)/pytest -m "more or needs" -n 2 -rs --durations=25
 
 soak: .venv/installed-tests
 	$(BIN)/python -m tests.soak --kills 30 --trials 40

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.browser import headless
-from tests.support.needs import demanded
+from tests.support.needs import demanded, skip_what_is_late
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -34,6 +34,10 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests on the shared Ray come last: none before them finds its process connected."""
     items.sort(key=lambda item: "ray_here" in getattr(item, "fixturenames", ()))
+
+
+def pytest_runtest_setup() -> None:
+    skip_what_is_late()
 
 
 @pytest.hookimpl(wrapper=True)

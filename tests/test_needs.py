@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Literal
 
 import pytest
@@ -19,6 +20,7 @@ def skipped(reason: str) -> pytest.TestReport:
         (False, "llama.cpp is not installed", "skipped"),
         (True, "llama.cpp is not installed", "failed"),
         (True, "there is no GPU here", "skipped"),
+        (True, needs.NOT_REACHED, "skipped"),
     ],
 )
 def test_what_is_lacking_fails_where_everything_is_required(
@@ -28,3 +30,11 @@ def test_what_is_lacking_fails_where_everything_is_required(
     report = needs.demanded(skipped(reason))
     assert report.outcome == outcome
     assert reason in str(report.longrepr)
+
+
+def test_a_test_begins_only_within_the_time_of_its_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(needs, "UNTIL_SECONDS", time.time() + 3600)
+    needs.skip_what_is_late()
+    monkeypatch.setattr(needs, "UNTIL_SECONDS", time.time() - 1)
+    with pytest.raises(pytest.skip.Exception, match=needs.NOT_REACHED):
+        needs.skip_what_is_late()

@@ -54,6 +54,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_every_command_of_the_page_runs_as_it_is_written(folder: Path, archfront: Call) -> None:
     pytest.importorskip("gguf")

@@ -45,6 +45,10 @@ EMBEDDING_ABLATION = [
     (32, True, 125_469_184),
 ]
 RANDOM_SHAPES = 300
+COUNTED = 5
+"""One in so many of the random shapes is counted by torch in `make test`, all of them by `make test-more`."""
+OTHERS = [pytest.param(part, marks=[pytest.mark.slow, pytest.mark.more]) for part in range(1, COUNTED)]
+EVERY_PART = pytest.mark.parametrize("part", [0, *OTHERS])
 
 
 def random_shape(draw: random.Random) -> Architecture:
@@ -185,10 +189,10 @@ def test_parameters_equal_the_built_network_for_random_shapes() -> None:
         assert sum(parameter.numel() for parameter in built(shape).parameters()) == cost.parameters(shape), shape
 
 
-@pytest.mark.slow
-def test_forward_flops_equal_what_torch_counts_for_random_shapes() -> None:
-    draw = random.Random(1)
-    for shape in shapes():
+@EVERY_PART
+def test_forward_flops_equal_what_torch_counts_for_random_shapes(part: int) -> None:
+    draw = random.Random(1 + part)
+    for shape in shapes()[part::COUNTED]:
         tokens = draw.randint(2, 40)
         flops = counted_forward(shape, tokens)
         assert flops == cost.forward_flops(without_windows(shape), tokens), (shape, tokens)
@@ -198,18 +202,18 @@ def test_forward_flops_equal_what_torch_counts_for_random_shapes() -> None:
             assert flops > cost.forward_flops(shape, tokens), (shape, tokens)
 
 
-@pytest.mark.slow
-def test_training_flops_equal_what_torch_counts_for_random_shapes() -> None:
-    draw = random.Random(2)
-    for shape in shapes()[::3]:  # torch's counter needs four times as long for a backward pass
+@EVERY_PART
+def test_training_flops_equal_what_torch_counts_for_random_shapes(part: int) -> None:
+    draw = random.Random(2 + part)
+    for shape in shapes()[part::COUNTED][::3]:  # torch's counter needs four times as long for a backward pass
         tokens = draw.randint(2, 40)
         assert counted_training(shape, tokens) == cost.training_flops(without_windows(shape), tokens), (shape, tokens)
 
 
-@pytest.mark.slow
-def test_decode_flops_equal_what_torch_counts_for_a_cached_step_windows_included() -> None:
-    draw = random.Random(3)
-    for shape in shapes():
+@EVERY_PART
+def test_decode_flops_equal_what_torch_counts_for_a_cached_step_windows_included(part: int) -> None:
+    draw = random.Random(3 + part)
+    for shape in shapes()[part::COUNTED]:
         cached = draw.randint(0, 80)
         assert counted_decode(shape, cached) == cost.decode_flops(shape, cached + 1), (shape, cached)
 

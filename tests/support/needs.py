@@ -1,8 +1,9 @@
-"""Marks for tests of what a machine may lack, and what becomes of a skipped test where nothing may be lacking."""
+"""Marks for tests of what a machine may lack, and what becomes of a test that a machine or its time does not reach."""
 
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +17,10 @@ Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 REQUIRE_ALL = os.environ.get("ARCHFRONT_REQUIRE_ALL") == "1"
 """Whether this machine must have every library, program and device that a test asks for, as `make test-more` wants it."""
 
+UNTIL_SECONDS = float(os.environ.get("ARCHFRONT_TESTS_UNTIL", "inf"))
+"""When, in seconds since the epoch, this run has to come to its end: tests that would begin later are skipped, and listed by `-rs`."""
+NOT_REACHED = "this run's time was over before it"
+
 FULL_DEVICE = pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="/dev/full, the disk without room, is no device here")
 
 
@@ -25,9 +30,17 @@ def library_of(name: str, row: Format | Runtime) -> tuple[pytest.MarkDecorator, 
     return (pytest.mark.needs, lacking) if row.library else ()
 
 
+def skip_what_is_late() -> None:
+    """Skip the test that is about to begin where this run's time is over."""
+    if time.time() > UNTIL_SECONDS:
+        pytest.skip(NOT_REACHED)
+
+
 def demanded(report: Report) -> Report:
-    """The report of a skipped test, failed where this machine must have what it lacks; a GPU is never demanded."""
-    if REQUIRE_ALL and report.skipped and isinstance(report.longrepr, tuple) and "GPU" not in report.longrepr[2]:
+    """The report of a skipped test, failed where this machine must have what it lacks; neither a GPU nor more time is ever demanded."""
+    if not (REQUIRE_ALL and report.skipped and isinstance(report.longrepr, tuple)):
+        return report
+    if "GPU" not in report.longrepr[2] and NOT_REACHED not in report.longrepr[2]:
         report.outcome = "failed"
         report.longrepr = f"{report.longrepr[2]}; nothing may be lacking where ARCHFRONT_REQUIRE_ALL=1"
     return report

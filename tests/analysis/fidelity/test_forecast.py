@@ -12,6 +12,8 @@ from search_space.errors import SpecError
 from tests.support.planted_forecast import WHOLE, followed, looked, planted
 
 
+@pytest.mark.more
+@pytest.mark.slow
 def test_nine_of_ten_intervals_hold_what_a_new_training_measures_and_probabilities_come_true() -> None:
     found = followed(range(24))
     assert 0.86 < np.mean(found.inside) <= 0.96

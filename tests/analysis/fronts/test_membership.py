@@ -58,6 +58,8 @@ def membership(records: list[TrialRecord]) -> tuple[Front, Membership]:
     return front, estimate_membership(front)
 
 
+@pytest.mark.more
+@pytest.mark.slow
 def test_stated_probabilities_come_true_on_planted_studies() -> None:
     judged = [
         plant(seed, noise, skewed=skewed, replicates=replicates)

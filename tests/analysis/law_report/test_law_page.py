@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:D
 
 STUDY, TEXT = sample_scaling()
 RECORDS = scaling_records(STUDY)
+
+
+@pytest.fixture(autouse=True)
+def few_refits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Studies' laws are fitted again as rarely as may be: what is shown and told here does not hang on how often."""
+    monkeypatch.setattr("analysis.law_report.law_study_page.FitOptions", partial(FitOptions, refits=200))
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,8 @@ def ladder(seed: int, count: int = 16) -> Runs:
     return Runs(losses, {"accuracy": accuracies}, np.arange(count))
 
 
+@pytest.mark.more
+@pytest.mark.slow
 def test_nine_of_ten_intervals_hold_the_accuracy_of_a_new_run() -> None:
     inside = []
     for seed in range(24):

@@ -83,6 +83,8 @@ def planted(seed: int, count: int = 120) -> list[LearningCurve]:
     return curves
 
 
+@pytest.mark.more
+@pytest.mark.slow
 def test_planted_fronts_are_kept_for_a_fraction_of_the_tokens() -> None:
     spent, kept = [], []
     for seed in range(8):

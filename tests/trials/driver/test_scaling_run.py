@@ -119,6 +119,7 @@ def run(directory: Path, tracking: str, study: StudySpec, values: dict[str, Any]
     return run_study(study, directory, study_text=yaml.safe_dump(values), tracking_uri=tracking, evaluate=evaluate)
 
 
+@pytest.mark.more
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_here")
 def test_an_interrupted_ladder_goes_on_with_what_has_no_record(tmp_path: Path, tracking: str) -> None:

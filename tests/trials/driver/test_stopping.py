@@ -53,6 +53,7 @@ def test_trials_without_hope_stop_at_a_rung_and_never_stand_on_the_front(whole: 
     assert set(front_of(everyone).members) == set(front_of(whole).members)
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_a_study_that_is_continued_stops_the_same_trials(whole: list[TrialRecord], tmp_path: Path, ray_here: None, tracking: str) -> None:
     first = run(tmp_path / "study", tracking, 13, replicates=0)

@@ -203,6 +203,7 @@ def test_a_command_that_fails_is_one_sentence(lines: str, sentence: str, script:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_a_failure_is_the_trial_s_reason_and_the_next_shape_is_measured(script: Callable[[str], tuple[str, ...]], tmp_path: Path) -> None:
     """The command hangs in a process that it started; later it is well."""

@@ -288,6 +288,7 @@ def test_a_space_without_a_shape_is_told(tmp_path: Path, capsys: pytest.CaptureF
     assert "no shape of this space spends the budget" in capsys.readouterr().err
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_the_command_measures_really(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "table.jsonl"

@@ -62,6 +62,7 @@ def lines_of(said: str) -> list[str]:
     return re.split(r"[\r\n]+", CONTROL.sub("", said))
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_a_study_on_a_terminal_of_sixty_columns_never_writes_a_wider_line(tmp_path: Path, tracking: str) -> None:
     said = on_a_terminal(60, [sys.executable, "-c", CODE, str(tmp_path / "study"), tracking])

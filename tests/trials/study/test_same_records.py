@@ -27,6 +27,7 @@ def untimed(value: Any) -> Any:
     return [untimed(inner) for inner in value] if isinstance(value, list) else value
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_the_same_study_run_twice_has_the_same_records_bit_for_bit(tmp_path: Path, real_study: RealStudy) -> None:
     real_study.run(tmp_path / "two")

@@ -32,6 +32,7 @@ print(sorted(found), set(torchmetrics.__all__) <= set(globals()), hasattr(torchm
 """A first reading that fails, then several threads at once, then all names."""
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_lightning_comes_without_metrics_that_nobody_asks_for_and_with_all_of_them_for_who_does() -> None:
     heavy = "[name for name in ('torchmetrics.functional', 'transformers') if name in sys.modules]"

@@ -182,6 +182,7 @@ def test_a_real_study_is_calibrated_where_it_runs_and_its_records_say_how(tmp_pa
     assert ways == {(found.chosen.precision, found.chosen.threads, found.chosen.compile)}
 
 
+@pytest.mark.more
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_compiled_blocks_give_the_same_gradients_and_are_compiled_once_for_all_depths(monkeypatch: pytest.MonkeyPatch) -> None:
