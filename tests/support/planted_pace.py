@@ -40,9 +40,10 @@ def planted_row(shape: Architecture, proxy: ProxySpec, origin: Origin = "timed",
     )
 
 
-def planted_paces(study: StudySpec, shapes: Sequence[Architecture]) -> tuple[list[TrainingPace], OverheadPace]:
+def planted_paces(jobs: Sequence[tuple[StudySpec, Sequence[Architecture]]]) -> tuple[list[list[TrainingPace]], OverheadPace]:
     """As `trials.plans.pace_measure.measured_paces`, at once."""
-    return [planted_row(shape, study.proxy) for shape in shapes], OverheadPace(seconds={"imports": 2.5}, origin="timed")
+    paces = [[planted_row(shape, study.proxy) for shape in shapes] for study, shapes in jobs]
+    return paces, OverheadPace(seconds={"imports": 2.5}, origin="timed")
 
 
 def planted_latency(spec: object, shapes: Sequence[Architecture]) -> LatencyPace:

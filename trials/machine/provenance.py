@@ -72,6 +72,7 @@ def git_state() -> dict[str, str]:
     return {}
 
 
+@cache
 def library_version(name: str) -> str | None:
     """Version of an installed library, by its metadata; None where it is not there."""
     try:

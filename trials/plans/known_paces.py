@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from statistics import fmean, median
 
 from analysis.text.words import plural
 from search_space import cost
 from search_space.architecture import Architecture
 from trials.machine.contention import processor_share
-from trials.plans.pace_measure import measured_latency, measured_paces, spread_by_flops
+from trials.plans.pace_measure import Job, measured_latency, measured_paces, spread_by_flops
 from trials.plans.pace_model import FARTHEST_SIZE, StepLaw, covers
 from trials.plans.pace_table import (
+    KeptFile,
     LatencyPace,
     OverheadPace,
     TrainingPace,
@@ -74,15 +76,32 @@ def of_rows(paces: Sequence[TrainingPace], latencies: Sequence[LatencyPace] = ()
     )
 
 
+def time_missing(asked: Sequence[Job]) -> None:
+    """Time here, all in one start, what the table lacks of these: studies with nothing left open and as many trials side by side in each.
+
+    What does not fit the seconds that a plan may take is left to the next one.
+    """
+    lacking: dict[Path, tuple[KeptFile, StudySpec, tuple[Architecture, ...]]] = {}
+    for study, shapes in asked:
+        file = training_file(study, machine_of(study))
+        if not trains_elsewhere(study) and not covers(kept_rows(file, TrainingPace), shapes, study.proxy):
+            before = lacking[file.path][2] if file.path in lacking else ()
+            lacking[file.path] = file, study, (*before, *shapes)
+    if not lacking:
+        return
+    jobs = [(study, spread_by_flops(shapes, study.proxy.context_tokens)) for _, study, shapes in lacking.values()]
+    found, overhead = measured_paces(jobs)
+    for (file, _, _), paces in zip(lacking.values(), found, strict=False):
+        keep_rows(file, paces)
+    keep_rows(overhead_file(machine_of(asked[0][0])), [overhead])
+
+
 def ready_paces(study: StudySpec, shapes: Sequence[Architecture], *, times_latency: bool = True) -> KnownPaces | None:
     """What the table says, after what it lacks was timed here: some seconds; None where the study trains elsewhere."""
     if trains_elsewhere(study):
         return None
-    machine, workload = machine_of(study), latency_file(study, machine_of(study))
-    if not covers(kept_rows(training_file(study, machine), TrainingPace), shapes, study.proxy):
-        paces, overhead = measured_paces(study, spread_by_flops(shapes, study.proxy.context_tokens))
-        keep_rows(training_file(study, machine), paces)
-        keep_rows(overhead_file(machine), [overhead])
+    workload = latency_file(study, machine_of(study))
+    time_missing([(study, shapes)])
     if times_latency and not near_in_size(kept_rows(workload, LatencyPace), shapes):
         latency = measured_latency(study.latency, spread_by_flops(shapes, study.proxy.context_tokens)[:2])
         keep_rows(workload, [latency] if latency else [])

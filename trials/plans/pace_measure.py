@@ -29,18 +29,24 @@ LARGEST_WHOLE = 30_000_000
 LONGEST_TIMED_TOKENS = 1024
 """Longest step that is timed on a processor; what longer ones cost is scaled by FLOPs, and more of them change nothing a token."""
 FEWEST_TIMED_TOKENS = 64
-MOST_STEP_FLOPS, MOST_STEP_BYTES = 1.5e10, 300 << 20
-"""Largest timed step, a few tenths of a second; of more, fewer tokens are timed, and then another shape."""
-WIDE_BLOCK = Architecture(
-    vocab_size=1024,
-    hidden_size=2048,
-    num_unique_layers=1,
-    num_attention_heads=16,
-    num_key_value_heads=8,
-    head_dim=128,
-    intermediate_size=2048,
+MOST_STEP_FLOPS, MOST_STEP_BYTES, MOST_STEP_SECONDS = 1.5e10, 300 << 20, 0.4
+"""Largest timed step, its seconds as products of that precision go here; of more, fewer tokens are timed, and then another shape
+(docs/findings.md, 2026-12-01: files changed at random, and studies under odd names)."""
+WIDE_BLOCKS = tuple(
+    Architecture(
+        vocab_size=1024,
+        hidden_size=128 * heads,
+        num_unique_layers=1,
+        num_attention_heads=heads,
+        num_key_value_heads=heads // 2,
+        head_dim=128,
+        intermediate_size=128 * heads,
+    )
+    for heads in (16, 8, 4)
 )
-"""A block that is timed in the place of larger ones, which go at its FLOPs a second."""
+"""Blocks one of which is timed in the place of larger ones, which go at its FLOPs a second."""
+TIMED_SECONDS_OF_A_PLAN = 8.0
+"""Once so long was timed, beside no other work, no other recipe is begun: what is kept by then is not asked for again."""
 LATENCY_SECONDS = 30.0
 """Longest latency that a plan waits for."""
 
@@ -52,6 +58,12 @@ class Timed:
     paces: tuple[TrainingPace, ...]
     import_seconds: float
     """Seconds until torch and Lightning were there."""
+    timed_seconds: float
+    """Seconds that this took after that, as they would be beside no other work."""
+
+
+Job = tuple[StudySpec, Sequence[Architecture]]
+"""A study's recipe, and the shapes that are timed by it."""
 
 
 def spread_by_flops(shapes: Sequence[Architecture], context_tokens: int, count: int = TIMED_FOR_A_PLAN) -> list[Architecture]:
@@ -60,16 +72,27 @@ def spread_by_flops(shapes: Sequence[Architecture], context_tokens: int, count: 
     return list(dict.fromkeys(ordered[round(place * (len(ordered) - 1) / (count - 1))] for place in range(count)))
 
 
-def measured_paces(study: StudySpec, shapes: Sequence[Architecture]) -> tuple[list[TrainingPace], OverheadPace]:
-    """Paces of these shapes, means over processes that train side by side, and what those took to start.
+def measured_paces(jobs: Sequence[Job]) -> tuple[list[list[TrainingPace]], OverheadPace]:
+    """Paces of each job's shapes, means over processes that train side by side, and what those took to start; fewer where time is up.
 
-    A study with nothing left open; raises what a training raises here.
+    Studies with nothing left open, and as many trials side by side in each; raises what a training raises here.
     """
     logger.warning("a few steps are timed, once for shapes of this size on this machine: half a minute, or minutes beside other work")
-    workers = study.workers
+    workers = jobs[0][0].workers
     beside = 1 if workers.gpus else max(1, min(workers.count, (os.cpu_count() or 1) // workers.trial_threads))
-    found = [timed for _, timed in side_by_side(time_shapes, [(study, tuple(shapes))] * beside, beside, lower="proxy.batch_sequences")]
-    return mean_paces(found), OverheadPace(seconds={"imports": fmean(each.import_seconds for each in found)}, origin="timed")
+    found = [timed for _, timed in side_by_side(time_jobs, [(tuple(jobs),)] * beside, beside, lower="proxy.batch_sequences")]
+    imports = fmean(each[0].import_seconds for each in found)
+    return [mean_paces(same) for same in zip(*found, strict=False)], OverheadPace(seconds={"imports": imports}, origin="timed")
+
+
+def time_jobs(jobs: Sequence[Job]) -> list[Timed]:
+    """Paces of the shapes of each, one after another, in this process, until `TIMED_SECONDS_OF_A_PLAN` were spent on them."""
+    found: list[Timed] = []
+    for job in jobs:
+        if sum(each.timed_seconds for each in found) > TIMED_SECONDS_OF_A_PLAN:
+            break
+        found.append(time_shapes(*job))
+    return found
 
 
 def mean_paces(found: Sequence[Timed]) -> list[TrainingPace]:
@@ -85,19 +108,21 @@ def time_shapes(study: StudySpec, shapes: Sequence[Architecture]) -> Timed:
     since, waited = time.perf_counter(), waited_seconds()
     import torch
 
-    from trials.training.pace import time_steps
+    from trials.training.pace import StepTimes, products_per_second, time_steps
     from trials.trial.calibration import mode_of
 
     imported = time.perf_counter() - since - min(waited_seconds() - waited, 0.9 * (time.perf_counter() - since))
     torch.set_num_threads(study.workers.trial_threads)
-    proxy, device, paces = study.proxy.plain(), study.workers.device, []
-    way = mode_of(study)
+    begun, proxy, device, paces = time.thread_time(), study.proxy.plain(), study.workers.device, []
+    way, known = mode_of(study), dict[tuple[object, ...], StepTimes]()
+    most_flops = MOST_STEP_FLOPS if device == "cuda" else min(MOST_STEP_FLOPS, MOST_STEP_SECONDS * products_per_second(way.precision))
     for shape in shapes:
-        timed, context, sequences = _affordable(study, shape)
-        whole = timed == shape and optimizer_flops(shape, proxy.optimizer) <= MOST_STEP_FLOPS
+        timed, context, sequences = _affordable(study, shape, most_flops)
+        whole = timed == shape and optimizer_flops(shape, proxy.optimizer) <= most_flops
         optimizer = proxy.optimizer if whole or device == "cuda" else "adamw"  # Muon's products on a wide block take minutes here
         recipe = proxy.model_copy(update={"context_tokens": context, "batch_sequences": sequences, "optimizer": optimizer})
-        times = time_steps(recipe, timed, way, device, judges=True)
+        key = (timed, context, sequences, optimizer)
+        times = known[key] = known.get(key) or time_steps(recipe, timed, way, device, judges=True)
         judged = (times.evaluation_seconds_per_token or 0.0) * times.processor_share
         paces.append(
             TrainingPace(
@@ -113,7 +138,7 @@ def time_shapes(study: StudySpec, shapes: Sequence[Architecture]) -> Timed:
                 origin="timed",
             )
         )
-    return Timed(paces=tuple(paces), import_seconds=imported)
+    return Timed(paces=tuple(paces), import_seconds=imported, timed_seconds=time.thread_time() - begun)
 
 
 def measured_latency(spec: LatencySpec, shapes: Sequence[Architecture]) -> LatencyPace | None:
@@ -137,7 +162,7 @@ def measured_latency(spec: LatencySpec, shapes: Sequence[Architecture]) -> Laten
         process.close()
 
 
-def _affordable(study: StudySpec, shape: Architecture) -> tuple[Architecture, int, int]:
+def _affordable(study: StudySpec, shape: Architecture, most_flops: float) -> tuple[Architecture, int, int]:
     """What is timed for a shape: itself, one of its blocks or a wide block, with the tokens of a sequence and the sequences of a step."""
     proxy = study.proxy
     if study.workers.gpus:
@@ -146,18 +171,18 @@ def _affordable(study: StudySpec, shape: Architecture) -> tuple[Architecture, in
     block = replace(
         shape, num_unique_layers=1, vocab_size=min(shape.vocab_size, 1024), layer_types=shape.layer_types[:1], sharing=Sharing()
     )
-    for timed in (shape, block, WIDE_BLOCK):
-        context, sequences = _timed_tokens(study, timed)
-        if cost.parameters(timed) <= LARGEST_WHOLE and _is_short(timed, context, sequences):
+    for timed in (shape, block, *WIDE_BLOCKS):
+        context, sequences = _timed_tokens(study, timed, most_flops)
+        if cost.parameters(timed) <= LARGEST_WHOLE and _is_short(timed, context, sequences, most_flops):
             break
     return timed, context, sequences
 
 
-def _timed_tokens(study: StudySpec, timed: Architecture) -> tuple[int, int]:
+def _timed_tokens(study: StudySpec, timed: Architecture, most_flops: float) -> tuple[int, int]:
     """Tokens of a sequence, and sequences, of a step that takes little time and memory, where so few tokens can."""
     context = min(study.proxy.context_tokens, LONGEST_TIMED_TOKENS)
     sequences = min(study.proxy.batch_sequences, LONGEST_TIMED_TOKENS // context)
-    while context * sequences > FEWEST_TIMED_TOKENS and not _is_short(timed, context, sequences):
+    while context * sequences > FEWEST_TIMED_TOKENS and not _is_short(timed, context, sequences, most_flops):
         if sequences > 1:
             sequences = -(-sequences // 2)
         else:
@@ -165,11 +190,11 @@ def _timed_tokens(study: StudySpec, timed: Architecture) -> tuple[int, int]:
     return context, sequences
 
 
-def _is_short(timed: Architecture, context: int, sequences: int) -> bool:
+def _is_short(timed: Architecture, context: int, sequences: int, most_flops: float) -> bool:
     """Whether a step, whose logits and attention maps are whole, stays within the bounds."""
     from trials.training.footprint import activation_bytes
 
     tokens = context * sequences
     held = activation_bytes(timed, sequences, context, "float32") + 12 * tokens * timed.vocab_size
     held += 8 * timed.num_attention_heads * context * tokens
-    return tokens * cost.training_flops_per_token(timed, context) <= MOST_STEP_FLOPS and held <= MOST_STEP_BYTES
+    return tokens * cost.training_flops_per_token(timed, context) <= most_flops and held <= MOST_STEP_BYTES

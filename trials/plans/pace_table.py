@@ -10,7 +10,6 @@ import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -19,6 +18,7 @@ from analysis.records.files import write_whole
 from analysis.records.json_text import parse_json
 from analysis.records.json_writer import json_of
 from trials.machine.processors import device_name
+from trials.machine.provenance import library_version
 from trials.study.files import cache_folder, sole
 from trials.study.spec import StudySpec
 
@@ -114,10 +114,7 @@ def overhead_file(machine: str) -> KeptFile:
 
 def machine_of(study: StudySpec) -> str:
     """The machine that asks and the torch that it has, as far as both can be told without importing it: processor, GPU, counts."""
-    try:
-        torch = version("torch")
-    except PackageNotFoundError:
-        torch = "none"
+    torch = library_version("torch") or "none"
     where = f"{device_name()} x {os.cpu_count()}"
     return f"{_gpu() or 'no GPU'}, {where}, torch {torch}" if study.workers.gpus else f"{where}, torch {torch}"
 

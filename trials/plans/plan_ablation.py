@@ -8,12 +8,14 @@ from typing import Any
 
 from analysis.text.words import duration, quantity
 from search_space import cost
-from trials.plans.known_paces import ready_paces
+from trials.plans.known_paces import known_paces, time_missing
+from trials.plans.pace_measure import Job
 from trials.plans.shape_cost import shape_cost
 from trials.plans.stage_estimate import ROUNDED_EVALUATION, KnownPaces, trial_seconds
 from trials.study.ablation_spec import AblationSpec, Arm, ScaleSpec, arms_of
-from trials.study.spec import StudySpec
 from trials.trial.calibration import as_known_here
+
+NOT_YET = "and a time that is not known yet: the same command goes on timing it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +34,8 @@ class ArmPlan:
     training_flops: int | None
     """FLOPs of each seed; None where the arm is timed only."""
     training_seconds: float | None
-    """Seconds of each seed with its evaluations, those as rounded too, at the pace that is known of this machine; None where it trains
-    elsewhere, or is timed only."""
+    """Seconds of each seed with its evaluations, those as rounded too, at the pace that is known of this machine; None where that is not
+    known yet, or it is timed only."""
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -42,21 +44,27 @@ class ArmPlan:
 
 def plan_ablation(ablation: AblationSpec) -> list[ArmPlan]:
     """Every arm at every scale; arms of equal latency as large as the baseline, since their sizes are not known before they are timed."""
-    found = []
-    for scale in ablation.scales:
-        arms = arms_of(ablation, scale)
-        if ablation.scales[scale].proxy is None:
-            found += [_planned(arm, scale, ablation.scales[scale], None) for arm in arms]
-            continue
-        recipes = {arm.study.proxy.model_dump_json(): arm.study for arm in arms}
-        known = {recipe: _paces(study, arms) for recipe, study in recipes.items()}
-        found += [_planned(arm, scale, ablation.scales[scale], known[arm.study.proxy.model_dump_json()]) for arm in arms]
-    return found
+    arms, jobs = {scale: arms_of(ablation, scale) for scale in ablation.scales}, dict[tuple[str, str], Job]()
+    for scale, those in arms.items():
+        if ablation.scales[scale].proxy is not None:
+            recipes = {_recipe(arm): arm for arm in those}
+            jobs |= {(scale, recipe): _job(arm, [arm for arm in those if _recipe(arm) == recipe]) for recipe, arm in recipes.items()}
+    time_missing(list(jobs.values()))
+    known = {place: known_paces(*job) for place, job in jobs.items()}
+    return [
+        _planned(arm, scale, ablation.scales[scale], known.get((scale, _recipe(arm)))) for scale, those in arms.items() for arm in those
+    ]
 
 
-def _paces(study: StudySpec, arms: Sequence[Arm]) -> KnownPaces | None:
-    """What is known of this machine's pace at the recipe of `study`, for the arms that follow it."""
-    return ready_paces(as_known_here(study), [arm.architecture for arm in arms if arm.study.proxy == study.proxy], times_latency=False)
+def _recipe(arm: Arm) -> str:
+    return arm.study.proxy.model_dump_json()
+
+
+def _job(arm: Arm, alike: Sequence[Arm]) -> Job:
+    """The recipe of an arm, one training at a time, and the shapes of the arms that follow it."""
+    study = as_known_here(arm.study)
+    alone = study.model_copy(update={"workers": study.workers.model_copy(update={"count": 1})})
+    return alone, [each.architecture for each in alike]
 
 
 def _planned(arm: Arm, name: str, scale: ScaleSpec, known: KnownPaces | None) -> ArmPlan:
@@ -96,8 +104,8 @@ def _sum(arms: Sequence[ArmPlan]) -> str:
         return "nothing is trained; every arm is timed on this machine"
     each = [arm.seeds * arm.training_seconds for arm in trained if arm.training_seconds is not None]
     flops = quantity(sum(arm.seeds * (arm.training_flops or 0) for arm in trained))
-    seconds = duration(sum(each)) if each else "a time that is not known"
-    return f"{flops} FLOPs, {seconds} on this machine with one training at a time"
+    seconds = f"{duration(sum(each))} on this machine with one training at a time"
+    return f"{flops} FLOPs, {seconds if len(each) == len(trained) else NOT_YET}"
 
 
 def _line(arm: ArmPlan) -> str:

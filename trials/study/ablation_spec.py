@@ -24,6 +24,8 @@ from trials.study.yaml_file import read_yaml
 
 MOST_FACTORS = 6
 """Every combination of so many is an arm, 64 of them."""
+MOST_SCALES = 8
+"""Each has arms of its own, all of which are tried when the file is read."""
 NOT_TRAINED = {"tokens": "1M"}
 """Recipe of arms that are timed only; none of it runs."""
 NO_BUDGET = {"parameters": {"at_most": 1e15}}
@@ -57,7 +59,7 @@ class FactorSpec(Section):
 class ScaleSpec(Section):
     """The arms at one size, the recipe that all of them are trained by, and the workloads in which they are timed."""
 
-    arms: dict[str, dict[str, Any]] = Field({})
+    arms: Annotated[dict[str, dict[str, Any]], Field(max_length=MOST_LISTED)] = Field({})
     """Each arm as the keys of a study's `space`, one value each; sizes may be solved. Its own `proxy` has keys of the recipe that are
     other ones for this arm."""
     factors: Annotated[dict[str, FactorSpec], Field(max_length=MOST_FACTORS)] = Field({})
@@ -153,7 +155,7 @@ class AblationSpec(Section):
     """The arm that the others are compared with."""
     corpus: CorpusSpec
     published: PublishedSpec
-    scales: dict[str, ScaleSpec]
+    scales: Annotated[dict[str, ScaleSpec], Field(max_length=MOST_SCALES)]
     """Scales by name; `archfront ablate` trains `proxy` unless told otherwise."""
 
     @model_validator(mode="after")

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 from analysis.records.files import free_name
+from search_space.errors import SpecError, shortened_path
 
 TABLES = {"experiments", "runs", "metrics", "params", "tags", "alembic_version"}
 """Tables that every database of MLflow has."""
+LONGEST_DATABASE_BYTES = 503
+"""Longest whole path of a database: SQLite opens 504, and ours is made under a name of one letter more (docs/findings.md, 2026-12-01: files
+changed at random, and studies under odd names)."""
+
+
+def require_short(database: Path, cure: str) -> None:
+    """Raise SpecError where a database has a path longer than SQLite opens, links followed as it follows them."""
+    found = len(os.fsencode(database.resolve()))
+    if found > LONGEST_DATABASE_BYTES:
+        raise SpecError(
+            f"the path of a SQLite database must have at most {LONGEST_DATABASE_BYTES} bytes, found {found} in "
+            f"{shortened_path(database)}; {cure}"
+        )
 
 
 def damage(database: Path) -> str | None:

@@ -22,7 +22,7 @@ from search_space.errors import SpecError
 from trials.machine.native_output import person
 from trials.machine.redaction import redacted
 from trials.study.load_study import STUDY, parse_stored
-from trials.study.own_database import damage
+from trials.study.own_database import damage, require_short
 from trials.tracking.mlflow_location import DATABASE, PLACE, MlflowLocation, follow_move, location_of, view_paths
 from trials.tracking.mlflow_store import MLFLOW_SETTINGS
 from trials.tracking.mlflow_views import FIRST_VERSION, TABLE_VIEW, VIEW_TAG, view_id, view_path
@@ -59,7 +59,6 @@ def serve_ui(directory: Path, port: int = 5000, uri: str | None = None) -> None:
             stdout=talk,
             stderr=talk,
             stdin=subprocess.DEVNULL,
-            cwd=directory,  # where the name of its database is all there is to say
             start_new_session=True,
         )
         try:
@@ -96,8 +95,9 @@ def _backend(directory: Path, uri: str | None) -> tuple[str, dict[str, str]]:
                 f"{directory / DATABASE} must be a database of MLflow's, found that {found}; "
                 f"`archfront report {typed(directory)}` writes it once more from the records"
             )
+        require_short(directory / DATABASE, "move the directory to a shorter one")
         follow_move(directory)
-        return f"sqlite:///{DATABASE}", view_paths(directory / DATABASE, place.study_id)
+        return place.uri(directory), view_paths(directory / DATABASE, place.study_id)
     if not is_database(place.tracking_uri):
         raise SpecError(f"the runs of {directory} are on a server of their own; open {_on_server(directory, place)} in a browser")
     file = SQLITE_FILE.fullmatch(place.tracking_uri)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -33,6 +34,13 @@ JOIN tags ON tags.run_uuid = runs.run_uuid AND tags.key = 'archfront.study_id' A
 WHERE experiments.lifecycle_stage = 'active'
 """
 """Where a study's run is."""
+
+UNPLAIN = {"?", "%", "#"}
+"""What SQLAlchemy and MLflow do not agree on in a path."""
+PLAIN_PLACES = ("/tmp", "/var/tmp", "/dev/shm")
+"""Where a link lies that the folder for temporary files cannot have, its own path being such a one."""
+LINKS: list[Path] = []
+"""Folders of this process with a link each, see `plain_path`."""
 
 logger = logging.getLogger(__name__)
 
@@ -69,24 +77,29 @@ class MlflowLocation:
 
 
 def file_uri(directory: Path, name: str) -> str:
-    """SQLAlchemy's address of a file in a directory: the name alone for a process that works there, which the directory's cannot spoil.
-
-    What a question mark and a percent sign are in a whole path, SQLAlchemy and MLflow do not agree on: such a one goes by a link.
-    """
-    whole = directory.resolve()
-    return f"sqlite:///{name}" if whole == Path.cwd() else f"sqlite:///{plain_path(whole) / name}"
+    """SQLAlchemy's address of a file in a directory."""
+    return f"sqlite:///{plain_path(directory.resolve()) / name}"
 
 
 @cache
 def plain_path(directory: Path) -> Path:
     """The directory; where no address that SQLAlchemy and MLflow read alike can have its path, a link to it until this process ends."""
     whole = directory.resolve()
-    if not {"?", "%", "#"} & set(str(whole)):
+    if not UNPLAIN & set(str(whole)):
         return directory
-    folder = Path(tempfile.mkdtemp(prefix="archfront-link-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    places = (tempfile.gettempdir(), *PLAIN_PLACES)
+    there = next((place for place in places if not UNPLAIN & set(place) and os.access(place, os.W_OK)), None)
+    folder = Path(tempfile.mkdtemp(prefix="archfront-link-", dir=there))
+    LINKS.append(folder)
     (folder / "there").symlink_to(whole)
     return folder / "there"
+
+
+@atexit.register
+def remove_links() -> None:
+    """Remove what `plain_path` has made; to be called where a process ends so that Python does not."""
+    while LINKS:
+        shutil.rmtree(LINKS.pop(), ignore_errors=True)
 
 
 def location_of(

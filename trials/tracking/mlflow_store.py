@@ -13,10 +13,11 @@ from typing import Any
 from analysis.records.json_writer import json_of
 from search_space.errors import SpecError
 from trials.machine.provenance import library_version, owner
+from trials.study.own_database import require_short
 from trials.study.spec import StudySpec
 from trials.tracking.mlflow_curves import CURVES, MetricPoint
 from trials.tracking.mlflow_location import DATABASE, MlflowLocation, file_uri, follow_move
-from trials.tracking.tracking_uri import experiment_name
+from trials.tracking.tracking_uri import experiment_name, is_database
 
 MLFLOW_SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -156,14 +157,18 @@ def open_client(directory: Path, place: MlflowLocation) -> Any:
         os.environ.setdefault(name, value)
     from mlflow.tracking import MlflowClient
 
+    if place.tracking_uri is None or is_database(place.tracking_uri):
+        from mlflow.store.db import utils
+
+        utils.MAX_RETRY_COUNT = 1  # it waits for 101 s otherwise, whatever the reason; what may heal is tried again by who knows of it
     if place.tracking_uri is None:
         database = directory.resolve() / DATABASE
+        require_short(database, "move the directory to a shorter one")
         if not database.exists():
             fresh = database.with_suffix(".new")
             fresh.unlink(missing_ok=True)
-            MlflowClient(tracking_uri=file_uri(directory, fresh.name)).delete_experiment(
-                "0"
-            )  # MLflow's empty example, which would come first
+            beginning = MlflowClient(tracking_uri=file_uri(directory, fresh.name))
+            beginning.delete_experiment("0")  # MLflow's empty example, which would come first
             fresh.replace(database)
         follow_move(directory)
         _spare_the_disk()

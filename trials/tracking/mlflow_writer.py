@@ -30,7 +30,7 @@ from trials.machine.supervision import STOPS
 from trials.study.own_database import set_aside
 from trials.study.sole_writer import ENDING_SECONDS, WritersMeetError, claim_runs
 from trials.study.spec import StudySpec
-from trials.tracking.mlflow_location import DATABASE, MlflowLocation
+from trials.tracking.mlflow_location import DATABASE, MlflowLocation, remove_links
 from trials.tracking.mlflow_models import UnregisteredError, remove_model_on_its_way
 from trials.tracking.mlflow_runs import StudyRuns
 from trials.trial.task import TrialTask
@@ -276,6 +276,7 @@ def _listen(said: IO[bytes], coming: queue.SimpleQueue[Item | None], writer: Wri
     except (EOFError, pickle.UnpicklingError):
         writer.leave()
         time.sleep(ENDING_SECONDS)
+        remove_links()
         os._exit(0)
 
 
@@ -290,7 +291,6 @@ def main() -> None:
         task: Task = pickle.load(said)
     except (EOFError, pickle.UnpicklingError):  # the driver has ended
         return
-    os.chdir(task.directory)  # where the name of its database is all there is to say
     coming: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
     writer = Writer(task, coming, answers)
     threading.Thread(target=_listen, args=(said, coming, writer), daemon=True).start()
@@ -298,4 +298,5 @@ def main() -> None:
     if not writer.was_left:
         answers.write(json_of({"done": True}) + "\n")
         answers.flush()
+    remove_links()
     os._exit(0)  # the listener still waits for the driver's end

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from search_space.errors import SpecError, quoted, refused, require_reachable
 from trials.machine.redaction import redacted
+from trials.study.own_database import require_short
 
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 """Schemes of what MLflow opens itself, with or without a driver (`postgresql+psycopg2`)."""
@@ -109,6 +110,7 @@ def _settled_file(uri: str) -> str:
 def _require_database(path: Path) -> None:
     """Raise SpecError where something else than a SQLite database, or nothing yet, lies there."""
     require_reachable(path, "a database's file")
+    require_short(path, "name another")
     if not path.exists() or (path.is_file() and path.stat().st_size == 0):
         return
     beginning = b""

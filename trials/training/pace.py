@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from statistics import fmean, median
 
 import numpy as np
+import torch
 
 from search_space.architecture import Architecture
 from trials.corpus.blocks import TokenBlocks
 from trials.machine.processors import waited_seconds
 from trials.study.spec import ProxySpec
 from trials.training.conditions import Conditions
-from trials.training.evaluation import TOKENS_AT_ONCE, evaluate
+from trials.training.evaluation import evaluate
 from trials.training.mode import TimedMode, TrainingMode
 from trials.training.proxy_run import ProxyRun
 
@@ -23,7 +24,7 @@ TIMED_SECONDS = 0.7
 LONGEST_STEP_TOKENS = 1024
 """Longest step that is timed on a CPU, where more tokens change little a token."""
 JUDGED_SECONDS, MOST_JUDGED_TOKENS = 0.15, 16_384
-"""Least seconds of timed evaluation, where so many tokens take as long."""
+"""Least seconds of timed evaluation, where so many tokens take as long; a large block takes them for a few tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,18 @@ class StepTimes:
     """Seconds a token of an evaluation; None where it was not asked."""
     processor_share: float
     """Share of its processors that the process had; less than 1 where other work waited for them too."""
+
+
+def products_per_second(precision: str) -> float:
+    """FLOPs a second of a training's products here, with the threads that torch has now: processors without bfloat16 make them slowly."""
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    rows, weights = torch.ones(256, 1024, dtype=dtype), torch.ones(1024, 1024, dtype=dtype)
+    seconds = []
+    for _ in range(2):
+        begun = time.thread_time()
+        rows @ weights
+        seconds.append(time.thread_time() - begun)
+    return 2 * rows.shape[0] * weights.numel() / max(min(seconds), 1e-9)
 
 
 def time_mode(proxy: ProxySpec, shapes: Sequence[Architecture], way: TrainingMode, device: str = "cpu") -> TimedMode:
@@ -77,7 +90,7 @@ def time_steps(proxy: ProxySpec, shape: Architecture, way: TrainingMode, device:
 
 def _judged(run: ProxyRun, blocks: TokenBlocks, proxy: ProxySpec, device: str) -> float:
     """Seconds a token of an evaluation, after one that warms up, of more and more tokens until it takes long enough to tell."""
-    network, tokens = run.network.to(device), TOKENS_AT_ONCE
+    network, tokens = run.network.to(device), proxy.context_tokens
     evaluate(network, blocks, "validation", proxy.context_tokens, proxy.context_tokens)
     while True:
         begun = time.perf_counter()

@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
 
@@ -25,6 +24,7 @@ from search_space.errors import SpecError
 from search_space.spread import SEEN, spread_of_shapes
 from trials.machine.process_pool import side_by_side
 from trials.machine.processors import device_name
+from trials.machine.provenance import library_version
 from trials.study.files import cache_folder
 from trials.study.search_spec import AUTO
 from trials.study.spec import StudySpec
@@ -222,7 +222,7 @@ def _digest(study: StudySpec, shapes: Sequence[Architecture]) -> str:
     proxy, workers = study.proxy, study.workers
     tokens = [proxy.seconds or stated_tokens(proxy, shape) or 0 for shape in shapes]
     facts = {
-        "machine": [device_name(study.workers.device), os.cpu_count(), version("torch")],
+        "machine": [device_name(study.workers.device), os.cpu_count(), library_version("torch")],
         "recipe": [proxy.optimizer, proxy.batch_sequences, proxy.context_tokens, bool(proxy.seconds)],
         "open": [proxy.precision, str(proxy.compile), workers.threads, workers.count, workers.gpus],
         "size": [round(fmean(cost.parameters(shape) for shape in shapes)).bit_length(), round(fmean(tokens)).bit_length()],

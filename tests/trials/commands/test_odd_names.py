@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from contextlib import closing
 from functools import partial
@@ -19,6 +20,7 @@ from trials.driver.run_study import run_study
 from trials.network.weights import save_weights
 from trials.study.directory import tokenizer_file, weights_file
 from trials.study.load_study import load_stored
+from trials.study.own_database import LONGEST_DATABASE_BYTES
 from trials.tracking.mlflow_location import DATABASE
 
 ODD = {
@@ -36,6 +38,14 @@ ODD = {
 EVERY_NAME = [pytest.param(name, id=what, marks=[] if what == "marks of addresses" else [pytest.mark.more]) for what, name in ODD.items()]
 
 
+def _write_small_study(home: Path) -> None:
+    """A study and its text."""
+    for number in range(4):
+        (home / f"{number}.txt").write_text("".join(f"def front_{number}(points): return points[{line}]\n" for line in range(900)))
+    recipe = {"tokens": 4_096, "context_tokens": 64, "evaluation_tokens": 1_024}
+    (home / "study.yaml").write_text(fakes.small_study(corpus={"name": None, "files": ["*.txt"]}, proxy=recipe, search={"trials": 4})[1])
+
+
 def active_runs(database: Path) -> int:
     with closing(sqlite3.connect(database)) as opened:
         return int(opened.execute("SELECT count(*) FROM runs WHERE lifecycle_stage = 'active'").fetchone()[0])
@@ -48,14 +58,11 @@ def test_every_verb_takes_a_study_under_any_name(name: str, archfront: Call, tmp
     monkeypatch.setattr("trials.driver.run_study.run_study", partial(run_study, evaluate=fakes.plausible))
     home = tmp_path / name
     home.mkdir()
-    for number in range(4):
-        (home / f"{number}.txt").write_text("".join(f"def front_{number}(points): return points[{line}]\n" for line in range(900)))
-    recipe = {"tokens": 4_096, "context_tokens": 64, "evaluation_tokens": 1_024}
-    corpus = {"name": None, "files": ["*.txt"]}
-    (home / "study.yaml").write_text(fakes.small_study(corpus=corpus, proxy=recipe, search={"trials": 4})[1])
+    _write_small_study(home)
     (home / "sums.jsonl").write_text(json.dumps({"query": "def front", "choices": ["_0(points)", "xyz"], "gold": 0}) + "\n")
-    study, directory = f"./{name}/study.yaml", f"./{name}/runs/{name}"
-    there = home / "runs" / name
+    kept = name[: LONGEST_DATABASE_BYTES - len(os.fsencode(home / "runs" / "_" / DATABASE)) + 1]
+    study, directory = f"./{name}/study.yaml", f"./{name}/runs/{kept}"
+    there = home / "runs" / kept
 
     def done(*words: str) -> str:
         found = archfront(*words)
@@ -92,3 +99,28 @@ def test_every_verb_takes_a_study_under_any_name(name: str, archfront: Call, tmp
     assert sorted(path.name for path in home.iterdir() if path.suffix not in {".txt"}) == [
         "out", "page.html", "runs", "study.yaml", "sums.jsonl", "trained",
     ]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.more
+@pytest.mark.usefixtures("ray_here", "mlflow_process")
+def test_a_path_longer_than_a_database_may_have_costs_mlflows_runs_alone(
+    archfront: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("trials.driver.run_study.run_study", partial(run_study, evaluate=fakes.plausible))
+    name = ODD["the longest"]
+    home, near = tmp_path / name, tmp_path / "near"
+    home.mkdir()
+    _write_small_study(home)
+    found = archfront("run", f"./{name}/study.yaml", "--directory", f"./{name}/{name}")
+    assert found.returncode == 0
+    assert "Traceback" not in found.stderr
+    [said] = [line for line in caplog.messages if "the path of a SQLite database must have at most" in line]
+    assert "its records are safe" in said
+    assert not (home / name / DATABASE).exists()
+    assert len(read_records(home / name)) == 6
+    assert archfront("report", f"./{name}/{name}").returncode == 0
+    assert archfront("track", f"./{name}/{name}").returncode == 1
+    (home / name).rename(near)
+    assert archfront("track", "near").returncode == 0
+    assert active_runs(near / DATABASE) == 7

@@ -20,11 +20,12 @@ from analysis.terminal.experiment_text import ablation_table_text
 from search_space.cost import non_embedding_parameters, parameters
 from search_space.errors import SpecError, WorkError
 from tests.support import fakes
+from tests.support.planted_pace import planted_paces
 from trials.experiments.ablation import run_ablations
 from trials.experiments.ablation_latency import equalised
 from trials.experiments.workplace import ThisMachine
 from trials.plans.check_study import check_ablation
-from trials.plans.plan_ablation import plan_ablation
+from trials.plans.plan_ablation import NOT_YET, plan_ablation
 from trials.study.ablation_spec import MOST_FACTORS, arms_of, is_ablation, load_ablation
 
 SHIPPED = sorted((Path(__file__).resolve().parents[3] / "studies" / "mobilellm").glob("*.yaml"))
@@ -211,6 +212,8 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("scales.proxy.proxy", None, "proxy or latency must be given, found none"),
         ("scales.proxy.rounds", 0, "scales.proxy.rounds must be greater than or equal to 1, found 0"),
         ("questions", "why", "questions is unknown; did you mean `question`"),
+        ("scales.proxy.arms", {f"arm{count}": {} for count in range(65)}, "scales.proxy.arms must have at most 64"),
+        ("scales", {f"scale{count}": VALUES["scales"]["proxy"] for count in range(9)}, "scales must have at most 8"),
     ],
 )
 def test_a_wrong_ablation_is_refused_in_a_sentence(path: str, value: Any, said: str, tmp_path: Path) -> None:
@@ -244,6 +247,20 @@ def test_a_plan_costs_every_arm_and_trains_nothing(file: Path, capsys: pytest.Ca
     assert "proxy: " in capsys.readouterr().out
     assert archfront.main(["plan", str(file), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["arm"] == "wide"
+
+
+def test_a_plan_says_what_it_had_no_time_to_time_and_goes_on_with_it(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = changed("scales.proxy.arms.deep.proxy", {"batch_sequences": 3})
+    file = write(file.parent, {**values, "name": "slow"})
+    monkeypatch.setattr("trials.plans.known_paces.measured_paces", lambda jobs: planted_paces(jobs[:1]))
+    told = []
+    for _ in range(2):
+        assert archfront.main(["plan", str(file)]) == 0
+        told.append(capsys.readouterr().out.splitlines()[0])
+    assert NOT_YET in told[0]
+    assert "on this machine with one training at a time" in told[1]
 
 
 @pytest.mark.slow

@@ -63,7 +63,7 @@ def test_a_plan_refuses_nothing_that_a_calibration_may_have_go_quicker() -> None
 
 def test_without_a_table_a_run_that_is_in_doubt_times_where_trials_run(tmp_path: Path) -> None:
     def timed(study: StudySpec, shapes: Sequence[Architecture]) -> Timed:
-        return Timed(paces=tuple(planted_row(shape, study.proxy) for shape in shapes), import_seconds=1.0)
+        return Timed(paces=tuple(planted_row(shape, study.proxy) for shape in shapes), import_seconds=1.0, timed_seconds=0.0)
 
     short, _ = small_study(workers={"deadline_seconds": 0.05})
     with pytest.raises(SpecError, match=SAID):

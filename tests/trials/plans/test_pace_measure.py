@@ -8,9 +8,20 @@ from search_space import cost
 from search_space.architecture import Architecture
 from search_space.families import FAMILIES
 from tests.support.fakes import small_study
-from trials.plans.pace_measure import LARGEST_WHOLE, LONGEST_TIMED_TOKENS, WIDE_BLOCK, measured_paces, spread_by_flops, time_shapes
+from trials.plans.pace_measure import (
+    LARGEST_WHOLE,
+    LONGEST_TIMED_TOKENS,
+    MOST_STEP_SECONDS,
+    TIMED_SECONDS_OF_A_PLAN,
+    WIDE_BLOCKS,
+    Timed,
+    measured_paces,
+    spread_by_flops,
+    time_jobs,
+    time_shapes,
+)
 from trials.plans.pace_model import StepLaw, covers
-from trials.study.spec import ProxySpec
+from trials.study.spec import ProxySpec, StudySpec
 from trials.training.pace import StepTimes
 
 HUGE = Architecture(
@@ -41,7 +52,7 @@ def test_no_block_larger_than_what_is_timed_is_ever_made(name: str, monkeypatch:
     shapes = [FAMILIES[name], HUGE]
     law = StepLaw.of(paces := time_shapes(study, shapes).paces)
     assert all(cost.parameters(shape) <= 1.1 * LARGEST_WHOLE for shape in made)
-    assert made[1] == WIDE_BLOCK
+    assert made[1] in WIDE_BLOCKS
     assert covers(paces, shapes, study.proxy), "a block stands for the shape that it was timed for"
     assert law.seconds_per_token(HUGE, study.proxy) > law.seconds_per_token(FAMILIES[name], study.proxy)
 
@@ -59,11 +70,41 @@ def test_of_endless_sequences_short_ones_are_timed(monkeypatch: pytest.MonkeyPat
     assert all(context * sequences <= LONGEST_TIMED_TOKENS for context, sequences in asked)
 
 
+def test_slow_products_make_the_timed_steps_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+
+    def noted(proxy: ProxySpec, shape: Architecture, *_: object, **__: object) -> StepTimes:
+        asked.append(proxy.context_tokens * proxy.batch_sequences * cost.training_flops_per_token(shape, proxy.context_tokens))
+        return StepTimes(step_tokens=64, seconds_per_token=1e-3, start_seconds=0.0, evaluation_seconds_per_token=1e-4, processor_share=1.0)
+
+    monkeypatch.setattr("trials.training.pace.time_steps", noted)
+    study, _ = small_study(proxy={"context_tokens": 2048, "batch_sequences": 1024, "precision": "bfloat16"})
+    for flops_per_second in (1e12, 4e9):
+        monkeypatch.setattr("trials.training.pace.products_per_second", lambda _, rate=flops_per_second: rate)
+        asked.clear()
+        time_shapes(study, [FAMILIES["mobilellm-125m"], FAMILIES["mobilellm-1b"], HUGE])
+        assert max(asked) <= MOST_STEP_SECONDS * flops_per_second
+        assert len(asked) <= 3
+
+
+def test_no_recipe_is_begun_once_a_plan_has_timed_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    timed: list[int] = []
+
+    def noted(study: StudySpec, shapes: object) -> Timed:
+        timed.append(study.proxy.batch_sequences)
+        return Timed(paces=(), import_seconds=1.0, timed_seconds=0.4 * TIMED_SECONDS_OF_A_PLAN)
+
+    monkeypatch.setattr("trials.plans.pace_measure.time_shapes", noted)
+    jobs = [(small_study(proxy={"batch_sequences": 1 + count})[0], ()) for count in range(64)]
+    assert len(time_jobs(jobs)) == 3
+    assert timed == [1, 2, 3]
+
+
 @pytest.mark.slow
 def test_processes_side_by_side_time_what_is_there(caplog: pytest.LogCaptureFixture) -> None:
     study, _ = small_study()
     shapes = spread_by_flops(study.search_space.sample(40), study.proxy.context_tokens, 2)
-    paces, overhead = measured_paces(study, shapes)
+    [paces], overhead = measured_paces([(study, shapes)])
     assert "a few steps are timed" in caplog.text
     assert [pace.label for pace in paces] == [shape.label for shape in shapes]
     assert overhead.seconds["imports"] > 0

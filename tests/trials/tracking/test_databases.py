@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,23 +18,13 @@ from search_space.errors import SpecError
 from tests.support.mlflow_here import empty_database
 from tests.support.sample_study import sample_finals, sample_records
 from tests.trials.tracking.test_mlflow_tracker import STUDY_YAML, study, track
-from trials.study.own_database import damage
+from trials.study.own_database import LONGEST_DATABASE_BYTES, damage
 from trials.tracking.mlflow_interface import serve_ui
 from trials.tracking.mlflow_location import DATABASE, location_of
 from trials.tracking.mlflow_tracker import Tracker
 
 NAMES = ["what?a=b&c 100% #1", "a%20b %(here)s", 'it\'s "it"', " ünï 日本 🙂 ", "a;b:c@d\\e+f", "-rf $HOME {x} ~ a*[b]"]
 SEEN = sample_records(3)
-
-
-@pytest.fixture(autouse=True)
-def _forget_stores() -> None:
-    """MLflow keeps what it has opened by its address, and a database's in its own folder is the same for all of them."""
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-    from mlflow.tracking._tracking_service.utils import _tracking_store_registry
-
-    type(_tracking_store_registry)._get_store_with_resolved_uri.cache_clear()
-    SqlAlchemyStore._engine_map.clear()
 
 
 def runs_in(database: Path) -> int:
@@ -46,13 +37,23 @@ def artifacts_in(directory: Path) -> list[str]:
     return sorted({path.name for path in (directory / "mlflow-artifacts").rglob("*") if path.is_file()})
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_runs_are_written_into_a_directory_of_any_name(
-    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def of_database_bytes(count: int, folder: Path) -> Path:
+    """A new directory whose database has a path of so many bytes."""
+    left = count - len(os.fsencode(folder)) - len(f"/{DATABASE}")
+    while left > 0:
+        part = min(200, left - 1) if left != 202 else 100  # a slash and a name at the end, never a slash alone
+        folder, left = folder / ("x" * part), left - part - 1
+    folder.mkdir(parents=True)
+    assert len(os.fsencode(folder / DATABASE)) == count
+    return folder
+
+
+@pytest.mark.parametrize("name", [*NAMES, "of the longest path"])
+def test_runs_are_written_into_a_directory_of_any_name(name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     directory = tmp_path / name
     directory.mkdir()
-    monkeypatch.chdir(directory)  # as the process that writes them does
+    if name not in NAMES:
+        directory = of_database_bytes(LONGEST_DATABASE_BYTES, directory)
     for _ in range(2):
         track(directory, SEEN)
         assert runs_in(directory / DATABASE) == 1 + len(SEEN)
@@ -61,17 +62,42 @@ def test_runs_are_written_into_a_directory_of_any_name(
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
+TOO_LONG = f"the path of a SQLite database must have at most {LONGEST_DATABASE_BYTES} bytes, found {LONGEST_DATABASE_BYTES + 1} in "
+
+
+def test_a_path_too_long_for_a_database_is_told_and_a_shorter_one_has_the_runs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    directory, short = of_database_bytes(LONGEST_DATABASE_BYTES + 1, tmp_path / "far"), tmp_path / "near"
+    with pytest.raises(SpecError, match=f"{TOO_LONG}.*; name another"):
+        location_of(directory, f"sqlite:///{directory / DATABASE}")
+    with caplog.at_level(logging.WARNING):
+        track(directory, SEEN)
+    [said] = caplog.messages
+    assert f"({TOO_LONG}" in said
+    assert re.search(r"; move the directory to a shorter one\); .*writes them once that is mended$", said)
+    directory.rename(short)
+    track(short, SEEN)
+    assert runs_in(short / DATABASE) == 1 + len(SEEN)
+    short.rename(directory)
+    with pytest.raises(SpecError, match=f"{TOO_LONG}.*; move the directory to a shorter one"):
+        serve_ui(directory)
+
+
 @pytest.mark.slow
-def test_the_process_that_writes_them_does_so_under_any_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_process_that_writes_them_does_so_under_any_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name = NAMES[0]
-    directory = tmp_path / name
+    directory, temporary = tmp_path / name, tmp_path / "temporary"
     directory.mkdir()
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     tracker = Tracker(directory, study(), STUDY_YAML)
     tracker.start()
     tracker.finish(SEEN, sample_finals(SEEN))
     tracker.close()
     assert runs_in(directory / DATABASE) == 1 + len(SEEN)
-    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert {path.name for path in tmp_path.iterdir()} == {name, "temporary"}
+    assert list(temporary.iterdir()) == [], "a link was left"
     assert caplog.messages == []
 
 
@@ -195,6 +221,7 @@ NOBODY = {
     "mssql+pyodbc://me:hunter2hunter2@127.0.0.1:9/db": False,
     "postgresql+nodriver://me:hunter2hunter2@127.0.0.1:9/db": False,
     "sqlite:////proc/no-such-folder/runs.db?password=hunter2hunter2": False,
+    "sqlite:////proc/runs.db?password=hunter2hunter2": False,
 }
 """Where nobody answers, a driver is missing, or no file can be -> whether that may heal by itself."""
 
@@ -203,10 +230,8 @@ NOBODY = {
 def test_a_database_that_cannot_be_reached_is_told_without_the_password(
     uri: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mlflow.store.db import utils
-
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setattr(utils, "MAX_RETRY_COUNT", 1)
+    monkeypatch.setattr("mlflow.store.db.utils.time", SimpleNamespace(sleep=lambda _: pytest.fail("MLflow waits by itself")))
     with caplog.at_level(logging.WARNING, logger="trials"):
         track(tmp_path, SEEN, uri)
     [said] = [record.getMessage() for record in caplog.records if record.name.startswith("trials")]
