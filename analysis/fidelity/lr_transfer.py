@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -100,13 +101,15 @@ class RateCheck:
 
 
 def check_directory(directory: Path) -> Path:
-    """Where the check of a study lies that was given no directory of its own: beside the study's."""
-    return directory.with_name(f"{directory.name}-lr-check")
+    """Where the check of a study lies that was given no directory of its own: beside the study's, from wherever that is named."""
+    named = directory if directory.name not in ("", "..") else Path(os.path.abspath(directory))
+    return named.parent / f"{named.name}-lr-check"
 
 
 def check_directories(directory: Path, study_name: str) -> list[Path]:
     """Where a study in that directory may have such a check: it may have been made before the study had a directory of another name."""
-    return list(dict.fromkeys(check_directory(directory.parent / name) for name in (directory.name, study_name)))
+    own = check_directory(directory)
+    return list(dict.fromkeys([own, check_directory(own.parent / study_name)]))
 
 
 def check_rates(runs: Iterable[RateRun], common_seed: int) -> RateCheck:

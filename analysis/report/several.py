@@ -43,7 +43,10 @@ def several_page(studies: Sequence[ComparedStudy]) -> str:
     names = words.joined([study.name for study in studies])
     differing = differing_settings([study.settings for study in studies])
     figures = overlaid_figures(studies)
-    caption = "Each colour is a study; lines are the fronts, pale points the other shapes that finished. Hover to see a shape."
+    caption = (
+        "Each colour is a study; strong points are its front, in a line where they are more than one, and pale points the other shapes "
+        "that finished. Hover to see a shape."
+    )
     bodies = {
         "fronts": [
             *warnings(differing),
@@ -124,7 +127,7 @@ def recommended_table(studies: Sequence[ComparedStudy]) -> Html:
         sure = words.probability(study.membership.posteriors[number].on_front)
         rows.append((study.name, f"#{number}", label, *cells, sure, f"{len(study.front.members)}"))
     columns = {"Study": False, "Trial": False, "Shape": False} | {o.heading(): True for o in problem.objectives}
-    return table({**columns, "on the front": True, "members": True}, rows, "What each study recommends.")
+    return table({**columns, "on the front": True, "front members": True}, rows, "What each study recommends.")
 
 
 def settings_table(studies: Sequence[ComparedStudy], differing: Mapping[str, Sequence[str]]) -> Html:

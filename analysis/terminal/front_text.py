@@ -54,6 +54,8 @@ def _in_width(table: Sequence[str], sentences: Sequence[str], width: int | None)
     return "\n".join([*table, "", *wrapped]).strip()
 
 
+SHAPE_CELL, NOTES_CELL = 1, -1
+"""Places in a row of what a trial is and what is said of it."""
 OUTSIDE_INTERVAL = (
     "* outside its credible interval, which is of the shape's true value, selection bias taken out, not of this one measurement"
 )
@@ -101,17 +103,27 @@ def front_lines(
 
 
 def _narrowed(rows: Sequence[Sequence[str]], spared: Sequence[str], width: int | None) -> list[str]:
-    """The table's lines without as many of the `spared` columns, by their headings, as it takes to keep to the width; then cut to it."""
-    kept, going = list(range(len(rows[0]))), list(spared)
-    while True:
-        left = [place for place, column in enumerate(kept) if rows[0][column] in ON_THE_LEFT]
-        lines = aligned([[row[column] for column in kept] for row in rows], left)
+    """The table's lines, as wide as they may be: without `spared` columns, by their headings, as many as it takes, and where that is not
+    enough with a trial's notes, and then its shape too, on lines of their own below its numbers.
+    """
+    layouts: list[tuple[Sequence[str], tuple[int, ...]]] = [(spared[:count], ()) for count in range(len(spared) + 1)]
+    for gone, below in (*layouts, (spared, (NOTES_CELL,)), (spared, (SHAPE_CELL, NOTES_CELL))):
+        apart = {place % len(rows[0]) for place in below}
+        kept = [place for place, heading in enumerate(rows[0]) if heading not in gone and place not in apart]
+        left = [at for at, place in enumerate(kept) if rows[0][place] in ON_THE_LEFT]
+        lines = aligned([[row[place] for place in kept] for row in rows], left)
         if width is None or max(map(len, lines)) <= width:
-            return lines
-        if not going:
-            return [cut(line, width) for line in lines]
-        gone = going.pop(0)
-        kept = [column for column in kept if rows[0][column] != gone]
+            break
+    if width is None or not below:
+        return lines
+    under, found = " " * (2 + max(len(row[0]) for row in rows)), [cut(lines[0], width)]
+    for row, line in zip(rows[1:], lines[1:], strict=True):
+        said = "  ".join(row[place] for place in below if row[place])
+        if SHAPE_CELL not in below and len(line) + 2 + len(said) <= width:
+            found.append(f"{line}  {said}".rstrip())
+        else:
+            found += [cut(line, width), *textwrap.wrap(said, width, initial_indent=under, subsequent_indent=under)]
+    return found
 
 
 def _is_outside(objective: Objective, row: Mapping[str, Any]) -> bool:

@@ -202,7 +202,7 @@ COLUMNS = (
     Entry("Trials ran on", "Machines of the trials, and how many ran on each."),
     Entry("fastest", "Of the front, the shape with the least time."),
     Entry("chosen", "What a team has decided for, with why, who and when: `archfront choose`."),
-    Entry("members", "Shapes on the front."),
+    Entry("front members", "Shapes on the front."),
     Entry("Study", "One of the studies of the page."),
     Entry("Key", "A key of the studies' YAML, or what their records say of text and device."),
     Entry("planned", "Seconds that were foretold of the stage when the study began."),

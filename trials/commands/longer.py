@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,7 +70,7 @@ def lr_check(options: argparse.Namespace) -> int:
     from analysis.fidelity.lr_transfer import check_directory, rate_table
     from trials.experiments.lr_check import run_rate_check
 
-    directory = Path(options.directory) if options.directory else check_directory(Path(os.path.abspath(begun_in)))
+    directory = Path(options.directory) if options.directory else check_directory(begun_in)
     with workplace(study, options.address) as place:
         found = run_rate_check(
             study,

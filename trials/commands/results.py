@@ -173,7 +173,8 @@ def ui(options: argparse.Namespace) -> int:
 
 def more_said(directory: Path, is_verbose: bool) -> str:
     """The line on what says more; all that is known is said already where that was asked for."""
-    return f"more     {'' if is_verbose else f'archfront report {typed(directory)} --verbose; '}archfront explain WORDS"
+    said = f"more     {'' if is_verbose else f'archfront report {typed(directory)} --verbose; '}archfront explain WORDS"
+    return at_width(said, output_width(), indent=9)
 
 
 def _rates(options: argparse.Namespace) -> Rates | None:
@@ -249,4 +250,5 @@ def print_written(stored: StoredStudy, as_json: bool) -> None:
     from analysis.report.written import written_text
 
     if (text := written_text(stored.records, stored.finals, stored.membership)) is not None:
-        print(f"\n{text}")
+        heading, _, written = text.partition("\n")
+        print(f"\n{at_width(heading, output_width(), indent=4)}\n{written}")

@@ -24,6 +24,8 @@ LABEL_WIDTH = 8
 """Cells of the words on the left: `running`, `front`, `failed`."""
 LEAST_SHAPE_WIDTH = 24
 """What is on the right of a shape is left out before the shape is cut shorter."""
+LEAST_FRONT_SHAPE_WIDTH = 12
+"""Cells that a shape of the front keeps beside its numbers before the last of these is left out."""
 MOST_SHOWN_FAILURES = 3
 Line = tuple[str, str]
 """Text and style."""
@@ -89,11 +91,13 @@ def _front(standing: RunStanding, shown: Sequence[FrontMember], width: int) -> I
     ]
     widths = [max(map(cell_len, column)) for column in zip(heads, *rows, strict=True)]
     numbers = max(len(f"{member.number}") for member in shown)
-    right = ["  ".join(cell.rjust(wide) for cell, wide in zip(row, widths, strict=True)) for row in (heads, *rows)]
-    blank = _left("front", " " * (numbers + 2))
-    yield _spread(blank, "", (right[0],), width), "dim"
+    blank, shapes = _left("front", " " * (numbers + 2)), max(cell_len(_plain(member.shape)) for member in shown)
+    while widths and width - cell_len(blank) - sum(widths) - 2 * len(widths) < min(LEAST_FRONT_SHAPE_WIDTH, shapes):
+        widths.pop()  # for all of them: beside numbers, a row without any would be read as another's
+    right = ["  ".join(cell.rjust(wide) for cell, wide in zip(row, widths, strict=False)) for row in (heads, *rows)]
+    yield _beside(blank, "", right[0], width), "dim"
     for member, cells in zip(shown, right[1:], strict=True):
-        yield _spread(_left("", f"#{member.number:<{numbers}} "), member.shape, (cells,), width), "green"
+        yield _beside(_left("", f"#{member.number:<{numbers}} "), member.shape, cells, width), "green"
     if more := standing.front_size - len(shown):
         yield _left("", f"and {more} more"), "dim"
 
@@ -107,7 +111,12 @@ def _spread(left: str, shape: str, right: Sequence[str], width: int) -> str:
     room, shown = width - cell_len(left), list(right)
     while shown and room - cell_len("  ".join(shown)) - 2 < min(LEAST_SHAPE_WIDTH, cell_len(shape)):
         shown.pop()
-    end = "  ".join(shown)
+    return _beside(left, shape, "  ".join(shown), width)
+
+
+def _beside(left: str, shape: str, end: str, width: int) -> str:
+    """What is on the left, a shape as long as there is room, and the end at the right."""
+    room = width - cell_len(left)
     wide = min(48, room - cell_len(end) - 2) if end else room
     return f"{left}{set_cell_size(_cut(shape, wide), max(0, wide))}  {end}".rstrip()
 

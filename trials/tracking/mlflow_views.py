@@ -15,7 +15,7 @@ from analysis.objectives.problem import Problem
 from analysis.records.json_writer import json_of
 from trials.study.spec import StudySpec
 
-VIEW_FORM = 1
+VIEW_FORM = 2
 """Raised with what a view holds, so that views of earlier versions are written once more."""
 FIRST_VERSION = (3, 15)
 """MLflow's version from which its page knows saved views of runs."""
@@ -28,8 +28,10 @@ CHART_VIEWS = (FRONT_VIEW, CURVES_VIEW)
 SHAPE_COLUMNS = ("num_hidden_layers", "hidden_size", "num_attention_heads", "sharing_strategy")
 MOST_COMPARED = 1000
 """Runs in one chart; the page loads a hundred, and more when asked."""
-COLUMN_WIDTH = 92
-"""Pixels."""
+LETTER_PIXELS, MARGIN_PIXELS, LEAST_PIXELS = 6.4, 20, 76
+"""Width of a letter of a column's heading, of what stands around it, and of a number."""
+WIDE_COLUMNS = {"tags.`archfront.picks`": 190, "attributes.`Description`": 320}
+"""Pixels of columns whose texts are longer than their headings."""
 BY_SIZE = {"orderByKey": "metrics.`parameters`", "orderByAsc": True}
 """Sorted by the time of their start, the page would fold trials under their study."""
 CHECK_METRICS = ("finished_shapes", "front_members_before", "front_members_held", "kendall_tau", "kendall_tau_low")
@@ -44,11 +46,12 @@ def view_id(study_id: str, kind: str) -> str:
 
 def view_path(experiment_id: object, study_id: str, kind: str | None) -> str:
     """The end of the address of a view on a server; of the plain page of runs where `kind` is None."""
-    page = f"/#/experiments/{experiment_id}/runs"
+    # else the page stands among MLflow's tools for prompts and agents, with no way from there to the registered models
+    page = f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
     if kind is None:
-        return f"{page}?workflowType=machine_learning"
+        return page
     mode = "&compareRunsMode=CHART" if kind in CHART_VIEWS else ""
-    return f"{page}?viewStateShareKey={view_id(study_id, kind)}{mode}"
+    return f"{page}&viewStateShareKey={view_id(study_id, kind)}{mode}"
 
 
 def saved_views(
@@ -133,8 +136,14 @@ def _checks_state(study_id: str) -> dict[str, Any]:
 
 
 def _table(columns: Sequence[str]) -> dict[str, Any]:
-    """State of a table with these columns in this order, narrow enough to stand side by side."""
-    return {"selectedColumns": list(columns), "columnOrder": list(columns), "columnWidths": dict.fromkeys(columns, COLUMN_WIDTH)}
+    """State of a table with these columns in this order, each as wide as its heading, so that many stand side by side."""
+    return {"selectedColumns": list(columns), "columnOrder": list(columns), "columnWidths": {name: _pixels(name) for name in columns}}
+
+
+def _pixels(column: str) -> int:
+    """What a column's heading, its name without what kind it is of, takes of the page."""
+    heading = column.partition("`")[2].rstrip("`")
+    return WIDE_COLUMNS.get(column, max(LEAST_PIXELS, round(LETTER_PIXELS * len(heading)) + MARGIN_PIXELS))
 
 
 def _pairs(problem: Problem) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from analysis.fronts.findings import findings
 from analysis.fronts.front import Front, front_of
 from analysis.fronts.last_word import last_word
 from analysis.fronts.likeness import are_alike
-from analysis.fronts.membership import Membership, estimate_membership
+from analysis.fronts.membership import Membership, estimate_membership, picks
 from analysis.records.record import Kind, TrialRecord
 from analysis.terminal.front_text import OUTSIDE_INTERVAL, front_lines, last_text
 from tests.support.sample_study import sample_finals, sample_records
@@ -68,7 +68,22 @@ def test_neither_table_nor_sentences_are_wider_than_the_terminal(width: int) -> 
         records, front, membership = some_study(seed)
         lines = last_text(records, {}, front, membership, width).splitlines()
         assert max(map(len, lines)) <= width
-        assert [line for line in lines if line.startswith("trial  shape")] or not front.members
+        assert [line for line in lines if line.startswith("trial  ")] or not front.members
+
+
+@pytest.mark.parametrize("width", [56, 60, 66, 72, 80, 90, 100, 120, 200])
+def test_every_width_has_each_members_numbers_shape_and_what_it_is_picked_for(width: int) -> None:
+    for seed in range(6):
+        records, front, membership = some_study(seed)
+        lines = front_lines(records, {}, front, membership, width)
+        blocks = re.split(r"\n(?=#)", "\n".join(lines))[1:]
+        assert len(blocks) >= len(front.members)
+        for number, block in zip(front.members, blocks, strict=False):
+            values = [objective.words.write(value) for objective, value in zip(front.objectives, front.points[number].values, strict=True)]
+            [shape] = [record.architecture.label for record in records if record.number == number]
+            said = " ".join(block.split())
+            assert all(each in said for each in (f"#{number} ", shape, *values, *picks(front, membership).get(number, [])))
+        assert "…" not in "".join(lines)
 
 
 def test_a_value_outside_its_interval_has_a_mark_and_the_marks_meaning() -> None:

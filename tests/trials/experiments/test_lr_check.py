@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import archfront
-from analysis.fidelity.lr_transfer import RATE_RUNS, RateRun, check_rates, rate_table
+from analysis.fidelity.lr_transfer import RATE_RUNS, RateRun, check_directories, check_directory, check_rates, rate_table
 from search_space.architecture import Architecture
 from search_space.errors import SpecError, WorkError
 from search_space.spread import spread_of_shapes
@@ -144,6 +144,15 @@ def test_trainings_of_before_are_known_by_their_recipe() -> None:
     plain, rounded = (ProxySpec.model_validate({"tokens": 1000, **more}) for more in ({}, {"quantisation_aware": {"precision": "int8"}}))
     assert _digest(plain, "a text") == "678511e1f4de"  # as directories of before have it
     assert _digest(rounded, "a text") != _digest(plain, "a text")
+
+
+@pytest.mark.parametrize("named", ["runs/mine", "runs/mine/", "./runs/mine", "runs/mine/weights/..", "."])
+def test_a_check_lies_beside_its_study_from_wherever_that_is_named(named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "runs" / "mine" / "weights").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "runs" / "mine" if named == "." else tmp_path)
+    assert check_directory(Path(named)).resolve() == tmp_path / "runs" / "mine-lr-check"
+    found = [folder.resolve() for folder in check_directories(Path(named), "old")]
+    assert found == [tmp_path / "runs" / "mine-lr-check", tmp_path / "runs" / "old-lr-check"]
 
 
 def test_an_even_number_of_rates_has_no_middle(tmp_path: Path) -> None:

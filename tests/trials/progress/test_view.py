@@ -39,6 +39,20 @@ def drawn(width: int, height: int = 24) -> list[str]:
     return [text for text, _ in standing_lines(standing, width, height, now)]
 
 
+@pytest.mark.parametrize("width", [*range(52, 100, 4), 120])
+@pytest.mark.parametrize("third", [False, True])
+def test_each_member_of_the_front_has_its_numbers_however_long_its_shape_is(width: int, third: bool) -> None:
+    values = {"total_ms": 12.345, "bits_per_byte": 2.3456} | ({"peak_memory_bytes": 12_345_678} if third else {})
+    shapes = ["2x112 7/1x16 f200", "2x128 8/2x16 f132 immediate x2", "12x128 8/2x16 f132 repeat_all_over x2"]
+    front = tuple(FrontMember(number=9 + at, shape=shape, values=values) for at, shape in enumerate(shapes))
+    standing = a_standing(of=14, done=14, front=front, front_size=3)
+    lines = [text for text, _ in standing_lines(standing, width, 24, time.time())]
+    rows = [line for line in lines if line.strip().startswith("#")]
+    assert len({len(row) for row in rows}) == 1
+    assert all("12.3 ms" in row for row in rows)
+    assert all("2.346" in row for row in rows) or (third and width < 60)
+
+
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_trials_by_state_time_left_what_runs_the_front_and_failures_are_shown(width: int) -> None:
     lines = drawn(width)
