@@ -122,8 +122,13 @@ def _narrowed(rows: Sequence[Sequence[str]], spared: Sequence[str], width: int |
         if SHAPE_CELL not in below and len(line) + 2 + len(said) <= width:
             found.append(f"{line}  {said}".rstrip())
         else:
-            found += [cut(line, width), *textwrap.wrap(said, width, initial_indent=under, subsequent_indent=under)]
+            found += [cut(line, width), *_wrapped(said, width, under)]
     return found
+
+
+def _wrapped(text: str, width: int, indent: str) -> list[str]:
+    """Lines that break between words, never within a name."""
+    return textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
 
 
 def _is_outside(objective: Objective, row: Mapping[str, Any]) -> bool:

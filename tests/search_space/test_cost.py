@@ -46,7 +46,7 @@ EMBEDDING_ABLATION = [
 ]
 RANDOM_SHAPES = 300
 COUNTED = 5
-"""One in so many of the random shapes is counted by torch in `make test`, all of them by `make test-more`."""
+"""One in so many of the random shapes is counted by torch in `make test`, the others by `make test-more`."""
 OTHERS = [pytest.param(part, marks=[pytest.mark.slow, pytest.mark.more]) for part in range(1, COUNTED)]
 EVERY_PART = pytest.mark.parametrize("part", [0, *OTHERS])
 

@@ -40,9 +40,9 @@ def planted_row(shape: Architecture, proxy: ProxySpec, origin: Origin = "timed",
     )
 
 
-def planted_paces(jobs: Sequence[tuple[StudySpec, Sequence[Architecture]]]) -> tuple[list[list[TrainingPace]], OverheadPace]:
+def planted_paces(requests: Sequence[tuple[StudySpec, Sequence[Architecture]]]) -> tuple[list[list[TrainingPace]], OverheadPace]:
     """As `trials.plans.pace_measure.measured_paces`, at once."""
-    paces = [[planted_row(shape, study.proxy) for shape in shapes] for study, shapes in jobs]
+    paces = [[planted_row(shape, study.proxy) for shape in shapes] for study, shapes in requests]
     return paces, OverheadPace(seconds={"imports": 2.5}, origin="timed")
 
 

@@ -11,7 +11,7 @@ from analysis.text.words import plural
 from search_space import cost
 from search_space.architecture import Architecture
 from trials.machine.contention import processor_share
-from trials.plans.pace_measure import Job, measured_latency, measured_paces, spread_by_flops
+from trials.plans.pace_measure import PaceRequest, measured_latency, measured_paces, spread_by_flops
 from trials.plans.pace_model import FARTHEST_SIZE, StepLaw, covers
 from trials.plans.pace_table import (
     KeptFile,
@@ -39,12 +39,19 @@ def trains_elsewhere(study: StudySpec) -> bool:
     return bool(study.workers.gpus) and not has_gpu()
 
 
-def known_paces(study: StudySpec, shapes: Sequence[Architecture]) -> KnownPaces | None:
-    """What the table says of a study with nothing left open; None where it has no rows near the size of these shapes."""
+TimedRows = Mapping[Path, Sequence[TrainingPace]]
+"""What was timed now, by the file that keeps it where this machine's cache can be written."""
+
+
+def known_paces(study: StudySpec, shapes: Sequence[Architecture], timed: Mapping[Path, Sequence[TrainingPace]] = {}) -> KnownPaces | None:
+    """What the table says of a study with nothing left open, or else what was timed; None without rows near the size of these shapes."""
     if trains_elsewhere(study):
         return None
     machine = machine_of(study)
-    rows = kept_rows(training_file(study, machine), TrainingPace)
+    file = training_file(study, machine)
+    rows = kept_rows(file, TrainingPace)
+    if not covers(rows, shapes, study.proxy):
+        rows = [*rows, *timed.get(file.path, ())]
     if not covers(rows, shapes, study.proxy):
         return None
     measured = near_in_size(kept_rows(latency_file(study, machine), LatencyPace), shapes)
@@ -76,10 +83,10 @@ def of_rows(paces: Sequence[TrainingPace], latencies: Sequence[LatencyPace] = ()
     )
 
 
-def time_missing(asked: Sequence[Job]) -> None:
+def time_missing(asked: Sequence[PaceRequest]) -> TimedRows:
     """Time here, all in one start, what the table lacks of these: studies with nothing left open and as many trials side by side in each.
 
-    What does not fit the seconds that a plan may take is left to the next one.
+    What does not fit the seconds that a plan may take is left to the next one, which goes on where the cache keeps what was timed.
     """
     lacking: dict[Path, tuple[KeptFile, StudySpec, tuple[Architecture, ...]]] = {}
     for study, shapes in asked:
@@ -88,12 +95,15 @@ def time_missing(asked: Sequence[Job]) -> None:
             before = lacking[file.path][2] if file.path in lacking else ()
             lacking[file.path] = file, study, (*before, *shapes)
     if not lacking:
-        return
-    jobs = [(study, spread_by_flops(shapes, study.proxy.context_tokens)) for _, study, shapes in lacking.values()]
-    found, overhead = measured_paces(jobs)
-    for (file, _, _), paces in zip(lacking.values(), found, strict=False):
-        keep_rows(file, paces)
-    keep_rows(overhead_file(machine_of(asked[0][0])), [overhead])
+        return {}
+    requests = [(study, spread_by_flops(shapes, study.proxy.context_tokens)) for _, study, shapes in lacking.values()]
+    found, overhead = measured_paces(requests)
+    timed = dict(zip(lacking, found, strict=False))
+    for path, paces in timed.items():
+        keep_rows(lacking[path][0], paces)
+    _, study, _ = next(iter(lacking.values()))
+    keep_rows(overhead_file(machine_of(study)), [overhead])
+    return timed
 
 
 def ready_paces(study: StudySpec, shapes: Sequence[Architecture], *, times_latency: bool = True) -> KnownPaces | None:
@@ -101,11 +111,11 @@ def ready_paces(study: StudySpec, shapes: Sequence[Architecture], *, times_laten
     if trains_elsewhere(study):
         return None
     workload = latency_file(study, machine_of(study))
-    time_missing([(study, shapes)])
+    timed = time_missing([(study, shapes)])
     if times_latency and not near_in_size(kept_rows(workload, LatencyPace), shapes):
         latency = measured_latency(study.latency, spread_by_flops(shapes, study.proxy.context_tokens)[:2])
         keep_rows(workload, [latency] if latency else [])
-    return known_paces(study, shapes)
+    return known_paces(study, shapes, timed)
 
 
 def beside_others(known: KnownPaces, study: StudySpec) -> KnownPaces:

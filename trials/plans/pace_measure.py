@@ -62,7 +62,7 @@ class Timed:
     """Seconds that this took after that, as they would be beside no other work."""
 
 
-Job = tuple[StudySpec, Sequence[Architecture]]
+PaceRequest = tuple[StudySpec, Sequence[Architecture]]
 """A study's recipe, and the shapes that are timed by it."""
 
 
@@ -72,26 +72,26 @@ def spread_by_flops(shapes: Sequence[Architecture], context_tokens: int, count: 
     return list(dict.fromkeys(ordered[round(place * (len(ordered) - 1) / (count - 1))] for place in range(count)))
 
 
-def measured_paces(jobs: Sequence[Job]) -> tuple[list[list[TrainingPace]], OverheadPace]:
-    """Paces of each job's shapes, means over processes that train side by side, and what those took to start; fewer where time is up.
+def measured_paces(requests: Sequence[PaceRequest]) -> tuple[list[list[TrainingPace]], OverheadPace]:
+    """Paces of each request's shapes, means over processes that train side by side, and what those took to start; fewer where time is up.
 
     Studies with nothing left open, and as many trials side by side in each; raises what a training raises here.
     """
     logger.warning("a few steps are timed, once for shapes of this size on this machine: half a minute, or minutes beside other work")
-    workers = jobs[0][0].workers
+    workers = requests[0][0].workers
     beside = 1 if workers.gpus else max(1, min(workers.count, (os.cpu_count() or 1) // workers.trial_threads))
-    found = [timed for _, timed in side_by_side(time_jobs, [(tuple(jobs),)] * beside, beside, lower="proxy.batch_sequences")]
+    found = [timed for _, timed in side_by_side(time_requests, [(tuple(requests),)] * beside, beside, lower="proxy.batch_sequences")]
     imports = fmean(each[0].import_seconds for each in found)
     return [mean_paces(same) for same in zip(*found, strict=False)], OverheadPace(seconds={"imports": imports}, origin="timed")
 
 
-def time_jobs(jobs: Sequence[Job]) -> list[Timed]:
+def time_requests(requests: Sequence[PaceRequest]) -> list[Timed]:
     """Paces of the shapes of each, one after another, in this process, until `TIMED_SECONDS_OF_A_PLAN` were spent on them."""
     found: list[Timed] = []
-    for job in jobs:
+    for request in requests:
         if sum(each.timed_seconds for each in found) > TIMED_SECONDS_OF_A_PLAN:
             break
-        found.append(time_shapes(*job))
+        found.append(time_shapes(*request))
     return found
 
 
@@ -111,9 +111,10 @@ def time_shapes(study: StudySpec, shapes: Sequence[Architecture]) -> Timed:
     from trials.training.pace import StepTimes, products_per_second, time_steps
     from trials.trial.calibration import mode_of
 
-    imported = time.perf_counter() - since - min(waited_seconds() - waited, 0.9 * (time.perf_counter() - since))
+    imported = _worked_seconds(since, waited)
     torch.set_num_threads(study.workers.trial_threads)
-    begun, proxy, device, paces = time.thread_time(), study.proxy.plain(), study.workers.device, []
+    since, waited = time.perf_counter(), waited_seconds()
+    proxy, device, paces = study.proxy.plain(), study.workers.device, []
     way, known = mode_of(study), dict[tuple[object, ...], StepTimes]()
     most_flops = MOST_STEP_FLOPS if device == "cuda" else min(MOST_STEP_FLOPS, MOST_STEP_SECONDS * products_per_second(way.precision))
     for shape in shapes:
@@ -138,7 +139,13 @@ def time_shapes(study: StudySpec, shapes: Sequence[Architecture]) -> Timed:
                 origin="timed",
             )
         )
-    return Timed(paces=tuple(paces), import_seconds=imported, timed_seconds=time.thread_time() - begun)
+    return Timed(paces=tuple(paces), import_seconds=imported, timed_seconds=_worked_seconds(since, waited))
+
+
+def _worked_seconds(since: float, waited: float) -> float:
+    """Seconds since that moment less what this process has waited for a processor, of which it had waited so many by then."""
+    passed = time.perf_counter() - since
+    return passed - min(waited_seconds() - waited, 0.9 * passed)
 
 
 def measured_latency(spec: LatencySpec, shapes: Sequence[Architecture]) -> LatencyPace | None:

@@ -9,13 +9,13 @@ from typing import Any
 from analysis.text.words import duration, quantity
 from search_space import cost
 from trials.plans.known_paces import known_paces, time_missing
-from trials.plans.pace_measure import Job
+from trials.plans.pace_measure import PaceRequest
 from trials.plans.shape_cost import shape_cost
 from trials.plans.stage_estimate import ROUNDED_EVALUATION, KnownPaces, trial_seconds
 from trials.study.ablation_spec import AblationSpec, Arm, ScaleSpec, arms_of
 from trials.trial.calibration import as_known_here
 
-NOT_YET = "and a time that is not known yet: the same command goes on timing it"
+NOT_YET = "and a time that is not known yet: the same command goes on timing it, where this machine's cache can be written"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +44,14 @@ class ArmPlan:
 
 def plan_ablation(ablation: AblationSpec) -> list[ArmPlan]:
     """Every arm at every scale; arms of equal latency as large as the baseline, since their sizes are not known before they are timed."""
-    arms, jobs = {scale: arms_of(ablation, scale) for scale in ablation.scales}, dict[tuple[str, str], Job]()
+    arms, requests = {scale: arms_of(ablation, scale) for scale in ablation.scales}, dict[tuple[str, str], PaceRequest]()
     for scale, those in arms.items():
         if ablation.scales[scale].proxy is not None:
             recipes = {_recipe(arm): arm for arm in those}
-            jobs |= {(scale, recipe): _job(arm, [arm for arm in those if _recipe(arm) == recipe]) for recipe, arm in recipes.items()}
-    time_missing(list(jobs.values()))
-    known = {place: known_paces(*job) for place, job in jobs.items()}
+            for recipe, arm in recipes.items():
+                requests[scale, recipe] = _request(arm, [each for each in those if _recipe(each) == recipe])
+    timed = time_missing(list(requests.values()))
+    known = {place: known_paces(*request, timed) for place, request in requests.items()}
     return [
         _planned(arm, scale, ablation.scales[scale], known.get((scale, _recipe(arm)))) for scale, those in arms.items() for arm in those
     ]
@@ -60,7 +61,7 @@ def _recipe(arm: Arm) -> str:
     return arm.study.proxy.model_dump_json()
 
 
-def _job(arm: Arm, alike: Sequence[Arm]) -> Job:
+def _request(arm: Arm, alike: Sequence[Arm]) -> PaceRequest:
     """The recipe of an arm, one training at a time, and the shapes of the arms that follow it."""
     study = as_known_here(arm.study)
     alone = study.model_copy(update={"workers": study.workers.model_copy(update={"count": 1})})

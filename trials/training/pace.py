@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -93,9 +94,13 @@ def _judged(run: ProxyRun, blocks: TokenBlocks, proxy: ProxySpec, device: str) -
     network, tokens = run.network.to(device), proxy.context_tokens
     evaluate(network, blocks, "validation", proxy.context_tokens, proxy.context_tokens)
     while True:
-        begun = time.perf_counter()
-        evaluate(network, blocks, "validation", tokens, proxy.context_tokens)
-        taken = time.perf_counter() - begun
+        taken = math.inf
+        for _ in range(2):  # one that is long may have been held up, which of few tokens would be believed of many
+            begun = time.perf_counter()
+            evaluate(network, blocks, "validation", tokens, proxy.context_tokens)
+            taken = min(taken, time.perf_counter() - begun)
+            if taken < JUDGED_SECONDS:
+                break
         if taken >= JUDGED_SECONDS or tokens >= MOST_JUDGED_TOKENS:
             return taken / tokens
         tokens *= 2

@@ -80,9 +80,9 @@ def test_every_width_has_each_members_numbers_shape_and_what_it_is_picked_for(wi
         assert len(blocks) >= len(front.members)
         for number, block in zip(front.members, blocks, strict=False):
             values = [objective.words.write(value) for objective, value in zip(front.objectives, front.points[number].values, strict=True)]
-            [shape] = [record.architecture.label for record in records if record.number == number]
-            said = " ".join(block.split())
-            assert all(each in said for each in (f"#{number} ", shape, *values, *picks(front, membership).get(number, [])))
+            [record] = [record for record in records if record.number == number]
+            said, names = " ".join(block.split()), filter(None, [record.architecture.label, record.name])
+            assert all(each in said for each in (f"#{number} ", *names, *values, *picks(front, membership).get(number, [])))
         assert "…" not in "".join(lines)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from search_space import cost
@@ -11,13 +13,14 @@ from tests.support.fakes import small_study
 from trials.plans.pace_measure import (
     LARGEST_WHOLE,
     LONGEST_TIMED_TOKENS,
+    MOST_STEP_FLOPS,
     MOST_STEP_SECONDS,
     TIMED_SECONDS_OF_A_PLAN,
     WIDE_BLOCKS,
     Timed,
     measured_paces,
     spread_by_flops,
-    time_jobs,
+    time_requests,
     time_shapes,
 )
 from trials.plans.pace_model import StepLaw, covers
@@ -79,12 +82,30 @@ def test_slow_products_make_the_timed_steps_smaller(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("trials.training.pace.time_steps", noted)
     study, _ = small_study(proxy={"context_tokens": 2048, "batch_sequences": 1024, "precision": "bfloat16"})
+    largest = []
     for flops_per_second in (1e12, 4e9):
         monkeypatch.setattr("trials.training.pace.products_per_second", lambda _, rate=flops_per_second: rate)
         asked.clear()
         time_shapes(study, [FAMILIES["mobilellm-125m"], FAMILIES["mobilellm-1b"], HUGE])
-        assert max(asked) <= MOST_STEP_SECONDS * flops_per_second
-        assert len(asked) <= 3
+        assert max(asked) <= min(MOST_STEP_FLOPS, MOST_STEP_SECONDS * flops_per_second)
+        largest.append(max(asked))
+    assert largest[1] < largest[0]
+
+
+def test_shapes_of_which_one_block_alike_is_timed_share_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Architecture] = []
+
+    def noted(_: ProxySpec, shape: Architecture, *__: object, **___: object) -> StepTimes:
+        asked.append(shape)
+        return StepTimes(step_tokens=64, seconds_per_token=1e-3, start_seconds=0.0, evaluation_seconds_per_token=1e-4, processor_share=1.0)
+
+    monkeypatch.setattr("trials.training.pace.time_steps", noted)
+    monkeypatch.setattr("trials.training.pace.products_per_second", lambda _: 1e9)
+    study, _ = small_study(proxy={"context_tokens": 2048, "batch_sequences": 1024})
+    wide = FAMILIES["mobilellm-1b"]
+    paces = time_shapes(study, [wide, replace(wide, num_unique_layers=27, layer_types=("full_attention",))]).paces
+    assert (len(asked), len(paces)) == (1, 2)
+    assert paces[0].stands_for_flops > paces[1].stands_for_flops
 
 
 def test_no_recipe_is_begun_once_a_plan_has_timed_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,8 +116,8 @@ def test_no_recipe_is_begun_once_a_plan_has_timed_for_long(monkeypatch: pytest.M
         return Timed(paces=(), import_seconds=1.0, timed_seconds=0.4 * TIMED_SECONDS_OF_A_PLAN)
 
     monkeypatch.setattr("trials.plans.pace_measure.time_shapes", noted)
-    jobs = [(small_study(proxy={"batch_sequences": 1 + count})[0], ()) for count in range(64)]
-    assert len(time_jobs(jobs)) == 3
+    requests = [(small_study(proxy={"batch_sequences": 1 + count})[0], ()) for count in range(64)]
+    assert len(time_requests(requests)) == 3
     assert timed == [1, 2, 3]
 
 

@@ -94,6 +94,10 @@ def test_a_folder_that_cannot_be_written_costs_the_table_alone(tmp_path: Path, m
     (tmp_path / "file").touch()
     monkeypatch.setattr("trials.plans.pace_table.paces_folder", lambda: tmp_path / "file" / "below")
     keep_rows(training_file(STUDY, "a machine"), [planted_row(SHAPES[0], STUDY.proxy)])
+    found = ready_paces(STUDY, SHAPES, times_latency=False)
+    assert found is not None, "what was timed counts, though it is kept nowhere"
+    assert found.basis == "3 shapes timed here"
+    assert known_paces(STUDY, SHAPES) is None
 
 
 def test_what_the_table_lacks_is_timed_once_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
