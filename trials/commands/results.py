@@ -172,9 +172,12 @@ def ui(options: argparse.Namespace) -> int:
 
 
 def more_said(directory: Path, is_verbose: bool) -> str:
-    """The line on what says more; all that is known is said already where that was asked for."""
-    said = f"more     {'' if is_verbose else f'archfront report {typed(directory)} --verbose; '}archfront explain WORDS"
-    return at_width(said, output_width(), indent=9)
+    """The commands that say more, each on a line of its own; all that is known is said already where that was asked for.
+
+    They are not broken at the terminal's width: a path in quotes would be another one.
+    """
+    verbose = "" if is_verbose else f"archfront report {typed(directory)} --verbose\n         "
+    return f"more     {verbose}archfront explain WORDS"
 
 
 def _rates(options: argparse.Namespace) -> Rates | None:

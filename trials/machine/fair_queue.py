@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from search_space.errors import SpecError, refused
+from trials.machine.own_folder import own_folder
 
 ASK_AGAIN_SECONDS = 0.02
 TURN_FILE = "turn"
@@ -30,15 +30,7 @@ class FairQueue:
     def __init__(self, name: str, directory: Path | None = None) -> None:
         """The queue lies in the temporary directory, or in a `directory` of its own; raises SpecError where it is not this user's."""
         root = Path(tempfile.gettempdir()) if directory is None else directory
-        self._folder = root / f"archfront-{os.getuid()}-{name}"
-        cure = "remove it, or point TMPDIR at a directory of your own"
-        try:
-            self._folder.mkdir(mode=0o700, exist_ok=True)
-            owner = self._folder.lstat().st_uid
-        except OSError as error:
-            raise refused(error, self._folder, "be a folder of this user", cure) from None
-        if owner != os.getuid() or self._folder.is_symlink():
-            raise SpecError(f"{self._folder} must be a folder of this user, found another's or a link; {cure}")
+        self._folder = own_folder(root, name)
 
     @contextmanager
     def turn(self) -> Iterator[float]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import atexit
+import hashlib
 import logging
 import os
-import shutil
 import sqlite3
 import tempfile
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,7 +17,8 @@ from analysis.records.checked import from_json
 from analysis.records.files import write_whole
 from analysis.records.json_text import parse_json
 from analysis.records.json_writer import json_of
-from search_space.errors import SpecError, quoted
+from search_space.errors import SpecError, quoted, shortened_path
+from trials.machine.own_folder import own_folder
 from trials.machine.provenance import environment
 from trials.machine.redaction import HIDDEN, redacted, without_password
 from trials.tracking.mlflow_views import CHECKS_VIEW, CURVES_VIEW, FAILURES_VIEW, FRONT_VIEW, TABLE_VIEW, VIEW_TAG, view_id, view_path
@@ -39,8 +38,6 @@ UNPLAIN = {"?", "%", "#"}
 """What SQLAlchemy and MLflow do not agree on in a path."""
 PLAIN_PLACES = ("/tmp", "/var/tmp", "/dev/shm")
 """Where a link lies that the folder for temporary files cannot have, its own path being such a one."""
-LINKS: list[Path] = []
-"""Folders of this process with a link each, see `plain_path`."""
 
 logger = logging.getLogger(__name__)
 
@@ -81,25 +78,27 @@ def file_uri(directory: Path, name: str) -> str:
     return f"sqlite:///{plain_path(directory.resolve()) / name}"
 
 
-@cache
 def plain_path(directory: Path) -> Path:
-    """The directory; where no address that SQLAlchemy and MLflow read alike can have its path, a link to it until this process ends."""
+    """The directory; where no address that SQLAlchemy and MLflow read alike can have its path, the one link to it of this user.
+
+    Every process uses that link, so that one which is killed leaves nothing more than it found. Raises SpecError where it can lie nowhere.
+    """
     whole = directory.resolve()
     if not UNPLAIN & set(str(whole)):
         return directory
     places = (tempfile.gettempdir(), *PLAIN_PLACES)
-    there = next((place for place in places if not UNPLAIN & set(place) and os.access(place, os.W_OK)), None)
-    folder = Path(tempfile.mkdtemp(prefix="archfront-link-", dir=there))
-    LINKS.append(folder)
-    (folder / "there").symlink_to(whole)
-    return folder / "there"
-
-
-@atexit.register
-def remove_links() -> None:
-    """Remove what `plain_path` has made; to be called where a process ends so that Python does not."""
-    while LINKS:
-        shutil.rmtree(LINKS.pop(), ignore_errors=True)
+    there = next((place for place in places if not UNPLAIN & set(place) and os.access(place, os.W_OK | os.X_OK)), None)
+    if there is None:
+        raise SpecError(
+            f"a path with ?, % or # must have a folder for a link that MLflow can read, found none that can be written among "
+            f"{', '.join(places)} for {shortened_path(whole)}; set TMPDIR to a folder without ?, % and #"
+        )
+    link = own_folder(Path(there), "links") / hashlib.sha256(os.fsencode(whole)).hexdigest()
+    if os.path.lexists(link) and link.readlink() != whole:
+        link.unlink()
+    with suppress(FileExistsError):  # it was there, or another process has just made it
+        link.symlink_to(whole)
+    return link
 
 
 def location_of(

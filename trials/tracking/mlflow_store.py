@@ -160,7 +160,7 @@ def open_client(directory: Path, place: MlflowLocation) -> Any:
     if place.tracking_uri is None or is_database(place.tracking_uri):
         from mlflow.store.db import utils
 
-        utils.MAX_RETRY_COUNT = 1  # it waits for 101 s otherwise, whatever the reason; what may heal is tried again by who knows of it
+        utils.MAX_RETRY_COUNT = 1  # it waits for 101 s otherwise, whatever the reason; what may heal is tried again by `Writer.work`
     if place.tracking_uri is None:
         database = directory.resolve() / DATABASE
         require_short(database, "move the directory to a shorter one")

@@ -30,7 +30,7 @@ from trials.machine.supervision import STOPS
 from trials.study.own_database import set_aside
 from trials.study.sole_writer import ENDING_SECONDS, WritersMeetError, claim_runs
 from trials.study.spec import StudySpec
-from trials.tracking.mlflow_location import DATABASE, MlflowLocation, remove_links
+from trials.tracking.mlflow_location import DATABASE, MlflowLocation
 from trials.tracking.mlflow_models import UnregisteredError, remove_model_on_its_way
 from trials.tracking.mlflow_runs import StudyRuns
 from trials.trial.task import TrialTask
@@ -39,6 +39,8 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 15.0
 """Time until the next attempt where MLflow could not be written; each is twice the one before."""
 LONGEST_ABSENCE_SECONDS = 120.0
 """How long an MLflow that answered before, and does not now, is waited for once the study is over."""
+FIRST_ANSWER_SECONDS = 5.0
+"""How long one that has not answered yet is waited for then, where that may be all that it takes: it restarts, say, or is locked."""
 ACCOUNT_SECONDS, ACCOUNT_SHARE = 10.0, 0.05
 """Least time between two accounts of the front while a study runs, and the share of the time that they may take."""
 NO_ANSWER = ("ConnectionError", "ConnectTimeout", "ReadTimeout")
@@ -116,19 +118,22 @@ class Writer:
 
         Whoever gives up leaves no run that seems to go on.
         """
-        pause, deadline = FIRST_PAUSE_SECONDS, None
+        pause, failing_since = FIRST_PAUSE_SECONDS, None
         while not self._gone.is_set():
             failure = self._failure()
             if failure is None:
-                pause, deadline = FIRST_PAUSE_SECONDS, None
+                pause, failing_since = FIRST_PAUSE_SECONDS, None
                 if self._page:
                     return
                 self._collect(self._until_next_account())
                 continue
             if self._end:
-                deadline = deadline or time.monotonic() + LONGEST_ABSENCE_SECONDS
-                if not (self._has_answered and _heals(failure)) or time.monotonic() > deadline:
+                failing_since = failing_since or time.monotonic()
+                longest = LONGEST_ABSENCE_SECONDS if self._has_answered else FIRST_ANSWER_SECONDS
+                left = failing_since + longest - time.monotonic()
+                if not _heals(failure) or left <= 0:
                     break
+                pause = min(pause, left)
             self._runs = None  # what of the last request arrived is seen when the store is opened again
             self._wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
@@ -276,7 +281,6 @@ def _listen(said: IO[bytes], coming: queue.SimpleQueue[Item | None], writer: Wri
     except (EOFError, pickle.UnpicklingError):
         writer.leave()
         time.sleep(ENDING_SECONDS)
-        remove_links()
         os._exit(0)
 
 
@@ -298,5 +302,4 @@ def main() -> None:
     if not writer.was_left:
         answers.write(json_of({"done": True}) + "\n")
         answers.flush()
-    remove_links()
     os._exit(0)  # the listener still waits for the driver's end

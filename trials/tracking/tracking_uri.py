@@ -110,7 +110,7 @@ def _settled_file(uri: str) -> str:
 def _require_database(path: Path) -> None:
     """Raise SpecError where something else than a SQLite database, or nothing yet, lies there."""
     require_reachable(path, "a database's file")
-    require_short(path, "name another")
+    require_short(path, "name another with --tracking-uri")
     if not path.exists() or (path.is_file() and path.stat().st_size == 0):
         return
     beginning = b""

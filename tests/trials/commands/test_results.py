@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from analysis.objectives.registry import find_objective
 from analysis.records.record import read_finals, read_records
 from tests.conftest import Call
 from tests.support.fuzz_subjects import STORED
+from trials.commands.results import more_said
 
 DAMAGES: dict[str, Callable[[list[bytes]], list[bytes]]] = {
     "no JSON": lambda lines: [*lines[:2], b"{broken", *lines[3:]],
@@ -28,8 +30,18 @@ def test_a_report_names_what_says_more_than_it_has_said(flags: list[str], archfr
     shutil.copytree(STORED / "search", tmp_path / "study")
     done = archfront("report", str(tmp_path / "study"), *flags)
     assert done.returncode == 0, done.stderr
-    assert re.search(r"^more     .*archfront explain WORDS$", done.stderr, re.MULTILINE)
+    assert re.search(r"^(more)?  +archfront explain WORDS$", done.stderr, re.MULTILINE)
     assert ("--verbose" in done.stderr) is not bool(flags)
+
+
+def test_the_commands_that_say_more_are_whole_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path with two spaces would be another one where it was broken at them."""
+    monkeypatch.setattr("trials.commands.results.output_width", lambda: 40)
+    directory = Path("runs/a name  of two")
+    assert more_said(directory, is_verbose=True) == "more     archfront explain WORDS"
+    first, second = more_said(directory, is_verbose=False).splitlines()
+    assert shlex.split(first) == ["more", "archfront", "report", str(directory), "--verbose"]
+    assert second == "         archfront explain WORDS"
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

@@ -11,16 +11,20 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from search_space.errors import SpecError
 from tests.support.mlflow_here import empty_database
 from tests.support.sample_study import sample_finals, sample_records
 from tests.trials.tracking.test_mlflow_tracker import STUDY_YAML, study, track
 from trials.study.own_database import LONGEST_DATABASE_BYTES, damage
+from trials.tracking import mlflow_writer
 from trials.tracking.mlflow_interface import serve_ui
 from trials.tracking.mlflow_location import DATABASE, location_of
+from trials.tracking.mlflow_runs import StudyRuns
 from trials.tracking.mlflow_tracker import Tracker
 
 NAMES = ["what?a=b&c 100% #1", "a%20b %(here)s", 'it\'s "it"', " ünï 日本 🙂 ", "a;b:c@d\\e+f", "-rf $HOME {x} ~ a*[b]"]
@@ -67,7 +71,7 @@ TOO_LONG = f"the path of a SQLite database must have at most {LONGEST_DATABASE_B
 
 def test_a_path_too_long_for_a_database_is_told_and_a_shorter_one_has_the_runs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     directory, short = of_database_bytes(LONGEST_DATABASE_BYTES + 1, tmp_path / "far"), tmp_path / "near"
-    with pytest.raises(SpecError, match=f"{TOO_LONG}.*; name another"):
+    with pytest.raises(SpecError, match=f"{TOO_LONG}.*; name another with --tracking-uri$"):
         location_of(directory, f"sqlite:///{directory / DATABASE}")
     with caplog.at_level(logging.WARNING):
         track(directory, SEEN)
@@ -97,7 +101,7 @@ def test_the_process_that_writes_them_does_so_under_any_name(
     tracker.close()
     assert runs_in(directory / DATABASE) == 1 + len(SEEN)
     assert {path.name for path in tmp_path.iterdir()} == {name, "temporary"}
-    assert list(temporary.iterdir()) == [], "a link was left"
+    assert [link.resolve() for folder in temporary.iterdir() for link in folder.iterdir()] == [directory], "more than its link was left"
     assert caplog.messages == []
 
 
@@ -213,6 +217,43 @@ def test_two_studies_of_one_name_on_one_database_keep_their_files_apart(tmp_path
     assert artifacts_in(one) == artifacts_in(other) == ["README.md", "config.json", "environment.json", "front.json", "study.yaml"]
 
 
+def _sqlite(said: str) -> Exception:
+    return OperationalError("SELECT 1", {}, sqlite3.OperationalError(said))
+
+
+OPENING: dict[str, tuple[Exception, int | None, bool]] = {
+    "locked at first": (_sqlite("database is locked"), 3, True),
+    "full at first": (_sqlite("FATAL: sorry, too many clients already"), 2, True),
+    "restarting for ever": (_sqlite("could not connect to server"), None, False),
+    "nothing that heals": (_sqlite("unable to open database file"), None, False),
+}
+"""What opening a store raises, how often (None: always), and whether a catch-up, whose end comes at once, writes the runs."""
+
+
+@pytest.mark.parametrize("what", OPENING)
+def test_a_catch_up_waits_a_moment_for_a_store_that_may_yet_open(
+    what: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error, times, is_written = OPENING[what]
+    tried = []
+
+    def opened(*given: Any) -> StudyRuns:
+        tried.append(given)
+        if times is None or len(tried) <= times:
+            raise error
+        return StudyRuns(*given)
+
+    monkeypatch.setattr(mlflow_writer, "StudyRuns", opened)
+    monkeypatch.setattr(mlflow_writer, "FIRST_PAUSE_SECONDS", 0.01)
+    if what == "restarting for ever":
+        monkeypatch.setattr(mlflow_writer, "FIRST_ANSWER_SECONDS", 0.1)
+    with caplog.at_level(logging.WARNING):
+        track(tmp_path, SEEN)
+    assert runs_in(tmp_path / DATABASE) == (1 + len(SEEN) if is_written else 0)
+    assert len(tried) == 2 if what == "nothing that heals" else len(tried) >= 3, "once before its end is known"
+    assert len(caplog.messages) == 1, "it is told once"
+
+
 NOBODY = {
     "http://me:hunter2hunter2@127.0.0.1:9": True,
     "http://me:hunter2hunter2@no-such-host.invalid:5000": True,
@@ -231,6 +272,7 @@ def test_a_database_that_cannot_be_reached_is_told_without_the_password(
     uri: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr(mlflow_writer, "FIRST_ANSWER_SECONDS", 0.1)
     monkeypatch.setattr("mlflow.store.db.utils.time", SimpleNamespace(sleep=lambda _: pytest.fail("MLflow waits by itself")))
     with caplog.at_level(logging.WARNING, logger="trials"):
         track(tmp_path, SEEN, uri)
