@@ -176,8 +176,8 @@ def more_said(directory: Path, is_verbose: bool) -> str:
 
     They are not broken at the terminal's width: a path in quotes would be another one.
     """
-    verbose = "" if is_verbose else f"archfront report {typed(directory)} --verbose\n         "
-    return f"more     {verbose}archfront explain WORDS"
+    verbose = "" if is_verbose else f"more     archfront report {typed(directory)} --verbose\n"
+    return f"{verbose}more     archfront explain WORDS"
 
 
 def _rates(options: argparse.Namespace) -> Rates | None:
