@@ -75,6 +75,7 @@ class Comparison:
             corpus, common = study.corpus, study.proxy.model_dump(mode="json", exclude_defaults=True)
             shapes = [shape for _, shape in references(study.references, study.search_space)]
             shapes += study.search_space.sample(study.search.trials, SHAPE_SEED)
+            shapes = shapes[: values.get("first")]
         else:
             corpus, common = parsed(CorpusSpec, values["corpus"], str(SETS), "docs/study.md"), values["common"]
             shapes = [Architecture.from_dict({"vocab_size": values["vocab_size"], **shape}) for shape in values["shapes"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import subprocess
 from collections.abc import Callable, Generator, Iterator
@@ -14,6 +15,7 @@ import pytest
 
 from tests.support.browser import headless
 from tests.support.needs import demanded, skip_what_is_late
+from trials.tracking.mlflow_store import MLFLOW_SETTINGS
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -26,9 +28,13 @@ TESTS = count()
 
 
 def pytest_configure() -> None:
-    """Have what tests start listen to Ctrl-C and to a terminal that closes, which a shell's `&` and `nohup` would keep from them."""
+    """Have what tests start listen to Ctrl-C and to a terminal that closes, which a shell's `&` and `nohup` would keep from them.
+
+    And have MLflow as quiet as users have it.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", MLFLOW_SETTINGS["MLFLOW_LOGGING_LEVEL"])  # read once, by whichever test imports it first
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -62,6 +62,6 @@ def test_the_commands_of_the_first_pages_run_in_their_order_as_they_are_written(
     front = (tmp_path / "runs" / "quickstart" / "report.html").read_text(encoding="utf-8")
     assert "deep-thin" in front
     assert "wide-shallow" in front
-    [exported] = tmp_path.glob("runs/quickstart/**/model.safetensors")
+    [exported] = tmp_path.glob("runs/quickstart/exports/**/model.safetensors")
     assert (exported.parent / "config.json").is_file()
     assert (exported.parent / "tokenizer.json").is_file()

@@ -143,6 +143,11 @@ def forecast_figure(found: FrontForecast, records: Sequence[TrialRecord], front:
             marker={"size": 9, "color": theme.FRONT}, hovertext=hover, hoverinfo="text",
         )
     )  # fmt: skip
+    if found.longer:
+        there = [(at, forecast.measured) for at, forecast in zip(across, found.forecasts, strict=True) if forecast.measured is not None]
+        mark = {"symbol": "x", "size": 9, "color": theme.REFERENCE}
+        ats, measured = zip(*there, strict=True) if there else ((), ())
+        figure.add_trace(go.Scatter(x=ats, y=measured, mode="markers", name="measured at that length", marker=mark))
     if is_logarithmic(along, across):
         figure.update_xaxes(type="log", tickvals=theme.log_ticks(across), ticktext=[f"{tick:g}" for tick in theme.log_ticks(across)])
     figure.update_xaxes(title_text=axis_title(along, points))

@@ -89,7 +89,7 @@ def environment_facts(summary: StudySummary, records: Sequence[TrialRecord]) -> 
 
 FORECAST_CAPTION = (
     "Bars are the 90 % intervals of what one training of the target's length would measure, where each shape stands; hollow marks are what "
-    "the study measured at its own length. Members of the front and near-ties."
+    "the study measured at its own length, and crosses what was measured at the target's. Members of the front and near-ties."
 )
 
 
@@ -112,8 +112,8 @@ def forecast_table(found: FrontForecast, records: Sequence[TrialRecord], front: 
     """A row for each shape."""
     labels, along = {record.number: record.architecture.label for record in records}, front.objectives[front.problem.ordering]
     columns = {
-        "Trial": False, "Shape": False, along.words.title: True, "bits per byte now": True, "forecast": True, "90 %": True,
-        "on the front then": True, "most accurate then": True,
+        "Trial": False, "Shape": False, along.words.title: True, "bits per byte now": True, "measured then": True, "forecast": True,
+        "90 %": True, "on the front then": True, "most accurate then": True,
     }  # fmt: skip
     rows = [
         (
@@ -121,6 +121,7 @@ def forecast_table(found: FrontForecast, records: Sequence[TrialRecord], front: 
             element("code", labels[p.number]),
             along.words.write(front.points[p.number].values[front.problem.ordering]),
             f"{p.now:.3f}",
+            words.ABSENT if p.measured is None else f"{p.measured:.3f}",
             f"{p.expected:.3f}",
             words.bits_range(p.low, p.high),
             f"{p.on_front:.0%}",

@@ -154,8 +154,9 @@ def _credible(objective: Objective, row: Mapping[str, Any]) -> str:
 def forecast_text(found: FrontForecast, records: Sequence[TrialRecord], width: int | None = None) -> str:
     """What each shape may have after longer training, then the sentences; `width` is that of a terminal."""
     labels = {record.number: record.architecture.label for record in records}
-    lines = [("trial", "shape", "now", "forecast", "90 %", "on front then")]
+    lines = [("trial", "shape", "now", "measured then", "forecast", "90 %", "on front then")]
     for p in found.forecasts:
-        numbers = (f"{p.now:.3f}", f"{p.expected:.3f}", words.bits_range(p.low, p.high), f"{p.on_front:.0%}")
+        measured = words.ABSENT if p.measured is None else f"{p.measured:.3f}"
+        numbers = (f"{p.now:.3f}", measured, f"{p.expected:.3f}", words.bits_range(p.low, p.high), f"{p.on_front:.0%}")
         lines.append((f"#{p.number}", labels[p.number], *numbers))
     return _in_width(wrapped_table(lines, range(len(lines[0])), width), forecast_sentences(found, labels), width)

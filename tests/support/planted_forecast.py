@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from analysis.fidelity.forecast import LOSS_DRIFT, FrontForecast, forecast_front
+from analysis.fidelity.rank_validity import LongRun
 from analysis.fronts.domination import non_dominated
 from analysis.fronts.front import front_of
 from analysis.fronts.membership import estimate_membership
@@ -54,9 +55,9 @@ def planted(seed: int, cooldowns: Sequence[float] = (0.25, 0.5), noise: float = 
     return records, np.array(true_qualities)
 
 
-def looked(records: Sequence[TrialRecord], times: float = 4.0) -> FrontForecast:
+def looked(records: Sequence[TrialRecord], times: float = 4.0, longer: Sequence[LongRun] = ()) -> FrontForecast:
     here = front_of(records)
-    return forecast_front(records, here, estimate_membership(here), times)
+    return forecast_front(records, here, estimate_membership(here), times, longer)
 
 
 @dataclass(frozen=True)
@@ -73,13 +74,13 @@ class Followed:
     """Whether it truly was."""
 
 
-def followed(seeds: Iterable[int], noise: float = NOISE) -> Followed:
-    """Plant these studies, look ahead, and train on."""
+def followed(seeds: Iterable[int], noise: float = NOISE, longer: Callable[[int], Sequence[LongRun]] = lambda _: ()) -> Followed:
+    """Plant these studies, look ahead in sight of the longer trainings of each, and train on."""
     rows = []
     for seed in seeds:
         records, true_qualities = planted(seed, noise=noise)
         random = np.random.default_rng(1_000 + seed)
-        forecasts = looked(records).forecasts
+        forecasts = looked(records, longer=longer(seed)).forecasts
         numbers = [forecast.number for forecast in forecasts]
         ms = {record.number: record.latency.total_ms.median for record in records if record.latency}
         members = {numbers[place] for place in non_dominated([(ms[number], true_qualities[number, 2]) for number in numbers])}

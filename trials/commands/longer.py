@@ -152,7 +152,12 @@ def add_promotion_arguments(parser: argparse.ArgumentParser) -> None:
     """What says which members of a front are trained how much longer."""
     add = parser.add_argument
     add("--times", type=times, default=2.0, metavar="X", help="how many times longer, at most 8 (default %(default)g)")
-    add("--top", type=positive, metavar="N", help="those most likely on the front alone (default: its members and near-ties)")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--top", type=positive, metavar="N", help="those most likely on the front alone (default: its members and near-ties)"
+    )
+    telling = "so many shapes of the study, each the one that then says most about the front of that length for its FLOPs"
+    which.add_argument("--most-telling", type=positive, metavar="N", help=telling)
 
 
 def promote(options: argparse.Namespace) -> int:
@@ -172,7 +177,7 @@ def promote(options: argparse.Namespace) -> int:
     from trials.experiments.promote import run_promotion
 
     with workplace(study, options.address) as place:
-        asked = {"times": options.times, "top": options.top, "origin": origin}
+        asked = {"times": options.times, "top": options.top, "most_telling": options.most_telling, "origin": origin}
         found = run_promotion(study, directory, study_text=text, **asked, workplace=place, progress=_say_run)
     if options.json:
         emit(asdict(found))

@@ -87,7 +87,7 @@ def submit_promote(options: argparse.Namespace) -> int:
     require_promotion(study, options.times)
     name = study.name
     directory = options.directory or f"~/archfront/{name}"
-    return _submit(options, "promote", name, [options.study], directory, _words(options, "times", "top"))
+    return _submit(options, "promote", name, [options.study], directory, _words(options, "times", "top", "most_telling"))
 
 
 def add_lr_check_job_arguments(parser: argparse.ArgumentParser) -> None:

@@ -32,13 +32,16 @@ def run_promotion(
     study_text: str,
     times: float,
     top: int | None = None,
+    most_telling: int | None = None,
     origin: Path | None = None,
     workplace: Workplace = HERE,
     progress: ReportLongRun | None = None,
 ) -> Promotion:
     """Train members of the front and near-ties, or the `top` of them by their chance to be on it, so many times longer.
 
-    What the directory holds is kept. Every training has one seed, which chose nothing. Trains `workers.count` shapes at a time.
+    With `most_telling` so many shapes are trained, each chosen as the one that says most about the front of that length for its FLOPs, in
+    sight of those before it, `workers.count` at a time; fewer where no other would change that front much. What the directory holds is
+    kept and counts. Every training has one seed, which chose nothing. Trains `workers.count` shapes at a time.
     Raises SpecError where the directory is another study's, has no front, or the corpus is another text than its trials'.
     """
     require_promotion(study, times)
@@ -47,26 +50,31 @@ def run_promotion(
     with claim(directory, study_text, origin):
         study = workplace.settled(study, directory)
         seen = _Promotable.of(read_records(directory), read_finals(directory), study.problem)
-        records, membership, numbers = seen.records, seen.membership, seen.numbers
-        if not numbers:
+        if not seen.numbers:
             raise SpecError(f"{directory} must have a finished trial to promote, found none; run the study to its end")
-        if top is not None:
-            best = sorted(numbers, key=lambda number: -membership.posteriors[number].on_front)[:top]
-            numbers = [number for number in numbers if number in best]
-        chosen = [records[number] for number in numbers]
-        blocks = {size: prepare_corpus(study.corpus, size) for size in {record.architecture.vocab_size for record in chosen}}
+        numbers = seen.likeliest(top)
+        possible = [seen.records[number] for number in (numbers if most_telling is None else seen.front.points)]
+        blocks = {size: prepare_corpus(study.corpus, size) for size in {record.architecture.vocab_size for record in possible}}
         for found in blocks.values():
-            found.require_same_text(chosen)
+            found.require_same_text(possible)
         reuse = Reuse(study, directory, {size: TrainingText.of(found) for size, found in blocks.items()})
         runs = seen.runs_of(finished_runs(directory, PROMOTED, times))
-        runs = {number: run for number, run in runs.items() if number in numbers}
-        missing = [record for record in chosen if record.number not in runs]
-        ended = long_runs(missing, study, times, reuse, directory / PROMOTED, workplace)
-        for count, run in enumerate(ended, len(chosen) - len(missing) + 1):
-            runs[run.number] = run
-            if progress is not None:
-                progress(count, len(chosen), run)
-    return seen.told(numbers, runs, times)
+        others = [run for run in read_all_long_runs(directory) if run.times != times]
+        if most_telling is None:
+            runs = {number: run for number, run in runs.items() if number in numbers}
+        count = len(numbers) if most_telling is None else most_telling
+        while len(runs) < count:
+            if most_telling is None:
+                some = [number for number in numbers if number not in runs]
+            else:
+                some = seen.next_telling([*others, *runs.values()], times)[: min(study.workers.count, count - len(runs))]
+            if not some:
+                break
+            for run in long_runs([seen.records[number] for number in some], study, times, reuse, directory / PROMOTED, workplace):
+                runs[run.number] = run
+                if progress is not None:
+                    progress(len(runs), count, run)
+    return seen.told(runs, times)
 
 
 def read_promotions(
@@ -78,17 +86,27 @@ def read_promotions(
         return []
     seen, told = _Promotable.of(records, finals, problem), list[Promotion]()
     for times in sorted({run.times for run in runs}):
-        there = seen.runs_of(run for run in runs if run.times == times)
-        if numbers := [number for number in seen.numbers if number in there]:
-            told.append(seen.told(numbers, there, times))
+        if there := seen.runs_of(run for run in runs if run.times == times):
+            told.append(seen.told(there, times))
     return told
 
 
-def foreseen(records: Sequence[TrialRecord], finals: Mapping[int, FinalRecord], problem: Problem, times: float) -> FrontForecast | str:
-    """The front at so many times the study's tokens, in float32; a sentence where the records cannot say."""
+def read_all_long_runs(directory: Path) -> list[LongRun]:
+    """All trainings of a study's shapes that were longer than its own, from both files of its directory."""
+    return [*read_long_runs(directory), *read_long_runs(directory, PROMOTED)]
+
+
+def foreseen(
+    records: Sequence[TrialRecord],
+    finals: Mapping[int, FinalRecord],
+    problem: Problem,
+    times: float,
+    longer: Sequence[LongRun] = (),
+) -> FrontForecast | str:
+    """The front at so many times the study's tokens, in float32, in sight of `longer` trainings; a sentence where these cannot say."""
     if problem.forecast_place is None:
         return "the study's objectives have no loss in bits per byte that a training tells"
-    return _Promotable.of(records, finals, problem).ahead(times)
+    return _Promotable.of(records, finals, problem).ahead(times, longer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,20 +126,35 @@ class _Promotable:
         membership = estimate_membership(front)
         return cls(plain, front, membership, members_and_near_ties(front, membership))
 
+    def likeliest(self, top: int | None) -> list[int]:
+        """So many of them by their chance to be on the front, in the order in which that is listed; by default all."""
+        best = sorted(self.numbers, key=lambda number: -self.membership.posteriors[number].on_front)[:top]
+        return [number for number in self.numbers if number in best]
+
     def runs_of(self, runs: Iterable[LongRun]) -> dict[int, LongRun]:
         """The last training of each trial that is of its shape, by the trial's number."""
-        keys = {number: record.architecture.key for number, record in self.records.items()}
+        keys = {number: self.records[number].architecture.key for number in self.front.points}
         return {run.number: run for run in runs if keys.get(run.number) == run.architecture_key}
 
-    def told(self, numbers: Sequence[int], runs: Mapping[int, LongRun], times: float) -> Promotion:
-        """What these trials' long trainings say."""
+    def told(self, runs: Mapping[int, LongRun], times: float) -> Promotion:
+        """What these trials' long trainings say, held against what the study alone foresaw."""
+        numbers = sorted(runs, key=lambda number: self.front.costs(number)[self.front.problem.ordering])
         labels = {number: self.records[number].architecture.label for number in numbers}
         return promotion(numbers, runs, labels, self.front, times, self.ahead(times))
 
-    def ahead(self, times: float) -> FrontForecast | str:
+    def next_telling(self, longer: Sequence[LongRun], times: float) -> list[int]:
+        """Shapes that were not trained to that length, by what such a training says for its FLOPs; raises SpecError where that is unknown.
+
+        None where no other would change the front there much.
+        """
+        trained = {run.number for run in longer if run.times == times}
+        ahead = forecast_front(list(self.records.values()), self.front, self.membership, times, longer)
+        return [number for number in ahead.next_of_target_length() if number not in trained]
+
+    def ahead(self, times: float, longer: Sequence[LongRun] = ()) -> FrontForecast | str:
         """The front at so many times the study's tokens; a sentence where the records cannot say."""
         try:
-            return forecast_front(list(self.records.values()), self.front, self.membership, times)
+            return forecast_front(list(self.records.values()), self.front, self.membership, times, longer)
         except SpecError as error:
             return str(error)
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from analysis.records.training import FARTHEST, Training
-from analysis.text.words import bits_text
+from analysis.text.words import bits_text, plural
 from search_space.cost import parameters
 from search_space.errors import SpecError
 from trials.experiments.promote import foreseen
@@ -97,13 +97,18 @@ def _by_front(stored: StoredStudy, number: int, wanted: Statement) -> LossPredic
     times = wanted.tokens / tokens
     if not 1 < times <= FARTHEST:
         return f"{times:.3g} times the study's length is not between 1 and {FARTHEST:g} times, as far as it sees"
-    ahead = foreseen(stored.records, stored.finals, stored.study.problem, times)
+    ahead = foreseen(stored.records, stored.finals, stored.study.problem, times, stored.longer)
     if isinstance(ahead, str):
         return ahead
     found = next((each for each in ahead.forecasts if each.number == number), None)
     if found is None:
         return f"trial {number} is neither on the front nor near it, and only those are foreseen"
-    basis = f"the cooldowns of {stored.study.name} ({times:.3g} times its tokens)"
+    seen = (
+        f"{plural(ahead.longer, 'longer training')} of {stored.study.name} beside its own"
+        if ahead.longer
+        else f"the cooldowns of {stored.study.name}"
+    )
+    basis = f"{seen} ({times:.3g} times its tokens)"
     return LossPrediction(unit="bits_per_byte", low=found.low, expected=found.expected, high=found.high, basis=basis)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.fidelity.forecast import FrontForecast, forecast_front
-from analysis.fidelity.rank_validity import LongRun, Validity, read_long_runs, validity
+from analysis.fidelity.rank_validity import PROMOTED, LongRun, Validity, read_long_runs, validity
 from analysis.fronts.front import Front, front_of
 from analysis.fronts.importance import Importance, importances
 from analysis.fronts.membership import Membership, estimate_membership
@@ -24,6 +24,7 @@ from analysis.records.files import write_whole
 from analysis.records.record import RECORDS, FinalRecord, TrialRecord, read_finals, read_records
 from analysis.records.stages import Outlook
 from analysis.records.summary import StudySummary
+from analysis.records.training import FARTHEST
 from analysis.report.study_page import REPORT, report_page
 from analysis.text import words
 from search_space.errors import SpecError
@@ -55,6 +56,8 @@ class StoredStudy:
     finals: dict[int, FinalRecord]
     long_runs: list[LongRun]
     """Longer trainings that judge the short ones; none before `archfront validate`."""
+    promoted: list[LongRun]
+    """Longer trainings of the front's shapes; none before `archfront promote`."""
     attempts: tuple[Attempt, ...] = ()
     """Attempts at trials that were lost with their workers."""
     left_out: tuple[str, ...] = ()
@@ -76,14 +79,29 @@ class StoredStudy:
 
     @cached_property
     def forecast(self) -> FrontForecast | str | None:
-        """The front at the study's target, or a sentence on what it lacks; None where the study has no target."""
-        target, tokens = self.study.target, self.study.proxy.tokens
-        if target is None or tokens is None:
+        """The front at the study's target, or a sentence on what it lacks.
+
+        Without a target that of the longest training there is, which is one of `archfront promote` or `validate`; None without any.
+        """
+        target, tokens, longer = self.study.target, self.study.proxy.tokens, self.longer
+        times = max((run.times for run in longer if run.times <= FARTHEST), default=None)
+        if target is not None and tokens is not None:
+            times = target.tokens / tokens
+        if times is None:
             return None
+        if longer:
+            from trials.experiments.promote import foreseen
+
+            return foreseen(self.records, self.finals, self.study.problem, times, longer)
         try:
-            return forecast_front(self.records, self.front, self.membership, target.tokens / tokens)
+            return forecast_front(self.records, self.front, self.membership, times)
         except SpecError as error:
             return str(error)
+
+    @property
+    def longer(self) -> list[LongRun]:
+        """All trainings of its shapes that were longer than its own."""
+        return [*self.long_runs, *self.promoted]
 
     @cached_property
     def front(self) -> Front:
@@ -156,9 +174,17 @@ def read_study(directory: Path, *, leaves_out: bool = False) -> StoredStudy:
     require_unchanged(directory, asked)
     if (found := misfit(asked, records)) is not None:
         logger.warning("%s does not fit its %s: %s; restore the one that was changed", path, RECORDS, found)
-    finals, longer = read_finals(directory, left_out), read_long_runs(directory)
-    attempts = tuple(read_attempts(directory, left_out))
-    return StoredStudy(directory, as_settled(asked, directory), content.decode(), records, finals, longer, attempts, tuple(left_out or ()))
+    return StoredStudy(
+        directory,
+        as_settled(asked, directory),
+        content.decode(),
+        records,
+        read_finals(directory, left_out),
+        read_long_runs(directory),
+        read_long_runs(directory, PROMOTED),
+        tuple(read_attempts(directory, left_out)),
+        tuple(left_out or ()),
+    )
 
 
 def under_objectives(stored: StoredStudy, names: Sequence[str]) -> StoredStudy:

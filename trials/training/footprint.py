@@ -20,8 +20,9 @@ from trials.training.failures import OutOfMemory
 from trials.training.loss import tokens_at_once
 from trials.training.muon import STACKED_VALUES
 
-PROCESS_BYTES = 500 << 20
-"""Bytes of a process that has imported torch and Lightning and made a step; a GPU's own memory has none of it."""
+PROCESS_BYTES = 390 << 20
+"""Bytes of a process that has imported torch and Lightning and made a step; a GPU's own memory has none of it (docs/findings.md,
+2026-12-01: what a process takes without the metrics that nobody asks for)."""
 HEAP_GAPS = 1.08
 """Factor on the activations: the backward pass of one block, and what the allocator cannot use again (docs/findings.md, 2026-11-22: the
 loss in pieces, and the memory of a step)."""

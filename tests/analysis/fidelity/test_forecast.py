@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from analysis.fidelity.forecast import forecast_sentences
+from analysis.fidelity.rank_validity import LongRun
 from search_space.errors import SpecError
-from tests.support.planted_forecast import WHOLE, followed, looked, planted
+from tests.support.planted_forecast import NOISE, WHOLE, followed, looked, planted
 
 
 @pytest.mark.more
@@ -74,7 +76,7 @@ def test_no_experiment_is_longer_than_the_target_and_none_is_named_that_spares_n
     for seed in range(6):
         found = looked(planted(seed)[0], 2.0)
         assert found.experiment is None or found.experiment.times <= 2
-    monkeypatch.setattr("analysis.fidelity.forecast.WORTH", 1.1)
+    monkeypatch.setattr("analysis.fidelity.experiments.WORTH", 1.1)
     found = looked(planted(3)[0])
     assert found.experiment is None
     said = forecast_sentences(found, {})
@@ -95,3 +97,59 @@ def test_cooldowns_of_shapes_far_from_the_front_alone_are_not_enough_and_it_says
 def test_without_cooldowns_it_says_what_is_missing() -> None:
     with pytest.raises(SpecError, match=r"losses at several token counts, one of .* found 0; state proxy\.cooldowns"):
         looked(planted(0, cooldowns=())[0])
+
+
+def longer_runs(numbers: Sequence[int], seed: int, times: float = 4.0) -> list[LongRun]:
+    """Trainings of these shapes to four times the tokens, each with luck of its own."""
+    records, true_qualities = planted(seed)
+    random = np.random.default_rng(2_000 + seed)
+    return [
+        LongRun(
+            number=number, architecture_key=records[number].architecture.key, times=times, seed=1_000, tokens=round(times * WHOLE),
+            bits_per_byte=true_qualities[number, 2] + random.normal(0, NOISE),
+        )
+        for number in numbers
+    ]  # fmt: skip
+
+
+def test_longer_trainings_tell_the_front_there_and_what_was_measured_is_marked() -> None:
+    records, _ = planted(3)
+    alone = looked(records)
+    numbers = [forecast.number for forecast in alone.forecasts][:3]
+    found = looked(records, longer=longer_runs(numbers, 3))
+    assert found.longer == 3
+    assert found.exponent is None
+    measured = {forecast.number: forecast.measured for forecast in found.forecasts if forecast.measured is not None}
+    assert measured == {run.number: run.bits_per_byte for run in longer_runs(numbers, 3)}
+    widths = {forecast.number: forecast.high - forecast.low for forecast in found.forecasts}
+    assert all(widths[number] < 0.06 for number in numbers)
+    assert {forecast.number for forecast in alone.forecasts} <= set(widths)
+    said = forecast_sentences(found, {record.number: record.architecture.label for record in records})
+    assert "learnt from all trainings together, 3 longer ones among them; 3 of these shapes were measured there" in said[0]
+    assert found == looked(records, longer=longer_runs(numbers, 3))
+
+
+def test_trainings_of_other_lengths_of_other_shapes_or_that_failed_are_not_measured_there() -> None:
+    records, _ = planted(3)
+    [run, other, failed] = longer_runs([0, 1, 2], 3)
+    shorter, foreign = replace(run, times=2.0), replace(other, architecture_key="another")
+    assert looked(records, longer=[foreign, replace(failed, bits_per_byte=None)]) == looked(records)
+    found = looked(records, longer=[shorter])
+    assert found.longer == 1
+    assert all(forecast.measured is None for forecast in found.forecasts)
+
+
+def test_a_large_study_is_learnt_from_a_sample_with_all_prospects(monkeypatch: pytest.MonkeyPatch) -> None:
+    records, _ = planted(3)
+    monkeypatch.setattr("analysis.fidelity.mixed_lengths.MOST_SHAPES", 12)
+    found = looked(records, longer=longer_runs([0, 5], 3))
+    assert {forecast.number for forecast in looked(records).forecasts} <= {forecast.number for forecast in found.forecasts}
+
+
+@pytest.mark.more
+@pytest.mark.slow
+def test_with_a_few_long_trainings_nine_of_ten_intervals_hold_and_fewer_decisions_are_wrong() -> None:
+    alone, told = followed(range(12)), followed(range(12), longer=lambda seed: longer_runs([1, 8, 15, 22], seed))
+    assert 0.85 < np.mean(told.inside) <= 0.98
+    assert np.mean(told.held[told.stated > 0.8]) > 0.8
+    assert np.mean(told.widths) < np.mean(alone.widths)

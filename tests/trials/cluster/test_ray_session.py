@@ -74,6 +74,7 @@ def a_head() -> Iterator[Head]:
     command += [f"--temp-dir={folder}", "--include-dashboard=false", f"--ray-client-server-port={client}", "--min-worker-port=0"]
     command += ["--max-worker-port=0", "--num-cpus=2", "--object-store-memory=100000000"]
     environment = {**without_ray(), "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", HEAD_MARK: str(folder)}
+    environment["PYTHONPATH"] = str(ROOT)  # for what stands in for training
     with (folder / "out").open("w") as out:
         head = subprocess.Popen(command, env=environment, stdout=out, stderr=out, start_new_session=True)
     try:

@@ -16,6 +16,7 @@ from analysis.fidelity.promotion import Promotion, promotion, promotion_sentence
 from analysis.fidelity.rank_validity import PROMOTED, LongRun, read_long_runs
 from analysis.fronts.front import front_of
 from analysis.fronts.membership import estimate_membership
+from analysis.records.files import append_line
 from analysis.records.record import RECORDS, append, read_records
 from analysis.report.sections import forecast_part
 from analysis.terminal.experiment_text import promotion_text
@@ -174,3 +175,42 @@ def test_the_command_trains_the_front_longer_and_continues_where_it_was_stopped(
     assert not read_long_runs(directory)  # these are no sample of the study's shapes, and judge no ranking
     assert archfront.main([*command[:-1], "--top", "1"]) == 0
     assert len(capsys.readouterr().out.splitlines()[1:2]) == 1
+
+
+def test_the_most_telling_are_trained_one_after_another_in_sight_of_those_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory, (_, true_qualities) = study_of(tmp_path / "study"), planted(3)
+    asked: list[list[int]] = []
+
+    def trained(records: Any, *_: Any) -> list[LongRun]:
+        """What the long trainings of these trials measure, without luck."""
+        asked.append([record.number for record in records])
+        runs = [
+            LongRun(
+                number=record.number, architecture_key=record.architecture.key, times=4.0, seed=1000, tokens=4 * WHOLE,
+                bits_per_byte=true_qualities[record.number, 2],
+            )
+            for record in records
+        ]  # fmt: skip
+        for run in runs:
+            append_line(directory / PROMOTED, asdict(run))
+        return runs
+
+    monkeypatch.setattr("trials.experiments.promote.long_runs", trained)
+    alone = read_study(directory).forecast
+    assert isinstance(alone, FrontForecast)
+    command = ["promote", str(directory), "--times", "4", "--json", "--most-telling"]
+    assert archfront.main([*command, "3"]) == 0
+    first = {shape["number"] for shape in json.loads(capsys.readouterr().out)["shapes"]}
+    workers = read_study(directory).study.workers.count
+    assert [len(some) for some in asked] == [min(workers, 3 - done) for done in range(0, 3, workers)]
+    assert asked[0] == alone.next_of_target_length()[:workers]
+    assert archfront.main([*command, "4"]) == 0
+    assert {shape["number"] for shape in json.loads(capsys.readouterr().out)["shapes"]} == first | set(asked[-1])
+    assert len(asked[-1]) == 1
+    found = read_study(directory).forecast
+    assert isinstance(found, FrontForecast)
+    assert found.longer == 4
+    assert archfront.main(["report", str(directory), "--verbose"]) == 0
+    assert "4 of these shapes were measured there" in " ".join(capsys.readouterr().out.split())

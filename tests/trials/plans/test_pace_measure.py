@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -33,6 +35,21 @@ HUGE = Architecture(
 )  # fmt: skip
 
 
+Noted = Callable[[ProxySpec, Architecture], object]
+
+
+def fake_steps(monkeypatch: pytest.MonkeyPatch, note: Noted) -> list[Any]:
+    """What `note` says of each recipe and shape whose steps would be timed; nothing is."""
+    asked: list[Any] = []
+
+    def steps(proxy: ProxySpec, shape: Architecture, *_: object, **__: object) -> StepTimes:
+        asked.append(note(proxy, shape))
+        return StepTimes(step_tokens=64, seconds_per_token=1e-3, start_seconds=0.0, evaluation_seconds_per_token=1e-4, processor_share=1.0)
+
+    monkeypatch.setattr("trials.training.pace.time_steps", steps)
+    return asked
+
+
 def test_the_spread_goes_from_the_smallest_to_the_largest() -> None:
     study, _ = small_study()
     shapes = study.search_space.sample(40)
@@ -44,13 +61,7 @@ def test_the_spread_goes_from_the_smallest_to_the_largest() -> None:
 
 @pytest.mark.parametrize("name", ["mobilellm-pro", "mobilellm-1b"])
 def test_no_block_larger_than_what_is_timed_is_ever_made(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[Architecture] = []
-
-    def noted(proxy: object, shape: Architecture, *_: object, **__: object) -> StepTimes:
-        made.append(shape)
-        return StepTimes(step_tokens=64, seconds_per_token=1e-3, start_seconds=0.0, evaluation_seconds_per_token=1e-4, processor_share=1.0)
-
-    monkeypatch.setattr("trials.training.pace.time_steps", noted)
+    made = fake_steps(monkeypatch, lambda proxy, shape: shape)
     study, _ = small_study(references=[])
     shapes = [FAMILIES[name], HUGE]
     law = StepLaw.of(paces := time_shapes(study, shapes).paces)
@@ -61,26 +72,17 @@ def test_no_block_larger_than_what_is_timed_is_ever_made(name: str, monkeypatch:
 
 
 def test_of_endless_sequences_short_ones_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[int, int]] = []
-
-    def noted(proxy: ProxySpec, *_: object, **__: object) -> StepTimes:
-        asked.append((proxy.context_tokens, proxy.batch_sequences))
-        return StepTimes(step_tokens=64, seconds_per_token=1e-3, start_seconds=0.0, evaluation_seconds_per_token=1e-4, processor_share=1.0)
-
-    monkeypatch.setattr("trials.training.pace.time_steps", noted)
+    asked = fake_steps(monkeypatch, lambda proxy, shape: (proxy.context_tokens, proxy.batch_sequences))
     study, _ = small_study(proxy={"context_tokens": 10**8, "batch_sequences": 10**6})
     time_shapes(study, study.search_space.sample(2))
     assert all(context * sequences <= LONGEST_TIMED_TOKENS for context, sequences in asked)
 
 
 def test_slow_products_make_the_timed_steps_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[float] = []
+    def step_flops(proxy: ProxySpec, shape: Architecture) -> int:
+        return proxy.context_tokens * proxy.batch_sequences * cost.training_flops_per_token(shape, proxy.context_tokens)
 
-    def noted(proxy: ProxySpec, shape: Architecture, *_: object, **__: object) -> StepTimes:
-        asked.append(proxy.context_tokens * proxy.batch_sequences * cost.training_flops_per_token(shape, proxy.context_tokens))
-        return StepTimes(step_tokens=64, seconds_per_token=1e-3, start_seconds=0.0, evaluation_seconds_per_token=1e-4, processor_share=1.0)
-
-    monkeypatch.setattr("trials.training.pace.time_steps", noted)
+    asked = fake_steps(monkeypatch, step_flops)
     study, _ = small_study(proxy={"context_tokens": 2048, "batch_sequences": 1024, "precision": "bfloat16"})
     largest = []
     for flops_per_second in (1e12, 4e9):
@@ -93,13 +95,7 @@ def test_slow_products_make_the_timed_steps_smaller(monkeypatch: pytest.MonkeyPa
 
 
 def test_shapes_of_which_one_block_alike_is_timed_share_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Architecture] = []
-
-    def noted(_: ProxySpec, shape: Architecture, *__: object, **___: object) -> StepTimes:
-        asked.append(shape)
-        return StepTimes(step_tokens=64, seconds_per_token=1e-3, start_seconds=0.0, evaluation_seconds_per_token=1e-4, processor_share=1.0)
-
-    monkeypatch.setattr("trials.training.pace.time_steps", noted)
+    asked = fake_steps(monkeypatch, lambda proxy, shape: shape)
     monkeypatch.setattr("trials.training.pace.products_per_second", lambda _: 1e9)
     study, _ = small_study(proxy={"context_tokens": 2048, "batch_sequences": 1024})
     wide = FAMILIES["mobilellm-1b"]
