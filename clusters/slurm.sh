@@ -45,7 +45,13 @@ if ! ray health-check --address "$head:$port"; then
 fi
 
 join() { # NODE OPTION...
-    srun --overlap --cpu-bind=none --nodes=1 --ntasks=1 --nodelist="$1" ray start --block --address="$head:$port" "${@:2}" > "ray-$1-$SLURM_JOB_ID.log" 2>&1 &
+    (
+        trap 'kill $(jobs -p) 2> /dev/null; exit' TERM
+        for _ in 1 2 3; do # Ray gives a start up after half a minute, which is too little on a busy node; one that was lost comes back
+            srun --overlap --cpu-bind=none --nodes=1 --ntasks=1 --nodelist="$1" ray start --block --address="$head:$port" "${@:2}" &
+            wait $! && break
+        done
+    ) >> "ray-$1-$SLURM_JOB_ID.log" 2>&1 &
     started+=($!)
 }
 for node in "${nodes[@]:1:${#nodes[@]}-2}"; do

@@ -123,14 +123,16 @@ def test_every_command_that_starts_a_node_has_options_that_ray_takes_together() 
             assert "--head" in options, line
 
 
-def slurm(folder: Path, nodes: int, *words: str, addresses: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
-    """The script as SLURM would run it on so many nodes."""
+def slurm(
+    folder: Path, nodes: int, *words: str, addresses: str = "", before: str = "", **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """The script as SLURM would run it on so many nodes, each of which does what stands `before` first."""
     programs = folder / "bin"
     programs.mkdir(exist_ok=True)
     stands_in = {
         "scontrol": f"seq -f node%g {nodes}",
         "hostname": f"echo {addresses}",
-        "srun": 'while [[ "$1" == --* ]]; do shift; done; exec "$@"',
+        "srun": before + 'while [[ "$1" == --* ]]; do shift; done; exec "$@"',
     }
     for name, line in stands_in.items():
         (programs / name).write_text(f"#!/usr/bin/env bash\n{line}\n")
@@ -188,7 +190,8 @@ def test_a_study_runs_in_an_allocation(tmp_path: Path) -> None:
     if not re.search(r"(?<!\S)\d+(\.\d+){3}", here):
         pytest.skip("no address but the loopback")
     kept = ("run", str(study), "--directory", str(tmp_path / "kept"))
-    done = slurm(tmp_path, 3, *kept, addresses=here, RAY_PORT=str(free_port()))
+    once = '[ -e "$HOME/tried" ] || { touch "$HOME/tried"; exit 1; }; '  # as a node too busy for Ray's patience
+    done = slurm(tmp_path, 3, *kept, addresses=here, before=once, RAY_PORT=str(free_port()))
     said = "\n".join(file.read_text() for file in tmp_path.glob("ray-*.log"))
     assert done.returncode == 0, done.stderr[-2000:] + said[-2000:]
     assert [record.outcome for record in read_records(tmp_path / "kept")] == ["finished"] * 3

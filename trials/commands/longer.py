@@ -152,12 +152,9 @@ def add_promotion_arguments(parser: argparse.ArgumentParser) -> None:
     """What says which members of a front are trained how much longer."""
     add = parser.add_argument
     add("--times", type=times, default=2.0, metavar="X", help="how many times longer, at most 8 (default %(default)g)")
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument(
-        "--top", type=positive, metavar="N", help="those most likely on the front alone (default: its members and near-ties)"
-    )
-    telling = "so many shapes of the study, each the one that then says most about the front of that length for its FLOPs"
-    which.add_argument("--most-telling", type=positive, metavar="N", help=telling)
+    add("--top", type=positive, metavar="N", help="those most likely on the front alone (default: its members and near-ties)")
+    telling = "so many shapes, of all or of --top, each the one that then says most about the front of that length for its FLOPs"
+    add("--most-telling", type=positive, metavar="N", help=telling)
 
 
 def promote(options: argparse.Namespace) -> int:

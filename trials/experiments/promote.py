@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from threadpoolctl import threadpool_limits
 
 from analysis.fidelity.forecast import FrontForecast, forecast_front, members_and_near_ties
 from analysis.fidelity.promotion import Promotion, promotion
@@ -39,9 +41,9 @@ def run_promotion(
 ) -> Promotion:
     """Train members of the front and near-ties, or the `top` of them by their chance to be on it, so many times longer.
 
-    With `most_telling` so many shapes are trained, each chosen as the one that says most about the front of that length for its FLOPs, in
-    sight of those before it, `workers.count` at a time; fewer where no other would change that front much. What the directory holds is
-    kept and counts. Every training has one seed, which chose nothing. Trains `workers.count` shapes at a time.
+    With `most_telling` so many shapes, of all or of the `top`, are trained, each chosen as the one that says most about the front of that
+    length for its FLOPs, in sight of those before it, `workers.count` at a time; fewer where no other would change that front much. What
+    the directory holds is kept and counts. Every training has one seed, which chose nothing. Trains `workers.count` shapes at a time.
     Raises SpecError where the directory is another study's, has no front, or the corpus is another text than its trials'.
     """
     require_promotion(study, times)
@@ -67,7 +69,8 @@ def run_promotion(
             if most_telling is None:
                 some = [number for number in numbers if number not in runs]
             else:
-                some = seen.next_telling([*others, *runs.values()], times)[: min(study.workers.count, count - len(runs))]
+                some = seen.next_telling([*others, *runs.values()], times, seen.front.points if top is None else numbers)
+                some = some[: min(study.workers.count, count - len(runs))]
             if not some:
                 break
             for run in long_runs([seen.records[number] for number in some], study, times, reuse, directory / PROMOTED, workplace):
@@ -142,21 +145,25 @@ class _Promotable:
         labels = {number: self.records[number].architecture.label for number in numbers}
         return promotion(numbers, runs, labels, self.front, times, self.ahead(times))
 
-    def next_telling(self, longer: Sequence[LongRun], times: float) -> list[int]:
-        """Shapes that were not trained to that length, by what such a training says for its FLOPs; raises SpecError where that is unknown.
+    def next_telling(self, longer: Sequence[LongRun], times: float, among: Container[int]) -> list[int]:
+        """Shapes `among` some that were not trained to that length, by what such a training says for its FLOPs.
 
-        None where no other would change the front there much.
+        None where no other would change the front there much; raises SpecError where that is unknown.
         """
         trained = {run.number for run in longer if run.times == times}
-        ahead = forecast_front(list(self.records.values()), self.front, self.membership, times, longer)
-        return [number for number in ahead.next_of_target_length() if number not in trained]
+        ahead = self._forecast(times, longer)
+        return [number for number in ahead.next_of_target_length() if number in among and number not in trained]
 
     def ahead(self, times: float, longer: Sequence[LongRun] = ()) -> FrontForecast | str:
         """The front at so many times the study's tokens; a sentence where the records cannot say."""
         try:
-            return forecast_front(list(self.records.values()), self.front, self.membership, times, longer)
+            return self._forecast(times, longer)
         except SpecError as error:
             return str(error)
+
+    def _forecast(self, times: float, longer: Sequence[LongRun]) -> FrontForecast:
+        with threadpool_limits(limits=1):  # on a busy machine more would wait for each other, thirty times as long
+            return forecast_front(list(self.records.values()), self.front, self.membership, times, longer)
 
 
 def _in_float32(record: TrialRecord) -> TrialRecord:

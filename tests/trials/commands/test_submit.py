@@ -25,7 +25,7 @@ ADDRESS = ["--address", "http://127.0.0.1:1"]
 OPTIONS = {
     "run": ["--tracking-uri", "http://host:5000", "--experiment", "ours", "--tag", "team=phones", "--tag", "a=b c"],
     "validate": ["--shapes", "5", "--times", "2.5"],
-    "promote": ["--times", "3", "--top", "2"],
+    "promote": ["--times", "3", "--top", "2", "--most-telling", "1"],
     "lr-check": ["--shapes", "2", "--rates", "3", "--tokens", "4k"],
     "ablate": ["--scale", "proxy", "--workers", "3"],
     "profile-device": ["--runtime", "onnxruntime", "--precision", "int8", "--shapes", "20", "--checks", "3"],

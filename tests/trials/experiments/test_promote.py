@@ -212,5 +212,10 @@ def test_the_most_telling_are_trained_one_after_another_in_sight_of_those_before
     found = read_study(directory).forecast
     assert isinstance(found, FrontForecast)
     assert found.longer == 4
+    asked.clear()
+    assert archfront.main([*command, "6", "--times", "2", "--top", "2"]) == 0
+    likeliest = sorted(read_study(directory).membership.posteriors.items(), key=lambda item: -item[1].on_front)[:2]
+    assert {number for some in asked for number in some} <= {number for number, _ in likeliest}
+    capsys.readouterr()
     assert archfront.main(["report", str(directory), "--verbose"]) == 0
     assert "4 of these shapes were measured there" in " ".join(capsys.readouterr().out.split())
