@@ -163,10 +163,9 @@ def mixed(share: float, most_telling: bool) -> Way:
         count, longer = max(2, round(share * len(order))), list[LongRun]()
         while len(longer) < count:
             trained = {run.number for run in longer}
-            wanted = forecast_front(records, front, membership, times, longer).next_of_target_length() if most_telling else []
-            left = [number for number in wanted if number not in trained] or [
-                number for number in range(len(order)) if number not in trained
-            ]
+            left = [number for number in range(len(order)) if number not in trained]
+            if most_telling:
+                left = forecast_front(records, front, membership, times, longer).next_of_target_length(left) or left
             longer.append(_long(curves, order[left[0]], left[0], records[left[0]]))
         mixed = MixedLengths.of(records, longer, times, front, range(len(order)))
         assert mixed is not None

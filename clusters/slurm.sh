@@ -46,10 +46,11 @@ fi
 
 join() { # NODE OPTION...
     (
-        trap 'kill $(jobs -p) 2> /dev/null; exit' TERM
+        trap 'kill $(jobs -p) 2> /dev/null || true; wait; exit' TERM
         for _ in 1 2 3; do # Ray gives a start up after half a minute, which is too little on a busy node; one that was lost comes back
             srun --overlap --cpu-bind=none --nodes=1 --ntasks=1 --nodelist="$1" ray start --block --address="$head:$port" "${@:2}" &
             wait $! && break
+            sleep 5
         done
     ) >> "ray-$1-$SLURM_JOB_ID.log" 2>&1 &
     started+=($!)

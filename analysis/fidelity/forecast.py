@@ -7,7 +7,7 @@ training takes from it (`analysis.fidelity.token_exponent`); else trainings of a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,16 +72,19 @@ class FrontForecast:
     wrong: float
     """Expected number of shapes that are taken for members of that front, or not, wrongly."""
     experiments: tuple[Experiment, ...]
-    """Trainings that spare much of that, by what they spare for their FLOPs; none where none spares enough."""
+    """What each training would spare of that, but for those that were made."""
 
     @property
     def experiment(self) -> Experiment | None:
         """The cheapest that spares much; None where the order is as good as settled, or none spares enough."""
-        return self.experiments[0] if self.experiments and self.wrong >= DOUBTFUL else None
+        return next(iter(by_worth(self.experiments)), None) if self.wrong >= DOUBTFUL else None
 
-    def next_of_target_length(self) -> list[int]:
-        """Shapes whose training to the target's length spares much, by what it spares for its FLOPs."""
-        return [found.number for found in self.experiments if found.times == self.times]
+    def next_of_target_length(self, among: Container[int]) -> list[int]:
+        """Shapes `among` some whose training to the target's length spares much, by what it spares for its FLOPs; empty where the order is
+        as good as settled.
+        """
+        possible = [found for found in self.experiments if found.times == self.times and found.number in among]
+        return [found.number for found in by_worth(possible)] if self.wrong >= DOUBTFUL else []
 
 
 def forecast_front(
@@ -98,6 +101,8 @@ def forecast_front(
             f"{times:.3g} times; choose another"
         )
     place = front.problem.require_forecast_place()
+    if not front.points:
+        raise SpecError("a prediction needs two finished trainings with losses at several token counts, found none; let the study go on")
     random, numbers = np.random.default_rng(0), sorted(front.points)
     drawn = CostPosteriors([front.points[number] for number in numbers], front.problem).draw(random)
     prospects = members_and_near_ties(front, membership)
@@ -131,6 +136,7 @@ def forecast_front(
     )
     flops = {record.number: _flops(record) for record in records}
     decisions = FrontDecisions(member, ahead.losses, float(ahead.noises.mean()))
+    made = set() if mixed is None else mixed.made
     experiments = decisions.experiments([(weighed[i], i, flops[weighed[i]]) for i in listed])
     return FrontForecast(
         times=times,
@@ -138,7 +144,7 @@ def forecast_front(
         exponent=ahead.exponent,
         longer=0 if mixed is None else mixed.longer,
         wrong=decisions.wrong,
-        experiments=tuple(by_worth(experiments)),
+        experiments=tuple(found for found in experiments if (found.number, found.times) not in made),
     )
 
 
@@ -185,7 +191,7 @@ def forecast_sentences(found: FrontForecast, labels: Mapping[int, str]) -> list[
     tops = [forecast for forecast in found.forecasts if forecast.on_front >= 0.5]
     said = [
         f"After {found.times:.3g} times the tokens {len(tops)} of these {plural(len(found.forecasts), 'shape')} are likely to be on the "
-        f"front; {found.wrong:.1f} such decisions are expected to be wrong. {_basis(found)}"
+        f"front; {found.wrong:.1f} such decisions{' of all shapes' if found.longer else ''} are expected to be wrong. {_basis(found)}"
     ]
     if found.exponent is not None and found.exponent[0] <= EXPONENTS[0]:
         said.append(

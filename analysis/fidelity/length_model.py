@@ -34,7 +34,7 @@ DEVIATIONS = {
     "scatter": 0.003,
 }
 """Centres of the priors of the parts' deviations, in logarithms of a loss: what shapes differ in moves it by a few percent, and a seed by
-a third of one."""
+a third of one (docs/findings.md, 2026-12-01: what trainings of mixed lengths say of the long ones)."""
 SIZE_SPREADS = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.7, 0.7])
 """Deviations of the logarithms of those sizes."""
 WIDEST_SIZE = 3.0

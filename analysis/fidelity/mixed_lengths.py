@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from math import isclose
 from statistics import fmean
 
 import numpy as np
@@ -16,6 +17,8 @@ from analysis.records.replicates import repetitions, validation
 from analysis.statistics.arrays import Array
 from search_space.architecture import Architecture
 
+SAME_LENGTH = 1e-3
+"""Relative difference up to which a training is of the target's length: a person types few digits of it."""
 MOST_SHAPES = 80
 """Shapes that are learnt from: of more the prospects, what was trained longer, and others evenly over their losses."""
 
@@ -44,6 +47,8 @@ class MixedLengths:
     """The target's length over the study's own."""
     measured: Mapping[int, float]
     """Mean loss of the shapes that were trained to the target's length, by number."""
+    made: Set[tuple[int, float]]
+    """Number and length, over the study's own, of each shape that was trained longer."""
     longer: int
     """How many trainings were longer than the study's."""
 
@@ -56,9 +61,10 @@ class MixedLengths:
         """
         allowed = {number for number, point in front.points.items() if point.infeasible is None}
         groups = {first.number: (first, *again) for first, *again in repetitions(records) if first.number in allowed}
+        each = {(run.number, run.times, run.seed): run for run in longer}  # one training may stand in both files of a directory
         runs = [
             (run, run.bits_per_byte)
-            for run in longer
+            for run in each.values()
             if run.bits_per_byte is not None and run.number in groups and run.architecture_key == groups[run.number][0].architecture.key
         ]
         if not runs:
@@ -72,13 +78,17 @@ class MixedLengths:
         for run, bits in runs:
             seen.append(SeenLoss(places[run.number], trainings, run.times / times, bits))
             trainings += 1
-        there = {run.number: [bits for other, bits in runs if other.number == run.number and other.times == times] for run, _ in runs}
+        there = {
+            run.number: [bits for other, bits in runs if other.number == run.number and isclose(other.times, times, rel_tol=SAME_LENGTH)]
+            for run, _ in runs
+        }
         return cls(
             numbers=numbers,
             shapes=[groups[number][0].architecture for number in numbers],
             seen=seen,
             times=times,
             measured={number: fmean(found) for number, found in there.items() if found},
+            made={(run.number, run.times) for run, _ in runs},
             longer=len(runs),
         )
 

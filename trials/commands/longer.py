@@ -153,7 +153,7 @@ def add_promotion_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--times", type=times, default=2.0, metavar="X", help="how many times longer, at most 8 (default %(default)g)")
     add("--top", type=positive, metavar="N", help="those most likely on the front alone (default: its members and near-ties)")
-    telling = "so many shapes, of all or of --top, each the one that then says most about the front of that length for its FLOPs"
+    telling = "so many shapes, with those trained so before, each the one that then says most about the front there for its FLOPs"
     add("--most-telling", type=positive, metavar="N", help=telling)
 
 
@@ -180,6 +180,8 @@ def promote(options: argparse.Namespace) -> int:
         emit(asdict(found))
     else:
         print(at_width(promotion_text(found, width := output_width()), width, indent=0))
+    if options.most_telling and len(found.shapes) < options.most_telling:
+        say(f"{options.most_telling} were asked for and {len(found.shapes)} are trained: no other would change the front there much")
     _track_beside(directory)
     return DONE
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import isclose
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
 from analysis.fidelity.forecast import FrontForecast, forecast_front, members_and_near_ties
+from analysis.fidelity.mixed_lengths import SAME_LENGTH
 from analysis.fidelity.promotion import Promotion, promotion
 from analysis.fidelity.rank_validity import PROMOTED, LongRun, read_long_runs
 from analysis.fronts.front import Front, front_of
@@ -55,13 +57,13 @@ def run_promotion(
         if not seen.numbers:
             raise SpecError(f"{directory} must have a finished trial to promote, found none; run the study to its end")
         numbers = seen.likeliest(top)
-        possible = [seen.records[number] for number in (numbers if most_telling is None else seen.front.points)]
+        possible = [seen.records[number] for number in (seen.front.points if most_telling and top is None else numbers)]
         blocks = {size: prepare_corpus(study.corpus, size) for size in {record.architecture.vocab_size for record in possible}}
         for found in blocks.values():
             found.require_same_text(possible)
         reuse = Reuse(study, directory, {size: TrainingText.of(found) for size, found in blocks.items()})
         runs = seen.runs_of(finished_runs(directory, PROMOTED, times))
-        others = [run for run in read_all_long_runs(directory) if run.times != times]
+        others = [run for run in read_all_long_runs(directory) if run.bits_per_byte is not None and run.number not in runs]
         if most_telling is None:
             runs = {number: run for number, run in runs.items() if number in numbers}
         count = len(numbers) if most_telling is None else most_telling
@@ -148,11 +150,11 @@ class _Promotable:
     def next_telling(self, longer: Sequence[LongRun], times: float, among: Container[int]) -> list[int]:
         """Shapes `among` some that were not trained to that length, by what such a training says for its FLOPs.
 
-        None where no other would change the front there much; raises SpecError where that is unknown.
+        There are none where no other would change the front there much; raises SpecError where that is unknown.
         """
-        trained = {run.number for run in longer if run.times == times}
+        trained = {run.number for run in longer if isclose(run.times, times, rel_tol=SAME_LENGTH)}
         ahead = self._forecast(times, longer)
-        return [number for number in ahead.next_of_target_length() if number in among and number not in trained]
+        return ahead.next_of_target_length([number for number in self.front.points if number in among and number not in trained])
 
     def ahead(self, times: float, longer: Sequence[LongRun] = ()) -> FrontForecast | str:
         """The front at so many times the study's tokens; a sentence where the records cannot say."""

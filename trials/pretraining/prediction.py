@@ -102,7 +102,7 @@ def _by_front(stored: StoredStudy, number: int, wanted: Statement) -> LossPredic
         return ahead
     found = next((each for each in ahead.forecasts if each.number == number), None)
     if found is None:
-        return f"trial {number} is neither on the front nor near it, and only those are foreseen"
+        return f"trial {number} is neither on the front nor near it, nor was it trained longer, and only those are foreseen"
     seen = (
         f"{plural(ahead.longer, 'longer training')} of {stored.study.name} beside its own"
         if ahead.longer

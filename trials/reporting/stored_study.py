@@ -87,7 +87,7 @@ class StoredStudy:
         times = max((run.times for run in longer if run.times <= FARTHEST), default=None)
         if target is not None and tokens is not None:
             times = target.tokens / tokens
-        if times is None:
+        if times is None or (target is None and self.study.problem.forecast_place is None):
             return None
         if longer:
             from trials.experiments.promote import foreseen
@@ -100,8 +100,8 @@ class StoredStudy:
 
     @property
     def longer(self) -> list[LongRun]:
-        """All trainings of its shapes that were longer than its own."""
-        return [*self.long_runs, *self.promoted]
+        """All trainings of its shapes that were longer than its own and finished."""
+        return [run for run in (*self.long_runs, *self.promoted) if run.bits_per_byte is not None]
 
     @cached_property
     def front(self) -> Front:

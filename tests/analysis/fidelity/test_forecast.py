@@ -139,6 +139,28 @@ def test_trainings_of_other_lengths_of_other_shapes_or_that_failed_are_not_measu
     assert all(forecast.measured is None for forecast in found.forecasts)
 
 
+def test_one_training_counts_once_and_a_length_typed_with_few_digits_is_the_targets() -> None:
+    records, _ = planted(3)
+    runs = longer_runs([0, 5], 3)
+    assert looked(records, longer=[*runs, *runs]) == looked(records, longer=runs)
+    near = looked(records, longer=[replace(run, times=4.001) for run in runs])
+    assert sum(forecast.measured is not None for forecast in near.forecasts) == 2
+
+
+def test_what_was_trained_is_no_next_experiment_and_others_are_weighed_among_themselves() -> None:
+    records, _ = planted(3)
+    found = looked(records, longer=longer_runs([0, 5], 3))
+    assert not {(0, 4.0), (5, 4.0)} & {(each.number, each.times) for each in found.experiments}
+    assert found.next_of_target_length([7]) in ([7], [])
+    assert replace(found, wrong=0.01).next_of_target_length(range(24)) == []
+    assert replace(found, wrong=0.01).experiment is None
+
+
+def test_without_a_finished_trial_it_is_a_sentence() -> None:
+    with pytest.raises(SpecError, match=r"two finished trainings .* found none; let the study go on"):
+        looked([])
+
+
 def test_a_large_study_is_learnt_from_a_sample_with_all_prospects(monkeypatch: pytest.MonkeyPatch) -> None:
     records, _ = planted(3)
     monkeypatch.setattr("analysis.fidelity.mixed_lengths.MOST_SHAPES", 12)

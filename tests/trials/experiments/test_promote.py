@@ -205,7 +205,7 @@ def test_the_most_telling_are_trained_one_after_another_in_sight_of_those_before
     first = {shape["number"] for shape in json.loads(capsys.readouterr().out)["shapes"]}
     workers = read_study(directory).study.workers.count
     assert [len(some) for some in asked] == [min(workers, 3 - done) for done in range(0, 3, workers)]
-    assert asked[0] == alone.next_of_target_length()[:workers]
+    assert asked[0] == alone.next_of_target_length(read_study(directory).front.points)[:workers]
     assert archfront.main([*command, "4"]) == 0
     assert {shape["number"] for shape in json.loads(capsys.readouterr().out)["shapes"]} == first | set(asked[-1])
     assert len(asked[-1]) == 1
