@@ -167,17 +167,17 @@ def mixed(share: float, most_telling: bool) -> Way:
             if most_telling:
                 left = forecast_front(records, front, membership, times, longer).next_of_target_length(left) or left
             longer.append(_long(curves, order[left[0]], left[0], records[left[0]]))
-        mixed = MixedLengths.of(records, longer, times, front, range(len(order)))
-        assert mixed is not None
-        ahead = mixed.ahead([times], DRAWS, np.random.default_rng(0))
+        every = MixedLengths.of(records, longer, times, front, range(len(order)))
+        assert every is not None
+        ahead = every.ahead([times], DRAWS, np.random.default_rng(0))
         losses = ahead.losses[times]
         seen = losses + ahead.noises[:, None] * random.standard_normal(losses.shape)
         low, high = np.quantile(seen, (0.05, 0.95), axis=0)
         expected, inside = np.zeros(len(order)), []
-        for column, number in enumerate(mixed.numbers):
+        for column, number in enumerate(every.numbers):
             place = order[number]
             expected[place] = losses[:, column].mean()
-            if number not in mixed.measured:
+            if number not in every.measured:
                 inside.append(low[column] < curves.losses[place, -1] < high[column])
         long = [order[run.number] for run in longer]
         seconds = curves.seconds[:, curves.at(SHORT)].sum() + curves.seconds[long, -1].sum()

@@ -41,7 +41,8 @@ class FrontDecisions:
     @property
     def wrong(self) -> float:
         """Expected wrong decisions where each shape is taken for what it more probably is."""
-        return _wrong(self.member.mean(axis=0))
+        on_front = self.member.mean(axis=0)
+        return float(np.minimum(on_front, 1 - on_front).sum())
 
     def experiments(self, shapes: Sequence[tuple[int, int, float]]) -> list[Experiment]:
         """A training at each length of these shapes: number, place among all, and FLOPs of a training of the study's own length."""
@@ -64,7 +65,3 @@ def by_worth(experiments: Sequence[Experiment]) -> list[Experiment]:
     least = max([WORTH, *(found.settles / 2 for found in experiments)])
     worthwhile = [found for found in experiments if found.settles >= least]
     return sorted(worthwhile, key=lambda found: -found.settles / found.flops)
-
-
-def _wrong(on_front: Array) -> float:
-    return float(np.minimum(on_front, 1 - on_front).sum())

@@ -35,6 +35,7 @@ DEVIATIONS = {
 }
 """Centres of the priors of the parts' deviations, in logarithms of a loss: what shapes differ in moves it by a few percent, and a seed by
 a third of one (docs/findings.md, 2026-12-01: what trainings of mixed lengths say of the long ones)."""
+CENTRES = np.log(list(DEVIATIONS.values()))
 SIZE_SPREADS = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.7, 0.7])
 """Deviations of the logarithms of those sizes."""
 WIDEST_SIZE = 3.0
@@ -133,7 +134,7 @@ class LengthModel:
         factor = cho_factor(self._covariance(variances), lower=True)
         answer = cho_solve(factor, self._rest)
         excess = cho_solve(factor, np.eye(len(answer))) - np.outer(answer, answer)
-        off = (logs - _centres()) / SIZE_SPREADS
+        off = (logs - CENTRES) / SIZE_SPREADS
         slopes = variances * [float((excess * part).sum()) for part in self._parts] + off / SIZE_SPREADS
         return float(0.5 * self._rest @ answer + np.log(np.diag(factor[0])).sum() + 0.5 * off @ off), slopes
 
@@ -142,8 +143,8 @@ class LengthModel:
 
         They are drawn as a normal distribution about the likeliest has them, and weighted by how likely they are (importance sampling).
         """
-        bounds = [(centre - WIDEST_SIZE, centre + WIDEST_SIZE) for centre in _centres()]
-        best = minimize(self._surprise, _centres(), jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 60}).x
+        bounds = [(centre - WIDEST_SIZE, centre + WIDEST_SIZE) for centre in CENTRES]
+        best = minimize(self._surprise, CENTRES, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 60}).x
         steps = 0.1 * np.eye(len(best))
         curvature = np.stack([(self._surprise(best + step)[1] - self._surprise(best - step)[1]) / 0.2 for step in steps])
         values, vectors = np.linalg.eigh((curvature + curvature.T) / 2)
@@ -172,9 +173,4 @@ def _factor_columns(shapes: Sequence[Architecture]) -> Array:
 def _shortages(lengths: Sequence[float]) -> Array:
     """How much shorter than the target, in `OCTAVES`: 0 at the target."""
     found: Array = -np.log2(np.array(lengths, dtype=float)) / OCTAVES
-    return found
-
-
-def _centres() -> Array:
-    found: Array = np.log(list(DEVIATIONS.values()))
     return found

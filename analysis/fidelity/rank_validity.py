@@ -77,6 +77,11 @@ def read_long_runs(directory: Path, file: str = VALIDITY) -> list[LongRun]:
     return [*read_lines(directory / file, lambda values: from_json(LongRun, values), "a long training", cure)]
 
 
+def read_all_long_runs(directory: Path) -> list[LongRun]:
+    """All trainings of a study's shapes that were longer than its own, from both files of its directory."""
+    return [*read_long_runs(directory, PROMOTED), *read_long_runs(directory)]
+
+
 def stratified(records: Iterable[TrialRecord], count: int) -> list[TrialRecord]:
     """So many finished shapes over the whole range of losses, from the best to the worst; all of them where there are no more."""
     ranked = sorted((group[0] for group in repetitions(averaged(records))), key=_bits)

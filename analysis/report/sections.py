@@ -94,11 +94,11 @@ FORECAST_CAPTION = (
 
 
 ForecastFound = FrontForecast | str | None
-"""A forecast, a sentence on what it lacks, or None where the study has no target."""
+"""A forecast, a sentence on what it lacks, or None where the study has no target and trained nothing longer."""
 
 
 def forecast_part(found: ForecastFound, records: Sequence[TrialRecord], front: Front) -> list[Html]:
-    """The part's content; nothing where the study has no target."""
+    """The part's content; nothing where there is nothing to forecast."""
     if found is None:
         return []
     if isinstance(found, str):

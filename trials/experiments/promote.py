@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from analysis.fidelity.forecast import FrontForecast, forecast_front, members_and_near_ties
 from analysis.fidelity.mixed_lengths import SAME_LENGTH
 from analysis.fidelity.promotion import Promotion, promotion
-from analysis.fidelity.rank_validity import PROMOTED, LongRun, read_long_runs
+from analysis.fidelity.rank_validity import PROMOTED, LongRun, read_all_long_runs, read_long_runs
 from analysis.fronts.front import Front, front_of
 from analysis.fronts.membership import Membership, estimate_membership
 from analysis.objectives.problem import Problem
@@ -63,7 +63,7 @@ def run_promotion(
             found.require_same_text(possible)
         reuse = Reuse(study, directory, {size: TrainingText.of(found) for size, found in blocks.items()})
         runs = seen.runs_of(finished_runs(directory, PROMOTED, times))
-        others = [run for run in read_all_long_runs(directory) if run.bits_per_byte is not None and run.number not in runs]
+        before = [run for run in read_all_long_runs(directory) if run.bits_per_byte is not None]
         if most_telling is None:
             runs = {number: run for number, run in runs.items() if number in numbers}
         count = len(numbers) if most_telling is None else most_telling
@@ -71,7 +71,7 @@ def run_promotion(
             if most_telling is None:
                 some = [number for number in numbers if number not in runs]
             else:
-                some = seen.next_telling([*others, *runs.values()], times, seen.front.points if top is None else numbers)
+                some = seen.next_telling([*before, *runs.values()], times, seen.front.points if top is None else numbers)
                 some = some[: min(study.workers.count, count - len(runs))]
             if not some:
                 break
@@ -94,11 +94,6 @@ def read_promotions(
         if there := seen.runs_of(run for run in runs if run.times == times):
             told.append(seen.told(there, times))
     return told
-
-
-def read_all_long_runs(directory: Path) -> list[LongRun]:
-    """All trainings of a study's shapes that were longer than its own, from both files of its directory."""
-    return [*read_long_runs(directory), *read_long_runs(directory, PROMOTED)]
 
 
 def foreseen(

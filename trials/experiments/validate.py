@@ -7,7 +7,16 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
-from analysis.fidelity.rank_validity import LEAST_RANKED, PROMOTED, VALIDITY, LongRun, Validity, read_long_runs, stratified, validity
+from analysis.fidelity.rank_validity import (
+    LEAST_RANKED,
+    VALIDITY,
+    LongRun,
+    Validity,
+    read_all_long_runs,
+    read_long_runs,
+    stratified,
+    validity,
+)
 from analysis.records.files import append_line
 from analysis.records.record import RECORDS, TrialRecord, read_records
 from analysis.text.words import plural
@@ -98,8 +107,8 @@ def long_runs(
 
 def _known(record: TrialRecord, study: StudySpec, times: float, reuse: Reuse) -> LongRun | None:
     def read(directory: Path, there: TrialRecord) -> tuple[int, LongRun]:
-        both = [*read_long_runs(directory, PROMOTED), *read_long_runs(directory)]
-        runs = {(run.number, run.times, run.architecture_key): run for run in both if run.bits_per_byte is not None}
+        every = read_all_long_runs(directory)
+        runs = {(run.number, run.times, run.architecture_key): run for run in every if run.bits_per_byte is not None}
         run = runs[there.number, times, there.architecture.key]
         return run.seed, replace(run, number=record.number)
 
