@@ -7,14 +7,18 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support.browser import headless
+from tests.support.forked import PRELOADED, run_forked
 from tests.support.needs import demanded, skip_what_is_late
+from tests.support.scheduling import FileScheduling, is_on_ray, place_in_order
+from trials.machine.subprocesses import run_in_subprocess
 from trials.tracking.mlflow_store import MLFLOW_SETTINGS
 
 if TYPE_CHECKING:
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
     from tests.support.real_study import RealStudy
 
 
+RAY = ExitStack()
+"""The shared Ray, while tests on it follow each other."""
 TESTS = count()
 """Numbers of the tests of this process."""
 
@@ -38,12 +44,44 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests on the shared Ray come last: none before them finds its process connected."""
-    items.sort(key=lambda item: "ray_here" in getattr(item, "fixturenames", ()))
+    items.sort(key=place_in_order)
 
 
-def pytest_runtest_setup() -> None:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduling:
+    config.option.loadscopereorder = False
+    return FileScheduling(config, log)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
     skip_what_is_late()
+    if is_on_ray(item):
+        _connect()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Generator[None, None, None]:
+    """No other test finds its process connected."""
+    try:
+        return (yield)
+    finally:
+        if nextitem is None or not is_on_ray(nextitem):
+            RAY.close()
+
+
+def pytest_sessionfinish() -> None:
+    RAY.close()
+
+
+def _connect() -> None:
+    import ray
+
+    from tests.support.fakes import small_study
+    from trials.cluster.ray_session import RAY_SETTINGS, connected
+
+    if not ray.is_initialized():
+        for name in RAY_SETTINGS.keys() - os.environ.keys():
+            RAY.callback(os.environ.pop, name, None)
+        RAY.enter_context(connected(small_study()[0], None))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -132,10 +170,24 @@ def trainings_are_forked() -> Iterator[None]:
     What they are given is pickled as ever, and they have no state of this process.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["trials.training.lightning_loop", "trials.trial.run_trial"])
+    context.set_forkserver_preload(PRELOADED)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trials.machine.process_pool.get_context", lambda _: context)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def models_are_read_in_forks(trainings_are_forked: None) -> Iterator[None]:
+    """A process that reads an export has imported torch before it is asked; `a_process_of_its_own` gives a test the one that users have."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trials.export.subprocess_reading.run_in_subprocess", run_forked)
+        yield
+
+
+@pytest.fixture
+def a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An export is read by a program that starts from nothing, as a person's is."""
+    monkeypatch.setattr("trials.export.subprocess_reading.run_in_subprocess", run_in_subprocess)
 
 
 @pytest.fixture
@@ -153,16 +205,11 @@ def tracking(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def ray_here() -> Iterator[None]:
+def ray_here() -> None:
     """One Ray of our own for all tests where no cluster's life is the point; a study that runs in this process finds and uses it."""
     import ray
 
-    from tests.support.fakes import small_study
-    from trials.cluster.ray_session import connected
-
-    with connected(small_study()[0], None):
-        assert ray.is_initialized()
-        yield
+    assert ray.is_initialized(), "it is there before a test that asks for it begins, and goes with the last of them"
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from trials.catalogue.formats import Format
 from trials.catalogue.runtimes import Runtime
@@ -24,10 +26,22 @@ NOT_REACHED = "this run's time was over before it"
 FULL_DEVICE = pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="/dev/full, the disk without room, is no device here")
 
 
+BESIDE_THE_TEST_EXTRA = frozenset({"executorch", "llama_cpp"})
+"""Libraries of formats and runtimes that `make test` does not install."""
+
+
+def rest_is_more(rows: Iterable[str], *kept: str) -> list[ParameterSet]:
+    """Rows of a table of tests: those that are kept in `make test`, and the others, which say the same of more, for `make test-more`."""
+    rows = [*rows]
+    assert set(kept) <= {*rows}, f"what is kept must be a row, found {kept} and {rows}"
+    return [pytest.param(row, id=row, marks=() if row in kept else pytest.mark.more) for row in rows]
+
+
 def library_of(name: str, row: Format | Runtime) -> tuple[pytest.MarkDecorator, ...]:
     """Marks of a test that uses a format or a runtime: none where everybody has its library."""
     lacking = pytest.mark.skipif(not row.installed, reason=f"{name} is not installed; pip install {row.install}")
-    return (pytest.mark.needs, lacking) if row.library else ()
+    longer = (pytest.mark.more,) if row.library in BESIDE_THE_TEST_EXTRA else ()
+    return (pytest.mark.needs, lacking, *longer) if row.library else ()
 
 
 def skip_what_is_late() -> None:

@@ -8,6 +8,7 @@ import signal
 import textwrap
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NoReturn
 
 from search_space.errors import unknown_key
@@ -182,6 +183,7 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+@cache
 def parser() -> argparse.ArgumentParser:
     """Every verb with its arguments; `options.verb` is its key in `VERBS`."""
     top = VerbParser(prog="archfront")

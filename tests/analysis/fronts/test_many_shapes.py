@@ -21,8 +21,8 @@ PLANTED = [(0.005, 0.02), (0.01, 0.005), (0.0025, 0.1)]
 """Noise of a seed over the quality, and spread of the shapes' own differences: as in a study, within the noise, and far beyond it."""
 
 
-@pytest.mark.parametrize("problem", [STANDARD, THREE], ids=["two", "three"])
-@pytest.mark.parametrize(("noise", "spread"), PLANTED)
+@pytest.mark.parametrize("problem", [pytest.param(STANDARD, id="two"), pytest.param(THREE, id="three", marks=pytest.mark.more)])
+@pytest.mark.parametrize(("noise", "spread"), [PLANTED[0], *(pytest.param(*row, marks=pytest.mark.more) for row in PLANTED[1:])])
 def test_of_many_shapes_every_number_and_choice_is_near_that_of_all_draws(
     problem: Problem, noise: float, spread: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,6 +61,7 @@ def seconds(work: Callable[[Sequence[TrialRecord]], object], records: Sequence[T
     return min(times)
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(("noise", "spread"), PLANTED[:1])
 def test_eight_times_the_shapes_take_no_sixty_times_as_long(noise: float, spread: float) -> None:
     few, many, reader = planted(400, noise, spread), planted(3200, noise, spread), PointReader(STANDARD)

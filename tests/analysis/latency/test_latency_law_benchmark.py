@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from analysis.latency.device_table import Row, append_row, read_table
 from benchmarks.latency_law import beyond_errors, judge_own
 from search_space.cost import parameters
@@ -12,6 +14,7 @@ from trials.latency.device_profile import choose_shapes
 from trials.study.latency_spec import parse_latency
 
 
+@pytest.mark.more
 def test_a_small_profile_is_cut_in_half_and_judged_beyond(tmp_path: Path) -> None:
     path = tmp_path / "planted.jsonl"
     for shape in choose_shapes(planted_space(1_000_000), parse_latency({}), 24, 8):

@@ -24,10 +24,10 @@ from archfront import main
 from search_space.errors import SpecError
 from tests.analysis.report.test_study_page import Page
 from tests.support.browser import count, logged, requests, show
+from tests.support.mlflow_here import TrackerHere
 from tests.support.sample_scaling import PLANTED, planted, sample_scaling, scaling_records, unfinished, write_scaling
 from trials.reporting.stored_study import read_study, report_study, summarise
 from trials.tracking.mlflow_law_content import law_metrics, law_note
-from trials.tracking.mlflow_tracker import Tracker
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")  # MLflow's own use of SQLAlchemy
 
@@ -93,6 +93,7 @@ def test_ticks_read_as_numbers() -> None:
     assert list(points_figure(runs_from_records(RECORDS[:1])).layout.xaxis.ticktext)[:3] == ["100B", "150B", "200B"]
 
 
+@pytest.mark.more
 def test_a_law_of_shape_is_shown_at_each_run_and_as_contours() -> None:
     study, _ = sample_scaling(shapes={f"r{ratio}": {"like": "deep-thin", "aspect_ratio": ratio} for ratio in (8, 32, 64)}, form="shape")
     found = fitted(scaling_records(study), "shape")
@@ -213,7 +214,7 @@ def track(directory: Path, records: list[TrialRecord]) -> Any:
     """Write a study's runs and return the parent with its client."""
     from mlflow.tracking import MlflowClient
 
-    Tracker(directory, STUDY, TEXT).bring_up_to_date(records, {}, report_study(read_study(directory)))
+    TrackerHere(directory, STUDY, TEXT).bring_up_to_date(records, {}, report_study(read_study(directory)))
     client = MlflowClient(tracking_uri=f"sqlite:///{directory / 'mlflow.db'}")
     experiment = client.get_experiment_by_name(STUDY.name)
     [parent] = [run for run in client.search_runs([experiment.experiment_id]) if "mlflow.parentRunId" not in run.data.tags]

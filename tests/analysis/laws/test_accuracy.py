@@ -42,6 +42,7 @@ def test_nine_of_ten_intervals_hold_the_accuracy_of_a_new_run() -> None:
     assert 0.84 < np.mean(inside) < 0.97
 
 
+@pytest.mark.more
 def test_the_curve_is_found_and_its_intervals_hold_it() -> None:
     curve = fit_accuracy(ladder(3, 40))
     low, high = np.quantile(curve.refits, (0.01, 0.99), axis=0)

@@ -192,6 +192,7 @@ def shaped_runs() -> tuple[dict[str, Array], dict[str, float], Array]:
     return shapes, planted, losses
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_a_study_of_shapes_says_what_an_execution_is_worth_and_draws_depth_against_width() -> None:
     shapes, _, losses = shaped_runs()
@@ -341,6 +342,7 @@ def test_planted_runs_leave_their_own_form_nearly_alone() -> None:
     assert calibration.allowance < 0.006
 
 
+@pytest.mark.more
 @pytest.mark.slow
 @pytest.mark.parametrize("axis", ["tokens", pytest.param("params", marks=pytest.mark.more), pytest.param("flops", marks=pytest.mark.more)])
 def test_fits_to_the_small_published_runs_hold_the_large_ones(published: Runs, axis: str) -> None:
@@ -372,6 +374,7 @@ def test_every_figure_of_a_study_is_drawn_from_its_runs(quick_study: Study) -> N
     assert "hidden in 12 ways" in figures["backtest"].layout.title.subtitle.text
 
 
+@pytest.mark.more
 def test_a_recipe_that_changes_with_size_is_said_and_widens_the_bands() -> None:
     runs = grid(sizes=10, lengths=6, noise=0.002)
     size = np.log(runs.variables["params"] / runs.variables["params"].min())

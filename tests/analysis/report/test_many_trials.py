@@ -21,6 +21,7 @@ from analysis.report import study_page
 from analysis.report.figures import curves_figure, front_figure
 from analysis.report.study_page import report_page
 from tests.support.browser import count, logged, show
+from tests.support.needs import rest_is_more
 from tests.support.sample_study import sample_finals, sample_records, sample_summary
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def thousand() -> list[TrialRecord]:
     return sample_records(1000)
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=rest_is_more(NAMES, "two"))
 def page(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a thousand trials under two and under three objectives; some seconds each."""
     text = report_page(sample_summary(), thousand(), sample_finals(thousand()), problem=problem_of(NAMES[request.param]))

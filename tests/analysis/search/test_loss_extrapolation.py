@@ -58,6 +58,7 @@ def test_losses_of_other_vocabularies_are_compared_in_bits_per_byte() -> None:
     assert own.bits_per_byte == pytest.approx(other.bits_per_byte)
 
 
+@pytest.mark.more
 def test_the_deviation_holds_where_few_are_known() -> None:
     off = []
     for seed in range(200):

@@ -91,6 +91,7 @@ def require_up(driver: subprocess.Popen[str]) -> None:
     assert driver.stdout.readline() == "up\n"
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_a_study_starts_ray_whatever_the_environment_on_the_loopback_alone(tmp_path: Path) -> None:
     """A long TMPDIR, a HOME that cannot be written, a token's file that is missing, a dead proxy: all at once.

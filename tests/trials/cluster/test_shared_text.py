@@ -161,6 +161,7 @@ with ExitStack() as kept:
 """
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_workers_of_a_node_fetch_a_text_larger_than_rays_store_together(tmp_path: Path) -> None:
     """A store of 80 MB, and a text of 120 MB that comes through it in pieces; 15 seconds."""

@@ -51,8 +51,15 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
+DISKS = [
+    (0, 4),
+    *(pytest.param(*row, marks=pytest.mark.more) for row in [(0, 0), (2 * PAGE, 4), (8 * PAGE, 4), (300 << 10, 4), (1 << 20, 13), (0, 13)]),
+]
+"""Bytes that are left, and at which trial."""
+
+
 @pytest.mark.usefixtures("ray_here")
-@pytest.mark.parametrize(("left", "at"), [(0, 0), (0, 4), (2 * PAGE, 4), (8 * PAGE, 4), (300 << 10, 4), (1 << 20, 13), (0, 13)])
+@pytest.mark.parametrize(("left", "at"), DISKS)
 def test_a_study_ends_with_one_sentence_and_goes_on(
     left: int, at: int, disk: Path, archfront: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,7 +93,7 @@ def test_a_study_that_cannot_begin_leaves_nothing_half(disk: Path, archfront: Ca
     assert [name for name, content in contents(disk).items() if content and name != FILLER] == []
 
 
-ROOM = [0, PAGE, 4 * PAGE, 16 * PAGE]
+ROOM = [4 * PAGE, *(pytest.param(left, marks=pytest.mark.more) for left in (0, PAGE, 16 * PAGE))]
 """Bytes that are left, fewer than what each verb writes."""
 ASKED: dict[str, tuple[str, ...]] = {
     "report": ("report", "{study}"),

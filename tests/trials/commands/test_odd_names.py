@@ -35,7 +35,6 @@ ODD = {
     "dots": "...",
     "the longest": "x" * 255,
 }
-EVERY_NAME = [pytest.param(name, id=what, marks=[] if what == "marks of addresses" else [pytest.mark.more]) for what, name in ODD.items()]
 
 
 def _write_small_study(home: Path) -> None:
@@ -51,9 +50,10 @@ def active_runs(database: Path) -> int:
         return int(opened.execute("SELECT count(*) FROM runs WHERE lifecycle_stage = 'active'").fetchone()[0])
 
 
+@pytest.mark.more
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_here", "mlflow_process")
-@pytest.mark.parametrize("name", EVERY_NAME)
+@pytest.mark.parametrize("name", ODD.values(), ids=ODD)
 def test_every_verb_takes_a_study_under_any_name(name: str, archfront: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trials.driver.run_study.run_study", partial(run_study, evaluate=fakes.plausible))
     home = tmp_path / name

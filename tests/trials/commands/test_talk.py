@@ -65,6 +65,7 @@ if sys.argv[1] == "-":
 OURS = ["a sentence of ours, for postgresql://me:***@host/db", "archfront: a warning of ours about http://me:***@host"]
 
 
+@pytest.mark.more
 def test_what_libraries_write_lies_in_the_directory_and_the_person_hears_us(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM, str(tmp_path), *LIBRARIES], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stderr.splitlines() == OURS

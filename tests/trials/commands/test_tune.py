@@ -78,6 +78,7 @@ def test_a_trial_is_tuned_and_its_export_has_the_template_that_it_learned(archfr
     assert json.loads(again.stdout)["loss"]["before"]["value"] == pytest.approx(found["loss"]["after"]["value"], rel=1e-4)
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_what_is_shared_stays_so_and_dialogues_that_call_tools_are_scored(archfront: Call, tmp_path: Path) -> None:
     study, out = shared_study(tmp_path / "study"), tmp_path / "out"

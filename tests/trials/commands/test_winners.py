@@ -10,6 +10,7 @@ import pytest
 from analysis.records.choice import read_choice
 from tests.conftest import Call
 from tests.support.fuzz_subjects import STORED
+from tests.support.needs import rest_is_more
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_what_is_chosen_is_exported_by_its_word_and_its_card_says_why(archfront:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["study", "50%20of?x=1#a 'b'"])
+@pytest.mark.parametrize("name", rest_is_more(["study", "50%20of?x=1#a 'b'"], "study"))
 def test_mlflow_has_the_decision_as_tags_of_the_study_and_of_its_trial(
     name: str, archfront: Call, study: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -238,6 +238,7 @@ def test_the_fast_ids_are_the_exported_tokenizers_on_any_text(encoder: Encoder, 
     assert encoder.encode([text])[:-1].tolist() == exported_ids(encoder, text)
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_both_encoders_put_every_unicode_character_into_the_same_class(tmp_path: Path) -> None:
     """A probe and a lead byte are merged, so the two become one token exactly where both belong to one word.

@@ -148,6 +148,7 @@ class Patient:
         return fakes.latency(shape)
 
 
+@pytest.mark.more
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_here")
 def test_trials_are_kept_until_they_are_measured_and_by_the_next_run_too(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ class Dying(LatencyDevice):
         return fakes.latency(shape)
 
 
+@pytest.mark.more
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_here")
 def test_only_losses_while_a_shape_was_measured_count_and_they_are_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

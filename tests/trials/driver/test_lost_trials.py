@@ -81,6 +81,7 @@ def test_a_trial_whose_worker_is_killed_runs_again_and_is_recorded_once(tmp_path
     assert "1 trial lost its worker" in report_study(read_study(directory)).read_text()
 
 
+@pytest.mark.more
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_here")
 def test_a_trial_that_is_lost_three_times_is_lost_and_the_same_command_tries_it_again(tmp_path: Path, tracking: str) -> None:

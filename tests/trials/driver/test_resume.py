@@ -114,6 +114,7 @@ def test_a_killed_driver_is_continued_and_nothing_is_lost_repeated_or_altered(tm
     assert {status for _, status in runs} == {"FINISHED"}
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_ctrl_c_ends_the_driver_soon_and_keeps_what_is_recorded(tmp_path: Path, tracking: str) -> None:
     directory = tmp_path / "study"
@@ -190,12 +191,13 @@ def the_work(driver: subprocess.Popen[bytes]) -> int:
     return int(child)
 
 
+@pytest.mark.more
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("killed", "said"),
     [
         (the_work, ["archfront: the process that did the work was ended by SIGKILL without a word of why"]),
-        pytest.param(lambda driver: driver.pid, [], marks=pytest.mark.more, id="the front"),
+        pytest.param(lambda driver: driver.pid, [], id="the front"),
     ],
 )
 def test_helpers_and_workers_of_a_killed_driver_print_nothing(

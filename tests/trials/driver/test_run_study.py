@@ -99,6 +99,7 @@ def shapes(records: tuple[TrialRecord, ...] | list[TrialRecord]) -> dict[int, st
     return {record.number: record.architecture.key for record in records}
 
 
+@pytest.mark.more
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_here")
 def test_fifty_trials_through_ray_are_recorded_each_once(tmp_path: Path, tracking: str) -> None:
@@ -191,6 +192,7 @@ def test_a_study_in_which_more_failed_than_it_allows_has_failed() -> None:
     assert why_failed(most[1:], 1) == "none of 3 trials finished; 2 of them lost: it lost"
 
 
+@pytest.mark.more
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_here")
 def test_a_password_in_the_words_of_what_failed_is_in_nothing_that_is_kept(tmp_path: Path) -> None:
@@ -203,6 +205,7 @@ def test_a_password_in_the_words_of_what_failed_is_in_nothing_that_is_kept(tmp_p
     assert [path for path in files if b"hunter2" in path.read_bytes()] == []
 
 
+@pytest.mark.more
 @pytest.mark.slow
 @pytest.mark.needs
 @FULL_DEVICE

@@ -70,6 +70,7 @@ def test_a_shape_over_a_limit_is_recorded_with_its_latency_alone(tmp_path: Path,
     assert all(record.training is None and record.latency is not None for record in over)
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_a_study_of_three_objectives_may_stop_early_and_is_reported(tmp_path: Path, ray_here: None, tracking: str) -> None:
     limit, names = 100_000, ["bits_per_byte", "total_ms", "kv_cache_bytes"]
@@ -92,6 +93,7 @@ def test_a_study_of_three_objectives_may_stop_early_and_is_reported(tmp_path: Pa
     assert "best_kv_cache_bytes" in {point.name for point in study_metrics(stored.records, stored.front)}
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_a_stopped_trial_is_told_apart_while_a_study_runs(tmp_path: Path, ray_here: None, tracking: str) -> None:
     lines: list[str] = []

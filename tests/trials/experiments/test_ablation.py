@@ -287,6 +287,7 @@ def test_ablate_trains_compares_and_continues(file: Path, tmp_path: Path, capsys
     assert sorted(json.loads(line)["number"] for line in records.read_text().splitlines()) == [0, 1, 2, 3]
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_arms_of_two_recipes_are_judged_as_rounded_beside_each_other(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -352,6 +353,7 @@ def test_an_unknown_scale_is_refused_in_a_sentence(file: Path, tmp_path: Path, c
         assert "tiny has no scale 125M" in capsys.readouterr().err
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_arms_of_equal_latency_take_as_long_as_the_baseline_and_are_measured_once(file: Path, tmp_path: Path) -> None:
     values = changed("scales.proxy.equal_latency", {"runtime": "onnxruntime", "prompt_tokens": 8, "new_tokens": 8})
@@ -434,6 +436,7 @@ def test_factors_of_the_recipe_are_made_together(tmp_path: Path) -> None:
     assert found == {"wide": (2_048, 8), "large": (2_048, 16), "longer": (4_096, 8), "longer+large": (4_096, 16)}
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_ablate_trains_every_combination_and_tells_what_each_factor_gains(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -457,6 +460,7 @@ def test_ablate_trains_every_combination_and_tells_what_each_factor_gains(
     assert answer["differences"][2]["gain_bits_per_byte"] == pytest.approx(deeper[1] - deeper[0])
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_arms_are_timed_in_turn_once_and_nothing_is_trained_without_a_recipe(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

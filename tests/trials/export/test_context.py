@@ -14,6 +14,7 @@ import yaml
 import archfront
 from analysis.records.record import append
 from search_space.architecture import Architecture
+from tests.support.needs import rest_is_more
 from tests.support.sample_network import spread_out
 from tests.support.sample_study import sample_records
 from trials.corpus.blocks import TokenBlocks
@@ -82,7 +83,7 @@ def test_the_trainings_context_is_stated_where_no_other_is_asked_for(study: tupl
         assert json.loads((tmp_path / str(context) / "tokenizer_config.json").read_text())["model_max_length"] == TRAINED
 
 
-@pytest.mark.parametrize("name", ["gguf", "executorch"])
+@pytest.mark.parametrize("name", rest_is_more(["gguf", "executorch"], "gguf"))
 def test_a_file_with_a_context_of_its_own_has_it(name: str, study: tuple[Path, TokenBlocks], tmp_path: Path) -> None:
     pytest.importorskip(name, reason=f"pip install 'archfront[{name}]'")
     stored, longer = read_study(study[0]), 2100

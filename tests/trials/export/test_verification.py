@@ -57,6 +57,7 @@ def _written(output: Path) -> dict[str, Any]:
     return {check["format"]: check for check in json.loads((output / VERIFICATION).read_text())}
 
 
+@pytest.mark.usefixtures("a_process_of_its_own")
 def test_every_format_is_verified_and_the_figures_are_kept(source: Path, tmp_path: Path) -> None:
     checks = verify(EVERY, tmp_path, SHAPE, *_export(source, tmp_path))
     assert [check.passed for check in checks] == [True for _ in EVERY]

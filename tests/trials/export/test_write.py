@@ -75,6 +75,7 @@ def test_a_command_s_format_without_its_library_is_refused_with_the_command(name
         measure_by_command(SHAPE, spec, device_times={}, deadline=0.0)
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("name", WITH_A_LIBRARY)
 def test_what_writes_a_format_is_imported_without_its_library(name: str) -> None:
     row = FORMATS[name]

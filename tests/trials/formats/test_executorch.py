@@ -67,6 +67,7 @@ def test_a_shared_part_is_one_stage_that_runs_several_times() -> None:
 
 
 @pytest.mark.needs
+@pytest.mark.more
 @INSTALLED
 def test_the_file_has_every_weight_once(tmp_path: Path) -> None:
     large = replace(FOUR, vocab_size=4096)  # its table is both the embedding and the output
@@ -75,6 +76,7 @@ def test_the_file_has_every_weight_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs
+@pytest.mark.more
 @INSTALLED
 def test_the_file_is_smaller_where_weights_are_rounded(tmp_path: Path) -> None:
     sizes = [written(EIGHT, tmp_path, precision).stat().st_size for precision in ("float32", "int8", "int4")]
@@ -83,6 +85,7 @@ def test_the_file_is_smaller_where_weights_are_rounded(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.needs
+@pytest.mark.more
 @INSTALLED
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux, which counts the memory of a process")
 def test_a_shared_part_is_packed_once(tmp_path: Path) -> None:
@@ -91,6 +94,7 @@ def test_a_shared_part_is_packed_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs
+@pytest.mark.more
 @INSTALLED
 @pytest.mark.parametrize(("length", "start"), [(17, 0), (1, 16)])
 def test_more_tokens_than_there_is_room_for_fail_and_leave_the_process_alive(length: int, start: int, tmp_path: Path) -> None:
@@ -102,6 +106,7 @@ def test_more_tokens_than_there_is_room_for_fail_and_leave_the_process_alive(len
 
 
 @pytest.mark.needs
+@pytest.mark.more
 @INSTALLED
 def test_a_workload_beyond_the_longest_text_is_refused(tmp_path: Path) -> None:
     runtime = find_runtime("executorch")
@@ -111,6 +116,7 @@ def test_a_workload_beyond_the_longest_text_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs
+@pytest.mark.more
 @INSTALLED
 def test_a_program_that_does_not_load_is_said_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / EXECUTORCH).write_bytes(written(FOUR, tmp_path).read_bytes()[:20_000])
@@ -119,12 +125,14 @@ def test_a_program_that_does_not_load_is_said_in_a_sentence(tmp_path: Path) -> N
 
 
 @pytest.mark.needs
+@pytest.mark.more
 @INSTALLED
 def test_a_schema_that_has_changed_is_said_in_a_sentence() -> None:
     with pytest.raises(WorkError, match=r"ExecuTorch's schema/program.fbs must hold what archfront writes, found: .*no_such_field"):
         flatbuffers(PROGRAM, [{"no_such_field": 1}])
 
 
+@pytest.mark.usefixtures("a_process_of_its_own")
 def test_a_process_that_does_not_end_in_time_is_said_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trials.export.subprocess_reading.TIMEOUT_SECONDS", 0.001)
     with pytest.raises(WorkError, match=r"the process that runs model.pte did not end within 0.001 seconds"):
@@ -133,6 +141,7 @@ def test_a_process_that_does_not_end_in_time_is_said_in_a_sentence(tmp_path: Pat
 
 @pytest.mark.slow
 @pytest.mark.needs
+@pytest.mark.more
 @INSTALLED
 def test_executorchs_own_interface_runs_a_program_as_the_card_says(tmp_path: Path) -> None:
     network, path = spread_out(FOUR), tmp_path / EXECUTORCH

@@ -82,6 +82,7 @@ def test_without_llama_cpp_the_file_is_read_back_and_that_is_said(
     assert check.strings_equal == STRINGS
 
 
+@pytest.mark.usefixtures("a_process_of_its_own")
 def test_the_file_says_all_that_llama_cpp_reads(tmp_path: Path, tokenizer_file: Path) -> None:
     architecture = SHAPES["untied, free head_dim"]
     exported(architecture, tmp_path, tokenizer_file, "float16")
@@ -199,6 +200,7 @@ def test_refusals_need_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
+@pytest.mark.more
 def test_the_command_exports_in_the_precision_that_was_asked_for(
     tmp_path: Path, tokenizer_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -99,6 +99,7 @@ def test_a_latency_carries_its_device_s_word(precision: str, word: str | None) -
     assert measure_in_runtime(SMALL, spec).activations == word
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_the_latency_process_carries_it_too() -> None:
     process = LatencyProcess(LatencySpec(prompt_tokens=4, new_tokens=2, repeats=3, precision="int4"))

@@ -84,6 +84,7 @@ def answered(
     return measured(spec(script(f"print({json.dumps(answer)!r})")), device_times)
 
 
+@pytest.mark.more
 def test_the_ready_script_measures_in_pairs_and_needs_nothing_of_ours() -> None:
     assert "archfront" not in {
         line.split()[1].split(".")[0] for line in READY.read_text().splitlines() if line.startswith(("import", "from"))

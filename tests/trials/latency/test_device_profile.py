@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,14 +23,19 @@ from search_space.errors import SpecError
 from tests.support.planted_device import planted_latency, planted_space
 from tests.support.sample_study import sample_finals, sample_records
 from trials.latency.add_trials import add_trials, at_pace_of
-from trials.latency.device_profile import choose_shapes, default_table, latency_spec, profile
+from trials.latency.device_profile import Wanted, choose_shapes, default_table, latency_spec, profile
 from trials.latency.device_tables import device_folder, find_table
 from trials.latency.process import LatencyError
 from trials.study.latency_spec import LatencySpec
 
 QUICKSTART = Path(__file__).resolve().parents[3] / "studies" / "quickstart.yaml"
 SPACE, SPEC = planted_space(1_000_000), LatencySpec()
-WANTED = choose_shapes(SPACE, SPEC, 40, 10)
+
+
+@cache
+def wanted() -> list[Wanted]:
+    """Fifty shapes; to choose them takes seconds."""
+    return choose_shapes(SPACE, SPEC, 40, 10)
 
 
 class Killed(BaseException):
@@ -54,14 +60,14 @@ class Device:
 
 
 def test_shapes_are_spread_over_sizes_and_the_same_each_time() -> None:
-    assert choose_shapes(SPACE, SPEC, 40, 10) == WANTED
-    assert choose_shapes(SPACE, SPEC, 40, 10, seed=1) != WANTED
-    assert [each.role for each in WANTED] == ["fit"] * 40 + ["check"] * 10
-    assert len({each.architecture for each in WANTED}) == 50
-    sizes = sorted(round(parameters(each.architecture) / 1e6, 1) for each in WANTED if each.role == "fit")
+    assert choose_shapes(SPACE, SPEC, 40, 10) == wanted()
+    assert choose_shapes(SPACE, SPEC, 40, 10, seed=1) != wanted()
+    assert [each.role for each in wanted()] == ["fit"] * 40 + ["check"] * 10
+    assert len({each.architecture for each in wanted()}) == 50
+    sizes = sorted(round(parameters(each.architecture) / 1e6, 1) for each in wanted() if each.role == "fit")
     assert sizes.count(1.0) == 24
     assert (sizes[0], sizes[-1]) == (0.2, 2.0)
-    depths = {each.architecture.num_hidden_layers for each in WANTED}
+    depths = {each.architecture.num_hidden_layers for each in wanted()}
     assert (min(depths), max(depths) >= 16) == (1, True)
 
 
@@ -77,52 +83,54 @@ def test_a_space_that_does_not_reach_other_sizes_is_measured_at_its_own() -> Non
 def test_a_killed_profiling_continues(tmp_path: Path) -> None:
     path, first, second = tmp_path / "table.jsonl", Device(dies_after=17), Device()
     with pytest.raises(Killed):
-        profile(path, SPEC, WANTED, measure=first.measure)
+        profile(path, SPEC, wanted(), measure=first.measure)
     assert len(read_table(path).rows) == 17
     with path.open("a", encoding="utf-8") as file:
         file.write('{"architecture": {"vocab_si')  # what a kill in the middle of a line leaves
-    table = profile(path, SPEC, WANTED, measure=second.measure)
-    assert first.asked + second.asked == [each.architecture for each in WANTED]
+    table = profile(path, SPEC, wanted(), measure=second.measure)
+    assert first.asked + second.asked == [each.architecture for each in wanted()]
     assert len(table.rows) == 50
-    assert profile(path, SPEC, WANTED, measure=Device(dies_after=0).measure).rows == table.rows
+    assert profile(path, SPEC, wanted(), measure=Device(dies_after=0).measure).rows == table.rows
 
 
 def test_a_disturbed_shape_is_measured_once_more(tmp_path: Path) -> None:
-    device = Device(disturbed=frozenset(each.architecture.key for each in WANTED[3:6]))
-    table = profile(tmp_path / "table.jsonl", SPEC, WANTED, measure=device.measure)
+    device = Device(disturbed=frozenset(each.architecture.key for each in wanted()[3:6]))
+    table = profile(tmp_path / "table.jsonl", SPEC, wanted(), measure=device.measure)
     assert len(device.asked) == 53
     assert not any(row.latency.disturbed for row in table.rows)
 
 
 def test_where_most_are_disturbed_nothing_is_measured_again(tmp_path: Path) -> None:
-    device = Device(disturbed=frozenset(each.architecture.key for each in WANTED))
-    table = profile(tmp_path / "table.jsonl", SPEC, WANTED, measure=device.measure)
+    device = Device(disturbed=frozenset(each.architecture.key for each in wanted()))
+    table = profile(tmp_path / "table.jsonl", SPEC, wanted(), measure=device.measure)
     assert len(device.asked) == 50
     assert table_facts(table)["disturbed"] == 50
 
 
 def test_a_shape_that_fails_is_left_out_and_said(tmp_path: Path) -> None:
     said: list[str] = []
-    device = Device(fails=frozenset([WANTED[2].architecture.key]))
-    table = profile(tmp_path / "table.jsonl", SPEC, WANTED, measure=device.measure, progress=lambda done, of, text: said.append(text))
+    device = Device(fails=frozenset([wanted()[2].architecture.key]))
+    table = profile(tmp_path / "table.jsonl", SPEC, wanted(), measure=device.measure, progress=lambda done, of, text: said.append(text))
     assert len(table.rows) == 49
     assert said[2].endswith("is left out: the latency process was ended by SIGKILL")
     with pytest.raises(LatencyError):
-        profile(tmp_path / "other.jsonl", SPEC, WANTED, measure=Device(fails=frozenset(each.architecture.key for each in WANTED)).measure)
+        profile(
+            tmp_path / "other.jsonl", SPEC, wanted(), measure=Device(fails=frozenset(each.architecture.key for each in wanted())).measure
+        )
 
 
 def test_another_devices_measurements_do_not_enter(tmp_path: Path) -> None:
     path = tmp_path / "table.jsonl"
-    profile(path, SPEC, WANTED[:10], measure=Device().measure)
+    profile(path, SPEC, wanted()[:10], measure=Device().measure)
     with pytest.raises(SpecError, match="was measured otherwise: device is 'another', in the table 'planted'"):
-        profile(path, SPEC, WANTED, measure=lambda shape: planted_latency(shape, device="another"))
+        profile(path, SPEC, wanted(), measure=lambda shape: planted_latency(shape, device="another"))
 
 
 def test_another_workload_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
     path, device = tmp_path / "table.jsonl", Device()
-    profile(path, SPEC, WANTED[:10], measure=device.measure)
+    profile(path, SPEC, wanted()[:10], measure=device.measure)
     with pytest.raises(SpecError, match="was measured otherwise: threads is 2, in the table 1; name another file with --output"):
-        profile(path, LatencySpec(threads=2), WANTED[:10], measure=device.measure)
+        profile(path, LatencySpec(threads=2), wanted()[:10], measure=device.measure)
     assert len(device.asked) == 10
 
 
@@ -130,23 +138,23 @@ def test_another_workload_is_refused_before_anything_is_measured(tmp_path: Path)
 def test_an_interruption_in_the_first_line_is_continued(left: str, tmp_path: Path) -> None:
     path = tmp_path / "table.jsonl"
     path.write_text(left, encoding="utf-8")
-    assert len(profile(path, SPEC, WANTED[:10], measure=Device().measure).rows) == 10
+    assert len(profile(path, SPEC, wanted()[:10], measure=Device().measure).rows) == 10
 
 
 def test_a_file_of_something_else_is_left_as_it_is(tmp_path: Path) -> None:
     path, device = tmp_path / "notes.txt", Device()
     path.write_text("mine", encoding="utf-8")
     with pytest.raises(SpecError, match="must begin with a line that says what was measured"):
-        profile(path, SPEC, WANTED[:10], measure=device.measure)
+        profile(path, SPEC, wanted()[:10], measure=device.measure)
     with pytest.raises(SpecError, match="is not a file"):
-        profile(tmp_path, SPEC, WANTED[:10], measure=device.measure)
+        profile(tmp_path, SPEC, wanted()[:10], measure=device.measure)
     assert (path.read_text(encoding="utf-8"), device.asked) == ("mine", [])
 
 
 def test_two_profilings_of_a_table_take_turns(tmp_path: Path) -> None:
     path, devices = tmp_path / "table.jsonl", (Device(), Device())
     with ThreadPoolExecutor(2) as pool:
-        tables = list(pool.map(lambda device: profile(path, SPEC, WANTED[:10], measure=device.measure), devices))
+        tables = list(pool.map(lambda device: profile(path, SPEC, wanted()[:10], measure=device.measure), devices))
     assert sorted(len(device.asked) for device in devices) == [0, 10]
     assert tables[0].rows == tables[1].rows
     assert len(path.read_text(encoding="utf-8").splitlines()) == 11
@@ -154,7 +162,7 @@ def test_two_profilings_of_a_table_take_turns(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> DeviceTable:
-    return profile(tmp_path_factory.mktemp("devices") / "planted.jsonl", SPEC, WANTED, measure=Device().measure)
+    return profile(tmp_path_factory.mktemp("devices") / "planted.jsonl", SPEC, wanted(), measure=Device().measure)
 
 
 def test_the_table_says_how_good_it_is(table: DeviceTable) -> None:
@@ -188,13 +196,13 @@ def test_a_studys_trials_join_the_fit(tmp_path: Path) -> None:
         append(study, final)
     latency = records[0].latency
     assert latency is not None
-    append_row(path, Row(architecture=WANTED[0].architecture, role="fit", latency=dataclasses.replace(latency, disturbed=True)))
+    append_row(path, Row(architecture=wanted()[0].architecture, role="fit", latency=dataclasses.replace(latency, disturbed=True)))
     measured = {record.architecture for record in records if record.latency is not None}
     assert add_trials(path, study) == (len(measured), None)
     assert add_trials(path, study) == (0, None)
     assert [row.role for row in read_table(path).rows] == ["fit"] + ["trial"] * len(measured)
     other = tmp_path / "other.jsonl"
-    append_row(other, Row(architecture=WANTED[0].architecture, role="fit", latency=planted_latency(WANTED[0].architecture)))
+    append_row(other, Row(architecture=wanted()[0].architecture, role="fit", latency=planted_latency(wanted()[0].architecture)))
     added, left_out = add_trials(other, study)
     assert added == 0
     assert left_out is not None
@@ -206,7 +214,7 @@ def test_times_are_brought_to_the_tables_pace() -> None:
         spread = Spread(median=1.0, p10=1.0, p90=1.0)
         return Yardstick(label="a", ratio=spread, total_ms=spread, device_prefill_ms=prefill, device_decode_ms=decode)
 
-    latency = planted_latency(WANTED[0].architecture, yardstick=stick(2.0, 10.0))
+    latency = planted_latency(wanted()[0].architecture, yardstick=stick(2.0, 10.0))
     moved = at_pace_of(latency, {"a": stick(1.0, 20.0)})
     assert moved.prefill_ms.median == pytest.approx(latency.prefill_ms.median / 2)
     assert moved.decode_ms_per_token.median == pytest.approx(latency.decode_ms_per_token.median * 2)
@@ -261,7 +269,7 @@ def test_a_first_line_that_says_no_workload_is_told(change: dict[str, object], t
 
 def test_few_measured_shapes_are_told(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="must hold at least 8 measured shapes, found 3"):
-        table_facts(profile(tmp_path / "table.jsonl", SPEC, WANTED[:3], measure=Device().measure))
+        table_facts(profile(tmp_path / "table.jsonl", SPEC, wanted()[:3], measure=Device().measure))
 
 
 def test_the_workload_is_the_studys_but_for_what_is_named() -> None:

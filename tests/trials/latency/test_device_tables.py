@@ -181,6 +181,7 @@ def test_a_plan_tells_of_a_table_that_is_not_there(tmp_path: Path) -> None:
         plan_study(study)
 
 
+@pytest.mark.more
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default::ResourceWarning", "ignore::DeprecationWarning:ray", "ignore::FutureWarning:ray")
 def test_a_study_that_searches_with_a_table_measures_every_trial(tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ def test_a_latency_says_how_it_was_taken(process: LatencyProcess) -> None:
     assert latency.bandwidth_share is not None
 
 
+@pytest.mark.more
 def test_tokens_deeper_in_a_text_are_timed_where_they_are_asked_for() -> None:
     spec = SPEC.model_copy(update={"runtime": "onnxruntime", "context_positions": (8, 3_000), "repeats": 3})
     heads = replace(SHALLOW, num_unique_layers=4, num_attention_heads=8, num_key_value_heads=8, layer_types=("full_attention",))
@@ -84,6 +85,7 @@ def test_tokens_deeper_in_a_text_are_timed_where_they_are_asked_for() -> None:
     assert latency_from_dict(json.loads(json.dumps(asdict(taken)))) == taken
 
 
+@pytest.mark.more
 def test_memory_is_that_of_the_shape_and_the_same_again(tmp_path: Path) -> None:
     shape = replace(SHALLOW, vocab_size=8_192, hidden_size=256, intermediate_size=1_024, num_attention_heads=8, num_key_value_heads=8)
     taken: dict[str, list[int]] = {}
@@ -102,6 +104,7 @@ def test_memory_is_that_of_the_shape_and_the_same_again(tmp_path: Path) -> None:
     assert peak_memory_bytes(tmp_path, shape, LatencySpec()) is None  # no model there
 
 
+@pytest.mark.more
 def test_a_study_that_goes_on_counts_with_the_first_times_of_the_device(process: LatencyProcess) -> None:
     first = process.measure(SHALLOW)
     assert first.yardstick is not None
@@ -116,6 +119,7 @@ def test_a_study_that_goes_on_counts_with_the_first_times_of_the_device(process:
     assert latency_from_dict(json.loads(json.dumps(asdict(taken)))) == taken
 
 
+@pytest.mark.more
 def test_twelve_blocks_take_several_times_as_long_as_one(process: LatencyProcess) -> None:
     assert process.measure(DEEP).total_ms.median > 2 * process.measure(SHALLOW).total_ms.median
 
@@ -127,6 +131,7 @@ def test_the_runtime_and_the_precision_are_those_that_were_asked_for(process: La
     assert (latency.runtime, latency.precision) == ("onnxruntime", "int8")
 
 
+@pytest.mark.more
 def test_one_child_serves_many_shapes(process: LatencyProcess) -> None:
     process.measure(SHALLOW)
     pid = process.pid
@@ -153,6 +158,7 @@ def test_training_pauses_during_the_timed_part(process: LatencyProcess) -> None:
     assert blocked > 0
 
 
+@pytest.mark.more
 def test_training_that_does_not_pause_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))  # where nobody else measures: a test beside this one would be waited for first
     quiet, process = QuietLock(tmp_path), LatencyProcess(SPEC)
@@ -163,6 +169,7 @@ def test_training_that_does_not_pause_is_said(tmp_path: Path, monkeypatch: pytes
     process.close()
 
 
+@pytest.mark.more
 def test_a_child_that_was_killed_while_idle_is_replaced(process: LatencyProcess) -> None:
     process.measure(SHALLOW)
     first = process.pid
@@ -228,6 +235,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_it_works_from_any_folder_and_the_parent_needs_no_torch(tmp_path: Path) -> None:
     (tmp_path / "trials").mkdir()

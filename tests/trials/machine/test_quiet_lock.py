@@ -115,6 +115,7 @@ def test_a_measurer_is_not_starved_by_two_trainers_that_do_nothing_but_ask(tmp_p
     assert max(waits) < 5
 
 
+@pytest.mark.more
 def test_studies_that_measure_all_the_time_leave_a_third_to_trainers_and_each_other_half_of_the_rest(tmp_path: Path) -> None:
     quiet = QuietLock(tmp_path)
     with process(MEASURES, tmp_path) as one, process(MEASURES, tmp_path) as other:

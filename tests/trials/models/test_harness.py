@@ -17,6 +17,7 @@ from trials.models.trained_model import load_trained
 from trials.tasks.layouts import question_of
 
 pytestmark = [
+    pytest.mark.more,
     pytest.mark.needs,
     pytest.mark.skipif(importlib.util.find_spec("lm_eval") is None, reason="lm-eval is not installed; pip install 'archfront[evals]'"),
 ]

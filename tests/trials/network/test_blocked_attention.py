@@ -29,6 +29,7 @@ def test_results_and_gradients_are_torch_s(heads: int, shared: int, sequence: in
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.more
 def test_gradients_are_those_of_small_differences() -> None:
     assert torch.autograd.gradcheck(blocked_attention, inputs(4, 2, BLOCK_QUERIES + 3, torch.float64))
 

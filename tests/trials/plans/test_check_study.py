@@ -67,9 +67,9 @@ def processor_seconds(code: str) -> tuple[str, float]:
     ("verb", "kind"),
     [
         ("plan", "a row of a number"),
-        ("plan", "limits that no shape keeps"),
+        pytest.param("plan", "limits that no shape keeps", marks=pytest.mark.more),
         ("run", "a budget that no shape spends"),
-        ("job submit run", "an unknown key"),
+        pytest.param("job submit run", "an unknown key", marks=pytest.mark.more),
     ],
 )
 def test_a_refusal_imports_nothing_heavy(verb: str, kind: str, tmp_path: Path) -> None:

@@ -117,6 +117,7 @@ def test_no_recipe_is_begun_once_a_plan_has_timed_for_long(monkeypatch: pytest.M
     assert timed == [1, 2, 3]
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_processes_side_by_side_time_what_is_there(caplog: pytest.LogCaptureFixture) -> None:
     study, _ = small_study()

@@ -13,6 +13,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
+from tests.support.needs import rest_is_more
 from trials.corpus import first_look
 from trials.corpus.prepare import prepare_corpus
 from trials.plans.text_size import text_size
@@ -31,7 +32,7 @@ FILES: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", rest_is_more(FILES, "a.txt", "a.parquet"))
 def test_an_estimate_is_near_and_says_so_and_what_is_encoded_is_counted(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     FILES[name](tmp_path / name)
     os.utime(tmp_path / name, (0, 0))

@@ -48,6 +48,7 @@ def workers() -> list[int]:
     return found
 
 
+@pytest.mark.more
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_here")
 def test_a_training_on_a_node_is_this_machine_s_bit_for_bit_though_its_worker_is_killed(

@@ -47,6 +47,7 @@ def commands() -> list[list[str]]:
     return found
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_the_commands_of_the_page_are_walked(archfront: Call, trained: tuple[Path, Path], tmp_path: Path) -> None:
     _, directory = trained

@@ -93,6 +93,7 @@ def test_a_store_that_fails_costs_a_warning_and_no_training(archfront: Call, fol
     assert (folder / "out" / "model" / "config.json").is_file()
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_a_folder_that_no_address_can_name_has_its_run_all_the_same(archfront: Call, folder: Path) -> None:
     out = folder / "a%20b #1?"

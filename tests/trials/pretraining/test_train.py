@@ -138,8 +138,9 @@ def test_a_plan_says_what_it_takes_and_leaves_nothing(archfront: Call, folder: P
     assert "beyond 4 passes" in longer.stdout
 
 
+@pytest.mark.more
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.more)])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_whatever_ends_a_training_the_same_command_ends_it_as_if_nothing_had_been(how: signal.Signals, folder: Path) -> None:
     (folder / "recipe.yaml").write_text(yaml.safe_dump({**RECIPE, "steps": 400}), encoding="utf-8")
     program = [sys.executable, str(ROOT / "archfront.py")]

@@ -153,7 +153,7 @@ def program(study: Path, directory: Path) -> subprocess.Popen[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.more), signal.SIGKILL])
 def test_a_study_that_a_signal_ends_is_told_of(number: signal.Signals, hook: Hook, tmp_path: Path) -> None:
     """SIGTERM comes to the process in front, and SIGKILL to the one that works; either while it begins."""
     (tmp_path / "study.yaml").write_text(fakes.small_study(on_end=hook.url)[1])
@@ -171,6 +171,7 @@ def test_a_study_that_a_signal_ends_is_told_of(number: signal.Signals, hook: Hoo
     assert "on_end" not in said
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_a_study_that_is_over_is_told_of_and_a_deaf_listener_changes_nothing(hook: Hook, tmp_path: Path) -> None:
     values = {**fakes.VALUES, "search": {"trials": 1}, "finals": {"fresh_seed": False, "learning_rate_bracket": False}, "on_end": hook.url}

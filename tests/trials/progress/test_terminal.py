@@ -104,6 +104,7 @@ def test_whatever_is_shown_no_line_is_wider_than_the_terminal(columns: int) -> N
     assert [line for line in lines if line][-1] == "the table"
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_a_study_without_a_terminal_says_plain_lines(tmp_path: Path, tracking: str) -> None:
     done = subprocess.run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 import archfront
+from analysis.laws.options import FitOptions
 from analysis.records.record import FINALS, RECORDS, FinalRecord, Kind, TrialRecord, read_finals, read_records
 from analysis.records.upgrade import SCHEMA, upgraded_record
 from search_space.architecture import Architecture
@@ -153,12 +155,15 @@ def test_a_directory_of_schema_1_is_reported_and_not_written_to(search: Path, ca
     assert all((search / name).read_bytes() == content for name, content in before.items())
 
 
-def test_a_scaling_study_of_schema_1_is_reported_and_fitted(scaling: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_scaling_study_of_schema_1_is_reported_and_fitted(
+    scaling: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("analysis.law_report.law_study_page.FitOptions", partial(FitOptions, refits=200))
     assert archfront.main(["report", str(scaling), "--json"]) == 0
     losses = json.loads(capsys.readouterr().out)["losses"]
     assert len(losses) == 12
     assert (scaling / "report.html").exists()
-    assert archfront.main(["fit", str(scaling), "--form", "chinchilla"]) == 0
+    assert archfront.main(["fit", str(scaling), "--form", "chinchilla", "--refits", "200"]) == 0
 
 
 @pytest.mark.slow
@@ -185,6 +190,7 @@ def test_a_directory_of_schema_1_is_continued_and_its_lines_stay(search: Path, t
     assert len(read_study(search).records) == 12
 
 
+@pytest.mark.more
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_here")
 def test_a_study_of_schema_1_that_is_whole_trains_nothing_more(scaling: Path, tracking: str) -> None:

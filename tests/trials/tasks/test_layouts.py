@@ -70,6 +70,7 @@ def test_of_winogrande_the_contexts_are_the_options() -> None:
     assert question.answer == 1
 
 
+@pytest.mark.more
 @pytest.mark.needs
 @pytest.mark.skipif(importlib.util.find_spec("lm_eval") is None, reason="lm-eval is not installed; pip install 'archfront[evals]'")
 @pytest.mark.parametrize("task", LAYOUTS)

@@ -18,6 +18,7 @@ from sqlalchemy.exc import OperationalError
 
 from search_space.errors import SpecError
 from tests.support.mlflow_here import empty_database
+from tests.support.needs import rest_is_more
 from tests.support.sample_study import sample_finals, sample_records
 from tests.trials.tracking.test_mlflow_tracker import STUDY_YAML, study, track
 from trials.study.own_database import LONGEST_DATABASE_BYTES, damage
@@ -86,6 +87,7 @@ def test_a_path_too_long_for_a_database_is_told_and_a_shorter_one_has_the_runs(t
         serve_ui(directory)
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_the_process_that_writes_them_does_so_under_any_name(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
@@ -137,7 +139,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("what", DAMAGE)
+@pytest.mark.parametrize("what", rest_is_more(DAMAGE, "zeros", "empty", "a folder"))
 def test_a_database_that_is_none_is_set_aside_and_written_once_more(what: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     location_of(tmp_path, None)
     database = tmp_path / DATABASE

@@ -24,6 +24,7 @@ import pytest
 from analysis.records.record import Outcome, TrialRecord
 from analysis.records.training import CurvePoint
 from tests.support.mlflow_here import empty_database
+from tests.support.needs import rest_is_more
 from tests.support.sample_study import sample_finals
 from tests.trials.tracking.test_mlflow_tracker import ROOT, STUDY_YAML, Store, records, study
 from trials.driver import trial_news
@@ -231,7 +232,7 @@ def _runs(directory: Path) -> list[Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["killed", "abandoned"])
+@pytest.mark.parametrize("how", rest_is_more(["killed", "abandoned"], "killed"))
 def test_no_trial_of_a_driver_that_ended_is_shown_as_running(how: str, tmp_path: Path) -> None:
     shutil.copyfile(empty_database(), tmp_path / DATABASE)
     code = (

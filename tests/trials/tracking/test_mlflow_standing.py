@@ -91,6 +91,7 @@ def test_a_curve_has_few_points_and_ends_where_the_training_did() -> None:
     assert run.parameters["peak_learning_rate"] == "0.01"
 
 
+@pytest.mark.more
 def test_a_thousand_trials_are_below_20_megabytes(tmp_path: Path) -> None:
     few, many = 30, 60
     sizes = []

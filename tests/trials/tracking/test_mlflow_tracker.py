@@ -346,6 +346,7 @@ def test_an_unreachable_server_costs_one_warning_and_is_caught_up_later(
     assert [run.info.status for run in store] == ["FINISHED"]
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_two_writers_of_one_study_do_not_meet(copied: Path, caplog: pytest.LogCaptureFixture) -> None:
     seen = records(16)

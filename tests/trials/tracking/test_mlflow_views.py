@@ -209,6 +209,7 @@ def test_failures_stand_with_their_reasons(browser: Chrome, interface: dict[str,
     assert all(record.outcome in text for record in failed)
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_each_view_of_a_study_of_three_objectives_opens(browser: Chrome, of_three_pages: dict[str, str]) -> None:
     from selenium.webdriver.support.wait import WebDriverWait
@@ -237,6 +238,7 @@ def test_each_view_of_a_study_of_three_objectives_opens(browser: Chrome, of_thre
     assert "Error loading" not in text
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_a_view_of_the_largest_length_opens(browser: Chrome, interface: dict[str, str], tracked: Path) -> None:
     place, store = location_of(tracked, None), Store(tracked)

@@ -96,6 +96,7 @@ print(0 if after is None or before is None else after - before)
 """
 
 
+@pytest.mark.more
 def test_the_logits_of_a_large_vocabulary_never_stand_whole_in_memory() -> None:
     """In a process of its own: the peak is that of a whole process, and one that other tests have run in has threads that go on."""
     tokens, vocab = 4096, 64_000

@@ -273,6 +273,7 @@ def test_a_report_does_not_count_what_was_taken_over_as_paid() -> None:
     assert TrialRecord.from_dict(json.loads(json.dumps(taken.as_dict()))) == taken
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_a_second_study_trains_nothing_that_the_first_has_trained(tmp_path: Path, real_study: RealStudy, index: Path) -> None:
     shutil.copytree(real_study.trainings, index)

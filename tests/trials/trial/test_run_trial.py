@@ -161,6 +161,7 @@ print(record.outcome, [name for name in ("ray", "optuna", "mlflow", "plotly") if
     assert run_alone(code).splitlines()[-1] == "finished []"
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_memory_that_runs_out_while_training_is_a_record_too() -> None:
     code = """

@@ -46,6 +46,7 @@ def test_transformers_reads_the_file_with_the_same_logits(name: str, tmp_path: P
         torch.testing.assert_close(model(tokens).logits, spread_out(architecture)(tokens), atol=1e-4, rtol=0)
 
 
+@pytest.mark.more
 @pytest.mark.needs
 @needs_llama_cpp
 @pytest.mark.slow
@@ -100,6 +101,7 @@ def test_a_crash_of_llama_cpp_is_a_failed_export(tmp_path: Path, tokenizer_file:
         exported(SHAPE, tmp_path, tokenizer_file, "float16")
 
 
+@pytest.mark.more
 @pytest.mark.needs
 @needs_llama_cpp
 @pytest.mark.slow

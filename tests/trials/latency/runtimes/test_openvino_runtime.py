@@ -78,6 +78,7 @@ def test_its_import_reports_to_nobody() -> None:
     assert printed.strip() == "[]"
 
 
+@pytest.mark.more
 def test_a_latency_is_taken_in_it() -> None:
     process = LatencyProcess(LatencySpec(runtime="openvino", precision="int8", prompt_tokens=8, new_tokens=8, repeats=2))
     try:
