@@ -23,6 +23,11 @@ MOST_SHAPES = 80
 """Shapes that are learnt from: of more the prospects, what was trained longer, and others evenly over their losses."""
 
 
+def same_length(times: float, others: float) -> bool:
+    """Whether trainings of so many times the study's tokens are of one length."""
+    return isclose(times, others, rel_tol=SAME_LENGTH)
+
+
 @dataclass(frozen=True, slots=True)
 class LossesAhead:
     """What shapes may truly lose after longer trainings."""
@@ -79,8 +84,7 @@ class MixedLengths:
             seen.append(SeenLoss(places[run.number], trainings, run.times / times, bits))
             trainings += 1
         there = {
-            run.number: [bits for other, bits in runs if other.number == run.number and isclose(other.times, times, rel_tol=SAME_LENGTH)]
-            for run, _ in runs
+            run.number: [bits for other, bits in runs if other.number == run.number and same_length(other.times, times)] for run, _ in runs
         }
         return cls(
             numbers=numbers,

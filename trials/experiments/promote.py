@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isclose
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
 from analysis.fidelity.forecast import FrontForecast, forecast_front, members_and_near_ties
-from analysis.fidelity.mixed_lengths import SAME_LENGTH
+from analysis.fidelity.mixed_lengths import same_length
 from analysis.fidelity.promotion import Promotion, promotion
 from analysis.fidelity.rank_validity import PROMOTED, LongRun, read_all_long_runs, read_long_runs
 from analysis.fronts.front import Front, front_of
@@ -147,7 +146,7 @@ class _Promotable:
 
         There are none where no other would change the front there much; raises SpecError where that is unknown.
         """
-        trained = {run.number for run in longer if isclose(run.times, times, rel_tol=SAME_LENGTH)}
+        trained = {run.number for run in longer if same_length(run.times, times)}
         ahead = self._forecast(times, longer)
         return ahead.next_of_target_length([number for number in self.front.points if number in among and number not in trained])
 

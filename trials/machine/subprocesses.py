@@ -24,6 +24,11 @@ def run_in_subprocess(module: str, arguments: Sequence[str], what: str, *, timeo
         done = subprocess.run(command, input=said, cwd=ROOT, capture_output=True, text=True, errors="replace", timeout=timeout_seconds)
     except subprocess.TimeoutExpired:
         raise WorkError(f"{what} did not end within {timeout_seconds:g} seconds") from None
+    return printed_by(done, what)
+
+
+def printed_by(done: subprocess.CompletedProcess[str], what: str) -> str:
+    """What a process printed that is over; WorkError with its last line where it did not end well."""
     if done.returncode:
         last = done.stderr.strip().splitlines()
         raise WorkError(f"{what} {how_it_ended(done.returncode)}{': ' + last[-1] if last else ''}")

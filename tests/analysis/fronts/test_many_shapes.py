@@ -13,6 +13,7 @@ from analysis.fronts.front import PointReader, front_of
 from analysis.fronts.membership import contenders, estimate_membership, membership_probabilities
 from analysis.objectives.problem import STANDARD, Problem, problem_of
 from analysis.records.record import TrialRecord
+from tests.support.needs import rest_is_more
 from tests.support.planted_front import planted
 from trials.driver.agenda import contender
 
@@ -22,7 +23,7 @@ PLANTED = [(0.005, 0.02), (0.01, 0.005), (0.0025, 0.1)]
 
 
 @pytest.mark.parametrize("problem", [pytest.param(STANDARD, id="two"), pytest.param(THREE, id="three", marks=pytest.mark.more)])
-@pytest.mark.parametrize(("noise", "spread"), [PLANTED[0], *(pytest.param(*row, marks=pytest.mark.more) for row in PLANTED[1:])])
+@pytest.mark.parametrize(("noise", "spread"), rest_is_more(PLANTED, PLANTED[0]))
 def test_of_many_shapes_every_number_and_choice_is_near_that_of_all_draws(
     problem: Problem, noise: float, spread: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:

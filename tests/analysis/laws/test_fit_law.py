@@ -344,7 +344,7 @@ def test_planted_runs_leave_their_own_form_nearly_alone() -> None:
 
 @pytest.mark.more
 @pytest.mark.slow
-@pytest.mark.parametrize("axis", ["tokens", pytest.param("params", marks=pytest.mark.more), pytest.param("flops", marks=pytest.mark.more)])
+@pytest.mark.parametrize("axis", ["tokens", "params", "flops"])
 def test_fits_to_the_small_published_runs_hold_the_large_ones(published: Runs, axis: str) -> None:
     shares, widths = [], []
     for hidden_share in (0.1, 0.2, 0.3, 0.5):

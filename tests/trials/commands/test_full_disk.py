@@ -14,6 +14,7 @@ from analysis.records.record import RECORDS, read_records
 from search_space.architecture import Architecture
 from tests.conftest import Call
 from tests.support import fakes
+from tests.support.needs import rest_is_more
 from tests.support.small_disk import FILLER, SMALL_DISK, filling, leave_room, make_room, small_disk
 from tests.support.weighed_study import weighed_study
 from trials.driver.run_study import run_study
@@ -51,10 +52,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-DISKS = [
-    (0, 4),
-    *(pytest.param(*row, marks=pytest.mark.more) for row in [(0, 0), (2 * PAGE, 4), (8 * PAGE, 4), (300 << 10, 4), (1 << 20, 13), (0, 13)]),
-]
+DISKS = rest_is_more([(0, 4), (0, 0), (2 * PAGE, 4), (8 * PAGE, 4), (300 << 10, 4), (1 << 20, 13), (0, 13)], (0, 4))
 """Bytes that are left, and at which trial."""
 
 
@@ -93,7 +91,7 @@ def test_a_study_that_cannot_begin_leaves_nothing_half(disk: Path, archfront: Ca
     assert [name for name, content in contents(disk).items() if content and name != FILLER] == []
 
 
-ROOM = [4 * PAGE, *(pytest.param(left, marks=pytest.mark.more) for left in (0, PAGE, 16 * PAGE))]
+ROOM = rest_is_more([0, PAGE, 4 * PAGE, 16 * PAGE], 4 * PAGE)
 """Bytes that are left, fewer than what each verb writes."""
 ASKED: dict[str, tuple[str, ...]] = {
     "report": ("report", "{study}"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.needs import rest_is_more
 from trials.machine import contention
 from trials.machine.contention import LEAST_SHARE, processor_share, share_of_fewer
 from trials.machine.supervision import children
@@ -45,7 +46,7 @@ def test_one_process_has_more_than_several_side_by_side(
     assert share_of_fewer(share, processes, fewer) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("place", [0, pytest.param(1, marks=pytest.mark.more), pytest.param(3, marks=pytest.mark.more)])
+@pytest.mark.parametrize("place", rest_is_more([0, 1, 3], 0))
 @pytest.mark.parametrize("kind", SPINS)
 def test_no_process_is_left_whatever_becomes_of_one(kind: str, place: int, monkeypatch: pytest.MonkeyPatch) -> None:
     started, before, begin = 0, set(children()), subprocess.Popen

@@ -20,6 +20,7 @@ import yaml
 
 from analysis.records.record import Kind, Outcome, append
 from tests.support import fakes
+from tests.support.needs import rest_is_more
 from tests.support.processes import processes_with
 from tests.support.standings import a_standing
 from trials.plans.check_study import check
@@ -153,7 +154,7 @@ def program(study: Path, directory: Path) -> subprocess.Popen[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.more), signal.SIGKILL])
+@pytest.mark.parametrize("number", rest_is_more([signal.SIGTERM, signal.SIGKILL], signal.SIGKILL))
 def test_a_study_that_a_signal_ends_is_told_of(number: signal.Signals, hook: Hook, tmp_path: Path) -> None:
     """SIGTERM comes to the process in front, and SIGKILL to the one that works; either while it begins."""
     (tmp_path / "study.yaml").write_text(fakes.small_study(on_end=hook.url)[1])
